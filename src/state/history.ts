@@ -1,0 +1,45 @@
+// The history of a task: its events, each bound to the one before by a hash, so that a changed, missing or
+// added entry shows. The hash is SHA-256 (hex) over the RFC 8785 canonical JSON of the entry with its
+// `previous_hash` and without its own `hash`.
+
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import type { HistoryEntry, TaskEvent } from './task.ts';
+import { timestamp } from './view.ts';
+
+/** The entry of an event that follows the entry with `previousHash` (null for the first). */
+export function historyEntry(event: TaskEvent, previousHash: string | null): HistoryEntry {
+  const entry = {
+    event_id: event.event_id,
+    type: event.type,
+    sequence: event.sequence,
+    status: event.status,
+    previous_status: event.previous_status,
+    at: timestamp(event.at),
+    actor: event.actor,
+    attempt_of_task: event.attempt,
+    data: event.data,
+    previous_hash: previousHash,
+  };
+  return { ...entry, hash: hashOf(entry) };
+}
+
+/** SHA-256 over the canonical entry. */
+export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
+  return createHash('sha256')
+    .update(canonicalize(entry) ?? '')
+    .digest('hex');
+}
+
+/** The sequence number of the first entry that does not follow from the ones before it; null when all is well. */
+export function firstBroken(entries: readonly HistoryEntry[]): number | null {
+  let previous: HistoryEntry | null = null;
+  for (const entry of entries) {
+    const { hash, ...rest } = entry;
+    const follows =
+      entry.sequence === (previous?.sequence ?? 0) + 1 && entry.previous_hash === (previous?.hash ?? null);
+    if (!follows || hashOf(rest) !== hash) return entry.sequence;
+    previous = entry;
+  }
+  return null;
+}

@@ -1,0 +1,150 @@
+// The lifecycle of a task as data: its states, the commands that move it, and the one table that says
+// which command may be given in which state and where it leads. Everything else (decisions, docs,
+// OpenAPI, tests) reads this table; nothing else knows which moves are legal.
+
+export const STATUSES = [
+  'created',
+  'queued',
+  'matched',
+  'offered',
+  'accepted',
+  'started',
+  'submitted',
+  'verified',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
+
+/** Where a task stands. The last three are final. */
+export type Status = (typeof STATUSES)[number];
+
+export const EVENT_TYPES = [
+  'task.created',
+  'task.queued',
+  'task.matched',
+  'task.offered',
+  'task.accepted',
+  'task.started',
+  'task.submitted',
+  'task.verified',
+  'task.completed',
+  'task.failed',
+  'task.cancelled',
+  'task.sla_breached',
+] as const;
+
+/** What can be told of a task. Each state has the event of its name; `task.sla_breached` is a flag, not a state. */
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export const COMMANDS = [
+  'queue',
+  'match',
+  'offer',
+  'accept',
+  'decline',
+  'expire',
+  'revoke',
+  'start',
+  'release',
+  'start_timeout',
+  'remove_worker',
+  'submit',
+  'verify',
+  'approve',
+  'rework',
+  'reassign',
+  'reject',
+  'complete',
+  'cancel',
+  'deadline',
+] as const;
+
+export type CommandName = (typeof COMMANDS)[number];
+
+/** One row: given in any state of `from`, the command leads to `to`; `when` says it in words. */
+export interface Transition {
+  readonly command: CommandName;
+  readonly from: readonly Status[];
+  readonly to: Status;
+  readonly when: string;
+}
+
+/**
+ * The table. A command that sends a task back to `queued` leads to `failed` instead when its deadline
+ * has passed (`deadline_exceeded`) or its attempts are used up (`attempts_exhausted`); those exits are
+ * the rows of `GIVE_UP`.
+ */
+export const TRANSITIONS: readonly Transition[] = [
+  { command: 'queue', from: ['created'], to: 'queued', when: "accepted into the org's queue" },
+  {
+    command: 'match',
+    from: ['queued'],
+    to: 'matched',
+    when: 'an eligible worker with free capacity is found',
+  },
+  { command: 'offer', from: ['matched'], to: 'offered', when: 'the offer is out, with its expiry' },
+  { command: 'accept', from: ['offered'], to: 'accepted', when: 'the worker accepts in time' },
+  { command: 'decline', from: ['offered'], to: 'queued', when: 'the last pending offer is declined' },
+  { command: 'expire', from: ['offered'], to: 'queued', when: 'the last pending offer lapses' },
+  { command: 'revoke', from: ['offered'], to: 'queued', when: 'the last pending offer is taken back' },
+  { command: 'start', from: ['accepted'], to: 'started', when: 'the worker starts' },
+  { command: 'release', from: ['accepted', 'started'], to: 'queued', when: 'the worker gives it back' },
+  { command: 'start_timeout', from: ['accepted'], to: 'queued', when: 'accepted but not started in time' },
+  {
+    command: 'remove_worker',
+    from: ['matched', 'offered', 'accepted', 'started', 'submitted'],
+    to: 'queued',
+    when: 'the worker is gone',
+  },
+  {
+    command: 'submit',
+    from: ['started'],
+    to: 'submitted',
+    when: 'output valid against the schema, evidence there if required',
+  },
+  { command: 'verify', from: ['submitted'], to: 'verified', when: 'automatic checks pass' },
+  { command: 'approve', from: ['submitted'], to: 'verified', when: 'a reviewer approves' },
+  { command: 'rework', from: ['submitted'], to: 'started', when: 'a reviewer sends it back' },
+  { command: 'reassign', from: ['submitted'], to: 'queued', when: 'a reviewer wants another worker' },
+  { command: 'reject', from: ['submitted'], to: 'failed', when: 'a reviewer rejects it' },
+  { command: 'complete', from: ['verified'], to: 'completed', when: 'the result is handed over' },
+  {
+    command: 'cancel',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started'],
+    to: 'cancelled',
+    when: 'the integrator cancels',
+  },
+  {
+    command: 'deadline',
+    from: ['created', 'queued', 'matched', 'offered'],
+    to: 'failed',
+    when: 'the deadline passes with nobody at work',
+  },
+];
+
+/** Commands that send a task back to the queue, or, when it may not go on, to `failed`. */
+export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
+  (row) => row.to === 'queued' && row.command !== 'queue',
+).map((row) => row.command);
+
+const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
+
+/** Whether nothing can happen to the task any more. */
+export function isFinal(status: Status): boolean {
+  return FINAL.has(status);
+}
+
+const targets = new Map<string, Status>(
+  TRANSITIONS.flatMap((row) => row.from.map((from) => [`${row.command} ${from}`, row.to] as const)),
+);
+
+/** Where `command` leads from `from`, or null when the table does not allow it. */
+export function target(command: CommandName, from: Status): Status | null {
+  return targets.get(`${command} ${from}`) ?? null;
+}
+
+/** Whether a task in this state has met its SLA clocks: something was submitted and has not been sent back. */
+export function meetsClocks(status: Status): boolean {
+  return status === 'submitted' || status === 'verified' || status === 'completed';
+}

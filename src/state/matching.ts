@@ -1,0 +1,107 @@
+// Who may do a task, and who goes first. Tasks with the same requirements wait in one lane; a lane is in
+// order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
+
+import { createHash } from 'node:crypto';
+import { poolOf, type Requirements, type Task, type Urgency } from './task.ts';
+import { isReady, type Worker } from './worker.ts';
+
+const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
+const START_TIME: Record<Urgency, number> = { critical: 120, high: 300, normal: 900, low: 3600 };
+const RANK: Record<Urgency, number> = { critical: 0, high: 1, normal: 2, low: 3 };
+const NO_DEADLINE = '99999999999999';
+
+/** Life of an offer in ms: by the pool when it says so, else by urgency. */
+export function offerLife(urgency: Urgency, poolSeconds: number | null): number {
+  return (poolSeconds ?? OFFER_LIFE[urgency]) * 1000;
+}
+
+/** How long after accepting a worker may take to start, in ms. */
+export function startTime(urgency: Urgency): number {
+  return START_TIME[urgency] * 1000;
+}
+
+/** Whether the worker brings what is asked, apart from being ready. */
+export function qualifies(worker: Worker, wanted: Requirements): boolean {
+  return (
+    (wanted.worker_pool_id === undefined || worker.pool_ids.includes(wanted.worker_pool_id)) &&
+    (wanted.skills ?? []).every((skill) => worker.skills.includes(skill)) &&
+    (wanted.certifications ?? []).every((one) => worker.certifications.includes(one)) &&
+    worker.trust_level >= (wanted.trust_level ?? 0) &&
+    worker.rating >= (wanted.min_rating ?? 0)
+  );
+}
+
+/** Whether the task may be offered to the worker now: ready, qualified, and not within the cool-down of a "no". */
+export function isEligible(worker: Worker, task: Task, now: number): boolean {
+  return (
+    isReady(worker) &&
+    qualifies(worker, task.input.requirements ?? {}) &&
+    !task.declines.some((one) => one.worker_id === worker.worker_id && one.until > now)
+  );
+}
+
+/** Best first: who never declined this task, then longest idle, then rating, then id so that ties are stable. */
+export function rank(workers: readonly Worker[], task: Task): Worker[] {
+  const declined = new Set(task.declines.map((one) => one.worker_id));
+  return [...workers].sort(
+    (a, b) =>
+      Number(declined.has(a.worker_id)) - Number(declined.has(b.worker_id)) ||
+      a.idle_since - b.idle_since ||
+      b.rating - a.rating ||
+      (a.worker_id < b.worker_id ? -1 : 1),
+  );
+}
+
+export interface Lane {
+  /** Short name, the same for the same requirements. */
+  id: string;
+  requirements: Requirements;
+}
+
+/** The lane a task waits in. */
+export function laneOf(task: Task): Lane {
+  const wanted = task.input.requirements ?? {};
+  const requirements: Requirements = {
+    ...(wanted.skills?.length && { skills: [...new Set(wanted.skills)].sort() }),
+    ...(wanted.certifications?.length && { certifications: [...new Set(wanted.certifications)].sort() }),
+    ...(wanted.trust_level && { trust_level: wanted.trust_level }),
+    ...(wanted.min_rating && { min_rating: wanted.min_rating }),
+    ...(wanted.worker_pool_id !== undefined && { worker_pool_id: wanted.worker_pool_id }),
+  };
+  const id = createHash('sha256').update(JSON.stringify(requirements)).digest('base64url').slice(0, 16);
+  return { id, requirements };
+}
+
+/** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */
+export function placeInLane(task: Task): string {
+  const { urgency, deadline } = task.input.sla;
+  const due = deadline === undefined ? NO_DEADLINE : String(Date.parse(deadline)).padStart(14, '0');
+  return `${RANK[urgency]}${due}:${task.task_id}`;
+}
+
+/** The task id in a place that `placeInLane` made. */
+export function taskInPlace(place: string): string {
+  return place.slice(place.indexOf(':') + 1);
+}
+
+/** Attributes under which a ready worker can be found; the rarest that a task asks for is searched. */
+export function workerAttributes(worker: Worker): string[] {
+  return [
+    'any',
+    ...worker.pool_ids.map((id) => `pool:${id}`),
+    ...worker.skills.map((skill) => `skill:${skill}`),
+    ...worker.certifications.map((one) => `cert:${one}`),
+  ];
+}
+
+/** Attributes that a qualified worker must have; never empty. */
+export function wantedAttributes(task: Task): string[] {
+  const wanted = task.input.requirements ?? {};
+  const pool = poolOf(task);
+  return [
+    'any',
+    ...(pool === null ? [] : [`pool:${pool}`]),
+    ...(wanted.skills ?? []).map((skill) => `skill:${skill}`),
+    ...(wanted.certifications ?? []).map((one) => `cert:${one}`),
+  ];
+}

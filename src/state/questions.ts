@@ -1,0 +1,89 @@
+// What must be asked of a task later. Every job about a task is one of these questions; they follow from
+// the task alone, so the jobs to make after a commit are the questions it has now and did not have before,
+// and a sweeper can tell at any time which jobs ought to exist. An answer is always looked up afresh.
+
+import { isFinal, meetsClocks } from './lifecycle.ts';
+import { startTime } from './matching.ts';
+import { CLOCKS, dueAt, type Task } from './task.ts';
+
+export const QUESTIONS = [
+  'match',
+  'verify',
+  'auto_approve',
+  'offer_expiry',
+  'start_timeout',
+  'target_latency',
+  'deadline',
+] as const;
+
+/**
+ * - `match`: is there a worker for it? · `verify`: does it pass the automatic checks?
+ * - `auto_approve`: has no reviewer spoken? · `offer_expiry`: is offer `ref` still pending?
+ * - `start_timeout`: accepted at `ref`, still not started? · the clocks: due and not met?
+ */
+export type QuestionKind = (typeof QUESTIONS)[number];
+
+export interface Question {
+  kind: QuestionKind;
+  /** When to ask, ms. */
+  at: number;
+  /** What exactly it is about, where the kind alone does not say. */
+  ref: string | null;
+}
+
+/** All questions the task has, in no particular order. */
+export function questions(task: Task): Question[] {
+  if (isFinal(task.status)) return [];
+  const asked: Question[] = [];
+  for (const clock of CLOCKS) {
+    const at = dueAt(task, clock);
+    const open = !meetsClocks(task.status) && !task.breaches.some((one) => one.clock === clock);
+    if (at !== null && open) asked.push({ kind: clock, at, ref: null });
+  }
+  switch (task.status) {
+    case 'queued':
+      asked.push({ kind: 'match', at: task.since, ref: null });
+      for (const { until } of task.declines)
+        if (until > task.since) asked.push({ kind: 'match', at: until, ref: null });
+      break;
+    case 'offered':
+      for (const offer of task.offers)
+        if (offer.status === 'pending')
+          asked.push({ kind: 'offer_expiry', at: offer.expires_at, ref: offer.offer_id });
+      break;
+    case 'accepted':
+      if (task.assignment !== null) {
+        const { accepted_at } = task.assignment;
+        const at = accepted_at + startTime(task.input.sla.urgency);
+        asked.push({ kind: 'start_timeout', at, ref: String(accepted_at) });
+      }
+      break;
+    case 'submitted': {
+      const { mode, auto_approve_after_seconds: wait } = task.input.output.review;
+      if (mode === 'auto') asked.push({ kind: 'verify', at: task.since, ref: null });
+      else if (wait !== undefined)
+        asked.push({ kind: 'auto_approve', at: task.since + wait * 1000, ref: String(task.since) });
+      break;
+    }
+  }
+  return asked;
+}
+
+/** The questions that `after` has and `before` had not. */
+export function newQuestions(before: Task | null, after: Task): Question[] {
+  const had = new Set(before === null ? [] : questions(before).map(keyOf));
+  const unique = new Map(questions(after).map((one) => [keyOf(one), one]));
+  return [...unique.values()].filter((one) => !had.has(keyOf(one)));
+}
+
+/** When the task must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */
+export function nextDue(task: Task): number | null {
+  const times = questions(task)
+    .filter((one) => one.kind !== 'match')
+    .map((one) => one.at);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function keyOf(question: Question): string {
+  return `${question.kind} ${question.at} ${question.ref}`;
+}

@@ -1,0 +1,123 @@
+// How a task looks from outside: the JSON of `GET /v1/tasks/{id}`, of webhooks and of the worker's page.
+// One place decides what is shown, so a secret can only leak from here.
+
+import type { Assignment, HistoryEntry, Offer, Task } from './task.ts';
+
+/** RFC 3339 UTC with milliseconds. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function timestampOrNull(ms: number | null): string | null {
+  return ms === null ? null : timestamp(ms);
+}
+
+/** What the worker handed in, as the integrator gets it; null when nothing stands. */
+export function resultOf(task: Task): Record<string, unknown> | null {
+  const { submission } = task;
+  if (submission === null) return null;
+  return { ...submission, submitted_at: timestamp(submission.submitted_at) };
+}
+
+function assignmentView(assignment: Assignment | null): Record<string, unknown> | null {
+  if (assignment === null) return null;
+  return {
+    worker_id: assignment.worker_id,
+    offer_id: assignment.offer_id,
+    offered_at: timestamp(assignment.offered_at),
+    accepted_at: timestamp(assignment.accepted_at),
+    started_at: timestampOrNull(assignment.started_at),
+    submitted_at: timestampOrNull(assignment.submitted_at),
+  };
+}
+
+/** The task as the integrator sees it: the input as given, secrets reduced to their type. */
+export function taskView(task: Task): Record<string, unknown> {
+  const { handoff, sla, ...input } = task.input;
+  return {
+    task_id: task.task_id,
+    org_id: task.org_id,
+    status: task.status,
+    version: task.version,
+    ...input,
+    sla: {
+      ...sla,
+      breaches: task.breaches.map((breach) => ({
+        clock: breach.clock,
+        due_at: timestamp(breach.due_at),
+        breached_at: timestamp(breach.breached_at),
+      })),
+    },
+    ...(handoff !== undefined && {
+      handoff: { ...handoff, callback_auth: { type: handoff.callback_auth.type } },
+    }),
+    attempt: task.attempt,
+    assignment: assignmentView(task.assignment),
+    result: task.status === 'completed' ? resultOf(task) : null,
+    failure: task.failure,
+    cancellation: task.cancellation,
+    created_at: timestamp(task.created_at),
+    updated_at: timestamp(task.updated_at),
+    completed_at: timestampOrNull(task.completed_at),
+  };
+}
+
+/** The task as its worker sees it: what is needed to decide and to do it, nothing of the hand-over. */
+export function workerTaskView(task: Task): Record<string, unknown> {
+  const { task_type, domain, title, instructions, context, sla, requirements, output } = task.input;
+  return {
+    task_id: task.task_id,
+    status: task.status,
+    version: task.version,
+    task_type,
+    domain,
+    title,
+    instructions,
+    ...(context !== undefined && { context }),
+    sla,
+    ...(requirements !== undefined && { requirements }),
+    output,
+    attempt: task.attempt,
+    feedback: task.feedback,
+    assignment: assignmentView(task.assignment),
+    created_at: timestamp(task.created_at),
+    updated_at: timestamp(task.updated_at),
+  };
+}
+
+/** An offer as the worker it is made to sees it. */
+export function offerView(task: Task, offer: Offer): Record<string, unknown> {
+  const { status: _status, version: _version, assignment: _assignment, ...shown } = workerTaskView(task);
+  return {
+    offer_id: offer.offer_id,
+    task_id: task.task_id,
+    status: offer.status,
+    offered_at: timestamp(offer.offered_at),
+    expires_at: timestamp(offer.expires_at),
+    task: shown,
+  };
+}
+
+/**
+ * The body of a webhook, a pure function of the event and of what never changes in its task, so that
+ * every attempt of a delivery has the same bytes (Standard Webhooks: `type`, `timestamp`, `data`).
+ */
+export function webhookBody(task: Task, event: HistoryEntry): string {
+  const { origin, metadata } = task.input;
+  return JSON.stringify({
+    type: event.type,
+    timestamp: event.at,
+    data: {
+      event_id: event.event_id,
+      sequence: event.sequence,
+      task_id: task.task_id,
+      org_id: task.org_id,
+      status: event.status,
+      previous_status: event.previous_status,
+      attempt_of_task: event.attempt_of_task,
+      origin: { product: origin.product, request_id: origin.request_id },
+      metadata: metadata ?? {},
+      ...event.data,
+    },
+  });
+}

@@ -1,0 +1,136 @@
+// The one way a task changes: load it, decide, load the workers whose hold changes with it, and commit all
+// of them together by compare-and-set. A change made on a stale view is refused by the commit and decided
+// anew on a fresh one; it is never merged.
+
+import { apply, type Command, create, decide, type Refusal } from '../state/decide.ts';
+import { isFinal } from '../state/lifecycle.ts';
+import { newQuestions } from '../state/questions.ts';
+import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
+import { free, holdChanges, take } from '../state/worker.ts';
+import { commit, type Guard, type Write } from './commit.ts';
+import { newId } from './ids.ts';
+import type { Db } from './redis.ts';
+import { loadHistory, loadTask, type StoredTask, taskWrites } from './tasks.ts';
+import { loadWorkers, workerWrites } from './workers.ts';
+
+export type Changed =
+  | { ok: true; task: Task }
+  | { ok: false; code: 'not_found' | 'stale' | 'worker_busy' | Refusal['code']; message: string };
+
+/** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
+export type Alongside = (task: Task) => { guards: Guard[]; writes: Write[] };
+
+export interface ChangeOptions {
+  actor: string;
+  /** Refuse with `stale` unless the task has this version. */
+  ifVersion?: number | undefined;
+  alongside?: Alongside | undefined;
+  /** A view loaded a moment ago, to save the first load. */
+  loaded?: StoredTask | undefined;
+}
+
+const TRIES = 50;
+
+/** Creates a task and queues it, in one commit. */
+export async function createTask(
+  db: Db,
+  input: TaskInput,
+  options: { actor: string; alongside?: Alongside | undefined },
+): Promise<Changed> {
+  const now = db.clock.now();
+  const ids = { task_id: newId(now), org_id: input.origin.org_id };
+  const by = { now, actor: options.actor, newId: () => newId(now) };
+  const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
+  if (!decision.ok) return refused(decision.refusal);
+  const written = await write(db, null, decision.task, decision.events, options.alongside);
+  if (written !== true)
+    return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
+  return { ok: true, task: decision.task };
+}
+
+/**
+ * Gives commands to a task as one change.
+ * @param commands the commands, or what chooses them from the task as it is.
+ * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
+ *   `worker_busy` (an offered worker has no place free), or the refusal of the lifecycle.
+ */
+export async function changeTask(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  commands: readonly Command[] | ((task: Task) => readonly Command[]),
+  options: ChangeOptions,
+): Promise<Changed> {
+  let loaded = options.loaded ?? null;
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
+    loaded = null;
+    if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
+    if (options.ifVersion !== undefined && stored.task.version !== options.ifVersion)
+      return { ok: false, code: 'stale', message: `The task is at version ${stored.task.version}.` };
+    const now = db.clock.now();
+    const by = { now, actor: options.actor, newId: () => newId(now) };
+    const given = typeof commands === 'function' ? commands(stored.task) : commands;
+    const decision = decide(stored.task, given, by);
+    if (!decision.ok) return refused(decision.refusal);
+    const written = await write(db, stored, decision.task, decision.events, options.alongside);
+    if (written === true) return { ok: true, task: decision.task };
+    if (written === 'worker_busy')
+      return { ok: false, code: 'worker_busy', message: 'The worker has no place free.' };
+  }
+  throw new Error(`task ${taskId} changed ${TRIES} times while one change was tried`);
+}
+
+/** Commits a decided change with the workers it touches. */
+async function write(
+  db: Db,
+  before: StoredTask | null,
+  task: Task,
+  events: TaskEvent[],
+  alongside: Alongside | undefined,
+): Promise<true | 'conflict' | 'worker_busy'> {
+  const { taken, freed } = holdChanges(before?.task ?? null, task);
+  const touched = [...new Set([...taken.keys(), ...freed.keys()])];
+  const [workers, history] = await Promise.all([
+    touched.length === 0 ? [] : loadWorkers(db, task.org_id, touched),
+    before !== null && isFinal(task.status) ? loadHistory(db, task.org_id, task.task_id) : [],
+  ]);
+  const guards: Guard[] = [];
+  const writes: Write[] = [];
+  const lapsed = new Set(task.offers.filter((one) => one.status === 'expired').map((one) => one.worker_id));
+  for (const [index, id] of touched.entries()) {
+    const worker = workers[index] ?? null;
+    const hold = taken.get(id);
+    if (worker === null) {
+      if (hold === 'offer') return 'worker_busy';
+      continue;
+    }
+    const rested = freed.get(id) === 'offer' && !lapsed.has(id);
+    const after =
+      hold === undefined
+        ? free(worker, task.task_id, rested, task.updated_at)
+        : take(worker, task.task_id, hold, task.updated_at);
+    if (after === null) return 'worker_busy';
+    const change = workerWrites(db, worker, after);
+    guards.push(...change.guards);
+    writes.push(...change.writes);
+  }
+  const change = taskWrites(db, {
+    before,
+    task,
+    events,
+    history,
+    questions: newQuestions(before?.task ?? null, task),
+  });
+  const extra = alongside?.(task);
+  const done = await commit(
+    db.redis,
+    [...change.guards, ...guards, ...(extra?.guards ?? [])],
+    [...change.writes, ...writes, ...(extra?.writes ?? [])],
+  );
+  return done ? true : 'conflict';
+}
+
+function refused(refusal: Refusal): Changed {
+  return { ok: false, ...refusal };
+}

@@ -1,0 +1,96 @@
+// The one way to write: guards and writes in one Lua script. When every guard holds, all writes happen in
+// one atomic step; when one does not, nothing happens and the caller loads again and decides anew. The
+// script knows keys and commands, nothing of tasks.
+
+import type { Redis } from 'ioredis';
+
+/**
+ * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist.
+ * - `score`: the member has this score in the sorted set, bit for bit.
+ * - `absent`: the key does not exist. · `value`: the string key holds exactly this.
+ */
+export type Guard =
+  | { kind: 'version'; key: string; version: number }
+  | { kind: 'score'; key: string; member: string; score: number }
+  | { kind: 'absent'; key: string }
+  | { kind: 'value'; key: string; value: string };
+
+/** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
+export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
+
+const SCRIPT = `
+local at = 2
+for _ = 1, tonumber(ARGV[1]) do
+  local kind, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
+  if kind == 'v' then
+    if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 2] then return 0 end
+    at = at + 3
+  elseif kind == 's' then
+    local score = redis.call('ZSCORE', key, ARGV[at + 2])
+    if not score or tonumber(score) ~= tonumber(ARGV[at + 3]) then return 0 end
+    at = at + 4
+  elseif kind == 'a' then
+    if redis.call('EXISTS', key) == 1 then return 0 end
+    at = at + 2
+  else
+    if redis.call('GET', key) ~= ARGV[at + 2] then return 0 end
+    at = at + 3
+  end
+end
+local total = #ARGV
+while at <= total do
+  local last = at + 2 + tonumber(ARGV[at])
+  redis.call(ARGV[at + 1], KEYS[tonumber(ARGV[at + 2])], unpack(ARGV, at + 3, last))
+  at = last + 1
+end
+return 1
+`;
+
+interface WithCommit {
+  biolayerCommit(keys: number, ...args: (string | number | Buffer)[]): Promise<number>;
+}
+
+const prepared = new WeakSet<Redis>();
+
+/**
+ * Runs `writes` in one atomic step if all `guards` hold.
+ * @returns false when a guard did not hold; then nothing was written.
+ * @throws the client's error when Redis is away or refuses (for instance at its memory limit).
+ */
+export async function commit(
+  redis: Redis,
+  guards: readonly Guard[],
+  writes: readonly Write[],
+): Promise<boolean> {
+  if (!prepared.has(redis)) {
+    redis.defineCommand('biolayerCommit', { lua: SCRIPT });
+    prepared.add(redis);
+  }
+  const keys = new Map<string, number>();
+  const slot = (key: string): number => {
+    const known = keys.get(key);
+    if (known !== undefined) return known;
+    keys.set(key, keys.size + 1);
+    return keys.size;
+  };
+  const args: (string | number | Buffer)[] = [guards.length];
+  for (const guard of guards) {
+    switch (guard.kind) {
+      case 'version':
+        args.push('v', slot(guard.key), guard.version);
+        break;
+      case 'score':
+        args.push('s', slot(guard.key), guard.member, guard.score);
+        break;
+      case 'absent':
+        args.push('a', slot(guard.key));
+        break;
+      case 'value':
+        args.push('g', slot(guard.key), guard.value);
+        break;
+    }
+  }
+  for (const [command, key, ...rest] of writes) args.push(rest.length, command, slot(key), ...rest);
+  const client = redis as Redis & WithCommit;
+  return (await client.biolayerCommit(keys.size, ...keys.keys(), ...args)) === 1;
+}

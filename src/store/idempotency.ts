@@ -1,0 +1,65 @@
+// Idempotency keys. A request claims its key before it does anything; the answer takes the claim's place in
+// the same commit as the effect, so after any crash either both are there or neither. Kept 24 hours.
+
+import type { Guard, Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import type { Db } from './redis.ts';
+
+const KEPT = 24 * 3600 * 1000;
+/** A claim whose request died is free again after this, ms; longer than any request may take. */
+const CLAIM = 90_000;
+
+export interface KeptAnswer {
+  status: number;
+  headers: Record<string, string>;
+  /** JSON text; sealed. */
+  body: string;
+}
+
+export interface Claim {
+  key: string;
+  text: string;
+}
+
+export type Claimed =
+  | { kind: 'claimed'; claim: Claim }
+  | { kind: 'answered'; answer: KeptAnswer }
+  | { kind: 'in_flight' }
+  | { kind: 'reused' };
+
+/**
+ * Claims an idempotency key.
+ * @param scope what the key is unique within: hash of the route, the credential's view and the key itself.
+ * @param fingerprint hash of the request body.
+ * @param token random, tells this claim from any other.
+ */
+export async function claimKey(
+  db: Db,
+  orgId: string,
+  scope: string,
+  fingerprint: string,
+  token: string,
+): Promise<Claimed> {
+  const key = orgKeysOf(db.prefix, orgId).idempotency(scope);
+  const text = JSON.stringify({ fingerprint, token });
+  const there = await db.redis.set(key, text, 'PX', CLAIM, 'NX', 'GET');
+  if (there === null) return { kind: 'claimed', claim: { key, text } };
+  const kept = JSON.parse(there) as { fingerprint: string; answer?: KeptAnswer };
+  if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
+  return kept.answer === undefined ? { kind: 'in_flight' } : { kind: 'answered', answer: kept.answer };
+}
+
+/** Guard and write that put the answer in place of the claim; the guard fails when the claim was lost. */
+export function answerWrites(claim: Claim, answer: KeptAnswer): { guards: Guard[]; writes: Write[] } {
+  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
+  return {
+    guards: [{ kind: 'value', key: claim.key, value: claim.text }],
+    writes: [['SET', claim.key, JSON.stringify({ fingerprint, answer }), 'PX', KEPT]],
+  };
+}
+
+/** Gives a claim back after a refusal, so that a corrected request can use the key. */
+export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
+  const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+  await db.redis.eval(script, 1, claim.key, claim.text);
+}

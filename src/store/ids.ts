@@ -1,0 +1,25 @@
+// Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
+// they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
+
+import { randomInt } from 'node:crypto';
+import { v7 } from 'uuid';
+
+let last = 0;
+let counter = 0;
+
+/** A new UUIDv7. @param now ms since the epoch, by the clock that the rest of the change goes by. */
+export function newId(now: number): string {
+  if (now > last) {
+    last = now;
+    counter = randomInt(0x7fff_ffff);
+  } else {
+    counter += 1;
+  }
+  return v7({ msecs: last, seq: counter });
+}
+
+/** The smallest UUIDv7 text of a millisecond: a bound for ranges over ids. */
+export function idFloor(ms: number): string {
+  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0').slice(-12);
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}

@@ -1,0 +1,87 @@
+// The name of every key. All keys of one org share one hash tag, its partition, so that one script can
+// change them together, on a single Redis and on a Redis Cluster alike.
+
+import { createHash } from 'node:crypto';
+
+/** Number of partitions. Part of the data's layout: never change it on a living store. */
+export const PARTITION_COUNT = 16;
+
+export const PARTITIONS: readonly string[] = Array.from(
+  { length: PARTITION_COUNT },
+  (_, index) => `p${String(index).padStart(2, '0')}`,
+);
+
+/** The partition of an org. */
+export function partitionOf(orgId: string): string {
+  const byte = createHash('sha256').update(orgId).digest()[0] ?? 0;
+  return PARTITIONS[byte % PARTITION_COUNT] ?? 'p00';
+}
+
+/** Keys that a whole partition shares. */
+export function partitionKeys(prefix: string, partition: string) {
+  const base = `${prefix}:{${partition}}`;
+  return {
+    /** Stream: what the relay has yet to turn into jobs. */
+    outbox: `${base}:outbox`,
+    /** Set: ids of the orgs here. */
+    orgs: `${base}:orgs`,
+    /** Sorted set: `<org> <task>` by when the clock must next look at it. */
+    due: `${base}:due`,
+    /** Sorted set: `<org> <task> <sequence>` of deliveries not settled, by when they are next to be tried. */
+    owed: `${base}:owed`,
+    /** String: who a credential is, by the SHA-256 of the credential. */
+    credential: (hash: string) => `${base}:cred:${hash}`,
+  };
+}
+
+export type OrgKeys = ReturnType<typeof orgKeys>;
+
+const cache = new Map<string, OrgKeys>();
+const CACHED = 10_000;
+
+/** Keys of one org. */
+export function orgKeysOf(prefix: string, orgId: string): OrgKeys {
+  const name = `${prefix} ${orgId}`;
+  const known = cache.get(name);
+  if (known !== undefined) return known;
+  const made = orgKeys(prefix, orgId);
+  if (cache.size >= CACHED) cache.clear();
+  cache.set(name, made);
+  return made;
+}
+
+function orgKeys(prefix: string, orgId: string) {
+  const partition = partitionOf(orgId);
+  const base = `${prefix}:{${partition}}:${orgId}`;
+  return {
+    ...partitionKeys(prefix, partition),
+    partition,
+    org: `${base}:org`,
+    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, once it is final. */
+    task: (id: string) => `${base}:task:${id}`,
+    /** List: one entry an event, while the task is open. */
+    history: (id: string) => `${base}:hist:${id}`,
+    /** Hash: sequence of the event → its delivery with all attempts. */
+    deliveries: (id: string) => `${base}:dlv:${id}`,
+    worker: (id: string) => `${base}:worker:${id}`,
+    /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
+    workerOffers: (id: string) => `${base}:offers:${id}`,
+    /** Set: hashes of the worker's tokens. */
+    workerTokens: (id: string) => `${base}:tokens:${id}`,
+    pool: (id: string) => `${base}:pool:${id}`,
+    apiKey: (id: string) => `${base}:key:${id}`,
+    idempotency: (hash: string) => `${base}:idem:${hash}`,
+    /** Stream: the org's feed, one reference an event. */
+    feed: `${base}:feed`,
+    /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
+    index: (name: string) => `${base}:idx:${name}`,
+    /** Hash: lane id → the requirements its tasks share. */
+    lanes: `${base}:lanes`,
+    /** Sorted set by text: places of the tasks that wait in a lane. */
+    lane: (id: string) => `${base}:lane:${id}`,
+    /** Sorted set: ready workers with an attribute, by how long they have been idle. */
+    ready: (attribute: string) => `${base}:ready:${attribute}`,
+    /** Channel on which every change of the org is told. */
+    changes: `${base}:changes`,
+  };
+}

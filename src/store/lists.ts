@@ -1,0 +1,96 @@
+// Lists: sorted sets whose members sort as text by creation. A page is read by member, not by number, so
+// what is added or removed elsewhere never shifts it; several indexes are merged as they are read.
+
+import type { Db } from './redis.ts';
+
+export interface Range {
+  order: 'asc' | 'desc';
+  /** Start behind this member; null from the beginning. */
+  after: string | null;
+  /** Only members at or above, and below, these texts. */
+  from: string | null;
+  to: string | null;
+}
+
+const CHUNK = 200;
+
+/** Index member of a record whose id does not sort by creation itself. */
+export function listMember(createdAt: number, id: string): string {
+  return `${String(createdAt).padStart(14, '0')}:${id}`;
+}
+
+/** The id in a member that `listMember` made. */
+export function memberId(member: string): string {
+  return member.slice(15);
+}
+
+/** Members of the union of `keys` in order, chunk by chunk, without repeats. */
+export async function* scan(db: Db, keys: readonly string[], range: Range): AsyncGenerator<string[]> {
+  let after = range.after;
+  for (;;) {
+    const { chunk, done } = await readChunk(db, keys, { ...range, after });
+    if (chunk.length > 0) yield chunk;
+    if (done) return;
+    after = chunk.at(-1) ?? null;
+  }
+}
+
+async function readChunk(
+  db: Db,
+  keys: readonly string[],
+  range: Range,
+): Promise<{ chunk: string[]; done: boolean }> {
+  const ascending = range.order === 'asc';
+  const low =
+    ascending && range.after !== null ? `(${range.after}` : range.from === null ? '-' : `[${range.from}`;
+  const high =
+    !ascending && range.after !== null ? `(${range.after}` : range.to === null ? '+' : `(${range.to}`;
+  const pipeline = db.redis.pipeline();
+  for (const key of keys)
+    if (ascending) pipeline.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK);
+    else pipeline.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK);
+  const replies = (await pipeline.exec()) ?? [];
+  const lists = replies.map(([error, list]) => {
+    if (error) throw error;
+    return list as string[];
+  });
+  const before = (a: string, b: string) => (ascending ? a < b : a > b);
+  // A full list may go on behind its last member; what lies behind the nearest such end is not known yet.
+  const ends = lists.filter((list) => list.length === CHUNK).map((list) => list.at(-1) ?? '');
+  const end = ends.reduce<string | null>(
+    (near, one) => (near === null || before(one, near) ? one : near),
+    null,
+  );
+  const merged = [...new Set(lists.flat())].sort((a, b) => (a === b ? 0 : before(a, b) ? -1 : 1));
+  return { chunk: end === null ? merged : merged.filter((one) => !before(end, one)), done: end === null };
+}
+
+/**
+ * One page: up to `limit` items for which `load` gives something, and the member to go on behind when there
+ * are more. `load` is given members in order and answers for each with the item, or null to leave it out.
+ */
+export async function page<T>(
+  db: Db,
+  keys: readonly string[],
+  range: Range,
+  limit: number,
+  load: (members: string[]) => Promise<(T | null)[]>,
+): Promise<{ items: T[]; next: string | null }> {
+  const items: T[] = [];
+  let last: string | null = null;
+  for await (const chunk of scan(db, keys, range)) {
+    // Small steps when the page is nearly full: most lists need one more item than a page, to know there is one.
+    for (let at = 0; at < chunk.length; ) {
+      const step = chunk.slice(at, at + limit - items.length + 1);
+      at += step.length;
+      const loaded = await load(step);
+      for (const [index, item] of loaded.entries()) {
+        if (item === null) continue;
+        if (items.length === limit) return { items, next: last };
+        items.push(item);
+        last = step[index] ?? null;
+      }
+    }
+  }
+  return { items, next: null };
+}

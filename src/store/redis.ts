@@ -1,0 +1,86 @@
+// Connections to Redis, and the clock that goes with them. Two manners: `request` connections fail at once
+// when Redis is away, so that a client gets its 503 instead of a hanging request; `patient` ones wait for
+// it to come back, for workers that have nobody waiting on them.
+
+import { Redis } from 'ioredis';
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** What every function of the store works on. */
+export interface Db {
+  redis: Redis;
+  /** First part of every key. */
+  prefix: string;
+  clock: Clock;
+}
+
+/** The longest a command of a request connection may take, ms. */
+export const COMMAND_TIMEOUT = 1500;
+
+/**
+ * Opens a connection.
+ * @param manner `request`: commands reject when Redis is away or silent; `patient`: they wait, as BullMQ's workers need.
+ * @param onError is told of connection errors; each reconnect attempt may bring one.
+ */
+export function connect(url: string, manner: 'request' | 'patient', onError: (error: Error) => void): Redis {
+  const redis = new Redis(url, {
+    ...(manner === 'request'
+      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: COMMAND_TIMEOUT }
+      : { maxRetriesPerRequest: null }),
+    connectTimeout: 2000,
+    retryStrategy: (times) => Math.min(50 * times, 1000),
+    lazyConnect: true,
+  });
+  redis.on('error', onError);
+  return redis;
+}
+
+/** Resolves when the connection can take commands. */
+export async function whenReady(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return;
+  if (redis.status === 'wait') {
+    // A first refused connection is retried like any later one.
+    redis.connect().catch(() => undefined);
+  }
+  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
+}
+
+/** Redis' own time, followed by sampling: all processes agree on what is due whatever their machines' clocks say. */
+export class RedisClock implements Clock {
+  #offset = 0;
+  readonly #redis: Redis;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  now(): number {
+    return Date.now() + this.#offset;
+  }
+
+  /** Samples Redis' time once; half the round trip is counted for the way back. */
+  async sync(): Promise<void> {
+    const before = Date.now();
+    const [seconds, micros] = await this.#redis.time();
+    const after = Date.now();
+    const redisNow = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+    const offset = redisNow - Math.round((before + after) / 2);
+    // Within the error of the measurement a change is noise; following it would make time jitter.
+    if (Math.abs(offset - this.#offset) > Math.max(2, after - before)) this.#offset = offset;
+  }
+
+  /** Samples now and every ten seconds until `stop`. Samples lost to an outage are made up by the next. */
+  async start(): Promise<void> {
+    await this.sync();
+    this.#timer = setInterval(() => void this.sync().catch(() => undefined), 10_000);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,260 @@
+// How a task lies in Redis. While it is open: a hash with its state and its input (which never changes and
+// so is written once), and a list of its history. When it is final all of that is packed into one
+// compressed field, since most tasks of an org are finished and only looked at now and then.
+
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { historyEntry } from '../state/history.ts';
+import { isFinal } from '../state/lifecycle.ts';
+import { laneOf, placeInLane } from '../state/matching.ts';
+import { nextDue, type Question } from '../state/questions.ts';
+import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
+import type { Guard, Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import { offerWrites } from './offers.ts';
+import type { Db } from './redis.ts';
+
+/** A task as loaded, with the hash of its last history entry. */
+export interface StoredTask {
+  task: Task;
+  head: string;
+}
+
+type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
+type PackedEntry = [
+  id: string,
+  type: string,
+  status: string,
+  previous: string | null,
+  at: string,
+  actor: string,
+  attempt: number,
+  data: Record<string, unknown>,
+  hash: string,
+];
+
+/** The `?since`-style indexes a task stands in besides `all`: filter → value. */
+export function indexesOf(task: Task): string[] {
+  const pool = poolOf(task);
+  return [
+    'all',
+    `domain:${task.input.domain}`,
+    `request_id:${task.input.origin.request_id}`,
+    ...(pool === null ? [] : [`pool:${pool}`]),
+  ];
+}
+
+/** Loads one task; null when the org has none of that id. */
+export async function loadTask(db: Db, orgId: string, taskId: string): Promise<StoredTask | null> {
+  const [task] = await loadTasks(db, orgId, [taskId]);
+  return task ?? null;
+}
+
+/** Loads several tasks in one round trip, in the order asked; null where there is none. */
+export async function loadTasks(
+  db: Db,
+  orgId: string,
+  taskIds: readonly string[],
+): Promise<(StoredTask | null)[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const pipeline = db.redis.pipeline();
+  for (const id of taskIds) pipeline.hmgetBuffer(keys.task(id), 'v', 's', 'i', 'h', 'z');
+  const replies = (await pipeline.exec()) ?? [];
+  return taskIds.map((id, index) => {
+    const [error, fields] = replies[index] ?? [null, []];
+    if (error) throw error;
+    const [version, state, input, head, packed] = fields as (Buffer | null)[];
+    if (!version) return null;
+    const fixed = { task_id: id, org_id: orgId, version: Number(version.toString()) };
+    if (packed) {
+      const [packedInput, packedState, , packedHead] = unpack(packed);
+      return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
+    }
+    if (!state || !input || !head) throw new Error(`task ${id} is incomplete`);
+    return {
+      task: {
+        ...fixed,
+        ...(JSON.parse(state.toString()) as State),
+        input: JSON.parse(input.toString()) as TaskInput,
+      },
+      head: head.toString(),
+    };
+  });
+}
+
+/** The whole history of a task, oldest first. */
+export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const replies = await db.redis
+    .pipeline()
+    .hgetBuffer(keys.task(taskId), 'z')
+    .lrange(keys.history(taskId), 0, -1)
+    .exec();
+  const [packedError, packed] = replies?.[0] ?? [null, null];
+  const [listError, list] = replies?.[1] ?? [null, []];
+  if (packedError ?? listError) throw packedError ?? listError;
+  const entries = packed
+    ? unpack(packed as Buffer)[2]
+    : (list as string[]).map((text) => JSON.parse(text) as PackedEntry);
+  return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
+}
+
+/** What a commit does to a task, ready to be written. */
+export interface TaskChange {
+  before: StoredTask | null;
+  task: Task;
+  events: TaskEvent[];
+  /** The whole history so far; needed only when the task becomes final. */
+  history: HistoryEntry[];
+  questions: Question[];
+}
+
+/** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
+export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; writes: Write[]; head: string } {
+  const { before, task, events } = change;
+  const { org_id: orgId, task_id: taskId } = task;
+  const keys = orgKeysOf(db.prefix, orgId);
+  const writes: Write[] = [];
+
+  let head = before?.head ?? null;
+  const entries = events.map((event) => {
+    const entry = historyEntry(event, head);
+    head = entry.hash;
+    return entry;
+  });
+  const lastHash = head ?? '';
+
+  const { input, task_id: _id, org_id: _org, version, ...state } = task;
+  if (isFinal(task.status)) {
+    const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
+    writes.push(['DEL', keys.task(taskId)], ['HSET', keys.task(taskId), 'v', version, 'z', packed]);
+    writes.push(['DEL', keys.history(taskId)]);
+  } else {
+    const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
+    if (before === null) fields.push('i', JSON.stringify(input));
+    writes.push(['HSET', keys.task(taskId), ...fields]);
+    if (entries.length > 0)
+      writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
+  }
+
+  if (before === null) for (const name of indexesOf(task)) writes.push(['ZADD', keys.index(name), 0, taskId]);
+  const was = before?.task ?? null;
+  if (was?.status !== task.status) {
+    if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
+    writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
+  }
+  writes.push(...laneWrites(db, was, task), ...offerWrites(db, was, task));
+
+  const due = nextDue(task);
+  const wasDue = was === null ? null : nextDue(was);
+  const dueMember = `${orgId} ${taskId}`;
+  if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
+  if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
+
+  const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
+  for (const sequence of told) writes.push(['ZADD', keys.owed, task.updated_at, owedMember(task, sequence)]);
+  for (const event of events)
+    writes.push(['XADD', keys.feed, '*', 't', taskId, 's', event.sequence, 'e', event.type.slice(5)]);
+  if (change.questions.length > 0 || told.length > 0) {
+    const entry: OutboxEntry = {
+      kind: 'task',
+      org_id: orgId,
+      task_id: taskId,
+      version,
+      questions: change.questions,
+      deliveries: told,
+    };
+    writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
+  }
+  writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
+
+  return {
+    guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
+    writes,
+    head: lastHash,
+  };
+}
+
+/** What a commit leaves for the relay to turn into jobs. */
+export type OutboxEntry =
+  | {
+      kind: 'task';
+      org_id: string;
+      task_id: string;
+      version: number;
+      questions: Question[];
+      /** Sequences of the events to deliver to the task's own callback URL. */
+      deliveries: number[];
+    }
+  | {
+      kind: 'worker';
+      org_id: string;
+      worker_id: string;
+      version: number;
+      /** Tasks a removed worker leaves behind. */
+      left: string[];
+    };
+
+/** Name of a delivery among all that are owed. */
+export function owedMember(task: { org_id: string; task_id: string }, sequence: number): string {
+  return `${task.org_id} ${task.task_id} ${sequence}`;
+}
+
+function isWanted(task: Task, event: TaskEvent): boolean {
+  const { handoff } = task.input;
+  return handoff?.callback_url !== undefined && handoff.events.includes(event.type);
+}
+
+function laneWrites(db: Db, was: Task | null, task: Task): Write[] {
+  const waited = was?.status === 'queued';
+  const waits = task.status === 'queued';
+  if (waited === waits) return [];
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  const lane = laneOf(task);
+  if (!waits) return [['ZREM', keys.lane(lane.id), placeInLane(task)]];
+  return [
+    ['ZADD', keys.lane(lane.id), 0, placeInLane(task)],
+    ['HSET', keys.lanes, lane.id, JSON.stringify(lane.requirements)],
+  ];
+}
+
+function packEntry(entry: HistoryEntry): PackedEntry {
+  return [
+    entry.event_id,
+    entry.type,
+    entry.status,
+    entry.previous_status,
+    entry.at,
+    entry.actor,
+    entry.attempt_of_task,
+    entry.data,
+    entry.hash,
+  ];
+}
+
+function unpackEntry(entry: PackedEntry, sequence: number, previousHash: string | null): HistoryEntry {
+  const [event_id, type, status, previous_status, at, actor, attempt_of_task, data, hash] = entry;
+  return {
+    event_id,
+    type,
+    sequence,
+    status,
+    previous_status,
+    at,
+    actor,
+    attempt_of_task,
+    data,
+    previous_hash: previousHash,
+    hash,
+  };
+}
+
+type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string];
+
+function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
+  const packed: Packed = [input, state, history, head];
+  return deflateRawSync(JSON.stringify(packed));
+}
+
+function unpack(packed: Buffer): Packed {
+  return JSON.parse(inflateRawSync(packed).toString()) as Packed;
+}

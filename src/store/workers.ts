@@ -1,0 +1,89 @@
+// How workers lie in Redis, and the index of those who are ready: for each of their attributes a sorted set
+// by idle time, so that matching finds the longest idle among the fewest candidates.
+
+import { workerAttributes } from '../state/matching.ts';
+import { isReady, type Worker } from '../state/worker.ts';
+import type { Guard, Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import { listMember } from './lists.ts';
+import { loadRecords } from './records.ts';
+import type { Db } from './redis.ts';
+import type { OutboxEntry } from './tasks.ts';
+
+/** Loads workers in one round trip, in the order asked; null where there is none. */
+export function loadWorkers(db: Db, orgId: string, ids: readonly string[]): Promise<(Worker | null)[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  return loadRecords<Worker>(db, ids.map(keys.worker));
+}
+
+/** Loads one worker; null when the org has none of that id. */
+export async function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | null> {
+  const [worker] = await loadWorkers(db, orgId, [id]);
+  return worker ?? null;
+}
+
+/**
+ * Guards and writes of a worker's change; `after` null removes them. An outbox entry is left when they
+ * become able to take work, when what they may be offered changed, or when they stop being there.
+ */
+export function workerWrites(
+  db: Db,
+  before: Worker | null,
+  after: Worker | null,
+): { guards: Guard[]; writes: Write[] } {
+  const worker = after ?? before;
+  if (worker === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, worker.org_id);
+  const key = keys.worker(worker.worker_id);
+  const writes: Write[] = [];
+  if (after === null) {
+    writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
+    writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
+  } else {
+    writes.push(['HSET', key, 'v', after.version, 'd', JSON.stringify(after)]);
+    if (before === null)
+      writes.push(['ZADD', keys.index('workers'), 0, listMember(worker.created_at, worker.worker_id)]);
+  }
+
+  const was = readyAttributes(before);
+  const is = readyAttributes(after);
+  for (const attribute of was)
+    if (!is.has(attribute)) writes.push(['ZREM', keys.ready(attribute), worker.worker_id]);
+  if (
+    after !== null &&
+    (was.size !== is.size || before?.idle_since !== after.idle_since || changedProfile(before, after))
+  )
+    for (const attribute of is)
+      writes.push(['ZADD', keys.ready(attribute), after.idle_since, worker.worker_id]);
+
+  if (concernsMatching(before, after)) {
+    const entry: OutboxEntry = {
+      kind: 'worker',
+      org_id: worker.org_id,
+      worker_id: worker.worker_id,
+      version: after?.version ?? worker.version + 1,
+      left: after === null ? worker.holding : [],
+    };
+    writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
+  }
+  writes.push(['PUBLISH', keys.changes, `worker ${worker.worker_id}`]);
+  return { guards: [{ kind: 'version', key, version: before?.version ?? 0 }], writes };
+}
+
+function readyAttributes(worker: Worker | null): Set<string> {
+  return new Set(worker !== null && isReady(worker) ? workerAttributes(worker) : []);
+}
+
+function concernsMatching(before: Worker | null, after: Worker | null): boolean {
+  if (after === null) return true;
+  if (isReady(after)) return before === null || !isReady(before) || changedProfile(before, after);
+  return before?.availability === 'available' && after.availability !== 'available';
+}
+
+function changedProfile(before: Worker | null, after: Worker): boolean {
+  const profile = (worker: Worker) => {
+    const { capacity, rating, trust_level, pool_ids, skills, certifications } = worker;
+    return JSON.stringify([capacity, rating, trust_level, pool_ids, skills, certifications]);
+  };
+  return before === null || profile(before) !== profile(after);
+}
