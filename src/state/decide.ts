@@ -31,7 +31,8 @@ export type Command =
   | { name: 'remove_worker'; worker_id: string }
   | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
   | { name: 'verify' }
-  | { name: 'approve'; feedback: string | null }
+  /** `submitted_at`: only this submission, not one that came after rework. */
+  | { name: 'approve'; feedback: string | null; submitted_at?: number }
   | { name: 'rework'; feedback: string | null }
   | { name: 'reassign'; feedback: string | null }
   | { name: 'reject'; feedback: string | null }
@@ -231,6 +232,7 @@ function step(draft: Draft, command: Command): Refusal | null {
       draft.move('verified', { mode: 'auto' });
       return null;
     case 'approve':
+      if (command.submitted_at !== undefined && command.submitted_at !== task.since) return notDue();
       task.feedback = command.feedback;
       draft.move('verified', { mode: 'manual' });
       return null;

@@ -43,8 +43,8 @@ export function questions(task: Task): Question[] {
   switch (task.status) {
     case 'queued':
       asked.push({ kind: 'match', at: task.since, ref: null });
-      for (const { until } of task.declines)
-        if (until > task.since) asked.push({ kind: 'match', at: until, ref: null });
+      for (const until of new Set(task.declines.map((one) => one.until)))
+        if (until > task.since) asked.push({ kind: 'match', at: until, ref: 'cool_down' });
       break;
     case 'offered':
       for (const offer of task.offers)
@@ -69,11 +69,10 @@ export function questions(task: Task): Question[] {
   return asked;
 }
 
-/** The questions that `after` has and `before` had not. */
-export function newQuestions(before: Task | null, after: Task): Question[] {
-  const had = new Set(before === null ? [] : questions(before).map(keyOf));
-  const unique = new Map(questions(after).map((one) => [keyOf(one), one]));
-  return [...unique.values()].filter((one) => !had.has(keyOf(one)));
+/** The questions that `after` has and `before` had not; the other way round, those that are dropped. */
+export function newQuestions(before: Task, after: Task): Question[] {
+  const had = new Set(questions(before).map(keyOf));
+  return questions(after).filter((one) => !had.has(keyOf(one)));
 }
 
 /** When the task must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */

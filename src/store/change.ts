@@ -4,7 +4,6 @@
 
 import { apply, type Command, create, decide, type Refusal } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
-import { newQuestions } from '../state/questions.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { free, holdChanges, take } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
@@ -115,13 +114,7 @@ async function write(
     guards.push(...change.guards);
     writes.push(...change.writes);
   }
-  const change = taskWrites(db, {
-    before,
-    task,
-    events,
-    history,
-    questions: newQuestions(before?.task ?? null, task),
-  });
+  const change = taskWrites(db, { before, task, events, history });
   const extra = alongside?.(task);
   const done = await commit(
     db.redis,

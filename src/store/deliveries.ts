@@ -93,28 +93,19 @@ type PackedAttempt = [
   at: number,
   status: number | null,
   ms: number,
-  error?: string | null,
-  errorClass?: string | null,
-  address?: string | null,
-  body?: string,
-  next?: number | null,
+  error: string | null,
+  errorClass: string | null,
+  address: string | null,
+  body: string,
+  next: number | null,
 ];
 
 function pack({ status, attempts }: Delivery): string {
   const packed: Packed = [
     status,
     ...attempts.map((one): PackedAttempt => {
-      const all: PackedAttempt = [
-        one.at,
-        one.status,
-        one.ms,
-        one.error,
-        one.error_class,
-        one.address,
-        one.body,
-        one.next_attempt_at,
-      ];
-      return all;
+      const { at, ms, error, error_class, address, body, next_attempt_at } = one;
+      return [at, one.status, ms, error, error_class, address, body, next_attempt_at];
     }),
   ];
   return JSON.stringify(packed);
@@ -128,11 +119,11 @@ function unpack(text: string): Delivery {
       at,
       status: code,
       ms,
-      error: error ?? null,
-      error_class: errorClass ?? null,
-      address: address ?? null,
-      body: body ?? '',
-      next_attempt_at: next ?? null,
+      error,
+      error_class: errorClass,
+      address,
+      body,
+      next_attempt_at: next,
     })),
   };
 }

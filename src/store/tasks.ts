@@ -6,7 +6,8 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { historyEntry } from '../state/history.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import { laneOf, placeInLane } from '../state/matching.ts';
-import { nextDue, type Question } from '../state/questions.ts';
+import type { OutboxEntry } from '../state/outbox.ts';
+import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
@@ -98,6 +99,30 @@ export async function loadHistory(db: Db, orgId: string, taskId: string): Promis
   return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
 }
 
+/** A task with one event of its history; null when there is no such event. */
+export async function loadEvent(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  sequence: number,
+): Promise<{ task: Task; event: HistoryEntry } | null> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  // One event of an open task is read alone; a finished task is one piece anyway.
+  const [stored, list] = await Promise.all([
+    loadTask(db, orgId, taskId),
+    db.redis.lrange(keys.history(taskId), Math.max(0, sequence - 2), `${sequence - 1}`),
+  ]);
+  if (stored === null) return null;
+  const entries = list.map((text) => JSON.parse(text) as PackedEntry);
+  const entry = sequence === 1 ? entries[0] : entries[1];
+  if (entry !== undefined) {
+    const previous = sequence === 1 ? null : (entries[0]?.[8] ?? null);
+    return { task: stored.task, event: unpackEntry(entry, sequence, previous) };
+  }
+  const event = (await loadHistory(db, orgId, taskId))[sequence - 1];
+  return event === undefined ? null : { task: stored.task, event };
+}
+
 /** What a commit does to a task, ready to be written. */
 export interface TaskChange {
   before: StoredTask | null;
@@ -105,7 +130,6 @@ export interface TaskChange {
   events: TaskEvent[];
   /** The whole history so far; needed only when the task becomes final. */
   history: HistoryEntry[];
-  questions: Question[];
 }
 
 /** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
@@ -154,13 +178,16 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   for (const sequence of told) writes.push(['ZADD', keys.owed, task.updated_at, owedMember(task, sequence)]);
   for (const event of events)
     writes.push(['XADD', keys.feed, '*', 't', taskId, 's', event.sequence, 'e', event.type.slice(5)]);
-  if (change.questions.length > 0 || told.length > 0) {
+  const asked = was === null ? questions(task) : newQuestions(was, task);
+  const dropped = was === null ? [] : newQuestions(task, was);
+  if (asked.length + dropped.length + told.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
       task_id: taskId,
       version,
-      questions: change.questions,
+      asked,
+      dropped,
       deliveries: told,
     };
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
@@ -173,26 +200,6 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
     head: lastHash,
   };
 }
-
-/** What a commit leaves for the relay to turn into jobs. */
-export type OutboxEntry =
-  | {
-      kind: 'task';
-      org_id: string;
-      task_id: string;
-      version: number;
-      questions: Question[];
-      /** Sequences of the events to deliver to the task's own callback URL. */
-      deliveries: number[];
-    }
-  | {
-      kind: 'worker';
-      org_id: string;
-      worker_id: string;
-      version: number;
-      /** Tasks a removed worker leaves behind. */
-      left: string[];
-    };
 
 /** Name of a delivery among all that are owed. */
 export function owedMember(task: { org_id: string; task_id: string }, sequence: number): string {

@@ -2,13 +2,13 @@
 // by idle time, so that matching finds the longest idle among the fewest candidates.
 
 import { workerAttributes } from '../state/matching.ts';
+import type { OutboxEntry } from '../state/outbox.ts';
 import { isReady, type Worker } from '../state/worker.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
 import { loadRecords } from './records.ts';
 import type { Db } from './redis.ts';
-import type { OutboxEntry } from './tasks.ts';
 
 /** Loads workers in one round trip, in the order asked; null where there is none. */
 export function loadWorkers(db: Db, orgId: string, ids: readonly string[]): Promise<(Worker | null)[]> {
@@ -62,6 +62,7 @@ export function workerWrites(
       org_id: worker.org_id,
       worker_id: worker.worker_id,
       version: after?.version ?? worker.version + 1,
+      at: after?.updated_at ?? db.clock.now(),
       left: after === null ? worker.holding : [],
     };
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);

@@ -1,0 +1,97 @@
+// Advances tasks: matching, offering, verification. Each handler looks at the task as it is now, asks
+// whether there is something to do, and does it by a commit that fails if somebody else was faster.
+
+import type { Job } from 'bullmq';
+import { type QuestionJob, RetryLater, type WorkerJob } from '../queues/catalogue.ts';
+import { offerLife } from '../state/matching.ts';
+import { poolOf } from '../state/task.ts';
+import { isReady } from '../state/worker.ts';
+import { changeTask } from '../store/change.ts';
+import { newId } from '../store/ids.ts';
+import { findWorkers, firstWaitingFor } from '../store/matching.ts';
+import { loadPool } from '../store/pools.ts';
+import type { Db } from '../store/redis.ts';
+import { loadTask, type StoredTask } from '../store/tasks.ts';
+import { loadWorker } from '../store/workers.ts';
+
+const SYSTEM = { actor: 'system' };
+/** Most tasks one job hands out before it leaves the rest to the next. */
+const ROUNDS = 100;
+/** When the next job goes on, ms. */
+const MORE = 20;
+
+/** Runs a job of the `lifecycle` queue. */
+export async function runLifecycleJob(db: Db, job: Job<QuestionJob | WorkerJob>): Promise<void> {
+  const { data } = job;
+  if ('worker_id' in data) return serveWorker(db, data);
+  const { org_id, task_id, question } = data;
+  if (question.kind === 'match') return matchTask(db, org_id, task_id);
+  if (question.kind === 'verify') {
+    await changeTask(db, org_id, task_id, [{ name: 'verify' }, { name: 'complete' }], SYSTEM);
+    return;
+  }
+  throw new Error(`lifecycle knows no question ${question.kind}`);
+}
+
+/**
+ * Finds the task a worker, unless none is there for it. The worker found may have a better claim to another
+ * task that waits; that one goes first, so the order of the queue holds however jobs are run.
+ */
+export async function matchTask(db: Db, orgId: string, taskId: string): Promise<void> {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const stored = await loadTask(db, orgId, taskId);
+    if (stored?.task.status !== 'queued') return;
+    const [best] = await findWorkers(db, stored.task, 1);
+    if (best === undefined) return;
+    const first = (await firstWaitingFor(db, best)) ?? stored;
+    await offer(db, first);
+  }
+  throw new RetryLater(MORE, 'more tasks came first than one job hands out');
+}
+
+/** Gives a worker who became ready what waits for them; takes back the offers of one who is not there any more. */
+async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
+  const { org_id, worker_id } = data;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const worker = await loadWorker(db, org_id, worker_id);
+    if (worker === null) {
+      for (const taskId of data.left)
+        await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
+      return;
+    }
+    if (worker.availability !== 'available') {
+      for (const taskId of worker.holding)
+        await changeTask(db, org_id, taskId, [{ name: 'revoke', worker_id }], SYSTEM);
+      return;
+    }
+    if (!isReady(worker)) return;
+    const first = await firstWaitingFor(db, worker);
+    if (first === null) return;
+    await offer(db, first);
+  }
+  throw new RetryLater(MORE, 'more tasks wait than one job hands out');
+}
+
+/** Matches a queued task and offers it: to the best worker, or in a broadcast pool to the best few. */
+async function offer(db: Db, stored: StoredTask): Promise<void> {
+  const { task } = stored;
+  const poolId = poolOf(task);
+  const pool = poolId === null ? null : await loadPool(db, task.org_id, poolId);
+  const count = pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
+  const workers = await findWorkers(db, task, count);
+  if (workers.length === 0) return;
+  const now = db.clock.now();
+  const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
+  const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
+  // Refused when the task moved on or a worker was taken meanwhile; whoever asked looks again.
+  await changeTask(
+    db,
+    task.org_id,
+    task.task_id,
+    [
+      { name: 'match', worker_ids: workers.map((worker) => worker.worker_id) },
+      { name: 'offer', offers },
+    ],
+    { ...SYSTEM, loaded: stored },
+  );
+}

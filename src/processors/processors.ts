@@ -1,0 +1,120 @@
+// All processors of a worker process: the relay, a BullMQ worker for each queue, and the sweeper, on
+// connections that sit out an outage of Redis. Run more worker processes to do more at once.
+
+import { randomUUID } from 'node:crypto';
+import { type Job, Worker } from 'bullmq';
+import {
+  backoff,
+  type DeliveryJob,
+  QUEUES,
+  type QuestionJob,
+  type QueueName,
+  type WorkerJob,
+} from '../queues/catalogue.ts';
+import { Queues, queuePrefix } from '../queues/queues.ts';
+import { createAddressPolicy } from '../state/callback-url.ts';
+import { connect, type Db, RedisClock, whenReady } from '../store/redis.ts';
+import type { Sealer } from '../store/sealed.ts';
+import { runLifecycleJob } from './lifecycle.ts';
+import type { Log } from './log.ts';
+import { Relay } from './relay.ts';
+import { runSlaJob } from './sla.ts';
+import { Sweeper } from './sweeper.ts';
+import { WebhookSender } from './webhook-sender.ts';
+import { WebhookProcessor } from './webhooks.ts';
+
+export interface ProcessorOptions {
+  redisUrl: string;
+  prefix: string;
+  sealer: Sealer;
+  /** Networks beyond the public internet that webhooks may go to, CIDR. */
+  webhookAllowedNetworks: readonly string[];
+  /** Jobs at once of the queues that wait for Redis alone; webhooks, which wait for receivers, run four times as many. */
+  concurrency: number;
+  log: Log;
+  sweepEvery?: number;
+  abandonedAfter?: number;
+}
+
+export interface Processors {
+  db: Db;
+  queues: Queues;
+  relay: Relay;
+  sweeper: Sweeper;
+  /** Stops taking work and resolves when what is in hand is finished. */
+  close(): Promise<void>;
+}
+
+/** A job whose process died is taken over after this, ms. */
+const LOCK: Record<QueueName, number> = { lifecycle: 10_000, sla: 10_000, webhooks: 20_000 };
+const STALL_CHECK = 5_000;
+
+/** Starts all processors; resolves when they are at work. Waits for Redis when it is away. */
+export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
+  const { redisUrl, prefix, log } = options;
+  const onError = (error: Error) => log.warn({ err: error }, 'redis');
+  const redis = connect(redisUrl, 'patient', onError);
+  const blocking = connect(redisUrl, 'patient', onError);
+  await Promise.all([whenReady(redis), whenReady(blocking)]);
+  const clock = new RedisClock(redis);
+  await clock.start();
+  const db: Db = { redis, prefix, clock };
+  const queues = new Queues(redis, prefix);
+  const sender = new WebhookSender({ policy: createAddressPolicy(options.webhookAllowedNetworks) });
+  const webhooks = new WebhookProcessor({ db, sealer: options.sealer, sender, log });
+
+  const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
+    lifecycle: (job: Job<QuestionJob | WorkerJob>) => runLifecycleJob(db, job),
+    sla: (job: Job<QuestionJob>, token) => runSlaJob(db, job, token),
+    webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
+  };
+  const workers = QUEUES.map((name) => {
+    const worker = new Worker(name, runners[name], {
+      connection: redis,
+      prefix: queuePrefix(prefix),
+      concurrency: name === 'webhooks' ? options.concurrency * 4 : options.concurrency,
+      lockDuration: LOCK[name],
+      stalledInterval: STALL_CHECK,
+      // Processes may be killed any number of times while they hold a job; it is repeated all the same.
+      maxStalledCount: 1000,
+      settings: { backoffStrategy: backoff },
+    });
+    worker.on('error', onError);
+    worker.on('failed', (job, error) => {
+      if (error.name !== 'RetryLater')
+        log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');
+    });
+    return worker;
+  });
+  const relay = new Relay({
+    db,
+    blocking,
+    queues,
+    consumer: randomUUID(),
+    log,
+    ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
+  });
+  await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);
+  const sweeper = new Sweeper({
+    db,
+    queues,
+    log,
+    ...(options.sweepEvery !== undefined && { every: options.sweepEvery }),
+  });
+  sweeper.start();
+
+  return {
+    db,
+    queues,
+    relay,
+    sweeper,
+    async close() {
+      await Promise.all([sweeper.close(), relay.close(), ...workers.map((worker) => worker.close())]);
+      await sender.close();
+      await queues.close();
+      clock.stop();
+      blocking.disconnect();
+      redis.disconnect();
+    },
+  };
+}

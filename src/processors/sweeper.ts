@@ -1,0 +1,145 @@
+// Walks what is due and looks whether the job for it is still there. Jobs can be lost by what happens to
+// Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
+// asked and delivered, so whatever is missing is made again, and counted.
+
+import { deliveryJob, type NewJob, questionJob } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
+import { taskInPlace } from '../state/matching.ts';
+import { questions } from '../state/questions.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
+import { allOrgs } from '../store/orgs.ts';
+import type { Db } from '../store/redis.ts';
+import { loadTasks } from '../store/tasks.ts';
+import type { Log } from './log.ts';
+
+const EVERY = 10_000;
+/** What is overdue by this much ought to have been asked, ms. */
+const GRACE = 3_000;
+const BATCH = 500;
+
+const FORGET_EMPTY_LANE = `
+if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('HDEL', KEYS[1], ARGV[1]) end`;
+
+export class Sweeper {
+  readonly #db: Db;
+  readonly #queues: Queues;
+  readonly #log: Log;
+  readonly #every: number;
+  #timer: NodeJS.Timeout | null = null;
+  #sweeping: Promise<void> | null = null;
+  /** Jobs made again since the start. */
+  repaired = 0;
+
+  constructor(options: { db: Db; queues: Queues; log: Log; every?: number }) {
+    this.#db = options.db;
+    this.#queues = options.queues;
+    this.#log = options.log;
+    this.#every = options.every ?? EVERY;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#sweeping ??= this.#guardedSweep().finally(() => {
+        this.#sweeping = null;
+      });
+    }, this.#every);
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  async #guardedSweep(): Promise<void> {
+    try {
+      // One process at a time is enough; the lock only saves work.
+      const lock = `${this.#db.prefix}:sweep`;
+      if ((await this.#db.redis.set(lock, '1', 'PX', this.#every - 100, 'NX')) === null) return;
+      const repaired = await this.sweep();
+      if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
+    } catch (error) {
+      this.#log.warn({ err: error }, 'sweep interrupted');
+    }
+  }
+
+  /** One walk. @returns how many jobs were made again. */
+  async sweep(): Promise<number> {
+    const now = this.#db.clock.now();
+    // The same within half a minute: what is repaired is not repaired again while it waits its turn.
+    const repair = `r${Math.floor(now / 30_000)}`;
+    let count = 0;
+    for (const partition of PARTITIONS) {
+      const keys = partitionKeys(this.#db.prefix, partition);
+      count += await this.#askOverdue(keys.due, now, repair);
+      count += await this.#deliverOverdue(keys.owed, now, repair);
+    }
+    for (const orgId of await allOrgs(this.#db)) await this.#matchWaiting(orgId, now, repair);
+    this.repaired += count;
+    return count;
+  }
+
+  async #askOverdue(key: string, now: number, repair: string): Promise<number> {
+    const members = await this.#db.redis.zrangebyscore(key, 0, now - GRACE, 'LIMIT', 0, BATCH);
+    let count = 0;
+    for (const member of members) {
+      const [orgId = '', taskId = ''] = member.split(' ');
+      const [stored] = await loadTasks(this.#db, orgId, [taskId]);
+      const overdue = stored
+        ? questions(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
+        : [];
+      // Nothing of the task is due (any more): only the index says so.
+      if (overdue.length === 0) await this.#db.redis.zrem(key, member);
+      const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
+      for (const question of overdue)
+        count += await this.#repair(
+          questionJob(about, question, now),
+          questionJob(about, question, now, repair),
+        );
+    }
+    return count;
+  }
+
+  async #deliverOverdue(key: string, now: number, repair: string): Promise<number> {
+    const members = await this.#db.redis.zrangebyscore(key, 0, now - GRACE, 'LIMIT', 0, BATCH);
+    let count = 0;
+    for (const member of members) {
+      const [org_id = '', task_id = '', sequence] = member.split(' ');
+      const about = { org_id, task_id, sequence: Number(sequence) };
+      count += await this.#repair(deliveryJob(about), deliveryJob(about, repair));
+    }
+    return count;
+  }
+
+  /**
+   * Tasks wait while workers are ready: asks again for the first of each lane, since nothing tells a lost
+   * job from workers who do not fit. Also forgets lanes nobody waits in.
+   */
+  async #matchWaiting(orgId: string, now: number, repair: string): Promise<void> {
+    const keys = orgKeysOf(this.#db.prefix, orgId);
+    const ready = await this.#db.redis.zcard(keys.ready('any'));
+    for (const lane of await this.#db.redis.hkeys(keys.lanes)) {
+      const [head] = await this.#db.redis.zrange(keys.lane(lane), 0, '0');
+      if (head === undefined) {
+        await this.#db.redis.eval(FORGET_EMPTY_LANE, 2, keys.lanes, keys.lane(lane), lane);
+        continue;
+      }
+      if (ready === 0) continue;
+      const [stored] = await loadTasks(this.#db, orgId, [taskInPlace(head)]);
+      if (stored?.task.status !== 'queued' || stored.task.since > now - GRACE) continue;
+      const about = { org_id: orgId, task_id: stored.task.task_id, version: stored.task.version };
+      const question = { kind: 'match', at: stored.task.since, ref: null } as const;
+      await this.#queues.add([questionJob(about, question, now, repair)]);
+    }
+  }
+
+  /** Makes a job again under its second name unless the first is still to be run. @returns 1 if it did. */
+  async #repair(original: NewJob, again: NewJob): Promise<number> {
+    for (const job of [original, again]) {
+      const state = await this.#queues.all[job.queue].getJobState(job.opts.jobId);
+      if (state === 'waiting' || state === 'active' || state === 'delayed' || state === 'prioritized')
+        return 0;
+    }
+    await this.#queues.add([again]);
+    return 1;
+  }
+}

@@ -1,0 +1,160 @@
+// The catalogue of queues: what jobs there are, how they are named, tried again and kept. A job carries ids
+// and the form of its data, never payloads or secrets; its id follows from what it is about, so the same
+// job made twice is one job.
+
+import type { JobsOptions } from 'bullmq';
+import type { OutboxEntry } from '../state/outbox.ts';
+import type { Question } from '../state/questions.ts';
+
+export const QUEUES = ['lifecycle', 'sla', 'webhooks'] as const;
+export type QueueName = (typeof QUEUES)[number];
+
+/** Form of the job data; a worker refuses what it does not know. */
+const FORM = 1;
+
+/** Asks a question of a task: in `lifecycle` when it is to be asked now, in `sla` when later. */
+export interface QuestionJob {
+  form: typeof FORM;
+  org_id: string;
+  task_id: string;
+  /** Version of the task that gave rise to it. */
+  version: number;
+  question: Question;
+}
+
+/** A worker has become able to take work, or has stopped being there. */
+export interface WorkerJob {
+  form: typeof FORM;
+  org_id: string;
+  worker_id: string;
+  version: number;
+  at: number;
+  left: string[];
+}
+
+/** One event is owed to the task's callback URL. */
+export interface DeliveryJob {
+  form: typeof FORM;
+  org_id: string;
+  task_id: string;
+  sequence: number;
+}
+
+export interface NewJob {
+  queue: QueueName;
+  name: string;
+  data: QuestionJob | WorkerJob | DeliveryJob;
+  opts: JobsOptions & { jobId: string };
+}
+
+const SECOND = 1000;
+const DAY = 24 * 3600;
+
+/** What every job of a queue has in common. */
+export const DEFAULTS: Record<QueueName, JobsOptions> = {
+  lifecycle: {
+    attempts: 20,
+    backoff: { type: 'custom' },
+    removeOnComplete: { count: 500 },
+    removeOnFail: { age: 7 * DAY, count: 10_000 },
+    stackTraceLimit: 3,
+  },
+  sla: {
+    attempts: 20,
+    backoff: { type: 'custom' },
+    removeOnComplete: { count: 100 },
+    removeOnFail: { age: 7 * DAY, count: 10_000 },
+    stackTraceLimit: 3,
+  },
+  // How often to try again is the delivery's own policy: its processor ends the job itself.
+  webhooks: {
+    attempts: 1000,
+    backoff: { type: 'custom' },
+    removeOnComplete: { count: 100 },
+    removeOnFail: { age: 7 * DAY, count: 10_000 },
+    stackTraceLimit: 1,
+  },
+};
+
+/** How much of a queue's event stream is kept. */
+export const EVENTS_KEPT = 1000;
+
+/** Thrown by a processor to be asked again after `delay` ms. */
+export class RetryLater extends Error {
+  readonly delay: number;
+  constructor(delay: number, why: string) {
+    super(why);
+    this.name = 'RetryLater';
+    this.delay = delay;
+  }
+}
+
+/** Delay before the next try in ms: what the processor asked for, else 0.2 s doubling up to 30 s, jittered upwards. */
+export function backoff(attemptsMade: number, _type?: string, error?: Error): number {
+  if (error instanceof RetryLater) return error.delay;
+  const base = Math.min(200 * 2 ** Math.max(0, attemptsMade - 1), 30 * SECOND);
+  return Math.round(base * (1 + Math.random() * 0.2));
+}
+
+/** Jobs that follow from an outbox entry. @param now ms, by Redis' clock. */
+export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
+  if (entry.kind === 'worker') {
+    const { kind: _kind, ...rest } = entry;
+    return [
+      {
+        queue: 'lifecycle',
+        name: 'worker',
+        data: { form: FORM, ...rest },
+        opts: { jobId: `worker-${entry.org_id}-${entry.worker_id}-${entry.at}-${entry.version}` },
+      },
+    ];
+  }
+  const { org_id, task_id, version } = entry;
+  return [
+    ...entry.asked.map((question) => questionJob({ org_id, task_id, version }, question, now)),
+    ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
+  ];
+}
+
+/** Ids of the delayed jobs that an outbox entry makes pointless. */
+export function droppedJobs(entry: OutboxEntry): string[] {
+  if (entry.kind === 'worker') return [];
+  return entry.dropped.filter(isDelayed).map((question) => questionJobId(entry, question));
+}
+
+/** The job that asks `question`. @param repair set by the sweeper: tells the job from a lost one of the same id. */
+export function questionJob(
+  about: { org_id: string; task_id: string; version: number },
+  question: Question,
+  now: number,
+  repair: string | null = null,
+): NewJob {
+  const { org_id, task_id, version } = about;
+  const jobId = questionJobId(about, question) + (repair === null ? '' : `-${repair}`);
+  return {
+    queue: isDelayed(question) ? 'sla' : 'lifecycle',
+    name: question.kind,
+    data: { form: FORM, org_id, task_id, version, question },
+    opts: { jobId, ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }) },
+  };
+}
+
+/** The job that makes a delivery. @param repair as in `questionJob`. */
+export function deliveryJob(
+  about: { org_id: string; task_id: string; sequence: number },
+  repair: string | null = null,
+): NewJob {
+  const jobId = `deliver-${about.task_id}-${about.sequence}${repair === null ? '' : `-${repair}`}`;
+  return { queue: 'webhooks', name: 'deliver', data: { form: FORM, ...about }, opts: { jobId } };
+}
+
+/** Whether the question is for later: all but the ones that follow at once from where the task stands. */
+function isDelayed(question: Question): boolean {
+  return question.kind !== 'verify' && !(question.kind === 'match' && question.ref === null);
+}
+
+function questionJobId(about: { task_id: string; version: number }, question: Question): string {
+  return isDelayed(question)
+    ? `${question.kind}-${about.task_id}-${question.at}-${question.ref ?? 'clock'}`
+    : `${question.kind}-${about.task_id}-v${about.version}`;
+}

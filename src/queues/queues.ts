@@ -1,0 +1,46 @@
+// The BullMQ queues over one connection, as producers see them.
+
+import { type ConnectionOptions, Queue } from 'bullmq';
+import { DEFAULTS, EVENTS_KEPT, type NewJob, QUEUES, type QueueName } from './catalogue.ts';
+
+/** Prefix of BullMQ's keys. The braces keep all queues in one slot of a cluster. */
+export function queuePrefix(prefix: string): string {
+  return `{${prefix}-queues}`;
+}
+
+export class Queues {
+  readonly all: Record<QueueName, Queue>;
+
+  /** @param connection is not closed by `close`: it belongs to who made it. */
+  constructor(connection: ConnectionOptions, prefix: string) {
+    const open = (name: QueueName) =>
+      new Queue(name, {
+        connection,
+        prefix: queuePrefix(prefix),
+        defaultJobOptions: DEFAULTS[name],
+        streams: { events: { maxLen: EVENTS_KEPT } },
+      });
+    this.all = { lifecycle: open('lifecycle'), sla: open('sla'), webhooks: open('webhooks') };
+    // The connection's owner hears its errors; without a listener here they would end the process.
+    for (const queue of Object.values(this.all)) queue.on('error', () => undefined);
+  }
+
+  /** Adds jobs, many in a round trip. A job whose id is already there is left as it is. */
+  async add(jobs: readonly NewJob[]): Promise<void> {
+    await Promise.all(
+      QUEUES.map((name) => {
+        const mine = jobs.filter((job) => job.queue === name);
+        return mine.length === 0 ? null : this.all[name].addBulk(mine);
+      }),
+    );
+  }
+
+  /** Removes delayed jobs that are pointless now; one that is being worked on or is not there is left. */
+  async drop(jobIds: readonly string[]): Promise<void> {
+    await Promise.all(jobIds.map((id) => this.all.sla.remove(id)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.all).map((queue) => queue.close()));
+  }
+}

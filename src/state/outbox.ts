@@ -1,0 +1,27 @@
+// What a commit leaves in the outbox for the relay: enough to make every job that follows from it, without
+// looking anything up.
+
+import type { Question } from './questions.ts';
+
+export type OutboxEntry =
+  | {
+      kind: 'task';
+      org_id: string;
+      task_id: string;
+      version: number;
+      /** Questions that are new with this version, and those that need not be asked any more. */
+      asked: Question[];
+      dropped: Question[];
+      /** Sequences of the events to deliver to the task's own callback URL. */
+      deliveries: number[];
+    }
+  | {
+      kind: 'worker';
+      org_id: string;
+      worker_id: string;
+      version: number;
+      /** When the change was made, ms: a removed worker's id may come back with the same versions. */
+      at: number;
+      /** Tasks a removed worker leaves behind. */
+      left: string[];
+    };
