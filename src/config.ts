@@ -1,0 +1,180 @@
+/**
+ * What the environment says, read once at start. The only reader of process.env: every other file gets
+ * the values it needs as arguments, so a process either starts with a sound configuration or names all
+ * that is wrong with it at once. A fault line names the variable and never repeats a secret's value.
+ */
+import { join } from 'node:path';
+import ipaddr from 'ipaddr.js';
+
+export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Config {
+  /** Unset means an embedded Redis (`server`, `cli`). */
+  readonly redisUrl: string | undefined;
+  readonly host: string;
+  /** 0 lets the system pick a free port. */
+  readonly port: number;
+  readonly operatorToken: string | undefined;
+  /** Base64 of the 32 bytes that encrypt secrets at rest. Set whenever `redisUrl` is. */
+  readonly secretsKey: string | undefined;
+  /** The key before the last rotation: still decrypts, never encrypts. */
+  readonly secretsKeyPrevious: string | undefined;
+  /** Non-public networks that webhooks may reach, as normalised CIDRs. */
+  readonly webhookAllowedNetworks: readonly string[];
+  /** Whose X-Forwarded-For is believed, as normalised CIDRs. */
+  readonly trustedProxies: readonly string[];
+  /** A folder or an S3 URL. */
+  readonly evidenceStore: string;
+  readonly logLevel: LogLevel;
+  readonly dataDir: string;
+  /** How many jobs one worker process runs at once. */
+  readonly workerConcurrency: number;
+}
+
+/** The configuration of a process that cannot run on an embedded Redis. */
+export interface ConnectedConfig extends Config {
+  readonly redisUrl: string;
+  readonly secretsKey: string;
+}
+
+/** Everything that is wrong with the environment, one line per fault. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/** Thrown by a parser below; its message completes the sentence "<VARIABLE> …". */
+class Fault extends Error {}
+
+/** Reads the environment for one kind of process; throws a `ConfigError` that names every fault. */
+export function loadConfig(env: Environment, kind: 'web' | 'worker'): ConnectedConfig;
+export function loadConfig(env: Environment, kind: ProcessKind): Config;
+export function loadConfig(env: Environment, kind: ProcessKind): Config {
+  const faults: string[] = [];
+  const given = (name: string): string | undefined => env[name]?.trim() || undefined;
+
+  function read<T, F>(name: string, parse: (text: string) => T, fallback: F): T | F {
+    const text = given(name);
+    if (text === undefined) return fallback;
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      faults.push(`${name} ${error.message}`);
+      return fallback;
+    }
+  }
+
+  const isConnected = kind === 'web' || kind === 'worker';
+  if (isConnected && !given('REDIS_URL')) {
+    faults.push(`REDIS_URL is required by the ${kind} process: redis://host:6379 or rediss://…`);
+  }
+  if ((isConnected || given('REDIS_URL')) && !given('SECRETS_KEY')) {
+    faults.push('SECRETS_KEY is required unless Redis is embedded: base64 of 32 random bytes');
+  }
+
+  const dataDir = read('DATA_DIR', asText, '.data');
+  const config: Config = {
+    redisUrl: read('REDIS_URL', asRedisUrl, undefined),
+    host: read('HOST', asText, '127.0.0.1'),
+    port: read('PORT', asInteger(0, 65_535), 3000),
+    operatorToken: read('OPERATOR_TOKEN', asToken, undefined),
+    secretsKey: read('SECRETS_KEY', asKey, undefined),
+    secretsKeyPrevious: read('SECRETS_KEY_PREVIOUS', asKey, undefined),
+    webhookAllowedNetworks: read('WEBHOOK_ALLOWED_NETWORKS', asNetworks, []),
+    trustedProxies: read('TRUSTED_PROXIES', asNetworks, []),
+    evidenceStore: read(
+      'EVIDENCE_STORE',
+      asText,
+      given('DATA_DIR') ? join(dataDir, 'evidence') : './.data/evidence',
+    ),
+    logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
+    dataDir,
+    workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
+  };
+
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(config);
+}
+
+function asText(text: string): string {
+  return text;
+}
+
+function asInteger(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new Fault(`must be a whole number from ${min} to ${max}`);
+  };
+}
+
+function asRedisUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') {
+    throw new Fault('must be a redis:// or rediss:// URL');
+  }
+  if (url.hostname === '') throw new Fault('must name a host');
+  if (!/^(\/\d*)?$/.test(url.pathname))
+    throw new Fault('may have a database number as its path, nothing else');
+  return text;
+}
+
+function asToken(text: string): string {
+  if (text.length >= 16) return text;
+  throw new Fault('must have at least 16 characters');
+}
+
+function asKey(text: string): string {
+  const bytes = Buffer.from(text, 'base64');
+  // Node's decoder skips what is not base64, so only the round trip shows that nothing was.
+  if (bytes.length === 32 && bytes.toString('base64') === text) return text;
+  throw new Fault('must be the base64 form of exactly 32 bytes');
+}
+
+function asLogLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level) return level;
+  throw new Fault(`must be one of ${LOG_LEVELS.join(', ')}`);
+}
+
+function asNetworks(text: string): readonly string[] {
+  const entries = text.split(',').flatMap((entry) => entry.trim() || []);
+  const networks = entries.map(asNetwork);
+  const unknown = entries.filter((_, index) => networks[index] === undefined);
+  if (unknown.length > 0) {
+    throw new Fault(`must list CIDRs or IP addresses, which these are not: ${unknown.join(', ')}`);
+  }
+  return [...new Set(networks.filter((network) => network !== undefined))];
+}
+
+/** `10.1.2.3/8` → `10.0.0.0/8`, `::1` → `::1/128`, an IPv4-mapped network → its IPv4 form. */
+function asNetwork(entry: string): string | undefined {
+  const [, host = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
+  if (ipaddr.IPv4.isValidFourPartDecimal(host)) return asCidr(ipaddr.IPv4, host, Number(prefix ?? 32), 32);
+  if (!ipaddr.IPv6.isValid(host)) return undefined;
+
+  const address = ipaddr.IPv6.parse(host);
+  const bits = Number(prefix ?? 128);
+  if (!address.isIPv4MappedAddress() || bits < 96) return asCidr(ipaddr.IPv6, host, bits, 128);
+  return asCidr(ipaddr.IPv4, address.toIPv4Address().toString(), bits - 96, 32);
+}
+
+function asCidr(
+  family: typeof ipaddr.IPv4 | typeof ipaddr.IPv6,
+  host: string,
+  bits: number,
+  maxBits: number,
+): string | undefined {
+  if (bits > maxBits) return undefined;
+  return `${family.networkAddressFromCIDR(`${host}/${bits}`).toString()}/${bits}`;
+}

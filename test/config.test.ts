@@ -1,0 +1,214 @@
+// What the environment may say, and that each thing it may not say is named at once and without secrets.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
+
+const KEY = Buffer.alloc(32, 7).toString('base64');
+const CONNECTED = { REDIS_URL: 'redis://127.0.0.1:6379', SECRETS_KEY: KEY };
+
+function faultsOf(env: Environment, kind: ProcessKind = 'server'): readonly string[] {
+  try {
+    loadConfig(env, kind);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+}
+
+describe('defaults', () => {
+  it('need nothing of the environment for a server or a command', () => {
+    const expected = {
+      redisUrl: undefined,
+      host: '127.0.0.1',
+      port: 3000,
+      operatorToken: undefined,
+      secretsKey: undefined,
+      secretsKeyPrevious: undefined,
+      webhookAllowedNetworks: [],
+      trustedProxies: [],
+      evidenceStore: './.data/evidence',
+      logLevel: 'info',
+      dataDir: '.data',
+      workerConcurrency: 50,
+    };
+    expect(loadConfig({}, 'server')).toEqual(expected);
+    expect(loadConfig({}, 'cli')).toEqual(expected);
+  });
+
+  it('take an empty or blank string for unset', () => {
+    const blank = {
+      REDIS_URL: '',
+      SECRETS_KEY: ' ',
+      PORT: '',
+      HOST: '  ',
+      LOG_LEVEL: '',
+      OPERATOR_TOKEN: '',
+    };
+    expect(loadConfig(blank, 'server')).toEqual(loadConfig({}, 'server'));
+  });
+
+  it('keep the evidence with the other data', () => {
+    expect(loadConfig({ DATA_DIR: '/srv/data' }, 'server').evidenceStore).toBe('/srv/data/evidence');
+    expect(loadConfig({ DATA_DIR: '/srv', EVIDENCE_STORE: 's3://bucket' }, 'server').evidenceStore).toBe(
+      's3://bucket',
+    );
+  });
+});
+
+it('takes every variable as given', () => {
+  const config = loadConfig(
+    {
+      ...CONNECTED,
+      HOST: '0.0.0.0',
+      PORT: '0',
+      OPERATOR_TOKEN: 'x'.repeat(16),
+      SECRETS_KEY_PREVIOUS: Buffer.alloc(32, 8).toString('base64'),
+      LOG_LEVEL: 'trace',
+      WORKER_CONCURRENCY: '7',
+    },
+    'web',
+  );
+  expect(config).toMatchObject({
+    redisUrl: CONNECTED.REDIS_URL,
+    secretsKey: KEY,
+    secretsKeyPrevious: Buffer.alloc(32, 8).toString('base64'),
+    host: '0.0.0.0',
+    port: 0,
+    operatorToken: 'x'.repeat(16),
+    logLevel: 'trace',
+    workerConcurrency: 7,
+  });
+  expect(Object.isFrozen(config)).toBe(true);
+});
+
+describe('what is required', () => {
+  it.each(['web', 'worker'] as const)('%s: Redis and the key for secrets', (kind) => {
+    expect(faultsOf({}, kind)).toEqual([
+      expect.stringMatching(`^REDIS_URL is required by the ${kind} process`),
+      expect.stringMatching(/^SECRETS_KEY is required/),
+    ]);
+    expect(faultsOf(CONNECTED, kind)).toEqual([]);
+  });
+
+  it.each(['server', 'cli'] as const)('%s: the key for secrets, once Redis is given', (kind) => {
+    expect(faultsOf({ REDIS_URL: CONNECTED.REDIS_URL }, kind)).toEqual([
+      expect.stringMatching(/^SECRETS_KEY is required/),
+    ]);
+    expect(faultsOf(CONNECTED, kind)).toEqual([]);
+  });
+});
+
+it.each([
+  ['REDIS_URL', 'localhost:6379'],
+  ['REDIS_URL', 'http://localhost:6379'],
+  ['REDIS_URL', 'redis://'],
+  ['REDIS_URL', 'redis://localhost/db'],
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '80.5'],
+  ['PORT', '0x50'],
+  ['PORT', 'http'],
+  ['OPERATOR_TOKEN', 'x'.repeat(15)],
+  ['SECRETS_KEY', Buffer.alloc(31).toString('base64')],
+  ['SECRETS_KEY', Buffer.alloc(33).toString('base64')],
+  ['SECRETS_KEY', KEY.replace('B', '*')],
+  ['SECRETS_KEY', Buffer.alloc(32).toString('hex')],
+  ['SECRETS_KEY_PREVIOUS', 'short'],
+  ['WEBHOOK_ALLOWED_NETWORKS', '10.0.0.0/33'],
+  ['TRUSTED_PROXIES', 'proxy.internal'],
+  ['LOG_LEVEL', 'verbose'],
+  ['LOG_LEVEL', 'INFO'],
+  ['WORKER_CONCURRENCY', '0'],
+  ['WORKER_CONCURRENCY', 'many'],
+])('refuses %s=%s with one line that names it', (name, value) => {
+  expect(faultsOf({ ...CONNECTED, [name]: value })).toEqual([expect.stringMatching(`^${name} `)]);
+});
+
+it('names all faults at once, and each on its line of the message', () => {
+  const env = { REDIS_URL: 'nowhere', PORT: 'x', LOG_LEVEL: 'loud', TRUSTED_PROXIES: 'a,b' };
+  const faults = faultsOf(env, 'web');
+  expect(faults.map((fault) => fault.split(' ', 1)[0]).sort()).toEqual([
+    'LOG_LEVEL',
+    'PORT',
+    'REDIS_URL',
+    'SECRETS_KEY',
+    'TRUSTED_PROXIES',
+  ]);
+  expect(new ConfigError(faults).message.split('\n')).toEqual(faults);
+});
+
+it('never repeats a secret', () => {
+  const secret = 'hunter2-hunter2';
+  const env = {
+    REDIS_URL: `rediss://user:${secret}@`,
+    OPERATOR_TOKEN: secret,
+    SECRETS_KEY: secret,
+    SECRETS_KEY_PREVIOUS: secret,
+  };
+  const faults = faultsOf(env);
+  expect(faults).toHaveLength(4);
+  expect(faults.join()).not.toContain('hunter2');
+});
+
+describe('networks', () => {
+  const networksOf = (text: string) =>
+    loadConfig({ WEBHOOK_ALLOWED_NETWORKS: text }, 'server').webhookAllowedNetworks;
+
+  it.each([
+    ['10.0.0.0/8', ['10.0.0.0/8']],
+    ['10.1.2.3/8', ['10.0.0.0/8']],
+    ['127.0.0.1', ['127.0.0.1/32']],
+    ['0.0.0.0/0', ['0.0.0.0/0']],
+    ['::1', ['::1/128']],
+    ['FD00:0:0::12/8', ['fd00::/8']],
+    ['::ffff:10.1.2.3', ['10.1.2.3/32']],
+    ['::ffff:10.1.2.3/104', ['10.0.0.0/8']],
+    [' 10.0.0.0/8 ,, ::1/128,10.9.9.9/8 ', ['10.0.0.0/8', '::1/128']],
+  ])('%s → %j', (text, expected) => {
+    expect(networksOf(text)).toEqual(expected);
+  });
+
+  it.each([
+    '127.1',
+    '010.0.0.1',
+    '0x7f000001',
+    '2130706433',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    'fe80::1%eth0',
+    '::/129',
+  ])('refuses %s, which not everyone reads alike', (text) => {
+    expect(faultsOf({ WEBHOOK_ALLOWED_NETWORKS: text })).toEqual([
+      expect.stringMatching(/^WEBHOOK_ALLOWED_NETWORKS must list/),
+    ]);
+  });
+
+  it('names the entries at fault and no others', () => {
+    const [fault] = faultsOf({ TRUSTED_PROXIES: '10.0.0.0/8,nonsense,::1,1.2.3' });
+    expect(fault).toMatch(/: nonsense, 1\.2\.3$/);
+  });
+
+  it('stay the same when normalised again', () => {
+    const cidr = fc.oneof(
+      fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })),
+      fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 })),
+    );
+    fc.assert(
+      fc.property(cidr, ([address, bits]) => {
+        const [network = ''] = networksOf(`${address}/${bits}`);
+        expect(networksOf(network)).toEqual([network]);
+      }),
+    );
+  });
+});
+
+it('answers for any environment with a configuration or with faults that name a variable', () => {
+  const names = ['REDIS_URL', 'PORT', 'SECRETS_KEY', 'TRUSTED_PROXIES', 'LOG_LEVEL', 'WORKER_CONCURRENCY'];
+  const env = fc.dictionary(fc.constantFrom(...names), fc.string());
+  fc.assert(
+    fc.property(env, (each) => {
+      for (const fault of faultsOf(each)) expect(names).toContain(fault.split(' ', 1)[0]);
+    }),
+  );
+});

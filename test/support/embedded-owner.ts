@@ -1,0 +1,40 @@
+// A second process that owns an embedded Redis, so that a test can kill it: what happens to a Redis whose
+// owner dies cannot be tried on the test's own process.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export interface EmbeddedOwner {
+  readonly process: ChildProcess;
+  /** Also the id of its process group, which it has to itself, as in a terminal. */
+  readonly pid: number;
+  readonly output: Interface;
+  readonly redis: { readonly url: string; readonly pid: number };
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Starts it and waits until it has a Redis on `dir` and has done what `rest` says: to stay, unless told. */
+export async function startEmbeddedOwner(
+  dir: string,
+  rest = 'setInterval(() => {}, 60_000);',
+): Promise<EmbeddedOwner> {
+  const code = `
+    import { startEmbeddedRedis } from './src/embedded-redis.ts';
+    const redis = await startEmbeddedRedis({ dir: process.argv[1] });
+    ${rest}
+    console.log(JSON.stringify(redis));`;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code, dir], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const output = createInterface(child.stdout);
+  const line = await Promise.race([
+    once(output, 'line').then(([text]) => String(text)),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the owner ended with ${code}`))),
+  ]);
+  if (child.pid === undefined) throw new Error('an owner without a pid');
+  return { process: child, pid: child.pid, output, redis: JSON.parse(line) };
+}

@@ -1,0 +1,17 @@
+// The suite of `npm test`: everything that is over within seconds, on one Redis of its own that starts
+// before the first file and is gone after the last. The long runs are in vitest.faults.config.ts.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/faults/**'],
+    globalSetup: ['test/support/global-setup.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    retry: 0,
+    dangerouslyIgnoreUnhandledErrors: false,
+  },
+});
