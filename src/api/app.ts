@@ -1,0 +1,48 @@
+// The API as a Koa app. It is made from what it needs and never listens: the entry points and the tests do.
+
+import { Router } from '@koa/router';
+import Koa from 'koa';
+import type { Logger } from 'pino';
+import type { Queues } from '../queues/queues.ts';
+import { board } from './board.ts';
+import { addOpenRoutes } from './health.ts';
+import { Authenticator } from './middleware/authenticate.ts';
+import { errors } from './middleware/errors.ts';
+import { securityHeaders } from './middleware/headers.ts';
+import { requestId } from './middleware/request-id.ts';
+import { openApi } from './openapi.ts';
+import { serve } from './pipeline.ts';
+import type { ApiDeps } from './route.ts';
+import { ROUTES } from './routes/index.ts';
+
+export interface AppOptions extends Omit<ApiDeps, 'forgetCredential'> {
+  queues: Queues;
+  operatorToken: string | undefined;
+  version: string;
+  log: Logger;
+  /** Aborts when the process shuts down: requests that wait are answered then. */
+  closing: AbortSignal;
+}
+
+export function createApp({ queues, operatorToken, version, log, closing, ...given }: AppOptions): Koa {
+  const app = new Koa();
+  const authenticator = new Authenticator(given.db, operatorToken);
+  const deps: ApiDeps = { ...given, forgetCredential: (hash) => authenticator.forget(hash) };
+  const router = new Router();
+  for (const route of ROUTES) {
+    const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    const handler = serve(route, deps, authenticator, closing);
+    router.register(path, [route.method], handler);
+  }
+  addOpenRoutes(router, given.db, openApi(ROUTES, version));
+
+  app.use(requestId());
+  app.use(errors(log));
+  app.use(securityHeaders());
+  for (const middleware of board(queues, authenticator)) app.use(middleware);
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  // Koa's own report of errors that come after the answer has begun, such as a client that went away.
+  app.on('error', (error) => log.debug({ err: error }, 'koa'));
+  return app;
+}

@@ -1,0 +1,38 @@
+// Pages of lists: what a cursor is, and the shape of the answer. A cursor names the last item shown and is
+// bound to its org, route and filters; with any other it is refused.
+
+import { createHash } from 'node:crypto';
+import { ApiError } from './problem.ts';
+import type { Answer } from './route.ts';
+
+export const DEFAULT_LIMIT = 50;
+
+/** What a cursor is bound to; anything that makes another list. */
+export function listScope(...parts: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16);
+}
+
+/** The cursor that goes on behind `last`. */
+export function cursorOf(scope: string, last: string): string {
+  return Buffer.from(JSON.stringify([scope, last])).toString('base64url');
+}
+
+/** The member a cursor goes on behind; null without a cursor. @throws ApiError 400 `invalid_cursor` */
+export function readCursor(scope: string, cursor: string | undefined): string | null {
+  if (cursor === undefined) return null;
+  try {
+    const [bound, last] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    if (bound === scope && typeof last === 'string') return last;
+  } catch {
+    // Not one of ours; said below.
+  }
+  throw new ApiError('invalid_cursor', 'The cursor does not belong to this list.');
+}
+
+/** The answer of a list. */
+export function listAnswer(data: unknown[], scope: string, next: string | null): Answer {
+  return {
+    status: 200,
+    body: { data, has_more: next !== null, next_cursor: next === null ? null : cursorOf(scope, next) },
+  };
+}

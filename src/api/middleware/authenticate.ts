@@ -1,0 +1,108 @@
+// Who calls. A credential is looked up by its hash and remembered for at most a second, so that a busy
+// client costs no look-up a request and a revoked key is refused everywhere within that second, in the
+// process that revoked it at once.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Context } from 'koa';
+import { findCredential, parseCredential } from '../../store/credentials.ts';
+import type { Db } from '../../store/redis.ts';
+import { ApiError } from '../problem.ts';
+import type { Access, Principal } from '../route.ts';
+
+const REMEMBERED = 1000;
+const REMEMBERED_MOST = 10_000;
+
+type Found = { principal: Principal; expires_at: number | null };
+
+export class Authenticator {
+  readonly #db: Db;
+  readonly #operatorHash: Buffer | null;
+  readonly #known = new Map<string, { until: number; found: Found }>();
+
+  constructor(db: Db, operatorToken: string | undefined) {
+    this.#db = db;
+    this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
+  }
+
+  forget(hash: string): void {
+    this.#known.delete(hash);
+  }
+
+  /** The caller, allowed what `access` asks for. @throws ApiError 401 or 403. */
+  async admit(ctx: Context, access: Access): Promise<Principal> {
+    if (access.kind === 'open') return { kind: 'nobody' };
+    const header = ctx.get('Authorization');
+    if (access.kind === 'operator') {
+      if (this.isOperator(header)) return { kind: 'operator' };
+      throw unauthorized(header, 'Bearer, Basic realm="operator"');
+    }
+    const principal = await this.#identify(header);
+    if (access.kind === 'worker') {
+      if (principal.kind === 'worker') return principal;
+      throw new ApiError('insufficient_scope', 'This is for workers, with their own token.');
+    }
+    if (principal.kind !== 'api_key')
+      throw new ApiError('insufficient_scope', `This needs an API key with the scope ${access.scope}.`);
+    if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
+      throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
+    return principal;
+  }
+
+  /** Whether the header is the operator's: Bearer, or Basic with user `operator`. */
+  isOperator(header: string): boolean {
+    if (this.#operatorHash === null) return false;
+    const [scheme = '', value = ''] = header.split(' ');
+    let token = '';
+    if (scheme.toLowerCase() === 'bearer') token = value;
+    else if (scheme.toLowerCase() === 'basic') {
+      const text = Buffer.from(value, 'base64').toString();
+      if (text.startsWith('operator:')) token = text.slice('operator:'.length);
+    }
+    return timingSafeEqual(sha256(token), this.#operatorHash);
+  }
+
+  async #identify(header: string): Promise<Principal> {
+    const [, text] = /^Bearer +(\S+)$/i.exec(header) ?? [];
+    const where = text === undefined ? null : parseCredential(text);
+    if (where === null) throw unauthorized(header);
+    const now = this.#db.clock.now();
+    const known = this.#known.get(where.hash);
+    const found = known !== undefined && known.until > now ? known.found : await this.#find(where, now);
+    if (found === null || (found.expires_at !== null && found.expires_at <= now)) throw unauthorized(header);
+    return found.principal;
+  }
+
+  async #find(where: { partition: string; hash: string }, now: number): Promise<Found | null> {
+    const stored = await findCredential(this.#db, where);
+    if (stored === null) return null;
+    const found: Found =
+      stored.kind === 'worker_token'
+        ? {
+            principal: { kind: 'worker', org_id: stored.org_id, worker_id: stored.worker_id },
+            expires_at: null,
+          }
+        : {
+            principal: {
+              kind: 'api_key',
+              org_id: stored.org_id,
+              key_id: stored.key_id,
+              scopes: stored.scopes,
+              pools: stored.pools,
+            },
+            expires_at: stored.expires_at,
+          };
+    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
+    this.#known.set(where.hash, { until: now + REMEMBERED, found });
+    return found;
+  }
+}
+
+function unauthorized(header: string, challenge = 'Bearer'): ApiError {
+  const detail =
+    header === '' ? 'Send a credential as "Authorization: Bearer …".' : 'The credential is not valid.';
+  return new ApiError('invalid_credential', detail, { headers: { 'WWW-Authenticate': challenge } });
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,27 @@
+// Turns whatever is thrown into an RFC 9457 answer, and what nobody answered into a 404.
+
+import type { Middleware } from 'koa';
+import type { Logger } from 'pino';
+import { ApiError, asApiError, notFound, problemBody } from '../problem.ts';
+import type { RequestState } from './request-id.ts';
+
+export function errors(log: Logger): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body == null) throw notFound();
+      if (ctx.status === 405 || ctx.status === 501)
+        throw new ApiError('method_not_allowed', `This does not take ${ctx.method}.`, {
+          headers: { Allow: String(ctx.response.get('Allow') || 'GET, POST, PATCH, DELETE') },
+        });
+    } catch (error) {
+      const shown = asApiError(error);
+      if (shown.code === 'internal_error')
+        log.error({ err: error, request_id: ctx.state.requestId, path: ctx.path }, 'request failed');
+      ctx.status = shown.status;
+      ctx.set(shown.headers);
+      ctx.body = JSON.stringify(problemBody(shown, ctx.state.requestId));
+      ctx.type = 'application/problem+json';
+    }
+  };
+}

@@ -1,0 +1,92 @@
+// The Idempotency-Key of a POST: claims it, replays the first answer, or says why not.
+
+import { createHash, randomUUID } from 'node:crypto';
+import type { Context } from 'koa';
+import { answerWrites, type Claim, claimKey } from '../../store/idempotency.ts';
+import type { Db } from '../../store/redis.ts';
+import type { Sealer } from '../../store/sealed.ts';
+import { ApiError } from '../problem.ts';
+import type { Answer, Principal } from '../route.ts';
+
+/** What an answer kept for a replay is sealed for: it may hold a secret that is shown once. */
+function placeOf(claim: { key: string }): string {
+  return `answer ${claim.key}`;
+}
+
+/** The key's text, or null when there is none. @throws ApiError 400 for one that is no key. */
+function keyOf(ctx: Context): string | null {
+  const header = ctx.headers['idempotency-key'];
+  if (header === undefined) return null;
+  const text = Array.isArray(header) ? header.join() : header;
+  const [, quoted] = /^"(.*)"$/.exec(text) ?? [];
+  const key = quoted ?? text;
+  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+    throw new ApiError('invalid_header', 'Idempotency-Key takes 1 to 255 printable ASCII characters.');
+  return key;
+}
+
+/**
+ * Claims the request's key.
+ * @returns null without a key; the claim to answer under; or the first answer, to be sent again.
+ * @throws ApiError 409 while the first request runs, 422 when the key came with another body.
+ */
+export async function claim(
+  ctx: Context,
+  db: Db,
+  sealer: Sealer,
+  principal: Principal,
+  raw: Buffer | null,
+): Promise<{ claim: Claim } | { replay: Answer } | null> {
+  if (ctx.method !== 'POST') return null;
+  const key = keyOf(ctx);
+  if (key === null) return null;
+  // A caller who sees less than another must not be shown the other's answer: the view is part of the scope.
+  const view =
+    principal.kind === 'api_key'
+      ? `org ${[...principal.pools].sort().join()}`
+      : principal.kind === 'worker'
+        ? `worker ${principal.worker_id}`
+        : principal.kind;
+  const orgId = 'org_id' in principal ? principal.org_id : principal.kind;
+  const scope = digest([ctx.path, view, key].join('\n'));
+  const claimed = await claimKey(db, orgId, scope, digest(raw ?? ''), randomUUID());
+  switch (claimed.kind) {
+    case 'claimed':
+      return { claim: claimed.claim };
+    case 'in_flight':
+      throw new ApiError(
+        'idempotency_in_flight',
+        'The first request with this Idempotency-Key is still running.',
+        {
+          headers: { 'Retry-After': '1' },
+        },
+      );
+    case 'reused':
+      throw new ApiError('idempotency_key_reused', 'This Idempotency-Key was used with another body.');
+    case 'answered': {
+      const { status, headers, body } = claimed.answer;
+      const text = sealer.open(body, placeOf({ key: scope }));
+      return {
+        replay: {
+          status,
+          headers: { ...headers, 'Idempotent-Replayed': 'true' },
+          ...(text !== '' && { body: JSON.parse(text) }),
+        },
+      };
+    }
+  }
+}
+
+/** Guards and writes that keep `answer` in the claim's place. */
+export function keepAnswer(claimed: Claim, sealer: Sealer, answer: Answer): ReturnType<typeof answerWrites> {
+  const text = answer.body === undefined ? '' : JSON.stringify(answer.body);
+  return answerWrites(claimed, {
+    status: answer.status,
+    headers: answer.headers ?? {},
+    body: sealer.seal(text, placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) })),
+  });
+}
+
+function digest(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('base64url');
+}

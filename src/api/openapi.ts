@@ -1,0 +1,130 @@
+// The OpenAPI 3.1 document, made from the same rows that serve the routes.
+
+import type { TSchema } from 'typebox';
+import { PROBLEMS } from './problem.ts';
+import type { Access, Route } from './route.ts';
+import { Problem } from './schemas.ts';
+
+type Json = Record<string, unknown>;
+
+/** The document for these routes. @param version of the software. */
+export function openApi(routes: readonly Route[], version: string): Json {
+  const named = new Map<string, Json>();
+  const paths: Record<string, Json> = {};
+  for (const route of routes) {
+    const path = paths[route.path] ?? {};
+    path[route.method.toLowerCase()] = operation(route, named);
+    paths[route.path] = path;
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'BioLayer',
+      version,
+      summary: 'Hand work from software to people.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    tags: [...new Set(routes.map((route) => route.tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: { Problem: reference(Problem, named, true), ...Object.fromEntries(named) },
+      securitySchemes: {
+        api_key: { type: 'http', scheme: 'bearer', description: 'An API key, `blk_live_…`' },
+        worker_token: { type: 'http', scheme: 'bearer', description: 'A worker token, `blw_…`' },
+        operator: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'OPERATOR_TOKEN; or Basic, user `operator`',
+        },
+      },
+    },
+  };
+}
+
+function operation(route: Route, named: Map<string, Json>): Json {
+  const answers = Object.entries(route.answers).map(([status, { description, schema }]) => [
+    status,
+    {
+      description,
+      ...(schema !== undefined && { content: { 'application/json': { schema: reference(schema, named) } } }),
+    },
+  ]);
+  return {
+    operationId: operationId(route),
+    tags: [route.tag],
+    summary: route.summary,
+    security: security(route.access),
+    parameters: [
+      ...parameters(route.params, 'path', named),
+      ...parameters(route.query, 'query', named),
+      ...(route.method === 'POST' ? [IDEMPOTENCY_KEY] : []),
+    ],
+    ...(route.body !== undefined && {
+      requestBody: {
+        required: route.bodyOptional !== true,
+        content: { 'application/json': { schema: reference(route.body, named) } },
+      },
+    }),
+    responses: {
+      ...Object.fromEntries(answers),
+      default: {
+        description: `A problem: ${Object.keys(PROBLEMS).join(', ')}`,
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    },
+  };
+}
+
+const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description: 'Same key and body: the first answer again. Kept for 24 hours.',
+  schema: { type: 'string', minLength: 1, maxLength: 257 },
+};
+
+function security(access: Access): Json[] {
+  switch (access.kind) {
+    case 'scope':
+      return [{ api_key: [access.scope] }];
+    case 'worker':
+      return [{ worker_token: [] }];
+    case 'operator':
+      return [{ operator: [] }];
+    case 'open':
+      return [];
+  }
+}
+
+function parameters(schema: Route['query'], where: 'path' | 'query', named: Map<string, Json>): Json[] {
+  if (schema === undefined) return [];
+  return Object.entries(schema.properties).map(([name, property]) => ({
+    name,
+    in: where,
+    required: where === 'path',
+    ...('items' in property && { style: 'form', explode: false }),
+    schema: reference(property, named),
+  }));
+}
+
+/** The schema as JSON, with those that have an `$id` moved to the components and referred to. */
+function reference(schema: TSchema, named: Map<string, Json>, inline = false): Json {
+  const plain = JSON.parse(JSON.stringify(schema)) as Json;
+  return lift(plain, named, inline) as Json;
+}
+
+function lift(value: unknown, named: Map<string, Json>, inline = false): unknown {
+  if (Array.isArray(value)) return value.map((one) => lift(one, named));
+  if (typeof value !== 'object' || value === null) return value;
+  const { $id, ...rest } = value as Json;
+  const lifted = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, lift(inner, named)]));
+  if (typeof $id !== 'string' || inline) return lifted;
+  named.set($id, lifted);
+  return { $ref: `#/components/schemas/${$id}` };
+}
+
+function operationId(route: Route): string {
+  const words = route.path.replace(/^\/(v1\/)?/, '').split(/[/{}_-]+/);
+  return [route.method.toLowerCase(), ...words.filter((one) => one !== '')].join('_');
+}

@@ -1,0 +1,137 @@
+// From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
+// key, call the handler, send its answer. Each step is a line; the order is the contract.
+
+import type { Context, Middleware } from 'koa';
+import type { TObject } from 'typebox';
+import { commit } from '../store/commit.ts';
+import { releaseClaim } from '../store/idempotency.ts';
+import type { Authenticator } from './middleware/authenticate.ts';
+import { claim, keepAnswer } from './middleware/idempotency.ts';
+import { readJsonBody } from './middleware/json-body.ts';
+import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
+import type { Answer, ApiDeps, Principal, Route } from './route.ts';
+import { bodyCheck, type Check, queryCheck } from './validation.ts';
+
+/** Middleware that serves one route. @param closing aborts when the process shuts down. */
+export function serve(
+  route: Route,
+  deps: ApiDeps,
+  authenticator: Authenticator,
+  closing: AbortSignal,
+): Middleware {
+  const checkParams = route.params && queryCheck(route.params);
+  const checkQuery = queryCheck(route.query ?? NO_QUERY);
+  const checkBody = route.body && bodyCheck(route.body);
+
+  return async (ctx: Context) => {
+    const principal = await authenticator.admit(ctx, route.access);
+    const params = { ...ctx.params } as Record<string, unknown>;
+    // An id that cannot be one names nothing.
+    if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
+    const query = readQuery(ctx, route.query, checkQuery);
+    const json = route.body === undefined ? null : await readJsonBody(ctx);
+    if (json === null && route.body !== undefined && !route.bodyOptional)
+      throw new ApiError('malformed_json', 'A JSON body is required.');
+    const body = json === null ? {} : json.value;
+    if (checkBody !== undefined) refuse(checkBody(body));
+    const ifMatch = readIfMatch(ctx);
+
+    const claimed = await claim(ctx, deps.db, deps.sealer, principal, json?.raw ?? null);
+    if (claimed !== null && 'replay' in claimed) return send(ctx, claimed.replay);
+
+    let kept = false;
+    const keep = (answer: Answer) => {
+      if (claimed === null) return { guards: [], writes: [] };
+      kept = true;
+      return keepAnswer(claimed.claim, deps.sealer, answer);
+    };
+    try {
+      const answer = await route.handler({
+        deps,
+        principal,
+        params,
+        query,
+        body,
+        ifMatch,
+        signal: () => signalOf(ctx, closing),
+        actor: actorOf(principal),
+        keep,
+      });
+      if (claimed !== null && !kept) {
+        const { guards, writes } = keep(answer);
+        await commit(deps.db.redis, guards, writes);
+      }
+      send(ctx, answer);
+    } catch (error) {
+      // Nothing happened: a corrected request may use the key. Should this fail too, the claim times out.
+      if (claimed !== null) await releaseClaim(deps.db, claimed.claim).catch(() => undefined);
+      throw error;
+    }
+  };
+}
+
+function send(ctx: Context, answer: Answer): void {
+  ctx.status = answer.status;
+  if (answer.headers !== undefined) ctx.set(answer.headers);
+  if (answer.body === undefined) {
+    ctx.body = null;
+    ctx.status = answer.status;
+    return;
+  }
+  ctx.body = JSON.stringify(answer.body);
+  ctx.type = 'application/json';
+  if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
+}
+
+const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
+
+function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
+  const query: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(ctx.query)) {
+    const isList = schema?.properties[name] !== undefined && 'items' in schema.properties[name];
+    if (isList) query[name] = [value].flat().flatMap((one) => (one ?? '').split(','));
+    else if (Array.isArray(value)) throw badQuery([{ pointer: `/${name}`, message: 'must be given once' }]);
+    else query[name] = value;
+  }
+  const errors = check(query);
+  if (errors.length > 0) throw badQuery(errors);
+  return query;
+}
+
+function badQuery(errors: FieldError[]): ApiError {
+  const parameters = errors.map((one) => ({ ...one, parameter: one.pointer.split('/')[1] ?? '' }));
+  const detail = parameters.map((one) => `${one.parameter} ${one.message}`).join('; ');
+  return new ApiError('invalid_query', detail, { errors: parameters });
+}
+
+function refuse(errors: FieldError[]): void {
+  if (errors.length > 0) throw invalid(...errors);
+}
+
+/** The version a strong ETag in If-Match names. @throws ApiError 400 or 412 */
+function readIfMatch(ctx: Context): number | undefined {
+  const text = ctx.get('If-Match');
+  if (text === '' || text === '*') return undefined;
+  const [, version] = /^"(\d{1,15})"$/.exec(text) ?? [];
+  if (version !== undefined) return Number(version);
+  if (/^(W\/)?"[^"]*"$/.test(text))
+    throw new ApiError('version_mismatch', 'If-Match names no version of this.');
+  throw new ApiError('invalid_header', 'If-Match takes one strong ETag, such as "3".');
+}
+
+function signalOf(ctx: Context, closing: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  ctx.res.once('close', () => gone.abort());
+  return AbortSignal.any([gone.signal, closing]);
+}
+
+function actorOf(principal: Principal): string {
+  switch (principal.kind) {
+    case 'api_key':
+      return `api_key:${principal.key_id}`;
+    case 'worker':
+      return `worker:${principal.worker_id}`;
+    default:
+      return principal.kind;
+  }
+}

@@ -1,0 +1,98 @@
+// Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
+// anything else that is thrown is a fault of ours and shows nothing of itself.
+
+import { isUnavailable } from '../store/redis.ts';
+
+/** Stable codes with their status and title. */
+export const PROBLEMS = {
+  malformed_json: [400, 'Malformed JSON'],
+  invalid_header: [400, 'Invalid header'],
+  invalid_query: [400, 'Invalid query'],
+  invalid_cursor: [400, 'Invalid cursor'],
+  invalid_credential: [401, 'No or bad credential'],
+  insufficient_scope: [403, 'Insufficient scope'],
+  pool_forbidden: [403, 'Pool forbidden'],
+  org_mismatch: [403, 'Wrong org'],
+  not_found: [404, 'Not found'],
+  method_not_allowed: [405, 'Method not allowed'],
+  invalid_transition: [409, 'Invalid transition'],
+  task_not_cancellable: [409, 'Task not cancellable'],
+  offer_not_pending: [409, 'Offer not pending'],
+  idempotency_in_flight: [409, 'First request still running'],
+  already_exists: [409, 'Already exists'],
+  conflict: [409, 'Conflict'],
+  version_mismatch: [412, 'Version mismatch'],
+  body_too_large: [413, 'Body too large'],
+  unsupported_media_type: [415, 'Unsupported media type'],
+  validation_failed: [422, 'Validation failed'],
+  idempotency_key_reused: [422, 'Idempotency key reused'],
+  rate_limited: [429, 'Rate limited'],
+  internal_error: [500, 'Internal error'],
+  unavailable: [503, 'Unavailable'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** What is wrong with one place of the body; `pointer` is a JSON Pointer (RFC 6901). */
+export interface FieldError {
+  pointer: string;
+  message: string;
+}
+
+/** An error meant for the client. */
+export class ApiError extends Error {
+  readonly code: ProblemCode;
+  readonly errors: readonly FieldError[] | null;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: { errors?: readonly FieldError[]; headers?: Record<string, string> } = {},
+  ) {
+    super(detail);
+    this.name = 'ApiError';
+    this.code = code;
+    this.errors = more.errors ?? null;
+    this.headers = more.headers ?? {};
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code][0];
+  }
+}
+
+/** The one answer for what is not there and for what is another's. */
+export function notFound(): ApiError {
+  return new ApiError('not_found', 'There is nothing here by that name.');
+}
+
+/** 422 for one or more fields. */
+export function invalid(...errors: FieldError[]): ApiError {
+  const detail = errors.map((one) => `${one.pointer || 'body'}: ${one.message}`).join('; ');
+  return new ApiError('validation_failed', detail.slice(0, 1000), { errors });
+}
+
+/** What to tell the client of anything that was thrown. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (isUnavailable(error))
+    return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
+      headers: { 'Retry-After': '2' },
+    });
+  return new ApiError('internal_error', 'Something went wrong on our side.');
+}
+
+/** The body of a problem answer. */
+export function problemBody(error: ApiError, requestId: string): Record<string, unknown> {
+  const [status, title] = PROBLEMS[error.code];
+  return {
+    type: `urn:biolayer:problem:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    request_id: requestId,
+    ...(error.errors !== null && { errors: error.errors }),
+  };
+}

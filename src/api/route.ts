@@ -1,0 +1,159 @@
+// What a route is: a row of data (who may call it, what goes in, what comes out) and a handler. The router,
+// the scope checks, OpenAPI and the tests are all made from these rows.
+
+import type { Static, TObject, TSchema } from 'typebox';
+import type { AddressPolicy } from '../state/callback-url.ts';
+import type { Changes } from '../store/changes.ts';
+import type { Guard, Write } from '../store/commit.ts';
+import type { Db } from '../store/redis.ts';
+import type { Sealer } from '../store/sealed.ts';
+import type { OutputSchemas } from './output-schema.ts';
+
+export const SCOPES = [
+  'tasks:create',
+  'tasks:read',
+  'tasks:cancel',
+  'tasks:review',
+  'events:read',
+  'webhooks:read',
+  'webhooks:write',
+  'pools:read',
+  'pools:write',
+  'workers:read',
+  'workers:write',
+  'keys:read',
+  'keys:write',
+  'org:read',
+  'org:write',
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Who may call: an API key with a scope, a worker with their token, the operator, or anybody. */
+export type Access =
+  | { kind: 'scope'; scope: Scope }
+  | { kind: 'worker' }
+  | { kind: 'operator' }
+  | { kind: 'open' };
+
+export interface KeyPrincipal {
+  kind: 'api_key';
+  org_id: string;
+  key_id: string;
+  scopes: readonly string[];
+  /** `["*"]` or the pools it is confined to. */
+  pools: readonly string[];
+}
+
+export interface WorkerPrincipal {
+  kind: 'worker';
+  org_id: string;
+  worker_id: string;
+}
+
+export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'nobody' };
+
+type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
+  ? KeyPrincipal
+  : A extends { kind: 'worker' }
+    ? WorkerPrincipal
+    : Principal;
+
+/** What handlers work with. */
+export interface ApiDeps {
+  db: Db;
+  changes: Changes;
+  sealer: Sealer;
+  schemas: OutputSchemas;
+  addressPolicy: AddressPolicy;
+  /** Forgets what is remembered of a credential, so that its revocation holds at once. */
+  forgetCredential(hash: string): void;
+}
+
+export interface Answer {
+  status: number;
+  /** JSON value; absent for an empty answer. */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** One request, as its handler sees it. */
+export interface Call<P extends Principal = Principal, Params = unknown, Query = unknown, Body = unknown> {
+  deps: ApiDeps;
+  principal: P;
+  params: Params;
+  query: Query;
+  body: Body;
+  /** Version asked for by `If-Match`; undefined when the caller does not care. */
+  ifMatch: number | undefined;
+  /** Makes a signal that aborts when the client is gone or the process shuts down. */
+  signal(): AbortSignal;
+  /** `api_key:<id>` or `worker:<id>`, for the history. */
+  actor: string;
+  /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */
+  keep(answer: Answer): { guards: Guard[]; writes: Write[] };
+}
+
+type StaticOf<S, Default> = S extends TSchema ? Static<S> : Default;
+
+export interface RouteDefinition<
+  A extends Access,
+  P extends TObject | undefined,
+  Q extends TObject | undefined,
+  B extends TSchema | undefined,
+> {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Path with `{name}` for parameters, as OpenAPI writes it. */
+  path: string;
+  access: A;
+  tag: string;
+  summary: string;
+  params?: P;
+  query?: Q;
+  /** Schema of the JSON body; a body that may be left out is `{}` then. */
+  body?: B;
+  bodyOptional?: boolean;
+  answers: Record<number, { description: string; schema?: TSchema }>;
+  handler(
+    call: Call<
+      PrincipalOf<A>,
+      StaticOf<P, Record<string, never>>,
+      StaticOf<Q, Record<string, never>>,
+      StaticOf<B, undefined>
+    >,
+  ): Promise<Answer>;
+}
+
+/** A route as the router takes it, its types checked where it was defined. */
+export interface Route {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  access: Access;
+  tag: string;
+  summary: string;
+  params?: TObject | undefined;
+  query?: TObject | undefined;
+  body?: TSchema | undefined;
+  bodyOptional?: boolean;
+  answers: Record<number, { description: string; schema?: TSchema }>;
+  handler(call: Call): Promise<Answer>;
+}
+
+/** Defines a route; the handler's view of parameters, query and body follows from their schemas. */
+export function route<
+  const A extends Access,
+  P extends TObject | undefined = undefined,
+  Q extends TObject | undefined = undefined,
+  B extends TSchema | undefined = undefined,
+>(definition: RouteDefinition<A, P, Q, B>): Route {
+  // The pipeline gives the handler only what passed the very schemas its types come from.
+  return definition as unknown as Route;
+}
+
+export function scope<const S extends Scope>(name: S): { kind: 'scope'; scope: S } {
+  return { kind: 'scope', scope: name };
+}
+
+/** Whether the key may see and use this pool (null: no pool, which only an unconfined key may). */
+export function maySeePool(principal: KeyPrincipal, pool: string | null): boolean {
+  return principal.pools.includes('*') || (pool !== null && principal.pools.includes(pool));
+}

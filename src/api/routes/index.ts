@@ -1,0 +1,20 @@
+// All routes of the API: the one table that the router, the scope checks, OpenAPI and the tests go by.
+
+import type { Route } from '../route.ts';
+import { apiKeyRoutes } from './api-keys.ts';
+import { eventRoutes } from './events.ts';
+import { orgRoutes } from './orgs.ts';
+import { poolRoutes } from './pools.ts';
+import { taskRoutes } from './tasks.ts';
+import { humanRoutes } from './worker.ts';
+import { workerRoutes } from './workers.ts';
+
+export const ROUTES: readonly Route[] = [
+  ...taskRoutes,
+  ...eventRoutes,
+  ...poolRoutes,
+  ...workerRoutes,
+  ...humanRoutes,
+  ...apiKeyRoutes,
+  ...orgRoutes,
+];

@@ -1,0 +1,198 @@
+// Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
+
+import { randomBytes } from 'node:crypto';
+import Type from 'typebox';
+import { timestamp } from '../../state/view.ts';
+import { commit } from '../../store/commit.ts';
+import { apiKeyWrites } from '../../store/credentials.ts';
+import { newId } from '../../store/ids.ts';
+import { loadOrg, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
+import type { Db } from '../../store/redis.ts';
+import type { Sealer } from '../../store/sealed.ts';
+import { ApiError, notFound } from '../problem.ts';
+import { type ApiDeps, route, scope } from '../route.ts';
+import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
+import { newApiKey } from './api-keys.ts';
+import { requireVersion } from './pools.ts';
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+/** How long a replaced secret goes on signing beside the new one, ms. */
+const OVERLAP = 24 * 3600 * 1000;
+
+const OrgView = Type.Object(
+  { org_id: Uuid, name: Name, created_at: Timestamp, updated_at: Timestamp },
+  { $id: 'Org' },
+);
+const SecretView = Type.Object(
+  {
+    secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
+    created_at: Timestamp,
+    previous_expires_at: nullable(Timestamp),
+  },
+  { $id: 'WebhookSecret' },
+);
+
+export const orgRoutes = [
+  route({
+    method: 'POST',
+    path: '/admin/orgs',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    summary: 'Create an org with its first API key',
+    body: closed({ name: Name }),
+    answers: {
+      201: {
+        description: 'The org and a key for all',
+        schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
+      },
+    },
+    async handler({ deps, body, keep }) {
+      const { change, org, apiKey } = newOrg(deps.db, deps.sealer, body.name);
+      const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
+      await commit(deps.db.redis, change.guards, change.writes);
+      // The answer lies with the operator's other answers, not with the new org's data, hence not in one step.
+      const kept = keep(answer);
+      await commit(deps.db.redis, kept.guards, kept.writes);
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/org',
+    access: scope('org:read'),
+    tag: 'Org',
+    summary: 'Retrieve the org',
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, principal }) {
+      const org = await ownOrg(deps, principal.org_id);
+      return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/org',
+    access: scope('org:write'),
+    tag: 'Org',
+    summary: 'Change the org',
+    body: closed({ name: Type.Optional(Name) }),
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, principal, body, ifMatch }) {
+      const org = await changeOrg(deps, principal.org_id, (before) => {
+        requireVersion(before.version, ifMatch);
+        return { ...before, ...body };
+      });
+      return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-secret',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: "The secret that signs deliveries to tasks' own callback URLs",
+    answers: { 200: { description: 'The secret', schema: SecretView } },
+    async handler({ deps, principal }) {
+      return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id)) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-secret/rotate',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Replace the secret; for a day both sign',
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 200: { description: 'The new secret', schema: SecretView } },
+    async handler({ deps, principal, keep }) {
+      const secret = newSecret(deps.db, deps.sealer, principal.org_id);
+      const org = await changeOrg(
+        deps,
+        principal.org_id,
+        (before) => ({
+          ...before,
+          webhook_secrets: [
+            secret,
+            // A secret that was on its way out keeps its own end.
+            ...before.webhook_secrets
+              .filter((one) => one.expires_at === null || one.expires_at > secret.created_at)
+              .map((one) => ({ ...one, expires_at: one.expires_at ?? secret.created_at + OVERLAP })),
+          ],
+        }),
+        (after) => keep({ status: 200, body: secretView(deps, after) }),
+      );
+      return { status: 200, body: secretView(deps, org) };
+    },
+  }),
+];
+
+/** A new org with its signing secret and an unlimited key, as guards and writes. */
+export function newOrg(db: Db, sealer: Sealer, name: string) {
+  const now = db.clock.now();
+  const orgId = newId(now);
+  const org: Org = {
+    org_id: orgId,
+    version: 1,
+    name,
+    webhook_secrets: [newSecret(db, sealer, orgId)],
+    created_at: now,
+    updated_at: now,
+  };
+  const { key, text } = newApiKey(
+    orgId,
+    { name: 'first key', scopes: ['*'], pools: ['*'], expires_at: null },
+    now,
+  );
+  const ofOrg = orgWrites(db, 0, org);
+  const ofKey = apiKeyWrites(db, key);
+  return {
+    org,
+    apiKey: text,
+    change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
+  };
+}
+
+function newSecret(db: Db, sealer: Sealer, orgId: string) {
+  const secret = `whsec_${randomBytes(32).toString('base64')}`;
+  return {
+    sealed: sealer.seal(secret, webhookSecretPlace(orgId)),
+    created_at: db.clock.now(),
+    expires_at: null,
+  };
+}
+
+async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
+  const org = await loadOrg(deps.db, orgId);
+  if (org === null) throw notFound();
+  return org;
+}
+
+async function changeOrg(
+  deps: ApiDeps,
+  orgId: string,
+  change: (org: Org) => Org,
+  alongside: (org: Org) => ReturnType<typeof orgWrites> = () => ({ guards: [], writes: [] }),
+): Promise<Org> {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const before = await ownOrg(deps, orgId);
+    const after = { ...change(before), version: before.version + 1, updated_at: deps.db.clock.now() };
+    const { guards, writes } = orgWrites(deps.db, before.version, after);
+    const extra = alongside(after);
+    if (await commit(deps.db.redis, [...guards, ...extra.guards], [...writes, ...extra.writes])) return after;
+  }
+  throw new ApiError('conflict', 'The org keeps changing. Try again.');
+}
+
+function orgView({ org_id, name, created_at, updated_at }: Org): object {
+  return { org_id, name, created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
+}
+
+function secretView(deps: ApiDeps, org: Org): object {
+  const [current, previous] = org.webhook_secrets;
+  if (current === undefined) throw new Error(`org ${org.org_id} has no webhook secret`);
+  return {
+    secret: deps.sealer.open(current.sealed, webhookSecretPlace(org.org_id)),
+    created_at: timestamp(current.created_at),
+    previous_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
+  };
+}

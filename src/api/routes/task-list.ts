@@ -1,0 +1,110 @@
+// Lists of tasks and of their events. A list walks the index that fits the filters best and checks the rest
+// on the tasks themselves, so a page is full whatever is asked for.
+
+import type { Status } from '../../state/lifecycle.ts';
+import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../state/task.ts';
+import { taskView } from '../../state/view.ts';
+import { idFloor } from '../../store/ids.ts';
+import { orgKeysOf } from '../../store/keys.ts';
+import { page } from '../../store/lists.ts';
+import { loadTasks } from '../../store/tasks.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../list.ts';
+import type { Answer, ApiDeps, KeyPrincipal } from '../route.ts';
+
+export interface TaskFilters {
+  status?: Status[];
+  domain?: string[];
+  urgency?: Urgency[];
+  pool?: string[];
+  task_type?: string[];
+  product?: string[];
+  request_id?: string[];
+  created_after?: string;
+  created_before?: string;
+}
+
+interface PageQuery {
+  limit?: number;
+  cursor?: string;
+  order?: 'asc' | 'desc';
+}
+
+const INDEXED = ['status', 'domain', 'pool', 'request_id'] as const;
+
+/** A page of the org's tasks that pass the filters and that the key may see. */
+export async function listTasks(
+  { db }: ApiDeps,
+  principal: KeyPrincipal,
+  { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...given }: TaskFilters & PageQuery,
+): Promise<Answer> {
+  const filters: TaskFilters = { ...given };
+  if (!principal.pools.includes('*'))
+    filters.pool = principal.pools.filter((id) => given.pool === undefined || given.pool.includes(id));
+  const scope = listScope('tasks', principal.org_id, filters, order);
+  const after = readCursor(scope, cursor);
+  const range = {
+    order,
+    after,
+    from: filters.created_after === undefined ? null : idFloor(Date.parse(filters.created_after) + 1),
+    to: filters.created_before === undefined ? null : idFloor(Date.parse(filters.created_before)),
+  };
+  const keys = orgKeysOf(db.prefix, principal.org_id);
+  const names = await bestIndex(db.redis, keys.index, filters);
+  const { items, next } = await page(db, names.map(keys.index), range, limit, async (ids) =>
+    (await loadTasks(db, principal.org_id, ids)).map((stored) =>
+      stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
+    ),
+  );
+  return listAnswer(items, scope, next);
+}
+
+/** The indexes to walk: those of the indexed filter with the fewest tasks, or all tasks. */
+async function bestIndex(
+  redis: ApiDeps['db']['redis'],
+  keyOf: (name: string) => string,
+  filters: TaskFilters,
+): Promise<string[]> {
+  const families = INDEXED.flatMap((name) => {
+    const values = filters[name];
+    return values === undefined ? [] : [[...new Set<string>(values)].map((value) => `${name}:${value}`)];
+  });
+  if (families.length < 2) return families[0] ?? ['all'];
+  const sizes = await Promise.all(
+    families.map(async (names) => {
+      const counts = await Promise.all(names.map((name) => redis.zcard(keyOf(name))));
+      return counts.reduce((sum, count) => sum + count, 0);
+    }),
+  );
+  return families[sizes.indexOf(Math.min(...sizes))] ?? ['all'];
+}
+
+function passes(task: Task, filters: TaskFilters): boolean {
+  const { origin, domain, task_type, sla } = task.input;
+  const has = <T>(wanted: readonly T[] | undefined, value: T) =>
+    wanted === undefined || wanted.includes(value);
+  return (
+    has(filters.status, task.status) &&
+    has(filters.domain, domain) &&
+    has(filters.urgency, sla.urgency) &&
+    has<string | null>(filters.pool, poolOf(task)) &&
+    has(filters.task_type, task_type) &&
+    has(filters.product, origin.product) &&
+    has(filters.request_id, origin.request_id)
+  );
+}
+
+/** A page of a task's history, oldest first unless asked otherwise. */
+export function historyPage(
+  entries: readonly HistoryEntry[],
+  taskId: string,
+  { limit = DEFAULT_LIMIT, cursor, order = 'asc' }: PageQuery,
+): Answer {
+  const scope = listScope('history', taskId, order);
+  const after = readCursor(scope, cursor);
+  const ordered = order === 'asc' ? entries : entries.toReversed();
+  const start = after === null ? 0 : ordered.findIndex((one) => String(one.sequence) === after) + 1;
+  const shown = ordered.slice(start, start + limit);
+  const last = shown.at(-1);
+  const more = start + limit < ordered.length && last !== undefined;
+  return listAnswer(shown, scope, more ? String(last.sequence) : null);
+}

@@ -1,0 +1,193 @@
+// The task as integrators send and see it.
+
+import Type from 'typebox';
+import { EVENT_TYPES, STATUSES } from '../../state/lifecycle.ts';
+import { CLOCKS, URGENCIES } from '../../state/task.ts';
+import { ClientId, closed, Labels, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
+
+const Text = Type.String({ minLength: 1, maxLength: 500 });
+const Lines = Type.Array(Type.String());
+
+const Origin = {
+  org_id: Type.Optional(Type.String({ description: "If given, the credential's own org" })),
+  product: Text,
+  request_id: Text,
+  created_by: Type.Optional(Type.String({ minLength: 1, maxLength: 500, default: 'api' })),
+  created_at: Type.Optional(Timestamp),
+};
+
+const Context = Type.Object(
+  {
+    background: Type.Optional(Type.String()),
+    constraints: Type.Optional(Lines),
+    risk_notes: Type.Optional(Lines),
+    data: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
+  },
+  { additionalProperties: false },
+);
+
+const Sla = {
+  urgency: word(URGENCIES),
+  deadline: Type.Optional(Timestamp),
+  target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+};
+
+export const Requirements = closed({
+  skills: Type.Optional(Labels),
+  certifications: Type.Optional(Labels),
+  trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+  min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+  worker_pool_id: Type.Optional(ClientId),
+});
+
+const Review = closed({
+  mode: word(['auto', 'manual']),
+  auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+});
+
+const Output = closed({
+  expected_format: word(['structured_json', 'text']),
+  schema: Type.Optional(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      description: 'Shorthand (name → type) or JSON Schema 2020-12',
+    }),
+  ),
+  evidence_required: Type.Optional(Type.Boolean({ default: false })),
+  review: Type.Optional(Review),
+});
+
+const Auth = {
+  none: closed({ type: Type.Literal('none') }),
+  bearer: closed({ type: Type.Literal('bearer'), token: Type.String({ minLength: 1, maxLength: 4096 }) }),
+  basic: closed({
+    type: Type.Literal('basic'),
+    username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
+    password: Type.String({ maxLength: 4096 }),
+  }),
+};
+type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
+
+const Handoff = {
+  callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
+  callback_auth: Type.Optional(
+    Type.Unsafe<AuthInput>({
+      type: 'object',
+      discriminator: { propertyName: 'type' },
+      required: ['type'],
+      oneOf: [Auth.none, Auth.bearer, Auth.basic],
+    }),
+  ),
+  retry_policy: Type.Optional(
+    closed({
+      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, default: 6 })),
+      backoff_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600, default: 30 })),
+    }),
+  ),
+  events: Type.Optional(Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: EVENT_TYPES.length })),
+};
+
+const Audit = closed({
+  log_required: Type.Optional(Type.Boolean({ default: true })),
+  retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
+});
+
+const Metadata = Type.Unsafe<Record<string, string>>({
+  type: 'object',
+  additionalProperties: { type: 'string', maxLength: 500 },
+  maxProperties: 50,
+  description: 'Up to 50 strings',
+});
+
+export const TaskCreate = closed({
+  origin: closed(Origin),
+  task_type: Slug,
+  domain: Slug,
+  title: Type.String({ minLength: 1, maxLength: 200 }),
+  instructions: Type.String({ minLength: 1, maxLength: 20_000 }),
+  context: Type.Optional(Context),
+  sla: closed(Sla),
+  requirements: Type.Optional(Requirements),
+  output: Output,
+  handoff: Type.Optional(closed(Handoff)),
+  audit: Type.Optional(Audit),
+  metadata: Type.Optional(Metadata),
+});
+export type TaskCreate = Type.Static<typeof TaskCreate>;
+
+const Evidence = Type.Object({
+  evidence_id: Type.String(),
+  name: Type.String(),
+  media_type: Type.String(),
+  bytes: Type.Integer(),
+  sha256: Type.String(),
+});
+
+export const Assignment = Type.Object({
+  worker_id: Type.String(),
+  offer_id: Uuid,
+  offered_at: Timestamp,
+  accepted_at: Timestamp,
+  started_at: nullable(Timestamp),
+  submitted_at: nullable(Timestamp),
+});
+
+export const Task = Type.Object(
+  {
+    task_id: Uuid,
+    org_id: Uuid,
+    status: word(STATUSES),
+    version: Type.Integer(),
+    origin: Type.Object(Origin),
+    task_type: Slug,
+    domain: Slug,
+    title: Type.String(),
+    instructions: Type.String(),
+    context: Type.Optional(Context),
+    sla: Type.Object({
+      ...Sla,
+      breaches: Type.Array(Type.Object({ clock: word(CLOCKS), due_at: Timestamp, breached_at: Timestamp })),
+    }),
+    requirements: Type.Optional(Requirements),
+    output: Output,
+    handoff: Type.Optional(
+      Type.Object({ ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) }),
+    ),
+    audit: Audit,
+    metadata: Type.Optional(Metadata),
+    attempt: Type.Integer({ description: 'One more each time accepted work comes back' }),
+    assignment: nullable(Assignment),
+    result: nullable(
+      Type.Object({
+        output: Type.Unknown(),
+        evidence: Type.Array(Evidence),
+        notes: nullable(Type.String()),
+        worker_id: Type.String(),
+        submitted_at: Timestamp,
+      }),
+    ),
+    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+    cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    completed_at: nullable(Timestamp),
+  },
+  { $id: 'Task' },
+);
+
+export const HistoryEntry = Type.Object(
+  {
+    event_id: Uuid,
+    type: word(EVENT_TYPES),
+    sequence: Type.Integer(),
+    status: word(STATUSES),
+    previous_status: nullable(word(STATUSES)),
+    at: Timestamp,
+    actor: Type.String({ description: '`api_key:<id>`, `worker:<id>` or `system`' }),
+    attempt_of_task: Type.Integer(),
+    data: Type.Unsafe<Record<string, unknown>>({ type: 'object' }),
+    hash: Type.String({ description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`' }),
+    previous_hash: nullable(Type.String()),
+  },
+  { $id: 'HistoryEntry' },
+);

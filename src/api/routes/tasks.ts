@@ -1,0 +1,197 @@
+// Tasks, for those who hand them out.
+
+import Type from 'typebox';
+import { isFinal, STATUSES } from '../../state/lifecycle.ts';
+import { poolOf, type Task, URGENCIES } from '../../state/task.ts';
+import { taskView } from '../../state/view.ts';
+import { type Changed, changeTask, createTask } from '../../store/change.ts';
+import { loadHistory, loadTask, type StoredTask } from '../../store/tasks.ts';
+import { ApiError, notFound } from '../problem.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../route.ts';
+import { ClientId, closed, listAnswer, listOf, PageQuery, Slug, Timestamp, Uuid, word } from '../schemas.ts';
+import { taskInput } from './task-input.ts';
+import { historyPage, listTasks } from './task-list.ts';
+import * as schema from './tasks.schema.ts';
+
+const Params = Type.Object({ task_id: Uuid });
+
+export const taskRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/tasks',
+    access: scope('tasks:create'),
+    tag: 'Tasks',
+    summary: 'Create a task',
+    body: schema.TaskCreate,
+    answers: { 201: { description: 'The task, queued', schema: schema.Task } },
+    async handler({ deps, principal, body, actor, keep }) {
+      const input = await taskInput(deps, principal, body);
+      let answer: Answer | null = null;
+      const created = await createTask(deps.db, input, {
+        actor,
+        alongside: (task) => {
+          answer = {
+            ...taskAnswer(task, 201),
+            headers: { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) },
+          };
+          return keep(answer);
+        },
+      });
+      if (!created.ok || answer === null) throw refusal(created);
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'List tasks',
+    query: Type.Object(
+      {
+        status: listOf(word(STATUSES)),
+        domain: listOf(Slug),
+        urgency: listOf(word(URGENCIES)),
+        pool: listOf(ClientId),
+        task_type: listOf(Slug),
+        product: listOf(Type.String({ maxLength: 500 })),
+        request_id: listOf(Type.String({ maxLength: 500 })),
+        created_after: Type.Optional(Timestamp),
+        created_before: Type.Optional(Timestamp),
+        ...PageQuery,
+      },
+      { additionalProperties: false },
+    ),
+    answers: { 200: { description: 'A page of tasks', schema: listAnswer(schema.Task) } },
+    handler: ({ deps, principal, query }) => listTasks(deps, principal, query),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'Retrieve a task; with wait, when it is final or the time is up',
+    params: Params,
+    query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
+    answers: { 200: { description: 'The task', schema: schema.Task } },
+    async handler({ deps, principal, params, query, signal }) {
+      const { task } = await visibleTask(deps, principal, params.task_id);
+      if (query.wait === undefined || isFinal(task.status)) return taskAnswer(task);
+      const { task_id } = params;
+      await deps.changes.waitFor(
+        principal.org_id,
+        (what) => what === `task ${task_id}`,
+        async () => {
+          const now = await loadTask(deps.db, principal.org_id, task_id);
+          return now === null || isFinal(now.task.status) ? true : null;
+        },
+        query.wait * 1000,
+        signal(),
+      );
+      return taskAnswer((await visibleTask(deps, principal, task_id)).task);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/cancel',
+    access: scope('tasks:cancel'),
+    tag: 'Tasks',
+    summary: 'Cancel a task that has not been submitted',
+    params: Params,
+    body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
+    bodyOptional: true,
+    answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+      const loaded = await visibleTask(deps, principal, params.task_id);
+      const changed = await changeTask(
+        deps.db,
+        principal.org_id,
+        params.task_id,
+        [{ name: 'cancel', reason: body.reason ?? null }],
+        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+      );
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/review',
+    access: scope('tasks:review'),
+    tag: 'Tasks',
+    summary: 'Decide on a submission that waits for review',
+    params: Params,
+    body: closed({
+      decision: word(['approve', 'rework', 'reassign', 'reject']),
+      feedback: Type.Optional(Type.String({ maxLength: 20_000 })),
+    }),
+    answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+      const loaded = await visibleTask(deps, principal, params.task_id);
+      const feedback = body.feedback ?? null;
+      const changed = await changeTask(
+        deps.db,
+        principal.org_id,
+        params.task_id,
+        body.decision === 'approve'
+          ? [{ name: 'approve', feedback }, { name: 'complete' }]
+          : [{ name: body.decision, feedback }],
+        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+      );
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/events',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'The history of a task, each entry bound to the one before by its hash',
+    params: Params,
+    query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
+    answers: { 200: { description: 'The history', schema: listAnswer(schema.HistoryEntry) } },
+    async handler({ deps, principal, params, query }) {
+      await visibleTask(deps, principal, params.task_id);
+      return historyPage(await loadHistory(deps.db, principal.org_id, params.task_id), params.task_id, query);
+    },
+  }),
+];
+
+/** The task if there is one and the key may see it. @throws ApiError 404 */
+export async function visibleTask(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  taskId: string,
+): Promise<StoredTask> {
+  const stored = await loadTask(deps.db, principal.org_id, taskId);
+  if (stored === null || !maySeePool(principal, poolOf(stored.task))) throw notFound();
+  return stored;
+}
+
+/** The task with its version as ETag. */
+export function taskAnswer(task: Task, status = 200): Answer {
+  return { status, body: taskView(task), headers: { ETag: etag(task) } };
+}
+
+/** The strong ETag of a task (RFC 9110, section 8.8.3): its version. */
+export function etag(task: Task): string {
+  return `"${task.version}"`;
+}
+
+/** What to tell the client of a change that was refused. */
+export function refusal(changed: Changed): ApiError {
+  if (changed.ok) throw new Error('nothing was refused');
+  switch (changed.code) {
+    case 'not_found':
+    case 'not_yours':
+      return notFound();
+    case 'stale':
+      return new ApiError('version_mismatch', changed.message);
+    case 'worker_busy':
+    case 'not_due':
+      return new ApiError('invalid_transition', changed.message);
+    default:
+      return new ApiError(changed.code, changed.message);
+  }
+}

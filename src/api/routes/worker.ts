@@ -1,0 +1,308 @@
+// What a human worker sees and does, with their own token: their presence, their offers, their tasks.
+
+import Type from 'typebox';
+import type { Command } from '../../state/decide.ts';
+import type { Task } from '../../state/task.ts';
+import { offerView, workerTaskView } from '../../state/view.ts';
+import { AVAILABILITIES, type Worker } from '../../state/worker.ts';
+import { changeTask } from '../../store/change.ts';
+import { openOffers, taskOfOffer } from '../../store/offers.ts';
+import { loadTask, loadTasks, type StoredTask } from '../../store/tasks.ts';
+import { loadWorker } from '../../store/workers.ts';
+import { type FieldError, invalid, notFound } from '../problem.ts';
+import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../route.ts';
+import { closed, listAnswer, Timestamp, Uuid, word } from '../schemas.ts';
+import { Assignment } from './tasks.schema.ts';
+import { etag, refusal } from './tasks.ts';
+import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
+
+const access = { kind: 'worker' } as const;
+const tag = 'Worker';
+const OfferParams = Type.Object({ offer_id: Uuid });
+const TaskParams = Type.Object({ task_id: Uuid });
+const Reason = closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) });
+
+const WorkerTask = Type.Object(
+  {
+    task_id: Uuid,
+    title: Type.String(),
+    instructions: Type.String(),
+    attempt: Type.Integer(),
+    feedback: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    assignment: Type.Optional(Type.Union([Assignment, Type.Null()])),
+  },
+  { $id: 'WorkerTask', additionalProperties: true },
+);
+const OfferView = Type.Object(
+  {
+    offer_id: Uuid,
+    task_id: Uuid,
+    status: Type.String(),
+    offered_at: Timestamp,
+    expires_at: Timestamp,
+    task: WorkerTask,
+  },
+  { $id: 'Offer' },
+);
+const oneTask = { 200: { description: 'The task', schema: WorkerTask } };
+
+export const humanRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/worker',
+    access,
+    tag,
+    summary: 'Who I am',
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: async ({ deps, principal }) => workerAnswer(await self(deps, principal)),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/worker',
+    access,
+    tag,
+    summary: 'Say whether I am there',
+    body: closed({ availability: word(AVAILABILITIES) }),
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: async ({ deps, principal, body }) =>
+      workerAnswer(await changeWorker(deps, principal.org_id, principal.worker_id, body, () => undefined)),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/offers',
+    access,
+    tag,
+    summary: 'My pending offers; with wait, as soon as there is one or the time is up',
+    query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
+    answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
+    async handler({ deps, principal, query, signal }) {
+      await self(deps, principal);
+      let offers = await pendingOffers(deps, principal);
+      if (offers.length === 0 && query.wait !== undefined) {
+        const { org_id, worker_id } = principal;
+        const found = await deps.changes.waitFor(
+          org_id,
+          (what) => what === `worker ${worker_id}`,
+          async () => {
+            const list = await pendingOffers(deps, principal);
+            return list.length > 0 ? list : null;
+          },
+          query.wait * 1000,
+          signal(),
+        );
+        offers = found ?? [];
+      }
+      return list(offers.map(({ task, offer }) => offerView(task, offer)));
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/accept',
+    access,
+    tag,
+    summary: 'Accept an offer',
+    params: OfferParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) =>
+      answerOffer(call, {
+        name: 'accept',
+        offer_id: call.params.offer_id,
+        worker_id: call.principal.worker_id,
+      }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/decline',
+    access,
+    tag,
+    summary: 'Decline an offer',
+    params: OfferParams,
+    body: Reason,
+    bodyOptional: true,
+    answers: { 204: { description: 'Declined' } },
+    async handler(call) {
+      const { offer_id } = call.params;
+      const { worker_id } = call.principal;
+      return answerOffer(
+        call,
+        { name: 'decline', offer_id, worker_id, reason: call.body.reason ?? null },
+        { status: 204 },
+      );
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks',
+    access,
+    tag,
+    summary: 'The tasks I am at work on',
+    answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
+    async handler({ deps, principal }) {
+      const worker = await self(deps, principal);
+      const stored = await loadTasks(deps.db, principal.org_id, worker.holding);
+      const mine = stored.filter((one) => one !== null && isMine(one.task, principal));
+      return list(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks/{task_id}',
+    access,
+    tag,
+    summary: 'One of my tasks',
+    params: TaskParams,
+    answers: oneTask,
+    handler: async ({ deps, principal, params }) =>
+      taskAnswer((await ownTask(deps, principal, params.task_id)).task),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/start',
+    access,
+    tag,
+    summary: 'Start',
+    params: TaskParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) => work(call, { name: 'start', worker_id: call.principal.worker_id }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/release',
+    access,
+    tag,
+    summary: 'Give a task back',
+    params: TaskParams,
+    body: Reason,
+    bodyOptional: true,
+    answers: { 204: { description: 'Given back' } },
+    handler: (call) =>
+      work(
+        call,
+        { name: 'release', worker_id: call.principal.worker_id, reason: call.body.reason ?? null },
+        { status: 204 },
+      ),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/submit',
+    access,
+    tag,
+    summary: 'Hand in the result; one that breaks the output schema is refused and the task stays started',
+    params: TaskParams,
+    body: closed({
+      output: Type.Unknown(),
+      notes: Type.Optional(Type.String({ maxLength: 20_000 })),
+      evidence_ids: Type.Optional(Type.Array(Uuid, { maxItems: 50, uniqueItems: true })),
+    }),
+    answers: oneTask,
+    async handler(call) {
+      const { deps, principal, params, body } = call;
+      const { task } = await ownTask(deps, principal, params.task_id);
+      const errors = [
+        ...(await outputErrors(deps, task, body.output)),
+        ...evidenceErrors(task, body.evidence_ids ?? []),
+      ];
+      // What is wrong with the state of things is said before what is wrong with the output.
+      if (task.status === 'started' && errors.length > 0) throw invalid(...errors);
+      const submission = { output: body.output, evidence: [], notes: body.notes ?? null };
+      return work(call, { name: 'submit', worker_id: principal.worker_id, submission });
+    },
+  }),
+];
+
+type HumanCall<P> = Call<WorkerPrincipal, P>;
+
+/** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
+async function answerOffer(
+  { deps, principal, params, actor, keep }: HumanCall<{ offer_id: string }>,
+  command: Command,
+  answer?: Answer,
+): Promise<Answer> {
+  const { org_id, worker_id } = principal;
+  const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
+  if (taskId === null) throw notFound();
+  const changed = await changeTask(deps.db, org_id, taskId, [command], {
+    actor,
+    alongside: (task) => keep(answer ?? taskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? taskAnswer(changed.task);
+}
+
+/** Gives a command to one of the worker's own tasks. */
+async function work(
+  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ task_id: string }>,
+  command: Command,
+  answer?: Answer,
+): Promise<Answer> {
+  const loaded = await ownTask(deps, principal, params.task_id);
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, [command], {
+    actor,
+    loaded,
+    ifVersion: ifMatch,
+    alongside: (task) => keep(answer ?? taskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? taskAnswer(changed.task);
+}
+
+async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
+  const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
+  if (worker === null) throw notFound();
+  return worker;
+}
+
+function isMine(task: Task, principal: WorkerPrincipal): boolean {
+  return task.assignment?.worker_id === principal.worker_id;
+}
+
+/** A task that is or last was this worker's. @throws ApiError 404 */
+async function ownTask(deps: ApiDeps, principal: WorkerPrincipal, taskId: string): Promise<StoredTask> {
+  const stored = await loadTask(deps.db, principal.org_id, taskId);
+  if (stored === null || !isMine(stored.task, principal)) throw notFound();
+  return stored;
+}
+
+async function pendingOffers({ db }: ApiDeps, { org_id, worker_id }: WorkerPrincipal) {
+  const now = db.clock.now();
+  const open = await openOffers(db, org_id, worker_id, now);
+  const stored = await loadTasks(
+    db,
+    org_id,
+    open.map((one) => one.task_id),
+  );
+  return open.flatMap(({ offer_id }, index) => {
+    const task = stored[index]?.task;
+    const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
+    return task !== undefined && offer !== undefined && offer.expires_at > now ? [{ task, offer }] : [];
+  });
+}
+
+async function outputErrors(deps: ApiDeps, task: Task, output: unknown): Promise<FieldError[]> {
+  const { expected_format, schema } = task.input.output;
+  if (expected_format === 'text')
+    return typeof output === 'string' && output !== ''
+      ? []
+      : [{ pointer: '/output', message: 'must be text' }];
+  const problems = await deps.schemas.validate(schema, output);
+  return problems.map((one) => ({ pointer: `/output${one.pointer}`, message: one.message }));
+}
+
+function evidenceErrors(_task: Task, ids: readonly string[]): FieldError[] {
+  return ids.map((_id, index) => ({
+    pointer: `/evidence_ids/${index}`,
+    message: 'is no evidence of this task',
+  }));
+}
+
+function list(data: unknown[]): Answer {
+  return { status: 200, body: { data, has_more: false, next_cursor: null } };
+}
+
+function taskAnswer(task: Task): Answer {
+  return { status: 200, body: workerTaskView(task), headers: { ETag: etag(task) } };
+}

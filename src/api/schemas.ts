@@ -1,0 +1,60 @@
+// Schemas that several resources share, and short names for the forms that TypeBox has no word for.
+
+import Type, { type TSchema } from 'typebox';
+
+/** One of a list of words. */
+export function word<const T extends readonly string[]>(values: T, options: Record<string, unknown> = {}) {
+  return Type.Unsafe<T[number]>({ type: 'string', enum: values, ...options });
+}
+
+/** A value of `schema`'s type or null. */
+export function nullable<T extends TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
+export const Uuid = Type.String({ format: 'uuid' });
+export const Slug = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
+/** An id that the client may choose. */
+export const ClientId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
+const Label = Type.String({ minLength: 1, maxLength: 200 });
+export const Labels = Type.Array(Label, { maxItems: 200 });
+
+/** An object that takes no other fields. */
+export function closed<P extends Record<string, TSchema>>(properties: P) {
+  return Type.Object(properties, { additionalProperties: false });
+}
+
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String(),
+    request_id: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+  },
+  { description: 'RFC 9457 problem details' },
+);
+
+/** Query parameters of every list. */
+export const PageQuery = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  cursor: Type.Optional(Type.String({ maxLength: 1000 })),
+  order: Type.Optional(word(['asc', 'desc'], { default: 'desc' })),
+};
+
+/** A query parameter that may repeat or be a comma-separated list. */
+export function listOf<T extends TSchema>(schema: T) {
+  return Type.Optional(Type.Array(schema, { maxItems: 50 }));
+}
+
+/** The answer of a list. */
+export function listAnswer(item: TSchema) {
+  return Type.Object({
+    data: Type.Array(item),
+    has_more: Type.Boolean(),
+    next_cursor: nullable(Type.String()),
+  });
+}

@@ -1,0 +1,87 @@
+// Brings up the API on a port: its connections to Redis, its server with the limits that slow or greedy
+// clients meet, and the way down again.
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { createApp } from './api/app.ts';
+import { OutputSchemas } from './api/output-schema.ts';
+import { PREFIX, VERSION } from './process.ts';
+import { Queues } from './queues/queues.ts';
+import { createAddressPolicy } from './state/callback-url.ts';
+import { Changes } from './store/changes.ts';
+import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
+import type { Sealer } from './store/sealed.ts';
+
+export interface WebOptions {
+  redisUrl: string;
+  prefix?: string;
+  host: string;
+  port: number;
+  sealer: Sealer;
+  operatorToken: string | undefined;
+  webhookAllowedNetworks: readonly string[];
+  log: Logger;
+}
+
+export interface Web {
+  url: string;
+  port: number;
+  db: Db;
+  close(): Promise<void>;
+}
+
+/** Starts the API; it listens at once and is up when Redis answers. */
+export async function startWeb(options: WebOptions): Promise<Web> {
+  const { log, prefix = PREFIX } = options;
+  const onError = (error: Error) => log.warn({ err: error }, 'redis');
+  const redis = connect(options.redisUrl, 'request', onError);
+  const subscriber = connect(options.redisUrl, 'request', onError);
+  const clock = new RedisClock(redis);
+  const db: Db = { redis, prefix, clock };
+  const queues = new Queues(redis, prefix);
+  const schemas = new OutputSchemas();
+  const closing = new AbortController();
+  const app = createApp({
+    db,
+    changes: new Changes(subscriber, prefix),
+    queues,
+    schemas,
+    sealer: options.sealer,
+    addressPolicy: createAddressPolicy(options.webhookAllowedNetworks),
+    operatorToken: options.operatorToken,
+    version: VERSION,
+    log,
+    closing: closing.signal,
+  });
+
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
+    app.callback(),
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await Promise.all([whenReady(redis), whenReady(subscriber)]);
+  await clock.start();
+
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    db,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      closing.abort();
+      server.closeIdleConnections();
+      await closed;
+      clock.stop();
+      await schemas.close();
+      await queues.close();
+      subscriber.disconnect();
+      redis.disconnect();
+    },
+  };
+}
