@@ -33,7 +33,10 @@ export function serve(
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
-    if (checkBody !== undefined) refuse(checkBody(body));
+    if (checkBody !== undefined) {
+      const broken = checkBody(body);
+      refuse(withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
+    }
     const ifMatch = readIfMatch(ctx);
 
     const claimed = await claim(ctx, deps.db, deps.sealer, principal, json?.raw ?? null);
@@ -102,6 +105,13 @@ function badQuery(errors: FieldError[]): ApiError {
   const parameters = errors.map((one) => ({ ...one, parameter: one.pointer.split('/')[1] ?? '' }));
   const detail = parameters.map((one) => `${one.parameter} ${one.message}`).join('; ');
   return new ApiError('invalid_query', detail, { errors: parameters });
+}
+
+/** The faults of the schema and, of those of the rules, the ones about places where it found none. */
+function withoutRepeats(schema: FieldError[], rules: FieldError[]): FieldError[] {
+  const isToldOf = (pointer: string) =>
+    schema.some((one) => pointer === one.pointer || pointer.startsWith(`${one.pointer}/`));
+  return [...schema, ...rules.filter((one) => !isToldOf(one.pointer))];
 }
 
 function refuse(errors: FieldError[]): void {

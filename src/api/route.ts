@@ -8,6 +8,7 @@ import type { Guard, Write } from '../store/commit.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { OutputSchemas } from './output-schema.ts';
+import type { FieldError } from './problem.ts';
 
 export const SCOPES = [
   'tasks:create',
@@ -112,6 +113,8 @@ export interface RouteDefinition<
   /** Schema of the JSON body; a body that may be left out is `{}` then. */
   body?: B;
   bodyOptional?: boolean;
+  /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
+  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Record<number, { description: string; schema?: TSchema }>;
   handler(
     call: Call<
@@ -134,6 +137,8 @@ export interface Route {
   query?: TObject | undefined;
   body?: TSchema | undefined;
   bodyOptional?: boolean;
+  /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
+  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Record<number, { description: string; schema?: TSchema }>;
   handler(call: Call): Promise<Answer>;
 }

@@ -7,34 +7,19 @@ import type { CallbackAuth, Handoff, TaskInput } from '../../state/task.ts';
 import { timestamp } from '../../state/view.ts';
 import { callbackAuthPlace } from '../../store/orgs.ts';
 import { loadPool } from '../../store/pools.ts';
-import { ApiError, type FieldError, invalid } from '../problem.ts';
-import { type ApiDeps, type KeyPrincipal, maySeePool } from '../route.ts';
+import { ApiError, type FieldError } from '../problem.ts';
+import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../route.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
 /**
- * The input of a new task.
- * @throws ApiError 403 `org_mismatch` or `pool_forbidden`; 422 with every rule the body breaks.
+ * The input of a new task, from a body that broke no rule.
+ * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
  */
-export async function taskInput(
-  deps: ApiDeps,
-  principal: KeyPrincipal,
-  body: TaskCreate,
-): Promise<TaskInput> {
+export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
   if (body.origin.org_id !== undefined && body.origin.org_id !== principal.org_id)
     throw new ApiError('org_mismatch', 'origin.org_id is not the org of this key.');
-  const pool = body.requirements?.worker_pool_id ?? null;
-  if (!maySeePool(principal, pool))
+  if (!maySeePool(principal, body.requirements?.worker_pool_id ?? null))
     throw new ApiError('pool_forbidden', 'The key may create tasks only for its own pools.');
-
-  const errors = [
-    ...timeErrors(body, deps.db.clock.now()),
-    ...callbackErrors(deps, body),
-    ...reviewErrors(body),
-    ...(await outputErrors(deps, body)),
-    ...(await poolErrors(deps, principal.org_id, pool)),
-  ];
-  if (errors.length > 0) throw invalid(...errors);
-
   const { handoff, ...rest } = body;
   const { origin, sla, output, audit } = rest;
   return {
@@ -56,42 +41,71 @@ export async function taskInput(
   };
 }
 
-function timeErrors(body: TaskCreate, now: number): FieldError[] {
+/** Every rule beyond the schema that the body breaks. The body may be anything: a part that is not of its form breaks none. */
+export async function taskRules(
+  body: unknown,
+  { deps, principal }: { deps: ApiDeps; principal: Principal },
+): Promise<FieldError[]> {
+  return [
+    ...timeErrors(body, deps.db.clock.now()),
+    ...callbackErrors(deps, body),
+    ...reviewErrors(body),
+    ...(await outputErrors(deps, body)),
+    ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
+  ];
+}
+
+/** What stands at a path of the body; undefined where there is nothing. */
+function at(body: unknown, ...path: string[]): unknown {
+  return path.reduce<unknown>(
+    (value, name) =>
+      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+        ? (value as Record<string, unknown>)[name]
+        : undefined,
+    body,
+  );
+}
+
+function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
-  const { deadline } = body.sla;
-  if (deadline !== undefined && !(Date.parse(deadline) > now))
+  const deadline = at(body, 'sla', 'deadline');
+  if (typeof deadline === 'string' && !(Date.parse(deadline) > now))
     errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
-  const { created_at } = body.origin;
-  if (created_at !== undefined && Number.isNaN(Date.parse(created_at)))
+  const created = at(body, 'origin', 'created_at');
+  if (typeof created === 'string' && Number.isNaN(Date.parse(created)))
     errors.push({ pointer: '/origin/created_at', message: 'is not a time' });
   return errors;
 }
 
-function callbackErrors(deps: ApiDeps, body: TaskCreate): FieldError[] {
-  const url = body.handoff?.callback_url;
-  const fault = url === undefined ? null : checkCallbackUrl(url, deps.addressPolicy);
+function callbackErrors(deps: ApiDeps, body: unknown): FieldError[] {
+  const url = at(body, 'handoff', 'callback_url');
+  const fault = typeof url === 'string' ? checkCallbackUrl(url, deps.addressPolicy) : null;
   return fault === null ? [] : [{ pointer: '/handoff/callback_url', message: fault }];
 }
 
-function reviewErrors(body: TaskCreate): FieldError[] {
-  const { review } = body.output;
-  if (review?.mode !== 'auto' || review.auto_approve_after_seconds === undefined) return [];
+function reviewErrors(body: unknown): FieldError[] {
+  const wait = at(body, 'output', 'review', 'auto_approve_after_seconds');
+  if (at(body, 'output', 'review', 'mode') !== 'auto' || wait === undefined) return [];
   return [{ pointer: '/output/review/auto_approve_after_seconds', message: 'is only for mode manual' }];
 }
 
-async function outputErrors(deps: ApiDeps, body: TaskCreate): Promise<FieldError[]> {
-  const { expected_format, schema } = body.output;
-  if (expected_format === 'text')
-    return schema === undefined
-      ? []
-      : [{ pointer: '/output/schema', message: 'is only for structured_json' }];
-  if (schema === undefined) return [{ pointer: '/output/schema', message: 'is required' }];
+async function outputErrors(deps: ApiDeps, body: unknown): Promise<FieldError[]> {
+  const format = at(body, 'output', 'expected_format');
+  const schema = at(body, 'output', 'schema');
+  if (format === 'text' && schema !== undefined)
+    return [{ pointer: '/output/schema', message: 'is only for structured_json' }];
+  if (format === 'structured_json' && schema === undefined)
+    return [{ pointer: '/output/schema', message: 'is required' }];
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
   const problems = await deps.schemas.check(schema);
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 
-async function poolErrors(deps: ApiDeps, orgId: string, pool: string | null): Promise<FieldError[]> {
-  if (pool === null || (await loadPool(deps.db, orgId, pool)) !== null) return [];
+/** A pool the key may not see is refused later, the same whether it is there or not. */
+async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
+  const pool = at(body, 'requirements', 'worker_pool_id');
+  if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
+  if ((await loadPool(deps.db, principal.org_id, pool)) !== null) return [];
   return [{ pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' }];
 }
 

@@ -75,6 +75,7 @@ const Handoff = {
       type: 'object',
       discriminator: { propertyName: 'type' },
       required: ['type'],
+      properties: { type: { type: 'string' } },
       oneOf: [Auth.none, Auth.bearer, Auth.basic],
     }),
   ),

@@ -9,7 +9,7 @@ import { loadHistory, loadTask, type StoredTask } from '../../store/tasks.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../route.ts';
 import { ClientId, closed, listAnswer, listOf, PageQuery, Slug, Timestamp, Uuid, word } from '../schemas.ts';
-import { taskInput } from './task-input.ts';
+import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';
 import * as schema from './tasks.schema.ts';
 
@@ -23,9 +23,10 @@ export const taskRoutes = [
     tag: 'Tasks',
     summary: 'Create a task',
     body: schema.TaskCreate,
+    rules: taskRules,
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },
     async handler({ deps, principal, body, actor, keep }) {
-      const input = await taskInput(deps, principal, body);
+      const input = taskInput(deps, principal, body);
       let answer: Answer | null = null;
       const created = await createTask(deps.db, input, {
         actor,
