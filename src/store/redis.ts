@@ -84,3 +84,14 @@ export class RedisClock implements Clock {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 }
+
+const REFUSALS = /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY) ?/;
+const OUTAGES =
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE/;
+
+/** Whether the error says that Redis is away or cannot take the command now, rather than that the command is wrong. */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const text = error.message.replace(/^.*?script: [0-9a-f]+, on @user_script:\d+: /, '');
+  return REFUSALS.test(text) || OUTAGES.test(error.message) || error.name === 'MaxRetriesPerRequestError';
+}
