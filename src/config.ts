@@ -59,21 +59,7 @@ class Fault extends Error {}
 export function loadConfig(env: Environment, kind: 'web' | 'worker'): ConnectedConfig;
 export function loadConfig(env: Environment, kind: ProcessKind): Config;
 export function loadConfig(env: Environment, kind: ProcessKind): Config {
-  const faults: string[] = [];
-  const given = (name: string): string | undefined => env[name]?.trim() || undefined;
-
-  function read<T, F>(name: string, parse: (text: string) => T, fallback: F): T | F {
-    const text = given(name);
-    if (text === undefined) return fallback;
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      faults.push(`${name} ${error.message}`);
-      return fallback;
-    }
-  }
-
+  const { faults, given, read } = reader(env);
   const isConnected = kind === 'web' || kind === 'worker';
   if (isConnected && !given('REDIS_URL')) {
     faults.push(`REDIS_URL is required by the ${kind} process: redis://host:6379 or rediss://…`);
@@ -106,6 +92,52 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   return Object.freeze(config);
 }
 
+/** Where the `biolayer` command finds the API, and what it shows there. */
+export interface CliConfig {
+  /** Base URL of the API, without a slash at its end. */
+  readonly url: string;
+  readonly apiKey: string | undefined;
+  readonly operatorToken: string | undefined;
+}
+
+/**
+ * Reads the environment for the `biolayer` command; throws a `ConfigError` that names every fault.
+ * @param flags what the command line says, which goes before the environment.
+ */
+export function loadCliConfig(
+  flags: { readonly url?: string | undefined } = {},
+  env: Environment = process.env,
+): CliConfig {
+  const { faults, read } = reader(flags.url === undefined ? env : { ...env, BIOLAYER_URL: flags.url });
+  const config: CliConfig = {
+    url: read('BIOLAYER_URL', asBaseUrl, 'http://127.0.0.1:3000'),
+    apiKey: read('BIOLAYER_API_KEY', asCredential, undefined),
+    operatorToken: read('OPERATOR_TOKEN', asCredential, undefined),
+  };
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(config);
+}
+
+/** Reads variables by name and collects what is wrong with them. */
+function reader(env: Environment) {
+  const faults: string[] = [];
+  const given = (name: string): string | undefined => env[name]?.trim() || undefined;
+
+  function read<T, F>(name: string, parse: (text: string) => T, fallback: F): T | F {
+    const text = given(name);
+    if (text === undefined) return fallback;
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      faults.push(`${name} ${error.message}`);
+      return fallback;
+    }
+  }
+
+  return { faults, given, read };
+}
+
 function asText(text: string): string {
   return text;
 }
@@ -127,6 +159,20 @@ function asRedisUrl(text: string): string {
   if (!/^(\/\d*)?$/.test(url.pathname))
     throw new Fault('may have a database number as its path, nothing else');
   return text;
+}
+
+function asBaseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (!isHttp || `${url.username}${url.password}${url.search}${url.hash}` !== '') {
+    throw new Fault('must be an http:// or https:// URL, without user, query or fragment');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function asCredential(text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new Fault('must be one word of printable ASCII characters');
 }
 
 function asToken(text: string): string {
