@@ -102,13 +102,10 @@ export interface CliConfig {
 
 /**
  * Reads the environment for the `biolayer` command; throws a `ConfigError` that names every fault.
- * @param flags what the command line says, which goes before the environment.
+ * @param given variables that the command line gives; they go before the environment's.
  */
-export function loadCliConfig(
-  flags: { readonly url?: string | undefined } = {},
-  env: Environment = process.env,
-): CliConfig {
-  const { faults, read } = reader(flags.url === undefined ? env : { ...env, BIOLAYER_URL: flags.url });
+export function loadCliConfig(given: Environment = {}, env: Environment = process.env): CliConfig {
+  const { faults, read } = reader({ ...env, ...given });
   const config: CliConfig = {
     url: read('BIOLAYER_URL', asBaseUrl, 'http://127.0.0.1:3000'),
     apiKey: read('BIOLAYER_API_KEY', asCredential, undefined),

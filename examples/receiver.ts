@@ -1,0 +1,114 @@
+// A receiver of webhooks as yours might be: it checks each signature with the public `standardwebhooks`
+// package, tells a repeat by its id, and answers at once. Also the receiver of `script/demo`.
+//
+//   WEBHOOK_SECRET=whsec_… node --import tsx examples/receiver.ts
+
+import { timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage } from 'node:http';
+import { pathToFileURL } from 'node:url';
+import { Webhook } from 'standardwebhooks';
+
+const BODY_LIMIT = 1024 * 1024;
+
+/** The part of a webhook's body that this receiver uses. */
+export interface WebhookEvent {
+  type: string;
+  timestamp: string;
+  data: { event_id: string; sequence: number; task_id: string; status: string };
+}
+
+export interface ReceiverOptions {
+  /** The org's `whsec_…`, from `GET /v1/webhook-secret`. */
+  secret: string;
+  /** What `callback_auth` of type bearer promised to send; unset: not looked at. */
+  bearer?: string | undefined;
+  /** 0 takes a free port. */
+  port: number;
+  /** Called once an event, however often it is delivered. */
+  onEvent(event: WebhookEvent, raw: { headers: Record<string, string>; body: string }): void;
+  /** Called for every request that is not from BioLayer or was changed on its way. */
+  onRefused(reason: string): void;
+}
+
+export interface Receiver {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Starts a receiver on loopback. */
+export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
+  const webhook = new Webhook(options.secret);
+  const seen = new Set<string>();
+  const server = createServer(async (request, response) => {
+    try {
+      // The bytes as they came: JSON that was parsed and written again has another signature.
+      const body = await read(request);
+      const headers = one(request.headers);
+      if (options.bearer !== undefined && !isSame(headers.authorization, `Bearer ${options.bearer}`))
+        throw new Error('wrong Authorization header');
+      const event = asEvent(webhook.verify(body, headers));
+      if (!seen.has(event.data.event_id)) {
+        seen.add(event.data.event_id);
+        options.onEvent(event, { headers, body });
+      }
+      response.writeHead(204).end();
+    } catch (error) {
+      options.onRefused(error instanceof Error ? error.message : String(error));
+      response.writeHead(401).end();
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
+  return {
+    url: `http://127.0.0.1:${address.port}/webhooks/biolayer`,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function read(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size > BODY_LIMIT) throw new Error('the body is too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function one(headers: IncomingMessage['headers']): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join()]));
+}
+
+function isSame(given: string | undefined, wanted: string): boolean {
+  const [a, b] = [Buffer.from(given ?? ''), Buffer.from(wanted)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function asEvent(value: unknown): WebhookEvent {
+  const event = value as Partial<WebhookEvent> | null;
+  const { event_id, sequence, task_id } = event?.data ?? {};
+  if (typeof event?.type !== 'string' || !event_id || !task_id || typeof sequence !== 'number')
+    throw new Error('signed, but no event of a task');
+  return event as WebhookEvent;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const secret = process.env.WEBHOOK_SECRET;
+  if (!secret) throw new Error('WEBHOOK_SECRET is required: the secret of GET /v1/webhook-secret');
+  const { url } = await startReceiver({
+    secret,
+    port: Number(process.env.PORT ?? 4000),
+    onEvent: ({ type, data }) => console.log(`${data.task_id}  ${data.sequence}  ${type}`),
+    onRefused: (reason) => console.error(`refused: ${reason}`),
+  });
+  console.log(`listening on ${url}`);
+}

@@ -1,0 +1,86 @@
+// The history of a task as the API gives it: read in pages, its form checked, and each entry in words.
+
+import type { HistoryEntry } from '../state/task.ts';
+import type { Client } from './client.ts';
+import { Refused } from './faults.ts';
+import { at, listAt, textAt } from './value.ts';
+
+const PAGE = '200';
+
+/** Path of a task. */
+export function taskPath(taskId: string): string {
+  return `/v1/tasks/${encodeURIComponent(taskId)}`;
+}
+
+/** Entries with a sequence above `after`, oldest first. */
+export async function historyAfter(api: Client, taskId: string, after: number): Promise<HistoryEntry[]> {
+  const found: HistoryEntry[] = [];
+  let cursor: string | undefined;
+  do {
+    // From the newest back, so that only what is new is read.
+    const page = await api.send('GET', `${taskPath(taskId)}/events`, {
+      query: { order: 'desc', limit: PAGE, cursor },
+    });
+    const entries = listAt(page, 'data').map(asEntry);
+    const fresh = entries.filter((one) => one.sequence > after);
+    found.push(...fresh);
+    cursor = fresh.length === entries.length ? textAt(page, 'next_cursor') || undefined : undefined;
+  } while (cursor !== undefined);
+  return found.reverse();
+}
+
+function asEntry(value: unknown): HistoryEntry {
+  if (isEntry(value)) return value;
+  throw new Refused(200, {
+    code: 'unknown_form',
+    detail: 'This version does not know this form of history.',
+  });
+}
+
+function isEntry(value: unknown): value is HistoryEntry {
+  const texts = ['event_id', 'type', 'status', 'at', 'actor', 'hash'];
+  const data = at(value, 'data');
+  return (
+    texts.every((name) => typeof at(value, name) === 'string') &&
+    Number.isInteger(at(value, 'sequence')) &&
+    typeof data === 'object' &&
+    data !== null
+  );
+}
+
+/** What the entry is about, in a few words. */
+export function describe({ type, actor, data }: HistoryEntry): string {
+  const text = (...path: string[]) => textAt(data, ...path);
+  const detail = text('detail') === '' ? '' : `: ${text('detail')}`;
+  switch (type) {
+    case 'task.created':
+      return `by ${actor.split(':')[0]}`;
+    case 'task.queued':
+      return [text('reason'), text('worker_id')].filter((one) => one !== '').join(', ') + detail;
+    case 'task.matched':
+    case 'task.offered':
+      return others(data, type === 'task.matched' ? 'worker_ids' : 'offers');
+    case 'task.accepted':
+    case 'task.started':
+    case 'task.submitted':
+      return text('worker_id') + (text('reason') === '' ? '' : `, ${text('reason')}`) + detail;
+    case 'task.verified':
+      return text('mode');
+    case 'task.completed':
+      return JSON.stringify(at(data, 'result', 'output') ?? null);
+    case 'task.failed':
+      return `${text('failure', 'code')}: ${text('failure', 'message')}`;
+    case 'task.cancelled':
+      return text('cancellation', 'reason') || `by ${text('cancellation', 'cancelled_by').split(':')[0]}`;
+    case 'task.sla_breached':
+      return `${text('clock')}, due ${text('due_at').slice(11, 23)}`;
+    default:
+      return '';
+  }
+}
+
+/** The first worker, and how many more there are. */
+function others(data: unknown, list: string): string {
+  const more = listAt(data, list).length - 1;
+  return textAt(data, 'worker_id') + (more > 0 ? ` and ${more} more` : '');
+}

@@ -1,0 +1,50 @@
+// `biolayer keys`: the org's API keys.
+
+import type { Command } from 'commander';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const FIELDS = ['key_id', 'name', 'hint', 'scopes', 'pools', 'created_at', 'expires_at'];
+
+interface CreateFlags {
+  name: string;
+  scope: string[];
+  pool?: string[];
+  expiresAt?: string;
+}
+
+export function addKeyCommands(program: Command, streams: Streams): void {
+  const keys = program.command('keys').description('API keys');
+  keys
+    .command('create')
+    .description('create an API key, which is shown this once')
+    .requiredOption('--name <name>')
+    .requiredOption('--scope <scope>', 'what it may do, such as tasks:create; may repeat', collect)
+    .option('--pool <pool_id>', 'confine it to these pools; may repeat', collect)
+    .option('--expires-at <time>', 'RFC 3339')
+    .action(async (flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { name, scope: scopes, pool: pools, expiresAt: expires_at } = flags;
+      const key = await api.send('POST', '/v1/api-keys', {
+        body: givenOnly({ name, scopes, pools, expires_at }),
+      });
+      out.answer(key, () => out.record(key, [...FIELDS, 'key']));
+    });
+  addPageFlags(keys.command('list'))
+    .description('list API keys')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/api-keys', { query: pageQuery(flags) });
+      showPage(out, page, listAt(page, 'data'), ['key_id', 'hint', 'name', 'scopes', 'pools', 'expires_at']);
+    });
+  keys
+    .command('revoke')
+    .description('revoke an API key: it ends at once')
+    .argument('<key_id>')
+    .action(async (keyId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.send('DELETE', `/v1/api-keys/${encodeURIComponent(keyId)}`);
+      out.answer({ key_id: keyId, revoked: true }, () => out.line(`Revoked ${keyId}.`));
+    });
+}

@@ -1,0 +1,156 @@
+// `biolayer tasks`: create, look at, follow and cancel.
+
+import { type Command, Option } from 'commander';
+import { EVENT_TYPES } from '../state/lifecycle.ts';
+import { URGENCIES } from '../state/task.ts';
+import { UsageError } from './faults.ts';
+import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { describe, historyAfter, taskPath } from './history.ts';
+import type { Output } from './output.ts';
+import { openSession, readText, type Streams } from './session.ts';
+import { listAt, textAt } from './value.ts';
+import { watchTask } from './watch.ts';
+
+const FIELDS = [
+  'task_id',
+  'status',
+  'title',
+  'origin.request_id',
+  'sla.urgency',
+  'sla.deadline',
+  'sla.breaches',
+  'attempt',
+  'assignment.worker_id',
+  'result.output',
+  'result.notes',
+  'failure.code',
+  'failure.message',
+  'cancellation.reason',
+  'created_at',
+  'updated_at',
+];
+
+const TYPE_WIDTH = Math.max(...EVENT_TYPES.map((type) => type.length));
+
+interface FilterFlags extends PageFlags {
+  status?: string[];
+  domain?: string[];
+  urgency?: string[];
+  pool?: string[];
+  taskType?: string[];
+  product?: string[];
+  requestId?: string[];
+  createdAfter?: string;
+  createdBefore?: string;
+}
+
+export function addTaskCommands(program: Command, streams: Streams): void {
+  const tasks = program.command('tasks').description('tasks for people');
+  tasks
+    .command('create')
+    .description('create a task from JSON, the body of POST /v1/tasks')
+    .option('--file <file>', 'where the JSON is; stdin when left out')
+    .option('--idempotency-key <key>', 'so that the same command again makes no second task')
+    .action(async (flags: { file?: string; idempotencyKey?: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const body = await readJson(flags.file, streams);
+      const { idempotencyKey: key } = flags;
+      const headers = key === undefined ? undefined : { 'Idempotency-Key': key };
+      showTask(out, await api.send('POST', '/v1/tasks', { body, headers }));
+    });
+  tasks
+    .command('get')
+    .description('show a task')
+    .argument('<task_id>')
+    .option('--wait <seconds>', 'until it is final, at most this long (1 to 60)', asNumber)
+    .action(async (taskId: string, { wait }: { wait?: number }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showTask(out, await api.send('GET', taskPath(taskId), { wait }));
+    });
+  addPageFlags(tasks.command('list'))
+    .description('list tasks; filters may repeat or hold a comma-separated list')
+    .option('--status <status>', 'such as queued', collect)
+    .option('--domain <domain>', 'such as security', collect)
+    .addOption(new Option('--urgency <urgency>', URGENCIES.join(', ')).argParser(collect))
+    .option('--pool <pool_id>', 'that they ask for', collect)
+    .option('--task-type <type>', 'such as verification', collect)
+    .option('--product <product>', 'where they come from', collect)
+    .option('--request-id <id>', 'of their origin', collect)
+    .option('--created-after <time>', 'RFC 3339')
+    .option('--created-before <time>', 'RFC 3339')
+    .action(async (flags: FilterFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { status, domain, urgency, pool, product } = flags;
+      const query = {
+        ...{ status, domain, urgency, pool, product },
+        task_type: flags.taskType,
+        request_id: flags.requestId,
+        created_after: flags.createdAfter,
+        created_before: flags.createdBefore,
+        ...pageQuery(flags),
+      };
+      const page = await api.send('GET', '/v1/tasks', { query });
+      showPage(out, page, listAt(page, 'data'), ['task_id', 'status', 'sla.urgency', 'title']);
+    });
+  tasks
+    .command('cancel')
+    .description('cancel a task that has not been submitted')
+    .argument('<task_id>')
+    .option('--reason <text>')
+    .action(async (taskId: string, { reason }: { reason?: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showTask(out, await api.send('POST', `${taskPath(taskId)}/cancel`, { body: givenOnly({ reason }) }));
+    });
+  tasks
+    .command('watch')
+    .description('follow a task to its end')
+    .argument('<task_id>')
+    .action(async (taskId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { task, events } = await watchTask(api, taskId, {
+        onEvent: (entry) => out.live(eventCells(entry)),
+        onOutage: (reason) => out.note(`${reason}; trying again`),
+      });
+      const document = typeof task === 'object' && task !== null ? { ...task, events } : { events };
+      out.answer(document, () => out.line(`The task is ${textAt(task, 'status')}.`));
+    });
+  tasks
+    .command('events')
+    .description('show the history of a task, oldest first')
+    .argument('<task_id>')
+    .action(async (taskId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const events = await historyAfter(api, taskId, 0);
+      const page = { data: events, has_more: false, next_cursor: null };
+      out.answer(page, () => out.rows(events.map(eventCells)));
+    });
+}
+
+/** A task for people: the fields that say most. */
+function showTask(out: Output, task: unknown): void {
+  out.answer(task, () => out.record(task, FIELDS));
+}
+
+function eventCells(entry: Parameters<typeof describe>[0]): string[] {
+  return [String(entry.sequence).padStart(3), entry.at, entry.type.padEnd(TYPE_WIDTH), describe(entry)];
+}
+
+/** JSON from a file, or from stdin. @throws UsageError */
+async function readJson(file: string | undefined, { stdin }: Streams): Promise<unknown> {
+  const isStdin = file === undefined || file === '-';
+  if (isStdin && stdin.isTTY === true)
+    throw new UsageError('Name a file with --file, or send the JSON of the task on stdin.');
+  const text = isStdin ? await readAll(stdin) : await readText(file);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${isStdin ? 'stdin' : file} is not JSON: ${why}`);
+  }
+}
+
+async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString('utf8');
+}

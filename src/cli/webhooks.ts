@@ -1,0 +1,18 @@
+// `biolayer webhooks`: what a receiver needs.
+
+import type { Command } from 'commander';
+import { openSession, type Streams } from './session.ts';
+import { textAt } from './value.ts';
+
+export function addWebhookCommands(program: Command, streams: Streams): void {
+  const webhooks = program.command('webhooks').description('webhooks');
+  webhooks
+    .command('secret')
+    .description("print the secret that signs deliveries to tasks' own callback URLs")
+    .action(async (_flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const secret = await api.send('GET', '/v1/webhook-secret');
+      // Bare, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
+      out.answer(secret, () => out.line(textAt(secret, 'secret')));
+    });
+}

@@ -1,0 +1,81 @@
+// `biolayer workers`: the people, and the tokens they work with.
+
+import { type Command, Option } from 'commander';
+import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+interface CreateFlags {
+  name: string;
+  workerId?: string;
+  pool?: string[];
+  skill?: string[];
+  certification?: string[];
+  trustLevel?: number;
+  rating?: number;
+  capacity?: number;
+  availability?: string;
+}
+
+export function addWorkerCommands(program: Command, streams: Streams): void {
+  const workers = program.command('workers').description('human workers');
+  workers
+    .command('create')
+    .description('create a worker')
+    .requiredOption('--name <name>')
+    .option('--worker-id <id>', 'an id of your own choice')
+    .option('--pool <pool_id>', 'pools they belong to; may repeat', collect)
+    .option('--skill <skill>', 'may repeat', collect)
+    .option('--certification <certification>', 'may repeat', collect)
+    .option('--trust-level <n>', '0 to 5', asNumber)
+    .option('--rating <n>', '0 to 5', asNumber)
+    .option('--capacity <n>', 'tasks at once', asNumber)
+    .addOption(new Option('--availability <state>').choices(['available', 'away', 'offline']))
+    .action(async (flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const worker = await api.send('POST', '/v1/workers', {
+        body: givenOnly({
+          worker_id: flags.workerId,
+          name: flags.name,
+          pool_ids: flags.pool,
+          skills: flags.skill,
+          certifications: flags.certification,
+          trust_level: flags.trustLevel,
+          rating: flags.rating,
+          capacity: flags.capacity,
+          availability: flags.availability,
+        }),
+      });
+      out.answer(worker, () =>
+        out.record(worker, [
+          'worker_id',
+          'name',
+          'pool_ids',
+          'skills',
+          'certifications',
+          'trust_level',
+          'rating',
+          'capacity',
+          'availability',
+        ]),
+      );
+    });
+  addPageFlags(workers.command('list'))
+    .description('list workers')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/workers', { query: pageQuery(flags) });
+      const fields = ['worker_id', 'availability', 'active_tasks', 'capacity', 'rating', 'name', 'pool_ids'];
+      showPage(out, page, listAt(page, 'data'), fields);
+    });
+  workers
+    .command('token')
+    .description('make a token for a worker, which is shown this once')
+    .argument('<worker_id>')
+    .action(async (workerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const path = `/v1/workers/${encodeURIComponent(workerId)}/tokens`;
+      const token = await api.send('POST', path);
+      out.answer(token, () => out.record(token, ['token']));
+    });
+}
