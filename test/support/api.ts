@@ -1,0 +1,255 @@
+// The API as a test meets it: started on a port of its own with keys of its own, called over real HTTP. The
+// client holds every answer against the documented schemas; builders make the orgs, pools, workers and tasks
+// that a test is not about.
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import { startProcessors } from '../../src/processors/processors.ts';
+import { startWeb, type Web } from '../../src/start-web.ts';
+import { createSealer } from '../../src/store/sealed.ts';
+import { type AnswerCheck, documentedAnswers } from './documented.ts';
+import { freshPrefix, testRedisUrl } from './redis.ts';
+
+export const OPERATOR_TOKEN = 'operator-token-of-the-tests';
+
+export interface ApiOptions {
+  /** The suite's Redis unless given. */
+  redisUrl?: string;
+  prefix?: string;
+  /** Networks webhooks may reach, CIDR. */
+  webhookAllowedNetworks?: readonly string[];
+  /** Whether to run the processors too, in this process. */
+  processors?: boolean;
+}
+
+export interface TestApi {
+  url: string;
+  prefix: string;
+  web: Web;
+  /** A connection of the test's own, to look at what lies in Redis. */
+  redis: Redis;
+  /** A client with this credential; null for none. */
+  client(credential: string | null): Client;
+  operator: Client;
+  close(): Promise<void>;
+}
+
+/** Starts the API, and the processors where asked for, on a free port of loopback. */
+export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
+  const { redisUrl = testRedisUrl(), prefix = freshPrefix(), webhookAllowedNetworks = [] } = options;
+  const log = pino({ level: 'error' });
+  const sealer = createSealer([randomBytes(32)]);
+  const common = { redisUrl, prefix, sealer, webhookAllowedNetworks, log };
+  const web = await startWeb({ ...common, host: '127.0.0.1', port: 0, operatorToken: OPERATOR_TOKEN });
+  const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  redis.on('error', () => undefined);
+  const check = await documentedAnswers(web.url);
+  const client = (credential: string | null) => new Client(web.url, credential, check);
+  return {
+    url: web.url,
+    prefix,
+    web,
+    redis,
+    client,
+    operator: client(OPERATOR_TOKEN),
+    async close() {
+      await web.close();
+      await processors?.close();
+      redis.disconnect();
+    },
+  };
+}
+
+export interface Problem {
+  status: number;
+  detail: string;
+  code: string;
+  request_id: string;
+  errors?: { pointer: string; message: string; parameter?: string }[];
+}
+
+export interface RequestOptions {
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is, instead of `body`. */
+  raw?: string | Uint8Array<ArrayBuffer>;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+/** One answer, whatever its status. */
+export class Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+
+  constructor(status: number, headers: Headers, text: string) {
+    this.status = status;
+    this.headers = headers;
+    this.text = text;
+  }
+
+  /** The body as what the documented schema, which it was held against, says it is. */
+  as<T>(): T {
+    return JSON.parse(this.text) as T;
+  }
+
+  get problem(): Problem {
+    return this.as<Problem>();
+  }
+
+  /** The status and, of an error, its code: what most tests are about. */
+  get outcome(): string {
+    return this.status < 400 ? String(this.status) : `${this.status} ${this.problem.code}`;
+  }
+}
+
+/** Calls the API with one credential. */
+export class Client {
+  readonly url: string;
+  readonly credential: string | null;
+  readonly #check: AnswerCheck;
+
+  constructor(url: string, credential: string | null, check: AnswerCheck) {
+    this.url = url;
+    this.credential = credential;
+    this.#check = check;
+  }
+
+  /** Sends a request. @throws when the answer is not as it is documented. */
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const { body, raw, headers = {}, signal } = options;
+    const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        ...(this.credential !== null && { Authorization: `Bearer ${this.credential}` }),
+        ...(sent !== undefined && { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      ...(sent !== undefined && { body: sent }),
+      ...(signal !== undefined && { signal }),
+    });
+    const answer = new Answer(response.status, response.headers, await response.text());
+    const faults = this.#check({ method, path, ...answer });
+    if (faults.length > 0)
+      throw new Error(`${method} ${path} → ${answer.status}: ${faults.join('; ')}\n${answer.text}`);
+    return answer;
+  }
+
+  /** The body of a GET that must succeed. */
+  get<T>(path: string, options?: RequestOptions): Promise<T> {
+    return this.#mustSucceed<T>('GET', path, options);
+  }
+
+  /** The body of a POST that must succeed. */
+  post<T>(path: string, body?: unknown, options?: RequestOptions): Promise<T> {
+    return this.#mustSucceed<T>('POST', path, { body, ...options });
+  }
+
+  patch<T>(path: string, body: unknown, options?: RequestOptions): Promise<T> {
+    return this.#mustSucceed<T>('PATCH', path, { body, ...options });
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#mustSucceed('DELETE', path);
+  }
+
+  async #mustSucceed<T>(method: string, path: string, options?: RequestOptions): Promise<T> {
+    const answer = await this.request(method, path, options);
+    if (answer.status >= 300) throw new Error(`${method} ${path} → ${answer.status}: ${answer.text}`);
+    return (answer.text === '' ? null : answer.as<T>()) as T;
+  }
+}
+
+export interface Page<T> {
+  data: T[];
+  has_more: boolean;
+  next_cursor: string | null;
+}
+
+export interface TaskView {
+  task_id: string;
+  org_id: string;
+  status: string;
+  version: number;
+  attempt: number;
+  origin: { product: string; request_id: string };
+  assignment: Record<string, string | null> | null;
+  result: Record<string, unknown> | null;
+  failure: { code: string } | null;
+  cancellation: { reason: string | null; cancelled_by: string } | null;
+  created_at: string;
+  [field: string]: unknown;
+}
+
+export interface EventView {
+  event_id: string;
+  type: string;
+  sequence: number;
+  status: string;
+  previous_status: string | null;
+  actor: string;
+  data: Record<string, unknown>;
+  hash: string;
+  previous_hash: string | null;
+  [field: string]: unknown;
+}
+
+export interface OfferView {
+  offer_id: string;
+  task_id: string;
+  status: string;
+  [field: string]: unknown;
+}
+
+export interface Org {
+  org_id: string;
+  /** With the org's first key, which may do everything. */
+  client: Client;
+}
+
+let made = 0;
+/** A name that no other thing of this test process has. */
+export function freshName(what: string): string {
+  made += 1;
+  return `${what}-${process.pid}-${made}`;
+}
+
+/** A new org. */
+export async function createOrg(api: TestApi, name = freshName('org')): Promise<Org> {
+  const { org_id, api_key } = await api.operator.post<{ org_id: string; api_key: string }>('/admin/orgs', {
+    name,
+  });
+  return { org_id, client: api.client(api_key) };
+}
+
+export interface KeyOptions {
+  scopes?: readonly string[];
+  pools?: readonly string[];
+  expires_at?: string;
+}
+
+/** A new key made by `client`'s; everything unless told. */
+export async function createKey(
+  api: TestApi,
+  client: Client,
+  options: KeyOptions = {},
+): Promise<Client & { keyId: string }> {
+  const { key, key_id } = await client.post<{ key: string; key_id: string }>('/v1/api-keys', {
+    name: freshName('key'),
+    scopes: ['*'],
+    ...options,
+  });
+  return Object.assign(api.client(key), { keyId: key_id });
+}
+
+/** A new pool. @returns its id. */
+export async function createPool(client: Client, fields: Record<string, unknown> = {}): Promise<string> {
+  const { pool_id } = await client.post<{ pool_id: string }>('/v1/pools', {
+    name: freshName('pool'),
+    ...fields,
+  });
+  return pool_id;
+}

@@ -1,0 +1,107 @@
+// Holds every answer that a test sees against what is promised of all answers: the OpenAPI document that the
+// API itself serves, and the contract's rules for errors. A test need not ask for it; the client always does.
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import ajvFormats from 'ajv-formats';
+
+type Json = Record<string, unknown>;
+
+interface Operation {
+  responses: Record<string, { content?: Record<string, { schema?: Json }> }>;
+}
+
+export interface OpenApiDocument {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> };
+}
+
+export interface SeenAnswer {
+  method: string;
+  path: string;
+  status: number;
+  headers: Headers;
+  /** The body as it came. */
+  text: string;
+}
+
+/** Says what of an answer is not as documented; [] if nothing. */
+export type AnswerCheck = (answer: SeenAnswer) => string[];
+
+/** The check against the document that is served at `url`. */
+export async function documentedAnswers(url: string): Promise<AnswerCheck> {
+  const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApiDocument;
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
+  ajvFormats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const compiled = new Map<string, ValidateFunction>();
+  const templates = Object.keys(document.paths).map((path) => ({ path, form: formOf(path) }));
+
+  const validatorOf = (steps: string[]): ValidateFunction => {
+    const pointer = steps.map((one) => `/${one.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+    const known = compiled.get(pointer);
+    if (known !== undefined) return known;
+    const made = ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` });
+    compiled.set(pointer, made);
+    return made;
+  };
+
+  return (answer) => {
+    if (answer.method === 'HEAD' || answer.method === 'OPTIONS') return [];
+    const faults = answer.status >= 400 ? problemFaults(answer) : [];
+    const plain = answer.path.replace(/\?.*/s, '');
+    // An exact path is meant before one with parameters.
+    const path = templates
+      .filter(({ form }) => form.test(plain))
+      .map((one) => one.path)
+      .sort((a, b) => a.split('{').length - b.split('{').length)[0];
+    const method = answer.method.toLowerCase();
+    const operation = path === undefined ? undefined : document.paths[path]?.[method];
+    if (path === undefined || operation === undefined) return faults;
+    const status = String(answer.status);
+    const name = status in operation.responses ? status : 'default';
+    if (name === 'default' && answer.status < 400)
+      return [...faults, `the status ${status} is not documented`];
+    const content = operation.responses[name]?.content;
+    if (content === undefined) return answer.text === '' ? faults : [...faults, 'a body is not documented'];
+    const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
+    if (!(type in content)) return [...faults, `the type "${type}" is not documented`];
+    if (content[type]?.schema === undefined || !type.includes('json')) return faults;
+    const validate = validatorOf(['paths', path, method, 'responses', name, 'content', type, 'schema']);
+    if (validate(JSON.parse(answer.text))) return faults;
+    const errors = validate.errors ?? [];
+    return [...faults, ...errors.map((one) => `${one.instancePath || 'body'} ${one.message}`)];
+  };
+}
+
+function formOf(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`);
+}
+
+/** What the contract says of all errors (section 1). */
+function problemFaults({ status, headers, text }: SeenAnswer): string[] {
+  const faults: string[] = [];
+  const need = (holds: boolean, what: string) => {
+    if (!holds) faults.push(what);
+  };
+  need(
+    /^application\/problem\+json\b/.test(headers.get('content-type') ?? ''),
+    'is not application/problem+json',
+  );
+  let body: Json = {};
+  try {
+    body = JSON.parse(text) as Json;
+  } catch {
+    return [...faults, `is not JSON: ${text.slice(0, 100)}`];
+  }
+  for (const name of ['type', 'title', 'detail', 'code', 'request_id'])
+    need(typeof body[name] === 'string' && body[name] !== '', `has no ${name}`);
+  need(body.status === status, `says status ${body.status}`);
+  need(/^[a-z]+(_[a-z]+)*$/.test(String(body.code)), `code is not snake_case: ${body.code}`);
+  need(body.request_id === headers.get('request-id'), 'request_id is not the Request-Id');
+  need(status !== 401 || headers.has('www-authenticate'), '401 without WWW-Authenticate');
+  need(status !== 405 || headers.has('allow'), '405 without Allow');
+  need((status !== 429 && status !== 503) || headers.has('retry-after'), `${status} without Retry-After`);
+  need(body.code !== 'validation_failed' || Array.isArray(body.errors), 'validation_failed without errors');
+  need(status !== 500, 'is a fault of the server');
+  return faults;
+}
