@@ -28,7 +28,8 @@ export function createApp({ queues, operatorToken, version, log, closing, ...giv
   const app = new Koa();
   const authenticator = new Authenticator(given.db, operatorToken);
   const deps: ApiDeps = { ...given, forgetCredential: (hash) => authenticator.forget(hash) };
-  const router = new Router();
+  // One spelling a place: another would be another route to the idempotency keys.
+  const router = new Router({ strict: true, sensitive: true });
   for (const route of ROUTES) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
     const handler = serve(route, deps, authenticator, closing);

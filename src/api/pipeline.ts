@@ -89,7 +89,8 @@ function send(ctx: Context, answer: Answer): void {
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
 
 function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
-  const query: Record<string, unknown> = {};
+  // Without a prototype: a parameter may be called __proto__.
+  const query: Record<string, unknown> = Object.create(null);
   for (const [name, value] of Object.entries(ctx.query)) {
     const isList = schema?.properties[name] !== undefined && 'items' in schema.properties[name];
     if (isList) query[name] = [value].flat().flatMap((one) => (one ?? '').split(','));

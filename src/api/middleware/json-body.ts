@@ -1,13 +1,20 @@
-// Reads a JSON body within its bounds: bytes, media type, encoding, nesting.
+// Reads a JSON body within its bounds: bytes, media type, encoding, nesting, and what can be kept as it came.
 
 import type { Context } from 'koa';
 import getRawBody from 'raw-body';
-import { ApiError } from '../problem.ts';
+import { ApiError, type FieldError, invalid } from '../problem.ts';
+import { escapePointer } from '../validation.ts';
 
 /** Largest body in bytes. */
 export const BODY_LIMIT = 256 * 1024;
 /** Deepest nesting of objects and arrays. */
 const DEPTH_LIMIT = 64;
+/** Most faults that are told of at once. */
+const FAULTS_TOLD = 50;
+
+/** With `u`, a pair of surrogates is one character and does not match. */
+const HALF_CHARACTER = /\p{Cs}/u;
+const HALF = 'half a character (a surrogate without its pair)';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -17,7 +24,7 @@ export interface JsonBody {
   value: unknown;
 }
 
-/** Reads the body; null when there is none. @throws ApiError 400, 413 or 415. */
+/** Reads the body; null when there is none. @throws ApiError 400, 413, 415, or 422 for JSON that cannot be kept. */
 export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
   const { req } = ctx;
   const hasBody =
@@ -36,8 +43,7 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
     const why = error instanceof SyntaxError ? error.message : 'not valid UTF-8';
     throw new ApiError('malformed_json', `The body is not JSON: ${why}`);
   }
-  if (isDeeper(value, DEPTH_LIMIT))
-    throw new ApiError('malformed_json', `The body is nested deeper than ${DEPTH_LIMIT} levels.`);
+  if (!isFit(value, DEPTH_LIMIT)) throw invalid(...unfit(value));
   return { raw, value };
 }
 
@@ -57,8 +63,33 @@ async function read(ctx: Context): Promise<Buffer> {
   }
 }
 
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (levels === 0) return true;
-  return Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+/**
+ * Whether JSON can be kept and hashed as it came: not nested too deep, no number beyond the range of a double,
+ * no half character (I-JSON, RFC 7493, sections 2.1 and 2.2).
+ */
+function isFit(value: unknown, levels: number): boolean {
+  if (typeof value === 'string') return !HALF_CHARACTER.test(value);
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (levels === 0) return false;
+  if (Array.isArray(value)) return value.every((inner) => isFit(inner, levels - 1));
+  return Object.entries(value).every(
+    ([name, inner]) => !HALF_CHARACTER.test(name) && isFit(inner, levels - 1),
+  );
+}
+
+/** Where the value is not fit, and why. Slower than asking whether it is. */
+function unfit(value: unknown, pointer = '', levels = DEPTH_LIMIT, found: FieldError[] = []): FieldError[] {
+  if (found.length >= FAULTS_TOLD) return found;
+  const fault = (message: string) => found.push({ pointer, message });
+  if (typeof value === 'string' && !isFit(value, levels)) fault(`holds ${HALF}`);
+  else if (typeof value === 'number' && !isFit(value, levels)) fault('is a number out of range');
+  else if (typeof value === 'object' && value !== null) {
+    if (levels === 0) fault(`is nested deeper than ${DEPTH_LIMIT} levels`);
+    else
+      for (const [name, inner] of Object.entries(value))
+        if (HALF_CHARACTER.test(name)) fault(`has a name that holds ${HALF}`);
+        else unfit(inner, `${pointer}/${escapePointer(name)}`, levels - 1, found);
+  }
+  return found;
 }
