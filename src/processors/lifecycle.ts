@@ -4,8 +4,8 @@
 import type { Job } from 'bullmq';
 import { type QuestionJob, RetryLater, type WorkerJob } from '../queues/catalogue.ts';
 import { offerLife } from '../state/matching.ts';
-import { poolOf } from '../state/task.ts';
-import { isReady } from '../state/worker.ts';
+import { poolOf, type Task } from '../state/task.ts';
+import { isReady, type Pool, type Worker } from '../state/worker.ts';
 import { changeTask } from '../store/change.ts';
 import { newId } from '../store/ids.ts';
 import { findWorkers, firstWaitingFor } from '../store/matching.ts';
@@ -13,6 +13,7 @@ import { loadPool } from '../store/pools.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTask, type StoredTask } from '../store/tasks.ts';
 import { loadWorker } from '../store/workers.ts';
+import { Turns } from './turns.ts';
 
 const SYSTEM = { actor: 'system' };
 /** Most tasks one job hands out before it leaves the rest to the next. */
@@ -23,7 +24,7 @@ const MORE = 20;
 /** Runs a job of the `lifecycle` queue. */
 export async function runLifecycleJob(db: Db, job: Job<QuestionJob | WorkerJob>): Promise<void> {
   const { data } = job;
-  if ('worker_id' in data) return serveWorker(db, data);
+  if ('worker_id' in data) return matching.take(data.org_id, () => serveWorker(db, data));
   const { org_id, task_id, question } = data;
   if (question.kind === 'match') return matchTask(db, org_id, task_id);
   if (question.kind === 'verify') {
@@ -33,18 +34,27 @@ export async function runLifecycleJob(db: Db, job: Job<QuestionJob | WorkerJob>)
   throw new Error(`lifecycle knows no question ${question.kind}`);
 }
 
+const matching = new Turns();
+
+/** Finds the task a worker, in turn with the org's other matching. */
+export function matchTask(db: Db, orgId: string, taskId: string): Promise<void> {
+  return matching.take(orgId, () => match(db, orgId, taskId));
+}
+
 /**
  * Finds the task a worker, unless none is there for it. The worker found may have a better claim to another
  * task that waits; that one goes first, so the order of the queue holds however jobs are run.
  */
-export async function matchTask(db: Db, orgId: string, taskId: string): Promise<void> {
+async function match(db: Db, orgId: string, taskId: string): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const stored = await loadTask(db, orgId, taskId);
     if (stored?.task.status !== 'queued') return;
-    const [best] = await findWorkers(db, stored.task, 1);
+    const workers = await findWorkers(db, stored.task, await offersAtOnce(db, stored.task));
+    const [best] = workers;
     if (best === undefined) return;
-    const first = (await firstWaitingFor(db, best)) ?? stored;
-    await offer(db, first);
+    const first = await firstWaitingFor(db, best);
+    if (first === null || first.task.task_id === taskId) await offer(db, stored, workers);
+    else await offer(db, first, await findWorkers(db, first.task, await offersAtOnce(db, first.task)));
   }
   throw new RetryLater(MORE, 'more tasks came first than one job hands out');
 }
@@ -67,19 +77,27 @@ async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
     if (!isReady(worker)) return;
     const first = await firstWaitingFor(db, worker);
     if (first === null) return;
-    await offer(db, first);
+    await offer(db, first, await findWorkers(db, first.task, await offersAtOnce(db, first.task)));
   }
   throw new RetryLater(MORE, 'more tasks wait than one job hands out');
 }
 
-/** Matches a queued task and offers it: to the best worker, or in a broadcast pool to the best few. */
-async function offer(db: Db, stored: StoredTask): Promise<void> {
+/** How many workers a task is offered to at once: one, or in a broadcast pool several. */
+async function offersAtOnce(db: Db, task: Task): Promise<number> {
+  const pool = await poolFor(db, task);
+  return pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
+}
+
+async function poolFor(db: Db, task: Task): Promise<Pool | null> {
+  const id = poolOf(task);
+  return id === null ? null : loadPool(db, task.org_id, id);
+}
+
+/** Matches a queued task to these workers, best first, and offers it to each of them. */
+async function offer(db: Db, stored: StoredTask, workers: readonly Worker[]): Promise<void> {
   const { task } = stored;
-  const poolId = poolOf(task);
-  const pool = poolId === null ? null : await loadPool(db, task.org_id, poolId);
-  const count = pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
-  const workers = await findWorkers(db, task, count);
   if (workers.length === 0) return;
+  const pool = await poolFor(db, task);
   const now = db.clock.now();
   const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));

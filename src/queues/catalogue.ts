@@ -135,7 +135,12 @@ export function questionJob(
     queue: isDelayed(question) ? 'sla' : 'lifecycle',
     name: question.kind,
     data: { form: FORM, org_id, task_id, version, question },
-    opts: { jobId, ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }) },
+    opts: {
+      jobId,
+      ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }),
+      // Matching waits its turn behind what is one step from done.
+      ...(question.kind === 'match' && { priority: 1 }),
+    },
   };
 }
 

@@ -1,0 +1,247 @@
+// The measurements. Each takes a stage and gives numbers; what is compared runs in the same run, since the
+// machine's mood is worth more than most differences.
+
+import autocannon from 'autocannon';
+import { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
+
+export interface Rate {
+  per_second: number;
+  p50_ms: number;
+  p99_ms: number;
+}
+
+/** Creates a second over `seconds` at `connections` at once, all of them answered 201. */
+export async function creates(
+  url: string,
+  credential: string,
+  seconds: number,
+  connections: number,
+): Promise<Rate> {
+  const result = await autocannon({
+    url,
+    method: 'POST',
+    connections,
+    duration: seconds,
+    headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
+    body: JSON.stringify(cardBody(null)),
+  });
+  if (result.non2xx > 0 || result.errors > 0)
+    throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
+  return { per_second: result.requests.average, p50_ms: result.latency.p50, p99_ms: result.latency.p99 };
+}
+
+interface Received {
+  count: number;
+  first: number;
+  last: number;
+}
+
+async function received(receiver: Client): Promise<Received> {
+  return receiver.call<Received>('GET', '/', '');
+}
+
+/** Waits until the receiver has had `count`, then tells its rate. @throws Error after `limit` ms. */
+async function rateOf(receiver: Client, count: number, limit = 120_000): Promise<number> {
+  const end = performance.now() + limit;
+  for (;;) {
+    const seen = await received(receiver);
+    if (seen.count >= count) return ((seen.count - 1) * 1000) / (seen.last - seen.first);
+    if (performance.now() > end) throw new Error(`only ${seen.count} of ${count} arrived`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Deliveries a second of BioLayer: `count` tasks owe one event each before a worker process starts. */
+export async function deliveries(stage: Stage, web: Child, count: number, delayMs: number): Promise<number> {
+  const receiver = await stage.start('bench/receiver.ts', { DELAY_MS: String(delayMs) });
+  const target = `http://127.0.0.1:${receiver.ready.port}`;
+  const api = new Client(String(web.ready.url), 20);
+  const org = await createOrg(api, 0, 1);
+  const body = cardBody(target, { events: ['task.created'] });
+  await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
+  const worker = await stage.start('src/worker.ts');
+  const client = new Client(target, 1);
+  const rate = await rateOf(client, count);
+  await Promise.all([worker.stop(), receiver.stop(), client.close(), api.close()]);
+  return rate;
+}
+
+/** Deliveries a second of the baseline, from the same number of jobs added before its worker starts. */
+export async function bareDeliveries(stage: Stage, count: number, delayMs: number): Promise<number> {
+  const receiver = await stage.start('bench/receiver.ts', { DELAY_MS: String(delayMs) });
+  const target = `http://127.0.0.1:${receiver.ready.port}`;
+  const queue = new Queue('bare', { connection: stage.redis, prefix: '{bare}' });
+  const data = { type: 'task.created', data: cardBody(target) };
+  for (let added = 0; added < count; added += 500)
+    await queue.addBulk(
+      Array.from({ length: Math.min(500, count - added) }, () => ({ name: 'deliver', data })),
+    );
+  const worker = await stage.start('bench/bare-deliverer.ts', { TARGET: target });
+  const client = new Client(target, 1);
+  const rate = await rateOf(client, count);
+  await Promise.all([worker.stop(), receiver.stop(), client.close(), queue.close()]);
+  return rate;
+}
+
+/** Plays `count` whole lives through the HTTP API with `org`'s workers. @returns lives a second. */
+export async function lives(
+  api: Client,
+  org: Org,
+  count: number,
+  callbackUrl: string | null,
+): Promise<number> {
+  const body = cardBody(callbackUrl);
+  const start = performance.now();
+  let created = 0;
+  let done = 0;
+  const creating = inTurns(count, 8, async () => {
+    await api.call('POST', '/v1/tasks', org.api_key, body);
+    created += 1;
+  });
+  await Promise.all(
+    org.workers.map(async (token) => {
+      while (done < count) {
+        const offers = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
+          'GET',
+          created < count ? '/v1/worker/offers?wait=1' : '/v1/worker/offers',
+          token,
+        );
+        for (const { offer_id, task_id } of offers.data) {
+          await api.call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
+          await finish(api, token, task_id);
+          done += 1;
+        }
+      }
+    }),
+  );
+  await creating;
+  return (count * 1000) / (performance.now() - start);
+}
+
+async function finish(api: Client, token: string, taskId: string): Promise<void> {
+  await api.call('POST', `/v1/worker/tasks/${taskId}/start`, token);
+  await api.call('POST', `/v1/worker/tasks/${taskId}/submit`, token, {
+    output: { reached_user: true, user_confirmed: true, notes: 'Spoke to the owner; it was them.' },
+  });
+}
+
+export interface Cost {
+  commands: number;
+  round_trips: number;
+  bytes_in: number;
+  bytes_out: number;
+}
+
+/** What Redis did for `work`, a task: commands, reads from sockets (round trips), bytes; less what it does idle. */
+export async function cost(redis: Redis, tasks: number, work: () => Promise<unknown>): Promise<Cost> {
+  const idleStart = await counters(redis);
+  const idleFor = 2000;
+  await new Promise((resolve) => setTimeout(resolve, idleFor));
+  const idle = difference(await counters(redis), idleStart);
+  const before = await counters(redis);
+  const start = performance.now();
+  await work();
+  const share = (performance.now() - start) / idleFor;
+  const used = difference(await counters(redis), before);
+  const of = (name: keyof Cost) => Math.round((used[name] - idle[name] * share) / tasks);
+  return {
+    commands: of('commands'),
+    round_trips: of('round_trips'),
+    bytes_in: of('bytes_in'),
+    bytes_out: of('bytes_out'),
+  };
+}
+
+async function counters(redis: Redis): Promise<Cost> {
+  const stats = await redis.info('stats');
+  const read = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+  return {
+    commands: read('total_commands_processed'),
+    round_trips: read('total_reads_processed'),
+    bytes_in: read('total_net_input_bytes'),
+    bytes_out: read('total_net_output_bytes'),
+  };
+}
+
+function difference(after: Cost, before: Cost): Cost {
+  return {
+    commands: after.commands - before.commands,
+    round_trips: after.round_trips - before.round_trips,
+    bytes_in: after.bytes_in - before.bytes_in,
+    bytes_out: after.bytes_out - before.bytes_out,
+  };
+}
+
+/** Bytes of Redis memory a finished task of ten events takes (nine of its life and a breach), webhooks delivered. */
+export async function memoryPerTask(
+  stage: Stage,
+  api: Client,
+  org: Org,
+  count: number,
+  target: string,
+): Promise<number> {
+  const play = async (tasks: number) => {
+    const body = cardBody(target, { latency: 1 });
+    const ids: string[] = [];
+    await inTurns(tasks, 8, async () => {
+      const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);
+      ids.push(task_id);
+    });
+    // Everything breaches its target latency before anybody starts.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    let left = tasks;
+    await Promise.all(
+      org.workers.map(async (token) => {
+        while (left > 0) {
+          const offers = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
+            'GET',
+            '/v1/worker/offers',
+            token,
+          );
+          for (const { offer_id, task_id } of offers.data) {
+            await api.call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
+            await finish(api, token, task_id);
+            left -= 1;
+          }
+        }
+      }),
+    );
+    for (const id of ids) await api.call('GET', `/v1/tasks/${id}?wait=30`, org.api_key);
+    await settled(stage.redis);
+  };
+  // First fill what is bounded (BullMQ's finished jobs and event streams), so that only what grows is measured.
+  await play(600);
+  const before = await usedMemory(stage.redis);
+  await play(count);
+  return Math.round(((await usedMemory(stage.redis)) - before) / count);
+}
+
+/** Resolves when no delivery is owed and the outbox is empty. */
+async function settled(redis: Redis): Promise<void> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const owed = await redis.keys('bl:{*}:owed');
+    const outbox = await redis.keys('bl:{*}:outbox');
+    const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
+    if (owed.length === 0 && lengths.every((length) => length === 0)) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('deliveries did not settle');
+}
+
+async function usedMemory(redis: Redis): Promise<number> {
+  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
+}
+
+/** Runs `work` `count` times, `width` at once. */
+export async function inTurns(count: number, width: number, work: () => Promise<unknown>): Promise<void> {
+  let left = count;
+  const turn = async () => {
+    while (left > 0) {
+      left -= 1;
+      await work();
+    }
+  };
+  await Promise.all(Array.from({ length: width }, turn));
+}

@@ -1,0 +1,192 @@
+// The stage a benchmark plays on: a private Redis, BioLayer's own processes as in production, a receiver,
+// and a small client. Everything is on loopback and ends with the run.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Redis } from 'ioredis';
+import { Pool } from 'undici';
+import { startEmbeddedRedis } from '../src/embedded-redis.ts';
+
+export const OPERATOR_TOKEN = 'bench-operator-token';
+const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');
+
+export interface Child {
+  /** What the child said when it was ready. */
+  ready: Record<string, unknown>;
+  stop(): Promise<void>;
+}
+
+export interface Stage {
+  redisUrl: string;
+  redis: Redis;
+  /** Starts a TypeScript file as a process of its own; resolves at its line with `"msg":"ready"`. */
+  start(file: string, env?: Record<string, string>): Promise<Child>;
+  close(): Promise<void>;
+}
+
+/** Sets the stage: a fresh Redis with AOF every second, as `docker-compose.yml` has it. */
+export async function setStage(): Promise<Stage> {
+  const dir = await mkdtemp(join(tmpdir(), 'biolayer-bench-'));
+  const embedded = await startEmbeddedRedis({ dir });
+  const redis = new Redis(embedded.url);
+  const children = new Set<ChildProcess>();
+  return {
+    redisUrl: embedded.url,
+    redis,
+    async start(file, env = {}) {
+      const child = spawn(process.execPath, ['--import', 'tsx', file], {
+        env: {
+          ...process.env,
+          REDIS_URL: embedded.url,
+          SECRETS_KEY,
+          OPERATOR_TOKEN,
+          PORT: '0',
+          WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
+          LOG_LEVEL: 'warn',
+          ...env,
+        },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      children.add(child);
+      const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      const ready = await new Promise<Record<string, unknown>>((resolve, reject) => {
+        createInterface({ input: child.stdout }).on('line', (line) => {
+          if (line.includes('"msg":"ready"')) resolve(JSON.parse(line) as Record<string, unknown>);
+        });
+        void ended.then(() => reject(new Error(`${file} ended before it was ready`)));
+      });
+      return {
+        ready,
+        async stop() {
+          child.kill('SIGTERM');
+          await ended;
+          children.delete(child);
+        },
+      };
+    },
+    async close() {
+      for (const child of children) child.kill('SIGKILL');
+      redis.disconnect();
+      await embedded.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A JSON client on kept-alive connections. */
+export class Client {
+  readonly #pool: Pool;
+
+  constructor(url: string, connections: number) {
+    this.#pool = new Pool(url, { connections, pipelining: 1 });
+  }
+
+  /** @throws Error on any status but 2xx. */
+  async call<T>(method: 'GET' | 'POST', path: string, credential: string, body?: unknown): Promise<T> {
+    const answer = await this.#pool.request({
+      method,
+      path,
+      headers: {
+        authorization: `Bearer ${credential}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode >= 300) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`);
+    return (text === '' ? null : JSON.parse(text)) as T;
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+export interface Org {
+  org_id: string;
+  api_key: string;
+  /** Tokens of workers who can do the card's task. */
+  workers: string[];
+}
+
+/** An org with a pool `bench` and workers who can do the card's task. */
+export async function createOrg(client: Client, workers: number, capacity: number): Promise<Org> {
+  const made = await client.call<{ org_id: string; api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
+    name: 'Bench',
+  });
+  await client.call('POST', '/v1/pools', made.api_key, {
+    pool_id: 'bench',
+    name: 'Bench',
+    offer_ttl_seconds: 600,
+  });
+  const tokens: string[] = [];
+  for (let index = 0; index < workers; index += 1) {
+    const { worker_id } = await client.call<{ worker_id: string }>('POST', '/v1/workers', made.api_key, {
+      name: `Worker ${index}`,
+      pool_ids: ['bench'],
+      skills: ['phone_verification', 'incident_response'],
+      certifications: ['soc-operator'],
+      trust_level: 5,
+      rating: 5,
+      capacity,
+      availability: 'available',
+    });
+    const { token } = await client.call<{ token: string }>(
+      'POST',
+      `/v1/workers/${worker_id}/tokens`,
+      made.api_key,
+    );
+    tokens.push(token);
+  }
+  return { ...made, workers: tokens };
+}
+
+/** The card's body, without evidence (files are not what is measured), times moved to the present. */
+export function cardBody(callbackUrl: string | null, more: { latency?: number; events?: string[] } = {}) {
+  return {
+    origin: {
+      product: 'threatlabs',
+      request_id: 'IR-48219',
+      created_by: 'system',
+      created_at: new Date().toISOString(),
+    },
+    task_type: 'verification',
+    domain: 'security',
+    title: 'Verify endpoint owner activity',
+    instructions: 'Call the endpoint owner and confirm the 03:42 UTC PowerShell session.',
+    context: {
+      background: 'EDR flagged anomalous activity; automation needs human confirmation.',
+      constraints: ['Do not disclose internal case ID'],
+      risk_notes: ['Potential active compromise'],
+    },
+    sla: {
+      urgency: 'high',
+      deadline: new Date(Date.now() + 3600_000).toISOString(),
+      target_latency_seconds: more.latency ?? 600,
+    },
+    requirements: {
+      skills: ['phone_verification', 'incident_response'],
+      certifications: ['soc-operator'],
+      trust_level: 4,
+      min_rating: 4.8,
+      worker_pool_id: 'bench',
+    },
+    output: {
+      expected_format: 'structured_json',
+      schema: { reached_user: 'boolean', user_confirmed: 'boolean', notes: 'string' },
+      evidence_required: false,
+    },
+    ...(callbackUrl !== null && {
+      handoff: {
+        callback_url: callbackUrl,
+        callback_auth: { type: 'bearer', token: 'redacted' },
+        retry_policy: { max_retries: 6, backoff_seconds: 30 },
+        ...(more.events !== undefined && { events: more.events }),
+      },
+    }),
+    audit: { log_required: true, retain_days: 365 },
+  };
+}
