@@ -29,6 +29,8 @@ export function partitionKeys(prefix: string, partition: string) {
     due: `${base}:due`,
     /** Sorted set: `<org> <task> <sequence>` of deliveries not settled, by when they are next to be tried. */
     owed: `${base}:owed`,
+    /** Sorted set: places of files that are nobody's evidence (yet, or any more), by when they came; 0: on their way out. */
+    strays: `${base}:strays`,
     /** String: who a credential is, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:cred:${hash}`,
   };
@@ -63,6 +65,8 @@ function orgKeys(prefix: string, orgId: string) {
     history: (id: string) => `${base}:hist:${id}`,
     /** Hash: sequence of the event → its delivery with all attempts. */
     deliveries: (id: string) => `${base}:dlv:${id}`,
+    /** Hash: `v` version, evidence id → what is known of the file. */
+    evidence: (taskId: string) => `${base}:evd:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,

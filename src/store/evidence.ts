@@ -1,0 +1,209 @@
+// What is known of the evidence of a task: a hash in its org's slot, beside the bytes that lie in the store
+// of files. The life of a file:
+//   1. before any byte is kept, its place is noted among the strays, files that are nobody's;
+//   2. the bytes are kept at that place;
+//   3. one commit makes the file evidence of the task and takes its place off the strays.
+// Whatever breaks off in between leaves a stray, which its own request or the sweep removes. Removing goes
+// the other way: one commit turns evidence into strays, then the bytes go, then the note.
+
+import { chooseEvidence, type Evidence, type EvidenceRefusal, refuseEvidence } from '../state/evidence.ts';
+import type { EvidenceRef, Task } from '../state/task.ts';
+import type { Alongside } from './change.ts';
+import { commit } from './commit.ts';
+import type { EvidenceFiles, Incoming } from './evidence-files.ts';
+import { newId } from './ids.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys, partitionOf } from './keys.ts';
+import type { Db } from './redis.ts';
+import { loadTask } from './tasks.ts';
+
+/** A stray is left alone for so long, ms: longer than any upload takes. */
+const STRAY_AGE = 3600 * 1000;
+/** What a stray is noted with once it is certain to be removed; no upload can make evidence of it then. */
+const DOOMED = 0;
+const SWEEP_PAGE = 500;
+const TRIES = 100;
+
+/** The evidence of a task, oldest first, with the version of the record of it (0: there is none). */
+export async function loadEvidence(
+  db: Db,
+  orgId: string,
+  taskId: string,
+): Promise<{ version: number; items: Evidence[] }> {
+  const { v, ...fields } = await db.redis.hgetall(orgKeysOf(db.prefix, orgId).evidence(taskId));
+  const items = Object.values(fields).map((text) => JSON.parse(text) as Evidence);
+  items.sort((a, b) => (a.evidence_id < b.evidence_id ? -1 : 1));
+  return { version: Number(v ?? 0), items };
+}
+
+/** The key of a file in the store of files. */
+export function evidencePlace(orgId: string, taskId: string, evidenceId: string): string {
+  return `${orgId}/${taskId}/${evidenceId}`;
+}
+
+export type Added =
+  | { ok: true; evidence: Evidence }
+  | { ok: false; code: 'not_found' | 'stale' | EvidenceRefusal };
+
+/**
+ * Makes what has come in evidence of a task.
+ * @param what name and media type, fit to be shown.
+ * @param alongside guards and writes for the same commit, given the file.
+ * @returns the file, or why not; then nothing of it is kept.
+ * @throws FileStoreError, or the client's error when Redis is away; the bytes go now or with the next sweep.
+ */
+export async function addEvidence(
+  db: Db,
+  files: EvidenceFiles,
+  to: { org_id: string; task_id: string; worker_id: string; ifVersion?: number | undefined },
+  incoming: Incoming,
+  what: { name: string; media_type: string },
+  alongside: (evidence: Evidence) => ReturnType<Alongside>,
+): Promise<Added> {
+  const { org_id, task_id, worker_id } = to;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const now = db.clock.now();
+  const { bytes, sha256 } = incoming;
+  const evidence: Evidence = { evidence_id: newId(now), ...what, bytes, sha256, worker_id, uploaded_at: now };
+  const place = evidencePlace(org_id, task_id, evidence.evidence_id);
+  await db.redis.zadd(keys.strays, now, place);
+  try {
+    await files.keep(place, incoming);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const [stored, there] = await Promise.all([
+        loadTask(db, org_id, task_id),
+        loadEvidence(db, org_id, task_id),
+      ]);
+      const code = refusal(stored?.task ?? null, there.items, to);
+      if (stored === null || code !== null) {
+        await removeStray(db, files, place, now);
+        return { ok: false, code: code ?? 'not_found' };
+      }
+      const key = keys.evidence(task_id);
+      const extra = alongside(evidence);
+      const done = await commit(
+        db.redis,
+        [
+          { kind: 'version', key: keys.task(task_id), version: stored.task.version },
+          { kind: 'version', key, version: there.version },
+          { kind: 'score', key: keys.strays, member: place, score: now },
+          ...extra.guards,
+        ],
+        [
+          ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
+          ['ZREM', keys.strays, place],
+          ...extra.writes,
+        ],
+      );
+      if (done) return { ok: true, evidence };
+    }
+    throw new Error(`the evidence of task ${task_id} changed ${TRIES} times while one file was added`);
+  } catch (error) {
+    // Safe even when it is not known whether the commit happened: what is evidence is no stray.
+    await removeStray(db, files, place, now).catch(() => undefined);
+    throw error;
+  }
+}
+
+function refusal(
+  task: Task | null,
+  there: readonly Evidence[],
+  to: { worker_id: string; ifVersion?: number | undefined },
+) {
+  if (task === null) return 'not_found';
+  const code = refuseEvidence(task, to.worker_id, there);
+  if (code !== null) return code;
+  return to.ifVersion !== undefined && to.ifVersion !== task.version ? 'stale' : null;
+}
+
+/** The evidence for a submission of `workerId`; see `chooseEvidence`. */
+export async function evidenceFor(
+  db: Db,
+  task: Task,
+  workerId: string,
+  ids: readonly string[] | undefined,
+): Promise<{ chosen: EvidenceRef[]; unknown: number[] }> {
+  const { items } = await loadEvidence(db, task.org_id, task.task_id);
+  return chooseEvidence(items, workerId, ids);
+}
+
+/**
+ * Removes all evidence of a task that is over or gone: what is known of it and the bytes. May be repeated.
+ * @returns how many files there were.
+ * @throws FileStoreError when the bytes could not be removed; the sweep does it then.
+ */
+export async function purgeEvidence(
+  db: Db,
+  files: EvidenceFiles,
+  orgId: string,
+  taskId: string,
+): Promise<number> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const folder = `${orgId}/${taskId}`;
+  for (;;) {
+    const { version, items } = await loadEvidence(db, orgId, taskId);
+    if (version === 0) return 0;
+    const key = keys.evidence(taskId);
+    const done = await commit(
+      db.redis,
+      [{ kind: 'version', key, version }],
+      [
+        ['DEL', key],
+        ['ZADD', keys.strays, DOOMED, folder],
+      ],
+    );
+    if (!done) continue;
+    await removeDoomed(db, files, folder);
+    return items.length;
+  }
+}
+
+/**
+ * Removes the strays: files of uploads that a crash broke off, and evidence whose purge was not finished.
+ * @param age how old a stray must be, ms.
+ * @returns how many were removed.
+ * @throws the first error met, when all the others have been tried.
+ */
+export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AGE): Promise<number> {
+  let removed = 0;
+  const errors: unknown[] = [];
+  for (const partition of PARTITIONS) {
+    const { strays } = partitionKeys(db.prefix, partition);
+    const until = db.clock.now() - age;
+    for (let left = 0, more = true; more; ) {
+      const page = await db.redis.zrangebyscore(strays, 0, until, 'WITHSCORES', 'LIMIT', left, SWEEP_PAGE);
+      for (let at = 0; at + 1 < page.length; at += 2) {
+        const [place = '', score = ''] = page.slice(at, at + 2);
+        const done = await removeStray(db, files, place, Number(score)).catch((error) => errors.push(error));
+        if (done === true) removed += 1;
+        else left += 1;
+      }
+      more = page.length === 2 * SWEEP_PAGE;
+    }
+  }
+  await files.removeStale(age);
+  if (errors.length > 0) throw errors[0];
+  return removed;
+}
+
+/** Removes a file unless it has become evidence; `score` is what it was noted with. */
+async function removeStray(db: Db, files: EvidenceFiles, place: string, score: number): Promise<boolean> {
+  const { strays } = keysOfPlace(db, place);
+  const doomed = await commit(
+    db.redis,
+    [{ kind: 'score', key: strays, member: place, score }],
+    [['ZADD', strays, DOOMED, place]],
+  );
+  if (doomed) await removeDoomed(db, files, place);
+  return doomed;
+}
+
+async function removeDoomed(db: Db, files: EvidenceFiles, place: string): Promise<void> {
+  const isFile = place.split('/').length === 3;
+  await (isFile ? files.remove(place) : files.removeAll(place));
+  await db.redis.zrem(keysOfPlace(db, place).strays, place);
+}
+
+function keysOfPlace(db: Db, place: string) {
+  const [orgId = ''] = place.split('/');
+  return partitionKeys(db.prefix, partitionOf(orgId));
+}
