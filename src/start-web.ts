@@ -75,8 +75,10 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       closing.abort();
-      server.closeIdleConnections();
+      // A kept-alive connection is closed as soon as it is idle, whenever that is.
+      const idle = setInterval(() => server.closeIdleConnections(), 50);
       await closed;
+      clearInterval(idle);
       clock.stop();
       await schemas.close();
       await queues.close();

@@ -62,13 +62,11 @@ async function match(db: Db, orgId: string, taskId: string): Promise<void> {
 /** Gives a worker who became ready what waits for them; takes back the offers of one who is not there any more. */
 async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
   const { org_id, worker_id } = data;
+  for (const taskId of data.left)
+    await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
   for (let round = 0; round < ROUNDS; round += 1) {
     const worker = await loadWorker(db, org_id, worker_id);
-    if (worker === null) {
-      for (const taskId of data.left)
-        await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
-      return;
-    }
+    if (worker === null) return;
     if (worker.availability !== 'available') {
       for (const taskId of worker.holding)
         await changeTask(db, org_id, taskId, [{ name: 'revoke', worker_id }], SYSTEM);

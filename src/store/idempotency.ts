@@ -6,8 +6,11 @@ import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 
 const KEPT = 24 * 3600 * 1000;
-/** A claim whose request died is free again after this, ms; longer than any request may take. */
-const CLAIM = 90_000;
+/**
+ * A claim whose request died is free again after this, ms. One that merely took longer finds its claim gone
+ * when it commits, and changes nothing.
+ */
+const CLAIM = 10_000;
 
 export interface KeptAnswer {
   status: number;
