@@ -79,15 +79,19 @@ async function settleBefore<T>(promise: Promise<T>, signal: AbortSignal): Promis
  */
 export function systemResolver(
   policy: AddressPolicy,
-  { servers, timeoutMs = 2500 }: { servers?: readonly string[]; timeoutMs?: number } = {},
+  {
+    servers,
+    timeoutMs = 2500,
+    system = askSystem,
+  }: { servers?: readonly string[]; timeoutMs?: number; system?: (host: string) => Promise<string[]> } = {},
 ): Resolver {
   return async (host, signal) => {
-    if (!host.includes('.') || host.endsWith('.localhost')) return await askSystem(host);
+    if (!host.includes('.') || host.endsWith('.localhost')) return await system(host);
     const answers = await askDns(host, signal, servers, timeoutMs);
     const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     if (addresses.length > 0) return addresses;
     signal.throwIfAborted();
-    if (policy.listed.length > 0) return await askSystem(host);
+    if (policy.listed.length > 0) return await system(host);
     throw answers.find((answer) => answer.status === 'rejected')?.reason ?? new Error('no address');
   };
 }

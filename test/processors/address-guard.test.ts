@@ -238,6 +238,26 @@ describe('systemResolver', () => {
     expect(performance.now() - startedAt).toBeLessThan(5000);
   });
 
+  it('asks the system about bare names, and about unknown ones where networks are listed', async () => {
+    const server = await startNameServer({});
+    stop = server.close;
+    const asked: string[] = [];
+    const options = {
+      servers: [server.address],
+      system: async (host: string) => {
+        asked.push(host);
+        return ['127.0.0.1'];
+      },
+    };
+    for (const host of ['receiver', 'localhost', 'api.localhost', 'db.corp.example']) {
+      expect(await systemResolver(LOOPBACK, options)(host, never())).toEqual(['127.0.0.1']);
+    }
+    expect(asked).toEqual(['receiver', 'localhost', 'api.localhost', 'db.corp.example']);
+    await expect(systemResolver(PUBLIC, options)('db.corp.example', never())).rejects.toMatchObject({
+      code: 'ENOTFOUND',
+    });
+  });
+
   it('finds localhost where the system finds it', async () => {
     const addresses = await systemResolver(PUBLIC)('localhost', never());
     expect(addresses.length).toBeGreaterThan(0);

@@ -84,12 +84,19 @@ describe('addressStanding', () => {
     expect(isAllowedAddress(ip, PUBLIC)).toBe(false);
   });
 
-  it.each(['', 'example.com', '127.1', '0x7f000001', '1.2.3.4/8', '8.8.8.8%1', '[::1]', ' 8.8.8.8'])(
-    'refuses %j, which is no address',
-    (ip) => {
-      expect(isAllowedAddress(ip, createAddressPolicy(['0.0.0.0/0', '::/0']))).toBe(false);
-    },
-  );
+  it.each([
+    '',
+    'example.com',
+    '127.1',
+    '0x7f000001',
+    '1.2.3.4/8',
+    '8.8.8.8%1',
+    '2606:4700::1111%eth0',
+    '[::1]',
+    ' 8.8.8.8',
+  ])('refuses %j, which is no address', (ip) => {
+    expect(isAllowedAddress(ip, createAddressPolicy(['0.0.0.0/0', '::/0']))).toBe(false);
+  });
 
   it.each([
     '8.8.8.8',
@@ -155,6 +162,7 @@ describe('checkCallbackUrl', () => {
   it('says nothing when all is well, and one sentence when not', () => {
     expect(checkCallbackUrl('https://example.com/hook', PUBLIC)).toBeNull();
     expect(checkCallbackUrl('http://127.0.0.1:9/hook', LOOPBACK)).toBeNull();
+    expect(checkCallbackUrl('https://example.com./hook', PUBLIC)).toMatch(/ends in a dot/);
     expect(checkCallbackUrl('http://example.com/hook', PUBLIC)).toMatch(/must use https/);
     expect(checkCallbackUrl('https://[::ffff:7f00:1]/', PUBLIC)).toMatch(/not a public address/);
     expect(checkCallbackUrl('https://u:p@example.com/', PUBLIC)).toMatch(/callback_auth/);

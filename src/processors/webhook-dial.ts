@@ -1,0 +1,173 @@
+// Opens one socket towards a judged target: look-up, TCP to a pinned address, proof of the peer, TLS.
+// The peer is proved on the bare TCP socket, so not even a ClientHello reaches an address that was not
+// allowed. Everything here ends by the caller's signal and fails as a DeliveryError.
+
+import {
+  isIP,
+  type LookupFunction,
+  connect as netConnect,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net';
+import { buildConnector } from 'undici';
+import {
+  type AddressPolicy,
+  addressStanding,
+  type Resolver,
+  resolveTarget,
+  type Target,
+} from './address-guard.ts';
+
+/** What stopped a delivery. The classes are stable: they are stored, counted and shown. */
+export type ErrorClass =
+  | 'http_status'
+  | 'redirect'
+  | 'timeout'
+  | 'dns'
+  | 'address_refused'
+  | 'connect'
+  | 'tls'
+  | 'reset'
+  | 'protocol'
+  | 'bad_url';
+
+/** Why an attempt failed; the message is a sentence for the person who runs the receiver. */
+export class DeliveryError extends Error {
+  readonly errorClass: ErrorClass;
+
+  constructor(errorClass: ErrorClass, message: string) {
+    super(message);
+    this.errorClass = errorClass;
+  }
+}
+
+/** Where an attempt's time goes, in milliseconds; null for what it never came to or did not need. */
+export interface Trace {
+  /** What is going on right now, to say where the time ran out. */
+  stage: string;
+  /** Waiting for a free connection. */
+  queueMs: number | null;
+  dnsMs: number | null;
+  connectMs: number | null;
+  tlsMs: number | null;
+  /** Whether the attempt travels on a socket that an earlier one left open. */
+  reused: boolean;
+}
+
+export interface DialOptions {
+  policy: AddressPolicy;
+  resolver: Resolver;
+  /** Certificates to trust instead of the public ones, PEM. */
+  ca?: string | undefined;
+  /** Opens the TCP socket; a test replaces it to prove that the peer is checked. */
+  connectTcp?: ((options: TcpNetConnectOpts) => Socket) | undefined;
+}
+
+export interface Dialled {
+  readonly socket: Socket;
+  /** The peer, as the kernel names it. */
+  readonly address: string;
+}
+
+export type Dial = (target: Target, trace: Trace, signal: AbortSignal) => Promise<Dialled>;
+
+/** Time for one address of several before the next is tried too (RFC 8305); Node's 250 ms loses far hosts. */
+const NEXT_ADDRESS_MS = 1500;
+
+/** A dialler for one policy. It keeps TLS sessions, so a receiver that is called again resumes its own. */
+export function createDial({ policy, resolver, ca, connectTcp = netConnect }: DialOptions): Dial {
+  const trust = ca === undefined ? {} : { ca };
+  const startTls = buildConnector({ timeout: 0, allowH2: false, rejectUnauthorized: true, ...trust });
+
+  return async (target, trace, signal) => {
+    const { host, url, listedOnly } = target;
+    let startedAt = performance.now();
+    if (target.literal === null) trace.stage = 'while the host name was being resolved';
+    const found = await resolveTarget(host, policy, resolver, signal, { listedOnly }).finally(() => {
+      if (target.literal === null) trace.dnsMs = performance.now() - startedAt;
+    });
+    if (!found.ok) throw new DeliveryError(found.errorClass, found.reason);
+
+    startedAt = performance.now();
+    trace.stage = 'while connecting';
+    const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+    const tcp = connectTcp({
+      host,
+      port,
+      lookup: pinned(found.addresses),
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+      noDelay: true,
+      keepAlive: true,
+    });
+    await settled('connect', tcp, signal, (settle) => tcp.once('connect', () => settle(null, tcp))).finally(
+      () => {
+        trace.connectMs = performance.now() - startedAt;
+      },
+    );
+
+    const address = tcp.remoteAddress ?? '';
+    const standing = addressStanding(address, policy);
+    if (listedOnly ? standing !== 'listed' : standing === 'refused') {
+      tcp.destroy();
+      throw new DeliveryError('address_refused', 'The connection ended at an address that is not public.');
+    }
+    if (url.protocol === 'http:') return { socket: tcp, address };
+
+    startedAt = performance.now();
+    trace.stage = 'during the TLS handshake';
+    const options = { protocol: 'https:', hostname: host, host, port: String(port), httpSocket: tcp };
+    const socket = await settled('tls', tcp, signal, (settle) => startTls(options, settle)).finally(() => {
+      trace.tlsMs = performance.now() - startedAt;
+    });
+    return { socket, address };
+  };
+}
+
+/** Answers every look-up with the addresses that were judged. Node never asks it about an IP literal. */
+function pinned(addresses: readonly string[]): LookupFunction {
+  const all = addresses.map((address) => ({ address, family: isIP(address) }));
+  return (_host, options, callback) => {
+    const [first = { address: '', family: 0 }] = all;
+    if (options.all === true) callback(null, all);
+    else callback(null, first.address, first.family);
+  };
+}
+
+/** What `start` reports as ready; the TCP socket is destroyed when it fails or the signal aborts first. */
+async function settled(
+  errorClass: 'connect' | 'tls',
+  tcp: Socket,
+  signal: AbortSignal,
+  start: (settle: buildConnector.Callback) => void,
+): Promise<Socket> {
+  return await new Promise<Socket>((resolve, reject) => {
+    const fail = (reason: unknown) => {
+      signal.removeEventListener('abort', abort);
+      tcp.destroy();
+      reject(reason);
+    };
+    const abort = () => fail(signal.reason);
+    // Stays for the socket's life: an error while nobody uses it must not end the process.
+    tcp.on('error', (error) => fail(new DeliveryError(errorClass, sentenceOf(errorClass, error))));
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    start((error, ready) => {
+      if (error !== null) {
+        fail(new DeliveryError(errorClass, sentenceOf(errorClass, error)));
+        return;
+      }
+      signal.removeEventListener('abort', abort);
+      resolve(ready);
+    });
+  });
+}
+
+function sentenceOf(errorClass: 'connect' | 'tls', error: Error): string {
+  // With several addresses tried, Node reports one error that holds the others.
+  const cause = error instanceof AggregateError && error.errors[0] instanceof Error ? error.errors[0] : error;
+  const code = 'code' in cause ? String(cause.code) : cause.message;
+  return errorClass === 'connect'
+    ? `The connection failed (${code}).`
+    : `The TLS handshake failed (${code}): ${cause.message}.`;
+}
