@@ -1,0 +1,171 @@
+// Samples for tests below the API: inputs, workers and pools with every default filled in, and tasks brought
+// by real commands to the state a test wants to start from.
+import { randomUUID } from 'node:crypto';
+import { apply, type Circumstance, type Command, create, decide } from '../../src/state/decide.ts';
+import { EVENT_TYPES, type Status } from '../../src/state/lifecycle.ts';
+import type { Handoff, Review, Task, TaskEvent, TaskInput } from '../../src/state/task.ts';
+import { timestamp } from '../../src/state/view.ts';
+import type { Pool, Worker } from '../../src/state/worker.ts';
+
+/** When the samples of pure tests are made, ms. */
+export const NOW = Date.UTC(2026, 1, 4, 19, 21);
+export const ORG = '018f0000-0000-7000-8000-000000000001';
+
+export interface InputChange {
+  org_id?: string;
+  sla?: Partial<TaskInput['sla']>;
+  requirements?: TaskInput['requirements'];
+  review?: Review;
+  handoff?: Partial<Handoff>;
+  more?: Partial<Pick<TaskInput, 'context' | 'metadata' | 'domain' | 'title'>>;
+}
+
+/** The input of a task: text output, normal urgency, no clocks, no demands, no callback, unless changed. */
+export function sampleInput(change: InputChange = {}): TaskInput {
+  const { requirements, handoff } = change;
+  return {
+    origin: {
+      org_id: change.org_id ?? ORG,
+      product: 'threatlabs',
+      request_id: 'IR-48219',
+      created_by: 'system',
+    },
+    task_type: 'verification',
+    domain: 'security',
+    title: 'Verify endpoint owner activity',
+    instructions: 'Call the endpoint owner and confirm the session.',
+    sla: { urgency: 'normal', ...change.sla },
+    ...(requirements !== undefined && { requirements }),
+    output: {
+      expected_format: 'text',
+      evidence_required: false,
+      review: change.review ?? { mode: 'auto' },
+    },
+    ...(handoff !== undefined && {
+      handoff: {
+        callback_auth: { type: 'none' },
+        retry_policy: { max_retries: 6, backoff_seconds: 30 },
+        events: [...EVENT_TYPES],
+        ...handoff,
+      },
+    }),
+    audit: { log_required: true, retain_days: 365 },
+    ...change.more,
+  };
+}
+
+/** An available worker who can take `capacity` 1, unless changed. */
+export function sampleWorker(change: Partial<Worker> = {}): Worker {
+  return {
+    worker_id: `w-${randomUUID().slice(0, 8)}`,
+    org_id: ORG,
+    version: 1,
+    name: 'Ada',
+    pool_ids: [],
+    skills: [],
+    certifications: [],
+    trust_level: 3,
+    rating: 4.5,
+    capacity: 1,
+    availability: 'available',
+    holding: [],
+    idle_since: NOW,
+    created_at: NOW,
+    updated_at: NOW,
+    ...change,
+  };
+}
+
+export function samplePool(change: Partial<Pool> = {}): Pool {
+  return {
+    pool_id: 'pool',
+    org_id: ORG,
+    version: 1,
+    name: 'Pool',
+    offer_mode: 'sequential',
+    broadcast_size: 5,
+    offer_ttl_seconds: null,
+    created_at: NOW,
+    updated_at: NOW,
+    ...change,
+  };
+}
+
+/** Who commands in a pure test. */
+export function at(now: number, actor = 'system'): Circumstance {
+  return { now, actor, newId: randomUUID };
+}
+
+/** The task that the commands lead to. @throws Error when one of them is refused. */
+export function taskAfter(task: Task, commands: readonly Command[], now: number): Task {
+  const decision = decide(task, commands, at(now));
+  if (!decision.ok) throw new Error(`${commands.map((one) => one.name)}: ${decision.refusal.message}`);
+  return decision.task;
+}
+
+export const WORKER = 'worker-1';
+export const OFFER = 'offer-1';
+/** When the offer of a sample lapses, ms. */
+export const OFFER_ENDS = NOW + 120_000;
+/** When a sample worker accepts, ms. */
+export const ACCEPTED = NOW + 1000;
+
+/** How a sample comes into each state, from a queued task. */
+export const WAY_TO: Record<Status, readonly Command[] | null> = {
+  created: null,
+  queued: [],
+  matched: [{ name: 'match', worker_ids: [WORKER] }],
+  offered: [
+    { name: 'match', worker_ids: [WORKER] },
+    { name: 'offer', offers: [{ offer_id: OFFER, worker_id: WORKER, expires_at: OFFER_ENDS }] },
+  ],
+  accepted: [{ name: 'accept', offer_id: OFFER, worker_id: WORKER }],
+  started: [{ name: 'start', worker_id: WORKER }],
+  submitted: [
+    { name: 'submit', worker_id: WORKER, submission: { output: 'done', evidence: [], notes: null } },
+  ],
+  verified: [{ name: 'approve', feedback: null }],
+  completed: [{ name: 'complete' }],
+  failed: [{ name: 'reject', feedback: null }],
+  cancelled: [{ name: 'cancel', reason: null }],
+};
+
+/** A task newly created, with its first event. */
+export function createdTask(input = sampleInput(), now = NOW): { task: Task; events: TaskEvent[] } {
+  const draft = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, at(now));
+  return { task: draft.task, events: draft.events };
+}
+
+/** A task created and queued in one change, as the store does it. */
+export function queuedTask(input = sampleInput(), now = NOW, task_id: string = randomUUID()): Task {
+  const draft = create(input, { task_id, org_id: input.origin.org_id }, at(now));
+  const decision = apply(draft, [{ name: 'queue' }]);
+  if (!decision.ok) throw new Error(decision.refusal.message);
+  return decision.task;
+}
+
+const LINE: readonly Status[] = [
+  'queued',
+  'offered',
+  'accepted',
+  'started',
+  'submitted',
+  'verified',
+  'completed',
+];
+
+/** A task in `status`; offered at `NOW`, accepted at `ACCEPTED`, everything later then too. */
+export function taskIn(status: Status, input = sampleInput()): Task {
+  if (status === 'created') return createdTask(input).task;
+  if (status === 'cancelled')
+    return taskAfter(queuedTask(input), [{ name: 'cancel', reason: null }], ACCEPTED);
+  if (status === 'failed') return taskAfter(taskIn('submitted', input), WAY_TO.failed ?? [], ACCEPTED);
+  if (status === 'matched') return taskAfter(queuedTask(input), WAY_TO.matched ?? [], NOW);
+  let task = queuedTask(input);
+  for (const next of LINE.slice(1, LINE.indexOf(status) + 1))
+    task = taskAfter(task, WAY_TO[next] ?? [], next === 'offered' ? NOW : ACCEPTED);
+  return task;
+}
+
+/** `ms` as the contract writes times. */
+export const rfc3339 = timestamp;
