@@ -49,12 +49,13 @@ async function match(db: Db, orgId: string, taskId: string): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const stored = await loadTask(db, orgId, taskId);
     if (stored?.task.status !== 'queued') return;
-    const workers = await findWorkers(db, stored.task, await offersAtOnce(db, stored.task));
+    const pool = await poolOfTask(db, stored.task);
+    const workers = await findWorkers(db, stored.task, offersAtOnce(pool));
     const [best] = workers;
     if (best === undefined) return;
     const first = await firstWaitingFor(db, best);
-    if (first === null || first.task.task_id === taskId) await offer(db, stored, workers);
-    else await offer(db, first, await findWorkers(db, first.task, await offersAtOnce(db, first.task)));
+    if (first === null || first.task.task_id === taskId) await offer(db, stored, pool, workers);
+    else await offerToBest(db, first);
   }
   throw new RetryLater(MORE, 'more tasks came first than one job hands out');
 }
@@ -75,27 +76,35 @@ async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
     if (!isReady(worker)) return;
     const first = await firstWaitingFor(db, worker);
     if (first === null) return;
-    await offer(db, first, await findWorkers(db, first.task, await offersAtOnce(db, first.task)));
+    await offerToBest(db, first);
   }
   throw new RetryLater(MORE, 'more tasks wait than one job hands out');
 }
 
-/** How many workers a task is offered to at once: one, or in a broadcast pool several. */
-async function offersAtOnce(db: Db, task: Task): Promise<number> {
-  const pool = await poolFor(db, task);
+/** How many workers a task of the pool is offered to at once: one, or in a broadcast pool several. */
+function offersAtOnce(pool: Pool | null): number {
   return pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
 }
 
-async function poolFor(db: Db, task: Task): Promise<Pool | null> {
+async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   const id = poolOf(task);
   return id === null ? null : loadPool(db, task.org_id, id);
 }
 
+async function offerToBest(db: Db, stored: StoredTask): Promise<void> {
+  const pool = await poolOfTask(db, stored.task);
+  await offer(db, stored, pool, await findWorkers(db, stored.task, offersAtOnce(pool)));
+}
+
 /** Matches a queued task to these workers, best first, and offers it to each of them. */
-async function offer(db: Db, stored: StoredTask, workers: readonly Worker[]): Promise<void> {
+async function offer(
+  db: Db,
+  stored: StoredTask,
+  pool: Pool | null,
+  workers: readonly Worker[],
+): Promise<void> {
   const { task } = stored;
   if (workers.length === 0) return;
-  const pool = await poolFor(db, task);
   const now = db.clock.now();
   const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
