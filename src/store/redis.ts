@@ -28,7 +28,8 @@ export const COMMAND_TIMEOUT = 1500;
 export function connect(url: string, manner: 'request' | 'patient', onError: (error: Error) => void): Redis {
   const redis = new Redis(url, {
     ...(manner === 'request'
-      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: COMMAND_TIMEOUT }
+      ? // Never sent twice: a commit whose answer was lost would come back as a conflict with itself.
+        { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT }
       : { maxRetriesPerRequest: null }),
     connectTimeout: 2000,
     retryStrategy: (times) => Math.min(50 * times, 1000),
