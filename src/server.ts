@@ -14,9 +14,18 @@ const own = await embeddedSecrets(config.dataDir);
 const redisUrl = config.redisUrl ?? embedded?.url ?? '';
 const operatorToken = config.operatorToken ?? own.operatorToken;
 const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
-const { webhookAllowedNetworks, host, port, workerConcurrency: concurrency } = config;
+const { webhookAllowedNetworks, evidenceStore, host, port, workerConcurrency: concurrency } = config;
 
-const web = await startWeb({ redisUrl, host, port, sealer, operatorToken, webhookAllowedNetworks, log });
+const web = await startWeb({
+  redisUrl,
+  host,
+  port,
+  sealer,
+  operatorToken,
+  webhookAllowedNetworks,
+  evidenceStore,
+  log,
+});
 const processors = await startProcessors({
   redisUrl,
   prefix: PREFIX,

@@ -10,6 +10,7 @@ import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
 import { Changes } from './store/changes.ts';
+import { openEvidenceFiles } from './store/evidence-files.ts';
 import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 
@@ -21,6 +22,8 @@ export interface WebOptions {
   sealer: Sealer;
   operatorToken: string | undefined;
   webhookAllowedNetworks: readonly string[];
+  /** A folder or an S3 URL, see `openEvidenceFiles`. */
+  evidenceStore: string;
   log: Logger;
 }
 
@@ -34,6 +37,7 @@ export interface Web {
 /** Starts the API; it listens at once and is up when Redis answers. */
 export async function startWeb(options: WebOptions): Promise<Web> {
   const { log, prefix = PREFIX } = options;
+  const evidence = await openEvidenceFiles(options.evidenceStore);
   const onError = (error: Error) => log.warn({ err: error }, 'redis');
   const redis = connect(options.redisUrl, 'request', onError);
   const subscriber = connect(options.redisUrl, 'request', onError);
@@ -49,6 +53,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     schemas,
     sealer: options.sealer,
     addressPolicy: createAddressPolicy(options.webhookAllowedNetworks),
+    evidence,
     operatorToken: options.operatorToken,
     version: VERSION,
     log,
@@ -56,7 +61,13 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   });
 
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
+    {
+      headersTimeout: 10_000,
+      // As long as an upload may take; a body of JSON has a time limit of its own.
+      requestTimeout: 10 * 60_000,
+      keepAliveTimeout: 65_000,
+      maxHeaderSize: 16 * 1024,
+    },
     app.callback(),
   );
   await new Promise<void>((resolve, reject) => {
@@ -82,6 +93,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
       clock.stop();
       await schemas.close();
       await queues.close();
+      evidence.close();
       subscriber.disconnect();
       redis.disconnect();
     },

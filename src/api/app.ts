@@ -10,6 +10,7 @@ import { Authenticator } from './middleware/authenticate.ts';
 import { errors } from './middleware/errors.ts';
 import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
+import { unreadBody } from './middleware/unread-body.ts';
 import { openApi } from './openapi.ts';
 import { serve } from './pipeline.ts';
 import type { ApiDeps } from './route.ts';
@@ -37,6 +38,7 @@ export function createApp({ queues, operatorToken, version, log, closing, ...giv
   }
   addOpenRoutes(router, given.db, openApi(ROUTES, version));
 
+  app.use(unreadBody());
   app.use(requestId());
   app.use(errors(log));
   app.use(securityHeaders());

@@ -7,7 +7,7 @@ interface Operation {
   tags: string[];
   security: Record<string, string[]>[];
   parameters: { name: string; in: string; required: boolean; description?: string; schema: Json }[];
-  requestBody?: { content: { 'application/json': { schema: Json } } };
+  requestBody?: { content: Record<string, { schema: Json }> };
   responses: Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
 }
 
@@ -52,7 +52,7 @@ function operationHtml(method: string, path: string, operation: Operation): stri
       `<tr><td><code>${text(one.name)}</code></td><td>${text(one.in)}${one.required ? ', required' : ''}</td>` +
       `<td><code>${text(JSON.stringify(one.schema))}</code></td></tr>`,
   );
-  const body = operation.requestBody?.content['application/json'].schema;
+  const bodies = Object.entries(operation.requestBody?.content ?? {});
   const answers = Object.entries(operation.responses).map(([status, answer]) => {
     const schema = Object.values(answer.content ?? {})[0]?.schema;
     return `<tr><td>${text(status)}</td><td>${text(answer.description)}</td><td>${schema ? shape(schema) : ''}</td></tr>`;
@@ -60,7 +60,7 @@ function operationHtml(method: string, path: string, operation: Operation): stri
   return `<details><summary><span class="method">${text(method.toUpperCase())}</span><code>${text(path)}</code>
  ${text(operation.summary)} <span class="scope">[${text(access.join(', ') || 'open')}]</span></summary>
 ${rows.length > 0 ? `<h4>Parameters</h4><table>${rows.join('')}</table>` : ''}
-${body === undefined ? '' : `<h4>Body</h4>${json(body)}`}
+${bodies.map(([type, { schema }]) => `<h4>Body, ${text(type)}</h4>${json(schema)}`).join('')}
 <h4>Answers</h4><table>${answers.join('')}</table></details>`;
 }
 

@@ -2,7 +2,7 @@
 
 import type { TSchema } from 'typebox';
 import { PROBLEMS } from './problem.ts';
-import type { Access, Route } from './route.ts';
+import type { Access, Answers, Route } from './route.ts';
 import { Problem } from './schemas.ts';
 
 type Json = Record<string, unknown>;
@@ -43,13 +43,7 @@ export function openApi(routes: readonly Route[], version: string): Json {
 }
 
 function operation(route: Route, named: Map<string, Json>): Json {
-  const answers = Object.entries(route.answers).map(([status, { description, schema }]) => [
-    status,
-    {
-      description,
-      ...(schema !== undefined && { content: { 'application/json': { schema: reference(schema, named) } } }),
-    },
-  ]);
+  const answers = Object.entries(route.answers).map(([status, answer]) => [status, response(answer, named)]);
   return {
     operationId: operationId(route),
     tags: [route.tag],
@@ -66,6 +60,17 @@ function operation(route: Route, named: Map<string, Json>): Json {
         content: { 'application/json': { schema: reference(route.body, named) } },
       },
     }),
+    ...(route.reader !== undefined && {
+      requestBody: {
+        required: true,
+        content: Object.fromEntries(
+          Object.entries(route.reader.content).map(([type, schema]) => [
+            type,
+            { schema: reference(schema, named) },
+          ]),
+        ),
+      },
+    }),
     responses: {
       ...Object.fromEntries(answers),
       default: {
@@ -73,6 +78,16 @@ function operation(route: Route, named: Map<string, Json>): Json {
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     },
+  };
+}
+
+function response(
+  { description, schema, type = 'application/json' }: Answers[number],
+  named: Map<string, Json>,
+): Json {
+  return {
+    description,
+    ...(schema !== undefined && { content: { [type]: { schema: reference(schema, named) } } }),
   };
 }
 

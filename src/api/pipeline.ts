@@ -9,7 +9,7 @@ import type { Authenticator } from './middleware/authenticate.ts';
 import { claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
 import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
-import type { Answer, ApiDeps, Principal, Route } from './route.ts';
+import type { Answer, ApiDeps, Call, Principal, Route } from './route.ts';
 import { bodyCheck, type Check, queryCheck } from './validation.ts';
 
 /** Middleware that serves one route. @param closing aborts when the process shuts down. */
@@ -29,6 +29,7 @@ export function serve(
     // An id that cannot be one names nothing.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     const query = readQuery(ctx, route.query, checkQuery);
+    const signal = () => signalOf(ctx, closing);
     const json = route.body === undefined ? null : await readJsonBody(ctx);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -38,44 +39,54 @@ export function serve(
       refuse(withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     }
     const ifMatch = readIfMatch(ctx);
-
-    const claimed = await claim(ctx, deps.db, deps.sealer, principal, json?.raw ?? null);
-    if (claimed !== null && 'replay' in claimed) return send(ctx, claimed.replay);
-
-    let kept = false;
-    const keep = (answer: Answer) => {
-      if (claimed === null) return { guards: [], writes: [] };
-      kept = true;
-      return keepAnswer(claimed.claim, deps.sealer, answer);
-    };
+    const seen = { deps, principal, params, query, ifMatch, signal };
+    const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
-      const answer = await route.handler({
-        deps,
-        principal,
-        params,
-        query,
-        body,
-        ifMatch,
-        signal: () => signalOf(ctx, closing),
-        actor: actorOf(principal),
-        keep,
-      });
-      if (claimed !== null && !kept) {
-        const { guards, writes } = keep(answer);
-        await commit(deps.db.redis, guards, writes);
-      }
-      send(ctx, answer);
-    } catch (error) {
-      // Nothing happened: a corrected request may use the key. Should this fail too, the claim times out.
-      if (claimed !== null) await releaseClaim(deps.db, claimed.claim).catch(() => undefined);
-      throw error;
+      const given = { body: received?.value ?? body, raw: json?.raw ?? received?.fingerprint ?? '' };
+      await send(ctx, await answerTo(ctx, route, { ...seen, ...given }));
+    } finally {
+      await received?.release();
     }
   };
 }
 
-function send(ctx: Context, answer: Answer): void {
+/** The handler's answer; or the first one again, for an Idempotency-Key that has one. */
+async function answerTo(
+  ctx: Context,
+  route: Route,
+  { raw, ...call }: Omit<Call, 'actor' | 'keep'> & { raw: Buffer | string },
+): Promise<Answer> {
+  const { deps, principal } = call;
+  const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw);
+  if (claimed !== null && 'replay' in claimed) return claimed.replay;
+
+  let kept = false;
+  const keep = (answer: Answer) => {
+    if (claimed === null) return { guards: [], writes: [] };
+    kept = true;
+    return keepAnswer(claimed.claim, deps.sealer, answer);
+  };
+  try {
+    const answer = await route.handler({ ...call, actor: actorOf(principal), keep });
+    if (claimed !== null && !kept) {
+      const { guards, writes } = keep(answer);
+      await commit(deps.db.redis, guards, writes);
+    }
+    return answer;
+  } catch (error) {
+    // Nothing happened: a corrected request may use the key. Should this fail too, the claim times out.
+    if (claimed !== null) await releaseClaim(deps.db, claimed.claim).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function send(ctx: Context, answer: Answer): Promise<void> {
+  // Opened before anything of the answer is set: it may fail.
+  const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
   ctx.status = answer.status;
+  if (answer.content !== undefined) ctx.body = content ?? '';
   if (answer.headers !== undefined) ctx.set(answer.headers);
+  if (answer.content !== undefined) return;
   if (answer.body === undefined) {
     ctx.body = null;
     ctx.status = answer.status;

@@ -1,11 +1,13 @@
 // Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
 // anything else that is thrown is a fault of ours and shows nothing of itself.
 
+import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
   malformed_json: [400, 'Malformed JSON'],
+  malformed_body: [400, 'Malformed body'],
   invalid_header: [400, 'Invalid header'],
   invalid_query: [400, 'Invalid query'],
   invalid_cursor: [400, 'Invalid cursor'],
@@ -15,6 +17,7 @@ export const PROBLEMS = {
   org_mismatch: [403, 'Wrong org'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
+  request_timeout: [408, 'Request timeout'],
   invalid_transition: [409, 'Invalid transition'],
   task_not_cancellable: [409, 'Task not cancellable'],
   offer_not_pending: [409, 'Offer not pending'],
@@ -76,7 +79,7 @@ export function invalid(...errors: FieldError[]): ApiError {
 /** What to tell the client of anything that was thrown. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (isUnavailable(error))
+  if (isUnavailable(error) || error instanceof FileStoreError)
     return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
       headers: { 'Retry-After': '2' },
     });

@@ -1,10 +1,13 @@
 // What a route is: a row of data (who may call it, what goes in, what comes out) and a handler. The router,
 // the scope checks, OpenAPI and the tests are all made from these rows.
 
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Static, TObject, TSchema } from 'typebox';
 import type { AddressPolicy } from '../state/callback-url.ts';
 import type { Changes } from '../store/changes.ts';
 import type { Guard, Write } from '../store/commit.ts';
+import type { EvidenceFiles } from '../store/evidence-files.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { OutputSchemas } from './output-schema.ts';
@@ -66,6 +69,8 @@ export interface ApiDeps {
   sealer: Sealer;
   schemas: OutputSchemas;
   addressPolicy: AddressPolicy;
+  /** Where the bytes of evidence lie. */
+  evidence: EvidenceFiles;
   /** Forgets what is remembered of a credential, so that its revocation holds at once. */
   forgetCredential(hash: string): void;
 }
@@ -74,6 +79,8 @@ export interface Answer {
   status: number;
   /** JSON value; absent for an empty answer. */
   body?: unknown;
+  /** Opens the bytes of an answer that is not JSON; the headers say their type and length. */
+  content?: () => Promise<Readable>;
   headers?: Record<string, string>;
 }
 
@@ -94,6 +101,29 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   keep(answer: Answer): { guards: Guard[]; writes: Write[] };
 }
 
+/** A body that is not JSON, as its reader took it in. */
+export interface Received<R> {
+  value: R;
+  /** What tells this body from another under the same Idempotency-Key. */
+  fingerprint: string;
+  /** Frees what the request did not make use of; called when it is over, whatever came of it. */
+  release(): Promise<void>;
+}
+
+/** How a route takes a body that is not JSON: as a stream, once the caller is admitted and before the handler runs. */
+export interface BodyReader<P extends Principal = Principal, Params = unknown, Query = unknown, R = unknown> {
+  /** Media type → schema, for the description. */
+  content: Record<string, TSchema>;
+  read(
+    call: Pick<Call<P, Params, Query>, 'deps' | 'principal' | 'params' | 'query' | 'ifMatch' | 'signal'> & {
+      request: IncomingMessage;
+    },
+  ): Promise<Received<R>>;
+}
+
+/** What a route may answer with; `type` is the media type where it is not JSON. */
+export type Answers = Record<number, { description: string; schema?: TSchema; type?: string }>;
+
 type StaticOf<S, Default> = S extends TSchema ? Static<S> : Default;
 
 export interface RouteDefinition<
@@ -101,6 +131,7 @@ export interface RouteDefinition<
   P extends TObject | undefined,
   Q extends TObject | undefined,
   B extends TSchema | undefined,
+  R,
 > {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Path with `{name}` for parameters, as OpenAPI writes it. */
@@ -113,15 +144,22 @@ export interface RouteDefinition<
   /** Schema of the JSON body; a body that may be left out is `{}` then. */
   body?: B;
   bodyOptional?: boolean;
+  /** Takes a body that is not JSON; in place of `body`. */
+  reader?: BodyReader<
+    PrincipalOf<A>,
+    StaticOf<P, Record<string, never>>,
+    StaticOf<Q, Record<string, never>>,
+    R
+  >;
   /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
-  answers: Record<number, { description: string; schema?: TSchema }>;
+  answers: Answers;
   handler(
     call: Call<
       PrincipalOf<A>,
       StaticOf<P, Record<string, never>>,
       StaticOf<Q, Record<string, never>>,
-      StaticOf<B, undefined>
+      StaticOf<B, R>
     >,
   ): Promise<Answer>;
 }
@@ -137,9 +175,10 @@ export interface Route {
   query?: TObject | undefined;
   body?: TSchema | undefined;
   bodyOptional?: boolean;
+  reader?: BodyReader;
   /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
-  answers: Record<number, { description: string; schema?: TSchema }>;
+  answers: Answers;
   handler(call: Call): Promise<Answer>;
 }
 
@@ -149,7 +188,8 @@ export function route<
   P extends TObject | undefined = undefined,
   Q extends TObject | undefined = undefined,
   B extends TSchema | undefined = undefined,
->(definition: RouteDefinition<A, P, Q, B>): Route {
+  R = undefined,
+>(definition: RouteDefinition<A, P, Q, B, R>): Route {
   // The pipeline gives the handler only what passed the very schemas its types come from.
   return definition as unknown as Route;
 }

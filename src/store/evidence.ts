@@ -40,79 +40,94 @@ export function evidencePlace(orgId: string, taskId: string, evidenceId: string)
   return `${orgId}/${taskId}/${evidenceId}`;
 }
 
-export type Added =
-  | { ok: true; evidence: Evidence }
-  | { ok: false; code: 'not_found' | 'stale' | EvidenceRefusal };
+/** A file whose bytes are kept while it is nobody's yet. */
+export interface Staged {
+  evidence_id: string;
+  bytes: number;
+  sha256: string;
+  place: string;
+  noted: number;
+}
 
 /**
- * Makes what has come in evidence of a task.
+ * Keeps the bytes that have come in for a task, as a stray: to be made evidence, or dropped.
+ * @throws FileStoreError, or the client's error when Redis is away; the bytes go now or with the next sweep.
+ */
+export async function stageEvidence(
+  db: Db,
+  files: EvidenceFiles,
+  orgId: string,
+  taskId: string,
+  incoming: Incoming,
+): Promise<Staged> {
+  const noted = db.clock.now();
+  const evidence_id = newId(noted);
+  const place = evidencePlace(orgId, taskId, evidence_id);
+  const staged = { evidence_id, bytes: incoming.bytes, sha256: incoming.sha256, place, noted };
+  await db.redis.zadd(keysOfPlace(db, place).strays, noted, place);
+  try {
+    await files.keep(place, incoming);
+  } catch (error) {
+    await dropStaged(db, files, staged);
+    throw error;
+  }
+  return staged;
+}
+
+/** Removes what was staged unless it has become evidence: safe even when it is not known whether it has. What fails is left to the sweep. */
+export async function dropStaged(db: Db, files: EvidenceFiles, { place, noted }: Staged): Promise<void> {
+  await removeStray(db, files, place, noted).catch(() => undefined);
+}
+
+export type Added =
+  | { ok: true; evidence: Evidence }
+  | { ok: false; code: 'not_found' | 'stale' | 'contended' | EvidenceRefusal };
+
+/**
+ * Makes what was staged evidence of a task, in one commit.
  * @param what name and media type, fit to be shown.
  * @param alongside guards and writes for the same commit, given the file.
- * @returns the file, or why not; then nothing of it is kept.
- * @throws FileStoreError, or the client's error when Redis is away; the bytes go now or with the next sweep.
+ * @returns the file, or why it is still a stray: `contended` when something else kept coming in between.
  */
 export async function addEvidence(
   db: Db,
-  files: EvidenceFiles,
   to: { org_id: string; task_id: string; worker_id: string; ifVersion?: number | undefined },
-  incoming: Incoming,
+  { place, noted, ...file }: Staged,
   what: { name: string; media_type: string },
   alongside: (evidence: Evidence) => ReturnType<Alongside>,
 ): Promise<Added> {
   const { org_id, task_id, worker_id } = to;
   const keys = orgKeysOf(db.prefix, org_id);
-  const now = db.clock.now();
-  const { bytes, sha256 } = incoming;
-  const evidence: Evidence = { evidence_id: newId(now), ...what, bytes, sha256, worker_id, uploaded_at: now };
-  const place = evidencePlace(org_id, task_id, evidence.evidence_id);
-  await db.redis.zadd(keys.strays, now, place);
-  try {
-    await files.keep(place, incoming);
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      const [stored, there] = await Promise.all([
-        loadTask(db, org_id, task_id),
-        loadEvidence(db, org_id, task_id),
-      ]);
-      const code = refusal(stored?.task ?? null, there.items, to);
-      if (stored === null || code !== null) {
-        await removeStray(db, files, place, now);
-        return { ok: false, code: code ?? 'not_found' };
-      }
-      const key = keys.evidence(task_id);
-      const extra = alongside(evidence);
-      const done = await commit(
-        db.redis,
-        [
-          { kind: 'version', key: keys.task(task_id), version: stored.task.version },
-          { kind: 'version', key, version: there.version },
-          { kind: 'score', key: keys.strays, member: place, score: now },
-          ...extra.guards,
-        ],
-        [
-          ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
-          ['ZREM', keys.strays, place],
-          ...extra.writes,
-        ],
-      );
-      if (done) return { ok: true, evidence };
-    }
-    throw new Error(`the evidence of task ${task_id} changed ${TRIES} times while one file was added`);
-  } catch (error) {
-    // Safe even when it is not known whether the commit happened: what is evidence is no stray.
-    await removeStray(db, files, place, now).catch(() => undefined);
-    throw error;
+  const key = keys.evidence(task_id);
+  const evidence: Evidence = { ...file, ...what, worker_id, uploaded_at: noted };
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const [stored, there] = await Promise.all([
+      loadTask(db, org_id, task_id),
+      loadEvidence(db, org_id, task_id),
+    ]);
+    if (stored === null) return { ok: false, code: 'not_found' };
+    const code = refuseEvidence(stored.task, worker_id, there.items);
+    if (code !== null) return { ok: false, code };
+    if (to.ifVersion !== undefined && to.ifVersion !== stored.task.version)
+      return { ok: false, code: 'stale' };
+    const extra = alongside(evidence);
+    const done = await commit(
+      db.redis,
+      [
+        { kind: 'version', key: keys.task(task_id), version: stored.task.version },
+        { kind: 'version', key, version: there.version },
+        { kind: 'score', key: keys.strays, member: place, score: noted },
+        ...extra.guards,
+      ],
+      [
+        ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
+        ['ZREM', keys.strays, place],
+        ...extra.writes,
+      ],
+    );
+    if (done) return { ok: true, evidence };
   }
-}
-
-function refusal(
-  task: Task | null,
-  there: readonly Evidence[],
-  to: { worker_id: string; ifVersion?: number | undefined },
-) {
-  if (task === null) return 'not_found';
-  const code = refuseEvidence(task, to.worker_id, there);
-  if (code !== null) return code;
-  return to.ifVersion !== undefined && to.ifVersion !== task.version ? 'stale' : null;
+  return { ok: false, code: 'contended' };
 }
 
 /** The evidence for a submission of `workerId`; see `chooseEvidence`. */

@@ -2,11 +2,14 @@
 // client holds every answer against the documented schemas; builders make the orgs, pools, workers and tasks
 // that a test is not about.
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
 import { startWeb, type Web } from '../../src/start-web.ts';
-import { createSealer } from '../../src/store/sealed.ts';
+import { createSealer, type Sealer } from '../../src/store/sealed.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
 
@@ -16,6 +19,8 @@ export interface ApiOptions {
   /** The suite's Redis unless given. */
   redisUrl?: string;
   prefix?: string;
+  /** What other processes of the same system seal with; one of its own unless given. */
+  sealer?: Sealer;
   /** Networks webhooks may reach, CIDR. */
   webhookAllowedNetworks?: readonly string[];
   /** Whether to run the processors too, in this process. */
@@ -25,6 +30,8 @@ export interface ApiOptions {
 export interface TestApi {
   url: string;
   prefix: string;
+  /** The folder with the bytes of evidence, gone when the API is closed. */
+  evidence: string;
   web: Web;
   /** A connection of the test's own, to look at what lies in Redis. */
   redis: Redis;
@@ -38,9 +45,16 @@ export interface TestApi {
 export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const { redisUrl = testRedisUrl(), prefix = freshPrefix(), webhookAllowedNetworks = [] } = options;
   const log = pino({ level: 'error' });
-  const sealer = createSealer([randomBytes(32)]);
+  const sealer = options.sealer ?? createSealer([randomBytes(32)]);
   const common = { redisUrl, prefix, sealer, webhookAllowedNetworks, log };
-  const web = await startWeb({ ...common, host: '127.0.0.1', port: 0, operatorToken: OPERATOR_TOKEN });
+  const evidence = await mkdtemp(join(tmpdir(), 'biolayer-evidence-'));
+  const web = await startWeb({
+    ...common,
+    host: '127.0.0.1',
+    port: 0,
+    operatorToken: OPERATOR_TOKEN,
+    evidenceStore: evidence,
+  });
   const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
@@ -49,6 +63,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   return {
     url: web.url,
     prefix,
+    evidence,
     web,
     redis,
     client,
@@ -56,6 +71,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     async close() {
       await web.close();
       await processors?.close();
+      await rm(evidence, { recursive: true, force: true });
       redis.disconnect();
     },
   };

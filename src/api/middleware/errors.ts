@@ -2,6 +2,7 @@
 
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { FileStoreError } from '../../store/evidence-files.ts';
 import { ApiError, asApiError, notFound, problemBody } from '../problem.ts';
 import type { RequestState } from './request-id.ts';
 
@@ -16,7 +17,8 @@ export function errors(log: Logger): Middleware<RequestState> {
         });
     } catch (error) {
       const shown = asApiError(error);
-      if (shown.code === 'internal_error')
+      // Of Redis away its connections tell; of the store of files nobody else does.
+      if (shown.code === 'internal_error' || error instanceof FileStoreError)
         log.error({ err: error, request_id: ctx.state.requestId, path: ctx.path }, 'request failed');
       ctx.status = shown.status;
       ctx.set(shown.headers);

@@ -35,7 +35,7 @@ export async function claim(
   db: Db,
   sealer: Sealer,
   principal: Principal,
-  raw: Buffer | null,
+  raw: Buffer | string,
 ): Promise<{ claim: Claim } | { replay: Answer } | null> {
   if (ctx.method !== 'POST') return null;
   const key = keyOf(ctx);
@@ -49,7 +49,7 @@ export async function claim(
         : principal.kind;
   const orgId = 'org_id' in principal ? principal.org_id : principal.kind;
   const scope = digest([ctx.path, view, key].join('\n'));
-  const claimed = await claimKey(db, orgId, scope, digest(raw ?? ''), randomUUID());
+  const claimed = await claimKey(db, orgId, scope, digest(raw), randomUUID());
   switch (claimed.kind) {
     case 'claimed':
       return { claim: claimed.claim };

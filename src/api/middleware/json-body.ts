@@ -9,6 +9,8 @@ import { escapePointer } from '../validation.ts';
 export const BODY_LIMIT = 256 * 1024;
 /** Deepest nesting of objects and arrays. */
 const DEPTH_LIMIT = 64;
+/** How long a body may take to arrive, ms. */
+const TIME_LIMIT = 30_000;
 /** Most faults that are told of at once. */
 const FAULTS_TOLD = 50;
 
@@ -48,18 +50,24 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
 }
 
 async function read(ctx: Context): Promise<Buffer> {
+  const length = ctx.req.headers['content-length'] ?? null;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new ApiError('request_timeout', 'The body did not arrive in time.');
+    timer = setTimeout(() => reject(error), TIME_LIMIT);
+  });
   try {
-    return await getRawBody(ctx.req, {
-      length: ctx.req.headers['content-length'] ?? null,
-      limit: BODY_LIMIT,
-    });
+    return await Promise.race([getRawBody(ctx.req, { length, limit: BODY_LIMIT }), late]);
   } catch (error) {
+    if (error instanceof ApiError) throw error;
     const type = error instanceof Error && 'type' in error ? error.type : null;
     if (type !== 'entity.too.large') throw new ApiError('malformed_json', 'The body did not arrive whole.');
     // What is still on its way is not read: the connection ends with the answer.
     throw new ApiError('body_too_large', `The body is larger than ${BODY_LIMIT} bytes.`, {
       headers: { Connection: 'close' },
     });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { eventRoutes } from './events.ts';
+import { evidenceRoutes } from './evidence.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
 import { taskRoutes } from './tasks.ts';
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   ...poolRoutes,
   ...workerRoutes,
   ...humanRoutes,
+  ...evidenceRoutes,
   ...apiKeyRoutes,
   ...orgRoutes,
 ];

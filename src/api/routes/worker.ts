@@ -6,12 +6,14 @@ import type { Task } from '../../state/task.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, type Worker } from '../../state/worker.ts';
 import { changeTask } from '../../store/change.ts';
+import { evidenceFor } from '../../store/evidence.ts';
 import { openOffers, taskOfOffer } from '../../store/offers.ts';
-import { loadTask, loadTasks, type StoredTask } from '../../store/tasks.ts';
+import { loadTasks } from '../../store/tasks.ts';
 import { loadWorker } from '../../store/workers.ts';
 import { type FieldError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../schemas.ts';
+import { isMine, ownTask } from './own-task.ts';
 import { Assignment } from './tasks.schema.ts';
 import { etag, refusal } from './tasks.ts';
 import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
@@ -202,14 +204,13 @@ export const humanRoutes = [
     async handler(call) {
       const { deps, principal, params, body } = call;
       const { task } = await ownTask(deps, principal, params.task_id);
-      const errors = [
-        ...(await outputErrors(deps, task, body.output)),
-        ...evidenceErrors(task, body.evidence_ids ?? []),
-      ];
+      const { worker_id } = principal;
+      const evidence = await evidenceFor(deps.db, task, worker_id, body.evidence_ids);
+      const errors = [...(await outputErrors(deps, task, body.output)), ...evidenceErrors(task, evidence)];
       // What is wrong with the state of things is said before what is wrong with the output.
       if (task.status === 'started' && errors.length > 0) throw invalid(...errors);
-      const submission = { output: body.output, evidence: [], notes: body.notes ?? null };
-      return work(call, { name: 'submit', worker_id: principal.worker_id, submission });
+      const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
+      return work(call, { name: 'submit', worker_id, submission });
     },
   }),
 ];
@@ -256,17 +257,6 @@ async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> 
   return worker;
 }
 
-function isMine(task: Task, principal: WorkerPrincipal): boolean {
-  return task.assignment?.worker_id === principal.worker_id;
-}
-
-/** A task that is or last was this worker's. @throws ApiError 404 */
-async function ownTask(deps: ApiDeps, principal: WorkerPrincipal, taskId: string): Promise<StoredTask> {
-  const stored = await loadTask(deps.db, principal.org_id, taskId);
-  if (stored === null || !isMine(stored.task, principal)) throw notFound();
-  return stored;
-}
-
 async function pendingOffers({ db }: ApiDeps, { org_id, worker_id }: WorkerPrincipal) {
   const now = db.clock.now();
   const open = await openOffers(db, org_id, worker_id, now);
@@ -292,11 +282,20 @@ async function outputErrors(deps: ApiDeps, task: Task, output: unknown): Promise
   return problems.map((one) => ({ pointer: `/output${one.pointer}`, message: one.message }));
 }
 
-function evidenceErrors(_task: Task, ids: readonly string[]): FieldError[] {
-  return ids.map((_id, index) => ({
+function evidenceErrors(
+  task: Task,
+  { chosen, unknown }: Awaited<ReturnType<typeof evidenceFor>>,
+): FieldError[] {
+  const errors = unknown.map((index) => ({
     pointer: `/evidence_ids/${index}`,
-    message: 'is no evidence of this task',
+    message: 'is no evidence of yours for this task',
   }));
+  if (task.input.output.evidence_required && chosen.length === 0 && unknown.length === 0)
+    errors.push({
+      pointer: '/evidence_ids',
+      message: 'must name evidence: this task is not done without it',
+    });
+  return errors;
 }
 
 function list(data: unknown[]): Answer {

@@ -1,0 +1,201 @@
+// Takes in one uploaded file as it streams: a multipart form with the one field `file`, or a raw body. Never
+// whole in memory; counted, hashed and kept in a file without a name, so that whatever stops it (too large,
+// too slow, client gone, shut down) leaves nothing.
+
+import type { IncomingMessage } from 'node:http';
+import { finished, type Readable, Transform } from 'node:stream';
+import { Busboy } from '@fastify/busboy';
+import { EVIDENCE_BYTES } from '../state/evidence.ts';
+import type { EvidenceFiles, Incoming } from '../store/evidence-files.ts';
+import { safeFileName, safeMediaType } from './file-name.ts';
+import { ApiError, type FieldError, invalid } from './problem.ts';
+import { escapePointer } from './validation.ts';
+
+/** What a multipart form may add to its file: boundaries and part headers. */
+const FORM_BYTES = 64 * 1024;
+
+export interface UploadTimes {
+  /** Longest silence of the client, ms. */
+  silence: number;
+  /** How long an upload may go on when the process shuts down, ms. */
+  grace: number;
+}
+
+const TIMES: UploadTimes = { silence: 30_000, grace: 15_000 };
+
+export interface Upload {
+  name: string;
+  media_type: string;
+  /** The bytes; to be closed by whoever has the upload. */
+  incoming: Incoming;
+}
+
+/**
+ * Takes in the file of a request.
+ * @param given what the query says of the name.
+ * @param signal aborts when the client is gone or the process shuts down.
+ * @throws ApiError 400 for what is not whole or no form, 408 for silence, 413, 415 for compressed bytes,
+ *   422 for an empty file or other fields; 503 when the process shuts down. FileStoreError.
+ */
+export async function readUpload(
+  request: IncomingMessage,
+  files: EvidenceFiles,
+  given: { name?: string | undefined },
+  signal: AbortSignal,
+  times = TIMES,
+): Promise<Upload> {
+  const { headers } = request;
+  const type = headers['content-type'];
+  const isForm = /^multipart\/form-data\s*(;|$)/i.test(type ?? '');
+  const limit = EVIDENCE_BYTES + (isForm ? FORM_BYTES : 0);
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity')
+    throw new ApiError('unsupported_media_type', 'The body must not be compressed.');
+  if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge();
+
+  const incoming = await files.receive();
+  const arriving = arrivalOf(request, limit, signal, times);
+  try {
+    let name: string | undefined;
+    let mediaType = type;
+    if (isForm) ({ name, mediaType } = await readForm(arriving, type ?? '', incoming));
+    else await incoming.fill(arriving, checkSize);
+    if (incoming.bytes === 0) throw invalid({ pointer: isForm ? '/file' : '', message: 'is empty' });
+    return {
+      name: safeFileName(name ?? given.name ?? ''),
+      media_type: safeMediaType(mediaType),
+      incoming,
+    };
+  } catch (error) {
+    arriving.destroy();
+    await incoming.close();
+    throw error;
+  }
+}
+
+/** The bytes of a request, which fail when it is too long, falls silent or breaks off. The request itself stays as it is, for the answer. */
+function arrivalOf(
+  request: IncomingMessage,
+  limit: number,
+  signal: AbortSignal,
+  { silence, grace }: UploadTimes,
+): Readable {
+  let bytes = 0;
+  const arriving = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      timer.refresh();
+      bytes += chunk.length;
+      if (bytes > limit) done(tooLarge());
+      else done(null, chunk);
+    },
+  });
+  const timer = setTimeout(
+    () => arriving.destroy(new ApiError('request_timeout', 'Nothing more of the body came.')),
+    silence,
+  );
+  let closing: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    closing = setTimeout(() => arriving.destroy(shuttingDown()), grace);
+  };
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort);
+  const forget = finished(request, { writable: false }, (error) => {
+    if (error) arriving.destroy(new ApiError('malformed_body', 'The body did not arrive whole.'));
+  });
+  arriving.once('close', () => {
+    clearTimeout(timer);
+    clearTimeout(closing);
+    signal.removeEventListener('abort', onAbort);
+    forget();
+  });
+  // An error is told to whoever reads; nobody may be reading yet, or any more.
+  arriving.on('error', () => undefined);
+  request.pipe(arriving);
+  return arriving;
+}
+
+/** Reads a form of the one field `file` (RFC 7578). */
+function readForm(
+  arriving: Readable,
+  contentType: string,
+  incoming: Incoming,
+): Promise<{ name: string | undefined; mediaType: string }> {
+  return new Promise((resolve, reject) => {
+    let filled: Promise<void> | null = null;
+    let found: { name: string | undefined; mediaType: string; content: Readable } | null = null;
+    let failure: unknown = null;
+
+    const fail = (error: unknown) => {
+      if (failure !== null) return;
+      failure = error;
+      arriving.unpipe(form);
+      found?.content.destroy(failed(error));
+      // Nothing may be writing any more when the caller closes what it wrote to.
+      Promise.resolve(filled)
+        .catch(() => undefined)
+        .then(() => reject(failure));
+    };
+    const refuse = (error: FieldError) => fail(invalid(error));
+    const form = openForm(contentType, (name) => {
+      if (name !== 'file')
+        refuse({ pointer: `/${escapePointer(name ?? '')}`, message: 'is not a known field' });
+      else if (found !== null) refuse({ pointer: '/file', message: 'must be given once' });
+    });
+
+    form.on('file', (_field, content, name, _encoding, mediaType) => {
+      content.on('error', () => undefined);
+      if (failure !== null) return void content.resume();
+      found = { name, mediaType, content };
+      filled = incoming.fill(content, checkSize);
+      filled.catch(fail);
+    });
+    form.on('error', (error) => fail(malformed(error)));
+    form.on('finish', () => {
+      if (failure !== null) return;
+      if (found === null || filled === null) return refuse({ pointer: '/file', message: 'is required' });
+      const { name, mediaType } = found;
+      filled.then(() => resolve({ name, mediaType }), fail);
+    });
+    arriving.once('error', fail);
+    arriving.pipe(form);
+  });
+}
+
+/** @param onPart is told the name of each part. @throws ApiError 400 */
+function openForm(contentType: string, onPart: (name: string | undefined) => void) {
+  try {
+    return new Busboy({
+      headers: { 'content-type': contentType },
+      preservePath: true,
+      isPartAFile: (name) => {
+        onPart(name);
+        return true;
+      },
+      limits: { files: 1, fields: 0, parts: 2, headerPairs: 20, headerSize: 16 * 1024 },
+    });
+  } catch (error) {
+    throw malformed(error);
+  }
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > EVIDENCE_BYTES) throw tooLarge();
+}
+
+function tooLarge(): ApiError {
+  return new ApiError('body_too_large', `The file is larger than ${EVIDENCE_BYTES} bytes.`);
+}
+
+function shuttingDown(): ApiError {
+  return new ApiError('unavailable', 'The service is shutting down. Try again.', {
+    headers: { 'Retry-After': '2' },
+  });
+}
+
+function malformed(error: unknown): ApiError {
+  const why = failed(error).message.replace(/^Multipart: /, '');
+  return new ApiError('malformed_body', `The form cannot be read: ${why}.`);
+}
+
+function failed(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
