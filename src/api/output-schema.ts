@@ -1,0 +1,115 @@
+/*
+ * Output schemas, which strangers write and other strangers' work is checked against. The card's shorthand is
+ * checked here and now; a JSON Schema goes to a thread that can be killed, since compiling or running one may
+ * take any amount of time. Either way the answer is a list of problems, empty where there are none.
+ */
+import { createHash } from 'node:crypto';
+import { Lru } from './output-schema/lru.ts';
+import { type PoolLimits, ThreadPool } from './output-schema/pool.ts';
+import { findTooDeep, isJsonObject, type Problem } from './output-schema/problem.ts';
+import {
+  checkShorthand,
+  MAX_OUTPUT_LEVELS,
+  tooDeepOutput,
+  unusable,
+  validateShorthand,
+} from './output-schema/shorthand.ts';
+
+export { CheckerBusyError, type PoolLimits } from './output-schema/pool.ts';
+export type { Problem } from './output-schema/problem.ts';
+
+/** Largest schema, as JSON in bytes of UTF-8, and its deepest nesting of arrays and objects. */
+export const MAX_SCHEMA_BYTES = 64 * 1024;
+export const MAX_SCHEMA_LEVELS = 32;
+
+/** Largest output, as JSON in bytes of UTF-8: that of a request's body. */
+export const MAX_OUTPUT_BYTES = 256 * 1024;
+
+/** Schemas remembered as acceptable, by hash: 44 bytes each. */
+const REMEMBERED = 10_000;
+
+type Text = { text: string; key: string };
+
+/** Checks schemas and outputs. One for the whole process: it owns the threads. See docs/output-schemas.md. */
+export class OutputSchemas {
+  readonly #pool: ThreadPool;
+  readonly #accepted = new Lru<true>(REMEMBERED);
+  readonly #underWay = new Map<string, Promise<Problem[]>>();
+
+  /** `limits` of the pool: milliseconds and counts, see `PoolLimits`; what is not given has its default. */
+  constructor(limits: Partial<PoolLimits> = {}) {
+    this.#pool = new ThreadPool(limits);
+  }
+
+  /**
+   * Whether `schema` (parsed JSON) is acceptable as a task's output schema: [] if so, else what is wrong, with
+   * pointers into the schema. Rejects with CheckerBusyError (503) where it could not be found out.
+   */
+  async check(schema: unknown): Promise<Problem[]> {
+    if (!isJsonObject(schema)) return [{ pointer: '', message: 'must be an object' }];
+    if (!isJsonSchema(schema)) {
+      const problems = checkShorthand(schema);
+      return problems.length > 0 ? problems : sizeProblems(JSON.stringify(schema));
+    }
+    const prepared = prepare(schema);
+    if (Array.isArray(prepared)) return prepared;
+    const { text, key } = prepared;
+    if (this.#accepted.get(key) === true) return [];
+    let running = this.#underWay.get(key);
+    if (running === undefined) {
+      running = this.#pool.run({ key, schema: text, output: null }).finally(() => this.#underWay.delete(key));
+      this.#underWay.set(key, running);
+    }
+    const problems = await running;
+    if (problems.length === 0) this.#accepted.set(key, true);
+    return problems;
+  }
+
+  /**
+   * Whether `output` (parsed JSON) is valid under `schema`: [] if so, else what is wrong, with pointers into the
+   * output. A schema that `check` would refuse accepts nothing. Rejects with CheckerBusyError (503) where it could
+   * not be found out.
+   */
+  async validate(schema: unknown, output: unknown): Promise<Problem[]> {
+    if (!isJsonObject(schema)) return [unusable('', 'must be an object')];
+    if (!isJsonSchema(schema)) return validateShorthand(schema, output);
+    const prepared = prepare(schema);
+    if (Array.isArray(prepared)) return prepared.map(({ pointer, message }) => unusable(pointer, message));
+    const tooDeep = findTooDeep(output, MAX_OUTPUT_LEVELS);
+    if (tooDeep !== null) return [tooDeepOutput(tooDeep)];
+    const outputText = JSON.stringify(output);
+    if (outputText === undefined) return [{ pointer: '', message: 'is required' }];
+    if (Buffer.byteLength(outputText) > MAX_OUTPUT_BYTES) {
+      return [{ pointer: '', message: `is over ${MAX_OUTPUT_BYTES / 1024} KiB` }];
+    }
+    return this.#pool.run({ key: prepared.key, schema: prepared.text, output: outputText });
+  }
+
+  /** Ends the threads. What is being checked is rejected with CheckerBusyError, and so is what comes later. */
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+/** True for a JSON Schema, false for shorthand. A field of the shorthand may be called `type`. */
+function isJsonSchema(schema: Record<string, unknown>): boolean {
+  if (Object.hasOwn(schema, '$schema')) return true;
+  return Object.hasOwn(schema, 'type') && schema.type === 'object' && isJsonObject(schema.properties);
+}
+
+/** The schema as JSON with its hash, or what is wrong with its size. */
+function prepare(schema: Record<string, unknown>): Text | Problem[] {
+  const tooDeep = findTooDeep(schema, MAX_SCHEMA_LEVELS);
+  if (tooDeep !== null) {
+    return [{ pointer: tooDeep, message: `is nested more than ${MAX_SCHEMA_LEVELS} levels deep` }];
+  }
+  const text = JSON.stringify(schema);
+  const problems = sizeProblems(text);
+  if (problems.length > 0) return problems;
+  return { text, key: createHash('sha256').update(text).digest('base64') };
+}
+
+function sizeProblems(text: string): Problem[] {
+  if (Buffer.byteLength(text) <= MAX_SCHEMA_BYTES) return [];
+  return [{ pointer: '', message: `is over ${MAX_SCHEMA_BYTES / 1024} KiB` }];
+}

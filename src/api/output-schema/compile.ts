@@ -1,0 +1,143 @@
+/*
+ * From a stranger's schema to a function that checks outputs, by way of Ajv. Runs in a thread of the pool only:
+ * any of this may take too long or too much memory, and there it can be stopped.
+ * Every schema has an Ajv of its own, so that no schema can ever see another one.
+ */
+
+import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js';
+import addFormats, { type FormatName } from 'ajv-formats';
+import { inspectSchema } from './inspect.ts';
+import { replaceKeywords } from './keywords.ts';
+import { compilePattern, type Pattern } from './patterns.ts';
+import { childPointer, type Problem, report } from './problem.ts';
+
+/** Formats that are asserted: those of 2020-12 that ajv-formats knows. Any other is an annotation. */
+const FORMATS: FormatName[] = [
+  'date-time',
+  'date',
+  'time',
+  'duration',
+  'email',
+  'hostname',
+  'ipv4',
+  'ipv6',
+  'uri',
+  'uri-reference',
+  'uri-template',
+  'uuid',
+  'json-pointer',
+  'relative-json-pointer',
+  'regex',
+];
+
+const OPTIONS: Options = {
+  strict: false, // Unknown keywords and formats are annotations, as 2020-12 says.
+  allErrors: true,
+  ownProperties: true,
+  logger: false,
+};
+
+/** Errors of Ajv's that are turned into problems; `report` then keeps the first distinct ones. */
+const MAX_ERRORS = 2_000;
+
+/** Says what is wrong with an output; [] if nothing. Pointers are into the output. */
+export type OutputCheck = (output: unknown) => Problem[];
+
+/**
+ * Compiles `schema` (JSON, within the limits of size and depth that the main thread has checked).
+ * Gives the check, or what is wrong with the schema, with pointers into it. Throws nothing.
+ */
+export function compileSchema(schema: unknown): { check: OutputCheck } | { problems: Problem[] } {
+  const { problems, copy, patterns } = inspectSchema(schema);
+  const found = report([...problems, ...metaProblems(schema)]);
+  if (found.length > 0) return { problems: found };
+  const pattern = (source: string): Pattern => {
+    const compiled = patterns.get(source);
+    return typeof compiled === 'object' ? compiled : compilePattern(source);
+  };
+  try {
+    const ajv = new Ajv2020({
+      ...OPTIONS,
+      meta: false,
+      validateSchema: false,
+      inlineRefs: false,
+      code: { optimize: false, regExp: Object.assign(pattern, { code: 'pattern' }) },
+    });
+    replaceKeywords(ajv);
+    addFormats.default(ajv, FORMATS);
+    const validate = ajv.compile(copy as object);
+    return { check: (output) => run(validate, output) };
+  } catch (error) {
+    const reason =
+      error instanceof RangeError ? 'it is too deep' : error instanceof Error ? error.message : '';
+    return { problems: [{ pointer: '', message: `does not compile: ${reason}` }] };
+  }
+}
+
+function run(validate: ValidateFunction, output: unknown): Problem[] {
+  try {
+    if (validate(output)) return [];
+    const problems = report(toProblems(validate.errors ?? []));
+    return problems.length > 0 ? problems : [{ pointer: '', message: 'is not valid' }];
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return [{ pointer: '', message: 'is nested too deeply to be checked against this schema' }];
+  }
+}
+
+let metaSchema: ValidateFunction | null = null;
+
+/** What the meta-schema of 2020-12 says of `schema`. One compiled for all: it keeps nothing of what it checks. */
+function metaProblems(schema: unknown): Problem[] {
+  metaSchema ??= compileMetaSchema();
+  return run(metaSchema, schema);
+}
+
+function compileMetaSchema(): ValidateFunction {
+  const ajv = new Ajv2020({ ...OPTIONS, validateFormats: false });
+  const validate = ajv.getSchema('https://json-schema.org/draft/2020-12/schema');
+  if (validate === undefined) throw new Error('Ajv has no meta-schema for 2020-12');
+  return validate as ValidateFunction;
+}
+
+function* toProblems(errors: readonly ErrorObject[]): Generator<Problem> {
+  for (const error of errors.slice(0, MAX_ERRORS)) {
+    const problem = toProblem(error);
+    if (problem !== null) yield problem;
+  }
+}
+
+/** An error of Ajv's as a problem; null for those that only repeat what another one says. */
+function toProblem({ keyword, instancePath, params, message, propertyName }: ErrorObject): Problem | null {
+  const text = message ?? 'is not valid';
+  if (propertyName !== undefined) {
+    return { pointer: childPointer(instancePath, propertyName), message: `is a name that ${text}` };
+  }
+  switch (keyword) {
+    case 'required':
+    case 'dependentRequired':
+      return {
+        pointer: childPointer(instancePath, String(params.missingProperty)),
+        message: 'is required',
+      };
+    case 'additionalProperties':
+      return {
+        pointer: childPointer(instancePath, String(params.additionalProperty)),
+        message: NOT_NAMED,
+      };
+    case 'unevaluatedProperties':
+      return {
+        pointer: childPointer(instancePath, String(params.unevaluatedProperty)),
+        message: NOT_NAMED,
+      };
+    case 'false schema':
+      return { pointer: instancePath, message: 'is not allowed' };
+    case 'propertyNames':
+    case 'if':
+      return null;
+    default:
+      return { pointer: instancePath, message: text };
+  }
+}
+
+const NOT_NAMED = 'is not allowed: the schema does not name it';

@@ -1,0 +1,208 @@
+/*
+ * A few worker threads in which strangers' schemas are compiled and run, each job against a deadline.
+ * A thread that is late or runs out of memory is killed and replaced: that is the only way to stop JavaScript
+ * that does not return, and it costs this process neither its event loop nor its life. Threads start when first
+ * needed, and an idle pool never keeps the process alive.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Problem } from './problem.ts';
+import type { Answer, Question } from './thread.ts';
+
+const SECOND = 1_000;
+
+/**
+ * Threads; milliseconds a job may run; MiB of V8 heap it may use (with what its thread remembers); jobs that may
+ * wait, and milliseconds they may.
+ */
+export type PoolLimits = {
+  threads: number;
+  deadlineMs: number;
+  heapMb: number;
+  maxWaiting: number;
+  maxWaitMs: number;
+};
+
+export const POOL_LIMITS: PoolLimits = {
+  threads: 2,
+  deadlineMs: SECOND,
+  heapMb: 128,
+  maxWaiting: 200,
+  maxWaitMs: 5 * SECOND,
+};
+
+/** A new thread reads and compiles its own code first; on a busy machine that takes a while. */
+const START_MS = 30 * SECOND;
+
+/**
+ * The pool cannot take the job now: too many wait, or it waited too long, or the pool is closed.
+ * Shaped for the API's error answer (503 `unavailable`); the caller may try again.
+ */
+export class CheckerBusyError extends Error {
+  override readonly name = 'CheckerBusyError';
+  readonly code = 'unavailable';
+  readonly status = 503;
+  readonly expose = true;
+}
+
+type Job = {
+  question: Question;
+  isSecondTry: boolean;
+  resolve: (problems: Problem[]) => void;
+  reject: (error: Error) => void;
+  waiting: NodeJS.Timeout;
+};
+
+type Thread = {
+  worker: Worker;
+  isReady: boolean;
+  served: number;
+  job: Job | null;
+  timer: NodeJS.Timeout | null;
+};
+
+/** See the head of the file. Jobs are done in the order they came, on whichever thread is free. */
+export class ThreadPool {
+  readonly #limits: PoolLimits;
+  readonly #threads = new Set<Thread>();
+  readonly #waiting: Job[] = [];
+  #isClosed = false;
+
+  constructor(limits: Partial<PoolLimits> = {}) {
+    this.#limits = { ...POOL_LIMITS, ...limits };
+  }
+
+  /**
+   * The answer to `question`. A job over its deadline, or out of memory, is answered with a problem that says so.
+   * Rejects with CheckerBusyError where it could not be done at all.
+   */
+  run(question: Question): Promise<Problem[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(new CheckerBusyError('the checking of outputs has been shut down'));
+      if (this.#waiting.length >= this.#limits.maxWaiting) {
+        return reject(new CheckerBusyError('too many outputs wait to be checked'));
+      }
+      const waiting = setTimeout(() => this.#giveUp(job), this.#limits.maxWaitMs);
+      const job: Job = { question, isSecondTry: false, resolve, reject, waiting };
+      this.#waiting.push(job);
+      this.#assign();
+    });
+  }
+
+  /** Kills the threads; what was running or waiting is rejected. Resolves when they are gone. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const error = new CheckerBusyError('the checking of outputs has been shut down');
+    for (const job of this.#waiting.splice(0)) this.#reject(job, error);
+    const threads = [...this.#threads];
+    this.#threads.clear();
+    for (const { job, timer } of threads) {
+      if (timer !== null) clearTimeout(timer);
+      if (job !== null) this.#reject(job, error);
+    }
+    await Promise.all(threads.map(({ worker }) => worker.terminate()));
+  }
+
+  #giveUp(job: Job): void {
+    const index = this.#waiting.indexOf(job);
+    if (index === -1) return;
+    this.#waiting.splice(index, 1);
+    job.reject(new CheckerBusyError('waited too long for an output to be checked'));
+  }
+
+  #reject(job: Job, error: Error): void {
+    clearTimeout(job.waiting);
+    job.reject(error);
+  }
+
+  #assign(): void {
+    const threads = [...this.#threads];
+    for (const thread of threads) {
+      if (!thread.isReady || thread.job !== null) continue;
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      this.#give(thread, job);
+    }
+    const starting = threads.filter(({ isReady }) => !isReady).length;
+    if (this.#waiting.length > starting && threads.length < this.#limits.threads) this.#start();
+  }
+
+  #give(thread: Thread, job: Job): void {
+    clearTimeout(job.waiting);
+    thread.job = job;
+    thread.worker.ref();
+    thread.worker.postMessage(job.question);
+    thread.timer = setTimeout(() => {
+      // An answer may lie unread behind this timer, if this thread was busy itself: let it be read first.
+      setImmediate(() => {
+        if (thread.job === job) this.#drop(thread, 'takes too long to check');
+      });
+    }, this.#limits.deadlineMs);
+  }
+
+  #start(): void {
+    const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
+      name: 'output-schema',
+      execArgv: [],
+      env: {},
+      // V8 ends the whole process where one allocation overshoots a thread's heap by more than some MiB: that
+      // sizes are bounded before (schema, output, patterns, subschemas) is what makes this limit a safe one.
+      resourceLimits: { maxOldGenerationSizeMb: this.#limits.heapMb, maxYoungGenerationSizeMb: 16 },
+    });
+    const thread: Thread = { worker, isReady: false, served: 0, job: null, timer: null };
+    thread.timer = setTimeout(() => this.#failStart(thread, new Error('no answer')), START_MS);
+    this.#threads.add(thread);
+    worker.on('message', (answer: Answer) => this.#hear(thread, answer));
+    worker.on('error', (error: Error & { code?: string }) => {
+      const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+      if (!thread.isReady) this.#failStart(thread, error);
+      else this.#drop(thread, isMemory ? 'takes too much memory to check' : 'cannot be checked', true);
+    });
+    worker.on('exit', () => {
+      if (!thread.isReady) this.#failStart(thread, new Error('it ended'));
+      else this.#drop(thread, 'cannot be checked', true);
+    });
+  }
+
+  #hear(thread: Thread, answer: Answer): void {
+    if (thread.timer !== null) clearTimeout(thread.timer);
+    thread.timer = null;
+    thread.worker.unref();
+    if (answer.ready) {
+      thread.isReady = true;
+    } else {
+      thread.job?.resolve(answer.problems);
+      thread.job = null;
+      thread.served += 1;
+    }
+    this.#assign();
+  }
+
+  /**
+   * Ends a thread that failed its job. One that had served others may have failed for what those left behind
+   * (memory), so with `mayRetry` the job gets a second try, on a fresh thread.
+   */
+  #drop(thread: Thread, message: string, mayRetry = false): void {
+    if (!this.#threads.delete(thread)) return;
+    if (thread.timer !== null) clearTimeout(thread.timer);
+    void thread.worker.terminate();
+    const { job } = thread;
+    if (job !== null) {
+      if (mayRetry && thread.served > 0 && !job.isSecondTry) {
+        job.isSecondTry = true;
+        this.#waiting.unshift(job);
+      } else {
+        job.resolve([{ pointer: '', message }]);
+      }
+    }
+    this.#assign();
+  }
+
+  /** A thread that cannot start will not start for the next job either: say so instead of trying for ever. */
+  #failStart(thread: Thread, cause: Error): void {
+    if (!this.#threads.delete(thread)) return;
+    if (thread.timer !== null) clearTimeout(thread.timer);
+    void thread.worker.terminate();
+    const error = new CheckerBusyError('the thread that checks outputs does not start', { cause });
+    for (const job of this.#waiting.splice(0)) this.#reject(job, error);
+  }
+}

@@ -1,0 +1,170 @@
+/*
+ * Finds the regular expressions on which a backtracking engine can run away. BioLayer itself runs patterns in
+ * linear time, but the schema travels on to workers' forms and integrators' validators, which backtrack.
+ *
+ * What makes backtracking explode is ambiguity: one text that the pattern can read in many ways. So the
+ * pattern becomes an automaton and we search it for "detours": two different ways to read the same text from one
+ * state to another (Weber and Seidl's criterion, as Weideman et al. applied it to backtracking in 2016).
+ *   - a detour inside a loop can be taken on every turn: exponential, `(a+)+`, `(a|a)*`, `(a|aa)+`;
+ *   - detours from loop to loop to loop: polynomial, the more of them the higher its degree, `.*.*.*.*`;
+ *   - what has no loops can still have too many readings, `a?a?a?a?…`: those are counted on a bad text.
+ */
+import { Automaton, TooComplicated } from './regex-automaton.ts';
+import { type CodePoints, includes, intersects } from './regex-sets.ts';
+import type { Regex } from './regex-syntax.ts';
+
+/** How a pattern can run away. `too complicated`: the search was given up, so nothing is known. */
+export type Danger = 'none' | 'exponential' | 'polynomial' | 'combinatorial' | 'too complicated';
+
+/** The verdict; `isExact` is false where a large counted repeat was taken for an unbounded one. */
+export type Ambiguity = { danger: Danger; isExact: boolean };
+
+/** Loops in a row that can share the text between them in any way: `.*foo.*bar.*` has 3. More: 'polynomial'. */
+const MAX_SHARING_LOOPS = 3;
+/** Readings of one short text. More: 'combinatorial'. */
+const MAX_READINGS = 10_000;
+/** How long that text is, how many texts are tried at a time, with how many different characters. */
+const TEXT_LENGTH = 64;
+const TEXTS = 3;
+const MAX_LETTERS = 24;
+/** Steps of either search: some ten milliseconds. */
+const MAX_STEPS = 200_000;
+
+/** How ambiguous `regex` is, found in bounded time. Never less than it is: a doubt counts as a danger. */
+export function ambiguityOf(regex: Regex): Ambiguity {
+  try {
+    const automaton = new Automaton(regex);
+    const ends = detours(automaton);
+    const { isExact } = automaton;
+    if (ends.every(({ size }) => size === 0)) return { danger: 'none', isExact };
+    const danger = judge(automaton.follow, ends);
+    if (danger !== 'none') return { danger, isExact };
+    return { danger: mostReadings(automaton) > MAX_READINGS ? 'combinatorial' : 'none', isExact };
+  } catch (error) {
+    if (error instanceof TooComplicated) return { danger: 'too complicated', isExact: false };
+    throw error;
+  }
+}
+
+/** For each state, the states at the end of a detour: reached from it in two ways by one and the same text. */
+function detours({ sets, follow }: Automaton): Set<number>[] {
+  let steps = 0;
+  return follow.map((_, from) => {
+    const ends = new Set<number>();
+    const seen = new Set<number>();
+    const pending: [number, number][] = [[from, from]];
+    for (let both = pending.pop(); both !== undefined; both = pending.pop()) {
+      const [a, b] = both;
+      for (const [nextA, count] of follow[a] ?? []) {
+        for (const nextB of follow[b]?.keys() ?? []) {
+          steps += 1;
+          if (steps > MAX_STEPS) throw new TooComplicated();
+          if (nextA === nextB) {
+            if (a !== b || count > 1) ends.add(nextA);
+            continue;
+          }
+          // Two readings have no order: the lower state stands first.
+          const pair: [number, number] = nextA < nextB ? [nextA, nextB] : [nextB, nextA];
+          const key = pair[0] * sets.length + pair[1];
+          if (seen.has(key) || !intersects(sets[nextA] ?? [], sets[nextB] ?? [])) continue;
+          seen.add(key);
+          pending.push(pair);
+        }
+      }
+    }
+    return ends;
+  });
+}
+
+function judge(follow: readonly Map<number, number>[], ends: readonly Set<number>[]): Danger {
+  const { loopOf, order } = loops(follow);
+  const loopOfState = (state: number): number => loopOf[state] ?? -1;
+  const isLooping = (state: number): boolean =>
+    [...(follow[state]?.keys() ?? [])].some((next) => loopOfState(next) === loopOfState(state));
+  const sharing: number[] = [];
+  // Successors come first in `order`, so every value read below is final, bar those of the loop itself.
+  for (const [loop, states] of order.entries()) {
+    let most = 0;
+    for (const state of states) {
+      for (const next of follow[state]?.keys() ?? []) most = Math.max(most, sharing[loopOfState(next)] ?? 0);
+      for (const end of ends[state] ?? []) {
+        if (loopOfState(end) === loop) return 'exponential';
+        const betweenLoops = isLooping(state) && isLooping(end) ? 1 : 0;
+        most = Math.max(most, betweenLoops + (sharing[loopOfState(end)] ?? 0));
+      }
+    }
+    sharing[loop] = most;
+  }
+  return Math.max(...sharing) >= MAX_SHARING_LOOPS ? 'polynomial' : 'none';
+}
+
+/** Tarjan's strongly connected components, successors before predecessors: the loops of the automaton. */
+function loops(follow: readonly Map<number, number>[]): { loopOf: number[]; order: number[][] } {
+  const loopOf: number[] = [];
+  const order: number[][] = [];
+  const index: number[] = [];
+  const stack: number[] = [];
+  let count = 0;
+  const visit = (state: number): number => {
+    let lowest = count;
+    index[state] = count;
+    count += 1;
+    stack.push(state);
+    for (const next of follow[state]?.keys() ?? []) {
+      if (index[next] === undefined) lowest = Math.min(lowest, visit(next));
+      else if (loopOf[next] === undefined) lowest = Math.min(lowest, index[next]);
+    }
+    if (lowest === index[state]) {
+      const members = stack.splice(stack.lastIndexOf(state));
+      for (const member of members) loopOf[member] = order.length;
+      order.push(members);
+    }
+    return lowest;
+  };
+  for (const state of follow.keys()) if (index[state] === undefined) visit(state);
+  return { loopOf, order };
+}
+
+/** In how many ways the worst text we can find is read: a beam search that adds the worst character each time. */
+function mostReadings({ sets, follow }: Automaton): number {
+  const letters = distinctLetters(sets).map((letter) => sets.map((set) => includes(set, letter)));
+  let texts: Map<number, number>[] = [new Map([[0, 1]])];
+  let worst = 0;
+  let steps = 0;
+  for (let length = 0; length < TEXT_LENGTH && texts.length > 0 && worst <= MAX_READINGS; length += 1) {
+    const longer: { readings: Map<number, number>; total: number }[] = [];
+    for (const text of texts) {
+      for (const canRead of letters) {
+        const readings = new Map<number, number>();
+        let total = 0;
+        for (const [state, count] of text) {
+          for (const [next, inWays] of follow[state] ?? []) {
+            steps += 1;
+            if (canRead[next] !== true) continue;
+            readings.set(next, (readings.get(next) ?? 0) + count * inWays);
+            total += count * inWays;
+          }
+        }
+        if (total > 0) longer.push({ readings, total });
+      }
+    }
+    if (steps > MAX_STEPS) throw new TooComplicated();
+    longer.sort((a, b) => b.total - a.total);
+    worst = Math.max(worst, longer[0]?.total ?? 0);
+    texts = longer.slice(0, TEXTS).map(({ readings }) => readings);
+  }
+  return worst;
+}
+
+/** One code point for each combination of sets that share some: no other character can make a difference. */
+function distinctLetters(sets: readonly CodePoints[]): number[] {
+  const different = [...new Map(sets.map((set) => [set.join(), set])).values()];
+  const edges = new Set(different.flatMap((set) => set.flatMap(([low, high]) => [low, high + 1])));
+  const letters = new Map<string, number>();
+  for (const edge of edges) {
+    const readers = different.map((set) => (includes(set, edge) ? '1' : '0')).join('');
+    if (readers.includes('1')) letters.set(readers, edge);
+    if (letters.size === MAX_LETTERS) break;
+  }
+  return [...letters.values()];
+}
