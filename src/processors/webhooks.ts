@@ -1,8 +1,9 @@
 // Delivers events to their tasks' callback URLs.
 //
 // 1. The commit that made the event put the delivery into the `owed` set; its job only says which one.
-// 2. Not owed any more, or not yet due: nothing is sent. So a job that runs twice sends once, save that
-//    both sent before either recorded; receivers tell a repeat by its `webhook-id`.
+// 2. It takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
+//    another: nothing is sent. A process that dies after sending leaves it to be sent again, with the same
+//    `webhook-id`, when its lease has run out.
 // 3. The body is made from the event and what never changes in its task: the same bytes on every attempt.
 // 4. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
 // 5. Tried again: the job fails with the delay. Given up: it fails for good and stays to be seen.
@@ -12,7 +13,14 @@ import { type DeliveryJob, RetryLater } from '../queues/catalogue.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
 import type { CallbackAuth, Task } from '../state/task.ts';
 import { webhookBody } from '../state/view.ts';
-import { type Attempt, type Delivery, loadDelivery, type Owed, recordDelivery } from '../store/deliveries.ts';
+import {
+  type Attempt,
+  type Delivery,
+  dueTimeOf,
+  type Owed,
+  recordDelivery,
+  takeDelivery,
+} from '../store/deliveries.ts';
 import { callbackAuthPlace, loadOrg, webhookSecretPlace } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
@@ -28,6 +36,8 @@ export interface WebhookDeps {
   log: Log;
 }
 
+/** How long a delivery is taken for, ms: longer than an attempt may last. */
+const LEASE = 20_000;
 /** An org's signing secrets are read again after this, ms; a rotation overlaps for longer. */
 const SECRETS_TTL = 1000;
 
@@ -43,13 +53,13 @@ export class WebhookProcessor {
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
     const { db } = this.#deps;
     const owed: Owed = job.data;
-    const { delivery, score, gone } = await loadDelivery(db, owed);
-    if (score === null) return;
-    const early = score - db.clock.now();
-    if (early > 0) {
-      await job.moveToDelayed(Date.now() + early, token);
+    const taken = await takeDelivery(db, owed, LEASE);
+    if (taken === null) return;
+    if ('dueAt' in taken) {
+      await job.moveToDelayed(Date.now() + Math.max(1, taken.dueAt - db.clock.now()), token);
       throw new DelayedError();
     }
+    const { delivery, score, gone } = taken;
     const found = await loadEvent(db, owed.org_id, owed.task_id, owed.sequence);
     const handoff = found?.task.input.handoff;
     if (found === null || handoff?.callback_url === undefined || gone) {
@@ -90,7 +100,14 @@ export class WebhookProcessor {
       },
       'webhook attempt',
     );
-    if (!recorded || outcome.ok) return;
+    if (!recorded) {
+      // The lease ran out, or the record was written and its confirmation lost. Whatever is owed now, is due then.
+      const due = await dueTimeOf(db, owed);
+      if (due !== null)
+        throw new RetryLater(Math.max(0, due - db.clock.now()), 'the attempt was not recorded');
+      return;
+    }
+    if (outcome.ok) return;
     if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
     throw new RetryLater(Math.max(0, nextAt - db.clock.now()), outcome.error ?? 'failed');
   }

@@ -1,7 +1,8 @@
 // Deliveries: for every event to be told, what was tried and what comes next. A delivery that is owed stands
-// in the partition's `owed` set by the time of its next try; an attempt is recorded in one step that checks
-// that nobody recorded another meanwhile, so a job that runs twice leaves one trace.
+// in the partition's `owed` set by the time of its next try; whoever makes it takes it for a while, and
+// records the attempt in one step that checks that it is still theirs.
 
+import type { Redis } from 'ioredis';
 import { commit } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
@@ -32,34 +33,70 @@ export interface Owed {
   sequence: number;
 }
 
-/** The delivery so far and its due score; `score` null when it is settled or was never owed. */
-export async function loadDelivery(
+const LEASE = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score then return {} end
+if tonumber(score) > tonumber(ARGV[2]) then return {score} end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+local fields = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
+return {ARGV[3], fields[1] or '', fields[2] or ''}
+`;
+
+interface WithLease {
+  biolayerLease(
+    owedKey: string,
+    deliveriesKey: string,
+    ...args: (string | number)[]
+  ): Promise<[score?: string, text?: string, gone?: string]>;
+}
+
+const prepared = new WeakSet<Redis>();
+
+/**
+ * Takes a delivery that is due, for `leaseMs`: until then it is due for nobody else, so two attempts never
+ * overlap; if the taker dies it is due again afterwards.
+ * @returns the delivery and the `score` to record it with; or when it is due, in ms; or null when it is settled.
+ */
+export async function takeDelivery(
   db: Db,
   owed: Owed,
-): Promise<{ delivery: Delivery; score: number | null; gone: boolean }> {
+  leaseMs: number,
+): Promise<{ delivery: Delivery; score: number; gone: boolean } | { dueAt: number } | null> {
+  if (!prepared.has(db.redis)) {
+    db.redis.defineCommand('biolayerLease', { lua: LEASE, numberOfKeys: 2 });
+    prepared.add(db.redis);
+  }
   const keys = orgKeysOf(db.prefix, owed.org_id);
-  const replies = await db.redis
-    .pipeline()
-    .hmget(keys.deliveries(owed.task_id), String(owed.sequence), 'gone')
-    .zscore(keys.owed, owedMember(owed, owed.sequence))
-    .exec();
-  const [fieldsError, fields] = replies?.[0] ?? [null, []];
-  const [scoreError, score] = replies?.[1] ?? [null, null];
-  if (fieldsError ?? scoreError) throw fieldsError ?? scoreError;
-  const [text, gone] = fields as (string | null)[];
-  return {
-    delivery: text ? unpack(text) : { status: 'pending', attempts: [] },
-    score: score === null ? null : Number(score),
-    gone: gone === '1',
-  };
+  const now = db.clock.now();
+  const [score, text, gone] = await (db.redis as Redis & WithLease).biolayerLease(
+    keys.owed,
+    keys.deliveries(owed.task_id),
+    owedMember(owed, owed.sequence),
+    now,
+    now + leaseMs,
+    owed.sequence,
+  );
+  if (score === undefined) return null;
+  if (text === undefined) return { dueAt: Number(score) };
+  const delivery: Delivery = text === '' ? { status: 'pending', attempts: [] } : unpack(text);
+  return { delivery, score: Number(score), gone: gone === '1' };
+}
+
+/** When the delivery is next due, ms; null when it is settled. */
+export async function dueTimeOf(db: Db, owed: Owed): Promise<number | null> {
+  const score = await db.redis.zscore(
+    orgKeysOf(db.prefix, owed.org_id).owed,
+    owedMember(owed, owed.sequence),
+  );
+  return score === null ? null : Number(score);
 }
 
 /**
  * Records what came of a delivery.
- * @param score the due score it was loaded with.
+ * @param score what `takeDelivery` gave.
  * @param nextAt when it is owed again, ms; null when it is settled.
  * @param gone the receiver answered 410: nothing more to it for this task.
- * @returns false when another attempt was recorded meanwhile; then nothing is written.
+ * @returns false when the lease was lost, or when this very record was written before; then nothing is written.
  */
 export async function recordDelivery(
   db: Db,
