@@ -1,10 +1,11 @@
 // From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
-// key, call the handler, send its answer. Each step is a line; the order is the contract.
+// key, ask the rules, call the handler, send its answer. Each step is a line; the order is the contract.
 
 import type { Context, Middleware } from 'koa';
 import type { TObject } from 'typebox';
 import { commit } from '../store/commit.ts';
-import { releaseClaim } from '../store/idempotency.ts';
+import { type Claim, releaseClaim } from '../store/idempotency.ts';
+import { isUnavailable } from '../store/redis.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
@@ -34,10 +35,10 @@ export function serve(
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
-    if (checkBody !== undefined) {
-      const broken = checkBody(body);
-      refuse(withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
-    }
+    const broken = checkBody?.(body) ?? [];
+    if (broken.length > 0)
+      throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
+    route.admit?.(body, principal);
     const ifMatch = readIfMatch(ctx);
     const seen = { deps, principal, params, query, ifMatch, signal };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
@@ -67,6 +68,8 @@ async function answerTo(
     return keepAnswer(claimed.claim, deps.sealer, answer);
   };
   try {
+    // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
+    refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
     const answer = await route.handler({ ...call, actor: actorOf(principal), keep });
     if (claimed !== null && !kept) {
       const { guards, writes } = keep(answer);
@@ -74,10 +77,16 @@ async function answerTo(
     }
     return answer;
   } catch (error) {
-    // Nothing happened: a corrected request may use the key. Should this fail too, the claim times out.
-    if (claimed !== null) await releaseClaim(deps.db, claimed.claim).catch(() => undefined);
+    if (claimed !== null) await giveBack(deps, claimed.claim, error);
     throw error;
   }
+}
+
+/** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
+async function giveBack(deps: ApiDeps, given: Claim, error: unknown): Promise<void> {
+  const released = releaseClaim(deps.db, given).catch(() => undefined);
+  // Redis that has just been silent may be so again, and the client has waited long enough.
+  if (!isUnavailable(error)) await released;
 }
 
 async function send(ctx: Context, answer: Answer): Promise<void> {

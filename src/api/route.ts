@@ -151,6 +151,8 @@ export interface RouteDefinition<
     StaticOf<Q, Record<string, never>>,
     R
   >;
+  /** Whether the caller may ask for this, even if it is only to be told the first answer again. @throws ApiError 403 */
+  admit?(body: StaticOf<B, undefined>, principal: PrincipalOf<A>): void;
   /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Answers;
@@ -176,6 +178,8 @@ export interface Route {
   body?: TSchema | undefined;
   bodyOptional?: boolean;
   reader?: BodyReader;
+  /** Whether the caller may ask for this, even if it is only to be told the first answer again. @throws ApiError 403 */
+  admit?(body: unknown, principal: Principal): void;
   /** What no schema can say of a body; asked also of a body that the schema refuses, so that all faults are told at once. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Answers;

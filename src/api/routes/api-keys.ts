@@ -10,7 +10,7 @@ import { memberId, page } from '../../store/lists.ts';
 import { loadPools } from '../../store/pools.ts';
 import { loadRecord, loadRecords } from '../../store/records.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, invalid, notFound } from '../problem.ts';
+import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
 
@@ -32,6 +32,20 @@ const KeyCreated = Type.Object({
   key: Type.String({ description: 'Shown this once' }),
 });
 
+const KeyCreate = closed({
+  name: Type.String({ minLength: 1, maxLength: 200 }),
+  scopes: Scopes,
+  pools: Type.Optional(
+    Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
+      minItems: 1,
+      maxItems: 100,
+      uniqueItems: true,
+    }),
+  ),
+  expires_at: Type.Optional(Timestamp),
+});
+type KeyCreate = Type.Static<typeof KeyCreate>;
+
 export const apiKeyRoutes = [
   route({
     method: 'POST',
@@ -39,26 +53,15 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     tag: 'API keys',
     summary: 'Create an API key',
-    body: closed({
-      name: Type.String({ minLength: 1, maxLength: 200 }),
-      scopes: Scopes,
-      pools: Type.Optional(
-        Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
-          minItems: 1,
-          maxItems: 100,
-          uniqueItems: true,
-        }),
-      ),
-      expires_at: Type.Optional(Timestamp),
-    }),
+    body: KeyCreate,
+    admit: requireGrantable,
     answers: { 201: { description: 'The key', schema: KeyCreated } },
     async handler({ deps, principal, body, keep }) {
+      const errors = await grantErrors(deps, principal, body);
+      if (errors.length > 0) throw invalid(...errors);
       const now = deps.db.clock.now();
       const pools = body.pools ?? [...principal.pools];
-      await checkGrant(deps, principal, body.scopes, pools);
       const expires_at = body.expires_at === undefined ? null : Date.parse(body.expires_at);
-      if (expires_at !== null && !(expires_at > now))
-        throw invalid({ pointer: '/expires_at', message: 'must be in the future' });
       const made = newApiKey(
         principal.org_id,
         { name: body.name, scopes: body.scopes, pools, expires_at },
@@ -144,26 +147,30 @@ export function newApiKey(
   };
 }
 
-/** A key cannot grant what it lacks. @throws ApiError 403, or 422 for a pool that is not there. */
-async function checkGrant(
-  deps: ApiDeps,
-  principal: KeyPrincipal,
-  scopes: readonly string[],
-  pools: readonly string[],
-): Promise<void> {
+/** A key cannot grant what it lacks. @throws ApiError 403 */
+function requireGrantable({ scopes, pools = [] }: KeyCreate, principal: KeyPrincipal): void {
   const missing = scopes.filter((one) => !principal.scopes.includes('*') && !principal.scopes.includes(one));
   if (missing.length > 0)
     throw new ApiError('insufficient_scope', `The key cannot grant what it lacks: ${missing.join(', ')}.`);
   const foreign = pools.filter((one) => !principal.pools.includes('*') && !principal.pools.includes(one));
   if (foreign.length > 0)
     throw new ApiError('pool_forbidden', `The key cannot grant pools it lacks: ${foreign.join(', ')}.`);
+}
+
+async function grantErrors(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  { pools = [], expires_at }: KeyCreate,
+): Promise<FieldError[]> {
   const known = await loadPools(deps.db, principal.org_id, pools);
-  const unknown = pools.flatMap((id, index) =>
+  const errors = pools.flatMap((id, index) =>
     id !== '*' && known[index] === null
       ? [{ pointer: `/pools/${index}`, message: 'is not a pool of this org' }]
       : [],
   );
-  if (unknown.length > 0) throw invalid(...unknown);
+  if (expires_at !== undefined && !(Date.parse(expires_at) > deps.db.clock.now()))
+    errors.push({ pointer: '/expires_at', message: 'must be in the future' });
+  return errors;
 }
 
 function maySeeKey(principal: KeyPrincipal, key: ApiKey): boolean {

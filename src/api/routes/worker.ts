@@ -14,6 +14,7 @@ import { type FieldError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../schemas.ts';
 import { isMine, ownTask } from './own-task.ts';
+import { requireVersion } from './pools.ts';
 import { Assignment } from './tasks.schema.ts';
 import { etag, refusal } from './tasks.ts';
 import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
@@ -66,8 +67,12 @@ export const humanRoutes = [
     summary: 'Say whether I am there',
     body: closed({ availability: word(AVAILABILITIES) }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal, body }) =>
-      workerAnswer(await changeWorker(deps, principal.org_id, principal.worker_id, body, () => undefined)),
+    handler: async ({ deps, principal, body, ifMatch }) =>
+      workerAnswer(
+        await changeWorker(deps, principal.org_id, principal.worker_id, body, (worker) =>
+          requireVersion(worker.version, ifMatch),
+        ),
+      ),
   }),
   route({
     method: 'GET',
