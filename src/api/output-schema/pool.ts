@@ -5,6 +5,7 @@
  * needed, and an idle pool never keeps the process alive.
  */
 import { Worker } from 'node:worker_threads';
+import { ApiError } from '../problem.ts';
 import type { Problem } from './problem.ts';
 import type { Answer, Question } from './thread.ts';
 
@@ -27,22 +28,21 @@ export const POOL_LIMITS: PoolLimits = {
   deadlineMs: SECOND,
   heapMb: 128,
   maxWaiting: 200,
-  maxWaitMs: 5 * SECOND,
+  maxWaitMs: 10 * SECOND,
 };
 
 /** A new thread reads and compiles its own code first; on a busy machine that takes a while. */
 const START_MS = 30 * SECOND;
 
-/**
- * The pool cannot take the job now: too many wait, or it waited too long, or the pool is closed.
- * Shaped for the API's error answer (503 `unavailable`); the caller may try again.
- */
-export class CheckerBusyError extends Error {
-  override readonly name = 'CheckerBusyError';
-  readonly code = 'unavailable';
-  readonly status = 503;
-  readonly expose = true;
+/** The pool cannot take the job now: too many wait, it waited too long, or the pool is closed. A 503 to clients. */
+export class CheckerBusyError extends ApiError {
+  constructor(detail: string) {
+    super('unavailable', detail, { headers: { 'Retry-After': '2' } });
+    this.name = 'CheckerBusyError';
+  }
 }
+
+const SHUT_DOWN = 'Output schemas are no longer checked here: this process is shutting down.';
 
 type Job = {
   question: Question;
@@ -73,13 +73,13 @@ export class ThreadPool {
 
   /**
    * The answer to `question`. A job over its deadline, or out of memory, is answered with a problem that says so.
-   * Rejects with CheckerBusyError where it could not be done at all.
+   * Rejects with CheckerBusyError where it could not be done now, with another Error where no thread can start.
    */
   run(question: Question): Promise<Problem[]> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) return reject(new CheckerBusyError('the checking of outputs has been shut down'));
+      if (this.#isClosed) return reject(new CheckerBusyError(SHUT_DOWN));
       if (this.#waiting.length >= this.#limits.maxWaiting) {
-        return reject(new CheckerBusyError('too many outputs wait to be checked'));
+        return reject(new CheckerBusyError('Too many output schemas wait to be checked. Try again soon.'));
       }
       const waiting = setTimeout(() => this.#giveUp(job), this.#limits.maxWaitMs);
       const job: Job = { question, isSecondTry: false, resolve, reject, waiting };
@@ -91,7 +91,7 @@ export class ThreadPool {
   /** Kills the threads; what was running or waiting is rejected. Resolves when they are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const error = new CheckerBusyError('the checking of outputs has been shut down');
+    const error = new CheckerBusyError(SHUT_DOWN);
     for (const job of this.#waiting.splice(0)) this.#reject(job, error);
     const threads = [...this.#threads];
     this.#threads.clear();
@@ -106,7 +106,7 @@ export class ThreadPool {
     const index = this.#waiting.indexOf(job);
     if (index === -1) return;
     this.#waiting.splice(index, 1);
-    job.reject(new CheckerBusyError('waited too long for an output to be checked'));
+    job.reject(new CheckerBusyError('The output schema waited too long to be checked. Try again soon.'));
   }
 
   #reject(job: Job, error: Error): void {
@@ -202,7 +202,7 @@ export class ThreadPool {
     if (!this.#threads.delete(thread)) return;
     if (thread.timer !== null) clearTimeout(thread.timer);
     void thread.worker.terminate();
-    const error = new CheckerBusyError('the thread that checks outputs does not start', { cause });
+    const error = new Error('the thread that checks output schemas does not start', { cause });
     for (const job of this.#waiting.splice(0)) this.#reject(job, error);
   }
 }

@@ -3,13 +3,15 @@ import { execFile } from 'node:child_process';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CheckerBusyError, OutputSchemas, type PoolLimits } from '../../../src/api/output-schema.ts';
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const SECOND = 1_000;
 /** Far from the defaults, so that a busy machine does not make a test of something else fail. */
 const PATIENT = { deadlineMs: 20 * SECOND, maxWaitMs: 60 * SECOND };
+
+vi.setConfig({ testTimeout: 120 * SECOND });
 
 /** A pool of its own for one test, closed behind it. */
 async function withLimits(
@@ -75,7 +77,7 @@ describe('hostile schemas and outputs', () => {
     });
   });
 
-  it('do not take the process down with their memory', { timeout: 120 * SECOND }, async () => {
+  it('do not take the process down with their memory', async () => {
     await withLimits({ threads: 1, heapMb: 48, deadlineMs: 60 * SECOND }, async (own) => {
       await own.check(object({}));
       const flood = {
@@ -118,8 +120,7 @@ describe('the pool', () => {
       const settled = await Promise.allSettled(asked);
       const refusals = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
       expect(refusals.length).toBeGreaterThan(0);
-      for (const refusal of refusals)
-        expect(refusal).toMatchObject({ code: 'unavailable', status: 503, expose: true });
+      for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'unavailable', status: 503 });
     });
   });
 
