@@ -14,6 +14,9 @@ import { openEvidenceFiles } from './store/evidence-files.ts';
 import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 
+/** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
+const BACKLOG = 4096;
+
 export interface WebOptions {
   redisUrl: string;
   prefix?: string;
@@ -72,7 +75,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, resolve);
+    server.listen(options.port, options.host, BACKLOG, resolve);
   });
   const { port } = server.address() as AddressInfo;
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
