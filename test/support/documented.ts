@@ -46,7 +46,8 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   };
 
   return (answer) => {
-    if (answer.method === 'HEAD' || answer.method === 'OPTIONS') return [];
+    // These have no body to be of any form (RFC 9110, sections 9.3.2, 9.3.7 and 15.4.5).
+    if (answer.method === 'HEAD' || answer.method === 'OPTIONS' || answer.status === 304) return [];
     const faults = answer.status >= 400 ? problemFaults(answer) : [];
     const plain = answer.path.replace(/\?.*/s, '');
     // An exact path is meant before one with parameters.

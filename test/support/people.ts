@@ -11,7 +11,7 @@ import {
   type TestApi,
 } from './api.ts';
 
-/** A body that `POST /v1/tasks` takes: the least there is, and `fields` on top. */
+/** A body that `POST /v1/tasks` takes, for a task that nobody can do unless `fields` ask for less. */
 export function taskBody(fields: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     origin: { product: 'tests', request_id: freshName('request') },
@@ -20,6 +20,7 @@ export function taskBody(fields: Record<string, unknown> = {}): Record<string, u
     title: 'Look at it',
     instructions: 'Look at it and say what you see.',
     sla: { urgency: 'normal' },
+    requirements: { skills: ['walks_on_water'] },
     output: { expected_format: 'structured_json', schema: { seen: 'boolean' } },
     ...fields,
   };
