@@ -73,10 +73,14 @@ export function describe({ type, actor, data }: HistoryEntry): string {
     case 'task.cancelled':
       return text('cancellation', 'reason') || `by ${text('cancellation', 'cancelled_by').split(':')[0]}`;
     case 'task.sla_breached':
-      return `${text('clock')}, due ${text('due_at').slice(11, 23)}`;
+      return `${text('clock')} by ${seconds(text('due_at'), text('breached_at'))} s`;
     default:
       return '';
   }
+}
+
+function seconds(from: string, to: string): string {
+  return ((Date.parse(to) - Date.parse(from)) / 1000).toFixed(3);
 }
 
 /** The first worker, and how many more there are. */

@@ -1,0 +1,288 @@
+// All of BioLayer in this process, on a Redis of its own, seen from outside: a task that a person does, then
+// one that nobody does in time. Fails unless every event of both has arrived as a webhook whose signature
+// the public `standardwebhooks` package verifies. Everything it makes lies in one folder, gone at the end.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { Webhook } from 'standardwebhooks';
+import { type Receiver, startReceiver, type WebhookEvent } from '../examples/receiver.ts';
+import { doWork, nextOffer } from '../examples/worker.ts';
+import { Client } from '../src/cli/client.ts';
+import { describe, historyAfter, taskPath } from '../src/cli/history.ts';
+import { listAt, textAt } from '../src/cli/value.ts';
+import { type DemoOrg, makeDemoOrg } from '../src/demo-org.ts';
+import { startEmbeddedRedis } from '../src/embedded-redis.ts';
+import { startProcessors } from '../src/processors/processors.ts';
+import { startWeb } from '../src/start-web.ts';
+import { firstBroken } from '../src/state/history.ts';
+import type { HistoryEntry } from '../src/state/task.ts';
+import { createSealer } from '../src/store/sealed.ts';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+/** A webhook that takes longer than this to arrive has not arrived. */
+const ARRIVAL_LIMIT = 15 * SECOND;
+/** The whole demo, on a machine that is busy with other things. */
+const LIMIT = 2 * MINUTE;
+
+const USAGE = `Usage: script/demo [--wrong-secret]
+
+Runs one task through its whole life, then one that breaches its SLA, and shows
+each event with its verified webhook. Exits 0 when every webhook was verified.
+
+  --wrong-secret  verify with another secret than the org's, to see that fail
+`;
+
+/** What went wrong, said without a stack: there is nothing to debug in here. */
+class DemoFailed extends Error {}
+
+/** What undoes each step of the start, in order. */
+const undo: (() => Promise<unknown>)[] = [];
+let undone: Promise<void> | null = null;
+
+function cleanUp(): Promise<void> {
+  undone ??= (async () => {
+    for (const step of undo.reverse()) await step();
+  })();
+  return undone;
+}
+
+/** What the receiver got: verified events by their id, and what it refused. */
+class Inbox {
+  readonly verified = new Map<string, { type: string; at: number }>();
+  readonly refused: string[] = [];
+  #news = () => {};
+
+  take(event: WebhookEvent): void {
+    this.verified.set(event.data.event_id, { type: event.type, at: Date.now() });
+    this.#news();
+  }
+
+  refuse(reason: string): void {
+    this.refused.push(reason);
+    this.#news();
+  }
+
+  /** Waits until `done` says so. @throws DemoFailed when a webhook is refused or time is up, with what `missing` says. */
+  async until(done: () => boolean, missing: () => string): Promise<void> {
+    const end = Date.now() + ARRIVAL_LIMIT;
+    while (!done()) {
+      if (this.refused.length > 0)
+        throw new DemoFailed(`The receiver refused a webhook: ${this.refused[0]}. ${missing()}`);
+      const left = end - Date.now();
+      if (left <= 0) throw new DemoFailed(`${missing()} after ${ARRIVAL_LIMIT / SECOND} s`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#news = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+async function main(wrongSecret: boolean): Promise<void> {
+  const startedAt = Date.now();
+  const home = fileURLToPath(new URL('../.data/', import.meta.url));
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  const dir = await mkdtemp(`${home}demo-`);
+  undo.push(() => rm(dir, { recursive: true, force: true }));
+  const { url, org } = await startAll(dir);
+  const api = new Client(url, org.api_key);
+
+  const bearer = randomBytes(12).toString('hex');
+  const secret = textAt(await api.send('GET', '/v1/webhook-secret'), 'secret');
+  const inbox = new Inbox();
+  const receiver = await startReceiver({
+    secret: wrongSecret ? `whsec_${randomBytes(32).toString('base64')}` : secret,
+    bearer,
+    port: 0,
+    onEvent: (event, { headers, body }) => {
+      if (isVerified(secret, headers, `${body} `)) inbox.refuse('a changed body was taken for the real one');
+      else inbox.take(event);
+    },
+    onRefused: (reason) => inbox.refuse(reason),
+  });
+  undo.push(() => receiver.close());
+
+  say(`API       ${url}/v1`);
+  say(`Redis     its own, in ${relative(process.cwd(), dir)}`);
+  say(`Receiver  ${receiver.url}`);
+
+  say('\n1. A task is created, offered to a person, done, verified and handed over.\n');
+  const example: unknown = JSON.parse(
+    await readFile(new URL('../examples/task.json', import.meta.url), 'utf8'),
+  );
+  const events = await runToCompletion(api, url, org, inbox, moved(example, org, receiver, bearer));
+
+  say('\n2. The same, wanted within a second. Nobody takes it on; then it is cancelled.\n');
+  const late = moved(example, org, receiver, bearer, 1);
+  events.push(...(await runIntoBreach(api, inbox, late)));
+
+  if (inbox.verified.size !== events.length)
+    throw new DemoFailed(`${events.length} events, but webhooks for ${inbox.verified.size}.`);
+  say(`\n${events.length} events, ${inbox.verified.size} webhooks verified, both histories hold.`);
+  say(`Took ${((Date.now() - startedAt) / SECOND).toFixed(1)} s. Next: script/server, and README.md.`);
+}
+
+/** Redis, API, processors and an org with a worker. */
+async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
+  const redis = await startEmbeddedRedis({ dir });
+  undo.push(() => redis.stop());
+  const sealer = createSealer([randomBytes(32)]);
+  const common = {
+    redisUrl: redis.url,
+    prefix: 'bl',
+    sealer,
+    webhookAllowedNetworks: ['127.0.0.0/8'],
+    evidenceStore: join(dir, 'evidence'),
+    log: pino({ level: 'warn' }, pino.destination(2)),
+  };
+  const web = await startWeb({ ...common, host: '127.0.0.1', port: 0, operatorToken: undefined });
+  undo.push(() => web.close());
+  const processors = await startProcessors({ ...common, concurrency: 10 });
+  undo.push(() => processors.close());
+  return { url: web.url, org: await makeDemoOrg(web.db, sealer) };
+}
+
+/** The example as it is sent: ids that exist, times of today, our receiver. */
+function moved(example: unknown, org: DemoOrg, receiver: Receiver, bearer: string, latency = 600): unknown {
+  const task = structuredClone(example) as Record<'origin' | 'sla' | 'requirements' | 'handoff', object>;
+  const now = Date.now();
+  Object.assign(task.origin, { org_id: org.org_id, created_at: new Date(now).toISOString() });
+  Object.assign(task.requirements, { worker_pool_id: org.pool_id });
+  Object.assign(task.sla, {
+    deadline: new Date(now + 15 * MINUTE).toISOString(),
+    target_latency_seconds: latency,
+  });
+  Object.assign(task.handoff, {
+    callback_url: receiver.url,
+    callback_auth: { type: 'bearer', token: bearer },
+  });
+  return task;
+}
+
+async function runToCompletion(api: Client, url: string, org: DemoOrg, inbox: Inbox, body: unknown) {
+  const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
+  const person = { url, token: org.worker_token };
+  const offer = await nextOffer(person);
+  if (offer?.task_id !== taskId) throw new DemoFailed('The worker was not offered the task.');
+  const note = 'Called the owner at the number on file. Admits the session: a patch job.\n';
+  const [evidenceId = ''] = await doWork(person, offer, {
+    output: { reached_user: true, user_confirmed: true, notes: 'Patch job, ticket follows.' },
+    notes: 'Reached at the second call.',
+    evidence: { name: 'call-note.txt', mediaType: 'text/plain', content: note },
+  });
+  const task = await api.send('GET', taskPath(taskId), { wait: 20 });
+  const [evidence] = listAt(task, 'result', 'evidence');
+  if (textAt(task, 'status') !== 'completed' || textAt(evidence, 'evidence_id') !== evidenceId)
+    throw new DemoFailed(`The task is ${textAt(task, 'status')}, with evidence ${JSON.stringify(evidence)}.`);
+  const events = await showTimeline(api, taskId, inbox);
+  const file = await fetch(`${url}${taskPath(taskId)}/evidence/${evidenceId}`, {
+    headers: { authorization: `Bearer ${org.api_key}` },
+  });
+  if ((await file.text()) !== note) throw new DemoFailed('The evidence is not what the worker handed in.');
+  say(`\n   Evidence: ${textAt(evidence, 'name')}, given back byte for byte.`);
+  return events;
+}
+
+async function runIntoBreach(api: Client, inbox: Inbox, body: unknown) {
+  const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
+  const breached = () => [...inbox.verified.values()].some((one) => one.type === 'task.sla_breached');
+  await inbox.until(breached, () => 'No webhook told of the breach');
+  await api.send('POST', `${taskPath(taskId)}/cancel`, { body: { reason: 'too late to be of use' } });
+  return showTimeline(api, taskId, inbox);
+}
+
+/** Waits for the webhook of every event in the task's history, and prints both. */
+async function showTimeline(api: Client, taskId: string, inbox: Inbox): Promise<HistoryEntry[]> {
+  const events = await historyAfter(api, taskId, 0);
+  const missing = () => events.filter((one) => !inbox.verified.has(one.event_id));
+  await inbox.until(
+    () => missing().length === 0,
+    () =>
+      `No verified webhook for ${missing()
+        .map((one) => `${one.sequence} ${one.type}`)
+        .join(', ')}`,
+  );
+  const broken = firstBroken(events);
+  if (broken !== null)
+    throw new DemoFailed(`The history of ${taskId} does not hold from entry ${broken} on.`);
+
+  say(`   #     after  ${'event'.padEnd(17)}  ${'about'.padEnd(26)}  webhook`);
+  const start = Date.parse(events[0]?.at ?? '');
+  for (const event of events) {
+    const at = Date.parse(event.at);
+    const delay = (inbox.verified.get(event.event_id)?.at ?? Number.NaN) - at;
+    const about = describe(event);
+    const cells = [
+      String(event.sequence).padStart(4),
+      `${((at - start) / SECOND).toFixed(3)} s`.padStart(8),
+      event.type.padEnd(17),
+      (about.length > 26 ? `${about.slice(0, 25)}…` : about).padEnd(26),
+      `verified +${delay} ms`,
+    ];
+    say(cells.join('  '));
+  }
+  return events;
+}
+
+function isVerified(secret: string, headers: Record<string, string>, body: string): boolean {
+  try {
+    new Webhook(secret).verify(body, headers);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+let exitCode: number | null = null;
+
+/** Cleans up and exits; whoever ends first says how. */
+async function end(code: number): Promise<void> {
+  if (exitCode !== null) return;
+  exitCode = code;
+  try {
+    await cleanUp();
+  } catch (error) {
+    process.stderr.write(`Could not clean up: ${error}\n`);
+    exitCode = 1;
+  }
+  process.exit(exitCode);
+}
+
+/** Like `end`, at once the second time. */
+function endBySignal(code: number): void {
+  if (exitCode !== null) process.exit(code);
+  void end(code);
+}
+
+const [flag, ...rest] = process.argv.slice(2);
+if (rest.length > 0 || (flag !== undefined && flag !== '--wrong-secret')) {
+  const isHelp = flag === '--help' || flag === '-h';
+  (isHelp ? process.stdout : process.stderr).write(USAGE);
+  process.exit(isHelp ? 0 : 2);
+}
+process.on('SIGINT', () => endBySignal(130));
+process.on('SIGTERM', () => endBySignal(143));
+setTimeout(() => {
+  process.stderr.write(`The demo did not get to its end within ${LIMIT / SECOND} s.\n`);
+  void end(1);
+}, LIMIT).unref();
+try {
+  await main(flag === '--wrong-secret');
+} catch (error) {
+  const text = error instanceof DemoFailed ? error.message : error instanceof Error ? error.stack : error;
+  // What fails while all is being taken down is no news.
+  if (exitCode === null) process.stderr.write(`\nThe demo failed. ${text}\n`);
+  await end(1);
+}
+await end(0);

@@ -1,0 +1,68 @@
+// The command as a process of its own: its exit code for the shell, what a closed pipe does to it, and that
+// it is found by npx.
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
+import { taskBody } from '../support/people.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Each starts a node of its own, on a machine that may be busy. */
+const LIMIT = 120_000;
+
+let api: TestApi;
+let org: Org;
+
+beforeAll(async () => {
+  api = await startApi();
+  org = await createOrg(api);
+});
+
+afterAll(() => api.close());
+
+async function shell(script: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, BIOLAYER_URL: api.url, BIOLAYER_API_KEY: org.client.credential ?? '' };
+  try {
+    const done = await promisify(execFile)('bash', ['-c', script], { cwd: ROOT, env });
+    return { code: 0, ...done };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, stdout, stderr };
+  }
+}
+
+describe('biolayer', () => {
+  it(
+    'is found by npx, and prints one JSON document',
+    async () => {
+      const ran = await shell('npx --no biolayer pools list --json');
+      expect(ran).toMatchObject({ code: 0, stderr: '' });
+      expect(JSON.parse(ran.stdout)).toEqual({ data: [], has_more: false, next_cursor: null });
+    },
+    LIMIT,
+  );
+
+  it(
+    'takes a task on stdin and tells the shell when it is refused',
+    async () => {
+      const { code, stdout, stderr } = await shell('echo "{}" | bin/biolayer.js tasks create');
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/^validation_failed: /);
+    },
+    LIMIT,
+  );
+
+  it(
+    'ends in peace when its reader leaves',
+    async () => {
+      // More than a pipe holds, so that it is still writing when nobody reads any more.
+      const instructions = 'x'.repeat(19_000);
+      for (let count = 0; count < 20; count += 1)
+        await org.client.post('/v1/tasks', taskBody({ instructions }));
+      const ran = await shell('bin/biolayer.js tasks list --json | head -c 10; echo " $PIPESTATUS"');
+      expect(ran).toEqual({ code: 0, stdout: '{\n  "data" 0\n', stderr: '' });
+    },
+    LIMIT,
+  );
+});

@@ -1,0 +1,148 @@
+// The demo as a person runs it: a child process, its exit code, what it prints, and what it leaves behind.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const LIMIT = 150_000;
+
+interface Run {
+  process: ChildProcess;
+  stdout: string;
+  stderr: string;
+}
+
+const running: ChildProcess[] = [];
+
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+});
+
+function start(...args: string[]): Run {
+  // Not through script/demo, which would install packages; it does nothing else.
+  const child = spawn(process.execPath, ['--import', 'tsx', 'script/demo.ts', ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.push(child);
+  const run: Run = { process: child, stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    run.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    run.stderr += text;
+  });
+  return run;
+}
+
+async function finish(...args: string[]): Promise<Run & { code: number | null }> {
+  const run = start(...args);
+  const [code] = await once(run.process, 'close');
+  return { ...run, code };
+}
+
+/** The folder it said it uses, which must be gone, and every process that was started for it with it. */
+async function expectNothingLeft({ stdout }: Run): Promise<void> {
+  const [, dir = ''] = /^Redis {5}its own, in (\.data\/demo-\S+)$/m.exec(stdout) ?? [];
+  expect(dir).not.toBe('');
+  expect(existsSync(join(ROOT, dir))).toBe(false);
+  if (!existsSync('/proc')) return;
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  expect(commands.filter((command) => command.includes(dir))).toEqual([]);
+}
+
+/** The events of each timeline, as `sequence type outcome`. */
+function timelines(stdout: string): string[][] {
+  return stdout
+    .split(/^\d\. /m)
+    .slice(1)
+    .map((part) =>
+      [...part.matchAll(/^ +(\d+) +[\d.]+ s {2}(task\.\w+) .* (verified) \+\d+ ms$/gm)].map(
+        ([, sequence, type, outcome]) => `${sequence} ${type} ${outcome}`,
+      ),
+    );
+}
+
+describe('script/demo', () => {
+  it(
+    'shows every event of both tasks with its verified webhook, in 80 columns, and leaves nothing',
+    async () => {
+      const run = await finish();
+      expect(run).toMatchObject({ code: 0, stderr: '' });
+      const verified = (types: string[]) => types.map((type, index) => `${index + 1} task.${type} verified`);
+      expect(timelines(run.stdout)).toEqual([
+        verified([
+          'created',
+          'queued',
+          'matched',
+          'offered',
+          'accepted',
+          'started',
+          'submitted',
+          'verified',
+          'completed',
+        ]),
+        verified(['created', 'queued', 'matched', 'offered', 'sla_breached', 'cancelled']),
+      ]);
+      expect(run.stdout).toContain('15 events, 15 webhooks verified, both histories hold.');
+      expect(run.stdout).toContain('Evidence: call-note.txt, given back byte for byte.');
+      expect(run.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+      await expectNothingLeft(run);
+    },
+    LIMIT,
+  );
+
+  it(
+    'fails and says which events lack a webhook when signatures do not verify',
+    async () => {
+      const run = await finish('--wrong-secret');
+      expect(run.code).toBe(1);
+      expect(run.stderr).toMatch(
+        /The demo failed\. The receiver refused a webhook: No matching signature found/,
+      );
+      expect(run.stderr).toMatch(
+        /No verified webhook for 1 task\.created, 2 task\.queued, .*9 task\.completed/,
+      );
+      expect(timelines(run.stdout).flat()).toEqual([]);
+      await expectNothingLeft(run);
+    },
+    LIMIT,
+  );
+
+  it(
+    'takes all down when it is told to end',
+    async () => {
+      const run = start();
+      await vi.waitFor(() => expect(run.stdout).toContain('1. A task is created'), { timeout: LIMIT / 2 });
+      run.process.kill('SIGTERM');
+      const [code] = await once(run.process, 'close');
+      expect(code).toBe(143);
+      expect(run.stderr).toBe('');
+      await expectNothingLeft(run);
+    },
+    LIMIT,
+  );
+
+  it(
+    'says how it is used',
+    async () => {
+      expect(await finish('--nonsense')).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^Usage: script\/demo/),
+      });
+    },
+    LIMIT,
+  );
+});
