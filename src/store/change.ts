@@ -2,6 +2,7 @@
 // of them together by compare-and-set. A change made on a stale view is refused by the commit and decided
 // anew on a fresh one; it is never merged.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { apply, type Command, create, decide, type Refusal } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
@@ -29,6 +30,8 @@ export interface ChangeOptions {
 }
 
 const TRIES = 50;
+/** Longest pause before another try, ms. */
+const PAUSE = 1000;
 
 /** Creates a task and queues it, in one commit. */
 export async function createTask(
@@ -61,7 +64,10 @@ export async function changeTask(
   options: ChangeOptions,
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
+  let isWorkerGone = false;
   for (let tries = 0; tries < TRIES; tries += 1) {
+    // Hundreds who answer one offer at once would go on in step, of whom each round lets one through.
+    if (tries > 1) await sleep(Math.random() * Math.min(2 ** tries, PAUSE));
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
@@ -70,10 +76,11 @@ export async function changeTask(
     const now = db.clock.now();
     const by = { now, actor: options.actor, newId: () => newId(now) };
     const given = typeof commands === 'function' ? commands(stored.task) : commands;
-    const decision = decide(stored.task, given, by);
+    const decision = decide(stored.task, isWorkerGone ? given.map(withoutWorker) : given, by);
     if (!decision.ok) return refused(decision.refusal);
     const written = await write(db, stored, decision.task, decision.events, options.alongside);
     if (written === true) return { ok: true, task: decision.task };
+    if (written === 'worker_gone') isWorkerGone = true;
     if (written === 'worker_busy')
       return { ok: false, code: 'worker_busy', message: 'The worker has no place free.' };
   }
@@ -87,7 +94,7 @@ async function write(
   task: Task,
   events: TaskEvent[],
   alongside: Alongside | undefined,
-): Promise<true | 'conflict' | 'worker_busy'> {
+): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone'> {
   const { taken, freed } = holdChanges(before?.task ?? null, task);
   const touched = [...new Set([...taken.keys(), ...freed.keys()])];
   const [workers, history] = await Promise.all([
@@ -102,6 +109,7 @@ async function write(
     const hold = taken.get(id);
     if (worker === null) {
       if (hold === 'offer') return 'worker_busy';
+      if (hold === 'work') return 'worker_gone';
       continue;
     }
     const rested = freed.get(id) === 'offer' && !lapsed.has(id);
@@ -122,6 +130,11 @@ async function write(
     [...change.writes, ...writes, ...(extra?.writes ?? [])],
   );
   return done ? true : 'conflict';
+}
+
+/** Rework for a worker who was removed meanwhile would wait for nobody: it goes to another. */
+function withoutWorker(command: Command): Command {
+  return command.name === 'rework' ? { name: 'reassign', feedback: command.feedback } : command;
 }
 
 function refused(refusal: Refusal): Changed {

@@ -1,0 +1,147 @@
+// A store of a test file's own on the suite's Redis, and what tests put into it without the API: workers,
+// pools, tasks and steps of theirs. Also ways to look at what lies there.
+import { afterAll } from 'vitest';
+import type { Command } from '../../src/state/decide.ts';
+import { isFinal } from '../../src/state/lifecycle.ts';
+import type { HistoryEntry, Task } from '../../src/state/task.ts';
+import type { Pool, Worker } from '../../src/state/worker.ts';
+import { changeTask, createTask } from '../../src/store/change.ts';
+import { commit } from '../../src/store/commit.ts';
+import { newId } from '../../src/store/ids.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { poolWrites } from '../../src/store/pools.ts';
+import { connect, type Db, RedisClock, whenReady } from '../../src/store/redis.ts';
+import { loadHistory, loadTask } from '../../src/store/tasks.ts';
+import { loadWorker, workerWrites } from '../../src/store/workers.ts';
+import { freshPrefix, testRedisUrl } from './redis.ts';
+import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
+
+/** Opens a store under keys of its own; call it where a file or a `describe` begins. */
+export async function openTestDb(prefix = freshPrefix()): Promise<Db> {
+  const redis = connect(testRedisUrl(), 'patient', (error) => console.error(error));
+  await whenReady(redis);
+  const clock = new RedisClock(redis);
+  await clock.start();
+  afterAll(() => {
+    clock.stop();
+    redis.disconnect();
+  });
+  return { redis, prefix, clock };
+}
+
+/** An org id that nothing lies under yet. */
+export function freshOrg(db: Db): string {
+  return newId(db.clock.now());
+}
+
+/** Makes a worker. @throws Error when the org has one of that id. */
+export async function addWorker(db: Db, orgId: string, change: Partial<Worker> = {}): Promise<Worker> {
+  const now = db.clock.now();
+  const stamps = { idle_since: now, created_at: now, updated_at: now };
+  const worker = sampleWorker({ org_id: orgId, ...stamps, ...change });
+  const { guards, writes } = workerWrites(db, null, worker);
+  if (!(await commit(db.redis, guards, writes)))
+    throw new Error(`worker ${worker.worker_id} is there already`);
+  return worker;
+}
+
+/** Changes a worker whatever their version; null removes them. */
+export async function changeWorker(
+  db: Db,
+  orgId: string,
+  id: string,
+  change: Partial<Worker> | null,
+): Promise<void> {
+  for (;;) {
+    const before = await workerOf(db, orgId, id);
+    const now = db.clock.now();
+    const after =
+      change === null ? null : { ...before, ...change, version: before.version + 1, updated_at: now };
+    const { guards, writes } = workerWrites(db, before, after);
+    if (await commit(db.redis, guards, writes)) return;
+  }
+}
+
+export async function addPool(db: Db, orgId: string, change: Partial<Pool> = {}): Promise<Pool> {
+  const pool = samplePool({ org_id: orgId, ...change });
+  const { guards, writes } = poolWrites(db, null, pool);
+  if (!(await commit(db.redis, guards, writes))) throw new Error(`pool ${pool.pool_id} is there already`);
+  return pool;
+}
+
+/** Creates and queues a task. */
+export async function addTask(db: Db, orgId: string, change: InputChange = {}): Promise<Task> {
+  const created = await createTask(db, sampleInput({ ...change, org_id: orgId }), { actor: 'system' });
+  if (!created.ok) throw new Error(created.message);
+  return created.task;
+}
+
+/** Gives commands to a task. @throws Error when they are refused. */
+export async function step(db: Db, task: Task, ...commands: Command[]): Promise<Task> {
+  const changed = await changeTask(db, task.org_id, task.task_id, commands, { actor: 'system' });
+  if (!changed.ok) throw new Error(`${commands.map((one) => one.name)}: ${changed.code}, ${changed.message}`);
+  return changed.task;
+}
+
+/** Offers the task to these workers. */
+export function offerTo(db: Db, task: Task, ids: readonly string[], life = 60_000): Promise<Task> {
+  const expires_at = db.clock.now() + life;
+  const offers = ids.map((worker_id) => ({ offer_id: newId(expires_at), worker_id, expires_at }));
+  return step(db, task, { name: 'match', worker_ids: [...ids] }, { name: 'offer', offers });
+}
+
+/** The offer of the round made to the worker. @throws Error when there is none. */
+export function offerIdOf(task: Task, workerId: string): string {
+  const offer = task.offers.find((one) => one.worker_id === workerId);
+  if (offer === undefined) throw new Error(`no offer to ${workerId}`);
+  return offer.offer_id;
+}
+
+export function accept(db: Db, task: Task, workerId: string): Promise<Task> {
+  return step(db, task, { name: 'accept', offer_id: offerIdOf(task, workerId), worker_id: workerId });
+}
+
+/** Accepts, starts and submits what is offered to the worker. */
+export async function workThrough(db: Db, task: Task, workerId: string): Promise<Task> {
+  const accepted = await accept(db, task, workerId);
+  const started = await step(db, accepted, { name: 'start', worker_id: workerId });
+  const submission = { output: 'done', evidence: [], notes: null };
+  return step(db, started, { name: 'submit', worker_id: workerId, submission });
+}
+
+/** The task as it is. @throws Error when there is none. */
+export async function taskOf(db: Db, orgId: string, taskId: string): Promise<Task> {
+  const stored = await loadTask(db, orgId, taskId);
+  if (stored === null) throw new Error(`no task ${taskId}`);
+  return stored.task;
+}
+
+/** The worker as they are. @throws Error when there is none. */
+export async function workerOf(db: Db, orgId: string, id: string): Promise<Worker> {
+  const worker = await loadWorker(db, orgId, id);
+  if (worker === null) throw new Error(`no worker ${id}`);
+  return worker;
+}
+
+export function historyOf(db: Db, task: { org_id: string; task_id: string }): Promise<HistoryEntry[]> {
+  return loadHistory(db, task.org_id, task.task_id);
+}
+
+/** Every place where an open or finished task must stand, and no other; an empty list when all is right. */
+export async function misplacements(db: Db, task: Task): Promise<string[]> {
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  const found: string[] = [];
+  const statuses = await db.redis.keys(`${keys.index('status:').replace(/[{}]/g, '?')}*`);
+  for (const key of statuses) {
+    const stands = (await db.redis.zscore(key, task.task_id)) !== null;
+    if (stands !== (key === keys.index(`status:${task.status}`))) found.push(`${key}: ${stands}`);
+  }
+  const lanes = await db.redis.keys(`${keys.lane('').replace(/[{}]/g, '?')}*`);
+  let waits = 0;
+  for (const key of lanes)
+    for (const place of await db.redis.zrange(key, 0, '-1')) if (place.endsWith(task.task_id)) waits += 1;
+  if (waits !== (task.status === 'queued' ? 1 : 0)) found.push(`stands in ${waits} lanes`);
+  const isDue = (await db.redis.zscore(keys.due, `${task.org_id} ${task.task_id}`)) !== null;
+  if (isDue && isFinal(task.status)) found.push('is due though it is over');
+  return found;
+}
