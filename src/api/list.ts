@@ -17,12 +17,16 @@ export function cursorOf(scope: string, last: string): string {
   return Buffer.from(JSON.stringify([scope, last])).toString('base64url');
 }
 
-/** The member a cursor goes on behind; null without a cursor. @throws ApiError 400 `invalid_cursor` */
-export function readCursor(scope: string, cursor: string | undefined): string | null {
+/**
+ * The member a cursor goes on behind; null without a cursor.
+ * @param form what the members of the list look like, where another would be an error to Redis.
+ * @throws ApiError 400 `invalid_cursor`
+ */
+export function readCursor(scope: string, cursor: string | undefined, form = /^/): string | null {
   if (cursor === undefined) return null;
   try {
     const [bound, last] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (bound === scope && typeof last === 'string') return last;
+    if (bound === scope && typeof last === 'string' && form.test(last)) return last;
   } catch {
     // Not one of ours; said below.
   }

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
@@ -268,4 +269,10 @@ export async function createPool(client: Client, fields: Record<string, unknown>
     ...fields,
   });
   return pool_id;
+}
+
+/** Resolves once `at` (ms since the epoch, or RFC 3339) lies in the past. */
+export async function passed(at: number | string): Promise<void> {
+  const end = typeof at === 'number' ? at : Date.parse(at);
+  while (Date.now() <= end) await sleep(end - Date.now() + 1);
 }

@@ -13,6 +13,8 @@ import { HistoryEntry } from './tasks.schema.ts';
 const { order: _order, ...Page } = PageQuery;
 const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
 
+const STREAM_ID = /^\d{1,15}-\d{1,15}$/;
+
 export const eventRoutes = [
   route({
     method: 'GET',
@@ -25,7 +27,7 @@ export const eventRoutes = [
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;
       const bound = listScope('events', principal.org_id, principal.pools, types);
-      let after = readCursor(bound, cursor);
+      let after = readCursor(bound, cursor, STREAM_ID);
       const data: FeedEvent[] = [];
       let more = true;
       while (more && data.length <= limit) {
