@@ -10,7 +10,7 @@ import type { OutboxEntry } from '../state/outbox.ts';
 import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import type { Guard, Write } from './commit.ts';
-import { FEED_KEPT } from './feed.ts';
+import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
 import { offerWrites } from './offers.ts';
 import type { Db } from './redis.ts';
@@ -177,22 +177,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
 
   const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
   for (const sequence of told) writes.push(['ZADD', keys.owed, task.updated_at, owedMember(task, sequence)]);
-  const feedStart = Math.max(0, task.updated_at - FEED_KEPT);
-  for (const event of events)
-    writes.push([
-      'XADD',
-      keys.feed,
-      'MINID',
-      '~',
-      feedStart,
-      '*',
-      't',
-      taskId,
-      's',
-      event.sequence,
-      'e',
-      event.type.slice(5),
-    ]);
+  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, events, task.updated_at));
   const asked = was === null ? questions(task) : newQuestions(was, task);
   const dropped = was === null ? [] : newQuestions(task, was);
   if (asked.length + dropped.length + told.length > 0) {

@@ -53,8 +53,10 @@ async function read(ctx: Context): Promise<Buffer> {
   const length = ctx.req.headers['content-length'] ?? null;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const error = new ApiError('request_timeout', 'The body did not arrive in time.');
-    timer = setTimeout(() => reject(error), TIME_LIMIT);
+    timer = setTimeout(
+      () => reject(new ApiError('request_timeout', 'The body did not arrive in time.')),
+      TIME_LIMIT,
+    );
   });
   try {
     return await Promise.race([getRawBody(ctx.req, { length, limit: BODY_LIMIT }), late]);

@@ -13,7 +13,7 @@ import { HistoryEntry } from './tasks.schema.ts';
 const { order: _order, ...Page } = PageQuery;
 const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
 
-const STREAM_ID = /^\d{1,15}-\d{1,15}$/;
+const POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
 
 export const eventRoutes = [
   route({
@@ -27,15 +27,13 @@ export const eventRoutes = [
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;
       const bound = listScope('events', principal.org_id, principal.pools, types);
-      let after = readCursor(bound, cursor, STREAM_ID);
+      let after = readCursor(bound, cursor, POSITION);
       const data: FeedEvent[] = [];
       let more = true;
       while (more && data.length <= limit) {
-        const references = await readFeed(db, principal.org_id, after, limit);
-        more = references.length === limit;
-        const wanted = references.map(
-          (one) => types === undefined || types.some((type) => type === one.type),
-        );
+        const { references, more: further } = await readFeed(db, principal.org_id, after, limit);
+        more = further;
+        const wanted = references.map((one) => types === undefined || types.includes(one.type));
         const found = await Promise.all(
           references.map((one, index) =>
             wanted[index] ? loadEvent(db, principal.org_id, one.task_id, one.sequence) : null,
