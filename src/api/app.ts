@@ -4,6 +4,7 @@ import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
+import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { addOpenRoutes } from './health.ts';
 import { Authenticator } from './middleware/authenticate.ts';
@@ -46,6 +47,8 @@ export function createApp({ queues, operatorToken, version, log, closing, ...giv
   app.use(router.routes());
   app.use(router.allowedMethods());
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.
-  app.on('error', (error) => log.debug({ err: error }, 'koa'));
+  app.on('error', (error) =>
+    log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'an answer broke off'),
+  );
   return app;
 }

@@ -3,6 +3,10 @@
 
 import { Disk } from 'flydrive';
 
+/** What fails is thrown, and told by whoever catches it; the SDK would tell it to the console as well. */
+const SILENT = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+function quiet(): void {}
+
 /** Limits of one exchange with the bucket, ms: to connect, and of silence. */
 const CONNECT = 5_000;
 const SILENCE = 30_000;
@@ -30,6 +34,7 @@ export async function openBucket(location: string): Promise<{ disk: Disk; prefix
     // Not all that speak S3 know its newer checksums; what is read is checked against our own.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    logger: SILENT,
     requestHandler: { connectionTimeout: CONNECT, socketTimeout: SILENCE },
   });
   const driver = new S3Driver({ client, bucket, visibility: 'private', supportsACL: false });

@@ -8,8 +8,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
 import { Disk } from 'flydrive';
 import { FSDriver } from 'flydrive/drivers/fs';
+
+/** Between two tries to keep a file, ms. */
+const RETRY_PAUSE = 300;
 
 /** The store of files cannot be used now, or has lost or altered a file. */
 export class FileStoreError extends Error {
@@ -85,6 +89,8 @@ interface Place {
   prefix: string;
   /** Folder for bytes on their way in. */
   incoming: string;
+  /** How often to try to keep a file. */
+  tries: number;
   /** Makes sure that a file outlasts a power cut. */
   settle?(key: string): Promise<void>;
   close?(): void;
@@ -106,7 +112,11 @@ export class EvidenceFiles {
   keep(key: string, incoming: Incoming): Promise<void> {
     return attempt('keep a file', async () => {
       const options = { contentLength: incoming.bytes, contentType: 'application/octet-stream' };
-      await this.#place.disk.putStream(this.#at(key), incoming.read(), options);
+      for (let left = this.#place.tries; left > 0; left -= 1) {
+        const put = this.#place.disk.putStream(this.#at(key), incoming.read(), options);
+        if (left === 1) await put;
+        else if (await succeeds(put)) break;
+      }
       await this.#place.settle?.(key);
     });
   }
@@ -172,7 +182,7 @@ export async function openEvidenceFiles(location: string): Promise<EvidenceFiles
   if (!isUrl) return new EvidenceFiles(await folder(resolve(location)));
   if (!location.startsWith('s3://')) throw new Error('EVIDENCE_STORE must be a folder or an s3:// URL');
   const { openBucket } = await import('./evidence-bucket.ts');
-  return new EvidenceFiles({ ...(await openBucket(location)), incoming: tmpdir() });
+  return new EvidenceFiles({ ...(await openBucket(location)), incoming: tmpdir(), tries: 3 });
 }
 
 async function folder(root: string): Promise<Place> {
@@ -183,6 +193,7 @@ async function folder(root: string): Promise<Place> {
     disk: new Disk(new FSDriver({ location: root, visibility: 'private' })),
     prefix: '',
     incoming,
+    tries: 1,
     async settle(key) {
       for (const path of [join(root, key), dirname(join(root, key))]) {
         const file = await open(path, 'r');
@@ -209,6 +220,17 @@ async function* resumed(first: IteratorResult<Buffer, void>, rest: AsyncGenerato
   if (first.done) return;
   yield first.value;
   yield* rest;
+}
+
+/** Whether it does. The pause after a failure is for whoever tries again. */
+async function succeeds(act: Promise<void>): Promise<boolean> {
+  try {
+    await act;
+    return true;
+  } catch {
+    await setTimeout(RETRY_PAUSE);
+    return false;
+  }
 }
 
 async function attempt<T>(what: string, act: () => Promise<T>): Promise<T> {
