@@ -65,7 +65,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     const content = operation.responses[name]?.content;
     if (content === undefined) return answer.text === '' ? faults : [...faults, 'a body is not documented'];
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
-    if (!(type in content)) return [...faults, `the type "${type}" is not documented`];
+    if (!(type in content) && !('*/*' in content)) return [...faults, `the type "${type}" is not documented`];
     if (content[type]?.schema === undefined || !type.includes('json')) return faults;
     const validate = validatorOf(['paths', path, method, 'responses', name, 'content', type, 'schema']);
     if (validate(JSON.parse(answer.text))) return faults;

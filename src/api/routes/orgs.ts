@@ -87,7 +87,7 @@ export const orgRoutes = [
   route({
     method: 'GET',
     path: '/v1/webhook-secret',
-    access: scope('webhooks:read'),
+    access: scope('webhooks:write'),
     tag: 'Webhooks',
     summary: "The secret that signs deliveries to tasks' own callback URLs",
     answers: { 200: { description: 'The secret', schema: SecretView } },
