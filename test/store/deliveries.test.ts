@@ -1,0 +1,111 @@
+// The record of a delivery: taken by one at a time, kept as it was told, and recorded by whoever has it.
+import { describe, expect, it } from 'vitest';
+import {
+  type Attempt,
+  type Delivery,
+  dueTimeOf,
+  loadDeliveries,
+  type Owed,
+  recordDelivery,
+  takeDelivery,
+} from '../../src/store/deliveries.ts';
+import { addTask, freshOrg, openTestDb } from '../support/db.ts';
+
+const db = await openTestDb();
+const LEASE = 20_000;
+
+const attempt: Attempt = {
+  at: 1_770_232_860_123,
+  status: 503,
+  ms: 12,
+  error: 'The receiver answered 503.',
+  error_class: 'http_status',
+  address: '127.0.0.1',
+  body: 'busy "ü"\n\u0000',
+  next_attempt_at: 1_770_232_890_123,
+};
+
+/** A delivery that is owed since now. */
+async function owedDelivery(): Promise<Owed> {
+  const org = freshOrg(db);
+  const task = await addTask(db, org, { handoff: { callback_url: 'https://receiver.example/' } });
+  return { org_id: org, task_id: task.task_id, sequence: 1 };
+}
+
+/** Takes it. @throws Error when it cannot be had. */
+async function take(owed: Owed, lease = LEASE) {
+  const taken = await takeDelivery(db, owed, lease);
+  if (taken === null || 'dueAt' in taken) throw new Error(`not to be had: ${JSON.stringify(taken)}`);
+  return taken;
+}
+
+describe('a delivery', () => {
+  it('is owed from the commit of its event on, with no attempt yet', async () => {
+    const owed = await owedDelivery();
+    expect(await dueTimeOf(db, owed)).toBeLessThanOrEqual(db.clock.now());
+    expect(await take(owed)).toMatchObject({ delivery: { status: 'pending', attempts: [] }, gone: false });
+    expect(await takeDelivery(db, { ...owed, sequence: 99 }, LEASE)).toBeNull();
+  });
+
+  it('is had by one of many who would take it at once, the others are told when to come back', async () => {
+    const owed = await owedDelivery();
+    const taken = await Promise.all(Array.from({ length: 50 }, () => takeDelivery(db, owed, LEASE)));
+    const had = taken.flatMap((one) => (one !== null && 'score' in one ? [one] : []));
+    const due = taken.flatMap((one) => (one !== null && 'dueAt' in one ? [one.dueAt] : []));
+    expect([had.length, due.length]).toEqual([1, 49]);
+    expect(new Set(due)).toEqual(new Set([had[0]?.score]));
+    expect(await dueTimeOf(db, owed)).toBe(had[0]?.score);
+  });
+
+  it('of one who died is had again when their time is up, and the dead record nothing any more', async () => {
+    const owed = await owedDelivery();
+    const dead = await take(owed, 1);
+    // The lease is a millisecond long: it is over when the store's clock says so.
+    await expect.poll(() => db.clock.now()).toBeGreaterThan(dead.score);
+    const next = await take(owed);
+    const record = (score: number) =>
+      recordDelivery(db, owed, score, { status: 'succeeded', attempts: [attempt] }, null, false);
+    expect(await record(dead.score)).toBe(false);
+    expect(await record(next.score)).toBe(true);
+  });
+
+  it('keeps each attempt, and is owed again when the next is due', async () => {
+    const owed = await owedDelivery();
+    const first: Delivery = { status: 'pending', attempts: [attempt] };
+    const next = db.clock.now() + 30_000;
+    expect(await recordDelivery(db, owed, (await take(owed)).score, first, next, false)).toBe(true);
+    expect(await takeDelivery(db, owed, LEASE)).toEqual({ dueAt: next });
+    const soon = db.clock.now() - 1;
+    expect(await recordDelivery(db, owed, next, first, soon, false)).toBe(true);
+    const again = await take(owed);
+    expect(again.delivery).toEqual(first);
+    const done: Delivery = {
+      status: 'succeeded',
+      attempts: [
+        attempt,
+        { ...attempt, status: 204, error: null, error_class: null, body: '', next_attempt_at: null },
+      ],
+    };
+    expect(await recordDelivery(db, owed, again.score, done, null, false)).toBe(true);
+    expect(await loadDeliveries(db, owed.org_id, owed.task_id)).toEqual(new Map([[1, done]]));
+    expect(await dueTimeOf(db, owed)).toBeNull();
+  });
+
+  it('that is settled is taken and recorded no more', async () => {
+    const owed = await owedDelivery();
+    const { score } = await take(owed);
+    const done: Delivery = { status: 'exhausted', attempts: [attempt] };
+    expect(await recordDelivery(db, owed, score, done, null, false)).toBe(true);
+    expect(await recordDelivery(db, owed, score, { ...done, attempts: [] }, score, false)).toBe(false);
+    expect(await takeDelivery(db, owed, LEASE)).toBeNull();
+  });
+
+  it('answered with 410 says so to all others of its task, and to no other task', async () => {
+    const owed = await owedDelivery();
+    const { score } = await take(owed);
+    await recordDelivery(db, owed, score, { status: 'exhausted', attempts: [attempt] }, null, true);
+    expect((await take({ ...owed, sequence: 2 })).gone).toBe(true);
+    expect((await take(await owedDelivery())).gone).toBe(false);
+    expect([...(await loadDeliveries(db, owed.org_id, owed.task_id)).keys()]).toEqual([1]);
+  });
+});
