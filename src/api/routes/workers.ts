@@ -160,6 +160,8 @@ export const workerRoutes = [
     tag: 'Workers',
     summary: 'Make a token for a worker; it is shown once',
     params: Params,
+    body: closed({}),
+    bodyOptional: true,
     answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
     async handler({ deps, principal, params, keep }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
