@@ -43,8 +43,8 @@ export function serve(
     const seen = { deps, principal, params, query, ifMatch, signal };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
-      const given = { body: received?.value ?? body, raw: json?.raw ?? received?.fingerprint ?? '' };
-      await send(ctx, await answerTo(ctx, route, { ...seen, ...given }));
+      const raw = json?.raw ?? received?.fingerprint ?? '';
+      await send(ctx, await answerTo(ctx, route, { ...seen, body: received?.value ?? body }, raw));
     } finally {
       await received?.release();
     }
@@ -55,7 +55,8 @@ export function serve(
 async function answerTo(
   ctx: Context,
   route: Route,
-  { raw, ...call }: Omit<Call, 'actor' | 'keep'> & { raw: Buffer | string },
+  call: Omit<Call, 'actor' | 'keep'>,
+  raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
   const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw);

@@ -26,9 +26,26 @@ export function historyEntry(event: TaskEvent, previousHash: string | null): His
 
 /** SHA-256 over the canonical entry. */
 export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
-  return createHash('sha256')
-    .update(canonicalize(entry) ?? '')
-    .digest('hex');
+  return createHash('sha256').update(canonical(entry)).digest('hex');
+}
+
+/** RFC 8785 of an entry. Its own fields are known, so only `data` has to be sorted at run time. */
+function canonical(entry: Omit<HistoryEntry, 'hash'>): string {
+  const {
+    actor,
+    at,
+    attempt_of_task,
+    data,
+    event_id,
+    previous_hash,
+    previous_status,
+    sequence,
+    status,
+    type,
+  } = entry;
+  const before = JSON.stringify({ actor, at, attempt_of_task });
+  const after = JSON.stringify({ event_id, previous_hash, previous_status, sequence, status, type });
+  return `${before.slice(0, -1)},"data":${canonicalize(data) ?? '{}'},${after.slice(1)}`;
 }
 
 /** The sequence number of the first entry that does not follow from the ones before it; null when all is well. */

@@ -61,13 +61,12 @@ export interface Lane {
 /** The lane a task waits in. */
 export function laneOf(task: Task): Lane {
   const wanted = task.input.requirements ?? {};
-  const requirements: Requirements = {
-    ...(wanted.skills?.length && { skills: [...new Set(wanted.skills)].sort() }),
-    ...(wanted.certifications?.length && { certifications: [...new Set(wanted.certifications)].sort() }),
-    ...(wanted.trust_level && { trust_level: wanted.trust_level }),
-    ...(wanted.min_rating && { min_rating: wanted.min_rating }),
-    ...(wanted.worker_pool_id !== undefined && { worker_pool_id: wanted.worker_pool_id }),
-  };
+  const requirements: Requirements = {};
+  if (wanted.skills?.length) requirements.skills = [...new Set(wanted.skills)].sort();
+  if (wanted.certifications?.length) requirements.certifications = [...new Set(wanted.certifications)].sort();
+  if (wanted.trust_level) requirements.trust_level = wanted.trust_level;
+  if (wanted.min_rating) requirements.min_rating = wanted.min_rating;
+  if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
   const id = createHash('sha256').update(JSON.stringify(requirements)).digest('base64url').slice(0, 16);
   return { id, requirements };
 }

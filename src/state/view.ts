@@ -33,24 +33,32 @@ function assignmentView(assignment: Assignment | null): Record<string, unknown> 
 
 /** The task as the integrator sees it: the input as given, secrets reduced to their type. */
 export function taskView(task: Task): Record<string, unknown> {
-  const { handoff, sla, ...input } = task.input;
+  const { input } = task;
+  // What is undefined is left out of the JSON; written out, since this is made for every request and list item.
   return {
     task_id: task.task_id,
     org_id: task.org_id,
     status: task.status,
     version: task.version,
-    ...input,
+    origin: input.origin,
+    task_type: input.task_type,
+    domain: input.domain,
+    title: input.title,
+    instructions: input.instructions,
+    context: input.context,
     sla: {
-      ...sla,
+      ...input.sla,
       breaches: task.breaches.map((breach) => ({
         clock: breach.clock,
         due_at: timestamp(breach.due_at),
         breached_at: timestamp(breach.breached_at),
       })),
     },
-    ...(handoff !== undefined && {
-      handoff: { ...handoff, callback_auth: { type: handoff.callback_auth.type } },
-    }),
+    requirements: input.requirements,
+    output: input.output,
+    handoff: input.handoff && { ...input.handoff, callback_auth: { type: input.handoff.callback_auth.type } },
+    audit: input.audit,
+    metadata: input.metadata,
     attempt: task.attempt,
     assignment: assignmentView(task.assignment),
     result: task.status === 'completed' ? resultOf(task) : null,

@@ -145,7 +145,7 @@ export class EvidenceFiles {
     return attempt('remove a file', () => this.#place.disk.delete(this.#at(key)));
   }
 
-  /** Removes all files whose key begins with `folder` and a slash. @throws FileStoreError */
+  /** Removes all files of a folder. Names of folders are ids of one length: none is the beginning of another. @throws FileStoreError */
   removeAll(folder: string): Promise<void> {
     return attempt('remove files', () => this.#place.disk.deleteAll(this.#at(`${folder}/`)));
   }

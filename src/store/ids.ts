@@ -1,11 +1,25 @@
 // Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
 // they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
 
-import { randomInt } from 'node:crypto';
+import { randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
 
 let last = 0;
 let counter = 0;
+
+// Random bytes are drawn for many ids at a time: a draw costs more than an id.
+const ID_BYTES = 16;
+const pool = Buffer.alloc(256 * ID_BYTES);
+let drawn = pool.length;
+
+function randomBytes(): Buffer {
+  if (drawn === pool.length) {
+    randomFillSync(pool);
+    drawn = 0;
+  }
+  drawn += ID_BYTES;
+  return pool.subarray(drawn - ID_BYTES, drawn);
+}
 
 /** A new UUIDv7. @param now ms since the epoch, by the clock that the rest of the change goes by. */
 export function newId(now: number): string {
@@ -15,7 +29,7 @@ export function newId(now: number): string {
   } else {
     counter += 1;
   }
-  return v7({ msecs: last, seq: counter });
+  return v7({ msecs: last, seq: counter, random: randomBytes() });
 }
 
 /** The smallest UUIDv7 text of a millisecond: a bound for ranges over ids. */

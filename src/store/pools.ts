@@ -11,6 +11,24 @@ export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | 
   return loadRecord<Pool>(db, orgKeysOf(db.prefix, orgId).pool(poolId));
 }
 
+/** How long it is remembered that a pool is there, ms. */
+const REMEMBERED = 1000;
+const REMEMBERED_MOST = 10_000;
+const known = new WeakMap<Db, Map<string, number>>();
+
+/** Whether the org has the pool. That it has is remembered for a second: every task of a busy org asks. */
+export async function hasPool(db: Db, orgId: string, poolId: string): Promise<boolean> {
+  const remembered = known.get(db) ?? new Map<string, number>();
+  known.set(db, remembered);
+  const key = orgKeysOf(db.prefix, orgId).pool(poolId);
+  const now = db.clock.now();
+  if ((remembered.get(key) ?? 0) > now) return true;
+  if ((await loadPool(db, orgId, poolId)) === null) return false;
+  if (remembered.size >= REMEMBERED_MOST) remembered.clear();
+  remembered.set(key, now + REMEMBERED);
+  return true;
+}
+
 /** Loads pools in one round trip, in the order asked; null where there is none. */
 export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promise<(Pool | null)[]> {
   return loadRecords<Pool>(db, ids.map(orgKeysOf(db.prefix, orgId).pool));

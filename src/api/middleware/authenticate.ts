@@ -17,15 +17,17 @@ type Found = { principal: Principal; expires_at: number | null };
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
-  readonly #known = new Map<string, { until: number; found: Found }>();
+  /** By the text of the credential. */
+  readonly #known = new Map<string, { until: number; hash: string; found: Found }>();
 
   constructor(db: Db, operatorToken: string | undefined) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
   }
 
+  /** Forgets the credential with this hash. */
   forget(hash: string): void {
-    this.#known.delete(hash);
+    for (const [text, known] of this.#known) if (known.hash === hash) this.#known.delete(text);
   }
 
   /** The caller, allowed what `access` asks for. @throws ApiError 401 or 403. */
@@ -63,16 +65,17 @@ export class Authenticator {
 
   async #identify(header: string): Promise<Principal> {
     const [, text] = /^Bearer +(\S+)$/i.exec(header) ?? [];
-    const where = text === undefined ? null : parseCredential(text);
-    if (where === null) throw unauthorized(header);
+    if (text === undefined) throw unauthorized(header);
     const now = this.#db.clock.now();
-    const known = this.#known.get(where.hash);
-    const found = known !== undefined && known.until > now ? known.found : await this.#find(where, now);
+    const known = this.#known.get(text);
+    const found = known !== undefined && known.until > now ? known.found : await this.#find(text, now);
     if (found === null || (found.expires_at !== null && found.expires_at <= now)) throw unauthorized(header);
     return found.principal;
   }
 
-  async #find(where: { partition: string; hash: string }, now: number): Promise<Found | null> {
+  async #find(text: string, now: number): Promise<Found | null> {
+    const where = parseCredential(text);
+    if (where === null) return null;
     const stored = await findCredential(this.#db, where);
     if (stored === null) return null;
     const found: Found =
@@ -92,7 +95,7 @@ export class Authenticator {
             expires_at: stored.expires_at,
           };
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    this.#known.set(where.hash, { until: now + REMEMBERED, found });
+    this.#known.set(text, { until: now + REMEMBERED, hash: where.hash, found });
     return found;
   }
 }

@@ -6,7 +6,7 @@ import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../state/task.ts';
 import { timestamp } from '../../state/view.ts';
 import { callbackAuthPlace } from '../../store/orgs.ts';
-import { loadPool } from '../../store/pools.ts';
+import { hasPool } from '../../store/pools.ts';
 import { ApiError, type FieldError } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../route.ts';
 import type { TaskCreate } from './tasks.schema.ts';
@@ -105,7 +105,7 @@ async function outputErrors(deps: ApiDeps, body: unknown): Promise<FieldError[]>
 async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');
   if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
-  if ((await loadPool(deps.db, principal.org_id, pool)) !== null) return [];
+  if (await hasPool(deps.db, principal.org_id, pool)) return [];
   return [{ pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' }];
 }
 
