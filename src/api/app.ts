@@ -7,6 +7,7 @@ import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { addOpenRoutes } from './health.ts';
+import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
 import { errors } from './middleware/errors.ts';
 import { securityHeaders } from './middleware/headers.ts';
@@ -37,9 +38,17 @@ export function createApp({ queues, operatorToken, version, log, closing, ...giv
     const handler = serve(route, deps, authenticator, closing);
     router.register(path, [route.method], handler);
   }
+  const metrics = createMetrics(given.db, queues);
+  router.get('/metrics', async (ctx) => {
+    await authenticator.admit(ctx, { kind: 'operator' });
+    const { type, text } = await metrics.scrape();
+    ctx.set('Content-Type', type);
+    ctx.body = text;
+  });
   addOpenRoutes(router, given.db, openApi(ROUTES, version));
 
   app.use(unreadBody());
+  app.use(metrics.middleware);
   app.use(requestId());
   app.use(errors(log));
   app.use(securityHeaders());
