@@ -2,12 +2,11 @@
 // "id.timestamp.body", keyed with the bytes behind `whsec_`. The body is signed as the very bytes that
 // are sent; while a secret rotates, every secret that still counts signs.
 
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 const PREFIX = 'whsec_';
 const MIN_KEY_BYTES = 24;
 const MAX_KEY_BYTES = 64;
-const NEW_KEY_BYTES = 32;
 const CACHED_KEYS = 1000;
 
 /** Decoded keys by secret, oldest first: base64 is decoded once per secret, not once per delivery. */
@@ -30,11 +29,6 @@ function keyOf(secret: string): Buffer {
   }
   keys.set(secret, key);
   return key;
-}
-
-/** A new `whsec_…` secret of 32 random bytes. */
-export function newWebhookSecret(): string {
-  return PREFIX + randomBytes(NEW_KEY_BYTES).toString('base64');
 }
 
 export interface Signable {

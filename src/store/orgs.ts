@@ -1,6 +1,7 @@
 // Orgs: the tenants. An org's record holds its name, who may call for it, and the secrets that sign its
 // webhooks, sealed.
 
+import { randomBytes } from 'node:crypto';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from './keys.ts';
 import { loadRecord, recordWrites } from './records.ts';
@@ -21,6 +22,11 @@ export interface Org {
   webhook_secrets: SigningSecret[];
   created_at: number;
   updated_at: number;
+}
+
+/** A new `whsec_…` secret of 32 random bytes (Standard Webhooks). */
+export function newWebhookSecret(): string {
+  return `whsec_${randomBytes(32).toString('base64')}`;
 }
 
 /** What a sealed webhook secret of the org is bound to. */

@@ -1,7 +1,8 @@
 // Signatures by Standard Webhooks: the published vector, and what the reference package accepts.
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
-import { newWebhookSecret, signatureHeaders } from '../../src/processors/webhook-signature.ts';
+import { signatureHeaders } from '../../src/processors/webhook-signature.ts';
+import { newWebhookSecret } from '../../src/store/orgs.ts';
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const VECTOR = {

@@ -1,12 +1,11 @@
 // Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
 
-import { randomBytes } from 'node:crypto';
 import Type from 'typebox';
 import { timestamp } from '../../state/view.ts';
 import { commit } from '../../store/commit.ts';
 import { apiKeyWrites } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
-import { loadOrg, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
+import { loadOrg, newWebhookSecret, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
 import { ApiError, notFound } from '../problem.ts';
@@ -153,9 +152,8 @@ export function newOrg(db: Db, sealer: Sealer, name: string) {
 }
 
 function newSecret(db: Db, sealer: Sealer, orgId: string) {
-  const secret = `whsec_${randomBytes(32).toString('base64')}`;
   return {
-    sealed: sealer.seal(secret, webhookSecretPlace(orgId)),
+    sealed: sealer.seal(newWebhookSecret(), webhookSecretPlace(orgId)),
     created_at: db.clock.now(),
     expires_at: null,
   };
