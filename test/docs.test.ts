@@ -1,0 +1,213 @@
+// The documents against the code: what they list is what there is. A table that drifts fails here, with the
+// line that is missing or wrong.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { loadCliConfig, loadConfig } from '../src/config.ts';
+import { COOL_DOWN_MAX } from '../src/state/decide.ts';
+import { EVENT_TYPES, GIVE_UP, TRANSITIONS } from '../src/state/lifecycle.ts';
+import { offerLife, startTime } from '../src/state/matching.ts';
+import { DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../src/state/task.ts';
+import { orgKeysOf } from '../src/store/keys.ts';
+import { runCommand } from './support/cli.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const DOCUMENTS = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** The rows of the table whose head begins with these cells, each as its cells, without the marks of code. */
+function table(path: string, ...head: string[]): string[][] {
+  const cells = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replaceAll('`', ''));
+  const lines = read(path).split('\n');
+  const start = lines.findIndex((line) => head.every((name, index) => cells(line)[index] === name));
+  if (start < 0) throw new Error(`${path} has no table with the head ${head.join(', ')}`);
+  const rest = lines.slice(start + 2);
+  const end = rest.findIndex((line) => !line.startsWith('|'));
+  return rest.slice(0, end < 0 ? undefined : end).map(cells);
+}
+
+/** The content of the fenced blocks of a language. */
+function blocks(path: string, language: string): string[] {
+  const found = read(path).matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
+  return [...found].map(([, content]) => content ?? '');
+}
+
+describe('docs/lifecycle.md', () => {
+  it('draws one line a pair of states, with every command that leads from one to the other', () => {
+    const commands = new Map<string, Set<string>>();
+    const add = (from: string, to: string, command: string) => {
+      const pair = `${from} --> ${to}`;
+      commands.set(pair, new Set([...(commands.get(pair) ?? []), command]));
+    };
+    for (const { command, from, to } of TRANSITIONS)
+      for (const one of from) {
+        add(one, to, command);
+        // Rework too ends a task whose attempts are used up.
+        if (GIVE_UP.includes(command) || command === 'rework') add(one, 'failed', command);
+      }
+    const [diagram = ''] = blocks('docs/lifecycle.md', 'mermaid');
+    const lines = [...diagram.matchAll(/^ {2}(\w+) --> (\w+) : (.+)$/gm)].map(
+      ([, from, to, labels = '']) => `${from} --> ${to} : ${labels.split(', ').sort().join(', ')}`,
+    );
+    const expected = [...commands].map(([pair, names]) => `${pair} : ${[...names].sort().join(', ')}`);
+    expect(lines.sort()).toEqual(expected.sort());
+  });
+
+  it('says the table in words', () => {
+    expect(table('docs/lifecycle.md', 'command', 'from', 'to', 'when')).toEqual(
+      TRANSITIONS.map(({ command, from, to, when }) => [command, from.join(' '), to, when]),
+    );
+  });
+
+  it('says the defaults', () => {
+    const rows = URGENCIES.toReversed().map((urgency) => [
+      urgency,
+      `${offerLife(urgency, null) / 1000} s`,
+      `${startTime(urgency) / 1000} s`,
+    ]);
+    expect(table('docs/lifecycle.md', 'urgency', 'offer life', 'time to start')).toEqual(rows);
+    expect(read('docs/lifecycle.md')).toContain(`A task has ${DEFAULT_MAX_ATTEMPTS} attempts`);
+    expect(read('docs/lifecycle.md')).toContain(`at most ${COOL_DOWN_MAX / 1000} s`);
+  });
+});
+
+describe('docs/webhooks.md', () => {
+  it('lists every type of event once', () => {
+    const types = table('docs/webhooks.md', 'type', 'beside the common fields').map(([type]) => type);
+    expect(types).toEqual(EVENT_TYPES);
+  });
+});
+
+describe('docs/operations.md', () => {
+  /** The names that `load` looks up. */
+  function variablesOf(load: (env: Record<string, string | undefined>) => unknown): string[] {
+    const names = new Set<string>();
+    const env = new Proxy<Record<string, string | undefined>>(
+      {},
+      { get: (_, name) => void names.add(String(name)) },
+    );
+    load(env);
+    return [...names].sort();
+  }
+  const rows = () => table('docs/operations.md', 'variable', 'default');
+
+  it('lists every variable that is read, and no other', () => {
+    expect(
+      rows()
+        .map(([name]) => name)
+        .sort(),
+    ).toEqual(variablesOf((env) => loadConfig(env, 'server')));
+  });
+
+  it('gives the defaults', () => {
+    const config = loadConfig({}, 'server');
+    const given = {
+      HOST: config.host,
+      PORT: String(config.port),
+      EVIDENCE_STORE: config.evidenceStore,
+      DATA_DIR: config.dataDir,
+      LOG_LEVEL: config.logLevel,
+      WORKER_CONCURRENCY: String(config.workerConcurrency),
+    };
+    expect(Object.fromEntries(rows().flatMap(([name, value]) => (value ? [[name, value]] : [])))).toEqual(
+      given,
+    );
+    expect(read('docs/operations.md')).toContain(
+      `\`BIOLAYER_URL\` (default \`${loadCliConfig({}, {}).url}\`)`,
+    );
+  });
+
+  it('has every variable that README.md names', () => {
+    const named = table('README.md', 'variable').flatMap(([names = '']) => names.split(', '));
+    expect(rows().map(([name]) => name)).toEqual(expect.arrayContaining(named));
+  });
+});
+
+describe('docs/architecture.md', () => {
+  it('lists every key', () => {
+    const keys = Object.entries(orgKeysOf('bl', '<org>'))
+      .filter(([name]) => name !== 'partition')
+      .map(([, key]) => (typeof key === 'string' ? key : key('…')).replace(/\{p\d\d\}/, '{pNN}'));
+    const listed = table('docs/architecture.md', 'key', 'type', 'holds').map(([key]) => key);
+    expect(listed.toSorted()).toEqual(keys.sort());
+  });
+
+  it('draws a tree of files that are there, with every folder and every file of the top', () => {
+    const [tree = ''] = blocks('docs/architecture.md', '').filter((one) => one.includes('\nsrc/\n'));
+    const drawn: string[] = [];
+    let folders: string[] = [];
+    for (const line of tree.split('\n')) {
+      const words = line.trim().split(/ +/);
+      // A line begins with names; what follows is about them.
+      const about = words.findIndex((word) => !/^[\w./-]+(\.\w+|\/)$/.test(word));
+      const names = words.slice(0, about < 0 ? undefined : about);
+      folders = folders.slice(0, line.search(/\S/) / 2);
+      drawn.push(...names.map((name) => join(...folders, name)));
+      if (names.length === 1) folders.push(...names);
+    }
+    expect(drawn.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+    const top = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).map((entry) =>
+      join('src', entry.isDirectory() ? `${entry.name}/` : entry.name),
+    );
+    expect(drawn).toEqual(expect.arrayContaining(top));
+  });
+});
+
+describe('README.md', () => {
+  it('shows the example of the API, moved to where it can run', () => {
+    const [, json = ''] = /<<JSON\n(.*?)\nJSON\n/s.exec(read('README.md')) ?? [];
+    const example = JSON.parse(read('examples/task.json'));
+    const { org_id: _org, created_at: _at, ...origin } = example.origin;
+    expect(JSON.parse(json)).toEqual({
+      ...example,
+      origin,
+      sla: { ...example.sla, deadline: '$deadline' },
+      requirements: { ...example.requirements, worker_pool_id: 'demo-pool' },
+      handoff: { ...example.handoff, callback_url: 'http://127.0.0.1:4000/webhooks/biolayer' },
+    });
+  });
+});
+
+describe('every document', () => {
+  it.each(DOCUMENTS)('%s links to what is there', (path) => {
+    const anchors = (text: string) =>
+      [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+        title
+          .toLowerCase()
+          .replace(/[^\w\s-]/g, '')
+          .replaceAll(' ', '-'),
+      );
+    const links = [...read(path).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
+    const broken = links.filter(([, file = '', anchor]) => {
+      const target = file === '' ? join(ROOT, path) : resolve(ROOT, dirname(path), file);
+      if (!existsSync(target)) return true;
+      return anchor !== undefined && !anchors(readFileSync(target, 'utf8')).includes(anchor);
+    });
+    expect(broken.map(([link]) => link)).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s names commands and scripts that there are', async (path) => {
+    const text = read(path);
+    const scripts = [...text.matchAll(/\bscript\/[a-z]+/g)].map(([name]) => name);
+    expect(scripts.filter((name) => !existsSync(join(ROOT, name)))).toEqual([]);
+    const npm = Object.keys(JSON.parse(read('package.json')).scripts);
+    const runs = [...text.matchAll(/\bnpm run ([a-z:]+)/g)].map(([, name]) => name);
+    expect(runs.filter((name) => !npm.includes(name ?? ''))).toEqual([]);
+
+    const commands = [...text.matchAll(/npx biolayer (\w+) (\w+)((?: --[a-z-]+)*)/g)];
+    for (const [, noun = '', verb = '', flags = ''] of commands) {
+      const { code, stdout: help } = await runCommand([noun, verb, '--help'], {});
+      expect(code).toBe(0);
+      expect(help).toContain(`Usage: biolayer ${noun} ${verb} `);
+      for (const flag of flags.split(' ').filter((one) => one !== '')) expect(help).toContain(` ${flag} `);
+    }
+  });
+});
