@@ -1,0 +1,110 @@
+// A Redis of a test's own, to be stopped, killed and started again on the same port and data, unlike the
+// suite's, which others use at the same time. Durable: what it has answered survives a SIGKILL.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+
+export interface OwnRedis {
+  readonly url: string;
+  readonly port: number;
+  /** SIGSTOP: it holds its connections and answers nothing until `thaw`. */
+  freeze(): void;
+  thaw(): void;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it answers again on the data it had. */
+  start(): Promise<void>;
+  /** Ends it and removes its data. */
+  stop(): Promise<void>;
+}
+
+const READY_LIMIT = 30_000;
+
+/** A port of loopback that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
+  return address.port;
+}
+
+/** Starts a Redis with the AOF on. */
+export async function startOwnRedis(): Promise<OwnRedis> {
+  const dir = await mkdtemp(join(tmpdir(), 'biolayer-own-redis-'));
+  const port = await freePort();
+  const url = `redis://127.0.0.1:${port}`;
+  let child: ChildProcess | null = null;
+
+  const killAtExit = () => {
+    child?.kill('SIGKILL');
+  };
+  process.once('exit', killAtExit);
+
+  const settings = [
+    ['bind', '127.0.0.1'],
+    ['port', String(port)],
+    ['dir', dir],
+    ['appendonly', 'yes'],
+    ['save', ''],
+    ['maxmemory-policy', 'noeviction'],
+    ['hz', '100'],
+    ['tcp-backlog', '128'],
+  ];
+  const start = async () => {
+    const started = spawn(
+      'redis-server',
+      settings.flatMap(([name, value]) => [`--${name}`, value ?? '']),
+      {
+        stdio: 'ignore',
+      },
+    );
+    child = started;
+    const probe = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+    probe.on('error', () => undefined);
+    try {
+      const ready = (async () => {
+        // While it loads its data it answers PING with an error.
+        while ((await probe.ping().catch(() => null)) !== 'PONG') await sleep(20);
+      })();
+      const ended = once(started, 'exit').then(() => Promise.reject(new Error('redis-server ended')));
+      const late = sleep(READY_LIMIT, undefined, { ref: false }).then(() =>
+        Promise.reject(new Error('redis-server did not answer in time')),
+      );
+      await Promise.race([ready, ended, late]);
+    } finally {
+      probe.disconnect();
+    }
+  };
+  const end = async (signal: 'SIGKILL' | 'SIGTERM') => {
+    const dying = child;
+    child = null;
+    if (dying === null || dying.exitCode !== null || dying.signalCode !== null) return;
+    const gone = once(dying, 'exit');
+    dying.kill(signal);
+    await gone;
+  };
+
+  await start();
+  return {
+    url,
+    port,
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
+    kill: () => end('SIGKILL'),
+    start,
+    async stop() {
+      child?.kill('SIGCONT');
+      await end('SIGKILL');
+      process.removeListener('exit', killAtExit);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
