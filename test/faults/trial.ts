@@ -1,0 +1,284 @@
+// A trial: tasks go through their whole lives while parts of the system are killed again and again. The
+// people in it behave as people do: they try again when nobody answers, and look what they have on the desk.
+
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { Webhook } from 'standardwebhooks';
+import { firstBroken } from '../../src/state/history.ts';
+import type { HistoryEntry } from '../../src/state/task.ts';
+import { OPERATOR_TOKEN, PARTS, type Part, type System, startSystem } from './system.ts';
+
+export interface Trial {
+  /** What went wrong, in words; empty when all is well. */
+  faults: string[];
+  completed: number;
+  kills: Record<Part, number>;
+  /** Deliveries that came more than once, all the same to the byte. */
+  repeats: number;
+  seconds: number;
+}
+
+const WORKERS = 10;
+const CAPACITY = 3;
+
+/**
+ * Runs a trial.
+ * @param tasks how many are created. @param rounds how often each part is killed. @param limit ms for all of it.
+ */
+export async function runTrial(tasks: number, rounds: number, limit: number): Promise<Trial> {
+  const started = performance.now();
+  const over = AbortSignal.timeout(limit);
+  const system = await startSystem();
+  const receiver = await startReceiver();
+  const faults: string[] = [];
+  try {
+    const call = caller(system.url, over);
+    const org = await call('POST', '/admin/orgs', OPERATOR_TOKEN, { name: 'Trial' });
+    const key = String(org.api_key);
+    receiver.secret = String((await call('GET', '/v1/webhook-secret', key)).secret);
+    await call('POST', '/v1/pools', key, { pool_id: 'all', name: 'All', offer_ttl_seconds: 5 });
+    const tokens: string[] = [];
+    for (let index = 0; index < WORKERS; index += 1) {
+      const worker = {
+        worker_id: `w${index}`,
+        name: `W${index}`,
+        pool_ids: ['all'],
+        capacity: CAPACITY,
+        availability: 'available',
+      };
+      await call('POST', '/v1/workers', key, worker);
+      tokens.push(String((await call('POST', `/v1/workers/w${index}/tokens`, key)).token));
+    }
+
+    const done = new AbortController();
+    const people = tokens.map((token) => work(call, token, done.signal));
+    const watching = watchCapacity(call, key, done.signal, faults);
+    const killing = killParts(system, rounds, done.signal);
+    const ids = await createAll(call, key, tasks, receiver.url);
+    const finals = await Promise.all(ids.map((id) => finalStatus(call, key, id)));
+    const kills = await killing;
+    done.abort();
+    await Promise.all([...people, watching]);
+
+    for (const [index, status] of finals.entries())
+      if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
+    if (new Set(ids).size !== tasks) faults.push('a create was answered with the task of another');
+    await settled(system.redisUrl, over, faults);
+    await checkTasks(call, key, ids, receiver, faults);
+    return {
+      faults: [...faults, ...receiver.faults],
+      completed: finals.filter((status) => status === 'completed').length,
+      kills,
+      repeats: receiver.repeats(),
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await system.stop();
+    await receiver.close();
+  }
+}
+
+type Json = Record<string, unknown>;
+type Call = (method: string, path: string, credential: string, body?: Json, headers?: Json) => Promise<Json>;
+
+/** Calls until somebody answers other than "not now"; a 404 or 409 is an answer. */
+function caller(url: string, over: AbortSignal): Call {
+  return async (method, path, credential, body, headers = {}) => {
+    for (;;) {
+      over.throwIfAborted();
+      try {
+        const answer = await fetch(url + path, {
+          method,
+          headers: {
+            authorization: `Bearer ${credential}`,
+            ...(body !== undefined && { 'content-type': 'application/json' }),
+            ...(headers as Record<string, string>),
+          },
+          ...(body !== undefined && { body: JSON.stringify(body) }),
+          signal: AbortSignal.timeout(10_000),
+        });
+        const text = await answer.text();
+        const json = text === '' ? {} : (JSON.parse(text) as Json);
+        if (answer.status !== 503 && json.code !== 'idempotency_in_flight')
+          return { ...json, http: answer.status };
+      } catch (error) {
+        if (over.aborted) throw error;
+      }
+      await sleep(50);
+    }
+  };
+}
+
+async function createAll(call: Call, key: string, count: number, callback: string): Promise<string[]> {
+  const ids: string[] = [];
+  let left = count;
+  const turn = async () => {
+    while (left > 0) {
+      left -= 1;
+      const body = {
+        origin: { product: 'trial', request_id: `T-${left}` },
+        task_type: 'check',
+        domain: 'ops',
+        title: 'Check',
+        instructions: 'Check it.',
+        sla: { urgency: 'high', target_latency_seconds: 3600 },
+        requirements: { worker_pool_id: 'all' },
+        output: { expected_format: 'structured_json', schema: { ok: 'boolean' } },
+        handoff: { callback_url: callback, retry_policy: { max_retries: 20, backoff_seconds: 1 } },
+      };
+      const made = await call('POST', '/v1/tasks', key, body, { 'idempotency-key': randomUUID() });
+      if (made.http !== 201) throw new Error(`create answered ${JSON.stringify(made)}`);
+      ids.push(String(made.task_id));
+    }
+  };
+  await Promise.all(Array.from({ length: 6 }, turn));
+  return ids;
+}
+
+/** A person: takes what is offered, and does what is on the desk, until `done`. */
+async function work(call: Call, token: string, done: AbortSignal): Promise<void> {
+  while (!done.aborted) {
+    const offers = (await call('GET', '/v1/worker/offers?wait=1', token)).data as { offer_id: string }[];
+    for (const { offer_id } of offers) await call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
+    const desk = (await call('GET', '/v1/worker/tasks', token)).data as { task_id: string; status: string }[];
+    for (const { task_id, status } of desk) {
+      if (status === 'accepted') await call('POST', `/v1/worker/tasks/${task_id}/start`, token);
+      await call('POST', `/v1/worker/tasks/${task_id}/submit`, token, { output: { ok: true } });
+    }
+  }
+}
+
+async function watchCapacity(call: Call, key: string, done: AbortSignal, faults: string[]): Promise<void> {
+  let last: { active_tasks: number; worker_id: string }[] = [];
+  while (!done.aborted) {
+    last = (await call('GET', '/v1/workers', key)).data as typeof last;
+    for (const { worker_id, active_tasks } of last)
+      if (active_tasks > CAPACITY) faults.push(`${worker_id} held ${active_tasks} of ${CAPACITY}`);
+    await sleep(200);
+  }
+  last = (await call('GET', '/v1/workers', key)).data as typeof last;
+  for (const { worker_id, active_tasks } of last)
+    if (active_tasks !== 0) faults.push(`${worker_id} still holds ${active_tasks}`);
+}
+
+/** Kills every part in turn, `rounds` times, a little later each time so as to hit other moments. */
+async function killParts(system: System, rounds: number, done: AbortSignal): Promise<Record<Part, number>> {
+  const kills = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
+  for (let round = 0; round < rounds; round += 1)
+    for (const part of PARTS) {
+      if (done.aborted) return kills;
+      await sleep(300 + Math.random() * 700);
+      await system.killAndRestart(part);
+      kills[part] += 1;
+    }
+  return kills;
+}
+
+async function finalStatus(call: Call, key: string, id: string): Promise<string> {
+  for (;;) {
+    const { status } = await call('GET', `/v1/tasks/${id}?wait=5`, key);
+    if (status === 'completed' || status === 'failed' || status === 'cancelled') return status;
+  }
+}
+
+/** Waits until nothing is owed and nothing is left to relay. */
+async function settled(redisUrl: string, over: AbortSignal, faults: string[]): Promise<void> {
+  const redis = new Redis(redisUrl);
+  try {
+    for (;;) {
+      const owed = await redis.keys('bl:{*}:owed');
+      const outbox = await Promise.all((await redis.keys('bl:{*}:outbox')).map((key) => redis.xlen(key)));
+      if (owed.length === 0 && outbox.every((length) => length === 0)) return;
+      if (over.aborted) {
+        faults.push(`${owed.length} partitions still owe deliveries, ${outbox.join()} entries to relay`);
+        return;
+      }
+      await sleep(100);
+    }
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function checkTasks(
+  call: Call,
+  key: string,
+  ids: string[],
+  receiver: Receiver,
+  faults: string[],
+): Promise<void> {
+  for (const id of ids) {
+    const history = (await call('GET', `/v1/tasks/${id}/events?limit=200`, key)).data as HistoryEntry[];
+    const broken = firstBroken(history);
+    if (broken !== null) faults.push(`history of ${id} breaks at ${broken}`);
+    const finals = history.filter((entry) => entry.type === 'task.completed');
+    if (finals.length !== 1) faults.push(`${id} completed ${finals.length} times`);
+    if (history.at(-1)?.type !== 'task.completed') faults.push(`${id} went on after its end`);
+    for (const { event_id, type } of history)
+      if (!receiver.bodies.has(event_id)) faults.push(`${type} of ${id} never arrived`);
+  }
+  const count = await countTasks(call, key);
+  if (count !== ids.length) faults.push(`${count} tasks exist, ${ids.length} were created`);
+}
+
+async function countTasks(call: Call, key: string): Promise<number> {
+  let count = 0;
+  for (let cursor = ''; ; ) {
+    const page = await call('GET', `/v1/tasks?limit=200${cursor}`, key);
+    count += (page.data as unknown[]).length;
+    if (page.next_cursor === null) return count;
+    cursor = `&cursor=${String(page.next_cursor)}`;
+  }
+}
+
+interface Receiver {
+  url: string;
+  secret: string;
+  /** Body of each event by its id. */
+  bodies: Map<string, string>;
+  faults: string[];
+  repeats(): number;
+  close(): Promise<void>;
+}
+
+/** Verifies every delivery; answers one in twenty with 503 after having taken it. */
+async function startReceiver(): Promise<Receiver> {
+  const bodies = new Map<string, string>();
+  const faults: string[] = [];
+  let received = 0;
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += chunk;
+    });
+    request.on('end', () => {
+      received += 1;
+      const id = String(request.headers['webhook-id']);
+      try {
+        new Webhook(receiver.secret).verify(body, request.headers as Record<string, string>);
+      } catch (error) {
+        faults.push(`${id} does not verify: ${error}`);
+      }
+      if ((bodies.get(id) ?? body) !== body) faults.push(`${id} came with two bodies`);
+      bodies.set(id, body);
+      response.statusCode = received % 20 === 0 ? 503 : 204;
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const receiver: Receiver = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    secret: '',
+    bodies,
+    faults,
+    repeats: () => received - bodies.size,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return receiver;
+}
