@@ -9,6 +9,7 @@ import { type AddressInfo, createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import Koa from 'koa';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -70,10 +71,9 @@ describe('an upload that makes no end', () => {
     const answered = once(request, 'response');
     then();
     const [response] = await answered;
-    let text = '';
-    for await (const piece of response) text += piece;
+    const said = await text(response);
     request.destroy();
-    return text;
+    return said;
   }
   const FORM = { 'Content-Type': 'multipart/form-data; boundary=x' };
 
@@ -83,6 +83,20 @@ describe('an upload that makes no end', () => {
   ])('%s is given up when the client falls silent', async (_, headers) => {
     const port = await receiver(new AbortController().signal, { silence: 150, grace: 60_000 });
     expect(await beginAt(port, headers)).toBe('request_timeout');
+  });
+
+  it('is taken from a client that is slow but not silent', async () => {
+    const silence = 1500;
+    const port = await receiver(new AbortController().signal, { silence, grace: 60_000 });
+    const request = httpRequest({ port, host: '127.0.0.1', method: 'POST', agent: false });
+    const end = performance.now() + silence + 300;
+    const drip = setInterval(() => {
+      if (performance.now() < end) return request.write('a');
+      clearInterval(drip);
+      return request.end();
+    }, 50);
+    const [response] = await once(request, 'response');
+    expect(await text(response)).toBe('taken');
   });
 
   it('is given up some time after the process was told to end', async () => {
@@ -107,10 +121,10 @@ describe('an upload that makes no end', () => {
     app.use((ctx) => {
       ctx.status = 401;
     });
-    const port = await listen(createServer(app.callback()));
+    // Nothing else may end an idle connection.
+    const port = await listen(createServer({ keepAliveTimeout: 0 }, app.callback()));
     const socket = createConnection(port, '127.0.0.1');
     socket.on('error', () => undefined);
-    socket.resume();
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000000\r\n\r\nabc');
     await once(socket, 'data');
     await once(socket, 'close');

@@ -2,6 +2,9 @@
 // it is left, neither bytes nor a word about them.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
 import { bringTo, type Person } from '../support/people.ts';
@@ -241,7 +244,17 @@ describe('what a client says of a file', () => {
   });
 });
 
-it('a client that is not let in gets its answer though it goes on sending', async () => {
-  const got = await upload(api.client('blw_no'), taskId, pieces(30 * MiB));
-  await expectRefused(got, '401 invalid_credential');
-});
+it.each(['close', 'keep-alive'])(
+  'a client that is not let in gets its answer though it sends all before it listens (%s)',
+  async (connection) => {
+    const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: ${connection}\r\nContent-Length: ${20 * MiB}\r\n\r\n`,
+    );
+    await pipeline(Readable.from(pieces(20 * MiB)), socket, { end: false });
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1.1 401 /);
+    socket.destroy();
+  },
+);

@@ -103,6 +103,18 @@ describe('a staged file', () => {
     expect(await left()).toEqual(NOTHING);
   });
 
+  it('is not added to a task that is cancelled between the look at it and the commit', async () => {
+    const staged = await stage();
+    const { hgetall } = db.redis;
+    // The task has been asked for by then; its evidence is looked at together with it.
+    vi.spyOn(db.redis, 'hgetall').mockImplementationOnce(async (key) => {
+      await step(db, task, { name: 'cancel', reason: null });
+      return hgetall.call(db.redis, key);
+    });
+    expect(await add(staged)).toEqual({ ok: false, code: 'invalid_transition' });
+    expect(await left()).toMatchObject({ ids: [] });
+  });
+
   it('is added whatever else happens to the task and its evidence at once', async () => {
     const staged = await Promise.all(Array.from({ length: 20 }, () => stage()));
     const added = await Promise.all([
