@@ -22,6 +22,10 @@ export function board(queues: Queues, authenticator: Authenticator): Middleware[
     options: { uiConfig: { boardTitle: 'BioLayer' } },
   });
   adapter.setBasePath(BOARD_PATH);
+  // What goes wrong is told like everywhere else.
+  adapter.setErrorHandler((error) => {
+    throw error;
+  });
   const guard: Middleware = (ctx, next) => {
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
     if (!authenticator.isOperator(ctx.get('Authorization')))

@@ -24,6 +24,8 @@ export interface ApiOptions {
   sealer?: Sealer;
   /** Networks webhooks may reach, CIDR. */
   webhookAllowedNetworks?: readonly string[];
+  /** `OPERATOR_TOKEN` unless given; null for none. */
+  operatorToken?: string | null;
   /** Whether to run the processors too, in this process. */
   processors?: boolean;
 }
@@ -45,6 +47,7 @@ export interface TestApi {
 /** Starts the API, and the processors where asked for, on a free port of loopback. */
 export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const { redisUrl = testRedisUrl(), prefix = freshPrefix(), webhookAllowedNetworks = [] } = options;
+  const { operatorToken = OPERATOR_TOKEN } = options;
   const log = pino({ level: 'error' });
   const sealer = options.sealer ?? createSealer([randomBytes(32)]);
   const common = { redisUrl, prefix, sealer, webhookAllowedNetworks, log };
@@ -53,7 +56,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     ...common,
     host: '127.0.0.1',
     port: 0,
-    operatorToken: OPERATOR_TOKEN,
+    operatorToken: operatorToken ?? undefined,
     evidenceStore: evidence,
   });
   const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;

@@ -36,8 +36,11 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   const compiled = new Map<string, ValidateFunction>();
   const templates = Object.keys(document.paths).map((path) => ({ path, form: formOf(path) }));
 
-  const validatorOf = (steps: string[]): ValidateFunction => {
-    const pointer = steps.map((one) => `/${one.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  const validatorOf = (schema: Json, steps: string[]): ValidateFunction => {
+    // Compiled once for all the places that refer to it.
+    const target = typeof schema.$ref === 'string' ? schema.$ref.slice(1) : null;
+    const pointer =
+      target ?? steps.map((one) => `/${one.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
     const known = compiled.get(pointer);
     if (known !== undefined) return known;
     const made = ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` });
@@ -66,8 +69,18 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     if (content === undefined) return answer.text === '' ? faults : [...faults, 'a body is not documented'];
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
     if (!(type in content) && !('*/*' in content)) return [...faults, `the type "${type}" is not documented`];
-    if (content[type]?.schema === undefined || !type.includes('json')) return faults;
-    const validate = validatorOf(['paths', path, method, 'responses', name, 'content', type, 'schema']);
+    const schema = content[type]?.schema;
+    if (schema === undefined || !type.includes('json')) return faults;
+    const validate = validatorOf(schema, [
+      'paths',
+      path,
+      method,
+      'responses',
+      name,
+      'content',
+      type,
+      'schema',
+    ]);
     if (validate(JSON.parse(answer.text))) return faults;
     const errors = validate.errors ?? [];
     return [...faults, ...errors.map((one) => `${one.instancePath || 'body'} ${one.message}`)];
