@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { isEligible, placeInLane, rank } from '../../src/state/matching.ts';
 import { URGENCIES } from '../../src/state/task.ts';
 import { AVAILABILITIES } from '../../src/state/worker.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
 import { findWorkers, firstWaitingFor } from '../../src/store/matching.ts';
 import {
   addTask,
@@ -125,6 +126,22 @@ describe('a worker', () => {
     expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
   });
 
+  it('who never declined is found behind any number who did and may be asked again', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    const decliners = Array.from({ length: 70 }, (_, index) => `d-${index}`);
+    await Promise.all(
+      decliners.map((worker_id) => addWorker(db, org, { worker_id, idle_since: now - 1000 })),
+    );
+    const task = {
+      ...(await addTask(db, org)),
+      declines: decliners.map((worker_id) => ({ worker_id, until: now - 1 })),
+    };
+    expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual(['d-0']);
+    const { worker_id } = await addWorker(db, org, { idle_since: now });
+    expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
+  });
+
   it('is not found when away, full, changed or removed, and found again when back', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org, { skills: ['a'], pool_ids: ['p'], certifications: ['c'] });
@@ -144,6 +161,10 @@ describe('a worker', () => {
     expect(await found()).toEqual([true, true, true, true]);
     await changeWorker(db, org, worker_id, null);
     expect(await found()).toEqual([false, false, false, false]);
+    // Nor do they stand in the way of others.
+    const { ready } = orgKeysOf(db.prefix, org);
+    const sets = ['any', 'skill:a', 'skill:b', 'pool:p', 'cert:c'].map((one) => ready(one));
+    expect(await Promise.all(sets.map((key) => db.redis.zcard(key)))).toEqual([0, 0, 0, 0, 0]);
   });
 });
 
