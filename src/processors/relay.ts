@@ -3,17 +3,21 @@
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
 // 2. A relay reads the entry through the consumer group; from now on it is pending for that relay alone.
 // 3. It adds the jobs that follow. Their ids follow from the entry, so doing it twice makes them once.
-// 4. It acknowledges the entry and deletes it.
+// 4. It removes the jobs that are pointless now, and looks whether one of them has been asked for again since:
+//    entries of one task may be relayed in any order.
+// 5. It acknowledges the entry and deletes it.
 //
-// A relay that dies between 2 and 4 leaves the entry pending; another claims it after a while and goes on
+// A relay that dies between 2 and 5 leaves the entry pending; another claims it after a while and goes on
 // from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
 
 import type { Redis } from 'ioredis';
-import { droppedJobs, jobsOf } from '../queues/catalogue.ts';
+import { droppedJobs, jobsOf, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
+import { keyOf, mayReturn, questions } from '../state/questions.ts';
 import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
+import { loadTask } from '../store/tasks.ts';
 import type { Log } from './log.ts';
 
 const GROUP = 'relay';
@@ -129,6 +133,7 @@ export class Relay {
     const entries = all.filter((entry) => entry !== null);
     await this.#queues.add(entries.flatMap((entry) => jobsOf(entry, now)));
     await this.#queues.drop(entries.flatMap(droppedJobs));
+    await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));
     const pipeline = this.#db.redis.pipeline();
     for (const [key, list] of found) {
       const ids = list.map(([id]) => id);
@@ -137,6 +142,20 @@ export class Relay {
     }
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
     this.relayed += entries.length;
+  }
+
+  /**
+   * Makes the jobs again that were removed for `entry` although their questions have come back. What comes
+   * back after this look has its own entry, whose job is made after the removal.
+   */
+  async #askAgain(entry: OutboxEntry, now: number): Promise<void> {
+    const removed = new Set(entry.kind === 'task' ? entry.dropped.filter(mayReturn).map(keyOf) : []);
+    if (entry.kind !== 'task' || removed.size === 0) return;
+    const stored = await loadTask(this.#db, entry.org_id, entry.task_id);
+    if (stored === null) return;
+    const asked = questions(stored.task).filter((question) => removed.has(keyOf(question)));
+    const about = { ...entry, version: stored.task.version };
+    await this.#queues.add(asked.map((question) => questionJob(about, question, now)));
   }
 
   /** Takes over what relays that are gone left pending, and forgets those relays. */

@@ -75,6 +75,15 @@ export function newQuestions(before: Task, after: Task): Question[] {
   return questions(after).filter((one) => !had.has(keyOf(one)));
 }
 
+/**
+ * Whether the very same question may be asked again after it was dropped: a clock when a submission is sent
+ * back, the end of a cool-down when the next worker says no too.
+ */
+export function mayReturn(question: Question): boolean {
+  const { kind, ref } = question;
+  return kind === 'target_latency' || kind === 'deadline' || (kind === 'match' && ref !== null);
+}
+
 /** When the task must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */
 export function nextDue(task: Task): number | null {
   const times = questions(task)
@@ -83,6 +92,7 @@ export function nextDue(task: Task): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function keyOf(question: Question): string {
+/** Tells a question from any other of its task. */
+export function keyOf(question: Question): string {
   return `${question.kind} ${question.at} ${question.ref}`;
 }
