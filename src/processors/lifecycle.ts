@@ -12,7 +12,7 @@ import { findWorkers, firstWaitingFor } from '../store/matching.ts';
 import { loadPool } from '../store/pools.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTask, type StoredTask } from '../store/tasks.ts';
-import { loadWorker } from '../store/workers.ts';
+import { loadWorker, settleLeft } from '../store/workers.ts';
 import { Turns } from './turns.ts';
 
 const SYSTEM = { actor: 'system' };
@@ -63,8 +63,10 @@ async function match(db: Db, orgId: string, taskId: string): Promise<void> {
 /** Gives a worker who became ready what waits for them; takes back the offers of one who is not there any more. */
 async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
   const { org_id, worker_id } = data;
-  for (const taskId of data.left)
+  for (const taskId of data.left) {
     await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
+    await settleLeft(db, org_id, worker_id, taskId);
+  }
   for (let round = 0; round < ROUNDS; round += 1) {
     const worker = await loadWorker(db, org_id, worker_id);
     if (worker === null) return;

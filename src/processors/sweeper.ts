@@ -2,10 +2,11 @@
 // Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
 // asked and delivered, so whatever is missing is made again, and counted.
 
-import { deliveryJob, type NewJob, questionJob } from '../queues/catalogue.ts';
+import { deliveryJob, leftJob, type NewJob, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { taskInPlace } from '../state/matching.ts';
 import { questions } from '../state/questions.ts';
+import { commit } from '../store/commit.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
 import { allOrgs } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
@@ -72,6 +73,7 @@ export class Sweeper {
       const keys = partitionKeys(this.#db.prefix, partition);
       count += await this.#askOverdue(keys.due, now, repair);
       count += await this.#deliverOverdue(keys.owed, now, repair);
+      count += await this.#takeFromRemoved(keys.left, now, repair);
     }
     for (const orgId of await allOrgs(this.#db)) await this.#matchWaiting(orgId, now, repair);
     this.repaired += count;
@@ -79,16 +81,16 @@ export class Sweeper {
   }
 
   async #askOverdue(key: string, now: number, repair: string): Promise<number> {
-    const members = await this.#db.redis.zrangebyscore(key, 0, now - GRACE, 'LIMIT', 0, BATCH);
     let count = 0;
-    for (const member of members) {
+    for (const [member, score] of await this.#overdue(key, now)) {
       const [orgId = '', taskId = ''] = member.split(' ');
       const [stored] = await loadTasks(this.#db, orgId, [taskId]);
       const overdue = stored
         ? questions(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
         : [];
-      // Nothing of the task is due (any more): only the index says so.
-      if (overdue.length === 0) await this.#db.redis.zrem(key, member);
+      // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
+      if (overdue.length === 0)
+        await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
       const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
       for (const question of overdue)
         count += await this.#repair(
@@ -100,14 +102,33 @@ export class Sweeper {
   }
 
   async #deliverOverdue(key: string, now: number, repair: string): Promise<number> {
-    const members = await this.#db.redis.zrangebyscore(key, 0, now - GRACE, 'LIMIT', 0, BATCH);
     let count = 0;
-    for (const member of members) {
+    for (const [member] of await this.#overdue(key, now)) {
       const [org_id = '', task_id = '', sequence] = member.split(' ');
       const about = { org_id, task_id, sequence: Number(sequence) };
       count += await this.#repair(deliveryJob(about), deliveryJob(about, repair));
     }
     return count;
+  }
+
+  async #takeFromRemoved(key: string, now: number, repair: string): Promise<number> {
+    let count = 0;
+    for (const [member, at] of await this.#overdue(key, now)) {
+      const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
+      const job = leftJob({ org_id, worker_id, task_id }, at, repair);
+      count += await this.#repair(job, job);
+    }
+    return count;
+  }
+
+  /** The members of an index that ought to have been dealt with, with their scores. */
+  async #overdue(key: string, now: number): Promise<[member: string, score: number][]> {
+    const { redis } = this.#db;
+    const flat = await redis.zrangebyscore(key, 0, now - GRACE, 'WITHSCORES', 'LIMIT', 0, BATCH);
+    return Array.from({ length: flat.length / 2 }, (_, index) => [
+      flat[2 * index] ?? '',
+      Number(flat[2 * index + 1]),
+    ]);
   }
 
   /**

@@ -144,6 +144,21 @@ export function questionJob(
   };
 }
 
+/** The job that takes from a removed worker what they held. @param at when they left, ms. */
+export function leftJob(
+  about: { org_id: string; worker_id: string; task_id: string },
+  at: number,
+  repair: string,
+): NewJob {
+  const { org_id, worker_id, task_id } = about;
+  return {
+    queue: 'lifecycle',
+    name: 'worker',
+    data: { form: FORM, org_id, worker_id, version: 0, at, left: [task_id] },
+    opts: { jobId: `left-${task_id}-${worker_id}-${repair}` },
+  };
+}
+
 /** The job that makes a delivery. @param repair as in `questionJob`. */
 export function deliveryJob(
   about: { org_id: string; task_id: string; sequence: number },

@@ -29,6 +29,8 @@ export function partitionKeys(prefix: string, partition: string) {
     due: `${base}:due`,
     /** Sorted set: `<org> <task> <sequence>` of deliveries not settled, by when they are next to be tried. */
     owed: `${base}:owed`,
+    /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
+    left: `${base}:left`,
     /** Sorted set: places of files that are nobody's evidence (yet, or any more), by when they came; 0: on their way out. */
     strays: `${base}:strays`,
     /** String: who a credential is, by the SHA-256 of the credential. */

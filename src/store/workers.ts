@@ -39,6 +39,8 @@ export function workerWrites(
   if (after === null) {
     writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
     writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
+    for (const taskId of worker.holding)
+      writes.push(['ZADD', keys.left, db.clock.now(), leftMember(worker.org_id, worker.worker_id, taskId)]);
   } else {
     writes.push(['HSET', key, 'v', after.version, 'd', JSON.stringify(after)]);
     if (before === null)
@@ -69,6 +71,15 @@ export function workerWrites(
   }
   writes.push(['PUBLISH', keys.changes, `worker ${worker.worker_id}`]);
   return { guards: [{ kind: 'version', key, version: before?.version ?? 0 }], writes };
+}
+
+/** Notes that a task has been taken from a removed worker. */
+export async function settleLeft(db: Db, orgId: string, workerId: string, taskId: string): Promise<void> {
+  await db.redis.zrem(orgKeysOf(db.prefix, orgId).left, leftMember(orgId, workerId, taskId));
+}
+
+function leftMember(orgId: string, workerId: string, taskId: string): string {
+  return `${orgId} ${workerId} ${taskId}`;
 }
 
 function readyAttributes(worker: Worker | null): Set<string> {

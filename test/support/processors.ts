@@ -90,7 +90,8 @@ export async function loseJobs(db: Db): Promise<void> {
   if (keys.length > 0) await db.redis.del(...keys);
 }
 
-/** The store as it will be in `ms`: the same data, a clock that is ahead. */
+/** The store with a clock that stands still, `ms` ahead: the same data, seen from then. */
 export function later(db: Db, ms: number): Db {
-  return { ...db, clock: { now: () => db.clock.now() + ms } };
+  const then = db.clock.now() + ms;
+  return { ...db, clock: { now: () => then } };
 }

@@ -1,0 +1,282 @@
+// The sweeper: whatever is owed and has no job any more gets one again, counted; what has one is left alone.
+import { describe, expect, it } from 'vitest';
+import { questions } from '../../src/state/questions.ts';
+import type { Task } from '../../src/state/task.ts';
+import { changeTask } from '../../src/store/change.ts';
+import { commit } from '../../src/store/commit.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { orgWrites } from '../../src/store/orgs.ts';
+import type { Db } from '../../src/store/redis.ts';
+import {
+  accept,
+  addPool,
+  addTask,
+  addWorker,
+  changeWorker,
+  freshOrg,
+  historyOf,
+  offerTo,
+  openTestDb,
+  step,
+  taskOf,
+  workThrough,
+} from '../support/db.ts';
+import {
+  later,
+  loseJobs,
+  openQueues,
+  openSweeper,
+  outboxLength,
+  runProcessors,
+  runRelay,
+} from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
+import { rfc3339 } from '../support/tasks.ts';
+
+const shared = await openTestDb();
+const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const HOUR = 3600_000;
+
+/** An org that the sweeper knows of. */
+async function addOrg(db: Db): Promise<string> {
+  const org_id = freshOrg(db);
+  const stamps = { created_at: db.clock.now(), updated_at: db.clock.now() };
+  const { guards, writes } = orgWrites(db, 0, {
+    org_id,
+    version: 1,
+    name: 'Org',
+    webhook_secrets: [],
+
+    ...stamps,
+  });
+  await commit(db.redis, guards, writes);
+  return org_id;
+}
+
+const kinds = async (queues: ReturnType<typeof openQueues>) => {
+  const lists = await Promise.all(
+    Object.values(queues.all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
+  );
+  return lists
+    .flat()
+    .map((job) => job.name)
+    .sort();
+};
+
+/** One task in every state that something is owed in, with all its clocks. */
+async function oneOfEach(db: Db, org: string): Promise<Task[]> {
+  const clocks = { target_latency_seconds: 60, deadline: rfc3339(db.clock.now() + 120_000) };
+  const worker_id = (await addWorker(db, org, { capacity: 20 })).worker_id;
+  const offered = () => addTask(db, org, { sla: clocks }).then((task) => offerTo(db, task, [worker_id]));
+  const accepted = async () => accept(db, await offered(), worker_id);
+  const review = { mode: 'manual', auto_approve_after_seconds: 60 } as const;
+  const tasks = [
+    await offered(),
+    await accepted(),
+    await step(db, await accepted(), { name: 'start', worker_id }),
+    await workThrough(db, await offered(), worker_id),
+    await workThrough(
+      db,
+      await offerTo(db, await addTask(db, org, { sla: clocks, review }), [worker_id]),
+      worker_id,
+    ),
+    await addTask(db, org, { sla: clocks, requirements: { trust_level: 5 } }),
+  ];
+  // Nobody is ready: nothing is to be matched.
+  await changeWorker(db, org, worker_id, { availability: 'away' });
+  return tasks;
+}
+
+const OWED = [
+  // Of the five that are open: offered, accepted, started and queued have both clocks.
+  ...Array.from({ length: 4 }, () => ['target_latency', 'deadline']).flat(),
+  'offer_expiry',
+  'start_timeout',
+  'verify',
+  'auto_approve',
+].sort();
+
+describe('a sweep', () => {
+  it('makes again whatever is overdue and lost, once, and counts it', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const tasks = await oneOfEach(db, org);
+    const owed = tasks.flatMap((task) => questions(task).filter((one) => one.kind !== 'match'));
+    expect(owed.map((one) => one.kind).sort()).toEqual(OWED);
+    // The outbox was never relayed: as if the jobs had been made and lost.
+    const sweeper = openSweeper(later(db, 2 * HOUR), queues);
+    expect(await sweeper.sweep()).toBe(OWED.length);
+    expect(await kinds(queues)).toEqual(OWED);
+    expect(await sweeper.sweep()).toBe(0);
+    expect(await kinds(queues)).toEqual(OWED);
+    expect(sweeper.repaired).toBe(OWED.length);
+    // Lost once more, they are made once more.
+    await loseJobs(db);
+    expect(await sweeper.sweep()).toBe(OWED.length);
+  });
+
+  it('leaves alone what has its job, and what is not due', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    await oneOfEach(db, org);
+    // Only the automatic checks are due at once; the rest has its time.
+    expect(await openSweeper(later(db, 20_000), queues).sweep()).toBe(1);
+    await loseJobs(db);
+    const relay = await runRelay(db, queues);
+    await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
+    await relay.close();
+    const made = await kinds(queues);
+    expect(await openSweeper(later(db, 2 * HOUR), queues).sweep()).toBe(0);
+    expect(await kinds(queues)).toEqual(made);
+  });
+
+  it('makes lost deliveries again', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    for (let count = 0; count < 3; count += 1)
+      await addTask(db, org, { handoff: { callback_url: 'https://receiver.example/' } });
+    const sweeper = openSweeper(later(db, 10_000), queues);
+    expect(await sweeper.sweep()).toBe(6);
+    expect(await kinds(queues)).toEqual(Array.from({ length: 6 }, () => 'deliver'));
+    expect(await sweeper.sweep()).toBe(0);
+  });
+
+  it('asks again for what waits while somebody is ready', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    await Promise.all([addTask(db, org), addTask(db, org)]);
+    await addTask(db, org, { requirements: { skills: ['a'] } });
+    const sweeper = openSweeper(later(db, 10_000), queues);
+    await sweeper.sweep();
+    expect(await kinds(queues)).toEqual([]);
+    await addWorker(db, org);
+    await sweeper.sweep();
+    // The first of each lane; the rest of a lane follows from it.
+    expect(await kinds(queues)).toEqual(['match', 'match']);
+  });
+
+  it('forgets a lane in which nobody waits, and none in which somebody does', async () => {
+    const db = ownStore();
+    const org = await addOrg(db);
+    const keys = orgKeysOf(db.prefix, org);
+    const gone = await addTask(db, org, { requirements: { skills: ['gone'] } });
+    await addTask(db, org, { requirements: { skills: ['there'] } });
+    await step(db, gone, { name: 'cancel', reason: null });
+    expect(await db.redis.hlen(keys.lanes)).toBe(2);
+    await openSweeper(db, openQueues(db)).sweep();
+    expect((await db.redis.hvals(keys.lanes)).map((text) => JSON.parse(text))).toEqual([
+      { skills: ['there'] },
+    ]);
+  });
+
+  it('takes from a removed worker what they held, when the job for it is lost', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org, { capacity: 2 });
+    const started = await step(
+      db,
+      await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id),
+      { name: 'start', worker_id },
+    );
+    const offered = await offerTo(db, await addTask(db, org), [worker_id]);
+    await changeWorker(db, org, worker_id, null);
+    const sweeper = openSweeper(later(db, 10_000), queues);
+    expect(await sweeper.sweep()).toBe(2);
+    expect(await sweeper.sweep()).toBe(0);
+    await runProcessors(db, { sweepEvery: HOUR });
+    for (const { task_id } of [started, offered])
+      await expect
+        .poll(() => taskOf(db, org, task_id).then((task) => task.status), { timeout: 15_000 })
+        .toBe('queued');
+    await expect.poll(() => db.redis.zcard(orgKeysOf(db.prefix, org).left), { timeout: 15_000 }).toBe(0);
+  });
+
+  it('does not take from the index what a change has put there meanwhile', async () => {
+    const db = ownStore();
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const offered = await offerTo(
+      db,
+      await addTask(db, org, { sla: { target_latency_seconds: 7200 } }),
+      [worker_id],
+      1000,
+    );
+    const { due } = orgKeysOf(db.prefix, org);
+    const member = `${org} ${offered.task_id}`;
+    // The offer is overdue when the index is read; before the task itself is read, it is declined.
+    const ahead = later(db, 10_000);
+    const redis = db.redis.duplicate();
+    const read = redis.zrangebyscore.bind(redis);
+    let isChanged = false;
+    Object.defineProperty(redis, 'zrangebyscore', {
+      value: async (key: string, ...rest: [number, number]) => {
+        const found = await read(key, ...rest);
+        if (key === due && !isChanged && found.includes(member)) {
+          isChanged = true;
+          const [offer] = offered.offers;
+          await changeTask(
+            db,
+            org,
+            offered.task_id,
+            [{ name: 'decline', offer_id: offer?.offer_id ?? '', worker_id, reason: null }],
+            { actor: 'system' },
+          );
+        }
+        return found;
+      },
+    });
+    try {
+      await openSweeper({ ...ahead, redis }, openQueues(db)).sweep();
+      expect(isChanged).toBe(true);
+      expect(Number(await db.redis.zscore(due, member))).toBe(offered.created_at + 7_200_000);
+    } finally {
+      redis.disconnect();
+    }
+  });
+
+  it('takes from the index what only the index says', async () => {
+    const db = ownStore();
+    const org = await addOrg(db);
+    const task = await addTask(db, org);
+    const { due } = orgKeysOf(db.prefix, org);
+    await db.redis.zadd(due, 1, `${org} ${task.task_id}`, 2, `${org} nothing`);
+    expect(await openSweeper(db, openQueues(db)).sweep()).toBe(0);
+    expect(await db.redis.zcard(due)).toBe(0);
+  });
+});
+
+describe('when all jobs are lost in the middle of life', () => {
+  it('every task comes to its end all the same', async () => {
+    const db = ownStore();
+    const org = await addOrg(db);
+    await addPool(db, org, { offer_ttl_seconds: 1 });
+    const requirements = { worker_pool_id: 'pool' };
+    const { sweeper } = await runProcessors(db, { sweepEvery: 500 });
+    const tasks = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        addTask(db, org, {
+          requirements,
+          sla: { target_latency_seconds: 1, deadline: rfc3339(db.clock.now() + 4000) },
+        }),
+      ),
+    );
+    // Two are asked and never answer; the others wait for nobody.
+    await addWorker(db, org, { pool_ids: ['pool'], capacity: 2 });
+    await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
+    await loseJobs(db);
+    for (const { task_id } of tasks)
+      await expect
+        .poll(() => taskOf(db, org, task_id).then((task) => task.failure?.code), { timeout: 25_000 })
+        .toBe('deadline_exceeded');
+    expect(sweeper.repaired).toBeGreaterThan(0);
+    for (const task of tasks) {
+      const breaches = (await historyOf(db, task)).filter((one) => one.type === 'task.sla_breached');
+      expect(breaches.map((one) => one.data.clock)).toEqual(['target_latency', 'deadline']);
+    }
+  });
+});
