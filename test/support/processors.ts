@@ -1,7 +1,7 @@
 // Processors as a worker process runs them, started by a test on the suite's Redis under the keys of its
 // store and closed with it; and single parts of them, for tests that want to hold the others still.
 import { randomBytes, randomUUID } from 'node:crypto';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import type { Log } from '../../src/processors/log.ts';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
@@ -23,12 +23,27 @@ export const QUIET: Log = {
 /** The sealer of everything that a test file seals and its processors open. */
 export const sealer: Sealer = createSealer([randomBytes(32)]);
 
+export interface RunOptions {
+  sweepEvery?: number;
+  abandonedAfter?: number;
+}
+
 /** Starts all processors; closed when the test is over. */
-export async function runProcessors(
-  db: Db,
-  options: { sweepEvery?: number; abandonedAfter?: number } = {},
-): Promise<Processors> {
-  const processors = await startProcessors({
+export async function runProcessors(db: Db, options: RunOptions = {}): Promise<Processors> {
+  const processors = await start(db, options);
+  onTestFinished(() => processors.close());
+  return processors;
+}
+
+/** Starts all processors for a whole file; call it where the file begins. */
+export async function runProcessorsOfFile(db: Db, options: RunOptions = {}): Promise<Processors> {
+  const processors = await start(db, options);
+  afterAll(() => processors.close());
+  return processors;
+}
+
+function start(db: Db, options: RunOptions): Promise<Processors> {
+  return startProcessors({
     redisUrl: testRedisUrl(),
     prefix: db.prefix,
     sealer,
@@ -37,8 +52,6 @@ export async function runProcessors(
     log: QUIET,
     ...options,
   });
-  onTestFinished(() => processors.close());
-  return processors;
 }
 
 /** The queues alone: nothing works on what is in them. */

@@ -1,0 +1,370 @@
+// Matching, offering and verifying, with all processors at work: who is asked for what in which order, and
+// that no task and no worker is forgotten, whatever the workers do.
+import { describe, expect, it } from 'vitest';
+import { matchTask } from '../../src/processors/lifecycle.ts';
+import type { Task, TaskInput } from '../../src/state/task.ts';
+import type { Worker } from '../../src/state/worker.ts';
+import { changeTask } from '../../src/store/change.ts';
+import type { Db } from '../../src/store/redis.ts';
+import {
+  accept,
+  addPool,
+  addTask,
+  addWorker,
+  changeWorker,
+  freshOrg,
+  historyOf,
+  offerIdOf,
+  openTestDb,
+  step,
+  taskOf,
+  workerOf,
+  workThrough,
+} from '../support/db.ts';
+import { later, runProcessorsOfFile } from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
+import { rfc3339 } from '../support/tasks.ts';
+
+const db = await openTestDb();
+const SOON = { timeout: 20_000 };
+// The sweeper stays out of it: what is seen here comes from the events alone.
+await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
+
+/** The task once it is offered to this worker. */
+async function offeredTo(db: Db, task: Task, workerId: string): Promise<Task> {
+  let now = task;
+  await expect
+    .poll(async () => {
+      now = await taskOf(db, task.org_id, task.task_id);
+      return now.offers.some((one) => one.worker_id === workerId && one.status === 'pending');
+    }, SOON)
+    .toBe(true);
+  return now;
+}
+
+const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).then((one) => one.status);
+const decline = (db: Db, task: Task, worker_id: string) =>
+  step(db, task, { name: 'decline', offer_id: offerIdOf(task, worker_id), worker_id, reason: null });
+
+/** Works on whatever is offered to the worker, one after the other. @returns the task ids in order. */
+async function workOff(db: Db, worker: Worker, count: number): Promise<string[]> {
+  const order: string[] = [];
+  while (order.length < count) {
+    let held: string[] = [];
+    await expect
+      .poll(async () => {
+        held = (await workerOf(db, worker.org_id, worker.worker_id)).holding;
+        return held.length;
+      }, SOON)
+      .toBeGreaterThan(0);
+    for (const id of held) {
+      const task = await taskOf(db, worker.org_id, id);
+      order.push(id);
+      await workThrough(db, task, worker.worker_id);
+    }
+  }
+  return order;
+}
+
+describe('matching', () => {
+  it('gives a task to the longest idle, then to the best rated', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    await addWorker(db, org, { worker_id: 'short', idle_since: now - 1000, rating: 5 });
+    await addWorker(db, org, { worker_id: 'long-good', idle_since: now - 9000, rating: 4 });
+    await addWorker(db, org, { worker_id: 'long-bad', idle_since: now - 9000, rating: 3 });
+    for (const expected of ['long-good', 'long-bad', 'short'])
+      await offeredTo(db, await addTask(db, org), expected);
+  });
+
+  it('gives a worker the waiting tasks by urgency, deadline and age', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    const waiting: [name: string, sla: TaskInput['sla']][] = [
+      ['low', { urgency: 'low', deadline: rfc3339(now + 100_000) }],
+      ['normal, old', { urgency: 'normal' }],
+      ['normal, young', { urgency: 'normal' }],
+      ['normal, late deadline', { urgency: 'normal', deadline: rfc3339(now + 900_000) }],
+      ['normal, early deadline', { urgency: 'normal', deadline: rfc3339(now + 600_000) }],
+      ['critical', { urgency: 'critical' }],
+      ['high', { urgency: 'high' }],
+    ];
+    const names = new Map<string, string>();
+    for (const [name, sla] of waiting) names.set((await addTask(db, org, { sla })).task_id, name);
+    const worker = await addWorker(db, org);
+    const order = await workOff(db, worker, waiting.length);
+    expect(order.map((id) => names.get(id))).toEqual([
+      'critical',
+      'high',
+      'normal, early deadline',
+      'normal, late deadline',
+      'normal, old',
+      'normal, young',
+      'low',
+    ]);
+  });
+
+  it('asks for nothing that the worker does not bring', async () => {
+    const org = freshOrg(db);
+    await addPool(db, org);
+    await addWorker(db, org, { skills: ['a'], trust_level: 1, rating: 3 });
+    const unfit = await Promise.all(
+      [
+        { skills: ['a', 'b'] },
+        { certifications: ['a'] },
+        { trust_level: 2 },
+        { min_rating: 3.5 },
+        { worker_pool_id: 'pool' },
+      ].map((requirements) => addTask(db, org, { requirements, sla: { urgency: 'critical' } })),
+    );
+    const fit = await addTask(db, org, { requirements: { skills: ['a'], trust_level: 1 } });
+    await expect.poll(() => statusOf(db, fit), SOON).toBe('offered');
+    for (const task of unfit) expect(await statusOf(db, task)).toBe('queued');
+    // Whoever learns it is asked then.
+    await addWorker(db, org, { worker_id: 'all', skills: ['a', 'b'], certifications: ['a'], trust_level: 5 });
+    await changeWorker(db, org, 'all', { rating: 5, pool_ids: ['pool'], capacity: 5 });
+    for (const task of unfit) await offeredTo(db, task, 'all');
+  });
+
+  it('never gives a worker more than they can take, and leaves nobody idle while tasks wait', async () => {
+    const org = freshOrg(db);
+    const capacities = [1, 2, 5];
+    const workers = await Promise.all(capacities.map((capacity) => addWorker(db, org, { capacity })));
+    const tasks = await Promise.all(Array.from({ length: 60 }, () => addTask(db, org)));
+    const done = new Set<string>();
+    const held = async () => {
+      const seen = await Promise.all(workers.map((one) => workerOf(db, org, one.worker_id)));
+      return seen.map((one) => one.holding.length);
+    };
+    await expect.poll(held, SOON).toEqual(capacities);
+    while (done.size < tasks.length) {
+      const seen = await Promise.all(workers.map((one) => workerOf(db, org, one.worker_id)));
+      for (const [index, one] of seen.entries()) {
+        expect(one.holding.length).toBeLessThanOrEqual(capacities[index] ?? 0);
+        for (const id of one.holding) {
+          await workThrough(db, await taskOf(db, org, id), one.worker_id);
+          done.add(id);
+        }
+      }
+    }
+    for (const task of tasks) await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
+    for (const one of workers) expect((await workerOf(db, org, one.worker_id)).holding).toEqual([]);
+  });
+});
+
+describe('a task that a worker will not do', () => {
+  it('is offered to another', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    await addWorker(db, org, { worker_id: 'first', idle_since: now - 1000 });
+    await addWorker(db, org, { worker_id: 'second', idle_since: now });
+    const task = await offeredTo(db, await addTask(db, org), 'first');
+    await decline(db, task, 'first');
+    const again = await offeredTo(db, task, 'second');
+    expect(again.attempt).toBe(1);
+  });
+
+  it('comes back to the only one there is, after the cool-down and not before', async () => {
+    const org = freshOrg(db);
+    await addPool(db, org, { offer_ttl_seconds: 1 });
+    await addWorker(db, org, { worker_id: 'only', pool_ids: ['pool'] });
+    const task = await offeredTo(
+      db,
+      await addTask(db, org, { requirements: { worker_pool_id: 'pool' } }),
+      'only',
+    );
+    const declined = await decline(db, task, 'only');
+    const again = await offeredTo(db, declined, 'only');
+    const waited = (again.offers[0]?.offered_at ?? 0) - declined.updated_at;
+    expect(waited).toBeGreaterThanOrEqual(1000);
+    expect(waited).toBeLessThan(3000);
+  });
+
+  it('comes back as well when it lapses unanswered, and others go first meanwhile', async () => {
+    const org = freshOrg(db);
+    await addPool(db, org, { offer_ttl_seconds: 1 });
+    const requirements = { worker_pool_id: 'pool' };
+    await addWorker(db, org, { worker_id: 'only', pool_ids: ['pool'] });
+    const task = await offeredTo(db, await addTask(db, org, { requirements }), 'only');
+    const other = await addTask(db, org, { requirements, sla: { urgency: 'low' } });
+    await offeredTo(db, other, 'only');
+    await offeredTo(db, task, 'only');
+    const reasons = (await historyOf(db, task))
+      .filter((one) => one.type === 'task.queued')
+      .map((one) => one.data.reason);
+    expect(reasons.slice(0, 2)).toEqual(['created', 'expired']);
+  });
+
+  it('goes to others when it is released or not started in time, and counts as an attempt', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    await addWorker(db, org, { worker_id: 'b' });
+    await step(db, task, { name: 'release', worker_id: 'a', reason: 'ill' });
+    await changeWorker(db, org, 'a', { availability: 'away' });
+    const again = await accept(db, await offeredTo(db, task, 'b'), 'b');
+    expect(again.attempt).toBe(2);
+    await addWorker(db, org, { worker_id: 'c' });
+    await step(db, again, { name: 'start_timeout', accepted_at: again.assignment?.accepted_at ?? 0 });
+    await changeWorker(db, org, 'b', { availability: 'away' });
+    const last = await accept(db, await offeredTo(db, again, 'c'), 'c');
+    const failed = await step(db, last, { name: 'release', worker_id: 'c', reason: null });
+    expect(failed.failure?.code).toBe('attempts_exhausted');
+  });
+});
+
+describe('a worker', () => {
+  it('who goes away has their offers taken back and keeps their work', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a', capacity: 3 });
+    const mine = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    const offered = [
+      await offeredTo(db, await addTask(db, org), 'a'),
+      await offeredTo(db, await addTask(db, org), 'a'),
+    ];
+    await changeWorker(db, org, 'a', { availability: 'away' });
+    for (const task of offered) await expect.poll(() => statusOf(db, task), SOON).toBe('queued');
+    expect(await statusOf(db, mine)).toBe('accepted');
+    expect((await workerOf(db, org, 'a')).holding).toEqual([mine.task_id]);
+    // Taken back is no "no": back again, they are asked at once.
+    await changeWorker(db, org, 'a', { availability: 'available' });
+    for (const task of offered) await offeredTo(db, task, 'a');
+  });
+
+  it('who is removed leaves their tasks to others: offered, accepted and started', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a', capacity: 3 });
+    const offered = await offeredTo(db, await addTask(db, org), 'a');
+    const accepted = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    const started = await step(db, await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a'), {
+      name: 'start',
+      worker_id: 'a',
+    });
+    await changeWorker(db, org, 'a', null);
+    await addWorker(db, org, { worker_id: 'b', capacity: 3 });
+    for (const task of [offered, accepted, started]) await offeredTo(db, task, 'b');
+    const reasons = await Promise.all(
+      [offered, accepted, started].map(async (task) => {
+        const history = await historyOf(db, task);
+        return history.findLast((one) => one.type === 'task.queued')?.data.reason;
+      }),
+    );
+    expect(reasons).toEqual(['worker_gone', 'worker_gone', 'worker_gone']);
+  });
+
+  it('who is removed and made again with the same name has nothing of the old one', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    await changeWorker(db, org, 'a', null);
+    await addWorker(db, org, { worker_id: 'a' });
+    const again = await offeredTo(db, task, 'a');
+    expect([again.assignment, again.attempt]).toEqual([null, 2]);
+    expect((await workerOf(db, org, 'a')).holding).toEqual([task.task_id]);
+  });
+});
+
+describe('a pool that asks many at once', () => {
+  it('asks as many as it says, the best of them, and frees the others when one accepts', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    await addPool(db, org, { offer_mode: 'broadcast', broadcast_size: 3 });
+    const ids = ['a', 'b', 'c', 'd', 'e'];
+    for (const [index, worker_id] of ids.entries())
+      await addWorker(db, org, { worker_id, pool_ids: ['pool'], idle_since: now - 1000 * (9 - index) });
+    const task = await offeredTo(
+      db,
+      await addTask(db, org, { requirements: { worker_pool_id: 'pool' } }),
+      'a',
+    );
+    expect(task.offers.map((one) => one.worker_id)).toEqual(['a', 'b', 'c']);
+    const taken = await accept(db, task, 'b');
+    expect(taken.offers.map((one) => one.status)).toEqual(['revoked', 'accepted', 'revoked']);
+    // They are the longest idle still, and the next task is theirs.
+    const next = await offeredTo(
+      db,
+      await addTask(db, org, { requirements: { worker_pool_id: 'pool' } }),
+      'a',
+    );
+    expect(next.offers.map((one) => one.worker_id)).toEqual(['a', 'c', 'd']);
+  });
+
+  it('goes on with the others when some decline, and starts anew when all did', async () => {
+    const org = freshOrg(db);
+    await addPool(db, org, { offer_mode: 'broadcast', broadcast_size: 2, offer_ttl_seconds: 1 });
+    for (const worker_id of ['a', 'b']) await addWorker(db, org, { worker_id, pool_ids: ['pool'] });
+    const task = await offeredTo(
+      db,
+      await addTask(db, org, { requirements: { worker_pool_id: 'pool' } }),
+      'a',
+    );
+    expect((await decline(db, task, 'a')).status).toBe('offered');
+    expect((await decline(db, task, 'b')).status).toBe('queued');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+  });
+});
+
+describe('a submission', () => {
+  it('that nobody reviews is verified and completed at once', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const task = await workThrough(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
+    const types = (await historyOf(db, task)).map((one) => one.type);
+    expect(types.slice(-3)).toEqual(['task.submitted', 'task.verified', 'task.completed']);
+  });
+
+  it('that somebody reviews waits for them', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const reviewed = await offeredTo(db, await addTask(db, org, { review: { mode: 'manual' } }), 'a');
+    const waiting = await workThrough(db, reviewed, 'a');
+    const other = await workThrough(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
+    await expect.poll(() => statusOf(db, other), SOON).toBe('completed');
+    expect(await statusOf(db, waiting)).toBe('submitted');
+  });
+});
+
+it('one match of many tasks at once hands out each of them once', async () => {
+  // Nobody relays here: the matches are made by the test alone.
+  const own = { ...db, prefix: freshPrefix() };
+  const org = freshOrg(own);
+  const tasks = await Promise.all(Array.from({ length: 40 }, () => addTask(own, org)));
+  await Promise.all(Array.from({ length: 25 }, () => addWorker(own, org)));
+  // Many processes, each with its own view: two stores stand for them.
+  const other = later(own, 0);
+  await Promise.all(
+    tasks.flatMap(({ task_id }) => [matchTask(own, org, task_id), matchTask(other, org, task_id)]),
+  );
+  const now = await Promise.all(tasks.map((task) => taskOf(own, org, task.task_id)));
+  expect(now.map((one) => one.status)).toEqual(tasks.map((_, index) => (index < 25 ? 'offered' : 'queued')));
+  const asked = now.flatMap((one) => one.offers.map((offer) => offer.worker_id));
+  expect(new Set(asked).size).toBe(25);
+});
+
+it('a worker taken away at every moment of their work never leaves a task behind', async () => {
+  const org = freshOrg(db);
+  await addWorker(db, org, { worker_id: 'steady', capacity: 3 });
+  const tasks = await Promise.all(Array.from({ length: 12 }, () => addTask(db, org)));
+  for (let round = 0; round < 6; round += 1) {
+    const worker_id = `guest-${round}`;
+    await addWorker(db, org, { worker_id, capacity: 4 });
+    // Races with the removal, step by step further: each may be refused, none may get lost.
+    const work = async () => {
+      for (const id of (await workerOf(db, org, worker_id)).holding) {
+        const task = await taskOf(db, org, id);
+        const offer = task.offers.find((one) => one.worker_id === worker_id && one.status === 'pending');
+        if (offer === undefined) continue;
+        const { offer_id } = offer;
+        const accepting = { name: 'accept', offer_id, worker_id } as const;
+        const starting = { name: 'start', worker_id } as const;
+        for (const command of round % 2 === 0 ? [accepting] : [accepting, starting])
+          await changeTask(db, org, id, [command], { actor: worker_id });
+      }
+    };
+    await Promise.all([work().catch(() => undefined), changeWorker(db, org, worker_id, null)]);
+  }
+  const worker = await workerOf(db, org, 'steady');
+  const done = await workOff(db, worker, tasks.length);
+  expect([...new Set(done)].sort()).toEqual(tasks.map((one) => one.task_id).sort());
+});
