@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
 import { OutputSchemas } from './api/output-schema.ts';
+import { answerUnparsed } from './api/unparsed.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
@@ -73,6 +74,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     },
     app.callback(),
   );
+  server.on('clientError', answerUnparsed);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, BACKLOG, resolve);

@@ -6,6 +6,7 @@ import { isUnavailable } from '../store/redis.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
+  malformed_request: [400, 'Malformed request'],
   malformed_json: [400, 'Malformed JSON'],
   malformed_body: [400, 'Malformed body'],
   invalid_header: [400, 'Invalid header'],
@@ -30,6 +31,7 @@ export const PROBLEMS = {
   validation_failed: [422, 'Validation failed'],
   idempotency_key_reused: [422, 'Idempotency key reused'],
   rate_limited: [429, 'Rate limited'],
+  headers_too_large: [431, 'Headers too large'],
   internal_error: [500, 'Internal error'],
   unavailable: [503, 'Unavailable'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;

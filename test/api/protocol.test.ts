@@ -171,6 +171,31 @@ describe('size', () => {
   });
 });
 
+describe('what is no request', () => {
+  test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400, 'malformed_request'],
+    ['a header that is none', 'GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n', 400, 'malformed_request'],
+    [
+      'two lengths',
+      'POST /v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+      400,
+      'malformed_request',
+    ],
+    [
+      'headers of 20 KiB',
+      `GET /livez HTTP/1.1\r\nHost: x\r\nX-Much: ${'x'.repeat(20 * KIB)}\r\n\r\n`,
+      431,
+      'headers_too_large',
+    ],
+  ])('%s is told so, like any error', async (_name, text, status, code) => {
+    const [head = '', body = ''] = (await rawExchange(text)).split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(head).toMatch(/\r\nContent-Type: application\/problem\+json/i);
+    const [, id] = /\r\nRequest-Id: (\S+)/i.exec(head) ?? [];
+    expect(JSON.parse(body)).toMatchObject({ status, code, request_id: id });
+  });
+});
+
 describe('places and methods', () => {
   test.each([
     '/',

@@ -300,6 +300,7 @@ export const FAULTS: readonly Fault[] = [
     value: { type: 'bearer', token: '' },
     said: '/handoff/callback_auth/token',
   },
+  ...values('/handoff/callback_auth/token', 'a\nb', 'a\r\nX-Injected: 1', 'caf\u00e9', '\u0000'),
   { at: '/handoff/callback_auth', value: { type: 'none', token: 'x' }, said: '/handoff/callback_auth/token' },
   {
     at: '/handoff/callback_auth',

@@ -59,7 +59,11 @@ const Output = closed({
 
 const Auth = {
   none: closed({ type: Type.Literal('none') }),
-  bearer: closed({ type: Type.Literal('bearer'), token: Type.String({ minLength: 1, maxLength: 4096 }) }),
+  bearer: closed({
+    type: Type.Literal('bearer'),
+    // What a header can carry (RFC 9110, section 5.5).
+    token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
+  }),
   basic: closed({
     type: Type.Literal('basic'),
     username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
