@@ -11,12 +11,16 @@ import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
 import { Changes } from './store/changes.ts';
+import { sweepEvidence } from './store/evidence.ts';
 import { openEvidenceFiles } from './store/evidence-files.ts';
 import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 
 /** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
 const BACKLOG = 4096;
+
+/** How often files that uploads left behind are looked for, ms. */
+const SWEEP_EVERY = 3600_000;
 
 export interface WebOptions {
   redisUrl: string;
@@ -83,6 +87,12 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
   await clock.start();
 
+  // Here and not in a worker process: the folder with the files is where the API is.
+  const sweep = setInterval(() => {
+    sweepEvidence(db, evidence).catch((error) => log.warn({ err: error }, 'evidence sweep interrupted'));
+  }, SWEEP_EVERY);
+  sweep.unref();
+
   const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return {
     url: `http://${host}:${port}`,
@@ -95,6 +105,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
       const idle = setInterval(() => server.closeIdleConnections(), 50);
       await closed;
       clearInterval(idle);
+      clearInterval(sweep);
       clock.stop();
       await schemas.close();
       await queues.close();
