@@ -89,14 +89,6 @@ export async function outboxLength(db: Db): Promise<number> {
   return lengths.reduce((sum, one) => sum + one, 0);
 }
 
-/** Deliveries that are not settled, over all partitions. */
-export async function owedCount(db: Db): Promise<number> {
-  const counts = await Promise.all(
-    PARTITIONS.map((partition) => db.redis.zcard(partitionKeys(db.prefix, partition).owed)),
-  );
-  return counts.reduce((sum, one) => sum + one, 0);
-}
-
 /** Takes away all that BullMQ keeps, as a flushed or restored Redis would. */
 export async function loseJobs(db: Db): Promise<void> {
   const keys = await db.redis.keys(`${queuePrefix(db.prefix).replace(/[{}]/g, '?')}:*`);

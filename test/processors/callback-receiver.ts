@@ -1,0 +1,80 @@
+// A receiver of webhooks on loopback that keeps what came and when, and answers as the test says.
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Webhook } from 'standardwebhooks';
+import { onTestFinished } from 'vitest';
+
+export interface Come {
+  id: string;
+  path: string;
+  headers: IncomingHttpHeaders;
+  body: string;
+  /** `data.sequence` of the body. */
+  sequence: number;
+  type: string;
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+export interface Reply {
+  status: number;
+  headers?: Record<string, string>;
+  /** Answers when this resolves. */
+  after?: Promise<unknown>;
+}
+
+export interface CallbackReceiver {
+  url: string;
+  /** In the order of their coming. */
+  come: Come[];
+  /** What the `nth` attempt (from 1) of an event is answered. */
+  reply: (come: Come, nth: number) => Reply;
+}
+
+/** Starts a receiver that is gone when the test is. */
+export async function startCallbackReceiver(
+  reply: CallbackReceiver['reply'] = () => ({ status: 204 }),
+): Promise<CallbackReceiver> {
+  const receiver: CallbackReceiver = { url: '', come: [], reply };
+  const server = createServer(async (request, response) => {
+    const at = Date.now();
+    let body = '';
+    for await (const piece of request.setEncoding('utf8')) body += piece;
+    const { type, data } = JSON.parse(body) as { type: string; data: { sequence: number } };
+    const { headers, url: path = '' } = request;
+    const come = {
+      id: String(headers['webhook-id']),
+      path,
+      headers,
+      body,
+      sequence: data.sequence,
+      type,
+      at,
+    };
+    receiver.come.push(come);
+    const nth = receiver.come.filter((one) => one.id === come.id).length;
+    const { status, headers: more, after } = receiver.reply(come, nth);
+    await after;
+    response.writeHead(status, more).end('{"said":"so"}');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+  return receiver;
+}
+
+/** Whether what came is signed with the `whsec_…` secret, by the public package of Standard Webhooks. */
+export function isSigned(secret: string, { body, headers }: Come): boolean {
+  try {
+    new Webhook(secret).verify(body, headers as Record<string, string>);
+    return true;
+  } catch {
+    return false;
+  }
+}
