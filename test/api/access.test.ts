@@ -287,9 +287,6 @@ describe('scopes', () => {
       expect(access).toEqual({ kind: 'scope', scope });
     },
   );
-
-  for (const [name] of PROMISED.filter(([one]) => !CASES.some((known) => known.name === one)))
-    test.todo(`${name} is in the contract and not there yet`);
 });
 
 describe("another's thing is like a thing that never was", () => {

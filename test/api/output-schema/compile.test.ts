@@ -248,7 +248,10 @@ describe('a compiled schema', () => {
 const suite = process.env.JSON_SCHEMA_TEST_SUITE ?? '';
 const folder = join(suite, 'tests', 'draft2020-12');
 
-describe.skipIf(suite === '' || !existsSync(folder))('the required cases of the official suite', () => {
+// The suite is no package: this part exists where JSON_SCHEMA_TEST_SUITE names a checkout of it.
+const describeSuite = suite !== '' && existsSync(folder) ? describe : null;
+
+describeSuite?.('the required cases of the official suite', () => {
   /** By file, in the suite as of August 2026: groups of cases whose schema we refuse. */
   const REFUSED: Record<string, number> = {
     'anchor.json': 3, // $id below the root
