@@ -21,20 +21,38 @@ export interface Db {
 export const COMMAND_TIMEOUT = 1500;
 
 /**
+ * Gives a command up after `COMMAND_TIMEOUT`, yet not before this process has looked whether its answer is
+ * there: after a moment in which it was too busy for anything timers come first and answers second, and
+ * ioredis' own `commandTimeout` takes the process' lateness for Redis'.
+ */
+class RequestRedis extends Redis {
+  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    const giveUp = () => {
+      if (!command.isResolved) command.reject(new Error('Command timed out'));
+    };
+    const timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
+    const clear = () => clearTimeout(timer);
+    command.promise.then(clear, clear);
+    return super.sendCommand(command, stream);
+  }
+}
+
+/**
  * Opens a connection.
  * @param manner `request`: commands reject when Redis is away or silent; `patient`: they wait, as BullMQ's workers need.
  * @param onError is told of connection errors; each reconnect attempt may bring one.
  */
 export function connect(url: string, manner: 'request' | 'patient', onError: (error: Error) => void): Redis {
-  const redis = new Redis(url, {
-    ...(manner === 'request'
-      ? // Never sent twice: a commit whose answer was lost would come back as a conflict with itself.
-        { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT }
-      : { maxRetriesPerRequest: null }),
+  const common = {
     connectTimeout: 2000,
-    retryStrategy: (times) => Math.min(50 * times, 1000),
+    retryStrategy: (times: number) => Math.min(50 * times, 1000),
     lazyConnect: true,
-  });
+  };
+  const redis =
+    manner === 'request'
+      ? // Never sent twice: a commit whose answer was lost would come back as a conflict with itself.
+        new RequestRedis(url, { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
+      : new Redis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;
 }

@@ -193,3 +193,11 @@ test('the API starts before Redis does and is up as soon as it is', async () => 
   expect((await late.client(null).request('GET', '/readyz')).status).toBe(200);
   await late.close();
 });
+
+test('a process too busy to hear an answer does not take Redis for silent', async () => {
+  const { redis: connection } = api.web.db;
+  const answer = connection.ping();
+  const end = performance.now() + LIMIT;
+  while (performance.now() < end); // Sent, answered, and nobody looks.
+  expect(await answer).toBe('PONG');
+});
