@@ -1,0 +1,238 @@
+// A worker process killed exactly between two steps, each time: what it had begun is ended by the next one,
+// and nothing happens twice. A pinched wire to Redis holds the process where it is to die.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { PREFIX } from '../../src/process.ts';
+import { firstBroken } from '../../src/state/history.ts';
+import type { Task } from '../../src/state/task.ts';
+import { commit } from '../../src/store/commit.ts';
+import { loadDeliveries } from '../../src/store/deliveries.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/orgs.ts';
+import { connect, type Db, RedisClock, whenReady } from '../../src/store/redis.ts';
+import { createSealer } from '../../src/store/sealed.ts';
+import { type RedisProxy, startRedisProxy } from '../api/redis-proxy.ts';
+import {
+  addTask,
+  addWorker,
+  freshOrg,
+  historyOf,
+  misplacements,
+  taskOf,
+  workerOf,
+  workThrough,
+} from '../support/db.ts';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
+import { outboxLength } from '../support/processors.ts';
+
+/** Longer than it takes to be sure that a process is dead: its locks, leases and readings run out. */
+const RESCUED = { timeout: 60_000, interval: 100 };
+const SOON = { timeout: 20_000, interval: 20 };
+const SECRETS_KEY = Buffer.alloc(32, 9);
+const sealer = createSealer([SECRETS_KEY]);
+
+let redis: OwnRedis;
+let wire: RedisProxy;
+let db: Db & { clock: RedisClock };
+const children = new Set<ChildProcess>();
+
+beforeEach(async () => {
+  redis = await startOwnRedis();
+  wire = await startRedisProxy(redis.url);
+  const own = connect(redis.url, 'patient', () => undefined);
+  await whenReady(own);
+  const clock = new RedisClock(own);
+  await clock.start();
+  db = { redis: own, prefix: PREFIX, clock };
+});
+afterEach(async () => {
+  await Promise.all([...children].map(kill));
+  db.clock.stop();
+  db.redis.disconnect();
+  await wire.close();
+  await redis.stop();
+});
+
+async function startWorker(redisUrl: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/worker.ts'], {
+    env: {
+      ...process.env,
+      REDIS_URL: redisUrl,
+      SECRETS_KEY: SECRETS_KEY.toString('base64'),
+      WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
+      LOG_LEVEL: 'error',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.add(child);
+  await new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.includes('"msg":"ready"')) resolve();
+    });
+    child.once('exit', () => reject(new Error('the worker ended before it was ready')));
+  });
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  children.delete(child);
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
+
+const now = (task: Task) => taskOf(db, task.org_id, task.task_id);
+const statusOf = (task: Task) => now(task).then((one) => one.status);
+const pendingEntries = async (org: string) =>
+  Number((await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay'))[0]);
+
+/** Every event once, the chain whole, the task where it belongs, nothing left to relay. */
+async function isWhole(task: Task, types: readonly string[]): Promise<void> {
+  const history = await historyOf(db, task);
+  expect(history.map((one) => one.type.slice('task.'.length))).toEqual(types);
+  expect(firstBroken(history)).toBeNull();
+  expect(await misplacements(db, await now(task))).toEqual([]);
+  await expect.poll(() => outboxLength(db), RESCUED).toBe(0);
+}
+
+const OFFERED = ['created', 'queued', 'matched', 'offered'];
+const COMPLETED = [...OFFERED, 'accepted', 'started', 'submitted', 'verified', 'completed'];
+
+it('after it was given an entry of the outbox, before it made anything of it', async () => {
+  const org = freshOrg(db);
+  await addWorker(db, org, { capacity: 20 });
+  const first = await startWorker(redis.url);
+  // Asleep in its read: Redis gives the entry to one who does not wake up any more.
+  const isReading = async () => / cmd=xreadgroup /.test(String(await db.redis.client('LIST')));
+  let task: Task | null = null;
+  for (let tries = 0; tries < 20 && task === null; tries += 1) {
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    first.kill('SIGSTOP');
+    if (await isReading()) {
+      const made = await addTask(db, org);
+      if ((await pendingEntries(org)) === 1) task = made;
+    }
+    if (task === null) first.kill('SIGCONT');
+  }
+  if (task === null) throw new Error('it was never caught reading');
+  const caught = task;
+  await kill(first);
+  expect([await statusOf(caught), await pendingEntries(org)]).toEqual(['queued', 1]);
+  await startWorker(redis.url);
+  await expect.poll(() => statusOf(caught), RESCUED).toBe('offered');
+  await isWhole(caught, OFFERED);
+});
+
+it('after it made the jobs of an entry, before it said so', async () => {
+  const org = freshOrg(db);
+  const first = await startWorker(wire.url);
+  const { held } = wire.hold('xack');
+  const task = await addTask(db, org);
+  await held;
+  await kill(first);
+  expect([await statusOf(task), await pendingEntries(org)]).toEqual(['queued', 1]);
+  await addWorker(db, org);
+  await startWorker(redis.url);
+  await expect.poll(() => statusOf(task), RESCUED).toBe('offered');
+  await expect.poll(() => pendingEntries(org), RESCUED).toBe(0);
+  await isWhole(task, OFFERED);
+});
+
+it('after it chose a worker for a task, before it committed that', async () => {
+  const org = freshOrg(db);
+  const { worker_id } = await addWorker(db, org);
+  const first = await startWorker(wire.url);
+  const { held } = wire.hold('matched,offered');
+  const task = await addTask(db, org);
+  await held;
+  await kill(first);
+  expect(await statusOf(task)).toBe('queued');
+  await startWorker(redis.url);
+  await expect.poll(() => statusOf(task), RESCUED).toBe('offered');
+  await isWhole(task, OFFERED);
+  expect((await workerOf(db, org, worker_id)).holding).toEqual([task.task_id]);
+});
+
+it('after it committed an offer, before it learnt of it', async () => {
+  const org = freshOrg(db);
+  const { worker_id } = await addWorker(db, org);
+  const first = await startWorker(wire.url);
+  // Killed with its wire cut: it would else connect again and ask once more.
+  const cut = wire.cutAnswer('matched,offered');
+  const task = await addTask(db, org);
+  await cut;
+  await kill(first);
+  expect(await statusOf(task)).toBe('offered');
+  await startWorker(redis.url);
+  await expect.poll(() => outboxLength(db), RESCUED).toBe(0);
+  await isWhole(task, OFFERED);
+  const [offer, ...more] = (await now(task)).offers;
+  expect([offer?.worker_id, offer?.status, more]).toEqual([worker_id, 'pending', []]);
+  expect((await workerOf(db, org, worker_id)).holding).toEqual([task.task_id]);
+});
+
+it('after it found a submission good, before it completed the task', async () => {
+  const org = freshOrg(db);
+  const { worker_id } = await addWorker(db, org);
+  const first = await startWorker(wire.url);
+  const task = await addTask(db, org);
+  await expect.poll(() => statusOf(task), SOON).toBe('offered');
+  const { held } = wire.hold('verified,completed');
+  await workThrough(db, await now(task), worker_id);
+  await held;
+  await kill(first);
+  expect(await statusOf(task)).toBe('submitted');
+  await startWorker(redis.url);
+  await expect.poll(() => statusOf(task), RESCUED).toBe('completed');
+  await isWhole(task, COMPLETED);
+});
+
+it('after it told the receiver, before it noted that: told again, the same to the byte', async () => {
+  const come: { id: string; body: string }[] = [];
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const piece of request.setEncoding('utf8')) body += piece;
+    come.push({ id: String(request.headers['webhook-id']), body });
+    response.writeHead(204).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const org = freshOrg(db);
+    const created_at = db.clock.now();
+    const secret = sealer.seal(newWebhookSecret(), webhookSecretPlace(org));
+    const webhook_secrets = [{ sealed: secret, created_at, expires_at: null }];
+    const record = {
+      org_id: org,
+      version: 1,
+      name: 'Org',
+      webhook_secrets,
+      created_at,
+      updated_at: created_at,
+    };
+    const { guards, writes } = orgWrites(db, 0, record);
+    await commit(db.redis, guards, writes);
+
+    const first = await startWorker(wire.url);
+    const { held } = wire.hold('"succeeded"');
+    const callback_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
+    await held;
+    await kill(first);
+    expect(come).toHaveLength(1);
+    await startWorker(redis.url);
+    const delivery = async () => (await loadDeliveries(db, org, task.task_id)).get(2);
+    await expect.poll(async () => (await delivery())?.status, RESCUED).toBe('succeeded');
+    expect(come).toHaveLength(2);
+    expect(come[1]).toEqual(come[0]);
+    expect((await delivery())?.attempts).toHaveLength(1);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
