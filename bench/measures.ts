@@ -217,7 +217,7 @@ export async function memoryPerTask(
 }
 
 /** Resolves when no delivery is owed and the outbox is empty. */
-async function settled(redis: Redis): Promise<void> {
+export async function settled(redis: Redis): Promise<void> {
   for (let tries = 0; tries < 600; tries += 1) {
     const owed = await redis.keys('bl:{*}:owed');
     const outbox = await redis.keys('bl:{*}:outbox');
