@@ -55,13 +55,13 @@ async function rateOf(receiver: Client, count: number, limit = 120_000): Promise
 
 /** Deliveries a second of BioLayer: `count` tasks owe one event each before a worker process starts. */
 export async function deliveries(stage: Stage, web: Child, count: number, delayMs: number): Promise<number> {
-  const receiver = await stage.start('bench/receiver.ts', { DELAY_MS: String(delayMs) });
+  const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const api = new Client(String(web.ready.url), 20);
   const org = await createOrg(api, 0, 1);
   const body = cardBody(target, { events: ['task.created'] });
   await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
-  const worker = await stage.start('src/worker.ts');
+  const worker = await stage.start('src/worker.js');
   const client = new Client(target, 1);
   const rate = await rateOf(client, count);
   await Promise.all([worker.stop(), receiver.stop(), client.close(), api.close()]);
@@ -70,7 +70,7 @@ export async function deliveries(stage: Stage, web: Child, count: number, delayM
 
 /** Deliveries a second of the baseline, from the same number of jobs added before its worker starts. */
 export async function bareDeliveries(stage: Stage, count: number, delayMs: number): Promise<number> {
-  const receiver = await stage.start('bench/receiver.ts', { DELAY_MS: String(delayMs) });
+  const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const queue = new Queue('bare', { connection: stage.redis, prefix: '{bare}' });
   const data = { type: 'task.created', data: cardBody(target) };
@@ -78,7 +78,7 @@ export async function bareDeliveries(stage: Stage, count: number, delayMs: numbe
     await queue.addBulk(
       Array.from({ length: Math.min(500, count - added) }, () => ({ name: 'deliver', data })),
     );
-  const worker = await stage.start('bench/bare-deliverer.ts', { TARGET: target });
+  const worker = await stage.start('bench/bare-deliverer.js', { TARGET: target });
   const client = new Client(target, 1);
   const rate = await rateOf(client, count);
   await Promise.all([worker.stop(), receiver.stop(), client.close(), queue.close()]);

@@ -13,13 +13,13 @@ const stage = await setStage();
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
 try {
-  const web = await stage.start('src/web.ts');
+  const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
   const api = new Client(url, 60);
   const org = await createOrg(api, 0, 1);
 
   say('creates …');
-  const bare = await stage.start('bench/bare-web.ts');
+  const bare = await stage.start('bench/bare-web.js');
   await creates(`${url}/v1/tasks`, org.api_key, 2, 32);
   await creates(String(bare.ready.url), '', 2, 32);
   const bareCreates = await creates(String(bare.ready.url), '', seconds, 32);
@@ -42,8 +42,8 @@ try {
   }
 
   say('lives …');
-  const worker = await stage.start('src/worker.ts');
-  const receiver = await stage.start('bench/receiver.ts');
+  const worker = await stage.start('src/worker.js');
+  const receiver = await stage.start('bench/receiver.js');
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const crew = await createOrg(api, 30, 4);
   await lives(api, crew, 200, null);

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { Pool } from 'undici';
 import { startEmbeddedRedis } from '../src/embedded-redis.ts';
@@ -22,7 +23,7 @@ export interface Child {
 export interface Stage {
   redisUrl: string;
   redis: Redis;
-  /** Starts a TypeScript file as a process of its own; resolves at its line with `"msg":"ready"`. */
+  /** Starts a compiled file, named from `dist/`, as a process; resolves at its line with `"msg":"ready"`. */
   start(file: string, env?: Record<string, string>): Promise<Child>;
   close(): Promise<void>;
 }
@@ -37,7 +38,7 @@ export async function setStage(): Promise<Stage> {
     redisUrl: embedded.url,
     redis,
     async start(file, env = {}) {
-      const child = spawn(process.execPath, ['--import', 'tsx', file], {
+      const child = spawn(process.execPath, [fileURLToPath(new URL(`../${file}`, import.meta.url))], {
         env: {
           ...process.env,
           REDIS_URL: embedded.url,

@@ -1,7 +1,4 @@
 #!/usr/bin/env node
-// The `biolayer` command. There is no build step: tsx loads the TypeScript sources.
+// The `biolayer` command, as npm installs it. `npm run build` compiles what it runs.
 
-import { register } from 'tsx/esm/api';
-
-register();
-await import('../src/cli.ts');
+import '../dist/src/cli.js';

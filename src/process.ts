@@ -1,6 +1,6 @@
 // What every process type does alike: its log, its word when it is ready, and an orderly end.
 
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { type Logger, pino } from 'pino';
 import { type Config, ConfigError, type Environment, loadConfig, type ProcessKind } from './config.ts';
 import { createSealer, type Sealer } from './store/sealed.ts';
@@ -12,9 +12,7 @@ const SHUTDOWN_LIMIT = 25_000;
 export const PREFIX = 'bl';
 
 /** Version of the software, from its package. */
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
+export const { version: VERSION } = createRequire(import.meta.url)('#package') as { version: string };
 
 /** The configuration for this process, or its faults on stderr, one a line, and exit code 2. */
 export function configure<T extends Config>(load: (env: Environment) => T): T {

@@ -62,7 +62,7 @@ it(
     const receiverPort = String(await freePort());
 
     // script/server installs packages and then does this.
-    const server = start(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+    const server = start(process.execPath, ['dist/src/server.js'], {
       WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
       DATA_DIR: dataDir,
       PORT: '0',

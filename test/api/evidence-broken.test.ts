@@ -201,7 +201,7 @@ describe('a web process that is killed', () => {
     await commit(db.redis, [], writes);
 
     const store = join(folder, 'killed');
-    child = spawn(process.execPath, ['--import', 'tsx', 'src/web.ts'], {
+    child = spawn(process.execPath, ['dist/src/web.js'], {
       cwd: fileURLToPath(new URL('../..', import.meta.url)),
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {

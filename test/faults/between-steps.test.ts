@@ -58,7 +58,7 @@ afterEach(async () => {
 });
 
 async function startWorker(redisUrl: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/worker.ts'], {
+  const child = spawn(process.execPath, ['dist/src/worker.js'], {
     env: {
       ...process.env,
       REDIS_URL: redisUrl,

@@ -35,8 +35,8 @@ export async function startSystem(): Promise<System> {
   };
   const children = new Map<Part, ChildProcess>();
   const start = async (part: Exclude<Part, 'redis'>) => {
-    const file = part === 'web' ? 'src/web.ts' : 'src/worker.ts';
-    const child = spawn(process.execPath, ['--import', 'tsx', file], {
+    const file = part === 'web' ? 'dist/src/web.js' : 'dist/src/worker.js';
+    const child = spawn(process.execPath, [file], {
       env,
       stdio: ['ignore', 'pipe', 'ignore'],
     });

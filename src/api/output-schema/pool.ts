@@ -31,6 +31,9 @@ export const POOL_LIMITS: PoolLimits = {
   maxWaitMs: 10 * SECOND,
 };
 
+/** What a thread runs. Not compiled yet, as in tests, it first needs a loader for itself. */
+const BODY = new URL(import.meta.url.endsWith('.ts') ? './thread.mjs' : './thread.js', import.meta.url);
+
 /** A new thread reads and compiles its own code first; on a busy machine that takes a while. */
 const START_MS = 30 * SECOND;
 
@@ -140,7 +143,7 @@ export class ThreadPool {
   }
 
   #start(): void {
-    const worker = new Worker(new URL('./thread.mjs', import.meta.url), {
+    const worker = new Worker(BODY, {
       name: 'output-schema',
       execArgv: [],
       env: {},

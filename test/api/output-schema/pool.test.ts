@@ -134,18 +134,21 @@ describe('the pool', () => {
     await own.close();
   });
 
-  it('does not keep a process alive, and works under tsx', async () => {
-    const module = new URL('../../../src/api/output-schema.ts', import.meta.url);
-    const script = `
+  it.each(['src/api/output-schema.ts', 'dist/src/api/output-schema.js'])(
+    'does not keep a process alive, in %s',
+    async (file) => {
+      const module = new URL(`../../../${file}`, import.meta.url);
+      const script = `
       import { OutputSchemas } from ${JSON.stringify(module.href)};
       const schemas = new OutputSchemas();
       console.log(JSON.stringify(await schemas.validate(${JSON.stringify(object({ a: { type: 'string' } }))}, { a: 1 })));
     `;
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--import', 'tsx', '--input-type=module', '--eval', script],
-      { cwd: fileURLToPath(new URL('../../..', import.meta.url)), timeout: 25 * SECOND },
-    );
-    expect(JSON.parse(stdout)).toEqual([{ pointer: '/a', message: 'must be string' }]);
-  });
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        ['--import', 'tsx', '--input-type=module', '--eval', script],
+        { cwd: fileURLToPath(new URL('../../..', import.meta.url)), timeout: 25 * SECOND },
+      );
+      expect(JSON.parse(stdout)).toEqual([{ pointer: '/a', message: 'must be string' }]);
+    },
+  );
 });
