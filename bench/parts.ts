@@ -1,0 +1,155 @@
+// The parts of the benchmark. Each starts what it needs on the stage, measures, ends what it started, and gives
+// its figures with the rows of the table that shows them to people.
+
+import {
+  bareDeliveries,
+  type Cost,
+  cost,
+  creates,
+  deliveries,
+  lives,
+  memoryPerTask,
+  type Rate,
+  settled,
+} from './measures.ts';
+import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
+
+export type Cell = string | number;
+
+export interface Measured {
+  /** What goes into the JSON document, under the part's name. */
+  figures: unknown;
+  /** Of four cells: what, ours, the baseline, their ratio. */
+  rows: Cell[][];
+}
+
+/** @param scale 1 for a full run; less does less work. */
+type Part = (stage: Stage, scale: number) => Promise<Measured>;
+
+/** Every part by the name that chooses it on the command line, in the order they run. */
+export const PARTS: Record<string, Part> = {
+  creates: measureCreates,
+  deliveries: measureDeliveries,
+  lives: measureLives,
+  memory: measureMemory,
+};
+
+async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
+  const seconds = Math.max(2, Math.round(8 * scale));
+  const { web, url, api } = await startApi(stage);
+  const org = await createOrg(api, 0, 1);
+  const bare = await stage.start('bench/bare-web.js');
+  const target = `${url}/v1/tasks`;
+  // Until both are as fast as they get, and then in turns: the machine's mood changes within seconds.
+  await creates(target, org.api_key, Math.max(2, seconds / 2), 32);
+  await creates(String(bare.ready.url), '', Math.max(2, seconds / 2), 32);
+  const bareRates = [await creates(String(bare.ready.url), '', seconds, 32)];
+  const ourRates = [await creates(target, org.api_key, seconds, 32)];
+  ourRates.push(await creates(target, org.api_key, seconds, 32));
+  bareRates.push(await creates(String(bare.ready.url), '', seconds, 32));
+  const price = await cost(stage.redis, 500, async () => {
+    for (let index = 0; index < 500; index += 1)
+      await api.call('POST', '/v1/tasks', org.api_key, cardBody(null));
+  });
+  await Promise.all([bare.stop(), web.stop(), api.close()]);
+  const ours = mean(ourRates);
+  const barely = mean(bareRates);
+  return {
+    figures: { ours, bare: barely, ratio: ratio(ours.per_second, barely.per_second), redis_cost: price },
+    rows: [
+      ['creates /s', ours.per_second, barely.per_second, ratio(ours.per_second, barely.per_second)],
+      ['creates p99 ms', ours.p99_ms, barely.p99_ms, ''],
+      ...costRows('create', price),
+    ],
+  };
+}
+
+async function measureDeliveries(stage: Stage, scale: number): Promise<Measured> {
+  const { web, api } = await startApi(stage);
+  const count = Math.round(8000 * scale);
+  const figures: Record<string, { ours: number; bare: number; ratio: number }> = {};
+  for (const delay of [0, 50, 500]) {
+    const bare = await bareDeliveries(stage, count, delay);
+    const ours = await deliveries(stage, web, count, delay);
+    figures[`${delay}ms`] = { ours: Math.round(ours), bare: Math.round(bare), ratio: ratio(ours, bare) };
+    await stage.redis.flushall();
+  }
+  await Promise.all([web.stop(), api.close()]);
+  return {
+    figures,
+    rows: Object.entries(figures).map(([delay, one]) => [
+      `deliveries /s, receiver ${delay}`,
+      one.ours,
+      one.bare,
+      one.ratio,
+    ]),
+  };
+}
+
+async function measureLives(stage: Stage, scale: number): Promise<Measured> {
+  const { web, api } = await startApi(stage);
+  const worker = await stage.start('src/worker.js');
+  const receiver = await stage.start('bench/receiver.js');
+  const target = `http://127.0.0.1:${receiver.ready.port}`;
+  const crew = await createOrg(api, 30, 4);
+  await lives(api, crew, 200, null);
+  const many = Math.round(2000 * scale);
+  const without = Math.round(await lives(api, crew, many, null));
+  const withHooks = Math.round(await lives(api, crew, many, target));
+  // What the lives above left to be delivered would count as what Redis does idle.
+  await settled(stage.redis);
+  const life = await cost(stage.redis, 300, () => lives(api, crew, 300, null));
+  const hooked = await cost(stage.redis, 300, () => lives(api, crew, 300, target));
+  await Promise.all([worker.stop(), receiver.stop(), web.stop(), api.close()]);
+  return {
+    figures: {
+      per_second: { without_webhooks: without, with_webhooks: withHooks },
+      redis_cost: { without_webhooks: life, with_webhooks: hooked },
+    },
+    rows: [
+      ['lives /s', without, '', ''],
+      ['lives /s with webhooks', withHooks, '', ''],
+      ...costRows('life', life),
+      ...costRows('life with webhooks', hooked),
+    ],
+  };
+}
+
+async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
+  const { web, api } = await startApi(stage);
+  const worker = await stage.start('src/worker.js');
+  const receiver = await stage.start('bench/receiver.js');
+  const hands = await createOrg(api, 30, 50);
+  const target = `http://127.0.0.1:${receiver.ready.port}`;
+  const bytes = await memoryPerTask(stage, api, hands, Math.round(1000 * Math.max(scale, 0.3)), target);
+  await Promise.all([worker.stop(), receiver.stop(), web.stop(), api.close()]);
+  return {
+    figures: { bytes_per_finished_task: bytes },
+    rows: [['bytes of a finished task', bytes, '', '']],
+  };
+}
+
+async function startApi(stage: Stage): Promise<{ web: Child; url: string; api: Client }> {
+  const web = await stage.start('src/web.js');
+  const url = String(web.ready.url);
+  return { web, url, api: new Client(url, 60) };
+}
+
+function costRows(what: string, price: Cost): Cell[][] {
+  return [
+    [`Redis commands, a ${what}`, price.commands, '', ''],
+    [`Redis round trips, a ${what}`, price.round_trips, '', ''],
+    [`Redis bytes in, a ${what}`, price.bytes_in, '', ''],
+    [`Redis bytes out, a ${what}`, price.bytes_out, '', ''],
+  ];
+}
+
+function mean(all: Rate[]): Rate {
+  const of = (name: keyof Rate) =>
+    Math.round((all.reduce((sum, one) => sum + one[name], 0) / all.length) * 10) / 10;
+  return { per_second: of('per_second'), p50_ms: of('p50_ms'), p99_ms: of('p99_ms') };
+}
+
+function ratio(ours: number, bare: number): number {
+  return Math.round((ours / bare) * 100) / 100;
+}
