@@ -4,6 +4,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newOrg } from './api/routes/orgs.ts';
+import { newTrackRecord } from './state/track-record.ts';
 import type { Pool, Worker } from './state/worker.ts';
 import { commit } from './store/commit.ts';
 import { findCredential, newCredential, parseCredential, workerTokenWrites } from './store/credentials.ts';
@@ -57,6 +58,7 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     certifications: ['soc-operator'],
     trust_level: 5,
     rating: 5,
+    track: newTrackRecord(5),
     capacity: 5,
     availability: 'available',
     holding: [],

@@ -6,10 +6,11 @@ import { type CommandName, type EventType, isFinal, meetsClocks, type Status, ta
 import {
   CLOCKS,
   type Clock,
-  DEFAULT_MAX_ATTEMPTS,
   dueAt,
   type FailureCode,
+  maxAttempts,
   type Offer,
+  type Review,
   type Submission,
   type Task,
   type TaskEvent,
@@ -32,13 +33,17 @@ export type Command =
   | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
   | { name: 'verify' }
   /** `submitted_at`: only this submission, not one that came after rework. */
-  | { name: 'approve'; feedback: string | null; submitted_at?: number }
-  | { name: 'rework'; feedback: string | null }
-  | { name: 'reassign'; feedback: string | null }
-  | { name: 'reject'; feedback: string | null }
+  | ({ name: 'approve'; submitted_at?: number } & Opinion)
+  | ({ name: 'rework' | 'reassign' | 'reject' } & Opinion)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
   | { name: 'clock'; clock: Clock };
+
+/** What a reviewer has to say beside the decision; `rating` 1–5. */
+export interface Opinion {
+  feedback: string | null;
+  rating?: number | null;
+}
 
 /** Who gives the command, when, and where event ids come from. */
 export interface Circumstance {
@@ -78,7 +83,7 @@ export function create(input: TaskInput, ids: { task_id: string; org_id: string 
     declines: [],
     assignment: null,
     submission: null,
-    feedback: null,
+    reviews: [],
     breaches: [],
     failure: null,
     cancellation: null,
@@ -235,17 +240,19 @@ function step(draft: Draft, command: Command): Refusal | null {
       return null;
     case 'approve':
       if (command.submitted_at !== undefined && command.submitted_at !== task.since) return notDue();
-      task.feedback = command.feedback;
-      draft.move('verified', { mode: 'manual' });
+      review(draft, 'approve', command);
+      draft.move('verified', { mode: 'manual', ...rated(command) });
       return null;
     case 'rework':
-      rework(draft, command.feedback);
+      review(draft, 'rework', command);
+      rework(draft, command);
       return null;
     case 'reassign':
-      requeue(draft, 'reassigned', detail(command.feedback));
+      review(draft, 'reassign', command);
+      requeue(draft, 'reassigned', { ...detail(command.feedback), ...rated(command) });
       return null;
     case 'reject':
-      task.feedback = command.feedback;
+      review(draft, 'reject', command);
       fail(draft, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
       return null;
     case 'complete':
@@ -323,7 +330,7 @@ function requeue(
     return;
   }
   if (wasAtWork) {
-    if (task.attempt >= DEFAULT_MAX_ATTEMPTS && !keepAttempts) {
+    if (task.attempt >= maxAttempts(task) && !keepAttempts) {
       fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
       return;
     }
@@ -334,17 +341,29 @@ function requeue(
   for (const clock of CLOCKS) breach(draft, clock);
 }
 
-function rework(draft: Draft, feedback: string | null): void {
+/** Keeps what a reviewer decided of the submission. */
+function review({ task, by }: Draft, decision: Review['decision'], opinion: Opinion): void {
+  const { feedback, rating = null } = opinion;
+  const worker_id = task.submission?.worker_id ?? '';
+  const given = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
+  task.reviews = [...task.reviews, given];
+}
+
+function rework(draft: Draft, opinion: Opinion): void {
   const { task } = draft;
-  task.feedback = feedback;
-  if (task.attempt >= DEFAULT_MAX_ATTEMPTS || task.assignment === null) {
+  if (task.attempt >= maxAttempts(task) || task.assignment === null) {
     fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
     return;
   }
   task.attempt += 1;
   task.submission = null;
   task.assignment = { ...task.assignment, submitted_at: null };
-  draft.move('started', { worker_id: task.assignment.worker_id, reason: 'rework', ...detail(feedback) });
+  draft.move('started', {
+    worker_id: task.assignment.worker_id,
+    reason: 'rework',
+    ...detail(opinion.feedback),
+    ...rated(opinion),
+  });
   for (const clock of CLOCKS) breach(draft, clock);
 }
 
@@ -366,6 +385,10 @@ function pendingOffer(task: Task, offerId: string, workerId: string): Offer | nu
 
 function detail(why: string | null): { detail?: string } {
   return why === null ? {} : { detail: why };
+}
+
+function rated({ rating }: Opinion): { rating?: number } {
+  return rating === undefined || rating === null ? {} : { rating };
 }
 
 function illegal(task: Task, command: CommandName): Refusal {

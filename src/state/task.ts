@@ -14,6 +14,8 @@ export interface Requirements {
   trust_level?: number;
   min_rating?: number;
   worker_pool_id?: string;
+  /** How often it may be begun; `DEFAULT_MAX_ATTEMPTS` when absent. */
+  max_attempts?: number;
 }
 
 export type CallbackAuth =
@@ -28,7 +30,7 @@ export interface Handoff {
   events: EventType[];
 }
 
-export interface Review {
+export interface ReviewMode {
   mode: 'auto' | 'manual';
   auto_approve_after_seconds?: number;
 }
@@ -47,7 +49,7 @@ export interface TaskInput {
     expected_format: 'structured_json' | 'text';
     schema?: Record<string, unknown>;
     evidence_required: boolean;
-    review: Review;
+    review: ReviewMode;
   };
   handoff?: Handoff;
   audit: { log_required: boolean; retain_days: number };
@@ -96,6 +98,20 @@ export interface Submission {
   submitted_at: number;
 }
 
+export const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
+
+/** What a reviewer, or the time for one (`system`), decided of a submission. */
+export interface Review {
+  decision: (typeof DECISIONS)[number];
+  feedback: string | null;
+  /** How good the work was, 1–5; null when not said. */
+  rating: number | null;
+  /** Whose work it was. */
+  worker_id: string;
+  reviewed_by: string;
+  reviewed_at: number;
+}
+
 export const CLOCKS = ['target_latency', 'deadline'] as const;
 export type Clock = (typeof CLOCKS)[number];
 
@@ -125,8 +141,8 @@ export interface Task {
   declines: Decline[];
   assignment: Assignment | null;
   submission: Submission | null;
-  /** What the reviewer last asked the worker to do better. */
-  feedback: string | null;
+  /** What reviewers decided, oldest first. */
+  reviews: Review[];
   breaches: Breach[];
   failure: { code: FailureCode; message: string } | null;
   cancellation: { reason: string | null; cancelled_by: string } | null;
@@ -165,6 +181,11 @@ export interface HistoryEntry {
 
 /** The requirement of an absent `max_attempts`. */
 export const DEFAULT_MAX_ATTEMPTS = 3;
+
+/** How often the task may be begun. */
+export function maxAttempts(task: Task): number {
+  return task.input.requirements?.max_attempts ?? DEFAULT_MAX_ATTEMPTS;
+}
 
 /** Pool the task asks for, or null for any. */
 export function poolOf(task: Task): string | null {

@@ -1,7 +1,7 @@
 // How a task looks from outside: the JSON of `GET /v1/tasks/{id}`, of webhooks and of the worker's page.
 // One place decides what is shown, so a secret can only leak from here.
 
-import type { Assignment, HistoryEntry, Offer, Task } from './task.ts';
+import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
 
 /** RFC 3339 UTC with milliseconds. */
 export function timestamp(ms: number): string {
@@ -29,6 +29,10 @@ function assignmentView(assignment: Assignment | null): Record<string, unknown> 
     started_at: timestampOrNull(assignment.started_at),
     submitted_at: timestampOrNull(assignment.submitted_at),
   };
+}
+
+function reviewView(review: Review): Record<string, unknown> {
+  return { ...review, reviewed_at: timestamp(review.reviewed_at) };
 }
 
 /** The task as the integrator sees it: the input as given, secrets reduced to their type. */
@@ -62,6 +66,7 @@ export function taskView(task: Task): Record<string, unknown> {
     attempt: task.attempt,
     assignment: assignmentView(task.assignment),
     result: task.status === 'completed' ? resultOf(task) : null,
+    reviews: task.reviews.map(reviewView),
     failure: task.failure,
     cancellation: task.cancellation,
     created_at: timestamp(task.created_at),
@@ -86,7 +91,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     ...(requirements !== undefined && { requirements }),
     output,
     attempt: task.attempt,
-    feedback: task.feedback,
+    feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),

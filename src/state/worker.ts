@@ -4,6 +4,14 @@
 
 import { isFinal } from './lifecycle.ts';
 import type { Task } from './task.ts';
+import {
+  LAPSES_TO_AWAY,
+  ratingOf,
+  type TrackRecord,
+  withAnswer,
+  withGivenRating,
+  withRatings,
+} from './track-record.ts';
 
 export const AVAILABILITIES = ['available', 'away', 'offline'] as const;
 export type Availability = (typeof AVAILABILITIES)[number];
@@ -17,7 +25,9 @@ export interface Worker {
   skills: string[];
   certifications: string[];
   trust_level: number;
+  /** What `track` adds up to. */
   rating: number;
+  track: TrackRecord;
   /** How many tasks at once. */
   capacity: number;
   availability: Availability;
@@ -73,31 +83,76 @@ export function holdChanges(
   };
 }
 
+/** What a change of a task means for one worker. */
+export interface Effect {
+  /** A hold that begins, or ends. */
+  taken?: 'offer' | 'work';
+  freed?: 'offer' | 'work';
+  /** How they answered an offer, or did not. */
+  answered?: 'accepted' | 'declined' | 'expired';
+  /** What reviews said of their work, 1–5. */
+  ratings?: number[];
+}
+
+/** Everybody whom the change from one view of a task to the next concerns. */
+export function effectsOf(before: Task | null, after: Task): Map<string, Effect> {
+  const effects = new Map<string, Effect>();
+  const add = (id: string, effect: Effect) => effects.set(id, { ...effects.get(id), ...effect });
+  const { taken, freed } = holdChanges(before, after);
+  for (const [id, hold] of taken) add(id, { taken: hold });
+  for (const [id, hold] of freed) add(id, { freed: hold });
+  const pending = (before?.offers ?? []).filter((one) => one.status === 'pending');
+  for (const { offer_id, worker_id, status } of after.offers)
+    if (
+      (status === 'accepted' || status === 'declined' || status === 'expired') &&
+      pending.some((one) => one.offer_id === offer_id)
+    )
+      add(worker_id, { answered: status });
+  for (const { worker_id, rating } of after.reviews.slice(before?.reviews.length ?? 0))
+    if (rating !== null) add(worker_id, { ratings: [...(effects.get(worker_id)?.ratings ?? []), rating] });
+  return effects;
+}
+
 /**
- * The worker with a place taken for the task; null when they can take no more. Rework comes back to its
- * worker even when they are full or away: it is theirs.
+ * The worker after a change of a task; null when they can take no more. Rework comes back to its worker even
+ * when they are full or away: it is theirs. Who lets one offer after the other lapse is taken to be away.
  */
-export function take(worker: Worker, taskId: string, hold: 'offer' | 'work', now: number): Worker | null {
-  if (hold === 'offer' && (!isReady(worker) || worker.holding.includes(taskId))) return null;
-  return next(worker, { holding: [...worker.holding.filter((id) => id !== taskId), taskId] }, now);
+export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
+  const { taken, freed, answered, ratings } = effect;
+  if (taken === 'offer' && (!isReady(worker) || worker.holding.includes(taskId))) return null;
+  const change: Partial<Worker> = {};
+  if (taken !== undefined || freed !== undefined) {
+    const others = worker.holding.filter((id) => id !== taskId);
+    change.holding = taken === undefined ? others : [...others, taskId];
+    // Who declined, or whose offer was taken back, has waited on and keeps their place in line.
+    if (freed === 'work' || answered === 'expired') change.idle_since = now;
+  }
+  if (answered !== undefined) {
+    change.track = withAnswer(worker.track, answered);
+    if (change.track.lapsed_in_a_row >= LAPSES_TO_AWAY && worker.availability === 'available')
+      change.availability = 'away';
+  }
+  if (ratings !== undefined) {
+    change.track = withRatings(change.track ?? worker.track, ratings);
+    change.rating = ratingOf(change.track);
+  }
+  return next(worker, change, now);
 }
 
-/** The worker with the place of the task freed. `rested` says that they waited on: they keep their place in line. */
-export function free(worker: Worker, taskId: string, rested: boolean, now: number): Worker {
-  return next(
-    worker,
-    { holding: worker.holding.filter((id) => id !== taskId), ...(!rested && { idle_since: now }) },
-    now,
-  );
-}
-
-/** The worker with some fields changed, one version on. Coming back to `available` starts a new wait. */
+/**
+ * The worker with some fields changed, one version on. Coming back to `available` starts a new wait; a rating
+ * given without its record is one given by hand.
+ */
 export function next(worker: Worker, change: Partial<Worker>, now: number): Worker {
   const back = change.availability === 'available' && worker.availability !== 'available';
+  const record = change.track ?? worker.track;
+  const given = change.rating !== undefined && change.track === undefined;
+  const track = given ? withGivenRating(record, change.rating ?? 0) : record;
   return {
     ...worker,
     ...(back && { idle_since: now }),
     ...change,
+    track: back ? { ...track, lapsed_in_a_row: 0 } : track,
     version: worker.version + 1,
     updated_at: now,
   };

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { apply, type Command, create, decide, type Refusal } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
-import { free, holdChanges, take } from '../state/worker.ts';
+import { affect, effectsOf } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { newId } from './ids.ts';
 import type { Db } from './redis.ts';
@@ -95,28 +95,22 @@ async function write(
   events: TaskEvent[],
   alongside: Alongside | undefined,
 ): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone'> {
-  const { taken, freed } = holdChanges(before?.task ?? null, task);
-  const touched = [...new Set([...taken.keys(), ...freed.keys()])];
+  const effects = [...effectsOf(before?.task ?? null, task)];
+  const touched = effects.map(([id]) => id);
   const [workers, history] = await Promise.all([
     touched.length === 0 ? [] : loadWorkers(db, task.org_id, touched),
     before !== null && isFinal(task.status) ? loadHistory(db, task.org_id, task.task_id) : [],
   ]);
   const guards: Guard[] = [];
   const writes: Write[] = [];
-  const lapsed = new Set(task.offers.filter((one) => one.status === 'expired').map((one) => one.worker_id));
-  for (const [index, id] of touched.entries()) {
+  for (const [index, [, effect]] of effects.entries()) {
     const worker = workers[index] ?? null;
-    const hold = taken.get(id);
     if (worker === null) {
-      if (hold === 'offer') return 'worker_busy';
-      if (hold === 'work') return 'worker_gone';
+      if (effect.taken === 'offer') return 'worker_busy';
+      if (effect.taken === 'work') return 'worker_gone';
       continue;
     }
-    const rested = freed.get(id) === 'offer' && !lapsed.has(id);
-    const after =
-      hold === undefined
-        ? free(worker, task.task_id, rested, task.updated_at)
-        : take(worker, task.task_id, hold, task.updated_at);
+    const after = affect(worker, task.task_id, effect, task.updated_at);
     if (after === null) return 'worker_busy';
     const change = workerWrites(db, worker, after);
     guards.push(...change.guards);
@@ -134,7 +128,7 @@ async function write(
 
 /** Rework for a worker who was removed meanwhile would wait for nobody: it goes to another. */
 function withoutWorker(command: Command): Command {
-  return command.name === 'rework' ? { name: 'reassign', feedback: command.feedback } : command;
+  return command.name === 'rework' ? { ...command, name: 'reassign' } : command;
 }
 
 function refused(refusal: Refusal): Changed {

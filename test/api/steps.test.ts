@@ -293,8 +293,88 @@ describe('review', () => {
     },
   );
 
+  test.each(['approve', 'rework', 'reassign', 'reject'])(
+    "%s with a rating moves the worker's, once, by the formula",
+    async (decision) => {
+      const { task, person } = await bringTo(api, org, 'submitted');
+      await person.client.patch('/v1/worker', { availability: 'away' });
+      const headers = { 'Idempotency-Key': 'one review' };
+      const path = `/v1/tasks/${task.task_id}/review`;
+      const body = { decision, rating: 1, feedback: 'poor' };
+      const answer = await client.request('POST', path, { body, headers });
+      expect((await client.request('POST', path, { body, headers })).text).toBe(answer.text);
+      expect(answer.as<TaskView>().reviews).toMatchObject([
+        { decision, rating: 1, feedback: 'poor', worker_id: person.worker_id },
+      ]);
+      // (10 × 5 + 1) / 11
+      const worker = { rating: 4.636, rating_count: 1, acceptance_rate: 1, lapse_rate: 0 };
+      expect(await client.get(`/v1/workers/${person.worker_id}`)).toMatchObject(worker);
+      const { data } = await client.get<Page<EventView>>(`/v1/tasks/${task.task_id}/events`);
+      expect(data.filter((one) => one.data.rating === 1)).toHaveLength(decision === 'reject' ? 0 : 1);
+    },
+  );
+
+  test('decides for what the worker may do next', async () => {
+    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    const requirements = { worker_pool_id: poolId, min_rating: 4.8 };
+    await review(task.task_id, { decision: 'approve', rating: 1 });
+    const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
+    await client.patch(`/v1/workers/${person.worker_id}`, { rating: 4.8 });
+    await person.offerOf(task_id);
+    const { data } = await client.get<Page<EventView>>(`/v1/tasks/${task_id}/events`);
+    expect(data.map((one) => one.type)).toEqual([
+      'task.created',
+      'task.queued',
+      'task.matched',
+      'task.offered',
+    ]);
+    expect(await client.get(`/v1/workers/${person.worker_id}`)).toMatchObject({
+      rating: 4.8,
+      rating_count: 0,
+    });
+  });
+
+  test.each([1, 2])('ends the task when it has had its %i attempts', async (max_attempts) => {
+    const poolId = await createPool(client);
+    const person = await createPerson(api, client, { pool_ids: [poolId] });
+    const output = {
+      expected_format: 'structured_json',
+      schema: { seen: 'boolean' },
+      review: { mode: 'manual' },
+    };
+    const requirements = { worker_pool_id: poolId, max_attempts };
+    const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody({ output, requirements }));
+    await person.accept(task_id);
+    await person.start(task_id);
+    for (let attempt = 1; attempt <= max_attempts; attempt += 1) {
+      await person.submit(task_id);
+      const after = (await review(task_id, { decision: 'rework', feedback: `no ${attempt}` })).as<TaskView>();
+      const ended = attempt === max_attempts;
+      expect([after.status, after.failure?.code]).toEqual(
+        ended ? ['failed', 'attempts_exhausted'] : ['started', undefined],
+      );
+    }
+    const mine = await person.client.get<TaskView>(`/v1/worker/tasks/${task_id}`);
+    expect(mine).toMatchObject({ status: 'failed', feedback: `no ${max_attempts}` });
+  });
+
+  test('shows its feedback to the next worker too, and is for nobody with a worker token', async () => {
+    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    const path = `/v1/tasks/${task.task_id}/review`;
+    const own = await person.client.request('POST', path, { body: { decision: 'approve', rating: 5 } });
+    expect(own.outcome).toBe('403 insufficient_scope');
+    await person.client.patch('/v1/worker', { availability: 'away' });
+    await review(task.task_id, { decision: 'reassign', feedback: 'look twice' });
+    const other = await createPerson(api, client, { pool_ids: [poolId] });
+    expect(await other.offerOf(task.task_id)).toMatchObject({ task: { feedback: 'look twice' } });
+  });
+
   test.each([
     [{}, ['/decision']],
+    ...[0, 0.9, 5.1, -1, '5', null, [5]].map((rating): [object, string[]] => [
+      { decision: 'approve', rating },
+      ['/rating'],
+    ]),
     [{ decision: 'maybe' }, ['/decision']],
     [{ decision: null, feedback: 1, more: 1 }, ['/decision', '/feedback', '/more']],
   ])('%j is no review', async (body, pointers) => {

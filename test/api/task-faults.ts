@@ -30,6 +30,7 @@ export function fullBody(poolId: string): Record<string, unknown> {
       trust_level: 4,
       min_rating: 4.8,
       worker_pool_id: poolId,
+      max_attempts: 3,
     },
     output: {
       expected_format: 'structured_json',
@@ -140,6 +141,7 @@ const ARRAYS = [
 const INTEGERS = [
   '/sla/target_latency_seconds',
   '/output/review/auto_approve_after_seconds',
+  '/requirements/max_attempts',
   '/handoff/retry_policy/max_retries',
   '/handoff/retry_policy/backoff_seconds',
   '/audit/retain_days',
@@ -281,6 +283,7 @@ export const FAULTS: readonly Fault[] = [
   ...values('/sla/target_latency_seconds', 0, 31_536_001, 1e300),
   ...values('/requirements/trust_level', -0.1, -1, 5.1, 6),
   ...values('/requirements/min_rating', -0.1, -1, 5.1, 6),
+  ...values('/requirements/max_attempts', 0, 101),
   ...values('/requirements/worker_pool_id', '', 'no-such-pool', 'a b', '../x', 'ä', 'x'.repeat(65)),
   ...values('/output/expected_format', '', 'json', 'TEXT'),
   { at: '/output/expected_format', value: 'text', said: '/output/schema' },

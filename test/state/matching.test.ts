@@ -14,7 +14,7 @@ import {
   workerAttributes,
 } from '../../src/state/matching.ts';
 import { type Requirements, type Task, URGENCIES } from '../../src/state/task.ts';
-import { free, next, take, type Worker } from '../../src/state/worker.ts';
+import { affect, type Effect, next, type Worker } from '../../src/state/worker.ts';
 import { idFloor } from '../../src/store/ids.ts';
 import { NOW, queuedTask, rfc3339, sampleInput, sampleWorker, taskAfter } from '../support/tasks.ts';
 
@@ -123,10 +123,13 @@ describe('the best worker', () => {
   });
 
   it('keeps their place in line when an offer leads to nothing, and goes to its end after work', () => {
-    const asked = take(a, 'task', 'offer', NOW);
+    const asked = affect(a, 'task', { taken: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
-    expect(free(asked, 'task', true, NOW).idle_since).toBe(a.idle_since);
-    expect(free(asked, 'task', false, NOW).idle_since).toBe(NOW);
+    const idleAfter = (effect: Effect) => affect(asked, 'task', effect, NOW)?.idle_since;
+    expect(idleAfter({ freed: 'offer' })).toBe(a.idle_since);
+    expect(idleAfter({ freed: 'offer', answered: 'declined' })).toBe(a.idle_since);
+    expect(idleAfter({ freed: 'offer', answered: 'expired' })).toBe(NOW);
+    expect(idleAfter({ freed: 'work' })).toBe(NOW);
   });
 
   it('goes to the end of the line when they come back from being away', () => {
@@ -136,15 +139,15 @@ describe('the best worker', () => {
   });
 
   it('cannot be asked for the same task twice, nor beyond their capacity', () => {
-    const asked = take(sampleWorker({ capacity: 2 }), 't1', 'offer', NOW);
+    const asked = affect(sampleWorker({ capacity: 2 }), 't1', { taken: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
-    expect(take(asked, 't1', 'offer', NOW)).toBeNull();
-    const full = take(asked, 't2', 'offer', NOW);
+    expect(affect(asked, 't1', { taken: 'offer' }, NOW)).toBeNull();
+    const full = affect(asked, 't2', { taken: 'offer' }, NOW);
     expect(full?.holding).toEqual(['t1', 't2']);
     if (full === null) throw new Error('no place');
-    expect(take(full, 't3', 'offer', NOW)).toBeNull();
+    expect(affect(full, 't3', { taken: 'offer' }, NOW)).toBeNull();
     // What a reviewer sends back is theirs even so.
-    expect(take(full, 't3', 'work', NOW)?.holding).toEqual(['t1', 't2', 't3']);
+    expect(affect(full, 't3', { taken: 'work' }, NOW)?.holding).toEqual(['t1', 't2', 't3']);
   });
 });
 

@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { apply, type Circumstance, type Command, create, decide } from '../../src/state/decide.ts';
 import { EVENT_TYPES, type Status } from '../../src/state/lifecycle.ts';
-import type { Handoff, Review, Task, TaskEvent, TaskInput } from '../../src/state/task.ts';
+import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/task.ts';
+import { newTrackRecord } from '../../src/state/track-record.ts';
 import { timestamp } from '../../src/state/view.ts';
 import type { Pool, Worker } from '../../src/state/worker.ts';
 
@@ -15,7 +16,7 @@ export interface InputChange {
   org_id?: string;
   sla?: Partial<TaskInput['sla']>;
   requirements?: TaskInput['requirements'];
-  review?: Review;
+  review?: ReviewMode;
   handoff?: Partial<Handoff>;
   more?: Partial<Pick<TaskInput, 'context' | 'metadata' | 'domain' | 'title'>>;
 }
@@ -66,6 +67,7 @@ export function sampleWorker(change: Partial<Worker> = {}): Worker {
     certifications: [],
     trust_level: 3,
     rating: 4.5,
+    track: newTrackRecord(change.rating ?? 4.5),
     capacity: 1,
     availability: 'available',
     holding: [],

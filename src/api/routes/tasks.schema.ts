@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../state/lifecycle.ts';
-import { CLOCKS, URGENCIES } from '../../state/task.ts';
+import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../../state/task.ts';
 import { ClientId, closed, Labels, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
@@ -38,6 +38,7 @@ export const Requirements = closed({
   trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
   min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
   worker_pool_id: Type.Optional(ClientId),
+  max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
 });
 
 const Review = closed({
@@ -169,6 +170,16 @@ export const Task = Type.Object(
         notes: nullable(Type.String()),
         worker_id: Type.String(),
         submitted_at: Timestamp,
+      }),
+    ),
+    reviews: Type.Array(
+      Type.Object({
+        decision: word(DECISIONS),
+        feedback: nullable(Type.String()),
+        rating: nullable(Type.Number()),
+        worker_id: Type.String(),
+        reviewed_by: Type.String(),
+        reviewed_at: Timestamp,
       }),
     ),
     failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { isFinal, STATUSES } from '../../state/lifecycle.ts';
-import { poolOf, type Task, URGENCIES } from '../../state/task.ts';
+import { DECISIONS, poolOf, type Task, URGENCIES } from '../../state/task.ts';
 import { taskView } from '../../state/view.ts';
 import { type Changed, changeTask, createTask } from '../../store/change.ts';
 import { loadHistory, loadTask, type StoredTask } from '../../store/tasks.ts';
@@ -123,20 +123,27 @@ export const taskRoutes = [
     summary: 'Decide on a submission that waits for review',
     params: Params,
     body: closed({
-      decision: word(['approve', 'rework', 'reassign', 'reject']),
+      decision: word(DECISIONS),
       feedback: Type.Optional(Type.String({ maxLength: 20_000 })),
+      rating: Type.Optional(
+        Type.Number({
+          minimum: 1,
+          maximum: 5,
+          description: "How good the work was; moves the worker's rating",
+        }),
+      ),
     }),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
       const loaded = await visibleTask(deps, principal, params.task_id);
-      const feedback = body.feedback ?? null;
+      const { decision, rating = null, feedback = null } = body;
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
-        body.decision === 'approve'
-          ? [{ name: 'approve', feedback }, { name: 'complete' }]
-          : [{ name: body.decision, feedback }],
+        decision === 'approve'
+          ? [{ name: 'approve', feedback, rating }, { name: 'complete' }]
+          : [{ name: decision, feedback, rating }],
         { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);

@@ -1,6 +1,7 @@
 // Workers and their tokens, for those who run them.
 
 import Type from 'typebox';
+import { newTrackRecord, ratesOf } from '../../state/track-record.ts';
 import { timestamp } from '../../state/view.ts';
 import { AVAILABILITIES, next as nextWorker, type Worker } from '../../state/worker.ts';
 import { commit } from '../../store/commit.ts';
@@ -13,7 +14,7 @@ import { loadWorker, loadWorkers, workerWrites } from '../../store/workers.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { ApiError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
-import { ClientId, closed, Labels, listAnswer, PageQuery, Timestamp, word } from '../schemas.ts';
+import { ClientId, closed, Labels, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
 import { requireVersion } from './pools.ts';
 
 const Fields = {
@@ -31,6 +32,9 @@ export const WorkerView = Type.Object(
     worker_id: ClientId,
     ...Fields,
     active_tasks: Type.Integer({ description: 'Places of the capacity taken by offers and tasks' }),
+    rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
+    acceptance_rate: nullable(Type.Number({ description: 'Share of the offers they answered or let lapse' })),
+    lapse_rate: nullable(Type.Number()),
     created_at: Timestamp,
     updated_at: Timestamp,
   },
@@ -64,6 +68,7 @@ export const workerRoutes = [
         certifications: body.certifications ?? [],
         trust_level: body.trust_level ?? 0,
         rating: body.rating ?? 5,
+        track: newTrackRecord(body.rating ?? 5),
         capacity: body.capacity ?? 1,
         availability: body.availability ?? 'offline',
         holding: [],
@@ -240,6 +245,7 @@ export function workerView(worker: Worker): object {
     org_id: _org,
     version: _version,
     holding,
+    track,
     idle_since: _idle,
     created_at,
     updated_at,
@@ -248,6 +254,8 @@ export function workerView(worker: Worker): object {
   return {
     ...shown,
     active_tasks: holding.length,
+    rating_count: track.reviews,
+    ...ratesOf(track),
     created_at: timestamp(created_at),
     updated_at: timestamp(updated_at),
   };
