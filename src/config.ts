@@ -4,7 +4,7 @@
  * that is wrong with it at once. A fault line names the variable and never repeats a secret's value.
  */
 import { join } from 'node:path';
-import ipaddr from 'ipaddr.js';
+import { cidrOf, parseNetwork } from './state/networks.ts';
 
 export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -192,32 +192,10 @@ function asLogLevel(text: string): LogLevel {
 
 function asNetworks(text: string): readonly string[] {
   const entries = text.split(',').flatMap((entry) => entry.trim() || []);
-  const networks = entries.map(asNetwork);
-  const unknown = entries.filter((_, index) => networks[index] === undefined);
+  const networks = entries.map(parseNetwork);
+  const unknown = entries.filter((_, index) => networks[index] === null);
   if (unknown.length > 0) {
     throw new Fault(`must list CIDRs or IP addresses, which these are not: ${unknown.join(', ')}`);
   }
-  return [...new Set(networks.filter((network) => network !== undefined))];
-}
-
-/** `10.1.2.3/8` → `10.0.0.0/8`, `::1` → `::1/128`, an IPv4-mapped network → its IPv4 form. */
-function asNetwork(entry: string): string | undefined {
-  const [, host = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(entry) ?? [];
-  if (ipaddr.IPv4.isValidFourPartDecimal(host)) return asCidr(ipaddr.IPv4, host, Number(prefix ?? 32), 32);
-  if (!ipaddr.IPv6.isValid(host)) return undefined;
-
-  const address = ipaddr.IPv6.parse(host);
-  const bits = Number(prefix ?? 128);
-  if (!address.isIPv4MappedAddress() || bits < 96) return asCidr(ipaddr.IPv6, host, bits, 128);
-  return asCidr(ipaddr.IPv4, address.toIPv4Address().toString(), bits - 96, 32);
-}
-
-function asCidr(
-  family: typeof ipaddr.IPv4 | typeof ipaddr.IPv6,
-  host: string,
-  bits: number,
-  maxBits: number,
-): string | undefined {
-  if (bits > maxBits) return undefined;
-  return `${family.networkAddressFromCIDR(`${host}/${bits}`).toString()}/${bits}`;
+  return [...new Set(networks.flatMap((network) => (network === null ? [] : cidrOf(network))))];
 }

@@ -14,7 +14,14 @@ const own = await embeddedSecrets(config.dataDir);
 const redisUrl = config.redisUrl ?? embedded?.url ?? '';
 const operatorToken = config.operatorToken ?? own.operatorToken;
 const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
-const { webhookAllowedNetworks, evidenceStore, host, port, workerConcurrency: concurrency } = config;
+const {
+  webhookAllowedNetworks,
+  trustedProxies,
+  evidenceStore,
+  host,
+  port,
+  workerConcurrency: concurrency,
+} = config;
 
 const web = await startWeb({
   redisUrl,
@@ -23,6 +30,7 @@ const web = await startWeb({
   sealer,
   operatorToken,
   webhookAllowedNetworks,
+  trustedProxies,
   evidenceStore,
   log,
 });

@@ -30,6 +30,8 @@ export interface WebOptions {
   sealer: Sealer;
   operatorToken: string | undefined;
   webhookAllowedNetworks: readonly string[];
+  /** Whose X-Forwarded-For is believed, CIDRs; nobody's unless given. */
+  trustedProxies?: readonly string[];
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
   log: Logger;
@@ -63,6 +65,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     addressPolicy: createAddressPolicy(options.webhookAllowedNetworks),
     evidence,
     operatorToken: options.operatorToken,
+    trustedProxies: options.trustedProxies ?? [],
     version: VERSION,
     log,
     closing: closing.signal,

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
+import { ClientAddresses } from './client-address.ts';
 import { addOpenRoutes } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
@@ -14,28 +15,38 @@ import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { openApi } from './openapi.ts';
+import { OrgRulesCache } from './org-rules.ts';
 import { serve } from './pipeline.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
-export interface AppOptions extends Omit<ApiDeps, 'forgetCredential'> {
+export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg'> {
   queues: Queues;
   operatorToken: string | undefined;
+  /** Whose X-Forwarded-For is believed, CIDRs. */
+  trustedProxies: readonly string[];
   version: string;
   log: Logger;
   /** Aborts when the process shuts down: requests that wait are answered then. */
   closing: AbortSignal;
 }
 
-export function createApp({ queues, operatorToken, version, log, closing, ...given }: AppOptions): Koa {
+export function createApp(options: AppOptions): Koa {
+  const { queues, operatorToken, trustedProxies, version, log, closing, ...given } = options;
   const app = new Koa();
-  const authenticator = new Authenticator(given.db, operatorToken);
-  const deps: ApiDeps = { ...given, forgetCredential: (hash) => authenticator.forget(hash) };
+  const addresses = new ClientAddresses(trustedProxies);
+  const orgRules = new OrgRulesCache(given.db);
+  const authenticator = new Authenticator(given.db, operatorToken, addresses, orgRules);
+  const deps: ApiDeps = {
+    ...given,
+    forgetCredential: (hash) => authenticator.forget(hash),
+    forgetOrg: (orgId) => orgRules.forget(orgId),
+  };
   // One spelling a place: another would be another route to the idempotency keys.
   const router = new Router({ strict: true, sensitive: true });
   for (const route of ROUTES) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
-    const handler = serve(route, deps, authenticator, closing);
+    const handler = serve(route, deps, { authenticator, addresses, closing });
     router.register(path, [route.method], handler);
   }
   const metrics = createMetrics(given.db, queues);

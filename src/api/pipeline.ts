@@ -6,6 +6,7 @@ import type { TObject } from 'typebox';
 import { commit } from '../store/commit.ts';
 import { type Claim, releaseClaim } from '../store/idempotency.ts';
 import { isUnavailable } from '../store/redis.ts';
+import type { ClientAddresses } from './client-address.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
@@ -13,12 +14,19 @@ import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
 import type { Answer, ApiDeps, Call, Principal, Route } from './route.ts';
 import { bodyCheck, type Check, queryCheck } from './validation.ts';
 
-/** Middleware that serves one route. @param closing aborts when the process shuts down. */
+/** What all routes are served with. */
+export interface Serving {
+  authenticator: Authenticator;
+  addresses: ClientAddresses;
+  /** Aborts when the process shuts down. */
+  closing: AbortSignal;
+}
+
+/** Middleware that serves one route. */
 export function serve(
   route: Route,
   deps: ApiDeps,
-  authenticator: Authenticator,
-  closing: AbortSignal,
+  { authenticator, addresses, closing }: Serving,
 ): Middleware {
   const checkParams = route.params && queryCheck(route.params);
   const checkQuery = queryCheck(route.query ?? NO_QUERY);
@@ -31,6 +39,7 @@ export function serve(
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     const query = readQuery(ctx, route.query, checkQuery);
     const signal = () => signalOf(ctx, closing);
+    const address = () => addresses.of(ctx.req);
     const json = route.body === undefined ? null : await readJsonBody(ctx);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -40,7 +49,7 @@ export function serve(
       throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     route.admit?.(body, principal);
     const ifMatch = readIfMatch(ctx);
-    const seen = { deps, principal, params, query, ifMatch, signal };
+    const seen = { deps, principal, params, query, ifMatch, address, signal };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
       const raw = json?.raw ?? received?.fingerprint ?? '';

@@ -73,6 +73,8 @@ export interface ApiDeps {
   evidence: EvidenceFiles;
   /** Forgets what is remembered of a credential, so that its revocation holds at once. */
   forgetCredential(hash: string): void;
+  /** Forgets what is remembered of an org, so that a change of its rules holds at once. */
+  forgetOrg(orgId: string): void;
 }
 
 export interface Answer {
@@ -93,6 +95,8 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   body: Body;
   /** Version asked for by `If-Match`; undefined when the caller does not care. */
   ifMatch: number | undefined;
+  /** Where the request comes from; null when that cannot be told. */
+  address(): string | null;
   /** Makes a signal that aborts when the client is gone or the process shuts down. */
   signal(): AbortSignal;
   /** `api_key:<id>` or `worker:<id>`, for the history. */

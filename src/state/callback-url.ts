@@ -6,9 +6,7 @@
 
 import { isIP, isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-type Network = readonly [Address, number];
+import { isWithin, type Network, parseNetwork } from './networks.ts';
 
 /** The networks an operator lists on top of the public internet. Immutable: a new list is a new policy. */
 export interface AddressPolicy {
@@ -60,26 +58,14 @@ const NAT64: Network = [ipaddr.IPv6.parse('64:ff9b::'), 96]; // RFC 6052
  * @throws RangeError naming the entry that is neither.
  */
 export function createAddressPolicy(allowedCidrs: readonly string[]): AddressPolicy {
-  return Object.freeze({ listed: Object.freeze(allowedCidrs.map((cidr) => parseNetwork(cidr.trim()))) });
+  return Object.freeze({ listed: Object.freeze(allowedCidrs.map((cidr) => networkOf(cidr.trim()))) });
 }
 
-function parseNetwork(text: string): Network {
-  const [address = '', bits, ...rest] = text.split('/');
-  const width = isIP(address) === 4 ? 32 : 128;
-  const length = bits === undefined ? width : Number(bits);
-  if (isIP(address) === 0 || address.includes('%') || rest.length > 0 || !/^\d{1,3}$/.test(bits ?? '0')) {
+function networkOf(text: string): Network {
+  const network = parseNetwork(text);
+  if (network === null)
     throw new RangeError(`"${text}" is not a network: write it like 10.0.0.0/8 or fd00::/8`);
-  }
-  if (length > width) throw new RangeError(`"${text}" is not a network: the prefix is at most ${width}`);
-  const parsed = ipaddr.parse(address);
-  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() && length >= 96) {
-    return [parsed.toIPv4Address(), length - 96];
-  }
-  return [parsed, length];
-}
-
-function isWithin(address: Address, networks: readonly Network[]): boolean {
-  return networks.some(([net, bits]) => net.kind() === address.kind() && address.match(net, bits));
+  return network;
 }
 
 function isPublicIPv4(address: ipaddr.IPv4): boolean {

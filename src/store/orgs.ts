@@ -1,5 +1,5 @@
-// Orgs: the tenants. An org's record holds its name, who may call for it, and the secrets that sign its
-// webhooks, sealed.
+// Orgs: the tenants. An org's record holds its name, where it may be called for from, and the secrets that
+// sign its webhooks, sealed.
 
 import { randomBytes } from 'node:crypto';
 import type { Guard, Write } from './commit.ts';
@@ -20,6 +20,8 @@ export interface Org {
   version: number;
   name: string;
   webhook_secrets: SigningSecret[];
+  /** CIDRs that its credentials may be used from; none, or absent: anywhere. */
+  ip_allowlist?: string[];
   created_at: number;
   updated_at: number;
 }

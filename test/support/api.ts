@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
-import { startWeb, type Web } from '../../src/start-web.ts';
+import { startWeb, type Web, type WebOptions } from '../../src/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/sealed.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
@@ -24,6 +24,8 @@ export interface ApiOptions {
   sealer?: Sealer;
   /** Networks webhooks may reach, CIDR. */
   webhookAllowedNetworks?: readonly string[];
+  /** Limits and proxies that are not the defaults. */
+  web?: Partial<WebOptions>;
   /** `OPERATOR_TOKEN` unless given; null for none. */
   operatorToken?: string | null;
   /** Whether to run the processors too, in this process. */
@@ -58,6 +60,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     port: 0,
     operatorToken: operatorToken ?? undefined,
     evidenceStore: evidence,
+    ...options.web,
   });
   const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });

@@ -6,6 +6,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { findCredential, parseCredential } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
+import type { ClientAddresses } from '../client-address.ts';
+import { isAllowedFrom, type OrgRulesCache } from '../org-rules.ts';
 import { ApiError } from '../problem.ts';
 import type { Access, Principal } from '../route.ts';
 
@@ -17,12 +19,21 @@ type Found = { principal: Principal; expires_at: number | null };
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
+  readonly #addresses: ClientAddresses;
+  readonly #orgRules: OrgRulesCache;
   /** By the text of the credential. */
   readonly #known = new Map<string, { until: number; hash: string; found: Found }>();
 
-  constructor(db: Db, operatorToken: string | undefined) {
+  constructor(
+    db: Db,
+    operatorToken: string | undefined,
+    addresses: ClientAddresses,
+    orgRules: OrgRulesCache,
+  ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
+    this.#addresses = addresses;
+    this.#orgRules = orgRules;
   }
 
   /** Forgets the credential with this hash. */
@@ -39,6 +50,7 @@ export class Authenticator {
       throw unauthorized(header, 'Bearer, Basic realm="operator"');
     }
     const principal = await this.#identify(header);
+    await this.#obey(ctx, principal);
     if (access.kind === 'worker') {
       if (principal.kind === 'worker') return principal;
       throw new ApiError('insufficient_scope', 'This is for workers, with their own token.');
@@ -48,6 +60,14 @@ export class Authenticator {
     if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
       throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
     return principal;
+  }
+
+  /** Holds the request to the rules of the caller's org. @throws ApiError 403 */
+  async #obey(ctx: Context, principal: Principal): Promise<void> {
+    if (!('org_id' in principal)) return;
+    const rules = await this.#orgRules.of(principal.org_id);
+    if (rules.networks !== null && !isAllowedFrom(rules.networks, this.#addresses.of(ctx.req)))
+      throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
   }
 
   /** Whether the header is the operator's: Bearer, or Basic with user `operator`. */

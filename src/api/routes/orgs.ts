@@ -1,6 +1,7 @@
 // Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
 
 import Type from 'typebox';
+import { cidrOf, parseNetwork } from '../../state/networks.ts';
 import { timestamp } from '../../state/view.ts';
 import { commit } from '../../store/commit.ts';
 import { apiKeyWrites } from '../../store/credentials.ts';
@@ -8,7 +9,8 @@ import { newId } from '../../store/ids.ts';
 import { loadOrg, newWebhookSecret, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
-import { ApiError, notFound } from '../problem.ts';
+import { isAllowedFrom, networksOf } from '../org-rules.ts';
+import { ApiError, type FieldError, notFound } from '../problem.ts';
 import { type ApiDeps, route, scope } from '../route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
 import { newApiKey } from './api-keys.ts';
@@ -18,10 +20,16 @@ const Name = Type.String({ minLength: 1, maxLength: 200 });
 /** How long a replaced secret goes on signing beside the new one, ms. */
 const OVERLAP = 24 * 3600 * 1000;
 
+const IpAllowlist = Type.Array(Type.String({ maxLength: 50, description: 'CIDR or address, v4 or v6' }), {
+  maxItems: 1000,
+  description: 'Networks that its credentials may be used from; empty for anywhere',
+});
 const OrgView = Type.Object(
-  { org_id: Uuid, name: Name, created_at: Timestamp, updated_at: Timestamp },
+  { org_id: Uuid, name: Name, ip_allowlist: IpAllowlist, created_at: Timestamp, updated_at: Timestamp },
   { $id: 'Org' },
 );
+const OrgChange = closed({ name: Type.Optional(Name), ip_allowlist: Type.Optional(IpAllowlist) });
+type OrgChange = Type.Static<typeof OrgChange>;
 const SecretView = Type.Object(
   {
     secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
@@ -73,12 +81,20 @@ export const orgRoutes = [
     access: scope('org:write'),
     tag: 'Org',
     summary: 'Change the org',
-    body: closed({ name: Type.Optional(Name) }),
+    query: closed({
+      force: Type.Optional(
+        Type.Boolean({ description: 'Take an ip_allowlist that leaves out the address it is sent from' }),
+      ),
+    }),
+    body: OrgChange,
+    rules: allowlistErrors,
     answers: { 200: { description: 'The org', schema: OrgView } },
-    async handler({ deps, principal, body, ifMatch }) {
+    async handler({ deps, principal, query, body, ifMatch, address }) {
+      if (body.ip_allowlist !== undefined && query.force !== true)
+        requireAllowed(body.ip_allowlist, address());
       const org = await changeOrg(deps, principal.org_id, (before) => {
         requireVersion(before.version, ifMatch);
-        return { ...before, ...body };
+        return changed(before, body);
       });
       return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
     },
@@ -165,6 +181,33 @@ async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
   return org;
 }
 
+async function allowlistErrors(body: unknown): Promise<FieldError[]> {
+  const given: unknown = typeof body === 'object' && body !== null && Reflect.get(body, 'ip_allowlist');
+  if (!Array.isArray(given)) return [];
+  return given.flatMap((cidr, index) =>
+    typeof cidr === 'string' && parseNetwork(cidr) === null
+      ? [{ pointer: `/ip_allowlist/${index}`, message: 'is not a network, such as 192.0.2.0/24' }]
+      : [],
+  );
+}
+
+/** @throws ApiError 409 when the list would shut out who sends it. */
+function requireAllowed(allowlist: readonly string[], address: string | null): void {
+  if (isAllowedFrom(networksOf(allowlist), address)) return;
+  const from = address ?? 'an address that cannot be told';
+  throw new ApiError(
+    'would_lock_out',
+    `This request comes from ${from}, which the list leaves out. Send it with ?force=true to have it so.`,
+  );
+}
+
+/** The org with the change made to it, its networks in their one spelling. */
+function changed(before: Org, { ip_allowlist, ...rest }: OrgChange): Org {
+  if (ip_allowlist === undefined) return { ...before, ...rest };
+  const networks = (networksOf(ip_allowlist) ?? []).map(cidrOf);
+  return { ...before, ...rest, ip_allowlist: [...new Set(networks)] };
+}
+
 async function changeOrg(
   deps: ApiDeps,
   orgId: string,
@@ -176,13 +219,22 @@ async function changeOrg(
     const after = { ...change(before), version: before.version + 1, updated_at: deps.db.clock.now() };
     const { guards, writes } = orgWrites(deps.db, before.version, after);
     const extra = alongside(after);
-    if (await commit(deps.db.redis, [...guards, ...extra.guards], [...writes, ...extra.writes])) return after;
+    if (await commit(deps.db.redis, [...guards, ...extra.guards], [...writes, ...extra.writes])) {
+      deps.forgetOrg(orgId);
+      return after;
+    }
   }
   throw new ApiError('conflict', 'The org keeps changing. Try again.');
 }
 
-function orgView({ org_id, name, created_at, updated_at }: Org): object {
-  return { org_id, name, created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
+function orgView({ org_id, name, ip_allowlist = [], created_at, updated_at }: Org): object {
+  return {
+    org_id,
+    name,
+    ip_allowlist,
+    created_at: timestamp(created_at),
+    updated_at: timestamp(updated_at),
+  };
 }
 
 function secretView(deps: ApiDeps, org: Org): object {

@@ -1,0 +1,73 @@
+// What an org asks of every request of its own, beyond a good credential: to come from an address that it
+// lists. Remembered for at most a second, so that a busy org costs no look-up a request and a change holds in
+// every process within that second, in the one that made it at once.
+
+import { isWithin, type Network, parseAddress, parseNetwork } from '../state/networks.ts';
+import { loadOrg, type Org } from '../store/orgs.ts';
+import type { Db } from '../store/redis.ts';
+
+const REMEMBERED = 1000;
+const REMEMBERED_MOST = 10_000;
+
+export interface OrgRules {
+  /** Where its credentials may be used from; null for anywhere. */
+  networks: readonly Network[] | null;
+}
+
+/** The rules in an org's record; of an org that is not there, none. */
+function rulesOf(org: Org | null): OrgRules {
+  return { networks: networksOf(org?.ip_allowlist ?? []) };
+}
+
+/** An allowlist as networks; an empty one allows all. */
+export function networksOf(allowlist: readonly string[]): readonly Network[] | null {
+  if (allowlist.length === 0) return null;
+  return allowlist.map(parseNetwork).filter((network) => network !== null);
+}
+
+/** Whether the allowlist lets the address in. One that cannot be told is in no list. */
+export function isAllowedFrom(networks: readonly Network[] | null, address: string | null): boolean {
+  if (networks === null) return true;
+  const parsed = address === null ? null : parseAddress(address);
+  return parsed !== null && isWithin(parsed, networks);
+}
+
+export class OrgRulesCache {
+  readonly #db: Db;
+  readonly #known = new Map<string, { until: number; rules: OrgRules | Promise<OrgRules> }>();
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** The org's rules; at once when they are remembered. @throws what Redis throws. */
+  of(orgId: string): OrgRules | Promise<OrgRules> {
+    const now = this.#db.clock.now();
+    const known = this.#known.get(orgId);
+    if (known !== undefined && known.until > now) return known.rules;
+    return this.#load(orgId, now);
+  }
+
+  /** Forgets an org that was changed; also what is being loaded of it at this moment. */
+  forget(orgId: string): void {
+    this.#known.delete(orgId);
+  }
+
+  async #load(orgId: string, now: number): Promise<OrgRules> {
+    const loading = loadOrg(this.#db, orgId).then(rulesOf);
+    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
+    const entry: { until: number; rules: OrgRules | Promise<OrgRules> } = {
+      // From before the look-up on: what it finds may be out of date when it arrives.
+      until: now + REMEMBERED,
+      rules: loading,
+    };
+    this.#known.set(orgId, entry);
+    try {
+      entry.rules = await loading;
+      return entry.rules;
+    } catch (error) {
+      if (this.#known.get(orgId) === entry) this.#known.delete(orgId);
+      throw error;
+    }
+  }
+}

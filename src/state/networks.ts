@@ -1,0 +1,40 @@
+// Networks and addresses as text and as numbers: CIDRs as people write them, and whether an address lies in
+// one. Pure. An IPv4-mapped IPv6 form (RFC 4291, section 2.5.5.2) is the IPv4 address it carries, everywhere,
+// so that one host never has two standings.
+
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+export type Address = ipaddr.IPv4 | ipaddr.IPv6;
+/** First address and length of the prefix in bits. */
+export type Network = readonly [Address, number];
+
+/** The network that a CIDR or a single address names, its host bits cleared; null for any other text. */
+export function parseNetwork(text: string): Network | null {
+  const [, host = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  if (isIP(host) === 0) return null;
+  const address = ipaddr.parse(host);
+  const width = address.kind() === 'ipv4' ? 32 : 128;
+  const bits = Number(length ?? width);
+  if (bits > width) return null;
+  if (!(address instanceof ipaddr.IPv6))
+    return [ipaddr.IPv4.networkAddressFromCIDR(`${address}/${bits}`), bits];
+  if (!address.isIPv4MappedAddress() || bits < 96)
+    return [ipaddr.IPv6.networkAddressFromCIDR(`${address}/${bits}`), bits];
+  return parseNetwork(`${address.toIPv4Address()}/${bits - 96}`);
+}
+
+/** A network as text: `10.0.0.0/8`, `2001:db8::/32`. */
+export function cidrOf([address, bits]: Network): string {
+  return `${address}/${bits}`;
+}
+
+/** A plain address, without port, brackets or zone; null for any other text. */
+export function parseAddress(text: string): Address | null {
+  return isIP(text) === 0 || text.includes('%') ? null : ipaddr.process(text);
+}
+
+/** Whether the address lies in one of the networks. */
+export function isWithin(address: Address, networks: readonly Network[]): boolean {
+  return networks.some(([first, bits]) => first.kind() === address.kind() && address.match(first, bits));
+}
