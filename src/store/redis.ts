@@ -2,6 +2,7 @@
 // when Redis is away, so that a client gets its 503 instead of a hanging request; `patient` ones wait for
 // it to come back, for workers that have nobody waiting on them.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
 export interface Clock {
@@ -67,6 +68,9 @@ export async function whenReady(redis: Redis): Promise<void> {
   await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
 }
 
+/** Pause before a lost first sample is taken again, ms. */
+const RESYNC = 50;
+
 /** Redis' own time, followed by sampling: all processes agree on what is due whatever their machines' clocks say. */
 export class RedisClock implements Clock {
   #offset = 0;
@@ -92,11 +96,27 @@ export class RedisClock implements Clock {
     if (Math.abs(offset - this.#offset) > Math.max(2, after - before)) this.#offset = offset;
   }
 
-  /** Samples now and every ten seconds until `stop`. Samples lost to an outage are made up by the next. */
+  /**
+   * Resolves with the first sample, however long Redis is away, and samples every ten seconds until `stop`.
+   * Samples lost to an outage are made up by the next.
+   */
   async start(): Promise<void> {
-    await this.sync();
+    while (!(await this.#hasSynced())) await whenReady(this.#redis);
     this.#timer = setInterval(() => void this.sync().catch(() => undefined), 10_000);
     this.#timer.unref();
+  }
+
+  /** Whether a sample was taken; false when Redis went away over it. */
+  async #hasSynced(): Promise<boolean> {
+    try {
+      await this.sync();
+      return true;
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      // It may still be there and refuse, such as while it loads its data.
+      await sleep(RESYNC);
+      return false;
+    }
   }
 
   stop(): void {

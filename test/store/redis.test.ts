@@ -170,6 +170,17 @@ describe('the clock', () => {
     }
   });
 
+  it('starts in the very moment Redis goes away, and is right when it is back', async () => {
+    const redis = await connected('request');
+    await own.kill();
+    const clock = new RedisClock(redis);
+    const starting = fare(clock.start());
+    await own.start();
+    expect((await starting).error).toBeNull();
+    expect(Math.abs(clock.now() - Date.now())).toBeLessThan(SLACK);
+    clock.stop();
+  });
+
   it('does not jitter by what a measurement may be wrong by', async () => {
     const redis = await connected('patient', testRedisUrl());
     const clock = new RedisClock(redis);
