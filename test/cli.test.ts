@@ -216,6 +216,13 @@ describe('the nouns and verbs', () => {
     expect(JSON.parse(broken.stdout)).toMatchObject({ valid: false, first_broken: 2 });
   });
 
+  it('say why a task is not matched', async () => {
+    const taskId = await createTask();
+    const { stdout } = await run(['tasks', 'match', taskId]);
+    expect(stdout).toMatch(/^reason +nobody_qualifies$/m);
+    expect((await json<{ reason: string }>(['tasks', 'match', taskId])).reason).toBe('nobody_qualifies');
+  });
+
   it('read a history of several pages', async () => {
     const taskId = await createTask();
     const { data } = await org.client.get<Page<HistoryEntry>>(`/v1/tasks/${taskId}/events`);

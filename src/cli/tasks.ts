@@ -11,6 +11,17 @@ import { openSession, readText, type Streams } from './session.ts';
 import { listAt, textAt } from './value.ts';
 import { watchTask } from './watch.ts';
 
+const MATCH_FIELDS = [
+  'status',
+  'reason',
+  'workers.considered',
+  'workers.qualified',
+  'workers.available',
+  'workers.eligible',
+  'queue.position',
+  'estimated_wait_seconds',
+  'ask_again_at',
+];
 const FIELDS = [
   'task_id',
   'status',
@@ -115,6 +126,14 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       out.answer(document, () => out.line(`The task is ${textAt(task, 'status')}.`));
     });
   tasks
+    .command('match')
+    .description('why is a task not matched?')
+    .argument('<task_id>')
+    .action(async (taskId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showMatch(out, await api.send('GET', `${taskPath(taskId)}/match`));
+    });
+  tasks
     .command('events')
     .description('show the history of a task, oldest first')
     .argument('<task_id>')
@@ -129,6 +148,17 @@ export function addTaskCommands(program: Command, streams: Streams): void {
 /** A task for people: the fields that say most. */
 function showTask(out: Output, task: unknown): void {
   out.answer(task, () => out.record(task, FIELDS));
+}
+
+/** Why a task waits, for people: the reason first, then whom each requirement rules out. */
+function showMatch(out: Output, match: unknown): void {
+  out.answer(match, () => {
+    out.record(match, MATCH_FIELDS);
+    const ruledOut = listAt(match, 'requirements');
+    if (ruledOut.length > 0) out.table(ruledOut, ['requirement', 'wanted', 'rules_out']);
+    const misses = listAt(match, 'nearest_misses');
+    if (misses.length > 0) out.table(misses, ['worker_id', 'availability', 'lacks']);
+  });
 }
 
 function eventCells(entry: Parameters<typeof describe>[0]): string[] {

@@ -14,6 +14,8 @@ export interface TrackRecord {
   /** Reviews with a rating since then, and the sum of their ratings. */
   reviews: number;
   review_sum: number;
+  /** How long a task takes up a place from acceptance on, ms, the latest counting most; null before the first. */
+  task_ms: number | null;
 }
 
 /** How many reviews the given rating weighs as much as. */
@@ -32,6 +34,7 @@ export function newTrackRecord(rating: number): TrackRecord {
     rating_given: rating,
     reviews: 0,
     review_sum: 0,
+    task_ms: null,
   };
 }
 
@@ -46,6 +49,15 @@ export function withAnswer(record: TrackRecord, answer: 'accepted' | 'declined' 
 export function withRatings(record: TrackRecord, ratings: readonly number[]): TrackRecord {
   const sum = ratings.reduce((total, one) => total + one, 0);
   return { ...record, reviews: record.reviews + ratings.length, review_sum: record.review_sum + sum };
+}
+
+/** How much the latest task counts in `task_ms`. */
+const LATEST = 0.2;
+
+/** The record with a task that took up a place for `ms`. */
+export function withTask(record: TrackRecord, ms: number): TrackRecord {
+  const { task_ms } = record;
+  return { ...record, task_ms: Math.round(task_ms === null ? ms : task_ms + LATEST * (ms - task_ms)) };
 }
 
 /** The record with a rating given anew: earlier reviews are forgotten. */

@@ -11,6 +11,7 @@ import {
   withAnswer,
   withGivenRating,
   withRatings,
+  withTask,
 } from './track-record.ts';
 
 export const AVAILABILITIES = ['available', 'away', 'offline'] as const;
@@ -90,6 +91,8 @@ export interface Effect {
   freed?: 'offer' | 'work';
   /** How they answered an offer, or did not. */
   answered?: 'accepted' | 'declined' | 'expired';
+  /** How long the work that ended took up a place, ms. */
+  worked?: number;
   /** What reviews said of their work, 1–5. */
   ratings?: number[];
 }
@@ -101,6 +104,9 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
   const { taken, freed } = holdChanges(before, after);
   for (const [id, hold] of taken) add(id, { taken: hold });
   for (const [id, hold] of freed) add(id, { freed: hold });
+  const { assignment, status } = before ?? {};
+  if (assignment && after.status === 'submitted' && status === 'started')
+    add(assignment.worker_id, { worked: after.updated_at - assignment.accepted_at });
   const pending = (before?.offers ?? []).filter((one) => one.status === 'pending');
   for (const { offer_id, worker_id, status } of after.offers)
     if (
@@ -118,7 +124,7 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  * when they are full or away: it is theirs. Who lets one offer after the other lapse is taken to be away.
  */
 export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
-  const { taken, freed, answered, ratings } = effect;
+  const { taken, freed, answered, worked, ratings } = effect;
   if (taken === 'offer' && (!isReady(worker) || worker.holding.includes(taskId))) return null;
   const change: Partial<Worker> = {};
   if (taken !== undefined || freed !== undefined) {
@@ -132,6 +138,7 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
     if (change.track.lapsed_in_a_row >= LAPSES_TO_AWAY && worker.availability === 'available')
       change.availability = 'away';
   }
+  if (worked !== undefined) change.track = withTask(change.track ?? worker.track, worked);
   if (ratings !== undefined) {
     change.track = withRatings(change.track ?? worker.track, ratings);
     change.rating = ratingOf(change.track);

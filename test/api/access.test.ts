@@ -102,6 +102,7 @@ afterAll(() => api.close());
 /** A body that a route takes. A route that is not here takes an empty one. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
+  'POST /v1/tasks/preview': taskBody(),
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
   'POST /v1/pools': { name: 'x' },
   'POST /v1/workers': { name: 'x' },

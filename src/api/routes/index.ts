@@ -4,6 +4,7 @@ import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { eventRoutes } from './events.ts';
 import { evidenceRoutes } from './evidence.ts';
+import { matchRoutes } from './match.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
 import { taskRoutes } from './tasks.ts';
@@ -12,6 +13,7 @@ import { workerRoutes } from './workers.ts';
 
 export const ROUTES: readonly Route[] = [
   ...taskRoutes,
+  ...matchRoutes,
   ...eventRoutes,
   ...poolRoutes,
   ...workerRoutes,

@@ -223,7 +223,8 @@ async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: s
   return worker;
 }
 
-function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
+/** Whether the key may see and use this worker. */
+export function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
   return principal.pools.includes('*') || worker.pool_ids.some((id) => principal.pools.includes(id));
 }
 
