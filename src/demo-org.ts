@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { newOrg } from './api/routes/orgs.ts';
 import { newTrackRecord } from './state/track-record.ts';
 import type { Pool, Worker } from './state/worker.ts';
-import { commit } from './store/commit.ts';
+import { commitAudited } from './store/audit.ts';
 import { findCredential, newCredential, parseCredential, workerTokenWrites } from './store/credentials.ts';
 import { poolWrites } from './store/pools.ts';
 import type { Db } from './store/redis.ts';
@@ -38,7 +38,7 @@ export async function ensureDemoOrg(db: Db, sealer: Sealer, dataDir: string): Pr
 /** A new org with a pool and an available worker. */
 export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const now = db.clock.now();
-  const { org, apiKey, change } = newOrg(db, sealer, 'Demo');
+  const { org, apiKey, change, fact } = newOrg(db, sealer, 'Demo', 'system');
   const { org_id } = org;
   const stamps = { org_id, version: 1, created_at: now, updated_at: now };
   const pool: Pool = {
@@ -66,14 +66,13 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   };
   const token = newCredential('blw_', org_id);
   const changes = [change, poolWrites(db, null, pool), workerWrites(db, null, worker)];
-  await commit(
-    db.redis,
-    changes.flatMap((one) => one.guards),
-    [
+  await commitAudited(db, org_id, fact, {
+    guards: changes.flatMap((one) => one.guards),
+    writes: [
       ...changes.flatMap((one) => one.writes),
       ...workerTokenWrites(db, { kind: 'worker_token', org_id, worker_id: worker.worker_id }, token.hash),
     ],
-  );
+  });
   return {
     org_id,
     api_key: apiKey,

@@ -29,6 +29,7 @@ export const SCOPES = [
   'keys:write',
   'org:read',
   'org:write',
+  'audit:read',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

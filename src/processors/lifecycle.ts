@@ -12,8 +12,8 @@ import { findWorkers, firstWaitingFor } from '../store/matching.ts';
 import { loadPool } from '../store/pools.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTask, type StoredTask } from '../store/tasks.ts';
+import { Turns } from '../store/turns.ts';
 import { loadWorker, settleLeft } from '../store/workers.ts';
-import { Turns } from './turns.ts';
 
 const SYSTEM = { actor: 'system' };
 /** Most tasks one job hands out before it leaves the rest to the next. */

@@ -31,6 +31,8 @@ export function partitionKeys(prefix: string, partition: string) {
     owed: `${base}:owed`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
     left: `${base}:left`,
+    /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */
+    retain: `${base}:retain`,
     /** Sorted set: places of files that are nobody's evidence (yet, or any more), by when they came; 0: on their way out. */
     strays: `${base}:strays`,
     /** String: who a credential is, by the SHA-256 of the credential. */
@@ -61,7 +63,7 @@ function orgKeys(prefix: string, orgId: string) {
     ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
-    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, once it is final. */
+    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final. */
     task: (id: string) => `${base}:task:${id}`,
     /** List: one entry an event, while the task is open. */
     history: (id: string) => `${base}:hist:${id}`,
@@ -77,6 +79,10 @@ function orgKeys(prefix: string, orgId: string) {
     pool: (id: string) => `${base}:pool:${id}`,
     apiKey: (id: string) => `${base}:key:${id}`,
     idempotency: (hash: string) => `${base}:idem:${hash}`,
+    /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
+    auditHead: `${base}:audit-head`,
+    /** Stream: the org's audit log, `<ms>-<sequence>` an entry. */
+    audit: `${base}:audit`,
     /** Stream: the org's feed, one reference an event. */
     feed: `${base}:feed`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */

@@ -1,8 +1,9 @@
 // API keys: made by a key that has at least what it gives, shown once, revoked at once.
 
 import Type from 'typebox';
+import { did } from '../../state/audit.ts';
 import { timestamp } from '../../state/view.ts';
-import { commit } from '../../store/commit.ts';
+import { commitAudited } from '../../store/audit.ts';
 import { type ApiKey, apiKeyWrites, newCredential, revokeApiKey } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
@@ -56,7 +57,7 @@ export const apiKeyRoutes = [
     body: KeyCreate,
     admit: requireGrantable,
     answers: { 201: { description: 'The key', schema: KeyCreated } },
-    async handler({ deps, principal, body, keep }) {
+    async handler({ deps, principal, actor, body, keep }) {
       const errors = await grantErrors(deps, principal, body);
       if (errors.length > 0) throw invalid(...errors);
       const now = deps.db.clock.now();
@@ -74,7 +75,13 @@ export const apiKeyRoutes = [
       };
       const { guards, writes } = apiKeyWrites(deps.db, made.key);
       const kept = keep(answer);
-      if (!(await commit(deps.db.redis, [...guards, ...kept.guards], [...writes, ...kept.writes])))
+      const { key_id, name, scopes } = made.key;
+      const fact = {
+        ...did(actor, 'api_key.created', 'api_key', key_id),
+        data: { name, scopes, pools, expires_at: body.expires_at ?? null },
+      };
+      const change = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
+      if (!(await commitAudited(deps.db, principal.org_id, fact, change)))
         throw new ApiError('conflict', 'The request was taken over by another.');
       return answer;
     },
@@ -111,14 +118,14 @@ export const apiKeyRoutes = [
     summary: 'Revoke an API key',
     params: Type.Object({ key_id: Uuid }),
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, params }) {
+    async handler({ deps, principal, actor, params }) {
       const key = await loadRecord<ApiKey>(
         deps.db,
         orgKeysOf(deps.db.prefix, principal.org_id).apiKey(params.key_id),
       );
       if (key === null || !maySeeKey(principal, key)) throw notFound();
-      const { guards, writes } = revokeApiKey(deps.db, key);
-      await commit(deps.db.redis, guards, writes);
+      const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
+      await commitAudited(deps.db, principal.org_id, fact, revokeApiKey(deps.db, key));
       deps.forgetCredential(key.hash);
       return { status: 204 };
     },

@@ -2,6 +2,7 @@
 
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
+import { auditRoutes } from './audit.ts';
 import { eventRoutes } from './events.ts';
 import { evidenceRoutes } from './evidence.ts';
 import { matchRoutes } from './match.ts';
@@ -21,4 +22,5 @@ export const ROUTES: readonly Route[] = [
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...orgRoutes,
+  ...auditRoutes,
 ];

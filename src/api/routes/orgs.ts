@@ -1,8 +1,10 @@
 // Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
 
 import Type from 'typebox';
+import { type AuditFact, changesOf, did } from '../../state/audit.ts';
 import { cidrOf, parseNetwork } from '../../state/networks.ts';
 import { timestamp } from '../../state/view.ts';
+import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
 import { apiKeyWrites } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
@@ -53,10 +55,10 @@ export const orgRoutes = [
         schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
       },
     },
-    async handler({ deps, body, keep }) {
-      const { change, org, apiKey } = newOrg(deps.db, deps.sealer, body.name);
+    async handler({ deps, actor, body, keep }) {
+      const { change, fact, org, apiKey } = newOrg(deps.db, deps.sealer, body.name, actor);
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
-      await commit(deps.db.redis, change.guards, change.writes);
+      await commitAudited(deps.db, org.org_id, fact, change);
       // The answer lies with the operator's other answers, not with the new org's data, hence not in one step.
       const kept = keep(answer);
       await commit(deps.db.redis, kept.guards, kept.writes);
@@ -89,13 +91,21 @@ export const orgRoutes = [
     body: OrgChange,
     rules: allowlistErrors,
     answers: { 200: { description: 'The org', schema: OrgView } },
-    async handler({ deps, principal, query, body, ifMatch, address }) {
+    async handler({ deps, principal, actor, query, body, ifMatch, address }) {
       if (body.ip_allowlist !== undefined && query.force !== true)
         requireAllowed(body.ip_allowlist, address());
-      const org = await changeOrg(deps, principal.org_id, (before) => {
-        requireVersion(before.version, ifMatch);
-        return changed(before, body);
-      });
+      const org = await changeOrg(
+        deps,
+        principal.org_id,
+        (before) => {
+          requireVersion(before.version, ifMatch);
+          return changed(before, body);
+        },
+        (after, before) => ({
+          ...did(actor, 'org.updated', 'org', after.org_id),
+          data: changesOf(before, after, ['name', 'ip_allowlist']),
+        }),
+      );
       return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
     },
   }),
@@ -119,7 +129,7 @@ export const orgRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 200: { description: 'The new secret', schema: SecretView } },
-    async handler({ deps, principal, keep }) {
+    async handler({ deps, principal, actor, keep }) {
       const secret = newSecret(deps.db, deps.sealer, principal.org_id);
       const org = await changeOrg(
         deps,
@@ -134,6 +144,7 @@ export const orgRoutes = [
               .map((one) => ({ ...one, expires_at: one.expires_at ?? secret.created_at + OVERLAP })),
           ],
         }),
+        () => did(actor, 'webhook_secret.rotated', 'org', principal.org_id),
         (after) => keep({ status: 200, body: secretView(deps, after) }),
       );
       return { status: 200, body: secretView(deps, org) };
@@ -141,8 +152,8 @@ export const orgRoutes = [
   }),
 ];
 
-/** A new org with its signing secret and an unlimited key, as guards and writes. */
-export function newOrg(db: Db, sealer: Sealer, name: string) {
+/** A new org with its signing secret and an unlimited key, as guards and writes, and what its audit log says of it. */
+export function newOrg(db: Db, sealer: Sealer, name: string, actor: string) {
   const now = db.clock.now();
   const orgId = newId(now);
   const org: Org = {
@@ -163,6 +174,10 @@ export function newOrg(db: Db, sealer: Sealer, name: string) {
   return {
     org,
     apiKey: text,
+    fact: {
+      ...did(actor, 'org.created', 'org', orgId),
+      data: { name, key_id: key.key_id, scopes: key.scopes },
+    } satisfies AuditFact,
     change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
   };
 }
@@ -212,6 +227,7 @@ async function changeOrg(
   deps: ApiDeps,
   orgId: string,
   change: (org: Org) => Org,
+  fact: (after: Org, before: Org) => AuditFact,
   alongside: (org: Org) => ReturnType<typeof orgWrites> = () => ({ guards: [], writes: [] }),
 ): Promise<Org> {
   for (let tries = 0; tries < 20; tries += 1) {
@@ -219,7 +235,8 @@ async function changeOrg(
     const after = { ...change(before), version: before.version + 1, updated_at: deps.db.clock.now() };
     const { guards, writes } = orgWrites(deps.db, before.version, after);
     const extra = alongside(after);
-    if (await commit(deps.db.redis, [...guards, ...extra.guards], [...writes, ...extra.writes])) {
+    const all = { guards: [...guards, ...extra.guards], writes: [...writes, ...extra.writes] };
+    if (await commitAudited(deps.db, orgId, fact(after, before), all)) {
       deps.forgetOrg(orgId);
       return after;
     }

@@ -1,9 +1,11 @@
 // Workers and their tokens, for those who run them.
 
 import Type from 'typebox';
+import { did } from '../../state/audit.ts';
 import { newTrackRecord, ratesOf } from '../../state/track-record.ts';
 import { timestamp } from '../../state/view.ts';
 import { AVAILABILITIES, next as nextWorker, type Worker } from '../../state/worker.ts';
+import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
 import { newCredential, revokeWorkerTokens, workerTokenWrites } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
@@ -146,13 +148,18 @@ export const workerRoutes = [
     summary: 'Remove a worker: tokens end at once, what they hold goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch }) {
+    async handler({ deps, principal, actor, params, ifMatch }) {
       for (;;) {
         const worker = await visibleWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const { guards, writes } = workerWrites(deps.db, worker, null);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-        if (!(await commit(deps.db.redis, guards, [...writes, ...tokens.writes]))) continue;
+        const fact = {
+          ...did(actor, 'worker.removed', 'worker', worker.worker_id),
+          data: { name: worker.name, tokens_revoked: tokens.hashes.length },
+        };
+        const change = { guards, writes: [...writes, ...tokens.writes] };
+        if (!(await commitAudited(deps.db, worker.org_id, fact, change))) continue;
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
       }
@@ -168,7 +175,7 @@ export const workerRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
-    async handler({ deps, principal, params, keep }) {
+    async handler({ deps, principal, actor, params, keep }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
       const kept = keep(answer);
@@ -177,7 +184,9 @@ export const workerRoutes = [
         const key = orgKeysOf(deps.db.prefix, org_id).worker(worker_id);
         const guards = [{ kind: 'version', key, version } as const, ...kept.guards];
         const writes = workerTokenWrites(deps.db, { kind: 'worker_token', org_id, worker_id }, hash);
-        if (await commit(deps.db.redis, guards, [...writes, ...kept.writes])) return answer;
+        const fact = did(actor, 'worker_token.created', 'worker', worker_id);
+        const change = { guards, writes: [...writes, ...kept.writes] };
+        if (await commitAudited(deps.db, org_id, fact, change)) return answer;
       }
     },
   }),
@@ -189,10 +198,15 @@ export const workerRoutes = [
     summary: "Revoke all of a worker's tokens",
     params: Params,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, params }) {
+    async handler({ deps, principal, actor, params }) {
       const worker = await visibleWorker(deps, principal, params.worker_id);
       const { hashes, writes } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-      await commit(deps.db.redis, [], writes);
+      if (hashes.length === 0) return { status: 204 };
+      const fact = {
+        ...did(actor, 'worker_token.revoked', 'worker', worker.worker_id),
+        data: { tokens_revoked: hashes.length },
+      };
+      await commitAudited(deps.db, worker.org_id, fact, { guards: [], writes });
       for (const hash of hashes) deps.forgetCredential(hash);
       return { status: 204 };
     },

@@ -1,6 +1,6 @@
 // Turns: work on the same thing, one after the other within this process. Matching jobs of one org all
-// want the same best worker for the same first task; letting them race would be decided by the commit, but
-// at the price of every loser doing its look-ups again.
+// want the same best worker for the same first task, and entries of one org's audit log the same head;
+// letting them race would be decided by the commit, but at the price of every loser looking up again.
 
 export class Turns {
   readonly #last = new Map<string, Promise<unknown>>();

@@ -1,0 +1,76 @@
+// The org's audit log: a stream of hash-chained entries with its head beside it. An entry is written in the
+// very commit that makes the change it tells of, so there is no change without its entry, nor the reverse.
+
+import { type AuditEntry, type AuditFact, type AuditHead, auditEntry } from '../state/audit.ts';
+import { commit, type Guard, type Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import type { Db } from './redis.ts';
+import { Turns } from './turns.ts';
+
+const turns = new Turns();
+
+/**
+ * Commits a change together with the entry of the org's audit log that tells of it: `commit`, for whatever an
+ * auditor would ask about.
+ * @param fact who did what; never a secret.
+ * @param change guards and writes, as `commit` takes them; all keys of the same org.
+ * @returns false when one of the guards given did not hold; then nothing was written.
+ */
+export function commitAudited(
+  db: Db,
+  orgId: string,
+  fact: AuditFact,
+  change: { guards: readonly Guard[]; writes: readonly Write[] },
+): Promise<boolean> {
+  return turns.take(`${db.prefix} ${orgId}`, async () => {
+    const keys = orgKeysOf(db.prefix, orgId);
+    for (let before = await loadHead(db, orgId); ; ) {
+      const entry = auditEntry(fact, before, db.clock.now());
+      const at = Date.parse(entry.at);
+      const done = await commit(
+        db.redis,
+        [...change.guards, { kind: 'version', key: keys.auditHead, version: before.sequence }],
+        [
+          ...change.writes,
+          ['HSET', keys.auditHead, 'v', entry.sequence, 'h', entry.hash, 't', at],
+          ['XADD', keys.audit, `${at}-${entry.sequence}`, 'd', JSON.stringify(entry)],
+        ],
+      );
+      if (done) return true;
+      const now = await loadHead(db, orgId);
+      // The log is as it was: it is the caller's own guards that did not hold.
+      if (now.sequence === before.sequence) return false;
+      before = now;
+    }
+  });
+}
+
+/** Where the org's audit log ends. */
+export async function loadHead(db: Db, orgId: string): Promise<AuditHead> {
+  const [sequence, hash, at] = await db.redis.hmget(orgKeysOf(db.prefix, orgId).auditHead, 'v', 'h', 't');
+  return { sequence: Number(sequence ?? 0), hash: hash ?? null, at: Number(at ?? 0) };
+}
+
+/** What a position in the log looks like. */
+export const POSITION = /^\d{1,15}-\d{1,15}$/;
+
+/**
+ * Entries of the log in order, at most `count`.
+ * @param range `after`: the position to go on behind; `from` and `to`: times, ms, the latter excluded.
+ */
+export async function readAudit(
+  db: Db,
+  orgId: string,
+  range: { order: 'asc' | 'desc'; after: string | null; from?: number; to?: number },
+  count: number,
+): Promise<{ position: string; entry: AuditEntry }[]> {
+  const { audit } = orgKeysOf(db.prefix, orgId);
+  const behind = range.after === null ? null : `(${range.after}`;
+  const low = range.from === undefined ? '-' : String(range.from);
+  const high = range.to === undefined ? '+' : `(${range.to}-0`;
+  const found =
+    range.order === 'asc'
+      ? await db.redis.xrange(audit, behind ?? low, high, 'COUNT', count)
+      : await db.redis.xrevrange(audit, behind ?? high, low, 'COUNT', count);
+  return found.map(([position, [, text = '']]) => ({ position, entry: JSON.parse(text) as AuditEntry }));
+}
