@@ -22,6 +22,9 @@ export interface Db {
 export const COMMAND_TIMEOUT = 1500;
 
 /**
+ * Sends what is asked for in one turn of the event loop in one piece: each request makes its own commands, and a
+ * write to the socket apiece costs a busy process a tenth of its time.
+ *
  * Gives a command up after `COMMAND_TIMEOUT`, yet not before this process has looked whether its answer is
  * there: after a moment in which it was too busy for anything timers come first and answers second, and
  * ioredis' own `commandTimeout` takes the process' lateness for Redis'.
@@ -34,6 +37,12 @@ class RequestRedis extends Redis {
     const timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
     const clear = () => clearTimeout(timer);
     command.promise.then(clear, clear);
+    const socket = this.stream;
+    // The socket of a connection that is not made yet may be none, or one that is about to be replaced.
+    if (this.status === 'ready' && socket.writableCorked === 0) {
+      socket.cork();
+      setImmediate(() => socket.uncork());
+    }
     return super.sendCommand(command, stream);
   }
 }

@@ -1,5 +1,6 @@
 // Reads a JSON body within its bounds: bytes, media type, encoding, nesting, and what can be kept as it came.
 
+import { isUtf8 } from 'node:buffer';
 import type { Context } from 'koa';
 import getRawBody from 'raw-body';
 import { ApiError, type FieldError, invalid } from '../problem.ts';
@@ -14,11 +15,7 @@ const TIME_LIMIT = 30_000;
 /** Most faults that are told of at once. */
 const FAULTS_TOLD = 50;
 
-/** With `u`, a pair of surrogates is one character and does not match. */
-const HALF_CHARACTER = /\p{Cs}/u;
 const HALF = 'half a character (a surrogate without its pair)';
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export interface JsonBody {
   /** The bytes as they came, for the fingerprint of idempotency. */
@@ -32,7 +29,8 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
   const hasBody =
     req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
   if (!hasBody) return null;
-  if (!ctx.is('application/json', '+json'))
+  // What nearly every client sends needs no parser of media types.
+  if (req.headers['content-type'] !== 'application/json' && !ctx.is('application/json', '+json'))
     throw new ApiError('unsupported_media_type', 'The body must be application/json.');
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity')
@@ -40,10 +38,11 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
   const raw = await read(ctx);
   let value: unknown;
   try {
-    value = JSON.parse(utf8.decode(raw));
+    if (!isUtf8(raw)) throw new SyntaxError('not valid UTF-8');
+    value = JSON.parse(raw.toString());
   } catch (error) {
-    const why = error instanceof SyntaxError ? error.message : 'not valid UTF-8';
-    throw new ApiError('malformed_json', `The body is not JSON: ${why}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
   if (!isFit(value, DEPTH_LIMIT)) throw invalid(...unfit(value));
   return { raw, value };
@@ -78,14 +77,12 @@ async function read(ctx: Context): Promise<Buffer> {
  * no half character (I-JSON, RFC 7493, sections 2.1 and 2.2).
  */
 function isFit(value: unknown, levels: number): boolean {
-  if (typeof value === 'string') return !HALF_CHARACTER.test(value);
+  if (typeof value === 'string') return value.isWellFormed();
   if (typeof value === 'number') return Number.isFinite(value);
   if (typeof value !== 'object' || value === null) return true;
   if (levels === 0) return false;
   if (Array.isArray(value)) return value.every((inner) => isFit(inner, levels - 1));
-  return Object.entries(value).every(
-    ([name, inner]) => !HALF_CHARACTER.test(name) && isFit(inner, levels - 1),
-  );
+  return Object.entries(value).every(([name, inner]) => name.isWellFormed() && isFit(inner, levels - 1));
 }
 
 /** Where the value is not fit, and why. Slower than asking whether it is. */
@@ -98,7 +95,7 @@ function unfit(value: unknown, pointer = '', levels = DEPTH_LIMIT, found: FieldE
     if (levels === 0) fault(`is nested deeper than ${DEPTH_LIMIT} levels`);
     else
       for (const [name, inner] of Object.entries(value))
-        if (HALF_CHARACTER.test(name)) fault(`has a name that holds ${HALF}`);
+        if (!name.isWellFormed()) fault(`has a name that holds ${HALF}`);
         else unfit(inner, `${pointer}/${escapePointer(name)}`, levels - 1, found);
   }
   return found;
