@@ -19,8 +19,8 @@ import type { Sealer } from './store/sealed.ts';
 /** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
 const BACKLOG = 4096;
 
-/** How often files that uploads left behind are looked for, ms. */
-const SWEEP_EVERY = 3600_000;
+/** How often the files of purged tasks, and those that uploads left behind, are looked for, ms. */
+const SWEEP_EVERY = 600_000;
 
 export interface WebOptions {
   redisUrl: string;

@@ -18,6 +18,7 @@ import type { Sealer } from '../store/sealed.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { Relay } from './relay.ts';
+import { Retention } from './retention.ts';
 import { runSlaJob } from './sla.ts';
 import { Sweeper } from './sweeper.ts';
 import { WebhookSender } from './webhook-sender.ts';
@@ -33,6 +34,7 @@ export interface ProcessorOptions {
   concurrency: number;
   log: Log;
   sweepEvery?: number;
+  retentionEvery?: number;
   abandonedAfter?: number;
 }
 
@@ -102,6 +104,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     ...(options.sweepEvery !== undefined && { every: options.sweepEvery }),
   });
   sweeper.start();
+  const retention = new Retention({ db, log, every: options.retentionEvery });
+  retention.start();
 
   return {
     db,
@@ -109,7 +113,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     relay,
     sweeper,
     async close() {
-      await Promise.all([sweeper.close(), relay.close(), ...workers.map((worker) => worker.close())]);
+      await Promise.all([
+        sweeper.close(),
+        retention.close(),
+        relay.close(),
+        ...workers.map((worker) => worker.close()),
+      ]);
       await sender.close();
       await queues.close();
       clock.stop();

@@ -9,7 +9,7 @@
 import { chooseEvidence, type Evidence, type EvidenceRefusal, refuseEvidence } from '../state/evidence.ts';
 import type { EvidenceRef, Task } from '../state/task.ts';
 import type { Alongside } from './change.ts';
-import { commit } from './commit.ts';
+import { commit, type Write } from './commit.ts';
 import type { EvidenceFiles, Incoming } from './evidence-files.ts';
 import { newId } from './ids.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys, partitionOf } from './keys.ts';
@@ -141,35 +141,13 @@ export async function evidenceFor(
   return chooseEvidence(items, workerId, ids);
 }
 
-/**
- * Removes all evidence of a task that is over or gone: what is known of it and the bytes. May be repeated.
- * @returns how many files there were.
- * @throws FileStoreError when the bytes could not be removed; the sweep does it then.
- */
-export async function purgeEvidence(
-  db: Db,
-  files: EvidenceFiles,
-  orgId: string,
-  taskId: string,
-): Promise<number> {
+/** Writes that make strays of all evidence of a task that is over or gone; the sweep removes the bytes. */
+export function evidencePurgeWrites(db: Db, orgId: string, taskId: string): Write[] {
   const keys = orgKeysOf(db.prefix, orgId);
-  const folder = `${orgId}/${taskId}`;
-  for (;;) {
-    const { version, items } = await loadEvidence(db, orgId, taskId);
-    if (version === 0) return 0;
-    const key = keys.evidence(taskId);
-    const done = await commit(
-      db.redis,
-      [{ kind: 'version', key, version }],
-      [
-        ['DEL', key],
-        ['ZADD', keys.strays, DOOMED, folder],
-      ],
-    );
-    if (!done) continue;
-    await removeDoomed(db, files, folder);
-    return items.length;
-  }
+  return [
+    ['DEL', keys.evidence(taskId)],
+    ['ZADD', keys.strays, DOOMED, `${orgId}/${taskId}`],
+  ];
 }
 
 /**

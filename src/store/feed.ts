@@ -53,3 +53,50 @@ export async function readFeed(
 
 /** An event of the feed: the history entry with the task it belongs to. */
 export type FeedEvent = HistoryEntry & { task_id: string };
+
+/** How much earlier, and later, than its `at` says a commit may stand in the feed, which goes by Redis' own clock, ms. */
+const EARLY = 2000;
+const LATE = 5000;
+const CHUNK = 200;
+
+/** The feed's entries that refer to these events of a task. */
+export async function findInFeed(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  events: readonly Pick<HistoryEntry, 'sequence' | 'at'>[],
+): Promise<string[]> {
+  const found = new Set<string>();
+  const left = new Set(events.map((one) => one.sequence));
+  const { feed } = orgKeysOf(db.prefix, orgId);
+  for (const { sequence, at } of events) {
+    const time = Date.parse(at);
+    // Nearly always within a few milliseconds; the rest is looked through only for what is not there.
+    for (const [from, to] of [
+      [time - 5, time + LATE],
+      [time - EARLY, time - 5],
+    ] as const) {
+      let start = String(from);
+      while (left.has(sequence)) {
+        const chunk = await db.redis.xrange(feed, start, to, 'COUNT', CHUNK);
+        for (const [entry, [, task_id, , first, , types = '']] of chunk) {
+          if (task_id !== taskId) continue;
+          found.add(entry);
+          for (let index = 0; index < types.split(',').length; index += 1) left.delete(Number(first) + index);
+        }
+        if (chunk.length < CHUNK) break;
+        start = `(${chunk.at(-1)?.[0]}`;
+      }
+    }
+  }
+  return [...found];
+}
+
+/** Takes out of the feed of an org what is older than it goes back; of a busy org the commits do that. */
+export async function trimFeed(db: Db, orgId: string): Promise<void> {
+  const { feed } = orgKeysOf(db.prefix, orgId);
+  const oldest = db.clock.now() - FEED_KEPT;
+  // In bounded steps, whole nodes of the stream; then what is left of the last node.
+  while ((await db.redis.xtrim(feed, 'MINID', '~', oldest, 'LIMIT', 1000)) > 0);
+  await db.redis.xtrim(feed, 'MINID', oldest);
+}

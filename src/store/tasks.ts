@@ -8,6 +8,7 @@ import { isFinal } from '../state/lifecycle.ts';
 import { laneOf, placeInLane } from '../state/matching.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { newQuestions, nextDue, questions } from '../state/questions.ts';
+import { retentionNotes } from '../state/retention.ts';
 import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import type { Guard, Write } from './commit.ts';
 import { feedWrite } from './feed.ts';
@@ -59,28 +60,74 @@ export async function loadTasks(
 ): Promise<(StoredTask | null)[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   const pipeline = db.redis.pipeline();
-  for (const id of taskIds) pipeline.hmgetBuffer(keys.task(id), 'v', 's', 'i', 'h', 'z');
+  for (const id of taskIds) pipeline.hmgetBuffer(keys.task(id), ...FIELDS);
   const replies = (await pipeline.exec()) ?? [];
   return taskIds.map((id, index) => {
     const [error, fields] = replies[index] ?? [null, []];
     if (error) throw error;
-    const [version, state, input, head, packed] = fields as (Buffer | null)[];
-    if (!version) return null;
-    const fixed = { task_id: id, org_id: orgId, version: Number(version.toString()) };
-    if (packed) {
-      const [packedInput, packedState, , packedHead] = unpack(packed);
-      return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
-    }
-    if (!state || !input || !head) throw new Error(`task ${id} is incomplete`);
-    return {
-      task: {
-        ...fixed,
-        ...(JSON.parse(state.toString()) as State),
-        input: JSON.parse(input.toString()) as TaskInput,
-      },
-      head: head.toString(),
-    };
+    return readStored(orgId, id, fields as (Buffer | null)[]);
   });
+}
+
+const FIELDS = ['v', 's', 'i', 'h', 'z'] as const;
+
+/** The task in the `FIELDS` of its hash; null when there is none. */
+function readStored(orgId: string, id: string, fields: readonly (Buffer | null)[]): StoredTask | null {
+  const [version, state, input, head, packed] = fields;
+  if (!version) return null;
+  const fixed = { task_id: id, org_id: orgId, version: Number(version.toString()) };
+  if (packed) {
+    const [packedInput, packedState, , packedHead] = unpack(packed);
+    return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
+  }
+  if (!state || !input || !head) throw new Error(`task ${id} is incomplete`);
+  return {
+    task: {
+      ...fixed,
+      ...(JSON.parse(state.toString()) as State),
+      input: JSON.parse(input.toString()) as TaskInput,
+    },
+    head: head.toString(),
+  };
+}
+
+/** A task with all of its history, oldest first; `head` is '' when its history is not kept any more. */
+export interface WholeTask extends StoredTask {
+  history: HistoryEntry[];
+}
+
+/** Loads several tasks as they are at one moment, in the order asked; null where there is none. */
+export async function loadWhole(
+  db: Db,
+  orgId: string,
+  taskIds: readonly string[],
+): Promise<(WholeTask | null)[]> {
+  if (taskIds.length === 0) return [];
+  const keys = orgKeysOf(db.prefix, orgId);
+  const transaction = db.redis.multi();
+  for (const id of taskIds) {
+    transaction.hmgetBuffer(keys.task(id), ...FIELDS);
+    transaction.lrange(keys.history(id), 0, -1);
+  }
+  const replies = (await transaction.exec()) ?? [];
+  return taskIds.map((id, index) => {
+    const [error, fields] = replies[2 * index] ?? [null, []];
+    const [listError, list] = replies[2 * index + 1] ?? [null, []];
+    if (error ?? listError) throw error ?? listError;
+    const stored = readStored(orgId, id, fields as (Buffer | null)[]);
+    if (stored === null) return null;
+    const packed = (fields as (Buffer | null)[])[4];
+    const entries = packed
+      ? unpack(packed)[2]
+      : (list as string[]).map((text) => JSON.parse(text) as PackedEntry);
+    return { ...stored, history: unpackEntries(entries) };
+  });
+}
+
+/** Writes that let go of the history of a finished task and leave the rest of it as it is. */
+export function forgetHistory(db: Db, finished: Task): Write[] {
+  const { input, task_id, org_id, version: _version, ...state } = finished;
+  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, state, [], '')]];
 }
 
 /** The whole history of a task, oldest first. */
@@ -97,7 +144,7 @@ export async function loadHistory(db: Db, orgId: string, taskId: string): Promis
   const entries = packed
     ? unpack(packed as Buffer)[2]
     : (list as string[]).map((text) => JSON.parse(text) as PackedEntry);
-  return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
+  return unpackEntries(entries);
 }
 
 /** A task with one event of its history; null when there is no such event. */
@@ -151,8 +198,13 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   const { input, task_id: _id, org_id: _org, version, ...state } = task;
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
-    writes.push(['DEL', keys.task(taskId)], ['HSET', keys.task(taskId), 'v', version, 'z', packed]);
-    writes.push(['DEL', keys.history(taskId)]);
+    const ended = task.updated_at;
+    writes.push(
+      ['DEL', keys.task(taskId)],
+      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended],
+      ['DEL', keys.history(taskId)],
+      ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
+    );
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input));
@@ -236,6 +288,10 @@ function packEntry(entry: HistoryEntry): PackedEntry {
     entry.data,
     entry.hash,
   ];
+}
+
+function unpackEntries(entries: readonly PackedEntry[]): HistoryEntry[] {
+  return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
 }
 
 function unpackEntry(entry: PackedEntry, sequence: number, previousHash: string | null): HistoryEntry {

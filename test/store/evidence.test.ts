@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Task } from '../../src/state/task.ts';
+import { commit } from '../../src/store/commit.ts';
 import {
   addEvidence,
   dropStaged,
+  evidencePurgeWrites,
   loadEvidence,
-  purgeEvidence,
   type Staged,
   stageEvidence,
   sweepEvidence,
@@ -50,6 +51,8 @@ function add(staged: Staged) {
   const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId };
   return addEvidence(db, to, staged, WHAT, () => ({ guards: [], writes: [] }));
 }
+
+const purge = ({ task_id }: Task) => commit(db.redis, [], evidencePurgeWrites(db, orgId, task_id));
 
 /** What is left of this org: files, strays, and ids of evidence of the task. */
 async function left() {
@@ -145,16 +148,20 @@ describe('the purge of a task', () => {
     const other = await stage();
     await add(other);
 
-    expect(await purgeEvidence(db, files, orgId, purged.task_id)).toBe(2);
+    await purge(purged);
+    expect(await sweepEvidence(db, files)).toBe(1);
     expect((await loadEvidence(db, orgId, purged.task_id)).version).toBe(0);
     expect(await left()).toEqual({ files: [other.place], strays: [], ids: [other.evidence_id] });
-    expect(await purgeEvidence(db, files, orgId, purged.task_id)).toBe(0);
+    await purge(purged);
+    expect(await sweepEvidence(db, files)).toBe(1);
+    expect(await left()).toEqual({ files: [other.place], strays: [], ids: [other.evidence_id] });
   });
 
   it('that breaks off before the bytes are gone is finished by the sweep', async () => {
     await add(await stage());
     vi.spyOn(files, 'removeAll').mockRejectedValueOnce(new Error('the disk is away'));
-    await expect(purgeEvidence(db, files, orgId, task.task_id)).rejects.toThrow('the disk is away');
+    await purge(task);
+    await expect(sweepEvidence(db, files)).rejects.toThrow('the disk is away');
     expect(await left()).toMatchObject({ strays: [`${orgId}/${task.task_id}`], ids: [] });
     expect((await left()).files).toHaveLength(1);
     expect(await sweepEvidence(db, files)).toBe(1);

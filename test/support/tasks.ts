@@ -18,7 +18,7 @@ export interface InputChange {
   requirements?: TaskInput['requirements'];
   review?: ReviewMode;
   handoff?: Partial<Handoff>;
-  more?: Partial<Pick<TaskInput, 'context' | 'metadata' | 'domain' | 'title'>>;
+  more?: Partial<Pick<TaskInput, 'audit' | 'context' | 'metadata' | 'domain' | 'title'>>;
 }
 
 /** The input of a task: text output, normal urgency, no clocks, no demands, no callback, unless changed. */

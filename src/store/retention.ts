@@ -1,0 +1,169 @@
+// How long a finished task is kept. The commit that ends a task notes in the `retain` index when it is to go:
+//
+// 1. `<org> <task>` is due `audit.retain_days` after the end. One commit takes the task with its history, its
+//    deliveries, its evidence (the bytes go with the next sweep), its references in feed, lists and indexes,
+//    and the note itself: whoever is killed on the way leaves the note, and all of it is done again.
+// 2. `<org> <task> log`, of a task that asks for no log, is due at once and takes the history alone.
+//
+// Neither happens while an event of the task is still owed to a receiver: it is asked again when that is due.
+
+import { type Due, logNote, readNote } from '../state/retention.ts';
+import type { HistoryEntry, Task } from '../state/task.ts';
+import { commit, type Guard, type Write } from './commit.ts';
+import { evidencePurgeWrites } from './evidence.ts';
+import { FEED_KEPT, findInFeed } from './feed.ts';
+import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
+import type { Db } from './redis.ts';
+import { forgetHistory, indexesOf, loadWhole, owedMember, type WholeTask } from './tasks.ts';
+
+/** What cannot be purged yet is not asked again before this, ms. */
+const PAUSE = 10_000;
+
+/** What is due in a partition, at most `count`. */
+export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
+  const { retain } = partitionKeys(db.prefix, partition);
+  const members = await db.redis.zrangebyscore(retain, 0, db.clock.now(), 'LIMIT', 0, count);
+  return members.map(readNote);
+}
+
+export interface Purged {
+  tasks: number;
+  logs: number;
+}
+
+/** Does what is due, all of one partition, in one commit where nothing comes in between. May be repeated. */
+export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
+  // What takes the whole task takes its history too.
+  const whole = new Set(due.filter((one) => !one.log).map((one) => one.task_id));
+  const wanted = due.filter((one) => !one.log || !whole.has(one.task_id));
+  const plans = await Promise.all((await loadAll(db, wanted)).map(([one, task]) => planOf(db, one, task)));
+  if (await run(db, plans)) return countOf(plans);
+  // One of them is not as it was read, which of a finished task only another purge can be the reason of.
+  const purged: Purged = { tasks: 0, logs: 0 };
+  for (const plan of plans) {
+    if (!(await run(db, [plan]))) continue;
+    const { tasks, logs } = countOf([plan]);
+    purged.tasks += tasks;
+    purged.logs += logs;
+  }
+  return purged;
+}
+
+/** Puts off what failed, so that it holds up nothing else. */
+export async function postpone(db: Db, due: Due, ms: number): Promise<void> {
+  const { retain } = orgKeysOf(db.prefix, due.org_id);
+  await db.redis.zadd(retain, 'XX', db.clock.now() + ms, due.member);
+}
+
+interface Plan {
+  gone: 'task' | 'log' | null;
+  guards: Guard[];
+  writes: Write[];
+}
+
+function run(db: Db, plans: readonly Plan[]): Promise<boolean> {
+  const guards = plans.flatMap((one) => one.guards);
+  return commit(
+    db.redis,
+    guards,
+    plans.flatMap((one) => one.writes),
+  );
+}
+
+function countOf(plans: readonly Plan[]): Purged {
+  const of = (what: Plan['gone']) => plans.filter((one) => one.gone === what).length;
+  return { tasks: of('task'), logs: of('log') };
+}
+
+async function loadAll(db: Db, due: readonly Due[]): Promise<[Due, WholeTask | null][]> {
+  const orgs = [...new Set(due.map((one) => one.org_id))];
+  const lists = await Promise.all(
+    orgs.map(async (orgId): Promise<[Due, WholeTask | null][]> => {
+      const theirs = due.filter((one) => one.org_id === orgId);
+      const ids = theirs.map((one) => one.task_id);
+      const loaded = await loadWhole(db, orgId, ids);
+      return theirs.map((one, index) => [one, loaded[index] ?? null]);
+    }),
+  );
+  return lists.flat();
+}
+
+async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {
+  const keys = orgKeysOf(db.prefix, due.org_id);
+  const done: Write = ['ZREM', keys.retain, due.member];
+  if (whole === null) return { gone: null, guards: [], writes: [done] };
+  const { task, history } = whole;
+  const guards: Guard[] = [{ kind: 'version', key: keys.task(task.task_id), version: task.version }];
+  const owedUntil = await lastOwed(db, task);
+  if (owedUntil !== null) {
+    const at = Math.max(owedUntil, db.clock.now() + PAUSE);
+    return { gone: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
+  }
+  const traces = await tracesOf(db, task, history);
+  return due.log
+    ? { gone: 'log', guards, writes: [...forgetHistory(db, task), ...traces, done] }
+    : { gone: 'task', guards, writes: [...(await taskPurgeWrites(db, task)), ...traces, done] };
+}
+
+/** When the last event of the task that is owed is next to be tried, ms; null when none is owed. */
+async function lastOwed(db: Db, task: Task): Promise<number | null> {
+  const members = Array.from({ length: task.sequence }, (_, index) => owedMember(task, index + 1));
+  const scores = await db.redis.zmscore(orgKeysOf(db.prefix, task.org_id).owed, ...members);
+  const owed = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
+  return owed.length === 0 ? null : Math.max(...owed);
+}
+
+async function taskPurgeWrites(db: Db, task: Task): Promise<Write[]> {
+  const { org_id, task_id } = task;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const hasEvidence = (await db.redis.exists(keys.evidence(task_id))) === 1;
+  return [
+    ['UNLINK', keys.task(task_id)],
+    ['UNLINK', keys.history(task_id)],
+    ['UNLINK', keys.deliveries(task_id)],
+    ...(hasEvidence ? evidencePurgeWrites(db, org_id, task_id) : []),
+    ...[...indexesOf(task), `status:${task.status}`].map(
+      (name): Write => ['ZREM', keys.index(name), task_id],
+    ),
+    ['ZREM', keys.retain, logNote(task)],
+  ];
+}
+
+/** Writes that take what the history names out of the org's feed and out of the lists of workers' offers. */
+async function tracesOf(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  // What is older has left the feed by itself.
+  const young = history.filter((one) => Date.parse(one.at) > db.clock.now() - FEED_KEPT);
+  const references = await findInFeed(db, task.org_id, task.task_id, young);
+  return [
+    ...(references.length === 0 ? [] : [['XDEL', keys.feed, ...references] as const]),
+    ...history.flatMap((entry) => offersIn(entry)).map((offer) => offerWrite(keys, offer, task.task_id)),
+  ];
+}
+
+interface Made {
+  offer_id: string;
+  worker_id: string;
+}
+
+function offerWrite(keys: OrgKeys, { offer_id, worker_id }: Made, taskId: string): Write {
+  return ['ZREM', keys.workerOffers(worker_id), `${offer_id} ${taskId}`];
+}
+
+/** The offers an entry tells of. */
+function offersIn({ type, data }: HistoryEntry): Made[] {
+  if (type !== 'task.offered') return [];
+  const all: unknown[] = Array.isArray(data.offers) ? data.offers : [data];
+  return all.filter(isMade);
+}
+
+function isMade(value: unknown): value is Made {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'offer_id' in value &&
+    'worker_id' in value &&
+    typeof value.offer_id === 'string' &&
+    typeof value.worker_id === 'string'
+  );
+}

@@ -1,0 +1,195 @@
+// What is kept for as long as it was to be, and then gone without a trace: seen by looking for the task's id
+// in every key and value that is left.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Retention } from '../../src/processors/retention.ts';
+import type { Task, TaskInput } from '../../src/state/task.ts';
+import { commit } from '../../src/store/commit.ts';
+import { recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
+import { addEvidence, stageEvidence, sweepEvidence } from '../../src/store/evidence.ts';
+import { openEvidenceFiles } from '../../src/store/evidence-files.ts';
+import { FEED_KEPT, readFeed } from '../../src/store/feed.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { orgWrites } from '../../src/store/orgs.ts';
+import type { Db } from '../../src/store/redis.ts';
+import { loadTask } from '../../src/store/tasks.ts';
+import { filesIn } from '../api/uploads.ts';
+import {
+  accept,
+  addTask,
+  addWorker,
+  freshOrg,
+  historyOf,
+  offerTo,
+  openTestDb,
+  step,
+  taskOf,
+} from '../support/db.ts';
+import { later, QUIET } from '../support/processors.ts';
+import type { InputChange } from '../support/tasks.ts';
+
+const db = await openTestDb();
+const folder = await mkdtemp(join(tmpdir(), 'biolayer-retention-'));
+const files = await openEvidenceFiles(folder);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const SECOND = 1000;
+const DAY = 24 * 3600 * SECOND;
+const callback_url = 'https://receiver.example/hook';
+const keep = (retain_days: number, log_required = true): Partial<Pick<TaskInput, 'audit'>> => ({
+  audit: { retain_days, log_required },
+});
+
+const run = (from: Db) => new Retention({ db: from, log: QUIET }).run();
+const cancel = (task: Task) => step(db, task, { name: 'cancel', reason: null });
+
+/** A task that a worker was offered, had, gave evidence for, and did. */
+async function completed(orgId: string, change: InputChange = {}): Promise<Task> {
+  const { worker_id } = await addWorker(db, orgId);
+  const task = await accept(db, await offerTo(db, await addTask(db, orgId, change), [worker_id]), worker_id);
+  const incoming = await files.receive();
+  await incoming.fill(Readable.from([randomBytes(100)]), () => undefined);
+  const staged = await stageEvidence(db, files, orgId, task.task_id, incoming);
+  await incoming.close();
+  const to = { org_id: orgId, task_id: task.task_id, worker_id };
+  const what = { name: 'a.pdf', media_type: 'application/pdf' };
+  await addEvidence(db, to, staged, what, () => ({ guards: [], writes: [] }));
+  await step(db, task, { name: 'start', worker_id });
+  const submission = { output: 'done', evidence: [], notes: null };
+  return step(db, task, { name: 'submit', worker_id, submission }, { name: 'verify' }, { name: 'complete' });
+}
+
+/** Delivers what is owed of the task. */
+async function deliver(task: Task): Promise<void> {
+  for (let sequence = 1; sequence <= task.sequence; sequence += 1) {
+    const owed = { org_id: task.org_id, task_id: task.task_id, sequence };
+    const taken = await takeDelivery(db, owed, 1000);
+    if (taken === null || 'dueAt' in taken) continue;
+    await recordDelivery(db, owed, taken.score, { status: 'succeeded', attempts: [] }, null, false);
+  }
+}
+
+/** Every place in Redis that names the task: key, or key and value. The relay's stream is read and emptied by others. */
+async function tracesOf({ task_id }: Task): Promise<string[]> {
+  const found: string[] = [];
+  for (const key of await db.redis.keys(`${db.prefix}:*`)) {
+    if (key.endsWith(':outbox')) continue;
+    const values: unknown = await {
+      string: () => db.redis.get(key),
+      hash: () => db.redis.hgetall(key),
+      list: () => db.redis.lrange(key, 0, '-1'),
+      set: () => db.redis.smembers(key),
+      zset: () => db.redis.zrange(key, 0, '-1'),
+      stream: () => db.redis.xrange(key, '-', '+'),
+      none: () => '',
+    }[(await db.redis.type(key)) as 'string']();
+    if (`${key} ${JSON.stringify(values)}`.includes(task_id)) found.push(key);
+  }
+  return found;
+}
+
+describe('a finished task', () => {
+  it('is kept for as long as it asks for, and then gone with everything about it, and nothing else', async () => {
+    const org = freshOrg(db);
+    const other = await completed(org, { more: keep(300) });
+    const task = await completed(org, { more: keep(2), handoff: { callback_url } });
+    await deliver(task);
+    const open = await addTask(db, org);
+    expect((await tracesOf(task)).length).toBeGreaterThan(8);
+
+    const end = task.updated_at + 2 * DAY - db.clock.now();
+    expect(await run(later(db, end - SECOND))).toEqual({ tasks: 0, logs: 0 });
+    expect(await loadTask(db, org, task.task_id)).not.toBeNull();
+    expect(await run(later(db, end + SECOND))).toEqual({ tasks: 1, logs: 0 });
+    await sweepEvidence(db, files);
+    expect(await tracesOf(task)).toEqual([]);
+    expect((await filesIn(folder)).filter((one) => one.includes(task.task_id))).toEqual([]);
+
+    expect(await taskOf(db, org, other.task_id)).toEqual(other);
+    expect((await filesIn(folder)).filter((one) => one.includes(other.task_id))).toHaveLength(1);
+    const { references } = await readFeed(db, org, null, 100);
+    expect([...new Set(references.map((one) => one.task_id))]).toEqual([other.task_id, open.task_id]);
+    expect(await run(later(db, end + SECOND))).toEqual({ tasks: 0, logs: 0 });
+  });
+
+  it('goes once when several purge it at the same time', async () => {
+    const org = freshOrg(db);
+    const tasks = await Promise.all(Array.from({ length: 30 }, () => addTask(db, org, { more: keep(1) })));
+    await Promise.all(tasks.map(cancel));
+    const then = later(db, 2 * DAY);
+    const purged = await Promise.all([run(then), run(then), run(then)]);
+    expect(purged.reduce((sum, one) => sum + one.tasks, 0)).toBe(30);
+    for (const task of tasks) expect(await loadTask(db, org, task.task_id)).toBeNull();
+    expect(await db.redis.zcard(orgKeysOf(db.prefix, org).index('all'))).toBe(0);
+  });
+
+  it('waits for its last event to be delivered, or given up', async () => {
+    const org = freshOrg(db);
+    const task = await cancel(await addTask(db, org, { more: keep(1), handoff: { callback_url } }));
+    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    await deliver(task);
+    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(later(db, 2 * DAY + 20 * SECOND))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(task)).toEqual([]);
+  });
+
+  it('that cannot be read holds up no other', async () => {
+    const org = freshOrg(db);
+    const [bad, good] = [
+      await addTask(db, org, { more: keep(1) }),
+      await addTask(db, org, { more: keep(1) }),
+    ];
+    await cancel(bad);
+    await cancel(good);
+    await db.redis.hset(orgKeysOf(db.prefix, org).task(bad.task_id), 'z', 'spoilt');
+    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(good)).toEqual([]);
+    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    await db.redis.del(orgKeysOf(db.prefix, org).task(bad.task_id));
+  });
+});
+
+describe('a task without a log', () => {
+  it('has no history once it is over and its events are delivered, and is itself kept', async () => {
+    const org = freshOrg(db);
+    const task = await completed(org, { more: keep(5, false), handoff: { callback_url } });
+    const soon = later(db, 20 * SECOND);
+    expect(await run(soon)).toEqual({ tasks: 0, logs: 0 });
+    expect(await historyOf(db, task)).toHaveLength(task.sequence);
+    await deliver(task);
+    expect(await run(later(db, 40 * SECOND))).toEqual({ tasks: 0, logs: 1 });
+    expect(await historyOf(db, task)).toEqual([]);
+    expect(await taskOf(db, org, task.task_id)).toEqual(task);
+    expect((await readFeed(db, org, null, 100)).references).toEqual([]);
+    expect(await run(later(db, 6 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    await sweepEvidence(db, files);
+    expect(await tracesOf(task)).toEqual([]);
+  });
+
+  it('goes in one piece when both are due', async () => {
+    const org = freshOrg(db);
+    const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
+    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(task)).toEqual([]);
+  });
+});
+
+describe("an org's feed", () => {
+  it('goes back 30 days, also when nothing happens any more', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    const bare = { org_id: org, version: 1, name: 'Quiet', webhook_secrets: [] };
+    const { guards, writes } = orgWrites(db, 0, { ...bare, created_at: now, updated_at: now });
+    await commit(db.redis, guards, writes);
+    for (let index = 0; index < 250; index += 1) await addTask(db, org);
+    const { feed } = orgKeysOf(db.prefix, org);
+    await new Retention({ db: later(db, FEED_KEPT - 60 * SECOND), log: QUIET }).trimFeeds();
+    expect(await db.redis.xlen(feed)).toBe(250);
+    await new Retention({ db: later(db, FEED_KEPT + SECOND), log: QUIET }).trimFeeds();
+    expect(await db.redis.xlen(feed)).toBe(0);
+  });
+});
