@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { cidrOf, parseNetwork } from './state/networks.ts';
+import { parseQuota, type Quota } from './state/quota.ts';
 
 export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -27,6 +28,8 @@ export interface Config {
   readonly webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, as normalised CIDRs. */
   readonly trustedProxies: readonly string[];
+  /** How often each credential, each org, and each address without a credential may call; null: as they like. */
+  readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
   /** A folder or an S3 URL. */
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
@@ -40,6 +43,16 @@ export interface ConnectedConfig extends Config {
   readonly redisUrl: string;
   readonly secretsKey: string;
 }
+
+/**
+ * High enough that only what ran wild meets them: a client that creates a thousand tasks at once does not.
+ * An address gets less, since nobody needs many bad credentials.
+ */
+export const QUOTAS = {
+  key: { requests: 100_000, seconds: 10 },
+  org: { requests: 200_000, seconds: 10 },
+  address: { requests: 6000, seconds: 60 },
+} as const satisfies Record<string, Quota>;
 
 /** Everything that is wrong with the environment, one line per fault. */
 export class ConfigError extends Error {
@@ -78,6 +91,11 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     secretsKeyPrevious: read('SECRETS_KEY_PREVIOUS', asKey, undefined),
     webhookAllowedNetworks: read('WEBHOOK_ALLOWED_NETWORKS', asNetworks, []),
     trustedProxies: read('TRUSTED_PROXIES', asNetworks, []),
+    quotas: {
+      key: read('RATE_LIMIT_KEY', asQuota, QUOTAS.key),
+      org: read('RATE_LIMIT_ORG', asQuota, QUOTAS.org),
+      address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
+    },
     evidenceStore: read(
       'EVIDENCE_STORE',
       asText,
@@ -182,6 +200,13 @@ function asKey(text: string): string {
   // Node's decoder skips what is not base64, so only the round trip shows that nothing was.
   if (bytes.length === 32 && bytes.toString('base64') === text) return text;
   throw new Fault('must be the base64 form of exactly 32 bytes');
+}
+
+function asQuota(text: string): Quota | null {
+  if (text === 'off') return null;
+  const quota = parseQuota(text);
+  if (quota !== null) return quota;
+  throw new Fault('must be requests/seconds, such as 600/60, at most a million a second; or off');
 }
 
 function asLogLevel(text: string): LogLevel {

@@ -17,6 +17,7 @@ const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secret
 const {
   webhookAllowedNetworks,
   trustedProxies,
+  quotas,
   evidenceStore,
   host,
   port,
@@ -31,6 +32,7 @@ const web = await startWeb({
   operatorToken,
   webhookAllowedNetworks,
   trustedProxies,
+  quotas,
   evidenceStore,
   log,
 });

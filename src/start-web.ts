@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
+import type { DefaultQuotas } from './api/gate.ts';
 import { OutputSchemas } from './api/output-schema.ts';
 import { answerUnparsed } from './api/unparsed.ts';
 import { PREFIX, VERSION } from './process.ts';
@@ -32,6 +33,8 @@ export interface WebOptions {
   webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, CIDRs; nobody's unless given. */
   trustedProxies?: readonly string[];
+  /** How often who may call; as often as they like unless given. */
+  quotas?: DefaultQuotas;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
   log: Logger;
@@ -66,6 +69,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     evidence,
     operatorToken: options.operatorToken,
     trustedProxies: options.trustedProxies ?? [],
+    quotas: options.quotas ?? { key: null, org: null, address: null },
     version: VERSION,
     log,
     closing: closing.signal,

@@ -16,6 +16,13 @@ function faultsOf(env: Environment, kind: ProcessKind = 'server'): readonly stri
   }
 }
 
+describe('limits', () => {
+  it('are given as requests/seconds, or taken off', () => {
+    const { quotas } = loadConfig({ RATE_LIMIT_KEY: '600/60', RATE_LIMIT_ORG: 'off' }, 'server');
+    expect(quotas).toMatchObject({ key: { requests: 600, seconds: 60 }, org: null });
+  });
+});
+
 describe('defaults', () => {
   it('need nothing of the environment for a server or a command', () => {
     const expected = {
@@ -27,6 +34,11 @@ describe('defaults', () => {
       secretsKeyPrevious: undefined,
       webhookAllowedNetworks: [],
       trustedProxies: [],
+      quotas: {
+        key: { requests: 100_000, seconds: 10 },
+        org: { requests: 200_000, seconds: 10 },
+        address: { requests: 6000, seconds: 60 },
+      },
       evidenceStore: './.data/evidence',
       logLevel: 'info',
       dataDir: '.data',
@@ -117,6 +129,9 @@ it.each([
   ['SECRETS_KEY_PREVIOUS', 'short'],
   ['WEBHOOK_ALLOWED_NETWORKS', '10.0.0.0/33'],
   ['TRUSTED_PROXIES', 'proxy.internal'],
+  ['RATE_LIMIT_KEY', '600'],
+  ['RATE_LIMIT_ORG', '0/60'],
+  ['RATE_LIMIT_ADDRESS', 'none'],
   ['LOG_LEVEL', 'verbose'],
   ['LOG_LEVEL', 'INFO'],
   ['WORKER_CONCURRENCY', '0'],

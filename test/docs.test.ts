@@ -116,6 +116,12 @@ describe('docs/operations.md', () => {
       DATA_DIR: config.dataDir,
       LOG_LEVEL: config.logLevel,
       WORKER_CONCURRENCY: String(config.workerConcurrency),
+      ...Object.fromEntries(
+        Object.entries(config.quotas).map(([name, quota]) => [
+          `RATE_LIMIT_${name.toUpperCase()}`,
+          `${quota?.requests}/${quota?.seconds}`,
+        ]),
+      ),
     };
     expect(Object.fromEntries(rows().flatMap(([name, value]) => (value ? [[name, value]] : [])))).toEqual(
       given,

@@ -7,6 +7,7 @@ import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { ClientAddresses } from './client-address.ts';
+import { Gate } from './gate.ts';
 import { addOpenRoutes } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
@@ -15,7 +16,6 @@ import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { openApi } from './openapi.ts';
-import { OrgRulesCache } from './org-rules.ts';
 import { serve } from './pipeline.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
@@ -35,12 +35,12 @@ export function createApp(options: AppOptions): Koa {
   const { queues, operatorToken, trustedProxies, version, log, closing, ...given } = options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
-  const orgRules = new OrgRulesCache(given.db);
-  const authenticator = new Authenticator(given.db, operatorToken, addresses, orgRules);
+  const gate = new Gate(given.db, addresses, given.quotas);
+  const authenticator = new Authenticator(given.db, operatorToken, gate);
   const deps: ApiDeps = {
     ...given,
     forgetCredential: (hash) => authenticator.forget(hash),
-    forgetOrg: (orgId) => orgRules.forget(orgId),
+    forgetOrg: (orgId) => gate.forgetOrg(orgId),
   };
   // One spelling a place: another would be another route to the idempotency keys.
   const router = new Router({ strict: true, sensitive: true });
@@ -56,14 +56,14 @@ export function createApp(options: AppOptions): Koa {
     ctx.set('Content-Type', type);
     ctx.body = text;
   });
-  addOpenRoutes(router, given.db, openApi(ROUTES, version));
+  addOpenRoutes(router, given.db, gate, openApi(ROUTES, version));
 
   app.use(unreadBody());
   app.use(metrics.middleware);
   app.use(requestId());
   app.use(errors(log));
   app.use(securityHeaders());
-  for (const middleware of board(queues, authenticator)) app.use(middleware);
+  for (const middleware of board(queues, authenticator, gate)) app.use(middleware);
   app.use(router.routes());
   app.use(router.allowedMethods());
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.

@@ -5,6 +5,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { KoaAdapter } from '@bull-board/koa';
 import type { Middleware } from 'koa';
 import type { Queues } from '../queues/queues.ts';
+import type { Gate } from './gate.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { ApiError } from './problem.ts';
 
@@ -14,7 +15,7 @@ const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";
 
 /** Middleware that serves the board under `BOARD_PATH` to the operator. */
-export function board(queues: Queues, authenticator: Authenticator): Middleware[] {
+export function board(queues: Queues, authenticator: Authenticator, gate: Gate): Middleware[] {
   const adapter = new KoaAdapter();
   createBullBoard({
     queues: Object.values(queues.all).map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
@@ -28,10 +29,12 @@ export function board(queues: Queues, authenticator: Authenticator): Middleware[
   });
   const guard: Middleware = (ctx, next) => {
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
-    if (!authenticator.isOperator(ctx.get('Authorization')))
+    if (!authenticator.isOperator(ctx.get('Authorization'))) {
+      gate.countStranger(ctx);
       throw new ApiError('invalid_credential', 'This is for the operator.', {
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });
+    }
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
       throw new ApiError('method_not_allowed', 'The board only shows.', { headers: { Allow: 'GET, HEAD' } });
     ctx.set('Content-Security-Policy', CSP);

@@ -1,10 +1,11 @@
 // What an org asks of every request of its own, beyond a good credential: to come from an address that it
-// lists. Remembered for at most a second, so that a busy org costs no look-up a request and a change holds in
+// lists, and no more often than was agreed. Remembered for at most a second, so that a busy org costs no look-up a request and a change holds in
 // every process within that second, in the one that made it at once.
 
 import { isWithin, type Network, parseAddress, parseNetwork } from '../state/networks.ts';
 import { loadOrg, type Org } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
+import type { Quotas } from './rate-limits.ts';
 
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
@@ -12,11 +13,17 @@ const REMEMBERED_MOST = 10_000;
 export interface OrgRules {
   /** Where its credentials may be used from; null for anywhere. */
   networks: readonly Network[] | null;
+  quotas: Quotas;
 }
 
-/** The rules in an org's record; of an org that is not there, none. */
-function rulesOf(org: Org | null): OrgRules {
-  return { networks: networksOf(org?.ip_allowlist ?? []) };
+/** The rules in an org's record; of an org that is not there, the defaults. */
+function rulesOf(org: Org | null, defaults: Quotas): OrgRules {
+  return { networks: networksOf(org?.ip_allowlist ?? []), quotas: quotasOf(org, defaults) };
+}
+
+/** The quotas that hold for an org: its own where it has them. */
+export function quotasOf(org: Org | null, defaults: Quotas): Quotas {
+  return { key: org?.rate_limits?.key ?? defaults.key, org: org?.rate_limits?.org ?? defaults.org };
 }
 
 /** An allowlist as networks; an empty one allows all. */
@@ -34,10 +41,13 @@ export function isAllowedFrom(networks: readonly Network[] | null, address: stri
 
 export class OrgRulesCache {
   readonly #db: Db;
+  readonly #defaults: Quotas;
   readonly #known = new Map<string, { until: number; rules: OrgRules | Promise<OrgRules> }>();
 
-  constructor(db: Db) {
+  /** @param defaults quotas of orgs that have none of their own. */
+  constructor(db: Db, defaults: Quotas) {
     this.#db = db;
+    this.#defaults = defaults;
   }
 
   /** The org's rules; at once when they are remembered. @throws what Redis throws. */
@@ -54,7 +64,7 @@ export class OrgRulesCache {
   }
 
   async #load(orgId: string, now: number): Promise<OrgRules> {
-    const loading = loadOrg(this.#db, orgId).then(rulesOf);
+    const loading = loadOrg(this.#db, orgId).then((org) => rulesOf(org, this.#defaults));
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
     const entry: { until: number; rules: OrgRules | Promise<OrgRules> } = {
       // From before the look-up on: what it finds may be out of date when it arrives.

@@ -10,6 +10,7 @@ import type { Guard, Write } from '../store/commit.ts';
 import type { EvidenceFiles } from '../store/evidence-files.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
+import type { DefaultQuotas } from './gate.ts';
 import type { OutputSchemas } from './output-schema.ts';
 import type { FieldError } from './problem.ts';
 
@@ -70,6 +71,8 @@ export interface ApiDeps {
   sealer: Sealer;
   schemas: OutputSchemas;
   addressPolicy: AddressPolicy;
+  /** How often those may call for whom nothing else is set. */
+  quotas: DefaultQuotas;
   /** Where the bytes of evidence lie. */
   evidence: EvidenceFiles;
   /** Forgets what is remembered of a credential, so that its revocation holds at once. */

@@ -32,7 +32,11 @@ export class Client {
    * @returns the JSON of the answer; null when it has no body.
    * @throws Refused on any status but 2xx; Unreachable when no answer came in time.
    */
-  async send(method: 'GET' | 'POST' | 'DELETE', path: string, request: Request = {}): Promise<unknown> {
+  async send(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    request: Request = {},
+  ): Promise<unknown> {
     const { query = {}, body, headers, wait } = request;
     const url = new URL(this.#base + path);
     if (wait !== undefined) url.searchParams.set('wait', String(wait));

@@ -1,6 +1,7 @@
 // `biolayer orgs`: for the operator.
 
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { parseQuota, type Quota } from '../state/quota.ts';
 import { openSession, type Streams } from './session.ts';
 
 export function addOrgCommands(program: Command, streams: Streams): void {
@@ -14,4 +15,49 @@ export function addOrgCommands(program: Command, streams: Streams): void {
       const org = await api.send('POST', '/admin/orgs', { body: { name } });
       out.answer(org, () => out.record(org, ['org_id', 'name', 'api_key']));
     });
+  orgs
+    .command('get')
+    .description('an org with its limits and its allowlist')
+    .argument('<org_id>')
+    .action(async (orgId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const org = await api.send('GET', `/admin/orgs/${encodeURIComponent(orgId)}`);
+      out.answer(org, () => out.record(org, FIELDS));
+    });
+  orgs
+    .command('update')
+    .description('change an org: its name, its limits, its allowlist')
+    .argument('<org_id>')
+    .option('--name <name>')
+    .option('--rate-limit-key <requests/seconds>', 'of each credential, or default', quota)
+    .option('--rate-limit-org <requests/seconds>', 'of the whole org, or default', quota)
+    .option('--ip-allowlist <cidrs>', 'comma-separated; empty for anywhere', networks)
+    .action(async (orgId: string, flags: UpdateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const { name, rateLimitKey: key, rateLimitOrg: org, ipAllowlist: ip_allowlist } = flags;
+      const limits = { ...(key !== undefined && { key }), ...(org !== undefined && { org }) };
+      const body = { name, ip_allowlist, ...(Object.keys(limits).length > 0 && { rate_limits: limits }) };
+      const changed = await api.send('PATCH', `/admin/orgs/${encodeURIComponent(orgId)}`, { body });
+      out.answer(changed, () => out.record(changed, FIELDS));
+    });
+}
+
+const FIELDS = ['org_id', 'name', 'rate_limits', 'ip_allowlist'];
+
+interface UpdateFlags {
+  name?: string;
+  rateLimitKey?: Quota | null;
+  rateLimitOrg?: Quota | null;
+  ipAllowlist?: string[];
+}
+
+function quota(text: string): Quota | null {
+  const parsed = text === 'default' ? null : parseQuota(text);
+  if (parsed === null && text !== 'default')
+    throw new InvalidArgumentError('It is requests/seconds, such as 600/60, or default.');
+  return parsed;
+}
+
+function networks(text: string): string[] {
+  return text.split(',').flatMap((one) => one.trim() || []);
 }

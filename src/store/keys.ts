@@ -78,6 +78,8 @@ function orgKeys(prefix: string, orgId: string) {
     workerTokens: (id: string) => `${base}:tokens:${id}`,
     pool: (id: string) => `${base}:pool:${id}`,
     apiKey: (id: string) => `${base}:key:${id}`,
+    /** String: when the token bucket of a credential, or of the org, is full again. */
+    rate: (who: string) => `${base}:rate:${who}`,
     idempotency: (hash: string) => `${base}:idem:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,

@@ -2,6 +2,7 @@
 // sign its webhooks, sealed.
 
 import { randomBytes } from 'node:crypto';
+import type { Quota } from '../state/quota.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from './keys.ts';
 import { loadRecord, recordWrites } from './records.ts';
@@ -22,6 +23,8 @@ export interface Org {
   webhook_secrets: SigningSecret[];
   /** CIDRs that its credentials may be used from; none, or absent: anywhere. */
   ip_allowlist?: string[];
+  /** How often each of its credentials, and all of it, may call; the defaults where null or absent. */
+  rate_limits?: { key?: Quota | null; org?: Quota | null };
   created_at: number;
   updated_at: number;
 }

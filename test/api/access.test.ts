@@ -124,7 +124,8 @@ function call(
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
-    const thing = things[name];
+    // No thing of the org: its own keys see it.
+    const thing = name === 'org_id' ? owner.org_id : things[name];
     if (thing === undefined) throw new Error(`the matrix has no {${name}}: make one in beforeAll`);
     return about === 'things' ? thing : NEVER;
   });
@@ -291,7 +292,9 @@ describe('scopes', () => {
 });
 
 describe("another's thing is like a thing that never was", () => {
-  const withThings = CASES.filter(({ route }) => route.path.includes('{'));
+  const withThings = CASES.filter(
+    ({ route }) => route.path.includes('{') && route.access.kind !== 'operator',
+  );
 
   test.each(withThings)('$name', async ({ route }) => {
     const before = await ownersView();

@@ -1,6 +1,7 @@
 // Redis at its memory limit: what would write is refused with 503 and leaves nothing half-written, what reads
 // goes on, and when there is room again so does the rest.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { QUOTAS } from '../../src/config.ts';
 import { type Client, createOrg, createPool, startApi, type TaskView, type TestApi } from '../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { taskBody } from '../support/people.ts';
@@ -13,7 +14,7 @@ let client: Client;
 beforeAll(async () => {
   redis = await startOwnRedis();
   // Without processors: what is written then is the requests' alone.
-  api = await startApi({ redisUrl: redis.url });
+  api = await startApi({ redisUrl: redis.url, web: { quotas: QUOTAS } });
   client = (await createOrg(api)).client;
 });
 

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Route } from '../../src/api/route.ts';
 import { ROUTES } from '../../src/api/routes/index.ts';
+import { QUOTAS } from '../../src/config.ts';
 import {
   type Answer,
   type Client,
@@ -27,7 +28,7 @@ let person: Person;
 
 beforeAll(async () => {
   redis = await startOwnRedis();
-  api = await startApi({ redisUrl: redis.url, processors: true });
+  api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS } });
   org = await createOrg(api);
   client = org.client;
   person = await createPerson(api, client, { availability: 'away' });

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 
-/** Every key of the prefix, BullMQ's too, with a digest of its type and value. */
+/** Every key of the prefix, BullMQ's too, with a digest of its type and value; but for the counts of requests. */
 export async function snapshot(redis: Redis, prefix: string): Promise<Map<string, string>> {
   const keys = new Set<string>();
   for (const pattern of [`${prefix}:*`, `{${prefix}-queues}:*`]) {
@@ -13,7 +13,7 @@ export async function snapshot(redis: Redis, prefix: string): Promise<Map<string
       cursor = next;
     } while (cursor !== '0');
   }
-  const sorted = [...keys].sort();
+  const sorted = [...keys].filter((key) => !key.includes(':rate:')).sort();
   const pipeline = redis.pipeline();
   for (const key of sorted) pipeline.dumpBuffer(key);
   const dumps = ((await pipeline.exec()) ?? []).map(([error, dump]) => {

@@ -6,34 +6,26 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { findCredential, parseCredential } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
-import type { ClientAddresses } from '../client-address.ts';
-import { isAllowedFrom, type OrgRulesCache } from '../org-rules.ts';
+import type { Gate } from '../gate.ts';
 import { ApiError } from '../problem.ts';
 import type { Access, Principal } from '../route.ts';
 
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 
-type Found = { principal: Principal; expires_at: number | null };
+type Found = { principal: Extract<Principal, { org_id: string }>; expires_at: number | null };
 
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
-  readonly #addresses: ClientAddresses;
-  readonly #orgRules: OrgRulesCache;
+  readonly #gate: Gate;
   /** By the text of the credential. */
   readonly #known = new Map<string, { until: number; hash: string; found: Found }>();
 
-  constructor(
-    db: Db,
-    operatorToken: string | undefined,
-    addresses: ClientAddresses,
-    orgRules: OrgRulesCache,
-  ) {
+  constructor(db: Db, operatorToken: string | undefined, gate: Gate) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
-    this.#addresses = addresses;
-    this.#orgRules = orgRules;
+    this.#gate = gate;
   }
 
   /** Forgets the credential with this hash. */
@@ -41,16 +33,20 @@ export class Authenticator {
     for (const [text, known] of this.#known) if (known.hash === hash) this.#known.delete(text);
   }
 
-  /** The caller, allowed what `access` asks for. @throws ApiError 401 or 403. */
+  /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
   async admit(ctx: Context, access: Access): Promise<Principal> {
-    if (access.kind === 'open') return { kind: 'nobody' };
+    if (access.kind === 'open') {
+      this.#gate.countStranger(ctx);
+      return { kind: 'nobody' };
+    }
     const header = ctx.get('Authorization');
     if (access.kind === 'operator') {
       if (this.isOperator(header)) return { kind: 'operator' };
+      this.#gate.countStranger(ctx);
       throw unauthorized(header, 'Bearer, Basic realm="operator"');
     }
-    const principal = await this.#identify(header);
-    await this.#obey(ctx, principal);
+    const principal = await this.#identify(ctx, header);
+    await this.#gate.pass(ctx, principal);
     if (access.kind === 'worker') {
       if (principal.kind === 'worker') return principal;
       throw new ApiError('insufficient_scope', 'This is for workers, with their own token.');
@@ -60,14 +56,6 @@ export class Authenticator {
     if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
       throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
     return principal;
-  }
-
-  /** Holds the request to the rules of the caller's org. @throws ApiError 403 */
-  async #obey(ctx: Context, principal: Principal): Promise<void> {
-    if (!('org_id' in principal)) return;
-    const rules = await this.#orgRules.of(principal.org_id);
-    if (rules.networks !== null && !isAllowedFrom(rules.networks, this.#addresses.of(ctx.req)))
-      throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
   }
 
   /** Whether the header is the operator's: Bearer, or Basic with user `operator`. */
@@ -83,21 +71,31 @@ export class Authenticator {
     return timingSafeEqual(sha256(token), this.#operatorHash);
   }
 
-  async #identify(header: string): Promise<Principal> {
+  async #identify(ctx: Context, header: string): Promise<Found['principal']> {
     const [, text] = /^Bearer +(\S+)$/i.exec(header) ?? [];
-    if (text === undefined) throw unauthorized(header);
+    const found = text === undefined ? null : await this.#look(ctx, text);
+    if (found !== null) return found.principal;
+    this.#gate.countStranger(ctx);
+    throw unauthorized(header);
+  }
+
+  async #look(ctx: Context, text: string): Promise<Found | null> {
     const now = this.#db.clock.now();
     const known = this.#known.get(text);
+    // One that was good a while ago does not pay for bad ones from the same address.
+    if (known === undefined) this.#gate.checkStranger(ctx);
     const found = known !== undefined && known.until > now ? known.found : await this.#find(text, now);
-    if (found === null || (found.expires_at !== null && found.expires_at <= now)) throw unauthorized(header);
-    return found.principal;
+    return found !== null && (found.expires_at === null || found.expires_at > now) ? found : null;
   }
 
   async #find(text: string, now: number): Promise<Found | null> {
     const where = parseCredential(text);
     if (where === null) return null;
     const stored = await findCredential(this.#db, where);
-    if (stored === null) return null;
+    if (stored === null) {
+      this.#known.delete(text);
+      return null;
+    }
     const found: Found =
       stored.kind === 'worker_token'
         ? {

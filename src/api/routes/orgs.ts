@@ -2,7 +2,6 @@
 
 import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
-import { cidrOf, parseNetwork } from '../../state/networks.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
@@ -11,27 +10,40 @@ import { newId } from '../../store/ids.ts';
 import { loadOrg, newWebhookSecret, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
-import { isAllowedFrom, networksOf } from '../org-rules.ts';
-import { ApiError, type FieldError, notFound } from '../problem.ts';
-import { type ApiDeps, route, scope } from '../route.ts';
+import { quotasOf } from '../org-rules.ts';
+import { ApiError, notFound } from '../problem.ts';
+import { type Answer, type ApiDeps, route, scope } from '../route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
 import { newApiKey } from './api-keys.ts';
+import {
+  allowlistErrors,
+  changed,
+  IpAllowlist,
+  Name,
+  OperatorChange,
+  OrgChange,
+  quotaErrors,
+  RateLimits,
+  RateLimitsView,
+  requireAllowed,
+} from './org-change.ts';
 import { requireVersion } from './pools.ts';
 
-const Name = Type.String({ minLength: 1, maxLength: 200 });
 /** How long a replaced secret goes on signing beside the new one, ms. */
 const OVERLAP = 24 * 3600 * 1000;
 
-const IpAllowlist = Type.Array(Type.String({ maxLength: 50, description: 'CIDR or address, v4 or v6' }), {
-  maxItems: 1000,
-  description: 'Networks that its credentials may be used from; empty for anywhere',
-});
 const OrgView = Type.Object(
-  { org_id: Uuid, name: Name, ip_allowlist: IpAllowlist, created_at: Timestamp, updated_at: Timestamp },
+  {
+    org_id: Uuid,
+    name: Name,
+    ip_allowlist: IpAllowlist,
+    rate_limits: RateLimitsView,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+  },
   { $id: 'Org' },
 );
-const OrgChange = closed({ name: Type.Optional(Name), ip_allowlist: Type.Optional(IpAllowlist) });
-type OrgChange = Type.Static<typeof OrgChange>;
+const OrgParams = Type.Object({ org_id: Uuid });
 const SecretView = Type.Object(
   {
     secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
@@ -48,7 +60,8 @@ export const orgRoutes = [
     access: { kind: 'operator' },
     tag: 'Operators',
     summary: 'Create an org with its first API key',
-    body: closed({ name: Name }),
+    body: closed({ name: Name, rate_limits: Type.Optional(RateLimits) }),
+    rules: async (body) => quotaErrors(body),
     answers: {
       201: {
         description: 'The org and a key for all',
@@ -56,7 +69,8 @@ export const orgRoutes = [
       },
     },
     async handler({ deps, actor, body, keep }) {
-      const { change, fact, org, apiKey } = newOrg(deps.db, deps.sealer, body.name, actor);
+      const made = newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits);
+      const { change, fact, org, apiKey } = made;
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
       await commitAudited(deps.db, org.org_id, fact, change);
       // The answer lies with the operator's other answers, not with the new org's data, hence not in one step.
@@ -67,14 +81,39 @@ export const orgRoutes = [
   }),
   route({
     method: 'GET',
+    path: '/admin/orgs/{org_id}',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    summary: 'Retrieve an org',
+    params: OrgParams,
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, params }) {
+      return orgAnswer(deps, await ownOrg(deps, params.org_id));
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/admin/orgs/{org_id}',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    summary: 'Change an org: its limits, or the ip_allowlist that shut it out',
+    params: OrgParams,
+    body: OperatorChange,
+    rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, params, actor, body, ifMatch }) {
+      return orgAnswer(deps, await updateOrg(deps, params.org_id, { actor, ifMatch, body }));
+    },
+  }),
+  route({
+    method: 'GET',
     path: '/v1/org',
     access: scope('org:read'),
     tag: 'Org',
     summary: 'Retrieve the org',
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, principal }) {
-      const org = await ownOrg(deps, principal.org_id);
-      return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
+      return orgAnswer(deps, await ownOrg(deps, principal.org_id));
     },
   }),
   route({
@@ -89,24 +128,12 @@ export const orgRoutes = [
       ),
     }),
     body: OrgChange,
-    rules: allowlistErrors,
+    rules: async (body) => allowlistErrors(body),
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, principal, actor, query, body, ifMatch, address }) {
       if (body.ip_allowlist !== undefined && query.force !== true)
         requireAllowed(body.ip_allowlist, address());
-      const org = await changeOrg(
-        deps,
-        principal.org_id,
-        (before) => {
-          requireVersion(before.version, ifMatch);
-          return changed(before, body);
-        },
-        (after, before) => ({
-          ...did(actor, 'org.updated', 'org', after.org_id),
-          data: changesOf(before, after, ['name', 'ip_allowlist']),
-        }),
-      );
-      return { status: 200, body: orgView(org), headers: { ETag: `"${org.version}"` } };
+      return orgAnswer(deps, await updateOrg(deps, principal.org_id, { actor, ifMatch, body }));
     },
   }),
   route({
@@ -153,7 +180,7 @@ export const orgRoutes = [
 ];
 
 /** A new org with its signing secret and an unlimited key, as guards and writes, and what its audit log says of it. */
-export function newOrg(db: Db, sealer: Sealer, name: string, actor: string) {
+export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rateLimits?: Org['rate_limits']) {
   const now = db.clock.now();
   const orgId = newId(now);
   const org: Org = {
@@ -161,6 +188,7 @@ export function newOrg(db: Db, sealer: Sealer, name: string, actor: string) {
     version: 1,
     name,
     webhook_secrets: [newSecret(db, sealer, orgId)],
+    ...(rateLimits !== undefined && { rate_limits: rateLimits }),
     created_at: now,
     updated_at: now,
   };
@@ -196,31 +224,23 @@ async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
   return org;
 }
 
-async function allowlistErrors(body: unknown): Promise<FieldError[]> {
-  const given: unknown = typeof body === 'object' && body !== null && Reflect.get(body, 'ip_allowlist');
-  if (!Array.isArray(given)) return [];
-  return given.flatMap((cidr, index) =>
-    typeof cidr === 'string' && parseNetwork(cidr) === null
-      ? [{ pointer: `/ip_allowlist/${index}`, message: 'is not a network, such as 192.0.2.0/24' }]
-      : [],
+function updateOrg(
+  deps: ApiDeps,
+  orgId: string,
+  { actor, ifMatch, body }: { actor: string; ifMatch: number | undefined; body: OperatorChange },
+): Promise<Org> {
+  return changeOrg(
+    deps,
+    orgId,
+    (before) => {
+      requireVersion(before.version, ifMatch);
+      return changed(before, body);
+    },
+    (after, before) => ({
+      ...did(actor, 'org.updated', 'org', after.org_id),
+      data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits']),
+    }),
   );
-}
-
-/** @throws ApiError 409 when the list would shut out who sends it. */
-function requireAllowed(allowlist: readonly string[], address: string | null): void {
-  if (isAllowedFrom(networksOf(allowlist), address)) return;
-  const from = address ?? 'an address that cannot be told';
-  throw new ApiError(
-    'would_lock_out',
-    `This request comes from ${from}, which the list leaves out. Send it with ?force=true to have it so.`,
-  );
-}
-
-/** The org with the change made to it, its networks in their one spelling. */
-function changed(before: Org, { ip_allowlist, ...rest }: OrgChange): Org {
-  if (ip_allowlist === undefined) return { ...before, ...rest };
-  const networks = (networksOf(ip_allowlist) ?? []).map(cidrOf);
-  return { ...before, ...rest, ip_allowlist: [...new Set(networks)] };
 }
 
 async function changeOrg(
@@ -244,13 +264,19 @@ async function changeOrg(
   throw new ApiError('conflict', 'The org keeps changing. Try again.');
 }
 
-function orgView({ org_id, name, ip_allowlist = [], created_at, updated_at }: Org): object {
+function orgAnswer({ quotas }: ApiDeps, org: Org): Answer {
+  const { org_id, name, version, ip_allowlist = [], created_at, updated_at } = org;
   return {
-    org_id,
-    name,
-    ip_allowlist,
-    created_at: timestamp(created_at),
-    updated_at: timestamp(updated_at),
+    status: 200,
+    body: {
+      org_id,
+      name,
+      ip_allowlist,
+      rate_limits: quotasOf(org, quotas),
+      created_at: timestamp(created_at),
+      updated_at: timestamp(updated_at),
+    },
+    headers: { ETag: `"${version}"` },
   };
 }
 

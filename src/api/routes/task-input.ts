@@ -56,7 +56,7 @@ export async function taskRules(
 }
 
 /** What stands at a path of the body; undefined where there is nothing. */
-function at(body: unknown, ...path: string[]): unknown {
+export function at(body: unknown, ...path: string[]): unknown {
   return path.reduce<unknown>(
     (value, name) =>
       typeof value === 'object' && value !== null && Object.hasOwn(value, name)

@@ -1,0 +1,55 @@
+// What a request must pass beside having a good credential: its org's allowlist of addresses, and the limits
+// on how often a credential, an org, or an address without a credential may call.
+
+import type { Context } from 'koa';
+import type { Quota } from '../state/quota.ts';
+import type { Db } from '../store/redis.ts';
+import type { ClientAddresses } from './client-address.ts';
+import { Floods } from './floods.ts';
+import { isAllowedFrom, OrgRulesCache } from './org-rules.ts';
+import { ApiError } from './problem.ts';
+import { type Quotas, RateLimits } from './rate-limits.ts';
+import type { Principal } from './route.ts';
+
+/** Limits of those for whom no others are set. */
+export interface DefaultQuotas extends Quotas {
+  /** Of one address' requests without a good credential, in one process. */
+  address: Quota | null;
+}
+
+export class Gate {
+  readonly #addresses: ClientAddresses;
+  readonly #orgRules: OrgRulesCache;
+  readonly #limits: RateLimits;
+  readonly #floods: Floods;
+
+  constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas) {
+    this.#addresses = addresses;
+    this.#orgRules = new OrgRulesCache(db, defaults);
+    this.#limits = new RateLimits(db);
+    this.#floods = new Floods(defaults.address, addresses);
+  }
+
+  /** Forgets what is remembered of an org. */
+  forgetOrg(orgId: string): void {
+    this.#orgRules.forget(orgId);
+  }
+
+  /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
+  async pass(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
+    const { networks, quotas } = await this.#orgRules.of(caller.org_id);
+    if (networks !== null && !isAllowedFrom(networks, this.#addresses.of(ctx.req)))
+      throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
+    await this.#limits.count(ctx, caller, quotas);
+  }
+
+  /** Stops an address that has used up its tries before anything is looked up for it. @throws ApiError 429 */
+  checkStranger(ctx: Context): void {
+    this.#floods.check(ctx);
+  }
+
+  /** Counts a request of somebody unknown: a bad credential, or what is open to all. @throws ApiError 429 */
+  countStranger(ctx: Context): void {
+    this.#floods.count(ctx);
+  }
+}
