@@ -4,6 +4,8 @@
 import autocannon from 'autocannon';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { PREFIX } from '../src/process.ts';
+import { Queues } from '../src/queues/queues.ts';
 import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
 
 export interface Rate {
@@ -53,18 +55,36 @@ async function rateOf(receiver: Client, count: number, limit = 120_000): Promise
   }
 }
 
-/** Deliveries a second of BioLayer: `count` tasks owe one event each before a worker process starts. */
+/**
+ * Deliveries a second of BioLayer: `count` tasks owe one event each. As with the baseline, whose jobs are there
+ * before its worker starts, a first worker process has relayed and tried to match them all meanwhile, so that
+ * nothing but deliveries is measured.
+ */
 export async function deliveries(stage: Stage, web: Child, count: number, delayMs: number): Promise<number> {
   const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const api = new Client(String(web.ready.url), 20);
   const org = await createOrg(api, 0, 1);
   const body = cardBody(target, { events: ['task.created'] });
+  const queues = new Queues(stage.redis, PREFIX);
+  const { webhooks, lifecycle } = queues.all;
+  await webhooks.pause();
   await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
+  const first = await stage.start('src/worker.js');
+  for (const queue of [webhooks, lifecycle]) {
+    const rest = queue === webhooks ? count : 0;
+    await until(async () => {
+      const { waiting = 0, paused = 0, prioritized = 0, active = 0 } = await queue.getJobCounts();
+      return waiting + paused + prioritized + active === rest;
+    });
+  }
+  await first.stop();
+  await webhooks.resume();
   const worker = await stage.start('src/worker.js');
   const client = new Client(target, 1);
   const rate = await rateOf(client, count);
   await Promise.all([worker.stop(), receiver.stop(), client.close(), api.close()]);
+  await queues.close();
   return rate;
 }
 
@@ -218,14 +238,20 @@ export async function memoryPerTask(
 
 /** Resolves when no delivery is owed and the outbox is empty. */
 export async function settled(redis: Redis): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
+  await until(async () => {
     const owed = await redis.keys('bl:{*}:owed');
     const outbox = await redis.keys('bl:{*}:outbox');
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
-    if (owed.length === 0 && lengths.every((length) => length === 0)) return;
+    return owed.length === 0 && lengths.every((length) => length === 0);
+  });
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 1200; tries += 1) {
+    if (await isSo()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error('deliveries did not settle');
+  throw new Error('what was waited for did not come about');
 }
 
 async function usedMemory(redis: Redis): Promise<number> {

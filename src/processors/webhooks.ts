@@ -11,7 +11,7 @@
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { type DeliveryJob, RetryLater } from '../queues/catalogue.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
-import type { CallbackAuth, Task } from '../state/task.ts';
+import type { CallbackAuth } from '../state/task.ts';
 import { webhookBody } from '../state/view.ts';
 import {
   type Attempt,
@@ -24,7 +24,6 @@ import {
 import { callbackAuthPlace, loadOrg, webhookSecretPlace } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
-import { loadEvent } from '../store/tasks.ts';
 import type { Log } from './log.ts';
 import type { SendOutcome, WebhookSender } from './webhook-sender.ts';
 import { signatureHeaders } from './webhook-signature.ts';
@@ -59,17 +58,16 @@ export class WebhookProcessor {
       await job.moveToDelayed(Date.now() + Math.max(1, taken.dueAt - db.clock.now()), token);
       throw new DelayedError();
     }
-    const { delivery, score, gone } = taken;
-    const found = await loadEvent(db, owed.org_id, owed.task_id, owed.sequence);
-    const handoff = found?.task.input.handoff;
-    if (found === null || handoff?.callback_url === undefined || gone) {
+    const { delivery, score, gone, told } = taken;
+    const handoff = told?.task.input.handoff;
+    if (told === null || handoff?.callback_url === undefined || gone) {
       await recordDelivery(db, owed, score, { ...delivery, status: 'stopped' }, null, false);
       return;
     }
     const at = db.clock.now();
-    const outcome = await this.#send(found.task, handoff.callback_url, handoff.callback_auth, {
-      id: found.event.event_id,
-      body: webhookBody(found.task, found.event),
+    const outcome = await this.#send(owed.org_id, handoff.callback_url, handoff.callback_auth, {
+      id: told.event.event_id,
+      body: webhookBody(told.task, told.event),
     });
     const { max_retries, backoff_seconds } = handoff.retry_policy;
     const made = delivery.attempts.length + 1;
@@ -113,7 +111,7 @@ export class WebhookProcessor {
   }
 
   async #send(
-    task: Task,
+    orgId: string,
     url: string,
     auth: CallbackAuth,
     message: { id: string; body: string },
@@ -122,9 +120,9 @@ export class WebhookProcessor {
     const signature = signatureHeaders({
       ...message,
       timestampSeconds: Math.floor(db.clock.now() / 1000),
-      secrets: await this.#secretsOf(task.org_id),
+      secrets: await this.#secretsOf(orgId),
     });
-    const authorization = this.#authorization(task.org_id, auth);
+    const authorization = this.#authorization(orgId, auth);
     return sender.send({
       url,
       headers: { ...signature, ...(authorization !== null && { authorization }) },

@@ -115,7 +115,10 @@ export function offerView(task: Task, offer: Offer): Record<string, unknown> {
  * The body of a webhook, a pure function of the event and of what never changes in its task, so that
  * every attempt of a delivery has the same bytes (Standard Webhooks: `type`, `timestamp`, `data`).
  */
-export function webhookBody(task: Task, event: HistoryEntry): string {
+export function webhookBody(
+  task: Pick<Task, 'task_id' | 'org_id' | 'input'>,
+  event: Omit<HistoryEntry, 'previous_hash' | 'hash'>,
+): string {
   const { origin, metadata } = task.input;
   return JSON.stringify({
     type: event.type,

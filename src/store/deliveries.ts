@@ -3,10 +3,9 @@
 // records the attempt in one step that checks that it is still theirs.
 
 import type { Redis } from 'ioredis';
-import { commit } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
-import { owedMember } from './tasks.ts';
+import { owedMember, readTold, type Told } from './tasks.ts';
 
 export interface Attempt {
   at: number;
@@ -33,53 +32,86 @@ export interface Owed {
   sequence: number;
 }
 
-const LEASE = `
+// One round trip for all that a delivery needs: the lease, what was tried before, and the event itself.
+const TAKE = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return {} end
 if tonumber(score) > tonumber(ARGV[2]) then return {score} end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-local fields = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
-return {ARGV[3], fields[1] or '', fields[2] or ''}
+local delivery = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
+local task = redis.call('HMGET', KEYS[3], 'i', 'z')
+local at = tonumber(ARGV[4]) - 1
+local entry = not task[2] and redis.call('LRANGE', KEYS[4], at, at)[1]
+return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry}
 `;
 
-interface WithLease {
-  biolayerLease(
-    owedKey: string,
-    deliveriesKey: string,
-    ...args: (string | number)[]
-  ): Promise<[score?: string, text?: string, gone?: string]>;
+const RECORD = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+if ARGV[6] == '1' then redis.call('HSET', KEYS[2], 'gone', '1') end
+if ARGV[5] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
+else redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) end
+return 1
+`;
+
+interface WithScripts {
+  biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
+  biolayerRecord(...args: (string | number)[]): Promise<number>;
 }
 
 const prepared = new WeakSet<Redis>();
 
+function withScripts(redis: Redis): WithScripts {
+  if (!prepared.has(redis)) {
+    redis.defineCommand('biolayerTake', { lua: TAKE, numberOfKeys: 4 });
+    redis.defineCommand('biolayerRecord', { lua: RECORD, numberOfKeys: 2 });
+    prepared.add(redis);
+  }
+  return redis as Redis & WithScripts;
+}
+
+/** A delivery in somebody's hands. */
+export interface Taken {
+  delivery: Delivery;
+  /** To record it with: what tells this lease from a later one. */
+  score: number;
+  /** The receiver has answered 410 to another event of the task. */
+  gone: boolean;
+  /** What there is to tell; null when the task is no more. */
+  told: Told | null;
+}
+
 /**
  * Takes a delivery that is due, for `leaseMs`: until then it is due for nobody else, so two attempts never
  * overlap; if the taker dies it is due again afterwards.
- * @returns the delivery and the `score` to record it with; or when it is due, in ms; or null when it is settled.
+ * @returns the delivery; or when it is due, in ms; or null when it is settled.
  */
 export async function takeDelivery(
   db: Db,
   owed: Owed,
   leaseMs: number,
-): Promise<{ delivery: Delivery; score: number; gone: boolean } | { dueAt: number } | null> {
-  if (!prepared.has(db.redis)) {
-    db.redis.defineCommand('biolayerLease', { lua: LEASE, numberOfKeys: 2 });
-    prepared.add(db.redis);
-  }
+): Promise<Taken | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const now = db.clock.now();
-  const [score, text, gone] = await (db.redis as Redis & WithLease).biolayerLease(
+  const [score, text, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
     keys.owed,
     keys.deliveries(owed.task_id),
+    keys.task(owed.task_id),
+    keys.history(owed.task_id),
     owedMember(owed, owed.sequence),
     now,
     now + leaseMs,
     owed.sequence,
   );
-  if (score === undefined) return null;
-  if (text === undefined) return { dueAt: Number(score) };
-  const delivery: Delivery = text === '' ? { status: 'pending', attempts: [] } : unpack(text);
-  return { delivery, score: Number(score), gone: gone === '1' };
+  if (!score) return null;
+  if (text === undefined) return { dueAt: Number(score.toString()) };
+  return {
+    delivery: text === null ? { status: 'pending', attempts: [] } : unpack(text.toString()),
+    score: Number(score.toString()),
+    gone: gone !== null,
+    told: readTold(owed, { input: input ?? null, packed: packed ?? null, entry: entry ?? null }),
+  };
 }
 
 /** When the delivery is next due, ms; null when it is settled. */
@@ -107,15 +139,17 @@ export async function recordDelivery(
   gone: boolean,
 ): Promise<boolean> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
-  const member = owedMember(owed, owed.sequence);
-  return commit(
-    db.redis,
-    [{ kind: 'score', key: keys.owed, member, score }],
-    [
-      ['HSET', keys.deliveries(owed.task_id), owed.sequence, pack(delivery), ...(gone ? ['gone', '1'] : [])],
-      nextAt === null ? ['ZREM', keys.owed, member] : ['ZADD', keys.owed, nextAt, member],
-    ],
+  const recorded = await withScripts(db.redis).biolayerRecord(
+    keys.owed,
+    keys.deliveries(owed.task_id),
+    owedMember(owed, owed.sequence),
+    score,
+    owed.sequence,
+    pack(delivery),
+    nextAt ?? '',
+    gone ? 1 : 0,
   );
+  return recorded === 1;
 }
 
 /** All recorded deliveries of a task by the sequence of their event. */

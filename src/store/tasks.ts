@@ -171,6 +171,36 @@ export async function loadEvent(
   return event === undefined ? null : { task: stored.task, event };
 }
 
+/** What a webhook is about: one event, and what never changes in its task. */
+export interface Told {
+  task: Pick<Task, 'task_id' | 'org_id' | 'input'>;
+  event: Omit<HistoryEntry, 'previous_hash' | 'hash'>;
+}
+
+/**
+ * One event of a task from what Redis holds of it: `input` and that event's `entry` while the task is open,
+ * `packed` when it is final. Null when they hold no such event.
+ */
+export function readTold(
+  about: { org_id: string; task_id: string; sequence: number },
+  stored: { input: Buffer | null; entry: Buffer | null; packed: Buffer | null },
+): Told | null {
+  const { org_id, task_id, sequence } = about;
+  let input: TaskInput;
+  let entry: PackedEntry | undefined;
+  if (stored.packed !== null) {
+    const [packedInput, , history] = unpack(stored.packed);
+    input = packedInput;
+    entry = history[sequence - 1];
+  } else {
+    if (stored.input === null || stored.entry === null) return null;
+    input = JSON.parse(stored.input.toString()) as TaskInput;
+    entry = JSON.parse(stored.entry.toString()) as PackedEntry;
+  }
+  if (entry === undefined) return null;
+  return { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
+}
+
 /** What a commit does to a task, ready to be written. */
 export interface TaskChange {
   before: StoredTask | null;
