@@ -7,6 +7,7 @@ import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { ClientAddresses } from './client-address.ts';
+import { FeedTails } from './feed-tails.ts';
 import { Gate } from './gate.ts';
 import { addOpenRoutes } from './health.ts';
 import { createMetrics } from './metrics.ts';
@@ -20,7 +21,7 @@ import { serve } from './pipeline.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
-export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg'> {
+export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails'> {
   queues: Queues;
   operatorToken: string | undefined;
   /** Whose X-Forwarded-For is believed, CIDRs. */
@@ -39,6 +40,7 @@ export function createApp(options: AppOptions): Koa {
   const authenticator = new Authenticator(given.db, operatorToken, gate);
   const deps: ApiDeps = {
     ...given,
+    feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => gate.forgetOrg(orgId),
   };

@@ -37,10 +37,16 @@ export class Gate {
 
   /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
   async pass(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
-    const { networks, quotas } = await this.#orgRules.of(caller.org_id);
-    if (networks !== null && !isAllowedFrom(networks, this.#addresses.of(ctx.req)))
+    const { quotas } = await this.#orgRules.of(caller.org_id);
+    if (!(await this.isAllowed(ctx, caller)))
       throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
     await this.#limits.count(ctx, caller, quotas);
+  }
+
+  /** Whether the org's allowlist has the caller's address. */
+  async isAllowed(ctx: Context, caller: { org_id: string }): Promise<boolean> {
+    const { networks } = await this.#orgRules.of(caller.org_id);
+    return networks === null || isAllowedFrom(networks, this.#addresses.of(ctx.req));
   }
 
   /** Stops an address that has used up its tries before anything is looked up for it. @throws ApiError 429 */

@@ -40,6 +40,8 @@ export function serve(
     const query = readQuery(ctx, route.query, checkQuery);
     const signal = () => signalOf(ctx, closing);
     const address = () => addresses.of(ctx.req);
+    const stillAdmitted = () => authenticator.stillAdmits(ctx, principal);
+    const lastEventId = ctx.get('Last-Event-ID') || undefined;
     const json = route.body === undefined ? null : await readJsonBody(ctx);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -49,7 +51,7 @@ export function serve(
       throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     route.admit?.(body, principal);
     const ifMatch = readIfMatch(ctx);
-    const seen = { deps, principal, params, query, ifMatch, address, signal };
+    const seen = { deps, principal, params, query, ifMatch, address, signal, stillAdmitted, lastEventId };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
       const raw = json?.raw ?? received?.fingerprint ?? '';

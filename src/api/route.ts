@@ -10,6 +10,7 @@ import type { Guard, Write } from '../store/commit.ts';
 import type { EvidenceFiles } from '../store/evidence-files.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
+import type { FeedTails } from './feed-tails.ts';
 import type { DefaultQuotas } from './gate.ts';
 import type { OutputSchemas } from './output-schema.ts';
 import type { FieldError } from './problem.ts';
@@ -68,6 +69,8 @@ type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
 export interface ApiDeps {
   db: Db;
   changes: Changes;
+  /** The live ends of the orgs' feeds. */
+  feedTails: FeedTails;
   sealer: Sealer;
   schemas: OutputSchemas;
   addressPolicy: AddressPolicy;
@@ -103,6 +106,10 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   address(): string | null;
   /** Makes a signal that aborts when the client is gone or the process shuts down. */
   signal(): AbortSignal;
+  /** Whether the caller would be admitted again, just as they were. */
+  stillAdmitted(): Promise<boolean>;
+  /** The last event of a stream that the client has had. */
+  lastEventId: string | undefined;
   /** `api_key:<id>` or `worker:<id>`, for the history. */
   actor: string;
   /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */

@@ -11,7 +11,8 @@ import { commit, type Guard, type Write } from './commit.ts';
 import { newId } from './ids.ts';
 import type { Db } from './redis.ts';
 import { loadHistory, loadTask, type StoredTask, taskWrites } from './tasks.ts';
-import { loadWorkers, workerWrites } from './workers.ts';
+import { logWrites } from './worker-log.ts';
+import { loadWorkers, workerNews, workerWrites } from './workers.ts';
 
 export type Changed =
   | { ok: true; task: Task }
@@ -116,6 +117,10 @@ async function write(
     guards.push(...change.guards);
     writes.push(...change.writes);
   }
+  const log = logWrites(db, before?.task ?? null, task);
+  writes.push(...log.writes);
+  // Who changes is told of by the change itself.
+  for (const id of log.told) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
   const change = taskWrites(db, { before, task, events, history });
   const extra = alongside?.(task);
   const done = await commit(

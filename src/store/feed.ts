@@ -51,6 +51,14 @@ export async function readFeed(
   return { references, more: entries.length > count };
 }
 
+/** The position of the last event; one before all others when there is none. */
+export async function lastPosition(db: Db, orgId: string): Promise<string> {
+  const [last] = await db.redis.xrevrange(orgKeysOf(db.prefix, orgId).feed, '+', '-', 'COUNT', 1);
+  if (last === undefined) return '0-0/0';
+  const [entry, [, , , first, , types = '']] = last;
+  return `${entry}/${Number(first) + types.split(',').length - 1}`;
+}
+
 /** An event of the feed: the history entry with the task it belongs to. */
 export type FeedEvent = HistoryEntry & { task_id: string };
 

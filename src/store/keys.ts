@@ -74,6 +74,8 @@ function orgKeys(prefix: string, orgId: string) {
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,
+    /** Stream: what happened to the worker's offers and tasks lately. */
+    workerLog: (id: string) => `${base}:wlog:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
     pool: (id: string) => `${base}:pool:${id}`,

@@ -38,6 +38,7 @@ export function workerWrites(
   const writes: Write[] = [];
   if (after === null) {
     writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
+    writes.push(['DEL', keys.workerLog(worker.worker_id)]);
     writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
     for (const taskId of worker.holding)
       writes.push(['ZADD', keys.left, db.clock.now(), leftMember(worker.org_id, worker.worker_id, taskId)]);
@@ -69,8 +70,13 @@ export function workerWrites(
     };
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
   }
-  writes.push(['PUBLISH', keys.changes, `worker ${worker.worker_id}`]);
+  writes.push(workerNews(db, worker.org_id, worker.worker_id));
   return { guards: [{ kind: 'version', key, version: before?.version ?? 0 }], writes };
+}
+
+/** The write that tells that something about the worker has changed. */
+export function workerNews(db: Db, orgId: string, workerId: string): Write {
+  return ['PUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
 }
 
 /** Notes that a task has been taken from a removed worker. */

@@ -134,7 +134,9 @@ function call(
     return who.request(route.method, `${path}?name=x`, { raw: 'x', headers: type });
   }
   const takesBody = route.body !== undefined;
-  return who.request(route.method, path, {
+  // A stream of events would go on for ever.
+  const isStream = route.query?.properties.max_seconds !== undefined;
+  return who.request(route.method, isStream ? `${path}?max_seconds=1` : path, {
     headers,
     ...(takesBody && { body: BODIES[nameOf(route)] ?? {} }),
   });

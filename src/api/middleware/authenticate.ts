@@ -71,8 +71,19 @@ export class Authenticator {
     return timingSafeEqual(sha256(token), this.#operatorHash);
   }
 
+  /**
+   * Whether a caller whose answer goes on and on may still have it: the same credential, good for the same, from
+   * an address that is allowed. Counts as no request. @throws ApiError or the client's error when it cannot be told.
+   */
+  async stillAdmits(ctx: Context, was: Principal): Promise<boolean> {
+    const text = bearerOf(ctx.get('Authorization'));
+    const found = text === undefined ? null : await this.#look(ctx, text);
+    if (found === null || JSON.stringify(found.principal) !== JSON.stringify(was)) return false;
+    return this.#gate.isAllowed(ctx, found.principal);
+  }
+
   async #identify(ctx: Context, header: string): Promise<Found['principal']> {
-    const [, text] = /^Bearer +(\S+)$/i.exec(header) ?? [];
+    const text = bearerOf(header);
     const found = text === undefined ? null : await this.#look(ctx, text);
     if (found !== null) return found.principal;
     this.#gate.countStranger(ctx);
@@ -116,6 +127,10 @@ export class Authenticator {
     this.#known.set(text, { until: now + REMEMBERED, hash: where.hash, found });
     return found;
   }
+}
+
+function bearerOf(header: string): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(header)?.[1];
 }
 
 function unauthorized(header: string, challenge = 'Bearer'): ApiError {

@@ -13,7 +13,8 @@ import { HistoryEntry } from './tasks.schema.ts';
 const { order: _order, ...Page } = PageQuery;
 const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
 
-const POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
+/** What a position of the feed looks like. */
+export const FEED_POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
 
 export const eventRoutes = [
   route({
@@ -27,7 +28,7 @@ export const eventRoutes = [
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;
       const bound = listScope('events', principal.org_id, principal.pools, types);
-      let after = readCursor(bound, cursor, POSITION);
+      let after = readCursor(bound, cursor, FEED_POSITION);
       const data: FeedEvent[] = [];
       let more = true;
       while (more && data.length <= limit) {

@@ -3,6 +3,7 @@
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
+import { eventStreamRoutes } from './event-streams.ts';
 import { eventRoutes } from './events.ts';
 import { evidenceRoutes } from './evidence.ts';
 import { matchRoutes } from './match.ts';
@@ -16,6 +17,7 @@ export const ROUTES: readonly Route[] = [
   ...taskRoutes,
   ...matchRoutes,
   ...eventRoutes,
+  ...eventStreamRoutes,
   ...poolRoutes,
   ...workerRoutes,
   ...humanRoutes,

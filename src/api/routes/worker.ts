@@ -7,7 +7,8 @@ import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, type Worker } from '../../state/worker.ts';
 import { changeTask } from '../../store/change.ts';
 import { evidenceFor } from '../../store/evidence.ts';
-import { openOffers, taskOfOffer } from '../../store/offers.ts';
+import { taskOfOffer } from '../../store/offers.ts';
+import { pendingOffers } from '../../store/pending-offers.ts';
 import { loadTasks } from '../../store/tasks.ts';
 import { loadWorker } from '../../store/workers.ts';
 import { type FieldError, invalid, notFound } from '../problem.ts';
@@ -84,14 +85,14 @@ export const humanRoutes = [
     answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
     async handler({ deps, principal, query, signal }) {
       await self(deps, principal);
-      let offers = await pendingOffers(deps, principal);
+      let offers = await pendingOffers(deps.db, principal.org_id, principal.worker_id);
       if (offers.length === 0 && query.wait !== undefined) {
         const { org_id, worker_id } = principal;
         const found = await deps.changes.waitFor(
           org_id,
           (what) => what === `worker ${worker_id}`,
           async () => {
-            const list = await pendingOffers(deps, principal);
+            const list = await pendingOffers(deps.db, principal.org_id, principal.worker_id);
             return list.length > 0 ? list : null;
           },
           query.wait * 1000,
@@ -256,25 +257,11 @@ async function work(
   return answer ?? taskAnswer(changed.task);
 }
 
-async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
+/** The worker who calls. @throws ApiError 404 */
+export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
   const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
   if (worker === null) throw notFound();
   return worker;
-}
-
-async function pendingOffers({ db }: ApiDeps, { org_id, worker_id }: WorkerPrincipal) {
-  const now = db.clock.now();
-  const open = await openOffers(db, org_id, worker_id, now);
-  const stored = await loadTasks(
-    db,
-    org_id,
-    open.map((one) => one.task_id),
-  );
-  return open.flatMap(({ offer_id }, index) => {
-    const task = stored[index]?.task;
-    const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
-    return task !== undefined && offer !== undefined && offer.expires_at > now ? [{ task, offer }] : [];
-  });
 }
 
 async function outputErrors(deps: ApiDeps, task: Task, output: unknown): Promise<FieldError[]> {

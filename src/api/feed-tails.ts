@@ -1,0 +1,188 @@
+// The live end of an org's feed. However many clients follow it, one tail an org reads it: once for each
+// news, and hands what is new to all of them. Who comes back after a while first catches up alone.
+
+import type { EventType } from '../state/lifecycle.ts';
+import type { HistoryEntry, Task } from '../state/task.ts';
+import type { Changes } from '../store/changes.ts';
+import { lastPosition, readFeed } from '../store/feed.ts';
+import type { Db } from '../store/redis.ts';
+import { loadEvent } from '../store/tasks.ts';
+
+/** Commits read at once. */
+const BATCH = 100;
+/** News can be lost; the tail looks for itself this often, ms. */
+const LOOK = 5000;
+
+export interface TailEvent {
+  position: string;
+  type: EventType;
+  task: Task;
+  event: HistoryEntry;
+}
+
+export interface Follower {
+  /** The last position this one has seen; null: from now on. Kept up by the tail. */
+  position: string | null;
+  /** Takes what is new, in order. */
+  receive(events: readonly TailEvent[]): void;
+  /** Resolves when it can take more of what it missed. */
+  ready(): Promise<void>;
+  readonly isOver: boolean;
+}
+
+export class FeedTails {
+  readonly #db: Db;
+  readonly #changes: Changes;
+  readonly #tails = new Map<string, Tail>();
+
+  constructor(db: Db, changes: Changes) {
+    this.#db = db;
+    this.#changes = changes;
+  }
+
+  /**
+   * Follows the org's feed from the follower's position on; resolves once that is under way.
+   * @returns what ends it. @throws the client's error when Redis is away.
+   */
+  async follow(orgId: string, follower: Follower): Promise<() => void> {
+    const tail = this.#tails.get(orgId) ?? new Tail(this.#db, this.#changes, orgId);
+    this.#tails.set(orgId, tail);
+    tail.users += 1;
+    const leave = () => {
+      tail.leave(follower);
+      tail.users -= 1;
+      if (tail.users > 0) return;
+      tail.stop();
+      if (this.#tails.get(orgId) === tail) this.#tails.delete(orgId);
+    };
+    try {
+      await tail.started();
+    } catch (error) {
+      leave();
+      if (this.#tails.get(orgId) === tail) this.#tails.delete(orgId);
+      throw error;
+    }
+    void tail.join(follower);
+    return leave;
+  }
+}
+
+class Tail {
+  users = 0;
+  readonly #db: Db;
+  readonly #changes: Changes;
+  readonly #orgId: string;
+  readonly #followers = new Set<Follower>();
+  #position = '0-0/0';
+  #starting: Promise<void> | null = null;
+  #stopListening = () => {};
+  #timer: NodeJS.Timeout | null = null;
+  #pumping = false;
+  #news = false;
+
+  constructor(db: Db, changes: Changes, orgId: string) {
+    this.#db = db;
+    this.#changes = changes;
+    this.#orgId = orgId;
+  }
+
+  /** Resolves when the tail listens and knows where it stands. */
+  started(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    this.#stopListening = await this.#changes.listen(this.#orgId, (what) => {
+      if (what.startsWith('task ')) this.#pump();
+    });
+    this.#timer = setInterval(() => this.#pump(), LOOK);
+    this.#position = await lastPosition(this.#db, this.#orgId);
+  }
+
+  stop(): void {
+    this.#stopListening();
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  leave(follower: Follower): void {
+    this.#followers.delete(follower);
+  }
+
+  /** Tells the follower what it missed, then lets it hear what comes. */
+  async join(follower: Follower): Promise<void> {
+    follower.position ??= this.#position;
+    while (!follower.isOver) {
+      // Between this look and joining nothing is awaited: what comes meanwhile is either read or heard.
+      if (isBehind(follower.position, this.#position)) {
+        const end = this.#position;
+        try {
+          const { events, position } = await eventsAfter(this.#db, this.#orgId, follower.position);
+          follower.receive(events);
+          // What the feed has let go of is not waited for.
+          follower.position = position === follower.position ? end : position;
+        } catch {
+          // Redis is away; the next look may find it back.
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+        }
+        await follower.ready();
+        continue;
+      }
+      this.#followers.add(follower);
+      return;
+    }
+  }
+
+  #pump(): void {
+    this.#news = true;
+    if (this.#pumping) return;
+    this.#pumping = true;
+    void this.#read().finally(() => {
+      this.#pumping = false;
+    });
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (this.#news) {
+        this.#news = false;
+        const { events, position, more } = await eventsAfter(this.#db, this.#orgId, this.#position);
+        this.#position = position;
+        if (more) this.#news = true;
+        for (const follower of this.#followers) this.#tell(follower, events);
+      }
+    } catch {
+      // Redis is away; the next look reads on from here.
+    }
+  }
+
+  #tell(follower: Follower, events: readonly TailEvent[]): void {
+    const from = follower.position ?? '';
+    const isUpToDate = events[0] === undefined || isBehind(from, events[0].position);
+    follower.receive(isUpToDate ? events : events.filter((one) => isBehind(from, one.position)));
+    if (isBehind(from, this.#position)) follower.position = this.#position;
+  }
+}
+
+/** The events of the next commits behind a position. */
+async function eventsAfter(
+  db: Db,
+  orgId: string,
+  after: string,
+): Promise<{ events: TailEvent[]; position: string; more: boolean }> {
+  const { references, more } = await readFeed(db, orgId, after, BATCH);
+  const found = await Promise.all(references.map((one) => loadEvent(db, orgId, one.task_id, one.sequence)));
+  // What is purged meanwhile is left out.
+  const events = references.flatMap(({ position, type }, index) => {
+    const entry = found[index] ?? null;
+    return entry === null ? [] : [{ position, type, ...entry }];
+  });
+  return { events, position: references.at(-1)?.position ?? after, more };
+}
+
+/** Whether a position of the feed lies before another. */
+export function isBehind(one: string, other: string): boolean {
+  const [a, b] = [one.split(/[-/]/).map(Number), other.split(/[-/]/).map(Number)];
+  for (const [index, part] of a.entries()) if (part !== b[index]) return part < (b[index] ?? 0);
+  return false;
+}

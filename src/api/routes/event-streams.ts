@@ -1,0 +1,99 @@
+// What happens, told as it happens: the org's events, and a worker's offers and tasks, as server-sent events.
+
+import Type from 'typebox';
+import { EVENT_TYPES } from '../../state/lifecycle.ts';
+import { poolOf } from '../../state/task.ts';
+import { eventStream, frame } from '../event-stream.ts';
+import type { TailEvent } from '../feed-tails.ts';
+import { cursorOf, listScope, readCursor } from '../list.ts';
+import { ApiError } from '../problem.ts';
+import { maySeePool, route, scope } from '../route.ts';
+import { closed, listOf, word } from '../schemas.ts';
+import { WorkerFeed } from '../worker-feed.ts';
+import { FEED_POSITION } from './events.ts';
+import { self } from './worker.ts';
+
+const seconds = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 86_400, description: 'Ends the stream after so long; come back then' }),
+);
+const answers = {
+  200: {
+    description: 'Server-sent events, until either side ends it; go on with Last-Event-ID',
+    schema: Type.String(),
+    type: 'text/event-stream',
+  },
+};
+const LOG_POSITION = /^\d{1,15}-\d{1,15}$/;
+
+export const eventStreamRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/events/stream',
+    access: scope('events:read'),
+    tag: 'Events',
+    summary: "The org's events as they happen; from Last-Event-ID or cursor on, else from now on",
+    query: closed({
+      types: listOf(word(EVENT_TYPES)),
+      cursor: Type.Optional(
+        Type.String({ maxLength: 1000, description: 'next_cursor of GET /v1/events with the same types' }),
+      ),
+      max_seconds: seconds,
+    }),
+    answers,
+    async handler(call) {
+      const { deps, principal, query } = call;
+      const { types } = query;
+      const bound = listScope('events', principal.org_id, principal.pools, types);
+      const from = readCursor(bound, call.lastEventId ?? query.cursor, FEED_POSITION);
+      const isShown = ({ type, task }: TailEvent) =>
+        (types === undefined || types.includes(type)) && maySeePool(principal, poolOf(task));
+      return eventStream(call, query.max_seconds, (stream) =>
+        deps.feedTails.follow(principal.org_id, {
+          position: from,
+          receive(events) {
+            const shown = events.filter(isShown);
+            if (shown.length > 0) stream.sendText(shown.map((one) => frameOf(one, bound)).join(''));
+          },
+          ready: () => stream.drained(),
+          get isOver() {
+            return stream.isOver;
+          },
+        }),
+      );
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/stream',
+    access: { kind: 'worker' },
+    tag: 'Worker',
+    summary:
+      'My offers and tasks as they come and change; what stands first, or what was missed since Last-Event-ID',
+    query: closed({ max_seconds: seconds }),
+    answers,
+    async handler(call) {
+      const { deps, principal, query, lastEventId = null } = call;
+      if (lastEventId !== null && !LOG_POSITION.test(lastEventId))
+        throw new ApiError('invalid_cursor', 'Last-Event-ID is not an id of this stream.');
+      await self(deps, principal);
+      return eventStream(call, query.max_seconds, (stream) => {
+        const feed = new WorkerFeed(deps.db, deps.changes, principal, stream);
+        return feed.start(lastEventId);
+      });
+    },
+  }),
+];
+
+const frames = new WeakMap<TailEvent, Map<string, string>>();
+
+/** The event as text; made once for all who see it in the same way. */
+function frameOf(one: TailEvent, bound: string): string {
+  const made = frames.get(one) ?? new Map<string, string>();
+  frames.set(one, made);
+  const known = made.get(bound);
+  if (known !== undefined) return known;
+  const data = { task_id: one.task.task_id, ...one.event };
+  const text = frame({ id: cursorOf(bound, one.position), event: one.type, data });
+  made.set(bound, text);
+  return text;
+}
