@@ -30,7 +30,11 @@ export function openApi(routes: readonly Route[], version: string): Json {
     components: {
       schemas: { Problem: reference(Problem, named, true), ...Object.fromEntries(named) },
       securitySchemes: {
-        api_key: { type: 'http', scheme: 'bearer', description: 'An API key, `blk_live_…`' },
+        api_key: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An API key, `blk_live_…`, or `blk_test_…` for the sandbox',
+        },
         worker_token: { type: 'http', scheme: 'bearer', description: 'A worker token, `blw_…`' },
         operator: {
           type: 'http',
@@ -48,6 +52,8 @@ function operation(route: Route, named: Map<string, Json>): Json {
     operationId: operationId(route),
     tags: [route.tag],
     summary: route.summary,
+    ...(route.access.kind === 'scope' &&
+      route.access.liveOnly && { description: 'With a live key: a test key changes only the sandbox.' }),
     security: security(route.access),
     parameters: [
       ...parameters(route.params, 'path', named),

@@ -17,6 +17,7 @@ export const PROBLEMS = {
   pool_forbidden: [403, 'Pool forbidden'],
   org_mismatch: [403, 'Wrong org'],
   ip_not_allowed: [403, 'Address not allowed'],
+  live_key_required: [403, 'Live key required'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
   request_timeout: [408, 'Request timeout'],

@@ -35,24 +35,31 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Who may call: an API key with a scope, a worker with their token, the operator, or anybody. */
+/**
+ * Who may call: an API key with a scope, a worker with their token, the operator, or anybody. `liveOnly` is
+ * for what an org has once, for its live things and its sandbox together: a test key may not change it.
+ */
 export type Access =
-  | { kind: 'scope'; scope: Scope }
+  | { kind: 'scope'; scope: Scope; liveOnly?: true }
   | { kind: 'worker' }
   | { kind: 'operator' }
   | { kind: 'open' };
 
 export interface KeyPrincipal {
   kind: 'api_key';
+  /** Whose things it acts on: the org's id, or its sandbox's for a test key (state/tenant.ts). */
   org_id: string;
   key_id: string;
   scopes: readonly string[];
   /** `["*"]` or the pools it is confined to. */
   pools: readonly string[];
+  /** When it ends, ms; null for never. It grants nothing that lasts longer. */
+  expires_at: number | null;
 }
 
 export interface WorkerPrincipal {
   kind: 'worker';
+  /** The worker's org, or the sandbox they belong to. */
   org_id: string;
   worker_id: string;
 }
@@ -215,6 +222,11 @@ export function route<
 
 export function scope<const S extends Scope>(name: S): { kind: 'scope'; scope: S } {
   return { kind: 'scope', scope: name };
+}
+
+/** A scope that only a live key can use here; see `Access`. */
+export function liveScope<const S extends Scope>(name: S): { kind: 'scope'; scope: S; liveOnly: true } {
+  return { kind: 'scope', scope: name, liveOnly: true };
 }
 
 /** Whether the key may see and use this pool (null: no pool, which only an unconfined key may). */

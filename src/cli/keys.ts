@@ -1,16 +1,22 @@
 // `biolayer keys`: the org's API keys.
 
 import type { Command } from 'commander';
-import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 import { listAt } from './value.ts';
 
-const FIELDS = ['key_id', 'name', 'hint', 'scopes', 'pools', 'created_at', 'expires_at'];
+const FIELDS = ['key_id', 'mode', 'name', 'hint', 'scopes', 'pools', 'created_at', 'expires_at'];
 
 interface CreateFlags {
   name: string;
   scope: string[];
   pool?: string[];
+  expiresAt?: string;
+  test?: true;
+}
+
+interface RotateFlags {
+  expiresIn?: number;
   expiresAt?: string;
 }
 
@@ -23,11 +29,13 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     .requiredOption('--scope <scope>', 'what it may do, such as tasks:create; may repeat', collect)
     .option('--pool <pool_id>', 'confine it to these pools; may repeat', collect)
     .option('--expires-at <time>', 'RFC 3339')
+    .option('--test', "a test key, for the org's sandbox")
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { name, scope: scopes, pool: pools, expiresAt: expires_at } = flags;
+      const mode = flags.test ? 'test' : undefined;
       const key = await api.send('POST', '/v1/api-keys', {
-        body: givenOnly({ name, scopes, pools, expires_at }),
+        body: givenOnly({ name, scopes, pools, expires_at, mode }),
       });
       out.answer(key, () => out.record(key, [...FIELDS, 'key']));
     });
@@ -36,7 +44,29 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const page = await api.send('GET', '/v1/api-keys', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), ['key_id', 'hint', 'name', 'scopes', 'pools', 'expires_at']);
+      showPage(out, page, listAt(page, 'data'), [
+        'key_id',
+        'hint',
+        'name',
+        'scopes',
+        'pools',
+        'expires_at',
+        'last_used_at',
+      ]);
+    });
+  keys
+    .command('rotate')
+    .description('make a new key in the place of one, which goes on for an overlap; it is shown this once')
+    .argument('<key_id>')
+    .option('--expires-in <seconds>', 'how long the old key lasts (default: a day)', asNumber)
+    .option('--expires-at <time>', 'when the new key ends, RFC 3339 (default: when the old one would)')
+    .action(async (keyId: string, flags: RotateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { expiresIn: expires_in_seconds, expiresAt: expires_at } = flags;
+      const key = await api.send('POST', `/v1/api-keys/${encodeURIComponent(keyId)}/rotate`, {
+        body: givenOnly({ expires_in_seconds, expires_at }),
+      });
+      out.answer(key, () => out.record(key, [...FIELDS, 'key']));
     });
   keys
     .command('revoke')

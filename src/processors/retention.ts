@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Due } from '../state/retention.ts';
 import { trimFeed } from '../store/feed.ts';
 import { PARTITIONS } from '../store/keys.ts';
-import { allOrgs } from '../store/orgs.ts';
+import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { duePurges, type Purged, postpone, purge } from '../store/retention.ts';
 import type { Log } from './log.ts';
@@ -90,7 +90,7 @@ export class Retention {
 
   /** Takes old ends off the feeds of all orgs. */
   async trimFeeds(): Promise<void> {
-    for (const orgId of await allOrgs(this.#db)) {
+    for (const orgId of await allTenants(this.#db)) {
       if (this.#closing) return;
       await trimFeed(this.#db, orgId);
     }

@@ -8,7 +8,7 @@ import { taskInPlace } from '../state/matching.ts';
 import { questions } from '../state/questions.ts';
 import { commit } from '../store/commit.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
-import { allOrgs } from '../store/orgs.ts';
+import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
 import type { Log } from './log.ts';
@@ -75,7 +75,7 @@ export class Sweeper {
       count += await this.#deliverOverdue(keys.owed, now, repair);
       count += await this.#takeFromRemoved(keys.left, now, repair);
     }
-    for (const orgId of await allOrgs(this.#db)) await this.#matchWaiting(orgId, now, repair);
+    for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now, repair);
     this.repaired += count;
     return count;
   }

@@ -21,7 +21,7 @@ import {
   recordDelivery,
   takeDelivery,
 } from '../store/deliveries.ts';
-import { callbackAuthPlace, loadOrg, webhookSecretPlace } from '../store/orgs.ts';
+import { callbackAuthPlace, loadOrg, signingSecrets, webhookSecretPlace } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { Log } from './log.ts';
@@ -143,9 +143,8 @@ export class WebhookProcessor {
     const known = this.#secrets.get(orgId);
     if (known !== undefined && known.until > now) return known.secrets;
     const secrets = loadOrg(db, orgId).then((org) => {
-      const valid = (org?.webhook_secrets ?? []).filter(
-        (one) => one.expires_at === null || one.expires_at > now,
-      );
+      const secrets = org === null ? [] : signingSecrets(org, orgId);
+      const valid = secrets.filter((one) => one.expires_at === null || one.expires_at > now);
       return valid.map((one) => sealer.open(one.sealed, webhookSecretPlace(orgId)));
     });
     secrets.catch(() => this.#secrets.delete(orgId));

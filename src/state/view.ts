@@ -2,6 +2,7 @@
 // One place decides what is shown, so a secret can only leak from here.
 
 import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
+import { orgOf } from './tenant.ts';
 
 /** RFC 3339 UTC with milliseconds. */
 export function timestamp(ms: number): string {
@@ -41,7 +42,7 @@ export function taskView(task: Task): Record<string, unknown> {
   // What is undefined is left out of the JSON; written out, since this is made for every request and list item.
   return {
     task_id: task.task_id,
-    org_id: task.org_id,
+    org_id: orgOf(task.org_id),
     status: task.status,
     version: task.version,
     origin: input.origin,
@@ -127,7 +128,7 @@ export function webhookBody(
       event_id: event.event_id,
       sequence: event.sequence,
       task_id: task.task_id,
-      org_id: task.org_id,
+      org_id: orgOf(task.org_id),
       status: event.status,
       previous_status: event.previous_status,
       attempt_of_task: event.attempt_of_task,

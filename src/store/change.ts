@@ -34,14 +34,14 @@ const TRIES = 50;
 /** Longest pause before another try, ms. */
 const PAUSE = 1000;
 
-/** Creates a task and queues it, in one commit. */
+/** Creates a task and queues it, in one commit. @param options.org_id whose it is: the org, or its sandbox. */
 export async function createTask(
   db: Db,
   input: TaskInput,
-  options: { actor: string; alongside?: Alongside | undefined },
+  options: { org_id: string; actor: string; alongside?: Alongside | undefined },
 ): Promise<Changed> {
   const now = db.clock.now();
-  const ids = { task_id: newId(now), org_id: input.origin.org_id };
+  const ids = { task_id: newId(now), org_id: options.org_id };
   const by = { now, actor: options.actor, newId: () => newId(now) };
   const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);

@@ -1,11 +1,15 @@
 // Credentials: API keys and worker tokens. The text is prefix, partition, random part and checksum, so a
 // mistyped one is refused without a look-up and a right one is found beside its org's data. Only the
-// SHA-256 of it is stored; with 160 random bits there is nothing to guess, so a slow hash adds nothing.
+// SHA-256 of it is stored; with 160 random bits there is nothing to guess, so a slow hash adds nothing. All
+// comparing is of hashes: how long it takes tells nothing of a credential.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { modeOf } from '../state/tenant.ts';
 import type { Guard, Write } from './commit.ts';
-import { orgKeysOf, PARTITION_COUNT, PARTITIONS, partitionKeys, partitionOf } from './keys.ts';
+import { newId } from './ids.ts';
+import { orgKeysOf, PARTITION_COUNT, PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
+import { recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -14,6 +18,7 @@ const FORM = /^(blk_live_|blk_test_|blw_)([0-9A-Za-z])([0-9A-Za-z]{27})([0-9A-Za
 export interface ApiKey {
   kind: 'api_key';
   key_id: string;
+  /** Whose things it is for: the org's id, or its sandbox's for a test key. */
   org_id: string;
   version: number;
   name: string;
@@ -25,6 +30,8 @@ export interface ApiKey {
   hint: string;
   created_at: number;
   expires_at: number | null;
+  /** The key that a rotation put in its place; absent without one. */
+  replaced_by?: string;
 }
 
 export interface WorkerToken {
@@ -33,7 +40,7 @@ export interface WorkerToken {
   worker_id: string;
 }
 
-/** Makes a new credential of an org. @returns the text, shown once, and its hash, to be stored. */
+/** Makes a new credential of an org or a sandbox. @returns the text, shown once, and its hash, to be stored. */
 export function newCredential(
   prefix: 'blk_live_' | 'blk_test_' | 'blw_',
   orgId: string,
@@ -42,6 +49,28 @@ export function newCredential(
   const body = `${prefix}${partition}${base62(BigInt(`0x${randomBytes(20).toString('hex')}`), 27)}`;
   const text = body + checksum(body);
   return { text, hash: hashOf(text) };
+}
+
+/** A new API key of an org or of its sandbox, and its text. */
+export function newApiKey(
+  tenantId: string,
+  given: Pick<ApiKey, 'name' | 'scopes' | 'pools' | 'expires_at'>,
+  now: number,
+): { key: ApiKey; text: string } {
+  const { text, hash } = newCredential(modeOf(tenantId) === 'test' ? 'blk_test_' : 'blk_live_', tenantId);
+  return {
+    text,
+    key: {
+      kind: 'api_key',
+      key_id: newId(now),
+      org_id: tenantId,
+      version: 1,
+      ...given,
+      hash,
+      hint: text.slice(0, 13),
+      created_at: now,
+    },
+  };
 }
 
 /** SHA-256 (hex) of a credential. */
@@ -64,31 +93,86 @@ export async function findCredential(
   where: { partition: string; hash: string },
 ): Promise<ApiKey | WorkerToken | null> {
   const text = await db.redis.get(partitionKeys(db.prefix, where.partition).credential(where.hash));
-  return text === null ? null : (JSON.parse(text) as ApiKey | WorkerToken);
+  if (text === null) return null;
+  const found = JSON.parse(text) as ApiKey | WorkerToken;
+  // Its hash is what it was found by; compared once more, so that no other way of finding it can let in a near miss.
+  if (found.kind === 'api_key' && !timingSafeEqual(Buffer.from(found.hash), Buffer.from(where.hash)))
+    return null;
+  return found;
 }
 
 /** Writes that make an API key usable and listed. */
 export function apiKeyWrites(db: Db, key: ApiKey): { guards: Guard[]; writes: Write[] } {
-  const keys = orgKeysOf(db.prefix, key.org_id);
-  return {
-    guards: [{ kind: 'version', key: keys.apiKey(key.key_id), version: 0 }],
-    writes: [
-      ['HSET', keys.apiKey(key.key_id), 'v', key.version, 'd', JSON.stringify(key)],
-      ['SET', keys.credential(key.hash), JSON.stringify(key)],
-      ['ZADD', keys.index('api_keys'), 0, listMember(key.created_at, key.key_id)],
-    ],
-  };
+  const { guards, writes } = keyRecordWrites(db, 0, key);
+  const { index } = sharedKeysOf(db.prefix, key.org_id);
+  const member = listMember(key.created_at, key.key_id);
+  return { guards, writes: [...writes, ['ZADD', index('api_keys'), 0, member]] };
+}
+
+/** Writes that let a key end at `expiresAt` (or when it would anyway) since another takes its place. */
+export function replacedKeyWrites(
+  db: Db,
+  key: ApiKey,
+  by: { key_id: string; expiresAt: number },
+): { guards: Guard[]; writes: Write[] } {
+  const expires_at = Math.min(key.expires_at ?? by.expiresAt, by.expiresAt);
+  const after = { ...key, version: key.version + 1, expires_at, replaced_by: by.key_id };
+  return keyRecordWrites(db, key.version, after);
+}
+
+/** The key itself, under its id to be listed and under its hash to be found. */
+function keyRecordWrites(db: Db, before: number, key: ApiKey): { guards: Guard[]; writes: Write[] } {
+  const { guards, writes } = recordWrites(
+    sharedKeysOf(db.prefix, key.org_id).apiKey(key.key_id),
+    before,
+    key,
+  );
+  const { credential } = orgKeysOf(db.prefix, key.org_id);
+  return { guards, writes: [...writes, ['SET', credential(key.hash), JSON.stringify(key)]] };
+}
+
+/** A key as it is listed, with about when it was last used (ms; null: never). */
+export interface ListedKey {
+  key: ApiKey;
+  usedAt: number | null;
+}
+
+/** Keys of an org and its sandbox by their ids, in one round trip; null where there is none. */
+export async function loadApiKeys(
+  db: Db,
+  orgId: string,
+  ids: readonly string[],
+): Promise<(ListedKey | null)[]> {
+  if (ids.length === 0) return [];
+  const { apiKey } = sharedKeysOf(db.prefix, orgId);
+  const pipeline = db.redis.pipeline();
+  for (const id of ids) pipeline.hmget(apiKey(id), 'd', 'u');
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.map(([error, fields]) => {
+    if (error) throw error;
+    const [text, used] = fields as (string | null)[];
+    if (text == null) return null;
+    return { key: JSON.parse(text) as ApiKey, usedAt: used == null ? null : Number(used) };
+  });
+}
+
+/** Only of a key that is there: a use noted late must not bring back what was revoked. */
+const NOTE_USE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'u', ARGV[1]) end";
+
+/** Notes that a key was used at this time, ms. */
+export async function noteKeyUse(db: Db, key: { org_id: string; key_id: string }, at: number): Promise<void> {
+  await db.redis.eval(NOTE_USE, 1, sharedKeysOf(db.prefix, key.org_id).apiKey(key.key_id), at);
 }
 
 /** Writes that revoke an API key: from this commit on nobody finds it. */
 export function revokeApiKey(db: Db, key: ApiKey): { guards: Guard[]; writes: Write[] } {
-  const keys = orgKeysOf(db.prefix, key.org_id);
+  const { apiKey, index } = sharedKeysOf(db.prefix, key.org_id);
   return {
-    guards: [{ kind: 'version', key: keys.apiKey(key.key_id), version: key.version }],
+    guards: [{ kind: 'version', key: apiKey(key.key_id), version: key.version }],
     writes: [
-      ['DEL', keys.apiKey(key.key_id)],
-      ['DEL', keys.credential(key.hash)],
-      ['ZREM', keys.index('api_keys'), listMember(key.created_at, key.key_id)],
+      ['DEL', apiKey(key.key_id)],
+      ['DEL', orgKeysOf(db.prefix, key.org_id).credential(key.hash)],
+      ['ZREM', index('api_keys'), listMember(key.created_at, key.key_id)],
     ],
   };
 }

@@ -2,6 +2,7 @@
 // change them together, on a single Redis and on a Redis Cluster alike.
 
 import { createHash } from 'node:crypto';
+import { orgOf } from '../state/tenant.ts';
 
 /** Number of partitions. Part of the data's layout: never change it on a living store. */
 export const PARTITION_COUNT = 16;
@@ -11,9 +12,9 @@ export const PARTITIONS: readonly string[] = Array.from(
   (_, index) => `p${String(index).padStart(2, '0')}`,
 );
 
-/** The partition of an org. */
+/** The partition of an org; its sandbox has the same. */
 export function partitionOf(orgId: string): string {
-  const byte = createHash('sha256').update(orgId).digest()[0] ?? 0;
+  const byte = createHash('sha256').update(orgOf(orgId)).digest()[0] ?? 0;
   return PARTITIONS[byte % PARTITION_COUNT] ?? 'p00';
 }
 
@@ -23,7 +24,7 @@ export function partitionKeys(prefix: string, partition: string) {
   return {
     /** Stream: what the relay has yet to turn into jobs. */
     outbox: `${base}:outbox`,
-    /** Set: ids of the orgs here. */
+    /** Set: ids of the orgs here, and of their sandboxes. */
     orgs: `${base}:orgs`,
     /** Sorted set: `<org> <task>` by when the clock must next look at it. */
     due: `${base}:due`,
@@ -45,7 +46,12 @@ export type OrgKeys = ReturnType<typeof orgKeys>;
 const cache = new Map<string, OrgKeys>();
 const CACHED = 10_000;
 
-/** Keys of one org. */
+/** Keys of what an org has once, for its live tenant and its sandbox together: its record and its API keys. */
+export function sharedKeysOf(prefix: string, orgId: string): Pick<OrgKeys, 'org' | 'apiKey' | 'index'> {
+  return orgKeysOf(prefix, orgOf(orgId));
+}
+
+/** Keys of one org, or of one sandbox. */
 export function orgKeysOf(prefix: string, orgId: string): OrgKeys {
   const name = `${prefix} ${orgId}`;
   const known = cache.get(name);

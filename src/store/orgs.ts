@@ -3,8 +3,9 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Quota } from '../state/quota.ts';
+import { modeOf, tenantOf } from '../state/tenant.ts';
 import type { Guard, Write } from './commit.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from './keys.ts';
+import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
 import { loadRecord, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 
@@ -25,6 +26,8 @@ export interface Org {
   ip_allowlist?: string[];
   /** How often each of its credentials, and all of it, may call; the defaults where null or absent. */
   rate_limits?: { key?: Quota | null; org?: Quota | null };
+  /** Those of its sandbox; absent until the sandbox is opened. */
+  sandbox_webhook_secrets?: SigningSecret[];
   created_at: number;
   updated_at: number;
 }
@@ -34,29 +37,54 @@ export function newWebhookSecret(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
 }
 
-/** What a sealed webhook secret of the org is bound to. */
+/** What a sealed webhook secret of the tenant is bound to. */
 export function webhookSecretPlace(orgId: string): string {
   return `${orgId} webhook-secret`;
 }
 
-/** What the sealed callback credentials of the org's tasks are bound to. */
+/** What the sealed callback credentials of the tenant's tasks are bound to. */
 export function callbackAuthPlace(orgId: string): string {
   return `${orgId} callback-auth`;
 }
 
+/** The org with this id; of a sandbox, the org it belongs to. */
 export function loadOrg(db: Db, orgId: string): Promise<Org | null> {
-  return loadRecord<Org>(db, orgKeysOf(db.prefix, orgId).org);
+  return loadRecord<Org>(db, sharedKeysOf(db.prefix, orgId).org);
+}
+
+/** The secrets that sign a tenant's webhooks, the current one first. */
+export function signingSecrets(org: Org, tenantId: string): readonly SigningSecret[] {
+  return modeOf(tenantId) === 'test' ? (org.sandbox_webhook_secrets ?? []) : org.webhook_secrets;
+}
+
+/** The org with these secrets for a tenant of its. */
+export function withSigningSecrets(org: Org, tenantId: string, secrets: SigningSecret[]): Org {
+  return modeOf(tenantId) === 'test'
+    ? { ...org, sandbox_webhook_secrets: secrets }
+    : { ...org, webhook_secrets: secrets };
 }
 
 /** Guards and writes that put the org in place of its `before` version (0: it is new). */
 export function orgWrites(db: Db, before: number, org: Org): { guards: Guard[]; writes: Write[] } {
-  const keys = orgKeysOf(db.prefix, org.org_id);
-  const { guards, writes } = recordWrites(keys.org, before, org);
-  return { guards, writes: before === 0 ? [...writes, ['SADD', keys.orgs, org.org_id]] : writes };
+  const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
+  const { guards, writes } = recordWrites(sharedKeysOf(db.prefix, org.org_id).org, before, org);
+  return { guards, writes: before === 0 ? [...writes, ['SADD', orgs, org.org_id]] : writes };
 }
 
-/** Ids of all orgs. */
-export async function allOrgs(db: Db): Promise<string[]> {
+/**
+ * Guards and writes that open the sandbox of an org, so that it signs its webhooks and is looked after; none
+ * when it is open. A sandbox is opened with its first key: most orgs of a big installation never have one.
+ */
+export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): { guards: Guard[]; writes: Write[] } {
+  if (org.sandbox_webhook_secrets !== undefined) return { guards: [], writes: [] };
+  const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
+  const opened = { ...org, version: org.version + 1, sandbox_webhook_secrets: [secret] };
+  const { guards, writes } = orgWrites(db, org.version, opened);
+  return { guards, writes: [...writes, ['SADD', orgs, tenantOf(org.org_id, 'test')]] };
+}
+
+/** Ids of all orgs and of all sandboxes. */
+export async function allTenants(db: Db): Promise<string[]> {
   const lists = await Promise.all(
     PARTITIONS.map((partition) => db.redis.smembers(partitionKeys(db.prefix, partition).orgs)),
   );

@@ -288,7 +288,7 @@ describe('scopes', () => {
     '%s is for %s',
     (name, scope) => {
       const { access } = CASES.find((one) => one.name === name)?.route ?? {};
-      expect(access).toEqual({ kind: 'scope', scope });
+      expect(access).toMatchObject({ kind: 'scope', scope });
     },
   );
 });

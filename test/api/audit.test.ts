@@ -38,7 +38,11 @@ describe('GET /v1/audit', () => {
       ['api_key.revoked', first, `api_key ${other.keyId}`],
     ]);
     expect(data[6]?.data).toEqual({ name: { from: 'Acme', to: 'Acme Ltd' } });
-    expect(data[8]?.data).toMatchObject({ scopes: ['*'], pools: ['*'], expires_at: '2099-01-01T00:00:00Z' });
+    expect(data[8]?.data).toMatchObject({
+      scopes: ['*'],
+      pools: ['*'],
+      expires_at: '2099-01-01T00:00:00.000Z',
+    });
     const text = JSON.stringify(data);
     for (const one of [token, secret, key.credential, other.credential, client.credential])
       expect(text).not.toContain(String(one).slice(9));

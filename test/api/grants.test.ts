@@ -1,4 +1,5 @@
 // Keys: what one may give another, what a key of some pools may do and see, and how long a key lives.
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/api/route.ts';
 import {
@@ -29,9 +30,14 @@ afterAll(() => api.close());
 interface KeyView {
   key_id: string;
   key: string;
+  name: string;
+  mode: string;
   scopes: string[];
   pools: string[];
+  created_at: string;
   expires_at: string | null;
+  last_used_at: string | null;
+  replaced_by: string | null;
 }
 
 function grant(who: Client, fields: Record<string, unknown>) {
@@ -75,6 +81,125 @@ describe('a key cannot grant what it lacks', () => {
   test('a pool that is not there can be granted by nobody', async () => {
     const answer = await grant(master, { pools: [pools[0], 'never-was'] });
     expect(answer.problem.errors?.map((one) => one.pointer)).toEqual(['/pools/1']);
+  });
+});
+
+describe('a key that ends', () => {
+  const inDays = (days: number) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOString();
+
+  test('grants nothing that lasts longer, and its own end when none is named', async () => {
+    const [own, earlier, later] = [inDays(10), inDays(9), inDays(11)];
+    const ending = await createKey(api, master, { expires_at: own });
+    expect((await grant(ending, {})).as<KeyView>().expires_at).toBe(own);
+    for (const expires_at of [own, earlier]) {
+      const given = await grant(ending, { expires_at });
+      expect([given.outcome, given.as<KeyView>().expires_at]).toEqual(['201', expires_at]);
+    }
+    const refused = await grant(ending, { expires_at: later });
+    expect(refused.outcome).toBe('422 validation_failed');
+    expect(refused.problem.errors?.map((one) => one.pointer)).toEqual(['/expires_at']);
+    expect((await grant(master, {})).as<KeyView>().expires_at).toBeNull();
+  });
+
+  test('rotates none that lasts longer, unless the new one does not', async () => {
+    const ending = await createKey(api, master, { expires_at: inDays(10) });
+    const lasting = await createKey(api, master);
+    const rotate = (body: object) => ending.request('POST', `/v1/api-keys/${lasting.keyId}/rotate`, { body });
+    for (const body of [{}, { expires_at: inDays(11) }]) {
+      const refused = await rotate(body);
+      expect(refused.outcome).toBe('422 validation_failed');
+      expect(refused.problem.errors?.map((one) => one.pointer)).toEqual(['/expires_at']);
+    }
+    expect((await lasting.request('GET', '/v1/org')).status).toBe(200);
+    expect((await rotate({ expires_at: inDays(9) })).outcome).toBe('201');
+  });
+});
+
+describe('a rotation', () => {
+  const rotate = (who: Client, keyId: string, body?: object, headers: Record<string, string> = {}) =>
+    who.request('POST', `/v1/api-keys/${keyId}/rotate`, { body, headers });
+  const stored = async (keyId: string) => {
+    const { data } = await master.get<Page<KeyView>>('/v1/api-keys?limit=200');
+    return data.find((one) => one.key_id === keyId);
+  };
+
+  test('gives a key that may the same; for a day both are good', async () => {
+    const scopes = ['org:read', 'keys:write'];
+    const old = await createKey(api, master, { scopes, pools: [pools[1]] });
+    const answer = await rotate(master, old.keyId);
+    expect(answer.outcome).toBe('201');
+    const made = answer.as<KeyView>();
+    expect(made).toMatchObject({ scopes, pools: [pools[1]], mode: 'live', expires_at: null });
+    expect(answer.headers.get('location')).toBe(`/v1/api-keys/${made.key_id}`);
+    const before = await stored(old.keyId);
+    expect(made.name).toBe(before?.name);
+    expect(before?.replaced_by).toBe(made.key_id);
+    expect(Date.parse(before?.expires_at ?? '') - Date.parse(made.created_at)).toBe(24 * 3600 * 1000);
+    for (const who of [old, api.client(made.key)])
+      expect((await who.request('GET', '/v1/org')).status).toBe(200);
+    // What is on its way out makes nothing that outlives it.
+    expect((await grant(old, { scopes: ['org:read'] })).as<KeyView>().expires_at).toBe(before?.expires_at);
+  });
+
+  test('without an overlap the old key is over at once, though it was in use', async () => {
+    const old = await createKey(api, master);
+    expect((await old.request('GET', '/v1/org')).status).toBe(200);
+    const made = (await rotate(old, old.keyId, { expires_in_seconds: 0 })).as<KeyView>();
+    expect((await old.request('GET', '/v1/org')).outcome).toBe('401 invalid_credential');
+    expect((await api.client(made.key).request('GET', '/v1/org')).status).toBe(200);
+  });
+
+  test('an overlap does not lengthen the life of a key', async () => {
+    const expires_at = new Date(Date.now() + 3600 * 1000).toISOString();
+    const old = await createKey(api, master, { expires_at });
+    const made = (await rotate(master, old.keyId)).as<KeyView>();
+    expect([made.expires_at, (await stored(old.keyId))?.expires_at]).toEqual([expires_at, expires_at]);
+  });
+
+  test('of one key happens once, whoever asks, and under one idempotency key answers the same', async () => {
+    const old = await createKey(api, master);
+    const asked = await Promise.all(Array.from({ length: 10 }, () => rotate(master, old.keyId)));
+    expect(asked.map((one) => one.outcome).sort()).toEqual(['201', ...Array(9).fill('409 conflict')]);
+    const other = await createKey(api, master);
+    const headers = { 'Idempotency-Key': freshName('rotation') };
+    const [first, again] = [
+      await rotate(master, other.keyId, {}, headers),
+      await rotate(master, other.keyId, {}, headers),
+    ];
+    expect([first.outcome, again.text]).toEqual(['201', first.text]);
+    expect(again.headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  test('racing a revocation leaves no old key alive', async () => {
+    for (let times = 0; times < 5; times += 1) {
+      const old = await createKey(api, master);
+      const revoking = master.request('DELETE', `/v1/api-keys/${old.keyId}`);
+      const [, revoked] = await Promise.all([rotate(master, old.keyId), revoking]);
+      expect(revoked.status).toBe(204);
+      expect((await old.request('GET', '/v1/org')).outcome).toBe('401 invalid_credential');
+    }
+  });
+
+  test('is not for who lacks what the key has', async () => {
+    const old = await createKey(api, master, { scopes: ['tasks:read', 'keys:write'], pools: [pools[0]] });
+    const lacksScope = await createKey(api, master, { scopes: ['keys:write'] });
+    expect((await rotate(lacksScope, old.keyId)).outcome).toBe('403 insufficient_scope');
+    const lacksPool = await createKey(api, master, { pools: [pools[1]] });
+    expect((await rotate(lacksPool, old.keyId)).outcome).toBe('404 not_found');
+    expect((await stored(old.keyId))?.replaced_by).toBeNull();
+  });
+
+  test.each([
+    ['a negative overlap', { expires_in_seconds: -1 }, '/expires_in_seconds'],
+    ['an overlap of more than 30 days', { expires_in_seconds: 30 * 24 * 3600 + 1 }, '/expires_in_seconds'],
+    ['half a second', { expires_in_seconds: 0.5 }, '/expires_in_seconds'],
+    ['an end that has passed', { expires_at: '2020-01-01T00:00:00Z' }, '/expires_at'],
+    ['scopes', { scopes: ['*'] }, '/scopes'],
+  ])('%s is refused', async (_name, body, pointer) => {
+    const old = await createKey(api, master);
+    const answer = await rotate(master, old.keyId, body);
+    expect(answer.problem.errors?.map((one) => one.pointer)).toEqual([pointer]);
+    expect((await stored(old.keyId))?.replaced_by).toBeNull();
   });
 });
 
@@ -185,6 +310,38 @@ describe('the life of a key', () => {
     await master.delete(`/v1/api-keys/${key.keyId}`);
     expect(await use()).toEqual(Array(10).fill('401 invalid_credential'));
     expect((await master.request('DELETE', `/v1/api-keys/${key.keyId}`)).outcome).toBe('404 not_found');
+  });
+
+  test('says about when it was used last', async () => {
+    const key = await createKey(api, master);
+    const used = async () => {
+      const { data } = await master.get<Page<KeyView>>('/v1/api-keys?limit=200');
+      return data.find((one) => one.key_id === key.keyId)?.last_used_at;
+    };
+    expect(await used()).toBeNull();
+    const before = Date.now();
+    await key.get('/v1/org');
+    const at = Date.parse((await used()) ?? '');
+    expect(Math.abs(at - before)).toBeLessThan(30_000);
+    await key.get('/v1/org');
+    expect(Date.parse((await used()) ?? '')).toBe(at);
+    // A use does not bring back a key that is gone.
+    await master.delete(`/v1/api-keys/${key.keyId}`);
+    expect(await api.redis.keys(`${api.prefix}:*:key:${key.keyId}`)).toEqual([]);
+  });
+
+  test('a mistyped key is refused without a look-up', async () => {
+    const good = master.credential ?? '';
+    const mistyped = good.slice(0, -1) + (good.endsWith('x') ? 'y' : 'x');
+    const [monitor, seen] = [await api.redis.monitor(), [] as string[]];
+    monitor.on('monitor', (_time: string, command: string[]) => seen.push(command.join(' ')));
+    expect((await api.client(mistyped).request('GET', '/v1/org')).outcome).toBe('401 invalid_credential');
+    expect((await api.client(good).request('GET', '/v1/pools/never-was')).outcome).toBe('404 not_found');
+    await expect.poll(() => seen.some((one) => one.includes('never-was'))).toBe(true);
+    expect(seen.filter((one) => one.includes(createHash('sha256').update(mistyped).digest('hex')))).toEqual(
+      [],
+    );
+    monitor.disconnect();
   });
 
   test('a key may revoke itself', async () => {

@@ -109,10 +109,12 @@ describe('two changes of one task', () => {
       writes: [['SET', key, text] as const],
     });
     const created = await createTask(db, sampleInput({ org_id: org }), {
+      org_id: org,
       ...system,
       alongside: mark('first'),
     });
     const again = await createTask(db, sampleInput({ org_id: org }), {
+      org_id: org,
       ...system,
       alongside: mark('second'),
     });

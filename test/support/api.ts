@@ -252,6 +252,7 @@ export interface KeyOptions {
   scopes?: readonly string[];
   pools?: readonly string[];
   expires_at?: string;
+  mode?: 'live' | 'test';
 }
 
 /** A new key made by `client`'s; everything unless told. */

@@ -71,7 +71,10 @@ export async function addPool(db: Db, orgId: string, change: Partial<Pool> = {})
 
 /** Creates and queues a task. */
 export async function addTask(db: Db, orgId: string, change: InputChange = {}): Promise<Task> {
-  const created = await createTask(db, sampleInput({ ...change, org_id: orgId }), { actor: 'system' });
+  const created = await createTask(db, sampleInput({ ...change, org_id: orgId }), {
+    org_id: orgId,
+    actor: 'system',
+  });
   if (!created.ok) throw new Error(created.message);
   return created.task;
 }

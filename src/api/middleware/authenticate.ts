@@ -1,10 +1,11 @@
-// Who calls. A credential is looked up by its hash and remembered for at most a second, so that a busy
-// client costs no look-up a request and a revoked key is refused everywhere within that second, in the
-// process that revoked it at once.
+// Who calls. A credential is looked up by its hash and remembered for at most a second from before the look-up
+// on, so that a busy client costs no look-up a request and a revoked key is refused everywhere within that
+// second, in the process that revoked it at once.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
-import { findCredential, parseCredential } from '../../store/credentials.ts';
+import { modeOf } from '../../state/tenant.ts';
+import { findCredential, hashOf, noteKeyUse, parseCredential } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Gate } from '../gate.ts';
 import { ApiError } from '../problem.ts';
@@ -12,6 +13,8 @@ import type { Access, Principal } from '../route.ts';
 
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
+/** How often a process notes that a key is in use, ms: `last_used_at` is that coarse. */
+const NOTED = 5 * 60 * 1000;
 
 type Found = { principal: Extract<Principal, { org_id: string }>; expires_at: number | null };
 
@@ -19,8 +22,12 @@ export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
   readonly #gate: Gate;
-  /** By the text of the credential. */
-  readonly #known = new Map<string, { until: number; hash: string; found: Found }>();
+  /** By hash. `until` is of the process's own clock, which never steps back. */
+  readonly #known = new Map<string, { until: number; found: Found }>();
+  /** Credentials forgotten so far: a look-up that one of them overtook may have found what is there no more. */
+  #forgotten = 0;
+  /** Key id → when its use was noted last, by the process's clock. */
+  readonly #noted = new Map<string, number>();
 
   constructor(db: Db, operatorToken: string | undefined, gate: Gate) {
     this.#db = db;
@@ -30,7 +37,8 @@ export class Authenticator {
 
   /** Forgets the credential with this hash. */
   forget(hash: string): void {
-    for (const [text, known] of this.#known) if (known.hash === hash) this.#known.delete(text);
+    this.#known.delete(hash);
+    this.#forgotten += 1;
   }
 
   /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
@@ -55,6 +63,8 @@ export class Authenticator {
       throw new ApiError('insufficient_scope', `This needs an API key with the scope ${access.scope}.`);
     if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
       throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
+    if (access.liveOnly && modeOf(principal.org_id) === 'test')
+      throw new ApiError('live_key_required', 'A test key changes only the sandbox, and this is not in it.');
     return principal;
   }
 
@@ -91,22 +101,35 @@ export class Authenticator {
   }
 
   async #look(ctx: Context, text: string): Promise<Found | null> {
-    const now = this.#db.clock.now();
-    const known = this.#known.get(text);
+    const hash = hashOf(text);
+    const known = this.#known.get(hash);
     // One that was good a while ago does not pay for bad ones from the same address.
     if (known === undefined) this.#gate.checkStranger(ctx);
-    const found = known !== undefined && known.until > now ? known.found : await this.#find(text, now);
-    return found !== null && (found.expires_at === null || found.expires_at > now) ? found : null;
+    const isFresh = known !== undefined && known.until > performance.now();
+    const found = isFresh ? known.found : await this.#find(text);
+    if (found === null) this.#known.delete(hash);
+    const now = this.#db.clock.now();
+    if (found === null || (found.expires_at !== null && found.expires_at <= now)) return null;
+    if (!isFresh) await this.#note(found.principal, now);
+    return found;
   }
 
-  async #find(text: string, now: number): Promise<Found | null> {
+  /** Notes that a key is used, now and then. That this fails is no reason to refuse anything. */
+  async #note(principal: Principal, now: number): Promise<void> {
+    if (principal.kind !== 'api_key') return;
+    const at = performance.now();
+    if (at - (this.#noted.get(principal.key_id) ?? -NOTED) < NOTED) return;
+    if (this.#noted.size >= REMEMBERED_MOST) this.#noted.clear();
+    this.#noted.set(principal.key_id, at);
+    await noteKeyUse(this.#db, principal, now).catch(() => undefined);
+  }
+
+  async #find(text: string): Promise<Found | null> {
     const where = parseCredential(text);
     if (where === null) return null;
+    const [begun, forgotten] = [performance.now(), this.#forgotten];
     const stored = await findCredential(this.#db, where);
-    if (stored === null) {
-      this.#known.delete(text);
-      return null;
-    }
+    if (stored === null) return null;
     const found: Found =
       stored.kind === 'worker_token'
         ? {
@@ -120,11 +143,12 @@ export class Authenticator {
               key_id: stored.key_id,
               scopes: stored.scopes,
               pools: stored.pools,
+              expires_at: stored.expires_at,
             },
             expires_at: stored.expires_at,
           };
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    this.#known.set(text, { until: now + REMEMBERED, hash: where.hash, found });
+    if (this.#forgotten === forgotten) this.#known.set(where.hash, { until: begun + REMEMBERED, found });
     return found;
   }
 }

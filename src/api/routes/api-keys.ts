@@ -1,30 +1,50 @@
-// API keys: made by a key that has at least what it gives, shown once, revoked at once.
+// API keys: made by a key that has at least what it gives, shown once, rotated with an overlap, revoked at once.
+// Live and test keys of an org lie together, so that one list shows who may call; a test key sees test keys alone.
 
 import Type from 'typebox';
-import { did } from '../../state/audit.ts';
+import { type AuditFact, did } from '../../state/audit.ts';
+import { MODES, modeOf, orgOf, tenantOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
-import { type ApiKey, apiKeyWrites, newCredential, revokeApiKey } from '../../store/credentials.ts';
-import { newId } from '../../store/ids.ts';
-import { orgKeysOf } from '../../store/keys.ts';
+import type { Guard, Write } from '../../store/commit.ts';
+import {
+  type ApiKey,
+  apiKeyWrites,
+  type ListedKey,
+  loadApiKeys,
+  newApiKey,
+  replacedKeyWrites,
+  revokeApiKey,
+} from '../../store/credentials.ts';
+import { sharedKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
-import { loadPools } from '../../store/pools.ts';
-import { loadRecord, loadRecords } from '../../store/records.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
+import { endErrors, endOf, poolErrors, requireGrantable } from './grants.ts';
+import { openSandbox } from './orgs.ts';
+
+const DAY = 24 * 3600;
+/** How long a replaced key goes on beside the new one, s. */
+const OVERLAP = DAY;
+const OVERLAP_MOST = 30 * DAY;
 
 const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
 const KeyView = Type.Object(
   {
     key_id: Uuid,
+    mode: word(MODES),
     name: Type.String(),
     hint: Type.String({ description: 'How the key begins' }),
     scopes: Type.Array(Type.String()),
     pools: Type.Array(Type.String()),
     created_at: Timestamp,
     expires_at: nullable(Timestamp),
+    last_used_at: nullable(
+      Type.String({ format: 'date-time', description: 'To within some minutes; null: never' }),
+    ),
+    replaced_by: nullable(Uuid),
   },
   { $id: 'ApiKey' },
 );
@@ -44,8 +64,22 @@ const KeyCreate = closed({
     }),
   ),
   expires_at: Type.Optional(Timestamp),
+  mode: Type.Optional(
+    word(MODES, { description: "`test`: for the org's sandbox. Default: that of your key" }),
+  ),
 });
-type KeyCreate = Type.Static<typeof KeyCreate>;
+const KeyRotate = closed({
+  expires_in_seconds: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: OVERLAP_MOST,
+      default: OVERLAP,
+      description: 'How long the old key lasts',
+    }),
+  ),
+  expires_at: Type.Optional(Timestamp),
+});
+const KeyParams = Type.Object({ key_id: Uuid });
 
 export const apiKeyRoutes = [
   route({
@@ -55,35 +89,27 @@ export const apiKeyRoutes = [
     tag: 'API keys',
     summary: 'Create an API key',
     body: KeyCreate,
-    admit: requireGrantable,
+    admit: (body, principal) => requireGrantable(principal, body),
     answers: { 201: { description: 'The key', schema: KeyCreated } },
     async handler({ deps, principal, actor, body, keep }) {
-      const errors = await grantErrors(deps, principal, body);
-      if (errors.length > 0) throw invalid(...errors);
-      const now = deps.db.clock.now();
-      const pools = body.pools ?? [...principal.pools];
-      const expires_at = body.expires_at === undefined ? null : Date.parse(body.expires_at);
-      const made = newApiKey(
-        principal.org_id,
-        { name: body.name, scopes: body.scopes, pools, expires_at },
-        now,
-      );
-      const answer = {
-        status: 201,
-        body: { ...keyView(made.key), key: made.text },
-        headers: { Location: `/v1/api-keys/${made.key.key_id}` },
-      };
-      const { guards, writes } = apiKeyWrites(deps.db, made.key);
-      const kept = keep(answer);
-      const { key_id, name, scopes } = made.key;
-      const fact = {
-        ...did(actor, 'api_key.created', 'api_key', key_id),
-        data: { name, scopes, pools, expires_at: body.expires_at ?? null },
-      };
-      const change = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(deps.db, principal.org_id, fact, change)))
-        throw new ApiError('conflict', 'The request was taken over by another.');
-      return answer;
+      const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
+      const org_id = tenantOf(orgOf(principal.org_id), mode);
+      const expires_at = endOf(principal, body.expires_at);
+      refuse([
+        ...(await poolErrors(deps, org_id, body.pools)),
+        ...endErrors(principal, expires_at, deps.db.clock.now()),
+      ]);
+      for (let tries = 0; tries < 20; tries += 1) {
+        const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
+        const answer = created(made);
+        const fact = {
+          ...did(actor, 'api_key.created', 'api_key', made.key.key_id),
+          data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
+        };
+        const changes = [apiKeyWrites(deps.db, made.key), await openSandbox(deps, org_id), keep(answer)];
+        if (await commitAll(deps, principal, fact, changes)) return answer;
+      }
+      throw takenOver();
     },
   }),
   route({
@@ -92,22 +118,63 @@ export const apiKeyRoutes = [
     access: scope('keys:read'),
     tag: 'API keys',
     summary: 'List API keys',
-    query: closed(PageQuery),
+    query: closed({ mode: Type.Optional(word(MODES)), ...PageQuery }),
     answers: { 200: { description: 'A page of keys', schema: listAnswer(KeyView) } },
     async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('api_keys', principal.org_id, principal.pools, order);
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
+      const bound = listScope('api_keys', principal.org_id, principal.pools, order, mode);
       const range = { order, after: readCursor(bound, cursor), from: null, to: null };
-      const keys = orgKeysOf(db.prefix, principal.org_id);
-      const { items, next } = await page(db, [keys.index('api_keys')], range, limit, async (members) =>
-        (
-          await loadRecords<ApiKey>(
-            db,
-            members.map((member) => keys.apiKey(memberId(member))),
-          )
-        ).map((key) => (key !== null && maySeeKey(principal, key) ? keyView(key) : null)),
+      const list = sharedKeysOf(db.prefix, principal.org_id).index('api_keys');
+      const { items, next } = await page(db, [list], range, limit, async (members) =>
+        (await loadApiKeys(db, principal.org_id, members.map(memberId))).map((one) =>
+          one !== null &&
+          maySeeKey(principal, one.key) &&
+          (mode === undefined || modeOf(one.key.org_id) === mode)
+            ? keyView(one)
+            : null,
+        ),
       );
       return answerList(items, bound, next);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/api-keys/{key_id}/rotate',
+    access: scope('keys:write'),
+    tag: 'API keys',
+    summary: 'Put a new key in the place of one, which goes on for an overlap',
+    params: KeyParams,
+    body: KeyRotate,
+    bodyOptional: true,
+    answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
+    async handler({ deps, principal, actor, params, body, keep }) {
+      for (let tries = 0; tries < 20; tries += 1) {
+        const { key: old } = await visibleKey(deps, principal, params.key_id);
+        const { name, scopes, pools, org_id, replaced_by } = old;
+        requireGrantable(principal, { scopes, pools });
+        if (replaced_by !== undefined)
+          throw new ApiError('conflict', `The key has been rotated already: ${replaced_by} is in its place.`);
+        const now = deps.db.clock.now();
+        const expires_at = body.expires_at === undefined ? old.expires_at : Date.parse(body.expires_at);
+        refuse(endErrors(principal, expires_at, now));
+        const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
+        const answer = created(made);
+        const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
+        const { key_id } = made.key;
+        const fact = {
+          ...did(actor, 'api_key.rotated', 'api_key', old.key_id),
+          data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
+        };
+        const changes = [
+          apiKeyWrites(deps.db, made.key),
+          replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
+          keep(answer),
+        ];
+        if (!(await commitAll(deps, principal, fact, changes))) continue;
+        deps.forgetCredential(old.hash);
+        return answer;
+      }
+      throw takenOver();
     },
   }),
   route({
@@ -116,83 +183,79 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     tag: 'API keys',
     summary: 'Revoke an API key',
-    params: Type.Object({ key_id: Uuid }),
+    params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params }) {
-      const key = await loadRecord<ApiKey>(
-        deps.db,
-        orgKeysOf(deps.db.prefix, principal.org_id).apiKey(params.key_id),
-      );
-      if (key === null || !maySeeKey(principal, key)) throw notFound();
-      const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
-      await commitAudited(deps.db, principal.org_id, fact, revokeApiKey(deps.db, key));
-      deps.forgetCredential(key.hash);
-      return { status: 204 };
+      for (let tries = 0; tries < 20; tries += 1) {
+        const { key } = await visibleKey(deps, principal, params.key_id);
+        // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
+        const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
+        if (!(await commitAll(deps, principal, fact, [revokeApiKey(deps.db, key)]))) continue;
+        deps.forgetCredential(key.hash);
+        return { status: 204 };
+      }
+      throw takenOver();
     },
   }),
 ];
 
-/** A new API key of the org, and its text. */
-export function newApiKey(
-  orgId: string,
-  given: Pick<ApiKey, 'name' | 'scopes' | 'pools' | 'expires_at'>,
-  now: number,
-): { key: ApiKey; text: string } {
-  const { text, hash } = newCredential('blk_live_', orgId);
+function created({ key, text }: { key: ApiKey; text: string }) {
   return {
-    text,
-    key: {
-      kind: 'api_key',
-      key_id: newId(now),
-      org_id: orgId,
-      version: 1,
-      ...given,
-      hash,
-      hint: text.slice(0, 13),
-      created_at: now,
-    },
+    status: 201,
+    body: { ...keyView({ key, usedAt: null }), key: text },
+    headers: { Location: `/v1/api-keys/${key.key_id}` },
   };
 }
 
-/** A key cannot grant what it lacks. @throws ApiError 403 */
-function requireGrantable({ scopes, pools = [] }: KeyCreate, principal: KeyPrincipal): void {
-  const missing = scopes.filter((one) => !principal.scopes.includes('*') && !principal.scopes.includes(one));
-  if (missing.length > 0)
-    throw new ApiError('insufficient_scope', `The key cannot grant what it lacks: ${missing.join(', ')}.`);
-  const foreign = pools.filter((one) => !principal.pools.includes('*') && !principal.pools.includes(one));
-  if (foreign.length > 0)
-    throw new ApiError('pool_forbidden', `The key cannot grant pools it lacks: ${foreign.join(', ')}.`);
+/** Commits what is about keys, with its entry in the one log that tells of the keys of both modes. */
+async function commitAll(
+  { db }: ApiDeps,
+  principal: KeyPrincipal,
+  fact: AuditFact,
+  changes: readonly { guards: Guard[]; writes: Write[] }[],
+): Promise<boolean> {
+  return commitAudited(db, orgOf(principal.org_id), fact, {
+    guards: changes.flatMap((one) => one.guards),
+    writes: changes.flatMap((one) => one.writes),
+  });
 }
 
-async function grantErrors(
-  deps: ApiDeps,
-  principal: KeyPrincipal,
-  { pools = [], expires_at }: KeyCreate,
-): Promise<FieldError[]> {
-  const known = await loadPools(deps.db, principal.org_id, pools);
-  const errors = pools.flatMap((id, index) =>
-    id !== '*' && known[index] === null
-      ? [{ pointer: `/pools/${index}`, message: 'is not a pool of this org' }]
-      : [],
-  );
-  if (expires_at !== undefined && !(Date.parse(expires_at) > deps.db.clock.now()))
-    errors.push({ pointer: '/expires_at', message: 'must be in the future' });
-  return errors;
+function takenOver(): ApiError {
+  return new ApiError('conflict', 'The request was taken over by another.');
+}
+
+function refuse(errors: FieldError[]): void {
+  if (errors.length > 0) throw invalid(...errors);
+}
+
+/** @throws ApiError 404 */
+async function visibleKey(deps: ApiDeps, principal: KeyPrincipal, keyId: string): Promise<ListedKey> {
+  const [found = null] = await loadApiKeys(deps.db, principal.org_id, [keyId]);
+  if (found === null || !maySeeKey(principal, found.key)) throw notFound();
+  return found;
 }
 
 function maySeeKey(principal: KeyPrincipal, key: ApiKey): boolean {
+  if (modeOf(principal.org_id) === 'test' && modeOf(key.org_id) === 'live') return false;
   return principal.pools.includes('*') || key.pools.every((id) => principal.pools.includes(id));
 }
 
-function keyView(key: ApiKey): object {
-  const { key_id, name, hint, scopes, pools } = key;
+function keyView({ key, usedAt }: ListedKey): object {
+  const { key_id, org_id, name, hint, scopes, pools, created_at, expires_at, replaced_by = null } = key;
   return {
     key_id,
+    mode: modeOf(org_id),
     name,
     hint,
     scopes,
     pools,
-    created_at: timestamp(key.created_at),
-    expires_at: key.expires_at === null ? null : timestamp(key.expires_at),
+    created_at: timestamp(created_at),
+    expires_at: timeOrNull(expires_at),
+    last_used_at: timeOrNull(usedAt),
+    replaced_by,
   };
+}
+
+function timeOrNull(ms: number | null): string | null {
+  return ms === null ? null : timestamp(ms);
 }

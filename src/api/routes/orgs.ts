@@ -2,19 +2,28 @@
 
 import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import { modeOf, orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
-import { apiKeyWrites } from '../../store/credentials.ts';
+import { apiKeyWrites, newApiKey } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
-import { loadOrg, newWebhookSecret, type Org, orgWrites, webhookSecretPlace } from '../../store/orgs.ts';
+import {
+  loadOrg,
+  newWebhookSecret,
+  type Org,
+  orgWrites,
+  sandboxWrites,
+  signingSecrets,
+  webhookSecretPlace,
+  withSigningSecrets,
+} from '../../store/orgs.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
 import { quotasOf } from '../org-rules.ts';
 import { ApiError, notFound } from '../problem.ts';
-import { type Answer, type ApiDeps, route, scope } from '../route.ts';
+import { type Answer, type ApiDeps, liveScope, route, scope } from '../route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
-import { newApiKey } from './api-keys.ts';
 import {
   allowlistErrors,
   changed,
@@ -119,7 +128,7 @@ export const orgRoutes = [
   route({
     method: 'PATCH',
     path: '/v1/org',
-    access: scope('org:write'),
+    access: liveScope('org:write'),
     tag: 'Org',
     summary: 'Change the org',
     query: closed({
@@ -144,7 +153,7 @@ export const orgRoutes = [
     summary: "The secret that signs deliveries to tasks' own callback URLs",
     answers: { 200: { description: 'The secret', schema: SecretView } },
     async handler({ deps, principal }) {
-      return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id)) };
+      return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id), principal.org_id) };
     },
   }),
   route({
@@ -157,24 +166,23 @@ export const orgRoutes = [
     bodyOptional: true,
     answers: { 200: { description: 'The new secret', schema: SecretView } },
     async handler({ deps, principal, actor, keep }) {
-      const secret = newSecret(deps.db, deps.sealer, principal.org_id);
+      const { org_id } = principal;
+      const secret = newSecret(deps.db, deps.sealer, org_id);
       const org = await changeOrg(
         deps,
-        principal.org_id,
-        (before) => ({
-          ...before,
-          webhook_secrets: [
+        org_id,
+        (before) =>
+          withSigningSecrets(before, org_id, [
             secret,
             // A secret that was on its way out keeps its own end.
-            ...before.webhook_secrets
+            ...signingSecrets(before, org_id)
               .filter((one) => one.expires_at === null || one.expires_at > secret.created_at)
               .map((one) => ({ ...one, expires_at: one.expires_at ?? secret.created_at + OVERLAP })),
-          ],
-        }),
-        () => did(actor, 'webhook_secret.rotated', 'org', principal.org_id),
-        (after) => keep({ status: 200, body: secretView(deps, after) }),
+          ]),
+        () => did(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
+        (after) => keep({ status: 200, body: secretView(deps, after, org_id) }),
       );
-      return { status: 200, body: secretView(deps, org) };
+      return { status: 200, body: secretView(deps, org, org_id) };
     },
   }),
 ];
@@ -208,6 +216,12 @@ export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rate
     } satisfies AuditFact,
     change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
   };
+}
+
+/** Guards and writes that open the sandbox, for its first key; none for an org itself, or when it is open. */
+export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<ReturnType<typeof orgWrites>> {
+  if (modeOf(tenantId) === 'live') return { guards: [], writes: [] };
+  return sandboxWrites(deps.db, await ownOrg(deps, tenantId), newSecret(deps.db, deps.sealer, tenantId));
 }
 
 function newSecret(db: Db, sealer: Sealer, orgId: string) {
@@ -280,11 +294,11 @@ function orgAnswer({ quotas }: ApiDeps, org: Org): Answer {
   };
 }
 
-function secretView(deps: ApiDeps, org: Org): object {
-  const [current, previous] = org.webhook_secrets;
-  if (current === undefined) throw new Error(`org ${org.org_id} has no webhook secret`);
+function secretView(deps: ApiDeps, org: Org, tenantId: string): object {
+  const [current, previous] = signingSecrets(org, tenantId);
+  if (current === undefined) throw new Error(`${tenantId} has no webhook secret`);
   return {
-    secret: deps.sealer.open(current.sealed, webhookSecretPlace(org.org_id)),
+    secret: deps.sealer.open(current.sealed, webhookSecretPlace(tenantId)),
     created_at: timestamp(current.created_at),
     previous_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
   };

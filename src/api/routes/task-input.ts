@@ -4,6 +4,7 @@
 import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../state/task.ts';
+import { orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { callbackAuthPlace } from '../../store/orgs.ts';
 import { hasPool } from '../../store/pools.ts';
@@ -16,7 +17,8 @@ import type { TaskCreate } from './tasks.schema.ts';
  * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
  */
 export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
-  if (body.origin.org_id !== undefined && body.origin.org_id !== principal.org_id)
+  const org_id = orgOf(principal.org_id);
+  if (body.origin.org_id !== undefined && body.origin.org_id !== org_id)
     throw new ApiError('org_mismatch', 'origin.org_id is not the org of this key.');
   if (!maySeePool(principal, body.requirements?.worker_pool_id ?? null))
     throw new ApiError('pool_forbidden', 'The key may create tasks only for its own pools.');
@@ -26,7 +28,7 @@ export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCrea
     ...rest,
     origin: {
       ...origin,
-      org_id: principal.org_id,
+      org_id,
       created_by: origin.created_by ?? 'api',
       ...(origin.created_at !== undefined && { created_at: normalised(origin.created_at) }),
     },

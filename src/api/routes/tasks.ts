@@ -29,6 +29,7 @@ export const taskRoutes = [
       const input = taskInput(deps, principal, body);
       let answer: Answer | null = null;
       const created = await createTask(deps.db, input, {
+        org_id: principal.org_id,
         actor,
         alongside: (task) => {
           answer = {

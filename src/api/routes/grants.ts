@@ -1,0 +1,51 @@
+// What a key may give to another: nothing that it lacks itself. Not a scope, not a pool, not a mode, and not
+// a day beyond its own end.
+
+import { type Mode, modeOf } from '../../state/tenant.ts';
+import { timestamp } from '../../state/view.ts';
+import { loadPools } from '../../store/pools.ts';
+import { ApiError, type FieldError } from '../problem.ts';
+import type { ApiDeps, KeyPrincipal } from '../route.ts';
+
+/** @throws ApiError 403 for a scope, a pool or a mode that the granting key lacks. */
+export function requireGrantable(
+  principal: KeyPrincipal,
+  { scopes, pools = [], mode }: { scopes: readonly string[]; pools?: readonly string[]; mode?: Mode },
+): void {
+  if (mode === 'live' && modeOf(principal.org_id) === 'test')
+    throw new ApiError('live_key_required', 'A test key can make only test keys.');
+  const missing = scopes.filter((one) => !principal.scopes.includes('*') && !principal.scopes.includes(one));
+  if (missing.length > 0)
+    throw new ApiError('insufficient_scope', `The key cannot grant what it lacks: ${missing.join(', ')}.`);
+  const foreign = pools.filter((one) => !principal.pools.includes('*') && !principal.pools.includes(one));
+  if (foreign.length > 0)
+    throw new ApiError('pool_forbidden', `The key cannot grant pools it lacks: ${foreign.join(', ')}.`);
+}
+
+/** When what is granted ends, ms: when it is asked to; else when the granting key does; null for never. */
+export function endOf(principal: KeyPrincipal, asked: string | undefined): number | null {
+  return asked === undefined ? principal.expires_at : Date.parse(asked);
+}
+
+/** What is wrong with that end. */
+export function endErrors(principal: KeyPrincipal, end: number | null, now: number): FieldError[] {
+  const pointer = '/expires_at';
+  if (end !== null && !(end > now)) return [{ pointer, message: 'must be in the future' }];
+  const own = principal.expires_at;
+  if (own === null || (end !== null && end <= own)) return [];
+  return [{ pointer, message: `must be no later than ${timestamp(own)}, when your own key ends` }];
+}
+
+/** Which of the pools there are not, where the key is to be for. */
+export async function poolErrors(
+  deps: ApiDeps,
+  tenantId: string,
+  pools: readonly string[] = [],
+): Promise<FieldError[]> {
+  const known = await loadPools(deps.db, tenantId, pools);
+  return pools.flatMap((id, index) =>
+    id !== '*' && known[index] === null
+      ? [{ pointer: `/pools/${index}`, message: 'is not a pool of this org' }]
+      : [],
+  );
+}
