@@ -23,6 +23,27 @@ const BACKLOG = 4096;
 /** How often the files of purged tasks, and those that uploads left behind, are looked for, ms. */
 const SWEEP_EVERY = 600_000;
 
+/** How long slow clients are waited for, ms, and how many clients there may be. */
+export interface Patience {
+  headers: number;
+  /** A JSON body; an upload has the time of a whole request. */
+  body: number;
+  request: number;
+  /** A connection on which nothing moves, either way. */
+  silence: number;
+  connections: number;
+}
+
+const PATIENCE: Patience = {
+  headers: 10_000,
+  body: 30_000,
+  // As long as an upload may take.
+  request: 10 * 60_000,
+  // Longer than any wait for news.
+  silence: 2 * 60_000,
+  connections: 20_000,
+};
+
 export interface WebOptions {
   redisUrl: string;
   prefix?: string;
@@ -33,6 +54,8 @@ export interface WebOptions {
   webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, CIDRs; nobody's unless given. */
   trustedProxies?: readonly string[];
+  /** What slow and greedy clients meet, where not the defaults. */
+  patience?: Partial<Patience>;
   /** How often who may call; as often as they like unless given. */
   quotas?: DefaultQuotas;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
@@ -50,6 +73,7 @@ export interface Web {
 /** Starts the API; it listens at once and is up when Redis answers. */
 export async function startWeb(options: WebOptions): Promise<Web> {
   const { log, prefix = PREFIX } = options;
+  const patience = { ...PATIENCE, ...options.patience };
   const evidence = await openEvidenceFiles(options.evidenceStore);
   const onError = (error: Error) => log.warn({ err: error }, 'redis');
   const redis = connect(options.redisUrl, 'request', onError);
@@ -70,6 +94,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     operatorToken: options.operatorToken,
     trustedProxies: options.trustedProxies ?? [],
     quotas: options.quotas ?? { key: null, org: null, address: null },
+    bodyTime: patience.body,
     version: VERSION,
     log,
     closing: closing.signal,
@@ -77,15 +102,18 @@ export async function startWeb(options: WebOptions): Promise<Web> {
 
   const server = createServer(
     {
-      headersTimeout: 10_000,
-      // As long as an upload may take; a body of JSON has a time limit of its own.
-      requestTimeout: 10 * 60_000,
+      headersTimeout: patience.headers,
+      requestTimeout: patience.request,
+      // Node looks after the two above this often, every half minute unless told.
+      connectionsCheckingInterval: Math.min(1000, patience.headers / 4),
       keepAliveTimeout: 65_000,
       maxHeaderSize: 16 * 1024,
     },
     app.callback(),
   );
   server.on('clientError', answerUnparsed);
+  server.timeout = patience.silence;
+  server.maxConnections = patience.connections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, BACKLOG, resolve);

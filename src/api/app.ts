@@ -18,6 +18,7 @@ import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { openApi } from './openapi.ts';
 import { serve } from './pipeline.ts';
+import { otherMethods, places } from './places.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
@@ -26,6 +27,8 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
   operatorToken: string | undefined;
   /** Whose X-Forwarded-For is believed, CIDRs. */
   trustedProxies: readonly string[];
+  /** How long a JSON body may take to arrive, ms. */
+  bodyTime: number;
   version: string;
   log: Logger;
   /** Aborts when the process shuts down: requests that wait are answered then. */
@@ -33,7 +36,7 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
 }
 
 export function createApp(options: AppOptions): Koa {
-  const { queues, operatorToken, trustedProxies, version, log, closing, ...given } = options;
+  const { queues, operatorToken, trustedProxies, bodyTime, version, log, closing, ...given } = options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
   const gate = new Gate(given.db, addresses, given.quotas);
@@ -46,10 +49,11 @@ export function createApp(options: AppOptions): Koa {
   };
   // One spelling a place: another would be another route to the idempotency keys.
   const router = new Router({ strict: true, sensitive: true });
-  for (const route of ROUTES) {
-    const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
-    const handler = serve(route, deps, { authenticator, addresses, closing });
-    router.register(path, [route.method], handler);
+  const serving = { authenticator, addresses, bodyTime, closing };
+  for (const { path, routes, isShadowed } of places(ROUTES)) {
+    const form = path.replaceAll(/\{(\w+)\}/g, ':$1');
+    for (const route of routes) router.register(form, [route.method], serve(route, deps, serving));
+    if (isShadowed) router.all(form, otherMethods(routes.map((route) => route.method)));
   }
   const metrics = createMetrics(given.db, queues);
   router.get('/metrics', async (ctx) => {

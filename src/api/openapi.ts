@@ -63,7 +63,7 @@ function operation(route: Route, named: Map<string, Json>): Json {
     ...(route.body !== undefined && {
       requestBody: {
         required: route.bodyOptional !== true,
-        content: { 'application/json': { schema: reference(route.body, named) } },
+        content: { 'application/json': { schema: reference(route.bodyShown ?? route.body, named) } },
       },
     }),
     ...(route.reader !== undefined && {

@@ -4,20 +4,24 @@
 import type { Context, Middleware } from 'koa';
 import type { TObject } from 'typebox';
 import { commit } from '../store/commit.ts';
-import { type Claim, releaseClaim } from '../store/idempotency.ts';
+import { type Claim, releaseClaim, seriesOf } from '../store/idempotency.ts';
+import { newId } from '../store/ids.ts';
 import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
+import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
 import type { Answer, ApiDeps, Call, Principal, Route } from './route.ts';
-import { bodyCheck, type Check, queryCheck } from './validation.ts';
+import { bodyCheck, type Check, queryCheck, withoutRepeats } from './validation.ts';
 
 /** What all routes are served with. */
 export interface Serving {
   authenticator: Authenticator;
   addresses: ClientAddresses;
+  /** How long a JSON body may take to arrive, ms. */
+  bodyTime: number;
   /** Aborts when the process shuts down. */
   closing: AbortSignal;
 }
@@ -26,13 +30,13 @@ export interface Serving {
 export function serve(
   route: Route,
   deps: ApiDeps,
-  { authenticator, addresses, closing }: Serving,
+  { authenticator, addresses, bodyTime, closing }: Serving,
 ): Middleware {
   const checkParams = route.params && queryCheck(route.params);
   const checkQuery = queryCheck(route.query ?? NO_QUERY);
   const checkBody = route.body && bodyCheck(route.body);
 
-  return async (ctx: Context) => {
+  return async (ctx: Context & { state: RequestState }) => {
     const principal = await authenticator.admit(ctx, route.access);
     const params = { ...ctx.params } as Record<string, unknown>;
     // An id that cannot be one names nothing.
@@ -42,7 +46,7 @@ export function serve(
     const address = () => addresses.of(ctx.req);
     const stillAdmitted = () => authenticator.stillAdmits(ctx, principal);
     const lastEventId = ctx.get('Last-Event-ID') || undefined;
-    const json = route.body === undefined ? null : await readJsonBody(ctx);
+    const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
@@ -51,7 +55,19 @@ export function serve(
       throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     route.admit?.(body, principal);
     const ifMatch = readIfMatch(ctx);
-    const seen = { deps, principal, params, query, ifMatch, address, signal, stillAdmitted, lastEventId };
+    const { requestId } = ctx.state;
+    const seen = {
+      deps,
+      principal,
+      params,
+      query,
+      ifMatch,
+      requestId,
+      address,
+      signal,
+      stillAdmitted,
+      lastEventId,
+    };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
       const raw = json?.raw ?? received?.fingerprint ?? '';
@@ -66,7 +82,7 @@ export function serve(
 async function answerTo(
   ctx: Context,
   route: Route,
-  call: Omit<Call, 'actor' | 'keep'>,
+  call: Omit<Call, 'actor' | 'keep' | 'series'>,
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
@@ -82,7 +98,9 @@ async function answerTo(
   try {
     // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
     refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
-    const answer = await route.handler({ ...call, actor: actorOf(principal), keep });
+    const series = async () =>
+      claimed === null ? null : seriesOf(deps.db, claimed.claim, newId(deps.db.clock.now()));
+    const answer = await route.handler({ ...call, actor: actorOf(principal), keep, series });
     if (claimed !== null && !kept) {
       const { guards, writes } = keep(answer);
       await commit(deps.db.redis, guards, writes);
@@ -138,13 +156,6 @@ function badQuery(errors: FieldError[]): ApiError {
   const parameters = errors.map((one) => ({ ...one, parameter: one.pointer.split('/')[1] ?? '' }));
   const detail = parameters.map((one) => `${one.parameter} ${one.message}`).join('; ');
   return new ApiError('invalid_query', detail, { errors: parameters });
-}
-
-/** The faults of the schema and, of those of the rules, the ones about places where it found none. */
-function withoutRepeats(schema: FieldError[], rules: FieldError[]): FieldError[] {
-  const isToldOf = (pointer: string) =>
-    schema.some((one) => pointer === one.pointer || pointer.startsWith(`${one.pointer}/`));
-  return [...schema, ...rules.filter((one) => !isToldOf(one.pointer))];
 }
 
 function refuse(errors: FieldError[]): void {

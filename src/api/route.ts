@@ -12,6 +12,7 @@ import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { FeedTails } from './feed-tails.ts';
 import type { DefaultQuotas } from './gate.ts';
+import type { BodyLimits } from './middleware/json-body.ts';
 import type { OutputSchemas } from './output-schema.ts';
 import type { FieldError } from './problem.ts';
 
@@ -109,6 +110,7 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   body: Body;
   /** Version asked for by `If-Match`; undefined when the caller does not care. */
   ifMatch: number | undefined;
+  requestId: string;
   /** Where the request comes from; null when that cannot be told. */
   address(): string | null;
   /** Makes a signal that aborts when the client is gone or the process shuts down. */
@@ -121,6 +123,11 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   actor: string;
   /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */
   keep(answer: Answer): { guards: Guard[]; writes: Write[] };
+  /**
+   * What effects that do not fit into one commit are named by (see `idInSeries`), so that the same request under
+   * its Idempotency-Key does not have them twice, whatever became of its first try; null without a key.
+   */
+  series(): Promise<string | null>;
 }
 
 /** A body that is not JSON, as its reader took it in. */
@@ -166,6 +173,10 @@ export interface RouteDefinition<
   /** Schema of the JSON body; a body that may be left out is `{}` then. */
   body?: B;
   bodyOptional?: boolean;
+  /** What the description says of the body, where the handler checks more of it than `body` does. */
+  bodyShown?: TSchema;
+  /** Other bounds than those of all bodies. */
+  bodyLimits?: BodyLimits;
   /** Takes a body that is not JSON; in place of `body`. */
   reader?: BodyReader<
     PrincipalOf<A>,
@@ -199,6 +210,8 @@ export interface Route {
   query?: TObject | undefined;
   body?: TSchema | undefined;
   bodyOptional?: boolean;
+  bodyShown?: TSchema;
+  bodyLimits?: BodyLimits;
   reader?: BodyReader;
   /** Whether the caller may ask for this, even if it is only to be told the first answer again. @throws ApiError 403 */
   admit?(body: unknown, principal: Principal): void;

@@ -73,3 +73,10 @@ function fieldError(error: ErrorObject): FieldError {
 export function escapePointer(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
+
+/** The faults of the schema and, of those of the rules, the ones about places where it found none. */
+export function withoutRepeats(schema: FieldError[], rules: FieldError[]): FieldError[] {
+  const isToldOf = (pointer: string) =>
+    schema.some((one) => pointer === one.pointer || pointer.startsWith(`${one.pointer}/`));
+  return [...schema, ...rules.filter((one) => !isToldOf(one.pointer))];
+}

@@ -34,21 +34,31 @@ const TRIES = 50;
 /** Longest pause before another try, ms. */
 const PAUSE = 1000;
 
-/** Creates a task and queues it, in one commit. @param options.org_id whose it is: the org, or its sandbox. */
+/**
+ * Creates a task and queues it, in one commit.
+ * @param options `org_id`: whose it is: the org, or its sandbox. `taskId`: of a task that may have been created
+ *   already by the same request; it is given back then.
+ */
 export async function createTask(
   db: Db,
   input: TaskInput,
-  options: { org_id: string; actor: string; alongside?: Alongside | undefined },
+  options: {
+    org_id: string;
+    actor: string;
+    alongside?: Alongside | undefined;
+    taskId?: string | undefined;
+  },
 ): Promise<Changed> {
   const now = db.clock.now();
-  const ids = { task_id: newId(now), org_id: options.org_id };
+  const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
   const by = { now, actor: options.actor, newId: () => newId(now) };
   const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);
   const written = await write(db, null, decision.task, decision.events, options.alongside);
-  if (written !== true)
-    return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
-  return { ok: true, task: decision.task };
+  if (written === true) return { ok: true, task: decision.task };
+  const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
+  if (made !== null) return { ok: true, task: made.task };
+  return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
 }
 
 /**

@@ -61,6 +61,17 @@ export function answerWrites(claim: Claim, answer: KeptAnswer): { guards: Guard[
   };
 }
 
+/**
+ * What a request under this claim names its effects by, when they do not fit into one commit: what its first try
+ * chose, kept as long as an answer is. So a repeat after a crash, under another claim, finds what was done.
+ * @param chosen to be kept unless there is one.
+ */
+export async function seriesOf(db: Db, claim: Claim, chosen: string): Promise<string> {
+  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
+  // Another body under the same key, once the claim of the first has lapsed, is another series.
+  return (await db.redis.set(`${claim.key}:${fingerprint}`, chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
+}
+
 /** Gives a claim back after a refusal, so that a corrected request can use the key. */
 export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";

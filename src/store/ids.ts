@@ -1,7 +1,7 @@
 // Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
 // they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
 
-import { randomFillSync, randomInt } from 'node:crypto';
+import { createHash, randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
 
 let last = 0;
@@ -30,6 +30,19 @@ export function newId(now: number): string {
     counter += 1;
   }
   return v7({ msecs: last, seq: counter, random: randomBytes() });
+}
+
+/**
+ * The id at `index` of the series that `first` (a UUIDv7 nobody else knows) begins: the same each time it is asked
+ * for, of the same millisecond, sorted by index.
+ */
+export function idInSeries(first: string, index: number): string {
+  const seed = createHash('sha256').update(first).digest();
+  return v7({
+    msecs: Number.parseInt(first.slice(0, 8) + first.slice(9, 13), 16),
+    seq: (seed.readUInt32BE() >>> 1) + index,
+    random: createHash('sha256').update(`${first} ${index}`).digest().subarray(0, ID_BYTES),
+  });
 }
 
 /** The smallest UUIDv7 text of a millisecond: a bound for ranges over ids. */

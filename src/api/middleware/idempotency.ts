@@ -1,6 +1,7 @@
 // The Idempotency-Key of a POST: claims it, replays the first answer, or says why not.
 
 import { createHash, randomUUID } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
 import { answerWrites, type Claim, claimKey } from '../../store/idempotency.ts';
 import type { Db } from '../../store/redis.ts';
@@ -70,7 +71,7 @@ export async function claim(
         replay: {
           status,
           headers: { ...headers, 'Idempotent-Replayed': 'true' },
-          ...(text !== '' && { body: JSON.parse(text) }),
+          ...(text !== '' && { body: JSON.parse(unpack(text)) }),
         },
       };
     }
@@ -83,8 +84,22 @@ export function keepAnswer(claimed: Claim, sealer: Sealer, answer: Answer): Retu
   return answerWrites(claimed, {
     status: answer.status,
     headers: answer.headers ?? {},
-    body: sealer.seal(text, placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) })),
+    body: sealer.seal(pack(text), placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) })),
   });
+}
+
+/** Answers larger than this are kept compressed, characters: those to batches are a thousand times the usual. */
+const PACKED_FROM = 16_384;
+/** How a packed answer begins, and no JSON does. */
+const PACKED = '~';
+
+function pack(text: string): string {
+  return text.length < PACKED_FROM ? text : PACKED + deflateRawSync(text).toString('base64');
+}
+
+function unpack(text: string): string {
+  if (!text.startsWith(PACKED)) return text;
+  return inflateRawSync(Buffer.from(text.slice(PACKED.length), 'base64')).toString();
 }
 
 function digest(content: string | Buffer): string {

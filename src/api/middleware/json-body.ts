@@ -10,8 +10,10 @@ import { escapePointer } from '../validation.ts';
 export const BODY_LIMIT = 256 * 1024;
 /** Deepest nesting of objects and arrays. */
 const DEPTH_LIMIT = 64;
-/** How long a body may take to arrive, ms. */
-const TIME_LIMIT = 30_000;
+/** Most names in all objects of a body together. */
+const NAMES_LIMIT = 10_000;
+/** Fewest bytes a name can take: `"":0,`. */
+const NAME_BYTES = 5;
 /** Most faults that are told of at once. */
 const FAULTS_TOLD = 50;
 
@@ -23,8 +25,24 @@ export interface JsonBody {
   value: unknown;
 }
 
-/** Reads the body; null when there is none. @throws ApiError 400, 413, 415, or 422 for JSON that cannot be kept. */
-export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
+export interface BodyLimits {
+  bytes: number;
+  /** Most names in all objects of the body together. */
+  names: number;
+}
+
+const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT };
+
+/**
+ * Reads the body; null when there is none.
+ * @param time how long it may take to arrive, ms.
+ * @throws ApiError 400, 408, 413, 415, or 422 for JSON that cannot be kept.
+ */
+export async function readJsonBody(
+  ctx: Context,
+  time: number,
+  { bytes, names }: BodyLimits = LIMITS,
+): Promise<JsonBody | null> {
   const { req } = ctx;
   const hasBody =
     req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
@@ -35,7 +53,7 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity')
     throw new ApiError('unsupported_media_type', 'The body must not be compressed.');
-  const raw = await read(ctx);
+  const raw = await read(ctx, bytes, time);
   let value: unknown;
   try {
     if (!isUtf8(raw)) throw new SyntaxError('not valid UTF-8');
@@ -45,26 +63,41 @@ export async function readJsonBody(ctx: Context): Promise<JsonBody | null> {
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
   if (!isFit(value, DEPTH_LIMIT)) throw invalid(...unfit(value));
+  if (raw.length > names * NAME_BYTES && namesIn(value) > names)
+    throw invalid({ pointer: '', message: `has more than ${names} names in its objects` });
   return { raw, value };
 }
 
-async function read(ctx: Context): Promise<Buffer> {
+function namesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const inner = Object.values(value);
+  const own = Array.isArray(value) ? 0 : inner.length;
+  return inner.reduce<number>((sum, one) => sum + namesIn(one), own);
+}
+
+async function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
   const length = ctx.req.headers['content-length'] ?? null;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new ApiError('request_timeout', 'The body did not arrive in time.')),
-      TIME_LIMIT,
+      () =>
+        // What may still come of it is not waited for.
+        reject(
+          new ApiError('request_timeout', 'The body did not arrive in time.', {
+            headers: { Connection: 'close' },
+          }),
+        ),
+      time,
     );
   });
   try {
-    return await Promise.race([getRawBody(ctx.req, { length, limit: BODY_LIMIT }), late]);
+    return await Promise.race([getRawBody(ctx.req, { length, limit }), late]);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     const type = error instanceof Error && 'type' in error ? error.type : null;
     if (type !== 'entity.too.large') throw new ApiError('malformed_json', 'The body did not arrive whole.');
     // What is still on its way is not read: the connection ends with the answer.
-    throw new ApiError('body_too_large', `The body is larger than ${BODY_LIMIT} bytes.`, {
+    throw new ApiError('body_too_large', `The body is larger than ${limit} bytes.`, {
       headers: { Connection: 'close' },
     });
   } finally {

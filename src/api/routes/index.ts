@@ -9,12 +9,14 @@ import { evidenceRoutes } from './evidence.ts';
 import { matchRoutes } from './match.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
+import { taskBatchRoutes } from './task-batch.ts';
 import { taskRoutes } from './tasks.ts';
 import { humanRoutes } from './worker.ts';
 import { workerRoutes } from './workers.ts';
 
 export const ROUTES: readonly Route[] = [
   ...taskRoutes,
+  ...taskBatchRoutes,
   ...matchRoutes,
   ...eventRoutes,
   ...eventStreamRoutes,

@@ -1,0 +1,41 @@
+// The order of places: one that is named outright (`/v1/tasks/batch`) comes before one with parameters
+// (`/v1/tasks/{task_id}`) that its name would fit too, and is meant whatever the method.
+
+import type { Middleware } from 'koa';
+import { ApiError } from './problem.ts';
+import type { Route } from './route.ts';
+
+export interface Place {
+  path: string;
+  routes: Route[];
+  /** Whether its name fits a place with parameters. */
+  isShadowed: boolean;
+}
+
+/** The routes by their place, those named outright first. */
+export function places(routes: readonly Route[]): Place[] {
+  const paths = [...new Set(routes.map((route) => route.path))];
+  const isOutright = (path: string) => !path.includes('{');
+  const forms = paths
+    .filter((path) => !isOutright(path))
+    .map((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`));
+  return [...paths.filter(isOutright), ...paths.filter((path) => !isOutright(path))].map((path) => ({
+    path,
+    routes: routes.filter((route) => route.path === path),
+    isShadowed: isOutright(path) && forms.some((form) => form.test(path)),
+  }));
+}
+
+/** Answers what comes to a place by a method that it does not have (RFC 9110, sections 9.3.7 and 15.5.6). */
+export function otherMethods(methods: readonly string[]): Middleware {
+  const Allow = [...methods.flatMap((one) => (one === 'GET' ? ['HEAD', 'GET'] : [one])), 'OPTIONS'].join(
+    ', ',
+  );
+  return (ctx) => {
+    if (ctx.method !== 'OPTIONS')
+      throw new ApiError('method_not_allowed', `This does not take ${ctx.method}.`, { headers: { Allow } });
+    ctx.status = 200;
+    ctx.body = '';
+    ctx.set('Allow', Allow);
+  };
+}
