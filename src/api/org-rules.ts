@@ -3,6 +3,7 @@
 // every process within that second, in the one that made it at once.
 
 import { isWithin, type Network, parseAddress, parseNetwork } from '../state/networks.ts';
+import { orgOf } from '../state/tenant.ts';
 import { loadOrg, type Org } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import type { Quotas } from './rate-limits.ts';
@@ -50,8 +51,9 @@ export class OrgRulesCache {
     this.#defaults = defaults;
   }
 
-  /** The org's rules; at once when they are remembered. @throws what Redis throws. */
-  of(orgId: string): OrgRules | Promise<OrgRules> {
+  /** The rules of a tenant's org; at once when they are remembered. @throws what Redis throws. */
+  of(tenantId: string): OrgRules | Promise<OrgRules> {
+    const orgId = orgOf(tenantId);
     const now = this.#db.clock.now();
     const known = this.#known.get(orgId);
     if (known !== undefined && known.until > now) return known.rules;
