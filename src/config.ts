@@ -28,6 +28,8 @@ export interface Config {
   readonly webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, as normalised CIDRs. */
   readonly trustedProxies: readonly string[];
+  /** Whose web pages may call the API, as origins. */
+  readonly corsOrigins: readonly string[];
   /** How often each credential, each org, and each address without a credential may call; null: as they like. */
   readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
   /** A folder or an S3 URL. */
@@ -91,6 +93,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     secretsKeyPrevious: read('SECRETS_KEY_PREVIOUS', asKey, undefined),
     webhookAllowedNetworks: read('WEBHOOK_ALLOWED_NETWORKS', asNetworks, []),
     trustedProxies: read('TRUSTED_PROXIES', asNetworks, []),
+    corsOrigins: read('CORS_ORIGINS', asOrigins, []),
     quotas: {
       key: read('RATE_LIMIT_KEY', asQuota, QUOTAS.key),
       org: read('RATE_LIMIT_ORG', asQuota, QUOTAS.org),
@@ -200,6 +203,19 @@ function asKey(text: string): string {
   // Node's decoder skips what is not base64, so only the round trip shows that nothing was.
   if (bytes.length === 32 && bytes.toString('base64') === text) return text;
   throw new Fault('must be the base64 form of exactly 32 bytes');
+}
+
+function asOrigins(text: string): readonly string[] {
+  const entries = text.split(',').flatMap((entry) => entry.trim() || []);
+  const unknown = entries.filter((one) => !/^https?:$/.test(protocolOf(one)) || new URL(one).origin !== one);
+  if (unknown.length === 0) return [...new Set(entries)];
+  throw new Fault(
+    `must list origins such as https://app.example, which these are not: ${unknown.join(', ')}`,
+  );
+}
+
+function protocolOf(text: string): string {
+  return URL.canParse(text) ? new URL(text).protocol : '';
 }
 
 function asQuota(text: string): Quota | null {

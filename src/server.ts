@@ -17,6 +17,7 @@ const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secret
 const {
   webhookAllowedNetworks,
   trustedProxies,
+  corsOrigins,
   quotas,
   evidenceStore,
   host,
@@ -32,6 +33,7 @@ const web = await startWeb({
   operatorToken,
   webhookAllowedNetworks,
   trustedProxies,
+  corsOrigins,
   quotas,
   evidenceStore,
   log,

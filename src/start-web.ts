@@ -54,6 +54,8 @@ export interface WebOptions {
   webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, CIDRs; nobody's unless given. */
   trustedProxies?: readonly string[];
+  /** Whose web pages may call, as origins; nobody's unless given. */
+  corsOrigins?: readonly string[];
   /** What slow and greedy clients meet, where not the defaults. */
   patience?: Partial<Patience>;
   /** How often who may call; as often as they like unless given. */
@@ -93,6 +95,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     evidence,
     operatorToken: options.operatorToken,
     trustedProxies: options.trustedProxies ?? [],
+    corsOrigins: options.corsOrigins ?? [],
     quotas: options.quotas ?? { key: null, org: null, address: null },
     bodyTime: patience.body,
     version: VERSION,

@@ -34,6 +34,7 @@ describe('defaults', () => {
       secretsKeyPrevious: undefined,
       webhookAllowedNetworks: [],
       trustedProxies: [],
+      corsOrigins: [],
       quotas: {
         key: { requests: 100_000, seconds: 10 },
         org: { requests: 200_000, seconds: 10 },
@@ -129,6 +130,9 @@ it.each([
   ['SECRETS_KEY_PREVIOUS', 'short'],
   ['WEBHOOK_ALLOWED_NETWORKS', '10.0.0.0/33'],
   ['TRUSTED_PROXIES', 'proxy.internal'],
+  ['CORS_ORIGINS', '*'],
+  ['CORS_ORIGINS', 'https://app.example/'],
+  ['CORS_ORIGINS', 'app.example'],
   ['RATE_LIMIT_KEY', '600'],
   ['RATE_LIMIT_ORG', '0/60'],
   ['RATE_LIMIT_ADDRESS', 'none'],

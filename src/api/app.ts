@@ -12,6 +12,7 @@ import { Gate } from './gate.ts';
 import { addOpenRoutes } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
+import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
 import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
@@ -27,6 +28,8 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
   operatorToken: string | undefined;
   /** Whose X-Forwarded-For is believed, CIDRs. */
   trustedProxies: readonly string[];
+  /** Whose web pages may call. */
+  corsOrigins: readonly string[];
   /** How long a JSON body may take to arrive, ms. */
   bodyTime: number;
   version: string;
@@ -36,7 +39,8 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
 }
 
 export function createApp(options: AppOptions): Koa {
-  const { queues, operatorToken, trustedProxies, bodyTime, version, log, closing, ...given } = options;
+  const { queues, operatorToken, trustedProxies, corsOrigins, bodyTime, version, log, closing, ...given } =
+    options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
   const gate = new Gate(given.db, addresses, given.quotas);
@@ -68,7 +72,8 @@ export function createApp(options: AppOptions): Koa {
   app.use(metrics.middleware);
   app.use(requestId());
   app.use(errors(log));
-  app.use(securityHeaders());
+  app.use(securityHeaders((request) => addresses.isSecure(request)));
+  for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   for (const middleware of board(queues, authenticator, gate)) app.use(middleware);
   app.use(router.routes());
   app.use(router.allowedMethods());

@@ -41,6 +41,9 @@ export function indexesOf(task: Task): string[] {
   return [
     'all',
     `domain:${task.input.domain}`,
+    `task_type:${task.input.task_type}`,
+    `urgency:${task.input.sla.urgency}`,
+    `product:${task.input.origin.product}`,
     `request_id:${task.input.origin.request_id}`,
     ...(pool === null ? [] : [`pool:${pool}`]),
   ];

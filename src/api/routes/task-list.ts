@@ -29,7 +29,7 @@ interface PageQuery {
   order?: 'asc' | 'desc';
 }
 
-const INDEXED = ['status', 'domain', 'pool', 'request_id'] as const;
+const INDEXED = ['status', 'domain', 'task_type', 'urgency', 'pool', 'product', 'request_id'] as const;
 
 /** A page of the org's tasks that pass the filters and that the key may see. */
 export async function listTasks(
