@@ -61,6 +61,7 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     track: newTrackRecord(5),
     capacity: 5,
     availability: 'available',
+    draining: false,
     holding: [],
     idle_since: now,
   };

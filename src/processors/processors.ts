@@ -6,6 +6,7 @@ import { type Job, Worker } from 'bullmq';
 import {
   backoff,
   type DeliveryJob,
+  type PoolJob,
   QUEUES,
   type QuestionJob,
   type QueueName,
@@ -66,7 +67,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const webhooks = new WebhookProcessor({ db, sealer: options.sealer, sender, log });
 
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: (job: Job<QuestionJob | WorkerJob>) => runLifecycleJob(db, job),
+    lifecycle: (job: Job<QuestionJob | WorkerJob | PoolJob>) => runLifecycleJob(db, job),
     sla: (job: Job<QuestionJob>, token) => runSlaJob(db, job, token),
     webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
   };

@@ -32,6 +32,13 @@ export interface WorkerJob {
   left: string[];
 }
 
+/** A pool was removed: its tasks are to be taken from those who have them, its workers out of it. */
+export interface PoolJob {
+  form: typeof FORM;
+  org_id: string;
+  pool_id: string;
+}
+
 /** One event is owed to the task's callback URL. */
 export interface DeliveryJob {
   form: typeof FORM;
@@ -43,7 +50,7 @@ export interface DeliveryJob {
 export interface NewJob {
   queue: QueueName;
   name: string;
-  data: QuestionJob | WorkerJob | DeliveryJob;
+  data: QuestionJob | WorkerJob | PoolJob | DeliveryJob;
   opts: JobsOptions & { jobId: string };
 }
 
@@ -109,6 +116,11 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       },
     ];
   }
+  if (entry.kind === 'pool') {
+    const { org_id, pool_id, at } = entry;
+    const jobId = `pool-${org_id}-${pool_id}-${at}`;
+    return [{ queue: 'lifecycle', name: 'pool', data: { form: FORM, org_id, pool_id }, opts: { jobId } }];
+  }
   const { org_id, task_id, version } = entry;
   return [
     ...entry.asked.map((question) => questionJob({ org_id, task_id, version }, question, now)),
@@ -118,7 +130,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
 
 /** Ids of the delayed jobs that an outbox entry makes pointless. */
 export function droppedJobs(entry: OutboxEntry): string[] {
-  if (entry.kind === 'worker') return [];
+  if (entry.kind !== 'task') return [];
   return entry.dropped.filter(isDelayed).map((question) => questionJobId(entry, question));
 }
 

@@ -8,8 +8,10 @@ import {
   type Clock,
   dueAt,
   type FailureCode,
+  isRemembered,
   maxAttempts,
   type Offer,
+  poolOf,
   type Review,
   type Submission,
   type Task,
@@ -23,13 +25,21 @@ export type Command =
   | { name: 'match'; worker_ids: string[] }
   | { name: 'offer'; offers: { offer_id: string; worker_id: string; expires_at: number }[] }
   | { name: 'accept'; offer_id: string; worker_id: string }
-  | { name: 'decline'; offer_id: string; worker_id: string; reason: string | null }
+  | {
+      name: 'decline';
+      offer_id: string;
+      worker_id: string;
+      reason: string | null;
+      /** When they may be asked again, instead of after the cool-down. */
+      retry_after_seconds?: number | undefined;
+    }
   | { name: 'expire'; offer_id: string }
   | { name: 'revoke'; worker_id: string }
   | { name: 'start'; worker_id: string }
   | { name: 'release'; worker_id: string; reason: string | null }
   | { name: 'start_timeout'; accepted_at: number }
   | { name: 'remove_worker'; worker_id: string }
+  | { name: 'remove_pool' }
   | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
   | { name: 'verify' }
   /** `submitted_at`: only this submission, not one that came after rework. */
@@ -185,7 +195,7 @@ function step(draft: Draft, command: Command): Refusal | null {
     case 'decline': {
       const offer = pendingOffer(task, command.offer_id, command.worker_id);
       if (offer === null) return notPending();
-      endOffer(draft, offer, 'declined', command.reason);
+      endOffer(draft, offer, 'declined', command.reason, 'declined', command.retry_after_seconds);
       return null;
     }
     case 'expire': {
@@ -228,6 +238,10 @@ function step(draft: Draft, command: Command): Refusal | null {
       endOffer(draft, offer, 'revoked', null, 'worker_gone');
       return null;
     }
+    case 'remove_pool':
+      task.offers = task.offers.map((offer) => settle(offer, 'revoked'));
+      requeue(draft, 'pool_gone', { pool_id: poolOf(task) }, { keepAttempts: true });
+      return null;
     case 'submit':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
       task.assignment = { ...task.assignment, submitted_at: by.now };
@@ -299,13 +313,17 @@ function endOffer(
   how: 'declined' | 'expired' | 'revoked',
   why: string | null,
   reason: string = how,
+  retryAfterSeconds?: number,
 ): void {
   const { task, by } = draft;
   task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
   if (how !== 'revoked') {
-    const coolDown = Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX);
+    const coolDown =
+      retryAfterSeconds === undefined
+        ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
+        : retryAfterSeconds * 1000;
     task.declines = [
-      ...task.declines.filter((one) => one.worker_id !== offer.worker_id),
+      ...task.declines.filter((one) => one.worker_id !== offer.worker_id && isRemembered(one, by.now)),
       { worker_id: offer.worker_id, until: by.now + coolDown },
     ].slice(-DECLINES_KEPT);
   }

@@ -49,6 +49,7 @@ export const COMMANDS = [
   'release',
   'start_timeout',
   'remove_worker',
+  'remove_pool',
   'submit',
   'verify',
   'approve',
@@ -96,6 +97,12 @@ export const TRANSITIONS: readonly Transition[] = [
     from: ['matched', 'offered', 'accepted', 'started', 'submitted'],
     to: 'queued',
     when: 'the worker is gone',
+  },
+  {
+    command: 'remove_pool',
+    from: ['matched', 'offered', 'accepted', 'started'],
+    to: 'queued',
+    when: 'the pool is gone',
   },
   {
     command: 'submit',

@@ -2,7 +2,7 @@
 // order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
 
 import { createHash } from 'node:crypto';
-import { poolOf, type Requirements, type Task, type Urgency } from './task.ts';
+import { isRemembered, poolOf, type Requirements, type Task, type Urgency } from './task.ts';
 import { isReady, type Worker } from './worker.ts';
 
 const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
@@ -40,9 +40,14 @@ export function isEligible(worker: Worker, task: Task, now: number): boolean {
   );
 }
 
-/** Best first: who never declined this task, then longest idle, then rating, then id so that ties are stable. */
-export function rank(workers: readonly Worker[], task: Task): Worker[] {
-  const declined = new Set(task.declines.map((one) => one.worker_id));
+/** Workers whose "no" to the task still counts. */
+export function decliners(task: Task, now: number): Set<string> {
+  return new Set(task.declines.filter((one) => isRemembered(one, now)).map((one) => one.worker_id));
+}
+
+/** Best first: who has not declined this task lately, then longest idle, then rating, then id so that ties are stable. */
+export function rank(workers: readonly Worker[], task: Task, now: number): Worker[] {
+  const declined = decliners(task, now);
   return [...workers].sort(
     (a, b) =>
       Number(declined.has(a.worker_id)) - Number(declined.has(b.worker_id)) ||

@@ -24,4 +24,12 @@ export type OutboxEntry =
       at: number;
       /** Tasks a removed worker leaves behind. */
       left: string[];
+    }
+  | {
+      /** A pool was removed. */
+      kind: 'pool';
+      org_id: string;
+      pool_id: string;
+      /** When, ms: its id may be given again. */
+      at: number;
     };

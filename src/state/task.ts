@@ -76,10 +76,18 @@ export interface Assignment {
   submitted_at: number | null;
 }
 
-/** A worker who said no, or nothing, to this task; asked again only after `until`, and after everybody else. */
+/** A worker who said no, or nothing, to this task; asked again only after `until`, and for a while after everybody else. */
 export interface Decline {
   worker_id: string;
   until: number;
+}
+
+/** How long after its cool-down a "no" still puts the worker behind everybody else, ms. */
+export const DECLINE_MEMORY = 15 * 60_000;
+
+/** Whether the "no" still counts at `now`. */
+export function isRemembered({ until }: Decline, now: number): boolean {
+  return until + DECLINE_MEMORY > now;
 }
 
 export interface EvidenceRef {

@@ -32,6 +32,8 @@ export interface Worker {
   /** How many tasks at once. */
   capacity: number;
   availability: Availability;
+  /** They finish what they hold and are offline then. */
+  draining: boolean;
   /** Ids of the tasks that take up a place: offered, accepted or started. */
   holding: string[];
   /** Since when they have waited for work, ms. */
@@ -130,6 +132,7 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
   if (taken !== undefined || freed !== undefined) {
     const others = worker.holding.filter((id) => id !== taskId);
     change.holding = taken === undefined ? others : [...others, taskId];
+    if (worker.draining && change.holding.length === 0) change.availability = 'offline';
     // Who declined, or whose offer was taken back, has waited on and keeps their place in line.
     if (freed === 'work' || answered === 'expired') change.idle_since = now;
   }
@@ -146,19 +149,27 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
   return next(worker, change, now);
 }
 
+/** What makes a worker finish what they hold and take nothing new: away now, offline when their hands are empty. */
+export function drain(worker: Worker): Partial<Worker> {
+  const atWork = worker.holding.length > 0;
+  return atWork ? { availability: 'away', draining: true } : { availability: 'offline' };
+}
+
 /**
- * The worker with some fields changed, one version on. Coming back to `available` starts a new wait; a rating
+ * The worker with some fields changed, one version on. A word on their availability ends draining. Coming back to `available` starts a new wait; a rating
  * given without its record is one given by hand.
  */
 export function next(worker: Worker, change: Partial<Worker>, now: number): Worker {
   const back = change.availability === 'available' && worker.availability !== 'available';
   const record = change.track ?? worker.track;
   const given = change.rating !== undefined && change.track === undefined;
+  const draining = change.draining ?? (change.availability === undefined && worker.draining);
   const track = given ? withGivenRating(record, change.rating ?? 0) : record;
   return {
     ...worker,
     ...(back && { idle_since: now }),
     ...change,
+    draining,
     track: back ? { ...track, lapsed_in_a_row: 0 } : track,
     version: worker.version + 1,
     updated_at: now,

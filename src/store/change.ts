@@ -11,6 +11,7 @@ import { commit, type Guard, type Write } from './commit.ts';
 import { newId } from './ids.ts';
 import type { Db } from './redis.ts';
 import { loadHistory, loadTask, type StoredTask, taskWrites } from './tasks.ts';
+import { Turns } from './turns.ts';
 import { logWrites } from './worker-log.ts';
 import { loadWorkers, workerNews, workerWrites } from './workers.ts';
 
@@ -29,6 +30,12 @@ export interface ChangeOptions {
   /** A view loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
 }
+
+/** The commands, or what chooses them from the task as it is. */
+type Commands = readonly Command[] | ((task: Task) => readonly Command[]);
+
+/** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
+const changing = new Turns(250);
 
 const TRIES = 50;
 /** Longest pause before another try, ms. */
@@ -67,11 +74,21 @@ export async function createTask(
  * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
  *   `worker_busy` (an offered worker has no place free), or the refusal of the lifecycle.
  */
-export async function changeTask(
+export function changeTask(
   db: Db,
   orgId: string,
   taskId: string,
-  commands: readonly Command[] | ((task: Task) => readonly Command[]),
+  commands: Commands,
+  options: ChangeOptions,
+): Promise<Changed> {
+  return changing.take(taskId, () => change(db, orgId, taskId, commands, options));
+}
+
+async function change(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  commands: Commands,
   options: ChangeOptions,
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;

@@ -1,6 +1,6 @@
 // The look-ups behind matching: who is ready for a task, and which waiting task comes first for a worker.
 
-import { isEligible, qualifies, rank, taskInPlace, wantedAttributes } from '../state/matching.ts';
+import { decliners, isEligible, qualifies, rank, taskInPlace, wantedAttributes } from '../state/matching.ts';
 import type { Requirements, Task } from '../state/task.ts';
 import type { Worker } from '../state/worker.ts';
 import { orgKeysOf } from './keys.ts';
@@ -28,7 +28,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   if (key === undefined || sizes[smallest] === 0) return [];
 
   const now = db.clock.now();
-  const declined = new Set(task.declines.map((one) => one.worker_id));
+  const declined = decliners(task, now);
   const found: Worker[] = [];
   const asLast: Worker[] = [];
   for (let start = 0; found.length < count; start += PAGE) {
@@ -39,7 +39,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
     }
     if (ids.length < PAGE) break;
   }
-  return rank([...found, ...asLast], task).slice(0, count);
+  return rank([...found, ...asLast], task, now).slice(0, count);
 }
 
 /** The first waiting task that the worker is eligible for, over all lanes that fit; null when there is none. */

@@ -1,5 +1,6 @@
 // Pools: groups of workers that tasks can ask for, with how offers are made in them.
 
+import type { OutboxEntry } from '../state/outbox.ts';
 import type { Pool } from '../state/worker.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
@@ -45,14 +46,18 @@ export function poolWrites(
   const keys = orgKeysOf(db.prefix, pool.org_id);
   const key = keys.pool(pool.pool_id);
   const member = listMember(pool.created_at, pool.pool_id);
-  if (after === null)
+  if (after === null) {
+    const { org_id, pool_id } = pool;
+    const entry: OutboxEntry = { kind: 'pool', org_id, pool_id, at: db.clock.now() };
     return {
       guards: [{ kind: 'version', key, version: pool.version }],
       writes: [
         ['DEL', key],
         ['ZREM', keys.index('pools'), member],
+        ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
       ],
     };
+  }
   const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
   return { guards, writes: before === null ? [...writes, ['ZADD', keys.index('pools'), 0, member]] : writes };
 }

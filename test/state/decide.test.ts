@@ -44,6 +44,7 @@ const FITTING: Record<CommandName, Command> = {
   release: { name: 'release', worker_id: WORKER, reason: 'ill' },
   start_timeout: { name: 'start_timeout', accepted_at: ACCEPTED },
   remove_worker: { name: 'remove_worker', worker_id: WORKER },
+  remove_pool: { name: 'remove_pool' },
   submit: { name: 'submit', worker_id: WORKER, submission },
   verify: { name: 'verify' },
   approve: { name: 'approve', feedback: null },
@@ -226,7 +227,16 @@ describe('a task that may not go on', () => {
 
   it('is one that every way back to the queue can end', () => {
     expect(new Set(rows.map(([, command]) => command))).toEqual(
-      new Set(['decline', 'expire', 'revoke', 'release', 'start_timeout', 'remove_worker', 'reassign']),
+      new Set([
+        'decline',
+        'expire',
+        'revoke',
+        'release',
+        'start_timeout',
+        'remove_worker',
+        'remove_pool',
+        'reassign',
+      ]),
     );
   });
 
@@ -245,7 +255,7 @@ describe('a task that may not go on', () => {
     const before = { ...taskIn(status), attempt: DEFAULT_MAX_ATTEMPTS };
     const task = taskAfter(before, [FITTING[command]], ACCEPTED);
     // A worker who is removed is nobody's failed attempt.
-    if (command === 'remove_worker') {
+    if (command === 'remove_worker' || command === 'remove_pool') {
       expect([task.status, task.attempt]).toEqual(['queued', DEFAULT_MAX_ATTEMPTS + 1]);
       return;
     }

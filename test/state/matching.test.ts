@@ -114,12 +114,12 @@ describe('the best worker', () => {
   const d = sampleWorker({ worker_id: 'd', idle_since: NOW - 5, rating: 4 });
 
   it('is the longest idle, then the best rated, then always the same', () => {
-    expect(ids(rank([d, c, b, a], queuedTask()))).toEqual(['a', 'b', 'c', 'd']);
+    expect(ids(rank([d, c, b, a], queuedTask(), NOW))).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('comes last after a "no", however long they have been idle', () => {
-    const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: 0 }] };
-    expect(ids(rank([a, b, c, d], task))).toEqual(['b', 'c', 'd', 'a']);
+    const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: NOW }] };
+    expect(ids(rank([a, b, c, d], task, NOW))).toEqual(['b', 'c', 'd', 'a']);
   });
 
   it('keeps their place in line when an offer leads to nothing, and goes to its end after work', () => {

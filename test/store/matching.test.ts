@@ -61,6 +61,7 @@ describe('whoever is there and whatever waits', () => {
           const best = rank(
             workers.filter((one) => isEligible(one, task, now)),
             task,
+            now,
           );
           const found = await findWorkers(db, task, count);
           expect(found.map((one) => one.worker_id)).toEqual(best.slice(0, count).map((one) => one.worker_id));

@@ -70,6 +70,7 @@ export function sampleWorker(change: Partial<Worker> = {}): Worker {
     track: newTrackRecord(change.rating ?? 4.5),
     capacity: 1,
     availability: 'available',
+    draining: false,
     holding: [],
     idle_since: NOW,
     created_at: NOW,

@@ -130,7 +130,7 @@ export const poolRoutes = [
     path: '/v1/pools/{pool_id}',
     access: scope('pools:write'),
     tag: 'Pools',
-    summary: 'Remove a pool: no new task or worker can name it',
+    summary: 'Remove a pool: its workers leave it, what they hold of it goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch }) {

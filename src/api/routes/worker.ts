@@ -4,7 +4,7 @@ import Type from 'typebox';
 import type { Command } from '../../state/decide.ts';
 import type { Task } from '../../state/task.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
-import { AVAILABILITIES, type Worker } from '../../state/worker.ts';
+import { AVAILABILITIES, drain, type Worker } from '../../state/worker.ts';
 import { changeTask } from '../../store/change.ts';
 import { evidenceFor } from '../../store/evidence.ts';
 import { taskOfOffer } from '../../store/offers.ts';
@@ -76,6 +76,22 @@ export const humanRoutes = [
       ),
   }),
   route({
+    method: 'POST',
+    path: '/v1/worker/drain',
+    access,
+    tag,
+    summary: 'Finish what I have and get nothing new; offline then',
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: async ({ deps, principal, ifMatch }) =>
+      workerAnswer(
+        await changeWorker(deps, principal.org_id, principal.worker_id, drain, (worker) =>
+          requireVersion(worker.version, ifMatch),
+        ),
+      ),
+  }),
+  route({
     method: 'GET',
     path: '/v1/worker/offers',
     access,
@@ -127,15 +143,25 @@ export const humanRoutes = [
     tag,
     summary: 'Decline an offer',
     params: OfferParams,
-    body: Reason,
+    body: closed({
+      ...Reason.properties,
+      retry_after_seconds: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 86_400,
+          description: 'When I may be asked again; after a cool-down of at most 30 s when not said',
+        }),
+      ),
+    }),
     bodyOptional: true,
     answers: { 204: { description: 'Declined' } },
     async handler(call) {
       const { offer_id } = call.params;
       const { worker_id } = call.principal;
+      const { retry_after_seconds } = call.body;
       return answerOffer(
         call,
-        { name: 'decline', offer_id, worker_id, reason: call.body.reason ?? null },
+        { name: 'decline', offer_id, worker_id, reason: call.body.reason ?? null, retry_after_seconds },
         { status: 204 },
       );
     },

@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { did } from '../../state/audit.ts';
 import { newTrackRecord, ratesOf } from '../../state/track-record.ts';
 import { timestamp } from '../../state/view.ts';
-import { AVAILABILITIES, next as nextWorker, type Worker } from '../../state/worker.ts';
+import { AVAILABILITIES, drain, next as nextWorker, type Worker } from '../../state/worker.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
 import { newCredential, revokeWorkerTokens, workerTokenWrites } from '../../store/credentials.ts';
@@ -33,6 +33,7 @@ export const WorkerView = Type.Object(
   {
     worker_id: ClientId,
     ...Fields,
+    draining: Type.Boolean({ description: 'They finish what they hold and are offline then' }),
     active_tasks: Type.Integer({ description: 'Places of the capacity taken by offers and tasks' }),
     rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
     acceptance_rate: nullable(Type.Number({ description: 'Share of the offers they answered or let lapse' })),
@@ -73,6 +74,7 @@ export const workerRoutes = [
         track: newTrackRecord(body.rating ?? 5),
         capacity: body.capacity ?? 1,
         availability: body.availability ?? 'offline',
+        draining: false,
         holding: [],
         idle_since: now,
         created_at: now,
@@ -134,6 +136,25 @@ export const workerRoutes = [
       if (body.pool_ids !== undefined) await requirePools(deps, principal, body.pool_ids);
       return workerAnswer(
         await changeWorker(deps, principal.org_id, params.worker_id, body, (worker) => {
+          if (!maySeeWorker(principal, worker)) throw notFound();
+          requireVersion(worker.version, ifMatch);
+        }),
+      );
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/workers/{worker_id}/drain',
+    access: scope('workers:write'),
+    tag: 'Workers',
+    summary: 'Let a worker finish what they have and get nothing new; offline then',
+    params: Params,
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    async handler({ deps, principal, params, ifMatch }) {
+      return workerAnswer(
+        await changeWorker(deps, principal.org_id, params.worker_id, drain, (worker) => {
           if (!maySeeWorker(principal, worker)) throw notFound();
           requireVersion(worker.version, ifMatch);
         }),
@@ -218,14 +239,15 @@ export async function changeWorker(
   { db }: ApiDeps,
   orgId: string,
   workerId: string,
-  change: Partial<Worker>,
+  change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
   admit: (worker: Worker) => void,
 ): Promise<Worker> {
   for (;;) {
     const before = await loadWorker(db, orgId, workerId);
     if (before === null) throw notFound();
     admit(before);
-    const after = nextWorker(before, change, db.clock.now());
+    const given = typeof change === 'function' ? change(before) : change;
+    const after = nextWorker(before, given, db.clock.now());
     const { guards, writes } = workerWrites(db, before, after);
     if (await commit(db.redis, guards, writes)) return after;
   }
