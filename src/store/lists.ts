@@ -24,6 +24,28 @@ export function memberId(member: string): string {
   return member.slice(15);
 }
 
+/** Those of the members that are in at least one index of each family, in their order. */
+export async function inEach(
+  db: Db,
+  families: readonly (readonly string[])[],
+  members: string[],
+): Promise<string[]> {
+  if (families.length === 0) return members;
+  const pipeline = db.redis.pipeline();
+  for (const key of families.flat()) pipeline.zmscore(key, ...members);
+  const replies = (await pipeline.exec()) ?? [];
+  const scores = replies.map(([error, list]) => {
+    if (error) throw error;
+    return list as (string | null)[];
+  });
+  let first = 0;
+  const found = families.map((family) => {
+    first += family.length;
+    return scores.slice(first - family.length, first);
+  });
+  return members.filter((_, at) => found.every((family) => family.some((list) => list[at] !== null)));
+}
+
 /** Members of the union of `keys` in order, chunk by chunk, without repeats. */
 export async function* scan(db: Db, keys: readonly string[], range: Range): AsyncGenerator<string[]> {
   let after = range.after;
@@ -67,7 +89,8 @@ async function readChunk(
 
 /**
  * One page: up to `limit` items for which `load` gives something, and the member to go on behind when there
- * are more. `load` is given members in order and answers for each with the item, or null to leave it out.
+ * are more. `load` is given members in order and answers for each with the item, or null to leave it out; `sift`
+ * may leave members out before, which for many that do not fit is a lot cheaper.
  */
 export async function page<T>(
   db: Db,
@@ -75,10 +98,12 @@ export async function page<T>(
   range: Range,
   limit: number,
   load: (members: string[]) => Promise<(T | null)[]>,
+  sift: (members: string[]) => Promise<string[]> = async (members) => members,
 ): Promise<{ items: T[]; next: string | null }> {
   const items: T[] = [];
   let last: string | null = null;
-  for await (const chunk of scan(db, keys, range)) {
+  for await (const scanned of scan(db, keys, range)) {
+    const chunk = await sift(scanned);
     // Small steps when the page is nearly full: most lists need one more item than a page, to know there is one.
     for (let at = 0; at < chunk.length; ) {
       const step = chunk.slice(at, at + limit - items.length + 1);

@@ -2,7 +2,7 @@
 // however many indexes are merged.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { listMember, memberId, page, type Range, scan } from '../../src/store/lists.ts';
+import { inEach, listMember, memberId, page, type Range, scan } from '../../src/store/lists.ts';
 import { openTestDb } from '../support/db.ts';
 
 const db = await openTestDb();
@@ -67,6 +67,32 @@ describe('a list', () => {
         .map(member),
     );
     for (const one of found.slice(0, -1)) expect(one).toHaveLength(50);
+  });
+
+  it('loads only what stands in an index of each family', async () => {
+    const [walked, thirds, fifths, sevenths] = [freshIndex(), freshIndex(), freshIndex(), freshIndex()];
+    await fill(walked, numbers(0, 1000).map(member));
+    for (const [key, step] of [
+      [thirds, 3],
+      [fifths, 5],
+      [sevenths, 7],
+    ] as const)
+      await fill(
+        key,
+        numbers(0, 1000)
+          .filter((one) => one % step === 0)
+          .map(member),
+      );
+    const fits = numbers(0, 1000).filter((one) => one % 3 === 0 && (one % 5 === 0 || one % 7 === 0));
+    const loaded: string[] = [];
+    const load = async (members: string[]) => {
+      loaded.push(...members);
+      return members;
+    };
+    const families = [[thirds], [fifths, sevenths]];
+    const { items } = await page(db, [walked], whole, 1000, load, (members) => inEach(db, families, members));
+    expect(items).toEqual(fits.map(member));
+    expect(loaded).toEqual(items);
   });
 
   it('does not shift while members are added and removed on both sides of the cursor', async () => {

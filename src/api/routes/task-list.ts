@@ -6,7 +6,7 @@ import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../state/
 import { taskView } from '../../state/view.ts';
 import { idFloor } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
-import { page } from '../../store/lists.ts';
+import { inEach, page } from '../../store/lists.ts';
 import { loadTasks } from '../../store/tasks.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../list.ts';
 import type { Answer, ApiDeps, KeyPrincipal } from '../route.ts';
@@ -49,33 +49,42 @@ export async function listTasks(
     to: filters.created_before === undefined ? null : idFloor(Date.parse(filters.created_before)),
   };
   const keys = orgKeysOf(db.prefix, principal.org_id);
-  const names = await bestIndex(db.redis, keys.index, filters);
-  const { items, next } = await page(db, names.map(keys.index), range, limit, async (ids) =>
-    (await loadTasks(db, principal.org_id, ids)).map((stored) =>
-      stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
-    ),
+  const [walked, ...others] = await families(db.redis, keys.index, filters);
+  const { items, next } = await page(
+    db,
+    walked,
+    range,
+    limit,
+    async (ids) =>
+      (await loadTasks(db, principal.org_id, ids)).map((stored) =>
+        stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
+      ),
+    (ids) => inEach(db, others, ids),
   );
   return listAnswer(items, scope, next);
 }
 
-/** The indexes to walk: those of the indexed filter with the fewest tasks, or all tasks. */
-async function bestIndex(
+/** The indexes of each filter, those with the fewest tasks, which are to be walked, first; without filters, of all tasks. */
+async function families(
   redis: ApiDeps['db']['redis'],
   keyOf: (name: string) => string,
   filters: TaskFilters,
-): Promise<string[]> {
-  const families = INDEXED.flatMap((name) => {
+): Promise<[string[], ...string[][]]> {
+  const wanted = INDEXED.flatMap((name) => {
     const values = filters[name];
-    return values === undefined ? [] : [[...new Set<string>(values)].map((value) => `${name}:${value}`)];
+    return values === undefined ? [] : [[...new Set<string>(values)].map((one) => keyOf(`${name}:${one}`))];
   });
-  if (families.length < 2) return families[0] ?? ['all'];
-  const sizes = await Promise.all(
-    families.map(async (names) => {
-      const counts = await Promise.all(names.map((name) => redis.zcard(keyOf(name))));
-      return counts.reduce((sum, count) => sum + count, 0);
+  const [only, another] = wanted;
+  if (only === undefined) return [[keyOf('all')]];
+  if (another === undefined) return [only];
+  const sized = await Promise.all(
+    wanted.map(async (keys) => {
+      const counts = await Promise.all(keys.map((key) => redis.zcard(key)));
+      return { keys, size: counts.reduce((sum, count) => sum + count, 0) };
     }),
   );
-  return families[sizes.indexOf(Math.min(...sizes))] ?? ['all'];
+  const [first = only, ...rest] = sized.sort((a, b) => a.size - b.size).map(({ keys }) => keys);
+  return [first, ...rest];
 }
 
 function passes(task: Task, filters: TaskFilters): boolean {
