@@ -214,6 +214,13 @@ describe('the nouns and verbs', () => {
     const broken = await run(['audit', 'verify', taskId, '--json']);
     expect(broken).toMatchObject({ code: 4, stderr: 'The history does not hold from entry 2 on.\n' });
     expect(JSON.parse(broken.stdout)).toMatchObject({ valid: false, first_broken: 2 });
+
+    // Its end alone is known by what the task says of it.
+    await api.redis.rpop(history);
+    expect(await run(['audit', 'verify', taskId])).toMatchObject({
+      code: 4,
+      stderr: 'The history does not hold from entry 2 on.\n',
+    });
   });
 
   it('say why a task is not matched', async () => {
@@ -245,7 +252,9 @@ describe('the nouns and verbs', () => {
         JSON.stringify([event_id, type, status, previous, last.at, actor, attempt_of_task, {}, hash]),
       );
     }
-    await api.redis.rpush(orgKeysOf(api.prefix, org.org_id).history(taskId), ...packed);
+    const keys = orgKeysOf(api.prefix, org.org_id);
+    await api.redis.rpush(keys.history(taskId), ...packed);
+    await api.redis.hset(keys.task(taskId), 'h', last?.hash ?? '');
     expect(await json(['audit', 'verify', taskId])).toMatchObject({
       valid: true,
       entries: 450,

@@ -33,10 +33,15 @@ export function readCursor(scope: string, cursor: string | undefined, form = /^/
   throw new ApiError('invalid_cursor', 'The cursor does not belong to this list.');
 }
 
-/** The answer of a list. */
-export function listAnswer(data: unknown[], scope: string, next: string | null): Answer {
+/** The answer of a list. @param more what it says beside its items. */
+export function listAnswer(data: unknown[], scope: string, next: string | null, more: object = {}): Answer {
   return {
     status: 200,
-    body: { data, has_more: next !== null, next_cursor: next === null ? null : cursorOf(scope, next) },
+    body: {
+      data,
+      has_more: next !== null,
+      next_cursor: next === null ? null : cursorOf(scope, next),
+      ...more,
+    },
   };
 }

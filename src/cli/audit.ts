@@ -1,30 +1,135 @@
-// `biolayer audit`: proof that a history is whole, made here and not by the server that keeps it.
+// `biolayer audit`: the audit log, its export, and proof that both it and the history of a task are whole,
+// made here and not by the server that keeps them.
 
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
+import { ExportCheck, type Fault } from '../state/audit-file.ts';
 import { firstBroken } from '../state/history.ts';
-import { BrokenHistory } from './faults.ts';
-import { historyAfter } from './history.ts';
-import { openSession, type Streams } from './session.ts';
+import { readKeySet } from '../state/key-set.ts';
+import { BrokenHistory, UsageError } from './faults.ts';
+import { addPageFlags, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { readHistory } from './history.ts';
+import { openOutput, openSession, readText, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function addAuditCommands(program: Command, streams: Streams): void {
-  const audit = program.command('audit').description('the histories of tasks');
+  const audit = program.command('audit').description('the audit log, and the histories of tasks');
   audit
     .command('verify')
-    .description("recompute the hash chain of a task's history")
-    .argument('<task_id>')
-    .action(async (taskId: string, _flags: unknown, command: Command) => {
-      const { api, out } = await openSession(command, streams);
-      const entries = await historyAfter(api, taskId, 0);
-      const broken = firstBroken(entries);
-      const head = entries.at(-1)?.hash ?? null;
-      const finding = {
-        task_id: taskId,
-        valid: broken === null,
-        entries: entries.length,
-        head,
-        first_broken: broken,
-      };
-      out.answer(finding, () => out.record(finding, Object.keys(finding)));
-      if (broken !== null) throw new BrokenHistory(`The history does not hold from entry ${broken} on.`);
+    .description("recompute the hash chain of a task's history, or all of an export without any server")
+    .argument('<task_id or file>')
+    .option('--keys <file>', 'JWK set that the signatures of the file must be by')
+    .action(async (target: string, flags: { keys?: string }, command: Command) => {
+      if (TASK_ID.test(target)) await verifyTask(target, command, streams);
+      else await verifyFile(target, flags.keys, command, streams);
     });
+  addPageFlags(audit.command('list').description('who changed keys, tokens, secrets and the org')).action(
+    async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/audit', { query: pageQuery(flags) });
+      const fields = ['sequence', 'at', 'actor', 'action', 'target.type', 'target.id'];
+      showPage(out, page, listAt(page, 'data'), fields);
+    },
+  );
+  audit
+    .command('export')
+    .description('print the audit log and the histories of all tasks, signed, a JSON document a line')
+    .option('--from <time>', 'RFC 3339')
+    .option('--to <time>', 'RFC 3339, not included')
+    .action(async (flags: { from?: string; to?: string }, command: Command) => {
+      const { api } = await openSession(command, streams);
+      const text = new TextDecoder();
+      const { from, to } = flags;
+      for await (const bytes of api.stream('/v1/audit/export', { from, to }))
+        await write(streams, text.decode(bytes, { stream: true }));
+    });
+  audit
+    .command('keys')
+    .description('print the public keys that verify exports, for --keys')
+    .action(async (_flags: unknown, command: Command) => {
+      const { api } = await openSession(command, streams);
+      const keys = await api.send('GET', '/.well-known/biolayer-audit-keys.json');
+      await write(streams, `${JSON.stringify(keys, null, 2)}\n`);
+    });
+}
+
+async function verifyTask(taskId: string, command: Command, streams: Streams): Promise<void> {
+  const { api, out } = await openSession(command, streams);
+  const { entries, head } = await readHistory(api, taskId, 0);
+  const broken = firstBroken(entries, head);
+  const finding = {
+    task_id: taskId,
+    valid: broken === null,
+    entries: entries.length,
+    head: entries.at(-1)?.hash ?? null,
+    first_broken: broken,
+  };
+  out.answer(finding, () => out.record(finding, Object.keys(finding)));
+  if (broken !== null) throw new BrokenHistory(`The history does not hold from entry ${broken} on.`);
+}
+
+async function verifyFile(
+  file: string,
+  keysFile: string | undefined,
+  command: Command,
+  streams: Streams,
+): Promise<void> {
+  const out = openOutput(command, streams);
+  const keys = keysFile === undefined ? null : readKeySet(parseKeys(keysFile, await readText(keysFile)));
+  const check = new ExportCheck(keys === null ? null : (keyId) => keys.get(keyId) ?? null);
+  const fault = await firstFault(file, check);
+  const { header, lines, chains, entries } = check;
+  const finding = {
+    file,
+    valid: fault === null,
+    signatures: keys === null ? 'not checked' : fault === null ? 'valid' : 'see first_broken_line',
+    org_id: header?.org_id ?? null,
+    from: header?.from ?? null,
+    to: header?.to ?? null,
+    key_id: header?.key_id ?? null,
+    lines,
+    chains,
+    entries,
+    first_broken_line: fault?.line ?? null,
+    reason: fault?.reason ?? null,
+  };
+  out.answer(finding, () => out.record(finding, Object.keys(finding)));
+  if (fault !== null) throw new BrokenHistory(`Line ${fault.line} does not hold: ${fault.reason}.`);
+  if (keys === null) out.note('The signatures were not checked: name the public keys with --keys.');
+}
+
+/** Reads line by line. @throws UsageError when the file cannot be read. */
+async function firstFault(file: string, check: ExportCheck): Promise<Fault | null> {
+  const input = createReadStream(file, 'utf8');
+  try {
+    // Made before the file fails to open: its error comes out of the loop.
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const fault = check.line(line);
+      if (fault !== null) return fault;
+    }
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${error instanceof Error ? error.message : error}`);
+  } finally {
+    input.destroy();
+  }
+  return check.end();
+}
+
+function parseKeys(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`${file} is no JSON.`);
+  }
+}
+
+/** Writes to stdout, no faster than it is taken. */
+async function write({ stdout }: Streams, text: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (stdout.write(text) === false && stdout.once !== undefined) stdout.once('drain', resolve);
+    else resolve();
+  });
 }

@@ -70,6 +70,27 @@ export class Client {
     return answer;
   }
 
+  /**
+   * The body of a GET as it comes, for as long as it takes; nothing of an answer but 2xx.
+   * @throws Refused, Unreachable; when it breaks off, too.
+   */
+  async *stream(path: string, query: Query): AsyncGenerator<Uint8Array> {
+    const url = new URL(this.#base + path);
+    for (const [name, value] of Object.entries(query))
+      for (const one of [value ?? []].flat()) url.searchParams.append(name, one);
+    try {
+      const response = await fetch(url, {
+        redirect: 'manual',
+        headers: { Authorization: `Bearer ${this.#credential}` },
+      });
+      if (!response.ok) throw new Refused(response.status, parse(await response.text()) ?? null);
+      if (response.body !== null) yield* response.body;
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      throw new Unreachable(`${this.#base} did not answer to the end: ${reason(error)}`);
+    }
+  }
+
   async #fetch(url: URL, limit: number, init: RequestInit) {
     try {
       const response = await fetch(url, { ...init, signal: AbortSignal.timeout(limit) });

@@ -14,6 +14,16 @@ export function taskPath(taskId: string): string {
 
 /** Entries with a sequence above `after`, oldest first. */
 export async function historyAfter(api: Client, taskId: string, after: number): Promise<HistoryEntry[]> {
+  return (await readHistory(api, taskId, after)).entries;
+}
+
+/** The same, with where the task says that its history ends; undefined of a server that does not say. */
+export async function readHistory(
+  api: Client,
+  taskId: string,
+  after: number,
+): Promise<{ entries: HistoryEntry[]; head: { sequence: number; hash: string } | undefined }> {
+  let head: { sequence: number; hash: string } | undefined;
   const found: HistoryEntry[] = [];
   let cursor: string | undefined;
   do {
@@ -22,11 +32,13 @@ export async function historyAfter(api: Client, taskId: string, after: number): 
       query: { order: 'desc', limit: PAGE, cursor },
     });
     const entries = listAt(page, 'data').map(asEntry);
+    const sequence = at(page, 'head', 'sequence');
+    if (typeof sequence === 'number') head ??= { sequence, hash: textAt(page, 'head', 'hash') };
     const fresh = entries.filter((one) => one.sequence > after);
     found.push(...fresh);
     cursor = fresh.length === entries.length ? textAt(page, 'next_cursor') || undefined : undefined;
   } while (cursor !== undefined);
-  return found.reverse();
+  return { entries: found.reverse(), head };
 }
 
 function asEntry(value: unknown): HistoryEntry {

@@ -5,6 +5,7 @@ import { at } from './value.ts';
 /** Where the output goes. A terminal knows its width. */
 export interface Sink {
   write(text: string): unknown;
+  once?(event: 'drain', listener: () => void): unknown;
   columns?: number | undefined;
 }
 

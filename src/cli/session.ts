@@ -63,6 +63,12 @@ export async function openSession(
   };
 }
 
+/** Where a command prints that needs no API. */
+export function openOutput(command: Command, streams: Streams): Output {
+  const { json } = command.optsWithGlobals<GlobalFlags>();
+  return new Output(streams.stdout, streams.stderr, json === true);
+}
+
 const MISSING = {
   api_key: 'There is no API key: set BIOLAYER_API_KEY, or name a file with --api-key-file.',
   operator: 'This is for the operator: set OPERATOR_TOKEN, or name a file with --operator-token-file.',

@@ -48,8 +48,14 @@ function canonical(entry: Omit<HistoryEntry, 'hash'>): string {
   return `${before.slice(0, -1)},"data":${canonicalize(data) ?? '{}'},${after.slice(1)}`;
 }
 
-/** The sequence number of the first entry that does not follow from the ones before it; null when all is well. */
-export function firstBroken(entries: readonly HistoryEntry[]): number | null {
+/**
+ * The sequence number of the first entry that does not follow from the ones before it; null when all is well.
+ * @param head where the history is known to end, without which a missing end can't be seen.
+ */
+export function firstBroken(
+  entries: readonly HistoryEntry[],
+  head?: { sequence: number; hash: string },
+): number | null {
   let previous: HistoryEntry | null = null;
   for (const entry of entries) {
     const { hash, ...rest } = entry;
@@ -58,5 +64,7 @@ export function firstBroken(entries: readonly HistoryEntry[]): number | null {
     if (!follows || hashOf(rest) !== hash) return entry.sequence;
     previous = entry;
   }
-  return null;
+  if (head === undefined || head.hash === previous?.hash) return null;
+  // Shorter than it was, or ended otherwise.
+  return Math.min(head.sequence, (previous?.sequence ?? 0) + 1);
 }

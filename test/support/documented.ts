@@ -70,7 +70,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
     if (!(type in content) && !('*/*' in content)) return [...faults, `the type "${type}" is not documented`];
     const schema = content[type]?.schema;
-    if (schema === undefined || !type.includes('json')) return faults;
+    if (schema === undefined || !/[/+]json$/.test(type)) return faults;
     const validate = validatorOf(schema, [
       'paths',
       path,

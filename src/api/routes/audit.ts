@@ -1,11 +1,14 @@
 // The org's audit log, and what an auditor takes away: the export, and the keys that verify it.
 
+import { Readable } from 'node:stream';
 import Type from 'typebox';
 import { POSITION, readAudit } from '../../store/audit.ts';
+import { exportAudit } from '../../store/audit-export.ts';
+import { publicKeys } from '../../store/audit-keys.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { ApiError } from '../problem.ts';
 import { type KeyPrincipal, route, scope } from '../route.ts';
-import { closed, listAnswer, nullable, PageQuery, Timestamp } from '../schemas.ts';
+import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
 
 const AuditEntry = Type.Object(
   {
@@ -19,6 +22,18 @@ const AuditEntry = Type.Object(
     hash: Type.String({ description: 'SHA-256 over the entry without this field, in RFC 8785 form' }),
   },
   { $id: 'AuditEntry' },
+);
+
+const PublicKey = Type.Object(
+  {
+    kty: word(['OKP']),
+    crv: word(['Ed25519']),
+    x: Type.String(),
+    kid: Type.String({ description: 'Its thumbprint (RFC 7638)' }),
+    use: word(['sig']),
+    alg: word(['EdDSA']),
+  },
+  { $id: 'AuditKey' },
 );
 
 export const auditRoutes = [
@@ -43,6 +58,48 @@ export const auditRoutes = [
         bound,
         next,
       );
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/audit/export',
+    access: scope('audit:read'),
+    tag: 'Audit',
+    summary: 'The audit log and the histories of all tasks within a time, one JSON document a line, signed',
+    query: closed({
+      from: Type.Optional(Timestamp),
+      to: Type.Optional(Type.String({ format: 'date-time', description: 'Not included' })),
+    }),
+    admit: requireWholeOrg,
+    answers: {
+      200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
+    },
+    async handler({ deps: { db, sealer }, principal, query }) {
+      const from = query.from === undefined ? null : Date.parse(query.from);
+      const to = query.to === undefined ? null : Date.parse(query.to);
+      if (from !== null && to !== null && from >= to)
+        throw new ApiError('invalid_query', 'from must lie before to');
+      const lines = exportAudit(db, sealer, principal.org_id, { from, to });
+      return {
+        status: 200,
+        // What waits to be read is no more than a step.
+        content: async () => Readable.from(lines, { highWaterMark: 1 }),
+        headers: {
+          'Content-Type': 'application/x-ndjson',
+          'Content-Disposition': 'attachment; filename="audit.ndjson"',
+        },
+      };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/.well-known/biolayer-audit-keys.json',
+    access: { kind: 'open' },
+    tag: 'Audit',
+    summary: 'The public keys that verify exports, as a JWK set (RFC 7517)',
+    answers: { 200: { description: 'The keys', schema: closed({ keys: Type.Array(PublicKey) }) } },
+    async handler({ deps: { db, sealer } }) {
+      return { status: 200, body: { keys: await publicKeys(db, sealer) } };
     },
   }),
 ];

@@ -105,6 +105,7 @@ function passes(task: Task, filters: TaskFilters): boolean {
 /** A page of a task's history, oldest first unless asked otherwise. */
 export function historyPage(
   entries: readonly HistoryEntry[],
+  head: { sequence: number; hash: string } | null,
   taskId: string,
   { limit = DEFAULT_LIMIT, cursor, order = 'asc' }: PageQuery,
 ): Answer {
@@ -115,5 +116,5 @@ export function historyPage(
   const shown = ordered.slice(start, start + limit);
   const last = shown.at(-1);
   const more = start + limit < ordered.length && last !== undefined;
-  return listAnswer(shown, scope, more ? String(last.sequence) : null);
+  return listAnswer(shown, scope, more ? String(last.sequence) : null, { head });
 }

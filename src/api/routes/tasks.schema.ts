@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../state/lifecycle.ts';
 import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../../state/task.ts';
-import { ClientId, closed, Labels, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
+import { ClientId, closed, Labels, listAnswer, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
 const Lines = Type.Array(Type.String());
@@ -207,3 +207,11 @@ export const HistoryEntry = Type.Object(
   },
   { $id: 'HistoryEntry' },
 );
+
+/** A page of a history, with where all of it ends. */
+export const History = Type.Object({
+  ...listAnswer(HistoryEntry).properties,
+  head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
+    description: 'The last entry there must be; null when the history is not kept any more',
+  }),
+});

@@ -5,7 +5,7 @@ import { isFinal, STATUSES } from '../../state/lifecycle.ts';
 import { DECISIONS, poolOf, type Task, URGENCIES } from '../../state/task.ts';
 import { taskView } from '../../state/view.ts';
 import { type Changed, changeTask, createTask } from '../../store/change.ts';
-import { loadHistory, loadTask, type StoredTask } from '../../store/tasks.ts';
+import { loadTask, loadWhole, type StoredTask } from '../../store/tasks.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../route.ts';
 import { ClientId, closed, listAnswer, listOf, PageQuery, Slug, Timestamp, Uuid, word } from '../schemas.ts';
@@ -159,10 +159,14 @@ export const taskRoutes = [
     summary: 'The history of a task, each entry bound to the one before by its hash',
     params: Params,
     query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
-    answers: { 200: { description: 'The history', schema: listAnswer(schema.HistoryEntry) } },
+    answers: { 200: { description: 'The history', schema: schema.History } },
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps, principal, params.task_id);
-      return historyPage(await loadHistory(deps.db, principal.org_id, params.task_id), params.task_id, query);
+      const [whole] = await loadWhole(deps.db, principal.org_id, [params.task_id]);
+      if (whole === null || whole === undefined) throw notFound();
+      const { task, head: hash, history } = whole;
+      const head = hash === '' ? null : { sequence: task.sequence, hash };
+      return historyPage(history, head, params.task_id, query);
     },
   }),
 ];
