@@ -15,6 +15,7 @@ import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
 import type { Db } from './redis.ts';
 import { forgetHistory, indexesOf, loadWhole, owedMember, type WholeTask } from './tasks.ts';
+import { findInLog } from './worker-log.ts';
 
 /** What cannot be purged yet is not asked again before this, ms. */
 const PAUSE = 10_000;
@@ -129,15 +130,23 @@ async function taskPurgeWrites(db: Db, task: Task): Promise<Write[]> {
   ];
 }
 
-/** Writes that take what the history names out of the org's feed and out of the lists of workers' offers. */
+/** Writes that take what the history names out of the org's feed and out of the workers' lists and logs. */
 async function tracesOf(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
   // What is older has left the feed by itself.
   const young = history.filter((one) => Date.parse(one.at) > db.clock.now() - FEED_KEPT);
   const references = await findInFeed(db, task.org_id, task.task_id, young);
+  const offers = history.flatMap(offersIn);
+  const logs = await Promise.all(
+    [...new Set(offers.map((one) => one.worker_id))].map(async (id): Promise<Write[]> => {
+      const entries = await findInLog(db, task.org_id, id, task.task_id);
+      return entries.length === 0 ? [] : [['XDEL', keys.workerLog(id), ...entries]];
+    }),
+  );
   return [
+    ...logs.flat(),
     ...(references.length === 0 ? [] : [['XDEL', keys.feed, ...references] as const]),
-    ...history.flatMap((entry) => offersIn(entry)).map((offer) => offerWrite(keys, offer, task.task_id)),
+    ...offers.map((offer) => offerWrite(keys, offer, task.task_id)),
   ];
 }
 

@@ -59,6 +59,12 @@ export async function readLog(
   return found.slice(isThere ? 1 : 0).map(([id, fields]) => parse(id, fields));
 }
 
+/** Ids of the entries of a worker's log that are about the task. */
+export async function findInLog(db: Db, orgId: string, workerId: string, taskId: string): Promise<string[]> {
+  const entries = await db.redis.xrange(orgKeysOf(db.prefix, orgId).workerLog(workerId), '-', '+');
+  return entries.flatMap(([id, fields]) => (parse(id, fields).task_id === taskId ? [id] : []));
+}
+
 function parse(id: string, fields: string[]): LogEntry {
   const entry: LogEntry = { id, task_id: '', offers: [], work: false };
   for (let at = 0; at < fields.length; at += 2) {
