@@ -33,6 +33,8 @@ function answer(question: Question): Command[] {
       return [{ name: 'expire', offer_id: question.ref ?? '' }];
     case 'start_timeout':
       return [{ name: 'start_timeout', accepted_at: Number(question.ref) }];
+    case 'relax':
+      return [{ name: 'relax' }];
     case 'auto_approve':
       return [{ name: 'approve', feedback: null, submitted_at: Number(question.ref) }, { name: 'complete' }];
     case 'match':

@@ -14,6 +14,7 @@ import {
   poolOf,
   type Review,
   type Submission,
+  stepsDue,
   type Task,
   type TaskEvent,
   type TaskInput,
@@ -47,7 +48,8 @@ export type Command =
   | ({ name: 'rework' | 'reassign' | 'reject' } & Opinion)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
-  | { name: 'clock'; clock: Clock };
+  | { name: 'clock'; clock: Clock }
+  | { name: 'relax' };
 
 /** What a reviewer has to say beside the decision; `rating` 1–5. */
 export interface Opinion {
@@ -88,6 +90,7 @@ export function create(input: TaskInput, ids: { task_id: string; org_id: string 
     created_at: by.now,
     updated_at: by.now,
     since: by.now,
+    step: 0,
     completed_at: null,
     offers: [],
     declines: [],
@@ -159,6 +162,7 @@ export class Draft {
 function step(draft: Draft, command: Command): Refusal | null {
   const { task, by } = draft;
   if (command.name === 'clock') return ringClock(draft, command.clock);
+  if (command.name === 'relax') return relax(draft);
   const to = target(command.name, task.status);
   if (to === null) return illegal(task, command.name);
 
@@ -292,6 +296,14 @@ function ringClock(draft: Draft, clock: Clock): Refusal | null {
   return breached || gaveUp ? null : notDue();
 }
 
+/** The question of a step: is it due while the task waits? Then less is asked from now on; nothing is told. */
+function relax({ task, by }: Draft): Refusal | null {
+  const step = stepsDue(task, by.now);
+  if (task.status !== 'queued' || step <= task.step) return notDue();
+  task.step = step;
+  return null;
+}
+
 /** Flags `clock` as breached when it is due, not flagged yet and not met (by a submission that still stands). */
 function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.status)): boolean {
   const { task, by } = draft;
@@ -355,6 +367,7 @@ function requeue(
     task.attempt += 1;
     task.assignment = null;
   }
+  task.step = stepsDue(task, by.now);
   draft.move('queued', { reason, ...data });
   for (const clock of CLOCKS) breach(draft, clock);
 }

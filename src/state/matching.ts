@@ -2,7 +2,7 @@
 // order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
 
 import { createHash } from 'node:crypto';
-import { isRemembered, poolOf, type Requirements, type Task, type Urgency } from './task.ts';
+import { isRemembered, poolOf, type Requirements, requirementsOf, type Task, type Urgency } from './task.ts';
 import { isReady, type Worker } from './worker.ts';
 
 const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
@@ -35,7 +35,7 @@ export function qualifies(worker: Worker, wanted: Requirements): boolean {
 export function isEligible(worker: Worker, task: Task, now: number): boolean {
   return (
     isReady(worker) &&
-    qualifies(worker, task.input.requirements ?? {}) &&
+    qualifies(worker, requirementsOf(task)) &&
     !task.declines.some((one) => one.worker_id === worker.worker_id && one.until > now)
   );
 }
@@ -65,7 +65,7 @@ export interface Lane {
 
 /** The lane a task waits in. */
 export function laneOf(task: Task): Lane {
-  const wanted = task.input.requirements ?? {};
+  const wanted = requirementsOf(task);
   const requirements: Requirements = {};
   if (wanted.skills?.length) requirements.skills = [...new Set(wanted.skills)].sort();
   if (wanted.certifications?.length) requirements.certifications = [...new Set(wanted.certifications)].sort();
@@ -100,7 +100,7 @@ export function workerAttributes(worker: Worker): string[] {
 
 /** Attributes that a qualified worker must have; never empty. */
 export function wantedAttributes(task: Task): string[] {
-  const wanted = task.input.requirements ?? {};
+  const wanted = requirementsOf(task);
   const pool = poolOf(task);
   return [
     'any',

@@ -4,7 +4,7 @@
 
 import { isFinal, meetsClocks } from './lifecycle.ts';
 import { startTime } from './matching.ts';
-import { CLOCKS, dueAt, type Task } from './task.ts';
+import { CLOCKS, dueAt, stepAt, type Task } from './task.ts';
 
 export const QUESTIONS = [
   'match',
@@ -12,6 +12,7 @@ export const QUESTIONS = [
   'auto_approve',
   'offer_expiry',
   'start_timeout',
+  'relax',
   'target_latency',
   'deadline',
 ] as const;
@@ -19,7 +20,7 @@ export const QUESTIONS = [
 /**
  * - `match`: is there a worker for it? · `verify`: does it pass the automatic checks?
  * - `auto_approve`: has no reviewer spoken? · `offer_expiry`: is offer `ref` still pending?
- * - `start_timeout`: accepted at `ref`, still not started? · the clocks: due and not met?
+ * - `start_timeout`: accepted at `ref`, still not started? · `relax`: does it wait still, to be asked less? · the clocks: due and not met?
  */
 export type QuestionKind = (typeof QUESTIONS)[number];
 
@@ -43,6 +44,7 @@ export function questions(task: Task): Question[] {
   switch (task.status) {
     case 'queued':
       asked.push({ kind: 'match', at: task.since, ref: null });
+      askSteps(task, asked);
       for (const until of new Set(task.declines.map((one) => one.until)))
         if (until > task.since) asked.push({ kind: 'match', at: until, ref: 'cool_down' });
       break;
@@ -69,6 +71,15 @@ export function questions(task: Task): Question[] {
   return asked;
 }
 
+/** The next step of a task that waits; and, after one, a match for what is asked now. */
+function askSteps(task: Task, asked: Question[]): void {
+  const relaxed = stepAt(task, task.step);
+  if (relaxed !== null && relaxed > task.since)
+    asked.push({ kind: 'match', at: relaxed, ref: `step-${task.step}` });
+  const next = stepAt(task, task.step + 1);
+  if (next !== null) asked.push({ kind: 'relax', at: next, ref: `step-${task.step + 1}` });
+}
+
 /** The questions that `after` has and `before` had not; the other way round, those that are dropped. */
 export function newQuestions(before: Task, after: Task): Question[] {
   const had = new Set(questions(before).map(keyOf));
@@ -81,7 +92,9 @@ export function newQuestions(before: Task, after: Task): Question[] {
  */
 export function mayReturn(question: Question): boolean {
   const { kind, ref } = question;
-  return kind === 'target_latency' || kind === 'deadline' || (kind === 'match' && ref !== null);
+  return (
+    kind === 'target_latency' || kind === 'deadline' || kind === 'relax' || (kind === 'match' && ref !== null)
+  );
 }
 
 /** When the task must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */

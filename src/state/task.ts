@@ -7,13 +7,22 @@ import type { EventType, Status } from './lifecycle.ts';
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
-/** What a worker must bring. Absent means no demand. */
-export interface Requirements {
+/** What can be asked of a worker and may be loosened while the task waits. */
+export interface SoftRequirements {
   skills?: string[];
   certifications?: string[];
   trust_level?: number;
   min_rating?: number;
+}
+export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating'] as const;
+
+/** What a worker must bring. Absent means no demand. */
+export interface Requirements extends SoftRequirements {
   worker_pool_id?: string;
+  /** What no step changes. */
+  hard?: (typeof SOFT)[number][];
+  /** What is asked instead of all that is not hard, from so long after the task's creation on; in order of time. */
+  steps?: { after_seconds: number; requirements: SoftRequirements }[];
   /** How often it may be begun; `DEFAULT_MAX_ATTEMPTS` when absent. */
   max_attempts?: number;
 }
@@ -145,6 +154,8 @@ export interface Task {
   /** When it last entered its status. */
   since: number;
   completed_at: number | null;
+  /** How many of its steps have loosened its requirements. */
+  step: number;
   offers: Offer[];
   declines: Decline[];
   assignment: Assignment | null;
@@ -193,6 +204,28 @@ export const DEFAULT_MAX_ATTEMPTS = 3;
 /** How often the task may be begun. */
 export function maxAttempts(task: Task): number {
   return task.input.requirements?.max_attempts ?? DEFAULT_MAX_ATTEMPTS;
+}
+
+/** How many steps are due at `now`. */
+export function stepsDue(task: Task, now: number): number {
+  const steps = task.input.requirements?.steps ?? [];
+  return steps.filter((one) => task.created_at + one.after_seconds * 1000 <= now).length;
+}
+
+/** When a step, counted from 1, loosens the requirements, ms; null when there is none. */
+export function stepAt(task: Task, step: number): number | null {
+  const found = task.input.requirements?.steps?.[step - 1];
+  return found === undefined ? null : task.created_at + found.after_seconds * 1000;
+}
+
+/** What is asked of a worker, after the steps so far. */
+export function requirementsOf(task: Task): Requirements {
+  const given = task.input.requirements ?? {};
+  const step = given.steps?.[task.step - 1];
+  if (step === undefined) return given;
+  const kept = Object.fromEntries((given.hard ?? []).map((name) => [name, given[name]]));
+  const { worker_pool_id } = given;
+  return { ...step.requirements, ...kept, ...(worker_pool_id !== undefined && { worker_pool_id }) };
 }
 
 /** Pool the task asks for, or null for any. */

@@ -299,11 +299,15 @@ function isWanted(task: Task, event: TaskEvent): boolean {
 function laneWrites(db: Db, was: Task | null, task: Task): Write[] {
   const waited = was?.status === 'queued';
   const waits = task.status === 'queued';
-  if (waited === waits) return [];
+  // Less may be asked of who takes it than when it began to wait.
+  const moves = waited && waits && was.step !== task.step;
+  if (waited === waits && !moves) return [];
   const keys = orgKeysOf(db.prefix, task.org_id);
+  const leaves: Write[] = waited ? [['ZREM', keys.lane(laneOf(was).id), placeInLane(was)]] : [];
+  if (!waits) return leaves;
   const lane = laneOf(task);
-  if (!waits) return [['ZREM', keys.lane(lane.id), placeInLane(task)]];
   return [
+    ...leaves,
     ['ZADD', keys.lane(lane.id), 0, placeInLane(task)],
     ['HSET', keys.lanes, lane.id, JSON.stringify(lane.requirements)],
   ];

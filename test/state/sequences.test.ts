@@ -124,6 +124,7 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: 'cancel', reason: null }];
     case 'clock':
       return [{ name: 'clock', clock: move.count === 1 ? 'deadline' : 'target_latency' }];
+    case 'relax':
     case 'remove_pool':
     case 'queue':
     case 'verify':

@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { create } from '../../state/decide.ts';
 import type { Explanation, MatchReason } from '../../state/explain.ts';
-import type { Task } from '../../state/task.ts';
+import { stepAt, type Task } from '../../state/task.ts';
 import { timestamp } from '../../state/view.ts';
 import { explainMatch, placeInQueue, type Sight } from '../../store/explain.ts';
 import { newId } from '../../store/ids.ts';
@@ -55,6 +55,8 @@ const Fields = {
     { description: 'Who lacks least, at most five' },
   ),
   ask_again_at: nullable(Timestamp),
+  step: Type.Integer({ description: 'How many of its steps have loosened its requirements' }),
+  next_step_at: nullable(Timestamp),
   queue: nullable(
     Type.Object({
       position: Type.Integer({ description: '1 goes next, among all that wait for the same workers' }),
@@ -118,12 +120,15 @@ async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Pr
     pool: (pool) => maySeePool(principal, pool),
   };
   const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, sight);
+  const stepTime = stepAt(task, task.step + 1);
   const waits = task.status === 'queued' || task.status === 'created';
   const queue = waits ? await placeInQueue(deps.db, task, sample, sight) : null;
   return {
     reason: waits ? reason : ('not_waiting' satisfies MatchReason),
     ...shown,
     ask_again_at: ask_again_at === null ? null : timestamp(ask_again_at),
+    step: task.step,
+    next_step_at: stepTime === null || !waits ? null : timestamp(stepTime),
     queue,
     estimated_wait_seconds:
       queue === null ? null : estimate(reason, queue.position, throughput, ask_again_at, deps.db.clock.now()),

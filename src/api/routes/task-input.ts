@@ -10,6 +10,7 @@ import { callbackAuthPlace } from '../../store/orgs.ts';
 import { hasPool } from '../../store/pools.ts';
 import { ApiError, type FieldError } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../route.ts';
+import { stepErrors } from './task-steps.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
 /**
@@ -52,6 +53,7 @@ export async function taskRules(
     ...timeErrors(body, deps.db.clock.now()),
     ...callbackErrors(deps, body),
     ...reviewErrors(body),
+    ...stepErrors(at(body, 'requirements')),
     ...(await outputErrors(deps, body)),
     ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
   ];

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../state/lifecycle.ts';
-import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../../state/task.ts';
+import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, SOFT, URGENCIES } from '../../state/task.ts';
 import { ClientId, closed, Labels, listAnswer, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
@@ -32,11 +32,27 @@ const Sla = {
   target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
 };
 
-export const Requirements = closed({
+const Soft = {
   skills: Type.Optional(Labels),
   certifications: Type.Optional(Labels),
   trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
   min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+};
+
+export const Requirements = closed({
+  ...Soft,
+  hard: Type.Optional(
+    Type.Array(word(SOFT), { maxItems: SOFT.length, uniqueItems: true, description: 'What no step changes' }),
+  ),
+  steps: Type.Optional(
+    Type.Array(
+      closed({
+        after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
+        requirements: closed(Soft),
+      }),
+      { maxItems: 10, description: 'What is asked instead of all that is not hard, so long after creation' },
+    ),
+  ),
   worker_pool_id: Type.Optional(ClientId),
   max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
 });
