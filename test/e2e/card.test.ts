@@ -64,6 +64,7 @@ describe('posted as it stands', () => {
       },
       assignment: null,
       result: null,
+      reviews: [],
       failure: null,
       cancellation: null,
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
