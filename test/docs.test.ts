@@ -4,6 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { Route } from '../src/api/route.ts';
+import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
 import { COOL_DOWN_MAX } from '../src/state/decide.ts';
 import { EVENT_TYPES, GIVE_UP, TRANSITIONS } from '../src/state/lifecycle.ts';
@@ -83,6 +85,23 @@ describe('docs/webhooks.md', () => {
   it('lists every type of event once', () => {
     const types = table('docs/webhooks.md', 'type', 'beside the common fields').map(([type]) => type);
     expect(types).toEqual(EVENT_TYPES);
+  });
+});
+
+describe('docs/security.md', () => {
+  it('lists every route with who may call it', () => {
+    const caller = ({ access }: Route) => {
+      switch (access.kind) {
+        case 'scope':
+          return access.liveOnly ? `${access.scope}, live key` : access.scope;
+        case 'open':
+          return 'anybody';
+        default:
+          return `${access.kind} token`;
+      }
+    };
+    const rows = ROUTES.map((route) => [`${route.method} ${route.path}`, caller(route)]);
+    expect(table('docs/security.md', 'route', 'for').sort()).toEqual(rows.sort());
   });
 });
 

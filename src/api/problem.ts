@@ -25,6 +25,7 @@ export const PROBLEMS = {
   task_not_cancellable: [409, 'Task not cancellable'],
   offer_not_pending: [409, 'Offer not pending'],
   idempotency_in_flight: [409, 'First request still running'],
+  idempotency_answer_lost: [409, 'First answer lost'],
   already_exists: [409, 'Already exists'],
   would_lock_out: [409, 'Would lock you out'],
   conflict: [409, 'Conflict'],

@@ -3,10 +3,18 @@
 
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 
+/** What was sealed cannot be opened any more: its key is not among those configured. */
+export class UnknownSealingKey extends Error {
+  constructor() {
+    super('sealed with a key that is not configured');
+    this.name = 'UnknownSealingKey';
+  }
+}
+
 export interface Sealer {
   /** Encrypts `plain`; `place` must be given again to open it. */
   seal(plain: string, place: string): string;
-  /** @throws Error when the text was changed, sealed for another place, or with a key that is not known. */
+  /** @throws UnknownSealingKey; Error when the text was changed or sealed for another place. */
   open(sealed: string, place: string): string;
 }
 
@@ -26,7 +34,7 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
     open(sealed, place) {
       const [form, id = '', text = ''] = sealed.split('.');
       const known = named.get(id);
-      if (form !== 's1' || known === undefined) throw new Error('sealed with a key that is not configured');
+      if (form !== 's1' || known === undefined) throw new UnknownSealingKey();
       const bytes = Buffer.from(text, 'base64url');
       const decipher = createDecipheriv('aes-256-gcm', known, bytes.subarray(0, 12), { authTagLength: 16 })
         .setAAD(Buffer.from(place))

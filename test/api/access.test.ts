@@ -1,6 +1,7 @@
 // Who may call what: every route of the table with every kind of credential, so that a new route is tried the
 // moment it is there. And whose things nobody else gets to see: what is another's looks, byte for byte, like
 // what never was.
+import { Check } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Route, SCOPES } from '../../src/api/route.ts';
 import { ROUTES } from '../../src/api/routes/index.ts';
@@ -27,6 +28,9 @@ let stranger: Org;
 let confined: Client;
 let colleague: Person;
 let strangersWorker: Person;
+/** A test key of the owner's, and a worker of their sandbox. */
+let tester: Client;
+let testersWorker: Person;
 /** Text of credentials that nobody is, by why. */
 let nobodies: Record<string, string>;
 let scoped: Map<string, { only: Client; allBut: Client }>;
@@ -66,6 +70,8 @@ beforeAll(async () => {
   confined = await createKey(api, owner.client, { pools: [own] });
   colleague = await createPerson(api, owner.client, { pool_ids: [own] });
   strangersWorker = await createPerson(api, stranger.client);
+  tester = await createKey(api, owner.client, { mode: 'test' });
+  testersWorker = await createPerson(api, tester);
   const dismissed = await createPerson(api, owner.client);
   await dismissed.client.get('/v1/worker');
   await owner.client.delete(`/v1/workers/${dismissed.worker_id}/tokens`);
@@ -84,6 +90,7 @@ beforeAll(async () => {
     'cut short': good.slice(0, -1),
     'with more behind': `${good}0`,
     'the other prefix': good.replace('blk_live_', 'blw_'),
+    'a live key as a test key': good.replace('blk_live_', 'blk_test_'),
     nonsense: 'nonsense',
   };
   const entries = SCOPES.map(async (scope) => {
@@ -99,9 +106,10 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
-/** A body that a route takes. A route that is not here takes an empty one. */
+/** A body that a route takes. A route that is not here takes an empty one, as `the matrix tries every route` checks. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
+  'POST /v1/tasks/batch': { tasks: [taskBody()] },
   'POST /v1/tasks/preview': taskBody(),
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
   'POST /v1/pools': { name: 'x' },
@@ -111,6 +119,26 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },
   'POST /admin/orgs': { name: 'x' },
 };
+
+/** Whom the owner's things must not be shown to, by what may call the route. */
+function strangersTo(route: Route): [who: string, client: Client][] {
+  return route.access.kind === 'worker'
+    ? [
+        ['a colleague', colleague.client],
+        ["another org's worker", strangersWorker.client],
+        ['a worker of the sandbox', testersWorker.client],
+      ]
+    : [
+        ['another org', stranger.client],
+        ['a key for another pool', confined],
+        ['a test key', tester],
+      ];
+}
+
+/** Whether the route turns test keys away, whatever they ask about. */
+function isLiveOnly(route: Route): boolean {
+  return route.access.kind === 'scope' && route.access.liveOnly === true;
+}
 
 function nameOf(route: Route): string {
   return `${route.method} ${route.path}`;
@@ -210,6 +238,19 @@ const PROMISED: [string, string][] = [
   ['PATCH /v1/org', 'org:write'],
 ];
 
+describe('the matrix tries every route', () => {
+  test.each(CASES)('$name', ({ route, name }) => {
+    for (const [, parameter = ''] of route.path.matchAll(/\{(\w+)\}/g))
+      if (parameter !== 'org_id' && things[parameter] === undefined)
+        throw new Error(
+          `${name}: make something of the owner's in beforeAll, and name it in things.${parameter}`,
+        );
+    const sample = BODIES[name] ?? {};
+    if (route.body !== undefined && !Check(route.body, sample))
+      throw new Error(`${name}: give BODIES a body that it takes; ${JSON.stringify(sample)} is none`);
+  });
+});
+
 describe('a credential that nobody is', () => {
   test.each(CASES)('$name', async ({ route }) => {
     const none = await call(api.client(null), route, 'things');
@@ -300,13 +341,10 @@ describe("another's thing is like a thing that never was", () => {
 
   test.each(withThings)('$name', async ({ route }) => {
     const before = await ownersView();
-    const strangers =
-      route.access.kind === 'worker'
-        ? [colleague.client, strangersWorker.client]
-        : [stranger.client, confined];
-    for (const who of strangers) {
+    for (const [name, who] of strangersTo(route)) {
       const nothing = await call(who, route, 'nothing');
-      expect(nothing.outcome).toBe('404 not_found');
+      const turnedAway = who === tester && isLiveOnly(route);
+      expect([name, nothing.outcome]).toEqual([name, turnedAway ? '403 live_key_required' : '404 not_found']);
       expect(visible(await call(who, route, 'things'))).toEqual(visible(nothing));
       // Neither does a stale version or an idempotency key tell one from the other.
       const headers = { 'If-Match': '"999"', 'Idempotency-Key': 'matrix' };
@@ -319,17 +357,81 @@ describe("another's thing is like a thing that never was", () => {
     ({ route }) => route.method === 'GET' && !route.path.includes('{') && route.access.kind !== 'operator',
   );
   test.each(lists)('$name shows none of them', async ({ route }) => {
-    const strangers =
-      route.access.kind === 'worker'
-        ? [colleague.client, strangersWorker.client]
-        : [stranger.client, confined];
-    for (const who of strangers) {
+    for (const [name, who] of strangersTo(route)) {
       const { status, text } = await call(who, route, 'things');
       // What is about the whole org is not for keys that are confined to pools.
-      const isWhole = route.path.startsWith('/v1/audit');
-      expect(status).toBe(isWhole && who === confined ? 403 : 200);
+      const isWhole = route.path.startsWith('/v1/audit') && who === confined;
+      const turnedAway = who === tester && isLiveOnly(route);
+      expect([name, status]).toEqual([name, isWhole || turnedAway ? 403 : 200]);
       for (const thing of Object.values(things)) expect(text).not.toContain(thing);
     }
+  });
+
+  test.each(CASES.filter(({ route }) => isLiveOnly(route)))(
+    '$name turns test keys away',
+    async ({ route }) => {
+      expect((await call(tester, route, 'things')).outcome).toBe('403 live_key_required');
+    },
+  );
+
+  test('waiting for it is over at once', async () => {
+    for (const who of [stranger.client, confined, tester]) {
+      const began = performance.now();
+      const [theirs, nothing] = await Promise.all(
+        [things.task_id, NEVER].map((id) => who.request('GET', `/v1/tasks/${id}?wait=30`)),
+      );
+      expect(theirs?.outcome).toBe('404 not_found');
+      expect(visible(theirs as Answer)).toEqual(visible(nothing as Answer));
+      expect(performance.now() - began).toBeLessThan(15_000);
+    }
+  });
+
+  test('the cursor of a list is like one that never was', async () => {
+    for (const path of ['/v1/tasks', '/v1/events', '/v1/pools', '/v1/workers', '/v1/api-keys']) {
+      const { next_cursor } = await owner.client.get<{ next_cursor: string }>(`${path}?limit=1`);
+      expect(next_cursor).toEqual(expect.any(String));
+      for (const who of [stranger.client, confined, tester]) {
+        const nothing = await who.request('GET', `${path}?limit=1&cursor=never-was`);
+        expect(nothing.outcome).toBe('400 invalid_cursor');
+        const theirs = await who.request('GET', `${path}?limit=1&cursor=${next_cursor}`);
+        expect(visible(theirs)).toEqual(visible(nothing));
+      }
+    }
+  });
+
+  test('an answer kept for an idempotency key is told to nobody else', async () => {
+    const { task_id } = await owner.client.post<{ task_id: string }>(
+      '/v1/tasks',
+      taskBody({ requirements: { worker_pool_id: things.pool_id, skills: ['x'] } }),
+    );
+    const headers = { 'Idempotency-Key': 'the-owners' };
+    const cancel = (who: Client, id: string) => who.request('POST', `/v1/tasks/${id}/cancel`, { headers });
+    expect((await cancel(owner.client, task_id)).status).toBe(200);
+    expect((await cancel(owner.client, task_id)).headers.get('idempotent-replayed')).toBe('true');
+    for (const who of [stranger.client, confined, tester]) {
+      const theirs = await cancel(who, task_id);
+      expect(theirs.outcome).toBe('404 not_found');
+      expect(visible(theirs)).toEqual(visible(await cancel(who, NEVER)));
+    }
+  });
+
+  test('its events and evidence neither, not by way of a task of one’s own', async () => {
+    for (const who of [stranger.client, tester]) {
+      const { task_id } = await who.post<{ task_id: string }>('/v1/tasks', taskBody());
+      const nothing = await who.request('GET', `/v1/tasks/${task_id}/evidence/${NEVER}`);
+      expect(nothing.outcome).toBe('404 not_found');
+      const theirs = await who.request('GET', `/v1/tasks/${task_id}/evidence/${things.evidence_id}`);
+      expect(visible(theirs)).toEqual(visible(nothing));
+    }
+    for (const who of [stranger.client, confined, tester])
+      for (const path of [
+        `/v1/tasks/${things.task_id}/events`,
+        `/v1/tasks/${things.task_id}/evidence/${things.evidence_id}`,
+      ]) {
+        const theirs = await who.request('GET', path);
+        const nothing = await who.request('GET', path.replace(things.task_id ?? '', NEVER));
+        expect([theirs.outcome, visible(theirs)]).toEqual(['404 not_found', visible(nothing)]);
+      }
   });
 
   test('a filter for a pool that is not the own finds nothing', async () => {

@@ -1,6 +1,8 @@
 // Idempotency-Key: the first answer again, byte for byte, and the effect once, whoever asks how often and
 // wherever a request is broken off.
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSealer } from '../../src/store/sealed.ts';
 import {
   type Answer,
   type Client,
@@ -247,6 +249,27 @@ describe('a request that fails', () => {
     for (const _ of [1, 2])
       expect((await client.request('POST', '/v1/pools', options)).outcome).toBe('409 already_exists');
   });
+});
+
+test('an answer sealed by a key that was dropped is told to be lost, and nothing is done again', async () => {
+  const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
+  const before = await startApi({ sealer: createSealer([oldKey]) });
+  const after = await startApi({ prefix: before.prefix, sealer: createSealer([newKey]) });
+  try {
+    const { client: owner } = await createOrg(before);
+    const [body, key] = [taskBody(), freshName('key')];
+    const first = await create(body, key, owner);
+    const lost = await create(body, key, after.client(owner.credential));
+    expect(lost.outcome).toBe('409 idempotency_answer_lost');
+    expect(lost.problem.detail).toMatch(/answered with 201/);
+    expect(lost.headers.get('location')).toBe(first.headers.get('location'));
+    const { request_id } = body.origin as { request_id: string };
+    expect(await tasksOf(request_id, owner)).toEqual([first.as<TaskView>().task_id]);
+    expectReplay(first, await create(body, key, owner));
+  } finally {
+    await after.close();
+    await before.close();
+  }
 });
 
 describe('what is no key', () => {

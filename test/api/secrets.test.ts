@@ -1,16 +1,52 @@
-// Secrets are shown once and lie nowhere open: not in Redis, not in a job, not in an answer.
+// Secrets are shown once and lie nowhere open: not in Redis or on its disk, not in a job, a log or an answer.
 import { randomBytes } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
 import type { Redis } from 'ioredis';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Answer, createOrg, createPool, startApi, type TaskView, type TestApi } from '../support/api.ts';
+import {
+  type Answer,
+  createOrg,
+  createPool,
+  OPERATOR_TOKEN,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../support/api.ts';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { createPerson, taskBody } from '../support/people.ts';
 
 let api: TestApi;
+let redis: OwnRedis;
+/** What the processes logged, at the finest level. */
+const logged: string[] = [];
+
 beforeAll(async () => {
-  api = await startApi({ processors: true });
+  redis = await startOwnRedis();
+  const log = pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) });
+  const webhookAllowedNetworks = ['127.0.0.1/32'];
+  api = await startApi({ processors: true, redisUrl: redis.url, webhookAllowedNetworks, log });
 });
-afterAll(() => api.close());
+afterAll(async () => {
+  await api.close();
+  await redis.stop();
+});
+
+/** The files that Redis has on its disk: a snapshot taken now, not compressed, and the log of commands. */
+async function onDisk(client: Redis): Promise<string> {
+  await client.config('SET', 'rdbcompression', 'no');
+  await client.save();
+  const [, folder = ''] = (await client.config('GET', 'dir')) as string[];
+  const names = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = names.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
+  const contents = await Promise.all(files.map((file) => readFile(file, 'latin1')));
+  expect(files.some((file) => file.endsWith('.rdb')) && files.some((file) => file.includes('.aof'))).toBe(
+    true,
+  );
+  return contents.join('\n');
+}
 
 /** All that lies under the prefix, as text; what is compressed, opened. */
 async function everything(redis: Redis, prefix: string): Promise<string> {
@@ -48,7 +84,7 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
   const org = await createOrg(api);
   const { client } = org;
   const keyed = (name: string) => ({ headers: { 'Idempotency-Key': name } });
-  const key = await client.post<{ key: string }>(
+  const key = await client.post<{ key: string; key_id: string }>(
     '/v1/api-keys',
     { name: 'k', scopes: ['*'] },
     keyed('a key'),
@@ -61,12 +97,14 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
 
   const answers: Answer[] = [];
   const create = async (callback_auth: unknown, requirements: unknown) => {
-    const handoff = { callback_url: 'https://127.0.0.1/never', callback_auth };
+    // Nobody listens there: what fails is logged and shown on the board.
+    const url = { callback_url: 'http://127.0.0.1:1/never', retry_policy: { max_retries: 0 } };
+    const handoff = { callback_url: 'https://192.168.0.1/never', callback_auth };
     const refused = await client.request('POST', '/v1/tasks', { body: taskBody({ handoff, requirements }) });
     answers.push(refused);
-    const { callback_url: _url, ...rest } = handoff;
+    const taken = { ...url, callback_auth };
     const made = await client.request('POST', '/v1/tasks', {
-      body: taskBody({ handoff: rest, requirements }),
+      body: taskBody({ handoff: taken, requirements }),
       ...keyed(secret('k')),
     });
     expect([refused.status, made.status]).toEqual([422, 201]);
@@ -79,6 +117,28 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
   await person.submit(done);
   await client.get(`/v1/tasks/${done}?wait=30`);
   const open = await create({ type: 'basic', username, password }, { worker_pool_id: poolId });
+  const test = await client.post<{ key: string }>('/v1/api-keys', { name: 't', scopes: ['*'], mode: 'test' });
+  const inSandbox = await api.client(test.key).get<{ secret: string }>('/v1/webhook-secret');
+  const rotatedKey = await client.post<{ key: string }>(`/v1/api-keys/${key.key_id}/rotate`, {});
+  // Errors too repeat nothing: of a body, of a header, of a credential that is refused.
+  answers.push(
+    await client.request('POST', '/v1/tasks', {
+      body: taskBody({ handoff: { callback_auth: { type: 'bearer', token, more: token } } }),
+    }),
+    await client.request('POST', '/v1/tasks', { raw: `{"handoff": {"callback_auth": {"token": "${token}"` }),
+    await api.client(`${key.key}x`).request('GET', '/v1/tasks'),
+    await client.request('GET', `/v1/tasks/${done}`, { headers: { 'If-Match': `"${token}"` } }),
+  );
+  await expect
+    .poll(
+      async () =>
+        (await api.operator.request('GET', '/admin/queues/api/queues?activeQueue=webhooks&status=failed'))
+          .text,
+      {
+        timeout: 20_000,
+      },
+    )
+    .toContain(done);
 
   for (const place of [
     '/v1/tasks',
@@ -89,10 +149,20 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
     '/v1/api-keys',
     '/v1/workers',
     '/v1/org',
+    '/v1/audit',
   ])
     answers.push(await client.request('GET', place));
   answers.push(
-    await api.operator.request('GET', '/admin/queues/api/queues'),
+    ...(await Promise.all(
+      ['lifecycle', 'sla', 'webhooks'].flatMap((queue) =>
+        ['latest', 'completed', 'failed', 'delayed'].map((status) =>
+          api.operator.request(
+            'GET',
+            `/admin/queues/api/queues?activeQueue=${queue}&status=${status}&jobsPerPage=100`,
+          ),
+        ),
+      ),
+    )),
     await api.operator.request('GET', '/metrics'),
   );
 
@@ -106,13 +176,22 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
     'worker token': person.client.credential ?? '',
     'second worker token': again.token,
     'signing secret': rotated.secret.replace('whsec_', ''),
+    'test key': test.key,
+    'signing secret of the sandbox': inSandbox.secret.replace('whsec_', ''),
+    'key after a rotation': rotatedKey.key,
+    'operator token': OPERATOR_TOKEN,
   };
-  const lying = await everything(api.redis, api.prefix);
+  const disk = await onDisk(api.redis);
+  expect(disk).toContain(done);
+  const lying = (await everything(api.redis, api.prefix)) + disk;
+  const log = logged.join('');
+  expect(log).not.toBe('');
   expect(lying).toContain(done);
   expect(lying).toContain(person.worker_id);
   for (const [name, text] of Object.entries(secrets)) {
     expect(text.length).toBeGreaterThan(16);
     expect([name, lying.includes(text)]).toEqual([name, false]);
+    expect([name, log.includes(text)]).toEqual([name, false]);
     expect([name, answers.some((one) => one.text.includes(text))]).toEqual([name, false]);
   }
 });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
 import { startWeb, type Web, type WebOptions } from '../../src/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/sealed.ts';
@@ -28,6 +28,8 @@ export interface ApiOptions {
   web?: Partial<WebOptions>;
   /** `OPERATOR_TOKEN` unless given; null for none. */
   operatorToken?: string | null;
+  /** Where the processes log to. */
+  log?: Logger;
   /** Whether to run the processors too, in this process. */
   processors?: boolean;
 }
@@ -50,7 +52,7 @@ export interface TestApi {
 export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const { redisUrl = testRedisUrl(), prefix = freshPrefix(), webhookAllowedNetworks = [] } = options;
   const { operatorToken = OPERATOR_TOKEN } = options;
-  const log = pino({ level: 'error' });
+  const { log = pino({ level: 'error' }) } = options;
   const sealer = options.sealer ?? createSealer([randomBytes(32)]);
   const common = { redisUrl, prefix, sealer, webhookAllowedNetworks, log };
   const evidence = await mkdtemp(join(tmpdir(), 'biolayer-evidence-'));

@@ -3,9 +3,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
-import { answerWrites, type Claim, claimKey } from '../../store/idempotency.ts';
+import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/idempotency.ts';
 import type { Db } from '../../store/redis.ts';
-import type { Sealer } from '../../store/sealed.ts';
+import { type Sealer, UnknownSealingKey } from '../../store/sealed.ts';
 import { ApiError } from '../problem.ts';
 import type { Answer, Principal } from '../route.ts';
 
@@ -65,8 +65,8 @@ export async function claim(
     case 'reused':
       throw new ApiError('idempotency_key_reused', 'This Idempotency-Key was used with another body.');
     case 'answered': {
-      const { status, headers, body } = claimed.answer;
-      const text = sealer.open(body, placeOf({ key: scope }));
+      const { status, headers } = claimed.answer;
+      const text = opened(sealer, claimed.answer, placeOf({ key: scope }));
       return {
         replay: {
           status,
@@ -75,6 +75,20 @@ export async function claim(
         },
       };
     }
+  }
+}
+
+/** The text of a kept answer. @throws ApiError 409 when what sealed it is gone: it must not be done once more. */
+function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, place: string): string {
+  try {
+    return sealer.open(body, place);
+  } catch (error) {
+    if (!(error instanceof UnknownSealingKey)) throw error;
+    const detail = `The first request with this Idempotency-Key was answered with ${status}, and what it did stands. Its answer was sealed with a SECRETS_KEY that is not configured any more.`;
+    const { Location } = headers;
+    throw new ApiError('idempotency_answer_lost', detail, {
+      headers: Location === undefined ? {} : { Location },
+    });
   }
 }
 
