@@ -12,6 +12,7 @@ import {
   type Rate,
   settled,
 } from './measures.ts';
+import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
 import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 export type Cell = string | number;
@@ -32,6 +33,7 @@ export const PARTS: Record<string, Part> = {
   deliveries: measureDeliveries,
   lives: measureLives,
   memory: measureMemory,
+  purge: measurePurge,
 };
 
 async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
@@ -126,6 +128,36 @@ async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
   return {
     figures: { bytes_per_finished_task: bytes },
     rows: [['bytes of a finished task', bytes, '', '']],
+  };
+}
+
+/** Aim: the p99 while 10 000 tasks are purged is at most half as much again as without. */
+async function measurePurge(stage: Stage, scale: number): Promise<Measured> {
+  const { web, url, api } = await startApi(stage);
+  const org = await createOrg(api, 0, 1);
+  const worker = await stage.start('src/worker.js');
+  const seconds = Math.max(5, Math.round(20 * scale));
+  await finishedTasks(api, org, Math.round(10_000 * scale));
+  await settled(stage.redis);
+  await steadyP99(url, org, 2);
+  const before = await steadyP99(url, org, seconds);
+  const count = await makeDue(stage);
+  await purgedDownTo(stage, count - 1);
+  const start = performance.now();
+  const during = await steadyP99(url, org, seconds);
+  const purged = count - (await leftToPurge(stage));
+  const rate = Math.round((purged * 1000) / (performance.now() - start));
+  await purgedDownTo(stage, 0);
+  const after = await steadyP99(url, org, seconds);
+  await Promise.all([worker.stop(), web.stop(), api.close()]);
+  const without = (before + after) / 2;
+  const figures = { p99_ms: { without, during }, ratio: ratio(during, without), purged, per_second: rate };
+  return {
+    figures,
+    rows: [
+      ['create p99 ms while tasks are purged', during, without, figures.ratio],
+      ['tasks purged meanwhile', purged, '', ''],
+    ],
   };
 }
 

@@ -65,7 +65,9 @@ export type FeedEvent = HistoryEntry & { task_id: string };
 /** How much earlier, and later, than its `at` says a commit may stand in the feed, which goes by Redis' own clock, ms. */
 const EARLY = 2000;
 const LATE = 5000;
-const CHUNK = 200;
+/** How many entries are looked through at first, and at most, in one step. */
+const FEW = 10;
+const MANY = 320;
 
 /** The feed's entries that refer to these events of a task. */
 export async function findInFeed(
@@ -85,14 +87,14 @@ export async function findInFeed(
       [time - EARLY, time - 5],
     ] as const) {
       let start = String(from);
-      while (left.has(sequence)) {
-        const chunk = await db.redis.xrange(feed, start, to, 'COUNT', CHUNK);
+      for (let count = FEW; left.has(sequence); count = Math.min(2 * count, MANY)) {
+        const chunk = await db.redis.xrange(feed, start, to, 'COUNT', count);
         for (const [entry, [, task_id, , first, , types = '']] of chunk) {
           if (task_id !== taskId) continue;
           found.add(entry);
           for (let index = 0; index < types.split(',').length; index += 1) left.delete(Number(first) + index);
         }
-        if (chunk.length < CHUNK) break;
+        if (chunk.length < count) break;
         start = `(${chunk.at(-1)?.[0]}`;
       }
     }

@@ -1,0 +1,65 @@
+// What a purge costs everybody else: the p99 of creates at a steady rate while nothing is purged, and while
+// worker processes purge finished tasks.
+
+import autocannon from 'autocannon';
+import { PREFIX } from '../src/process.ts';
+import { PARTITIONS, partitionKeys } from '../src/store/keys.ts';
+import { inTurns } from './measures.ts';
+import { type Client, cardBody, type Org, type Stage } from './stage.ts';
+
+/** Creates a second, well below what a web process can take: waiting in line would hide what is measured. */
+const RATE = 100;
+
+/** Creates `count` tasks and cancels them. */
+export async function finishedTasks(api: Client, org: Org, count: number): Promise<void> {
+  const body = cardBody(null);
+  await inTurns(count, 20, async () => {
+    const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);
+    await api.call('POST', `/v1/tasks/${task_id}/cancel`, org.api_key, {});
+  });
+}
+
+/** The p99 of creates over `seconds`, ms. */
+export async function steadyP99(url: string, org: Org, seconds: number): Promise<number> {
+  const { latency, non2xx, errors } = await autocannon({
+    url: `${url}/v1/tasks`,
+    method: 'POST',
+    connections: 10,
+    overallRate: RATE,
+    duration: seconds,
+    headers: { authorization: `Bearer ${org.api_key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(cardBody(null)),
+  });
+  if (non2xx + errors > 0) throw new Error(`${non2xx} refused, ${errors} failed`);
+  return latency.p99;
+}
+
+/** Makes all finished tasks due at once. @returns how many there are. */
+export async function makeDue({ redis }: Stage): Promise<number> {
+  let count = 0;
+  for (const key of notes()) {
+    const members = await redis.zrange(key, 0, '-1');
+    count += members.length;
+    if (members.length > 0) await redis.zadd(key, ...members.flatMap((member) => [1, member]));
+  }
+  return count;
+}
+
+/** How many finished tasks are left. */
+export async function leftToPurge({ redis }: Stage): Promise<number> {
+  const counts = await Promise.all(notes().map((key) => redis.zcard(key)));
+  return counts.reduce((sum, one) => sum + one, 0);
+}
+
+/** Resolves once there are at most `count` left. @throws Error after ten minutes. */
+export async function purgedDownTo(stage: Stage, count: number): Promise<void> {
+  for (const end = performance.now() + 600_000; performance.now() < end; ) {
+    if ((await leftToPurge(stage)) <= count) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the purge does not come to its end');
+}
+
+function notes(): string[] {
+  return PARTITIONS.map((partition) => partitionKeys(PREFIX, partition).retain);
+}
