@@ -1,6 +1,7 @@
 // The parts of the benchmark. Each starts what it needs on the stage, measures, ends what it started, and gives
 // its figures with the rows of the table that shows them to people.
 
+import { measureMatching } from './matching.ts';
 import {
   bareDeliveries,
   type Cost,
@@ -14,6 +15,7 @@ import {
 } from './measures.ts';
 import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
 import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
+import { measureStreams } from './streams.ts';
 
 export type Cell = string | number;
 
@@ -34,6 +36,8 @@ export const PARTS: Record<string, Part> = {
   lives: measureLives,
   memory: measureMemory,
   purge: measurePurge,
+  matching: measureMatching,
+  streams: measureStreams,
 };
 
 async function measureCreates(stage: Stage, scale: number): Promise<Measured> {

@@ -8,7 +8,9 @@ import type { Db } from './redis.ts';
 import { loadTask, type StoredTask } from './tasks.ts';
 import { loadWorkers } from './workers.ts';
 
+/** Workers looked at first, and at most, in one go: most tasks find theirs among the first few. */
 const PAGE = 32;
+const PAGE_MOST = 1024;
 
 /**
  * The best `count` workers the task can be offered to now, best first. Looks through the ready workers of
@@ -31,13 +33,14 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   const declined = decliners(task, now);
   const found: Worker[] = [];
   const asLast: Worker[] = [];
-  for (let start = 0; found.length < count; start += PAGE) {
-    const ids = await db.redis.zrange(key, start, `${start + PAGE - 1}`);
+  let size = PAGE;
+  for (let start = 0; found.length < count; start += size, size = Math.min(2 * size, PAGE_MOST)) {
+    const ids = await db.redis.zrange(key, start, `${start + size - 1}`);
     for (const worker of await loadWorkers(db, task.org_id, ids)) {
       if (worker === null || !isEligible(worker, task, now)) continue;
       (declined.has(worker.worker_id) ? asLast : found).push(worker);
     }
-    if (ids.length < PAGE) break;
+    if (ids.length < size) break;
   }
   return rank([...found, ...asLast], task, now).slice(0, count);
 }

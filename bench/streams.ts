@@ -1,0 +1,113 @@
+// What open streams of events cost a web process, and how soon those who listen are told: half of them follow an
+// org's events, half a worker's offers.
+
+import { readFile } from 'node:fs/promises';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import type { Measured } from './parts.ts';
+import { Client, cardBody, createOrg, type Stage } from './stage.ts';
+
+const STREAMS = 2000;
+const WORKERS = 50;
+const TASKS = 30;
+
+interface Heard {
+  event: string;
+  /** From the moment it happened, by its own word, to its arrival, ms. */
+  late: number;
+}
+
+/** Memory and lateness of this share of 2000 streams on one web process. */
+export async function measureStreams(stage: Stage, scale: number): Promise<Measured> {
+  const web = await stage.start('src/web.js');
+  const url = String(web.ready.url);
+  const api = new Client(url, 20);
+  const org = await createOrg(api, WORKERS, 50);
+  const count = Math.round(STREAMS * scale);
+  // Warm, so that what is compared is streams alone.
+  for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
+  const before = await residentBytes(Number(web.ready.pid));
+  const heard: Heard[] = [];
+  const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY });
+  const open: IncomingMessage[] = [];
+  for (let index = 0; index < count; index += 100)
+    open.push(
+      ...(await Promise.all(
+        Array.from({ length: Math.min(100, count - index) }, (_, one) =>
+          (index + one) % 2 === 0
+            ? listen(agent, `${url}/v1/events/stream`, org.api_key, heard)
+            : listen(
+                agent,
+                `${url}/v1/worker/stream`,
+                org.workers[((index + one - 1) / 2) % WORKERS] ?? '',
+                heard,
+              ),
+        ),
+      )),
+    );
+  const bytes = (await residentBytes(Number(web.ready.pid))) - before;
+  const worker = await stage.start('src/worker.js');
+  heard.length = 0;
+  for (let index = 0; index < TASKS; index += 1) {
+    await api.call('POST', '/v1/tasks', org.api_key, cardBody(null));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const [events, offers] = [false, true].map((one) =>
+    heard.filter(({ event }) => (event === 'offer') === one),
+  );
+  for (const one of open) one.destroy();
+  await Promise.all([web.stop(), worker.stop(), api.close()]);
+  const megabytes = Math.round(bytes / 1e5) / 10;
+  const figures = {
+    streams: count,
+    megabytes,
+    events: latenessOf(events ?? []),
+    offers: latenessOf(offers ?? []),
+  };
+  return {
+    figures,
+    rows: [
+      [`MB of ${count} open streams`, megabytes, '', ''],
+      ['ms to all who follow an org, p99', figures.events.p99_ms, '', ''],
+      ['ms to a worker who is offered, p99', figures.offers.p99_ms, '', ''],
+    ],
+  };
+}
+
+/** Opens a stream; resolves with its first bytes. */
+function listen(agent: Agent, url: string, credential: string, heard: Heard[]): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { agent, headers: { authorization: `Bearer ${credential}` } }, (answer) => {
+      if (answer.statusCode !== 200) reject(new Error(`${url}: ${answer.statusCode}`));
+      let rest = '';
+      answer.setEncoding('utf8');
+      answer.on('error', () => undefined);
+      answer.on('data', (chunk: string) => {
+        const now = Date.now();
+        resolve(answer);
+        const blocks = (rest + chunk).split('\n\n');
+        rest = blocks.pop() ?? '';
+        for (const block of blocks) {
+          const event = /^event: (.*)$/m.exec(block)?.[1] ?? '';
+          const at = /"(?:at|offered_at)":"([^"]+)"/.exec(block)?.[1];
+          if (at !== undefined && (event === 'offer' || event.startsWith('task.')))
+            heard.push({ event, late: now - Date.parse(at) });
+        }
+      });
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+function latenessOf(heard: readonly Heard[]): { count: number; p50_ms: number; p99_ms: number } {
+  const sorted = heard.map((one) => one.late).sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0;
+  return { count: sorted.length, p50_ms: at(0.5), p99_ms: at(0.99) };
+}
+
+/** Resident memory of a process, bytes. */
+async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
