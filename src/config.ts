@@ -38,6 +38,8 @@ export interface Config {
   readonly dataDir: string;
   /** How many jobs one worker process runs at once. */
   readonly workerConcurrency: number;
+  /** A webhook endpoint to which nothing has got through for this long is disabled. */
+  readonly webhookDisableAfterHours: number;
 }
 
 /** The configuration of a process that cannot run on an embedded Redis. */
@@ -107,6 +109,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     logLevel: read('LOG_LEVEL', asLogLevel, 'info'),
     dataDir,
     workerConcurrency: read('WORKER_CONCURRENCY', asInteger(1, 100_000), 50),
+    webhookDisableAfterHours: read('WEBHOOK_DISABLE_AFTER_HOURS', asInteger(1, 8760), 120),
   };
 
   if (faults.length > 0) throw new ConfigError(faults);

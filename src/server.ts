@@ -23,6 +23,7 @@ const {
   host,
   port,
   workerConcurrency: concurrency,
+  webhookDisableAfterHours,
 } = config;
 
 const web = await startWeb({
@@ -43,6 +44,7 @@ const processors = await startProcessors({
   prefix: PREFIX,
   sealer,
   webhookAllowedNetworks,
+  disableEndpointsAfter: webhookDisableAfterHours * 3600_000,
   concurrency,
   log,
 });

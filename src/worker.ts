@@ -11,6 +11,7 @@ const processors = await startProcessors({
   sealer: sealerOf(config),
   webhookAllowedNetworks: config.webhookAllowedNetworks,
   concurrency: config.workerConcurrency,
+  disableEndpointsAfter: config.webhookDisableAfterHours * 3600_000,
   log,
 });
 closeOnSignal(log, () => processors.close());

@@ -44,6 +44,7 @@ describe('defaults', () => {
       logLevel: 'info',
       dataDir: '.data',
       workerConcurrency: 50,
+      webhookDisableAfterHours: 120,
     };
     expect(loadConfig({}, 'server')).toEqual(expected);
     expect(loadConfig({}, 'cli')).toEqual(expected);
@@ -79,6 +80,7 @@ it('takes every variable as given', () => {
       SECRETS_KEY_PREVIOUS: Buffer.alloc(32, 8).toString('base64'),
       LOG_LEVEL: 'trace',
       WORKER_CONCURRENCY: '7',
+      WEBHOOK_DISABLE_AFTER_HOURS: '24',
     },
     'web',
   );
@@ -91,6 +93,7 @@ it('takes every variable as given', () => {
     operatorToken: 'x'.repeat(16),
     logLevel: 'trace',
     workerConcurrency: 7,
+    webhookDisableAfterHours: 24,
   });
   expect(Object.isFrozen(config)).toBe(true);
 });

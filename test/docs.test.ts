@@ -135,6 +135,7 @@ describe('docs/operations.md', () => {
       DATA_DIR: config.dataDir,
       LOG_LEVEL: config.logLevel,
       WORKER_CONCURRENCY: String(config.workerConcurrency),
+      WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(
         Object.entries(config.quotas).map(([name, quota]) => [
           `RATE_LIMIT_${name.toUpperCase()}`,

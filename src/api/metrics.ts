@@ -59,6 +59,14 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
       this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).owed))));
     },
   });
+  new Gauge({
+    name: 'biolayer_dead_letters',
+    help: 'Webhook deliveries that were given up',
+    registers: [registry],
+    async collect() {
+      this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).dead))));
+    },
+  });
   return {
     async middleware(ctx, next) {
       const end = requests.startTimer();

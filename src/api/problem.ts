@@ -28,6 +28,8 @@ export const PROBLEMS = {
   idempotency_answer_lost: [409, 'First answer lost'],
   already_exists: [409, 'Already exists'],
   would_lock_out: [409, 'Would lock you out'],
+  delivery_in_progress: [409, 'Delivery in progress'],
+  endpoint_unavailable: [409, 'Endpoint unavailable'],
   conflict: [409, 'Conflict'],
   version_mismatch: [412, 'Version mismatch'],
   body_too_large: [413, 'Body too large'],

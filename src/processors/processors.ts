@@ -34,6 +34,8 @@ export interface ProcessorOptions {
   /** Jobs at once of the queues that wait for Redis alone; webhooks, which wait for receivers, run four times as many. */
   concurrency: number;
   log: Log;
+  /** An endpoint to which nothing has got through for this long is disabled, ms. */
+  disableEndpointsAfter?: number;
   sweepEvery?: number;
   retentionEvery?: number;
   abandonedAfter?: number;
@@ -51,6 +53,7 @@ export interface Processors {
 /** A job whose process died is taken over after this, ms. */
 const LOCK: Record<QueueName, number> = { lifecycle: 10_000, sla: 10_000, webhooks: 20_000 };
 const STALL_CHECK = 5_000;
+const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 
 /** Starts all processors; resolves when they are at work. Waits for Redis when it is away. */
 export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
@@ -64,7 +67,15 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const db: Db = { redis, prefix, clock };
   const queues = new Queues(redis, prefix);
   const sender = new WebhookSender({ policy: createAddressPolicy(options.webhookAllowedNetworks) });
-  const webhooks = new WebhookProcessor({ db, sealer: options.sealer, sender, log });
+  const places = options.concurrency * 4;
+  const webhooks = new WebhookProcessor({
+    db,
+    sealer: options.sealer,
+    sender,
+    log,
+    places,
+    disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER,
+  });
 
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
     lifecycle: (job: Job<QuestionJob | WorkerJob | PoolJob>) => runLifecycleJob(db, job),
@@ -75,7 +86,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     const worker = new Worker(name, runners[name], {
       connection: redis,
       prefix: queuePrefix(prefix),
-      concurrency: name === 'webhooks' ? options.concurrency * 4 : options.concurrency,
+      concurrency: name === 'webhooks' ? places : options.concurrency,
       lockDuration: LOCK[name],
       stalledInterval: STALL_CHECK,
       // Processes may be killed any number of times while they hold a job; it is repeated all the same.

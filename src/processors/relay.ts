@@ -2,7 +2,8 @@
 //
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
 // 2. A relay reads the entry through the consumer group; from now on it is pending for that relay alone.
-// 3. It adds the jobs that follow. Their ids follow from the entry, so doing it twice makes them once.
+// 3. It owes the events to the endpoints of their org, and adds the jobs that follow. Their ids follow from the
+//    entry, so doing it twice makes them once.
 // 4. It removes the jobs that are pointless now, and looks whether one of them has been asked for again since:
 //    entries of one task may be relayed in any order.
 // 5. It acknowledges the entry and deletes it.
@@ -11,10 +12,11 @@
 // from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
 
 import type { Redis } from 'ioredis';
-import { droppedJobs, jobsOf, questionJob } from '../queues/catalogue.ts';
+import { deliveryJob, droppedJobs, jobsOf, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { keyOf, mayReturn, questions } from '../state/questions.ts';
+import { oweToEndpoints } from '../store/fan-out.ts';
 import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTask } from '../store/tasks.ts';
@@ -131,7 +133,11 @@ export class Relay {
     const now = this.#db.clock.now();
     const all = found.flatMap(([, entries]) => entries.map(([, fields]) => parse(fields)));
     const entries = all.filter((entry) => entry !== null);
-    await this.#queues.add(entries.flatMap((entry) => jobsOf(entry, now)));
+    const owed = await oweToEndpoints(this.#db, entries);
+    await this.#queues.add([
+      ...entries.flatMap((entry) => jobsOf(entry, now)),
+      ...owed.map((one) => deliveryJob(one)),
+    ]);
     await this.#queues.drop(entries.flatMap(droppedJobs));
     await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));
     const pipeline = this.#db.redis.pipeline();

@@ -7,6 +7,7 @@ import type { Queues } from '../queues/queues.ts';
 import { taskInPlace } from '../state/matching.ts';
 import { questions } from '../state/questions.ts';
 import { commit } from '../store/commit.ts';
+import { readOwed } from '../store/delivery-places.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
@@ -104,8 +105,7 @@ export class Sweeper {
   async #deliverOverdue(key: string, now: number, repair: string): Promise<number> {
     let count = 0;
     for (const [member] of await this.#overdue(key, now)) {
-      const [org_id = '', task_id = '', sequence] = member.split(' ');
-      const about = { org_id, task_id, sequence: Number(sequence) };
+      const about = readOwed(member);
       count += await this.#repair(deliveryJob(about), deliveryJob(about, repair));
     }
     return count;

@@ -1,8 +1,9 @@
 // Signs deliveries as Standard Webhooks lays down (standardwebhooks.com, version 1): HMAC-SHA256 over
 // "id.timestamp.body", keyed with the bytes behind `whsec_`. The body is signed as the very bytes that
-// are sent; while a secret rotates, every secret that still counts signs.
+// are sent; while a secret rotates, every secret that still counts signs. A secret that is an Ed25519 key
+// (`whsk_`) signs as `v1a`.
 
-import { createHmac } from 'node:crypto';
+import { createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto';
 
 const PREFIX = 'whsec_';
 const MIN_KEY_BYTES = 24;
@@ -31,6 +32,32 @@ function keyOf(secret: string): Buffer {
   return key;
 }
 
+const PRIVATE_PREFIX = 'whsk_';
+/** What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+const privateKeys = new Map<string, KeyObject>();
+
+/** The key in `whsk_` and the base64 of its 32 bytes, with or without the public half behind them. */
+function privateKeyOf(secret: string): KeyObject {
+  const known = privateKeys.get(secret);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(secret.slice(PRIVATE_PREFIX.length), 'base64');
+  if (bytes.length !== 32 && bytes.length !== 64)
+    throw new TypeError(`a signing key is ${PRIVATE_PREFIX} and the base64 of 32 or 64 bytes`);
+  const der = Buffer.concat([PKCS8, bytes.subarray(0, 32)]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  if (privateKeys.size >= CACHED_KEYS) privateKeys.clear();
+  privateKeys.set(secret, key);
+  return key;
+}
+
+function signatureBy(secret: string, head: string, body: string | Uint8Array): string {
+  if (!secret.startsWith(PRIVATE_PREFIX))
+    return `v1,${createHmac('sha256', keyOf(secret)).update(head).update(body).digest('base64')}`;
+  const content = Buffer.concat([Buffer.from(head), Buffer.from(body)]);
+  return `v1a,${sign(null, content, privateKeyOf(secret)).toString('base64')}`;
+}
+
 export interface Signable {
   /** The event's id: the same on every attempt, which is how a receiver spots a repeat. */
   id: string;
@@ -49,16 +76,14 @@ export interface SignatureHeaders {
 }
 
 /**
- * The three headers of a signed delivery, one `v1` signature per secret, separated by spaces.
+ * The three headers of a signed delivery, one signature per secret, separated by spaces.
  * @throws TypeError when there is no secret, or one is malformed; RangeError when the time is no whole number.
  */
 export function signatureHeaders({ id, timestampSeconds, body, secrets }: Signable): SignatureHeaders {
   if (secrets.length === 0) throw new TypeError('a delivery needs a secret to be signed with');
   if (!Number.isSafeInteger(timestampSeconds)) throw new RangeError('timestampSeconds is no whole number');
   const head = `${id}.${timestampSeconds}.`;
-  const signatures = secrets.map(
-    (secret) => `v1,${createHmac('sha256', keyOf(secret)).update(head).update(body).digest('base64')}`,
-  );
+  const signatures = secrets.map((secret) => signatureBy(secret, head, body));
   return {
     'webhook-id': id,
     'webhook-timestamp': String(timestampSeconds),

@@ -1,30 +1,35 @@
-// Delivers events to their tasks' callback URLs.
+// Delivers events to their tasks' callback URLs and to the endpoints of their org.
 //
-// 1. The commit that made the event put the delivery into the `owed` set; its job only says which one.
-// 2. It takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
+// 1. A delivery stands in the `owed` set before there is a job for it; the job only says which one.
+// 2. The job takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
 //    another: nothing is sent. A process that dies after sending leaves it to be sent again, with the same
 //    `webhook-id`, when its lease has run out.
-// 3. The body is made from the event and what never changes in its task: the same bytes on every attempt.
-// 4. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
-// 5. Tried again: the job fails with the delay. Given up: it fails for good and stays to be seen.
+// 3. A receiver that cools down, or has as many places as it gets, makes the delivery wait: given back, no
+//    attempt spent.
+// 4. The body is made from the event and what never changes in its task: the same bytes on every attempt.
+// 5. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
+// 6. Tried again: the job fails with the delay. Given up: it fails for good and stays to be seen.
 
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { type DeliveryJob, RetryLater } from '../queues/catalogue.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
-import type { CallbackAuth } from '../state/task.ts';
-import { webhookBody } from '../state/view.ts';
+import { isHopeless } from '../state/endpoint.ts';
 import {
   type Attempt,
   type Delivery,
   dueTimeOf,
   type Owed,
   recordDelivery,
+  releaseDelivery,
+  type Taken,
   takeDelivery,
 } from '../store/deliveries.ts';
-import { callbackAuthPlace, loadOrg, signingSecrets, webhookSecretPlace } from '../store/orgs.ts';
+import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { Log } from './log.ts';
+import { ReceiverGate } from './webhook-gate.ts';
+import { type Dispatch, Receivers } from './webhook-receivers.ts';
 import type { SendOutcome, WebhookSender } from './webhook-sender.ts';
 import { signatureHeaders } from './webhook-signature.ts';
 
@@ -33,43 +38,60 @@ export interface WebhookDeps {
   sealer: Sealer;
   sender: WebhookSender;
   log: Log;
+  /** Deliveries at once. */
+  places: number;
+  /** An endpoint to which nothing has got through for this long is disabled, ms. */
+  disableAfter: number;
 }
 
 /** How long a delivery is taken for, ms: longer than an attempt may last. */
 const LEASE = 20_000;
-/** An org's signing secrets are read again after this, ms; a rotation overlaps for longer. */
-const SECRETS_TTL = 1000;
 
 export class WebhookProcessor {
   readonly #deps: WebhookDeps;
-  readonly #secrets = new Map<string, { until: number; secrets: Promise<string[]> }>();
+  readonly #receivers: Receivers;
+  readonly #gate: ReceiverGate;
 
   constructor(deps: WebhookDeps) {
     this.#deps = deps;
+    this.#receivers = new Receivers(deps.db, deps.sealer);
+    this.#gate = new ReceiverGate(deps.places);
   }
 
   /** Runs a job of the `webhooks` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
     const { db } = this.#deps;
-    const owed: Owed = job.data;
+    const { org_id, task_id, sequence, endpoint_id } = job.data;
+    const owed: Owed = { org_id, task_id, sequence, endpoint_id };
     const taken = await takeDelivery(db, owed, LEASE);
     if (taken === null) return;
-    if ('dueAt' in taken) {
-      await job.moveToDelayed(Date.now() + Math.max(1, taken.dueAt - db.clock.now()), token);
-      throw new DelayedError();
-    }
-    const { delivery, score, gone, told } = taken;
-    const handoff = told?.task.input.handoff;
-    if (told === null || handoff?.callback_url === undefined || gone) {
-      await recordDelivery(db, owed, score, { ...delivery, status: 'stopped' }, null, false);
+    if ('dueAt' in taken) return await this.#wait(job, token, taken.dueAt - db.clock.now());
+    const dispatch = await this.#receivers.dispatchOf(owed, taken);
+    if (dispatch === null) {
+      await this.#record(owed, taken, { ...taken.delivery, status: 'stopped' }, null, false);
       return;
     }
+    const wait = this.#gate.enter(dispatch.receiver.name, taken.delivery.attempts.length === 0);
+    if (wait !== null) {
+      await releaseDelivery(db, owed, taken.score, db.clock.now() + wait);
+      return await this.#wait(job, token, wait);
+    }
+    await this.#attempt(owed, taken, dispatch);
+  }
+
+  async #wait(job: Job<DeliveryJob>, token: string | undefined, ms: number): Promise<never> {
+    await job.moveToDelayed(Date.now() + Math.max(1, ms), token);
+    throw new DelayedError();
+  }
+
+  async #attempt(owed: Owed, taken: Taken, dispatch: Dispatch): Promise<void> {
+    const { db } = this.#deps;
+    const { receiver } = dispatch;
+    const { delivery } = taken;
     const at = db.clock.now();
-    const outcome = await this.#send(owed.org_id, handoff.callback_url, handoff.callback_auth, {
-      id: told.event.event_id,
-      body: webhookBody(told.task, told.event),
-    });
-    const { max_retries, backoff_seconds } = handoff.retry_policy;
+    const outcome = await this.#send(dispatch, at);
+    this.#gate.leave(receiver.name, outcome);
+    const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const made = delivery.attempts.length + 1;
     const isGone = outcome.status === 410;
     const again = !outcome.ok && !isGone && made <= max_retries;
@@ -84,21 +106,22 @@ export class WebhookProcessor {
     const nextAt = delay === null ? null : Math.ceil(db.clock.now() + delay);
     const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
     const after: Delivery = { status, attempts: [...delivery.attempts, attemptOf(outcome, at, nextAt)] };
-    const recorded = await recordDelivery(db, owed, score, after, nextAt, isGone);
+    const recorded = await this.#record(owed, taken, after, nextAt, isGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {
         task_id: owed.task_id,
         sequence: owed.sequence,
+        endpoint_id: owed.endpoint_id,
         attempt: made,
         outcome: status,
         http_status: outcome.status,
         error_class: outcome.errorClass,
         ms: outcome.ms,
-        recorded,
+        recorded: recorded !== null,
       },
       'webhook attempt',
     );
-    if (!recorded) {
+    if (recorded === null) {
       // The lease ran out, or the record was written and its confirmation lost. Whatever is owed now, is due then.
       const due = await dueTimeOf(db, owed);
       if (due !== null)
@@ -106,55 +129,58 @@ export class WebhookProcessor {
       return;
     }
     if (outcome.ok) return;
+    await this.#giveUpOn(owed, isGone, recorded.failing);
     if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
     throw new RetryLater(Math.max(0, nextAt - db.clock.now()), outcome.error ?? 'failed');
   }
 
-  async #send(
-    orgId: string,
-    url: string,
-    auth: CallbackAuth,
-    message: { id: string; body: string },
-  ): Promise<SendOutcome> {
-    const { db, sender } = this.#deps;
-    const signature = signatureHeaders({
-      ...message,
-      timestampSeconds: Math.floor(db.clock.now() / 1000),
-      secrets: await this.#secretsOf(orgId),
-    });
-    const authorization = this.#authorization(orgId, auth);
-    return sender.send({
-      url,
-      headers: { ...signature, ...(authorization !== null && { authorization }) },
-      body: message.body,
-    });
+  /** Disables an endpoint that says it is gone, or that has been failing for too long. */
+  async #giveUpOn(owed: Owed, isGone: boolean, failing: { since: number; periods: number } | null) {
+    const { db, disableAfter, log } = this.#deps;
+    const { org_id, endpoint_id } = owed;
+    if (endpoint_id === undefined) return;
+    const isLost = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
+    if (!isGone && !isLost) return;
+    const reason = isGone ? 'gone' : 'failing';
+    if (await disableEndpoint(db, org_id, endpoint_id, reason))
+      log.warn({ org_id, endpoint_id, reason }, 'webhook endpoint disabled');
   }
 
-  #authorization(orgId: string, auth: CallbackAuth): string | null {
-    if (auth.type === 'none') return null;
-    const plain = this.#deps.sealer.open(auth.sealed, callbackAuthPlace(orgId));
-    const scheme = auth.type === 'bearer' ? 'Bearer' : 'Basic';
-    return `${scheme} ${plain}`;
+  #record(owed: Owed, taken: Taken, delivery: Delivery, nextAt: number | null, isGone: boolean) {
+    const { db, disableAfter: failingLimit } = this.#deps;
+    const { score, told, message } = taken;
+    const eventAt = told === null ? (message?.at ?? 0) : Date.parse(told.event.at);
+    const gone = isGone && owed.endpoint_id === undefined;
+    return recordDelivery(db, owed, { score, delivery, nextAt, gone, eventAt, failingLimit });
   }
 
-  #secretsOf(orgId: string): Promise<string[]> {
-    const { db, sealer } = this.#deps;
-    const now = db.clock.now();
-    const known = this.#secrets.get(orgId);
-    if (known !== undefined && known.until > now) return known.secrets;
-    const secrets = loadOrg(db, orgId).then((org) => {
-      const secrets = org === null ? [] : signingSecrets(org, orgId);
-      const valid = secrets.filter((one) => one.expires_at === null || one.expires_at > now);
-      return valid.map((one) => sealer.open(one.sealed, webhookSecretPlace(orgId)));
-    });
-    secrets.catch(() => this.#secrets.delete(orgId));
-    if (this.#secrets.size >= 10_000) this.#secrets.clear();
-    this.#secrets.set(orgId, { until: now + SECRETS_TTL, secrets });
-    return secrets;
+  #send({ receiver, id, body }: Dispatch, at: number): Promise<SendOutcome> {
+    const { url, secrets, headers: own } = receiver;
+    const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
+    // What is signed comes last: no header of the receiver's own takes its place.
+    return this.#deps.sender.send({ url, headers: { ...own, ...signature }, body });
   }
 }
 
+/** Of the answer's headers, those that say something of it rather than of the connection (RFC 9110, 7.6.1). */
+const CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
+/** As much of the headers' text as is kept, characters. */
+const KEPT_HEADERS = 2048;
+
+function keptHeaders(headers: Record<string, string>): Record<string, string> {
+  let left = KEPT_HEADERS;
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    left -= name.length + value.length;
+    if (left < 0) break;
+    // What the receiver tells a client to remember is a secret of theirs.
+    if (!CONNECTION.has(name)) kept[name] = name === 'set-cookie' ? '[redacted]' : value;
+  }
+  return kept;
+}
+
 function attemptOf(outcome: SendOutcome, at: number, nextAt: number | null): Attempt {
+  const { phases } = outcome;
   return {
     at,
     status: outcome.status,
@@ -164,5 +190,14 @@ function attemptOf(outcome: SendOutcome, at: number, nextAt: number | null): Att
     address: outcome.address,
     body: outcome.body,
     next_attempt_at: nextAt,
+    headers: keptHeaders(outcome.responseHeaders),
+    timings: {
+      queue: phases.queueMs,
+      dns: phases.dnsMs,
+      connect: phases.connectMs,
+      tls: phases.tlsMs,
+      first_byte: phases.firstByteMs,
+      body: phases.bodyMs,
+    },
   };
 }

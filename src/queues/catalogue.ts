@@ -39,12 +39,16 @@ export interface PoolJob {
   pool_id: string;
 }
 
-/** One event is owed to the task's callback URL. */
-export interface DeliveryJob {
+/** One event is owed to the task's callback URL, or to an endpoint; sequence 0 is a message about no task. */
+export interface DeliveryJob extends DeliveryTarget {
   form: typeof FORM;
+}
+
+interface DeliveryTarget {
   org_id: string;
   task_id: string;
   sequence: number;
+  endpoint_id?: string | undefined;
 }
 
 export interface NewJob {
@@ -121,6 +125,10 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
     const jobId = `pool-${org_id}-${pool_id}-${at}`;
     return [{ queue: 'lifecycle', name: 'pool', data: { form: FORM, org_id, pool_id }, opts: { jobId } }];
   }
+  if (entry.kind === 'delivery') {
+    const { kind: _kind, again, ...about } = entry;
+    return [deliveryJob(about, again)];
+  }
   const { org_id, task_id, version } = entry;
   return [
     ...entry.asked.map((question) => questionJob({ org_id, task_id, version }, question, now)),
@@ -171,13 +179,19 @@ export function leftJob(
   };
 }
 
-/** The job that makes a delivery. @param repair as in `questionJob`. */
-export function deliveryJob(
-  about: { org_id: string; task_id: string; sequence: number },
-  repair: string | null = null,
-): NewJob {
-  const jobId = `deliver-${about.task_id}-${about.sequence}${repair === null ? '' : `-${repair}`}`;
-  return { queue: 'webhooks', name: 'deliver', data: { form: FORM, ...about }, opts: { jobId } };
+/** The job that makes a delivery. @param repair as in `questionJob`; also what tells one that is sent again. */
+export function deliveryJob(about: DeliveryTarget, repair: string | null = null): NewJob {
+  const { org_id, task_id, sequence, endpoint_id } = about;
+  const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
+  const jobId = `deliver-${task_id}-${sequence}${target}${repair === null ? '' : `-${repair}`}`;
+  const data: DeliveryJob = {
+    form: FORM,
+    org_id,
+    task_id,
+    sequence,
+    ...(endpoint_id !== undefined && { endpoint_id }),
+  };
+  return { queue: 'webhooks', name: 'deliver', data, opts: { jobId } };
 }
 
 /** Whether the question is for later: all but the ones that follow at once from where the task stands. */

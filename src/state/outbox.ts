@@ -14,6 +14,21 @@ export type OutboxEntry =
       dropped: Question[];
       /** Sequences of the events to deliver to the task's own callback URL. */
       deliveries: number[];
+      /** For the org's endpoints: types of the events without `task.`, number of the first, time (ms), pool. */
+      events: string[];
+      first: number;
+      at: number;
+      pool: string | null;
+    }
+  | {
+      /** A delivery that is to be made now: sent by hand, replayed, or to see whether it arrives. */
+      kind: 'delivery';
+      org_id: string;
+      task_id: string;
+      sequence: number;
+      endpoint_id?: string | undefined;
+      /** Tells its job from those before it. */
+      again: string;
     }
   | {
       kind: 'worker';

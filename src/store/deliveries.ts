@@ -1,11 +1,26 @@
 // Deliveries: for every event to be told, what was tried and what comes next. A delivery that is owed stands
 // in the partition's `owed` set by the time of its next try; whoever makes it takes it for a while, and
-// records the attempt in one step that checks that it is still theirs.
+// records the attempt in one step that checks that it is still theirs. A time in the set that ends in half a
+// millisecond is a lease: somebody has it in hand.
 
 import type { Redis } from 'ioredis';
+import { type Failing, periodOf } from '../state/endpoint.ts';
+import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
-import { owedMember, readTold, type Told } from './tasks.ts';
+import { readTold, type Told } from './tasks.ts';
+
+export type { Owed } from './delivery-places.ts';
+
+/** Milliseconds that the parts of an attempt took; null for what it never came to or did not need. */
+export interface Timings {
+  queue: number | null;
+  dns: number | null;
+  connect: number | null;
+  tls: number | null;
+  first_byte: number | null;
+  body: number | null;
+}
 
 export interface Attempt {
   at: number;
@@ -17,19 +32,30 @@ export interface Attempt {
   /** First 4 KiB of the answer. */
   body: string;
   next_attempt_at: number | null;
+  headers: Record<string, string>;
+  timings: Timings;
 }
 
+export const DELIVERY_STATUSES = ['pending', 'succeeded', 'exhausted', 'stopped'] as const;
+/**
+ * `pending` while owed. `exhausted` when it was given up. `stopped` when there is nobody to send it to: after a
+ * 410 to another event, or with its endpoint disabled or removed.
+ */
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+
 export interface Delivery {
-  /** `pending` while owed; `stopped` after a 410 to another event of the task. */
-  status: 'pending' | 'succeeded' | 'exhausted' | 'stopped';
+  status: DeliveryStatus;
   attempts: Attempt[];
 }
 
-/** Where a delivery to a task's callback stands: which task's event, and when it is next owed. */
-export interface Owed {
-  org_id: string;
-  task_id: string;
-  sequence: number;
+/** Member of the partition's list of deliveries that were given up. */
+export function deadMember(owed: Owed, at: number): string {
+  return `${owed.org_id} ${listedMember(owed, at)}`;
+}
+
+/** Name of the index of an endpoint's deliveries with a status. */
+export function deliveriesIndex(endpointId: string, status: DeliveryStatus): string {
+  return `deliveries:${endpointId}:${status}`;
 }
 
 // One round trip for all that a delivery needs: the lease, what was tried before, and the event itself.
@@ -39,25 +65,48 @@ if not score then return {} end
 if tonumber(score) > tonumber(ARGV[2]) then return {score} end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 local delivery = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
-local task = redis.call('HMGET', KEYS[3], 'i', 'z')
-local at = tonumber(ARGV[4]) - 1
-local entry = not task[2] and redis.call('LRANGE', KEYS[4], at, at)[1]
+local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm')
+local at = tonumber(ARGV[5]) - 1
+local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
 return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry}
 `;
 
+// ARGV: member, score, field, text, next time or '', 1 when gone, member of the dead or '', member of lists or
+// '', 1 on success, now, period. The last four are for endpoints.
 const RECORD = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return {0} end
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
 if ARGV[6] == '1' then redis.call('HSET', KEYS[2], 'gone', '1') end
 if ARGV[5] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
 else redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) end
+if ARGV[7] ~= '' then redis.call('ZADD', KEYS[3], 0, ARGV[7]) end
+if ARGV[8] == '' then return {1} end
+if ARGV[5] == '' then
+  redis.call('ZREM', KEYS[5], ARGV[8])
+  redis.call('ZADD', KEYS[6], 0, ARGV[8])
+end
+if ARGV[9] == '' then return {1} end
+if ARGV[9] == '1' then redis.call('DEL', KEYS[4]) return {1} end
+redis.call('HSETNX', KEYS[4], 'f', ARGV[10])
+if redis.call('HGET', KEYS[4], 'l') ~= ARGV[11] then
+  redis.call('HINCRBY', KEYS[4], 'n', 1)
+  redis.call('HSET', KEYS[4], 'l', ARGV[11])
+end
+return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n')}
+`;
+
+const RELEASE = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1
 `;
 
 interface WithScripts {
   biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
-  biolayerRecord(...args: (string | number)[]): Promise<number>;
+  biolayerRecord(...args: (string | number)[]): Promise<[number, string?, number?]>;
+  biolayerRelease(...args: (string | number)[]): Promise<number>;
 }
 
 const prepared = new WeakSet<Redis>();
@@ -65,10 +114,18 @@ const prepared = new WeakSet<Redis>();
 function withScripts(redis: Redis): WithScripts {
   if (!prepared.has(redis)) {
     redis.defineCommand('biolayerTake', { lua: TAKE, numberOfKeys: 4 });
-    redis.defineCommand('biolayerRecord', { lua: RECORD, numberOfKeys: 2 });
+    redis.defineCommand('biolayerRecord', { lua: RECORD, numberOfKeys: 6 });
+    redis.defineCommand('biolayerRelease', { lua: RELEASE, numberOfKeys: 1 });
     prepared.add(redis);
   }
   return redis as Redis & WithScripts;
+}
+
+/** What there is to send, where it is no event of a task: its id and its bytes. */
+export interface Message {
+  id: string;
+  at: number;
+  body: string;
 }
 
 /** A delivery in somebody's hands. */
@@ -80,6 +137,8 @@ export interface Taken {
   gone: boolean;
   /** What there is to tell; null when the task is no more. */
   told: Told | null;
+  /** In its place, a message that is about no task. */
+  message: Message | null;
 }
 
 /**
@@ -94,72 +153,106 @@ export async function takeDelivery(
 ): Promise<Taken | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const now = db.clock.now();
+  const isMessage = owed.sequence === 0;
   const [score, text, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
     keys.owed,
     keys.deliveries(owed.task_id),
-    keys.task(owed.task_id),
+    isMessage ? keys.message(owed.task_id) : keys.task(owed.task_id),
     keys.history(owed.task_id),
-    owedMember(owed, owed.sequence),
+    owedMember(owed),
     now,
-    now + leaseMs,
+    Math.floor(now) + leaseMs + 0.5,
+    fieldOf(owed),
     owed.sequence,
   );
   if (!score) return null;
   if (text === undefined) return { dueAt: Number(score.toString()) };
   return {
-    delivery: text === null ? { status: 'pending', attempts: [] } : unpack(text.toString()),
+    delivery: unpackDelivery(text?.toString()),
     score: Number(score.toString()),
-    gone: gone !== null,
-    told: readTold(owed, { input: input ?? null, packed: packed ?? null, entry: entry ?? null }),
+    gone: gone !== null && owed.endpoint_id === undefined,
+    told: isMessage
+      ? null
+      : readTold(owed, { input: input ?? null, packed: packed ?? null, entry: entry ?? null }),
+    message: isMessage && entry ? (JSON.parse(entry.toString()) as Message) : null,
   };
 }
 
 /** When the delivery is next due, ms; null when it is settled. */
 export async function dueTimeOf(db: Db, owed: Owed): Promise<number | null> {
-  const score = await db.redis.zscore(
-    orgKeysOf(db.prefix, owed.org_id).owed,
-    owedMember(owed, owed.sequence),
-  );
+  const score = await db.redis.zscore(orgKeysOf(db.prefix, owed.org_id).owed, owedMember(owed));
   return score === null ? null : Number(score);
+}
+
+/** Gives a delivery back without an attempt; it is due again at `at`, ms. False when the lease was lost. */
+export async function releaseDelivery(db: Db, owed: Owed, score: number, at: number): Promise<boolean> {
+  const { owed: key } = orgKeysOf(db.prefix, owed.org_id);
+  return (await withScripts(db.redis).biolayerRelease(key, owedMember(owed), score, Math.ceil(at))) === 1;
+}
+
+/** What came of a delivery that was taken. */
+export interface Outcome {
+  /** What `takeDelivery` gave. */
+  score: number;
+  delivery: Delivery;
+  /** When it is owed again, ms; null when it is settled. */
+  nextAt: number | null;
+  /** The task's own receiver answered 410: nothing more to it for this task. */
+  gone: boolean;
+  /** When its event was, ms. */
+  eventAt: number;
+  /** For how long an endpoint may fail before it is disabled, ms. */
+  failingLimit: number;
 }
 
 /**
  * Records what came of a delivery.
- * @param score what `takeDelivery` gave.
- * @param nextAt when it is owed again, ms; null when it is settled.
- * @param gone the receiver answered 410: nothing more to it for this task.
- * @returns false when the lease was lost, or when this very record was written before; then nothing is written.
+ * @returns null when the lease was lost, or when this very record was written before; then nothing is written.
+ *   Else how its endpoint has been failing, if it has.
  */
 export async function recordDelivery(
   db: Db,
   owed: Owed,
-  score: number,
-  delivery: Delivery,
-  nextAt: number | null,
-  gone: boolean,
-): Promise<boolean> {
+  outcome: Outcome,
+): Promise<{ failing: Failing | null } | null> {
+  const { score, delivery, nextAt, gone, eventAt, failingLimit } = outcome;
+  const { endpoint_id: endpoint } = owed;
   const keys = orgKeysOf(db.prefix, owed.org_id);
-  const recorded = await withScripts(db.redis).biolayerRecord(
+  const now = db.clock.now();
+  const isAttempt = delivery.status !== 'stopped';
+  const indexOf = (status: DeliveryStatus) =>
+    endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
+  const [done, since, periods] = await withScripts(db.redis).biolayerRecord(
     keys.owed,
     keys.deliveries(owed.task_id),
-    owedMember(owed, owed.sequence),
+    keys.dead,
+    endpoint === undefined ? keys.dead : keys.endpointHealth(endpoint),
+    indexOf('pending'),
+    indexOf(delivery.status),
+    owedMember(owed),
     score,
-    owed.sequence,
-    pack(delivery),
+    fieldOf(owed),
+    packDelivery(delivery),
     nextAt ?? '',
     gone ? 1 : 0,
+    delivery.status === 'exhausted' ? deadMember(owed, eventAt) : '',
+    endpoint === undefined ? '' : listedMember(owed, eventAt),
+    isAttempt ? (delivery.status === 'succeeded' ? 1 : 0) : '',
+    now,
+    periodOf(now, failingLimit),
   );
-  return recorded === 1;
+  if (done !== 1) return null;
+  return { failing: since === undefined ? null : { since: Number(since), periods: Number(periods) } };
 }
 
-/** All recorded deliveries of a task by the sequence of their event. */
-export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<number, Delivery>> {
+/** All recorded deliveries of a task by their field: `<sequence>[ <endpoint>]`. */
+export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<string, Delivery>> {
   const all = await db.redis.hgetall(orgKeysOf(db.prefix, orgId).deliveries(taskId));
   const found = Object.entries(all).filter(([field]) => field !== 'gone');
-  return new Map(found.map(([field, text]) => [Number(field), unpack(text)]));
+  return new Map(found.map(([field, text]) => [field, unpackDelivery(text)]));
 }
 
-type Packed = [status: Delivery['status'], ...attempts: PackedAttempt[]];
+type Packed = [status: DeliveryStatus, ...attempts: PackedAttempt[]];
 type PackedAttempt = [
   at: number,
   status: number | null,
@@ -169,32 +262,45 @@ type PackedAttempt = [
   address: string | null,
   body: string,
   next: number | null,
+  headers?: string[],
+  timings?: (number | null)[],
 ];
 
-function pack({ status, attempts }: Delivery): string {
+export function packDelivery({ status, attempts }: Delivery): string {
   const packed: Packed = [
     status,
     ...attempts.map((one): PackedAttempt => {
-      const { at, ms, error, error_class, address, body, next_attempt_at } = one;
-      return [at, one.status, ms, error, error_class, address, body, next_attempt_at];
+      const { at, ms, error, error_class, address, body, next_attempt_at, headers, timings } = one;
+      const { queue, dns, connect, tls, first_byte, body: whole } = timings;
+      return [
+        at,
+        one.status,
+        ms,
+        error,
+        error_class,
+        address,
+        body,
+        next_attempt_at,
+        Object.entries(headers).flat(),
+        [queue, dns, connect, tls, first_byte, whole],
+      ];
     }),
   ];
   return JSON.stringify(packed);
 }
 
-function unpack(text: string): Delivery {
+/** @param text as it is stored; empty or absent while there was no attempt. */
+export function unpackDelivery(text: string | null | undefined): Delivery {
+  if (!text) return { status: 'pending', attempts: [] };
   const [status, ...attempts] = JSON.parse(text) as Packed;
-  return {
-    status,
-    attempts: attempts.map(([at, code, ms, error, errorClass, address, body, next]) => ({
-      at,
-      status: code,
-      ms,
-      error,
-      error_class: errorClass,
-      address,
-      body,
-      next_attempt_at: next,
-    })),
-  };
+  return { status, attempts: attempts.map(unpackAttempt) };
+}
+
+function unpackAttempt(packed: PackedAttempt): Attempt {
+  const [at, status, ms, error, error_class, address, body, next_attempt_at, flat = [], times = []] = packed;
+  const [queue = null, dns = null, connect = null, tls = null, first_byte = null, whole = null] = times;
+  const headers: Record<string, string> = {};
+  for (let index = 0; index < flat.length; index += 2) headers[flat[index] ?? ''] = flat[index + 1] ?? '';
+  const timings = { queue, dns, connect, tls, first_byte, body: whole };
+  return { at, status, ms, error, error_class, address, body, next_attempt_at, headers, timings };
 }

@@ -10,12 +10,34 @@ import type { Db } from './redis.ts';
 /** How long the feed goes back, ms. */
 export const FEED_KEPT = 30 * 24 * 3600 * 1000;
 
+/** Something that happened to the org itself rather than to a task of it. */
+export interface OrgEvent {
+  event_id: string;
+  type: (typeof ORG_EVENT_TYPES)[number];
+  at: string;
+  actor: string;
+  data: Record<string, unknown>;
+}
+
+export const ORG_EVENT_TYPES = ['webhook_endpoint.disabled'] as const;
+
+/** The write that puts an event of the org itself into its feed. */
+export function feedNote(key: string, now: number, event: OrgEvent): Write {
+  return ['XADD', key, 'MINID', '~', Math.max(0, now - FEED_KEPT), '*', 'o', JSON.stringify(event)];
+}
+
 export interface FeedReference {
   /** Position in the feed; a cursor names the last one seen. */
   position: string;
   task_id: string;
   sequence: number;
   type: EventType;
+}
+
+/** Something that happened to the org itself, as it stands in the feed. */
+export interface FeedNote {
+  position: string;
+  note: OrgEvent;
 }
 
 /** The write that puts a commit's events into the feed, as one entry, and lets go of what is too old. */
@@ -35,27 +57,46 @@ export async function readFeed(
   after: string | null,
   count: number,
 ): Promise<{ references: FeedReference[]; more: boolean }> {
+  for (let from = after; ; ) {
+    const { entries, more } = await readWholeFeed(db, orgId, from, count);
+    const references = entries.filter((one) => 'task_id' in one);
+    const last = entries.at(-1)?.position ?? null;
+    if (references.length > 0 || !more || last === null) return { references, more };
+    from = last;
+  }
+}
+
+/** As `readFeed`, with what happened to the org itself. */
+export async function readWholeFeed(
+  db: Db,
+  orgId: string,
+  after: string | null,
+  count: number,
+): Promise<{ entries: (FeedReference | FeedNote)[]; more: boolean }> {
   const oldest = String(db.clock.now() - FEED_KEPT);
   const [seenEntry = '', seen = '0'] = (after ?? '').split('/');
   const start = after === null || Number(seenEntry.split('-')[0]) < Number(oldest) ? oldest : seenEntry;
   // The entry that holds the last event seen may hold more of the same commit.
-  const entries = await db.redis.xrange(orgKeysOf(db.prefix, orgId).feed, start, '+', 'COUNT', count + 1);
-  const references = entries.flatMap(([entry, fields]) => {
-    const [, task_id = '', , first, , types = ''] = fields;
+  const found = await db.redis.xrange(orgKeysOf(db.prefix, orgId).feed, start, '+', 'COUNT', count + 1);
+  const entries = found.flatMap(([entry, fields]): (FeedReference | FeedNote)[] => {
+    const [name, task_id = '', , first, , types = ''] = fields;
+    if (name === 'o')
+      return entry === seenEntry ? [] : [{ position: `${entry}/0`, note: JSON.parse(task_id) as OrgEvent }];
     const all = types.split(',').map((type, index) => {
       const sequence = Number(first) + index;
       return { position: `${entry}/${sequence}`, task_id, sequence, type: `task.${type}` as EventType };
     });
     return entry === seenEntry ? all.filter((one) => one.sequence > Number(seen)) : all;
   });
-  return { references, more: entries.length > count };
+  return { entries, more: found.length > count };
 }
 
 /** The position of the last event; one before all others when there is none. */
 export async function lastPosition(db: Db, orgId: string): Promise<string> {
   const [last] = await db.redis.xrevrange(orgKeysOf(db.prefix, orgId).feed, '+', '-', 'COUNT', 1);
   if (last === undefined) return '0-0/0';
-  const [entry, [, , , first, , types = '']] = last;
+  const [entry, [name, , , first, , types = '']] = last;
+  if (name === 'o') return `${entry}/0`;
   return `${entry}/${Number(first) + types.split(',').length - 1}`;
 }
 

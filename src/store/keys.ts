@@ -28,7 +28,9 @@ export function partitionKeys(prefix: string, partition: string) {
     orgs: `${base}:orgs`,
     /** Sorted set: `<org> <task>` by when the clock must next look at it. */
     due: `${base}:due`,
-    /** Sorted set: `<org> <task> <sequence>` of deliveries not settled, by when they are next to be tried. */
+    /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of deliveries that were given up. */
+    dead: `${base}:dead`,
+    /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of deliveries not settled, by when they are next to be tried. */
     owed: `${base}:owed`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
     left: `${base}:left`,
@@ -73,8 +75,13 @@ function orgKeys(prefix: string, orgId: string) {
     task: (id: string) => `${base}:task:${id}`,
     /** List: one entry an event, while the task is open. */
     history: (id: string) => `${base}:hist:${id}`,
-    /** Hash: sequence of the event → its delivery with all attempts. */
+    /** Hash: `<sequence>[ <endpoint>]` → the delivery with all attempts; empty while none was made. */
     deliveries: (id: string) => `${base}:dlv:${id}`,
+    endpoint: (id: string) => `${base}:ep:${id}`,
+    /** Hash: since when (`f`, ms) an endpoint has only failed, the last part of the limit (`l`) it did in, and how many (`n`). */
+    endpointHealth: (id: string) => `${base}:eph:${id}`,
+    /** Hash: `m`, a message to an endpoint that is about no task. */
+    message: (id: string) => `${base}:msg:${id}`,
     /** Hash: `v` version, evidence id → what is known of the file. */
     evidence: (taskId: string) => `${base}:evd:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,

@@ -10,11 +10,13 @@
 import { type Due, logNote, readNote } from '../state/retention.ts';
 import type { HistoryEntry, Task } from '../state/task.ts';
 import { commit, type Guard, type Write } from './commit.ts';
+import { DELIVERY_STATUSES, deadMember, deliveriesIndex } from './deliveries.ts';
+import { listedMember, type Owed, owedMember, readField } from './delivery-places.ts';
 import { evidencePurgeWrites } from './evidence.ts';
 import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
 import type { Db } from './redis.ts';
-import { forgetHistory, indexesOf, loadWhole, owedMember, type WholeTask } from './tasks.ts';
+import { forgetHistory, indexesOf, loadWhole, type WholeTask } from './tasks.ts';
 import { findInLog } from './worker-log.ts';
 
 /** What cannot be purged yet is not asked again before this, ms. */
@@ -102,16 +104,53 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
   }
   const traces = await tracesOf(db, task, history);
   return due.log
-    ? { gone: 'log', guards, writes: [...forgetHistory(db, task), ...traces, done] }
-    : { gone: 'task', guards, writes: [...(await taskPurgeWrites(db, task)), ...traces, done] };
+    ? {
+        gone: 'log',
+        guards,
+        writes: [...forgetHistory(db, task), ...(await deliveryTraces(db, task, history)), ...traces, done],
+      }
+    : {
+        gone: 'task',
+        guards,
+        writes: [
+          ...(await deliveryTraces(db, task, history)),
+          ...(await taskPurgeWrites(db, task)),
+          ...traces,
+          done,
+        ],
+      };
 }
 
 /** When the last event of the task that is owed is next to be tried, ms; null when none is owed. */
 async function lastOwed(db: Db, task: Task): Promise<number | null> {
-  const members = Array.from({ length: task.sequence }, (_, index) => owedMember(task, index + 1));
-  const scores = await db.redis.zmscore(orgKeysOf(db.prefix, task.org_id).owed, ...members);
+  const { deliveries, owed: owedKey } = orgKeysOf(db.prefix, task.org_id);
+  const fields = await db.redis.hkeys(deliveries(task.task_id));
+  const toEndpoints = fields.map(readField).filter((one) => one.endpoint_id !== undefined);
+  const toCallback = Array.from({ length: task.sequence }, (_, index) => ({ sequence: index + 1 }));
+  const { org_id, task_id } = task;
+  const members = [...toCallback, ...toEndpoints].map((one) => owedMember({ org_id, task_id, ...one }));
+  const scores = await db.redis.zmscore(owedKey, ...members);
   const owed = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
   return owed.length === 0 ? null : Math.max(...owed);
+}
+
+/** Writes that take the task's deliveries out of the lists they stand in. */
+async function deliveryTraces(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
+  const { org_id, task_id } = task;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const fields = await db.redis.hkeys(keys.deliveries(task_id));
+  return fields.flatMap((field): Write[] => {
+    const owed: Owed = { org_id, task_id, ...readField(field) };
+    const at = Date.parse(history[owed.sequence - 1]?.at ?? '');
+    if (Number.isNaN(at)) return [];
+    const { endpoint_id: endpoint } = owed;
+    const dead: Write = ['ZREM', keys.dead, deadMember(owed, at)];
+    if (endpoint === undefined) return [dead];
+    const listed = DELIVERY_STATUSES.map(
+      (status): Write => ['ZREM', keys.index(deliveriesIndex(endpoint, status)), listedMember(owed, at)],
+    );
+    return [dead, ...listed];
+  });
 }
 
 async function taskPurgeWrites(db: Db, task: Task): Promise<Write[]> {

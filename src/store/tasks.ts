@@ -11,6 +11,7 @@ import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { retentionNotes } from '../state/retention.ts';
 import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import type { Guard, Write } from './commit.ts';
+import { owedMember } from './delivery-places.ts';
 import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
 import { offerWrites } from './offers.ts';
@@ -260,12 +261,14 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
 
+  const about = { org_id: orgId, task_id: taskId };
   const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
-  for (const sequence of told) writes.push(['ZADD', keys.owed, task.updated_at, owedMember(task, sequence)]);
+  for (const sequence of told)
+    writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, events, task.updated_at));
   const asked = was === null ? questions(task) : newQuestions(was, task);
   const dropped = was === null ? [] : newQuestions(task, was);
-  if (asked.length + dropped.length + told.length > 0) {
+  if (asked.length + dropped.length + events.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
@@ -274,6 +277,10 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
       asked,
       dropped,
       deliveries: told,
+      events: events.map((event) => event.type.slice('task.'.length)),
+      first: events[0]?.sequence ?? 0,
+      at: task.updated_at,
+      pool: poolOf(task),
     };
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
   }
@@ -286,14 +293,10 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   };
 }
 
-/** Name of a delivery among all that are owed. */
-export function owedMember(task: { org_id: string; task_id: string }, sequence: number): string {
-  return `${task.org_id} ${task.task_id} ${sequence}`;
-}
-
-function isWanted(task: Task, event: TaskEvent): boolean {
+/** Whether the task's own callback URL is to be told of the event. */
+export function isWanted(task: Pick<Task, 'input'>, event: { type: string }): boolean {
   const { handoff } = task.input;
-  return handoff?.callback_url !== undefined && handoff.events.includes(event.type);
+  return handoff?.callback_url !== undefined && handoff.events.some((one) => one === event.type);
 }
 
 function laneWrites(db: Db, was: Task | null, task: Task): Write[] {

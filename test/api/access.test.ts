@@ -19,6 +19,8 @@ import {
 import { bringTo, createPerson, type Person, taskBody } from '../support/people.ts';
 
 const NEVER = '0190163d-8694-739b-aea5-966c26f8ad90';
+/** The port of `discard`. */
+const NOBODY_LISTENS = 'http://127.0.0.1:9/';
 
 let api: TestApi;
 let owner: Org;
@@ -36,7 +38,7 @@ let nobodies: Record<string, string>;
 let scoped: Map<string, { only: Client; allBut: Client }>;
 
 beforeAll(async () => {
-  api = await startApi({ processors: true });
+  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
   [owner, stranger] = [await createOrg(api), await createOrg(api)];
   const soon = new Date(Date.now() + 1500).toISOString();
   const expired = await createKey(api, owner.client, { expires_at: soon });
@@ -66,6 +68,11 @@ beforeAll(async () => {
     worker_id: started.person.worker_id,
     key_id: keyId,
   };
+  const { endpoint_id } = await owner.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
+    url: NOBODY_LISTENS,
+    enabled: false,
+  });
+  Object.assign(things, { endpoint_id, delivery_id: await deliveryOf(endpoint_id) });
   const own = await createPool(owner.client);
   confined = await createKey(api, owner.client, { pools: [own] });
   colleague = await createPerson(api, owner.client, { pool_ids: [own] });
@@ -106,6 +113,16 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
+/** A delivery of the owner's that confined keys may not see: a test of an endpoint that hears of all pools. */
+async function deliveryOf(endpointId: string): Promise<string> {
+  const path = `/v1/webhook-endpoints/${endpointId}`;
+  await owner.client.post(`${path}/enable`);
+  await owner.client.post(`${path}/test`);
+  await owner.client.post(`${path}/disable`);
+  const { data } = await owner.client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
+  return data[0]?.delivery_id ?? '';
+}
+
 /** A body that a route takes. A route that is not here takes an empty one, as `the matrix tries every route` checks. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
@@ -114,6 +131,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
   'POST /v1/pools': { name: 'x' },
   'POST /v1/workers': { name: 'x' },
+  'POST /v1/webhook-endpoints': { url: NOBODY_LISTENS },
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: { seen: true } },
   'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },

@@ -226,7 +226,7 @@ it('after it told the receiver, before it noted that: told again, the same to th
     await kill(first);
     expect(come).toHaveLength(1);
     await startWorker(redis.url);
-    const delivery = async () => (await loadDeliveries(db, org, task.task_id)).get(2);
+    const delivery = async () => (await loadDeliveries(db, org, task.task_id)).get('2');
     await expect.poll(async () => (await delivery())?.status, RESCUED).toBe('succeeded');
     expect(come).toHaveLength(2);
     expect(come[1]).toEqual(come[0]);

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Retention } from '../../src/processors/retention.ts';
 import type { Task, TaskInput } from '../../src/state/task.ts';
 import { commit } from '../../src/store/commit.ts';
-import { recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
+import { type Delivery, recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
 import { addEvidence, stageEvidence, sweepEvidence } from '../../src/store/evidence.ts';
 import { openEvidenceFiles } from '../../src/store/evidence-files.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/feed.ts';
@@ -69,7 +69,10 @@ async function deliver(task: Task): Promise<void> {
     const owed = { org_id: task.org_id, task_id: task.task_id, sequence };
     const taken = await takeDelivery(db, owed, 1000);
     if (taken === null || 'dueAt' in taken) continue;
-    await recordDelivery(db, owed, taken.score, { status: 'succeeded', attempts: [] }, null, false);
+    const { score } = taken;
+    const delivery: Delivery = { status: 'succeeded', attempts: [] };
+    const outcome = { score, delivery, nextAt: null, gone: false };
+    await recordDelivery(db, owed, { ...outcome, eventAt: 0, failingLimit: 1000 });
   }
 }
 

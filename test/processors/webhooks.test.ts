@@ -67,7 +67,7 @@ const tell = ({ org }: Tenant, url: string, handoff: Partial<Handoff> = {}): Pro
   addTask(db, org, { handoff: { callback_url: url, events: ['task.queued'], ...handoff } });
 
 const deliveryOf = async (task: Task, sequence = 2) =>
-  (await loadDeliveries(db, task.org_id, task.task_id)).get(sequence);
+  (await loadDeliveries(db, task.org_id, task.task_id)).get(String(sequence));
 const settled = (task: Task, status: string, sequence = 2) =>
   expect.poll(async () => (await deliveryOf(task, sequence))?.status, SOON).toBe(status);
 const jobState = (task: Task, sequence = 2) =>

@@ -171,6 +171,10 @@ describe('a commit leaves', () => {
       asked: questions(queued),
       dropped: [],
       deliveries: [2],
+      events: ['created', 'queued'],
+      first: 1,
+      at: queued.updated_at,
+      pool: null,
     });
     expect(second).toMatchObject({
       version: 2,

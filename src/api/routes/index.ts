@@ -3,6 +3,8 @@
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { endpointRoutes } from './endpoints.ts';
 import { eventStreamRoutes } from './event-streams.ts';
 import { eventRoutes } from './events.ts';
 import { evidenceRoutes } from './evidence.ts';
@@ -25,6 +27,8 @@ export const ROUTES: readonly Route[] = [
   ...humanRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
+  ...endpointRoutes,
+  ...deliveryRoutes,
   ...orgRoutes,
   ...auditRoutes,
 ];

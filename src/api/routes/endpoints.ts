@@ -1,0 +1,288 @@
+// Webhook endpoints: receivers that an org registers for the events of all its tasks.
+
+import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import type { Endpoint } from '../../state/endpoint.ts';
+import { orgOf } from '../../state/tenant.ts';
+import { timestamp } from '../../state/view.ts';
+import { commitAudited } from '../../store/audit.ts';
+import { commit } from '../../store/commit.ts';
+import { endpointWrites, loadEndpoint, loadEndpoints, MOST_ENDPOINTS } from '../../store/endpoints.ts';
+import { messageWrites } from '../../store/fan-out.ts';
+import { newId } from '../../store/ids.ts';
+import { orgKeysOf } from '../../store/keys.ts';
+import { page } from '../../store/lists.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
+import { ApiError, notFound } from '../problem.ts';
+import { type Answer, type ApiDeps, type Call, type KeyPrincipal, route, scope } from '../route.ts';
+import { closed, listAnswer, PageQuery, Uuid } from '../schemas.ts';
+import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
+import {
+  EndpointChange,
+  EndpointCreate,
+  EndpointParams,
+  EndpointView,
+  EndpointWithSecret,
+  RotateSecret,
+} from './endpoints.schema.ts';
+import { requireVersion } from './pools.ts';
+
+export const endpointRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Register an endpoint for the events of all tasks; its secret is shown this once',
+    body: EndpointCreate,
+    rules: async (body, { deps }) => endpointErrors(deps, body),
+    answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
+    async handler({ deps, principal, actor, body, keep }) {
+      const { db } = deps;
+      const count = await db.redis.zcard(orgKeysOf(db.prefix, principal.org_id).index('endpoints'));
+      if (count >= MOST_ENDPOINTS)
+        throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
+      const { endpoint, secret } = newEndpoint(deps, principal, body);
+      const answer = endpointAnswer(endpoint, null, { status: 201, secret });
+      const { guards, writes } = endpointWrites(db, null, endpoint);
+      const kept = keep(answer);
+      await commitAudited(db, principal.org_id, factOf(actor, 'webhook_endpoint.created', endpoint), {
+        guards: [...guards, ...kept.guards],
+        writes: [...writes, ...kept.writes],
+      });
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'List endpoints',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of endpoints', schema: listAnswer(EndpointView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const { org_id } = principal;
+      const bound = listScope('endpoints', org_id, principal.pools, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, org_id).index('endpoints');
+      const { items, next } = await page(db, [index], range, limit, async (ids) =>
+        (await loadEndpoints(db, org_id, ids)).map((one) =>
+          one !== null && maySeeEndpoint(principal, one) ? one : null,
+        ),
+      );
+      const failing = await Promise.all(items.map((one) => failingSince({ db }, one)));
+      const views = items.map((one, place) => endpointView(one, failing[place] ?? null));
+      return answerList(views, bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Retrieve an endpoint',
+    params: EndpointParams,
+    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    async handler({ deps, principal, params }) {
+      const endpoint = await visibleEndpoint(deps, principal, params.endpoint_id);
+      return endpointAnswer(endpoint, await failingSince(deps, endpoint));
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Change an endpoint',
+    params: EndpointParams,
+    body: EndpointChange,
+    rules: async (body, { deps }) => endpointErrors(deps, body),
+    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    handler: (call) => change(call, (before) => changed(call.deps, before, call.body)),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Remove an endpoint: what is owed to it is not sent any more',
+    params: EndpointParams,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, actor, ifMatch }) {
+      for (;;) {
+        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        requireVersion(before.version, ifMatch);
+        const fact = factOf(actor, 'webhook_endpoint.deleted', before);
+        const gone = endpointWrites(deps.db, before, null);
+        if (await commitAudited(deps.db, principal.org_id, fact, gone)) return { status: 204 };
+      }
+    },
+  }),
+  ...(['enable', 'disable'] as const).map((word) =>
+    route({
+      method: 'POST',
+      path: `/v1/webhook-endpoints/{endpoint_id}/${word}`,
+      access: scope('webhooks:write'),
+      tag: 'Webhooks',
+      summary:
+        word === 'enable'
+          ? 'Send events to the endpoint again, from now on'
+          : 'Send no more events to the endpoint',
+      params: EndpointParams,
+      body: closed({}),
+      bodyOptional: true,
+      answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+      handler: (call) => change(call, (before) => changed(call.deps, before, { enabled: word === 'enable' })),
+    }),
+  ),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/rotate-secret',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Replace the secret; for a while both sign',
+    params: EndpointParams,
+    body: RotateSecret,
+    bodyOptional: true,
+    rules: async (body) => secretErrors(body),
+    answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
+    async handler({ deps, principal, params, actor, body, ifMatch, keep }) {
+      for (;;) {
+        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        requireVersion(before.version, ifMatch);
+        if (before.signature === 'v1a' && body.secret !== undefined)
+          throw invalid('/secret', 'is only for signature v1');
+        const { after, secret } = rotated(deps, before, body);
+        const answer = endpointAnswer(after, await failingSince(deps, after), { status: 200, secret });
+        const { guards, writes } = endpointWrites(deps.db, before, after);
+        const kept = keep(answer);
+        const done = await commitAudited(
+          deps.db,
+          principal.org_id,
+          did(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
+          { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] },
+        );
+        if (done) return answer;
+      }
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/test',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Send an event of type webhook_endpoint.test to the endpoint; its deliveries tell how it went',
+    params: EndpointParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
+    async handler({ deps, principal, params, keep }) {
+      const { endpoint_id, enabled, org_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      if (!enabled) throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+      const now = deps.db.clock.now();
+      const id = newId(now);
+      const data = { event_id: id, org_id: orgOf(org_id), endpoint_id };
+      const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: timestamp(now), data });
+      const answer = { status: 202, body: { event_id: id } };
+      const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
+      const kept = keep(answer);
+      await commit(deps.db.redis, [...message.guards, ...kept.guards], [...message.writes, ...kept.writes]);
+      return answer;
+    },
+  }),
+];
+
+/** An endpoint of the key's org whose tasks it may see. @throws ApiError 404 */
+export async function visibleEndpoint(
+  deps: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  id: string,
+): Promise<Endpoint> {
+  const endpoint = await loadEndpoint(deps.db, principal.org_id, id);
+  if (endpoint === null || !maySeeEndpoint(principal, endpoint)) throw notFound();
+  return endpoint;
+}
+
+/** Whoever sees an endpoint sees what is sent there, so it must be for pools of theirs alone. */
+function maySeeEndpoint(principal: KeyPrincipal, endpoint: Endpoint): boolean {
+  return principal.pools.includes('*') || endpoint.pools.every((one) => principal.pools.includes(one));
+}
+
+async function change(
+  call: Pick<
+    Call<KeyPrincipal, { endpoint_id: string }>,
+    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch'
+  >,
+  to: (before: Endpoint) => Endpoint,
+): Promise<Answer> {
+  const { deps, principal, params, actor, ifMatch } = call;
+  for (;;) {
+    const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+    requireVersion(before.version, ifMatch);
+    const after = { ...to(before), version: before.version + 1, updated_at: deps.db.clock.now() };
+    const fact: AuditFact = {
+      ...did(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
+      data: {
+        ...changesOf(before, after, ['url', 'description', 'events', 'enabled', 'retry_policy']),
+        ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
+      },
+    };
+    const writes = endpointWrites(deps.db, before, after);
+    if (await commitAudited(deps.db, principal.org_id, fact, writes))
+      return endpointAnswer(after, await failingSince(deps, after));
+  }
+}
+
+function factOf(actor: string, action: AuditFact['action'], endpoint: Endpoint): AuditFact {
+  const { endpoint_id, url, events, pools } = endpoint;
+  return { ...did(actor, action, 'webhook_endpoint', endpoint_id), data: { url, events, pools } };
+}
+
+function invalid(pointer: string, message: string): ApiError {
+  return new ApiError('validation_failed', `${pointer} ${message}.`, { errors: [{ pointer, message }] });
+}
+
+async function failingSince({ db }: Pick<ApiDeps, 'db'>, endpoint: Endpoint): Promise<number | null> {
+  const { endpointHealth } = orgKeysOf(db.prefix, endpoint.org_id);
+  const since = await db.redis.hget(endpointHealth(endpoint.endpoint_id), 'f');
+  return since === null ? null : Number(since);
+}
+
+function endpointView(endpoint: Endpoint, failing: number | null): object {
+  const { disabled, secrets, headers, created_at, updated_at } = endpoint;
+  const [, previous] = secrets;
+  return {
+    endpoint_id: endpoint.endpoint_id,
+    url: endpoint.url,
+    description: endpoint.description,
+    events: endpoint.events,
+    enabled: endpoint.enabled,
+    disabled: disabled && { reason: disabled.reason, at: timestamp(disabled.at) },
+    failing_since: failing === null ? null : timestamp(failing),
+    signature: endpoint.signature,
+    public_key: endpoint.public_key,
+    previous_secret_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
+    header_names: headers?.names ?? [],
+    retry_policy: endpoint.retry_policy,
+    created_at: timestamp(created_at),
+    updated_at: timestamp(updated_at),
+  };
+}
+
+function endpointAnswer(
+  endpoint: Endpoint,
+  failing: number | null,
+  told: { status: number; secret: string | null } | null = null,
+): Answer {
+  const { endpoint_id, version } = endpoint;
+  const { status = 200 } = told ?? {};
+  return {
+    status,
+    body: { ...endpointView(endpoint, failing), ...(told !== null && { secret: told.secret }) },
+    headers: {
+      ETag: `"${version}"`,
+      ...(status === 201 && { Location: `/v1/webhook-endpoints/${endpoint_id}` }),
+    },
+  };
+}

@@ -1,0 +1,126 @@
+// Who a delivery goes to: the task's own callback URL, or an endpoint of the org. What is secret in either is
+// opened here. Endpoints and secrets are read again after a second.
+
+import type { Endpoint } from '../state/endpoint.ts';
+import type { CallbackAuth, Handoff } from '../state/task.ts';
+import { webhookBody } from '../state/view.ts';
+import type { Owed, Taken } from '../store/deliveries.ts';
+import { endpointPlace, loadEndpoint } from '../store/endpoints.ts';
+import { callbackAuthPlace, loadOrg, signingSecrets, webhookSecretPlace } from '../store/orgs.ts';
+import type { Db } from '../store/redis.ts';
+import type { Sealer } from '../store/sealed.ts';
+
+export interface Receiver {
+  url: string;
+  /** The headers of its own, beside those of every delivery. */
+  headers: Record<string, string>;
+  /** All that sign, the current one first: `whsec_…` or `whsk_…`. */
+  secrets: readonly string[];
+  retryPolicy: Handoff['retry_policy'];
+  /** What tells it from other receivers. */
+  name: string;
+}
+
+export interface Dispatch {
+  receiver: Receiver;
+  id: string;
+  body: string;
+}
+
+interface Sealed {
+  sealed: string;
+  expires_at: number | null;
+}
+
+/** What is read is believed for this long, ms; a rotation overlaps for longer. */
+const REMEMBERED = 1000;
+const REMEMBERED_MOST = 10_000;
+
+export class Receivers {
+  readonly #db: Db;
+  readonly #sealer: Sealer;
+  readonly #known = new Map<string, { until: number; value: Promise<unknown> }>();
+
+  constructor(db: Db, sealer: Sealer) {
+    this.#db = db;
+    this.#sealer = sealer;
+  }
+
+  /** What is to be sent and where; null when there is nothing, or nobody, any more. */
+  async dispatchOf(owed: Owed, { told, message, gone }: Taken): Promise<Dispatch | null> {
+    const { org_id, endpoint_id } = owed;
+    if (endpoint_id === undefined) {
+      const handoff = told?.task.input.handoff;
+      if (told === null || handoff?.callback_url === undefined || gone) return null;
+      return {
+        receiver: await this.#callback(org_id, handoff.callback_url, handoff),
+        id: told.event.event_id,
+        body: webhookBody(told.task, told.event),
+      };
+    }
+    const receiver = await this.#endpoint(org_id, endpoint_id);
+    if (receiver === null) return null;
+    if (message !== null) return { receiver, id: message.id, body: message.body };
+    if (told === null) return null;
+    return { receiver, id: told.event.event_id, body: webhookBody(told.task, told.event) };
+  }
+
+  async #callback(orgId: string, url: string, handoff: Handoff): Promise<Receiver> {
+    const secrets = await this.#remember(`org ${orgId}`, async () => {
+      const org = await loadOrg(this.#db, orgId);
+      return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretPlace(orgId));
+    });
+    return {
+      url,
+      headers: this.#authorization(orgId, handoff.callback_auth),
+      secrets,
+      retryPolicy: handoff.retry_policy,
+      name: `${orgId} ${url}`,
+    };
+  }
+
+  #authorization(orgId: string, auth: CallbackAuth): Record<string, string> {
+    if (auth.type === 'none') return {};
+    const plain = this.#sealer.open(auth.sealed, callbackAuthPlace(orgId));
+    return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
+  }
+
+  #endpoint(orgId: string, id: string): Promise<Receiver | null> {
+    return this.#remember(`endpoint ${orgId} ${id}`, async () => {
+      const endpoint = await loadEndpoint(this.#db, orgId, id);
+      return endpoint?.enabled ? this.#opened(endpoint) : null;
+    });
+  }
+
+  #opened(endpoint: Endpoint): Receiver {
+    const place = endpointPlace(endpoint);
+    const { url, headers, secrets, retry_policy } = endpoint;
+    return {
+      url,
+      headers:
+        headers === null
+          ? {}
+          : (JSON.parse(this.#sealer.open(headers.sealed, place)) as Record<string, string>),
+      secrets: this.#valid(secrets, place),
+      retryPolicy: retry_policy,
+      name: endpoint.endpoint_id,
+    };
+  }
+
+  #valid(secrets: readonly Sealed[], place: string): string[] {
+    const now = this.#db.clock.now();
+    const valid = secrets.filter((one) => one.expires_at === null || one.expires_at > now);
+    return valid.map((one) => this.#sealer.open(one.sealed, place));
+  }
+
+  #remember<T>(name: string, load: () => Promise<T>): Promise<T> {
+    const now = performance.now();
+    const known = this.#known.get(name);
+    if (known !== undefined && known.until > now) return known.value as Promise<T>;
+    const value = load();
+    value.catch(() => this.#known.delete(name));
+    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
+    this.#known.set(name, { until: now + REMEMBERED, value });
+    return value;
+  }
+}

@@ -1,0 +1,41 @@
+// Disables an endpoint that is of no use any more: the record, the entry in the audit log and the event in the
+// org's feed in one commit.
+
+import { did } from '../state/audit.ts';
+import type { DisabledReason } from '../state/endpoint.ts';
+import { timestamp } from '../state/view.ts';
+import { commitAudited } from './audit.ts';
+import { endpointWrites, loadEndpoint } from './endpoints.ts';
+import { feedNote } from './feed.ts';
+import { newId } from './ids.ts';
+import { orgKeysOf } from './keys.ts';
+import type { Db } from './redis.ts';
+
+/** @returns false when there is no such endpoint, or it is disabled already. */
+export async function disableEndpoint(
+  db: Db,
+  orgId: string,
+  endpointId: string,
+  reason: DisabledReason,
+): Promise<boolean> {
+  for (;;) {
+    const before = await loadEndpoint(db, orgId, endpointId);
+    if (before === null || !before.enabled) return false;
+    const now = db.clock.now();
+    const disabled = { reason, at: now };
+    const after = { ...before, enabled: false, disabled, version: before.version + 1, updated_at: now };
+    const { guards, writes } = endpointWrites(db, before, after);
+    const note = feedNote(orgKeysOf(db.prefix, orgId).feed, now, {
+      event_id: newId(now),
+      type: 'webhook_endpoint.disabled',
+      at: timestamp(now),
+      actor: 'system',
+      data: { endpoint_id: endpointId, url: before.url, reason },
+    });
+    const fact = {
+      ...did('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
+      data: { reason },
+    };
+    if (await commitAudited(db, orgId, fact, { guards, writes: [...writes, note] })) return true;
+  }
+}

@@ -1,0 +1,58 @@
+// Webhook endpoints: a record each, and the list of the org's. What signs and what is secret in them lies sealed.
+
+import type { Endpoint } from '../state/endpoint.ts';
+import type { Guard, Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import { loadRecord, loadRecords, recordWrites } from './records.ts';
+import type { Db } from './redis.ts';
+
+/** As many as one org may have: each event is looked at for each of them. */
+export const MOST_ENDPOINTS = 100;
+
+/** What an endpoint's sealed secrets and headers are bound to. */
+export function endpointPlace(endpoint: { org_id: string; endpoint_id: string }): string {
+  return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
+}
+
+export function loadEndpoint(db: Db, orgId: string, id: string): Promise<Endpoint | null> {
+  return loadRecord<Endpoint>(db, orgKeysOf(db.prefix, orgId).endpoint(id));
+}
+
+/** Loads endpoints in one round trip, in the order asked; null where there is none. */
+export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Promise<(Endpoint | null)[]> {
+  return loadRecords<Endpoint>(db, ids.map(orgKeysOf(db.prefix, orgId).endpoint));
+}
+
+/** All endpoints of the org, in the order of their making. */
+export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
+  const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
+  if (ids.length === 0) return [];
+  return (await loadEndpoints(db, orgId, ids)).filter((one) => one !== null);
+}
+
+/** Guards and writes of an endpoint's change; `after` null removes it. */
+export function endpointWrites(
+  db: Db,
+  before: Endpoint | null,
+  after: Endpoint | null,
+): { guards: Guard[]; writes: Write[] } {
+  const endpoint = after ?? before;
+  if (endpoint === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, endpoint.org_id);
+  const key = keys.endpoint(endpoint.endpoint_id);
+  if (after === null)
+    return {
+      guards: [{ kind: 'version', key, version: endpoint.version }],
+      writes: [
+        ['DEL', key],
+        ['ZREM', keys.index('endpoints'), endpoint.endpoint_id],
+        ['DEL', keys.endpointHealth(endpoint.endpoint_id)],
+      ],
+    };
+  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
+  if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
+  // Enabled again: what it failed before says nothing any more.
+  if (before?.enabled === false && after.enabled)
+    writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);
+  return { guards, writes };
+}

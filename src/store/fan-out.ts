@@ -1,0 +1,157 @@
+// Owes events to the endpoints of their org. The relay does it before it makes jobs, since a commit does not
+// know the endpoints: what its outbox entry says is enough, and is done again if the relay dies over it.
+// Also sends again: by hand, or in a replay.
+
+import type { Redis } from 'ioredis';
+import { type Endpoint, wants } from '../state/endpoint.ts';
+import type { OutboxEntry } from '../state/outbox.ts';
+import type { Guard, Write } from './commit.ts';
+import { type Delivery, deadMember, deliveriesIndex, packDelivery } from './deliveries.ts';
+import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
+import { allEndpoints } from './endpoints.ts';
+import { orgKeysOf } from './keys.ts';
+import type { Db } from './redis.ts';
+
+// Once: that the field is there says that it was owed, and perhaps settled, before.
+const OWE = `
+if redis.call('HSETNX', KEYS[2], ARGV[3], '') == 0 then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[3], 0, ARGV[4])
+return 1
+`;
+
+// ARGV: member, now, field, text as it was read, text from now on, member of lists or '', member of the dead,
+// outbox entry.
+const RESEND = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score and tonumber(score) % 1 ~= 0 and tonumber(score) > tonumber(ARGV[2]) then return 'busy' end
+if (redis.call('HGET', KEYS[2], ARGV[3]) or '') ~= ARGV[4] then return 'changed' end
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[7])
+if ARGV[6] == '' then redis.call('HDEL', KEYS[2], 'gone')
+else
+  redis.call('ZREM', KEYS[4], ARGV[6])
+  redis.call('ZADD', KEYS[5], 0, ARGV[6])
+end
+redis.call('XADD', KEYS[6], '*', 'd', ARGV[8])
+return 'ok'
+`;
+
+interface WithScripts {
+  biolayerOwe(...args: (string | number)[]): Promise<number>;
+  biolayerResend(...args: (string | number)[]): Promise<'ok' | 'busy' | 'changed'>;
+}
+
+const prepared = new WeakSet<Redis>();
+
+function withScripts(redis: Redis): WithScripts {
+  if (!prepared.has(redis)) {
+    redis.defineCommand('biolayerOwe', { lua: OWE, numberOfKeys: 3 });
+    redis.defineCommand('biolayerResend', { lua: RESEND, numberOfKeys: 6 });
+    prepared.add(redis);
+  }
+  return redis as Redis & WithScripts;
+}
+
+type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
+
+/** Owes what the entries tell of to the endpoints that want it. @returns all that is, or was, owed by them. */
+export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): Promise<Owed[]> {
+  const told = entries.filter((one): one is TaskEntry => one.kind === 'task' && one.events?.length > 0);
+  const orgs = [...new Set(told.map((one) => one.org_id))];
+  const loaded = await Promise.all(orgs.map((orgId) => allEndpoints(db, orgId)));
+  const endpoints = new Map(orgs.map((orgId, index) => [orgId, loaded[index] ?? []]));
+  const all: Owed[] = [];
+  const writing: Promise<unknown>[] = [];
+  for (const entry of told)
+    for (const endpoint of endpoints.get(entry.org_id) ?? [])
+      for (const [index, type] of entry.events.entries()) {
+        if (!wants(endpoint, `task.${type}`, entry.pool)) continue;
+        const { org_id, task_id } = entry;
+        const { endpoint_id } = endpoint;
+        const owed: Owed = { org_id, task_id, sequence: entry.first + index, endpoint_id };
+        all.push(owed);
+        writing.push(oweTo(db, endpoint, owed, entry.at));
+      }
+  await Promise.all(writing);
+  return all;
+}
+
+function oweTo(db: Db, endpoint: Endpoint, owed: Owed, at: number): Promise<number> {
+  const keys = orgKeysOf(db.prefix, owed.org_id);
+  return withScripts(db.redis).biolayerOwe(
+    keys.owed,
+    keys.deliveries(owed.task_id),
+    keys.index(deliveriesIndex(endpoint.endpoint_id, 'pending')),
+    owedMember(owed),
+    db.clock.now(),
+    fieldOf(owed),
+    listedMember(owed, at),
+  );
+}
+
+/**
+ * Makes a delivery due now, whatever became of it before; its next attempt follows those already made.
+ * @param before as it was loaded; null when the event was never owed to this receiver.
+ * @param eventAt when its event was, ms. @param again tells the job of this from those before it.
+ * @returns `busy` when an attempt is being made right now, `changed` when it is not as it was loaded any more.
+ */
+export function resend(
+  db: Db,
+  owed: Owed,
+  before: Delivery | null,
+  eventAt: number,
+  again: string,
+): Promise<'ok' | 'busy' | 'changed'> {
+  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const { endpoint_id: endpoint } = owed;
+  const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
+  const entry: OutboxEntry = { kind: 'delivery', ...owed, again };
+  const indexOf = (status: Delivery['status']) =>
+    endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
+  return withScripts(db.redis).biolayerResend(
+    keys.owed,
+    keys.deliveries(owed.task_id),
+    keys.dead,
+    indexOf(before?.status ?? 'pending'),
+    indexOf('pending'),
+    keys.outbox,
+    owedMember(owed),
+    db.clock.now(),
+    fieldOf(owed),
+    isNew ? '' : packDelivery(before),
+    isNew ? '' : packDelivery({ ...before, status: 'pending' }),
+    endpoint === undefined ? '' : listedMember(owed, eventAt),
+    deadMember(owed, eventAt),
+    JSON.stringify(entry),
+  );
+}
+
+/** How long a message that is about no task can be delivered, ms. */
+const MESSAGE_KEPT = 30 * 24 * 3600 * 1000;
+
+/** Guards and writes that owe a message that is about no task to an endpoint, at once. */
+export function messageWrites(
+  db: Db,
+  orgId: string,
+  endpointId: string,
+  message: { id: string; at: number; body: string },
+): { guards: Guard[]; writes: Write[] } {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const owed: Owed = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
+  const entry: OutboxEntry = { kind: 'delivery', ...owed, again: 'first' };
+  return {
+    guards: [{ kind: 'absent', key: keys.message(message.id) }],
+    writes: [
+      ['HSET', keys.message(message.id), 'm', JSON.stringify(message)],
+      ['PEXPIRE', keys.message(message.id), MESSAGE_KEPT],
+      ['HSET', keys.deliveries(message.id), fieldOf(owed), ''],
+      ['PEXPIRE', keys.deliveries(message.id), MESSAGE_KEPT],
+      ['ZADD', keys.index('messages'), 0, message.id],
+      ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(owed, message.at)],
+      ['ZADD', keys.owed, message.at, owedMember(owed)],
+      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+    ],
+  };
+}
