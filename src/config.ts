@@ -32,6 +32,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** How often each credential, each org, and each address without a credential may call; null: as they like. */
   readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
+  /** Origin under which clients reach the API; OAuth is off without it. */
+  readonly publicUrl: string | undefined;
   /** A folder or an S3 URL. */
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
@@ -101,6 +103,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       org: read('RATE_LIMIT_ORG', asQuota, QUOTAS.org),
       address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
     },
+    publicUrl: read('PUBLIC_URL', asOrigin, undefined),
     evidenceStore: read(
       'EVIDENCE_STORE',
       asText,
@@ -189,6 +192,17 @@ function asBaseUrl(text: string): string {
     throw new Fault('must be an http:// or https:// URL, without user, query or fragment');
   }
   return url.href.replace(/\/+$/, '');
+}
+
+/** `https://api.example.com`; plain http on loopback alone: tokens and passwords travel there. */
+function asOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || `${url.origin}/` !== url.href) {
+    throw new Fault('must be an origin such as https://api.example.com, without path, user or query');
+  }
+  const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
+  if (url.protocol === 'http:' && !isLoopback) throw new Fault('must be https, but on loopback');
+  return url.origin;
 }
 
 function asCredential(text: string): string {

@@ -36,6 +36,8 @@ const web = await startWeb({
   trustedProxies,
   corsOrigins,
   quotas,
+  // With a Redis of its own it is for this machine, unless it says under what name others reach it.
+  publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
   evidenceStore,
   log,
 });

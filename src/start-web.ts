@@ -60,6 +60,8 @@ export interface WebOptions {
   patience?: Partial<Patience>;
   /** How often who may call; as often as they like unless given. */
   quotas?: DefaultQuotas;
+  /** Origin under which clients reach the API; `own` for the one it listens on, where that is loopback. OAuth is off without. */
+  publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
   log: Logger;
@@ -85,6 +87,24 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const queues = new Queues(redis, prefix);
   const schemas = new OutputSchemas();
   const closing = new AbortController();
+  const server = createServer({
+    headersTimeout: patience.headers,
+    requestTimeout: patience.request,
+    // Node looks after the two above this often, every half minute unless told.
+    connectionsCheckingInterval: Math.min(1000, patience.headers / 4),
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16 * 1024,
+  });
+  server.on('clientError', answerUnparsed);
+  server.timeout = patience.silence;
+  server.maxConnections = patience.connections;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, BACKLOG, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
+  // Not before the port is known, which is part of what the API says of itself.
   const app = createApp({
     db,
     changes: new Changes(subscriber, prefix),
@@ -98,30 +118,12 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     corsOrigins: options.corsOrigins ?? [],
     quotas: options.quotas ?? { key: null, org: null, address: null },
     bodyTime: patience.body,
+    publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,
     version: VERSION,
     log,
     closing: closing.signal,
   });
-
-  const server = createServer(
-    {
-      headersTimeout: patience.headers,
-      requestTimeout: patience.request,
-      // Node looks after the two above this often, every half minute unless told.
-      connectionsCheckingInterval: Math.min(1000, patience.headers / 4),
-      keepAliveTimeout: 65_000,
-      maxHeaderSize: 16 * 1024,
-    },
-    app.callback(),
-  );
-  server.on('clientError', answerUnparsed);
-  server.timeout = patience.silence;
-  server.maxConnections = patience.connections;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, BACKLOG, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  server.on('request', app.callback());
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
   await clock.start();
 
@@ -131,9 +133,8 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   }, SWEEP_EVERY);
   sweep.unref();
 
-  const host = options.host.includes(':') ? `[${options.host}]` : options.host;
   return {
-    url: `http://${host}:${port}`,
+    url,
     port,
     db,
     async close() {
@@ -152,4 +153,9 @@ export async function startWeb(options: WebOptions): Promise<Web> {
       redis.disconnect();
     },
   };
+}
+
+/** What others than this machine would reach must be named, and be https: a token in the open is everybody's. */
+function ownUrl(host: string, url: string): string | undefined {
+  return ['127.0.0.1', '::1', 'localhost'].includes(host) ? url : undefined;
 }

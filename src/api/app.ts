@@ -4,6 +4,7 @@ import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
+import { hashOf } from '../store/credentials.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { ClientAddresses } from './client-address.ts';
@@ -17,6 +18,10 @@ import { errors } from './middleware/errors.ts';
 import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
+import { Issuers } from './oauth/issuers.ts';
+import { JwksCache } from './oauth/jwks.ts';
+import { RESOURCE_PATH } from './oauth/resource.ts';
+import { oauthServer } from './oauth/server.ts';
 import { openApi } from './openapi.ts';
 import { serve } from './pipeline.ts';
 import { otherMethods, places } from './places.ts';
@@ -32,6 +37,8 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
   corsOrigins: readonly string[];
   /** How long a JSON body may take to arrive, ms. */
   bodyTime: number;
+  /** Origin under which clients reach the API; OAuth is off without it. */
+  publicUrl: string | undefined;
   version: string;
   log: Logger;
   /** Aborts when the process shuts down: requests that wait are answered then. */
@@ -39,12 +46,24 @@ export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOr
 }
 
 export function createApp(options: AppOptions): Koa {
-  const { queues, operatorToken, trustedProxies, corsOrigins, bodyTime, version, log, closing, ...given } =
-    options;
+  const {
+    queues,
+    operatorToken,
+    trustedProxies,
+    corsOrigins,
+    bodyTime,
+    publicUrl,
+    version,
+    log,
+    closing,
+    ...given
+  } = options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
   const gate = new Gate(given.db, addresses, given.quotas);
-  const authenticator = new Authenticator(given.db, operatorToken, gate);
+  const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
+  const resourceMetadata = publicUrl === undefined ? null : publicUrl + RESOURCE_PATH;
+  const authenticator = new Authenticator(given.db, operatorToken, gate, issuers, resourceMetadata);
   const deps: ApiDeps = {
     ...given,
     feedTails: new FeedTails(given.db, given.changes),
@@ -66,7 +85,7 @@ export function createApp(options: AppOptions): Koa {
     ctx.set('Content-Type', type);
     ctx.body = text;
   });
-  addOpenRoutes(router, given.db, gate, openApi(ROUTES, version));
+  addOpenRoutes(router, given.db, gate, openApi(ROUTES, version, publicUrl));
 
   app.use(unreadBody());
   app.use(metrics.middleware);
@@ -75,6 +94,10 @@ export function createApp(options: AppOptions): Koa {
   app.use(securityHeaders((request) => addresses.isSecure(request)));
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   for (const middleware of board(queues, authenticator, gate)) app.use(middleware);
+  if (publicUrl !== undefined) {
+    const onRevoked = (token: string) => authenticator.forget(hashOf(token));
+    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, onRevoked }));
+  }
   app.use(router.routes());
   app.use(router.allowedMethods());
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.

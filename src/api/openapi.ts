@@ -2,18 +2,21 @@
 
 import type { TSchema } from 'typebox';
 import { PROBLEMS } from './problem.ts';
-import type { Access, Answers, Route } from './route.ts';
+import { type Access, type Answers, type Route, SCOPES } from './route.ts';
 import { Problem } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
-/** The document for these routes. @param version of the software. */
-export function openApi(routes: readonly Route[], version: string): Json {
+/**
+ * The document for these routes.
+ * @param version of the software. @param oauth origin of the authorization server, where there is one.
+ */
+export function openApi(routes: readonly Route[], version: string, oauth?: string): Json {
   const named = new Map<string, Json>();
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = paths[route.path] ?? {};
-    path[route.method.toLowerCase()] = operation(route, named);
+    path[route.method.toLowerCase()] = operation(route, named, oauth !== undefined);
     paths[route.path] = path;
   }
   return {
@@ -41,12 +44,13 @@ export function openApi(routes: readonly Route[], version: string): Json {
           scheme: 'bearer',
           description: 'OPERATOR_TOKEN; or Basic, user `operator`',
         },
+        ...(oauth !== undefined && { oauth2: oauthScheme(oauth) }),
       },
     },
   };
 }
 
-function operation(route: Route, named: Map<string, Json>): Json {
+function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json {
   const answers = Object.entries(route.answers).map(([status, answer]) => [status, response(answer, named)]);
   return {
     operationId: operationId(route),
@@ -54,7 +58,7 @@ function operation(route: Route, named: Map<string, Json>): Json {
     summary: route.summary,
     ...(route.access.kind === 'scope' &&
       route.access.liveOnly && { description: 'With a live key: a test key changes only the sandbox.' }),
-    security: security(route.access),
+    security: security(route.access, oauth),
     parameters: [
       ...parameters(route.params, 'path', named),
       ...parameters(route.query, 'query', named),
@@ -105,10 +109,29 @@ const IDEMPOTENCY_KEY = {
   schema: { type: 'string', minLength: 1, maxLength: 257 },
 };
 
-function security(access: Access): Json[] {
+/** How a client gets an access token; the scopes are those of the routes. */
+function oauthScheme(origin: string): Json {
+  const scopes = Object.fromEntries(SCOPES.map((name) => [name, name.replace(':', ', ')]));
+  const tokenUrl = `${origin}/oauth/token`;
+  return {
+    type: 'oauth2',
+    description: 'An access token of this server, or of an issuer that the org trusts',
+    flows: {
+      clientCredentials: { tokenUrl, scopes },
+      authorizationCode: {
+        authorizationUrl: `${origin}/oauth/authorize`,
+        tokenUrl,
+        refreshUrl: tokenUrl,
+        scopes,
+      },
+    },
+  };
+}
+
+function security(access: Access, oauth: boolean): Json[] {
   switch (access.kind) {
     case 'scope':
-      return [{ api_key: [access.scope] }];
+      return [{ api_key: [access.scope] }, ...(oauth ? [{ oauth2: [access.scope] }] : [])];
     case 'worker':
       return [{ worker_token: [] }];
     case 'operator':

@@ -182,7 +182,7 @@ function signalOf(ctx: Context, closing: AbortSignal): AbortSignal {
 function actorOf(principal: Principal): string {
   switch (principal.kind) {
     case 'api_key':
-      return `api_key:${principal.key_id}`;
+      return principal.actor;
     case 'worker':
       return `worker:${principal.worker_id}`;
     default:

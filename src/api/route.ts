@@ -33,11 +33,15 @@ export const SCOPES = [
   'org:read',
   'org:write',
   'audit:read',
+  'members:read',
+  'members:write',
+  'oauth:read',
+  'oauth:write',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /**
- * Who may call: an API key with a scope, a worker with their token, the operator, or anybody. `liveOnly` is
+ * Who may call: an API key or access token with a scope, a worker with their token, the operator, or anybody. `liveOnly` is
  * for what an org has once, for its live things and its sandbox together: a test key may not change it.
  */
 export type Access =
@@ -46,11 +50,15 @@ export type Access =
   | { kind: 'operator' }
   | { kind: 'open' };
 
+/** Who acts for an org: an API key, or an access token, which is held to the same rules. */
 export interface KeyPrincipal {
   kind: 'api_key';
   /** Whose things it acts on: the org's id, or its sandbox's for a test key (state/tenant.ts). */
   org_id: string;
+  /** Of the API key; for an access token, of its OAuth client or outside issuer. */
   key_id: string;
+  /** Who is meant in a history: `api_key:…`, `oauth_client:…`, `member:…` or `issuer:…`. */
+  actor: string;
   scopes: readonly string[];
   /** `["*"]` or the pools it is confined to. */
   pools: readonly string[];
@@ -86,8 +94,8 @@ export interface ApiDeps {
   quotas: DefaultQuotas;
   /** Where the bytes of evidence lie. */
   evidence: EvidenceFiles;
-  /** Forgets what is remembered of a credential, so that its revocation holds at once. */
-  forgetCredential(hash: string): void;
+  /** Forgets what is remembered of credentials, by their hash or by whom they act for, so that a revocation holds at once. */
+  forgetCredential(name: string): void;
   /** Forgets what is remembered of an org, so that a change of its rules holds at once. */
   forgetOrg(orgId: string): void;
 }
@@ -119,7 +127,7 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   stillAdmitted(): Promise<boolean>;
   /** The last event of a stream that the client has had. */
   lastEventId: string | undefined;
-  /** `api_key:<id>` or `worker:<id>`, for the history. */
+  /** `api_key:<id>`, `worker:<id>` and so on, for the history. */
   actor: string;
   /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */
   keep(answer: Answer): { guards: Guard[]; writes: Write[] };

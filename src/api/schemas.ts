@@ -58,3 +58,10 @@ export function listAnswer(item: TSchema) {
     next_cursor: nullable(Type.String()),
   });
 }
+
+/** Pools that somebody is confined to; `*` for all. */
+export const PoolList = Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
+  minItems: 1,
+  maxItems: 100,
+  uniqueItems: true,
+});

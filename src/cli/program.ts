@@ -2,8 +2,11 @@
 
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
+import { addClientCommands } from './clients.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
+import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
+import { addMemberCommands } from './members.ts';
 import { addOrgCommands } from './orgs.ts';
 import { addPoolCommands } from './pools.ts';
 import { addGlobalFlags, type Streams } from './session.ts';
@@ -46,6 +49,9 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addWorkerCommands(program, streams);
   addPoolCommands(program, streams);
   addKeyCommands(program, streams);
+  addClientCommands(program, streams);
+  addMemberCommands(program, streams);
+  addIssuerCommands(program, streams);
   addWebhookCommands(program, streams);
   addOrgCommands(program, streams);
   addAuditCommands(program, streams);

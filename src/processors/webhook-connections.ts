@@ -8,8 +8,8 @@
 
 import type { Socket } from 'node:net';
 import { Client } from 'undici';
-import type { Target } from './address-guard.ts';
-import { DeliveryError, type Dial, type Trace } from './webhook-dial.ts';
+import type { Target } from '../dial/address-guard.ts';
+import { DeliveryError, type Dial, type Trace } from '../dial/dial.ts';
 
 export interface Connection {
   readonly client: Client;

@@ -1,8 +1,8 @@
 // What came of one attempt: turns what the wire did into the outcome that is stored and shown. Errors of
 // undici and Node are sorted into stable classes here, and the answer is cut to what is kept.
 
+import { DeliveryError, type ErrorClass, type Trace } from '../dial/dial.ts';
 import { parseRetryAfter } from '../state/backoff.ts';
-import { DeliveryError, type ErrorClass, type Trace } from './webhook-dial.ts';
 
 /** As much of an answer as is kept, in bytes of UTF-8. */
 export const KEPT_BYTES = 4 * 1024;

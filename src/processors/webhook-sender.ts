@@ -10,9 +10,9 @@ import {
   type Resolver,
   systemResolver,
   type Target,
-} from './address-guard.ts';
+} from '../dial/address-guard.ts';
+import { createDial, DeliveryError, type DialOptions } from '../dial/dial.ts';
 import { type Connection, ConnectionPool } from './webhook-connections.ts';
-import { createDial, DeliveryError, type DialOptions } from './webhook-dial.ts';
 import {
   type Attempt,
   deliveryErrorOf,
@@ -22,8 +22,8 @@ import {
   type SendOutcome,
 } from './webhook-outcome.ts';
 
+export type { ErrorClass } from '../dial/dial.ts';
 export { parseRetryAfter } from '../state/backoff.ts';
-export type { ErrorClass } from './webhook-dial.ts';
 export type { Phases, SendOutcome } from './webhook-outcome.ts';
 
 const SECOND = 1000;

@@ -1,6 +1,6 @@
 // Which URL and which address a webhook may go to: the pure half of the address guard. It parses a URL
 // once, by WHATWG rules, and judges addresses; it resolves nothing and dials nothing. The API uses it
-// to refuse a task early, `processors/address-guard.ts` to decide again when a delivery dials.
+// to refuse a task early, `dial/address-guard.ts` to decide again when a delivery dials.
 // Networks come from the IANA special-purpose registries (RFC 6890 and its updates); an address that
 // is not known to be public unicast is refused.
 

@@ -13,7 +13,22 @@ import { recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-const FORM = /^(blk_live_|blk_test_|blw_)([0-9A-Za-z])([0-9A-Za-z]{27})([0-9A-Za-z]{6})$/;
+const FORM =
+  /^(blk_live_|blk_test_|blw_|blo_|blr_|bla_|blg_|bls_)([0-9A-Za-z])([0-9A-Za-z]{27})([0-9A-Za-z]{6})$/;
+
+/**
+ * `blk_…` API keys, `blw_` worker tokens; of OAuth `blo_` access tokens, `blr_` refresh tokens, `bla_`
+ * authorization codes, `blg_` grants, `bls_` client secrets.
+ */
+export type CredentialPrefix =
+  | 'blk_live_'
+  | 'blk_test_'
+  | 'blw_'
+  | 'blo_'
+  | 'blr_'
+  | 'bla_'
+  | 'blg_'
+  | 'bls_';
 
 export interface ApiKey {
   kind: 'api_key';
@@ -40,11 +55,26 @@ export interface WorkerToken {
   worker_id: string;
 }
 
+/** An access token of OAuth. What it may do is the least of what it, its client and its member may. */
+export interface OAuthToken {
+  kind: 'oauth_token';
+  org_id: string;
+  client_id: string;
+  /** On whose behalf the client acts; null when it acts for itself. */
+  member_id: string | null;
+  scopes: string[];
+  /** Hash of the grant it was made under and ends with; null when a client acts for itself. */
+  grant: string | null;
+  /** ms since the epoch */
+  expires_at: number;
+  /** What the authorization server itself keeps of it. */
+  sealed: string;
+}
+
+export type StoredCredential = ApiKey | WorkerToken | OAuthToken;
+
 /** Makes a new credential of an org or a sandbox. @returns the text, shown once, and its hash, to be stored. */
-export function newCredential(
-  prefix: 'blk_live_' | 'blk_test_' | 'blw_',
-  orgId: string,
-): { text: string; hash: string } {
+export function newCredential(prefix: CredentialPrefix, orgId: string): { text: string; hash: string } {
   const partition = ALPHABET[PARTITIONS.indexOf(partitionOf(orgId))] ?? '0';
   const body = `${prefix}${partition}${base62(BigInt(`0x${randomBytes(20).toString('hex')}`), 27)}`;
   const text = body + checksum(body);
@@ -91,10 +121,10 @@ export function parseCredential(text: string): { partition: string; hash: string
 export async function findCredential(
   db: Db,
   where: { partition: string; hash: string },
-): Promise<ApiKey | WorkerToken | null> {
+): Promise<StoredCredential | null> {
   const text = await db.redis.get(partitionKeys(db.prefix, where.partition).credential(where.hash));
   if (text === null) return null;
-  const found = JSON.parse(text) as ApiKey | WorkerToken;
+  const found = JSON.parse(text) as StoredCredential;
   // Its hash is what it was found by; compared once more, so that no other way of finding it can let in a near miss.
   if (found.kind === 'api_key' && !timingSafeEqual(Buffer.from(found.hash), Buffer.from(where.hash)))
     return null;

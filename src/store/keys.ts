@@ -40,6 +40,10 @@ export function partitionKeys(prefix: string, partition: string) {
     strays: `${base}:strays`,
     /** String: who a credential is, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:cred:${hash}`,
+    /** Hash or string: what the authorization server keeps (grants, codes, sessions …), by the SHA-256 of its id. */
+    oauth: (name: string) => `${base}:oauth:${name}`,
+    /** String: how often somebody tried to sign in of late, by a hash of who or from where. */
+    attempts: (name: string) => `${base}:tries:${name}`,
   };
 }
 
@@ -95,6 +99,12 @@ function orgKeys(prefix: string, orgId: string) {
     apiKey: (id: string) => `${base}:key:${id}`,
     /** String: when the token bucket of a credential, or of the org, is full again. */
     rate: (who: string) => `${base}:rate:${who}`,
+    oauthClient: (id: string) => `${base}:client:${id}`,
+    member: (id: string) => `${base}:member:${id}`,
+    /** String: id of the member with this address, by its SHA-256. */
+    memberEmail: (hash: string) => `${base}:email:${hash}`,
+    /** Hash: an outside issuer that the org trusts. */
+    issuer: (id: string) => `${base}:issuer:${id}`,
     idempotency: (hash: string) => `${base}:idem:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,

@@ -60,6 +60,16 @@ beforeAll(async () => {
     upload,
   );
   const { keyId } = await createKey(api, owner.client, { pools: [started.poolId] });
+  const confinedTo = { name: 'x', scopes: ['tasks:read'], pools: [started.poolId] };
+  const { client_id } = await owner.client.post<{ client_id: string }>('/v1/oauth-clients', confinedTo);
+  const { member_id } = await owner.client.post<{ member_id: string }>('/v1/members', {
+    ...confinedTo,
+    email: 'x@example.com',
+  });
+  const { issuer_id } = await owner.client.post<{ issuer_id: string }>('/v1/issuers', {
+    ...ISSUER,
+    pools: [started.poolId],
+  });
   things = {
     task_id: started.task.task_id,
     evidence_id,
@@ -67,6 +77,9 @@ beforeAll(async () => {
     pool_id: started.poolId,
     worker_id: started.person.worker_id,
     key_id: keyId,
+    client_id,
+    member_id,
+    issuer_id,
   };
   const { endpoint_id } = await owner.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
     url: NOBODY_LISTENS,
@@ -123,6 +136,13 @@ async function deliveryOf(endpointId: string): Promise<string> {
   return data[0]?.delivery_id ?? '';
 }
 
+const ISSUER = {
+  name: 'x',
+  issuer: 'https://id.example.com/',
+  jwks_uri: 'https://id.example.com/jwks',
+  scope_map: { read: ['tasks:read'] },
+};
+
 /** A body that a route takes. A route that is not here takes an empty one, as `the matrix tries every route` checks. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
@@ -135,6 +155,9 @@ const BODIES: Record<string, unknown> = {
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: { seen: true } },
   'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },
+  'POST /v1/oauth-clients': { name: 'x', scopes: ['oauth:write'] },
+  'POST /v1/members': { email: 'y@example.com', name: 'x', scopes: ['members:write'] },
+  'POST /v1/issuers': { ...ISSUER, scope_map: { write: ['oauth:write'] } },
   'POST /admin/orgs': { name: 'x' },
 };
 
@@ -206,6 +229,9 @@ async function ownersView(): Promise<string[]> {
     'tasks/{task_id}/evidence',
     'pools/{pool_id}',
     'workers/{worker_id}',
+    'oauth-clients/{client_id}',
+    'members/{member_id}',
+    'issuers/{issuer_id}',
   ];
   const filled = paths.map((path) => path.replace(/\{(\w+)\}/, (_, name: string) => things[name] ?? ''));
   const answers = await Promise.all(filled.map((path) => owner.client.request('GET', `/v1/${path}`)));

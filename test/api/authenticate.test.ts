@@ -7,7 +7,10 @@ import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ClientAddresses } from '../../src/api/client-address.ts';
 import { Gate } from '../../src/api/gate.ts';
 import { Authenticator } from '../../src/api/middleware/authenticate.ts';
+import { Issuers } from '../../src/api/oauth/issuers.ts';
+import { JwksCache } from '../../src/api/oauth/jwks.ts';
 import { scope } from '../../src/api/route.ts';
+import { createAddressPolicy } from '../../src/state/callback-url.ts';
 import { commit } from '../../src/store/commit.ts';
 import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../src/store/credentials.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
@@ -36,7 +39,9 @@ let text: string;
 beforeAll(() => {
   const quotas = { key: null, org: null, address: null };
   const watched = { ...db, redis };
-  authenticator = new Authenticator(watched, undefined, new Gate(watched, new ClientAddresses([]), quotas));
+  const gate = new Gate(watched, new ClientAddresses([]), quotas);
+  const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
+  authenticator = new Authenticator(watched, undefined, gate, issuers, null);
 });
 
 afterEach(() => {

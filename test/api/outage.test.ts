@@ -19,6 +19,7 @@ import { bringTo, createPerson, type Person, taskBody } from '../support/people.
 
 const LIMIT = 2000;
 const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
+const SOME_CLIENT = `blc_${'A'.repeat(43)}`;
 
 let redis: OwnRedis;
 let api: TestApi;
@@ -28,7 +29,7 @@ let person: Person;
 
 beforeAll(async () => {
   redis = await startOwnRedis();
-  api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS } });
+  api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS, publicUrl: 'own' } });
   org = await createOrg(api);
   client = org.client;
   person = await createPerson(api, client, { availability: 'away' });
@@ -78,13 +79,23 @@ const BODIES: Record<string, unknown> = {
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: {} },
   'POST /v1/api-keys': { name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/oauth-clients': { name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/members': { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/issuers': {
+    name: 'x',
+    issuer: 'https://id.example.com/',
+    jwks_uri: 'https://id.example.com/jwks',
+    scope_map: { read: ['tasks:read'] },
+  },
   'POST /admin/orgs': { name: 'x' },
 };
 
 function call(route: Route, headers: Record<string, string>): Promise<Answer> {
   const { kind } = route.access;
   const who = kind === 'worker' ? person.client : kind === 'operator' ? api.operator : client;
-  const path = route.path.replaceAll(/\{\w+\}/g, SOME_ID);
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name) =>
+    name === 'client_id' ? SOME_CLIENT : SOME_ID,
+  );
   if (route.reader !== undefined)
     return who.request(route.method, `${path}?name=x`, {
       raw: 'x',
@@ -143,6 +154,42 @@ describe.each(WAYS)('%s', (_name, way) => {
     );
     expect(performance.now() - started).toBeLessThan(2 * LIMIT);
     expect(statuses).toEqual([503, 503]);
+  });
+
+  test('OAuth does not hang either', async () => {
+    const robot = { name: 'x', scopes: ['tasks:read'] };
+    const made = await client.post<Record<string, string>>('/v1/oauth-clients', robot);
+    const app = await client.post<Record<string, string>>('/v1/oauth-clients', {
+      ...robot,
+      grant_types: ['authorization_code'],
+      redirect_uris: ['https://app.example.com/'],
+    });
+    const ask = new URLSearchParams({
+      client_id: app.client_id ?? '',
+      response_type: 'code',
+      redirect_uri: 'https://app.example.com/',
+      code_challenge: 'a'.repeat(43),
+      code_challenge_method: 'S256',
+    });
+    const credential = Buffer.from(`${made.client_id}:${made.client_secret}`).toString('base64');
+    const token = () =>
+      fetch(`${api.url}/oauth/token`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${credential}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      });
+    const authorize = () =>
+      fetch(`${api.url}/oauth/authorize?${ask}`, { redirect: 'manual', headers: { Accept: 'text/html' } });
+    expect((await token()).status).toBe(200);
+    await goAway(way);
+    const started = performance.now();
+    const answers = await Promise.all([token(), authorize()]);
+    expect(performance.now() - started).toBeLessThan(LIMIT + 500);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    for (const { headers } of answers) {
+      expect(headers.get('retry-after')).toBe('2');
+      expect(headers.get('location')).toBeNull();
+    }
   });
 
   test('what waits for news is answered, and who waits through it is told', async () => {

@@ -2,9 +2,9 @@
 // more than the limit, none left over.
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { parseTarget, type Resolver } from '../../src/processors/address-guard.ts';
+import { parseTarget, type Resolver } from '../../src/dial/address-guard.ts';
+import type { Dial } from '../../src/dial/dial.ts';
 import { ConnectionPool } from '../../src/processors/webhook-connections.ts';
-import type { Dial } from '../../src/processors/webhook-dial.ts';
 import { newAttempt } from '../../src/processors/webhook-outcome.ts';
 import { WebhookSender } from '../../src/processors/webhook-sender.ts';
 import {

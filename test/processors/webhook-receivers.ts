@@ -14,7 +14,7 @@ import {
 } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { expect, onTestFinished } from 'vitest';
-import { createAddressPolicy } from '../../src/processors/address-guard.ts';
+import { createAddressPolicy } from '../../src/dial/address-guard.ts';
 import { type SenderOptions, type SendOutcome, WebhookSender } from '../../src/processors/webhook-sender.ts';
 
 export const LOOPBACK = createAddressPolicy(['127.0.0.0/8']);

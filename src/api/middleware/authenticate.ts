@@ -5,9 +5,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { modeOf } from '../../state/tenant.ts';
-import { findCredential, hashOf, noteKeyUse, parseCredential } from '../../store/credentials.ts';
+import { hashOf, noteKeyUse } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Gate } from '../gate.ts';
+import { type Identity, identify } from '../identity.ts';
+import { type Issuers, isJwt } from '../oauth/issuers.ts';
 import { ApiError } from '../problem.ts';
 import type { Access, Principal } from '../route.ts';
 
@@ -16,28 +18,37 @@ const REMEMBERED_MOST = 10_000;
 /** How often a process notes that a key is in use, ms: `last_used_at` is that coarse. */
 const NOTED = 5 * 60 * 1000;
 
-type Found = { principal: Extract<Principal, { org_id: string }>; expires_at: number | null };
-
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
   readonly #gate: Gate;
+  readonly #issuers: Issuers;
+  readonly #resourceMetadata: string | null;
   /** By hash. `until` is of the process's own clock, which never steps back. */
-  readonly #known = new Map<string, { until: number; found: Found }>();
+  readonly #known = new Map<string, { until: number; found: Identity }>();
   /** Credentials forgotten so far: a look-up that one of them overtook may have found what is there no more. */
   #forgotten = 0;
   /** Key id → when its use was noted last, by the process's clock. */
   readonly #noted = new Map<string, number>();
 
-  constructor(db: Db, operatorToken: string | undefined, gate: Gate) {
+  /** @param resourceMetadata where what is needed to get an access token is told (RFC 9728); null without OAuth. */
+  constructor(
+    db: Db,
+    operatorToken: string | undefined,
+    gate: Gate,
+    issuers: Issuers,
+    resourceMetadata: string | null,
+  ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
     this.#gate = gate;
+    this.#issuers = issuers;
+    this.#resourceMetadata = resourceMetadata;
   }
 
-  /** Forgets the credential with this hash. */
-  forget(hash: string): void {
-    this.#known.delete(hash);
+  /** Forgets the credentials with this name: a hash, or the id of a client, member or issuer. */
+  forget(name: string): void {
+    for (const [hash, { found }] of this.#known) if (found.names.includes(name)) this.#known.delete(hash);
     this.#forgotten += 1;
   }
 
@@ -92,21 +103,21 @@ export class Authenticator {
     return this.#gate.isAllowed(ctx, found.principal);
   }
 
-  async #identify(ctx: Context, header: string): Promise<Found['principal']> {
+  async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
     const text = bearerOf(header);
     const found = text === undefined ? null : await this.#look(ctx, text);
     if (found !== null) return found.principal;
     this.#gate.countStranger(ctx);
-    throw unauthorized(header);
+    throw this.#unauthorized(header);
   }
 
-  async #look(ctx: Context, text: string): Promise<Found | null> {
+  async #look(ctx: Context, text: string): Promise<Identity | null> {
     const hash = hashOf(text);
     const known = this.#known.get(hash);
     // One that was good a while ago does not pay for bad ones from the same address.
     if (known === undefined) this.#gate.checkStranger(ctx);
     const isFresh = known !== undefined && known.until > performance.now();
-    const found = isFresh ? known.found : await this.#find(text);
+    const found = isFresh ? known.found : await this.#find(text, hash);
     if (found === null) this.#known.delete(hash);
     const now = this.#db.clock.now();
     if (found === null || (found.expires_at !== null && found.expires_at <= now)) return null;
@@ -116,7 +127,7 @@ export class Authenticator {
 
   /** Notes that a key is used, now and then. That this fails is no reason to refuse anything. */
   async #note(principal: Principal, now: number): Promise<void> {
-    if (principal.kind !== 'api_key') return;
+    if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
     const at = performance.now();
     if (at - (this.#noted.get(principal.key_id) ?? -NOTED) < NOTED) return;
     if (this.#noted.size >= REMEMBERED_MOST) this.#noted.clear();
@@ -124,32 +135,21 @@ export class Authenticator {
     await noteKeyUse(this.#db, principal, now).catch(() => undefined);
   }
 
-  async #find(text: string): Promise<Found | null> {
-    const where = parseCredential(text);
-    if (where === null) return null;
+  async #find(text: string, hash: string): Promise<Identity | null> {
     const [begun, forgotten] = [performance.now(), this.#forgotten];
-    const stored = await findCredential(this.#db, where);
-    if (stored === null) return null;
-    const found: Found =
-      stored.kind === 'worker_token'
-        ? {
-            principal: { kind: 'worker', org_id: stored.org_id, worker_id: stored.worker_id },
-            expires_at: null,
-          }
-        : {
-            principal: {
-              kind: 'api_key',
-              org_id: stored.org_id,
-              key_id: stored.key_id,
-              scopes: stored.scopes,
-              pools: stored.pools,
-              expires_at: stored.expires_at,
-            },
-            expires_at: stored.expires_at,
-          };
+    const found = isJwt(text) ? await this.#issuers.identify(text) : await identify(this.#db, text);
+    if (found === null) return null;
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    if (this.#forgotten === forgotten) this.#known.set(where.hash, { until: begun + REMEMBERED, found });
+    if (this.#forgotten === forgotten) this.#known.set(hash, { until: begun + REMEMBERED, found });
     return found;
+  }
+
+  #unauthorized(header: string): ApiError {
+    const parameters = [
+      ...(header === '' || this.#resourceMetadata === null ? [] : ['error="invalid_token"']),
+      ...(this.#resourceMetadata === null ? [] : [`resource_metadata="${this.#resourceMetadata}"`]),
+    ];
+    return unauthorized(header, ['Bearer', parameters.join(', ')].join(' ').trim());
   }
 }
 

@@ -1,6 +1,7 @@
 // What a key may give to another: nothing that it lacks itself. Not a scope, not a pool, not a mode, and not
 // a day beyond its own end.
 
+import { lacking } from '../../state/permission.ts';
 import { type Mode, modeOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { loadPools } from '../../store/pools.ts';
@@ -20,6 +21,31 @@ export function requireGrantable(
   const foreign = pools.filter((one) => !principal.pools.includes('*') && !principal.pools.includes(one));
   if (foreign.length > 0)
     throw new ApiError('pool_forbidden', `The key cannot grant pools it lacks: ${foreign.join(', ')}.`);
+}
+
+/**
+ * For what does not end by itself: a caller who does cannot make it, nor take it over.
+ * @throws ApiError 403 for that too.
+ */
+export function requireLasting(
+  principal: KeyPrincipal,
+  { scopes = [], pools = [] }: { scopes?: readonly string[]; pools?: readonly string[] } = {},
+): void {
+  requireGrantable(principal, { scopes, pools });
+  if (principal.expires_at !== null)
+    throw new ApiError('insufficient_scope', 'A credential that ends cannot make one that does not.');
+}
+
+/** Changing somebody who may do more would be a way to become them. @throws ApiError 403 */
+export function requireNoMore(principal: KeyPrincipal, other: { scopes: readonly string[] }): void {
+  const missing = lacking(principal.scopes, other.scopes);
+  if (missing.length > 0)
+    throw new ApiError('insufficient_scope', `The key lacks what this one may: ${missing.join(', ')}.`);
+}
+
+/** Whether the caller may see somebody of these pools. */
+export function maySee(principal: KeyPrincipal, other: { pools: readonly string[] }): boolean {
+  return lacking(principal.pools, other.pools).length === 0;
 }
 
 /** When what is granted ends, ms: when it is asked to; else when the granting key does; null for never. */

@@ -8,7 +8,10 @@ import { endpointRoutes } from './endpoints.ts';
 import { eventStreamRoutes } from './event-streams.ts';
 import { eventRoutes } from './events.ts';
 import { evidenceRoutes } from './evidence.ts';
+import { issuerRoutes } from './issuers.ts';
 import { matchRoutes } from './match.ts';
+import { memberRoutes } from './members.ts';
+import { oauthClientRoutes } from './oauth-clients.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
 import { taskBatchRoutes } from './task-batch.ts';
@@ -29,6 +32,9 @@ export const ROUTES: readonly Route[] = [
   ...apiKeyRoutes,
   ...endpointRoutes,
   ...deliveryRoutes,
+  ...oauthClientRoutes,
+  ...issuerRoutes,
+  ...memberRoutes,
   ...orgRoutes,
   ...auditRoutes,
 ];

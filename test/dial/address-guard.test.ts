@@ -10,7 +10,7 @@ import {
   type Resolver,
   resolveTarget,
   systemResolver,
-} from '../../src/processors/address-guard.ts';
+} from '../../src/dial/address-guard.ts';
 import { REFUSED_ADDRESSES } from '../state/address-corpus.ts';
 
 const PUBLIC = createAddressPolicy([]);

@@ -2,7 +2,7 @@
 // answered by fake resolvers and must not be dialled; that the dialler was not even asked is part of the test.
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { createAddressPolicy, type Resolver } from '../../src/processors/address-guard.ts';
+import { createAddressPolicy, type Resolver } from '../../src/dial/address-guard.ts';
 import type { SenderOptions } from '../../src/processors/webhook-sender.ts';
 import {
   createIdentity,
@@ -15,7 +15,7 @@ import {
   TIMEOUT_MS,
   until,
   watchedDialler,
-} from './webhook-receivers.ts';
+} from '../processors/webhook-receivers.ts';
 
 const HOST = 'hooks.example.com';
 

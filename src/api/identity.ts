@@ -1,0 +1,60 @@
+// Whom a credential of ours stands for: an API key, a worker's token, or an access token that our authorization
+// server made. An access token may do what it, its client and its member all may, as they are at this moment.
+
+import { least } from '../state/permission.ts';
+import { findCredential, type OAuthToken, parseCredential } from '../store/credentials.ts';
+import { loadTokenParties } from '../store/oauth-records.ts';
+import type { Db } from '../store/redis.ts';
+import type { Principal } from './route.ts';
+
+export interface Identity {
+  principal: Extract<Principal, { org_id: string }>;
+  /** ms since the epoch; null for never. */
+  expires_at: number | null;
+  /** By any of these it is forgotten: its hash, and the ids of whom it acts for. */
+  names: readonly string[];
+}
+
+/** Who the credential belongs to; null when it is none (any more). Expiry is for the caller to judge. */
+export async function identify(db: Db, text: string): Promise<Identity | null> {
+  const where = parseCredential(text);
+  if (where === null) return null;
+  const stored = await findCredential(db, where);
+  switch (stored?.kind) {
+    case undefined:
+      return null;
+    case 'worker_token': {
+      const { org_id, worker_id } = stored;
+      return { principal: { kind: 'worker', org_id, worker_id }, expires_at: null, names: [where.hash] };
+    }
+    case 'api_key': {
+      const { org_id, key_id, scopes, pools, expires_at } = stored;
+      const principal: Identity['principal'] = {
+        kind: 'api_key',
+        org_id,
+        key_id,
+        actor: `api_key:${key_id}`,
+        scopes,
+        pools,
+        expires_at,
+      };
+      return { principal, expires_at, names: [where.hash] };
+    }
+    case 'oauth_token':
+      return identifyToken(db, stored, where.hash);
+  }
+}
+
+async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<Identity | null> {
+  const parties = await loadTokenParties(db, token);
+  if (parties === null) return null;
+  const { client, member } = parties;
+  const may = least({ scopes: token.scopes, pools: ['*'] }, client, ...(member === null ? [] : [member]));
+  const actor = member === null ? `oauth_client:${client.client_id}` : `member:${member.member_id}`;
+  const { org_id, expires_at } = token;
+  return {
+    principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...may, expires_at },
+    expires_at,
+    names: [hash, client.client_id, ...(member === null ? [] : [member.member_id])],
+  };
+}

@@ -1,0 +1,123 @@
+// The public keys of outside issuers, fetched from where their orgs say they are. The address is a stranger's, so
+// it is dialled like a webhook's: judged, pinned, no redirect, within a time and a size. Keys are kept for some
+// minutes; a token that names a key we do not know has them fetched again, yet not more often than the cool-down
+// allows, and all who ask meanwhile share one fetch.
+
+import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { Client, type Dispatcher } from 'undici';
+import { systemResolver } from '../../dial/address-guard.ts';
+import { createDial, type Dial, type DialOptions } from '../../dial/dial.ts';
+import { type AddressPolicy, parseTarget } from '../../state/callback-url.ts';
+
+const SECOND = 1000;
+const FRESH = 5 * 60 * SECOND;
+/** How long keys are used on when they cannot be fetched anew. */
+const STALE = 60 * 60 * SECOND;
+const COOL_DOWN = 30 * SECOND;
+const TIME_LIMIT = 1500;
+const SIZE_LIMIT = 256 * 1024;
+const MOST_KEYS = 100;
+const REMEMBERED_MOST = 500;
+const AT_ONCE = 20;
+
+export type KeySet = ReturnType<typeof createLocalJWKSet>;
+
+interface Known {
+  keys: KeySet | null;
+  fetchedAt: number;
+  triedAt: number;
+  fetching: Promise<void> | null;
+}
+
+export class JwksCache {
+  readonly #policy: AddressPolicy;
+  readonly #dial: Dial;
+  readonly #known = new Map<string, Known>();
+  #running = 0;
+
+  constructor(policy: AddressPolicy, options: Partial<DialOptions> = {}) {
+    this.#policy = policy;
+    this.#dial = createDial({ policy, resolver: systemResolver(policy), ...options });
+  }
+
+  /**
+   * The keys that lie at `uri`; null when there are none to be had.
+   * @param unknown whether keys just given did not hold the one that was needed.
+   */
+  async keysOf(uri: string, unknown = false): Promise<KeySet | null> {
+    const now = performance.now();
+    const known = this.#known.get(uri) ?? this.#remember(uri);
+    const isFresh = known.keys !== null && now - known.fetchedAt < FRESH && !unknown;
+    if (!isFresh && (known.fetching !== null || now - known.triedAt >= COOL_DOWN)) {
+      known.fetching ??= this.#fetch(uri, known).finally(() => {
+        known.fetching = null;
+      });
+      await known.fetching;
+    }
+    return performance.now() - known.fetchedAt < STALE ? known.keys : null;
+  }
+
+  #remember(uri: string): Known {
+    const [oldest] = this.#known.size >= REMEMBERED_MOST ? this.#known.keys() : [];
+    if (oldest !== undefined) this.#known.delete(oldest);
+    const known: Known = {
+      keys: null,
+      fetchedAt: Number.NEGATIVE_INFINITY,
+      triedAt: Number.NEGATIVE_INFINITY,
+      fetching: null,
+    };
+    this.#known.set(uri, known);
+    return known;
+  }
+
+  async #fetch(uri: string, known: Known): Promise<void> {
+    if (this.#running >= AT_ONCE) return;
+    this.#running += 1;
+    known.triedAt = performance.now();
+    try {
+      known.keys = createLocalJWKSet(await this.#read(uri));
+      known.fetchedAt = performance.now();
+    } catch {
+      // What was fetched before is used on for a while; without it, the token is refused.
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #read(uri: string): Promise<JSONWebKeySet> {
+    const target = parseTarget(uri, this.#policy);
+    if (!target.ok) throw new Error(target.reason);
+    const signal = AbortSignal.timeout(TIME_LIMIT);
+    const trace = { stage: '', queueMs: null, dnsMs: null, connectMs: null, tlsMs: null, reused: false };
+    const { socket } = await this.#dial(target, trace, signal);
+    let isUsed = false;
+    const client = new Client(target.url.origin, {
+      // One socket, one request. Not at once: undici loses the request that made it connect when the answer is
+      // synchronous; and never twice, which would be past the guard.
+      connect: (_options, callback) => {
+        process.nextTick(() => {
+          if (socket.destroyed || isUsed) callback(new Error('the connection is closed'), null);
+          else callback(null, socket);
+          isUsed = true;
+        });
+      },
+      maxResponseSize: SIZE_LIMIT,
+      maxHeaderSize: 16 * 1024,
+      pipelining: 1,
+    });
+    try {
+      const answer: Dispatcher.ResponseData = await client.request({
+        path: target.url.pathname + target.url.search,
+        method: 'GET',
+        headers: { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity' },
+        signal,
+      });
+      if (answer.statusCode !== 200) throw new Error(`status ${answer.statusCode}`);
+      const { keys } = (await answer.body.json()) as { keys: unknown };
+      if (!Array.isArray(keys) || keys.length > MOST_KEYS) throw new Error('not a set of keys');
+      return { keys };
+    } finally {
+      await client.destroy();
+    }
+  }
+}

@@ -1,0 +1,100 @@
+// The authorization server as a middleware of the API: the paths of OAuth, and what the API tells of itself as a
+// protected resource. The library's server is made when it is first asked, from the settings in Redis, and made
+// anew when they have changed; a request that finds Redis away is answered like any other: 503.
+
+import type { Middleware } from 'koa';
+import mount from 'koa-mount';
+import type { Provider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { loadOAuthSettings, type OAuthSettings, signingOrder } from '../../store/oauth-settings.ts';
+import { type Db, isUnavailable } from '../../store/redis.ts';
+import type { Sealer } from '../../store/sealed.ts';
+import type { ClientAddresses } from '../client-address.ts';
+import type { Gate } from '../gate.ts';
+import type { interact } from './interaction.ts';
+import { describeResource, RESOURCE_PATH } from './resource.ts';
+
+/** How long settings are used before they are looked at again, ms. */
+const FRESH = 60_000;
+
+const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'];
+
+export interface OAuthOptions {
+  /** Origin under which clients reach the API, such as `https://api.example.com`. */
+  issuer: string;
+  db: Db;
+  sealer: Sealer;
+  addresses: ClientAddresses;
+  gate: Gate;
+  log: Logger;
+  /** Told of every access token that was revoked here, by its text. */
+  onRevoked(token: string): void;
+}
+
+interface Current {
+  until: number;
+  order: string;
+  settings: OAuthSettings;
+  provider: Provider;
+  handle: Middleware;
+  interact: typeof interact;
+}
+
+/** Middleware that serves `/oauth/…` and the metadata (RFC 8414, RFC 9728). */
+export function oauthServer(options: OAuthOptions): Middleware {
+  const { issuer, db, sealer, addresses, gate, log } = options;
+  const url = new URL(issuer);
+  let current: Current | null = null;
+  /** What went wrong in a request, which the library tells in words of its own. */
+  const failures = new WeakMap<object, unknown>();
+
+  const fresh = async (): Promise<Current> => {
+    const now = db.clock.now();
+    if (current !== null && current.until > now) return current;
+    const settings = await loadOAuthSettings(db, sealer);
+    const order = signingOrder(settings, now)
+      .map((key) => key.created_at)
+      .join();
+    if (current?.order === order) {
+      current.until = now + FRESH;
+      return current;
+    }
+    // Loaded when first needed: most processes never are asked, and it is the largest library there is here.
+    const [{ createProvider }, { interact }] = await Promise.all([
+      import('./provider.ts'),
+      import('./interaction.ts'),
+    ]);
+    const provider = createProvider({ issuer, settings, db, sealer });
+    provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
+    provider.on('access_token.destroyed', ({ jti }) => options.onRevoked(jti));
+    provider.on('client_credentials.destroyed', ({ jti }) => options.onRevoked(jti));
+    current = { until: now + FRESH, order, settings, provider, handle: mount(provider), interact };
+    return current;
+  };
+
+  return async (ctx, next) => {
+    if (ctx.path === RESOURCE_PATH) return describeResource(ctx, issuer);
+    if (!ctx.path.startsWith('/oauth/') && !METADATA_PATHS.includes(ctx.path)) return next();
+    gate.checkStranger(ctx);
+    const { settings, provider, handle, interact } = await fresh();
+    // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host
+    // and the scheme is not to be believed.
+    Object.defineProperties(ctx.request, {
+      protocol: { value: url.protocol.slice(0, -1) },
+      host: { value: url.host },
+    });
+    ctx.app.keys = settings.cookie_keys;
+    if (ctx.path.startsWith('/oauth/interaction/') && ['GET', 'HEAD', 'POST'].includes(ctx.method)) {
+      const address = addresses.of(ctx.req) ?? '';
+      return interact(ctx, { db, issuer, provider, secret: settings.cookie_keys[0] ?? '', address });
+    }
+    await handle(ctx, next);
+    // Guessed secrets, codes and tokens count like any other bad credential.
+    if (ctx.status === 400 || ctx.status === 401) gate.countStranger(ctx);
+    const failure = failures.get(ctx.req);
+    if (failure === undefined) return;
+    for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);
+    if (!isUnavailable(failure)) log.error({ err: failure, path: ctx.path }, 'oauth');
+    throw failure;
+  };
+}

@@ -1,0 +1,172 @@
+// Outside issuers that an org trusts, such as its own identity provider: what their tokens say, and what that is
+// worth here.
+
+import Type from 'typebox';
+import { checkCallbackUrl } from '../../state/callback-url.ts';
+import { timestamp } from '../../state/view.ts';
+import { newId } from '../../store/ids.ts';
+import {
+  addIssuer,
+  type Issuer,
+  loadIssuer,
+  mayClaimAudience,
+  ownAudience,
+  removeIssuer,
+  TOKEN_TYPES,
+} from '../../store/issuers.ts';
+import { ALGORITHMS } from '../oauth/issuers.ts';
+import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
+import { listRecords } from '../record-list.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
+import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../schemas.ts';
+import { maySee, poolErrors, requireLasting, requireNoMore } from './grants.ts';
+import { requireVersion } from './pools.ts';
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Text = Type.String({ minLength: 1, maxLength: 500 });
+const ScopeMap = Type.Record(
+  Type.String({ pattern: '^[^\\s]{1,200}$' }),
+  Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true }),
+  { minProperties: 1, maxProperties: 100, additionalProperties: false },
+);
+const Algorithms = Type.Array(word(ALGORITHMS), { minItems: 1, uniqueItems: true });
+const View = {
+  issuer_id: Uuid,
+  name: Type.String(),
+  issuer: Type.String(),
+  audience: Type.String(),
+  jwks_uri: Type.String(),
+  algorithms: Type.Array(Type.String()),
+  token_type: word(TOKEN_TYPES),
+  scope_claim: Type.String(),
+  scope_map: Type.Record(Type.String(), Type.Array(Type.String())),
+  pools: Type.Array(Type.String()),
+  created_at: Timestamp,
+};
+const IssuerView = Type.Object(View, { $id: 'Issuer' });
+const Params = Type.Object({ issuer_id: Uuid });
+
+export const issuerRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/issuers',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Trust an outside issuer of access tokens',
+    body: closed({
+      name: Name,
+      issuer: Text,
+      audience: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 500,
+          description: 'What its tokens have as `aud`. Default: `urn:biolayer:org:<org_id>`',
+        }),
+      ),
+      jwks_uri: Type.String({ maxLength: 2048 }),
+      algorithms: Type.Optional(Algorithms),
+      token_type: Type.Optional(word(TOKEN_TYPES, { default: 'at+jwt' })),
+      scope_claim: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'scope' })),
+      scope_map: ScopeMap,
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) =>
+      requireLasting(principal, { scopes: Object.values(body.scope_map).flat(), pools: body.pools ?? [] }),
+    answers: { 201: { description: 'The issuer', schema: IssuerView } },
+    async handler({ deps, principal, body, keep, actor }) {
+      const now = deps.db.clock.now();
+      const issuer: Issuer = {
+        issuer_id: newId(now),
+        org_id: principal.org_id,
+        version: 1,
+        name: body.name,
+        issuer: body.issuer,
+        audience: body.audience ?? ownAudience(principal.org_id),
+        jwks_uri: body.jwks_uri,
+        algorithms: body.algorithms ?? [...ALGORITHMS],
+        token_type: body.token_type ?? 'at+jwt',
+        scope_claim: body.scope_claim ?? 'scope',
+        scope_map: body.scope_map,
+        pools: body.pools ?? [...principal.pools],
+        created_at: now,
+        updated_at: now,
+      };
+      const faults: FieldError[] = await poolErrors(deps, principal.org_id, body.pools);
+      const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
+      if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
+      if (!mayClaimAudience(principal.org_id, issuer.audience))
+        faults.push({ pointer: '/audience', message: "is not this org's" });
+      if (faults.length > 0) throw invalid(...faults);
+      const answer = issuerAnswer(issuer, 201);
+      if (!(await addIssuer(deps.db, issuer, actor, keep(answer))))
+        throw new ApiError('already_exists', 'Tokens of this issuer and audience are spoken for.');
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/issuers',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'List outside issuers',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of issuers', schema: listAnswer(IssuerView) } },
+    handler: ({ deps, principal, query }) =>
+      listRecords<Issuer>(deps, principal, query, {
+        index: 'issuers',
+        keyOf: (keys, id) => keys.issuer(id),
+        view: issuerView,
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/issuers/{issuer_id}',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'Retrieve an outside issuer',
+    params: Params,
+    answers: { 200: { description: 'The issuer', schema: IssuerView } },
+    handler: async ({ deps, principal, params }) =>
+      issuerAnswer(await visibleIssuer(deps, principal, params.issuer_id)),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/issuers/{issuer_id}',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Trust an outside issuer no more: its tokens are refused at once',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, actor }) {
+      for (;;) {
+        const before = await visibleIssuer(deps, principal, params.issuer_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, { scopes: Object.values(before.scope_map).flat() });
+        if (!(await removeIssuer(deps.db, before, actor))) continue;
+        deps.forgetCredential(before.issuer_id);
+        return { status: 204 };
+      }
+    },
+  }),
+];
+
+async function visibleIssuer(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Issuer> {
+  const issuer = await loadIssuer(deps.db, principal.org_id, id);
+  if (issuer === null || !maySee(principal, issuer)) throw notFound();
+  return issuer;
+}
+
+function issuerView({
+  org_id: _org,
+  version: _version,
+  updated_at: _at,
+  created_at,
+  ...shown
+}: Issuer): object {
+  return { ...shown, created_at: timestamp(created_at) };
+}
+
+function issuerAnswer(issuer: Issuer, status = 200): Answer {
+  const location = status === 201 && { Location: `/v1/issuers/${issuer.issuer_id}` };
+  return { status, body: issuerView(issuer), headers: { ETag: `"${issuer.version}"`, ...location } };
+}

@@ -1,0 +1,288 @@
+// OAuth clients of an org: made by whoever may do at least as much, their secret shown once, and gone with all
+// their tokens the moment they are removed.
+
+import Type from 'typebox';
+import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import { timestamp } from '../../state/view.ts';
+import { commitAudited } from '../../store/audit.ts';
+import { newCredential } from '../../store/credentials.ts';
+import {
+  CLIENT_ID,
+  GRANT_TYPES,
+  loadOAuthClient,
+  newClientId,
+  type OAuthClient,
+  oauthClientWrites,
+} from '../../store/oauth-clients.ts';
+import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
+import { listRecords } from '../record-list.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
+import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../schemas.ts';
+import { maySee, poolErrors, requireLasting, requireNoMore } from './grants.ts';
+import { requireVersion } from './pools.ts';
+
+const ClientKey = Type.String({ pattern: CLIENT_ID });
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Scopes = Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true });
+const RedirectUris = Type.Array(Type.String({ maxLength: 2000 }), { maxItems: 20, uniqueItems: true });
+const View = {
+  client_id: Type.String(),
+  name: Type.String(),
+  grant_types: Type.Array(word(GRANT_TYPES)),
+  public: Type.Boolean(),
+  redirect_uris: Type.Array(Type.String()),
+  scopes: Type.Array(Type.String()),
+  pools: Type.Array(Type.String()),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+const ClientView = Type.Object(View, { $id: 'OAuthClient' });
+const SecretShown = Type.Object({
+  ...View,
+  client_secret: Type.Optional(Type.String({ description: 'Shown this once; a public client has none' })),
+});
+const Params = Type.Object({ client_id: ClientKey });
+
+export const oauthClientRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/oauth-clients',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Create an OAuth client',
+    body: closed({
+      name: Name,
+      grant_types: Type.Optional(
+        Type.Array(word(GRANT_TYPES), { minItems: 1, uniqueItems: true, default: ['client_credentials'] }),
+      ),
+      public: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description: 'Cannot keep a secret: an app on a device or in a browser',
+        }),
+      ),
+      redirect_uris: Type.Optional(RedirectUris),
+      scopes: Scopes,
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 201: { description: 'The client', schema: SecretShown } },
+    async handler({ deps, principal, body, keep, actor }) {
+      const now = deps.db.clock.now();
+      const secret = newCredential('bls_', principal.org_id);
+      const isPublic = body.public ?? false;
+      const client: OAuthClient = {
+        client_id: newClientId(principal.org_id),
+        org_id: principal.org_id,
+        version: 1,
+        name: body.name,
+        grant_types: body.grant_types ?? ['client_credentials'],
+        redirect_uris: body.redirect_uris ?? [],
+        scopes: body.scopes,
+        pools: body.pools ?? [...principal.pools],
+        secret_hash: isPublic ? null : secret.hash,
+        created_at: now,
+        updated_at: now,
+      };
+      await requireSound(deps, client);
+      const answer = clientAnswer(client, 201, isPublic ? {} : { client_secret: secret.text });
+      const { guards, writes } = oauthClientWrites(deps.db, null, client);
+      const kept = keep(answer);
+      const { client_id, name, grant_types, scopes, pools } = client;
+      const fact = {
+        ...did(actor, 'oauth_client.created', 'oauth_client', client_id),
+        data: { name, grant_types, scopes, pools, public: isPublic },
+      };
+      const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
+      if (!(await commitAudited(deps.db, principal.org_id, fact, whole)))
+        throw new ApiError('conflict', 'The request was taken over by another.');
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/oauth-clients',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'List OAuth clients',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of clients', schema: listAnswer(ClientView) } },
+    handler: ({ deps, principal, query }) =>
+      listRecords<OAuthClient>(deps, principal, query, {
+        index: 'oauth_clients',
+        keyOf: (keys, id) => keys.oauthClient(id),
+        view: clientView,
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/oauth-clients/{client_id}',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'Retrieve an OAuth client',
+    params: Params,
+    answers: { 200: { description: 'The client', schema: ClientView } },
+    handler: async ({ deps, principal, params }) =>
+      clientAnswer(await visibleClient(deps, principal, params.client_id)),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/oauth-clients/{client_id}',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Change an OAuth client; its access tokens follow within a second',
+    params: Params,
+    body: closed({
+      name: Type.Optional(Name),
+      redirect_uris: Type.Optional(RedirectUris),
+      scopes: Type.Optional(Scopes),
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 200: { description: 'The client', schema: ClientView } },
+    async handler({ deps, principal, params, body, ifMatch, actor }) {
+      return clientAnswer(await changeClient(deps, principal, params.client_id, ifMatch, actor, () => body));
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/oauth-clients/{client_id}/rotate-secret',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Replace the secret of an OAuth client; the old one ends at once',
+    params: Params,
+    body: closed({}),
+    bodyOptional: true,
+    admit: (_body, principal) => requireLasting(principal),
+    answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
+    async handler({ deps, principal, params, ifMatch, keep, actor }) {
+      const { text, hash } = newCredential('bls_', principal.org_id);
+      const answerOf = (client: OAuthClient) => clientAnswer(client, 200, { client_secret: text });
+      const change = (before: OAuthClient) => {
+        if (before.secret_hash === null) throw new ApiError('conflict', 'A public client has no secret.');
+        return { secret_hash: hash };
+      };
+      const after = await changeClient(deps, principal, params.client_id, ifMatch, actor, change, (client) =>
+        keep(answerOf(client)),
+      );
+      return answerOf(after);
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/oauth-clients/{client_id}',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Remove an OAuth client: all its tokens end at once',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, actor }) {
+      for (;;) {
+        const before = await visibleClient(deps, principal, params.client_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, before);
+        const { client_id, name, org_id } = before;
+        const fact = { ...did(actor, 'oauth_client.removed', 'oauth_client', client_id), data: { name } };
+        if (!(await commitAudited(deps.db, org_id, fact, oauthClientWrites(deps.db, before, null)))) continue;
+        deps.forgetCredential(before.client_id);
+        return { status: 204 };
+      }
+    },
+  }),
+];
+
+async function changeClient(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  id: string,
+  ifMatch: number | undefined,
+  actor: string,
+  change: (before: OAuthClient) => Partial<OAuthClient>,
+  alongside: (after: OAuthClient) => ReturnType<typeof oauthClientWrites> = () => ({
+    guards: [],
+    writes: [],
+  }),
+): Promise<OAuthClient> {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const before = await visibleClient(deps, principal, id);
+    requireVersion(before.version, ifMatch);
+    requireNoMore(principal, before);
+    const version = before.version + 1;
+    const after = { ...before, ...change(before), version, updated_at: deps.db.clock.now() };
+    await requireSound(deps, after);
+    const { guards, writes } = oauthClientWrites(deps.db, before, after);
+    const extra = alongside(after);
+    const isRotation = after.secret_hash !== before.secret_hash;
+    const fact: AuditFact = {
+      ...did(actor, `oauth_client.${isRotation ? 'secret_rotated' : 'updated'}`, 'oauth_client', id),
+      data: changesOf(before, after, ['name', 'redirect_uris', 'scopes', 'pools']),
+    };
+    const whole = { guards: [...guards, ...extra.guards], writes: [...writes, ...extra.writes] };
+    if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
+    deps.forgetCredential(after.client_id);
+    return after;
+  }
+  throw new ApiError('conflict', 'The client keeps changing. Try again.');
+}
+
+async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<OAuthClient> {
+  const client = await loadOAuthClient(deps.db, id);
+  if (client === null || client.org_id !== principal.org_id || !maySee(principal, client)) throw notFound();
+  return client;
+}
+
+/** What no schema can say of a client. @throws ApiError 422 */
+async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<void> {
+  const faults: FieldError[] = await poolErrors(deps, client.org_id, client.pools);
+  const { grant_types, redirect_uris, secret_hash } = client;
+  if (secret_hash === null && grant_types.includes('client_credentials'))
+    faults.push({
+      pointer: '/public',
+      message: 'must be false for client_credentials, which needs a secret',
+    });
+  const isInteractive = grant_types.includes('authorization_code');
+  if (isInteractive && redirect_uris.length === 0)
+    faults.push({ pointer: '/redirect_uris', message: 'must name at least one for authorization_code' });
+  if (!isInteractive && redirect_uris.length > 0)
+    faults.push({ pointer: '/redirect_uris', message: 'is for the grant type authorization_code' });
+  for (const [index, uri] of redirect_uris.entries()) {
+    const fault = redirectFault(uri, secret_hash === null);
+    if (fault !== null) faults.push({ pointer: `/redirect_uris/${index}`, message: fault });
+  }
+  if (faults.length > 0) throw invalid(...faults);
+}
+
+/** Why a redirect URI is none; null when it is fit (RFC 6749, section 3.1.2, and RFC 8252, section 7). */
+function redirectFault(uri: string, isPublic: boolean): string | null {
+  if (!URL.canParse(uri) || /[\s*\\]/.test(uri)) return 'must be an absolute URL, without wildcards';
+  const { protocol, hash, username, password, hostname } = new URL(uri);
+  if (hash !== '' || uri.includes('#')) return 'must have no fragment';
+  if (username !== '' || password !== '') return 'must name no user';
+  if (protocol === 'https:') return null;
+  if (protocol === 'http:')
+    return ['127.0.0.1', '[::1]', 'localhost'].includes(hostname) ? null : 'must be https, but on loopback';
+  // A scheme of an app's own is a domain in reverse, hence the dot.
+  if (isPublic && /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)) return null;
+  return 'must be https, http on loopback or, of a public client, a scheme like com.example.app:';
+}
+
+function clientView(client: OAuthClient): object {
+  const { client_id, name, grant_types, redirect_uris, scopes, pools, secret_hash } = client;
+  const times = { created_at: timestamp(client.created_at), updated_at: timestamp(client.updated_at) };
+  return {
+    client_id,
+    name,
+    grant_types,
+    public: secret_hash === null,
+    redirect_uris,
+    scopes,
+    pools,
+    ...times,
+  };
+}
+
+function clientAnswer(client: OAuthClient, status = 200, secret: object = {}): Answer {
+  const location = status === 201 && { Location: `/v1/oauth-clients/${client.client_id}` };
+  const body = { ...clientView(client), ...secret };
+  return { status, body, headers: { ETag: `"${client.version}"`, ...location } };
+}

@@ -1,0 +1,69 @@
+// `biolayer clients`: the org's OAuth clients.
+
+import { type Command, Option } from 'commander';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const FIELDS = ['client_id', 'name', 'grant_types', 'public', 'redirect_uris', 'scopes', 'pools'];
+
+interface CreateFlags {
+  name: string;
+  scope: string[];
+  pool?: string[];
+  grantType?: string;
+  redirectUri?: string[];
+  public?: true;
+}
+
+export function addClientCommands(program: Command, streams: Streams): void {
+  const clients = program.command('clients').description('OAuth clients');
+  clients
+    .command('create')
+    .description('create an OAuth client; its secret is shown this once')
+    .requiredOption('--name <name>')
+    .requiredOption('--scope <scope>', 'what its tokens may do at most; may repeat', collect)
+    .option('--pool <pool_id>', 'confine its tokens to these pools; may repeat', collect)
+    .addOption(
+      new Option('--grant-type <type>', 'default: client_credentials').choices([
+        'client_credentials',
+        'authorization_code',
+      ]),
+    )
+    .option('--redirect-uri <url>', 'where people are sent back to; may repeat', collect)
+    .option('--public', 'it cannot keep a secret: an app on a device or in a browser')
+    .action(async (flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { name, scope: scopes, pool: pools, grantType, redirectUri: redirect_uris } = flags;
+      const grant_types = grantType === undefined ? undefined : [grantType];
+      const body = givenOnly({ name, scopes, pools, grant_types, redirect_uris, public: flags.public });
+      const client = await api.send('POST', '/v1/oauth-clients', { body });
+      out.answer(client, () => out.record(client, flags.public ? FIELDS : [...FIELDS, 'client_secret']));
+    });
+  addPageFlags(clients.command('list'))
+    .description('list OAuth clients')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/oauth-clients', { query: pageQuery(flags) });
+      showPage(out, page, listAt(page, 'data'), FIELDS);
+    });
+  clients
+    .command('rotate')
+    .description('replace the secret of an OAuth client; the old one ends at once')
+    .argument('<client_id>')
+    .action(async (clientId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const path = `/v1/oauth-clients/${encodeURIComponent(clientId)}/rotate-secret`;
+      const client = await api.send('POST', path);
+      out.answer(client, () => out.record(client, ['client_id', 'name', 'client_secret']));
+    });
+  clients
+    .command('remove')
+    .description('remove an OAuth client: all its tokens end at once')
+    .argument('<client_id>')
+    .action(async (clientId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.send('DELETE', `/v1/oauth-clients/${encodeURIComponent(clientId)}`);
+      out.answer({ client_id: clientId, removed: true }, () => out.line(`Removed ${clientId}.`));
+    });
+}

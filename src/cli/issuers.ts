@@ -1,0 +1,69 @@
+// `biolayer issuers`: the outside issuers whose access tokens the org takes.
+
+import type { Command } from 'commander';
+import { UsageError } from './faults.ts';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const FIELDS = ['issuer_id', 'name', 'issuer', 'audience', 'jwks_uri', 'token_type', 'scope_claim', 'pools'];
+
+interface CreateFlags {
+  name: string;
+  issuer: string;
+  jwksUri: string;
+  map: string[];
+  audience?: string;
+  scopeClaim?: string;
+  pool?: string[];
+}
+
+export function addIssuerCommands(program: Command, streams: Streams): void {
+  const issuers = program.command('issuers').description('outside issuers of access tokens');
+  issuers
+    .command('create')
+    .description('trust an outside issuer')
+    .requiredOption('--name <name>')
+    .requiredOption('--issuer <iss>', 'iss of its tokens')
+    .requiredOption('--jwks-uri <url>', 'where its public keys are')
+    .requiredOption('--map <value=scope>', 'what a value of the claim allows; may repeat', collect)
+    .option('--audience <aud>', 'aud of its tokens (default: urn:biolayer:org:<org_id>)')
+    .option('--scope-claim <name>', 'claim that is looked up in the map (default: scope)')
+    .option('--pool <pool_id>', 'confine its tokens to these pools; may repeat', collect)
+    .action(async (flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { name, issuer, jwksUri: jwks_uri, audience, scopeClaim: scope_claim, pool: pools } = flags;
+      const scope_map = mapOf(flags.map);
+      const body = givenOnly({ name, issuer, jwks_uri, audience, scope_claim, scope_map, pools });
+      const made = await api.send('POST', '/v1/issuers', { body });
+      out.answer(made, () => out.record(made, FIELDS));
+    });
+  addPageFlags(issuers.command('list'))
+    .description('list outside issuers')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/issuers', { query: pageQuery(flags) });
+      showPage(out, page, listAt(page, 'data'), FIELDS);
+    });
+  issuers
+    .command('remove')
+    .description('trust an outside issuer no more: its tokens are refused at once')
+    .argument('<issuer_id>')
+    .action(async (issuerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.send('DELETE', `/v1/issuers/${encodeURIComponent(issuerId)}`);
+      out.answer({ issuer_id: issuerId, removed: true }, () => out.line(`Removed ${issuerId}.`));
+    });
+}
+
+/** `write=tasks:create`, several a value. @throws UsageError */
+function mapOf(pairs: readonly string[]): Record<string, string[]> {
+  const map = new Map<string, string[]>();
+  for (const pair of pairs) {
+    const cut = pair.lastIndexOf('=');
+    if (cut < 1) throw new UsageError(`"${pair}" is not of the form value=scope.`);
+    const value = pair.slice(0, cut);
+    map.set(value, [...(map.get(value) ?? []), pair.slice(cut + 1)]);
+  }
+  return Object.fromEntries(map);
+}

@@ -1,0 +1,57 @@
+// `biolayer members`: the people of the org who may sign in.
+
+import type { Command } from 'commander';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, readText, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const FIELDS = ['member_id', 'email', 'name', 'scopes', 'pools', 'disabled'];
+
+interface CreateFlags {
+  email: string;
+  name: string;
+  scope: string[];
+  pool?: string[];
+  passwordFile?: string;
+}
+
+export function addMemberCommands(program: Command, streams: Streams): void {
+  const members = program
+    .command('members')
+    .description('people who may sign in and let OAuth clients act for them');
+  members
+    .command('create')
+    .description('create a member; a password that is made for them is shown this once')
+    .requiredOption('--email <address>')
+    .requiredOption('--name <name>')
+    .requiredOption('--scope <scope>', 'what they may do at most; may repeat', collect)
+    .option('--pool <pool_id>', 'confine them to these pools; may repeat', collect)
+    .option('--password-file <file>', 'file with their password; one is made without')
+    .action(async (flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { email, name, scope: scopes, pool: pools, passwordFile } = flags;
+      const password =
+        passwordFile === undefined ? undefined : (await readText(passwordFile)).replace(/\r?\n$/, '');
+      const body = givenOnly({ email, name, scopes, pools, password });
+      const member = await api.send('POST', '/v1/members', { body });
+      out.answer(member, () =>
+        out.record(member, passwordFile === undefined ? [...FIELDS, 'password'] : FIELDS),
+      );
+    });
+  addPageFlags(members.command('list'))
+    .description('list members')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/members', { query: pageQuery(flags) });
+      showPage(out, page, listAt(page, 'data'), FIELDS);
+    });
+  members
+    .command('remove')
+    .description('remove a member: every access token held for them ends at once')
+    .argument('<member_id>')
+    .action(async (memberId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.send('DELETE', `/v1/members/${encodeURIComponent(memberId)}`);
+      out.answer({ member_id: memberId, removed: true }, () => out.line(`Removed ${memberId}.`));
+    });
+}

@@ -1,0 +1,37 @@
+// How often somebody has tried to sign in of late. Counted before the password is looked at, so that a thousand
+// guesses at once count as a thousand; and in Redis, so that it does not matter which process they reach.
+
+import { createHash } from 'node:crypto';
+import { partitionKeys, partitionOf } from './keys.ts';
+import type { Db } from './redis.ts';
+
+/** How long attempts count, ms. */
+const WINDOW = 15 * 60_000;
+
+const SCRIPT = `
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return { count, redis.call('PTTL', KEYS[1]) }
+`;
+
+/**
+ * Counts one attempt.
+ * @param name who or where: never stored as it is.
+ * @param most attempts allowed within fifteen minutes of the first.
+ * @returns null when it is allowed, else how long to wait, ms.
+ */
+export async function countAttempt(db: Db, name: string, most: number): Promise<number | null> {
+  const reply = await db.redis.eval(SCRIPT, 1, keyOf(db, name), WINDOW);
+  const [count, left] = Array.isArray(reply) ? reply.map(Number) : [];
+  return (count ?? 0) <= most ? null : (left ?? WINDOW);
+}
+
+/** Forgets the attempts, after one that succeeded. */
+export async function forgetAttempts(db: Db, name: string): Promise<void> {
+  await db.redis.del(keyOf(db, name));
+}
+
+function keyOf(db: Db, name: string): string {
+  const hash = createHash('sha256').update(name).digest('hex');
+  return partitionKeys(db.prefix, partitionOf(hash)).attempts(hash);
+}

@@ -1,0 +1,156 @@
+// What the authorization server keeps: sessions, interactions, grants, codes and tokens. Their ids are secrets
+// that open doors, so a record is found by the hash of its id and sealed for its place. What belongs to a grant
+// has an id that says the org's partition and lies there; a session is of no org and lies by its hash.
+// A token whose grant is gone is worth nothing, so the end of a grant is the end of all of them in one step.
+
+import { commit, type Write } from './commit.ts';
+import { hashOf, type OAuthToken, parseCredential } from './credentials.ts';
+import { orgKeysOf, partitionKeys, partitionOf } from './keys.ts';
+import type { Member } from './members.ts';
+import { type OAuthClient, orgOfClient } from './oauth-clients.ts';
+import type { Db } from './redis.ts';
+import type { Sealer } from './sealed.ts';
+
+/** What the authorization server gives to be kept. */
+export interface OAuthRecord {
+  uid?: string | undefined;
+  clientId?: string | undefined;
+  accountId?: string | undefined;
+  grantId?: string | undefined;
+  scope?: string | undefined;
+  [field: string]: unknown;
+}
+
+/** Access tokens lie among the other credentials, where each request looks. */
+const CREDENTIALS = ['AccessToken', 'ClientCredentials'];
+
+export class OAuthRecords {
+  readonly #db: Db;
+  readonly #sealer: Sealer;
+
+  constructor(db: Db, sealer: Sealer) {
+    this.#db = db;
+    this.#sealer = sealer;
+  }
+
+  /** Keeps a record for `seconds`. */
+  async save(kind: string, id: string, record: OAuthRecord, seconds: number): Promise<void> {
+    const life = Math.ceil(seconds * 1000);
+    const place = placeOf(this.#db, kind, id);
+    const sealed = this.#sealer.seal(JSON.stringify(record), place.name);
+    if (CREDENTIALS.includes(kind)) {
+      const token = this.#tokenOf(record, sealed, life);
+      await this.#db.redis.set(place.key, JSON.stringify(token), 'PX', life);
+      return;
+    }
+    if (record.uid !== undefined) {
+      const index = placeOf(this.#db, 'uid', record.uid);
+      await this.#db.redis.set(index.key, this.#sealer.seal(id, index.name), 'PX', life);
+    }
+    const writes: Write[] = [
+      ['HSET', place.key, 'v', 1, 'd', sealed],
+      ['PEXPIRE', place.key, life],
+    ];
+    await commit(this.#db.redis, [], writes);
+  }
+
+  /** The record; undefined when there is none (any more), or when it was sealed with a key now forgotten. */
+  async find(kind: string, id: string): Promise<OAuthRecord | undefined> {
+    const place = placeOf(this.#db, kind, id);
+    if (CREDENTIALS.includes(kind)) {
+      const text = await this.#db.redis.get(place.key);
+      const token = text === null ? null : (JSON.parse(text) as OAuthToken | { kind: 'other' });
+      return token?.kind === 'oauth_token' ? this.#open(token.sealed, place.name) : undefined;
+    }
+    const { d: sealed, v: version, c: consumed } = await this.#db.redis.hgetall(place.key);
+    const record = sealed === undefined ? undefined : this.#open(sealed, place.name);
+    return record && version !== '1' ? { ...record, consumed: Number(consumed) } : record;
+  }
+
+  async findByUid(kind: string, uid: string): Promise<OAuthRecord | undefined> {
+    const index = placeOf(this.#db, 'uid', uid);
+    const sealed = await this.#db.redis.get(index.key);
+    return sealed === null ? undefined : this.find(kind, this.#sealer.open(sealed, index.name));
+  }
+
+  /** Marks a code or refresh token as used. @returns whether this was its first use, of all at the same time. */
+  consume(kind: string, id: string): Promise<boolean> {
+    const { key } = placeOf(this.#db, kind, id);
+    const now = Math.floor(this.#db.clock.now() / 1000);
+    return commit(this.#db.redis, [{ kind: 'version', key, version: 1 }], [['HSET', key, 'v', 2, 'c', now]]);
+  }
+
+  async remove(kind: string, id: string): Promise<void> {
+    await this.#db.redis.del(placeOf(this.#db, kind, id).key);
+  }
+
+  #open(sealed: string, place: string): OAuthRecord | undefined {
+    try {
+      return JSON.parse(this.#sealer.open(sealed, place)) as OAuthRecord;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #tokenOf(record: OAuthRecord, sealed: string, life: number): OAuthToken {
+    const client_id = record.clientId ?? '';
+    const org_id = orgOfClient(client_id);
+    if (org_id === null) throw new Error('an access token of no client');
+    return {
+      kind: 'oauth_token',
+      org_id,
+      client_id,
+      member_id: record.accountId === undefined ? null : (parseSubject(record.accountId)?.member_id ?? ''),
+      scopes: record.scope?.split(' ') ?? [],
+      grant: record.grantId === undefined ? null : hashOf(record.grantId),
+      expires_at: this.#db.clock.now() + life,
+      sealed,
+    };
+  }
+}
+
+/** The client and member an access token acts for, as they are now; null when one of them, or its grant, is gone. */
+export async function loadTokenParties(
+  db: Db,
+  token: OAuthToken,
+): Promise<{ client: OAuthClient; member: Member | null } | null> {
+  const keys = orgKeysOf(db.prefix, token.org_id);
+  const replies = await db.redis
+    .pipeline()
+    .hget(keys.oauthClient(token.client_id), 'd')
+    .hget(keys.member(token.member_id ?? ''), 'd')
+    .exists(token.grant === null ? keys.oauthClient(token.client_id) : keys.oauth(`Grant:${token.grant}`))
+    .exec();
+  const [client, member, isThere] = (replies ?? []).map(([error, reply]) => {
+    if (error) throw error;
+    return reply;
+  });
+  if (typeof client !== 'string' || isThere !== 1) return null;
+  if (token.member_id === null) return { client: JSON.parse(client), member: null };
+  if (typeof member !== 'string') return null;
+  const found: Member = JSON.parse(member);
+  return found.disabled ? null : { client: JSON.parse(client), member: found };
+}
+
+/** A member as the subject of tokens. */
+export function subjectOf(member: { org_id: string; member_id: string }): string {
+  return `${member.org_id}.${member.member_id}`;
+}
+
+/** The member a subject names; null when it names none. */
+export function parseSubject(subject: string): { org_id: string; member_id: string } | null {
+  const [org_id = '', member_id = '', ...rest] = subject.split('.');
+  return org_id === '' || member_id === '' || rest.length > 0 ? null : { org_id, member_id };
+}
+
+/** Where a record lies, and the name it is sealed for. */
+function placeOf(db: Db, kind: string, id: string): { key: string; name: string } {
+  const known = parseCredential(id);
+  const hash = known?.hash ?? hashOf(id);
+  const keys = partitionKeys(db.prefix, known?.partition ?? partitionOf(hash));
+  const isCredential = CREDENTIALS.includes(kind);
+  return {
+    key: isCredential ? keys.credential(hash) : keys.oauth(`${kind}:${hash}`),
+    name: `oauth ${kind} ${hash}`,
+  };
+}

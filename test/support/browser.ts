@@ -1,0 +1,92 @@
+// As much of a browser as the pages of OAuth need: cookies by path, redirects one by one, forms as they stand.
+
+interface Page {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+export class Browser {
+  readonly #origin: string;
+  readonly #choice: 'allow' | 'deny';
+  readonly #cookies = new Map<string, { value: string; path: string }>();
+  /** Titles of the pages that were shown, in order. */
+  readonly seen: string[] = [];
+  /** The page that is shown: its address, the token of its form, its text. */
+  at = '';
+  token = '';
+  text = '';
+
+  constructor(origin: string, choice: 'allow' | 'deny' = 'allow') {
+    this.#origin = origin;
+    this.#choice = choice;
+  }
+
+  /** From an address through all the pages to the redirect that leads elsewhere. @throws Error with an alert that is shown. */
+  async through(url: string, email: string, password: string): Promise<URL> {
+    let next = await this.#follow(url);
+    for (let steps = 0; steps < 6; steps += 1) {
+      if (next instanceof URL) return next;
+      const [, alert] = /role="alert">([^<]+)/.exec(next.text) ?? [];
+      if (alert !== undefined) throw new Error(alert);
+      const isSignIn = this.seen.at(-1) === 'Sign in';
+      const fields = isSignIn ? { email, password, action: 'sign_in' } : { action: this.#choice };
+      const answer = await this.submit(fields);
+      const location = answer.headers.get('location');
+      next = location === null ? answer : await this.#follow(location);
+    }
+    throw new Error('it leads nowhere');
+  }
+
+  /** Opens a page, following redirects. @throws Error when they lead elsewhere. */
+  async open(url: string): Promise<Page> {
+    const page = await this.#follow(url);
+    if (page instanceof URL) throw new Error(`it leads to ${page}`);
+    return page;
+  }
+
+  /** Sends the form of the page. */
+  async submit(fields: Record<string, string>, headers: Record<string, string> = {}): Promise<Page> {
+    const body = new URLSearchParams({ token: this.token, ...fields });
+    return this.#request(this.at, { method: 'POST', body, headers });
+  }
+
+  async #follow(from: string): Promise<Page | URL> {
+    let url = new URL(from, this.#origin);
+    for (let hops = 0; hops < 10; hops += 1) {
+      if (url.origin !== this.#origin) return url;
+      const page = await this.#request(url.href);
+      const location = page.headers.get('location');
+      if (location === null) {
+        this.at = url.href;
+        this.text = page.text;
+        this.token = /name="token" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
+        this.seen.push(/<title>(.*?) · /.exec(page.text)?.[1] ?? page.text.slice(0, 100));
+        return page;
+      }
+      url = new URL(location, url);
+    }
+    throw new Error('too many redirects');
+  }
+
+  async #request(href: string, init: RequestInit = {}): Promise<Page> {
+    const { pathname } = new URL(href);
+    const cookies = [...this.#cookies].filter(([, { path }]) => pathname.startsWith(path));
+    const response = await fetch(href, {
+      ...init,
+      redirect: 'manual',
+      headers: {
+        Accept: 'text/html',
+        Cookie: cookies.map(([name, { value }]) => `${name.split(' ')[0]}=${value}`).join('; '),
+        ...(init.headers as Record<string, string>),
+      },
+    });
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      const path = /path=([^;]+)/i.exec(line)?.[1] ?? '/';
+      if (/expires=Thu, 01 Jan 1970/i.test(line)) this.#cookies.delete(`${name} ${path}`);
+      else this.#cookies.set(`${name} ${path}`, { value, path });
+    }
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  }
+}
