@@ -454,7 +454,12 @@ describe('a request for a code', () => {
   };
 
   test.each([
-    ['without PKCE', (url: URL) => url.searchParams.delete('code_challenge'), 'invalid_request'],
+    [
+      'without PKCE',
+      (url: URL) => ['code_challenge', 'code_challenge_method'].map((name) => url.searchParams.delete(name)),
+      'invalid_request',
+    ],
+    ['with half of PKCE', (url: URL) => url.searchParams.delete('code_challenge'), 'invalid_request'],
     [
       'with plain PKCE',
       (url: URL) => url.searchParams.set('code_challenge_method', 'plain'),

@@ -91,7 +91,7 @@ async function showStep(step: Step): Promise<void> {
 }
 
 async function signIn(step: Step, given: URLSearchParams): Promise<void> {
-  const { ctx, deps, interaction, client, form } = step;
+  const { ctx, deps, client, form } = step;
   const email = normalEmail(given.get('email') ?? '').slice(0, 254);
   const again = (status: number, error: string) => {
     ctx.status = status;
@@ -124,7 +124,6 @@ async function signIn(step: Step, given: URLSearchParams): Promise<void> {
   const accountId = subjectOf(member);
   await forgetOther(step, accountId);
   await finish(step, { login: { accountId, amr: ['pwd'] } });
-  void interaction;
 }
 
 /** Ends the session of whoever else is signed in in this browser, so that the next begins as the new one's. */
