@@ -162,8 +162,15 @@ export class WebhookProcessor {
   }
 }
 
-/** Of the answer's headers, those that say something of it rather than of the connection (RFC 9110, 7.6.1). */
-const CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
+/** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */
+const NOT_KEPT = new Set([
+  'connection',
+  'date',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+  'proxy-connection',
+]);
 /** As much of the headers' text as is kept, characters. */
 const KEPT_HEADERS = 2048;
 
@@ -174,7 +181,7 @@ function keptHeaders(headers: Record<string, string>): Record<string, string> {
     left -= name.length + value.length;
     if (left < 0) break;
     // What the receiver tells a client to remember is a secret of theirs.
-    if (!CONNECTION.has(name)) kept[name] = name === 'set-cookie' ? '[redacted]' : value;
+    if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? '[redacted]' : value;
   }
   return kept;
 }

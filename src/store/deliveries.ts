@@ -4,6 +4,7 @@
 // millisecond is a lease: somebody has it in hand.
 
 import type { Redis } from 'ioredis';
+import { pack, unpack } from 'msgpackr';
 import { type Failing, periodOf } from '../state/endpoint.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
 import { orgKeysOf } from './keys.ts';
@@ -105,7 +106,7 @@ return 1
 
 interface WithScripts {
   biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
-  biolayerRecord(...args: (string | number)[]): Promise<[number, string?, number?]>;
+  biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, number?]>;
   biolayerRelease(...args: (string | number)[]): Promise<number>;
 }
 
@@ -154,7 +155,7 @@ export async function takeDelivery(
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const now = db.clock.now();
   const isMessage = owed.sequence === 0;
-  const [score, text, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
+  const [score, recorded, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
     keys.owed,
     keys.deliveries(owed.task_id),
     isMessage ? keys.message(owed.task_id) : keys.task(owed.task_id),
@@ -166,9 +167,9 @@ export async function takeDelivery(
     owed.sequence,
   );
   if (!score) return null;
-  if (text === undefined) return { dueAt: Number(score.toString()) };
+  if (recorded === undefined) return { dueAt: Number(score.toString()) };
   return {
-    delivery: unpackDelivery(text?.toString()),
+    delivery: unpackDelivery(recorded),
     score: Number(score.toString()),
     gone: gone !== null && owed.endpoint_id === undefined,
     told: isMessage
@@ -247,12 +248,12 @@ export async function recordDelivery(
 
 /** All recorded deliveries of a task by their field: `<sequence>[ <endpoint>]`. */
 export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<string, Delivery>> {
-  const all = await db.redis.hgetall(orgKeysOf(db.prefix, orgId).deliveries(taskId));
+  const all = await db.redis.hgetallBuffer(orgKeysOf(db.prefix, orgId).deliveries(taskId));
   const found = Object.entries(all).filter(([field]) => field !== 'gone');
-  return new Map(found.map(([field, text]) => [field, unpackDelivery(text)]));
+  return new Map(found.map(([field, stored]) => [field, unpackDelivery(stored)]));
 }
 
-type Packed = [status: DeliveryStatus, ...attempts: PackedAttempt[]];
+type Packed = [status: number, ...attempts: PackedAttempt[]];
 type PackedAttempt = [
   at: number,
   status: number | null,
@@ -262,13 +263,19 @@ type PackedAttempt = [
   address: string | null,
   body: string,
   next: number | null,
-  headers?: string[],
-  timings?: (number | null)[],
+  headers: string[],
+  /** Tenths of milliseconds. */
+  timings: (number | null)[],
 ];
 
-export function packDelivery({ status, attempts }: Delivery): string {
+/**
+ * A delivery as it is stored: MessagePack of bare arrays. There is one for every event, and one that succeeded at
+ * once stays within the 64 bytes up to which Redis keeps a hash in one compact piece.
+ */
+export function packDelivery({ status, attempts }: Delivery): Buffer {
+  const tenths = (ms: number | null) => (ms === null ? null : Math.round(ms * 10));
   const packed: Packed = [
-    status,
+    DELIVERY_STATUSES.indexOf(status),
     ...attempts.map((one): PackedAttempt => {
       const { at, ms, error, error_class, address, body, next_attempt_at, headers, timings } = one;
       const { queue, dns, connect, tls, first_byte, body: whole } = timings;
@@ -282,22 +289,23 @@ export function packDelivery({ status, attempts }: Delivery): string {
         body,
         next_attempt_at,
         Object.entries(headers).flat(),
-        [queue, dns, connect, tls, first_byte, whole],
+        [queue, dns, connect, tls, first_byte, whole].map(tenths),
       ];
     }),
   ];
-  return JSON.stringify(packed);
+  return pack(packed);
 }
 
-/** @param text as it is stored; empty or absent while there was no attempt. */
-export function unpackDelivery(text: string | null | undefined): Delivery {
-  if (!text) return { status: 'pending', attempts: [] };
-  const [status, ...attempts] = JSON.parse(text) as Packed;
-  return { status, attempts: attempts.map(unpackAttempt) };
+/** @param stored as it is stored; empty or absent while there was no attempt. */
+export function unpackDelivery(stored: Buffer | null | undefined): Delivery {
+  if (!stored?.length) return { status: 'pending', attempts: [] };
+  const [status, ...attempts] = unpack(stored) as Packed;
+  return { status: DELIVERY_STATUSES[status] ?? 'pending', attempts: attempts.map(unpackAttempt) };
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
-  const [at, status, ms, error, error_class, address, body, next_attempt_at, flat = [], times = []] = packed;
+  const [at, status, ms, error, error_class, address, body, next_attempt_at, flat, tenths] = packed;
+  const times = tenths.map((one) => (one === null ? null : one / 10));
   const [queue = null, dns = null, connect = null, tls = null, first_byte = null, whole = null] = times;
   const headers: Record<string, string> = {};
   for (let index = 0; index < flat.length; index += 2) headers[flat[index] ?? ''] = flat[index + 1] ?? '';

@@ -55,18 +55,18 @@ type Undated = Omit<Listed, 'dueAt'>;
 
 async function loadOne(db: Db, owed: Owed): Promise<Undated | null> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
-  const [text, about] = await Promise.all([
-    db.redis.hget(keys.deliveries(owed.task_id), fieldOf(owed)),
+  const [recorded, about] = await Promise.all([
+    db.redis.hgetBuffer(keys.deliveries(owed.task_id), fieldOf(owed)),
     owed.sequence === 0 ? loadMessage(db, owed) : loadEvent(db, owed.org_id, owed.task_id, owed.sequence),
   ]);
   if (about === null) return null;
-  const delivery = unpackDelivery(text);
+  const delivery = unpackDelivery(recorded);
   if (!('task' in about)) {
     const { type } = JSON.parse(about.body) as { type: string };
     return { owed, delivery, event: { event_id: about.id, type, at: about.at }, task: null };
   }
   const { task, event } = about;
-  if (text === null && (owed.endpoint_id !== undefined || !isWanted(task, event))) return null;
+  if (recorded === null && (owed.endpoint_id !== undefined || !isWanted(task, event))) return null;
   return { owed, delivery, event: { ...event, at: Date.parse(event.at) }, task };
 }
 

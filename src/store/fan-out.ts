@@ -40,7 +40,7 @@ return 'ok'
 
 interface WithScripts {
   biolayerOwe(...args: (string | number)[]): Promise<number>;
-  biolayerResend(...args: (string | number)[]): Promise<'ok' | 'busy' | 'changed'>;
+  biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }
 
 const prepared = new WeakSet<Redis>();
