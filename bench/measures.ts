@@ -242,6 +242,8 @@ export async function settled(redis: Redis): Promise<void> {
     const owed = await redis.keys('bl:{*}:owed');
     const outbox = await redis.keys('bl:{*}:outbox');
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
+    const jobs = await redis.keys('{bl-queues}:*');
+    const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
     return owed.length === 0 && lengths.every((length) => length === 0);
   });
 }

@@ -2,7 +2,6 @@
 // so is written once), and a list of its history. When it is final all of that is packed into one
 // compressed field, since most tasks of an org are finished and only looked at now and then.
 
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { historyEntry } from '../state/history.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import { laneOf, placeInLane } from '../state/matching.ts';
@@ -15,6 +14,7 @@ import { owedMember } from './delivery-places.ts';
 import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
 import { offerWrites } from './offers.ts';
+import { packJson, unpackJson } from './packed.ts';
 import type { Db } from './redis.ts';
 
 /** A task as loaded, with the hash of its last history entry. */
@@ -355,9 +355,9 @@ type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: str
 
 function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
   const packed: Packed = [input, state, history, head];
-  return deflateRawSync(JSON.stringify(packed));
+  return packJson(packed);
 }
 
 function unpack(packed: Buffer): Packed {
-  return JSON.parse(inflateRawSync(packed).toString()) as Packed;
+  return unpackJson(packed) as Packed;
 }
