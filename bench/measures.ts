@@ -244,7 +244,7 @@ export async function settled(redis: Redis): Promise<void> {
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
     const jobs = await redis.keys('{bl-queues}:*');
     const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
-    return owed.length === 0 && lengths.every((length) => length === 0);
+    return owed.length + busy.length === 0 && lengths.every((length) => length === 0);
   });
 }
 
