@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inflateRawSync } from 'node:zlib';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { unpackJson } from '../../src/store/packed.ts';
 import {
   type Answer,
   createOrg,
@@ -59,7 +59,7 @@ async function everything(redis: Redis, prefix: string): Promise<string> {
         case 'hash': {
           const fields = Object.entries<Buffer>(await redis.hgetallBuffer(key));
           return fields
-            .map(([name, value]) => `${name} ${name === 'z' ? inflateRawSync(value) : value}`)
+            .map(([name, value]) => `${name} ${name === 'z' ? JSON.stringify(unpackJson(value)) : value}`)
             .join('\n');
         }
         case 'list':
