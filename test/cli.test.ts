@@ -149,6 +149,59 @@ describe('the nouns and verbs', () => {
     expect((await run(['webhooks', 'secret'], { env })).stdout).toBe(`${secret}\n`);
   });
 
+  it('make a test key, which works in the sandbox and nowhere else', async () => {
+    const made = await json<{ key: string }>([
+      ...['keys', 'create', '--name', 'try', '--test'],
+      ...['--scope', 'tasks:read,tasks:create,pools:read'],
+    ]);
+    expect(made).toMatchObject({ mode: 'test', key: expect.stringMatching(/^blk_test_/) });
+    const env = { BIOLAYER_API_KEY: made.key };
+    const body = JSON.stringify(taskBody());
+    const { task_id } = await json<{ task_id: string }>(['tasks', 'create'], { stdin: body, env });
+    expect(await json(['tasks', 'get', task_id], { env })).toMatchObject({ task_id });
+    expect(await run(['tasks', 'get', task_id])).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('rotate a key: both work for the overlap that was asked for, and the new one ends when it is told', async () => {
+    const old = await json<{ key_id: string; key: string }>([
+      'keys',
+      'create',
+      '--name',
+      'turning',
+      '--scope',
+      'tasks:read',
+    ]);
+    const expires_at = new Date(Date.now() + 86_400_000).toISOString();
+    const started = Date.now();
+    const made = await json<{ key_id: string; key: string }>([
+      'keys',
+      'rotate',
+      old.key_id,
+      '--expires-in',
+      '60',
+      '--expires-at',
+      expires_at,
+    ]);
+    expect(made).toMatchObject({ name: 'turning', scopes: ['tasks:read'], expires_at });
+    expect(made.key_id).not.toBe(old.key_id);
+    for (const { key } of [old, made])
+      expect((await api.client(key).request('GET', '/v1/tasks')).outcome).toBe('200');
+    const { data } = await json<{ data: { key_id: string; expires_at: string }[] }>([
+      'keys',
+      'list',
+      '--limit',
+      '200',
+    ]);
+    const ends = Date.parse(data.find(({ key_id }) => key_id === old.key_id)?.expires_at ?? '');
+    expect(ends).toBeGreaterThanOrEqual(started + 59_000);
+    expect(ends).toBeLessThanOrEqual(Date.now() + 61_000);
+
+    const now = await json<{ key_id: string }>(['keys', 'rotate', made.key_id, '--expires-in', '0']);
+    expect((await api.client(made.key).request('GET', '/v1/tasks')).outcome).toBe('401 invalid_credential');
+    expect(now).toMatchObject({ name: 'turning' });
+    expect(await run(['keys', 'rotate', made.key_id, '--expires-in', '-1'])).toMatchObject({ stdout: '' });
+  });
+
   it('create a task from a file or stdin, once for an idempotency key, and show and cancel it', async () => {
     const body = JSON.stringify(taskBody({ title: 'From the shell' }));
     const path = await file(body);

@@ -134,6 +134,31 @@ describe('JSON that cannot be kept as it came', () => {
   });
 });
 
+describe('names of all objects together', () => {
+  /** The full body with as many more names as fill it to `count`, in objects that lie within one another. */
+  function bodyOfNames(count: number): string {
+    const body = { ...fullBody(poolId), context: { data: { flat: {}, list: [{}] } } };
+    const own = JSON.stringify(body).match(/":/g)?.length ?? 0;
+    const names = Array.from({ length: count - own }, (_, index) => [index.toString(36), 0]);
+    const data = { flat: Object.fromEntries(names.slice(1)), list: [Object.fromEntries(names.slice(0, 1))] };
+    return JSON.stringify({ ...body, context: { data } });
+  }
+
+  test('10 001 are too many', async () => {
+    const answer = await client.request('POST', '/v1/tasks', { raw: bodyOfNames(10_001) });
+    expect(answer.outcome).toBe('422 validation_failed');
+    expect(answer.problem.errors).toEqual([
+      { pointer: '', message: 'has more than 10000 names in its objects' },
+    ]);
+    await expectUnchanged();
+  });
+
+  test('10 000 are taken', async () => {
+    const answer = await client.request('POST', '/v1/tasks', { raw: bodyOfNames(10_000) });
+    expect(answer.outcome).toBe('201');
+  });
+});
+
 describe('what is at the edge of a rule is taken', () => {
   const edges: [string, unknown][] = [
     ['/title', 'x'],
