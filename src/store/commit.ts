@@ -3,6 +3,7 @@
 // script knows keys and commands, nothing of tasks.
 
 import type { Redis } from 'ioredis';
+import { defineScripts } from './scripts.ts';
 
 /**
  * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist.
@@ -46,11 +47,9 @@ end
 return 1
 `;
 
-interface WithCommit {
+const withScript = defineScripts<{
   biolayerCommit(keys: number, ...args: (string | number | Buffer)[]): Promise<number>;
-}
-
-const prepared = new WeakSet<Redis>();
+}>({ biolayerCommit: { lua: SCRIPT } });
 
 /**
  * Runs `writes` in one atomic step if all `guards` hold.
@@ -62,10 +61,6 @@ export async function commit(
   guards: readonly Guard[],
   writes: readonly Write[],
 ): Promise<boolean> {
-  if (!prepared.has(redis)) {
-    redis.defineCommand('biolayerCommit', { lua: SCRIPT });
-    prepared.add(redis);
-  }
   const keys = new Map<string, number>();
   const slot = (key: string): number => {
     const known = keys.get(key);
@@ -91,6 +86,5 @@ export async function commit(
     }
   }
   for (const [command, key, ...rest] of writes) args.push(rest.length, command, slot(key), ...rest);
-  const client = redis as Redis & WithCommit;
-  return (await client.biolayerCommit(keys.size, ...keys.keys(), ...args)) === 1;
+  return (await withScript(redis).biolayerCommit(keys.size, ...keys.keys(), ...args)) === 1;
 }

@@ -3,12 +3,12 @@
 // records the attempt in one step that checks that it is still theirs. A time in the set that ends in half a
 // millisecond is a lease: somebody has it in hand.
 
-import type { Redis } from 'ioredis';
 import { pack, unpack } from 'msgpackr';
 import { type Failing, periodOf } from '../state/endpoint.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
+import { defineScripts } from './scripts.ts';
 import { readTold, type Told } from './tasks.ts';
 
 export type { Owed } from './delivery-places.ts';
@@ -104,23 +104,15 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1
 `;
 
-interface WithScripts {
+const withScripts = defineScripts<{
   biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
   biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, number?]>;
   biolayerRelease(...args: (string | number)[]): Promise<number>;
-}
-
-const prepared = new WeakSet<Redis>();
-
-function withScripts(redis: Redis): WithScripts {
-  if (!prepared.has(redis)) {
-    redis.defineCommand('biolayerTake', { lua: TAKE, numberOfKeys: 4 });
-    redis.defineCommand('biolayerRecord', { lua: RECORD, numberOfKeys: 6 });
-    redis.defineCommand('biolayerRelease', { lua: RELEASE, numberOfKeys: 1 });
-    prepared.add(redis);
-  }
-  return redis as Redis & WithScripts;
-}
+}>({
+  biolayerTake: { lua: TAKE, numberOfKeys: 4 },
+  biolayerRecord: { lua: RECORD, numberOfKeys: 6 },
+  biolayerRelease: { lua: RELEASE, numberOfKeys: 1 },
+});
 
 /** What there is to send, where it is no event of a task: its id and its bytes. */
 export interface Message {

@@ -2,7 +2,6 @@
 // know the endpoints: what its outbox entry says is enough, and is done again if the relay dies over it.
 // Also sends again: by hand, or in a replay.
 
-import type { Redis } from 'ioredis';
 import { type Endpoint, wants } from '../state/endpoint.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import type { Guard, Write } from './commit.ts';
@@ -11,6 +10,7 @@ import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.
 import { allEndpoints } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
+import { defineScripts } from './scripts.ts';
 
 // Once: that the field is there says that it was owed, and perhaps settled, before.
 const OWE = `
@@ -38,21 +38,13 @@ redis.call('XADD', KEYS[6], '*', 'd', ARGV[8])
 return 'ok'
 `;
 
-interface WithScripts {
+const withScripts = defineScripts<{
   biolayerOwe(...args: (string | number)[]): Promise<number>;
   biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
-}
-
-const prepared = new WeakSet<Redis>();
-
-function withScripts(redis: Redis): WithScripts {
-  if (!prepared.has(redis)) {
-    redis.defineCommand('biolayerOwe', { lua: OWE, numberOfKeys: 3 });
-    redis.defineCommand('biolayerResend', { lua: RESEND, numberOfKeys: 6 });
-    prepared.add(redis);
-  }
-  return redis as Redis & WithScripts;
-}
+}>({
+  biolayerOwe: { lua: OWE, numberOfKeys: 3 },
+  biolayerResend: { lua: RESEND, numberOfKeys: 6 },
+});
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 

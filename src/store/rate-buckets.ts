@@ -5,6 +5,7 @@
 
 import type { Redis } from 'ioredis';
 import { type Quota, stepOf } from '../state/quota.ts';
+import { defineScripts } from './scripts.ts';
 
 /** What a bucket has after a draw. */
 export interface BucketView {
@@ -49,11 +50,9 @@ end
 return answer
 `;
 
-interface WithDraw {
+const withScript = defineScripts<{
   biolayerDraw(keys: number, ...args: (string | number)[]): Promise<number[]>;
-}
-
-const prepared = new WeakSet<Redis>();
+}>({ biolayerDraw: { lua: SCRIPT } });
 
 /**
  * Takes up to `wanted` from every one of the buckets, the same from each, in one round trip.
@@ -65,12 +64,7 @@ export async function draw(
   buckets: readonly { key: string; quota: Quota }[],
   wanted: number,
 ): Promise<Draw> {
-  if (!prepared.has(redis)) {
-    redis.defineCommand('biolayerDraw', { lua: SCRIPT });
-    prepared.add(redis);
-  }
-  const client = redis as Redis & WithDraw;
-  const [granted = 0, ...views] = await client.biolayerDraw(
+  const [granted = 0, ...views] = await withScript(redis).biolayerDraw(
     buckets.length,
     ...buckets.map(({ key }) => key),
     wanted,
