@@ -9,6 +9,7 @@ import { questions } from '../state/questions.ts';
 import { commit } from '../store/commit.ts';
 import { readOwed } from '../store/delivery-places.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
+import { allLanes, forgetEmptyLane } from '../store/lanes.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
@@ -18,9 +19,6 @@ const EVERY = 10_000;
 /** What is overdue by this much ought to have been asked, ms. */
 const GRACE = 3_000;
 const BATCH = 500;
-
-const FORGET_EMPTY_LANE = `
-if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('HDEL', KEYS[1], ARGV[1]) end`;
 
 export class Sweeper {
   readonly #db: Db;
@@ -138,10 +136,10 @@ export class Sweeper {
   async #matchWaiting(orgId: string, now: number, repair: string): Promise<void> {
     const keys = orgKeysOf(this.#db.prefix, orgId);
     const ready = await this.#db.redis.zcard(keys.ready('any'));
-    for (const lane of await this.#db.redis.hkeys(keys.lanes)) {
-      const [head] = await this.#db.redis.zrange(keys.lane(lane), 0, '0');
+    for (const lane of await allLanes(this.#db, orgId)) {
+      const [head] = await this.#db.redis.zrange(keys.lane(lane.id), 0, '0');
       if (head === undefined) {
-        await this.#db.redis.eval(FORGET_EMPTY_LANE, 2, keys.lanes, keys.lane(lane), lane);
+        await forgetEmptyLane(this.#db, orgId, lane);
         continue;
       }
       if (ready === 0) continue;

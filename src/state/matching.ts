@@ -2,7 +2,7 @@
 // order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
 
 import { createHash } from 'node:crypto';
-import { isRemembered, poolOf, type Requirements, requirementsOf, type Task, type Urgency } from './task.ts';
+import { isRemembered, type Requirements, requirementsOf, type Task, type Urgency } from './task.ts';
 import { isReady, type Worker } from './worker.ts';
 
 const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
@@ -61,6 +61,8 @@ export interface Lane {
   /** Short name, the same for the same requirements. */
   id: string;
   requirements: Requirements;
+  /** One of the attributes its tasks ask for: who lacks it need not look here. */
+  attribute: string;
 }
 
 /** The lane a task waits in. */
@@ -73,7 +75,8 @@ export function laneOf(task: Task): Lane {
   if (wanted.min_rating) requirements.min_rating = wanted.min_rating;
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
   const id = createHash('sha256').update(JSON.stringify(requirements)).digest('base64url').slice(0, 16);
-  return { id, requirements };
+  // What most workers are likely to lack comes last in the list of attributes.
+  return { id, requirements, attribute: attributesIn(requirements).at(-1) ?? ANYBODY };
 }
 
 /** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */
@@ -88,24 +91,26 @@ export function taskInPlace(place: string): string {
   return place.slice(place.indexOf(':') + 1);
 }
 
+const ANYBODY = 'any';
+
 /** Attributes under which a ready worker can be found; the rarest that a task asks for is searched. */
 export function workerAttributes(worker: Worker): string[] {
-  return [
-    'any',
-    ...worker.pool_ids.map((id) => `pool:${id}`),
-    ...worker.skills.map((skill) => `skill:${skill}`),
-    ...worker.certifications.map((one) => `cert:${one}`),
-  ];
+  return [ANYBODY, ...attributes(worker.pool_ids, worker.skills, worker.certifications)];
 }
 
 /** Attributes that a qualified worker must have; never empty. */
 export function wantedAttributes(task: Task): string[] {
-  const wanted = requirementsOf(task);
-  const pool = poolOf(task);
+  return [ANYBODY, ...attributesIn(requirementsOf(task))];
+}
+
+function attributesIn({ worker_pool_id: pool, skills = [], certifications = [] }: Requirements): string[] {
+  return attributes(pool === undefined ? [] : [pool], skills, certifications);
+}
+
+function attributes(pools: string[], skills: string[], certifications: string[]): string[] {
   return [
-    'any',
-    ...(pool === null ? [] : [`pool:${pool}`]),
-    ...(wanted.skills ?? []).map((skill) => `skill:${skill}`),
-    ...(wanted.certifications ?? []).map((one) => `cert:${one}`),
+    ...pools.map((id) => `pool:${id}`),
+    ...skills.map((skill) => `skill:${skill}`),
+    ...certifications.map((one) => `cert:${one}`),
   ];
 }

@@ -3,9 +3,10 @@
 
 import { Explainer, type Explanation } from '../state/explain.ts';
 import { laneOf, placeInLane, qualifies } from '../state/matching.ts';
-import type { Requirements, Task } from '../state/task.ts';
+import type { Task } from '../state/task.ts';
 import type { Worker } from '../state/worker.ts';
 import { orgKeysOf } from './keys.ts';
+import { allLanes } from './lanes.ts';
 import { memberId, scan } from './lists.ts';
 import type { Db } from './redis.ts';
 import { loadWorkers } from './workers.ts';
@@ -53,8 +54,7 @@ export async function placeInQueue(
   const keys = orgKeysOf(db.prefix, task.org_id);
   const mine = laneOf(task);
   const place = placeInLane(task);
-  const rivals = Object.entries(await db.redis.hgetall(keys.lanes)).flatMap(([id, text]) => {
-    const wanted = JSON.parse(text) as Requirements;
+  const rivals = (await allLanes(db, task.org_id)).flatMap(({ id, requirements: wanted }) => {
     const sees = sight.pool(wanted.worker_pool_id ?? null);
     return id !== mine.id && sees && workers.some((one) => qualifies(one, wanted)) ? [id] : [];
   });

@@ -114,12 +114,14 @@ function orgKeys(prefix: string, orgId: string) {
     feed: `${base}:feed`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
     index: (name: string) => `${base}:idx:${name}`,
-    /** Hash: lane id → the requirements its tasks share. */
+    /** Sorted set by text: an attribute asked for, lane id and the requirements that the lane's tasks share, as JSON. */
     lanes: `${base}:lanes`,
     /** Sorted set by text: places of the tasks that wait in a lane. */
     lane: (id: string) => `${base}:lane:${id}`,
     /** Sorted set: ready workers with an attribute, by how long they have been idle. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
+    /** Sorted set: ready workers by their level of trust or rating. */
+    readyBy: (level: string) => `${base}:level:${level}`,
     /** Channel on which every change of the org is told. */
     changes: `${base}:changes`,
   };

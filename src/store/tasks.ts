@@ -4,7 +4,6 @@
 
 import { historyEntry } from '../state/history.ts';
 import { isFinal } from '../state/lifecycle.ts';
-import { laneOf, placeInLane } from '../state/matching.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { retentionNotes } from '../state/retention.ts';
@@ -13,6 +12,7 @@ import type { Guard, Write } from './commit.ts';
 import { owedMember } from './delivery-places.ts';
 import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
+import { laneWrites } from './lanes.ts';
 import { offerWrites } from './offers.ts';
 import { packJson, unpackJson } from './packed.ts';
 import type { Db } from './redis.ts';
@@ -297,23 +297,6 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
 export function isWanted(task: Pick<Task, 'input'>, event: { type: string }): boolean {
   const { handoff } = task.input;
   return handoff?.callback_url !== undefined && handoff.events.some((one) => one === event.type);
-}
-
-function laneWrites(db: Db, was: Task | null, task: Task): Write[] {
-  const waited = was?.status === 'queued';
-  const waits = task.status === 'queued';
-  // Less may be asked of who takes it than when it began to wait.
-  const moves = waited && waits && was.step !== task.step;
-  if (waited === waits && !moves) return [];
-  const keys = orgKeysOf(db.prefix, task.org_id);
-  const leaves: Write[] = waited ? [['ZREM', keys.lane(laneOf(was).id), placeInLane(was)]] : [];
-  if (!waits) return leaves;
-  const lane = laneOf(task);
-  return [
-    ...leaves,
-    ['ZADD', keys.lane(lane.id), 0, placeInLane(task)],
-    ['HSET', keys.lanes, lane.id, JSON.stringify(lane.requirements)],
-  ];
 }
 
 function packEntry(entry: HistoryEntry): PackedEntry {

@@ -58,6 +58,11 @@ export function workerWrites(
   )
     for (const attribute of is)
       writes.push(['ZADD', keys.ready(attribute), after.idle_since, worker.worker_id]);
+  for (const level of ['trust_level', 'rating'] as const) {
+    if (is.size === 0 && was.size > 0) writes.push(['ZREM', keys.readyBy(level), worker.worker_id]);
+    if (after !== null && is.size > 0 && (was.size === 0 || before?.[level] !== after[level]))
+      writes.push(['ZADD', keys.readyBy(level), after[level], worker.worker_id]);
+  }
 
   if (concernsMatching(before, after)) {
     const entry: OutboxEntry = {

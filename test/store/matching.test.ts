@@ -1,10 +1,11 @@
 // The look-ups of matching, held against looking at everybody and everything.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isEligible, placeInLane, rank } from '../../src/state/matching.ts';
-import { URGENCIES } from '../../src/state/task.ts';
-import { AVAILABILITIES } from '../../src/state/worker.ts';
+import { isEligible, placeInLane, rank, workerAttributes } from '../../src/state/matching.ts';
+import { type Requirements, URGENCIES } from '../../src/state/task.ts';
+import { AVAILABILITIES, type Worker } from '../../src/state/worker.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
+import { allLanes, lanesFor } from '../../src/store/lanes.ts';
 import { findWorkers, firstWaitingFor } from '../../src/store/matching.ts';
 import {
   addTask,
@@ -25,6 +26,8 @@ const db = await openTestDb();
 const skills = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 2 });
 const someone = fc.record({
   skills,
+  certifications: fc.uniqueArray(fc.constantFrom('x', 'y'), { maxLength: 1 }),
+  trust_level: fc.constantFrom(0, 2.5, 5),
   pool_ids: fc.uniqueArray(fc.constantFrom('p', 'q')),
   rating: fc.constantFrom(3, 4, 5),
   idle: fc.nat(20),
@@ -33,6 +36,8 @@ const someone = fc.record({
 });
 const something = fc.record({
   skills,
+  certifications: fc.uniqueArray(fc.constantFrom('x', 'y'), { maxLength: 1 }),
+  trust_level: fc.constantFrom(0, 2.5, 3),
   pool: fc.option(fc.constantFrom('p', 'q'), { nil: undefined }),
   min_rating: fc.constantFrom(0, 4, 5),
   urgency: fc.constantFrom(...URGENCIES),
@@ -54,9 +59,9 @@ describe('whoever is there and whatever waits', () => {
               addWorker(db, org, { ...one, worker_id: `w${index}`, idle_since: now - idle * 1000 }),
             ),
           );
-          const { pool, skills, min_rating } = wanted;
+          const { pool, urgency: _, deadline: __, ...asked } = wanted;
           const task = await addTask(db, org, {
-            requirements: { skills, min_rating, ...(pool !== undefined && { worker_pool_id: pool }) },
+            requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
           });
           const best = rank(
             workers.filter((one) => isEligible(one, task, now)),
@@ -80,10 +85,10 @@ describe('whoever is there and whatever waits', () => {
           const org = freshOrg(db);
           const now = db.clock.now();
           const tasks = await Promise.all(
-            waiting.map(({ skills, pool, min_rating, urgency, deadline }) =>
+            waiting.map(({ pool, urgency, deadline, ...asked }) =>
               addTask(db, org, {
                 sla: { urgency, ...(deadline !== undefined && { deadline: rfc3339(now + deadline * 1000) }) },
-                requirements: { skills, min_rating, ...(pool !== undefined && { worker_pool_id: pool }) },
+                requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
               }),
             ),
           );
@@ -127,6 +132,43 @@ describe('a worker', () => {
     expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
   });
 
+  it('is found behind more who lack one of two things than one look takes, and by a level few have', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    for (let at = 0; at < 22; at += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          addWorker(db, org, {
+            worker_id: `a-${at}-${index}`,
+            skills: ['a'],
+            rating: 4,
+            trust_level: 1,
+            idle_since: now - 1000,
+          }),
+        ),
+      );
+    // As many who lack the other thing: neither set is much the smaller one.
+    for (let at = 0; at < 22; at += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          addWorker(db, org, { worker_id: `b-${at}-${index}`, skills: ['b'], rating: 4, trust_level: 1 }),
+        ),
+      );
+    const ids = async (requirements: Requirements) =>
+      (await findWorkers(db, await addTask(db, org, { requirements }), 2)).map((one) => one.worker_id);
+    expect(await ids({ skills: ['a', 'b'] })).toEqual([]);
+    expect(await ids({ min_rating: 4.1 })).toEqual([]);
+    await addWorker(db, org, { worker_id: 'both', skills: ['a', 'b'], rating: 4.5, idle_since: now });
+    await addWorker(db, org, { worker_id: 'late', skills: ['b'], rating: 4.5, idle_since: now + 1 });
+    expect(await ids({ skills: ['a', 'b'] })).toEqual(['both']);
+    expect(await ids({ min_rating: 4.1 })).toEqual(['both', 'late']);
+    expect(await ids({ skills: ['b'], min_rating: 4.1 })).toEqual(['both', 'late']);
+    await changeWorker(db, org, 'both', { rating: 4 });
+    expect(await ids({ min_rating: 4.1 })).toEqual(['late']);
+    await changeWorker(db, org, 'late', { availability: 'away' });
+    expect(await ids({ min_rating: 4.1 })).toEqual([]);
+  });
+
   it('who never declined is found behind any number who did and may be asked again', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
@@ -163,9 +205,30 @@ describe('a worker', () => {
     await changeWorker(db, org, worker_id, null);
     expect(await found()).toEqual([false, false, false, false]);
     // Nor do they stand in the way of others.
-    const { ready } = orgKeysOf(db.prefix, org);
+    const { ready, readyBy } = orgKeysOf(db.prefix, org);
     const sets = ['any', 'skill:a', 'skill:b', 'pool:p', 'cert:c'].map((one) => ready(one));
-    expect(await Promise.all(sets.map((key) => db.redis.zcard(key)))).toEqual([0, 0, 0, 0, 0]);
+    const levels = ['trust_level', 'rating'].map((one) => readyBy(one));
+    for (const key of [...sets, ...levels]) expect([key, await db.redis.zcard(key)]).toEqual([key, 0]);
+  });
+});
+
+describe('a lane', () => {
+  it('is looked at by those alone who have what it is listed by, and found by all who fit', async () => {
+    const org = freshOrg(db);
+    const asked: Requirements[] = [{}, { skills: ['a'] }, { skills: ['a', 'b'] }, { worker_pool_id: 'p' }];
+    for (const requirements of asked) await addTask(db, org, { requirements });
+    const rare = { skills: ['a'], certifications: ['x\0y'] };
+    await addTask(db, org, { requirements: rare });
+    const seenBy = async (profile: Partial<Worker>) => {
+      const lanes = await lanesFor(db, org, workerAttributes(await addWorker(db, org, profile)));
+      return lanes.map((lane) => lane.requirements);
+    };
+    expect(await seenBy({})).toEqual([{}]);
+    expect(await seenBy({ skills: ['a'] })).toEqual([{}, { skills: ['a'] }]);
+    expect(await seenBy({ skills: ['b'] })).toEqual([{}, { skills: ['a', 'b'] }]);
+    expect(await seenBy({ pool_ids: ['p'] })).toEqual([{}, { worker_pool_id: 'p' }]);
+    expect(await seenBy({ certifications: ['x\0y'] })).toEqual([{}, rare]);
+    expect(await allLanes(db, org)).toHaveLength(5);
   });
 });
 

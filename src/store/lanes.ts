@@ -1,0 +1,68 @@
+// Where tasks wait: a lane for each set of requirements, in the order in which they go. The lanes themselves are
+// listed by one attribute that each asks for, so that whoever lacks it never looks at them, however many they are.
+
+import { laneOf, placeInLane } from '../state/matching.ts';
+import type { Requirements, Task } from '../state/task.ts';
+import type { Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
+import type { Db } from './redis.ts';
+
+export interface ListedLane {
+  id: string;
+  requirements: Requirements;
+  /** As it stands in the list. */
+  member: string;
+}
+
+/** Writes that let a task wait in its lane, move to another, or leave. */
+export function laneWrites(db: Db, was: Task | null, task: Task): Write[] {
+  const waited = was?.status === 'queued';
+  const waits = task.status === 'queued';
+  // Less may be asked of who takes it than when it began to wait.
+  const moves = waited && waits && was.step !== task.step;
+  if (waited === waits && !moves) return [];
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  const leaves: Write[] = waited ? [['ZREM', keys.lane(laneOf(was).id), placeInLane(was)]] : [];
+  if (!waits) return leaves;
+  const { id, requirements, attribute } = laneOf(task);
+  return [
+    ...leaves,
+    ['ZADD', keys.lane(id), 0, placeInLane(task)],
+    ['ZADD', keys.lanes, 0, [attribute, id, JSON.stringify(requirements)].join(SEPARATOR)],
+  ];
+}
+
+/** Neither an id nor JSON has it; an attribute that has it makes a lane be looked at in vain. */
+const SEPARATOR = '\0';
+const BEHIND = '\x01';
+
+/** The lanes that tasks waited in lately and that whoever has these attributes may be fit for. */
+export async function lanesFor(db: Db, orgId: string, attributes: readonly string[]): Promise<ListedLane[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const pipeline = db.redis.pipeline();
+  for (const one of attributes) pipeline.zrangebylex(keys.lanes, `[${one}${SEPARATOR}`, `(${one}${BEHIND}`);
+  const replies = (await pipeline.exec()) ?? [];
+  return replies.flatMap(([error, members]) => {
+    if (error) throw error;
+    return (members as string[]).map(readLane);
+  });
+}
+
+/** All lanes that tasks waited in lately. */
+export async function allLanes(db: Db, orgId: string): Promise<ListedLane[]> {
+  return (await db.redis.zrange(orgKeysOf(db.prefix, orgId).lanes, 0, '-1')).map(readLane);
+}
+
+const FORGET_EMPTY = `
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end`;
+
+/** Takes a lane from the list unless a task waits in it. */
+export async function forgetEmptyLane(db: Db, orgId: string, lane: ListedLane): Promise<void> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  await db.redis.eval(FORGET_EMPTY, 2, keys.lanes, keys.lane(lane.id), lane.member);
+}
+
+function readLane(member: string): ListedLane {
+  const [id = '', requirements = '{}'] = member.split(SEPARATOR).slice(-2);
+  return { id, requirements: JSON.parse(requirements) as Requirements, member };
+}
