@@ -7,9 +7,10 @@ import type { Answer, Call } from './route.ts';
 
 /** A comment is sent when nothing else is for this long: proxies cut off what is silent. */
 const HEARTBEAT = 15_000;
+const BEAT = Buffer.from(':\n\n');
 /** How often it is asked whether the client may still see this, ms. */
 const CHECK = 3000;
-/** What a client may leave unread, bytes of text; one that lags behind by more is cut off. */
+/** What a client may leave unread, bytes; one that lags behind by more is cut off. */
 const UNREAD_MOST = 512 * 1024;
 /** How long a client that does not read is waited for when the stream ends, ms. */
 const LINGER = 3000;
@@ -39,7 +40,7 @@ export class EventStream extends Readable {
       // That it cannot be asked now is no answer: Redis may be away for a moment.
       if (!(await mayStillSee().catch(() => true))) this.end();
     };
-    this.#timers.push(setInterval(() => this.sendText(':\n\n'), HEARTBEAT));
+    this.#timers.push(setInterval(() => this.sendFrames(BEAT), HEARTBEAT));
     // Spread out: thousands of streams may have begun at once.
     this.#timers.push(setInterval(() => void check(), CHECK + Math.random() * 500));
     if (seconds !== undefined) this.#timers.push(setTimeout(end, seconds * 1000));
@@ -49,19 +50,19 @@ export class EventStream extends Readable {
       this.#drained?.();
     });
     // When all clients come back at once after a restart, they do so over a while.
-    this.sendText(`retry: ${1000 + Math.round(Math.random() * 2000)}\n\n`);
+    this.sendFrames(Buffer.from(`retry: ${1000 + Math.round(Math.random() * 2000)}\n\n`));
   }
 
   /** Sends one event. */
   send(event: StreamEvent): void {
-    this.sendText(frame(event));
+    this.sendFrames(Buffer.from(frame(event)));
   }
 
-  /** Sends frames made elsewhere. */
-  sendText(text: string): void {
+  /** Sends frames made elsewhere, perhaps for many. */
+  sendFrames(frames: Buffer): void {
     if (this.#ending || this.destroyed) return;
-    if (this.readableLength + text.length > UNREAD_MOST) this.destroy();
-    else this.push(text);
+    if (this.readableLength + frames.length > UNREAD_MOST) this.destroy();
+    else this.push(frames);
   }
 
   /** Whether nothing more will be sent. */

@@ -147,20 +147,22 @@ class Tail {
       while (this.#news) {
         this.#news = false;
         const { events, position, more } = await eventsAfter(this.#db, this.#orgId, this.#position);
+        const before = this.#position;
         this.#position = position;
         if (more) this.#news = true;
-        for (const follower of this.#followers) this.#tell(follower, events);
+        for (const follower of this.#followers) this.#tell(follower, events, before);
       }
     } catch {
       // Redis is away; the next look reads on from here.
     }
   }
 
-  #tell(follower: Follower, events: readonly TailEvent[]): void {
+  #tell(follower: Follower, events: readonly TailEvent[], before: string): void {
     const from = follower.position ?? '';
-    const isUpToDate = events[0] === undefined || isBehind(from, events[0].position);
+    // All but those who joined a moment ago stand where the tail stood.
+    const isUpToDate = from === before || events[0] === undefined || isBehind(from, events[0].position);
     follower.receive(isUpToDate ? events : events.filter((one) => isBehind(from, one.position)));
-    if (isBehind(from, this.#position)) follower.position = this.#position;
+    if (from === before || isBehind(from, this.#position)) follower.position = this.#position;
   }
 }
 

@@ -227,7 +227,7 @@ describe('a stream ends', () => {
     const closed = once(stream, 'close');
     let sent = 0;
     while (!stream.isOver) {
-      stream.sendText('x'.repeat(1000));
+      stream.sendFrames(Buffer.from('x'.repeat(1000)));
       sent += 1000;
     }
     await closed;

@@ -51,8 +51,8 @@ export const eventStreamRoutes = [
         deps.feedTails.follow(principal.org_id, {
           position: from,
           receive(events) {
-            const shown = events.filter(isShown);
-            if (shown.length > 0) stream.sendText(shown.map((one) => frameOf(one, bound)).join(''));
+            const frames = framesOf(events, bound, isShown);
+            if (frames.length > 0) stream.sendFrames(frames);
           },
           ready: () => stream.drained(),
           get isOver() {
@@ -84,16 +84,19 @@ export const eventStreamRoutes = [
   }),
 ];
 
-const frames = new WeakMap<TailEvent, Map<string, string>>();
+const made = new WeakMap<readonly TailEvent[], Map<string, Buffer>>();
 
-/** The event as text; made once for all who see it in the same way. */
-function frameOf(one: TailEvent, bound: string): string {
-  const made = frames.get(one) ?? new Map<string, string>();
-  frames.set(one, made);
-  const known = made.get(bound);
-  if (known !== undefined) return known;
-  const data = { task_id: one.task.task_id, ...one.event };
-  const text = frame({ id: cursorOf(bound, one.position), event: one.type, data });
-  made.set(bound, text);
-  return text;
+/** What is shown of the events as frames, made once for all who see the same: a thousand may listen. */
+function framesOf(events: readonly TailEvent[], bound: string, isShown: (one: TailEvent) => boolean): Buffer {
+  const known = made.get(events) ?? new Map<string, Buffer>();
+  made.set(events, known);
+  const found = known.get(bound);
+  if (found !== undefined) return found;
+  const texts = events.filter(isShown).map((one) => {
+    const data = { task_id: one.task.task_id, ...one.event };
+    return frame({ id: cursorOf(bound, one.position), event: one.type, data });
+  });
+  const frames = Buffer.from(texts.join(''));
+  known.set(bound, frames);
+  return frames;
 }
