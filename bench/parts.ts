@@ -1,6 +1,7 @@
 // The parts of the benchmark. Each starts what it needs on the stage, measures, ends what it started, and gives
 // its figures with the rows of the table that shows them to people.
 
+import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
 import {
   bareDeliveries,
@@ -36,6 +37,7 @@ export const PARTS: Record<string, Part> = {
   lives: measureLives,
   memory: measureMemory,
   purge: measurePurge,
+  hostile: measureHostile,
   matching: measureMatching,
   streams: measureStreams,
 };
@@ -161,6 +163,21 @@ async function measurePurge(stage: Stage, scale: number): Promise<Measured> {
     rows: [
       ['create p99 ms while tasks are purged', during, without, figures.ratio],
       ['tasks purged meanwhile', purged, '', ''],
+    ],
+  };
+}
+
+async function measureHostile(stage: Stage, scale: number): Promise<Measured> {
+  const { web, url, api } = await startApi(stage);
+  const worker = await stage.start('src/worker.js');
+  const attacked = await measureAttack(url, api, Math.max(5, Math.round(20 * scale)));
+  await Promise.all([worker.stop(), web.stop(), api.close()]);
+  const { during, without } = attacked.p99_ms;
+  return {
+    figures: attacked,
+    rows: [
+      ['create p99 ms under hostile schemas and outputs', during, without, ratio(during, without)],
+      ['hostile requests meanwhile, by status', JSON.stringify(attacked.answers), '', ''],
     ],
   };
 }

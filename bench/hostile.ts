@@ -1,0 +1,126 @@
+// What an attacker's schemas and outputs cost everybody else: the p99 of another org's creates at a steady rate,
+// alone, and while some connections send nothing but what is meant to take the checker a long time.
+
+import { steadyP99 } from './purge.ts';
+import { type Client, cardBody, createOrg, type Org } from './stage.ts';
+
+/** Connections of the attacker's that send schemas, and as many that hand in outputs. */
+const CONNECTIONS = 4;
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
+/** A backtracking engine needs longer for this and the output below than anybody has. */
+const SLOW = {
+  $schema: DIALECT,
+  type: 'object',
+  properties: { a: { type: 'string', pattern: '(x.*){2}y' } },
+};
+const OUTPUT = { a: 'x'.repeat(200_000) };
+
+export interface Attacked {
+  p99_ms: { without: number; during: number };
+  /** What the attacker was answered, by status. */
+  answers: Record<string, number>;
+}
+
+/** Measures over `seconds` each; a worker process must be running. */
+export async function measureAttack(url: string, api: Client, seconds: number): Promise<Attacked> {
+  const victim = await createOrg(api, 0, 1);
+  const attacker = await createOrg(api, CONNECTIONS, 1);
+  const tasks = await Promise.all(attacker.workers.map((token) => startedTask(api, attacker, token)));
+  await steadyP99(url, victim, 2);
+  const before = await steadyP99(url, victim, seconds);
+  const answers: Record<string, number> = {};
+  let going = true;
+  const send = async (path: string, credential: string, body: () => unknown) => {
+    while (going) {
+      const status = await statusOf(`${url}${path}`, credential, body());
+      answers[status] = (answers[status] ?? 0) + 1;
+    }
+  };
+  let made = 0;
+  const nextSchema = () => {
+    made += 1;
+    return withSchema(hostileSchema(made));
+  };
+  const attack = tasks.flatMap(({ token, task_id }) => [
+    send(`/v1/worker/tasks/${task_id}/submit`, token, () => ({ output: OUTPUT })),
+    send('/v1/tasks', attacker.api_key, nextSchema),
+  ]);
+  const during = await steadyP99(url, victim, seconds);
+  going = false;
+  await Promise.all(attack);
+  const after = await steadyP99(url, victim, seconds);
+  return { p99_ms: { without: (before + after) / 2, during }, answers };
+}
+
+/** One of three kinds, each anew so that nothing is remembered of it. */
+function hostileSchema(index: number): unknown {
+  const $schema = DIALECT;
+  switch (index % 3) {
+    case 0:
+      return {
+        $schema,
+        type: 'object',
+        properties: { a: { pattern: `^(([a-z])+.)+[A-Z]([a-z])+${index}$` } },
+      };
+    case 1:
+      // Each definition stands for two of the one before.
+      return {
+        $schema,
+        title: `${index}`,
+        $ref: '#/$defs/d39',
+        $defs: Object.fromEntries(
+          Array.from({ length: 40 }, (_, level) => {
+            const next = { $ref: `#/$defs/d${level - 1}` };
+            return [`d${level}`, level === 0 ? true : { allOf: [next, next] }];
+          }),
+        ),
+      };
+    default:
+      // As large as a schema may be, and new: it has to be compiled.
+      return {
+        $schema,
+        title: `${index}`,
+        type: 'object',
+        properties: Object.fromEntries(
+          Array.from({ length: 600 }, (_, one) => [
+            `p${one}`,
+            { type: 'string', pattern: `^[a-z]{1,40}${one}$` },
+          ]),
+        ),
+      };
+  }
+}
+
+function withSchema(schema: unknown): unknown {
+  const body = cardBody(null);
+  return { ...body, output: { ...body.output, schema } };
+}
+
+/** A task of the attacker's own that one of their workers has started. */
+async function startedTask(
+  api: Client,
+  org: Org,
+  token: string,
+): Promise<{ token: string; task_id: string }> {
+  await api.call('POST', '/v1/tasks', org.api_key, withSchema(SLOW));
+  const { data } = await api.call<{ data: { offer_id: string; task_id: string }[] }>(
+    'GET',
+    '/v1/worker/offers?wait=20',
+    token,
+  );
+  const [offer] = data;
+  if (offer === undefined) throw new Error('no offer came');
+  await api.call('POST', `/v1/worker/offers/${offer.offer_id}/accept`, token, {});
+  await api.call('POST', `/v1/worker/tasks/${offer.task_id}/start`, token, {});
+  return { token, task_id: offer.task_id };
+}
+
+async function statusOf(url: string, credential: string, body: unknown): Promise<number> {
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
