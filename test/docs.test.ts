@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
-import { COOL_DOWN_MAX } from '../src/state/decide.ts';
+import { COOL_DOWN_MAX } from '../src/state/draft.ts';
 import { EVENT_TYPES, GIVE_UP, TRANSITIONS } from '../src/state/lifecycle.ts';
 import { offerLife, startTime } from '../src/state/matching.ts';
 import { DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../src/state/task.ts';

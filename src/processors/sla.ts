@@ -4,7 +4,7 @@
 
 import { DelayedError, type Job } from 'bullmq';
 import type { QuestionJob } from '../queues/catalogue.ts';
-import type { Command } from '../state/decide.ts';
+import type { Command } from '../state/command.ts';
 import type { Question } from '../state/questions.ts';
 import { changeTask } from '../store/change.ts';
 import type { Db } from '../store/redis.ts';

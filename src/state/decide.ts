@@ -2,79 +2,11 @@
 // refusal; no clock, no Redis, no HTTP. A move that `lifecycle.ts` does not list is refused here and
 // nowhere else, so API routes, processors and delayed jobs all obey the same table.
 
-import { type CommandName, type EventType, isFinal, meetsClocks, type Status, target } from './lifecycle.ts';
-import {
-  CLOCKS,
-  type Clock,
-  dueAt,
-  type FailureCode,
-  isRemembered,
-  maxAttempts,
-  type Offer,
-  poolOf,
-  type Review,
-  type Submission,
-  stepsDue,
-  type Task,
-  type TaskEvent,
-  type TaskInput,
-} from './task.ts';
+import type { Circumstance, Command, Decision, Refusal } from './command.ts';
+import { breach, Draft, detail, endOffer, fail, rated, requeue, review, rework, settle } from './draft.ts';
+import { type CommandName, isFinal, target } from './lifecycle.ts';
+import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
 import { resultOf, timestamp } from './view.ts';
-
-export type Command =
-  | { name: 'queue' }
-  | { name: 'match'; worker_ids: string[] }
-  | { name: 'offer'; offers: { offer_id: string; worker_id: string; expires_at: number }[] }
-  | { name: 'accept'; offer_id: string; worker_id: string }
-  | {
-      name: 'decline';
-      offer_id: string;
-      worker_id: string;
-      reason: string | null;
-      /** When they may be asked again, instead of after the cool-down. */
-      retry_after_seconds?: number | undefined;
-    }
-  | { name: 'expire'; offer_id: string }
-  | { name: 'revoke'; worker_id: string }
-  | { name: 'start'; worker_id: string }
-  | { name: 'release'; worker_id: string; reason: string | null }
-  | { name: 'start_timeout'; accepted_at: number }
-  | { name: 'remove_worker'; worker_id: string }
-  | { name: 'remove_pool' }
-  | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
-  | { name: 'verify' }
-  /** `submitted_at`: only this submission, not one that came after rework. */
-  | ({ name: 'approve'; submitted_at?: number } & Opinion)
-  | ({ name: 'rework' | 'reassign' | 'reject' } & Opinion)
-  | { name: 'complete' }
-  | { name: 'cancel'; reason: string | null }
-  | { name: 'clock'; clock: Clock }
-  | { name: 'relax' };
-
-/** What a reviewer has to say beside the decision; `rating` 1–5. */
-export interface Opinion {
-  feedback: string | null;
-  rating?: number | null;
-}
-
-/** Who gives the command, when, and where event ids come from. */
-export interface Circumstance {
-  /** Milliseconds since the epoch, by Redis' clock. */
-  now: number;
-  actor: string;
-  newId: () => string;
-}
-
-export interface Refusal {
-  code: 'invalid_transition' | 'task_not_cancellable' | 'offer_not_pending' | 'not_yours' | 'not_due';
-  message: string;
-}
-
-export type Decision = { ok: true; task: Task; events: TaskEvent[] } | { ok: false; refusal: Refusal };
-
-/** How long after saying no (or nothing) a worker is not asked again, in ms: the offer's life, at most this. */
-export const COOL_DOWN_MAX = 30_000;
-const DECLINES_KEPT = 200;
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(input: TaskInput, ids: { task_id: string; org_id: string }, by: Circumstance): Draft {
@@ -122,41 +54,6 @@ export function apply(draft: Draft, commands: readonly Command[]): Decision {
     if (refusal !== null) return { ok: false, refusal };
   }
   return { ok: true, task: draft.task, events: draft.events };
-}
-
-/** A task being changed, with the events so far. */
-export class Draft {
-  readonly events: TaskEvent[] = [];
-  task: Task;
-  readonly by: Circumstance;
-
-  constructor(task: Task, by: Circumstance) {
-    this.task = task;
-    this.by = by;
-  }
-
-  emit(type: EventType, previous: Status | null, data: Record<string, unknown>): void {
-    this.task.sequence += 1;
-    this.events.push({
-      event_id: this.by.newId(),
-      type,
-      sequence: this.task.sequence,
-      status: this.task.status,
-      previous_status: previous,
-      at: this.by.now,
-      actor: this.by.actor,
-      attempt: this.task.attempt,
-      data,
-    });
-  }
-
-  /** Moves to `status` and tells of it. */
-  move(status: Exclude<Status, 'created'>, data: Record<string, unknown>): void {
-    const previous = this.task.status;
-    this.task.status = status;
-    this.task.since = this.by.now;
-    this.emit(`task.${status}`, previous, data);
-  }
 }
 
 function step(draft: Draft, command: Command): Refusal | null {
@@ -304,122 +201,9 @@ function relax({ task, by }: Draft): Refusal | null {
   return null;
 }
 
-/** Flags `clock` as breached when it is due, not flagged yet and not met (by a submission that still stands). */
-function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.status)): boolean {
-  const { task, by } = draft;
-  const due = dueAt(task, clock);
-  if (due === null || due > by.now || met || task.breaches.some((one) => one.clock === clock)) return false;
-  task.breaches = [...task.breaches, { clock, due_at: due, breached_at: by.now }];
-  draft.emit('task.sla_breached', task.status, {
-    clock,
-    due_at: timestamp(due),
-    breached_at: timestamp(by.now),
-  });
-  return true;
-}
-
-/** Ends one pending offer; when no other is pending the task goes back to the queue. */
-function endOffer(
-  draft: Draft,
-  offer: Offer,
-  how: 'declined' | 'expired' | 'revoked',
-  why: string | null,
-  reason: string = how,
-  retryAfterSeconds?: number,
-): void {
-  const { task, by } = draft;
-  task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
-  if (how !== 'revoked') {
-    const coolDown =
-      retryAfterSeconds === undefined
-        ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
-        : retryAfterSeconds * 1000;
-    task.declines = [
-      ...task.declines.filter((one) => one.worker_id !== offer.worker_id && isRemembered(one, by.now)),
-      { worker_id: offer.worker_id, until: by.now + coolDown },
-    ].slice(-DECLINES_KEPT);
-  }
-  if (task.offers.some((one) => one.status === 'pending')) return;
-  requeue(draft, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
-}
-
-/** Back to the queue, or to `failed` when the deadline has passed or accepted work came back too often. */
-function requeue(
-  draft: Draft,
-  reason: string,
-  data: Record<string, unknown>,
-  { keepAttempts = false } = {},
-): void {
-  const { task, by } = draft;
-  const wasAtWork = task.assignment !== null;
-  task.submission = null;
-  const deadline = dueAt(task, 'deadline');
-  if (deadline !== null && deadline <= by.now) {
-    for (const clock of CLOCKS) breach(draft, clock, false);
-    fail(draft, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
-    return;
-  }
-  if (wasAtWork) {
-    if (task.attempt >= maxAttempts(task) && !keepAttempts) {
-      fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
-      return;
-    }
-    task.attempt += 1;
-    task.assignment = null;
-  }
-  task.step = stepsDue(task, by.now);
-  draft.move('queued', { reason, ...data });
-  for (const clock of CLOCKS) breach(draft, clock);
-}
-
-/** Keeps what a reviewer decided of the submission. */
-function review({ task, by }: Draft, decision: Review['decision'], opinion: Opinion): void {
-  const { feedback, rating = null } = opinion;
-  const worker_id = task.submission?.worker_id ?? '';
-  const given = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
-  task.reviews = [...task.reviews, given];
-}
-
-function rework(draft: Draft, opinion: Opinion): void {
-  const { task } = draft;
-  if (task.attempt >= maxAttempts(task) || task.assignment === null) {
-    fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
-    return;
-  }
-  task.attempt += 1;
-  task.submission = null;
-  task.assignment = { ...task.assignment, submitted_at: null };
-  draft.move('started', {
-    worker_id: task.assignment.worker_id,
-    reason: 'rework',
-    ...detail(opinion.feedback),
-    ...rated(opinion),
-  });
-  for (const clock of CLOCKS) breach(draft, clock);
-}
-
-function fail(draft: Draft, code: FailureCode, message: string): void {
-  const { task } = draft;
-  task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
-  task.failure = { code, message };
-  draft.move('failed', { failure: task.failure });
-}
-
-function settle(offer: Offer, status: Offer['status']): Offer {
-  return offer.status === 'pending' ? { ...offer, status } : offer;
-}
-
 function pendingOffer(task: Task, offerId: string, workerId: string): Offer | null {
   const found = task.offers.find((one) => one.offer_id === offerId && one.worker_id === workerId);
   return found?.status === 'pending' ? found : null;
-}
-
-function detail(why: string | null): { detail?: string } {
-  return why === null ? {} : { detail: why };
-}
-
-function rated({ rating }: Opinion): { rating?: number } {
-  return rating === undefined || rating === null ? {} : { rating };
 }
 
 function illegal(task: Task, command: CommandName): Refusal {

@@ -3,7 +3,8 @@
 // anew on a fresh one; it is never merged.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { apply, type Command, create, decide, type Refusal } from '../state/decide.ts';
+import type { Command, Refusal } from '../state/command.ts';
+import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { affect, effectsOf } from '../state/worker.ts';

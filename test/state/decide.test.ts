@@ -1,7 +1,8 @@
 // Every state with every command, through `decide`: what the table allows leads where it says, what it does
 // not allow is refused and changes nothing. And the exits that depend on more than the state.
 import { describe, expect, it } from 'vitest';
-import { type Command, decide } from '../../src/state/decide.ts';
+import type { Command } from '../../src/state/command.ts';
+import { decide } from '../../src/state/decide.ts';
 import {
   COMMANDS,
   type CommandName,

@@ -1,7 +1,7 @@
 // What must be asked of a task later: per state, and as differences between two views of it, which is what
 // jobs are made and dropped by.
 import { describe, expect, it } from 'vitest';
-import type { Command } from '../../src/state/decide.ts';
+import type { Command } from '../../src/state/command.ts';
 import { STATUSES } from '../../src/state/lifecycle.ts';
 import { newQuestions, nextDue, type Question, questions } from '../../src/state/questions.ts';
 import type { Task } from '../../src/state/task.ts';

@@ -3,7 +3,8 @@
 // workers, wrong offers and wrong moments mixed in.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Command, decide } from '../../src/state/decide.ts';
+import type { Command } from '../../src/state/command.ts';
+import { decide } from '../../src/state/decide.ts';
 import { firstBroken, historyEntry } from '../../src/state/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../src/state/lifecycle.ts';
 import { newQuestions, nextDue, questions } from '../../src/state/questions.ts';

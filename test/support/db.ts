@@ -1,7 +1,7 @@
 // A store of a test file's own on the suite's Redis, and what tests put into it without the API: workers,
 // pools, tasks and steps of theirs. Also ways to look at what lies there.
 import { afterAll } from 'vitest';
-import type { Command } from '../../src/state/decide.ts';
+import type { Command } from '../../src/state/command.ts';
 import { isFinal } from '../../src/state/lifecycle.ts';
 import type { HistoryEntry, Task } from '../../src/state/task.ts';
 import type { Pool, Worker } from '../../src/state/worker.ts';

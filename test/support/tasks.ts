@@ -1,7 +1,8 @@
 // Samples for tests below the API: inputs, workers and pools with every default filled in, and tasks brought
 // by real commands to the state a test wants to start from.
 import { randomUUID } from 'node:crypto';
-import { apply, type Circumstance, type Command, create, decide } from '../../src/state/decide.ts';
+import type { Circumstance, Command } from '../../src/state/command.ts';
+import { apply, create, decide } from '../../src/state/decide.ts';
 import { EVENT_TYPES, type Status } from '../../src/state/lifecycle.ts';
 import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/task.ts';
 import { newTrackRecord } from '../../src/state/track-record.ts';

@@ -1,7 +1,7 @@
 // What a human worker sees and does, with their own token: their presence, their offers, their tasks.
 
 import Type from 'typebox';
-import type { Command } from '../../state/decide.ts';
+import type { Command } from '../../state/command.ts';
 import type { Task } from '../../state/task.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, drain, type Worker } from '../../state/worker.ts';

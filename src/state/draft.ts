@@ -1,0 +1,171 @@
+// A task being changed, with the events so far, and the moves that several commands make: back to the queue, out of
+// time, given up.
+
+import type { Circumstance, Opinion } from './command.ts';
+import { type EventType, meetsClocks, type Status } from './lifecycle.ts';
+import {
+  CLOCKS,
+  type Clock,
+  dueAt,
+  type FailureCode,
+  isRemembered,
+  maxAttempts,
+  type Offer,
+  type Review,
+  stepsDue,
+  type Task,
+  type TaskEvent,
+} from './task.ts';
+import { timestamp } from './view.ts';
+
+/** How long after saying no (or nothing) a worker is not asked again, in ms: the offer's life, at most this. */
+export const COOL_DOWN_MAX = 30_000;
+const DECLINES_KEPT = 200;
+
+/** A task being changed, with the events so far. */
+export class Draft {
+  readonly events: TaskEvent[] = [];
+  task: Task;
+  readonly by: Circumstance;
+
+  constructor(task: Task, by: Circumstance) {
+    this.task = task;
+    this.by = by;
+  }
+
+  emit(type: EventType, previous: Status | null, data: Record<string, unknown>): void {
+    this.task.sequence += 1;
+    this.events.push({
+      event_id: this.by.newId(),
+      type,
+      sequence: this.task.sequence,
+      status: this.task.status,
+      previous_status: previous,
+      at: this.by.now,
+      actor: this.by.actor,
+      attempt: this.task.attempt,
+      data,
+    });
+  }
+
+  /** Moves to `status` and tells of it. */
+  move(status: Exclude<Status, 'created'>, data: Record<string, unknown>): void {
+    const previous = this.task.status;
+    this.task.status = status;
+    this.task.since = this.by.now;
+    this.emit(`task.${status}`, previous, data);
+  }
+}
+
+/** Flags `clock` as breached when it is due, not flagged yet and not met (by a submission that still stands). */
+export function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.status)): boolean {
+  const { task, by } = draft;
+  const due = dueAt(task, clock);
+  if (due === null || due > by.now || met || task.breaches.some((one) => one.clock === clock)) return false;
+  task.breaches = [...task.breaches, { clock, due_at: due, breached_at: by.now }];
+  draft.emit('task.sla_breached', task.status, {
+    clock,
+    due_at: timestamp(due),
+    breached_at: timestamp(by.now),
+  });
+  return true;
+}
+
+/** Ends one pending offer; when no other is pending the task goes back to the queue. */
+export function endOffer(
+  draft: Draft,
+  offer: Offer,
+  how: 'declined' | 'expired' | 'revoked',
+  why: string | null,
+  reason: string = how,
+  retryAfterSeconds?: number,
+): void {
+  const { task, by } = draft;
+  task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
+  if (how !== 'revoked') {
+    const coolDown =
+      retryAfterSeconds === undefined
+        ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
+        : retryAfterSeconds * 1000;
+    task.declines = [
+      ...task.declines.filter((one) => one.worker_id !== offer.worker_id && isRemembered(one, by.now)),
+      { worker_id: offer.worker_id, until: by.now + coolDown },
+    ].slice(-DECLINES_KEPT);
+  }
+  if (task.offers.some((one) => one.status === 'pending')) return;
+  requeue(draft, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
+}
+
+/** Back to the queue, or to `failed` when the deadline has passed or accepted work came back too often. */
+export function requeue(
+  draft: Draft,
+  reason: string,
+  data: Record<string, unknown>,
+  { keepAttempts = false } = {},
+): void {
+  const { task, by } = draft;
+  const wasAtWork = task.assignment !== null;
+  task.submission = null;
+  const deadline = dueAt(task, 'deadline');
+  if (deadline !== null && deadline <= by.now) {
+    for (const clock of CLOCKS) breach(draft, clock, false);
+    fail(draft, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
+    return;
+  }
+  if (wasAtWork) {
+    if (task.attempt >= maxAttempts(task) && !keepAttempts) {
+      fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
+      return;
+    }
+    task.attempt += 1;
+    task.assignment = null;
+  }
+  task.step = stepsDue(task, by.now);
+  draft.move('queued', { reason, ...data });
+  for (const clock of CLOCKS) breach(draft, clock);
+}
+
+/** Keeps what a reviewer decided of the submission. */
+export function review({ task, by }: Draft, decision: Review['decision'], opinion: Opinion): void {
+  const { feedback, rating = null } = opinion;
+  const worker_id = task.submission?.worker_id ?? '';
+  const given = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
+  task.reviews = [...task.reviews, given];
+}
+
+export function rework(draft: Draft, opinion: Opinion): void {
+  const { task } = draft;
+  if (task.attempt >= maxAttempts(task) || task.assignment === null) {
+    fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
+    return;
+  }
+  task.attempt += 1;
+  task.submission = null;
+  task.assignment = { ...task.assignment, submitted_at: null };
+  draft.move('started', {
+    worker_id: task.assignment.worker_id,
+    reason: 'rework',
+    ...detail(opinion.feedback),
+    ...rated(opinion),
+  });
+  for (const clock of CLOCKS) breach(draft, clock);
+}
+
+export function fail(draft: Draft, code: FailureCode, message: string): void {
+  const { task } = draft;
+  task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
+  task.failure = { code, message };
+  draft.move('failed', { failure: task.failure });
+}
+
+export function settle(offer: Offer, status: Offer['status']): Offer {
+  return offer.status === 'pending' ? { ...offer, status } : offer;
+}
+
+export function detail(why: string | null): { detail?: string } {
+  return why === null ? {} : { detail: why };
+}
+
+export function rated({ rating }: Opinion): { rating?: number } {
+  return rating === undefined || rating === null ? {} : { rating };
+}
