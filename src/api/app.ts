@@ -96,7 +96,7 @@ export function createApp(options: AppOptions): Koa {
   for (const middleware of board(queues, authenticator, gate)) app.use(middleware);
   if (publicUrl !== undefined) {
     const onRevoked = (token: string) => authenticator.forget(hashOf(token));
-    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, onRevoked }));
+    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onRevoked }));
   }
   app.use(router.routes());
   app.use(router.allowedMethods());

@@ -7,6 +7,7 @@ import type { Middleware } from 'koa';
 import type { Queues } from '../queues/queues.ts';
 import type { Gate } from './gate.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
+import { answerOtherMethod } from './places.ts';
 import { ApiError } from './problem.ts';
 
 export const BOARD_PATH = '/admin/queues';
@@ -35,8 +36,7 @@ export function board(queues: Queues, authenticator: Authenticator, gate: Gate):
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });
     }
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
-      throw new ApiError('method_not_allowed', 'The board only shows.', { headers: { Allow: 'GET, HEAD' } });
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
     ctx.set('Content-Security-Policy', CSP);
     return next();
   };

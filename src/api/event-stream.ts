@@ -1,6 +1,6 @@
 // Server-sent events (WHATWG HTML, section 9.2) as the body of an answer: frames, heartbeat, and every way in
-// which a stream ends: the client goes, reads too slowly, may not see this any more, has had its time, or the
-// process shuts down. What is sent is not known here.
+// which a stream ends: the client goes, reads too slowly, has had its time, or the process shuts down; one that
+// may not see this any more is cut off by the pipeline. What is sent is not known here.
 
 import { Readable } from 'node:stream';
 import type { Answer, Call } from './route.ts';
@@ -8,8 +8,6 @@ import type { Answer, Call } from './route.ts';
 /** A comment is sent when nothing else is for this long: proxies cut off what is silent. */
 const HEARTBEAT = 15_000;
 const BEAT = Buffer.from(':\n\n');
-/** How often it is asked whether the client may still see this, ms. */
-const CHECK = 3000;
 /** What a client may leave unread, bytes; one that lags behind by more is cut off. */
 const UNREAD_MOST = 512 * 1024;
 /** How long a client that does not read is waited for when the stream ends, ms. */
@@ -27,22 +25,13 @@ export class EventStream extends Readable {
   #drained: (() => void) | null = null;
   #ending = false;
 
-  /**
-   * @param mayStillSee asked every few seconds; the stream ends when it says no.
-   * @param seconds ends the stream by itself.
-   */
-  constructor(closing: AbortSignal, mayStillSee: () => Promise<boolean>, seconds: number | undefined) {
+  /** @param seconds ends the stream by itself. */
+  constructor(closing: AbortSignal, seconds: number | undefined) {
     super({ highWaterMark: 16 * 1024 });
     const end = () => this.end();
     closing.addEventListener('abort', end);
     if (closing.aborted) end();
-    const check = async () => {
-      // That it cannot be asked now is no answer: Redis may be away for a moment.
-      if (!(await mayStillSee().catch(() => true))) this.end();
-    };
     this.#timers.push(setInterval(() => this.sendFrames(BEAT), HEARTBEAT));
-    // Spread out: thousands of streams may have begun at once.
-    this.#timers.push(setInterval(() => void check(), CHECK + Math.random() * 500));
     if (seconds !== undefined) this.#timers.push(setTimeout(end, seconds * 1000));
     this.once('close', () => {
       closing.removeEventListener('abort', end);
@@ -105,7 +94,7 @@ export function frame({ id, event, data }: StreamEvent): string {
  * @param begin sends what there is and keeps sending; what it returns is called when the stream is over.
  */
 export function eventStream(
-  call: Pick<Call, 'signal' | 'stillAdmitted'>,
+  call: Pick<Call, 'signal'>,
   seconds: number | undefined,
   begin: (stream: EventStream) => Promise<() => void>,
 ): Answer {
@@ -117,7 +106,7 @@ export function eventStream(
       'X-Accel-Buffering': 'no',
     },
     async content() {
-      const stream = new EventStream(call.signal(), call.stillAdmitted, seconds);
+      const stream = new EventStream(call.signal(), seconds);
       try {
         const stop = await begin(stream);
         if (stream.destroyed) stop();

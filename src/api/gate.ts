@@ -43,9 +43,9 @@ export class Gate {
     await this.#limits.count(ctx, caller, quotas);
   }
 
-  /** Whether the org's allowlist has the caller's address. */
-  async isAllowed(ctx: Context, caller: { org_id: string }): Promise<boolean> {
-    const { networks } = await this.#orgRules.of(caller.org_id);
+  /** Whether the org's allowlist has the caller's address. @param age how old the list may be, ms; a second unless given */
+  async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
+    const { networks } = await this.#orgRules.of(caller.org_id, age);
     return networks === null || isAllowedFrom(networks, this.#addresses.of(ctx.req));
   }
 

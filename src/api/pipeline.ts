@@ -1,6 +1,9 @@
 // From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
 // key, ask the rules, call the handler, send its answer. Each step is a line; the order is the contract.
+// What takes longer than a moment (a slow body, a wait for news, a long download) is for who would be admitted
+// at its end too.
 
+import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject } from 'typebox';
 import { commit } from '../store/commit.ts';
@@ -8,6 +11,7 @@ import { type Claim, releaseClaim, seriesOf } from '../store/idempotency.ts';
 import { newId } from '../store/ids.ts';
 import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
+import { EventStream } from './event-stream.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
@@ -15,6 +19,9 @@ import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
 import type { Answer, ApiDeps, Call, Principal, Route } from './route.ts';
 import { bodyCheck, type Check, queryCheck, withoutRepeats } from './validation.ts';
+
+/** A request that takes longer than this has its caller looked at again, ms. */
+const MOMENT = 750;
 
 /** What all routes are served with. */
 export interface Serving {
@@ -38,13 +45,18 @@ export function serve(
 
   return async (ctx: Context & { state: RequestState }) => {
     const principal = await authenticator.admit(ctx, route.access);
+    let lookedAt = performance.now();
+    const lookAgain = async () => {
+      if (performance.now() - lookedAt < MOMENT) return;
+      await authenticator.readmit(ctx, route.access, principal);
+      lookedAt = performance.now();
+    };
     const params = { ...ctx.params } as Record<string, unknown>;
     // An id that cannot be one names nothing.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     const query = readQuery(ctx, route.query, checkQuery);
     const signal = () => signalOf(ctx, closing);
     const address = () => addresses.of(ctx.req);
-    const stillAdmitted = () => authenticator.stillAdmits(ctx, principal);
     const lastEventId = ctx.get('Last-Event-ID') || undefined;
     const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
@@ -65,13 +77,17 @@ export function serve(
       requestId,
       address,
       signal,
-      stillAdmitted,
       lastEventId,
     };
     const received = await route.reader?.read({ ...seen, request: ctx.req });
     try {
+      await lookAgain();
       const raw = json?.raw ?? received?.fingerprint ?? '';
-      await send(ctx, await answerTo(ctx, route, { ...seen, body: received?.value ?? body }, raw));
+      const answer = await answerTo(ctx, route, { ...seen, body: received?.value ?? body }, raw);
+      // What was done is told to who did it; what is only shown, to who may see it now.
+      if (route.method === 'GET') await lookAgain();
+      const content = await send(ctx, answer);
+      if (content !== undefined) watch(content, () => authenticator.stillAdmits(ctx, principal));
     } finally {
       await received?.release();
     }
@@ -86,7 +102,7 @@ async function answerTo(
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
-  const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw);
+  const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw, route.grants === true);
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
 
   let kept = false;
@@ -119,21 +135,37 @@ async function giveBack(deps: ApiDeps, given: Claim, error: unknown): Promise<vo
   if (!isUnavailable(error)) await released;
 }
 
-async function send(ctx: Context, answer: Answer): Promise<void> {
+/** @returns what goes on being sent. */
+async function send(ctx: Context, answer: Answer): Promise<Readable | undefined> {
   // Opened before anything of the answer is set: it may fail.
   const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
   ctx.status = answer.status;
   if (answer.content !== undefined) ctx.body = content ?? '';
   if (answer.headers !== undefined) ctx.set(answer.headers);
-  if (answer.content !== undefined) return;
+  if (answer.content !== undefined) return content;
   if (answer.body === undefined) {
     ctx.body = null;
     ctx.status = answer.status;
-    return;
+    return undefined;
   }
   ctx.body = JSON.stringify(answer.body);
   ctx.type = 'application/json';
   if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
+  return undefined;
+}
+
+/** Ends what goes on being sent once its caller may not have it any more. */
+function watch(content: Readable, isAdmitted: () => Promise<boolean>): void {
+  const look = async () => {
+    // That it cannot be asked now is no answer: Redis may be away for a moment.
+    if (await isAdmitted().catch(() => true)) return;
+    if (content instanceof EventStream) content.end();
+    else content.destroy(new Error('the caller may not have this any more'));
+  };
+  // Spread out: thousands of streams may have begun at once.
+  const timer = setInterval(() => void look(), MOMENT + Math.random() * 100);
+  content.once('close', () => clearInterval(timer));
+  if (content.destroyed) clearInterval(timer);
 }
 
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;

@@ -1,8 +1,8 @@
 // The order of places: one that is named outright (`/v1/tasks/batch`) comes before one with parameters
 // (`/v1/tasks/{task_id}`) that its name would fit too, and is meant whatever the method.
 
-import type { Middleware } from 'koa';
-import { ApiError } from './problem.ts';
+import type { Context, Middleware } from 'koa';
+import { methodNotAllowed } from './problem.ts';
 import type { Route } from './route.ts';
 
 export interface Place {
@@ -26,16 +26,17 @@ export function places(routes: readonly Route[]): Place[] {
   }));
 }
 
-/** Answers what comes to a place by a method that it does not have (RFC 9110, sections 9.3.7 and 15.5.6). */
+/** Answers what comes to a place by a method that it does not have. */
 export function otherMethods(methods: readonly string[]): Middleware {
-  const Allow = [...methods.flatMap((one) => (one === 'GET' ? ['HEAD', 'GET'] : [one])), 'OPTIONS'].join(
-    ', ',
-  );
-  return (ctx) => {
-    if (ctx.method !== 'OPTIONS')
-      throw new ApiError('method_not_allowed', `This does not take ${ctx.method}.`, { headers: { Allow } });
-    ctx.status = 200;
-    ctx.body = '';
-    ctx.set('Allow', Allow);
-  };
+  return (ctx) => answerOtherMethod(ctx, methods);
+}
+
+/** Says which methods a place has (RFC 9110, section 9.3.7). @throws ApiError 405 when it was not asked for them */
+export function answerOtherMethod(ctx: Context, methods: readonly string[]): void {
+  const known = methods.flatMap((one) => (one === 'GET' ? ['HEAD', 'GET'] : [one]));
+  const Allow = [...known, 'OPTIONS'].join(', ');
+  if (ctx.method !== 'OPTIONS') throw methodNotAllowed(ctx.method, Allow);
+  ctx.status = 200;
+  ctx.body = '';
+  ctx.set('Allow', Allow);
 }

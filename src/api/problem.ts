@@ -78,6 +78,16 @@ export function notFound(): ApiError {
   return new ApiError('not_found', 'There is nothing here by that name.');
 }
 
+/** 405 (RFC 9110, section 15.5.6). @param Allow the methods that there are, separated by commas */
+export function methodNotAllowed(method: string, Allow: string): ApiError {
+  return new ApiError('method_not_allowed', `This does not take ${method}.`, { headers: { Allow } });
+}
+
+/** 409 for a change that was not made since its Idempotency-Key is another request's by now, or things keep changing. */
+export function takenOver(): ApiError {
+  return new ApiError('conflict', 'The request was taken over by another.');
+}
+
 /** 422 for one or more fields. */
 export function invalid(...errors: FieldError[]): ApiError {
   const detail = errors.map((one) => `${one.pointer || 'body'}: ${one.message}`).join('; ');

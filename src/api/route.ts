@@ -123,8 +123,6 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   address(): string | null;
   /** Makes a signal that aborts when the client is gone or the process shuts down. */
   signal(): AbortSignal;
-  /** Whether the caller would be admitted again, just as they were. */
-  stillAdmitted(): Promise<boolean>;
   /** The last event of a stream that the client has had. */
   lastEventId: string | undefined;
   /** `api_key:<id>`, `worker:<id>` and so on, for the history. */
@@ -185,6 +183,8 @@ export interface RouteDefinition<
   bodyShown?: TSchema;
   /** Other bounds than those of all bodies. */
   bodyLimits?: BodyLimits;
+  /** Whether the answer holds a credential that may as much as its maker or more than the scope alone says. */
+  grants?: true;
   /** Takes a body that is not JSON; in place of `body`. */
   reader?: BodyReader<
     PrincipalOf<A>,
@@ -220,6 +220,7 @@ export interface Route {
   bodyOptional?: boolean;
   bodyShown?: TSchema;
   bodyLimits?: BodyLimits;
+  grants?: true;
   reader?: BodyReader;
   /** Whether the caller may ask for this, even if it is only to be told the first answer again. @throws ApiError 403 */
   admit?(body: unknown, principal: Principal): void;

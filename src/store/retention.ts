@@ -3,7 +3,7 @@
 // 1. `<org> <task>` is due `audit.retain_days` after the end. One commit takes the task with its history, its
 //    deliveries, its evidence (the bytes go with the next sweep), its references in feed, lists and indexes,
 //    and the note itself: whoever is killed on the way leaves the note, and all of it is done again.
-// 2. `<org> <task> log`, of a task that asks for no log, is due at once and takes the history alone.
+// 2. `<org> <task> log`, of a task that asks for no log, is due at once and takes the history and the deliveries.
 //
 // Neither happens while an event of the task is still owed to a receiver: it is asked again when that is due.
 
@@ -107,7 +107,14 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
     ? {
         gone: 'log',
         guards,
-        writes: [...forgetHistory(db, task), ...(await deliveryTraces(db, task, history)), ...traces, done],
+        writes: [
+          ...forgetHistory(db, task),
+          // They tell of each event when it was, and cannot be made again without it.
+          ...(await deliveryTraces(db, task, history)),
+          ['UNLINK', keys.deliveries(task.task_id)],
+          ...traces,
+          done,
+        ],
       }
     : {
         gone: 'task',

@@ -9,10 +9,12 @@ import { Gate } from '../../src/api/gate.ts';
 import { Authenticator } from '../../src/api/middleware/authenticate.ts';
 import { Issuers } from '../../src/api/oauth/issuers.ts';
 import { JwksCache } from '../../src/api/oauth/jwks.ts';
+import { OrgRulesCache } from '../../src/api/org-rules.ts';
 import { scope } from '../../src/api/route.ts';
 import { createAddressPolicy } from '../../src/state/callback-url.ts';
 import { commit } from '../../src/store/commit.ts';
 import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../src/store/credentials.ts';
+import { orgWrites } from '../../src/store/orgs.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
 
 const db = await openTestDb();
@@ -108,4 +110,22 @@ test('revoked by another process it is refused within a second, though the clock
   expect(await tryKey()).toBe(true);
   clock.mockReturnValue(at + 1001);
   expect(await tryKey()).toBe(false);
+});
+
+test('nor are the rules of an org older than a second, whatever the clock of the machine does', async () => {
+  const given = { org_id: freshOrg(db), name: 'o', webhook_secrets: [], created_at: 0, updated_at: 0 };
+  const put = async (before: number, ip_allowlist: string[]) => {
+    const { guards, writes } = orgWrites(db, before, { ...given, version: before + 1, ip_allowlist });
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+  };
+  await put(0, []);
+  const rules = new OrgRulesCache(db, { key: null, org: null });
+  expect((await rules.of(given.org_id)).networks).toBeNull();
+  await put(1, ['192.0.2.0/24']);
+  const [now, at] = [Date.now(), performance.now()];
+  vi.spyOn(Date, 'now').mockReturnValue(now - 3600_000);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(at + 900);
+  expect((await rules.of(given.org_id)).networks).toBeNull();
+  clock.mockReturnValue(at + 1001);
+  expect((await rules.of(given.org_id)).networks).toHaveLength(1);
 });

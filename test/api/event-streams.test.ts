@@ -223,7 +223,7 @@ describe('a stream ends', () => {
   });
 
   test('for a client that does not read, before it costs much', async () => {
-    const stream = new EventStream(new AbortController().signal, async () => true, undefined);
+    const stream = new EventStream(new AbortController().signal, undefined);
     const closed = once(stream, 'close');
     let sent = 0;
     while (!stream.isOver) {

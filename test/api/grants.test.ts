@@ -287,6 +287,37 @@ describe('a key of some pools', () => {
     expect((await confined.request('POST', '/v1/workers', { body: worker([pools[1]]) })).outcome).toBe('201');
   });
 
+  test('sees a worker whom other pools share, and neither changes them nor gets their token', async () => {
+    const shared = { name: freshName('w'), pool_ids: [pools[0], pools[2]] };
+    const { worker_id } = await master.post<{ worker_id: string }>('/v1/workers', shared);
+    const path = `/v1/workers/${worker_id}`;
+    const before = await master.get(path);
+    expect(await confined.get(path)).toEqual(before);
+    const attempts: [string, string, unknown?][] = [
+      ['PATCH', path, { pool_ids: [pools[0]] }],
+      ['DELETE', path],
+      ['POST', `${path}/drain`],
+      ['POST', `${path}/tokens`],
+      ['DELETE', `${path}/tokens`],
+    ];
+    for (const [method, place, body] of attempts)
+      expect((await confined.request(method, place, { body })).outcome).toBe('403 pool_forbidden');
+    expect(await master.get(path)).toEqual(before);
+  });
+
+  test('has nothing to do with what is about the whole org', async () => {
+    const before = [await master.get('/v1/org'), await master.get('/v1/webhook-secret')];
+    for (const [method, path, body] of [
+      ['PATCH', '/v1/org', { ip_allowlist: [], name: 'mine' }],
+      ['GET', '/v1/webhook-secret'],
+      ['POST', '/v1/webhook-secret/rotate'],
+      ['GET', '/v1/audit'],
+      ['GET', '/v1/audit/export'],
+    ] as const)
+      expect((await confined.request(method, path, { body })).outcome).toBe('403 pool_forbidden');
+    expect([await master.get('/v1/org'), await master.get('/v1/webhook-secret')]).toEqual(before);
+  });
+
   test('sees only its own pools and can make no other', async () => {
     const { data } = await confined.get<Page<{ pool_id: string }>>('/v1/pools');
     expect(data.map((one) => one.pool_id).sort()).toEqual([pools[0], pools[1]].sort());

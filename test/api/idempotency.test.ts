@@ -205,6 +205,38 @@ describe('same key, another matter', () => {
     expect(second.outcome).toBe('403 insufficient_scope');
   });
 
+  test('a key with less to give is not shown what a rotation gave', async () => {
+    const old = await createKey(api, client);
+    const options = { headers: keyed(freshName('key')) };
+    const path = `/v1/api-keys/${old.keyId}/rotate`;
+    const first = await client.request('POST', path, options);
+    const lesser = await createKey(api, client, { scopes: ['keys:write'] });
+    const second = await lesser.request('POST', path, options);
+    expect(second.text).not.toContain(first.as<{ key: string }>().key);
+    expect(second.outcome).toBe('403 insufficient_scope');
+    expect((await client.request('POST', path, options)).text).toBe(first.text);
+  });
+
+  test('a key that ends is not shown one that does not', async () => {
+    const options = { body: { name: 'for good', scopes: ['*'] }, headers: keyed(freshName('key')) };
+    const first = await client.request('POST', '/v1/api-keys', options);
+    const ending = await createKey(api, client, { expires_at: new Date(Date.now() + 60_000).toISOString() });
+    const second = await ending.request('POST', '/v1/api-keys', options);
+    expect(second.text).not.toContain(first.as<{ key: string }>().key);
+    expect(second.as<{ expires_at: string | null }>().expires_at).not.toBeNull();
+  });
+
+  test('a key with less to give is not shown the secret of an OAuth client', async () => {
+    const named = { name: 'c', scopes: ['tasks:read'] };
+    const { client_id } = await client.post<{ client_id: string }>('/v1/oauth-clients', named);
+    const options = { headers: keyed(freshName('key')) };
+    const path = `/v1/oauth-clients/${client_id}/rotate-secret`;
+    const first = await client.request('POST', path, options);
+    expect(first.status).toBe(200);
+    const lesser = await createKey(api, client, { scopes: ['oauth:write'] });
+    expect((await lesser.request('POST', path, options)).outcome).toBe('403 insufficient_scope');
+  });
+
   test('a key of other pools is not shown the answer of its sister', async () => {
     const pools = [await createPool(client), await createPool(client)];
     const sisters = await Promise.all(pools.map((id) => createKey(api, client, { pools: [id] })));

@@ -150,6 +150,28 @@ describe('metadata', () => {
     );
   });
 
+  test.each([
+    ['/.well-known/oauth-protected-resource', 'HEAD, GET, OPTIONS'],
+    ['/.well-known/oauth-authorization-server', 'HEAD, GET, OPTIONS'],
+    ['/.well-known/openid-configuration', 'HEAD, GET, OPTIONS'],
+    ['/oauth/jwks', 'HEAD, GET, OPTIONS'],
+    ['/oauth/authorize', 'HEAD, GET, OPTIONS'],
+    ['/oauth/interaction/x', 'HEAD, GET, POST, OPTIONS'],
+    ['/oauth/token', 'POST, OPTIONS'],
+    ['/oauth/revoke', 'POST, OPTIONS'],
+    ['/oauth/introspect', 'POST, OPTIONS'],
+  ])('%s names its methods: %s', async (path, allowed) => {
+    const nobody = api.client(null);
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+      if (allowed.includes(method)) continue;
+      const answer = await nobody.request(method, path);
+      expect([answer.outcome, answer.headers.get('allow')]).toEqual(['405 method_not_allowed', allowed]);
+    }
+    const options = await nobody.request('OPTIONS', path);
+    expect([options.status, options.headers.get('allow')]).toEqual([200, allowed]);
+    expect((await nobody.request('GET', '/oauth/never-was')).outcome).toBe('404 not_found');
+  });
+
   test('what a client says of the host is not believed', async () => {
     const response = await fetch(`${api.url}/.well-known/oauth-authorization-server`, {
       headers: { 'X-Forwarded-Host': 'evil.example' },

@@ -241,6 +241,15 @@ describe('places and methods', () => {
     for (const method of methods) expect(options.headers.get('allow')).toContain(method);
   });
 
+  test('a method that nobody knows changes nothing of what is there and what is not', async () => {
+    expect((await client.request('PROPFIND', '/v1/nope')).outcome).toBe('404 not_found');
+    const known = await client.request('PROPFIND', '/v1/tasks');
+    expect([known.outcome, known.headers.get('allow')]).toEqual([
+      '405 method_not_allowed',
+      'POST, HEAD, GET',
+    ]);
+  });
+
   test('HEAD is GET without the body', async () => {
     const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
     for (const path of [`/v1/tasks/${task_id}`, '/v1/tasks', '/livez', '/openapi.json', '/docs']) {

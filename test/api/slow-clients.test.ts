@@ -9,7 +9,7 @@ let api: TestApi;
 let key: string;
 beforeAll(async () => {
   const patience = { headers: 400, body: 400, request: 1500, silence: 1500, connections: 20 };
-  api = await startApi({ web: { patience } });
+  api = await startApi({ web: { patience, publicUrl: 'own' } });
   key = (await createOrg(api)).client.credential ?? '';
 });
 afterAll(() => api.close());
@@ -58,6 +58,17 @@ test('a body that never comes is cut off as well', async () => {
   const socket = open();
   socket.write(head(10_000));
   expect(await untilCut(socket)).toMatch(/^HTTP\/1\.1 408 /);
+});
+
+test.each(['token', 'revoke', 'introspect'])('so is one for /oauth/%s', async (place) => {
+  const socket = open();
+  socket.write(
+    `POST /oauth/${place} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 10000\r\n\r\n`,
+  );
+  drip(socket, 'a');
+  const began = performance.now();
+  expect(await untilCut(socket)).toMatch(/^HTTP\/1\.1 408 .*"code":"request_timeout"/s);
+  expect(performance.now() - began).toBeLessThan(1400);
 });
 
 test('a connection on which nothing ever comes is ended', async () => {

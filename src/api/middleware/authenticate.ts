@@ -15,6 +15,8 @@ import type { Access, Principal } from '../route.ts';
 
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
+/** What is asked in the middle of a long request is remembered for less, ms: who asks has waited before asking. */
+const AGAIN = 100;
 /** How often a process notes that a key is in use, ms: `last_used_at` is that coarse. */
 const NOTED = 5 * 60 * 1000;
 
@@ -93,30 +95,46 @@ export class Authenticator {
   }
 
   /**
-   * Whether a caller whose answer goes on and on may still have it: the same credential, good for the same, from
-   * an address that is allowed. Counts as no request. @throws ApiError or the client's error when it cannot be told.
+   * Whether a caller whose request takes long would be admitted again at this moment: the same credential, good
+   * for the same, from an address that is allowed. Counts as no request.
+   * @throws ApiError or the client's error when it cannot be told.
    */
   async stillAdmits(ctx: Context, was: Principal): Promise<boolean> {
+    if (was.kind === 'nobody') return true;
+    if (was.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const text = bearerOf(ctx.get('Authorization'));
-    const found = text === undefined ? null : await this.#look(ctx, text);
-    if (found === null || JSON.stringify(found.principal) !== JSON.stringify(was)) return false;
-    return this.#gate.isAllowed(ctx, found.principal);
+    const found = text === undefined ? null : await this.#look(text, hashOf(text), AGAIN);
+    if (found === null || mayWhat(found.principal) !== mayWhat(was)) return false;
+    return this.#gate.isAllowed(ctx, found.principal, AGAIN);
+  }
+
+  /**
+   * Admits once more who was admitted a while ago.
+   * @throws ApiError 401, 403 or 429; 409 when the credential may something else by now.
+   */
+  async readmit(ctx: Context, access: Access, was: Principal): Promise<void> {
+    if (await this.stillAdmits(ctx, was)) return;
+    await this.admit(ctx, access);
+    throw new ApiError('conflict', 'What this credential may do has changed meanwhile. Try again.');
   }
 
   async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
     const text = bearerOf(header);
-    const found = text === undefined ? null : await this.#look(ctx, text);
-    if (found !== null) return found.principal;
+    if (text !== undefined) {
+      const hash = hashOf(text);
+      // One that was good a while ago does not pay for bad ones from the same address.
+      if (!this.#known.has(hash)) this.#gate.checkStranger(ctx);
+      const found = await this.#look(text, hash);
+      if (found !== null) return found.principal;
+    }
     this.#gate.countStranger(ctx);
     throw this.#unauthorized(header);
   }
 
-  async #look(ctx: Context, text: string): Promise<Identity | null> {
-    const hash = hashOf(text);
+  /** @param age how old what is remembered may be, ms. */
+  async #look(text: string, hash: string, age = REMEMBERED): Promise<Identity | null> {
     const known = this.#known.get(hash);
-    // One that was good a while ago does not pay for bad ones from the same address.
-    if (known === undefined) this.#gate.checkStranger(ctx);
-    const isFresh = known !== undefined && known.until > performance.now();
+    const isFresh = known !== undefined && known.until > performance.now() + REMEMBERED - age;
     const found = isFresh ? known.found : await this.#find(text, hash);
     if (found === null) this.#known.delete(hash);
     const now = this.#db.clock.now();
@@ -151,6 +169,11 @@ export class Authenticator {
     ];
     return unauthorized(header, ['Bearer', parameters.join(', ')].join(' ').trim());
   }
+}
+
+/** What a caller may do; not for how long, which a rotation of their key changes. */
+function mayWhat(principal: Principal): string {
+  return JSON.stringify({ ...principal, expires_at: null });
 }
 
 function bearerOf(header: string): string | undefined {

@@ -3,18 +3,18 @@
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { FileStoreError } from '../../store/evidence-files.ts';
-import { ApiError, asApiError, notFound, problemBody } from '../problem.ts';
+import { asApiError, methodNotAllowed, notFound, problemBody } from '../problem.ts';
 import type { RequestState } from './request-id.ts';
 
 export function errors(log: Logger): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body == null) throw notFound();
-      if (ctx.status === 405 || ctx.status === 501)
-        throw new ApiError('method_not_allowed', `This does not take ${ctx.method}.`, {
-          headers: { Allow: String(ctx.response.get('Allow') || 'GET, POST, PATCH, DELETE') },
-        });
+      const Allow = String(ctx.response.get('Allow'));
+      const isMethod = ctx.status === 405 || ctx.status === 501;
+      // A method that nobody knows, at a place that is not there.
+      if ((ctx.status === 404 && ctx.body == null) || (isMethod && Allow === '')) throw notFound();
+      if (isMethod) throw methodNotAllowed(ctx.method, Allow);
     } catch (error) {
       const shown = asApiError(error);
       // Of Redis away its connections tell; of the store of files nobody else does.

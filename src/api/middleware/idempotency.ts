@@ -7,7 +7,7 @@ import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store
 import type { Db } from '../../store/redis.ts';
 import { type Sealer, UnknownSealingKey } from '../../store/sealed.ts';
 import { ApiError } from '../problem.ts';
-import type { Answer, Principal } from '../route.ts';
+import type { Answer, KeyPrincipal, Principal } from '../route.ts';
 
 /** What an answer kept for a replay is sealed for: it may hold a secret that is shown once. */
 function placeOf(claim: { key: string }): string {
@@ -28,6 +28,8 @@ function keyOf(ctx: Context): string | null {
 
 /**
  * Claims the request's key.
+ * @param grants whether the answer holds a credential that may all that its maker may: then it is told again only
+ *   to who may the same, for as long.
  * @returns null without a key; the claim to answer under; or the first answer, to be sent again.
  * @throws ApiError 409 while the first request runs, 422 when the key came with another body.
  */
@@ -37,6 +39,7 @@ export async function claim(
   sealer: Sealer,
   principal: Principal,
   raw: Buffer | string,
+  grants: boolean,
 ): Promise<{ claim: Claim } | { replay: Answer } | null> {
   if (ctx.method !== 'POST') return null;
   const key = keyOf(ctx);
@@ -44,7 +47,7 @@ export async function claim(
   // A caller who sees less than another must not be shown the other's answer: the view is part of the scope.
   const view =
     principal.kind === 'api_key'
-      ? `org ${[...principal.pools].sort().join()}`
+      ? `org ${[...principal.pools].sort().join()}${grants ? ` ${mayWhat(principal)}` : ''}`
       : principal.kind === 'worker'
         ? `worker ${principal.worker_id}`
         : principal.kind;
@@ -114,6 +117,10 @@ function pack(text: string): string {
 function unpack(text: string): string {
   if (!text.startsWith(PACKED)) return text;
   return inflateRawSync(Buffer.from(text.slice(PACKED.length), 'base64')).toString();
+}
+
+function mayWhat({ scopes, expires_at }: KeyPrincipal): string {
+  return `${[...scopes].sort().join()} ${expires_at}`;
 }
 
 function digest(content: string | Buffer): string {

@@ -68,6 +68,13 @@ export async function readJsonBody(
   return { raw, value };
 }
 
+/** 408; what may still come of the body is not waited for. */
+export function late(): ApiError {
+  return new ApiError('request_timeout', 'The body did not arrive in time.', {
+    headers: { Connection: 'close' },
+  });
+}
+
 function namesIn(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
   const inner = Object.values(value);
@@ -78,20 +85,11 @@ function namesIn(value: unknown): number {
 async function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
   const length = ctx.req.headers['content-length'] ?? null;
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        // What may still come of it is not waited for.
-        reject(
-          new ApiError('request_timeout', 'The body did not arrive in time.', {
-            headers: { Connection: 'close' },
-          }),
-        ),
-      time,
-    );
+  const isLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), time);
   });
   try {
-    return await Promise.race([getRawBody(ctx.req, { length, limit }), late]);
+    return await Promise.race([getRawBody(ctx.req, { length, limit }), isLate]);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     const type = error instanceof Error && 'type' in error ? error.type : null;

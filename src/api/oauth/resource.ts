@@ -1,7 +1,7 @@
 // What the API says of itself as a protected resource (RFC 9728): who gives tokens for it, and with which scopes.
 
 import type { Context } from 'koa';
-import { ApiError } from '../problem.ts';
+import { answerOtherMethod } from '../places.ts';
 import { SCOPES } from '../route.ts';
 
 export const RESOURCE_PATH = '/.well-known/oauth-protected-resource';
@@ -11,8 +11,10 @@ export const SIGN_IN_SCOPES = ['openid', 'offline_access'];
 
 /** Answers with the metadata. @param issuer origin of the API, and of its authorization server. */
 export function describeResource(ctx: Context, issuer: string): void {
-  if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
-    throw new ApiError('method_not_allowed', 'This only shows.', { headers: { Allow: 'GET, HEAD' } });
+  if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
+    answerOtherMethod(ctx, ['GET']);
+    return;
+  }
   ctx.body = {
     resource: issuer,
     authorization_servers: [issuer],

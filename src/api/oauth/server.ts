@@ -2,7 +2,7 @@
 // protected resource. The library's server is made when it is first asked, from the settings in Redis, and made
 // anew when they have changed; a request that finds Redis away is answered like any other: 503.
 
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import mount from 'koa-mount';
 import type { Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
@@ -11,13 +11,22 @@ import { type Db, isUnavailable } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import type { Gate } from '../gate.ts';
+import { late } from '../middleware/json-body.ts';
+import { answerOtherMethod } from '../places.ts';
 import type { interact } from './interaction.ts';
 import { describeResource, RESOURCE_PATH } from './resource.ts';
 
 /** How long settings are used before they are looked at again, ms. */
 const FRESH = 60_000;
 
-const METADATA_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'];
+/** What there is, and by which methods: the library knows only 404 for the others. */
+const PLACES: readonly [path: RegExp, methods: readonly string[]][] = [
+  [/^\/\.well-known\/(oauth-authorization-server|openid-configuration)$/, ['GET']],
+  [/^\/oauth\/jwks$/, ['GET']],
+  [/^\/oauth\/authorize(\/[\w-]+)?$/, ['GET']],
+  [/^\/oauth\/(token|revoke|introspect)$/, ['POST']],
+  [/^\/oauth\/interaction\/[\w-]+$/, ['GET', 'POST']],
+];
 
 export interface OAuthOptions {
   /** Origin under which clients reach the API, such as `https://api.example.com`. */
@@ -27,6 +36,8 @@ export interface OAuthOptions {
   addresses: ClientAddresses;
   gate: Gate;
   log: Logger;
+  /** How long a body may take to arrive, ms. */
+  bodyTime: number;
   /** Told of every access token that was revoked here, by its text. */
   onRevoked(token: string): void;
 }
@@ -74,8 +85,10 @@ export function oauthServer(options: OAuthOptions): Middleware {
 
   return async (ctx, next) => {
     if (ctx.path === RESOURCE_PATH) return describeResource(ctx, issuer);
-    if (!ctx.path.startsWith('/oauth/') && !METADATA_PATHS.includes(ctx.path)) return next();
+    const [, methods] = PLACES.find(([path]) => path.test(ctx.path)) ?? [];
+    if (methods === undefined) return next();
     gate.checkStranger(ctx);
+    if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
     const { settings, provider, handle, interact } = await fresh();
     // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host
     // and the scheme is not to be believed.
@@ -84,11 +97,11 @@ export function oauthServer(options: OAuthOptions): Middleware {
       host: { value: url.host },
     });
     ctx.app.keys = settings.cookie_keys;
-    if (ctx.path.startsWith('/oauth/interaction/') && ['GET', 'HEAD', 'POST'].includes(ctx.method)) {
+    if (ctx.path.startsWith('/oauth/interaction/')) {
       const address = addresses.of(ctx.req) ?? '';
       return interact(ctx, { db, issuer, provider, secret: settings.cookie_keys[0] ?? '', address });
     }
-    await handle(ctx, next);
+    await inTime(ctx, options.bodyTime, () => handle(ctx, next));
     // Guessed secrets, codes and tokens count like any other bad credential.
     if (ctx.status === 400 || ctx.status === 401) gate.countStranger(ctx);
     const failure = failures.get(ctx.req);
@@ -97,4 +110,20 @@ export function oauthServer(options: OAuthOptions): Middleware {
     if (!isUnavailable(failure)) log.error({ err: failure, path: ctx.path }, 'oauth');
     throw failure;
   };
+}
+
+/** Serves a request whose body the library reads, for as long as that may take. @throws ApiError 408 */
+async function inTime(ctx: Context, time: number, serve: () => Promise<unknown>): Promise<void> {
+  if (ctx.method !== 'POST') return void (await serve());
+  let timer: NodeJS.Timeout | undefined;
+  const isLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      if (!ctx.req.complete) reject(late());
+    }, time);
+  });
+  try {
+    await Promise.race([serve(), isLate]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -19,7 +19,7 @@ import {
 import { sharedKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
+import { ApiError, type FieldError, invalid, notFound, takenOver } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
 import { endErrors, endOf, poolErrors, requireGrantable } from './grants.ts';
@@ -89,6 +89,7 @@ export const apiKeyRoutes = [
     tag: 'API keys',
     summary: 'Create an API key',
     body: KeyCreate,
+    grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
     answers: { 201: { description: 'The key', schema: KeyCreated } },
     async handler({ deps, principal, actor, body, keep }) {
@@ -146,6 +147,7 @@ export const apiKeyRoutes = [
     params: KeyParams,
     body: KeyRotate,
     bodyOptional: true,
+    grants: true,
     answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
     async handler({ deps, principal, actor, params, body, keep }) {
       for (let tries = 0; tries < 20; tries += 1) {
@@ -218,10 +220,6 @@ async function commitAll(
     guards: changes.flatMap((one) => one.guards),
     writes: changes.flatMap((one) => one.writes),
   });
-}
-
-function takenOver(): ApiError {
-  return new ApiError('conflict', 'The request was taken over by another.');
 }
 
 function refuse(errors: FieldError[]): void {

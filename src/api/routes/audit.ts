@@ -7,8 +7,9 @@ import { exportAudit } from '../../store/audit-export.ts';
 import { publicKeys } from '../../store/audit-keys.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { ApiError } from '../problem.ts';
-import { type KeyPrincipal, route, scope } from '../route.ts';
+import { route, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
+import { requireWholeOrg } from './grants.ts';
 
 const AuditEntry = Type.Object(
   {
@@ -44,7 +45,7 @@ export const auditRoutes = [
     tag: 'Audit',
     summary: "The org's audit log: changes of keys, tokens, secrets and of the org itself",
     query: closed(PageQuery),
-    admit: requireWholeOrg,
+    admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'A page of entries', schema: listAnswer(AuditEntry) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
@@ -70,7 +71,7 @@ export const auditRoutes = [
       from: Type.Optional(Timestamp),
       to: Type.Optional(Type.String({ format: 'date-time', description: 'Not included' })),
     }),
-    admit: requireWholeOrg,
+    admit: (_body, principal) => requireWholeOrg(principal),
     answers: {
       200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
     },
@@ -103,9 +104,3 @@ export const auditRoutes = [
     },
   }),
 ];
-
-/** The log is about the whole org, and so for keys that are not confined to pools. @throws ApiError 403 */
-function requireWholeOrg(_body: unknown, principal: KeyPrincipal): void {
-  if (!principal.pools.includes('*'))
-    throw new ApiError('pool_forbidden', 'The audit log is for keys that are not confined to pools.');
-}

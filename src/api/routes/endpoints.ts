@@ -12,7 +12,7 @@ import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { page } from '../../store/lists.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, notFound } from '../problem.ts';
+import { ApiError, notFound, takenOver } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery, Uuid } from '../schemas.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
@@ -45,10 +45,9 @@ export const endpointRoutes = [
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
       const { guards, writes } = endpointWrites(db, null, endpoint);
       const kept = keep(answer);
-      await commitAudited(db, principal.org_id, factOf(actor, 'webhook_endpoint.created', endpoint), {
-        guards: [...guards, ...kept.guards],
-        writes: [...writes, ...kept.writes],
-      });
+      const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
+      const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
+      if (!(await commitAudited(db, principal.org_id, fact, whole))) throw takenOver();
       return answer;
     },
   }),
@@ -148,7 +147,7 @@ export const endpointRoutes = [
     rules: async (body) => secretErrors(body),
     answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
     async handler({ deps, principal, params, actor, body, ifMatch, keep }) {
-      for (;;) {
+      for (let tries = 0; tries < 20; tries += 1) {
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         if (before.signature === 'v1a' && body.secret !== undefined)
@@ -165,6 +164,7 @@ export const endpointRoutes = [
         );
         if (done) return answer;
       }
+      throw takenOver();
     },
   }),
   route({
@@ -187,7 +187,8 @@ export const endpointRoutes = [
       const answer = { status: 202, body: { event_id: id } };
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       const kept = keep(answer);
-      await commit(deps.db.redis, [...message.guards, ...kept.guards], [...message.writes, ...kept.writes]);
+      const guards = [...message.guards, ...kept.guards];
+      if (!(await commit(deps.db.redis, guards, [...message.writes, ...kept.writes]))) throw takenOver();
       return answer;
     },
   }),

@@ -36,6 +36,12 @@ export function requireLasting(
     throw new ApiError('insufficient_scope', 'A credential that ends cannot make one that does not.');
 }
 
+/** For what is about the org as a whole, with all its pools. @throws ApiError 403 for a caller who is confined to some. */
+export function requireWholeOrg(principal: KeyPrincipal): void {
+  if (!principal.pools.includes('*'))
+    throw new ApiError('pool_forbidden', 'This is for keys that are not confined to pools.');
+}
+
 /** Changing somebody who may do more would be a way to become them. @throws ApiError 403 */
 export function requireNoMore(principal: KeyPrincipal, other: { scopes: readonly string[] }): void {
   const missing = lacking(principal.scopes, other.scopes);

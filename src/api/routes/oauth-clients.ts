@@ -14,7 +14,7 @@ import {
   type OAuthClient,
   oauthClientWrites,
 } from '../../store/oauth-clients.ts';
-import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
+import { ApiError, type FieldError, invalid, notFound, takenOver } from '../problem.ts';
 import { listRecords } from '../record-list.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../schemas.ts';
@@ -94,8 +94,7 @@ export const oauthClientRoutes = [
         data: { name, grant_types, scopes, pools, public: isPublic },
       };
       const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(deps.db, principal.org_id, fact, whole)))
-        throw new ApiError('conflict', 'The request was taken over by another.');
+      if (!(await commitAudited(deps.db, principal.org_id, fact, whole))) throw takenOver();
       return answer;
     },
   }),
@@ -153,6 +152,7 @@ export const oauthClientRoutes = [
     params: Params,
     body: closed({}),
     bodyOptional: true,
+    grants: true,
     admit: (_body, principal) => requireLasting(principal),
     answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
     async handler({ deps, principal, params, ifMatch, keep, actor }) {

@@ -24,6 +24,7 @@ import { quotasOf } from '../org-rules.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, liveScope, route, scope } from '../route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
+import { requireWholeOrg } from './grants.ts';
 import {
   allowlistErrors,
   changed,
@@ -137,6 +138,7 @@ export const orgRoutes = [
       ),
     }),
     body: OrgChange,
+    admit: (_body, principal) => requireWholeOrg(principal),
     rules: async (body) => allowlistErrors(body),
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, principal, actor, query, body, ifMatch, address }) {
@@ -151,6 +153,7 @@ export const orgRoutes = [
     access: scope('webhooks:write'),
     tag: 'Webhooks',
     summary: "The secret that signs deliveries to tasks' own callback URLs",
+    admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The secret', schema: SecretView } },
     async handler({ deps, principal }) {
       return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id), principal.org_id) };
@@ -164,6 +167,7 @@ export const orgRoutes = [
     summary: 'Replace the secret; for a day both sign',
     body: closed({}),
     bodyOptional: true,
+    admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The new secret', schema: SecretView } },
     async handler({ deps, principal, actor, keep }) {
       const { org_id } = principal;

@@ -14,9 +14,10 @@ import { memberId, page } from '../../store/lists.ts';
 import { loadPools } from '../../store/pools.ts';
 import { loadWorker, loadWorkers, workerWrites } from '../../store/workers.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, invalid, notFound } from '../problem.ts';
+import { ApiError, invalid, notFound, takenOver } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
 import { ClientId, closed, Labels, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
+import { maySee } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 const Fields = {
@@ -136,7 +137,7 @@ export const workerRoutes = [
       if (body.pool_ids !== undefined) await requirePools(deps, principal, body.pool_ids);
       return workerAnswer(
         await changeWorker(deps, principal.org_id, params.worker_id, body, (worker) => {
-          if (!maySeeWorker(principal, worker)) throw notFound();
+          requireChangeable(principal, worker);
           requireVersion(worker.version, ifMatch);
         }),
       );
@@ -155,7 +156,7 @@ export const workerRoutes = [
     async handler({ deps, principal, params, ifMatch }) {
       return workerAnswer(
         await changeWorker(deps, principal.org_id, params.worker_id, drain, (worker) => {
-          if (!maySeeWorker(principal, worker)) throw notFound();
+          requireChangeable(principal, worker);
           requireVersion(worker.version, ifMatch);
         }),
       );
@@ -171,7 +172,7 @@ export const workerRoutes = [
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, actor, params, ifMatch }) {
       for (;;) {
-        const worker = await visibleWorker(deps, principal, params.worker_id);
+        const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const { guards, writes } = workerWrites(deps.db, worker, null);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
@@ -200,8 +201,8 @@ export const workerRoutes = [
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
       const kept = keep(answer);
-      for (;;) {
-        const { org_id, worker_id, version } = await visibleWorker(deps, principal, params.worker_id);
+      for (let tries = 0; tries < 20; tries += 1) {
+        const { org_id, worker_id, version } = await changeableWorker(deps, principal, params.worker_id);
         const key = orgKeysOf(deps.db.prefix, org_id).worker(worker_id);
         const guards = [{ kind: 'version', key, version } as const, ...kept.guards];
         const writes = workerTokenWrites(deps.db, { kind: 'worker_token', org_id, worker_id }, hash);
@@ -209,6 +210,7 @@ export const workerRoutes = [
         const change = { guards, writes: [...writes, ...kept.writes] };
         if (await commitAudited(deps.db, org_id, fact, change)) return answer;
       }
+      throw takenOver();
     },
   }),
   route({
@@ -220,7 +222,7 @@ export const workerRoutes = [
     params: Params,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params }) {
-      const worker = await visibleWorker(deps, principal, params.worker_id);
+      const worker = await changeableWorker(deps, principal, params.worker_id);
       const { hashes, writes } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
       if (hashes.length === 0) return { status: 204 };
       const fact = {
@@ -259,7 +261,23 @@ async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: s
   return worker;
 }
 
-/** Whether the key may see and use this worker. */
+async function changeableWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
+  const worker = await visibleWorker(deps, principal, workerId);
+  requireChangeable(principal, worker);
+  return worker;
+}
+
+/**
+ * A worker of several pools is of use to all of them, and with their token their tasks are seen: who changes
+ * them, or makes a token, must be for all of them. @throws ApiError 404 or 403
+ */
+function requireChangeable(principal: KeyPrincipal, worker: Worker): void {
+  if (!maySeeWorker(principal, worker)) throw notFound();
+  if (!maySee(principal, { pools: worker.pool_ids }))
+    throw new ApiError('pool_forbidden', 'The worker is in other pools too, which the key is not for.');
+}
+
+/** Whether the key may see this worker: who shares one of its pools does. */
 export function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
   return principal.pools.includes('*') || worker.pool_ids.some((id) => principal.pools.includes(id));
 }
