@@ -19,29 +19,30 @@ export type Guard =
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
+// KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
+// each write how many arguments it has, the command, and those.
 const SCRIPT = `
-local at = 2
-for _ = 1, tonumber(ARGV[1]) do
-  local kind, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
+local at, guards = 2, tonumber(ARGV[1])
+for i = 1, guards do
+  local kind, key = ARGV[at], KEYS[i]
   if kind == 'v' then
-    if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 2] then return 0 end
-    at = at + 3
+    if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 1] then return 0 end
+    at = at + 2
   elseif kind == 's' then
-    local score = redis.call('ZSCORE', key, ARGV[at + 2])
-    if not score or tonumber(score) ~= tonumber(ARGV[at + 3]) then return 0 end
-    at = at + 4
+    local score = redis.call('ZSCORE', key, ARGV[at + 1])
+    if not score or tonumber(score) ~= tonumber(ARGV[at + 2]) then return 0 end
+    at = at + 3
   elseif kind == 'a' then
     if redis.call('EXISTS', key) == 1 then return 0 end
-    at = at + 2
+    at = at + 1
   else
-    if redis.call('GET', key) ~= ARGV[at + 2] then return 0 end
-    at = at + 3
+    if redis.call('GET', key) ~= ARGV[at + 1] then return 0 end
+    at = at + 2
   end
 end
-local total = #ARGV
-while at <= total do
-  local last = at + 2 + tonumber(ARGV[at])
-  redis.call(ARGV[at + 1], KEYS[tonumber(ARGV[at + 2])], unpack(ARGV, at + 3, last))
+for i = guards + 1, #KEYS do
+  local last = at + 1 + tonumber(ARGV[at])
+  redis.call(ARGV[at + 1], KEYS[i], unpack(ARGV, at + 2, last))
   at = last + 1
 end
 return 1
@@ -61,30 +62,28 @@ export async function commit(
   guards: readonly Guard[],
   writes: readonly Write[],
 ): Promise<boolean> {
-  const keys = new Map<string, number>();
-  const slot = (key: string): number => {
-    const known = keys.get(key);
-    if (known !== undefined) return known;
-    keys.set(key, keys.size + 1);
-    return keys.size;
-  };
+  const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   for (const guard of guards) {
+    keys.push(guard.key);
     switch (guard.kind) {
       case 'version':
-        args.push('v', slot(guard.key), guard.version);
+        args.push('v', guard.version);
         break;
       case 'score':
-        args.push('s', slot(guard.key), guard.member, guard.score);
+        args.push('s', guard.member, guard.score);
         break;
       case 'absent':
-        args.push('a', slot(guard.key));
+        args.push('a');
         break;
       case 'value':
-        args.push('g', slot(guard.key), guard.value);
+        args.push('g', guard.value);
         break;
     }
   }
-  for (const [command, key, ...rest] of writes) args.push(rest.length, command, slot(key), ...rest);
-  return (await withScript(redis).biolayerCommit(keys.size, ...keys.keys(), ...args)) === 1;
+  for (const [command, key, ...rest] of writes) {
+    keys.push(key);
+    args.push(rest.length, command, ...rest);
+  }
+  return (await withScript(redis).biolayerCommit(keys.length, ...keys, ...args)) === 1;
 }
