@@ -67,6 +67,14 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
       this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).dead))));
     },
   });
+  new Gauge({
+    name: 'biolayer_replays_running',
+    help: 'Replays to webhook endpoints under way',
+    registers: [registry],
+    async collect() {
+      this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).replays))));
+    },
+  });
   return {
     async middleware(ctx, next) {
       const end = requests.startTimer();

@@ -30,6 +30,7 @@ export const PROBLEMS = {
   would_lock_out: [409, 'Would lock you out'],
   delivery_in_progress: [409, 'Delivery in progress'],
   endpoint_unavailable: [409, 'Endpoint unavailable'],
+  replay_in_progress: [409, 'Replay in progress'],
   conflict: [409, 'Conflict'],
   version_mismatch: [412, 'Version mismatch'],
   body_too_large: [413, 'Body too large'],

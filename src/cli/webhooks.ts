@@ -1,6 +1,9 @@
-// `biolayer webhooks`: what a receiver needs.
+// `biolayer webhooks`: what a receiver needs, the org's endpoints, and what became of deliveries.
 
 import type { Command } from 'commander';
+import { addDeliveryCommands } from './deliveries.ts';
+import { addEndpointCommands } from './endpoints.ts';
+import { addReplayCommands } from './replays.ts';
 import { openSession, type Streams } from './session.ts';
 import { textAt } from './value.ts';
 
@@ -15,4 +18,7 @@ export function addWebhookCommands(program: Command, streams: Streams): void {
       // Bare, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
       out.answer(secret, () => out.line(textAt(secret, 'secret')));
     });
+  addEndpointCommands(webhooks, streams);
+  addDeliveryCommands(webhooks, streams);
+  addReplayCommands(webhooks, streams);
 }

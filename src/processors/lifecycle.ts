@@ -1,8 +1,14 @@
-// Advances tasks: matching, offering, verification. Each handler looks at the task as it is now, asks
+// Advances tasks: matching, offering, verification; what else happens at once stands in files of its own. Each handler looks at the task as it is now, asks
 // whether there is something to do, and does it by a commit that fails if somebody else was faster.
 
 import type { Job } from 'bullmq';
-import { type PoolJob, type QuestionJob, RetryLater, type WorkerJob } from '../queues/catalogue.ts';
+import {
+  type PoolJob,
+  type QuestionJob,
+  type ReplayJob,
+  RetryLater,
+  type WorkerJob,
+} from '../queues/catalogue.ts';
 import { offerLife } from '../state/matching.ts';
 import { poolOf, type Task } from '../state/task.ts';
 import { isReady, type Pool, type Worker } from '../state/worker.ts';
@@ -15,6 +21,7 @@ import { loadTask, type StoredTask } from '../store/tasks.ts';
 import { Turns } from '../store/turns.ts';
 import { loadWorker, settleLeft } from '../store/workers.ts';
 import { emptyPool } from './pools.ts';
+import { runReplayJob } from './replays.ts';
 
 const SYSTEM = { actor: 'system' };
 /** Most tasks one job hands out before it leaves the rest to the next. */
@@ -23,10 +30,15 @@ const ROUNDS = 100;
 const MORE = 20;
 
 /** Runs a job of the `lifecycle` queue. */
-export async function runLifecycleJob(db: Db, job: Job<QuestionJob | WorkerJob | PoolJob>): Promise<void> {
+export async function runLifecycleJob(
+  db: Db,
+  job: Job<QuestionJob | WorkerJob | PoolJob | ReplayJob>,
+  token: string | undefined,
+): Promise<void> {
   const { data } = job;
   if ('worker_id' in data) return matching.take(data.org_id, () => serveWorker(db, data));
   if ('pool_id' in data) return emptyPool(db, data.org_id, data.pool_id);
+  if ('replay_id' in data) return runReplayJob(db, data, job, token);
   const { org_id, task_id, question } = data;
   if (question.kind === 'match') return matchTask(db, org_id, task_id);
   if (question.kind === 'verify') {

@@ -10,6 +10,7 @@ import {
   QUEUES,
   type QuestionJob,
   type QueueName,
+  type ReplayJob,
   type WorkerJob,
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
@@ -78,7 +79,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
 
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: (job: Job<QuestionJob | WorkerJob | PoolJob>) => runLifecycleJob(db, job),
+    lifecycle: (job: Job<QuestionJob | WorkerJob | PoolJob | ReplayJob>, token) =>
+      runLifecycleJob(db, job, token),
     sla: (job: Job<QuestionJob>, token) => runSlaJob(db, job, token),
     webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
   };

@@ -2,7 +2,7 @@
 // Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
 // asked and delivered, so whatever is missing is made again, and counted.
 
-import { deliveryJob, leftJob, type NewJob, questionJob } from '../queues/catalogue.ts';
+import { deliveryJob, leftJob, type NewJob, questionJob, replayJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { taskInPlace } from '../state/matching.ts';
 import { questions } from '../state/questions.ts';
@@ -73,6 +73,7 @@ export class Sweeper {
       count += await this.#askOverdue(keys.due, now, repair);
       count += await this.#deliverOverdue(keys.owed, now, repair);
       count += await this.#takeFromRemoved(keys.left, now, repair);
+      count += await this.#goOnReplaying(keys.replays, now, repair);
     }
     for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now, repair);
     this.repaired += count;
@@ -115,6 +116,16 @@ export class Sweeper {
       const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
       const job = leftJob({ org_id, worker_id, task_id }, at, repair);
       count += await this.#repair(job, job);
+    }
+    return count;
+  }
+
+  async #goOnReplaying(key: string, now: number, repair: string): Promise<number> {
+    let count = 0;
+    for (const [member] of await this.#overdue(key, now)) {
+      const [org_id = '', replay_id = ''] = member.split(' ');
+      const about = { org_id, replay_id };
+      count += await this.#repair(replayJob(about), replayJob(about, repair));
     }
     return count;
   }

@@ -39,6 +39,13 @@ export interface PoolJob {
   pool_id: string;
 }
 
+/** A replay to a webhook endpoint goes on: one step of it. */
+export interface ReplayJob {
+  form: typeof FORM;
+  org_id: string;
+  replay_id: string;
+}
+
 /** One event is owed to the task's callback URL, or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof FORM;
@@ -54,7 +61,7 @@ interface DeliveryTarget {
 export interface NewJob {
   queue: QueueName;
   name: string;
-  data: QuestionJob | WorkerJob | PoolJob | DeliveryJob;
+  data: QuestionJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
   opts: JobsOptions & { jobId: string };
 }
 
@@ -125,6 +132,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
     const jobId = `pool-${org_id}-${pool_id}-${at}`;
     return [{ queue: 'lifecycle', name: 'pool', data: { form: FORM, org_id, pool_id }, opts: { jobId } }];
   }
+  if (entry.kind === 'replay') return [replayJob(entry)];
   if (entry.kind === 'delivery') {
     const { kind: _kind, again, ...about } = entry;
     return [deliveryJob(about, again)];
@@ -177,6 +185,16 @@ export function leftJob(
     data: { form: FORM, org_id, worker_id, version: 0, at, left: [task_id] },
     opts: { jobId: `left-${task_id}-${worker_id}-${repair}` },
   };
+}
+
+/** The job that takes a replay from step to step. @param repair as in `questionJob`. */
+export function replayJob(
+  about: { org_id: string; replay_id: string },
+  repair: string | null = null,
+): NewJob {
+  const { org_id, replay_id } = about;
+  const jobId = `replay-${replay_id}${repair === null ? '' : `-${repair}`}`;
+  return { queue: 'lifecycle', name: 'replay', data: { form: FORM, org_id, replay_id }, opts: { jobId } };
 }
 
 /** The job that makes a delivery. @param repair as in `questionJob`; also what tells one that is sent again. */

@@ -41,6 +41,12 @@ export type OutboxEntry =
       left: string[];
     }
   | {
+      /** A replay to an endpoint was begun. */
+      kind: 'replay';
+      org_id: string;
+      replay_id: string;
+    }
+  | {
       /** A pool was removed. */
       kind: 'pool';
       org_id: string;

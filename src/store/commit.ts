@@ -9,12 +9,16 @@ import { defineScripts } from './scripts.ts';
  * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist.
  * - `score`: the member has this score in the sorted set, bit for bit.
  * - `absent`: the key does not exist. · `value`: the string key holds exactly this.
+ * - `field`: the field of the hash holds exactly this; null: it is not there.
+ * - `room`: the sorted set has fewer than so many members.
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number }
   | { kind: 'score'; key: string; member: string; score: number }
   | { kind: 'absent'; key: string }
-  | { kind: 'value'; key: string; value: string };
+  | { kind: 'value'; key: string; value: string }
+  | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
+  | { kind: 'room'; key: string; most: number };
 
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
@@ -35,6 +39,15 @@ for i = 1, guards do
   elseif kind == 'a' then
     if redis.call('EXISTS', key) == 1 then return 0 end
     at = at + 1
+  elseif kind == 'f' then
+    if redis.call('HGET', key, ARGV[at + 1]) ~= ARGV[at + 2] then return 0 end
+    at = at + 3
+  elseif kind == 'n' then
+    if redis.call('HEXISTS', key, ARGV[at + 1]) == 1 then return 0 end
+    at = at + 2
+  elseif kind == 'r' then
+    if redis.call('ZCARD', key) >= tonumber(ARGV[at + 1]) then return 0 end
+    at = at + 2
   else
     if redis.call('GET', key) ~= ARGV[at + 1] then return 0 end
     at = at + 2
@@ -78,6 +91,13 @@ export async function commit(
         break;
       case 'value':
         args.push('g', guard.value);
+        break;
+      case 'field':
+        if (guard.value === null) args.push('n', guard.field);
+        else args.push('f', guard.field, guard.value);
+        break;
+      case 'room':
+        args.push('r', guard.most);
         break;
     }
   }

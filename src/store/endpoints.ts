@@ -5,6 +5,7 @@ import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { loadRecord, loadRecords, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
+import { replaysIndex } from './replays.ts';
 
 /** As many as one org may have: each event is looked at for each of them. */
 export const MOST_ENDPOINTS = 100;
@@ -47,10 +48,14 @@ export function endpointWrites(
         ['DEL', key],
         ['ZREM', keys.index('endpoints'), endpoint.endpoint_id],
         ['DEL', keys.endpointHealth(endpoint.endpoint_id)],
+        ['DEL', keys.index(replaysIndex(endpoint.endpoint_id))],
       ],
     };
   const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
-  if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
+  if (before === null) {
+    guards.push({ kind: 'room', key: keys.index('endpoints'), most: MOST_ENDPOINTS });
+    writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
+  }
   // Enabled again: what it failed before says nothing any more.
   if (before?.enabled === false && after.enabled)
     writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);

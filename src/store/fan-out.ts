@@ -120,6 +120,40 @@ export function resend(
   );
 }
 
+/**
+ * Guards and writes that make a delivery due now that is settled, or that was never owed: `resend`, for several in
+ * one commit. They do not hold when it is not as it was loaded any more.
+ * @param before as it was loaded and as it is stored; null when the event was never owed to the endpoint.
+ */
+export function resendWrites(
+  db: Db,
+  owed: Owed & { endpoint_id: string },
+  before: { delivery: Delivery; stored: Buffer } | null,
+  eventAt: number,
+  again: string,
+): { guards: Guard[]; writes: Write[] } {
+  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const [key, field] = [keys.deliveries(owed.task_id), fieldOf(owed)];
+  const entry: OutboxEntry = { kind: 'delivery', ...owed, again };
+  const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(owed.endpoint_id, status));
+  const listed = listedMember(owed, eventAt);
+  return {
+    guards: [{ kind: 'field', key, field, value: before?.stored ?? null }],
+    writes: [
+      ['HSET', key, field, before === null ? '' : packDelivery({ ...before.delivery, status: 'pending' })],
+      ['ZADD', keys.owed, db.clock.now(), owedMember(owed)],
+      ...(before === null
+        ? []
+        : ([
+            ['ZREM', keys.dead, deadMember(owed, eventAt)],
+            ['ZREM', indexOf(before.delivery.status), listed],
+          ] as const)),
+      ['ZADD', indexOf('pending'), 0, listed],
+      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+    ],
+  };
+}
+
 /** How long a message that is about no task can be delivered, ms. */
 const MESSAGE_KEPT = 30 * 24 * 3600 * 1000;
 

@@ -106,6 +106,11 @@ export type FeedEvent = HistoryEntry & { task_id: string };
 /** How much earlier, and later, than its `at` says a commit may stand in the feed, which goes by Redis' own clock, ms. */
 const EARLY = 2000;
 const LATE = 5000;
+/** Where in the feed events of a time lie: the position before all of them, and the time (ms) behind which none stands. */
+export function feedSpan(since: number, until: number): { before: string; end: number } {
+  return { before: `${Math.max(0, since - EARLY)}-0/0`, end: until + LATE };
+}
+
 /** How many entries are looked through at first, and at most, in one step. */
 const FEW = 10;
 const MANY = 320;

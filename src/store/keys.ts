@@ -32,6 +32,8 @@ export function partitionKeys(prefix: string, partition: string) {
     dead: `${base}:dead`,
     /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of deliveries not settled, by when they are next to be tried. */
     owed: `${base}:owed`,
+    /** Sorted set: `<org> <replay>` of replays under way, by when their next step is due. */
+    replays: `${base}:replays`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
     left: `${base}:left`,
     /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */
@@ -84,6 +86,10 @@ function orgKeys(prefix: string, orgId: string) {
     endpoint: (id: string) => `${base}:ep:${id}`,
     /** Hash: since when (`f`, ms) an endpoint has only failed, the last part of the limit (`l`) it did in, and how many (`n`). */
     endpointHealth: (id: string) => `${base}:eph:${id}`,
+    /** Hash: a replay; `a`, what it sent and has not been tried yet. */
+    replay: (id: string) => `${base}:rpl:${id}`,
+    /** Hash: endpoint id → the replay to it that is under way. */
+    replaying: `${base}:replaying`,
     /** Hash: `m`, a message to an endpoint that is about no task. */
     message: (id: string) => `${base}:msg:${id}`,
     /** Hash: `v` version, evidence id → what is known of the file. */

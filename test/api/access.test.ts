@@ -85,7 +85,7 @@ beforeAll(async () => {
     url: NOBODY_LISTENS,
     enabled: false,
   });
-  Object.assign(things, { endpoint_id, delivery_id: await deliveryOf(endpoint_id) });
+  Object.assign(things, { endpoint_id, ...(await toldTo(endpoint_id)) });
   const own = await createPool(owner.client);
   confined = await createKey(api, owner.client, { pools: [own] });
   colleague = await createPerson(api, owner.client, { pool_ids: [own] });
@@ -126,16 +126,18 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
-/** A delivery of the owner's that confined keys may not see: a test of an endpoint that hears of all pools. */
-async function deliveryOf(endpointId: string): Promise<string> {
+/** A delivery and a replay of the owner's that confined keys may not see: of an endpoint that hears of all pools. */
+async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay_id: string }> {
   const path = `/v1/webhook-endpoints/${endpointId}`;
   await owner.client.post(`${path}/enable`);
   await owner.client.post(`${path}/test`);
+  const { replay_id } = await owner.client.post<{ replay_id: string }>(`${path}/replay`, REPLAY);
   await owner.client.post(`${path}/disable`);
   const { data } = await owner.client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
-  return data[0]?.delivery_id ?? '';
+  return { delivery_id: data[0]?.delivery_id ?? '', replay_id };
 }
 
+const REPLAY = { since: '2020-01-01T00:00:00Z' };
 const ISSUER = {
   name: 'x',
   issuer: 'https://id.example.com/',
@@ -152,6 +154,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/pools': { name: 'x' },
   'POST /v1/workers': { name: 'x' },
   'POST /v1/webhook-endpoints': { url: NOBODY_LISTENS },
+  'POST /v1/webhook-endpoints/{endpoint_id}/replay': REPLAY,
   'PATCH /v1/worker': { availability: 'available' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: { seen: true } },
   'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },

@@ -68,6 +68,43 @@ describe('a guard', () => {
     ['absent: something there', (key) => redis.set(key, ''), (key) => ({ kind: 'absent', key }), false],
     ['value: the same', (key) => redis.set(key, 'ü'), (key) => ({ kind: 'value', key, value: 'ü' }), true],
     ['value: another', (key) => redis.set(key, 'ü '), (key) => ({ kind: 'value', key, value: 'ü' }), false],
+    [
+      'field: the same, byte for byte',
+      (key) => redis.hset(key, 'f', Buffer.from([0, 255, 10])),
+      (key) => ({ kind: 'field', key, field: 'f', value: Buffer.from([0, 255, 10]) }),
+      true,
+    ],
+    [
+      'field: another',
+      (key) => redis.hset(key, 'f', Buffer.from([0, 255])),
+      (key) => ({ kind: 'field', key, field: 'f', value: Buffer.from([0, 255, 10]) }),
+      false,
+    ],
+    [
+      'field: not there',
+      (key) => redis.hset(key, 'other', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: '' }),
+      false,
+    ],
+    [
+      'no field: not there',
+      (key) => redis.hset(key, 'other', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: null }),
+      true,
+    ],
+    [
+      'no field: there, and empty',
+      (key) => redis.hset(key, 'f', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: null }),
+      false,
+    ],
+    ['room: for one more', (key) => redis.zadd(key, 0, 'a'), (key) => ({ kind: 'room', key, most: 2 }), true],
+    [
+      'room: none',
+      (key) => redis.zadd(key, 0, 'a', 0, 'b'),
+      (key) => ({ kind: 'room', key, most: 2 }),
+      false,
+    ],
     ['value: nothing there', async () => undefined, (key) => ({ kind: 'value', key, value: '' }), false],
   ];
 

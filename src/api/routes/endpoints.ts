@@ -38,16 +38,17 @@ export const endpointRoutes = [
     answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
     async handler({ deps, principal, actor, body, keep }) {
       const { db } = deps;
-      const count = await db.redis.zcard(orgKeysOf(db.prefix, principal.org_id).index('endpoints'));
-      if (count >= MOST_ENDPOINTS)
-        throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
       const { endpoint, secret } = newEndpoint(deps, principal, body);
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
       const { guards, writes } = endpointWrites(db, null, endpoint);
       const kept = keep(answer);
       const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
       const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(db, principal.org_id, fact, whole))) throw takenOver();
+      if (!(await commitAudited(db, principal.org_id, fact, whole))) {
+        const count = await db.redis.zcard(orgKeysOf(db.prefix, principal.org_id).index('endpoints'));
+        if (count < MOST_ENDPOINTS) throw takenOver();
+        throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
+      }
       return answer;
     },
   }),

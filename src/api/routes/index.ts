@@ -14,6 +14,7 @@ import { memberRoutes } from './members.ts';
 import { oauthClientRoutes } from './oauth-clients.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
+import { replayRoutes } from './replays.ts';
 import { taskBatchRoutes } from './task-batch.ts';
 import { taskRoutes } from './tasks.ts';
 import { humanRoutes } from './worker.ts';
@@ -31,6 +32,7 @@ export const ROUTES: readonly Route[] = [
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,
+  ...replayRoutes,
   ...deliveryRoutes,
   ...oauthClientRoutes,
   ...issuerRoutes,

@@ -1,0 +1,215 @@
+// Replays: the events of a span of time, sent again to an endpoint. A route begins one, or ends it; the work is
+// done by the processors.
+
+import { did } from '../../state/audit.ts';
+import type { Endpoint } from '../../state/endpoint.ts';
+import type { Replay } from '../../state/replay.ts';
+import { timestamp } from '../../state/view.ts';
+import { commitAudited } from '../../store/audit.ts';
+import { newId } from '../../store/ids.ts';
+import { orgKeysOf } from '../../store/keys.ts';
+import { page } from '../../store/lists.ts';
+import {
+  ended,
+  endWrites,
+  loadReplay,
+  loadReplays,
+  replaysIndex,
+  replayUnderWay,
+  startWrites,
+} from '../../store/replays.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
+import { ApiError, type FieldError, notFound, takenOver } from '../problem.ts';
+import { type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
+import { closed, listAnswer, PageQuery } from '../schemas.ts';
+import { EndpointParams } from './endpoints.schema.ts';
+import { visibleEndpoint } from './endpoints.ts';
+import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
+import { at } from './task-input.ts';
+
+const REPLAY = { 200: { description: 'The replay', schema: ReplayView } };
+/** How often what changed meanwhile is looked at anew. */
+const TRIES = 5;
+
+export const replayRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replay',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Send the events of a span of time to the endpoint again, one replay at a time',
+    params: EndpointParams,
+    body: ReplayStart,
+    rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
+    answers: { 202: { description: 'It has begun', schema: ReplayView } },
+    async handler({ deps, principal, params, actor, body, keep }) {
+      for (let tries = 0; tries < TRIES; tries += 1) {
+        const endpoint = await visibleEndpoint(deps, principal, params.endpoint_id);
+        const { org_id, endpoint_id, enabled } = endpoint;
+        if (!enabled)
+          throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+        const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
+        const { replay_id } = replay;
+        const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
+        const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
+        const changes = [startWrites(deps.db, replay), keep(answer)];
+        const { deliveries, since, until } = replay;
+        const fact = {
+          ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
+        };
+        const done = await commitAudited(deps.db, org_id, fact, {
+          guards: changes.flatMap((one) => one.guards),
+          writes: changes.flatMap((one) => one.writes),
+        });
+        if (done) return answer;
+        const running = await replayUnderWay(deps.db, org_id, endpoint_id);
+        if (running !== null)
+          throw new ApiError(
+            'replay_in_progress',
+            `Replay ${running} to this endpoint is under way. Wait for its end, or cancel it.`,
+          );
+      }
+      throw takenOver();
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'List the replays to an endpoint',
+    params: EndpointParams,
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of replays', schema: listAnswer(ReplayView) } },
+    async handler({ deps, principal, params, query }) {
+      const { db } = deps;
+      const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('replays', org_id, endpoint_id, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id));
+      const { items, next } = await page(db, [index], range, limit, (ids) => loadReplays(db, org_id, ids));
+      return answerList(items.map(replayView), bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Retrieve a replay: how far it has come',
+    params: ReplayParams,
+    answers: REPLAY,
+    async handler({ deps, principal, params }) {
+      return { status: 200, body: replayView(await visibleReplay(deps, principal, params)) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}/cancel',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'End a replay: it sends nothing more; what it has sent is delivered all the same',
+    params: ReplayParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: REPLAY,
+    async handler({ deps, principal, params, actor, keep }) {
+      for (let tries = 0; tries < TRIES; tries += 1) {
+        const before = await visibleReplay(deps, principal, params);
+        const { org_id, endpoint_id, replay_id, status } = before;
+        if (status !== 'running')
+          throw new ApiError('invalid_transition', `The replay is ${status} already.`);
+        const after = ended(before, 'cancelled', null, deps.db.clock.now());
+        const answer = { status: 200, body: replayView(after) };
+        const changes = [endWrites(deps.db, before, after), keep(answer)];
+        const fact = {
+          ...did(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, sent: after.sent },
+        };
+        const done = await commitAudited(deps.db, org_id, fact, {
+          guards: changes.flatMap((one) => one.guards),
+          writes: changes.flatMap((one) => one.writes),
+        });
+        if (done) return answer;
+      }
+      throw takenOver();
+    },
+  }),
+];
+
+/** @throws ApiError 404 */
+async function visibleReplay(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  params: { endpoint_id: string; replay_id: string },
+): Promise<Replay> {
+  const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+  const replay = await loadReplay(deps.db, org_id, params.replay_id);
+  if (replay?.endpoint_id !== endpoint_id) throw notFound();
+  return replay;
+}
+
+function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: number): Replay {
+  const { org_id, endpoint_id } = endpoint;
+  const since = Math.max(0, Date.parse(body.since));
+  return {
+    replay_id: newId(now),
+    org_id,
+    endpoint_id,
+    version: 1,
+    deliveries: body.deliveries ?? 'failed',
+    since,
+    until: Math.min(body.until === undefined ? now : Date.parse(body.until), now),
+    status: 'running',
+    reason: null,
+    cursor: null,
+    walked: false,
+    reached: since,
+    examined: 0,
+    sent: 0,
+    succeeded: 0,
+    failed: 0,
+    created_by: actor,
+    created_at: now,
+    updated_at: now,
+    finished_at: null,
+  };
+}
+
+/** What is wrong with the span of time asked for. */
+function spanErrors(body: unknown, now: number): FieldError[] {
+  const timeOf = (name: string) => {
+    const text = at(body, name);
+    return typeof text === 'string' ? Date.parse(text) : null;
+  };
+  const [since, until] = [timeOf('since'), timeOf('until')];
+  const errors: FieldError[] = [];
+  if (since !== null && !(since <= now)) errors.push({ pointer: '/since', message: 'must be in the past' });
+  else if (until !== null && !(until > (since ?? 0)))
+    errors.push({ pointer: '/until', message: 'must be later than since' });
+  return errors;
+}
+
+function replayView(replay: Replay): object {
+  const { since, reached, examined, finished_at } = replay;
+  return {
+    replay_id: replay.replay_id,
+    endpoint_id: replay.endpoint_id,
+    deliveries: replay.deliveries,
+    since: timestamp(since),
+    until: timestamp(replay.until),
+    status: replay.status,
+    reason: replay.reason,
+    reached_at: examined === 0 ? null : timestamp(reached),
+    examined,
+    sent: replay.sent,
+    succeeded: replay.succeeded,
+    failed: replay.failed,
+    created_by: replay.created_by,
+    created_at: timestamp(replay.created_at),
+    updated_at: timestamp(replay.updated_at),
+    finished_at: finished_at === null ? null : timestamp(finished_at),
+  };
+}

@@ -1,0 +1,77 @@
+// `biolayer webhooks deliveries`: what became of events, and making a delivery again.
+
+import { type Command, Option } from 'commander';
+import { endpointPath } from './endpoints.ts';
+import { UsageError } from './faults.ts';
+import { addPageFlags, collect, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { taskPath } from './history.ts';
+import type { Output } from './output.ts';
+import { openSession, type Streams } from './session.ts';
+import { at, listAt, textAt } from './value.ts';
+
+const COLUMNS = ['delivery_id', 'status', 'attempts', 'last', 'event_type', 'created_at', 'url'];
+const FIELDS = ['delivery_id', 'status', 'event_type', 'event_id', 'task_id', 'url', 'next_attempt_at'];
+
+interface ListFlags extends PageFlags {
+  task?: string;
+  endpoint?: string;
+  status?: string[];
+}
+
+export function addDeliveryCommands(webhooks: Command, streams: Streams): void {
+  const deliveries = webhooks.command('deliveries').description('what became of events');
+  addPageFlags(deliveries.command('list'))
+    .description('list the deliveries of a task, or to an endpoint')
+    .option('--task <task_id>')
+    .option('--endpoint <endpoint_id>')
+    .addOption(
+      new Option('--status <status>', 'pending, succeeded, exhausted, stopped; may repeat').argParser(
+        collect,
+      ),
+    )
+    .action(async (flags: ListFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const query = { status: flags.status, ...pageQuery(flags) };
+      showDeliveries(out, await api.send('GET', `${placeOf(flags)}/deliveries`, { query }));
+    });
+  addPageFlags(deliveries.command('dead-letters'))
+    .description('list the deliveries that were given up')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showDeliveries(out, await api.send('GET', '/v1/dead-letters', { query: pageQuery(flags) }));
+    });
+  deliveries
+    .command('redeliver')
+    .description('make a delivery again, now, whatever became of it')
+    .argument('<delivery_id>')
+    .action(async (id: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const delivery = await api.send('POST', `/v1/deliveries/${encodeURIComponent(id)}/redeliver`);
+      out.answer(delivery, () => out.record(delivery, FIELDS));
+    });
+}
+
+/** @throws UsageError */
+function placeOf({ task, endpoint }: ListFlags): string {
+  if (task !== undefined && endpoint === undefined) return taskPath(task);
+  if (endpoint !== undefined && task === undefined) return endpointPath(endpoint);
+  throw new UsageError('Name either --task or --endpoint.');
+}
+
+/** A page of deliveries, for people with the number of attempts and what the last one came to. */
+function showDeliveries(out: Output, page: unknown): void {
+  const rows = listAt(page, 'data').map((delivery) => {
+    const attempts = listAt(delivery, 'attempts');
+    const last = attempts.at(-1);
+    return typeof delivery === 'object' && delivery !== null
+      ? { ...delivery, attempts: attempts.length, last: outcomeOf(last) }
+      : delivery;
+  });
+  showPage(out, page, rows, COLUMNS);
+}
+
+/** An attempt in a word: the status of its answer, or what stood in the way of one. */
+function outcomeOf(attempt: unknown): string {
+  const status = at(attempt, 'status');
+  return typeof status === 'number' ? String(status) : textAt(attempt, 'error_class');
+}

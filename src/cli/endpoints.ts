@@ -1,0 +1,165 @@
+// `biolayer webhooks endpoints`: the org's own receivers for the events of all its tasks.
+
+import { type Command, Option } from 'commander';
+import { UsageError } from './faults.ts';
+import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, readText, type Streams } from './session.ts';
+import { listAt } from './value.ts';
+
+const FIELDS = [
+  'endpoint_id',
+  'url',
+  'description',
+  'events',
+  'enabled',
+  'disabled.reason',
+  'disabled.at',
+  'failing_since',
+  'signature',
+  'public_key',
+  'header_names',
+  'previous_secret_expires_at',
+  'retry_policy.max_retries',
+  'retry_policy.backoff_seconds',
+  'created_at',
+];
+
+interface FieldFlags {
+  event?: string[];
+  description?: string;
+  headersFile?: string;
+  maxRetries?: number;
+  backoff?: number;
+}
+
+interface CreateFlags extends FieldFlags {
+  disabled?: true;
+  signature?: string;
+  secretFile?: string;
+}
+
+export function endpointPath(endpointId: string): string {
+  return `/v1/webhook-endpoints/${encodeURIComponent(endpointId)}`;
+}
+
+export function addEndpointCommands(webhooks: Command, streams: Streams): void {
+  const endpoints = webhooks.command('endpoints').description('receivers of the events of all tasks');
+  addFieldFlags(endpoints.command('create'))
+    .description('register an endpoint; its secret is shown this once')
+    .argument('<receiver>', 'its URL')
+    .option('--disabled', 'send it nothing yet')
+    .addOption(new Option('--signature <kind>', 'HMAC or Ed25519 (default: v1)').choices(['v1', 'v1a']))
+    .option('--secret-file <file>', 'file with a secret of your own, whsec_…')
+    .action(async (url: string, flags: CreateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { signature, disabled } = flags;
+      const enabled = disabled ? false : undefined;
+      const secret = await secretIn(flags.secretFile);
+      const body = { url, ...(await fieldsOf(flags)), ...givenOnly({ enabled, signature, secret }) };
+      const made = await api.send('POST', '/v1/webhook-endpoints', { body });
+      out.answer(made, () => out.record(made, [...FIELDS, 'secret']));
+    });
+  addPageFlags(endpoints.command('list'))
+    .description('list endpoints')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const page = await api.send('GET', '/v1/webhook-endpoints', { query: pageQuery(flags) });
+      const columns = ['endpoint_id', 'enabled', 'disabled.reason', 'failing_since', 'url'];
+      showPage(out, page, listAt(page, 'data'), columns);
+    });
+  endpoints
+    .command('get')
+    .description('show an endpoint')
+    .argument('<endpoint_id>')
+    .action(async (id: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const endpoint = await api.send('GET', endpointPath(id));
+      out.answer(endpoint, () => out.record(endpoint, FIELDS));
+    });
+  addFieldFlags(endpoints.command('update'))
+    .description('change an endpoint')
+    .argument('<endpoint_id>')
+    .option('--receiver <url>', 'its URL')
+    .action(async (id: string, flags: FieldFlags & { receiver?: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const body = { ...givenOnly({ url: flags.receiver }), ...(await fieldsOf(flags)) };
+      const endpoint = await api.send('PATCH', endpointPath(id), { body });
+      out.answer(endpoint, () => out.record(endpoint, FIELDS));
+    });
+  for (const [verb, what] of [
+    ['enable', 'send events to an endpoint again, from now on'],
+    ['disable', 'send no more events to an endpoint'],
+  ] as const)
+    endpoints
+      .command(verb)
+      .description(what)
+      .argument('<endpoint_id>')
+      .action(async (id: string, _flags: unknown, command: Command) => {
+        const { api, out } = await openSession(command, streams);
+        const endpoint = await api.send('POST', `${endpointPath(id)}/${verb}`);
+        out.answer(endpoint, () => out.record(endpoint, FIELDS));
+      });
+  endpoints
+    .command('rotate-secret')
+    .description('replace the secret, which is shown this once; for an overlap both sign')
+    .argument('<endpoint_id>')
+    .option('--overlap <seconds>', 'how long the old one goes on signing (default: a day)', asNumber)
+    .option('--secret-file <file>', 'file with a secret of your own, whsec_…')
+    .action(async (id: string, flags: { overlap?: number; secretFile?: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const secret = await secretIn(flags.secretFile);
+      const body = givenOnly({ overlap_seconds: flags.overlap, secret });
+      const endpoint = await api.send('POST', `${endpointPath(id)}/rotate-secret`, { body });
+      out.answer(endpoint, () => out.record(endpoint, [...FIELDS, 'secret']));
+    });
+  endpoints
+    .command('test')
+    .description('send a webhook_endpoint.test; its deliveries tell how it went')
+    .argument('<endpoint_id>')
+    .action(async (id: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const sent = await api.send('POST', `${endpointPath(id)}/test`);
+      out.answer(sent, () => out.record(sent, ['event_id']));
+    });
+  endpoints
+    .command('delete')
+    .description('remove an endpoint: what is owed to it is not sent any more')
+    .argument('<endpoint_id>')
+    .action(async (id: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      await api.send('DELETE', endpointPath(id));
+      out.answer({ endpoint_id: id, deleted: true }, () => out.line(`Deleted ${id}.`));
+    });
+}
+
+function addFieldFlags(command: Command): Command {
+  return command
+    .option('--event <type>', 'that it is told of, such as task.completed; may repeat', collect)
+    .option('--description <text>')
+    .option('--headers-file <file>', 'JSON of headers to send too, name to value')
+    .option('--max-retries <n>', '0 to 20', asNumber)
+    .option('--backoff <seconds>', 'wait before the first retry', asNumber);
+}
+
+/** The fields that the flags name. @throws UsageError for a file that cannot be read. */
+async function fieldsOf(flags: FieldFlags): Promise<Record<string, unknown>> {
+  const { event: events, description, headersFile, maxRetries, backoff } = flags;
+  const policy = givenOnly({ max_retries: maxRetries, backoff_seconds: backoff });
+  const retry_policy = Object.keys(policy).length === 0 ? undefined : policy;
+  const headers = headersFile === undefined ? undefined : await jsonIn(headersFile);
+  return givenOnly({ events, description, headers, retry_policy });
+}
+
+async function secretIn(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : (await readText(file)).trim();
+}
+
+/** @throws UsageError */
+async function jsonIn(file: string): Promise<unknown> {
+  const text = await readText(file);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`${file} is not JSON.`);
+  }
+}

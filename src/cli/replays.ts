@@ -1,0 +1,107 @@
+// `biolayer webhooks replays`: the events of a span of time, sent to an endpoint again.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Command, Option } from 'commander';
+import { REPLAY_CHOICES } from '../state/replay.ts';
+import type { Client } from './client.ts';
+import { endpointPath } from './endpoints.ts';
+import { addPageFlags, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { openSession, type Streams } from './session.ts';
+import { listAt, textAt } from './value.ts';
+
+const FIELDS = [
+  'replay_id',
+  'endpoint_id',
+  'status',
+  'reason',
+  'deliveries',
+  'since',
+  'until',
+  'reached_at',
+  'examined',
+  'sent',
+  'succeeded',
+  'failed',
+  'created_at',
+  'finished_at',
+];
+const COLUMNS = ['replay_id', 'status', 'deliveries', 'since', 'until', 'sent', 'succeeded', 'failed'];
+
+/** How often a replay that is waited for is looked at, ms. */
+const LOOK = 1000;
+
+interface StartFlags {
+  since: string;
+  until?: string;
+  deliveries?: string;
+  idempotencyKey?: string;
+  wait?: true;
+}
+
+export function addReplayCommands(webhooks: Command, streams: Streams): void {
+  const replays = webhooks.command('replays').description('events sent to an endpoint again');
+  replays
+    .command('start')
+    .description('send the events of a span of time to an endpoint again')
+    .argument('<endpoint_id>')
+    .requiredOption('--since <time>', 'RFC 3339: events from then on')
+    .option('--until <time>', 'RFC 3339: events before then (default: now)')
+    .addOption(new Option('--deliveries <which>', 'which of them (default: failed)').choices(REPLAY_CHOICES))
+    .option('--idempotency-key <key>', 'so that the same command again begins no second replay')
+    .option('--wait', 'until it has ended')
+    .action(async (endpointId: string, flags: StartFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const { since, until, deliveries, idempotencyKey: key, wait } = flags;
+      const begun = await api.send('POST', `${endpointPath(endpointId)}/replay`, {
+        body: givenOnly({ since, until, deliveries }),
+        headers: key === undefined ? undefined : { 'Idempotency-Key': key },
+      });
+      const path = replayPath(endpointId, textAt(begun, 'replay_id'));
+      const replay = wait ? await endOf(api, path) : begun;
+      out.answer(replay, () => out.record(replay, FIELDS));
+    });
+  replays
+    .command('get')
+    .description('show how far a replay has come')
+    .argument('<endpoint_id>')
+    .argument('<replay_id>')
+    .option('--wait', 'until it has ended')
+    .action(async (endpointId: string, replayId: string, { wait }: { wait?: true }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const path = replayPath(endpointId, replayId);
+      const replay = await (wait ? endOf(api, path) : api.send('GET', path));
+      out.answer(replay, () => out.record(replay, FIELDS));
+    });
+  addPageFlags(replays.command('list'))
+    .description('list the replays to an endpoint')
+    .argument('<endpoint_id>')
+    .action(async (endpointId: string, flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const query = pageQuery(flags);
+      const page = await api.send('GET', `${endpointPath(endpointId)}/replays`, { query });
+      showPage(out, page, listAt(page, 'data'), COLUMNS);
+    });
+  replays
+    .command('cancel')
+    .description('end a replay: it sends nothing more')
+    .argument('<endpoint_id>')
+    .argument('<replay_id>')
+    .action(async (endpointId: string, replayId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const replay = await api.send('POST', `${replayPath(endpointId, replayId)}/cancel`);
+      out.answer(replay, () => out.record(replay, FIELDS));
+    });
+}
+
+function replayPath(endpointId: string, replayId: string): string {
+  return `${endpointPath(endpointId)}/replays/${encodeURIComponent(replayId)}`;
+}
+
+/** The replay once it has ended. */
+async function endOf(api: Client, path: string): Promise<unknown> {
+  for (;;) {
+    const replay = await api.send('GET', path);
+    if (textAt(replay, 'status') !== 'running') return replay;
+    await sleep(LOOK);
+  }
+}

@@ -1,0 +1,125 @@
+// Replays: a record each, the list of those of an endpoint, and the one that is under way. While one runs it
+// stands in the partition's `replays` set by when its next step is due; the job that makes the step can be lost.
+
+import type { OutboxEntry } from '../state/outbox.ts';
+import type { Replay, ReplayStatus, StopReason } from '../state/replay.ts';
+import type { Guard, Write } from './commit.ts';
+import { idFloor } from './ids.ts';
+import { orgKeysOf } from './keys.ts';
+import { loadRecord, loadRecords, recordWrites } from './records.ts';
+import type { Db } from './redis.ts';
+
+/** How long a replay can be looked at after its end, ms. */
+const KEPT = 30 * 24 * 3600 * 1000;
+
+/** What was sent and has not been tried yet, as far as is known. */
+export interface Awaited {
+  task_id: string;
+  sequence: number;
+  /** Attempts made before it was sent. */
+  attempts: number;
+}
+
+/** Name of the index of an endpoint's replays. */
+export function replaysIndex(endpointId: string): string {
+  return `replays:${endpointId}`;
+}
+
+export function loadReplay(db: Db, orgId: string, id: string): Promise<Replay | null> {
+  return loadRecord<Replay>(db, orgKeysOf(db.prefix, orgId).replay(id));
+}
+
+/** Loads replays in one round trip, in the order asked; null where there is none any more. */
+export function loadReplays(db: Db, orgId: string, ids: readonly string[]): Promise<(Replay | null)[]> {
+  return loadRecords<Replay>(db, ids.map(orgKeysOf(db.prefix, orgId).replay));
+}
+
+export async function loadAwaited(db: Db, { org_id, replay_id }: Replay): Promise<Awaited[]> {
+  const text = await db.redis.hget(orgKeysOf(db.prefix, org_id).replay(replay_id), 'a');
+  return text === null ? [] : (JSON.parse(text) as Awaited[]);
+}
+
+/** The id of the replay to this endpoint that is under way; null when there is none. */
+export function replayUnderWay(db: Db, orgId: string, endpointId: string): Promise<string | null> {
+  return db.redis.hget(orgKeysOf(db.prefix, orgId).replaying, endpointId);
+}
+
+/** How many replays of the org are under way. */
+export function replaysUnderWay(db: Db, orgId: string): Promise<number> {
+  return db.redis.hlen(orgKeysOf(db.prefix, orgId).replaying);
+}
+
+interface Change {
+  guards: Guard[];
+  writes: Write[];
+}
+
+/** Guards and writes that begin a replay; they do not hold while another to the same endpoint is under way. */
+export function startWrites(db: Db, replay: Replay): Change {
+  const { org_id, replay_id, endpoint_id, created_at } = replay;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const index = keys.index(replaysIndex(endpoint_id));
+  const entry: OutboxEntry = { kind: 'replay', org_id, replay_id };
+  const record = recordWrites(keys.replay(replay_id), 0, replay);
+  return {
+    guards: [...record.guards, { kind: 'field', key: keys.replaying, field: endpoint_id, value: null }],
+    writes: [
+      ...record.writes,
+      ['HSET', keys.replaying, endpoint_id, replay_id],
+      ['ZADD', index, 0, replay_id],
+      ['ZREMRANGEBYLEX', index, '-', `(${idFloor(created_at - 2 * KEPT)}`],
+      ['ZADD', keys.replays, created_at, `${org_id} ${replay_id}`],
+      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+    ],
+  };
+}
+
+/** Guards and writes of a step. @param dueAt when the next is due, ms. */
+export function stepWrites(
+  db: Db,
+  before: Replay,
+  after: Replay,
+  awaited: readonly Awaited[],
+  dueAt: number,
+): Change {
+  const { org_id, replay_id } = after;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const key = keys.replay(replay_id);
+  const record = recordWrites(key, before.version, after);
+  return {
+    guards: record.guards,
+    writes: [
+      ...record.writes,
+      ['HSET', key, 'a', JSON.stringify(awaited)],
+      ['ZADD', keys.replays, dueAt, `${org_id} ${replay_id}`],
+    ],
+  };
+}
+
+/** The replay as it is once it has ended so. */
+export function ended(
+  replay: Replay,
+  status: Exclude<ReplayStatus, 'running'>,
+  reason: StopReason | null,
+  now: number,
+): Replay {
+  return { ...replay, status, reason, version: replay.version + 1, updated_at: now, finished_at: now };
+}
+
+/** Guards and writes that end a replay; it is kept for a while. @param after as `ended` gives it. */
+export function endWrites(db: Db, before: Replay, after: Replay): Change {
+  const { org_id, replay_id, endpoint_id } = after;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const key = keys.replay(replay_id);
+  const record = recordWrites(key, before.version, after);
+  return {
+    guards: record.guards,
+    writes: [
+      ...record.writes,
+      ['HDEL', key, 'a'],
+      ['PEXPIRE', key, KEPT],
+      ['HDEL', keys.replaying, endpoint_id],
+      ['ZREM', keys.replays, `${org_id} ${replay_id}`],
+    ],
+  };
+}

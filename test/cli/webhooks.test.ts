@@ -1,0 +1,136 @@
+// `biolayer webhooks` against a running API and a real receiver: endpoints, what became of deliveries, replays.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { isSigned, startCallbackReceiver } from '../processors/callback-receiver.ts';
+import { createOrg, type Org, type Page, startApi, type TestApi } from '../support/api.ts';
+import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
+import { taskBody } from '../support/people.ts';
+
+const SOON = { timeout: 20_000 };
+
+let api: TestApi;
+let dir: string;
+
+beforeAll(async () => {
+  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
+  dir = await mkdtemp(join(tmpdir(), 'biolayer-cli-'));
+}, 30_000);
+afterAll(async () => {
+  await api.close();
+  await rm(dir, { recursive: true });
+});
+
+interface Endpoint {
+  endpoint_id: string;
+  secret: string;
+}
+interface Delivery {
+  delivery_id: string;
+  status: string;
+}
+
+/** The commands of an org of its own. */
+async function setUp(): Promise<{
+  org: Org;
+  json: <T = Record<string, unknown>>(...args: string[]) => Promise<T>;
+  run: (...args: string[]) => ReturnType<typeof runCommand>;
+}> {
+  const org = await createOrg(api);
+  const settings: Settings = {
+    env: { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: org.client.credential ?? '' },
+  };
+  return {
+    org,
+    json: (...args) => jsonOf(['webhooks', ...args], settings),
+    run: (...args) => runCommand(['webhooks', ...args], settings),
+  };
+}
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(dir, name);
+  await writeFile(path, text);
+  return path;
+}
+
+it('an endpoint is made, changed, looked at, switched, tested and removed', async () => {
+  const { json, run } = await setUp();
+  const receiver = await startCallbackReceiver();
+  const own = `whsec_${Buffer.alloc(24, 3).toString('base64')}`;
+  const made = await json<Endpoint>(
+    ...['endpoints', 'create', receiver.url, '--event', 'task.completed,task.failed', '--max-retries', '2'],
+    ...['--headers-file', await file('headers.json', '{"X-Team":"blue"}'), '--description', 'Desk'],
+    ...['--secret-file', await file('secret', `${own}\n`), '--disabled'],
+  );
+  expect(made).toMatchObject({
+    ...{ url: receiver.url, secret: own, enabled: false, header_names: ['X-Team'], description: 'Desk' },
+    ...{ events: ['task.completed', 'task.failed'], retry_policy: { max_retries: 2, backoff_seconds: 30 } },
+  });
+  const { endpoint_id } = made;
+  expect(await json('endpoints', 'enable', endpoint_id)).toMatchObject({ enabled: true });
+  const { event_id } = await json('endpoints', 'test', endpoint_id);
+  await expect.poll(() => receiver.come.length, SOON).toBe(1);
+  const [come] = receiver.come;
+  if (come === undefined) throw new Error('nothing came');
+  expect([come.id, come.headers['x-team'], isSigned(own, come)]).toEqual([event_id, 'blue', true]);
+  const rotated = await json<Endpoint>('endpoints', 'rotate-secret', endpoint_id, '--overlap', '60');
+  expect(rotated.secret).not.toBe(own);
+  const changed = await json(
+    ...['endpoints', 'update', endpoint_id, '--receiver', 'https://receiver.example/', '--backoff', '5'],
+  );
+  expect(changed).toMatchObject({ url: 'https://receiver.example/', retry_policy: { backoff_seconds: 5 } });
+  expect(await json('endpoints', 'get', endpoint_id)).toEqual(changed);
+  expect(await json('endpoints', 'list')).toMatchObject({ data: [{ endpoint_id }], has_more: false });
+  const shown = await run('endpoints', 'get', endpoint_id);
+  expect(shown.stdout).toMatch(/^events +task\.completed, task\.failed$/m);
+  expect(await json('endpoints', 'disable', endpoint_id)).toMatchObject({ disabled: { reason: 'manual' } });
+  expect(await json('endpoints', 'delete', endpoint_id)).toEqual({ endpoint_id, deleted: true });
+  expect(await run('endpoints', 'get', endpoint_id)).toMatchObject({ code: 1, stdout: '' });
+  expect(await run('endpoints', 'create', 'https://10.0.0.1/')).toMatchObject({ code: 1 });
+});
+
+it('deliveries are listed, made again, and replayed', async () => {
+  const { org, json, run } = await setUp();
+  const receiver = await startCallbackReceiver(() => ({ status: 500 }));
+  const { endpoint_id } = await json<Endpoint>(
+    ...['endpoints', 'create', receiver.url, '--event', 'task.created', '--max-retries', '0'],
+  );
+  const [{ task_id }] = await Promise.all([
+    org.client.post<{ task_id: string }>('/v1/tasks', taskBody()),
+    org.client.post('/v1/tasks', taskBody()),
+  ]);
+  const listed = (...more: string[]) => json<Page<Delivery>>('deliveries', ...more);
+  const ofEndpoint = (status: string) => listed('list', '--endpoint', endpoint_id, '--status', status);
+  await expect.poll(async () => (await ofEndpoint('exhausted,stopped')).data.length, SOON).toBe(2);
+  expect((await listed('dead-letters')).data).toHaveLength(2);
+  expect((await run('deliveries', 'dead-letters')).stdout).toMatch(/exhausted +1 +500 +task\.created/);
+  const [only] = (await listed('list', '--task', task_id)).data;
+  expect(await run('deliveries', 'list')).toMatchObject({ code: 2, stdout: '' });
+
+  receiver.reply = () => ({ status: 204 });
+  const again = await json<Delivery>('deliveries', 'redeliver', only?.delivery_id ?? '');
+  expect(again.delivery_id).toBe(only?.delivery_id);
+  await expect.poll(async () => (await ofEndpoint('succeeded')).data.length, SOON).toBe(1);
+
+  const replay = await json<{ replay_id: string }>(
+    ...['replays', 'start', endpoint_id, '--since', '2020-01-01T00:00:00Z', '--wait'],
+    ...['--idempotency-key', 'nightly'],
+  );
+  const outcome = { status: 'completed', deliveries: 'failed', sent: 1, succeeded: 1 };
+  expect(replay).toMatchObject(outcome);
+  const ids = [endpoint_id, replay.replay_id] as const;
+  expect(await json('replays', 'get', ...ids, '--wait')).toEqual(replay);
+  expect(await json('replays', 'list', endpoint_id)).toMatchObject({ data: [outcome] });
+  expect((await run('replays', 'get', ...ids)).stdout).toMatch(/^succeeded +1$/m);
+  const cancel = await run('replays', 'cancel', ...ids);
+  expect([cancel.code, cancel.stderr.split('\n')[0]]).toEqual([
+    1,
+    'invalid_transition: The replay is completed already.',
+  ]);
+  const bare = ['replays', 'start', endpoint_id] as const;
+  expect(await run(...bare)).toMatchObject({ code: 2 });
+  expect(await run(...bare, '--since', '2020-01-01T00:00:00Z', '--deliveries', 'some')).toMatchObject({
+    code: 2,
+  });
+});
