@@ -9,6 +9,7 @@ import { addKeyCommands } from './keys.ts';
 import { addMemberCommands } from './members.ts';
 import { addOrgCommands } from './orgs.ts';
 import { addPoolCommands } from './pools.ts';
+import { addSecretCommands } from './secrets.ts';
 import { addGlobalFlags, type Streams } from './session.ts';
 import { addTaskCommands } from './tasks.ts';
 import { addWebhookCommands } from './webhooks.ts';
@@ -18,7 +19,7 @@ const MORE = `
 Environment:
   BIOLAYER_URL      base URL of the API (default: http://127.0.0.1:3000)
   BIOLAYER_API_KEY  an API key of the org, blk_…
-  OPERATOR_TOKEN    the operator's token, for orgs
+  OPERATOR_TOKEN    the operator's token, for orgs and secrets
 
 Exit codes:
   0  done
@@ -54,6 +55,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addIssuerCommands(program, streams);
   addWebhookCommands(program, streams);
   addOrgCommands(program, streams);
+  addSecretCommands(program, streams);
   addAuditCommands(program, streams);
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -53,6 +53,23 @@ async function ensure(
   }
 }
 
+/** Seals the private half of the key that signs now with the current SECRETS_KEY; false when it was already, or there is none. @throws UnknownSealingKey */
+export async function resealAuditKeys(db: Db, sealer: Sealer): Promise<boolean> {
+  const name = auditKeysKey(db.prefix);
+  for (;;) {
+    const text = await db.redis.get(name);
+    const kept = text === null ? [] : (JSON.parse(text) as KeptKey[]);
+    const current = kept.pop();
+    if (text === null || current === undefined) return false;
+    const sealed = sealer.renew(current.sealed, PLACE);
+    if (sealed === current.sealed) return false;
+    // Those before it sign nothing any more.
+    const after = JSON.stringify([...kept, { ...current, sealed }]);
+    if (await commit(db.redis, [{ kind: 'value', key: name, value: text }], [['SET', name, after]]))
+      return true;
+  }
+}
+
 function newKey(sealer: Sealer): KeptKey {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64');

@@ -70,7 +70,8 @@ export class OAuthRecords {
   async findByUid(kind: string, uid: string): Promise<OAuthRecord | undefined> {
     const index = placeOf(this.#db, 'uid', uid);
     const sealed = await this.#db.redis.get(index.key);
-    return sealed === null ? undefined : this.find(kind, this.#sealer.open(sealed, index.name));
+    const id = sealed === null ? undefined : this.#plain(sealed, index.name);
+    return id === undefined ? undefined : this.find(kind, id);
   }
 
   /** Marks a code or refresh token as used. @returns whether this was its first use, of all at the same time. */
@@ -85,8 +86,13 @@ export class OAuthRecords {
   }
 
   #open(sealed: string, place: string): OAuthRecord | undefined {
+    const text = this.#plain(sealed, place);
+    return text === undefined ? undefined : (JSON.parse(text) as OAuthRecord);
+  }
+
+  #plain(sealed: string, place: string): string | undefined {
     try {
-      return JSON.parse(this.#sealer.open(sealed, place)) as OAuthRecord;
+      return this.#sealer.open(sealed, place);
     } catch {
       return undefined;
     }

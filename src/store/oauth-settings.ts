@@ -65,12 +65,24 @@ function rotated(settings: OAuthSettings, now: number): OAuthSettings {
   };
 }
 
+/** Seals the settings with the current key; false when they were already, or there are none. @throws UnknownSealingKey */
+export async function resealOAuthSettings(db: Db, sealer: Sealer): Promise<boolean> {
+  const before = await db.redis.get(keyOf(db));
+  if (before === null || sealer.renew(before, PLACE) === before) return false;
+  await change(db, sealer, (settings) => settings);
+  return true;
+}
+
+function keyOf(db: Db): string {
+  return partitionKeys(db.prefix, PARTITIONS[0] ?? 'p00').oauth('settings');
+}
+
 async function change(
   db: Db,
   sealer: Sealer,
   next: (settings: OAuthSettings, now: number) => OAuthSettings,
 ): Promise<OAuthSettings> {
-  const key = partitionKeys(db.prefix, PARTITIONS[0] ?? 'p00').oauth('settings');
+  const key = keyOf(db);
   for (;;) {
     const stored = await db.redis.get(key);
     const before: OAuthSettings =

@@ -16,6 +16,8 @@ export interface Sealer {
   seal(plain: string, place: string): string;
   /** @throws UnknownSealingKey; Error when the text was changed or sealed for another place. */
   open(sealed: string, place: string): string;
+  /** What was sealed with an earlier key, sealed with the current one; what was sealed with that, as it is. @throws as `open` */
+  renew(sealed: string, place: string): string;
 }
 
 /** @param keys 32 bytes each; the first seals, all of them open. */
@@ -24,7 +26,7 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
   const named = new Map(keys.map((one) => [nameOf(one), one]));
   const key = keys[0];
   const keyId = nameOf(key);
-  return {
+  const sealer: Sealer = {
     seal(plain, place) {
       const nonce = randomBytes(12);
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(place));
@@ -41,5 +43,9 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
         .setAuthTag(bytes.subarray(-16));
       return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8');
     },
+    renew(sealed, place) {
+      return sealed.startsWith(`s1.${keyId}.`) ? sealed : sealer.seal(sealer.open(sealed, place), place);
+    },
   };
+  return sealer;
 }

@@ -15,6 +15,7 @@ import { oauthClientRoutes } from './oauth-clients.ts';
 import { orgRoutes } from './orgs.ts';
 import { poolRoutes } from './pools.ts';
 import { replayRoutes } from './replays.ts';
+import { secretRoutes } from './secrets.ts';
 import { taskBatchRoutes } from './task-batch.ts';
 import { taskRoutes } from './tasks.ts';
 import { humanRoutes } from './worker.ts';
@@ -38,5 +39,6 @@ export const ROUTES: readonly Route[] = [
   ...issuerRoutes,
   ...memberRoutes,
   ...orgRoutes,
+  ...secretRoutes,
   ...auditRoutes,
 ];

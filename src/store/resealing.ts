@@ -1,0 +1,134 @@
+// After SECRETS_KEY was changed: what is kept for long and lies sealed with the earlier key is sealed anew, so that
+// the earlier one can be thrown away. A walk over all orgs and tasks in steps, each of them small; whoever is
+// stopped goes on, or begins again: what is done is passed over. What ends by itself is left alone.
+
+import type { Endpoint } from '../state/endpoint.ts';
+import type { TaskInput } from '../state/task.ts';
+import { orgOf } from '../state/tenant.ts';
+import { resealAuditKeys } from './audit-keys.ts';
+import { commit } from './commit.ts';
+import { allEndpoints, endpointPlace, endpointWrites, loadEndpoint } from './endpoints.ts';
+import { orgKeysOf } from './keys.ts';
+import { resealOAuthSettings } from './oauth-settings.ts';
+import {
+  allTenants,
+  callbackAuthPlace,
+  loadOrg,
+  orgWrites,
+  signingSecrets,
+  webhookSecretPlace,
+  withSigningSecrets,
+} from './orgs.ts';
+import type { Db } from './redis.ts';
+import { type Sealer, UnknownSealingKey } from './sealed.ts';
+import { replaceInput } from './tasks.ts';
+
+/** Tasks and orgs looked at in one step. */
+const STEP = 500;
+const AT_ONCE = 100;
+
+export interface Resealed {
+  /** Things that were sealed anew. */
+  resealed: number;
+  /** Things that no key opens any more. */
+  lost: number;
+  /** Where to go on; null when all has been looked at. */
+  next: string | null;
+}
+
+type Count = Omit<Resealed, 'next'>;
+/** What became of one thing: whether it was sealed anew, or `lost`. */
+type Outcome = boolean | 'lost';
+
+/** One step of the walk. @param after where the step before it ended; null at the beginning. */
+export async function resealSome(db: Db, sealer: Sealer, after: string | null): Promise<Resealed> {
+  const count: Count = { resealed: 0, lost: 0 };
+  const add = (outcomes: readonly Outcome[]) => {
+    count.resealed += outcomes.filter((one) => one === true).length;
+    count.lost += outcomes.filter((one) => one === 'lost').length;
+  };
+  if (after === null)
+    add(
+      await Promise.all(
+        [() => resealAuditKeys(db, sealer), () => resealOAuthSettings(db, sealer)].map(tried),
+      ),
+    );
+  let [from = '', task = ''] = (after ?? '').split(' ');
+  let left = STEP;
+  for (const tenantId of (await allTenants(db)).sort()) {
+    if (tenantId < from) continue;
+    if (tenantId > from) task = '';
+    from = tenantId;
+    if (task === '') {
+      add(await resealOrg(db, sealer, tenantId));
+      left -= 1;
+    }
+    for (;;) {
+      if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
+      const all = orgKeysOf(db.prefix, tenantId).index('all');
+      const ids = await db.redis.zrangebylex(all, task === '' ? '-' : `(${task}`, '+', 'LIMIT', 0, AT_ONCE);
+      add(await Promise.all(ids.map((id) => tried(() => resealTask(db, sealer, tenantId, id)))));
+      left -= ids.length;
+      task = ids.at(-1) ?? '';
+      if (ids.length < AT_ONCE) break;
+    }
+  }
+  return { ...count, next: null };
+}
+
+async function tried(what: () => Promise<boolean>): Promise<Outcome> {
+  try {
+    return await what();
+  } catch (error) {
+    if (error instanceof UnknownSealingKey) return 'lost';
+    throw error;
+  }
+}
+
+async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {
+  const endpoints = await allEndpoints(db, tenantId);
+  return Promise.all([
+    tried(() => resealSigningSecrets(db, sealer, tenantId)),
+    ...endpoints.map((one) => tried(() => resealEndpoint(db, sealer, one))),
+  ]);
+}
+
+async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): Promise<boolean> {
+  for (;;) {
+    const org = await loadOrg(db, orgOf(tenantId));
+    if (org === null) return false;
+    const before = signingSecrets(org, tenantId);
+    const place = webhookSecretPlace(tenantId);
+    const after = before.map((one) => ({ ...one, sealed: sealer.renew(one.sealed, place) }));
+    if (after.every((one, index) => one.sealed === before[index]?.sealed)) return false;
+    const changed = { ...withSigningSecrets(org, tenantId, after), version: org.version + 1 };
+    const { guards, writes } = orgWrites(db, org.version, changed);
+    if (await commit(db.redis, guards, writes)) return true;
+  }
+}
+
+async function resealEndpoint(db: Db, sealer: Sealer, { org_id, endpoint_id }: Endpoint): Promise<boolean> {
+  for (;;) {
+    const before = await loadEndpoint(db, org_id, endpoint_id);
+    if (before === null) return false;
+    const renew = <T extends { sealed: string }>(one: T): T => ({
+      ...one,
+      sealed: sealer.renew(one.sealed, endpointPlace(before)),
+    });
+    const sealed = { secrets: before.secrets.map(renew), headers: before.headers && renew(before.headers) };
+    const after = { ...before, ...sealed, version: before.version + 1 };
+    if (JSON.stringify({ ...after, version: before.version }) === JSON.stringify(before)) return false;
+    const { guards, writes } = endpointWrites(db, before, after);
+    if (await commit(db.redis, guards, writes)) return true;
+  }
+}
+
+function resealTask(db: Db, sealer: Sealer, tenantId: string, taskId: string): Promise<boolean> {
+  return replaceInput(db, tenantId, taskId, (input): TaskInput => {
+    const { handoff } = input;
+    if (handoff === undefined || handoff.callback_auth.type === 'none') return input;
+    const { type, sealed: before } = handoff.callback_auth;
+    const sealed = sealer.renew(before, callbackAuthPlace(tenantId));
+    return sealed === before ? input : { ...input, handoff: { ...handoff, callback_auth: { type, sealed } } };
+  });
+}
