@@ -95,6 +95,25 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
   const again = await client.post<{ token: string }>(path, undefined, keyed('a token'));
   const rotated = await client.post<{ secret: string }>('/v1/webhook-secret/rotate', {}, keyed('a secret'));
 
+  const [header, login] = [secret('header'), secret('login')];
+  const endpoint = await client.post<{ endpoint_id: string; secret: string }>(
+    '/v1/webhook-endpoints',
+    { url: 'http://127.0.0.1:1/never', headers: { 'X-Own': header }, retry_policy: { max_retries: 0 } },
+    keyed('an endpoint'),
+  );
+  const member = { email: 'm@example.com', name: 'm', scopes: ['*'] };
+  const { member_id, ...made } = await client.post<{ member_id: string; password: string }>(
+    '/v1/members',
+    member,
+    keyed('a member'),
+  );
+  await client.patch(`/v1/members/${member_id}`, { password: login });
+  const machine = await client.post<{ client_id: string; client_secret: string }>(
+    '/v1/oauth-clients',
+    { name: 'machine', scopes: ['tasks:read'] },
+    keyed('a client'),
+  );
+
   const answers: Answer[] = [];
   const create = async (callback_auth: unknown, requirements: unknown) => {
     // Nobody listens there: what fails is logged and shown on the board.
@@ -150,6 +169,12 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
     '/v1/workers',
     '/v1/org',
     '/v1/audit',
+    '/v1/audit/export',
+    '/v1/members',
+    '/v1/oauth-clients',
+    '/v1/webhook-endpoints',
+    `/v1/webhook-endpoints/${endpoint.endpoint_id}/deliveries`,
+    '/v1/dead-letters',
   ])
     answers.push(await client.request('GET', place));
   answers.push(
@@ -180,6 +205,11 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
     'signing secret of the sandbox': inSandbox.secret.replace('whsec_', ''),
     'key after a rotation': rotatedKey.key,
     'operator token': OPERATOR_TOKEN,
+    'secret of an endpoint': endpoint.secret.replace('whsec_', ''),
+    'header of an endpoint': header,
+    'password that was made': made.password,
+    'password that was set': login,
+    'secret of a client': machine.client_secret,
   };
   const disk = await onDisk(api.redis);
   expect(disk).toContain(done);
