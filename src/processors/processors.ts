@@ -32,7 +32,10 @@ export interface ProcessorOptions {
   sealer: Sealer;
   /** Networks beyond the public internet that webhooks may go to, CIDR. */
   webhookAllowedNetworks: readonly string[];
-  /** Jobs at once of the queues that wait for Redis alone; webhooks, which wait for receivers, run four times as many. */
+  /**
+   * Jobs at once of the queues that wait for Redis alone; webhooks, which wait for receivers, run four times as
+   * many, and those of them that are tried again twice as many beside.
+   */
   concurrency: number;
   log: Log;
   /** An endpoint to which nothing has got through for this long is disabled, ms. */
@@ -52,7 +55,12 @@ export interface Processors {
 }
 
 /** A job whose process died is taken over after this, ms. */
-const LOCK: Record<QueueName, number> = { lifecycle: 10_000, sla: 10_000, webhooks: 20_000 };
+const LOCK: Record<QueueName, number> = {
+  lifecycle: 10_000,
+  sla: 10_000,
+  webhooks: 20_000,
+  retries: 20_000,
+};
 const STALL_CHECK = 5_000;
 const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 
@@ -71,6 +79,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const places = options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
+    queues,
     sealer: options.sealer,
     sender,
     log,
@@ -83,12 +92,20 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       runLifecycleJob(db, job, token),
     sla: (job: Job<QuestionJob>, token) => runSlaJob(db, job, token),
     webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
+    retries: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
+  };
+  const { concurrency } = options;
+  const atOnce: Record<QueueName, number> = {
+    lifecycle: concurrency,
+    sla: concurrency,
+    webhooks: places,
+    retries: places / 2,
   };
   const workers = QUEUES.map((name) => {
     const worker = new Worker(name, runners[name], {
       connection: redis,
       prefix: queuePrefix(prefix),
-      concurrency: name === 'webhooks' ? places : options.concurrency,
+      concurrency: atOnce[name],
       lockDuration: LOCK[name],
       stalledInterval: STALL_CHECK,
       // Processes may be killed any number of times while they hold a job; it is repeated all the same.
@@ -127,6 +144,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     relay,
     sweeper,
     async close() {
+      webhooks.close();
       await Promise.all([
         sweeper.close(),
         retention.close(),

@@ -2,7 +2,15 @@
 // Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
 // asked and delivered, so whatever is missing is made again, and counted.
 
-import { deliveryJob, leftJob, type NewJob, questionJob, replayJob } from '../queues/catalogue.ts';
+import {
+  deliveryJob,
+  fedJob,
+  leftJob,
+  type NewJob,
+  questionJob,
+  replayJob,
+  retryJob,
+} from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { taskInPlace } from '../state/matching.ts';
 import { questions } from '../state/questions.ts';
@@ -13,12 +21,15 @@ import { allLanes, forgetEmptyLane } from '../store/lanes.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
+import { crowdedReceivers, letOut } from '../store/waiting.ts';
 import type { Log } from './log.ts';
 
 const EVERY = 10_000;
 /** What is overdue by this much ought to have been asked, ms. */
 const GRACE = 3_000;
 const BATCH = 500;
+/** Of those who wait for a receiver, so many are let out by a sweep: whoever makes their deliveries does the rest. */
+const LET_OUT = 4;
 
 export class Sweeper {
   readonly #db: Db;
@@ -74,6 +85,7 @@ export class Sweeper {
       count += await this.#deliverOverdue(keys.owed, now, repair);
       count += await this.#takeFromRemoved(keys.left, now, repair);
       count += await this.#goOnReplaying(keys.replays, now, repair);
+      await this.#letOutWaiting(keys.crowded, now);
     }
     for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now, repair);
     this.repaired += count;
@@ -94,7 +106,7 @@ export class Sweeper {
       const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
       for (const question of overdue)
         count += await this.#repair(
-          questionJob(about, question, now),
+          [questionJob(about, question, now)],
           questionJob(about, question, now, repair),
         );
     }
@@ -103,11 +115,20 @@ export class Sweeper {
 
   async #deliverOverdue(key: string, now: number, repair: string): Promise<number> {
     let count = 0;
-    for (const [member] of await this.#overdue(key, now)) {
+    for (const [member, score] of await this.#overdue(key, now)) {
       const about = readOwed(member);
-      count += await this.#repair(deliveryJob(about), deliveryJob(about, repair));
+      const originals = [deliveryJob(about), retryJob(about, score, now)];
+      count += await this.#repair(originals, deliveryJob(about, repair));
     }
     return count;
+  }
+
+  /** Lets out the first of those who wait for a receiver, in case that all who would have done so are gone. */
+  async #letOutWaiting(key: string, now: number): Promise<void> {
+    for (const { org_id, receiver } of await crowdedReceivers(this.#db, key)) {
+      const { out } = await letOut(this.#db, org_id, receiver, LET_OUT);
+      await this.#queues.add(out.map((owed) => fedJob(owed, now)));
+    }
   }
 
   async #takeFromRemoved(key: string, now: number, repair: string): Promise<number> {
@@ -115,7 +136,7 @@ export class Sweeper {
     for (const [member, at] of await this.#overdue(key, now)) {
       const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
       const job = leftJob({ org_id, worker_id, task_id }, at, repair);
-      count += await this.#repair(job, job);
+      count += await this.#repair([], job);
     }
     return count;
   }
@@ -125,7 +146,7 @@ export class Sweeper {
     for (const [member] of await this.#overdue(key, now)) {
       const [org_id = '', replay_id = ''] = member.split(' ');
       const about = { org_id, replay_id };
-      count += await this.#repair(replayJob(about), replayJob(about, repair));
+      count += await this.#repair([replayJob(about)], replayJob(about, repair));
     }
     return count;
   }
@@ -162,9 +183,9 @@ export class Sweeper {
     }
   }
 
-  /** Makes a job again under its second name unless the first is still to be run. @returns 1 if it did. */
-  async #repair(original: NewJob, again: NewJob): Promise<number> {
-    for (const job of [original, again]) {
+  /** Makes a job again under another name unless one of those it had is still to be run. @returns 1 if it did. */
+  async #repair(originals: readonly NewJob[], again: NewJob): Promise<number> {
+    for (const job of [...originals, again]) {
       const state = await this.#queues.all[job.queue].getJobState(job.opts.jobId);
       if (state === 'waiting' || state === 'active' || state === 'delayed' || state === 'prioritized')
         return 0;

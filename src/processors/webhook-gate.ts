@@ -14,8 +14,10 @@ interface Standing {
   coolUntil: number;
   /** Mean time of an attempt, ms, later ones counting more. */
   meanMs: number;
-  /** When the place that was promised last falls free. */
-  promised: number;
+  /** When an attempt ended last, or the first of those in flight began. */
+  movedAt: number;
+  /** Those who stand at the door: a place is about to fall free. First come, first served. */
+  atDoor: ((isIn: boolean) => void)[];
 }
 
 const SECOND = 1000;
@@ -23,10 +25,11 @@ const OVERLOADED: readonly (number | null)[] = [429, 502, 503, 504];
 /** So many times in a row without an answer: it is not there. */
 const FAILURES_TO_COOL = 5;
 const LONGEST_COOL = 60 * SECOND;
-/** The longest a delivery waits before it looks again, ms. */
-const LONGEST_WAIT = 30 * SECOND;
-const SHORTEST_WAIT = 200;
 const SLOW = 2 * SECOND;
+/** Attempts at once to one receiver, however many places there are. */
+const MOST = 64;
+/** Nobody waits at the door who is not likely to be in within this, ms; nor for longer than twice that. */
+const SHORTLY = 100;
 const REMEMBERED = 10_000;
 
 export class ReceiverGate {
@@ -37,7 +40,7 @@ export class ReceiverGate {
 
   /** @param places deliveries that the process makes at once. @param now ms; a clock that never steps back. */
   constructor(places: number, now: () => number = () => performance.now()) {
-    this.#cap = Math.max(1, Math.floor(places * 0.75));
+    this.#cap = Math.max(1, Math.min(MOST, Math.floor(places * 0.4)));
     this.#slowCap = Math.max(1, Math.floor(places / 8));
     this.#now = now;
   }
@@ -45,22 +48,38 @@ export class ReceiverGate {
   /**
    * Asks for a place with a receiver. Whoever gets one gives it back by `leave`.
    * @param isFresh whether this would be the delivery's first attempt.
-   * @returns null with a place; else how long to wait before asking again, ms.
+   * @param hasOthers whether others wait for longer: then half of the places are theirs.
    */
-  enter(receiver: string, isFresh: boolean): number | null {
+  enter(receiver: string, isFresh: boolean, hasOthers = false): boolean {
     const now = this.#now();
     const standing = this.#standings.get(receiver) ?? this.#add(receiver, now);
-    if (isFresh && standing.coolUntil > now) return spread(standing.coolUntil - now);
-    // Cooled down, and not known yet to be back: one at a time finds out.
-    const isDoubtful = isFresh && standing.coolUntil > 0;
-    const cap = isDoubtful ? 1 : standing.meanMs > SLOW ? this.#slowCap : this.#cap;
-    if (standing.inFlight < cap) {
-      standing.inFlight += 1;
-      return null;
-    }
-    standing.promised = Math.max(now, standing.promised) + standing.meanMs / cap;
-    // Rather look too early than leave a place empty.
-    return spread((standing.promised - now) * 0.7);
+    if (isFresh && standing.coolUntil > now) return false;
+    const cap = this.#capOf(standing, isFresh);
+    if (standing.inFlight >= (hasOthers ? Math.ceil(cap / 2) : cap)) return false;
+    if (standing.inFlight === 0) standing.movedAt = now;
+    standing.inFlight += 1;
+    return true;
+  }
+
+  /** As `enter`, but waits a moment where a place is about to fall free. */
+  async enterShortly(receiver: string, isFresh: boolean, hasOthers = false): Promise<boolean> {
+    if (this.enter(receiver, isFresh, hasOthers)) return true;
+    const standing = this.#standings.get(receiver);
+    if (standing === undefined || hasOthers || standing.coolUntil > 0) return false;
+    const { atDoor, meanMs } = standing;
+    const isMoving = this.#now() - standing.movedAt < SHORTLY;
+    if (!isMoving || ((atDoor.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY) return false;
+    return await new Promise<boolean>((resolve) => {
+      const enter = (isIn: boolean) => {
+        clearTimeout(timer);
+        resolve(isIn);
+      };
+      const timer = setTimeout(() => {
+        atDoor.splice(atDoor.indexOf(enter), 1);
+        resolve(false);
+      }, 2 * SHORTLY);
+      atDoor.push(enter);
+    });
   }
 
   /** Gives a place back with what came of the attempt. */
@@ -69,9 +88,60 @@ export class ReceiverGate {
     if (standing === undefined) return;
     const now = this.#now();
     standing.inFlight -= 1;
+    standing.movedAt = now;
     standing.meanMs += (outcome.ms - standing.meanMs) * 0.2;
-    const isOverloaded = OVERLOADED.includes(outcome.status);
-    if (!isOverloaded && outcome.status !== null) {
+    this.#judge(standing, outcome, now);
+    const [first] = standing.atDoor;
+    if (first === undefined) return;
+    if (standing.coolUntil > now) {
+      for (const one of standing.atDoor.splice(0)) one(false);
+    } else if (standing.inFlight < this.#capOf(standing, true)) {
+      standing.atDoor.shift();
+      standing.inFlight += 1;
+      first(true);
+    }
+  }
+
+  /** Whether a delivery that is new would not be let in now, nor shortly. */
+  isShut(receiver: string): boolean {
+    const standing = this.#standings.get(receiver);
+    if (standing === undefined) return false;
+    const now = this.#now();
+    if (standing.coolUntil > now) return true;
+    return standing.inFlight >= this.#capOf(standing, true) && now - standing.movedAt >= SHORTLY;
+  }
+
+  /** How long until a receiver has cooled down, ms; 0 when it does not. */
+  coolFor(receiver: string): number {
+    return Math.max(0, (this.#standings.get(receiver)?.coolUntil ?? 0) - this.#now());
+  }
+
+  /**
+   * How many of those who wait may come.
+   * @param coming those who are on their way. @returns 0 also while it would be too few to be worth the while.
+   */
+  room(receiver: string, coming: number): number {
+    const standing = this.#standings.get(receiver) ?? this.#add(receiver, this.#now());
+    if (standing.coolUntil > this.#now()) return 0;
+    const cap = this.#capOf(standing, true);
+    const taken = standing.inFlight + standing.atDoor.length + coming;
+    return taken === 0 || cap - taken >= cap / 4 ? Math.max(0, cap - taken) : 0;
+  }
+
+  #capOf(standing: Standing, isFresh: boolean): number {
+    // Cooled down, and not known yet to be back: one at a time finds out.
+    if (isFresh && standing.coolUntil > 0) return 1;
+    const isStuck = standing.inFlight > 0 && this.#now() - standing.movedAt > SLOW;
+    return isStuck || standing.meanMs > SLOW ? this.#slowCap : this.#cap;
+  }
+
+  #judge(
+    standing: Standing,
+    { status, retryAfterMs }: Pick<SendOutcome, 'status' | 'retryAfterMs'>,
+    now: number,
+  ): void {
+    const isOverloaded = OVERLOADED.includes(status);
+    if (!isOverloaded && status !== null) {
       standing.failures = 0;
       standing.coolUntil = 0;
       return;
@@ -80,7 +150,7 @@ export class ReceiverGate {
     const rounds = isOverloaded ? standing.failures : standing.failures - FAILURES_TO_COOL + 1;
     if (rounds < 1) return;
     const backoff = Math.min(SECOND * 2 ** Math.min(rounds - 1, 10), LONGEST_COOL);
-    const asked = isOverloaded ? (outcome.retryAfterMs ?? 0) : 0;
+    const asked = isOverloaded ? (retryAfterMs ?? 0) : 0;
     standing.coolUntil = Math.max(standing.coolUntil, now + Math.max(backoff, asked));
   }
 
@@ -88,14 +158,8 @@ export class ReceiverGate {
     if (this.#standings.size >= REMEMBERED)
       for (const [name, one] of this.#standings)
         if (one.inFlight === 0 && one.coolUntil < now) this.#standings.delete(name);
-    const standing = { inFlight: 0, failures: 0, coolUntil: 0, meanMs: 50, promised: 0 };
+    const standing = { inFlight: 0, failures: 0, coolUntil: 0, meanMs: 50, movedAt: now, atDoor: [] };
     this.#standings.set(receiver, standing);
     return standing;
   }
-}
-
-/** A wait within bounds, up to a fifth longer, so that those who wait do not come back as one. */
-function spread(ms: number): number {
-  const wait = Math.min(Math.max(ms, SHORTEST_WAIT), LONGEST_WAIT);
-  return Math.ceil(wait * (1 + Math.random() * 0.2));
 }

@@ -1,6 +1,7 @@
 // Who a delivery goes to: the task's own callback URL, or an endpoint of the org. What is secret in either is
 // opened here. Endpoints and secrets are read again after a second.
 
+import { createHash } from 'node:crypto';
 import type { Endpoint } from '../state/endpoint.ts';
 import type { CallbackAuth, Handoff } from '../state/task.ts';
 import { webhookBody } from '../state/view.ts';
@@ -17,8 +18,14 @@ export interface Receiver {
   /** All that sign, the current one first: `whsec_…` or `whsk_…`. */
   secrets: readonly string[];
   retryPolicy: Handoff['retry_policy'];
-  /** What tells it from other receivers. */
+  /** What tells it from other receivers: `receiverName`. */
   name: string;
+}
+
+/** What tells a receiver from others: its id as an endpoint, or a hash of the callback URL of the org. */
+export function receiverName({ org_id, endpoint_id }: Owed, url: string): string {
+  if (endpoint_id !== undefined) return endpoint_id;
+  return `cb-${createHash('sha256').update(`${org_id} ${url}`).digest('base64url').slice(0, 22)}`;
 }
 
 export interface Dispatch {
@@ -53,7 +60,7 @@ export class Receivers {
       const handoff = told?.task.input.handoff;
       if (told === null || handoff?.callback_url === undefined || gone) return null;
       return {
-        receiver: await this.#callback(org_id, handoff.callback_url, handoff),
+        receiver: await this.#callback(owed, handoff.callback_url, handoff),
         id: told.event.event_id,
         body: webhookBody(told.task, told.event),
       };
@@ -65,7 +72,8 @@ export class Receivers {
     return { receiver, id: told.event.event_id, body: webhookBody(told.task, told.event) };
   }
 
-  async #callback(orgId: string, url: string, handoff: Handoff): Promise<Receiver> {
+  async #callback(owed: Owed, url: string, handoff: Handoff): Promise<Receiver> {
+    const { org_id: orgId } = owed;
     const secrets = await this.#remember(`org ${orgId}`, async () => {
       const org = await loadOrg(this.#db, orgId);
       return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretPlace(orgId));
@@ -75,7 +83,7 @@ export class Receivers {
       headers: this.#authorization(orgId, handoff.callback_auth),
       secrets,
       retryPolicy: handoff.retry_policy,
-      name: `${orgId} ${url}`,
+      name: receiverName(owed, url),
     };
   }
 

@@ -4,14 +4,15 @@
 // 2. The job takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
 //    another: nothing is sent. A process that dies after sending leaves it to be sent again, with the same
 //    `webhook-id`, when its lease has run out.
-// 3. A receiver that cools down, or has as many places as it gets, makes the delivery wait: given back, no
-//    attempt spent.
+// 3. A receiver that cools down, or has as many places as it gets, makes the delivery wait, no attempt spent:
+//    parked in the receiver's list, from which it is let out as a job when there is a place.
 // 4. The body is made from the event and what never changes in its task: the same bytes on every attempt.
 // 5. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
-// 6. Tried again: the job fails with the delay. Given up: it fails for good and stays to be seen.
+// 6. Tried again: by a job of its own, in the lane of those. Given up: the job fails for good and stays to be seen.
 
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
-import { type DeliveryJob, RetryLater } from '../queues/catalogue.ts';
+import { type DeliveryJob, retryJob } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
 import { isHopeless } from '../state/endpoint.ts';
 import {
@@ -19,8 +20,8 @@ import {
   type Delivery,
   dueTimeOf,
   type Owed,
+  PARKED,
   recordDelivery,
-  releaseDelivery,
   type Taken,
   takeDelivery,
 } from '../store/deliveries.ts';
@@ -28,13 +29,15 @@ import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { Log } from './log.ts';
+import { Crowds } from './webhook-crowd.ts';
 import { ReceiverGate } from './webhook-gate.ts';
-import { type Dispatch, Receivers } from './webhook-receivers.ts';
+import { type Dispatch, Receivers, receiverName } from './webhook-receivers.ts';
 import type { SendOutcome, WebhookSender } from './webhook-sender.ts';
 import { signatureHeaders } from './webhook-signature.ts';
 
 export interface WebhookDeps {
   db: Db;
+  queues: Queues;
   sealer: Sealer;
   sender: WebhookSender;
   log: Log;
@@ -47,41 +50,67 @@ export interface WebhookDeps {
 /** How long a delivery is taken for, ms: longer than an attempt may last. */
 const LEASE = 20_000;
 
+/** With nobody to send to no place is needed: whoever still waits ends in steps of so many. */
+const STOPPED_AT_ONCE = 8;
+
 export class WebhookProcessor {
   readonly #deps: WebhookDeps;
   readonly #receivers: Receivers;
   readonly #gate: ReceiverGate;
+  readonly #crowds: Crowds;
 
   constructor(deps: WebhookDeps) {
     this.#deps = deps;
     this.#receivers = new Receivers(deps.db, deps.sealer);
     this.#gate = new ReceiverGate(deps.places);
+    this.#crowds = new Crowds({ ...deps, gate: this.#gate });
   }
 
-  /** Runs a job of the `webhooks` queue. */
+  /** Runs a job of the `webhooks` or the `retries` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
     const { db } = this.#deps;
-    const { org_id, task_id, sequence, endpoint_id } = job.data;
+    const { org_id, task_id, sequence, endpoint_id, fed } = job.data;
     const owed: Owed = { org_id, task_id, sequence, endpoint_id };
+    // Of an endpoint it is known beforehand that it takes no more: not worth the while to take the delivery.
+    if (endpoint_id !== undefined && fed === undefined && this.#gate.isShut(endpoint_id))
+      if (await this.#crowds.park(owed, endpoint_id, null)) return;
     const taken = await takeDelivery(db, owed, LEASE);
     if (taken === null) return;
-    if ('dueAt' in taken) return await this.#wait(job, token, taken.dueAt - db.clock.now());
+    if ('dueAt' in taken) return await this.#putOff(job, token, owed, taken.dueAt);
     const dispatch = await this.#receivers.dispatchOf(owed, taken);
+    const url = taken.told?.task.input.handoff?.callback_url ?? '';
+    const receiver = dispatch?.receiver.name ?? receiverName(owed, url);
+    if (fed) this.#crowds.arrived(org_id, receiver);
     if (dispatch === null) {
       await this.#record(owed, taken, { ...taken.delivery, status: 'stopped' }, null, false);
+      await this.#crowds.placeFree(receiver, STOPPED_AT_ONCE);
       return;
     }
-    const wait = this.#gate.enter(dispatch.receiver.name, taken.delivery.attempts.length === 0);
-    if (wait !== null) {
-      await releaseDelivery(db, owed, taken.score, db.clock.now() + wait);
-      return await this.#wait(job, token, wait);
-    }
-    await this.#attempt(owed, taken, dispatch);
+    const isFresh = taken.delivery.attempts.length === 0;
+    const isAfterOthers = !fed && this.#crowds.has(receiver);
+    if (await this.#gate.enterShortly(receiver, isFresh, isAfterOthers))
+      return await this.#attempt(owed, taken, dispatch);
+    await this.#crowds.park(owed, receiver, taken.score);
   }
 
-  async #wait(job: Job<DeliveryJob>, token: string | undefined, ms: number): Promise<never> {
-    await job.moveToDelayed(Date.now() + Math.max(1, ms), token);
+  /** Lets nobody out of the lists of those who wait; what is in hand goes on. */
+  close(): void {
+    this.#crowds.close();
+  }
+
+  /** A delivery is not due: it is looked at again when it is. */
+  async #putOff(job: Job<DeliveryJob>, token: string | undefined, owed: Owed, dueAt: number): Promise<void> {
+    // It stands in the list of its receiver.
+    if (dueAt >= PARKED) return;
+    if (job.queueName !== 'retries') return await this.#tryAgain(owed, dueAt);
+    // Timers are early by a little, now and then; and a job of the same name would be this very one.
+    await job.moveToDelayed(Date.now() + Math.max(1, dueAt - this.#deps.db.clock.now()), token);
     throw new DelayedError();
+  }
+
+  async #tryAgain(owed: Owed, at: number): Promise<void> {
+    const { db, queues } = this.#deps;
+    await queues.add([retryJob(owed, at, db.clock.now())]);
   }
 
   async #attempt(owed: Owed, taken: Taken, dispatch: Dispatch): Promise<void> {
@@ -91,6 +120,7 @@ export class WebhookProcessor {
     const at = db.clock.now();
     const outcome = await this.#send(dispatch, at);
     this.#gate.leave(receiver.name, outcome);
+    void this.#crowds.placeFree(receiver.name);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const made = delivery.attempts.length + 1;
     const isGone = outcome.status === 410;
@@ -124,14 +154,13 @@ export class WebhookProcessor {
     if (recorded === null) {
       // The lease ran out, or the record was written and its confirmation lost. Whatever is owed now, is due then.
       const due = await dueTimeOf(db, owed);
-      if (due !== null)
-        throw new RetryLater(Math.max(0, due - db.clock.now()), 'the attempt was not recorded');
+      if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
       return;
     }
     if (outcome.ok) return;
     await this.#giveUpOn(owed, isGone, recorded.failing);
     if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
-    throw new RetryLater(Math.max(0, nextAt - db.clock.now()), outcome.error ?? 'failed');
+    await this.#tryAgain(owed, nextAt);
   }
 
   /** Disables an endpoint that says it is gone, or that has been failing for too long. */

@@ -6,7 +6,7 @@ import type { JobsOptions } from 'bullmq';
 import type { OutboxEntry } from '../state/outbox.ts';
 import type { Question } from '../state/questions.ts';
 
-export const QUEUES = ['lifecycle', 'sla', 'webhooks'] as const;
+export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** Form of the job data; a worker refuses what it does not know. */
@@ -49,6 +49,8 @@ export interface ReplayJob {
 /** One event is owed to the task's callback URL, or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof FORM;
+  /** It comes from the list of those who wait for its receiver: there may be more. */
+  fed?: true;
 }
 
 interface DeliveryTarget {
@@ -68,6 +70,15 @@ export interface NewJob {
 const SECOND = 1000;
 const DAY = 24 * 3600;
 
+/** A job is one attempt: when to try again is the delivery's own policy, and another job. More are for outages. */
+const DELIVERIES: JobsOptions = {
+  attempts: 1000,
+  backoff: { type: 'custom' },
+  removeOnComplete: { count: 100 },
+  removeOnFail: { age: 7 * DAY, count: 10_000 },
+  stackTraceLimit: 1,
+};
+
 /** What every job of a queue has in common. */
 export const DEFAULTS: Record<QueueName, JobsOptions> = {
   lifecycle: {
@@ -84,14 +95,9 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
     removeOnFail: { age: 7 * DAY, count: 10_000 },
     stackTraceLimit: 3,
   },
-  // How often to try again is the delivery's own policy: its processor ends the job itself.
-  webhooks: {
-    attempts: 1000,
-    backoff: { type: 'custom' },
-    removeOnComplete: { count: 100 },
-    removeOnFail: { age: 7 * DAY, count: 10_000 },
-    stackTraceLimit: 1,
-  },
+  webhooks: DELIVERIES,
+  // Those tried before have a lane of their own, so that thousands due at once hold up no first attempt.
+  retries: DELIVERIES,
 };
 
 /** How much of a queue's event stream is kept. */
@@ -210,6 +216,18 @@ export function deliveryJob(about: DeliveryTarget, repair: string | null = null)
     ...(endpoint_id !== undefined && { endpoint_id }),
   };
   return { queue: 'webhooks', name: 'deliver', data, opts: { jobId } };
+}
+
+/** The job that makes a delivery again, in the lane of those; named by when it is due. @param at, now ms. */
+export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob {
+  const { name, data, opts } = deliveryJob(about, String(Math.ceil(at)));
+  return { queue: 'retries', name, data, opts: { ...opts, delay: Math.max(0, Math.ceil(at - now)) } };
+}
+
+/** The job that makes a delivery which has waited for its receiver. */
+export function fedJob(about: DeliveryTarget, now: number): NewJob {
+  const job = deliveryJob(about, `w${now.toString(36)}`);
+  return { ...job, data: { ...job.data, fed: true } };
 }
 
 /** Whether the question is for later: all but the ones that follow at once from where the task stands. */

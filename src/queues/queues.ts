@@ -20,7 +20,12 @@ export class Queues {
         defaultJobOptions: DEFAULTS[name],
         streams: { events: { maxLen: EVENTS_KEPT } },
       });
-    this.all = { lifecycle: open('lifecycle'), sla: open('sla'), webhooks: open('webhooks') };
+    this.all = {
+      lifecycle: open('lifecycle'),
+      sla: open('sla'),
+      webhooks: open('webhooks'),
+      retries: open('retries'),
+    };
     // The connection's owner hears its errors; without a listener here they would end the process.
     for (const queue of Object.values(this.all)) queue.on('error', () => undefined);
   }

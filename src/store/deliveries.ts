@@ -11,7 +11,7 @@ import type { Db } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 import { readTold, type Told } from './tasks.ts';
 
-export type { Owed } from './delivery-places.ts';
+export { type Owed, PARKED } from './delivery-places.ts';
 
 /** Milliseconds that the parts of an attempt took; null for what it never came to or did not need. */
 export interface Timings {
@@ -97,21 +97,12 @@ end
 return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n')}
 `;
 
-const RELEASE = `
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-return 1
-`;
-
 const withScripts = defineScripts<{
   biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
   biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, number?]>;
-  biolayerRelease(...args: (string | number)[]): Promise<number>;
 }>({
   biolayerTake: { lua: TAKE, numberOfKeys: 4 },
   biolayerRecord: { lua: RECORD, numberOfKeys: 6 },
-  biolayerRelease: { lua: RELEASE, numberOfKeys: 1 },
 });
 
 /** What there is to send, where it is no event of a task: its id and its bytes. */
@@ -175,12 +166,6 @@ export async function takeDelivery(
 export async function dueTimeOf(db: Db, owed: Owed): Promise<number | null> {
   const score = await db.redis.zscore(orgKeysOf(db.prefix, owed.org_id).owed, owedMember(owed));
   return score === null ? null : Number(score);
-}
-
-/** Gives a delivery back without an attempt; it is due again at `at`, ms. False when the lease was lost. */
-export async function releaseDelivery(db: Db, owed: Owed, score: number, at: number): Promise<boolean> {
-  const { owed: key } = orgKeysOf(db.prefix, owed.org_id);
-  return (await withScripts(db.redis).biolayerRelease(key, owedMember(owed), score, Math.ceil(at))) === 1;
 }
 
 /** What came of a delivery that was taken. */

@@ -3,7 +3,7 @@
 
 import type { HistoryEntry, Task } from '../state/task.ts';
 import { type Delivery, loadDeliveries, type Message, unpackDelivery } from './deliveries.ts';
-import { deliveryId, fieldOf, type Owed, owedMember, readField } from './delivery-places.ts';
+import { deliveryId, fieldOf, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { isWanted, loadEvent, loadWhole } from './tasks.ts';
@@ -11,7 +11,7 @@ import { isWanted, loadEvent, loadWhole } from './tasks.ts';
 export interface Listed {
   owed: Owed;
   delivery: Delivery;
-  /** When it is next to be tried, ms; null when it is settled, or being tried right now. */
+  /** When it is next to be tried, ms; null when it is settled, being tried right now, or waits for its receiver. */
   dueAt: number | null;
   event: Pick<HistoryEntry, 'event_id' | 'type'> & { at: number };
   /** Null for a message that is about no task. */
@@ -82,7 +82,8 @@ async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Pro
   return all.map((one, index) => {
     const score = scores[index] ?? null;
     // Half a millisecond marks a lease: an attempt is being made.
-    const dueAt = score === null || Number(score) % 1 !== 0 ? null : Number(score);
+    const hasTime = score !== null && Number(score) % 1 === 0 && Number(score) < PARKED;
+    const dueAt = hasTime ? Number(score) : null;
     return { ...one, dueAt: one.delivery.status === 'pending' ? dueAt : null };
   });
 }

@@ -15,6 +15,12 @@ export interface Owed {
   endpoint_id?: string | undefined;
 }
 
+/**
+ * Its time in the `owed` set while it waits for its receiver in the list of those who do (`waiting.ts`): a time
+ * that never comes, by its own clock or anybody's.
+ */
+export const PARKED = 8e15;
+
 /** Its field among the deliveries of its task. */
 export function fieldOf({ sequence, endpoint_id }: Omit<Owed, 'org_id' | 'task_id'>): string {
   return endpoint_id === undefined ? String(sequence) : `${sequence} ${endpoint_id}`;

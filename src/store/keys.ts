@@ -34,6 +34,8 @@ export function partitionKeys(prefix: string, partition: string) {
     owed: `${base}:owed`,
     /** Sorted set: `<org> <replay>` of replays under way, by when their next step is due. */
     replays: `${base}:replays`,
+    /** Set: `<org> <receiver>` of those for whom deliveries wait. */
+    crowded: `${base}:crowded`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
     left: `${base}:left`,
     /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */
@@ -92,6 +94,8 @@ function orgKeys(prefix: string, orgId: string) {
     replaying: `${base}:replaying`,
     /** Hash: `m`, a message to an endpoint that is about no task. */
     message: (id: string) => `${base}:msg:${id}`,
+    /** Sorted set: members of `owed` that wait for a receiver to take them, by since when (ms). */
+    waiting: (receiver: string) => `${base}:wait:${receiver}`,
     /** Hash: `v` version, evidence id → what is known of the file. */
     evidence: (taskId: string) => `${base}:evd:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,

@@ -11,7 +11,7 @@ import { type Due, logNote, readNote } from '../state/retention.ts';
 import type { HistoryEntry, Task } from '../state/task.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { DELIVERY_STATUSES, deadMember, deliveriesIndex } from './deliveries.ts';
-import { listedMember, type Owed, owedMember, readField } from './delivery-places.ts';
+import { listedMember, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
 import { evidencePurgeWrites } from './evidence.ts';
 import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
@@ -128,7 +128,10 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
       };
 }
 
-/** When the last event of the task that is owed is next to be tried, ms; null when none is owed. */
+/**
+ * When the last event of the task that is owed is next to be tried, ms; null when none is owed, and 0 when one
+ * waits for its receiver until nobody knows when.
+ */
 async function lastOwed(db: Db, task: Task): Promise<number | null> {
   const { deliveries, owed: owedKey } = orgKeysOf(db.prefix, task.org_id);
   const fields = await db.redis.hkeys(deliveries(task.task_id));
@@ -138,7 +141,9 @@ async function lastOwed(db: Db, task: Task): Promise<number | null> {
   const members = [...toCallback, ...toEndpoints].map((one) => owedMember({ org_id, task_id, ...one }));
   const scores = await db.redis.zmscore(owedKey, ...members);
   const owed = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
-  return owed.length === 0 ? null : Math.max(...owed);
+  if (owed.length === 0) return null;
+  const last = Math.max(...owed);
+  return last < PARKED ? last : 0;
 }
 
 /** Writes that take the task's deliveries out of the lists they stand in. */

@@ -124,7 +124,12 @@ describe('the board', () => {
         timeout: 20_000,
       })
       .toBe(1);
-    expect((await look()).queues.map((one) => one.name).sort()).toEqual(['lifecycle', 'sla', 'webhooks']);
+    expect((await look()).queues.map((one) => one.name).sort()).toEqual([
+      'lifecycle',
+      'retries',
+      'sla',
+      'webhooks',
+    ]);
     await running.close();
   });
 

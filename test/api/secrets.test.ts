@@ -179,7 +179,7 @@ test('no secret lies open in Redis, is in a list or comes back with a task', asy
     answers.push(await client.request('GET', place));
   answers.push(
     ...(await Promise.all(
-      ['lifecycle', 'sla', 'webhooks'].flatMap((queue) =>
+      ['lifecycle', 'sla', 'webhooks', 'retries'].flatMap((queue) =>
         ['latest', 'completed', 'failed', 'delayed'].map((status) =>
           api.operator.request(
             'GET',

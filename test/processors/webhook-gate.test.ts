@@ -15,7 +15,7 @@ function openGate() {
   const gate = new ReceiverGate(PLACES, () => clock.now);
   const fresh = (receiver = 'a') => gate.enter(receiver, true);
   const send = (outcome: ReturnType<typeof answered>, receiver = 'a') => {
-    expect(gate.enter(receiver, false)).toBeNull();
+    expect(gate.enter(receiver, false)).toBe(true);
     gate.leave(receiver, outcome);
   };
   return { clock, gate, fresh, send };
@@ -27,13 +27,13 @@ describe('a receiver', () => {
     (status) => {
       const { clock, gate, fresh, send } = openGate();
       send(answered(status));
-      expect(fresh()).toBeGreaterThanOrEqual(1000);
-      expect(fresh()).toBeLessThanOrEqual(1200);
-      expect(fresh('b')).toBeNull();
-      expect(gate.enter('a', false)).toBeNull();
+      expect(fresh()).toBe(false);
+      expect(gate.coolFor('a')).toBe(1000);
+      expect(fresh('b')).toBe(true);
+      expect(gate.enter('a', false)).toBe(true);
       gate.leave('a', answered(status));
       clock.now += 1999;
-      expect(fresh()).not.toBeNull();
+      expect(fresh()).toBe(false);
     },
   );
 
@@ -41,52 +41,105 @@ describe('a receiver', () => {
     const { clock, fresh, send } = openGate();
     send(answered(503, 10, 20_000));
     clock.now += 19_999;
-    expect(fresh()).not.toBeNull();
+    expect(fresh()).toBe(false);
     clock.now += 1;
-    expect(fresh()).toBeNull();
+    expect(fresh()).toBe(true);
   });
 
   it('that has cooled down is asked by one at a time until it answers', () => {
     const { clock, gate, fresh, send } = openGate();
     send(answered(503));
+    expect(gate.room('a', 0)).toBe(0);
     clock.now += 1000;
-    expect([fresh(), fresh() === null]).toEqual([null, false]);
+    expect(gate.room('a', 0)).toBe(1);
+    expect([fresh(), fresh()]).toEqual([true, false]);
+    expect(gate.room('a', 0)).toBe(0);
     gate.leave('a', answered(204));
-    expect([fresh(), fresh()]).toEqual([null, null]);
+    expect([fresh(), fresh()]).toEqual([true, true]);
   });
 
   it.each([500, 404, 400, 301])('that answers %i is there, and cools down for nothing', (status) => {
     const { fresh, send } = openGate();
     for (let times = 0; times < 10; times += 1) send(answered(status));
-    expect(fresh()).toBeNull();
+    expect(fresh()).toBe(true);
   });
 
   it('that does not answer cools down after five times in a row', () => {
     const { fresh, gate, send } = openGate();
     for (let times = 0; times < 4; times += 1) send(answered(null));
-    expect(fresh()).toBeNull();
+    expect(fresh()).toBe(true);
     gate.leave('a', answered(null));
-    expect(fresh()).not.toBeNull();
+    expect(fresh()).toBe(false);
   });
 
-  it('has three quarters of the places; a slow one an eighth', () => {
+  it('has two fifths of the places, sixty-four at most; a slow one an eighth', () => {
     const { gate, fresh, send } = openGate();
-    const placesOf = (receiver: string) => {
+    const placesOf = (receiver: string, of = gate) => {
       let places = 0;
-      while (fresh(receiver) === null) places += 1;
+      while (of.enter(receiver, true)) places += 1;
       return places;
     };
-    expect(placesOf('a')).toBe(60);
+    expect(placesOf('a')).toBe(32);
+    expect(placesOf('a', new ReceiverGate(800))).toBe(64);
     for (let times = 0; times < 20; times += 1) send(answered(200, 5000), 'b');
     expect(placesOf('b')).toBe(10);
     gate.leave('b', answered(200, 5000));
-    expect(placesOf('b')).toBe(1);
+    expect(fresh('b')).toBe(true);
   });
 
-  it('with as many as it gets spreads those who wait over the time that they will take', () => {
-    const { fresh } = openGate();
-    const waits = Array.from({ length: 10_000 }, () => fresh() ?? 0);
-    expect(Math.max(...waits)).toBeGreaterThan(4000);
-    expect(Math.max(...waits)).toBeLessThanOrEqual(36_000);
+  it('that hangs is known as slow before the first attempt has run out', () => {
+    const { clock, gate, fresh } = openGate();
+    for (let times = 0; times < 12; times += 1) fresh();
+    clock.now += 2001;
+    expect(fresh()).toBe(false);
+    for (let times = 0; times < 3; times += 1) gate.leave('a', answered(204));
+    expect(fresh()).toBe(true);
+  });
+
+  it('leaves half of its places to those who wait for longer', () => {
+    const { gate } = openGate();
+    let newcomers = 0;
+    while (gate.enter('a', true, true)) newcomers += 1;
+    expect(newcomers).toBe(16);
+    expect(gate.room('a', 0)).toBe(16);
+    expect(gate.room('a', 9)).toBe(0);
+    expect(gate.enter('a', true)).toBe(true);
+  });
+});
+
+describe('who finds a receiver full', () => {
+  const full = () => {
+    const { clock, gate, fresh } = openGate();
+    while (fresh());
+    return { clock, gate };
+  };
+
+  it('is let in when a place falls free shortly', async () => {
+    const { gate } = full();
+    const [first, second] = [gate.enterShortly('a', true), gate.enterShortly('a', true)];
+    gate.leave('a', answered(204));
+    expect(await first).toBe(true);
+    gate.leave('a', answered(204));
+    expect(await second).toBe(true);
+    expect(gate.enter('a', true)).toBe(false);
+  });
+
+  it('does not stand there for long', async () => {
+    const { gate } = full();
+    expect(await gate.enterShortly('a', true)).toBe(false);
+  });
+
+  it('does not wait for one that does not move, nor behind many, nor when it cools down', async () => {
+    const { clock, gate } = full();
+    const many = Array.from({ length: 70 }, () => gate.enterShortly('a', true));
+    expect(await many.at(-1)).toBe(false);
+    gate.leave('a', answered(429));
+    expect(await Promise.all(many)).not.toContain(true);
+    const still = full();
+    still.clock.now += 100;
+    expect(await still.gate.enterShortly('a', true)).toBe(false);
+    expect(still.gate.isShut('a')).toBe(true);
+    clock.now += 1;
+    expect(gate.isShut('a')).toBe(true);
   });
 });

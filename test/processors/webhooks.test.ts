@@ -1,7 +1,7 @@
 // Deliveries to a task's own callback, with all processors at work and a real receiver: each event comes,
 // signed, is tried again when it ought to be and never earlier, and stops when it ought to stop.
-import { describe, expect, it } from 'vitest';
-import { deliveryJob } from '../../src/queues/catalogue.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { deliveryJob, retryJob } from '../../src/queues/catalogue.ts';
 import type { Handoff, Task } from '../../src/state/task.ts';
 import { commit } from '../../src/store/commit.ts';
 import { dueTimeOf, loadDeliveries } from '../../src/store/deliveries.ts';
@@ -187,10 +187,29 @@ describe('a delivery that fails', () => {
     const receiver = await startCallbackReceiver(() => ({ status: 503 }));
     const task = await tell(tenant, receiver.url, policy(1));
     await settled(task, 'exhausted');
-    await expect.poll(() => jobState(task), SOON).toBe('failed');
     expect(receiver.come).toHaveLength(2);
-    expect((await deliveryOf(task))?.attempts).toHaveLength(2);
+    const [first, ...more] = (await deliveryOf(task))?.attempts ?? [];
+    expect(more).toHaveLength(1);
+    const { jobId } = retryJob({ ...task, sequence: 2 }, first?.next_attempt_at ?? 0, 0).opts;
+    await expect.poll(() => queues.all.retries.getJobState(jobId), SOON).toBe('failed');
     expect(await dueTimeOf(db, { ...task, sequence: 2 })).toBeNull();
+  });
+
+  it('is tried again in a lane of its own, beside those that are new', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
+    await queues.all.retries.pause();
+    onTestFinished(() => queues.all.retries.resume());
+    const tried = await tell(tenant, receiver.url, policy(1));
+    await expect.poll(async () => (await deliveryOf(tried))?.attempts.length, SOON).toBe(1);
+    const due = async () => (await dueTimeOf(db, { ...tried, sequence: 2 })) ?? 0;
+    await expect.poll(async () => db.clock.now() - (await due()), SOON).toBeGreaterThan(0);
+    const fresh = await startCallbackReceiver();
+    await settled(await tell(tenant, fresh.url), 'succeeded');
+    expect([receiver.come.length, fresh.come.length]).toEqual([1, 1]);
+    await queues.all.retries.resume();
+    await settled(tried, 'succeeded');
+    expect(receiver.come).toHaveLength(2);
   });
 
   it('does not hold up the others', async () => {
@@ -259,7 +278,7 @@ describe('a receiver', () => {
     // The same delivery once more, as a sweeper might make it.
     const again = deliveryJob({ ...task, sequence: 2 }, 'again');
     await queues.add([again]);
-    await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('delayed');
+    await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('completed');
     expect(receiver.come).toHaveLength(1);
     answer();
     await settled(task, 'succeeded');
