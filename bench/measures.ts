@@ -2,11 +2,8 @@
 // machine's mood is worth more than most differences.
 
 import autocannon from 'autocannon';
-import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { PREFIX } from '../src/process.ts';
-import { Queues } from '../src/queues/queues.ts';
-import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
+import { type Client, cardBody, type Org, type Stage } from './stage.ts';
 
 export interface Rate {
   per_second: number;
@@ -32,77 +29,6 @@ export async function creates(
   if (result.non2xx > 0 || result.errors > 0)
     throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
   return { per_second: result.requests.average, p50_ms: result.latency.p50, p99_ms: result.latency.p99 };
-}
-
-interface Received {
-  count: number;
-  first: number;
-  last: number;
-}
-
-async function received(receiver: Client): Promise<Received> {
-  return receiver.call<Received>('GET', '/', '');
-}
-
-/** Waits until the receiver has had `count`, then tells its rate. @throws Error after `limit` ms. */
-async function rateOf(receiver: Client, count: number, limit = 120_000): Promise<number> {
-  const end = performance.now() + limit;
-  for (;;) {
-    const seen = await received(receiver);
-    if (seen.count >= count) return ((seen.count - 1) * 1000) / (seen.last - seen.first);
-    if (performance.now() > end) throw new Error(`only ${seen.count} of ${count} arrived`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/**
- * Deliveries a second of BioLayer: `count` tasks owe one event each. As with the baseline, whose jobs are there
- * before its worker starts, a first worker process has relayed and tried to match them all meanwhile, so that
- * nothing but deliveries is measured.
- */
-export async function deliveries(stage: Stage, web: Child, count: number, delayMs: number): Promise<number> {
-  const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
-  const target = `http://127.0.0.1:${receiver.ready.port}`;
-  const api = new Client(String(web.ready.url), 20);
-  const org = await createOrg(api, 0, 1);
-  const body = cardBody(target, { events: ['task.created'] });
-  const queues = new Queues(stage.redis, PREFIX);
-  const { webhooks, lifecycle } = queues.all;
-  await webhooks.pause();
-  await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
-  const first = await stage.start('src/worker.js');
-  for (const queue of [webhooks, lifecycle]) {
-    const rest = queue === webhooks ? count : 0;
-    await until(async () => {
-      const { waiting = 0, paused = 0, prioritized = 0, active = 0 } = await queue.getJobCounts();
-      return waiting + paused + prioritized + active === rest;
-    });
-  }
-  await first.stop();
-  await webhooks.resume();
-  const worker = await stage.start('src/worker.js');
-  const client = new Client(target, 1);
-  const rate = await rateOf(client, count);
-  await Promise.all([worker.stop(), receiver.stop(), client.close(), api.close()]);
-  await queues.close();
-  return rate;
-}
-
-/** Deliveries a second of the baseline, from the same number of jobs added before its worker starts. */
-export async function bareDeliveries(stage: Stage, count: number, delayMs: number): Promise<number> {
-  const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
-  const target = `http://127.0.0.1:${receiver.ready.port}`;
-  const queue = new Queue('bare', { connection: stage.redis, prefix: '{bare}' });
-  const data = { type: 'task.created', data: cardBody(target) };
-  for (let added = 0; added < count; added += 500)
-    await queue.addBulk(
-      Array.from({ length: Math.min(500, count - added) }, () => ({ name: 'deliver', data })),
-    );
-  const worker = await stage.start('bench/bare-deliverer.js', { TARGET: target });
-  const client = new Client(target, 1);
-  const rate = await rateOf(client, count);
-  await Promise.all([worker.stop(), receiver.stop(), client.close(), queue.close()]);
-  return rate;
 }
 
 /** Plays `count` whole lives through the HTTP API with `org`'s workers. @returns lives a second. */
@@ -248,7 +174,8 @@ export async function settled(redis: Redis): Promise<void> {
   });
 }
 
-async function until(isSo: () => Promise<boolean>): Promise<void> {
+/** Resolves once it is so. @throws Error after two minutes. */
+export async function until(isSo: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 1200; tries += 1) {
     if (await isSo()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -1,25 +1,45 @@
-// A webhook receiver as a process of its own: answers at once (or after DELAY_MS) and counts.
-// `GET /` tells how many came, and when the first and the last.
+// A webhook receiver as a process of its own: answers at once (or after DELAY_MS; never with HANG) and counts.
+// `GET /` tells how many came, when the first and the last, on how many connections, and how long after their
+// events their first bytes came; `DELETE /` forgets all that.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const delay = Number(process.env.DELAY_MS ?? 0);
+const hangs = process.env.HANG !== undefined;
 let count = 0;
 let first = 0;
 let last = 0;
+let connections = 0;
+let ages: number[] = [];
 const server = createServer((request, response) => {
   if (request.method === 'GET') {
-    response.end(JSON.stringify({ count, first, last }));
+    ages.sort((a, b) => a - b);
+    const p99 = ages[Math.ceil(ages.length * 0.99) - 1] ?? 0;
+    const p50 = ages[Math.ceil(ages.length * 0.5) - 1] ?? 0;
+    response.end(JSON.stringify({ count, first, last, connections, p50_ms: p50, p99_ms: p99 }));
     return;
   }
   if (request.method === 'DELETE') {
     count = 0;
+    connections = 0;
+    ages = [];
     response.end();
     return;
   }
-  request.resume();
+  const came = Date.now();
+  let begin = '';
+  request.on('data', (chunk: Buffer) => {
+    if (begin.length < 200) begin += chunk.toString('latin1', 0, 200);
+  });
   request.on('end', () => {
+    // The event's own time is of its commit; the baseline's bodies have none.
+    const at = /"timestamp":"([^"]+)"/.exec(begin)?.[1];
+    if (at !== undefined) ages.push(came - Date.parse(at));
+    if (hangs) {
+      count += 1;
+      return;
+    }
     const answer = () => {
       last = performance.now();
       if (count === 0) first = last;
@@ -29,6 +49,11 @@ const server = createServer((request, response) => {
     };
     if (delay > 0) setTimeout(answer, delay);
     else answer();
+  });
+});
+server.on('connection', (socket) => {
+  socket.once('data', (chunk: Buffer) => {
+    if (chunk.toString('latin1', 0, 4) === 'POST') connections += 1;
   });
 });
 server.keepAliveTimeout = 60_000;

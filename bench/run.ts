@@ -37,7 +37,7 @@ say('');
 for (const row of [['', 'ours', 'baseline', 'ratio'], ...rows])
   say(
     row
-      .map((cell, index) => (index === 0 ? String(cell).padEnd(40) : String(cell).padStart(12)))
+      .map((cell, index) => (index === 0 ? String(cell).padEnd(52) : String(cell).padStart(12)))
       .join('')
       .trimEnd(),
   );

@@ -15,6 +15,7 @@ export const OPERATOR_TOKEN = 'bench-operator-token';
 const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');
 
 export interface Child {
+  pid: number;
   /** What the child said when it was ready. */
   ready: Record<string, unknown>;
   stop(): Promise<void>;
@@ -60,6 +61,7 @@ export async function setStage(): Promise<Stage> {
         void ended.then(() => reject(new Error(`${file} ended before it was ready`)));
       });
       return {
+        pid: child.pid ?? 0,
         ready,
         async stop() {
           child.kill('SIGTERM');
@@ -86,7 +88,12 @@ export class Client {
   }
 
   /** @throws Error on any status but 2xx. */
-  async call<T>(method: 'GET' | 'POST', path: string, credential: string, body?: unknown): Promise<T> {
+  async call<T>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    credential: string,
+    body?: unknown,
+  ): Promise<T> {
     const answer = await this.#pool.request({
       method,
       path,

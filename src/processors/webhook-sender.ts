@@ -39,6 +39,7 @@ export interface SenderOptions {
   resolver?: Resolver;
   /** Milliseconds from `send` to the last byte of the answer. */
   timeoutMs?: number;
+  /** More than one receiver gets at once, so that one that hangs does not hold up others of its host. */
   maxConnectionsPerOrigin?: number;
   userAgent?: string;
   /** Milliseconds for which a name's addresses are remembered. */
@@ -73,7 +74,7 @@ export class WebhookSender {
     policy,
     resolver = systemResolver(policy),
     timeoutMs = 15 * SECOND,
-    maxConnectionsPerOrigin = 64,
+    maxConnectionsPerOrigin = 256,
     userAgent = 'BioLayer-Webhooks/1',
     dnsCacheMs = 5 * SECOND,
     connectionMaxAgeMs = 60 * SECOND,
