@@ -1,10 +1,9 @@
 // The live end of an org's feed. However many clients follow it, one tail an org reads it: once for each
 // news, and hands what is new to all of them. Who comes back after a while first catches up alone.
 
-import type { EventType } from '../state/lifecycle.ts';
-import type { HistoryEntry, Task } from '../state/task.ts';
+import { poolOf } from '../state/task.ts';
 import type { Changes } from '../store/changes.ts';
-import { lastPosition, readFeed } from '../store/feed.ts';
+import { type FeedEvent, lastPosition, type OrgEvent, readWholeFeed } from '../store/feed.ts';
 import type { Db } from '../store/redis.ts';
 import { loadEvent } from '../store/tasks.ts';
 
@@ -15,9 +14,9 @@ const LOOK = 5000;
 
 export interface TailEvent {
   position: string;
-  type: EventType;
-  task: Task;
-  event: HistoryEntry;
+  /** Of the task that it is about; null for none, and for what happened to the org itself. */
+  pool: string | null;
+  event: FeedEvent | OrgEvent;
 }
 
 export interface Follower {
@@ -94,7 +93,7 @@ class Tail {
 
   async #start(): Promise<void> {
     this.#stopListening = await this.#changes.listen(this.#orgId, (what) => {
-      if (what.startsWith('task ')) this.#pump();
+      if (what.startsWith('task ') || what === 'feed') this.#pump();
     });
     this.#timer = setInterval(() => this.#pump(), LOOK);
     this.#position = await lastPosition(this.#db, this.#orgId);
@@ -172,14 +171,19 @@ async function eventsAfter(
   orgId: string,
   after: string,
 ): Promise<{ events: TailEvent[]; position: string; more: boolean }> {
-  const { references, more } = await readFeed(db, orgId, after, BATCH);
-  const found = await Promise.all(references.map((one) => loadEvent(db, orgId, one.task_id, one.sequence)));
-  // What is purged meanwhile is left out.
-  const events = references.flatMap(({ position, type }, index) => {
-    const entry = found[index] ?? null;
-    return entry === null ? [] : [{ position, type, ...entry }];
-  });
-  return { events, position: references.at(-1)?.position ?? after, more };
+  const { entries, more } = await readWholeFeed(db, orgId, after, BATCH);
+  const found = await Promise.all(
+    entries.map(async (one): Promise<TailEvent | null> => {
+      const { position } = one;
+      if ('note' in one) return { position, pool: null, event: one.note };
+      const about = await loadEvent(db, orgId, one.task_id, one.sequence);
+      // What is purged meanwhile is left out.
+      if (about === null) return null;
+      return { position, pool: poolOf(about.task), event: { task_id: one.task_id, ...about.event } };
+    }),
+  );
+  const events = found.filter((one) => one !== null);
+  return { events, position: entries.at(-1)?.position ?? after, more };
 }
 
 /** Whether a position of the feed lies before another. */

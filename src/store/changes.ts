@@ -22,7 +22,8 @@ export class Changes {
   }
 
   /**
-   * Calls `listener` with `task <id>` or `worker <id>` at every change in the org, until the returned function is called.
+   * Calls `listener` with `task <id>` or `worker <id>` at every change in the org, and with `feed` when something has
+   * happened to the org itself, until the returned function is called.
    * Resolves once listening, so that a look taken afterwards misses nothing.
    */
   async listen(orgId: string, listener: Listener): Promise<() => void> {

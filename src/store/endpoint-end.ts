@@ -25,7 +25,8 @@ export async function disableEndpoint(
     const disabled = { reason, at: now };
     const after = { ...before, enabled: false, disabled, version: before.version + 1, updated_at: now };
     const { guards, writes } = endpointWrites(db, before, after);
-    const note = feedNote(orgKeysOf(db.prefix, orgId).feed, now, {
+    const { feed, changes } = orgKeysOf(db.prefix, orgId);
+    const note = feedNote(feed, now, {
       event_id: newId(now),
       type: 'webhook_endpoint.disabled',
       at: timestamp(now),
@@ -36,6 +37,12 @@ export async function disableEndpoint(
       ...did('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
       data: { reason },
     };
-    if (await commitAudited(db, orgId, fact, { guards, writes: [...writes, note] })) return true;
+    if (
+      await commitAudited(db, orgId, fact, {
+        guards,
+        writes: [...writes, note, ['PUBLISH', changes, 'feed']],
+      })
+    )
+      return true;
   }
 }

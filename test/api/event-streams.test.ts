@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { EventStream } from '../../src/api/event-stream.ts';
+import { disableEndpoint } from '../../src/store/endpoint-end.ts';
 import {
   type Client,
   createKey,
@@ -103,6 +104,36 @@ describe('the events of an org', () => {
     expect((await org.client.request('GET', '/v1/events/stream', { headers })).outcome).toBe(
       '400 invalid_cursor',
     );
+  });
+
+  test('tell what happened to the org itself among those of its tasks, whoever may know', async () => {
+    const org = await createOrg(api);
+    const confined = await createKey(api, org.client, { pools: [await createPool(org.client)] });
+    const live = await follow(org.client, '/v1/events/stream');
+    const typed = await follow(org.client, '/v1/events/stream?types=webhook_endpoint.disabled');
+    const theirs = await follow(confined, '/v1/events/stream?max_seconds=2');
+    const { endpoint_id } = await org.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
+      url: 'https://receiver.example/',
+      events: ['task.failed'],
+    });
+    await post(org);
+    const from = [await live.next(), await live.next()].map(() => live.lastEventId)[1];
+    const clock = { now: () => Date.now() };
+    const startedAt = Date.now();
+    await disableEndpoint({ redis: api.redis, prefix: api.prefix, clock }, org.org_id, endpoint_id, 'gone');
+    await post(org);
+    const [told, same] = [await live.next<Told>(), await typed.next<Told>()];
+    // Told at once, not when the tail looks for itself.
+    expect(Date.now() - startedAt).toBeLessThan(4000);
+    expect(told.event).toBe('webhook_endpoint.disabled');
+    expect(told.data).toMatchObject({ data: { endpoint_id, reason: 'gone' } });
+    expect(same.data).toEqual(told.data);
+    const again = await follow(org.client, '/v1/events/stream', from);
+    const missed = [await again.next(), await again.next(), await again.next()].map((one) => one.event);
+    expect(missed).toEqual(['webhook_endpoint.disabled', 'task.created', 'task.queued']);
+    const { data } = await org.client.get<Page<Told>>('/v1/events?types=webhook_endpoint.disabled');
+    expect(data).toEqual([told.data]);
+    expect(await theirs.all()).toEqual([]);
   });
 
   test('show a key of some pools those of its pools alone, and no other org anything', async () => {

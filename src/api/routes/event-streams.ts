@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
-import { poolOf } from '../../state/task.ts';
+import { ORG_EVENT_TYPES } from '../../store/feed.ts';
 import { eventStream, frame } from '../event-stream.ts';
 import type { TailEvent } from '../feed-tails.ts';
 import { cursorOf, listScope, readCursor } from '../list.ts';
@@ -33,7 +33,7 @@ export const eventStreamRoutes = [
     tag: 'Events',
     summary: "The org's events as they happen; from Last-Event-ID or cursor on, else from now on",
     query: closed({
-      types: listOf(word(EVENT_TYPES)),
+      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])),
       cursor: Type.Optional(
         Type.String({ maxLength: 1000, description: 'next_cursor of GET /v1/events with the same types' }),
       ),
@@ -45,8 +45,8 @@ export const eventStreamRoutes = [
       const { types } = query;
       const bound = listScope('events', principal.org_id, principal.pools, types);
       const from = readCursor(bound, call.lastEventId ?? query.cursor, FEED_POSITION);
-      const isShown = ({ type, task }: TailEvent) =>
-        (types === undefined || types.includes(type)) && maySeePool(principal, poolOf(task));
+      const isShown = ({ event, pool }: TailEvent) =>
+        (types === undefined || types.some((one) => one === event.type)) && maySeePool(principal, pool);
       return eventStream(call, query.max_seconds, (stream) =>
         deps.feedTails.follow(principal.org_id, {
           position: from,
@@ -92,10 +92,9 @@ function framesOf(events: readonly TailEvent[], bound: string, isShown: (one: Ta
   made.set(events, known);
   const found = known.get(bound);
   if (found !== undefined) return found;
-  const texts = events.filter(isShown).map((one) => {
-    const data = { task_id: one.task.task_id, ...one.event };
-    return frame({ id: cursorOf(bound, one.position), event: one.type, data });
-  });
+  const texts = events
+    .filter(isShown)
+    .map(({ position, event }) => frame({ id: cursorOf(bound, position), event: event.type, data: event }));
   const frames = Buffer.from(texts.join(''));
   known.set(bound, frames);
   return frames;
