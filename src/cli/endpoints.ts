@@ -21,6 +21,7 @@ const FIELDS = [
   'previous_secret_expires_at',
   'retry_policy.max_retries',
   'retry_policy.backoff_seconds',
+  'ordering',
   'created_at',
 ];
 
@@ -30,6 +31,7 @@ interface FieldFlags {
   headersFile?: string;
   maxRetries?: number;
   backoff?: number;
+  ordering?: string;
 }
 
 interface CreateFlags extends FieldFlags {
@@ -138,16 +140,22 @@ function addFieldFlags(command: Command): Command {
     .option('--description <text>')
     .option('--headers-file <file>', 'JSON of headers to send too, name to value')
     .option('--max-retries <n>', '0 to 20', asNumber)
-    .option('--backoff <seconds>', 'wait before the first retry', asNumber);
+    .option('--backoff <seconds>', 'wait before the first retry', asNumber)
+    .addOption(
+      new Option('--ordering <kind>', 'events of a task one after the other, or as they come').choices([
+        'none',
+        'per_task',
+      ]),
+    );
 }
 
 /** The fields that the flags name. @throws UsageError for a file that cannot be read. */
 async function fieldsOf(flags: FieldFlags): Promise<Record<string, unknown>> {
-  const { event: events, description, headersFile, maxRetries, backoff } = flags;
+  const { event: events, description, headersFile, maxRetries, backoff, ordering } = flags;
   const policy = givenOnly({ max_retries: maxRetries, backoff_seconds: backoff });
   const retry_policy = Object.keys(policy).length === 0 ? undefined : policy;
   const headers = headersFile === undefined ? undefined : await jsonIn(headersFile);
-  return givenOnly({ events, description, headers, retry_policy });
+  return givenOnly({ events, description, headers, retry_policy, ordering });
 }
 
 async function secretIn(file: string | undefined): Promise<string | undefined> {

@@ -40,6 +40,8 @@ export interface ProcessorOptions {
   log: Log;
   /** An endpoint to which nothing has got through for this long is disabled, ms. */
   disableEndpointsAfter?: number;
+  /** For how long an event that is tried in vain holds up those after it, where they are told in order, ms. */
+  orderedHold?: number;
   sweepEvery?: number;
   retentionEvery?: number;
   abandonedAfter?: number;
@@ -85,6 +87,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     log,
     places,
     disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER,
+    holdMs: options.orderedHold,
   });
 
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {

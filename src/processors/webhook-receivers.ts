@@ -18,6 +18,8 @@ export interface Receiver {
   /** All that sign, the current one first: `whsec_…` or `whsk_…`. */
   secrets: readonly string[];
   retryPolicy: Handoff['retry_policy'];
+  /** Whether it is told of a task's events one after the other. */
+  inOrder: boolean;
   /** What tells it from other receivers: `receiverName`. */
   name: string;
 }
@@ -53,6 +55,11 @@ export class Receivers {
     this.#sealer = sealer;
   }
 
+  /** Whether an endpoint is told in order; null when there is none, or it is disabled. */
+  async isInOrder(orgId: string, endpointId: string): Promise<boolean | null> {
+    return (await this.#endpoint(orgId, endpointId))?.inOrder ?? null;
+  }
+
   /** What is to be sent and where; null when there is nothing, or nobody, any more. */
   async dispatchOf(owed: Owed, { told, message, gone }: Taken): Promise<Dispatch | null> {
     const { org_id, endpoint_id } = owed;
@@ -83,6 +90,7 @@ export class Receivers {
       headers: this.#authorization(orgId, handoff.callback_auth),
       secrets,
       retryPolicy: handoff.retry_policy,
+      inOrder: handoff.ordering === 'per_task',
       name: receiverName(owed, url),
     };
   }
@@ -102,7 +110,7 @@ export class Receivers {
 
   #opened(endpoint: Endpoint): Receiver {
     const place = endpointPlace(endpoint);
-    const { url, headers, secrets, retry_policy } = endpoint;
+    const { url, headers, secrets, retry_policy, ordering } = endpoint;
     return {
       url,
       headers:
@@ -111,6 +119,7 @@ export class Receivers {
           : (JSON.parse(this.#sealer.open(headers.sealed, place)) as Record<string, string>),
       secrets: this.#valid(secrets, place),
       retryPolicy: retry_policy,
+      inOrder: ordering === 'per_task',
       name: endpoint.endpoint_id,
     };
   }

@@ -11,7 +11,7 @@
 // 6. Tried again: by a job of its own, in the lane of those. Given up: the job fails for good and stays to be seen.
 
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
-import { type DeliveryJob, retryJob } from '../queues/catalogue.ts';
+import { type DeliveryJob, deliveryJob, retryJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
 import { isHopeless } from '../state/endpoint.ts';
@@ -19,6 +19,7 @@ import {
   type Attempt,
   type Delivery,
   dueTimeOf,
+  HOLD,
   type Owed,
   PARKED,
   recordDelivery,
@@ -45,6 +46,8 @@ export interface WebhookDeps {
   places: number;
   /** An endpoint to which nothing has got through for this long is disabled, ms. */
   disableAfter: number;
+  /** For how long an event that is tried in vain holds up those after it, where they are told in order, ms. */
+  holdMs?: number | undefined;
 }
 
 /** How long a delivery is taken for, ms: longer than an attempt may last. */
@@ -68,13 +71,16 @@ export class WebhookProcessor {
 
   /** Runs a job of the `webhooks` or the `retries` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
-    const { db } = this.#deps;
+    const { db, holdMs = HOLD } = this.#deps;
     const { org_id, task_id, sequence, endpoint_id, fed } = job.data;
     const owed: Owed = { org_id, task_id, sequence, endpoint_id };
     // Of an endpoint it is known beforehand that it takes no more: not worth the while to take the delivery.
     if (endpoint_id !== undefined && fed === undefined && this.#gate.isShut(endpoint_id))
       if (await this.#crowds.park(owed, endpoint_id, null)) return;
-    const taken = await takeDelivery(db, owed, LEASE);
+    // Read anyway for whoever sends, and known for a second.
+    const isEndpointInOrder =
+      endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
+    const taken = await takeDelivery(db, owed, LEASE, { inOrder: isEndpointInOrder, holdMs });
     if (taken === null) return;
     if ('dueAt' in taken) return await this.#putOff(job, token, owed, taken.dueAt);
     const dispatch = await this.#receivers.dispatchOf(owed, taken);
@@ -175,12 +181,21 @@ export class WebhookProcessor {
       log.warn({ org_id, endpoint_id, reason }, 'webhook endpoint disabled');
   }
 
-  #record(owed: Owed, taken: Taken, delivery: Delivery, nextAt: number | null, isGone: boolean) {
-    const { db, disableAfter: failingLimit } = this.#deps;
+  /** Records what came of a delivery, and has the one made that waited for it. */
+  async #record(owed: Owed, taken: Taken, delivery: Delivery, nextAt: number | null, isGone: boolean) {
+    const { db, queues, disableAfter: failingLimit } = this.#deps;
     const { score, told, message } = taken;
     const eventAt = told === null ? (message?.at ?? 0) : Date.parse(told.event.at);
     const gone = isGone && owed.endpoint_id === undefined;
-    return recordDelivery(db, owed, { score, delivery, nextAt, gone, eventAt, failingLimit });
+    const inOrder =
+      owed.endpoint_id === undefined ? told?.task.input.handoff?.ordering === 'per_task' : taken.inOrder;
+    const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder };
+    const recorded = await recordDelivery(db, owed, outcome);
+    if (recorded?.woken != null) {
+      const again = `n${db.clock.now().toString(36)}`;
+      await queues.add([deliveryJob({ ...owed, sequence: recorded.woken }, again)]);
+    }
+    return recorded;
   }
 
   #send({ receiver, id, body }: Dispatch, at: number): Promise<SendOutcome> {

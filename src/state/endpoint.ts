@@ -14,6 +14,10 @@ export interface EndpointSecret {
 export const SIGNATURES = ['v1', 'v1a'] as const;
 export type Signature = (typeof SIGNATURES)[number];
 
+/** `per_task`: the events of a task one after the other, in the order of their sequence. */
+export const ORDERINGS = ['none', 'per_task'] as const;
+export type Ordering = (typeof ORDERINGS)[number];
+
 /** `manual`: by the org. `gone`: it answered 410. `failing`: nothing got through for too long. */
 export type DisabledReason = 'manual' | 'gone' | 'failing';
 
@@ -35,6 +39,8 @@ export interface Endpoint {
   /** Sealed JSON of name → value; null for none. */
   headers: { names: string[]; sealed: string } | null;
   retry_policy: { max_retries: number; backoff_seconds: number };
+  /** Absent: `none`. */
+  ordering?: Ordering;
   created_at: number;
   updated_at: number;
 }

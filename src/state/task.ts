@@ -37,6 +37,8 @@ export interface Handoff {
   callback_auth: CallbackAuth;
   retry_policy: { max_retries: number; backoff_seconds: number };
   events: EventType[];
+  /** Absent: events may overtake one another. */
+  ordering?: 'per_task';
 }
 
 export interface ReviewMode {

@@ -61,7 +61,11 @@ export function taskView(task: Task): Record<string, unknown> {
     },
     requirements: input.requirements,
     output: input.output,
-    handoff: input.handoff && { ...input.handoff, callback_auth: { type: input.handoff.callback_auth.type } },
+    handoff: input.handoff && {
+      ordering: 'none',
+      ...input.handoff,
+      callback_auth: { type: input.handoff.callback_auth.type },
+    },
     audit: input.audit,
     metadata: input.metadata,
     attempt: task.attempt,

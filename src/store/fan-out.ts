@@ -11,6 +11,7 @@ import { allEndpoints } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { defineScripts } from './scripts.ts';
+import { loadHistory } from './tasks.ts';
 
 // Once: that the field is there says that it was owed, and perhaps settled, before.
 const OWE = `
@@ -29,6 +30,7 @@ if (redis.call('HGET', KEYS[2], ARGV[3]) or '') ~= ARGV[4] then return 'changed'
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[7])
+redis.call('HDEL', KEYS[7], ARGV[3])
 if ARGV[6] == '' then redis.call('HDEL', KEYS[2], 'gone')
 else
   redis.call('ZREM', KEYS[4], ARGV[6])
@@ -43,7 +45,7 @@ const withScripts = defineScripts<{
   biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }>({
   biolayerOwe: { lua: OWE, numberOfKeys: 3 },
-  biolayerResend: { lua: RESEND, numberOfKeys: 6 },
+  biolayerResend: { lua: RESEND, numberOfKeys: 7 },
 });
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
@@ -54,7 +56,7 @@ export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): P
   const orgs = [...new Set(told.map((one) => one.org_id))];
   const loaded = await Promise.all(orgs.map((orgId) => allEndpoints(db, orgId)));
   const endpoints = new Map(orgs.map((orgId, index) => [orgId, loaded[index] ?? []]));
-  const all: Owed[] = [];
+  const all = await oweEarlier(db, told, endpoints);
   const writing: Promise<unknown>[] = [];
   for (const entry of told)
     for (const endpoint of endpoints.get(entry.org_id) ?? [])
@@ -68,6 +70,40 @@ export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): P
       }
   await Promise.all(writing);
   return all;
+}
+
+/**
+ * Owes what came before, where an endpoint is told in order: entries of one task may be relayed in any order, and
+ * whoever is sent an event must find those before it owed. An entry that another relay still has in hand is owed
+ * here; what is older than the endpoint as it is now was seen to before.
+ */
+async function oweEarlier(
+  db: Db,
+  told: readonly TaskEntry[],
+  endpoints: ReadonlyMap<string, readonly Endpoint[]>,
+): Promise<Owed[]> {
+  const found: Owed[] = [];
+  for (const { org_id, task_id, first, pool } of told)
+    for (const endpoint of endpoints.get(org_id) ?? []) {
+      if (endpoint.ordering !== 'per_task' || first === 1) continue;
+      const { endpoint_id } = endpoint;
+      const earlier = Array.from({ length: first - 1 }, (_, index) => index + 1);
+      const fields = earlier.map((sequence) => fieldOf({ sequence, endpoint_id }));
+      const known = await db.redis.hmget(orgKeysOf(db.prefix, org_id).deliveries(task_id), ...fields);
+      const missing = earlier.filter((_, index) => known[index] === null);
+      if (missing.length === 0) continue;
+      const history = await loadHistory(db, org_id, task_id);
+      for (const sequence of missing) {
+        const event = history[sequence - 1];
+        const at = Date.parse(event?.at ?? '');
+        if (event === undefined || !(at >= endpoint.updated_at) || !wants(endpoint, event.type, pool))
+          continue;
+        const owed: Owed = { org_id, task_id, sequence, endpoint_id };
+        await oweTo(db, endpoint, owed, at);
+        found.push(owed);
+      }
+    }
+  return found;
 }
 
 function oweTo(db: Db, endpoint: Endpoint, owed: Owed, at: number): Promise<number> {
@@ -109,6 +145,7 @@ export function resend(
     indexOf(before?.status ?? 'pending'),
     indexOf('pending'),
     keys.outbox,
+    keys.turns(owed.task_id),
     owedMember(owed),
     db.clock.now(),
     fieldOf(owed),
@@ -142,6 +179,7 @@ export function resendWrites(
     writes: [
       ['HSET', key, field, before === null ? '' : packDelivery({ ...before.delivery, status: 'pending' })],
       ['ZADD', keys.owed, db.clock.now(), owedMember(owed)],
+      ['HDEL', keys.turns(owed.task_id), field],
       ...(before === null
         ? []
         : ([

@@ -79,12 +79,17 @@ function orgKeys(prefix: string, orgId: string) {
     ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
-    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final. */
+    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its own receiver is told in order. */
     task: (id: string) => `${base}:task:${id}`,
     /** List: one entry an event, while the task is open. */
     history: (id: string) => `${base}:hist:${id}`,
     /** Hash: `<sequence>[ <endpoint>]` → the delivery with all attempts; empty while none was made. */
     deliveries: (id: string) => `${base}:dlv:${id}`,
+    /**
+     * Hash of a task whose events are told in order: field of a delivery → when it was first tried in vain (ms), and
+     * `w` and its field of one that waits for those before it.
+     */
+    turns: (id: string) => `${base}:turns:${id}`,
     endpoint: (id: string) => `${base}:ep:${id}`,
     /** Hash: since when (`f`, ms) an endpoint has only failed, the last part of the limit (`l`) it did in, and how many (`n`). */
     endpointHealth: (id: string) => `${base}:eph:${id}`,

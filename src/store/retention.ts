@@ -173,6 +173,7 @@ async function taskPurgeWrites(db: Db, task: Task): Promise<Write[]> {
     ['UNLINK', keys.task(task_id)],
     ['UNLINK', keys.history(task_id)],
     ['UNLINK', keys.deliveries(task_id)],
+    ['UNLINK', keys.turns(task_id)],
     ...(hasEvidence ? evidencePurgeWrites(db, org_id, task_id) : []),
     ...[...indexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],

@@ -233,15 +233,17 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
     const ended = task.updated_at;
+    const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     writes.push(
       ['DEL', keys.task(taskId)],
-      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended],
+      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
       ['DEL', keys.history(taskId)],
       ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
     );
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input));
+    if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
       writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);

@@ -235,6 +235,7 @@ describe('what breaks a rule', () => {
     [{ headers: { 'a/b c': 'x' } }, '/headers/a~1b c'],
     [{ headers: { x: 'a\r\nb: c' } }, '/headers/x'],
     [{ retry_policy: { max_retries: 21 } }, '/retry_policy/max_retries'],
+    [{ ordering: 'per_org' }, '/ordering'],
     [{ more: 1 }, '/more'],
   ])('is refused by its pointer: %j', async (fault, pointer) => {
     const { client } = await createOrg(api);

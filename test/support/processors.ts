@@ -26,6 +26,7 @@ export const sealer: Sealer = createSealer([randomBytes(32)]);
 export interface RunOptions {
   sweepEvery?: number;
   abandonedAfter?: number;
+  orderedHold?: number;
 }
 
 /** Starts all processors; closed when the test is over. */

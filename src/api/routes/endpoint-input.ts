@@ -40,6 +40,7 @@ export function newEndpoint(
     public_key: made.publicKey,
     headers: sealedHeaders(deps, ids, body.headers ?? {}),
     retry_policy: { max_retries: 6, backoff_seconds: 30, ...body.retry_policy },
+    ordering: body.ordering ?? 'none',
     created_at: now,
     updated_at: now,
   };

@@ -1,9 +1,10 @@
 // The form of a webhook endpoint and of what is done with one.
 
 import Type from 'typebox';
-import { SIGNATURES } from '../../state/endpoint.ts';
+import { ORDERINGS, SIGNATURES } from '../../state/endpoint.ts';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import { closed, nullable, Timestamp, Uuid, word } from '../schemas.ts';
+import { ORDERING_MEANS } from './tasks.schema.ts';
 
 const Url = Type.String({ maxLength: 2048, description: 'https, to public addresses' });
 const Events = Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: 50, uniqueItems: true });
@@ -29,6 +30,7 @@ const Changeable = {
   enabled: Type.Boolean(),
   headers: Headers,
   retry_policy: RetryChange,
+  ordering: word(ORDERINGS, { description: `${ORDERING_MEANS}; default none` }),
 };
 const { url, ...optional } = Changeable;
 
@@ -67,6 +69,7 @@ const Shown = {
   previous_secret_expires_at: nullable(Timestamp),
   header_names: Type.Array(Type.String()),
   retry_policy: RetryPolicy,
+  ordering: word(ORDERINGS),
   created_at: Timestamp,
   updated_at: Timestamp,
 };

@@ -226,7 +226,7 @@ async function change(
     const fact: AuditFact = {
       ...did(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
       data: {
-        ...changesOf(before, after, ['url', 'description', 'events', 'enabled', 'retry_policy']),
+        ...changesOf(before, after, ['url', 'description', 'events', 'enabled', 'retry_policy', 'ordering']),
         ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
       },
     };
@@ -267,6 +267,7 @@ function endpointView(endpoint: Endpoint, failing: number | null): object {
     previous_secret_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
     header_names: headers?.names ?? [],
     retry_policy: endpoint.retry_policy,
+    ordering: endpoint.ordering ?? 'none',
     created_at: timestamp(created_at),
     updated_at: timestamp(updated_at),
   };

@@ -114,8 +114,10 @@ async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown)
 }
 
 function handoffInput(deps: ApiDeps, orgId: string, given: NonNullable<TaskCreate['handoff']>): Handoff {
+  const { ordering, ...rest } = given;
   return {
-    ...given,
+    ...rest,
+    ...(ordering === 'per_task' && { ordering }),
     callback_auth: sealedAuth(deps, orgId, given.callback_auth ?? { type: 'none' }),
     retry_policy: {
       max_retries: given.retry_policy?.max_retries ?? 6,

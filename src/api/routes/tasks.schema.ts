@@ -1,6 +1,7 @@
 // The task as integrators send and see it.
 
 import Type from 'typebox';
+import { ORDERINGS } from '../../state/endpoint.ts';
 import { EVENT_TYPES, STATUSES } from '../../state/lifecycle.ts';
 import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, SOFT, URGENCIES } from '../../state/task.ts';
 import { ClientId, closed, Labels, listAnswer, nullable, Slug, Timestamp, Uuid, word } from '../schemas.ts';
@@ -89,6 +90,9 @@ const Auth = {
 };
 type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
 
+export const ORDERING_MEANS =
+  'per_task: an event is first sent when those of its task before it are settled, or the first of them has failed for an hour';
+
 const Handoff = {
   callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
   callback_auth: Type.Optional(
@@ -107,6 +111,7 @@ const Handoff = {
     }),
   ),
   events: Type.Optional(Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: EVENT_TYPES.length })),
+  ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_MEANS })),
 };
 
 const Audit = closed({
