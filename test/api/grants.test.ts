@@ -1,7 +1,5 @@
 // Keys: what one may give another, what a key of some pools may do and see, and how long a key lives.
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/api/route.ts';
 import {
@@ -16,33 +14,11 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { taskBody } from '../support/people.ts';
-import { testRedisUrl } from '../support/redis.ts';
+import { monitorRedis } from '../support/redis.ts';
 
 let api: TestApi;
 let master: Client;
 let pools: [string, string, string];
-
-/**
- * What Redis is asked from now on, by MONITOR, on a bare socket: a client of Redis takes what others ask in the
- * moment before it knows that it monitors for answers of its own.
- */
-async function monitorRedis(): Promise<{ seen(): string; close(): void }> {
-  const { hostname, port, password } = new URL(testRedisUrl());
-  const socket = connect(Number(port), hostname);
-  let text = '';
-  socket.setEncoding('utf8').on('data', (more) => {
-    text += more;
-  });
-  const ask = async (command: string) => {
-    text = '';
-    socket.write(`${command}\r\n`);
-    while (!text.includes('\r\n')) await once(socket, 'data');
-    expect(text).toMatch(/^\+OK/);
-  };
-  if (password !== '') await ask(`AUTH ${decodeURIComponent(password)}`);
-  await ask('MONITOR');
-  return { seen: () => text, close: () => socket.destroy() };
-}
 
 beforeAll(async () => {
   api = await startApi();
