@@ -2,6 +2,7 @@
 // current round, who has it, and what came of it. Times are milliseconds since the epoch (UTC) in here;
 // they become RFC 3339 text only at the edges.
 
+import type { Ordering } from './endpoint.ts';
 import type { EventType, Status } from './lifecycle.ts';
 
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
@@ -37,8 +38,8 @@ export interface Handoff {
   callback_auth: CallbackAuth;
   retry_policy: { max_retries: number; backoff_seconds: number };
   events: EventType[];
-  /** Absent: events may overtake one another. */
-  ordering?: 'per_task';
+  /** Absent: `none`. */
+  ordering?: Ordering;
 }
 
 export interface ReviewMode {

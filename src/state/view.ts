@@ -62,7 +62,6 @@ export function taskView(task: Task): Record<string, unknown> {
     requirements: input.requirements,
     output: input.output,
     handoff: input.handoff && {
-      ordering: 'none',
       ...input.handoff,
       callback_auth: { type: input.handoff.callback_auth.type },
     },

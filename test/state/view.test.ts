@@ -60,7 +60,7 @@ it('gives the integrator back what they gave', () => {
   expect(shown.context).toEqual(input.context);
   expect(shown.metadata).toEqual(input.metadata);
   expect(shown.sla).toEqual({ ...sla, breaches: [] });
-  expect(shown.handoff).toEqual({ ordering: 'none', ...handoff, callback_auth: { type: 'bearer' } });
+  expect(shown.handoff).toEqual({ ...handoff, callback_auth: { type: 'bearer' } });
 });
 
 it('shows an offer with what is needed to decide, and nothing of the hand-over', () => {

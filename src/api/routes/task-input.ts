@@ -114,10 +114,8 @@ async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown)
 }
 
 function handoffInput(deps: ApiDeps, orgId: string, given: NonNullable<TaskCreate['handoff']>): Handoff {
-  const { ordering, ...rest } = given;
   return {
-    ...rest,
-    ...(ordering === 'per_task' && { ordering }),
+    ...given,
     callback_auth: sealedAuth(deps, orgId, given.callback_auth ?? { type: 'none' }),
     retry_policy: {
       max_retries: given.retry_policy?.max_retries ?? 6,
