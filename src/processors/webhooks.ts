@@ -16,7 +16,6 @@ import type { Queues } from '../queues/queues.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
 import { isHopeless } from '../state/endpoint.ts';
 import {
-  type Attempt,
   type Delivery,
   dueTimeOf,
   HOLD,
@@ -30,6 +29,7 @@ import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { Log } from './log.ts';
+import { attemptOf } from './webhook-attempt.ts';
 import { Crowds } from './webhook-crowd.ts';
 import { ReceiverGate } from './webhook-gate.ts';
 import { type Dispatch, Receivers, receiverName } from './webhook-receivers.ts';
@@ -141,7 +141,10 @@ export class WebhookProcessor {
       : null;
     const nextAt = delay === null ? null : Math.ceil(db.clock.now() + delay);
     const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
-    const after: Delivery = { status, attempts: [...delivery.attempts, attemptOf(outcome, at, nextAt)] };
+    const after: Delivery = {
+      status,
+      attempts: [...delivery.attempts, attemptOf(outcome, at, nextAt, Object.values(receiver.headers))],
+    };
     const recorded = await this.#record(owed, taken, after, nextAt, isGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {
@@ -204,51 +207,4 @@ export class WebhookProcessor {
     // What is signed comes last: no header of the receiver's own takes its place.
     return this.#deps.sender.send({ url, headers: { ...own, ...signature }, body });
   }
-}
-
-/** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */
-const NOT_KEPT = new Set([
-  'connection',
-  'date',
-  'keep-alive',
-  'transfer-encoding',
-  'upgrade',
-  'proxy-connection',
-]);
-/** As much of the headers' text as is kept, characters. */
-const KEPT_HEADERS = 2048;
-
-function keptHeaders(headers: Record<string, string>): Record<string, string> {
-  let left = KEPT_HEADERS;
-  const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    left -= name.length + value.length;
-    if (left < 0) break;
-    // What the receiver tells a client to remember is a secret of theirs.
-    if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? '[redacted]' : value;
-  }
-  return kept;
-}
-
-function attemptOf(outcome: SendOutcome, at: number, nextAt: number | null): Attempt {
-  const { phases } = outcome;
-  return {
-    at,
-    status: outcome.status,
-    ms: Math.round(outcome.ms),
-    error: outcome.error,
-    error_class: outcome.errorClass,
-    address: outcome.address,
-    body: outcome.body,
-    next_attempt_at: nextAt,
-    headers: keptHeaders(outcome.responseHeaders),
-    timings: {
-      queue: phases.queueMs,
-      dns: phases.dnsMs,
-      connect: phases.connectMs,
-      tls: phases.tlsMs,
-      first_byte: phases.firstByteMs,
-      body: phases.bodyMs,
-    },
-  };
 }

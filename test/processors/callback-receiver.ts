@@ -20,6 +20,7 @@ export interface Come {
 export interface Reply {
   status: number;
   headers?: Record<string, string>;
+  body?: string;
   /** Answers when this resolves. */
   after?: Promise<unknown>;
 }
@@ -54,9 +55,9 @@ export async function startCallbackReceiver(
     };
     receiver.come.push(come);
     const nth = receiver.come.filter((one) => one.id === come.id).length;
-    const { status, headers: more, after } = receiver.reply(come, nth);
+    const { status, headers: more, body: said = '{"said":"so"}', after } = receiver.reply(come, nth);
     await after;
-    response.writeHead(status, more).end('{"said":"so"}');
+    response.writeHead(status, more).end(said);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -310,14 +310,30 @@ describe('the signature', () => {
 });
 
 describe('the credential of the callback', () => {
-  it.each([
+  const basic = Buffer.from('user:pass:wörd').toString('base64');
+  const credentials = [
     ['bearer', 'a-token-of-theirs', 'Bearer a-token-of-theirs'],
-    [
-      'basic',
-      Buffer.from('user:pass:ü').toString('base64'),
-      `Basic ${Buffer.from('user:pass:ü').toString('base64')}`,
-    ],
-  ] as const)('%s is sent on every attempt', async (type, plain, header) => {
+    ['basic', basic, `Basic ${basic}`],
+  ] as const;
+
+  it.each(credentials)('%s is not kept where the receiver gives it back', async (type, plain, header) => {
+    const tenant = await addTenant();
+    const decoded = Buffer.from(plain, 'base64').toString();
+    const receiver = await startCallbackReceiver(() => ({
+      status: 401,
+      headers: { 'X-Echo': `got ${header}` },
+      body: `who is ${header}? ${plain}, that is ${decoded}; not "pass:wörd"`,
+    }));
+    const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
+    const task = await tell(tenant, receiver.url, { ...policy(0), callback_auth: { type, sealed } });
+    await settled(task, 'exhausted');
+    const [attempt] = (await deliveryOf(task))?.attempts ?? [];
+    expect(attempt?.headers['x-echo']).toBe('got [redacted]');
+    expect(attempt?.body).toMatch(/^who is \[redacted\]\? \[redacted\], that is /);
+    expect(attempt?.body.includes('pass:wörd')).toBe(type === 'bearer');
+  });
+
+  it.each(credentials)('%s is sent on every attempt', async (type, plain, header) => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
     const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
