@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Refusal } from '../state/command.ts';
 import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
+import { isEligible } from '../state/matching.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { affect, effectsOf } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
@@ -73,7 +74,7 @@ export async function createTask(
  * Gives commands to a task as one change.
  * @param commands the commands, or what chooses them from the task as it is.
  * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
- *   `worker_busy` (an offered worker has no place free), or the refusal of the lifecycle.
+ *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle.
  */
 export function changeTask(
   db: Db,
@@ -111,7 +112,7 @@ async function change(
     if (written === true) return { ok: true, task: decision.task };
     if (written === 'worker_gone') isWorkerGone = true;
     if (written === 'worker_busy')
-      return { ok: false, code: 'worker_busy', message: 'The worker has no place free.' };
+      return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
   }
   throw new Error(`task ${taskId} changed ${TRIES} times while one change was tried`);
 }
@@ -139,6 +140,8 @@ async function write(
       if (effect.taken === 'work') return 'worker_gone';
       continue;
     }
+    // Found on an older view: they may have lost a skill, or said no to this very task, since.
+    if (effect.taken === 'offer' && !isEligible(worker, task, task.updated_at)) return 'worker_busy';
     const after = affect(worker, task.task_id, effect, task.updated_at);
     if (after === null) return 'worker_busy';
     const change = workerWrites(db, worker, after);

@@ -1,7 +1,7 @@
 // Server-sent events: what is told live and after coming back, to whom, at what cost for Redis, and each way in
 // which a stream ends.
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EventStream } from '../../src/api/event-stream.ts';
 import { disableEndpoint } from '../../src/store/endpoint-end.ts';
 import {
@@ -218,6 +218,21 @@ describe('what a worker is told', () => {
     await person.accept(task_id);
     expect((await listener.all()).map((one) => one.event)).toEqual(['worker']);
   });
+});
+
+test('a quiet stream is given a sign of life every fifteen seconds, which no client takes for an event', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const stream = new EventStream(new AbortController().signal, undefined);
+  onTestFinished(() => void stream.destroy());
+  const read = () => String(stream.read() ?? '');
+  expect(read()).toMatch(/^retry: \d+\n\n$/);
+  vi.advanceTimersByTime(14_999);
+  expect(read()).toBe('');
+  vi.advanceTimersByTime(1);
+  expect(read()).toBe(':\n\n');
+  vi.advanceTimersByTime(30_000);
+  expect(read()).toBe(':\n\n:\n\n');
 });
 
 describe('a stream ends', () => {

@@ -1,5 +1,6 @@
 // Matching, offering and verifying, with all processors at work: who is asked for what in which order, and
 // that no task and no worker is forgotten, whatever the workers do.
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/lifecycle.ts';
 import type { Task, TaskInput } from '../../src/state/task.ts';
@@ -21,7 +22,7 @@ import {
   workerOf,
   workThrough,
 } from '../support/db.ts';
-import { later, runProcessorsOfFile } from '../support/processors.ts';
+import { runProcessorsOfFile } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
@@ -325,21 +326,29 @@ describe('a submission', () => {
   });
 });
 
-it('one match of many tasks at once hands out each of them once', async () => {
+it('two processes that match the same tasks at once hand out each of them once and over-book nobody', async () => {
   // Nobody relays here: the matches are made by the test alone.
   const own = { ...db, prefix: freshPrefix() };
   const org = freshOrg(own);
+  const capacities = [1, 1, 1, 1, 2, 2, 3, 5];
+  const places = 16;
   const tasks = await Promise.all(Array.from({ length: 40 }, () => addTask(own, org)));
-  await Promise.all(Array.from({ length: 25 }, () => addWorker(own, org)));
-  // Many processes, each with its own view: two stores stand for them.
-  const other = later(own, 0);
+  const workers = await Promise.all(capacities.map((capacity) => addWorker(own, org, { capacity })));
+  // The compiled modules share nothing with these, not even the turns in which one process matches.
+  const compiled = pathToFileURL('dist/src/processors/lifecycle.js').href;
+  const other = (await import(compiled)) as { matchTask: typeof matchTask };
   await Promise.all(
-    tasks.flatMap(({ task_id }) => [matchTask(own, org, task_id), matchTask(other, org, task_id)]),
+    tasks.flatMap(({ task_id }) => [matchTask(own, org, task_id), other.matchTask(own, org, task_id)]),
   );
   const now = await Promise.all(tasks.map((task) => taskOf(own, org, task.task_id)));
-  expect(now.map((one) => one.status)).toEqual(tasks.map((_, index) => (index < 25 ? 'offered' : 'queued')));
-  const asked = now.flatMap((one) => one.offers.map((offer) => offer.worker_id));
-  expect(new Set(asked).size).toBe(25);
+  expect(now.map((one) => one.status)).toEqual(
+    tasks.map((_, index) => (index < places ? 'offered' : 'queued')),
+  );
+  for (const { worker_id, capacity } of workers) {
+    const asked = now.filter((one) => one.offers.some((offer) => offer.worker_id === worker_id));
+    const { holding } = await workerOf(own, org, worker_id);
+    expect([asked.length, [...holding].sort()]).toEqual([capacity, asked.map((one) => one.task_id).sort()]);
+  }
 });
 
 it('a worker taken away at every moment of their work never leaves a task behind', async () => {

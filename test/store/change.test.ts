@@ -2,9 +2,11 @@
 // booked beyond their capacity; an offer made to many is won by one.
 import { describe, expect, it } from 'vitest';
 import { firstBroken } from '../../src/state/history.ts';
+import type { Task } from '../../src/state/task.ts';
 import { changeTask, createTask } from '../../src/store/change.ts';
+import { newId } from '../../src/store/ids.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
-import { loadTask } from '../../src/store/tasks.ts';
+import { loadTask, type StoredTask } from '../../src/store/tasks.ts';
 import {
   accept,
   addTask,
@@ -156,6 +158,37 @@ describe('the capacity of a worker', () => {
       expect(now.version).toBe(given.includes(task.task_id) ? 2 : 1);
     }
     expect(await db.redis.zscore(orgKeysOf(db.prefix, org).ready('any'), worker_id)).toBeNull();
+  });
+
+  it('is not taken for what they cannot do any more, or said no to, since they were found', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org, { skills: ['a'], capacity: 5 });
+    const wanted = { requirements: { skills: ['a'] } };
+    const declined = await addTask(db, org, wanted);
+    const found = await loadTask(db, org, declined.task_id);
+    if (found === null) throw new Error('no task');
+    const expires_at = db.clock.now() + 60_000;
+    const offer = (task: Task, loaded?: StoredTask) =>
+      changeTask(
+        db,
+        org,
+        task.task_id,
+        [
+          { name: 'match', worker_ids: [worker_id] },
+          { name: 'offer', offers: [{ offer_id: newId(expires_at), worker_id, expires_at }] },
+        ],
+        { ...system, loaded },
+      );
+    const offered = await offerTo(db, declined, [worker_id]);
+    const no = { name: 'decline', worker_id, reason: null, retry_after_seconds: 600 } as const;
+    await step(db, offered, { ...no, offer_id: offerIdOf(offered, worker_id) });
+    // Whoever found them before the "no" comes too late.
+    expect(await offer(declined, found)).toMatchObject({ ok: false, code: 'worker_busy' });
+    const other = await addTask(db, org, wanted);
+    await changeWorker(db, org, worker_id, { skills: ['b'] });
+    expect(await offer(other)).toMatchObject({ ok: false, code: 'worker_busy' });
+    for (const task of [declined, other]) expect((await taskOf(db, org, task.task_id)).status).toBe('queued');
+    expect((await workerOf(db, org, worker_id)).holding).toEqual([]);
   });
 
   it('is freed by every way a task leaves them', async () => {
