@@ -344,6 +344,14 @@ it('two processes that match the same tasks at once hand out each of them once a
   expect(now.map((one) => one.status)).toEqual(
     tasks.map((_, index) => (index < places ? 'offered' : 'queued')),
   );
+  // Who was a moment late has written nothing: a second commit of one task would tell its events again.
+  const told = ['task.created', 'task.queued', 'task.matched', 'task.offered'];
+  for (const task of now) {
+    const history = await historyOf(own, task);
+    expect(history.map((one) => one.type)).toEqual(told.slice(0, task.status === 'offered' ? 4 : 2));
+    const { offer_id } = history.at(-1)?.data ?? {};
+    expect(offer_id).toBe(task.offers[0]?.offer_id);
+  }
   for (const { worker_id, capacity } of workers) {
     const asked = now.filter((one) => one.offers.some((offer) => offer.worker_id === worker_id));
     const { holding } = await workerOf(own, org, worker_id);
