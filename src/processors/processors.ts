@@ -128,6 +128,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     queues,
     consumer: randomUUID(),
     log,
+    letWait: (owed) => webhooks.letWait(owed),
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
   await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);

@@ -16,6 +16,7 @@ import { deliveryJob, droppedJobs, jobsOf, questionJob } from '../queues/catalog
 import type { Queues } from '../queues/queues.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { keyOf, mayReturn, questions } from '../state/questions.ts';
+import type { Owed } from '../store/delivery-places.ts';
 import { oweToEndpoints } from '../store/fan-out.ts';
 import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
@@ -40,6 +41,7 @@ export class Relay {
   readonly #log: Log;
   readonly #streams = new Map<string, string>();
   readonly #abandonedAfter: number;
+  readonly #letWait: (owed: Owed) => Promise<boolean>;
   #closing = false;
   #running: Promise<void> | null = null;
   /** Entries relayed since the start. */
@@ -48,6 +50,8 @@ export class Relay {
   /**
    * @param blocking a patient connection of its own: it blocks on the streams.
    * @param consumer unique among all relays that ever ran.
+   * @param letWait lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when
+   *   it does.
    */
   constructor(options: {
     db: Db;
@@ -56,6 +60,7 @@ export class Relay {
     consumer: string;
     log: Log;
     abandonedAfter?: number;
+    letWait?: (owed: Owed) => Promise<boolean>;
   }) {
     this.#db = options.db;
     this.#blocking = options.blocking;
@@ -63,6 +68,7 @@ export class Relay {
     this.#consumer = options.consumer;
     this.#log = options.log;
     this.#abandonedAfter = options.abandonedAfter ?? ABANDONED;
+    this.#letWait = options.letWait ?? (async () => false);
     for (const partition of PARTITIONS)
       this.#streams.set(partitionKeys(options.db.prefix, partition).outbox, partition);
   }
@@ -134,9 +140,10 @@ export class Relay {
     const all = found.flatMap(([, entries]) => entries.map(([, fields]) => parse(fields)));
     const entries = all.filter((entry) => entry !== null);
     const owed = await oweToEndpoints(this.#db, entries);
+    const waits = await Promise.all(owed.map(this.#letWait));
     await this.#queues.add([
       ...entries.flatMap((entry) => jobsOf(entry, now)),
-      ...owed.map((one) => deliveryJob(one)),
+      ...owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)),
     ]);
     await this.#queues.drop(entries.flatMap(droppedJobs));
     await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));

@@ -74,9 +74,7 @@ export class WebhookProcessor {
     const { db, holdMs = HOLD } = this.#deps;
     const { org_id, task_id, sequence, endpoint_id, fed } = job.data;
     const owed: Owed = { org_id, task_id, sequence, endpoint_id };
-    // Of an endpoint it is known beforehand that it takes no more: not worth the while to take the delivery.
-    if (endpoint_id !== undefined && fed === undefined && this.#gate.isShut(endpoint_id))
-      if (await this.#crowds.park(owed, endpoint_id, null)) return;
+    if (fed === undefined && (await this.letWait(owed))) return;
     // Read anyway for whoever sends, and known for a second.
     const isEndpointInOrder =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
@@ -97,6 +95,17 @@ export class WebhookProcessor {
     if (await this.#gate.enterShortly(receiver, isFresh, isAfterOthers))
       return await this.#attempt(owed, taken, dispatch);
     await this.#crowds.park(owed, receiver, taken.score);
+  }
+
+  /**
+   * Lets a delivery wait that is due, where it is known beforehand that its endpoint takes no more: without a look at
+   * it, and without a job.
+   * @returns false when it is to be made.
+   */
+  async letWait(owed: Owed): Promise<boolean> {
+    const { endpoint_id } = owed;
+    if (endpoint_id === undefined || !this.#gate.isShut(endpoint_id)) return false;
+    return await this.#crowds.park(owed, endpoint_id, null);
   }
 
   /** Lets nobody out of the lists of those who wait; what is in hand goes on. */
