@@ -1,9 +1,11 @@
 // Server-sent events: what is told live and after coming back, to whom, at what cost for Redis, and each way in
 // which a stream ends.
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EventStream } from '../../src/api/event-stream.ts';
 import { disableEndpoint } from '../../src/store/endpoint-end.ts';
+import { createSealer } from '../../src/store/sealed.ts';
 import {
   type Client,
   createKey,
@@ -18,6 +20,7 @@ import {
 } from '../support/api.ts';
 import { type Listener, listen } from '../support/events.ts';
 import { createPerson, taskBody } from '../support/people.ts';
+import { freshPrefix } from '../support/redis.ts';
 
 let api: TestApi;
 
@@ -218,6 +221,40 @@ describe('what a worker is told', () => {
     await person.accept(task_id);
     expect((await listener.all()).map((one) => one.event)).toEqual(['worker']);
   });
+});
+
+test('behind Last-Event-ID both streams go on when the API is started anew, with nothing lost and nothing twice', async () => {
+  const shared = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
+  const first = await startApi({ ...shared, processors: true });
+  const org = await createOrg(first);
+  const person = await createPerson(first, org.client, { capacity: 5, skills: ['x'] });
+  const [events, mine] = [
+    await listen(org.client, '/v1/events/stream'),
+    await listen(person.client, '/v1/worker/stream'),
+  ];
+  const told = await post(org, { requirements: { skills: ['x'] } });
+  await events.next('task.offered');
+  await mine.next('offer');
+  await first.close();
+  await Promise.all([events.all(), mine.all()]);
+  // What happens while this process is down.
+  const second = await startApi({ ...shared, processors: true });
+  onTestFinished(() => second.close());
+  const key = second.client(org.client.credential);
+  const missed = await key.post<TaskView>('/v1/tasks', taskBody({ requirements: { skills: ['x'] } }));
+  const them = second.client(person.client.credential);
+  const back = await follow(key, '/v1/events/stream', events.lastEventId);
+  const types = [];
+  while (types.at(-1) !== 'task.offered') {
+    const { event, data } = await back.next<Told>();
+    expect(data.task_id).toBe(missed.task_id);
+    types.push(event);
+  }
+  expect(types).toEqual(['task.created', 'task.queued', 'task.matched', 'task.offered']);
+  const again = await follow(them, '/v1/worker/stream?max_seconds=1', mine.lastEventId);
+  const offers = (await again.all()).filter((one) => one.event !== 'worker');
+  expect(offers.map((one) => [one.event, one.data.task_id])).toEqual([['offer', missed.task_id]]);
+  expect(told.task_id).not.toBe(missed.task_id);
 });
 
 test('a quiet stream is given a sign of life every fifteen seconds, which no client takes for an event', () => {
