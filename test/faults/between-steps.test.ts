@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { PREFIX } from '../../src/process.ts';
 import { firstBroken } from '../../src/state/history.ts';
 import type { Task } from '../../src/state/task.ts';
@@ -22,12 +22,13 @@ import {
   freshOrg,
   historyOf,
   misplacements,
+  step,
   taskOf,
   workerOf,
   workThrough,
 } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
-import { outboxLength } from '../support/processors.ts';
+import { loseJobs, outboxLength } from '../support/processors.ts';
 
 /** Longer than it takes to be sure that a process is dead: its locks, leases and readings run out. */
 const RESCUED = { timeout: 60_000, interval: 100 };
@@ -192,47 +193,99 @@ it('after it found a submission good, before it completed the task', async () =>
   await isWhole(task, COMPLETED);
 });
 
-it('after it told the receiver, before it noted that: told again, the same to the byte', async () => {
-  const come: { id: string; body: string }[] = [];
+/** An org whose deliveries to callback URLs are signed. */
+async function signingOrg(): Promise<string> {
+  const org = freshOrg(db);
+  const created_at = db.clock.now();
+  const secret = sealer.seal(newWebhookSecret(), webhookSecretPlace(org));
+  const webhook_secrets = [{ sealed: secret, created_at, expires_at: null }];
+  const record = {
+    org_id: org,
+    version: 1,
+    name: 'Org',
+    webhook_secrets,
+    created_at,
+    updated_at: created_at,
+  };
+  const { guards, writes } = orgWrites(db, 0, record);
+  await commit(db.redis, guards, writes);
+  return org;
+}
+
+interface Come {
+  id: string;
+  body: string;
+}
+
+/** A receiver until the test is over; answers the `nth` request of all with what `answer` says. */
+async function startReceiver(answer: (nth: number) => number = () => 204) {
+  const come: Come[] = [];
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const piece of request.setEncoding('utf8')) body += piece;
     come.push({ id: String(request.headers['webhook-id']), body });
-    response.writeHead(204).end();
+    response.writeHead(answer(come.length)).end();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  try {
-    const org = freshOrg(db);
-    const created_at = db.clock.now();
-    const secret = sealer.seal(newWebhookSecret(), webhookSecretPlace(org));
-    const webhook_secrets = [{ sealed: secret, created_at, expires_at: null }];
-    const record = {
-      org_id: org,
-      version: 1,
-      name: 'Org',
-      webhook_secrets,
-      created_at,
-      updated_at: created_at,
-    };
-    const { guards, writes } = orgWrites(db, 0, record);
-    await commit(db.redis, guards, writes);
-
-    const first = await startWorker(wire.url);
-    const { held } = wire.hold('"succeeded"');
-    const callback_url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
-    await held;
-    await kill(first);
-    expect(come).toHaveLength(1);
-    await startWorker(redis.url);
-    const delivery = async () => (await loadDeliveries(db, org, task.task_id)).get('2');
-    await expect.poll(async () => (await delivery())?.status, RESCUED).toBe('succeeded');
-    expect(come).toHaveLength(2);
-    expect(come[1]).toEqual(come[0]);
-    expect((await delivery())?.attempts).toHaveLength(1);
-  } finally {
+  onTestFinished(() => {
     server.closeAllConnections();
     server.close();
+  });
+  return { come, callback_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+}
+
+const deliveryOf = async (task: Task, sequence: number) =>
+  (await loadDeliveries(db, task.org_id, task.task_id)).get(String(sequence));
+
+it('after it told the receiver, before it noted that: told again, the same to the byte', async () => {
+  const { come, callback_url } = await startReceiver();
+  const org = await signingOrg();
+  const first = await startWorker(wire.url);
+  // What records an attempt names the list of those given up; what takes a delivery does not.
+  const { held } = wire.hold(':dead');
+  const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
+  await held;
+  await kill(first);
+  expect(come).toHaveLength(1);
+  await startWorker(redis.url);
+  await expect.poll(async () => (await deliveryOf(task, 2))?.status, RESCUED).toBe('succeeded');
+  expect(come).toHaveLength(2);
+  expect(come[1]).toEqual(come[0]);
+  expect((await deliveryOf(task, 2))?.attempts).toHaveLength(1);
+});
+
+it('while it told of many tasks in order: the next goes on in order', async () => {
+  const { come, callback_url } = await startReceiver((nth) => (nth % 5 === 0 ? 500 : 204));
+  const org = await signingOrg();
+  const { worker_id } = await addWorker(db, org, { availability: 'offline' });
+  const [first] = await Promise.all([startWorker(redis.url), startWorker(redis.url)]);
+  const retry_policy = { max_retries: 10, backoff_seconds: 1 };
+  const tasks: Task[] = [];
+  for (let index = 0; index < 30; index += 1) {
+    const task = await addTask(db, org, { handoff: { callback_url, retry_policy, ordering: 'per_task' } });
+    await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+    tasks.push(task);
+    if (index === 15) await kill(first);
   }
+  for (const task of tasks)
+    for (const sequence of [1, 2, 3, 4])
+      await expect.poll(async () => (await deliveryOf(task, sequence))?.status, RESCUED).toBe('succeeded');
+  for (const { task_id } of tasks) {
+    const mine = come.map((one) => JSON.parse(one.body).data).filter((data) => data.task_id === task_id);
+    expect([...new Set(mine.map((data) => data.sequence))]).toEqual([1, 2, 3, 4]);
+  }
+});
+
+it('and what BullMQ keeps is gone, with a retry queued: the sweeper makes what is owed', async () => {
+  const { come, callback_url } = await startReceiver((nth) => (nth === 1 ? 500 : 204));
+  const org = await signingOrg();
+  await startWorker(redis.url);
+  const retry_policy = { max_retries: 1, backoff_seconds: 3 };
+  const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'], retry_policy } });
+  await expect.poll(async () => (await deliveryOf(task, 2))?.attempts.length, SOON).toBe(1);
+  await loseJobs(db);
+  await expect.poll(async () => (await deliveryOf(task, 2))?.status, RESCUED).toBe('succeeded');
+  expect(come).toHaveLength(2);
+  expect(come[1]).toEqual(come[0]);
 });
