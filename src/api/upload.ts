@@ -30,17 +30,24 @@ export interface Upload {
   incoming: Incoming;
 }
 
+/** What is known of a file before its bytes come. */
+export interface Given {
+  /** What the query says of the name. */
+  name?: string | undefined;
+  /** Refuses a media type by throwing. */
+  checkType(mediaType: string): void;
+}
+
 /**
  * Takes in the file of a request.
- * @param given what the query says of the name.
  * @param signal aborts when the client is gone or the process shuts down.
- * @throws ApiError 400 for what is not whole or no form, 408 for silence, 413, 415 for compressed bytes,
+ * @throws what `checkType` throws; ApiError 400 for what is not whole or no form, 408 for silence, 413, 415 for compressed bytes,
  *   422 for an empty file or other fields; 503 when the process shuts down. FileStoreError.
  */
 export async function readUpload(
   request: IncomingMessage,
   files: EvidenceFiles,
-  given: { name?: string | undefined },
+  given: Given,
   signal: AbortSignal,
   times = TIMES,
 ): Promise<Upload> {
@@ -56,13 +63,16 @@ export async function readUpload(
   const arriving = arrivalOf(request, limit, signal, times);
   try {
     let name: string | undefined;
-    let mediaType = type;
-    if (isForm) ({ name, mediaType } = await readForm(arriving, type ?? '', incoming));
-    else await incoming.fill(arriving, checkSize);
+    let mediaType = safeMediaType(type);
+    if (isForm) ({ name, mediaType } = await readForm(arriving, type ?? '', incoming, given));
+    else {
+      given.checkType(mediaType);
+      await incoming.fill(arriving, checkSize);
+    }
     if (incoming.bytes === 0) throw invalid({ pointer: isForm ? '/file' : '', message: 'is empty' });
     return {
       name: safeFileName(name ?? given.name ?? ''),
-      media_type: safeMediaType(mediaType),
+      media_type: mediaType,
       incoming,
     };
   } catch (error) {
@@ -118,6 +128,7 @@ function readForm(
   arriving: Readable,
   contentType: string,
   incoming: Incoming,
+  given: Given,
 ): Promise<{ name: string | undefined; mediaType: string }> {
   return new Promise((resolve, reject) => {
     let filled: Promise<void> | null = null;
@@ -141,10 +152,16 @@ function readForm(
       else if (found !== null) refuse({ pointer: '/file', message: 'must be given once' });
     });
 
-    form.on('file', (_field, content, name, _encoding, mediaType) => {
+    form.on('file', (_field, content, name, _encoding, type) => {
       content.on('error', () => undefined);
       if (failure !== null) return void content.resume();
+      const mediaType = safeMediaType(type);
       found = { name, mediaType, content };
+      try {
+        given.checkType(mediaType);
+      } catch (error) {
+        return fail(error);
+      }
       filled = incoming.fill(content, checkSize);
       filled.catch(fail);
     });

@@ -28,6 +28,14 @@ export function refuseEvidence(
   return there.filter((one) => one.worker_id === workerId).length >= EVIDENCE_FILES ? 'full' : null;
 }
 
+/** Whether the task takes files of a media type, given in lower case. */
+export function takesType({ input }: Task, mediaType: string): boolean {
+  const { evidence_types: ranges } = input.output;
+  if (ranges === undefined) return true;
+  const [kind] = mediaType.split('/');
+  return ranges.some((range) => [mediaType, `${kind}/*`].includes(range.toLowerCase()));
+}
+
 /**
  * The files that a submission carries: those that `ids` name, in that order, or without `ids` all that the
  * worker uploaded for the task. Another worker's files are none of theirs.

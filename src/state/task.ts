@@ -61,6 +61,8 @@ export interface TaskInput {
     expected_format: 'structured_json' | 'text';
     schema?: Record<string, unknown>;
     evidence_required: boolean;
+    /** Media types, or all of a kind (`image/*`), of the files that it takes; any without it. */
+    evidence_types?: string[];
     review: ReviewMode;
   };
   handoff?: Handoff;

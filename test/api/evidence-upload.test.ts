@@ -13,6 +13,7 @@ import {
   type EvidenceView,
   expectLeft,
   filePart,
+  filesIn,
   form,
   MiB,
   open,
@@ -117,6 +118,40 @@ describe('the size of a file', () => {
     const inForm = await uploadForm(person.client, taskId, [filePart(Buffer.alloc(0))]);
     await expectRefused(inForm, '422 validation_failed');
     expect(inForm.problem.errors).toEqual([{ pointer: '/file', message: 'is empty' }]);
+  });
+});
+
+describe('a task that takes files of some types', () => {
+  let choosy: string;
+  let other: Person;
+  beforeAll(async () => {
+    const output = { expected_format: 'text', evidence_types: ['image/*', 'application/PDF'] };
+    const staged = await bringTo(api, org, 'started', { output });
+    choosy = staged.task.task_id;
+    other = staged.person;
+  });
+
+  it.each(['image/png', 'IMAGE/JPEG; q=1', 'application/pdf'])('takes %s, raw or in a form', async (type) => {
+    const raw = await upload(other.client, choosy, randomBytes(9), { 'Content-Type': type });
+    const inForm = await uploadForm(other.client, choosy, [filePart(randomBytes(9), { type })]);
+    expect([raw.outcome, inForm.outcome]).toEqual(['201', '201']);
+  });
+
+  it.each(['text/html', 'imagery/png', 'application/pdfx', 'nothing'])('refuses %s', async (type) => {
+    const before = await filesIn(api.evidence);
+    const raw = await upload(other.client, choosy, randomBytes(9), { 'Content-Type': type });
+    const inForm = await uploadForm(other.client, choosy, [filePart(randomBytes(9), { type })]);
+    for (const got of [raw, inForm]) {
+      expect(got.outcome).toBe('415 unsupported_media_type');
+      expect(got.problem.detail).toContain('takes files of image/*, application/PDF');
+    }
+    await vi.waitFor(async () => expect(await filesIn(api.evidence)).toEqual(before));
+  });
+
+  it('says so to the worker and to who reads the task', async () => {
+    const { output } = await other.client.get<{ output: unknown }>(`/v1/worker/tasks/${choosy}`);
+    expect(output).toMatchObject({ evidence_types: ['image/*', 'application/PDF'] });
+    expect(await org.client.get(`/v1/tasks/${choosy}`)).toMatchObject({ output });
   });
 });
 

@@ -36,6 +36,7 @@ export function fullBody(poolId: string): Record<string, unknown> {
       expected_format: 'structured_json',
       schema: { reached_user: 'boolean' },
       evidence_required: true,
+      evidence_types: ['image/*', 'application/pdf'],
       review: { mode: 'manual', auto_approve_after_seconds: 60 },
     },
     handoff: {
@@ -137,6 +138,7 @@ const ARRAYS = [
   '/context/risk_notes',
   '/requirements/skills',
   '/requirements/certifications',
+  '/output/evidence_types',
   '/handoff/events',
 ];
 const INTEGERS = [

@@ -10,7 +10,9 @@ import {
   type EvidenceRefusal,
   evidenceRef,
   refuseEvidence,
+  takesType,
 } from '../../state/evidence.ts';
+import type { Task } from '../../state/task.ts';
 import { timestamp } from '../../state/view.ts';
 import { addEvidence, dropStaged, evidencePlace, loadEvidence, stageEvidence } from '../../store/evidence.ts';
 import { ApiError, notFound } from '../problem.ts';
@@ -45,7 +47,11 @@ export const evidenceRoutes = [
         const code = refuseEvidence(task, principal.worker_id, there.items);
         if (code !== null) throw refusal(code);
         if (ifMatch !== undefined && ifMatch !== task.version) throw refusal('stale');
-        const { incoming, ...what } = await readUpload(request, deps.evidence, query, signal());
+        const checkType = (type: string) => {
+          if (!takesType(task, type)) throw wrongType(task, type);
+        };
+        const given = { name: query.name, checkType };
+        const { incoming, ...what } = await readUpload(request, deps.evidence, given, signal());
         const { org_id } = principal;
         const staged = await stageEvidence(deps.db, deps.evidence, org_id, params.task_id, incoming).finally(
           () => incoming.close(),
@@ -143,6 +149,11 @@ function listOf(items: Evidence[]): Answer {
     uploaded_at: timestamp(uploaded_at),
   }));
   return { status: 200, body: { data, has_more: false, next_cursor: null } };
+}
+
+function wrongType({ input }: Task, type: string): ApiError {
+  const wanted = input.output.evidence_types?.join(', ');
+  return new ApiError('unsupported_media_type', `The task takes files of ${wanted}; this one is ${type}.`);
 }
 
 function refusal(code: EvidenceRefusal | 'not_found' | 'stale' | 'contended'): ApiError {

@@ -63,6 +63,9 @@ const Review = closed({
   auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
 });
 
+/** A media type (RFC 6838, section 4.2), or all of a kind. */
+const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
+
 const Output = closed({
   expected_format: word(['structured_json', 'text']),
   schema: Type.Optional(
@@ -72,6 +75,13 @@ const Output = closed({
     }),
   ),
   evidence_required: Type.Optional(Type.Boolean({ default: false })),
+  evidence_types: Type.Optional(
+    Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
+      minItems: 1,
+      maxItems: 20,
+      description: 'Media types of the files it takes, such as image/png or image/*; without it, any',
+    }),
+  ),
   review: Type.Optional(Review),
 });
 
