@@ -65,10 +65,14 @@ export class ReceiverGate {
   async enterShortly(receiver: string, isFresh: boolean, hasOthers = false): Promise<boolean> {
     if (this.enter(receiver, isFresh, hasOthers)) return true;
     const standing = this.#standings.get(receiver);
-    if (standing === undefined || hasOthers || standing.coolUntil > 0) return false;
+    if (standing === undefined || standing.coolUntil > 0 || (hasOthers && !this.#isQuick(standing)))
+      return false;
     const { atDoor, meanMs } = standing;
-    const isMoving = this.#now() - standing.movedAt < SHORTLY;
-    if (!isMoving || ((atDoor.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY) return false;
+    if (
+      !this.#isMoving(standing) ||
+      ((atDoor.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY
+    )
+      return false;
     return await new Promise<boolean>((resolve) => {
       const enter = (isIn: boolean) => {
         clearTimeout(timer);
@@ -108,7 +112,7 @@ export class ReceiverGate {
     if (standing === undefined) return false;
     const now = this.#now();
     if (standing.coolUntil > now) return true;
-    return standing.inFlight >= this.#capOf(standing, true) && now - standing.movedAt >= SHORTLY;
+    return standing.inFlight >= this.#capOf(standing, true) && !this.#isMoving(standing);
   }
 
   /** How long until a receiver has cooled down, ms; 0 when it does not. */
@@ -124,8 +128,22 @@ export class ReceiverGate {
     const standing = this.#standings.get(receiver) ?? this.#add(receiver, this.#now());
     if (standing.coolUntil > this.#now()) return 0;
     const cap = this.#capOf(standing, true);
+    // They stand in line with those who are new, whom it would cost more to send away and call again.
+    if (standing.inFlight > 0 && this.#isQuick(standing)) {
+      const share = Math.ceil(cap / 2) - coming;
+      return share >= cap / 4 ? share : 0;
+    }
     const taken = standing.inFlight + standing.atDoor.length + coming;
     return taken === 0 || cap - taken >= cap / 4 ? Math.max(0, cap - taken) : 0;
+  }
+
+  #isMoving({ movedAt }: Standing): boolean {
+    return this.#now() - movedAt < SHORTLY;
+  }
+
+  /** Whether whoever stands in line with a receiver is soon in. */
+  #isQuick(standing: Standing): boolean {
+    return standing.coolUntil === 0 && standing.meanMs <= SHORTLY && this.#isMoving(standing);
   }
 
   #capOf(standing: Standing, isFresh: boolean): number {

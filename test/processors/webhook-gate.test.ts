@@ -105,6 +105,24 @@ describe('a receiver', () => {
     expect(gate.room('a', 9)).toBe(0);
     expect(gate.enter('a', true)).toBe(true);
   });
+
+  it('that is quick lets those who wait for longer stand in line with those who are new', async () => {
+    const { gate, fresh } = openGate();
+    while (fresh());
+    const newcomer = gate.enterShortly('a', true, true);
+    expect(gate.room('a', 0)).toBe(16);
+    expect(gate.room('a', 9)).toBe(0);
+    gate.leave('a', answered(204));
+    expect(await newcomer).toBe(true);
+  });
+
+  it('that is not, sends away who is new, and calls nobody while it is full', async () => {
+    const { gate, fresh, send } = openGate();
+    for (let times = 0; times < 20; times += 1) send(answered(200, 500));
+    while (fresh());
+    expect(await gate.enterShortly('a', true, true)).toBe(false);
+    expect(gate.room('a', 0)).toBe(0);
+  });
 });
 
 describe('who finds a receiver full', () => {
