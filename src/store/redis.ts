@@ -22,14 +22,27 @@ export interface Db {
 export const COMMAND_TIMEOUT = 1500;
 
 /**
- * Sends what is asked for in one turn of the event loop in one piece: each request makes its own commands, and a
- * write to the socket apiece costs a busy process a tenth of its time.
- *
+ * Sends what is asked for in one turn of the event loop in one piece: each request and each job makes its own
+ * commands, and a write to the socket apiece costs a busy process a tenth of its time.
+ */
+class TurnRedis extends Redis {
+  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    const socket = this.stream;
+    // The socket of a connection that is not made yet may be none, or one that is about to be replaced.
+    if (this.status === 'ready' && socket.writableCorked === 0) {
+      socket.cork();
+      setImmediate(() => socket.uncork());
+    }
+    return super.sendCommand(command, stream);
+  }
+}
+
+/**
  * Gives a command up after `COMMAND_TIMEOUT`, yet not before this process has looked whether its answer is
  * there: after a moment in which it was too busy for anything timers come first and answers second, and
  * ioredis' own `commandTimeout` takes the process' lateness for Redis'.
  */
-class RequestRedis extends Redis {
+class RequestRedis extends TurnRedis {
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
     const giveUp = () => {
       if (!command.isResolved) command.reject(new Error('Command timed out'));
@@ -37,12 +50,6 @@ class RequestRedis extends Redis {
     const timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
     const clear = () => clearTimeout(timer);
     command.promise.then(clear, clear);
-    const socket = this.stream;
-    // The socket of a connection that is not made yet may be none, or one that is about to be replaced.
-    if (this.status === 'ready' && socket.writableCorked === 0) {
-      socket.cork();
-      setImmediate(() => socket.uncork());
-    }
     return super.sendCommand(command, stream);
   }
 }
@@ -62,7 +69,7 @@ export function connect(url: string, manner: 'request' | 'patient', onError: (er
     manner === 'request'
       ? // Never sent twice: a commit whose answer was lost would come back as a conflict with itself.
         new RequestRedis(url, { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
-      : new Redis(url, { ...common, maxRetriesPerRequest: null });
+      : new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;
 }
