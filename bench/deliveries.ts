@@ -126,11 +126,13 @@ export interface Latency {
   p99_ms: number;
 }
 
-/** How long after the commit the first byte is at the receiver, at a steady `rate` of deliveries a second. */
-export async function latencyAt(
+/**
+ * How long after the commit the first byte is at the receiver, at half of what web, worker and receiver together
+ * carry from creating a task to its deliveries.
+ */
+export async function latencyAtHalfLoad(
   stage: Stage,
   web: Child,
-  rate: number,
   seconds: number,
 ): Promise<Latency & { reuse: number }> {
   const receiver = await stage.start('bench/receiver.js');
@@ -141,9 +143,14 @@ export async function latencyAt(
   const client = new Client(target, 1);
   const body = cardBody(target, { events: ['task.created', 'task.queued'] });
   const create = () => api.call('POST', '/v1/tasks', org.api_key, body);
-  // Both processes warm, and the connections open.
-  const warm = await paced(rate / 2, 2, create);
-  await hasHad(client, 2 * warm);
+  // Both processes warm, and the connections open; then as many as they carry.
+  await inTurns(500, 20, create);
+  await hasHad(client, 1000);
+  const start = performance.now();
+  const burst = seconds * 200;
+  await inTurns(burst, 20, create);
+  await hasHad(client, 1000 + 2 * burst);
+  const rate = (burst * 1000) / (performance.now() - start);
   await client.call('DELETE', '/', '');
   const made = await paced(rate / 2, seconds, create);
   const seen = await hasHad(client, 2 * made);

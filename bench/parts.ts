@@ -1,7 +1,13 @@
 // The parts of the benchmark. Each starts what it needs on the stage, measures, ends what it started, and gives
 // its figures with the rows of the table that shows them to people.
 
-import { bareDeliveries, besideHanging, type Delivered, deliveries, latencyAt } from './deliveries.ts';
+import {
+  bareDeliveries,
+  besideHanging,
+  type Delivered,
+  deliveries,
+  latencyAtHalfLoad,
+} from './deliveries.ts';
 import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
 import { type Cost, cost, creates, lives, memoryPerTask, type Rate, settled } from './measures.ts';
@@ -84,8 +90,7 @@ async function measureDeliveries(stage: Stage, scale: number): Promise<Measured>
     };
     await stage.redis.flushall();
   }
-  const half = (figures['0ms']?.ours.per_second ?? 0) / 2;
-  const latency = await latencyAt(stage, web, half, Math.max(3, Math.round(15 * scale)));
+  const latency = await latencyAtHalfLoad(stage, web, Math.max(3, Math.round(15 * scale)));
   await Promise.all([web.stop(), api.close()]);
   return {
     figures: { ...figures, half_load: latency },
