@@ -47,8 +47,15 @@ class RequestRedis extends TurnRedis {
     const giveUp = () => {
       if (!command.isResolved) command.reject(new Error('Command timed out'));
     };
-    const timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
-    const clear = () => clearTimeout(timer);
+    let timer: NodeJS.Timeout | undefined;
+    // Its time begins when it is sent, at the end of this turn: until then nobody could have answered.
+    const sent = setImmediate(() => {
+      timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
+    });
+    const clear = () => {
+      clearImmediate(sent);
+      clearTimeout(timer);
+    };
     command.promise.then(clear, clear);
     return super.sendCommand(command, stream);
   }

@@ -242,8 +242,14 @@ test('the API starts before Redis does and is up as soon as it is', async () => 
   await late.close();
 });
 
-test('a process too busy to hear an answer does not take Redis for silent', async () => {
+// Where in its turn the event loop is decides whether the command has been sent when it is held up.
+test.each<[string, () => Promise<unknown>]>([
+  ['a timer', () => new Promise((resolve) => setTimeout(resolve, 1))],
+  ['an immediate', () => new Promise((resolve) => setImmediate(resolve))],
+  ['an answer', () => api.web.db.redis.ping()],
+])('a process too busy after %s to hear an answer does not take Redis for silent', async (_, begin) => {
   const { redis: connection } = api.web.db;
+  await begin();
   const answer = connection.ping();
   const end = performance.now() + LIMIT;
   while (performance.now() < end); // Sent, answered, and nobody looks.
