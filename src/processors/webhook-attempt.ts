@@ -1,7 +1,7 @@
 // What is kept of an attempt: the answer as far as it helps whoever looks for a fault, without what is a secret: the
 // receiver's cookies, and the credentials we came with, should it send them back.
 
-import type { Attempt } from '../store/deliveries.ts';
+import type { Attempt } from '../store/delivery-record.ts';
 import type { SendOutcome } from './webhook-sender.ts';
 
 /** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */

@@ -16,7 +16,6 @@ import type { Queues } from '../queues/queues.ts';
 import { nextAttemptDelay } from '../state/backoff.ts';
 import { isHopeless } from '../state/endpoint.ts';
 import {
-  type Delivery,
   dueTimeOf,
   HOLD,
   type Owed,
@@ -25,6 +24,7 @@ import {
   type Taken,
   takeDelivery,
 } from '../store/deliveries.ts';
+import type { Delivery } from '../store/delivery-record.ts';
 import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';

@@ -2,8 +2,9 @@
 // by its id.
 
 import type { HistoryEntry, Task } from '../state/task.ts';
-import { type Delivery, loadDeliveries, type Message, unpackDelivery } from './deliveries.ts';
+import { loadDeliveries, type Message } from './deliveries.ts';
 import { deliveryId, fieldOf, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
+import { type Delivery, unpackDelivery } from './delivery-record.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { isWanted, loadEvent, loadWhole } from './tasks.ts';

@@ -5,8 +5,9 @@
 import { type Endpoint, wants } from '../state/endpoint.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import type { Guard, Write } from './commit.ts';
-import { type Delivery, deadMember, deliveriesIndex, packDelivery } from './deliveries.ts';
+import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
+import { type Delivery, packDelivery } from './delivery-record.ts';
 import { allEndpoints } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';

@@ -10,8 +10,9 @@
 import { type Due, logNote, readNote } from '../state/retention.ts';
 import type { HistoryEntry, Task } from '../state/task.ts';
 import { commit, type Guard, type Write } from './commit.ts';
-import { DELIVERY_STATUSES, deadMember, deliveriesIndex } from './deliveries.ts';
+import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { listedMember, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
+import { DELIVERY_STATUSES } from './delivery-record.ts';
 import { evidencePurgeWrites } from './evidence.ts';
 import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';

@@ -1,8 +1,8 @@
 // Those who wait for a receiver that takes no more: they harm nobody, and all of them come in the end.
 import { expect, it } from 'vitest';
 import type { Endpoint } from '../../src/state/endpoint.ts';
-import type { DeliveryStatus } from '../../src/store/deliveries.ts';
 import { deliveriesIndex, loadDeliveries } from '../../src/store/deliveries.ts';
+import type { DeliveryStatus } from '../../src/store/delivery-record.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
 import { parkDelivery } from '../../src/store/waiting.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';

@@ -1,14 +1,13 @@
 // The record of a delivery: taken by one at a time, kept as it was told, and recorded by whoever has it.
 import { describe, expect, it } from 'vitest';
 import {
-  type Attempt,
-  type Delivery,
   dueTimeOf,
   loadDeliveries,
   type Owed,
   recordDelivery,
   takeDelivery,
 } from '../../src/store/deliveries.ts';
+import type { Attempt, Delivery } from '../../src/store/delivery-record.ts';
 import { addTask, freshOrg, openTestDb } from '../support/db.ts';
 
 const db = await openTestDb();

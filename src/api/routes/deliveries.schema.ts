@@ -1,7 +1,7 @@
 // The form of a delivery with its attempts.
 
 import Type from 'typebox';
-import { DELIVERY_STATUSES } from '../../store/deliveries.ts';
+import { DELIVERY_STATUSES } from '../../store/delivery-record.ts';
 import { nullable, Timestamp, Uuid, word } from '../schemas.ts';
 
 const Text = Type.Record(Type.String(), Type.String());

@@ -1,9 +1,10 @@
 // Deliveries, to be looked at and to be made again: of a task, of an endpoint, and those that were given up.
 
 import Type from 'typebox';
-import { DELIVERY_STATUSES, deliveriesIndex } from '../../store/deliveries.ts';
+import { deliveriesIndex } from '../../store/deliveries.ts';
 import { deliveriesOfTask, findDelivery, type Listed, loadListed } from '../../store/delivery-lists.ts';
 import { fieldOf, readListed } from '../../store/delivery-places.ts';
+import { DELIVERY_STATUSES } from '../../store/delivery-record.ts';
 import { loadEndpoint } from '../../store/endpoints.ts';
 import { resend } from '../../store/fan-out.ts';
 import { orgKeysOf } from '../../store/keys.ts';
