@@ -67,7 +67,7 @@ async function match(db: Db, orgId: string, taskId: string): Promise<void> {
     const workers = await findWorkers(db, stored.task, offersAtOnce(pool));
     const [best] = workers;
     if (best === undefined) return;
-    const first = await firstWaitingFor(db, best);
+    const first = await firstWaitingFor(db, best, stored);
     if (first === null || first.task.task_id === taskId) await offer(db, stored, pool, workers);
     else await offerToBest(db, first);
   }
@@ -133,6 +133,6 @@ async function offer(
       { name: 'match', worker_ids: workers.map((worker) => worker.worker_id) },
       { name: 'offer', offers },
     ],
-    { ...SYSTEM, loaded: stored },
+    { ...SYSTEM, loaded: stored, loadedWorkers: workers },
   );
 }

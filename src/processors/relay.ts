@@ -147,13 +147,13 @@ export class Relay {
     ]);
     await this.#queues.drop(entries.flatMap(droppedJobs));
     await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));
-    const pipeline = this.#db.redis.pipeline();
-    for (const [key, list] of found) {
-      const ids = list.map(([id]) => id);
-      pipeline.xack(key, GROUP, ...ids);
-      pipeline.xdel(key, ...ids);
-    }
-    for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
+    const { redis } = this.#db;
+    await Promise.all(
+      found.flatMap(([key, list]) => {
+        const ids = list.map(([id]) => id);
+        return [redis.xack(key, GROUP, ...ids), redis.xdel(key, ...ids)];
+      }),
+    );
     this.relayed += entries.length;
   }
 

@@ -138,12 +138,9 @@ function headOf(
 /** The ids of tasks that had not ended before `from`. */
 async function livedWithin(db: Db, orgId: string, ids: readonly string[], from: number): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const pipeline = db.redis.pipeline();
-  for (const id of ids) pipeline.hget(keys.task(id), 'e');
-  const replies = (await pipeline.exec()) ?? [];
+  const ends = await Promise.all(ids.map((id) => db.redis.hget(keys.task(id), 'e')));
   return ids.filter((_id, index) => {
-    const [error, ended] = replies[index] ?? [null, null];
-    if (error) throw error;
+    const ended = ends[index] ?? null;
     return ended === null || Number(ended) >= from;
   });
 }

@@ -8,7 +8,7 @@ import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import { isEligible } from '../state/matching.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
-import { affect, effectsOf } from '../state/worker.ts';
+import { affect, effectsOf, type Worker } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { newId } from './ids.ts';
 import type { Db } from './redis.ts';
@@ -31,6 +31,8 @@ export interface ChangeOptions {
   alongside?: Alongside | undefined;
   /** A view loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
+  /** Views of workers whose hold changes with it, likewise. */
+  loadedWorkers?: readonly Worker[] | undefined;
 }
 
 /** The commands, or what chooses them from the task as it is. */
@@ -94,6 +96,7 @@ async function change(
   options: ChangeOptions,
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
+  let loadedWorkers = options.loadedWorkers ?? [];
   let isWorkerGone = false;
   for (let tries = 0; tries < TRIES; tries += 1) {
     // Hundreds who answer one offer at once would go on in step, of whom each round lets one through.
@@ -108,7 +111,8 @@ async function change(
     const given = typeof commands === 'function' ? commands(stored.task) : commands;
     const decision = decide(stored.task, isWorkerGone ? given.map(withoutWorker) : given, by);
     if (!decision.ok) return refused(decision.refusal);
-    const written = await write(db, stored, decision.task, decision.events, options.alongside);
+    const written = await write(db, stored, decision.task, decision.events, options.alongside, loadedWorkers);
+    loadedWorkers = [];
     if (written === true) return { ok: true, task: decision.task };
     if (written === 'worker_gone') isWorkerGone = true;
     if (written === 'worker_busy')
@@ -124,11 +128,15 @@ async function write(
   task: Task,
   events: TaskEvent[],
   alongside: Alongside | undefined,
+  loadedWorkers: readonly Worker[] = [],
 ): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone'> {
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
+  const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
   const [workers, history] = await Promise.all([
-    touched.length === 0 ? [] : loadWorkers(db, task.org_id, touched),
+    touched.every((id) => known.has(id))
+      ? touched.map((id) => known.get(id) ?? null)
+      : loadWorkers(db, task.org_id, touched),
     before !== null && isFinal(task.status) ? loadHistory(db, task.org_id, task.task_id) : [],
   ]);
   const guards: Guard[] = [];

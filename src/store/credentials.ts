@@ -175,12 +175,8 @@ export async function loadApiKeys(
 ): Promise<(ListedKey | null)[]> {
   if (ids.length === 0) return [];
   const { apiKey } = sharedKeysOf(db.prefix, orgId);
-  const pipeline = db.redis.pipeline();
-  for (const id of ids) pipeline.hmget(apiKey(id), 'd', 'u');
-  const replies = (await pipeline.exec()) ?? [];
-  return replies.map(([error, fields]) => {
-    if (error) throw error;
-    const [text, used] = fields as (string | null)[];
+  const replies = await Promise.all(ids.map((id) => db.redis.hmget(apiKey(id), 'd', 'u')));
+  return replies.map(([text, used]) => {
     if (text == null) return null;
     return { key: JSON.parse(text) as ApiKey, usedAt: used == null ? null : Number(used) };
   });

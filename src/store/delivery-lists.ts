@@ -104,12 +104,10 @@ export async function findDelivery(db: Db, orgId: string, id: string): Promise<L
   let owed = callbacks.find(isIt);
   if (owed === undefined) {
     const candidates = [...tasks, ...messages];
-    const pipeline = db.redis.pipeline();
-    for (const task of candidates) pipeline.hkeys(keys.deliveries(task));
-    const replies = (await pipeline.exec()) ?? [];
+    const fields = await Promise.all(candidates.map((task) => db.redis.hkeys(keys.deliveries(task))));
     owed = candidates
       .flatMap((task_id, index) =>
-        ((replies[index]?.[1] ?? []) as string[])
+        (fields[index] ?? [])
           .filter((field) => field !== 'gone')
           .map((field): Owed => ({ org_id: orgId, task_id, ...readField(field) })),
       )

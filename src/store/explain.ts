@@ -58,13 +58,9 @@ export async function placeInQueue(
     const sees = sight.pool(wanted.worker_pool_id ?? null);
     return id !== mine.id && sees && workers.some((one) => qualifies(one, wanted)) ? [id] : [];
   });
-  const pipeline = db.redis.pipeline();
-  for (const id of [mine.id, ...rivals]) pipeline.zlexcount(keys.lane(id), '-', `(${place}`);
-  pipeline.zcard(keys.lane(mine.id));
-  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
-    if (error) throw error;
-    return Number(count);
-  });
-  const same_requirements = counts.pop() ?? 0;
+  const [same_requirements, ...counts] = await Promise.all([
+    db.redis.zcard(keys.lane(mine.id)),
+    ...[mine.id, ...rivals].map((id) => db.redis.zlexcount(keys.lane(id), '-', `(${place}`)),
+  ]);
   return { position: 1 + counts.reduce((sum, one) => sum + one, 0), same_requirements };
 }

@@ -39,13 +39,10 @@ const BEHIND = '\x01';
 /** The lanes that tasks waited in lately and that whoever has these attributes may be fit for. */
 export async function lanesFor(db: Db, orgId: string, attributes: readonly string[]): Promise<ListedLane[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const pipeline = db.redis.pipeline();
-  for (const one of attributes) pipeline.zrangebylex(keys.lanes, `[${one}${SEPARATOR}`, `(${one}${BEHIND}`);
-  const replies = (await pipeline.exec()) ?? [];
-  return replies.flatMap(([error, members]) => {
-    if (error) throw error;
-    return (members as string[]).map(readLane);
-  });
+  const listed = await Promise.all(
+    attributes.map((one) => db.redis.zrangebylex(keys.lanes, `[${one}${SEPARATOR}`, `(${one}${BEHIND}`)),
+  );
+  return listed.flat().map(readLane);
 }
 
 /** All lanes that tasks waited in lately. */

@@ -31,18 +31,9 @@ export async function inEach(
   members: string[],
 ): Promise<string[]> {
   if (families.length === 0) return members;
-  const pipeline = db.redis.pipeline();
-  for (const key of families.flat()) pipeline.zmscore(key, ...members);
-  const replies = (await pipeline.exec()) ?? [];
-  const scores = replies.map(([error, list]) => {
-    if (error) throw error;
-    return list as (string | null)[];
-  });
-  let first = 0;
-  const found = families.map((family) => {
-    first += family.length;
-    return scores.slice(first - family.length, first);
-  });
+  const found = await Promise.all(
+    families.map((family) => Promise.all(family.map((key) => db.redis.zmscore(key, ...members)))),
+  );
   return members.filter((_, at) => found.every((family) => family.some((list) => list[at] !== null)));
 }
 
@@ -67,15 +58,13 @@ async function readChunk(
     ascending && range.after !== null ? `(${range.after}` : range.from === null ? '-' : `[${range.from}`;
   const high =
     !ascending && range.after !== null ? `(${range.after}` : range.to === null ? '+' : `(${range.to}`;
-  const pipeline = db.redis.pipeline();
-  for (const key of keys)
-    if (ascending) pipeline.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK);
-    else pipeline.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK);
-  const replies = (await pipeline.exec()) ?? [];
-  const lists = replies.map(([error, list]) => {
-    if (error) throw error;
-    return list as string[];
-  });
+  const lists = await Promise.all(
+    keys.map((key) =>
+      ascending
+        ? db.redis.zrangebylex(key, low, high, 'LIMIT', 0, CHUNK)
+        : db.redis.zrevrangebylex(key, high, low, 'LIMIT', 0, CHUNK),
+    ),
+  );
   const before = (a: string, b: string) => (ascending ? a < b : a > b);
   // A full list may go on behind its last member; what lies behind the nearest such end is not known yet.
   const ends = lists.filter((list) => list.length === CHUNK).map((list) => list.at(-1) ?? '');

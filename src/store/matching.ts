@@ -126,8 +126,15 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   return rank(found, task, now).slice(0, count);
 }
 
-/** The first waiting task that the worker is eligible for, over all lanes that fit; null when there is none. */
-export async function firstWaitingFor(db: Db, worker: Worker): Promise<StoredTask | null> {
+/**
+ * The first waiting task that the worker is eligible for, over all lanes that fit; null when there is none.
+ * @param known a view of one that may be it, loaded a moment ago, to save another load.
+ */
+export async function firstWaitingFor(
+  db: Db,
+  worker: Worker,
+  known?: StoredTask,
+): Promise<StoredTask | null> {
   const keys = orgKeysOf(db.prefix, worker.org_id);
   const lanes = (await lanesFor(db, worker.org_id, workerAttributes(worker)))
     .filter(({ requirements }) => qualifies(worker, requirements))
@@ -137,17 +144,15 @@ export async function firstWaitingFor(db: Db, worker: Worker): Promise<StoredTas
   const refused = new Set<string>();
   // The heads are enough unless the worker declined one; what lies behind it is looked at before other lanes'.
   deeper: for (let depth = 1; ; depth *= 8) {
-    const pipeline = db.redis.pipeline();
-    for (const lane of lanes) pipeline.zrange(lane, 0, `${depth - 1}`);
-    const heads = ((await pipeline.exec()) ?? []).flatMap(([error, reply]) => {
-      if (error) throw error;
-      const places = reply as string[];
-      return places.map((place, index) => ({ place, mayHideMore: index === depth - 1 }));
-    });
+    const listed = await Promise.all(lanes.map((lane) => db.redis.zrange(lane, 0, `${depth - 1}`)));
+    const heads = listed.flatMap((places) =>
+      places.map((place, index) => ({ place, mayHideMore: index === depth - 1 })),
+    );
     heads.sort((a, b) => (a.place < b.place ? -1 : 1));
     for (const { place, mayHideMore } of heads) {
       if (!refused.has(place)) {
-        const stored = await loadTask(db, worker.org_id, taskInPlace(place));
+        const id = taskInPlace(place);
+        const stored = id === known?.task.task_id ? known : await loadTask(db, worker.org_id, id);
         if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now)) return stored;
         refused.add(place);
       }

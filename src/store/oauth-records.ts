@@ -121,19 +121,16 @@ export async function loadTokenParties(
   token: OAuthToken,
 ): Promise<{ client: OAuthClient; member: Member | null } | null> {
   const keys = orgKeysOf(db.prefix, token.org_id);
-  const replies = await db.redis
-    .pipeline()
-    .hget(keys.oauthClient(token.client_id), 'd')
-    .hget(keys.member(token.member_id ?? ''), 'd')
-    .exists(token.grant === null ? keys.oauthClient(token.client_id) : keys.oauth(`Grant:${token.grant}`))
-    .exec();
-  const [client, member, isThere] = (replies ?? []).map(([error, reply]) => {
-    if (error) throw error;
-    return reply;
-  });
-  if (typeof client !== 'string' || isThere !== 1) return null;
+  const [client, member, isThere] = await Promise.all([
+    db.redis.hget(keys.oauthClient(token.client_id), 'd'),
+    db.redis.hget(keys.member(token.member_id ?? ''), 'd'),
+    db.redis.exists(
+      token.grant === null ? keys.oauthClient(token.client_id) : keys.oauth(`Grant:${token.grant}`),
+    ),
+  ]);
+  if (client === null || isThere !== 1) return null;
   if (token.member_id === null) return { client: JSON.parse(client), member: null };
-  if (typeof member !== 'string') return null;
+  if (member === null) return null;
   const found: Member = JSON.parse(member);
   return found.disabled ? null : { client: JSON.parse(client), member: found };
 }

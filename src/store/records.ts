@@ -5,14 +5,7 @@ import type { Db } from './redis.ts';
 
 /** Loads records in one round trip, in the order of the keys; null where there is none. */
 export async function loadRecords<T>(db: Db, keys: readonly string[]): Promise<(T | null)[]> {
-  if (keys.length === 0) return [];
-  const pipeline = db.redis.pipeline();
-  for (const key of keys) pipeline.hget(key, 'd');
-  const replies = (await pipeline.exec()) ?? [];
-  return replies.map(([error, text]) => {
-    if (error) throw error;
-    return text === null ? null : (JSON.parse(text as string) as T);
-  });
+  return Promise.all(keys.map((key) => loadRecord<T>(db, key)));
 }
 
 /** Loads one record; null when there is none. */

@@ -63,14 +63,9 @@ export async function loadTasks(
   taskIds: readonly string[],
 ): Promise<(StoredTask | null)[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const pipeline = db.redis.pipeline();
-  for (const id of taskIds) pipeline.hmgetBuffer(keys.task(id), ...FIELDS);
-  const replies = (await pipeline.exec()) ?? [];
-  return taskIds.map((id, index) => {
-    const [error, fields] = replies[index] ?? [null, []];
-    if (error) throw error;
-    return readStored(orgId, id, fields as (Buffer | null)[]);
-  });
+  return Promise.all(
+    taskIds.map(async (id) => readStored(orgId, id, await db.redis.hmgetBuffer(keys.task(id), ...FIELDS))),
+  );
 }
 
 const FIELDS = ['v', 's', 'i', 'h', 'z'] as const;
@@ -137,17 +132,11 @@ export function forgetHistory(db: Db, finished: Task): Write[] {
 /** The whole history of a task, oldest first. */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const replies = await db.redis
-    .pipeline()
-    .hgetBuffer(keys.task(taskId), 'z')
-    .lrange(keys.history(taskId), 0, -1)
-    .exec();
-  const [packedError, packed] = replies?.[0] ?? [null, null];
-  const [listError, list] = replies?.[1] ?? [null, []];
-  if (packedError ?? listError) throw packedError ?? listError;
-  const entries = packed
-    ? unpack(packed as Buffer)[2]
-    : (list as string[]).map((text) => JSON.parse(text) as PackedEntry);
+  const [packed, list] = await Promise.all([
+    db.redis.hgetBuffer(keys.task(taskId), 'z'),
+    db.redis.lrange(keys.history(taskId), 0, -1),
+  ]);
+  const entries = packed ? unpack(packed)[2] : list.map((text) => JSON.parse(text) as PackedEntry);
   return unpackEntries(entries);
 }
 
