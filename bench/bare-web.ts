@@ -1,21 +1,30 @@
-// The baseline of a create: the same body through Koa, its schema through Ajv, and one EVALSHA that writes a
-// hash of ten fields, three sorted sets and a stream. No credential, no rules, no history.
+// The baselines of a create: the same body through Koa, its schema through Ajv, and one EVALSHA, with none of what
+// makes it a service (credentials, limits, rules, idempotency, metrics, errors, layers).
+//
+// `POST /same` leaves in Redis what a create leaves: the record, its history in a chain of hashes, all indexes,
+// the lane, the clock, the feed, the outbox. `POST /least` leaves a hash of ten fields, three sorted sets and a
+// stream, which is less than a task that can be listed, matched and told of.
 
+import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
 import { Redis } from 'ioredis';
 import Koa from 'koa';
 import getRawBody from 'raw-body';
+import type { Static } from 'typebox';
 import { v7 } from 'uuid';
 import { TaskCreate } from '../src/api/routes/tasks.schema.ts';
 
+type Body = Static<typeof TaskCreate>;
+
 interface WithBare {
-  bareCreate(...args: (string | number)[]): Promise<unknown>;
+  bareLeast(...args: (string | number)[]): Promise<unknown>;
+  bareSame(...args: (string | number)[]): Promise<unknown>;
 }
 
 const redis = new Redis(process.env.REDIS_URL ?? '') as Redis & WithBare;
-redis.defineCommand('bareCreate', {
+redis.defineCommand('bareLeast', {
   numberOfKeys: 5,
   lua: `
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -25,9 +34,73 @@ redis.call('ZADD', KEYS[4], 0, ARGV[1])
 redis.call('XADD', KEYS[5], '*', 'id', ARGV[1])
 return 1`,
 });
+// KEYS: task, history, lane, lanes, due, feed, outbox, changes, then the indexes.
+redis.defineCommand('bareSame', {
+  numberOfKeys: 16,
+  lua: `
+if redis.call('HGET', KEYS[1], 'v') then return 0 end
+redis.call('HSET', KEYS[1], 'v', 1, 's', ARGV[2], 'h', ARGV[3], 'i', ARGV[4])
+redis.call('RPUSH', KEYS[2], ARGV[5], ARGV[6])
+redis.call('ZADD', KEYS[3], 0, ARGV[7])
+redis.call('ZADD', KEYS[4], 0, ARGV[8])
+redis.call('ZADD', KEYS[5], ARGV[9], ARGV[1])
+redis.call('XADD', KEYS[6], 'MINID', '~', ARGV[10], '*', 't', ARGV[1], 's', 1, 'e', 'created,queued')
+redis.call('XADD', KEYS[7], '*', 'd', ARGV[11])
+redis.call('PUBLISH', KEYS[8], ARGV[1])
+for i = 9, 16 do redis.call('ZADD', KEYS[i], 0, ARGV[1]) end
+return 1`,
+});
 const ajv = new Ajv2020({ allErrors: true, discriminator: true });
 ajvFormats.default(ajv);
-const validate = ajv.compile(TaskCreate);
+const validate = ajv.compile<Body>(TaskCreate);
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+async function writeLeast(id: string, text: string): Promise<void> {
+  const fields = ['1', '2', '3', '4', '5', '6', '7', '8', '9'].flatMap((name) => [name, id]);
+  const keys = [`bare:{b}:${id}`, 'bare:{b}:a', 'bare:{b}:b', 'bare:{b}:c', 'bare:{b}:s'];
+  await redis.bareLeast(...keys, id, ...fields, 'body', text);
+}
+
+async function writeSame(id: string, text: string, body: Body): Promise<void> {
+  const now = Date.now();
+  const at = new Date(now).toISOString();
+  const { skills, certifications, worker_pool_id: pool, ...levels } = body.requirements ?? {};
+  const created = [v7(), 'task.created', 'created', null, at, 'bare', 1, {}];
+  const first = sha256(JSON.stringify([...created, null]));
+  const queued = [v7(), 'task.queued', 'queued', 'created', at, 'bare', 1, { reason: 'created' }];
+  const head = sha256(JSON.stringify([...queued, first]));
+  const requirements = JSON.stringify({ skills, certifications, ...levels, worker_pool_id: pool });
+  const lane = sha256(requirements).slice(0, 16);
+  const deadline = Date.parse(body.sla.deadline ?? '');
+  const late = now + 1000 * (body.sla.target_latency_seconds ?? 0);
+  const state = {
+    ...{ status: 'queued', sequence: 2, attempt: 1, created_at: now, updated_at: now, since: now, step: 0 },
+    ...{ completed_at: null, offers: [], declines: [], assignment: null, submission: null, reviews: [] },
+    ...{ breaches: [], failure: null, cancellation: null },
+  };
+  const asked = [
+    { kind: 'target_latency', at: late, ref: null },
+    { kind: 'deadline', at: deadline, ref: null },
+    { kind: 'match', at: now, ref: null },
+  ];
+  const entry = {
+    ...{ kind: 'task', org_id: 'b', task_id: id, version: 1, asked, dropped: [], deliveries: [] },
+    ...{ events: ['created', 'queued'], first: 1, at: now, pool },
+  };
+  const { domain, task_type, sla, origin } = body;
+  const indexes = [
+    ...['all', 'status:queued', `domain:${domain}`, `task_type:${task_type}`, `urgency:${sla.urgency}`],
+    ...[`product:${origin.product}`, `request_id:${origin.request_id}`, `pool:${pool}`],
+  ];
+  await redis.bareSame(
+    ...[`same:{b}:task:${id}`, `same:{b}:history:${id}`, `same:{b}:lane:${lane}`, 'same:{b}:lanes'],
+    ...['same:{b}:due', 'same:{b}:feed', 'same:{b}:outbox', 'same:{b}:changes'],
+    ...indexes.map((name) => `same:{b}:index:${name}`),
+    ...[id, JSON.stringify(state), head, text, JSON.stringify([...created, first])],
+    ...[JSON.stringify([...queued, head]), `1${deadline}:${id}`, `${lane} ${requirements}`],
+    ...[late, now - 30 * 24 * 3600_000, JSON.stringify(entry)],
+  );
+}
 
 const app = new Koa();
 app.use(async (ctx) => {
@@ -39,20 +112,10 @@ app.use(async (ctx) => {
   }
   const id = v7();
   const text = JSON.stringify(body);
-  const fields = ['1', '2', '3', '4', '5', '6', '7', '8', '9'].flatMap((name) => [name, id]);
-  await redis.bareCreate(
-    `bare:{b}:${id}`,
-    'bare:{b}:a',
-    'bare:{b}:b',
-    'bare:{b}:c',
-    'bare:{b}:s',
-    id,
-    ...fields,
-    'body',
-    text,
-  );
+  if (ctx.path === '/same') await writeSame(id, text, body);
+  else await writeLeast(id, text);
   ctx.status = 201;
-  ctx.body = { id, ...(body as object) };
+  ctx.body = { id, ...body };
 });
 const server = app.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
