@@ -1,7 +1,7 @@
 // Pages of lists: what a cursor is, and the shape of the answer. A cursor names the last item shown and is
 // bound to its org, route and filters; with any other it is refused.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ApiError } from './problem.ts';
 import type { Answer } from './route.ts';
 
@@ -9,7 +9,7 @@ export const DEFAULT_LIMIT = 50;
 
 /** What a cursor is bound to; anything that makes another list. */
 export function listScope(...parts: unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16);
+  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 16);
 }
 
 /** The cursor that goes on behind `last`. */

@@ -3,7 +3,7 @@
  * checked here and now; a JSON Schema goes to a thread that can be killed, since compiling or running one may
  * take any amount of time. Either way the answer is a list of problems, empty where there are none.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Lru } from './output-schema/lru.ts';
 import { type PoolLimits, ThreadPool } from './output-schema/pool.ts';
 import { findTooDeep, isJsonObject, type Problem } from './output-schema/problem.ts';
@@ -106,7 +106,7 @@ function prepare(schema: Record<string, unknown>): Text | Problem[] {
   const text = JSON.stringify(schema);
   const problems = sizeProblems(text);
   if (problems.length > 0) return problems;
-  return { text, key: createHash('sha256').update(text).digest('base64') };
+  return { text, key: hash('sha256', text, 'base64') };
 }
 
 function sizeProblems(text: string): Problem[] {

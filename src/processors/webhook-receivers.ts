@@ -1,7 +1,7 @@
 // Who a delivery goes to: the task's own callback URL, or an endpoint of the org. What is secret in either is
 // opened here. Endpoints and secrets are read again after a second.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Endpoint } from '../state/endpoint.ts';
 import type { CallbackAuth, Handoff } from '../state/task.ts';
 import { webhookBody } from '../state/view.ts';
@@ -27,7 +27,7 @@ export interface Receiver {
 /** What tells a receiver from others: its id as an endpoint, or a hash of the callback URL of the org. */
 export function receiverName({ org_id, endpoint_id }: Owed, url: string): string {
   if (endpoint_id !== undefined) return endpoint_id;
-  return `cb-${createHash('sha256').update(`${org_id} ${url}`).digest('base64url').slice(0, 22)}`;
+  return `cb-${hash('sha256', `${org_id} ${url}`, 'base64url').slice(0, 22)}`;
 }
 
 export interface Dispatch {

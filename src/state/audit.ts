@@ -2,7 +2,7 @@
 // bound to the one before by its hash, like the history of a task, so that a changed, missing or added one
 // shows. An entry names what was changed and never holds a secret.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { timestamp } from './view.ts';
 
@@ -73,7 +73,5 @@ export function auditEntry(fact: AuditFact, head: AuditHead, now: number): Audit
 
 /** SHA-256 (hex) over the RFC 8785 canonical JSON of a value. */
 export function digestOf(value: object): string {
-  return createHash('sha256')
-    .update(canonicalize(value) ?? '')
-    .digest('hex');
+  return hash('sha256', canonicalize(value) ?? '', 'hex');
 }

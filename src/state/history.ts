@@ -2,7 +2,7 @@
 // added entry shows. The hash is SHA-256 (hex) over the RFC 8785 canonical JSON of the entry with its
 // `previous_hash` and without its own `hash`.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { HistoryEntry, TaskEvent } from './task.ts';
 import { timestamp } from './view.ts';
@@ -26,7 +26,7 @@ export function historyEntry(event: TaskEvent, previousHash: string | null): His
 
 /** SHA-256 over the canonical entry. */
 export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
-  return createHash('sha256').update(canonical(entry)).digest('hex');
+  return hash('sha256', canonical(entry), 'hex');
 }
 
 /** RFC 8785 of an entry. Its own fields are known, so only `data` has to be sorted at run time. */

@@ -1,7 +1,7 @@
 // Who may do a task, and who goes first. Tasks with the same requirements wait in one lane; a lane is in
 // order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isRemembered, type Requirements, requirementsOf, type Task, type Urgency } from './task.ts';
 import { isReady, type Worker } from './worker.ts';
 
@@ -74,7 +74,7 @@ export function laneOf(task: Task): Lane {
   if (wanted.trust_level) requirements.trust_level = wanted.trust_level;
   if (wanted.min_rating) requirements.min_rating = wanted.min_rating;
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
-  const id = createHash('sha256').update(JSON.stringify(requirements)).digest('base64url').slice(0, 16);
+  const id = hash('sha256', JSON.stringify(requirements), 'base64url').slice(0, 16);
   // What most workers are likely to lack comes last in the list of attributes.
   return { id, requirements, attribute: attributesIn(requirements).at(-1) ?? ANYBODY };
 }

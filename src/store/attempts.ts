@@ -1,7 +1,7 @@
 // How often somebody has tried to sign in of late. Counted before the password is looked at, so that a thousand
 // guesses at once count as a thousand; and in Redis, so that it does not matter which process they reach.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { partitionKeys, partitionOf } from './keys.ts';
 import type { Db } from './redis.ts';
 
@@ -32,6 +32,6 @@ export async function forgetAttempts(db: Db, name: string): Promise<void> {
 }
 
 function keyOf(db: Db, name: string): string {
-  const hash = createHash('sha256').update(name).digest('hex');
-  return partitionKeys(db.prefix, partitionOf(hash)).attempts(hash);
+  const digest = hash('sha256', name, 'hex');
+  return partitionKeys(db.prefix, partitionOf(digest)).attempts(digest);
 }

@@ -3,7 +3,7 @@
 // SHA-256 of it is stored; with 160 random bits there is nothing to guess, so a slow hash adds nothing. All
 // comparing is of hashes: how long it takes tells nothing of a credential.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { modeOf } from '../state/tenant.ts';
 import type { Guard, Write } from './commit.ts';
 import { newId } from './ids.ts';
@@ -105,7 +105,7 @@ export function newApiKey(
 
 /** SHA-256 (hex) of a credential. */
 export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text, 'hex');
 }
 
 /** Where the credential would be found: its partition and hash; null when its form or checksum is wrong. */
@@ -231,7 +231,7 @@ export async function revokeWorkerTokens(
 }
 
 function checksum(text: string): string {
-  return base62(BigInt(createHash('sha256').update(text).digest().readUInt32BE(0)), 6);
+  return base62(BigInt(hash('sha256', text, 'buffer').readUInt32BE(0)), 6);
 }
 
 function base62(value: bigint, length: number): string {

@@ -1,7 +1,7 @@
 // Where a delivery stands: which event of which task is owed to whom. From that follow its member in the
 // `owed` set, its field among the task's deliveries, its places in lists, and its id.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { listMember } from './lists.ts';
 
 /**
@@ -58,11 +58,9 @@ export function readListed(org_id: string, id: string): Owed {
  * is needed. It has the time of its task's making, twelve bits of the sequence and a hash of all.
  */
 export function deliveryId({ task_id, sequence, endpoint_id }: Omit<Owed, 'org_id'>): string {
-  const hash = createHash('sha256')
-    .update(`${task_id} ${fieldOf({ sequence, endpoint_id })}`)
-    .digest();
-  hash[0] = 0x80 | ((hash[0] ?? 0) & 0x3f);
-  const tail = hash.toString('hex', 0, 8);
+  const digest = hash('sha256', `${task_id} ${fieldOf({ sequence, endpoint_id })}`, 'buffer');
+  digest[0] = 0x80 | ((digest[0] ?? 0) & 0x3f);
+  const tail = digest.toString('hex', 0, 8);
   const middle = (0x7000 | (sequence & 0xfff)).toString(16);
   return `${task_id.slice(0, 13)}-${middle}-${tail.slice(0, 4)}-${tail.slice(4)}`;
 }

@@ -1,7 +1,7 @@
 // Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
 // they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
 
-import { createHash, randomFillSync, randomInt } from 'node:crypto';
+import { hash, randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
 
 let last = 0;
@@ -37,11 +37,11 @@ export function newId(now: number): string {
  * for, of the same millisecond, sorted by index.
  */
 export function idInSeries(first: string, index: number): string {
-  const seed = createHash('sha256').update(first).digest();
+  const seed = hash('sha256', first, 'buffer');
   return v7({
     msecs: Number.parseInt(first.slice(0, 8) + first.slice(9, 13), 16),
     seq: (seed.readUInt32BE() >>> 1) + index,
-    random: createHash('sha256').update(`${first} ${index}`).digest().subarray(0, ID_BYTES),
+    random: hash('sha256', `${first} ${index}`, 'buffer').subarray(0, ID_BYTES),
   });
 }
 

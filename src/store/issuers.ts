@@ -5,7 +5,7 @@
 // The pair is claimed under its hash, in another slot than the org's record, so not in one step with it: first the
 // claim, then the record, then a look whether the claim is still ours. A claim without its record is void.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { did } from '../state/audit.ts';
 import { commitAudited } from './audit.ts';
 import { commit, type Guard, type Write } from './commit.ts';
@@ -111,8 +111,6 @@ async function holder(db: Db, claim: string, issuer: string, audience: string): 
 }
 
 function claimKey(db: Db, issuer: string, audience: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([issuer, audience]))
-    .digest('hex');
-  return partitionKeys(db.prefix, partitionOf(hash)).oauth(`Issuer:${hash}`);
+  const digest = hash('sha256', JSON.stringify([issuer, audience]), 'hex');
+  return partitionKeys(db.prefix, partitionOf(digest)).oauth(`Issuer:${digest}`);
 }

@@ -1,7 +1,7 @@
 // The name of every key. All keys of one org share one hash tag, its partition, so that one script can
 // change them together, on a single Redis and on a Redis Cluster alike.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { orgOf } from '../state/tenant.ts';
 
 /** Number of partitions. Part of the data's layout: never change it on a living store. */
@@ -14,7 +14,7 @@ export const PARTITIONS: readonly string[] = Array.from(
 
 /** The partition of an org; its sandbox has the same. */
 export function partitionOf(orgId: string): string {
-  const byte = createHash('sha256').update(orgOf(orgId)).digest()[0] ?? 0;
+  const byte = hash('sha256', orgOf(orgId), 'buffer')[0] ?? 0;
   return PARTITIONS[byte % PARTITION_COUNT] ?? 'p00';
 }
 

@@ -2,7 +2,7 @@
 // theirs alone within the org. What they may do at most stands in their record, and holds for every token that
 // a client has of them from the moment it is changed.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
@@ -33,7 +33,7 @@ export function normalEmail(email: string): string {
 
 /** SHA-256 of an address, for keys. */
 export function emailHash(email: string): string {
-  return createHash('sha256').update(normalEmail(email)).digest('hex');
+  return hash('sha256', normalEmail(email), 'hex');
 }
 
 export function loadMember(db: Db, orgId: string, memberId: string): Promise<Member | null> {

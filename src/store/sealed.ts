@@ -1,7 +1,7 @@
 // Secrets at rest: AES-256-GCM (NIST SP 800-38D) under SECRETS_KEY. What is sealed names the key it was
 // sealed with, so the key can be rotated, and is bound to its place: moved elsewhere it does not open.
 
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
 
 /** What was sealed cannot be opened any more: its key is not among those configured. */
 export class UnknownSealingKey extends Error {
@@ -22,7 +22,7 @@ export interface Sealer {
 
 /** @param keys 32 bytes each; the first seals, all of them open. */
 export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
-  const nameOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('base64url').slice(0, 8);
+  const nameOf = (bytes: Buffer) => hash('sha256', bytes, 'base64url').slice(0, 8);
   const named = new Map(keys.map((one) => [nameOf(one), one]));
   const key = keys[0];
   const keyId = nameOf(key);

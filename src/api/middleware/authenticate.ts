@@ -2,7 +2,7 @@
 // on, so that a busy client costs no look-up a request and a revoked key is refused everywhere within that
 // second, in the process that revoked it at once.
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { modeOf } from '../../state/tenant.ts';
 import { hashOf, noteKeyUse } from '../../store/credentials.ts';
@@ -187,5 +187,5 @@ function unauthorized(header: string, challenge = 'Bearer'): ApiError {
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }

@@ -1,6 +1,6 @@
 // The Idempotency-Key of a POST: claims it, replays the first answer, or says why not.
 
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
 import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/idempotency.ts';
@@ -124,5 +124,5 @@ function mayWhat({ scopes, expires_at }: KeyPrincipal): string {
 }
 
 function digest(content: string | Buffer): string {
-  return createHash('sha256').update(content).digest('base64url');
+  return hash('sha256', content, 'base64url');
 }

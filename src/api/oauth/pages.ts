@@ -2,7 +2,7 @@
 // under a policy that allows nothing but this style sheet (by its hash) and forms that lead back here or, by way
 // of the redirect that ends it all, to the client.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Context } from 'koa';
 
 const STYLE = `
@@ -19,7 +19,7 @@ button.second{background:none;color:#1a5fd0;margin-top:.6rem}
 ul{padding-left:1.2rem;margin:.4rem 0 1rem}li{margin:.15rem 0}
 @media(prefers-color-scheme:dark){body{background:#111;color:#e8e8e8}main{background:#1c1d20;border-color:#383a3f}.who{color:#aaa}input{background:#141518;border-color:#666}button{border-color:#2f6fe0}button.second{color:#8ab4ff}[role=alert]{background:#3a1618;color:#ffc9c9}}
 `;
-const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+const STYLE_HASH = hash('sha256', STYLE, 'base64');
 
 /** What the forms of a page need. */
 export interface Form {
