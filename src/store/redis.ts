@@ -45,21 +45,38 @@ class TurnRedis extends Redis {
  * ioredis' own `commandTimeout` takes the process' lateness for Redis'.
  */
 class RequestRedis extends TurnRedis {
+  /** Commands of this turn, and how many of them are not settled. */
+  #turn: { commands: Parameters<Redis['sendCommand']>[0][]; open: number; settled(): void } | null = null;
+
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    this.#turn ??= this.#begin();
+    this.#turn.commands.push(command);
+    this.#turn.open += 1;
+    command.promise.then(this.#turn.settled, this.#turn.settled);
+    return super.sendCommand(command, stream);
+  }
+
+  /** One timer for all that a turn asks. */
+  #begin() {
     const giveUp = () => {
-      if (!command.isResolved) command.reject(new Error('Command timed out'));
+      for (const command of turn.commands)
+        if (!command.isResolved) command.reject(new Error('Command timed out'));
     };
     let timer: NodeJS.Timeout | undefined;
-    // Its time begins when it is sent, at the end of this turn: until then nobody could have answered.
-    const sent = setImmediate(() => {
-      timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
-    });
-    const clear = () => {
-      clearImmediate(sent);
-      clearTimeout(timer);
+    const turn = {
+      commands: [] as Parameters<Redis['sendCommand']>[0][],
+      open: 0,
+      settled() {
+        turn.open -= 1;
+        if (turn.open === 0) clearTimeout(timer);
+      },
     };
-    command.promise.then(clear, clear);
-    return super.sendCommand(command, stream);
+    // Its time begins when it is sent, at the end of this turn: until then nobody could have answered.
+    setImmediate(() => {
+      this.#turn = null;
+      if (turn.open > 0) timer = setTimeout(() => setImmediate(giveUp), COMMAND_TIMEOUT);
+    });
+    return turn;
   }
 }
 
