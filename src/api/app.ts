@@ -24,7 +24,7 @@ import { RESOURCE_PATH } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
 import { openApi } from './openapi.ts';
 import { serve } from './pipeline.ts';
-import { otherMethods, places } from './places.ts';
+import { otherMethods, places, regionOf, routing } from './places.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
@@ -71,13 +71,17 @@ export function createApp(options: AppOptions): Koa {
     forgetOrg: (orgId) => gate.forgetOrg(orgId),
   };
   // One spelling a place: another would be another route to the idempotency keys.
-  const router = new Router({ strict: true, sensitive: true });
+  const newRouter = () => new Router({ strict: true, sensitive: true });
   const serving = { authenticator, addresses, bodyTime, closing };
+  const routers = new Map<string, Router>();
   for (const { path, routes, isShadowed } of places(ROUTES)) {
+    const router = routers.get(regionOf(path)) ?? newRouter();
+    routers.set(regionOf(path), router);
     const form = path.replaceAll(/\{(\w+)\}/g, ':$1');
     for (const route of routes) router.register(form, [route.method], serve(route, deps, serving));
     if (isShadowed) router.all(form, otherMethods(routes.map((route) => route.method)));
   }
+  const router = newRouter();
   const metrics = createMetrics(given.db, queues);
   router.get('/metrics', async (ctx) => {
     await authenticator.admit(ctx, { kind: 'operator' });
@@ -98,8 +102,7 @@ export function createApp(options: AppOptions): Koa {
     const onRevoked = (token: string) => authenticator.forget(hashOf(token));
     app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onRevoked }));
   }
-  app.use(router.routes());
-  app.use(router.allowedMethods());
+  app.use(routing(routers, router));
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.
   app.on('error', (error) =>
     log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'an answer broke off'),

@@ -1,6 +1,7 @@
 // The order of places: one that is named outright (`/v1/tasks/batch`) comes before one with parameters
 // (`/v1/tasks/{task_id}`) that its name would fit too, and is meant whatever the method.
 
+import type { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { methodNotAllowed } from './problem.ts';
 import type { Route } from './route.ts';
@@ -24,6 +25,23 @@ export function places(routes: readonly Route[]): Place[] {
     routes: routes.filter((route) => route.path === path),
     isShadowed: isOutright(path) && forms.some((form) => form.test(path)),
   }));
+}
+
+/** The first two parts of a path: places with the same are looked for together. */
+export function regionOf(path: string): string {
+  return path.split('/', 3).join('/');
+}
+
+/** Routes to the region's own router, so that a request is not compared with every place there is, or to `rest`. */
+export function routing(regions: ReadonlyMap<string, Router>, rest: Router): Middleware {
+  const chainOf = (router: Router): Middleware => {
+    const routes = router.routes() as Middleware;
+    const others = router.allowedMethods() as Middleware;
+    return (ctx, next) => routes(ctx, () => others(ctx, next));
+  };
+  const chains = new Map([...regions].map(([region, router]) => [region, chainOf(router)]));
+  const other = chainOf(rest);
+  return (ctx, next) => (chains.get(regionOf(ctx.path)) ?? other)(ctx, next);
 }
 
 /** Answers what comes to a place by a method that it does not have. */
