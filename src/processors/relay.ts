@@ -139,11 +139,9 @@ export class Relay {
     const now = this.#db.clock.now();
     const all = found.flatMap(([, entries]) => entries.map(([, fields]) => parse(fields)));
     const entries = all.filter((entry) => entry !== null);
-    const owed = await oweToEndpoints(this.#db, entries);
-    const waits = await Promise.all(owed.map(this.#letWait));
-    await this.#queues.add([
-      ...entries.flatMap((entry) => jobsOf(entry, now)),
-      ...owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)),
+    await Promise.all([
+      this.#queues.add(entries.flatMap((entry) => jobsOf(entry, now))),
+      this.#tellEndpoints(entries),
     ]);
     await this.#queues.drop(entries.flatMap(droppedJobs));
     await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));
@@ -155,6 +153,13 @@ export class Relay {
       }),
     );
     this.relayed += entries.length;
+  }
+
+  /** Owes the events to the endpoints that want them, with a job for each that a receiver may take now. */
+  async #tellEndpoints(entries: readonly OutboxEntry[]): Promise<void> {
+    const owed = await oweToEndpoints(this.#db, entries);
+    const waits = await Promise.all(owed.map(this.#letWait));
+    await this.#queues.add(owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
   }
 
   /**
