@@ -7,7 +7,8 @@ import { deliveryId, fieldOf, type Owed, owedMember, PARKED, readField } from '.
 import { type Delivery, unpackDelivery } from './delivery-record.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
-import { isWanted, loadEvent, loadWhole } from './tasks.ts';
+import { isWanted } from './task-writes.ts';
+import { loadEvent, loadWhole } from './tasks.ts';
 
 export interface Listed {
   owed: Owed;

@@ -21,7 +21,7 @@ import {
 } from './orgs.ts';
 import type { Db } from './redis.ts';
 import { type Sealer, UnknownSealingKey } from './sealed.ts';
-import { replaceInput } from './tasks.ts';
+import { replaceInput } from './task-writes.ts';
 
 /** Tasks and orgs looked at in one step. */
 const STEP = 500;

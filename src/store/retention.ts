@@ -17,7 +17,8 @@ import { evidencePurgeWrites } from './evidence.ts';
 import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
 import type { Db } from './redis.ts';
-import { forgetHistory, indexesOf, loadWhole, type WholeTask } from './tasks.ts';
+import { forgetHistory, indexesOf } from './task-writes.ts';
+import { loadWhole, type WholeTask } from './tasks.ts';
 import { findInLog } from './worker-log.ts';
 
 /** What cannot be purged yet is not asked again before this, ms. */

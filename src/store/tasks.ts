@@ -1,53 +1,14 @@
-// How a task lies in Redis. While it is open: a hash with its state and its input (which never changes and
-// so is written once), and a list of its history. When it is final all of that is packed into one
-// compressed field, since most tasks of an org are finished and only looked at now and then.
+// Tasks as they are read: alone, many at once, with their history, or one event of it.
 
-import { historyEntry } from '../state/history.ts';
-import { isFinal } from '../state/lifecycle.ts';
-import type { OutboxEntry } from '../state/outbox.ts';
-import { newQuestions, nextDue, questions } from '../state/questions.ts';
-import { retentionNotes } from '../state/retention.ts';
-import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
-import { commit, type Guard, type Write } from './commit.ts';
-import { owedMember } from './delivery-places.ts';
-import { feedWrite } from './feed.ts';
+import type { HistoryEntry, Task, TaskInput } from '../state/task.ts';
 import { orgKeysOf } from './keys.ts';
-import { laneWrites } from './lanes.ts';
-import { offerWrites } from './offers.ts';
-import { packJson, unpackJson } from './packed.ts';
 import type { Db } from './redis.ts';
+import { type PackedEntry, type State, unpack, unpackEntries, unpackEntry } from './task-record.ts';
 
 /** A task as loaded, with the hash of its last history entry. */
 export interface StoredTask {
   task: Task;
   head: string;
-}
-
-type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
-type PackedEntry = [
-  id: string,
-  type: string,
-  status: string,
-  previous: string | null,
-  at: string,
-  actor: string,
-  attempt: number,
-  data: Record<string, unknown>,
-  hash: string,
-];
-
-/** The `?since`-style indexes a task stands in besides `all`: filter → value. */
-export function indexesOf(task: Task): string[] {
-  const pool = poolOf(task);
-  return [
-    'all',
-    `domain:${task.input.domain}`,
-    `task_type:${task.input.task_type}`,
-    `urgency:${task.input.sla.urgency}`,
-    `product:${task.input.origin.product}`,
-    `request_id:${task.input.origin.request_id}`,
-    ...(pool === null ? [] : [`pool:${pool}`]),
-  ];
 }
 
 /** Loads one task; null when the org has none of that id. */
@@ -123,12 +84,6 @@ export async function loadWhole(
   });
 }
 
-/** Writes that let go of the history of a finished task and leave the rest of it as it is. */
-export function forgetHistory(db: Db, finished: Task): Write[] {
-  const { input, task_id, org_id, version: _version, ...state } = finished;
-  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, state, [], '')]];
-}
-
 /** The whole history of a task, oldest first. */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);
@@ -192,178 +147,4 @@ export function readTold(
   }
   if (entry === undefined) return null;
   return { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
-}
-
-/** What a commit does to a task, ready to be written. */
-export interface TaskChange {
-  before: StoredTask | null;
-  task: Task;
-  events: TaskEvent[];
-  /** The whole history so far; needed only when the task becomes final. */
-  history: HistoryEntry[];
-}
-
-/** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
-export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; writes: Write[]; head: string } {
-  const { before, task, events } = change;
-  const { org_id: orgId, task_id: taskId } = task;
-  const keys = orgKeysOf(db.prefix, orgId);
-  const writes: Write[] = [];
-
-  let head = before?.head ?? null;
-  const entries = events.map((event) => {
-    const entry = historyEntry(event, head);
-    head = entry.hash;
-    return entry;
-  });
-  const lastHash = head ?? '';
-
-  const { input, task_id: _id, org_id: _org, version, ...state } = task;
-  if (isFinal(task.status)) {
-    const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
-    const ended = task.updated_at;
-    const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
-    writes.push(
-      ['DEL', keys.task(taskId)],
-      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
-      ['DEL', keys.history(taskId)],
-      ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
-    );
-  } else {
-    const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
-    if (before === null) fields.push('i', JSON.stringify(input));
-    if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
-    writes.push(['HSET', keys.task(taskId), ...fields]);
-    if (entries.length > 0)
-      writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
-  }
-
-  if (before === null) for (const name of indexesOf(task)) writes.push(['ZADD', keys.index(name), 0, taskId]);
-  const was = before?.task ?? null;
-  if (was?.status !== task.status) {
-    if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
-    writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
-  }
-  writes.push(...laneWrites(db, was, task), ...offerWrites(db, was, task));
-
-  const due = nextDue(task);
-  const wasDue = was === null ? null : nextDue(was);
-  const dueMember = `${orgId} ${taskId}`;
-  if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
-  if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
-
-  const about = { org_id: orgId, task_id: taskId };
-  const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
-  for (const sequence of told)
-    writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
-  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, events, task.updated_at));
-  const asked = was === null ? questions(task) : newQuestions(was, task);
-  const dropped = was === null ? [] : newQuestions(task, was);
-  if (asked.length + dropped.length + events.length > 0) {
-    const entry: OutboxEntry = {
-      kind: 'task',
-      org_id: orgId,
-      task_id: taskId,
-      version,
-      asked,
-      dropped,
-      deliveries: told,
-      events: events.map((event) => event.type.slice('task.'.length)),
-      first: events[0]?.sequence ?? 0,
-      at: task.updated_at,
-      pool: poolOf(task),
-    };
-    writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
-  }
-  writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
-
-  return {
-    guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
-    writes,
-    head: lastHash,
-  };
-}
-
-/**
- * Puts another input in the place of a task's: the same, but for how a secret in it is sealed. So it is no event,
- * and the version stays.
- * @param change gives the input back as it is when there is nothing to do.
- * @returns whether it was another.
- */
-export async function replaceInput(
-  db: Db,
-  orgId: string,
-  taskId: string,
-  change: (input: TaskInput) => TaskInput,
-): Promise<boolean> {
-  const key = orgKeysOf(db.prefix, orgId).task(taskId);
-  for (;;) {
-    const [version, plain, packed] = await db.redis.hmgetBuffer(key, 'v', 'i', 'z');
-    if (!version || (!plain && !packed)) return false;
-    const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
-    let write: Write | null = null;
-    if (packed) {
-      const [input, ...rest] = unpack(packed);
-      const after = change(input);
-      if (after !== input) write = ['HSET', key, 'z', pack(after, ...rest)];
-    } else if (plain) {
-      const input = JSON.parse(plain.toString()) as TaskInput;
-      const after = change(input);
-      if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
-    }
-    if (write === null) return false;
-    if (await commit(db.redis, [guard], [write])) return true;
-  }
-}
-
-/** Whether the task's own callback URL is to be told of the event. */
-export function isWanted(task: Pick<Task, 'input'>, event: { type: string }): boolean {
-  const { handoff } = task.input;
-  return handoff?.callback_url !== undefined && handoff.events.some((one) => one === event.type);
-}
-
-function packEntry(entry: HistoryEntry): PackedEntry {
-  return [
-    entry.event_id,
-    entry.type,
-    entry.status,
-    entry.previous_status,
-    entry.at,
-    entry.actor,
-    entry.attempt_of_task,
-    entry.data,
-    entry.hash,
-  ];
-}
-
-function unpackEntries(entries: readonly PackedEntry[]): HistoryEntry[] {
-  return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
-}
-
-function unpackEntry(entry: PackedEntry, sequence: number, previousHash: string | null): HistoryEntry {
-  const [event_id, type, status, previous_status, at, actor, attempt_of_task, data, hash] = entry;
-  return {
-    event_id,
-    type,
-    sequence,
-    status,
-    previous_status,
-    at,
-    actor,
-    attempt_of_task,
-    data,
-    previous_hash: previousHash,
-    hash,
-  };
-}
-
-type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string];
-
-function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
-  const packed: Packed = [input, state, history, head];
-  return packJson(packed);
-}
-
-function unpack(packed: Buffer): Packed {
-  return unpackJson(packed) as Packed;
 }
