@@ -9,15 +9,15 @@ import {
   RetryLater,
   type WorkerJob,
 } from '../queues/catalogue.ts';
-import { offerLife } from '../state/matching.ts';
+import { mayAccept, offerLife } from '../state/matching.ts';
 import { poolOf, type Task } from '../state/task.ts';
-import { isReady, type Pool, type Worker } from '../state/worker.ts';
+import { holders, isReady, type Pool, type Worker } from '../state/worker.ts';
 import { changeTask } from '../store/change.ts';
 import { newId } from '../store/ids.ts';
 import { findWorkers, firstWaitingFor } from '../store/matching.ts';
 import { loadPool } from '../store/pools.ts';
 import type { Db } from '../store/redis.ts';
-import { loadTask, type StoredTask } from '../store/tasks.ts';
+import { loadTask, loadTasks, type StoredTask } from '../store/tasks.ts';
 import { Turns } from '../store/turns.ts';
 import { loadWorker, settleLeft } from '../store/workers.ts';
 import { emptyPool } from './pools.ts';
@@ -74,7 +74,7 @@ async function match(db: Db, orgId: string, taskId: string): Promise<void> {
   throw new RetryLater(MORE, 'more tasks came first than one job hands out');
 }
 
-/** Gives a worker who became ready what waits for them; takes back the offers of one who is not there any more. */
+/** Takes back the offers that are not for the worker any more; gives one who is ready what waits for them. */
 async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
   const { org_id, worker_id } = data;
   for (const taskId of data.left) {
@@ -84,17 +84,33 @@ async function serveWorker(db: Db, data: WorkerJob): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const worker = await loadWorker(db, org_id, worker_id);
     if (worker === null) return;
-    if (worker.availability !== 'available') {
-      for (const taskId of worker.holding)
-        await changeTask(db, org_id, taskId, [{ name: 'revoke', worker_id }], SYSTEM);
-      return;
-    }
+    if (round === 0 && (data.narrowed === true || worker.availability !== 'available'))
+      await revokeOffers(db, worker);
     if (!isReady(worker)) return;
     const first = await firstWaitingFor(db, worker);
     if (first === null) return;
     await offerToBest(db, first);
   }
   throw new RetryLater(MORE, 'more tasks wait than one job hands out');
+}
+
+/** Takes back what the worker may not accept any more, and what goes beyond a capacity that has become less. */
+async function revokeOffers(db: Db, worker: Worker): Promise<void> {
+  const { org_id, worker_id, holding, capacity } = worker;
+  const held = (await loadTasks(db, org_id, holding)).filter((one) => one !== null);
+  const offered = held.filter(({ task }) => holders(task).get(worker_id) === 'offer');
+  const lost = offered.filter(({ task }) => !mayAccept(worker, task));
+  const kept = offered.filter(({ task }) => mayAccept(worker, task));
+  const excess = Math.max(0, holding.length - lost.length - capacity);
+  for (const stored of [...lost, ...kept.slice(Math.max(0, kept.length - excess))]) {
+    const { task } = stored;
+    // When the pool itself is gone, whoever empties it takes back all of its tasks, and says why.
+    if (poolOf(task) !== null && (await poolOfTask(db, task)) === null) continue;
+    await changeTask(db, org_id, task.task_id, [{ name: 'revoke', worker_id }], {
+      ...SYSTEM,
+      loaded: stored,
+    });
+  }
 }
 
 /** How many workers a task of the pool is offered to at once: one, or in a broadcast pool several. */

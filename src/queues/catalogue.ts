@@ -22,7 +22,7 @@ export interface QuestionJob {
   question: Question;
 }
 
-/** A worker has become able to take work, or has stopped being there. */
+/** A worker has become able to take work, or may not be able to keep what they are offered. */
 export interface WorkerJob {
   form: typeof FORM;
   org_id: string;
@@ -30,6 +30,7 @@ export interface WorkerJob {
   version: number;
   at: number;
   left: string[];
+  narrowed?: boolean;
 }
 
 /** A pool was removed: its tasks are to be taken from those who have them, its workers out of it. */

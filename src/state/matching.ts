@@ -40,6 +40,14 @@ export function isEligible(worker: Worker, task: Task, now: number): boolean {
   );
 }
 
+/**
+ * Whether the worker may accept an offer of the task that is out: there, and qualified still. Being full is no
+ * reason against it, for the offer is among what fills them.
+ */
+export function mayAccept(worker: Worker, task: Task): boolean {
+  return worker.availability === 'available' && qualifies(worker, requirementsOf(task));
+}
+
 /** Workers whose "no" to the task still counts. */
 export function decliners(task: Task, now: number): Set<string> {
   return new Set(task.declines.filter((one) => isRemembered(one, now)).map((one) => one.worker_id));

@@ -39,6 +39,8 @@ export type OutboxEntry =
       at: number;
       /** Tasks a removed worker leaves behind. */
       left: string[];
+      /** Whether offers that they hold may not be theirs any more. */
+      narrowed?: boolean;
     }
   | {
       /** A replay to an endpoint was begun. */

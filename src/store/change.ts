@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Refusal } from '../state/command.ts';
 import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
-import { isEligible } from '../state/matching.ts';
+import { isEligible, mayAccept } from '../state/matching.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { affect, effectsOf, type Worker } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
@@ -42,6 +42,7 @@ type Commands = readonly Command[] | ((task: Task) => readonly Command[]);
 /** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
 const changing = new Turns(250);
 
+const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
 const TRIES = 50;
 /** Longest pause before another try, ms. */
 const PAUSE = 1000;
@@ -77,7 +78,8 @@ export async function createTask(
  * Gives commands to a task as one change.
  * @param commands the commands, or what chooses them from the task as it is.
  * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
- *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle.
+ *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle;
+ *   to accept what the worker may not accept any more is refused like an offer that is over.
  */
 export function changeTask(
   db: Db,
@@ -118,6 +120,7 @@ async function change(
     if (written === 'worker_gone') isWorkerGone = true;
     if (written === 'worker_busy')
       return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
+    if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
   }
   throw new Error(`task ${taskId} changed ${TRIES} times while one change was tried`);
 }
@@ -130,7 +133,7 @@ async function write(
   events: TaskEvent[],
   alongside: Alongside | undefined,
   loadedWorkers: readonly Worker[] = [],
-): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone'> {
+): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone' | 'worker_unfit'> {
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
   const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
@@ -151,6 +154,8 @@ async function write(
     }
     // Found on an older view: they may have lost a skill, or said no to this very task, since.
     if (effect.taken === 'offer' && !isEligible(worker, task, task.updated_at)) return 'worker_busy';
+    // Their offer is about to be revoked.
+    if (effect.answered === 'accepted' && !mayAccept(worker, task)) return 'worker_unfit';
     const after = affect(worker, task.task_id, effect, task.updated_at);
     if (after === null) return 'worker_busy';
     const change = workerWrites(db, worker, after);

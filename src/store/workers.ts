@@ -24,7 +24,7 @@ export async function loadWorker(db: Db, orgId: string, id: string): Promise<Wor
 
 /**
  * Guards and writes of a worker's change; `after` null removes them. An outbox entry is left when they
- * become able to take work, when what they may be offered changed, or when they stop being there.
+ * become able to take work, when what they may be offered changed, or when they may not keep what they are offered.
  */
 export function workerWrites(
   db: Db,
@@ -72,6 +72,7 @@ export function workerWrites(
       version: after?.version ?? worker.version + 1,
       at: after?.updated_at ?? db.clock.now(),
       left: after === null ? worker.holding : [],
+      ...(isNarrowed(before, after) && { narrowed: true }),
     };
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
   }
@@ -98,9 +99,19 @@ function readyAttributes(worker: Worker | null): Set<string> {
 }
 
 function concernsMatching(before: Worker | null, after: Worker | null): boolean {
-  if (after === null) return true;
-  if (isReady(after)) return before === null || !isReady(before) || changedProfile(before, after);
-  return before?.availability === 'available' && after.availability !== 'available';
+  if (after === null || isNarrowed(before, after)) return true;
+  return isReady(after) && (before === null || !isReady(before) || changedProfile(before, after));
+}
+
+/** Whether offers that they hold may not be theirs any more: they are not there, or bring or take less. */
+function isNarrowed(before: Worker | null, after: Worker | null): boolean {
+  if (before === null || after === null || after.holding.length === 0) return false;
+  const isLess = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
+  const lacks = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
+    before[list].some((one) => !after[list].includes(one)),
+  );
+  const isGone = before.availability === 'available' && after.availability !== 'available';
+  return isGone || isLess || lacks;
 }
 
 function changedProfile(before: Worker | null, after: Worker): boolean {

@@ -129,7 +129,7 @@ export const workerRoutes = [
     path: '/v1/workers/{worker_id}',
     access: scope('workers:write'),
     tag: 'Workers',
-    summary: 'Change a worker',
+    summary: 'Change a worker; offers of what they cannot do any more go to others',
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
