@@ -161,3 +161,42 @@ test('a key of some pools learns nothing of the people and the queue of others',
   const whole = await client.post<Match>('/v1/tasks/preview', body);
   expect(whole.nearest_misses.map((one) => one.worker_id)).toEqual(['mine', 'theirs']);
 });
+
+test('of a task that waits, too: its people and rivals of those pools are all that the key is told of', async () => {
+  const { org, client, add, create, match } = await staged();
+  const [own, other] = [await createPool(client), await createPool(client)];
+  const shared = await add('shared', { pool_ids: [own, other] });
+  await add('mine', { pool_ids: [own], trust_level: 1 });
+  await add('theirs', { pool_ids: [other], trust_level: 1 });
+  await add('nobodys', { trust_level: 1 });
+  const wanting = (pool: string | undefined, urgency: string) =>
+    create(taskBody({ requirements: { ...WANTED, worker_pool_id: pool }, sla: { urgency } }));
+  await shared.accept(await wanting(other, 'normal'));
+  const [theirs, nobodys] = [await wanting(other, 'critical'), await wanting(undefined, 'critical')];
+  await wanting(own, 'critical');
+  const mine = await wanting(own, 'normal');
+  const confined = await createKey(api, org.client, { pools: [own] });
+  const seen = await confined.get<Match>(`/v1/tasks/${mine}/match`);
+  expect(seen).toMatchObject({
+    reason: 'at_capacity',
+    workers: { considered: 2, qualified: 1, available: 1, eligible: 0 },
+    unavailable: { offline: 0, away: 0, at_capacity: 1, cooling_down: 0 },
+    queue: { position: 2, same_requirements: 2 },
+  });
+  expect(seen.requirements).toContainEqual({ requirement: 'worker_pool_id', wanted: own, rules_out: 0 });
+  expect(seen.requirements).toContainEqual({ requirement: 'trust_level', wanted: 3, rules_out: 1 });
+  expect(seen.nearest_misses.map((one) => one.worker_id)).toEqual(['mine']);
+  // The same task, for who may see everything.
+  const whole = await match(mine);
+  expect(whole).toMatchObject({
+    workers: { considered: 4, qualified: 1 },
+    queue: { position: 4, same_requirements: 2 },
+  });
+  expect(whole.nearest_misses.map((one) => one.worker_id)).toEqual(['mine', 'nobodys', 'theirs']);
+  // What is not of its pools is not there.
+  const unknown = await confined.request('GET', `/v1/tasks/${org.org_id}/match`);
+  for (const id of [theirs, nobodys]) {
+    const answer = await confined.request('GET', `/v1/tasks/${id}/match`);
+    expect([answer.outcome, answer.problem.detail]).toEqual(['404 not_found', unknown.problem.detail]);
+  }
+});

@@ -1,0 +1,72 @@
+// How long a "no" counts: not asked at all while they cool down, after everybody else for a quarter of an hour
+// more, and then like anybody. The clock is the test's own, to the millisecond.
+import { expect, it } from 'vitest';
+import { matchTask } from '../../src/processors/lifecycle.ts';
+import type { Task } from '../../src/state/task.ts';
+import type { Db } from '../../src/store/redis.ts';
+import { addTask, addWorker, freshOrg, offerIdOf, openTestDb, step, taskOf } from '../support/db.ts';
+
+const db = await openTestDb();
+const SECOND = 1000;
+const QUARTER = 15 * 60 * SECOND;
+
+/** The store at that time, ms. */
+const at = (now: number): Db => ({ ...db, clock: { now: () => now } });
+
+/** Says no for them. */
+async function refuse(
+  now: number,
+  org: string,
+  taskId: string,
+  worker_id: string,
+  retry?: number,
+): Promise<Task> {
+  const task = await taskOf(db, org, taskId);
+  const about = { offer_id: offerIdOf(task, worker_id), worker_id, reason: null };
+  return step(at(now), task, { name: 'decline', ...about, retry_after_seconds: retry });
+}
+
+/** A task that `first`, idle for longest, has said no to at `now`, so that it waits for somebody. */
+async function refused(retry_after_seconds?: number) {
+  const now = db.clock.now();
+  const org = freshOrg(db);
+  await addWorker(db, org, { worker_id: 'first', idle_since: now - 9000 });
+  const { task_id } = await addTask(at(now), org, { sla: { urgency: 'low' } });
+  await matchTask(at(now), org, task_id);
+  await refuse(now, org, task_id, 'first', retry_after_seconds);
+  /** Who is asked when the task is matched then; nobody when it goes on waiting. It is put back afterwards. */
+  const askedAt = async (then: number) => {
+    await matchTask(at(then), org, task_id);
+    const task = await taskOf(db, org, task_id);
+    if (task.status === 'queued') return null;
+    const worker_id = task.offers[0]?.worker_id ?? '';
+    await step(at(then), task, { name: 'revoke', worker_id });
+    return worker_id;
+  };
+  return { now, org, taskId: task_id, askedAt };
+}
+
+it.each([
+  ['at most half a minute', undefined, 30 * SECOND],
+  ['as long as they said', 3600, 3600 * SECOND],
+])(
+  'who said no is asked like anybody a quarter of an hour after they cooled down: %s',
+  async (_name, retryAfter, coolDown) => {
+    const { now, org, askedAt } = await refused(retryAfter);
+    expect(await askedAt(now + coolDown - 1)).toBeNull();
+    expect(await askedAt(now + coolDown)).toBe('first');
+    await addWorker(db, org, { worker_id: 'second', idle_since: now });
+    expect(await askedAt(now + coolDown)).toBe('second');
+    expect(await askedAt(now + coolDown + QUARTER - 1)).toBe('second');
+    expect(await askedAt(now + coolDown + QUARTER)).toBe('first');
+  },
+);
+
+it('a "no" that is forgotten is not kept either', async () => {
+  const { now, org, taskId } = await refused();
+  await addWorker(db, org, { worker_id: 'second', idle_since: now });
+  const later = now + 30 * SECOND + QUARTER;
+  await matchTask(at(later - 1), org, taskId);
+  const declined = await refuse(later, org, taskId, 'second');
+  expect(declined.declines).toEqual([{ worker_id: 'second', until: later + 30 * SECOND }]);
+});
