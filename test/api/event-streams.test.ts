@@ -20,7 +20,7 @@ import {
 } from '../support/api.ts';
 import { type Listener, listen } from '../support/events.ts';
 import { createPerson, taskBody } from '../support/people.ts';
-import { freshPrefix } from '../support/redis.ts';
+import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 
 let api: TestApi;
 
@@ -319,17 +319,25 @@ describe('a stream ends', () => {
 });
 
 test('many streams need no connection to Redis more than one', async () => {
-  const org = await createOrg(api);
-  const person = await createPerson(api, org.client);
-  const count = async () => String(await api.redis.client('LIST')).split('\n').length;
-  await follow(org.client, '/v1/events/stream');
+  // Connections of this API alone, by their name: other files use the same Redis.
+  const connectionName = freshPrefix();
+  const own = await startApi({ redisUrl: `${testRedisUrl()}?connectionName=${connectionName}` });
+  onTestFinished(() => own.close());
+  const org = await createOrg(own);
+  const person = await createPerson(own, org.client);
+  const count = async () =>
+    String(await api.redis.client('LIST')).split(` name=${connectionName} `).length - 1;
+  const first = await follow(org.client, '/v1/events/stream');
   const before = await count();
+  expect(before).toBeGreaterThan(1);
   const streams = await Promise.all(
     Array.from({ length: 30 }, (_, index) =>
       index % 2 ? follow(org.client, '/v1/events/stream') : follow(person.client, '/v1/worker/stream'),
     ),
   );
-  expect(await count()).toBeLessThanOrEqual(before);
+  expect(await count()).toBe(before);
   await post(org);
   for (const [index, one] of streams.entries()) await one.next(index % 2 ? 'task.queued' : 'worker');
+  await first.next('task.queued');
+  expect(await count()).toBe(before);
 });

@@ -2,13 +2,16 @@
 // against people made for it; and that asking changes nothing and shows nobody what they may not see.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKey, createOrg, createPool, startApi, type TaskView, type TestApi } from '../support/api.ts';
+import { changeWorker, openTestDb, workerOf } from '../support/db.ts';
 import { createPerson, taskBody } from '../support/people.ts';
 import { snapshot } from './snapshot.ts';
 
 let api: TestApi;
 
+const db = await openTestDb();
+
 beforeAll(async () => {
-  api = await startApi({ processors: true });
+  api = await startApi({ processors: true, prefix: db.prefix });
 });
 
 afterAll(() => api.close());
@@ -92,6 +95,27 @@ test('tells those who are away from those who are busy, and how long it may take
   expect(await match(second)).toMatchObject({ reason: 'not_waiting', queue: null, status: 'accepted' });
   const critical = await preview(taskBody({ requirements: WANTED, sla: { urgency: 'critical' } }));
   expect(critical.estimated_wait_seconds).toBeGreaterThanOrEqual(1);
+});
+
+test('estimates the wait from the place in the line and how fast those who are there work', async () => {
+  const { org, add, create, match, preview } = await staged();
+  const [quick, unknown] = [
+    await add('quick', { capacity: 2 }),
+    await add('unknown', { availability: 'away' }),
+  ];
+  for (let count = 0; count < 2; count += 1) await quick.accept(await create());
+  // Two places, a minute a task: one becomes free every half a minute.
+  const { track } = await workerOf(db, org.org_id, 'quick');
+  await changeWorker(db, org.org_id, 'quick', { track: { ...track, task_ms: 60_000 } });
+  const waiting = [await create(), await create(), await create()];
+  const waits = async () => Promise.all(waiting.map(async (id) => (await match(id)).estimated_wait_seconds));
+  expect(await waits()).toEqual([30, 60, 90]);
+  const low = taskBody({ requirements: WANTED, sla: { urgency: 'low' } });
+  expect((await preview(low)).estimated_wait_seconds).toBe(120);
+  // Who has done nothing yet is taken to be as fast as the others: three places, one free every twenty seconds.
+  await unknown.client.patch('/v1/worker', { availability: 'available' });
+  await unknown.accept(waiting.shift() ?? '');
+  expect(await waits()).toEqual([20, 40]);
 });
 
 test('counts what others wait for with the same people, and by urgency', async () => {

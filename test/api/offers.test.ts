@@ -1,6 +1,8 @@
 // Offers where people make it hard: hundreds who accept at once, the only one who says no, who goes while they
 // are asked, who never answers, and answers in the very moment in which the offer ends.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { firstBroken } from '../../src/state/history.ts';
+import type { HistoryEntry } from '../../src/state/task.ts';
 import {
   createOrg,
   createPool,
@@ -57,6 +59,17 @@ async function eventsOf(id: string): Promise<EventView[]> {
   return (await org.client.get<Page<EventView>>(`/v1/tasks/${id}/events?limit=200`)).data;
 }
 
+/** The history of a task, in which every entry follows from the one before. */
+async function consistentEventsOf(id: string): Promise<EventView[]> {
+  const events = await eventsOf(id);
+  expect(firstBroken(events as unknown as HistoryEntry[])).toBeNull();
+  expect(events.map((one) => one.previous_status)).toEqual([
+    null,
+    ...events.slice(0, -1).map((one) => one.status),
+  ]);
+  return events;
+}
+
 const accept = (person: Person, offerId: string) =>
   person.client.request('POST', `/v1/worker/offers/${offerId}/accept`);
 
@@ -73,7 +86,8 @@ describe('of one broadcast offer', () => {
     expect(outcomes.filter((one) => one === '409 offer_not_pending')).toHaveLength(199);
     const winner = people[outcomes.indexOf('200')];
     expect((await taskOf(id)).assignment?.worker_id).toBe(winner?.worker_id);
-    expect((await eventsOf(id)).filter((one) => one.type === 'task.accepted')).toHaveLength(1);
+    const told = (await consistentEventsOf(id)).filter((one) => one.type === 'task.accepted');
+    expect(told).toHaveLength(1);
     const busy = await Promise.all(people.map(workerOf));
     expect(busy.reduce((sum, one) => sum + one.active_tasks, 0)).toBe(1);
     // Those who were a moment late have declined nothing and let nothing lapse.
@@ -198,8 +212,15 @@ describe('an accept that races', () => {
       await expect
         .poll(async () => (await eventsOf(task_id)).some(({ data }) => ended(data, offer_id)), SOON)
         .toBe(true);
-      const about = (await eventsOf(task_id)).filter(({ data }) => ended(data, offer_id));
+      const about = (await consistentEventsOf(task_id)).filter(({ data }) => ended(data, offer_id));
       expect(about.map((one) => one.type)).toEqual([outcome === '200' ? 'task.accepted' : 'task.queued']);
+      // The worker's record and the task say the same as the answer did.
+      const person = people[index] as Person;
+      const rates = outcome === '200' ? [1, 0] : [0, 1];
+      const { acceptance_rate, lapse_rate } = await workerOf(person);
+      expect([acceptance_rate, lapse_rate]).toEqual(rates);
+      const holder = (await taskOf(task_id)).assignment?.worker_id;
+      expect(holder === person.worker_id).toBe(outcome === '200');
     }
   });
 
@@ -227,7 +248,7 @@ describe('an accept that races', () => {
     );
     for (const { task_id, accepted, cancelled } of seen) {
       expect([cancelled, (await taskOf(task_id)).status]).toEqual(['200', 'cancelled']);
-      const types = (await eventsOf(task_id)).map((one) => one.type).slice(4);
+      const types = (await consistentEventsOf(task_id)).map((one) => one.type).slice(4);
       expect([accepted, types]).toEqual(
         accepted === '200'
           ? ['200', ['task.accepted', 'task.cancelled']]

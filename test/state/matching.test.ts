@@ -13,7 +13,7 @@ import {
   wantedAttributes,
   workerAttributes,
 } from '../../src/state/matching.ts';
-import { type Requirements, type Task, URGENCIES } from '../../src/state/task.ts';
+import { type Requirements, requirementsOf, SOFT, type Task, URGENCIES } from '../../src/state/task.ts';
 import { affect, type Effect, next, type Worker } from '../../src/state/worker.ts';
 import { idFloor } from '../../src/store/ids.ts';
 import { NOW, queuedTask, rfc3339, sampleInput, sampleWorker, taskAfter } from '../support/tasks.ts';
@@ -103,6 +103,45 @@ describe('a worker is eligible', () => {
     };
     expect(coolDown(5_000)).toBe(5_000);
     expect(coolDown(300_000)).toBe(30_000);
+  });
+});
+
+describe('a step', () => {
+  const asked: Requirements = {
+    worker_pool_id: 'p',
+    skills: ['a', 'b'],
+    certifications: ['c'],
+    trust_level: 3,
+    min_rating: 4,
+  };
+  const relaxed = (requirements: Requirements, seconds: number) => {
+    const task = taskAfter(needing(requirements), [{ name: 'relax' }], NOW + seconds * 1000);
+    const { worker_pool_id, skills, certifications, trust_level, min_rating } = requirementsOf(task);
+    return { worker_pool_id, skills, certifications, trust_level, min_rating };
+  };
+  const nothing = {
+    skills: undefined,
+    certifications: undefined,
+    trust_level: undefined,
+    min_rating: undefined,
+  };
+
+  it('asks for what it names, drops the rest, and never the pool', () => {
+    const steps = [
+      { after_seconds: 60, requirements: { skills: ['a'], min_rating: 3 } },
+      { after_seconds: 120, requirements: {} },
+    ];
+    const first = { ...nothing, worker_pool_id: 'p', skills: ['a'], min_rating: 3 };
+    expect(relaxed({ ...asked, steps }, 60)).toEqual(first);
+    expect(relaxed({ ...asked, steps }, 119.999)).toEqual(first);
+    expect(relaxed({ ...asked, steps }, 120)).toEqual({ ...nothing, worker_pool_id: 'p' });
+    expect(() => relaxed({ ...asked, steps }, 59.999)).toThrow();
+  });
+
+  it.each(SOFT)('never drops %s that is hard', (hard) => {
+    const steps = [{ after_seconds: 60, requirements: {} }];
+    const kept = { ...nothing, worker_pool_id: 'p', [hard]: asked[hard] };
+    expect(relaxed({ ...asked, hard: [hard], steps }, 60)).toEqual(kept);
   });
 });
 

@@ -1,5 +1,6 @@
 // The bytes themselves, in a folder and in a bucket: whole or not at all, and never other than they were.
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,6 +81,37 @@ describe.each(STORES)('$kind', ({ location, look }) => {
     expect(given).toBeLessThan(bytes.length);
     await keep(files, 'o/t/small', randomBytes(20));
     await expect(files.open('o/t/small', sha256(bytes))).rejects.toThrow(FileStoreError);
+    await files.removeAll('o/t');
+  });
+
+  it('takes in and gives out bytes as they come, however many are still to come', async () => {
+    const incoming = await files.receive();
+    const [first, second] = [randomBytes(1_000_000), randomBytes(1_000_000)];
+    let given = (_: Buffer) => {};
+    const rest = new Promise<Buffer>((resolve) => {
+      given = resolve;
+    });
+    const filled = incoming.fill(
+      Readable.from(
+        (async function* () {
+          yield first;
+          yield await rest;
+        })(),
+      ),
+      () => undefined,
+    );
+    // The first half is on the disk before there is a second.
+    await expect
+      .poll(async () => (await buffer(incoming.read())).equals(first), { timeout: 20_000 })
+      .toBe(true);
+    given(second);
+    await filled;
+    await files.keep('o/t/a', incoming);
+    await incoming.close();
+    const content = await files.open('o/t/a', incoming.sha256);
+    const [chunk] = await once(content, 'data');
+    expect(chunk.length).toBeLessThan(1_000_000);
+    content.destroy();
     await files.removeAll('o/t');
   });
 
