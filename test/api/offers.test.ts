@@ -172,6 +172,19 @@ describe('who goes', () => {
     expect(await workerOf(person)).toMatchObject({ availability: 'available' });
     expect(await person.client.post('/v1/worker/drain')).toMatchObject({ availability: 'offline' });
   });
+
+  test('in good order with nothing in hand but an offer, is offline as soon as it is taken back', async () => {
+    const { person, create } = await poolWith(1, {});
+    const id = await create();
+    const { offer_id } = await person.offerOf(id);
+    await person.client.post('/v1/worker/drain');
+    // Not even in the moment before that.
+    expect((await accept(person, offer_id)).outcome).toBe('409 offer_not_pending');
+    await expect.poll(async () => (await workerOf(person)).availability, SOON).toBe('offline');
+    expect(await workerOf(person)).toMatchObject({ draining: false, active_tasks: 0, acceptance_rate: null });
+    expect((await taskOf(id)).status).toBe('queued');
+    expect((await consistentEventsOf(id)).at(-1)?.data).toMatchObject({ reason: 'revoked', offer_id });
+  });
 });
 
 test('a pool that is removed gives its tasks back to the queue, and a new one of its name takes them up', async () => {
