@@ -3,7 +3,19 @@
 // nowhere else, so API routes, processors and delayed jobs all obey the same table.
 
 import type { Circumstance, Command, Decision, Refusal } from './command.ts';
-import { breach, Draft, detail, endOffer, fail, rated, requeue, review, rework, settle } from './draft.ts';
+import {
+  askOthersFirst,
+  breach,
+  Draft,
+  detail,
+  endOffer,
+  fail,
+  rated,
+  requeue,
+  review,
+  rework,
+  settle,
+} from './draft.ts';
 import { type CommandName, isFinal, target } from './lifecycle.ts';
 import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
 import { resultOf, timestamp } from './view.ts';
@@ -164,6 +176,8 @@ function step(draft: Draft, command: Command): Refusal | null {
       return null;
     case 'reassign':
       review(draft, 'reassign', command);
+      // Another worker is wanted; with nobody else there it may be the same one in the end.
+      if (task.assignment !== null) askOthersFirst(draft, task.assignment.worker_id);
       requeue(draft, 'reassigned', { ...detail(command.feedback), ...rated(command) });
       return null;
     case 'reject':

@@ -71,6 +71,14 @@ export function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.
   return true;
 }
 
+/** Has the worker not asked for `coolDown` ms, and for a while after everybody else then. */
+export function askOthersFirst({ task, by }: Draft, worker_id: string, coolDown = COOL_DOWN_MAX): void {
+  task.declines = [
+    ...task.declines.filter((one) => one.worker_id !== worker_id && isRemembered(one, by.now)),
+    { worker_id, until: by.now + coolDown },
+  ].slice(-DECLINES_KEPT);
+}
+
 /** Ends one pending offer; when no other is pending the task goes back to the queue. */
 export function endOffer(
   draft: Draft,
@@ -80,17 +88,14 @@ export function endOffer(
   reason: string = how,
   retryAfterSeconds?: number,
 ): void {
-  const { task, by } = draft;
+  const { task } = draft;
   task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
   if (how !== 'revoked') {
     const coolDown =
       retryAfterSeconds === undefined
         ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
         : retryAfterSeconds * 1000;
-    task.declines = [
-      ...task.declines.filter((one) => one.worker_id !== offer.worker_id && isRemembered(one, by.now)),
-      { worker_id: offer.worker_id, until: by.now + coolDown },
-    ].slice(-DECLINES_KEPT);
+    askOthersFirst(draft, offer.worker_id, coolDown);
   }
   if (task.offers.some((one) => one.status === 'pending')) return;
   requeue(draft, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });

@@ -90,7 +90,7 @@ export interface Assignment {
   submitted_at: number | null;
 }
 
-/** A worker who said no, or nothing, to this task; asked again only after `until`, and for a while after everybody else. */
+/** A worker who said no, or nothing, to this task, or whom a reviewer wants another in place of; asked again only after `until`, and for a while after everybody else. */
 export interface Decline {
   worker_id: string;
   until: number;

@@ -283,6 +283,20 @@ describe('review', () => {
     });
   });
 
+  test('reassign asks another, though its worker is there and nobody else is yet', async () => {
+    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    await review(task.task_id, { decision: 'reassign' });
+    const { reason } = await client.get<{ reason: string }>(`/v1/tasks/${task.task_id}/match`);
+    expect(reason).toBe('cooling_down');
+    const other = await createPerson(api, client, { pool_ids: [poolId] });
+    await other.accept(task.task_id);
+    const { data } = await client.get<Page<EventView>>(`/v1/tasks/${task.task_id}/events`);
+    const asked = data.filter((one) => one.type === 'task.offered').map((one) => one.data.worker_id);
+    expect(asked).toEqual([person.worker_id, other.worker_id]);
+    // It was no "no" of theirs.
+    expect(await client.get(`/v1/workers/${person.worker_id}`)).toMatchObject({ acceptance_rate: 1 });
+  });
+
   test.each<Reachable>(['queued', 'offered', 'accepted', 'started', 'completed', 'failed', 'cancelled'])(
     'not of a task that is %s',
     async (status) => {

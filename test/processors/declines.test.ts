@@ -2,9 +2,20 @@
 // more, and then like anybody. The clock is the test's own, to the millisecond.
 import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/lifecycle.ts';
+import { questions } from '../../src/state/questions.ts';
 import type { Task } from '../../src/state/task.ts';
 import type { Db } from '../../src/store/redis.ts';
-import { addTask, addWorker, freshOrg, offerIdOf, openTestDb, step, taskOf } from '../support/db.ts';
+import {
+  addTask,
+  addWorker,
+  freshOrg,
+  offerIdOf,
+  offerTo,
+  openTestDb,
+  step,
+  taskOf,
+  workThrough,
+} from '../support/db.ts';
 
 const db = await openTestDb();
 const SECOND = 1000;
@@ -61,6 +72,23 @@ it.each([
     expect(await askedAt(now + coolDown + QUARTER)).toBe('first');
   },
 );
+
+it('whose work is to be done by another is asked again when there is no other', async () => {
+  const now = db.clock.now();
+  const org = freshOrg(db);
+  const review = { mode: 'manual' } as const;
+  const { worker_id } = await addWorker(db, org, { idle_since: now - 9000 });
+  const task = await offerTo(db, await addTask(db, org, { review }), [worker_id]);
+  const submitted = await workThrough(db, task, worker_id);
+  const reassigned = await step(at(now), submitted, { name: 'reassign', feedback: null });
+  const offersAt = async (then: number) => {
+    await matchTask(at(then), org, task.task_id);
+    return (await taskOf(db, org, task.task_id)).offers.filter((one) => one.status === 'pending');
+  };
+  expect(questions(reassigned)).toContainEqual({ kind: 'match', at: now + 30 * SECOND, ref: 'cool_down' });
+  expect(await offersAt(now + 30 * SECOND - 1)).toEqual([]);
+  expect(await offersAt(now + 30 * SECOND)).toMatchObject([{ worker_id }]);
+});
 
 it('a "no" that is forgotten is not kept either', async () => {
   const { now, org, taskId } = await refused();
