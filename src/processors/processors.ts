@@ -42,6 +42,8 @@ export interface ProcessorOptions {
   disableEndpointsAfter?: number;
   /** For how long an event that is tried in vain holds up those after it, where they are told in order, ms. */
   orderedHold?: number;
+  /** A job whose process died, or does not say any more that it has it, is taken over after this, ms. */
+  jobLock?: number;
   sweepEvery?: number;
   retentionEvery?: number;
   abandonedAfter?: number;
@@ -56,7 +58,7 @@ export interface Processors {
   close(): Promise<void>;
 }
 
-/** A job whose process died is taken over after this, ms. */
+/** Of each queue `jobLock`, unless it is given. */
 const LOCK: Record<QueueName, number> = {
   lifecycle: 10_000,
   sla: 10_000,
@@ -105,12 +107,13 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     retries: places / 2,
   };
   const workers = QUEUES.map((name) => {
+    const lockDuration = options.jobLock ?? LOCK[name];
     const worker = new Worker(name, runners[name], {
       connection: redis,
       prefix: queuePrefix(prefix),
       concurrency: atOnce[name],
-      lockDuration: LOCK[name],
-      stalledInterval: STALL_CHECK,
+      lockDuration,
+      stalledInterval: Math.min(STALL_CHECK, lockDuration),
       // Processes may be killed any number of times while they hold a job; it is repeated all the same.
       maxStalledCount: 1000,
       settings: { backoffStrategy: backoff },

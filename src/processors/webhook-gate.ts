@@ -86,15 +86,17 @@ export class ReceiverGate {
     });
   }
 
-  /** Gives a place back with what came of the attempt. */
-  leave(receiver: string, outcome: Pick<SendOutcome, 'status' | 'ms' | 'retryAfterMs'>): void {
+  /** Gives a place back with what came of the attempt; null when none was made. */
+  leave(receiver: string, outcome: Pick<SendOutcome, 'status' | 'ms' | 'retryAfterMs'> | null): void {
     const standing = this.#standings.get(receiver);
     if (standing === undefined) return;
     const now = this.#now();
     standing.inFlight -= 1;
     standing.movedAt = now;
-    standing.meanMs += (outcome.ms - standing.meanMs) * 0.2;
-    this.#judge(standing, outcome, now);
+    if (outcome !== null) {
+      standing.meanMs += (outcome.ms - standing.meanMs) * 0.2;
+      this.#judge(standing, outcome, now);
+    }
     const [first] = standing.atDoor;
     if (first === undefined) return;
     if (standing.coolUntil > now) {

@@ -18,6 +18,8 @@ export interface Phases extends Omit<Trace, 'stage'> {
 export interface SendOutcome {
   /** A 2xx whose answer was read to its end, or to the limit of what is read. */
   ok: boolean;
+  /** Whether any of it may have gone out. */
+  isSent: boolean;
   status: number | null;
   errorClass: ErrorClass | null;
   /** A sentence for the person who runs the receiver. Names no address that was refused. */
@@ -37,6 +39,8 @@ export interface SendOutcome {
 /** What is known of an attempt so far. Moments are those of `performance.now()`. */
 export interface Attempt {
   readonly startedAt: number;
+  /** When it is over, whatever came of it. */
+  readonly endsAt: number;
   readonly trace: Trace;
   address: string | null;
   sentAt: number | null;
@@ -51,9 +55,12 @@ export interface Attempt {
   bytes: number;
 }
 
-export function newAttempt(): Attempt {
+/** An attempt that begins now and is over after `timeoutMs`, or at `until` where that comes first. */
+export function newAttempt(timeoutMs: number, until = Number.POSITIVE_INFINITY): Attempt {
+  const startedAt = performance.now();
   return {
-    startedAt: performance.now(),
+    startedAt,
+    endsAt: Math.min(startedAt + timeoutMs, until),
     trace: { stage: 'at the start', queueMs: null, dnsMs: null, connectMs: null, tlsMs: null, reused: false },
     address: null,
     sentAt: null,
@@ -73,6 +80,7 @@ export function outcomeOf(attempt: Attempt, failure: DeliveryError | null): Send
   const verdict = judge(status, failure);
   return {
     ok: verdict === null,
+    isSent: sentAt !== null,
     status,
     errorClass: verdict?.errorClass ?? null,
     error: verdict?.message ?? null,
@@ -91,6 +99,12 @@ export function outcomeOf(attempt: Attempt, failure: DeliveryError | null): Send
       reused: trace.reused,
     },
   };
+}
+
+/** What an attempt fails with whose time is over. */
+export function timeRanOut({ startedAt, endsAt, trace }: Attempt): DeliveryError {
+  const ms = Math.max(0, Math.round(endsAt - startedAt));
+  return new DeliveryError('timeout', `No complete answer within ${ms} ms: time ran out ${trace.stage}.`);
 }
 
 /** A refusal counts as what its status says, however its body ended; a 2xx only counts when it is whole. */

@@ -20,6 +20,7 @@ import {
   newAttempt,
   outcomeOf,
   type SendOutcome,
+  timeRanOut,
 } from './webhook-outcome.ts';
 
 export type { ErrorClass } from '../dial/dial.ts';
@@ -60,11 +61,14 @@ export interface SendRequest {
   headers: Readonly<Record<string, string>>;
   /** Sent byte for byte: what was signed. */
   body: string | Buffer;
+  /** When it must be over although the sender has more patience, by `performance.now()`. */
+  until?: number;
 }
 
 export class WebhookSender {
   readonly #policy: AddressPolicy;
-  readonly #timeoutMs: number;
+  /** The longest an attempt takes, ms. */
+  readonly timeoutMs: number;
   readonly #userAgent: string;
   readonly #pool: ConnectionPool;
   readonly #inFlight = new Set<Promise<SendOutcome>>();
@@ -82,7 +86,7 @@ export class WebhookSender {
     connectTcp,
   }: SenderOptions) {
     this.#policy = policy;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#userAgent = userAgent;
     this.#pool = new ConnectionPool({
       dial: createDial({
@@ -97,7 +101,8 @@ export class WebhookSender {
   }
 
   /**
-   * POSTs a body. Never throws: whatever happens is in the outcome, within `timeoutMs`.
+   * POSTs a body. Never throws: whatever happens is in the outcome, within `timeoutMs`. Nothing goes out when that
+   * is over, not even where the process was frozen in between and no timer has told it so yet.
    *
    * When the peer hangs up on a kept-alive socket before any of an answer, it closed it while idle, and
    * the request goes out once more on a new socket within the same deadline. Should the peer have read it
@@ -121,12 +126,9 @@ export class WebhookSender {
   }
 
   async #send(request: SendRequest): Promise<SendOutcome> {
-    const attempt = newAttempt();
+    const attempt = newAttempt(this.timeoutMs, request.until);
     const deadline = new AbortController();
-    const timer = setTimeout(() => {
-      const message = `No complete answer within ${this.#timeoutMs} ms: time ran out ${attempt.trace.stage}.`;
-      deadline.abort(new DeliveryError('timeout', message));
-    }, this.#timeoutMs);
+    const timer = setTimeout(() => deadline.abort(timeRanOut(attempt)), attempt.endsAt - attempt.startedAt);
     try {
       if (this.#isClosed) throw new DeliveryError('connect', 'The sender is shutting down.');
       const target = parseTarget(request.url, this.#policy);
@@ -188,6 +190,7 @@ async function exchange(
   signal: AbortSignal,
 ): Promise<boolean> {
   signal.throwIfAborted();
+  if (performance.now() >= attempt.endsAt) throw timeRanOut(attempt);
   attempt.address = address;
   attempt.trace.stage = 'before the answer began';
   attempt.sentAt = performance.now();

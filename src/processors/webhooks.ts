@@ -3,7 +3,7 @@
 // 1. A delivery stands in the `owed` set before there is a job for it; the job only says which one.
 // 2. The job takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
 //    another: nothing is sent. A process that dies after sending leaves it to be sent again, with the same
-//    `webhook-id`, when its lease has run out.
+//    `webhook-id`, when its lease has run out; one that was held up sends only while that lasts for all of an attempt.
 // 3. A receiver that cools down, or has as many places as it gets, makes the delivery wait, no attempt spent:
 //    parked in the receiver's list, from which it is let out as a job when there is a place.
 // 4. The body is made from the event and what never changes in its task: the same bytes on every attempt.
@@ -50,8 +50,8 @@ export interface WebhookDeps {
   holdMs?: number | undefined;
 }
 
-/** How long a delivery is taken for, ms: longer than an attempt may last. */
-const LEASE = 20_000;
+/** For how much longer than an attempt may last a delivery is taken, ms: the time there is to begin it. */
+const TO_BEGIN = 5_000;
 
 /** With nobody to send to no place is needed: whoever still waits ends in steps of so many. */
 const STOPPED_AT_ONCE = 8;
@@ -71,14 +71,15 @@ export class WebhookProcessor {
 
   /** Runs a job of the `webhooks` or the `retries` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
-    const { db, holdMs = HOLD } = this.#deps;
+    const { db, sender, holdMs = HOLD } = this.#deps;
     const { org_id, task_id, sequence, endpoint_id, fed } = job.data;
     const owed: Owed = { org_id, task_id, sequence, endpoint_id };
     if (fed === undefined && (await this.letWait(owed))) return;
     // Read anyway for whoever sends, and known for a second.
     const isEndpointInOrder =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
-    const taken = await takeDelivery(db, owed, LEASE, { inOrder: isEndpointInOrder, holdMs });
+    const lease = sender.timeoutMs + TO_BEGIN;
+    const taken = await takeDelivery(db, owed, lease, { inOrder: isEndpointInOrder, holdMs });
     if (taken === null) return;
     if ('dueAt' in taken) return await this.#putOff(job, token, owed, taken.dueAt);
     const dispatch = await this.#receivers.dispatchOf(owed, taken);
@@ -128,14 +129,21 @@ export class WebhookProcessor {
     await queues.add([retryJob(owed, at, db.clock.now())]);
   }
 
+  /** It is not ours any more: whatever is owed now, is due then. */
+  async #tryWhenDue(owed: Owed): Promise<void> {
+    const due = await dueTimeOf(this.#deps.db, owed);
+    if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
+  }
+
   async #attempt(owed: Owed, taken: Taken, dispatch: Dispatch): Promise<void> {
     const { db } = this.#deps;
     const { receiver } = dispatch;
     const { delivery } = taken;
     const at = db.clock.now();
-    const outcome = await this.#send(dispatch, at);
+    const outcome = await this.#send(dispatch, at, taken.until);
     this.#gate.leave(receiver.name, outcome);
     void this.#crowds.placeFree(receiver.name);
+    if (outcome === null) return await this.#tryWhenDue(owed);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const made = delivery.attempts.length + 1;
     const isGone = outcome.status === 410;
@@ -169,12 +177,8 @@ export class WebhookProcessor {
       },
       'webhook attempt',
     );
-    if (recorded === null) {
-      // The lease ran out, or the record was written and its confirmation lost. Whatever is owed now, is due then.
-      const due = await dueTimeOf(db, owed);
-      if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
-      return;
-    }
+    // The lease ran out, or the record was written and its confirmation lost.
+    if (recorded === null) return await this.#tryWhenDue(owed);
     if (outcome.ok) return;
     await this.#giveUpOn(owed, isGone, recorded.failing);
     if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
@@ -210,10 +214,14 @@ export class WebhookProcessor {
     return recorded;
   }
 
-  #send({ receiver, id, body }: Dispatch, at: number): Promise<SendOutcome> {
+  /** @returns null when nothing was sent, since until `until` there is no time for an attempt any more. */
+  async #send({ receiver, id, body }: Dispatch, at: number, until: number): Promise<SendOutcome | null> {
+    const { sender } = this.#deps;
+    if (performance.now() + sender.timeoutMs > until) return null;
     const { url, secrets, headers: own } = receiver;
     const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
     // What is signed comes last: no header of the receiver's own takes its place.
-    return this.#deps.sender.send({ url, headers: { ...own, ...signature }, body });
+    const outcome = await sender.send({ url, headers: { ...own, ...signature }, body, until });
+    return !outcome.isSent && performance.now() >= until ? null : outcome;
   }
 }

@@ -119,11 +119,19 @@ export interface Message {
 /** For how long one that was tried in vain holds up those after it, where they are told in order, ms. */
 export const HOLD = 3600_000;
 
+/** Clocks of processes differ by less, ms: a lease may be over for others by so much before it is for its taker. */
+const CLOCK_ERROR = 1000;
+
 /** A delivery in somebody's hands. */
 export interface Taken {
   delivery: Delivery;
   /** To record it with: what tells this lease from a later one. */
   score: number;
+  /**
+   * Until when nobody else takes it, by `performance.now()`: counted from before it was asked for, so that neither a
+   * slow answer nor a process that was frozen meanwhile makes it longer.
+   */
+  until: number;
   /** Whether it was taken in order, where its receiver is an endpoint. */
   inOrder: boolean;
   /** The receiver has answered 410 to another event of the task. */
@@ -148,6 +156,7 @@ export async function takeDelivery(
   order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: HOLD },
 ): Promise<Taken | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
+  const until = performance.now() + leaseMs - CLOCK_ERROR;
   const now = db.clock.now();
   const isMessage = owed.sequence === 0;
   const [score, recorded, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
@@ -170,6 +179,7 @@ export async function takeDelivery(
   return {
     delivery: unpackDelivery(recorded),
     score: Number(score.toString()),
+    until,
     inOrder: order.inOrder,
     gone: gone !== null && owed.endpoint_id === undefined,
     told: isMessage

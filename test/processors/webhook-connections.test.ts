@@ -91,7 +91,7 @@ describe('waiting for a place', () => {
     const pool = new ConnectionPool({ dial, maxPerOrigin: 1, maxAgeMs: LONG_MS });
     const target = parseTarget(receiver.url, LOOPBACK);
     if (!target.ok) throw new Error(target.reason);
-    const { trace } = newAttempt();
+    const { trace } = newAttempt(LONG_MS);
 
     const held = await pool.acquire(target, trace, new AbortController().signal);
     const tooLate = AbortSignal.timeout(20);

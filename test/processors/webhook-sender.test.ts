@@ -1,8 +1,17 @@
 // One delivery to receivers that mean well: what they get, and what is kept of their answer.
 import { randomBytes } from 'node:crypto';
+import { connect, type TcpNetConnectOpts } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { send, startHttp, startSaying, startSender, watchedDialler } from './webhook-receivers.ts';
+import {
+  send,
+  startHttp,
+  startSaying,
+  startSender,
+  TIMEOUT_MS,
+  until,
+  watchedDialler,
+} from './webhook-receivers.ts';
 
 describe('a receiver that answers', () => {
   it('gets the very bytes, with the headers it was promised', async () => {
@@ -89,6 +98,31 @@ describe('a receiver that answers', () => {
       'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok',
     );
     expect(await send(receiver)).toMatchObject({ ok: true, status: 200, body: 'ok' });
+  });
+});
+
+describe('a sender that was frozen until its time was over', () => {
+  const freeze = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  /** No timer comes between the socket that is open and what is written to it: only the clock tells. */
+  const freezing = (ms: number) => (options: TcpNetConnectOpts) =>
+    connect(options).once('connect', () => freeze(ms));
+
+  it.each([
+    ['its own patience', TIMEOUT_MS, () => Number.POSITIVE_INFINITY],
+    ['what it was given', 20_000, () => performance.now() + TIMEOUT_MS],
+  ])('by %s, sends nothing on the socket that it has opened', async (_, timeoutMs, end) => {
+    const receiver = await startHttp();
+    const sender = startSender({ timeoutMs, connectTcp: freezing(2 * TIMEOUT_MS) });
+    const outcome = await sender.send({ url: receiver.url, headers: {}, body: '{}', until: end() });
+    expect(outcome).toMatchObject({ ok: false, isSent: false, errorClass: 'timeout' });
+    await until(() => receiver.connections === 1 && receiver.open.size === 0);
+    expect(receiver.received).toBe(0);
+  });
+
+  it('sends when there is time left', async () => {
+    const receiver = await startHttp();
+    const outcome = await send(receiver, { connectTcp: freezing(TIMEOUT_MS) });
+    expect(outcome).toMatchObject({ ok: true, isSent: true });
   });
 });
 

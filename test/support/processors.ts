@@ -27,6 +27,7 @@ export interface RunOptions {
   sweepEvery?: number;
   abandonedAfter?: number;
   orderedHold?: number;
+  jobLock?: number;
 }
 
 /** Starts all processors; closed when the test is over. */
