@@ -43,9 +43,16 @@ export function readOwed(member: string): Owed {
   return { org_id, task_id, sequence: Number(sequence), ...(endpoint_id !== undefined && { endpoint_id }) };
 }
 
-/** Its member in lists, which go by the time of the event, ms. */
+/** Digits of a sequence in lists. */
+const DIGITS = 6;
+
+/**
+ * Its member in lists, which go by the time of the event, ms; those of one moment by their sequence, which is written
+ * with leading zeros since lists sort as text.
+ */
 export function listedMember(owed: Owed, at: number): string {
-  return listMember(at, `${owed.task_id} ${fieldOf(owed)}`);
+  const [sequence = '', ...endpoint] = fieldOf(owed).split(' ');
+  return listMember(at, [owed.task_id, sequence.padStart(DIGITS, '0'), ...endpoint].join(' '));
 }
 
 /** What a member of a list says. */

@@ -1,21 +1,14 @@
 // A worker process killed exactly between two steps, each time: what it had begun is ended by the next one,
 // and nothing happens twice. A pinched wire to Redis holds the process where it is to die.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
-import { PREFIX } from '../../src/process.ts';
 import { firstBroken } from '../../src/state/history.ts';
 import type { Task } from '../../src/state/task.ts';
-import { commit } from '../../src/store/commit.ts';
 import { loadDeliveries } from '../../src/store/deliveries.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
-import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/orgs.ts';
-import { connect, type Db, RedisClock, whenReady } from '../../src/store/redis.ts';
-import { createSealer } from '../../src/store/sealed.ts';
-import { type RedisProxy, startRedisProxy } from '../api/redis-proxy.ts';
+import type { Db } from '../../src/store/redis.ts';
 import {
   addTask,
   addWorker,
@@ -27,65 +20,20 @@ import {
   workerOf,
   workThrough,
 } from '../support/db.ts';
-import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { loseJobs, outboxLength } from '../support/processors.ts';
+import { openStage, type Stage } from './stage.ts';
 
 /** Longer than it takes to be sure that a process is dead: its locks, leases and readings run out. */
 const RESCUED = { timeout: 60_000, interval: 100 };
 const SOON = { timeout: 20_000, interval: 20 };
-const SECRETS_KEY = Buffer.alloc(32, 9);
-const sealer = createSealer([SECRETS_KEY]);
 
-let redis: OwnRedis;
-let wire: RedisProxy;
-let db: Db & { clock: RedisClock };
-const children = new Set<ChildProcess>();
-
+let stage: Stage;
+let db: Db;
 beforeEach(async () => {
-  redis = await startOwnRedis();
-  wire = await startRedisProxy(redis.url);
-  const own = connect(redis.url, 'patient', () => undefined);
-  await whenReady(own);
-  const clock = new RedisClock(own);
-  await clock.start();
-  db = { redis: own, prefix: PREFIX, clock };
+  stage = await openStage();
+  db = stage.db;
 });
-afterEach(async () => {
-  await Promise.all([...children].map(kill));
-  db.clock.stop();
-  db.redis.disconnect();
-  await wire.close();
-  await redis.stop();
-});
-
-async function startWorker(redisUrl: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['dist/src/worker.js'], {
-    env: {
-      ...process.env,
-      REDIS_URL: redisUrl,
-      SECRETS_KEY: SECRETS_KEY.toString('base64'),
-      WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
-      LOG_LEVEL: 'error',
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  children.add(child);
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.includes('"msg":"ready"')) resolve();
-    });
-    child.once('exit', () => reject(new Error('the worker ended before it was ready')));
-  });
-  return child;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  children.delete(child);
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGKILL');
-  await gone;
-}
+afterEach(() => stage.close());
 
 const now = (task: Task) => taskOf(db, task.org_id, task.task_id);
 const statusOf = (task: Task) => now(task).then((one) => one.status);
@@ -107,7 +55,7 @@ const COMPLETED = [...OFFERED, 'accepted', 'started', 'submitted', 'verified', '
 it('after it was given an entry of the outbox, before it made anything of it', async () => {
   const org = freshOrg(db);
   await addWorker(db, org, { capacity: 20 });
-  const first = await startWorker(redis.url);
+  const first = await stage.startWorker();
   // Asleep in its read: Redis gives the entry to one who does not wake up any more.
   const isReading = async () => / cmd=xreadgroup /.test(String(await db.redis.client('LIST')));
   let task: Task | null = null;
@@ -122,23 +70,23 @@ it('after it was given an entry of the outbox, before it made anything of it', a
   }
   if (task === null) throw new Error('it was never caught reading');
   const caught = task;
-  await kill(first);
+  await stage.kill(first);
   expect([await statusOf(caught), await pendingEntries(org)]).toEqual(['queued', 1]);
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(() => statusOf(caught), RESCUED).toBe('offered');
   await isWhole(caught, OFFERED);
 });
 
 it('after it made the jobs of an entry, before it said so', async () => {
   const org = freshOrg(db);
-  const first = await startWorker(wire.url);
-  const { held } = wire.hold('xack');
+  const first = await stage.startWorker(stage.wire.url);
+  const { held } = stage.wire.hold('xack');
   const task = await addTask(db, org);
   await held;
-  await kill(first);
+  await stage.kill(first);
   expect([await statusOf(task), await pendingEntries(org)]).toEqual(['queued', 1]);
   await addWorker(db, org);
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(() => statusOf(task), RESCUED).toBe('offered');
   await expect.poll(() => pendingEntries(org), RESCUED).toBe(0);
   await isWhole(task, OFFERED);
@@ -147,13 +95,13 @@ it('after it made the jobs of an entry, before it said so', async () => {
 it('after it chose a worker for a task, before it committed that', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await startWorker(wire.url);
-  const { held } = wire.hold('matched,offered');
+  const first = await stage.startWorker(stage.wire.url);
+  const { held } = stage.wire.hold('matched,offered');
   const task = await addTask(db, org);
   await held;
-  await kill(first);
+  await stage.kill(first);
   expect(await statusOf(task)).toBe('queued');
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(() => statusOf(task), RESCUED).toBe('offered');
   await isWhole(task, OFFERED);
   expect((await workerOf(db, org, worker_id)).holding).toEqual([task.task_id]);
@@ -162,14 +110,14 @@ it('after it chose a worker for a task, before it committed that', async () => {
 it('after it committed an offer, before it learnt of it', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await startWorker(wire.url);
+  const first = await stage.startWorker(stage.wire.url);
   // Killed with its wire cut: it would else connect again and ask once more.
-  const cut = wire.cutAnswer('matched,offered');
+  const cut = stage.wire.cutAnswer('matched,offered');
   const task = await addTask(db, org);
   await cut;
-  await kill(first);
+  await stage.kill(first);
   expect(await statusOf(task)).toBe('offered');
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(() => outboxLength(db), RESCUED).toBe(0);
   await isWhole(task, OFFERED);
   const [offer, ...more] = (await now(task)).offers;
@@ -180,37 +128,18 @@ it('after it committed an offer, before it learnt of it', async () => {
 it('after it found a submission good, before it completed the task', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await startWorker(wire.url);
+  const first = await stage.startWorker(stage.wire.url);
   const task = await addTask(db, org);
   await expect.poll(() => statusOf(task), SOON).toBe('offered');
-  const { held } = wire.hold('verified,completed');
+  const { held } = stage.wire.hold('verified,completed');
   await workThrough(db, await now(task), worker_id);
   await held;
-  await kill(first);
+  await stage.kill(first);
   expect(await statusOf(task)).toBe('submitted');
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(() => statusOf(task), RESCUED).toBe('completed');
   await isWhole(task, COMPLETED);
 });
-
-/** An org whose deliveries to callback URLs are signed. */
-async function signingOrg(): Promise<string> {
-  const org = freshOrg(db);
-  const created_at = db.clock.now();
-  const secret = sealer.seal(newWebhookSecret(), webhookSecretPlace(org));
-  const webhook_secrets = [{ sealed: secret, created_at, expires_at: null }];
-  const record = {
-    org_id: org,
-    version: 1,
-    name: 'Org',
-    webhook_secrets,
-    created_at,
-    updated_at: created_at,
-  };
-  const { guards, writes } = orgWrites(db, 0, record);
-  await commit(db.redis, guards, writes);
-  return org;
-}
 
 interface Come {
   id: string;
@@ -240,15 +169,15 @@ const deliveryOf = async (task: Task, sequence: number) =>
 
 it('after it told the receiver, before it noted that: told again, the same to the byte', async () => {
   const { come, callback_url } = await startReceiver();
-  const org = await signingOrg();
-  const first = await startWorker(wire.url);
+  const org = await stage.signingOrg();
+  const first = await stage.startWorker(stage.wire.url);
   // What records an attempt names the list of those given up; what takes a delivery does not.
-  const { held } = wire.hold(':dead');
+  const { held } = stage.wire.hold(':dead');
   const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
   await held;
-  await kill(first);
+  await stage.kill(first);
   expect(come).toHaveLength(1);
-  await startWorker(redis.url);
+  await stage.startWorker();
   await expect.poll(async () => (await deliveryOf(task, 2))?.status, RESCUED).toBe('succeeded');
   expect(come).toHaveLength(2);
   expect(come[1]).toEqual(come[0]);
@@ -257,16 +186,16 @@ it('after it told the receiver, before it noted that: told again, the same to th
 
 it('while it told of many tasks in order: the next goes on in order', async () => {
   const { come, callback_url } = await startReceiver((nth) => (nth % 5 === 0 ? 500 : 204));
-  const org = await signingOrg();
+  const org = await stage.signingOrg();
   const { worker_id } = await addWorker(db, org, { availability: 'offline' });
-  const [first] = await Promise.all([startWorker(redis.url), startWorker(redis.url)]);
+  const [first] = await Promise.all([stage.startWorker(), stage.startWorker()]);
   const retry_policy = { max_retries: 10, backoff_seconds: 1 };
   const tasks: Task[] = [];
   for (let index = 0; index < 30; index += 1) {
     const task = await addTask(db, org, { handoff: { callback_url, retry_policy, ordering: 'per_task' } });
     await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
     tasks.push(task);
-    if (index === 15) await kill(first);
+    if (index === 15) await stage.kill(first);
   }
   for (const task of tasks)
     for (const sequence of [1, 2, 3, 4])
@@ -279,8 +208,8 @@ it('while it told of many tasks in order: the next goes on in order', async () =
 
 it('and what BullMQ keeps is gone, with a retry queued: the sweeper makes what is owed', async () => {
   const { come, callback_url } = await startReceiver((nth) => (nth === 1 ? 500 : 204));
-  const org = await signingOrg();
-  await startWorker(redis.url);
+  const org = await stage.signingOrg();
+  await stage.startWorker();
   const retry_policy = { max_retries: 1, backoff_seconds: 3 };
   const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'], retry_policy } });
   await expect.poll(async () => (await deliveryOf(task, 2))?.attempts.length, SOON).toBe(1);

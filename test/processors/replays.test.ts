@@ -14,8 +14,10 @@ import { oweToEndpoints } from '../../src/store/fan-out.ts';
 import { newId } from '../../src/store/ids.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
 import type { Db } from '../../src/store/redis.ts';
-import { loadReplay, startWrites } from '../../src/store/replays.ts';
-import { addTask, freshOrg, openTestDb } from '../support/db.ts';
+import { walkOn } from '../../src/store/replay-walk.ts';
+import { loadReplay } from '../../src/store/replays.ts';
+import { addTask, addWorker, declineAll, freshOrg, historyOf, openTestDb } from '../support/db.ts';
+import { beginReplay, giveUpAll } from '../support/endpoints.ts';
 import { later, loseJobs, openQueues, openSweeper, outboxLength, runRelay } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 
@@ -46,25 +48,12 @@ async function addEndpoint(store: Db, org_id: string): Promise<Endpoint> {
   return endpoint;
 }
 
-async function begin(store: Db, { org_id, endpoint_id }: Endpoint): Promise<Replay> {
-  const now = store.clock.now();
-  const times = { since: 0, until: now + 1, reached: 0, created_at: now, updated_at: now, finished_at: null };
-  const counts = { examined: 0, sent: 0, succeeded: 0, failed: 0 };
-  const replay: Replay = {
-    ...{ replay_id: newId(now), org_id, endpoint_id, version: 1, deliveries: 'all', status: 'running' },
-    ...{ reason: null, cursor: null, walked: false, created_by: 'system', ...times, ...counts },
-  };
-  const { guards, writes } = startWrites(store, replay);
-  expect(await commit(store.redis, guards, writes)).toBe(true);
-  return replay;
-}
-
 /** An org with so many tasks, of two events each, and a replay of them begun. */
 async function setUp(tasks: number, store = db) {
   const org = freshOrg(store);
   for (let at = 0; at < tasks; at += 20)
     await Promise.all(Array.from({ length: Math.min(20, tasks - at) }, () => addTask(store, org)));
-  return { org, replay: await begin(store, await addEndpoint(store, org)) };
+  return { org, replay: await beginReplay(store, await addEndpoint(store, org)) };
 }
 
 const stateOf = (replay: Replay) => loadReplay(db, replay.org_id, replay.replay_id);
@@ -94,6 +83,13 @@ async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
       ...{ nextAt: null, gone: false, eventAt: Date.parse(taken.told?.event.at ?? ''), failingLimit: 1000 },
     });
   }
+}
+
+/** What the relay has not come by yet. Other orgs of the test may share the partition. */
+async function outboxOf(org: string): Promise<OutboxEntry[]> {
+  return (await db.redis.xrange(orgKeysOf(db.prefix, org).outbox, '-', '+'))
+    .map(([, [, text = '']]) => JSON.parse(text) as OutboxEntry)
+    .filter((entry) => entry.org_id === org);
 }
 
 /** The store with something in the way of its commits. */
@@ -173,7 +169,7 @@ describe('a replay', () => {
     for (let round = 0; round < 6; round += 1) rests.push(await stepReplay(db, org, replay.replay_id));
     expect((await sentBy(replay)).length).toBe(REPLAY_AHEAD);
     expect(rests.slice(0, 2)).toEqual([restAfter(REPLAY_STEP, false, 1), restAfter(REPLAY_STEP, false, 1)]);
-    await begin(db, await addEndpoint(db, org));
+    await beginReplay(db, await addEndpoint(db, org));
     await deliver(replay);
     expect(await stepReplay(db, org, replay.replay_id)).toBe(restAfter(REPLAY_STEP, false, 2));
     expect(restAfter(REPLAY_STEP, false, 2)).toBe(1000);
@@ -194,11 +190,8 @@ describe('a replay', () => {
   it('leaves alone what others have taken in hand since it looked', async () => {
     const { org, replay } = await setUp(1);
     const step = await heldStep(replay);
-    const { outbox, owed: owedKey } = orgKeysOf(db.prefix, org);
-    // Other orgs of the test may share the partition.
-    const entries = (await db.redis.xrange(outbox, '-', '+'))
-      .map(([, [, text = '']]) => JSON.parse(text) as OutboxEntry)
-      .filter((entry) => entry.org_id === org);
+    const { owed: owedKey } = orgKeysOf(db.prefix, org);
+    const entries = await outboxOf(org);
     // The relay comes by only now.
     const [owed] = await oweToEndpoints(db, entries.slice(0, 1));
     if (owed === undefined) throw new Error('nothing is owed');
@@ -211,10 +204,31 @@ describe('a replay', () => {
     expect(await stateOf(replay)).toMatchObject({ examined: 2, sent: 0 });
   });
 
+  it('of what failed comes by the events of a task in their order, also by those of one moment', async () => {
+    const org = freshOrg(db);
+    const endpoint = await addEndpoint(db, org);
+    for (const worker_id of ['a', 'b', 'c']) await addWorker(db, org, { worker_id });
+    const task = await declineAll(db, await addTask(db, org), ['a', 'b', 'c']);
+    const history = await historyOf(db, task);
+    const [nine, ten] = [history[8], history[9]];
+    expect(nine?.at).toBe(ten?.at);
+    await oweToEndpoints(db, await outboxOf(org));
+    await giveUpAll(db, endpoint);
+    let replay = await beginReplay(db, endpoint, 'failed');
+    const found: number[] = [];
+    for (let walked = false; !walked; ) {
+      const walk = await walkOn(db, replay, endpoint, 1);
+      found.push(...walk.found.map((one) => one.owed.sequence));
+      replay = { ...replay, cursor: walk.cursor };
+      walked = walk.walked;
+    }
+    expect(found).toEqual(history.map((one) => one.sequence));
+  });
+
   it('whose job was lost is found by the sweeper', async () => {
     const store: Db = { ...db, prefix: freshPrefix() };
     const org = freshOrg(store);
-    const { replay_id } = await begin(store, await addEndpoint(store, org));
+    const { replay_id } = await beginReplay(store, await addEndpoint(store, org));
     const queues = openQueues(store);
     await runRelay(store, queues);
     await expect.poll(() => outboxLength(store), { timeout: 10_000 }).toBe(0);

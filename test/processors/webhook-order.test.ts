@@ -5,20 +5,21 @@ import type { Endpoint } from '../../src/state/endpoint.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
 import type { Task } from '../../src/state/task.ts';
 import { commit } from '../../src/store/commit.ts';
-import { loadDeliveries } from '../../src/store/deliveries.ts';
+import { deliveriesIndex, loadDeliveries } from '../../src/store/deliveries.ts';
 import { fieldOf } from '../../src/store/delivery-places.ts';
 import { oweToEndpoints, resend } from '../../src/store/fan-out.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
 import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/orgs.ts';
-import { addTask, addWorker, freshOrg, openTestDb, step } from '../support/db.ts';
-import { addEndpoint, changeEndpoint } from '../support/endpoints.ts';
-import { runProcessorsOfFile, sealer } from '../support/processors.ts';
+import { loadReplay } from '../../src/store/replays.ts';
+import { addTask, addWorker, declineAll, freshOrg, openTestDb, step } from '../support/db.ts';
+import { addEndpoint, beginReplay, changeEndpoint, giveUpAll } from '../support/endpoints.ts';
+import { outboxLength, runProcessorsOfFile, sealer } from '../support/processors.ts';
 import { type Come, startCallbackReceiver } from './callback-receiver.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 25_000, interval: 20 };
 // Two worker processes: what keeps the order is not in the memory of one.
-await runProcessorsOfFile(db);
+const { queues } = await runProcessorsOfFile(db);
 await runProcessorsOfFile(db);
 /** Where nobody is held up for longer than this, ms. */
 const HOLD = 300;
@@ -123,6 +124,36 @@ describe('in order', () => {
       .poll(() => statusesOf(task, endpoint.endpoint_id), SOON)
       .toEqual(['exhausted', 'exhausted', 'succeeded', 'succeeded']);
     expect(receiver.come.map((one) => one.sequence)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('what is replayed comes in order too, over all steps of the replay and whichever fail meanwhile', async () => {
+    const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
+      status: nth === 1 && sequence % 4 === 1 ? 500 : 204,
+    }));
+    const endpoint = await patient(receiver.url);
+    const { org_id, endpoint_id } = endpoint;
+    const workers = ['a', 'b', 'c'];
+    const tasks: Task[] = [];
+    // Nobody else is to offer them meanwhile, and nothing is sent yet.
+    await Promise.all([queues.all.lifecycle.pause(), queues.all.webhooks.pause()]);
+    for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
+    for (let count = 0; count < 6; count += 1) {
+      const task = await declineAll(db, await addTask(db, org_id), workers);
+      tasks.push(await step(db, task, { name: 'cancel', reason: 'mistake' }));
+    }
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect(await giveUpAll(db, endpoint)).toBe(72);
+    await Promise.all([queues.all.lifecycle.resume(), queues.all.webhooks.resume()]);
+    const { replay_id } = await beginReplay(db, endpoint, 'failed');
+    const replay = () => loadReplay(db, org_id, replay_id);
+    await expect.poll(async () => (await replay())?.status, SOON).toBe('completed');
+    const succeeded = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'succeeded'));
+    await expect.poll(() => db.redis.zcard(succeeded), SOON).toBe(72);
+    for (const { task_id } of tasks) {
+      const mine = receiver.come.filter((one) => JSON.parse(one.body).data.task_id === task_id);
+      expect(mine.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 9, 10, 11, 12]);
+    }
+    expect(await replay()).toMatchObject({ sent: 72, succeeded: 54, failed: 18 });
   });
 
   it('what is sent again by hand comes in order too', async () => {

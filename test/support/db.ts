@@ -100,6 +100,17 @@ export function offerIdOf(task: Task, workerId: string): string {
   return offer.offer_id;
 }
 
+/** Offers the task to one after the other, who say no: three events each, of two commits. */
+export async function declineAll(db: Db, task: Task, ids: readonly string[]): Promise<Task> {
+  let now = task;
+  for (const worker_id of ids) {
+    const offered = await offerTo(db, now, [worker_id]);
+    const offer_id = offerIdOf(offered, worker_id);
+    now = await step(db, offered, { name: 'decline', offer_id, worker_id, reason: null });
+  }
+  return now;
+}
+
 export function accept(db: Db, task: Task, workerId: string): Promise<Task> {
   return step(db, task, { name: 'accept', offer_id: offerIdOf(task, workerId), worker_id: workerId });
 }

@@ -1,13 +1,19 @@
-// Webhook endpoints and what is owed to them, put into a store without the API.
+// Webhook endpoints, what is owed to them and replays, put into a store without the API.
 
 import type { Endpoint } from '../../src/state/endpoint.ts';
 import { EVENT_TYPES } from '../../src/state/lifecycle.ts';
+import type { Replay, ReplayChoice } from '../../src/state/replay.ts';
 import { commit } from '../../src/store/commit.ts';
+import { deliveriesIndex, recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
+import { readListed } from '../../src/store/delivery-places.ts';
 import { endpointPlace, endpointWrites } from '../../src/store/endpoints.ts';
 import { messageWrites } from '../../src/store/fan-out.ts';
 import { newId } from '../../src/store/ids.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { memberId } from '../../src/store/lists.ts';
 import { newWebhookSecret } from '../../src/store/orgs.ts';
 import type { Db } from '../../src/store/redis.ts';
+import { startWrites } from '../../src/store/replays.ts';
 import { sealer } from './processors.ts';
 
 /** Registers an endpoint for all events of the org. */
@@ -66,4 +72,38 @@ export async function oweMessages(db: Db, endpoint: Endpoint, count: number): Pr
     }),
   );
   return ids;
+}
+
+/** Gives up all that is owed to an endpoint, without an attempt. @returns how many. */
+export async function giveUpAll(db: Db, { org_id, endpoint_id }: Endpoint): Promise<number> {
+  const pending = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'pending'));
+  const members = await db.redis.zrange(pending, 0, '-1');
+  for (const owed of members.map((member) => readListed(org_id, memberId(member)))) {
+    const taken = await takeDelivery(db, owed, 60_000);
+    if (taken === null || 'dueAt' in taken) throw new Error('not due');
+    await recordDelivery(db, owed, {
+      score: taken.score,
+      delivery: { status: 'exhausted', attempts: [] },
+      ...{ nextAt: null, gone: false, eventAt: Date.parse(taken.told?.event.at ?? ''), failingLimit: 1000 },
+    });
+  }
+  return members.length;
+}
+
+/** Begins a replay of all that has happened so far. */
+export async function beginReplay(
+  db: Db,
+  { org_id, endpoint_id }: Endpoint,
+  deliveries: ReplayChoice = 'all',
+): Promise<Replay> {
+  const now = db.clock.now();
+  const times = { since: 0, until: now + 1, reached: 0, created_at: now, updated_at: now, finished_at: null };
+  const counts = { examined: 0, sent: 0, succeeded: 0, failed: 0 };
+  const replay: Replay = {
+    ...{ replay_id: newId(now), org_id, endpoint_id, version: 1, deliveries, status: 'running' },
+    ...{ reason: null, cursor: null, walked: false, created_by: 'system', ...times, ...counts },
+  };
+  const { guards, writes } = startWrites(db, replay);
+  if (!(await commit(db.redis, guards, writes))) throw new Error('another replay is under way');
+  return replay;
 }

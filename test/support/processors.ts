@@ -20,8 +20,9 @@ export const QUIET: Log = {
   error: (fields, message) => console.error(message, fields),
 };
 
-/** The sealer of everything that a test file seals and its processors open. */
-export const sealer: Sealer = createSealer([randomBytes(32)]);
+/** What seals all that a test file seals and its processors open, be they in its process or in others. */
+export const secretsKey = randomBytes(32);
+export const sealer: Sealer = createSealer([secretsKey]);
 
 export interface RunOptions {
   sweepEvery?: number;

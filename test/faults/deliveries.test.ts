@@ -1,0 +1,192 @@
+// Deliveries in every state they can be in, while Redis or all its jobs are taken away, and workers killed or frozen:
+// each comes, none is recorded twice, and no receiver has two requests of one at a time.
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { retryJob } from '../../src/queues/catalogue.ts';
+import { Queues } from '../../src/queues/queues.ts';
+import type { Endpoint } from '../../src/state/endpoint.ts';
+import { deliveriesIndex, dueTimeOf, loadDeliveries, type Owed } from '../../src/store/deliveries.ts';
+import { fieldOf, readListed } from '../../src/store/delivery-places.ts';
+import type { DeliveryStatus } from '../../src/store/delivery-record.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { memberId } from '../../src/store/lists.ts';
+import type { Db } from '../../src/store/redis.ts';
+import { loadReplay } from '../../src/store/replays.ts';
+import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../processors/callback-receiver.ts';
+import { addTask, addWorker, freshOrg, step } from '../support/db.ts';
+import { addEndpoint, beginReplay, oweMessages } from '../support/endpoints.ts';
+import { loseJobs, outboxLength } from '../support/processors.ts';
+import { openStage, type Stage } from './stage.ts';
+
+const SOON = { timeout: 20_000, interval: 20 };
+/** Longer than leases and locks, and than the sweeper takes to find what is lost. */
+const RESCUED = { timeout: 120_000, interval: 100 };
+/** What a receiver gets at once of a worker process' places. */
+const AT_ONCE = 64;
+
+let stage: Stage;
+let db: Db;
+let queues: Queues;
+beforeEach(async () => {
+  stage = await openStage();
+  db = stage.db;
+  queues = new Queues(db.redis, db.prefix);
+});
+afterEach(async () => {
+  console.log('closing queues');
+  await queues.close();
+  console.log('closing stage');
+  await stage.close();
+ 
+});
+
+/** Something that happens when it is told to. */
+function gate() {
+  let open = () => {};
+  const after = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, after };
+}
+
+const addressee = (url: string, change: Partial<Endpoint> = {}) =>
+  addEndpoint(db, freshOrg(db), url, { retry_policy: { max_retries: 10, backoff_seconds: 5 }, ...change });
+
+const indexOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
+  orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status));
+const deliveryOf = async (owed: Owed) =>
+  (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
+
+/** Every delivery to the endpoint has succeeded, recorded once, and has come at least once, the same to the byte. */
+async function allCame(endpoint: Endpoint, receiver: CallbackReceiver, count: number): Promise<void> {
+  const succeeded = indexOf(endpoint, 'succeeded');
+  await expect.poll(() => db.redis.zcard(succeeded), RESCUED).toBe(count);
+  for (const member of await db.redis.zrange(succeeded, 0, '-1')) {
+    const { attempts } = (await deliveryOf(readListed(endpoint.org_id, memberId(member)))) ?? {};
+    expect(attempts?.filter((one) => one.status === 204)).toHaveLength(1);
+  }
+  expect(await db.redis.zcard(indexOf(endpoint, 'pending'))).toBe(0);
+  expect(new Set(receiver.come.map((one) => one.id)).size).toBe(count);
+  expect(new Set(receiver.come.map((one) => `${one.id} ${one.body}`)).size).toBe(count);
+}
+
+/** Deliveries in all states; resolves when they are in them. */
+async function inAllStates() {
+  const { open, after } = gate();
+  const held = (): Reply => ({ status: 204, after });
+  const failingFirst = (_: unknown, nth: number): Reply => ({ status: nth === 1 ? 500 : 204 });
+
+  // In flight, and parked in their receiver's list.
+  const busy = await startCallbackReceiver(held);
+  const toBusy = await addressee(busy.url);
+  await oweMessages(db, toBusy, AT_ONCE + 6);
+  // Delayed until they are tried again.
+  const failing = await startCallbackReceiver(failingFirst);
+  const toFailing = await addressee(failing.url);
+  await oweMessages(db, toFailing, 3);
+  // Waiting for an earlier one, which is to be tried again.
+  const ordered = await startCallbackReceiver((come, nth) =>
+    come.sequence === 1 ? failingFirst(come, nth) : { status: 204 },
+  );
+  const toOrdered = await addressee(ordered.url, { ordering: 'per_task' });
+  const { worker_id } = await addWorker(db, toOrdered.org_id, { availability: 'offline' });
+  const told = await addTask(db, toOrdered.org_id);
+  await step(db, told, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+  // A replay that has sent some, and waits for the receiver before it sends the rest.
+  const replayed = await startCallbackReceiver(held);
+  const org = freshOrg(db);
+  for (let count = 0; count < 60; count += 1) await addTask(db, org);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  const toReplayed = await addEndpoint(db, org, replayed.url, {
+    retry_policy: { max_retries: 10, backoff_seconds: 5 },
+  });
+  const { replay_id } = await beginReplay(db, toReplayed, 'undelivered');
+  const replay = () => loadReplay(db, org, replay_id);
+
+  await expect
+    .poll(() => db.redis.zcard(orgKeysOf(db.prefix, toBusy.org_id).waiting(toBusy.endpoint_id)), SOON)
+    .toBe(6);
+  await expect.poll(() => failing.come.length, SOON).toBe(3);
+  await expect.poll(() => db.redis.hlen(orgKeysOf(db.prefix, told.org_id).turns(told.task_id)), SOON).toBe(4);
+  await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
+
+  // And jobs that nobody has begun.
+  await queues.all.webhooks.pause();
+  const fresh = await startCallbackReceiver();
+  const toFresh = await addressee(fresh.url);
+  await oweMessages(db, toFresh, 5);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  expect([busy.come.length, ordered.come.length, fresh.come.length]).toEqual([AT_ONCE, 1, 0]);
+  expect(await queues.all.retries.getDelayedCount()).toBe(4);
+
+  return {
+    open,
+    async allCame() {
+      await allCame(toBusy, busy, AT_ONCE + 6);
+      await allCame(toFailing, failing, 3);
+      await allCame(toOrdered, ordered, 4);
+      expect([...new Set(ordered.come.map((one) => one.sequence))]).toEqual([1, 2, 3, 4]);
+      await allCame(toReplayed, replayed, 120);
+      await allCame(toFresh, fresh, 5);
+      await expect.poll(async () => (await replay())?.status, RESCUED).toBe('completed');
+      const { sent = 0, succeeded = 0, failed = 0 } = (await replay()) ?? {};
+      expect([sent, succeeded + failed]).toEqual([120, 120]);
+      expect(await db.redis.keys('bl:*:owed')).toEqual([]);
+    },
+  };
+}
+
+it.each([
+  [
+    'Redis is killed and started again',
+    async () => {
+      await stage.redis.kill();
+      await stage.redis.start();
+    },
+  ],
+  ['all that BullMQ keeps is gone', () => loseJobs(db)],
+  [
+    'all of it is killed at once, and BullMQ comes back with nothing',
+    async () => {
+      await Promise.all([stage.redis.kill(), ...stage.workers().map(stage.kill)]);
+      await stage.redis.start();
+      await loseJobs(db);
+      await stage.startWorker();
+    },
+  ],
+])('every delivery comes, whatever state it is in, when %s', async (_, fault) => {
+  await stage.startWorker();
+  const deliveries = await inAllStates();
+  await fault();
+  deliveries.open();
+  await queues.all.webhooks.resume();
+  await deliveries.allCame();
+});
+
+it('a process frozen between taking a delivery and sending it sends nothing once another has it', async () => {
+  const { open, after } = gate();
+  const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
+  const endpoint = await addressee(receiver.url);
+  const frozen = await stage.startWorker(stage.wire.url);
+  // What takes a delivery looks at the turns of its task.
+  const { held, release } = stage.wire.hold(':turns:');
+  const [task_id = ''] = await oweMessages(db, endpoint, 1);
+  const { org_id, endpoint_id } = endpoint;
+  const owed: Owed = { org_id, task_id, sequence: 0, endpoint_id };
+  await held;
+  frozen.kill('SIGSTOP');
+  release();
+  const lease = async () => ((await dueTimeOf(db, owed)) ?? 0) % 1;
+  await expect.poll(lease, SOON).toBe(0.5);
+  await stage.startWorker();
+  await expect.poll(() => receiver.come.length, RESCUED).toBe(1);
+  const due = (await dueTimeOf(db, owed)) ?? 0;
+  frozen.kill('SIGCONT');
+  // It has seen that the delivery is another's, and has put it off until that one's lease is over; or has sent it.
+  const putOff = () => queues.all.retries.getJobState(retryJob(owed, due, 0).opts.jobId);
+  await expect.poll(async () => receiver.come.length > 1 || (await putOff()) === 'delayed', SOON).toBe(true);
+  expect(receiver.come).toHaveLength(1);
+  open();
+  await expect.poll(async () => (await deliveryOf(owed))?.status, RESCUED).toBe('succeeded');
+  expect((await deliveryOf(owed))?.attempts).toHaveLength(1);
+  expect(receiver.come).toHaveLength(1);
+});
