@@ -21,6 +21,7 @@ import { allLanes, forgetEmptyLane } from '../store/lanes.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
+import { letGo } from '../store/unordered.ts';
 import { crowdedReceivers, letOut } from '../store/waiting.ts';
 import type { Log } from './log.ts';
 
@@ -86,6 +87,7 @@ export class Sweeper {
       count += await this.#takeFromRemoved(keys.left, now, repair);
       count += await this.#goOnReplaying(keys.replays, now, repair);
       await this.#letOutWaiting(keys.crowded, now);
+      await this.#letGoUnordered(keys.unordered, now);
     }
     for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now, repair);
     this.repaired += count;
@@ -128,6 +130,19 @@ export class Sweeper {
     for (const { org_id, receiver } of await crowdedReceivers(this.#db, key)) {
       const { out } = await letOut(this.#db, org_id, receiver, LET_OUT);
       await this.#queues.add(out.map((owed) => fedJob(owed, now)));
+    }
+  }
+
+  /**
+   * Lets go what waits for earlier events where an endpoint is told in order no more. By now everybody has heard of
+   * the change, so that nothing more comes to wait there.
+   */
+  async #letGoUnordered(key: string, now: number): Promise<void> {
+    for (const [member, score] of await this.#overdue(key, now)) {
+      const [orgId = '', endpointId = ''] = member.split(' ');
+      for await (const all of letGo(this.#db, orgId, endpointId))
+        await this.#queues.add(all.map((owed) => deliveryJob(owed, `n${now.toString(36)}`)));
+      await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
     }
   }
 

@@ -101,11 +101,15 @@ export class Receivers {
     return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
   }
 
-  #endpoint(orgId: string, id: string): Promise<Receiver | null> {
-    return this.#remember(`endpoint ${orgId} ${id}`, async () => {
+  /** Null is not remembered: what is sent again when an endpoint was just enabled would be stopped. */
+  async #endpoint(orgId: string, id: string): Promise<Receiver | null> {
+    const name = `endpoint ${orgId} ${id}`;
+    const receiver = await this.#remember(name, async () => {
       const endpoint = await loadEndpoint(this.#db, orgId, id);
       return endpoint?.enabled ? this.#opened(endpoint) : null;
     });
+    if (receiver === null) this.#known.delete(name);
+    return receiver;
   }
 
   #opened(endpoint: Endpoint): Receiver {

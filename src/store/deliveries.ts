@@ -80,7 +80,8 @@ elseif ARGV[12] == '1' then
     local member = ARGV[13] .. first .. ARGV[14]
     local waits = redis.call('ZSCORE', KEYS[1], member)
     redis.call('HDEL', KEYS[7], 'w' .. first .. ARGV[14])
-    if waits then
+    -- A lease stays one, should the endpoint not have been told in order in between.
+    if waits and tonumber(waits) % 1 == 0 then
       redis.call('ZADD', KEYS[1], ARGV[10], member)
       woken = tostring(first)
     end

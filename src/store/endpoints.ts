@@ -56,6 +56,9 @@ export function endpointWrites(
     guards.push({ kind: 'room', key: keys.index('endpoints'), most: MOST_ENDPOINTS });
     writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
   }
+  // What waits there for earlier events is let go by the sweeper.
+  if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
+    writes.push(['ZADD', keys.unordered, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);
   // Enabled again: what it failed before says nothing any more.
   if (before?.enabled === false && after.enabled)
     writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);

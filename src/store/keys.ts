@@ -36,6 +36,8 @@ export function partitionKeys(prefix: string, partition: string) {
     replays: `${base}:replays`,
     /** Set: `<org> <receiver>` of those for whom deliveries wait. */
     crowded: `${base}:crowded`,
+    /** Sorted set: `<org> <endpoint>` of endpoints that are told in order no more, by since when, until nobody waits there for earlier events. */
+    unordered: `${base}:unordered`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
     left: `${base}:left`,
     /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */

@@ -164,6 +164,27 @@ describe('an endpoint', () => {
   });
 });
 
+it('an endpoint that is disabled with a retry queued is sent nothing; what is made again once it is enabled comes', async () => {
+  const { client } = await createOrg(api);
+  const receiver = await startCallbackReceiver(() => ({ status: 500 }));
+  const endpoint = await register(client, receiver.url, { retry_policy: { backoff_seconds: 1 } });
+  await createTask(client);
+  await expect.poll(async () => (await deliveriesOf(client, endpoint))[0]?.attempts.length, SOON).toBe(1);
+  const path = `${PATH}/${endpoint.endpoint_id}`;
+  await client.post(`${path}/disable`);
+  await settled(client, endpoint, 'stopped');
+  expect(receiver.come).toHaveLength(1);
+  const [stopped] = (await deliveriesOf(client, endpoint)) as [Delivery];
+  const redeliver = `/v1/deliveries/${stopped.delivery_id}/redeliver`;
+  expect((await client.request('POST', redeliver)).outcome).toBe('409 endpoint_unavailable');
+  receiver.reply = () => ({ status: 204 });
+  await client.post(`${path}/enable`);
+  await client.post(redeliver);
+  await settled(client, endpoint, 'succeeded');
+  const [done] = (await deliveriesOf(client, endpoint)) as [Delivery];
+  expect(done.attempts.map((one) => one.status)).toEqual([500, 204]);
+});
+
 describe('a delivery', () => {
   it('that was given up is a dead letter until it is made again', async () => {
     const { client } = await createOrg(api);

@@ -32,11 +32,8 @@ beforeEach(async () => {
   queues = new Queues(db.redis, db.prefix);
 });
 afterEach(async () => {
-  console.log('closing queues');
   await queues.close();
-  console.log('closing stage');
   await stage.close();
- 
 });
 
 /** Something that happens when it is told to. */

@@ -1,10 +1,11 @@
-// A job that is lost while the receiver has its request: others take it over, and the receiver is not asked twice,
-// since what counts is the lease of the delivery, whatever becomes of the job's lock.
+// Several jobs of one delivery at a time, be it that one was lost while the receiver has its request and others take
+// it over, or that it is sent again by hand: the receiver is asked by one of them alone, the one with the lease.
 import { expect, it } from 'vitest';
 import { deliveryJob, retryJob } from '../../src/queues/catalogue.ts';
 import { queuePrefix } from '../../src/queues/queues.ts';
 import { dueTimeOf, loadDeliveries, type Owed } from '../../src/store/deliveries.ts';
 import { fieldOf } from '../../src/store/delivery-places.ts';
+import { resend } from '../../src/store/fan-out.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
 import { addEndpoint, oweMessages } from '../support/endpoints.ts';
 import { runProcessorsOfFile } from '../support/processors.ts';
@@ -18,12 +19,24 @@ const { queues } = await runProcessorsOfFile(db, options);
 await runProcessorsOfFile(db, options);
 const { webhooks, retries } = queues.all;
 
-it('a job whose lock is lost is taken over, and its delivery is still made by one alone', async () => {
+const deliveryOf = async (owed: Owed) =>
+  (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
+
+/** Receives what is answered when the test says so. */
+async function startHolding(reply: (nth: number) => number) {
   let answer = () => {};
   const after = new Promise<void>((resolve) => {
     answer = resolve;
   });
-  const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
+  const receiver = await startCallbackReceiver((_, nth) => {
+    const status = reply(nth);
+    return status === 204 ? { status, after } : { status };
+  });
+  return { receiver, answer };
+}
+
+it('a job whose lock is lost is taken over, and its delivery is still made by one alone', async () => {
+  const { receiver, answer } = await startHolding(() => 204);
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
   const [task_id = ''] = await oweMessages(db, endpoint, 1);
@@ -48,10 +61,47 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   expect(receiver.come).toHaveLength(1);
 
   answer();
-  const delivery = async () => (await loadDeliveries(db, org_id, task_id)).get(fieldOf(owed));
-  await expect.poll(async () => (await delivery())?.status, SOON).toBe('succeeded');
+  await expect.poll(async () => (await deliveryOf(owed))?.status, SOON).toBe('succeeded');
   await (await retries.getJob(later))?.promote();
   await expect.poll(() => retries.getJobState(later), SOON).toBe('completed');
   expect(receiver.come).toHaveLength(1);
-  expect((await delivery())?.attempts.map((one) => one.status)).toEqual([204]);
+  expect((await deliveryOf(owed))?.attempts.map((one) => one.status)).toEqual([204]);
+});
+
+it('deliveries that are sent again by hand in the moment of their retry are made once', async () => {
+  const { receiver, answer } = await startHolding((nth) => (nth === 1 ? 500 : 204));
+  const retry_policy = { max_retries: 1, backoff_seconds: 1 };
+  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, { retry_policy });
+  const { org_id, endpoint_id } = endpoint;
+  await retries.pause();
+  const ids = await oweMessages(db, endpoint, 10);
+  const all = ids.map((task_id): Owed => ({ org_id, task_id, sequence: 0, endpoint_id }));
+  await expect.poll(() => retries.getDelayedCount(), SOON).toBeGreaterThanOrEqual(10);
+  const dues = await Promise.all(all.map((owed) => dueTimeOf(db, owed)));
+  await expect.poll(() => db.clock.now(), SOON).toBeGreaterThan(Math.max(...dues.map(Number)));
+
+  const sendAgain = async (owed: Owed) => resend(db, owed, (await deliveryOf(owed)) ?? null, 0, 'by-hand');
+  const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
+  await expect.poll(() => receiver.come.length, SOON).toBe(20);
+  // Each has two jobs, unless the retry was there first, and both have been begun.
+  const begun = () =>
+    Promise.all(
+      all.flatMap((owed, index) => [
+        retries.getJob(retryJob(owed, dues[index] ?? 0, 0).opts.jobId),
+        ...(done[index] === 'ok' ? [webhooks.getJob(deliveryJob(owed, 'by-hand').opts.jobId)] : []),
+      ]),
+    );
+  await expect
+    .poll(async () => (await begun()).every((job) => (job?.attemptsStarted ?? 0) > 0), SOON)
+    .toBe(true);
+  // Those that are not waiting for the receiver's answer are over, or wait for the end of the lease.
+  await expect
+    .poll(async () => (await webhooks.getActiveCount()) + (await retries.getActiveCount()), SOON)
+    .toBe(10);
+  expect(receiver.come).toHaveLength(20);
+  answer();
+  for (const owed of all) {
+    await expect.poll(async () => (await deliveryOf(owed))?.status, SOON).toBe('succeeded');
+    expect((await deliveryOf(owed))?.attempts.map((one) => one.status)).toEqual([500, 204]);
+  }
 });

@@ -178,6 +178,23 @@ describe('in order', () => {
   });
 });
 
+it('what waits for an earlier event is let go when the endpoint is told in order no more', async () => {
+  const receiver = await startCallbackReceiver(({ sequence }) => ({ status: sequence === 1 ? 500 : 204 }));
+  const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 6, backoff_seconds: 3600 } });
+  const { org_id, endpoint_id } = endpoint;
+  const task = await live(org_id);
+  const { turns, unordered } = orgKeysOf(db.prefix, org_id);
+  // When the first was tried in vain, and three that wait.
+  await expect.poll(() => db.redis.hlen(turns(task.task_id)), SOON).toBe(4);
+  expect(receiver.come).toHaveLength(1);
+  await changeEndpoint(db, endpoint, { ordering: 'none' });
+  await expect
+    .poll(() => statusesOf(task, endpoint_id), SOON)
+    .toEqual(['pending', 'succeeded', 'succeeded', 'succeeded']);
+  await expect.poll(() => db.redis.exists(unordered), SOON).toBe(0);
+  expect(receiver.come).toHaveLength(4);
+});
+
 it('an entry that is relayed before the one before it owes the events of both', async () => {
   const endpoint = await patient('http://127.0.0.1:9/', { enabled: true });
   const { org_id, endpoint_id } = endpoint;

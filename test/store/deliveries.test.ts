@@ -7,7 +7,9 @@ import {
   recordDelivery,
   takeDelivery,
 } from '../../src/store/deliveries.ts';
+import { owedMember } from '../../src/store/delivery-places.ts';
 import type { Attempt, Delivery } from '../../src/store/delivery-record.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
 import { addTask, freshOrg, openTestDb } from '../support/db.ts';
 
 const db = await openTestDb();
@@ -110,6 +112,22 @@ describe('a delivery', () => {
     expect(await record(owed, score, done)).toBe(true);
     expect(await record(owed, score, { ...done, attempts: [] }, score)).toBe(false);
     expect(await takeDelivery(db, owed, LEASE)).toBeNull();
+  });
+
+  it('in somebody’s hands stays there when one before it, for which it once waited, is settled', async () => {
+    const first = await owedDelivery();
+    const second = { ...first, sequence: 2 };
+    const order = { inOrder: true, holdMs: 1000_000 };
+    const { score } = await take(first);
+    expect(await takeDelivery(db, second, LEASE, order)).toBeNull();
+    // Sent again by hand while the receiver is not told in order.
+    const { owed } = orgKeysOf(db.prefix, first.org_id);
+    await db.redis.zadd(owed, db.clock.now(), owedMember(second));
+    const taken = await take(second);
+    const outcome = { nextAt: null, gone: false, eventAt: 0, failingLimit: 1000, inOrder: true };
+    const delivery: Delivery = { status: 'succeeded', attempts: [attempt] };
+    expect(await recordDelivery(db, first, { score, delivery, ...outcome })).toMatchObject({ woken: null });
+    expect(await dueTimeOf(db, second)).toBe(taken.score);
   });
 
   it('answered with 410 says so to all others of its task, and to no other task', async () => {

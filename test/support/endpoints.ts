@@ -55,7 +55,8 @@ export async function changeEndpoint(
   before: Endpoint,
   change: Partial<Endpoint> | null,
 ): Promise<void> {
-  const after = change === null ? null : { ...before, ...change, version: before.version + 1 };
+  const stamps = { version: before.version + 1, updated_at: db.clock.now() };
+  const after = change === null ? null : { ...before, ...change, ...stamps };
   const { guards, writes } = endpointWrites(db, before, after);
   if (!(await commit(db.redis, guards, writes))) throw new Error('the endpoint has changed meanwhile');
 }
