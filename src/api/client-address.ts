@@ -54,6 +54,7 @@ export class ClientAddresses {
 
   /** Whether a trusted proxy says that the client spoke TLS. */
   isSecure(request: IncomingMessage): boolean {
+    if (this.#trusted.length === 0) return false;
     const peer = readAddress(request.socket.remoteAddress ?? '');
     if (peer === null || !isWithin(peer, this.#trusted)) return false;
     const said = [request.headers['x-forwarded-proto']].flat().join();

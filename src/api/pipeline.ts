@@ -148,8 +148,9 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
     ctx.status = answer.status;
     return undefined;
   }
-  ctx.body = JSON.stringify(answer.body);
+  // Said first, so that Koa does not guess it from the text.
   ctx.type = 'application/json';
+  ctx.body = JSON.stringify(answer.body);
   if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;
 }

@@ -4,9 +4,12 @@
 import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
 import { orgOf } from './tenant.ts';
 
-/** RFC 3339 UTC with milliseconds. */
+let last = { ms: 0, text: new Date(0).toISOString() };
+
+/** RFC 3339 UTC with milliseconds. Remembers the last: all that happens in one change is of one moment. */
 export function timestamp(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
+  return last.text;
 }
 
 function timestampOrNull(ms: number | null): string | null {

@@ -24,7 +24,8 @@ export type Guard =
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
 // KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
-// each write how many arguments it has, the command, and those.
+// each write how many arguments it has, the command, and those. A negative number before them says for how many keys
+// in a row the same is done.
 const SCRIPT = `
 local at, guards = 2, tonumber(ARGV[1])
 for i = 1, guards do
@@ -53,10 +54,16 @@ for i = 1, guards do
     at = at + 2
   end
 end
-for i = guards + 1, #KEYS do
-  local last = at + 1 + tonumber(ARGV[at])
-  redis.call(ARGV[at + 1], KEYS[i], unpack(ARGV, at + 2, last))
-  at = last + 1
+local i = guards + 1
+while i <= #KEYS do
+  local count, keys = tonumber(ARGV[at]), 1
+  if count < 0 then
+    keys, at = -count, at + 1
+    count = tonumber(ARGV[at])
+  end
+  local last = at + 1 + count
+  for k = i, i + keys - 1 do redis.call(ARGV[at + 1], KEYS[k], unpack(ARGV, at + 2, last)) end
+  i, at = i + keys, last + 1
 end
 return 1
 `;
@@ -101,9 +108,20 @@ export async function commit(
         break;
     }
   }
-  for (const [command, key, ...rest] of writes) {
-    keys.push(key);
+  for (let at = 0, write = writes[0]; write !== undefined; write = writes[at]) {
+    const [command, , ...rest] = write;
+    const first = at;
+    for (let next = writes[at]; next !== undefined && isSame(write, next); next = writes[++at])
+      keys.push(next[1]);
+    if (at - first > 1) args.push(first - at);
     args.push(rest.length, command, ...rest);
   }
   return (await withScript(redis).biolayerCommit(keys.length, ...keys, ...args)) === 1;
+}
+
+/** Whether the writes are the same but for their key: as many as a task has indexes, for one. */
+function isSame(one: Write, other: Write): boolean {
+  if (one.length !== other.length || one[0] !== other[0]) return false;
+  for (let index = 2; index < one.length; index += 1) if (one[index] !== other[index]) return false;
+  return true;
 }

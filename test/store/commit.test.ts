@@ -167,6 +167,28 @@ describe('the writes', () => {
     expect((await redis.xrange(stream, '-', '+')).map(([, fields]) => fields)).toEqual([['d', 'entry']]);
   });
 
+  it('that are the same for several keys in a row happen to each of them, once, in their turn', async () => {
+    const [one, two, three, four] = [freshKey(), freshKey(), freshKey(), freshKey()];
+    const done = await commit(
+      redis,
+      [{ kind: 'absent', key: four }],
+      [
+        ['RPUSH', one, 'a', 'b'],
+        ['RPUSH', two, 'a', 'b'],
+        ['RPUSH', three, 'a', 'b'],
+        ['RPUSH', three, 'a', 'b'],
+        ['RPUSH', three, 'a'],
+        ['LPUSH', three, 'a'],
+        ['LPUSH', one, 'c'],
+        ['LPUSH', two, 'c'],
+        ['RPUSH', four, 'd'],
+      ],
+    );
+    expect(done).toBe(true);
+    const lists = await Promise.all([one, two, three, four].map((key) => redis.lrange(key, 0, '-1')));
+    expect(lists).toEqual([['c', 'a', 'b'], ['c', 'a', 'b'], ['a', 'a', 'b', 'a', 'b', 'a'], ['d']]);
+  });
+
   it('keep every byte', async () => {
     const key = freshKey();
     const bytes = Buffer.concat([Buffer.from([0, 255, 13, 10, 128]), randomBytes(100_000)]);
