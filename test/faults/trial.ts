@@ -58,13 +58,14 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
     const watching = watchCapacity(call, key, done.signal, faults);
     const killing = killParts(system, rounds, done.signal);
     const ids = await createAll(call, key, tasks, receiver.url);
-    const finals = await Promise.all(ids.map((id) => finalStatus(call, key, id)));
+    const finals = await Promise.all(ids.map((id) => finalStatus(call, key, id, over)));
+    for (const [index, status] of finals.entries())
+      if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
+    if (over.aborted) throw new Error(`the time was up: ${faults.slice(0, 20).join('; ')}`);
     const kills = await killing;
     done.abort();
     await Promise.all([...people, watching]);
 
-    for (const [index, status] of finals.entries())
-      if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
     if (new Set(ids).size !== tasks) faults.push('a create was answered with the task of another');
     await settled(system.redisUrl, over, faults);
     await checkTasks(call, key, ids, receiver, faults);
@@ -138,10 +139,15 @@ async function createAll(call: Call, key: string, count: number, callback: strin
   return ids;
 }
 
-/** A person: takes what is offered, and does what is on the desk, until `done`. */
+/**
+ * A person: takes what is offered, and does what is on the desk, until `done`. Who was kept from answering three
+ * times in a row is taken to be away, and comes back.
+ */
 async function work(call: Call, token: string, done: AbortSignal): Promise<void> {
   while (!done.aborted) {
     const offers = (await call('GET', '/v1/worker/offers?wait=1', token)).data as { offer_id: string }[];
+    if (offers.length === 0 && (await call('GET', '/v1/worker', token)).availability !== 'available')
+      await call('PATCH', '/v1/worker', token, { availability: 'available' });
     for (const { offer_id } of offers) await call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
     const desk = (await call('GET', '/v1/worker/tasks', token)).data as { task_id: string; status: string }[];
     for (const { task_id, status } of desk) {
@@ -177,10 +183,17 @@ async function killParts(system: System, rounds: number, done: AbortSignal): Pro
   return kills;
 }
 
-async function finalStatus(call: Call, key: string, id: string): Promise<string> {
-  for (;;) {
-    const { status } = await call('GET', `/v1/tasks/${id}?wait=5`, key);
-    if (status === 'completed' || status === 'failed' || status === 'cancelled') return status;
+/** How a task ended, or how it stood when the time was up. */
+async function finalStatus(call: Call, key: string, id: string, over: AbortSignal): Promise<string> {
+  let last = 'unknown';
+  try {
+    for (;;) {
+      last = String((await call('GET', `/v1/tasks/${id}?wait=5`, key)).status);
+      if (last === 'completed' || last === 'failed' || last === 'cancelled') return last;
+    }
+  } catch (error) {
+    if (over.aborted) return `still ${last}`;
+    throw error;
   }
 }
 
