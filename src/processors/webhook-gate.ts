@@ -14,6 +14,8 @@ interface Standing {
   coolUntil: number;
   /** Mean time of an attempt, ms, later ones counting more. */
   meanMs: number;
+  /** Answers in a row, whatever they said. */
+  answers: number;
   /** When an attempt ended last, or the first of those in flight began. */
   movedAt: number;
   /** Those who stand at the door: a place is about to fall free. First come, first served. */
@@ -26,20 +28,25 @@ const OVERLOADED: readonly (number | null)[] = [429, 502, 503, 504];
 const FAILURES_TO_COOL = 5;
 const LONGEST_COOL = 60 * SECOND;
 const SLOW = 2 * SECOND;
-/** Attempts at once to one receiver, however many places there are. */
+/** Attempts at once to one receiver, however many places there are; twice as many to one that has shown to be quick. */
 const MOST = 64;
+/** Answers in a row that show it. */
+const SHOWN = 50;
 /** Nobody waits at the door who is not likely to be in within this, ms; nor for longer than twice that. */
 const SHORTLY = 100;
 const REMEMBERED = 10_000;
 
 export class ReceiverGate {
   readonly #standings = new Map<string, Standing>();
+  readonly #quickCap: number;
   readonly #cap: number;
   readonly #slowCap: number;
   readonly #now: () => number;
 
   /** @param places deliveries that the process makes at once. @param now ms; a clock that never steps back. */
   constructor(places: number, now: () => number = () => performance.now()) {
+    // Its places fall free again before anybody has to wait for one.
+    this.#quickCap = Math.max(1, Math.min(2 * MOST, Math.floor(places * 0.65)));
     this.#cap = Math.max(1, Math.min(MOST, Math.floor(places * 0.4)));
     this.#slowCap = Math.max(1, Math.floor(places / 8));
     this.#now = now;
@@ -95,6 +102,7 @@ export class ReceiverGate {
     standing.movedAt = now;
     if (outcome !== null) {
       standing.meanMs += (outcome.ms - standing.meanMs) * 0.2;
+      standing.answers = outcome.status === null ? 0 : standing.answers + 1;
       this.#judge(standing, outcome, now);
     }
     const [first] = standing.atDoor;
@@ -152,7 +160,8 @@ export class ReceiverGate {
     // Cooled down, and not known yet to be back: one at a time finds out.
     if (isFresh && standing.coolUntil > 0) return 1;
     const isStuck = standing.inFlight > 0 && this.#now() - standing.movedAt > SLOW;
-    return isStuck || standing.meanMs > SLOW ? this.#slowCap : this.#cap;
+    if (isStuck || standing.meanMs > SLOW) return this.#slowCap;
+    return standing.answers >= SHOWN && this.#isQuick(standing) ? this.#quickCap : this.#cap;
   }
 
   #judge(
@@ -178,7 +187,15 @@ export class ReceiverGate {
     if (this.#standings.size >= REMEMBERED)
       for (const [name, one] of this.#standings)
         if (one.inFlight === 0 && one.coolUntil < now) this.#standings.delete(name);
-    const standing = { inFlight: 0, failures: 0, coolUntil: 0, meanMs: 50, movedAt: now, atDoor: [] };
+    const standing = {
+      inFlight: 0,
+      failures: 0,
+      coolUntil: 0,
+      meanMs: 50,
+      answers: 0,
+      movedAt: now,
+      atDoor: [],
+    };
     this.#standings.set(receiver, standing);
     return standing;
   }

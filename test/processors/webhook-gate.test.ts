@@ -37,6 +37,34 @@ describe('a receiver', () => {
     },
   );
 
+  it('that has shown to be quick gets more places, until it is quick no more', () => {
+    const { clock, gate, fresh, send } = openGate();
+    const filled = () => {
+      let count = 0;
+      while (fresh()) count += 1;
+      return count;
+    };
+    const empty = (count: number) => {
+      for (let left = count; left > 0; left -= 1) gate.leave('a', answered(204));
+    };
+    for (let sent = 1; sent < 50; sent += 1) send(answered(204));
+    const usual = filled();
+    expect(usual).toBe(32);
+    // One of them is the fiftieth answer.
+    empty(usual);
+    expect(filled()).toBe(52);
+    // Nothing comes back for a while: none in the places that fall free now but the usual ones.
+    clock.now += 101;
+    expect(fresh()).toBe(false);
+    empty(52);
+    clock.now += 101;
+    send(answered(null));
+    expect(filled()).toBe(32);
+    empty(32);
+    for (let sent = 0; sent < 60; sent += 1) send(answered(204, 500));
+    expect(filled()).toBe(32);
+  });
+
   it('that names a time has it', () => {
     const { clock, fresh, send } = openGate();
     send(answered(503, 10, 20_000));
