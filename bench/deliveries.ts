@@ -7,7 +7,7 @@ import { Queue } from 'bullmq';
 import { PREFIX } from '../src/process.ts';
 import { Queues } from '../src/queues/queues.ts';
 import { PARTITIONS, partitionKeys } from '../src/store/keys.ts';
-import { inTurns, until } from './measures.ts';
+import { inTurns, settled, until } from './measures.ts';
 import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
 
 export interface Delivered {
@@ -128,7 +128,7 @@ export interface Latency {
 
 /**
  * How long after the commit the first byte is at the receiver, at half of what web, worker and receiver together
- * carry from creating a task to its deliveries.
+ * carry: from creating tasks until all is done that follows from it, matching and deliveries alike.
  */
 export async function latencyAtHalfLoad(
   stage: Stage,
@@ -146,10 +146,13 @@ export async function latencyAtHalfLoad(
   // Both processes warm, and the connections open; then as many as they carry.
   await inTurns(500, 20, create);
   await hasHad(client, 1000);
+  await settled(stage.redis);
   const start = performance.now();
   const burst = seconds * 200;
   await inTurns(burst, 20, create);
   await hasHad(client, 1000 + 2 * burst);
+  // What were left to do would be there beside the half load.
+  await settled(stage.redis);
   const rate = (burst * 1000) / (performance.now() - start);
   await client.call('DELETE', '/', '');
   const made = await paced(rate / 2, seconds, create);

@@ -1,7 +1,7 @@
 // The BullMQ queues over one connection, as producers see them.
 
 import { type ConnectionOptions, Queue } from 'bullmq';
-import { DEFAULTS, EVENTS_KEPT, type NewJob, QUEUES, type QueueName } from './catalogue.ts';
+import { DEFAULTS, EVENTS_KEPT, type NewJob, type QueueName } from './catalogue.ts';
 
 /** Prefix of BullMQ's keys. The braces keep all queues in one slot of a cluster. */
 export function queuePrefix(prefix: string): string {
@@ -32,12 +32,8 @@ export class Queues {
 
   /** Adds jobs, many in a round trip. A job whose id is already there is left as it is. */
   async add(jobs: readonly NewJob[]): Promise<void> {
-    await Promise.all(
-      QUEUES.map((name) => {
-        const mine = jobs.filter((job) => job.queue === name);
-        return mine.length === 0 ? null : this.all[name].addBulk(mine);
-      }),
-    );
+    // Not in bulk: that is a transaction, which nobody needs here, at a higher price than so many commands of one turn.
+    await Promise.all(jobs.map(({ queue, name, data, opts }) => this.all[queue].add(name, data, opts)));
   }
 
   /** Removes delayed jobs that are pointless now; one that is being worked on or is not there is left. */
