@@ -24,8 +24,7 @@ export type Guard =
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
 // KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
-// each write how many arguments it has, the command, and those. A negative number before them says for how many keys
-// in a row the same is done.
+// what is done for how many keys in a row, how many arguments it has, the command, and those.
 const SCRIPT = `
 local at, guards = 2, tonumber(ARGV[1])
 for i = 1, guards do
@@ -54,16 +53,11 @@ for i = 1, guards do
     at = at + 2
   end
 end
-local i = guards + 1
-while i <= #KEYS do
-  local count, keys = tonumber(ARGV[at]), 1
-  if count < 0 then
-    keys, at = -count, at + 1
-    count = tonumber(ARGV[at])
-  end
-  local last = at + 1 + count
-  for k = i, i + keys - 1 do redis.call(ARGV[at + 1], KEYS[k], unpack(ARGV, at + 2, last)) end
-  i, at = i + keys, last + 1
+local done = guards
+while done < #KEYS do
+  local keys, last = tonumber(ARGV[at]), at + 2 + tonumber(ARGV[at + 1])
+  for i = done + 1, done + keys do redis.call(ARGV[at + 2], KEYS[i], unpack(ARGV, at + 3, last)) end
+  done, at = done + keys, last + 1
 end
 return 1
 `;
@@ -108,13 +102,20 @@ export async function commit(
         break;
     }
   }
-  for (let at = 0, write = writes[0]; write !== undefined; write = writes[at]) {
-    const [command, , ...rest] = write;
-    const first = at;
-    for (let next = writes[at]; next !== undefined && isSame(write, next); next = writes[++at])
-      keys.push(next[1]);
-    if (at - first > 1) args.push(first - at);
-    args.push(rest.length, command, ...rest);
+  let before: Write | null = null;
+  let countAt = 0;
+  let count = 0;
+  for (const write of writes) {
+    const [command, key, ...rest] = write;
+    keys.push(key);
+    if (before !== null && isSame(before, write)) {
+      count += 1;
+      args[countAt] = count;
+    } else {
+      count = 1;
+      countAt = args.push(count, rest.length, command, ...rest) - rest.length - 3;
+    }
+    before = write;
   }
   return (await withScript(redis).biolayerCommit(keys.length, ...keys, ...args)) === 1;
 }
