@@ -75,8 +75,9 @@ export function createApp(options: AppOptions): Koa {
   const serving = { authenticator, addresses, bodyTime, closing };
   const routers = new Map<string, Router>();
   for (const { path, routes, isShadowed } of places(ROUTES)) {
-    const router = routers.get(regionOf(path)) ?? newRouter();
-    routers.set(regionOf(path), router);
+    const region = regionOf(path);
+    const router = routers.get(region) ?? newRouter();
+    routers.set(region, router);
     const form = path.replaceAll(/\{(\w+)\}/g, ':$1');
     for (const route of routes) router.register(form, [route.method], serve(route, deps, serving));
     if (isShadowed) router.all(form, otherMethods(routes.map((route) => route.method)));

@@ -101,15 +101,11 @@ export class Receivers {
     return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
   }
 
-  /** Null is not remembered: what is sent again when an endpoint was just enabled would be stopped. */
-  async #endpoint(orgId: string, id: string): Promise<Receiver | null> {
-    const name = `endpoint ${orgId} ${id}`;
-    const receiver = await this.#remember(name, async () => {
+  #endpoint(orgId: string, id: string): Promise<Receiver | null> {
+    return this.#remember(`endpoint ${orgId} ${id}`, async () => {
       const endpoint = await loadEndpoint(this.#db, orgId, id);
       return endpoint?.enabled ? this.#opened(endpoint) : null;
     });
-    if (receiver === null) this.#known.delete(name);
-    return receiver;
   }
 
   #opened(endpoint: Endpoint): Receiver {
@@ -134,12 +130,14 @@ export class Receivers {
     return valid.map((one) => this.#sealer.open(one.sealed, place));
   }
 
+  /** Null is not remembered: what is sent again when an endpoint was just enabled would be stopped. */
   #remember<T>(name: string, load: () => Promise<T>): Promise<T> {
     const now = performance.now();
     const known = this.#known.get(name);
     if (known !== undefined && known.until > now) return known.value as Promise<T>;
     const value = load();
-    value.catch(() => this.#known.delete(name));
+    const forget = () => this.#known.delete(name);
+    value.then((found) => found === null && forget(), forget);
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
     this.#known.set(name, { until: now + REMEMBERED, value });
     return value;

@@ -21,6 +21,8 @@ export interface Db {
 /** The longest a command of a request connection may take, ms. */
 export const COMMAND_TIMEOUT = 1500;
 
+type Sent = Parameters<Redis['sendCommand']>;
+
 /**
  * Sends what is asked for in one turn of the event loop in one piece: each request and each job makes its own
  * commands, and a write to the socket apiece costs a busy process a tenth of its time. So many commands at once
@@ -28,7 +30,7 @@ export const COMMAND_TIMEOUT = 1500;
  * commands and all of their answers stay in memory until the next full collection.
  */
 class TurnRedis extends Redis {
-  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+  override sendCommand(...[command, stream]: Sent): unknown {
     const socket = this.stream;
     // The socket of a connection that is not made yet may be none, or one that is about to be replaced.
     if (this.status === 'ready' && socket.writableCorked === 0) {
@@ -46,9 +48,9 @@ class TurnRedis extends Redis {
  */
 class RequestRedis extends TurnRedis {
   /** Commands of this turn, and how many of them are not settled. */
-  #turn: { commands: Parameters<Redis['sendCommand']>[0][]; open: number; settled(): void } | null = null;
+  #turn: { commands: Sent[0][]; open: number; settled(): void } | null = null;
 
-  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+  override sendCommand(...[command, stream]: Sent): unknown {
     this.#turn ??= this.#begin();
     this.#turn.commands.push(command);
     this.#turn.open += 1;
@@ -64,7 +66,7 @@ class RequestRedis extends TurnRedis {
     };
     let timer: NodeJS.Timeout | undefined;
     const turn = {
-      commands: [] as Parameters<Redis['sendCommand']>[0][],
+      commands: [] as Sent[0][],
       open: 0,
       settled() {
         turn.open -= 1;
