@@ -5,7 +5,7 @@
 // the lane, the clock, the feed, the outbox. `POST /least` leaves a hash of ten fields, three sorted sets and a
 // stream, which is less than a task that can be listed, matched and told of.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
@@ -53,7 +53,7 @@ return 1`,
 const ajv = new Ajv2020({ allErrors: true, discriminator: true });
 ajvFormats.default(ajv);
 const validate = ajv.compile<Body>(TaskCreate);
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+const sha256 = (text: string) => hash('sha256', text, 'hex');
 
 async function writeLeast(id: string, text: string): Promise<void> {
   const fields = ['1', '2', '3', '4', '5', '6', '7', '8', '9'].flatMap((name) => [name, id]);
@@ -74,9 +74,22 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
   const deadline = Date.parse(body.sla.deadline ?? '');
   const late = now + 1000 * (body.sla.target_latency_seconds ?? 0);
   const state = {
-    ...{ status: 'queued', sequence: 2, attempt: 1, created_at: now, updated_at: now, since: now, step: 0 },
-    ...{ completed_at: null, offers: [], declines: [], assignment: null, submission: null, reviews: [] },
-    ...{ breaches: [], failure: null, cancellation: null },
+    status: 'queued',
+    sequence: 2,
+    attempt: 1,
+    created_at: now,
+    updated_at: now,
+    since: now,
+    step: 0,
+    completed_at: null,
+    offers: [],
+    declines: [],
+    assignment: null,
+    submission: null,
+    reviews: [],
+    breaches: [],
+    failure: null,
+    cancellation: null,
   };
   const asked = [
     { kind: 'target_latency', at: late, ref: null },
@@ -84,21 +97,47 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     { kind: 'match', at: now, ref: null },
   ];
   const entry = {
-    ...{ kind: 'task', org_id: 'b', task_id: id, version: 1, asked, dropped: [], deliveries: [] },
-    ...{ events: ['created', 'queued'], first: 1, at: now, pool },
+    kind: 'task',
+    org_id: 'b',
+    task_id: id,
+    version: 1,
+    asked,
+    dropped: [],
+    deliveries: [],
+    events: ['created', 'queued'],
+    first: 1,
+    at: now,
+    pool,
   };
   const { domain, task_type, sla, origin } = body;
-  const indexes = [
-    ...['all', 'status:queued', `domain:${domain}`, `task_type:${task_type}`, `urgency:${sla.urgency}`],
-    ...[`product:${origin.product}`, `request_id:${origin.request_id}`, `pool:${pool}`],
-  ];
   await redis.bareSame(
-    ...[`same:{b}:task:${id}`, `same:{b}:history:${id}`, `same:{b}:lane:${lane}`, 'same:{b}:lanes'],
-    ...['same:{b}:due', 'same:{b}:feed', 'same:{b}:outbox', 'same:{b}:changes'],
-    ...indexes.map((name) => `same:{b}:index:${name}`),
-    ...[id, JSON.stringify(state), head, text, JSON.stringify([...created, first])],
-    ...[JSON.stringify([...queued, head]), `1${deadline}:${id}`, `${lane} ${requirements}`],
-    ...[late, now - 30 * 24 * 3600_000, JSON.stringify(entry)],
+    `same:{b}:task:${id}`,
+    `same:{b}:history:${id}`,
+    `same:{b}:lane:${lane}`,
+    'same:{b}:lanes',
+    'same:{b}:due',
+    'same:{b}:feed',
+    'same:{b}:outbox',
+    'same:{b}:changes',
+    'same:{b}:index:all',
+    'same:{b}:index:status:queued',
+    `same:{b}:index:domain:${domain}`,
+    `same:{b}:index:task_type:${task_type}`,
+    `same:{b}:index:urgency:${sla.urgency}`,
+    `same:{b}:index:product:${origin.product}`,
+    `same:{b}:index:request_id:${origin.request_id}`,
+    `same:{b}:index:pool:${pool}`,
+    id,
+    JSON.stringify(state),
+    head,
+    text,
+    JSON.stringify([...created, first]),
+    JSON.stringify([...queued, head]),
+    `1${deadline}:${id}`,
+    `${lane} ${requirements}`,
+    late,
+    now - 30 * 24 * 3600_000,
+    JSON.stringify(entry),
   );
 }
 
