@@ -16,6 +16,7 @@ import { commit } from '../../src/store/commit.ts';
 import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../src/store/credentials.ts';
 import { orgWrites } from '../../src/store/orgs.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
+import { gate } from '../support/gate.ts';
 
 const db = await openTestDb();
 /** Look-ups so far, and what each waits for once Redis has answered. */
@@ -86,10 +87,8 @@ test('a key is looked up once a second', async () => {
 test('a look-up that a revocation overtakes is not remembered', async () => {
   await makeKey();
   const before = lookUps.made;
-  let release = () => {};
-  lookUps.held = new Promise((resolve) => {
-    release = resolve;
-  });
+  const { open: release, after } = gate();
+  lookUps.held = after;
   const inFlight = tryKey();
   await expect.poll(() => lookUps.made).toBe(before + 1);
   // The look-up was sent first, so Redis has answered it by the time it answers this.

@@ -2,6 +2,7 @@
 // answer to it comes back. Only so can a request be caught between two of its steps, each time.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { gate } from '../support/gate.ts';
 
 interface Trap {
   command: string;
@@ -71,10 +72,7 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
   return {
     url: own.href,
     hold(command) {
-      let release = () => {};
-      const released = new Promise<void>((resolve) => {
-        release = resolve;
-      });
+      const { open: release, after: released } = gate();
       const held = new Promise<void>((resolve) => {
         holding = { command, sprung: resolve, released };
       });

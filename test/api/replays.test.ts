@@ -12,6 +12,7 @@ import {
   startApi,
   type TestApi,
 } from '../support/api.ts';
+import { gate } from '../support/gate.ts';
 import { taskBody } from '../support/people.ts';
 
 const SOON = { timeout: 20_000 };
@@ -165,10 +166,7 @@ describe('a replay', () => {
 
   it('is one at a time, can be cancelled, and is begun once under an Idempotency-Key', async () => {
     const { client } = await createOrg(api);
-    let answer = () => {};
-    const after = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
+    const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     await createTasks(client, 1);
     const endpoint = await register(client, receiver.url);
@@ -199,10 +197,7 @@ describe('a replay', () => {
     ['deleted', 'endpoint_deleted'],
   ])('ends when its endpoint is %s on the way, and says why', async (what, reason) => {
     const { client, org_id } = await createOrg(api);
-    let answer = () => {};
-    const after = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
+    const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     await createTasks(client, 1);
     const endpoint = await register(client, receiver.url);

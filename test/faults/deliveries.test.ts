@@ -14,6 +14,7 @@ import { loadReplay } from '../../src/store/replays.ts';
 import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../processors/callback-receiver.ts';
 import { addTask, addWorker, freshOrg, step } from '../support/db.ts';
 import { addEndpoint, beginReplay, oweMessages } from '../support/endpoints.ts';
+import { gate } from '../support/gate.ts';
 import { loseJobs, outboxLength } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
@@ -35,15 +36,6 @@ afterEach(async () => {
   await queues.close();
   await stage.close();
 });
-
-/** Something that happens when it is told to. */
-function gate() {
-  let open = () => {};
-  const after = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open, after };
-}
 
 const addressee = (url: string, change: Partial<Endpoint> = {}) =>
   addEndpoint(db, freshOrg(db), url, { retry_policy: { max_retries: 10, backoff_seconds: 5 }, ...change });

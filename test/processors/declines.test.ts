@@ -4,7 +4,6 @@ import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/lifecycle.ts';
 import { questions } from '../../src/state/questions.ts';
 import type { Task } from '../../src/state/task.ts';
-import type { Db } from '../../src/store/redis.ts';
 import {
   addTask,
   addWorker,
@@ -16,13 +15,13 @@ import {
   taskOf,
   workThrough,
 } from '../support/db.ts';
+import { seenAt } from '../support/processors.ts';
 
 const db = await openTestDb();
 const SECOND = 1000;
 const QUARTER = 15 * 60 * SECOND;
 
-/** The store at that time, ms. */
-const at = (now: number): Db => ({ ...db, clock: { now: () => now } });
+const at = (now: number) => seenAt(db, now);
 
 /** Says no for them. */
 async function refuse(

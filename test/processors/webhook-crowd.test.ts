@@ -7,6 +7,7 @@ import { orgKeysOf } from '../../src/store/keys.ts';
 import { parkDelivery } from '../../src/store/waiting.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
 import { addEndpoint, changeEndpoint, oweMessages } from '../support/endpoints.ts';
+import { gate } from '../support/gate.ts';
 import { openSweeper, outboxLength, runProcessorsOfFile } from '../support/processors.ts';
 import { startCallbackReceiver } from './callback-receiver.ts';
 
@@ -43,10 +44,7 @@ it('an endpoint that hangs, with 10 000 deliveries queued, holds up no healthy o
 });
 
 it('those who wait for a busy receiver come in the end, each once', async () => {
-  let open = () => {};
-  const after = new Promise<void>((resolve) => {
-    open = resolve;
-  });
+  const { open, after } = gate();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const ids = await oweMessages(db, endpoint, 300);

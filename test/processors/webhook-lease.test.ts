@@ -8,6 +8,7 @@ import { fieldOf } from '../../src/store/delivery-places.ts';
 import { resend } from '../../src/store/fan-out.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
 import { addEndpoint, oweMessages } from '../support/endpoints.ts';
+import { gate } from '../support/gate.ts';
 import { runProcessorsOfFile } from '../support/processors.ts';
 import { startCallbackReceiver } from './callback-receiver.ts';
 
@@ -24,10 +25,7 @@ const deliveryOf = async (owed: Owed) =>
 
 /** Receives what is answered when the test says so. */
 async function startHolding(reply: (nth: number) => number) {
-  let answer = () => {};
-  const after = new Promise<void>((resolve) => {
-    answer = resolve;
-  });
+  const { open: answer, after } = gate();
   const receiver = await startCallbackReceiver((_, nth) => {
     const status = reply(nth);
     return status === 204 ? { status, after } : { status };

@@ -23,6 +23,7 @@ import {
   taskOf,
   workThrough,
 } from '../support/db.ts';
+import { gate } from '../support/gate.ts';
 import { runProcessorsOfFile, sealer } from '../support/processors.ts';
 import { type Come, isSigned, startCallbackReceiver } from './callback-receiver.ts';
 
@@ -268,10 +269,7 @@ describe('a receiver', () => {
 
   it('that is slow is not sent the same event a second time meanwhile', async () => {
     const tenant = await addTenant();
-    let answer = () => {};
-    const after = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
+    const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     const task = await tell(tenant, receiver.url);
     await expect.poll(() => receiver.come.length, SOON).toBe(1);

@@ -98,8 +98,12 @@ export async function loseJobs(db: Db): Promise<void> {
   if (keys.length > 0) await db.redis.del(...keys);
 }
 
-/** The store with a clock that stands still, `ms` ahead: the same data, seen from then. */
-export function later(db: Db, ms: number): Db {
-  const then = db.clock.now() + ms;
+/** The store with a clock that stands still at `then`, ms: the same data, seen from then. */
+export function seenAt(db: Db, then: number): Db {
   return { ...db, clock: { now: () => then } };
+}
+
+/** The store as it is seen `ms` from now. */
+export function later(db: Db, ms: number): Db {
+  return seenAt(db, db.clock.now() + ms);
 }
