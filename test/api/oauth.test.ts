@@ -7,6 +7,7 @@ import { SCOPES } from '../../src/api/route.ts';
 import { countAttempt } from '../../src/store/attempts.ts';
 import { createSealer } from '../../src/store/sealed.ts';
 import {
+  altered,
   type Client,
   createKey,
   createOrg,
@@ -254,7 +255,7 @@ describe('client credentials', () => {
   });
 
   test.each([
-    ['a wrong secret', (made: Made) => ({ ...made, client_secret: `${made.client_secret?.slice(0, -1)}x` })],
+    ['a wrong secret', (made: Made) => ({ ...made, client_secret: altered(made.client_secret ?? '') })],
     [
       'the hash of the secret',
       (made: Made) => ({
@@ -265,10 +266,7 @@ describe('client credentials', () => {
       }),
     ],
     ["another client's secret", (made: Made) => ({ ...app, client_secret: made.client_secret ?? '' })],
-    [
-      'a client that never was',
-      (made: Made) => ({ ...made, client_id: `${made.client_id.slice(0, -4)}AAAA` }),
-    ],
+    ['a client that never was', (made: Made) => ({ ...made, client_id: altered(made.client_id) })],
   ])('%s is refused', async (_name, change) => {
     expect(await errorOf(machineToken(change(await makeClient())))).toBe('invalid_client');
   });

@@ -242,6 +242,11 @@ export function freshName(what: string): string {
   return `${what}-${process.pid}-${made}`;
 }
 
+/** A credential or an id with one character changed, never the one it was; not among the last, which may be a checksum. */
+export function altered(text: string): string {
+  return text.slice(0, -8) + (text.at(-8) === 'x' ? 'y' : 'x') + text.slice(-7);
+}
+
 /** A new org. */
 export async function createOrg(api: TestApi, name = freshName('org')): Promise<Org> {
   const { org_id, api_key } = await api.operator.post<{ org_id: string; api_key: string }>('/admin/orgs', {
