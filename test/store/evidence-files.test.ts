@@ -39,8 +39,7 @@ async function keep(files: EvidenceFiles, key: string, bytes: Buffer) {
   const incoming = await files.receive();
   await incoming.fill(Readable.from([bytes.subarray(0, 9), bytes.subarray(9)]), () => undefined);
   expect(incoming).toMatchObject({ bytes: bytes.length, sha256: sha256(bytes) });
-  await files.keep(key, incoming);
-  await incoming.close();
+  await files.keep(key, incoming).finally(() => incoming.close());
 }
 
 describe.each(STORES)('$kind', ({ location, look }) => {
