@@ -1,8 +1,12 @@
 // Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
 // they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
+// Lists are narrowed by time by these ids too: so a clock that was far ahead and has been set right is followed.
 
 import { hash, randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
+
+/** A clock that goes back by less than this stands still for the ids, ms. */
+const STEP = 1000;
 
 let last = 0;
 let counter = 0;
@@ -23,7 +27,7 @@ function randomBytes(): Buffer {
 
 /** A new UUIDv7. @param now ms since the epoch, by the clock that the rest of the change goes by. */
 export function newId(now: number): string {
-  if (now > last) {
+  if (now > last || now < last - STEP) {
     last = now;
     counter = randomInt(0x7fff_ffff);
   } else {

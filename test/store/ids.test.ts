@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { NOW } from '../support/tasks.ts';
 
-// A process never goes back behind its newest id, so this file has a source of ids of its own.
+// A process remembers its newest id, so this file has a source of ids of its own.
 vi.resetModules();
 const { idFloor, newId } = await import('../../src/store/ids.ts');
 
@@ -24,6 +24,12 @@ describe('an id', () => {
   it('sorts so when the clock goes forth and back', () => {
     const steps = [3, 5, 4, 1, 5, 5, 6, 2, 7];
     expect(sorted(steps.map((step) => newId(NOW + step)))).toBe(true);
+  });
+
+  it('is of its time again once a clock that was far ahead has been set right', () => {
+    newId(NOW + 3600_000);
+    const ids = [newId(NOW + 10), newId(NOW + 10), newId(NOW + 11)];
+    expect(sorted([idFloor(NOW + 10), ...ids, idFloor(NOW + 12)])).toBe(true);
   });
 });
 

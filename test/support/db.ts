@@ -88,8 +88,8 @@ export async function step(db: Db, task: Task, ...commands: Command[]): Promise<
 
 /** Offers the task to these workers. */
 export function offerTo(db: Db, task: Task, ids: readonly string[], life = 60_000): Promise<Task> {
-  const expires_at = db.clock.now() + life;
-  const offers = ids.map((worker_id) => ({ offer_id: newId(expires_at), worker_id, expires_at }));
+  const now = db.clock.now();
+  const offers = ids.map((worker_id) => ({ offer_id: newId(now), worker_id, expires_at: now + life }));
   return step(db, task, { name: 'match', worker_ids: [...ids] }, { name: 'offer', offers });
 }
 
