@@ -1,6 +1,5 @@
 // The API as a Koa app. It is made from what it needs and never listens: the entry points and the tests do.
 
-import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
@@ -24,7 +23,7 @@ import { RESOURCE_PATH } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
 import { openApi } from './openapi.ts';
 import { serve } from './pipeline.ts';
-import { otherMethods, places, regionOf, routing } from './places.ts';
+import { newRouter, placing } from './places.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
@@ -70,18 +69,6 @@ export function createApp(options: AppOptions): Koa {
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => gate.forgetOrg(orgId),
   };
-  // One spelling a place: another would be another route to the idempotency keys.
-  const newRouter = () => new Router({ strict: true, sensitive: true });
-  const serving = { authenticator, addresses, bodyTime, closing };
-  const routers = new Map<string, Router>();
-  for (const { path, routes, isShadowed } of places(ROUTES)) {
-    const region = regionOf(path);
-    const router = routers.get(region) ?? newRouter();
-    routers.set(region, router);
-    const form = path.replaceAll(/\{(\w+)\}/g, ':$1');
-    for (const route of routes) router.register(form, [route.method], serve(route, deps, serving));
-    if (isShadowed) router.all(form, otherMethods(routes.map((route) => route.method)));
-  }
   const router = newRouter();
   const metrics = createMetrics(given.db, queues);
   router.get('/metrics', async (ctx) => {
@@ -98,12 +85,13 @@ export function createApp(options: AppOptions): Koa {
   app.use(errors(log));
   app.use(securityHeaders((request) => addresses.isSecure(request)));
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
-  for (const middleware of board(queues, authenticator, gate)) app.use(middleware);
+  app.use(board(queues, authenticator, gate));
   if (publicUrl !== undefined) {
     const onRevoked = (token: string) => authenticator.forget(hashOf(token));
     app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onRevoked }));
   }
-  app.use(routing(routers, router));
+  const serving = { authenticator, addresses, bodyTime, closing };
+  app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.
   app.on('error', (error) =>
     log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'an answer broke off'),

@@ -16,7 +16,7 @@ const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";
 
 /** Middleware that serves the board under `BOARD_PATH` to the operator. */
-export function board(queues: Queues, authenticator: Authenticator, gate: Gate): Middleware[] {
+export function board(queues: Queues, authenticator: Authenticator, gate: Gate): Middleware {
   const adapter = new KoaAdapter();
   createBullBoard({
     queues: Object.values(queues.all).map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
@@ -28,7 +28,8 @@ export function board(queues: Queues, authenticator: Authenticator, gate: Gate):
   adapter.setErrorHandler((error) => {
     throw error;
   });
-  const guard: Middleware = (ctx, next) => {
+  const plugin = adapter.registerPlugin() as unknown as Middleware;
+  return (ctx, next) => {
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
     if (!authenticator.isOperator(ctx.get('Authorization'))) {
       gate.countStranger(ctx);
@@ -38,7 +39,6 @@ export function board(queues: Queues, authenticator: Authenticator, gate: Gate):
     }
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
     ctx.set('Content-Security-Policy', CSP);
-    return next();
+    return plugin(ctx, next);
   };
-  return [guard, adapter.registerPlugin() as unknown as Middleware];
 }

@@ -1,52 +1,52 @@
-// The order of places: one that is named outright (`/v1/tasks/batch`) comes before one with parameters
-// (`/v1/tasks/{task_id}`) that its name would fit too, and is meant whatever the method.
+// Where a request goes. A place that is named outright (`/v1/tasks/batch`) has a router of its own, so it is found at
+// once and is meant whatever the method, also where its name would fit one with parameters (`/v1/tasks/{task_id}`);
+// those with parameters share one by the first two parts of their path.
 
-import type { Router } from '@koa/router';
+import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { methodNotAllowed } from './problem.ts';
 import type { Route } from './route.ts';
 
-export interface Place {
-  path: string;
-  routes: Route[];
-  /** Whether its name fits a place with parameters. */
-  isShadowed: boolean;
+/** A router that knows one spelling of a place: another would be another route to the idempotency keys. */
+export function newRouter(): Router {
+  return new Router({ strict: true, sensitive: true });
 }
 
-/** The routes by their place, those named outright first. */
-export function places(routes: readonly Route[]): Place[] {
-  const paths = [...new Set(routes.map((route) => route.path))];
-  const isOutright = (path: string) => !path.includes('{');
-  const forms = paths
-    .filter((path) => !isOutright(path))
-    .map((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`));
-  return [...paths.filter(isOutright), ...paths.filter((path) => !isOutright(path))].map((path) => ({
-    path,
-    routes: routes.filter((route) => route.path === path),
-    isShadowed: isOutright(path) && forms.some((form) => form.test(path)),
-  }));
+/** Middleware that has each of the routes served in its place. @param rest takes what is none of them. */
+export function placing(
+  routes: readonly Route[],
+  serve: (route: Route) => Middleware,
+  rest: Router,
+): Middleware {
+  const outright = new Map<string, Router>();
+  const regions = new Map<string, Router>();
+  for (const route of routes) {
+    const form = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    const [among, name] = form === route.path ? [outright, form] : [regions, regionOf(form)];
+    const router = among.get(name) ?? newRouter();
+    among.set(name, router);
+    router.register(form, [route.method], serve(route));
+  }
+  const [toOutright, toRegion, other] = [chains(outright), chains(regions), chain(rest)];
+  return (ctx, next) => {
+    const { path } = ctx;
+    return (toOutright.get(path) ?? toRegion.get(regionOf(path)) ?? other)(ctx, next);
+  };
 }
 
-/** The first two parts of a path: places with the same are looked for together. */
-export function regionOf(path: string): string {
+function regionOf(path: string): string {
   return path.split('/', 3).join('/');
 }
 
-/** Routes to the region's own router, so that a request is not compared with every place there is, or to `rest`. */
-export function routing(regions: ReadonlyMap<string, Router>, rest: Router): Middleware {
-  const chainOf = (router: Router): Middleware => {
-    const routes = router.routes() as Middleware;
-    const others = router.allowedMethods() as Middleware;
-    return (ctx, next) => routes(ctx, () => others(ctx, next));
-  };
-  const chains = new Map([...regions].map(([region, router]) => [region, chainOf(router)]));
-  const other = chainOf(rest);
-  return (ctx, next) => (chains.get(regionOf(ctx.path)) ?? other)(ctx, next);
+function chains(routers: ReadonlyMap<string, Router>): Map<string, Middleware> {
+  return new Map([...routers].map(([name, router]) => [name, chain(router)]));
 }
 
-/** Answers what comes to a place by a method that it does not have. */
-export function otherMethods(methods: readonly string[]): Middleware {
-  return (ctx) => answerOtherMethod(ctx, methods);
+/** A router, and what it says of methods that it does not have. */
+function chain(router: Router): Middleware {
+  const routes = router.routes() as Middleware;
+  const others = router.allowedMethods() as Middleware;
+  return (ctx, next) => routes(ctx, () => others(ctx, next));
 }
 
 /** Says which methods a place has (RFC 9110, section 9.3.7). @throws ApiError 405 when it was not asked for them */

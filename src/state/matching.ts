@@ -69,6 +69,8 @@ export interface Lane {
   /** Short name, the same for the same requirements. */
   id: string;
   requirements: Requirements;
+  /** The requirements as JSON, the same for the same. */
+  text: string;
   /** One of the attributes its tasks ask for: who lacks it need not look here. */
   attribute: string;
 }
@@ -77,14 +79,19 @@ export interface Lane {
 export function laneOf(task: Task): Lane {
   const wanted = requirementsOf(task);
   const requirements: Requirements = {};
-  if (wanted.skills?.length) requirements.skills = [...new Set(wanted.skills)].sort();
-  if (wanted.certifications?.length) requirements.certifications = [...new Set(wanted.certifications)].sort();
+  if (wanted.skills?.length) requirements.skills = inOrder(wanted.skills);
+  if (wanted.certifications?.length) requirements.certifications = inOrder(wanted.certifications);
   if (wanted.trust_level) requirements.trust_level = wanted.trust_level;
   if (wanted.min_rating) requirements.min_rating = wanted.min_rating;
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
-  const id = hash('sha256', JSON.stringify(requirements), 'base64url').slice(0, 16);
+  const text = JSON.stringify(requirements);
+  const id = hash('sha256', text, 'base64url').slice(0, 16);
   // What most workers are likely to lack comes last in the list of attributes.
-  return { id, requirements, attribute: attributesIn(requirements).at(-1) ?? ANYBODY };
+  return { id, requirements, text, attribute: attributesIn(requirements).at(-1) ?? ANYBODY };
+}
+
+function inOrder(names: string[]): string[] {
+  return names.length === 1 ? names : [...new Set(names)].sort();
 }
 
 /** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */

@@ -63,7 +63,7 @@ return 1
 `;
 
 const withScript = defineScripts<{
-  biolayerCommit(keys: number, ...args: (string | number | Buffer)[]): Promise<number>;
+  biolayerCommit(args: readonly (string | number | Buffer)[]): Promise<number>;
 }>({ biolayerCommit: { lua: SCRIPT } });
 
 /**
@@ -106,18 +106,18 @@ export async function commit(
   let countAt = 0;
   let count = 0;
   for (const write of writes) {
-    const [command, key, ...rest] = write;
-    keys.push(key);
+    keys.push(write[1]);
     if (before !== null && isSame(before, write)) {
       count += 1;
       args[countAt] = count;
     } else {
       count = 1;
-      countAt = args.push(count, rest.length, command, ...rest) - rest.length - 3;
+      countAt = args.push(count, write.length - 2, write[0]) - 3;
+      for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');
     }
     before = write;
   }
-  return (await withScript(redis).biolayerCommit(keys.length, ...keys, ...args)) === 1;
+  return (await withScript(redis).biolayerCommit([keys.length, ...keys, ...args])) === 1;
 }
 
 /** Whether the writes are the same but for their key: as many as a task has indexes, for one. */

@@ -24,11 +24,11 @@ export function laneWrites(db: Db, was: Task | null, task: Task): Write[] {
   const keys = orgKeysOf(db.prefix, task.org_id);
   const leaves: Write[] = waited ? [['ZREM', keys.lane(laneOf(was).id), placeInLane(was)]] : [];
   if (!waits) return leaves;
-  const { id, requirements, attribute } = laneOf(task);
+  const { id, text, attribute } = laneOf(task);
   return [
     ...leaves,
     ['ZADD', keys.lane(id), 0, placeInLane(task)],
-    ['ZADD', keys.lanes, 0, [attribute, id, JSON.stringify(requirements)].join(SEPARATOR)],
+    ['ZADD', keys.lanes, 0, attribute + SEPARATOR + id + SEPARATOR + text],
   ];
 }
 

@@ -8,6 +8,28 @@ import { packJson, unpackJson } from './packed.ts';
 /** What changes in a task. */
 export type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
 
+/** The part of a task that its state is. Written out: taking the others away from a copy costs V8 four times as much. */
+export function stateOf(task: Task): State {
+  return {
+    status: task.status,
+    sequence: task.sequence,
+    attempt: task.attempt,
+    created_at: task.created_at,
+    updated_at: task.updated_at,
+    since: task.since,
+    step: task.step,
+    completed_at: task.completed_at,
+    offers: task.offers,
+    declines: task.declines,
+    assignment: task.assignment,
+    submission: task.submission,
+    reviews: task.reviews,
+    breaches: task.breaches,
+    failure: task.failure,
+    cancellation: task.cancellation,
+  };
+}
+
 /** An entry of the history, its sequence and the hash before it being where it stands. */
 export type PackedEntry = [
   id: string,

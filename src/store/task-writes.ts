@@ -13,7 +13,7 @@ import { orgKeysOf } from './keys.ts';
 import { laneWrites } from './lanes.ts';
 import { offerWrites } from './offers.ts';
 import type { Db } from './redis.ts';
-import { pack, packEntry, unpack } from './task-record.ts';
+import { pack, packEntry, stateOf, unpack } from './task-record.ts';
 import type { StoredTask } from './tasks.ts';
 
 /** The `?since`-style indexes a task stands in besides `all`: filter → value. */
@@ -32,8 +32,8 @@ export function indexesOf(task: Task): string[] {
 
 /** Writes that let go of the history of a finished task and leave the rest of it as it is. */
 export function forgetHistory(db: Db, finished: Task): Write[] {
-  const { input, task_id, org_id, version: _version, ...state } = finished;
-  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, state, [], '')]];
+  const { input, task_id, org_id } = finished;
+  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, stateOf(finished), [], '')]];
 }
 
 /** What a commit does to a task, ready to be written. */
@@ -60,7 +60,8 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   });
   const lastHash = head ?? '';
 
-  const { input, task_id: _id, org_id: _org, version, ...state } = task;
+  const { input, version } = task;
+  const state = stateOf(task);
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
     const ended = task.updated_at;

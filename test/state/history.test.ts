@@ -15,7 +15,7 @@ function chain(length: number): HistoryEntry[] {
       status: 'queued',
       previous_status: sequence === 1 ? null : 'offered',
       at: NOW + sequence,
-      actor: 'system',
+      actor: 'issuer:"ü\\"',
       attempt: 1,
       data: { reason: 'declined', nested: { z: 1, a: [1, 'ü'] } },
     };
