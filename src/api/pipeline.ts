@@ -51,13 +51,10 @@ export function serve(
       await authenticator.readmit(ctx, route.access, principal);
       lookedAt = performance.now();
     };
-    const params = { ...ctx.params } as Record<string, unknown>;
+    const params = ctx.params as Record<string, unknown>;
     // An id that cannot be one names nothing.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     const query = readQuery(ctx, route.query, checkQuery);
-    const signal = () => signalOf(ctx, closing);
-    const address = () => addresses.of(ctx.req);
-    const lastEventId = ctx.get('Last-Event-ID') || undefined;
     const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -66,24 +63,29 @@ export function serve(
     if (broken.length > 0)
       throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     route.admit?.(body, principal);
-    const ifMatch = readIfMatch(ctx);
-    const { requestId } = ctx.state;
-    const seen = {
+    const keeping = new Keeping(deps);
+    // In one literal: copies with more in them are made slowly, and this one for every request.
+    const call: Call = {
       deps,
       principal,
       params,
       query,
-      ifMatch,
-      requestId,
-      address,
-      signal,
-      lastEventId,
+      body,
+      ifMatch: readIfMatch(ctx),
+      requestId: ctx.state.requestId,
+      address: () => addresses.of(ctx.req),
+      signal: () => signalOf(ctx, closing),
+      lastEventId: ctx.get('Last-Event-ID') || undefined,
+      actor: actorOf(principal),
+      keep: (answer) => keeping.keep(answer),
+      series: () => keeping.series(),
     };
-    const received = await route.reader?.read({ ...seen, request: ctx.req });
+    const received = await route.reader?.read({ ...call, request: ctx.req });
+    if (received !== undefined) call.body = received.value;
     try {
       await lookAgain();
       const raw = json?.raw ?? received?.fingerprint ?? '';
-      const answer = await answerTo(ctx, route, { ...seen, body: received?.value ?? body }, raw);
+      const answer = await answerTo(ctx, route, call, keeping, raw);
       // What was done is told to who did it; what is only shown, to who may see it now.
       if (route.method === 'GET') await lookAgain();
       const content = await send(ctx, answer);
@@ -98,41 +100,63 @@ export function serve(
 async function answerTo(
   ctx: Context,
   route: Route,
-  call: Omit<Call, 'actor' | 'keep' | 'series'>,
+  call: Call,
+  keeping: Keeping,
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
   const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw, route.grants === true);
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
-
-  let kept = false;
-  const keep = (answer: Answer) => {
-    if (claimed === null) return { guards: [], writes: [] };
-    kept = true;
-    return keepAnswer(claimed.claim, deps.sealer, answer);
-  };
+  keeping.claim = claimed?.claim ?? null;
   try {
     // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
     refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
-    const series = async () =>
-      claimed === null ? null : seriesOf(deps.db, claimed.claim, newId(deps.db.clock.now()));
-    const answer = await route.handler({ ...call, actor: actorOf(principal), keep, series });
-    if (claimed !== null && !kept) {
-      const { guards, writes } = keep(answer);
-      await commit(deps.db.redis, guards, writes);
-    }
+    const answer = await route.handler(call);
+    await keeping.finish(answer);
     return answer;
   } catch (error) {
-    if (claimed !== null) await giveBack(deps, claimed.claim, error);
+    await keeping.giveBack(error);
     throw error;
   }
 }
 
-/** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
-async function giveBack(deps: ApiDeps, given: Claim, error: unknown): Promise<void> {
-  const released = releaseClaim(deps.db, given).catch(() => undefined);
-  // Redis that has just been silent may be so again, and the client has waited long enough.
-  if (!isUnavailable(error)) await released;
+/** What becomes of the claim of a request with an Idempotency-Key; without one there is nothing to keep. */
+class Keeping {
+  readonly #deps: ApiDeps;
+  #isKept = false;
+  claim: Claim | null = null;
+
+  constructor(deps: ApiDeps) {
+    this.#deps = deps;
+  }
+
+  /** See `Call`. */
+  keep(answer: Answer): ReturnType<Call['keep']> {
+    if (this.claim === null) return { guards: [], writes: [] };
+    this.#isKept = true;
+    return keepAnswer(this.claim, this.#deps.sealer, answer);
+  }
+
+  /** See `Call`. */
+  async series(): Promise<string | null> {
+    const { db } = this.#deps;
+    return this.claim === null ? null : seriesOf(db, this.claim, newId(db.clock.now()));
+  }
+
+  /** Keeps the answer unless that was part of the effect. */
+  async finish(answer: Answer): Promise<void> {
+    if (this.claim === null || this.#isKept) return;
+    const { guards, writes } = this.keep(answer);
+    await commit(this.#deps.db.redis, guards, writes);
+  }
+
+  /** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
+  async giveBack(error: unknown): Promise<void> {
+    if (this.claim === null) return;
+    const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
+    // Redis that has just been silent may be so again, and the client has waited long enough.
+    if (!isUnavailable(error)) await released;
+  }
 }
 
 /** @returns what goes on being sent. */

@@ -82,25 +82,26 @@ function namesIn(value: unknown): number {
   return inner.reduce<number>((sum, one) => sum + namesIn(one), own);
 }
 
-async function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
+function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
   const length = ctx.req.headers['content-length'] ?? null;
-  let timer: NodeJS.Timeout | undefined;
-  const isLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), time);
-  });
-  try {
-    return await Promise.race([getRawBody(ctx.req, { length, limit }), isLate]);
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    const type = error instanceof Error && 'type' in error ? error.type : null;
-    if (type !== 'entity.too.large') throw new ApiError('malformed_json', 'The body did not arrive whole.');
-    // What is still on its way is not read: the connection ends with the answer.
-    throw new ApiError('body_too_large', `The body is larger than ${limit} bytes.`, {
-      headers: { Connection: 'close' },
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(late()), time);
+    getRawBody(ctx.req, { length, limit }, (error, body) => {
+      clearTimeout(timer);
+      if (body !== undefined) resolve(body);
+      else reject(broken(error, limit));
     });
-  } finally {
-    clearTimeout(timer);
-  }
+  });
+}
+
+/** What to tell of a body that could not be read. */
+function broken(error: unknown, limit: number): ApiError {
+  const type = error instanceof Error && 'type' in error ? error.type : null;
+  if (type !== 'entity.too.large') return new ApiError('malformed_json', 'The body did not arrive whole.');
+  // What is still on its way is not read: the connection ends with the answer.
+  return new ApiError('body_too_large', `The body is larger than ${limit} bytes.`, {
+    headers: { Connection: 'close' },
+  });
 }
 
 /**
@@ -113,7 +114,9 @@ function isFit(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (levels === 0) return false;
   if (Array.isArray(value)) return value.every((inner) => isFit(inner, levels - 1));
-  return Object.entries(value).every(([name, inner]) => name.isWellFormed() && isFit(inner, levels - 1));
+  for (const name of Object.keys(value))
+    if (!name.isWellFormed() || !isFit((value as Record<string, unknown>)[name], levels - 1)) return false;
+  return true;
 }
 
 /** Where the value is not fit, and why. Slower than asking whether it is. */

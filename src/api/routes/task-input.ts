@@ -13,6 +13,8 @@ import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../
 import { stepErrors } from './task-steps.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
+const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
 /**
  * The input of a new task, from a body that broke no rule.
  * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
@@ -27,10 +29,12 @@ export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCrea
   const { origin, sla, output, audit } = rest;
   return {
     ...rest,
+    // Written out: fields added to a copy are added slowly.
     origin: {
-      ...origin,
-      org_id,
+      product: origin.product,
+      request_id: origin.request_id,
       created_by: origin.created_by ?? 'api',
+      org_id,
       ...(origin.created_at !== undefined && { created_at: normalised(origin.created_at) }),
     },
     sla: { ...sla, ...(sla.deadline !== undefined && { deadline: normalised(sla.deadline) }) },
@@ -61,13 +65,12 @@ export async function taskRules(
 
 /** What stands at a path of the body; undefined where there is nothing. */
 export function at(body: unknown, ...path: string[]): unknown {
-  return path.reduce<unknown>(
-    (value, name) =>
-      typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-        ? (value as Record<string, unknown>)[name]
-        : undefined,
-    body,
-  );
+  let value = body;
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Record<string, unknown>)[name];
+  }
+  return value;
 }
 
 function timeErrors(body: unknown, now: number): FieldError[] {
@@ -143,6 +146,7 @@ function sealedAuth(
   }
 }
 
+/** A time that is one, as `timestamp` writes it; many are written so already. */
 function normalised(time: string): string {
-  return timestamp(Date.parse(time));
+  return NORMALISED.test(time) ? time : timestamp(Date.parse(time));
 }
