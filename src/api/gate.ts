@@ -6,7 +6,7 @@ import type { Quota } from '../state/quota.ts';
 import type { Db } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { Floods } from './floods.ts';
-import { isAllowedFrom, OrgRulesCache } from './org-rules.ts';
+import { isAllowedFrom, type OrgRules, OrgRulesCache } from './org-rules.ts';
 import { ApiError } from './problem.ts';
 import { type Quotas, RateLimits } from './rate-limits.ts';
 import type { Principal } from './route.ts';
@@ -37,8 +37,8 @@ export class Gate {
 
   /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
   async pass(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
-    const { quotas } = await this.#orgRules.of(caller.org_id);
-    if (!(await this.isAllowed(ctx, caller)))
+    const { quotas, networks } = await this.#orgRules.of(caller.org_id);
+    if (!this.#isFrom(ctx, networks))
       throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
     await this.#limits.count(ctx, caller, quotas);
   }
@@ -46,6 +46,10 @@ export class Gate {
   /** Whether the org's allowlist has the caller's address. @param age how old the list may be, ms; a second unless given */
   async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
     const { networks } = await this.#orgRules.of(caller.org_id, age);
+    return this.#isFrom(ctx, networks);
+  }
+
+  #isFrom(ctx: Context, networks: OrgRules['networks']): boolean {
     return networks === null || isAllowedFrom(networks, this.#addresses.of(ctx.req));
   }
 

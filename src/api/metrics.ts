@@ -77,11 +77,11 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   return {
     async middleware(ctx, next) {
-      const end = requests.startTimer();
+      const start = performance.now();
       await next();
       const matched = (ctx as { _matchedRoute?: unknown })._matchedRoute;
       const route = typeof matched === 'string' ? matched : 'none';
-      end({ method: ctx.method, route, status: ctx.status });
+      requests.observe({ method: ctx.method, route, status: ctx.status }, (performance.now() - start) / 1000);
     },
     async scrape() {
       return { type: registry.contentType, text: await registry.metrics() };

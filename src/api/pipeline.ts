@@ -173,7 +173,7 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
     return undefined;
   }
   // Said first, so that Koa does not guess it from the text.
-  ctx.type = 'application/json';
+  ctx.set('Content-Type', 'application/json; charset=utf-8');
   ctx.body = JSON.stringify(answer.body);
   if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;

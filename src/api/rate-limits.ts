@@ -30,6 +30,7 @@ type Bucket = { name: string; key: string; quota: Quota };
 interface Hand {
   quotas: Quotas;
   buckets: Bucket[];
+  policies: string;
   views: BucketView[];
   left: number;
   spent: number;
@@ -56,7 +57,7 @@ export class RateLimits {
     if (quotas.key === null && quotas.org === null) return;
     const hand = this.#handOf(caller, quotas);
     const taken = take(hand) || (await this.#wait(hand));
-    ctx.set('RateLimit-Policy', policies(hand.buckets));
+    ctx.set('RateLimit-Policy', hand.policies);
     ctx.set('RateLimit', standings(hand));
     if (!taken) throw limited(hand);
   }
@@ -77,6 +78,7 @@ export class RateLimits {
     const made: Hand = {
       quotas,
       buckets,
+      policies: policies(buckets),
       views: [],
       left: 0,
       spent: 0,

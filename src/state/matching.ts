@@ -91,7 +91,8 @@ export function laneOf(task: Task): Lane {
 }
 
 function inOrder(names: string[]): string[] {
-  return names.length === 1 ? names : [...new Set(names)].sort();
+  const areSo = names.every((name, index) => index === 0 || (names[index - 1] ?? '') < name);
+  return areSo ? names : [...new Set(names)].sort();
 }
 
 /** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */

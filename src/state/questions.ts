@@ -80,10 +80,10 @@ function askSteps(task: Task, asked: Question[]): void {
   if (next !== null) asked.push({ kind: 'relax', at: next, ref: `step-${task.step + 1}` });
 }
 
-/** The questions that `after` has and `before` had not; the other way round, those that are dropped. */
-export function newQuestions(before: Task, after: Task): Question[] {
-  const had = new Set(questions(before).map(keyOf));
-  return questions(after).filter((one) => !had.has(keyOf(one)));
+/** The questions that are asked and were not; the other way round, those that are dropped. */
+export function newQuestions(before: readonly Question[], after: readonly Question[]): Question[] {
+  const had = new Set(before.map(keyOf));
+  return after.filter((one) => !had.has(keyOf(one)));
 }
 
 /**
@@ -97,12 +97,11 @@ export function mayReturn(question: Question): boolean {
   );
 }
 
-/** When the task must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */
-export function nextDue(task: Task): number | null {
-  const times = questions(task)
-    .filter((one) => one.kind !== 'match')
-    .map((one) => one.at);
-  return times.length === 0 ? null : Math.min(...times);
+/** When a task with these questions must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */
+export function nextDue(asked: readonly Question[]): number | null {
+  let next: number | null = null;
+  for (const { kind, at } of asked) if (kind !== 'match' && (next === null || at < next)) next = at;
+  return next;
 }
 
 /** Tells a question from any other of its task. */

@@ -55,7 +55,9 @@ export function taskView(task: Task): Record<string, unknown> {
     instructions: input.instructions,
     context: input.context,
     sla: {
-      ...input.sla,
+      urgency: input.sla.urgency,
+      deadline: input.sla.deadline,
+      target_latency_seconds: input.sla.target_latency_seconds,
       breaches: task.breaches.map((breach) => ({
         clock: breach.clock,
         due_at: timestamp(breach.due_at),

@@ -24,7 +24,8 @@ export type Guard =
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
 // KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
-// what is done for how many keys in a row, how many arguments it has, the command, and those.
+// each write how many arguments it has, the command, and those. Before one that is for several keys in a row stands
+// minus how many they are.
 const SCRIPT = `
 local at, guards = 2, tonumber(ARGV[1])
 for i = 1, guards do
@@ -55,9 +56,13 @@ for i = 1, guards do
 end
 local done = guards
 while done < #KEYS do
-  local keys, last = tonumber(ARGV[at]), at + 2 + tonumber(ARGV[at + 1])
-  for i = done + 1, done + keys do redis.call(ARGV[at + 2], KEYS[i], unpack(ARGV, at + 3, last)) end
-  done, at = done + keys, last + 1
+  local keys, count = 1, tonumber(ARGV[at])
+  if count < 0 then
+    keys, at = -count, at + 1
+    count = tonumber(ARGV[at])
+  end
+  for i = done + 1, done + keys do redis.call(ARGV[at + 1], KEYS[i], unpack(ARGV, at + 2, at + 1 + count)) end
+  done, at = done + keys, at + 2 + count
 end
 return 1
 `;
@@ -102,20 +107,14 @@ export async function commit(
         break;
     }
   }
-  let before: Write | null = null;
-  let countAt = 0;
-  let count = 0;
-  for (const write of writes) {
-    keys.push(write[1]);
-    if (before !== null && isSame(before, write)) {
-      count += 1;
-      args[countAt] = count;
-    } else {
-      count = 1;
-      countAt = args.push(count, write.length - 2, write[0]) - 3;
-      for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');
-    }
-    before = write;
+  for (let at = 0; at < writes.length; ) {
+    const write = writes[at] as Write;
+    const first = at;
+    for (; at < writes.length && isSame(write, writes[at] as Write); at += 1)
+      keys.push((writes[at] as Write)[1]);
+    if (at - first > 1) args.push(first - at);
+    args.push(write.length - 2, write[0]);
+    for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');
   }
   return (await withScript(redis).biolayerCommit([keys.length, ...keys, ...args])) === 1;
 }

@@ -55,7 +55,7 @@ export function partitionKeys(prefix: string, partition: string) {
 
 export type OrgKeys = ReturnType<typeof orgKeys>;
 
-const cache = new Map<string, OrgKeys>();
+const cache = new Map<string, { prefix: string; keys: OrgKeys }>();
 const CACHED = 10_000;
 
 /** Keys of what an org has once, for its live tenant and its sandbox together: its record and its API keys. */
@@ -65,13 +65,12 @@ export function sharedKeysOf(prefix: string, orgId: string): Pick<OrgKeys, 'org'
 
 /** Keys of one org, or of one sandbox. */
 export function orgKeysOf(prefix: string, orgId: string): OrgKeys {
-  const name = `${prefix} ${orgId}`;
-  const known = cache.get(name);
-  if (known !== undefined) return known;
-  const made = orgKeys(prefix, orgId);
+  const known = cache.get(orgId);
+  if (known?.prefix === prefix) return known.keys;
+  const keys = orgKeys(prefix, orgId);
   if (cache.size >= CACHED) cache.clear();
-  cache.set(name, made);
-  return made;
+  cache.set(orgId, { prefix, keys });
+  return keys;
 }
 
 function orgKeys(prefix: string, orgId: string) {

@@ -89,8 +89,8 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   }
   writes.push(...laneWrites(db, was, task), ...offerWrites(db, was, task));
 
-  const due = nextDue(task);
-  const wasDue = was === null ? null : nextDue(was);
+  const [asks, askedBefore] = [questions(task), was === null ? [] : questions(was)];
+  const [due, wasDue] = [nextDue(asks), nextDue(askedBefore)];
   const dueMember = `${orgId} ${taskId}`;
   if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
@@ -100,8 +100,8 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   for (const sequence of told)
     writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, events, task.updated_at));
-  const asked = was === null ? questions(task) : newQuestions(was, task);
-  const dropped = was === null ? [] : newQuestions(task, was);
+  const asked = newQuestions(askedBefore, asks);
+  const dropped = newQuestions(asks, askedBefore);
   if (asked.length + dropped.length + events.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',

@@ -6,13 +6,15 @@ import type { Middleware } from 'koa';
 /** @param isSecure whether the client spoke TLS: only then may it be told to go on so (RFC 6797, section 7.2). */
 export function securityHeaders(isSecure: (request: IncomingMessage) => boolean): Middleware {
   return async (ctx, next) => {
-    if (isSecure(ctx.req)) ctx.set('Strict-Transport-Security', 'max-age=31536000; includeSubDomains');
-    ctx.set('Cross-Origin-Resource-Policy', 'same-origin');
-    ctx.set('X-Content-Type-Options', 'nosniff');
-    ctx.set('Cache-Control', 'no-store');
-    ctx.set('Referrer-Policy', 'no-referrer');
-    ctx.set('X-Frame-Options', 'DENY');
-    ctx.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
+    // On Node's own response: each detour by Koa costs twice the header.
+    const { req, res } = ctx;
+    if (isSecure(req)) res.setHeader('Strict-Transport-Security', 'max-age=31536000; includeSubDomains');
+    res.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
+    res.setHeader('X-Content-Type-Options', 'nosniff');
+    res.setHeader('Cache-Control', 'no-store');
+    res.setHeader('Referrer-Policy', 'no-referrer');
+    res.setHeader('X-Frame-Options', 'DENY');
+    res.setHeader('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
     await next();
   };
 }
