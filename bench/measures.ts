@@ -162,6 +162,21 @@ export async function memoryPerTask(
   return Math.round(((await usedMemory(stage.redis)) - before) / count);
 }
 
+/**
+ * Empties Redis and the file that it writes all to; from then on a file that has grown is not written anew beside what
+ * is measured, which would fall to whoever writes most.
+ */
+export async function emptied(redis: Redis): Promise<void> {
+  const isWritten = async () =>
+    !/aof_rewrite_(in_progress|scheduled):1/.test(await redis.info('persistence'));
+  await redis.config('SET', 'auto-aof-rewrite-percentage', '0');
+  await redis.flushall();
+  await redis.bgrewriteaof();
+  await until(
+    async () => /aof_rewrite_(in_progress|scheduled):1/.exec(await redis.info('persistence')) === null,
+  );
+}
+
 /** Resolves when no delivery is owed and the outbox is empty. */
 export async function settled(redis: Redis): Promise<void> {
   await until(async () => {

@@ -10,7 +10,7 @@ import {
 } from './deliveries.ts';
 import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
-import { type Cost, cost, creates, lives, memoryPerTask, type Rate, settled } from './measures.ts';
+import { type Cost, cost, creates, emptied, lives, memoryPerTask, type Rate, settled } from './measures.ts';
 import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
 import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
 import { measureStreams } from './streams.ts';
@@ -45,28 +45,27 @@ export const PARTS: Record<string, Part> = {
 async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
   const seconds = Math.max(2, Math.round(8 * scale));
   const { web, url, api } = await startApi(stage);
-  const org = await createOrg(api, 0, 1);
   const bare = await stage.start('bench/bare-web.js');
   const target = `${url}/v1/tasks`;
-  // Until both are as fast as they get, and then in turns: the machine's mood changes within seconds.
-  await creates(target, org.api_key, Math.max(2, seconds / 2), 32);
   const same = `${bare.ready.url}/same`;
   const least = `${bare.ready.url}/least`;
-  for (const one of [same, least]) await creates(one, '', Math.max(2, seconds / 2), 32);
-  const sameRates = [await creates(same, '', seconds, 32)];
-  const leastRates = [await creates(least, '', seconds, 32)];
-  const ourRates = [await creates(target, org.api_key, seconds, 32)];
-  ourRates.push(await creates(target, org.api_key, seconds, 32));
-  leastRates.push(await creates(least, '', seconds, 32));
-  sameRates.push(await creates(same, '', seconds, 32));
+  const rates: [url: string, rate: Rate][] = [];
+  // In turns: the machine's mood changes within seconds. Each on an empty Redis, and first for as long again: a
+  // process that was idle has thrown away its compiled code, and one that has just begun has none yet.
+  for (const one of [same, least, target, target, least, same]) {
+    await emptied(stage.redis);
+    const credential = one === target ? (await createOrg(api, 0, 1)).api_key : '';
+    await creates(one, credential, seconds, 32);
+    rates.push([one, await creates(one, credential, seconds, 32)]);
+  }
+  const org = await createOrg(api, 0, 1);
   const price = await cost(stage.redis, 500, async () => {
     for (let index = 0; index < 500; index += 1)
       await api.call('POST', '/v1/tasks', org.api_key, cardBody(null));
   });
   await Promise.all([bare.stop(), web.stop(), api.close()]);
-  const ours = mean(ourRates);
-  const bareSame = mean(sameRates);
-  const bareLeast = mean(leastRates);
+  const meanOf = (which: string) => mean(rates.flatMap(([one, rate]) => (one === which ? [rate] : [])));
+  const [ours, bareSame, bareLeast] = [meanOf(target), meanOf(same), meanOf(least)];
   const rateRow = (what: string, { per_second }: Rate): Cell[] => [
     what,
     ours.per_second,

@@ -64,7 +64,6 @@ export function serve(
       throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
     route.admit?.(body, principal);
     const keeping = new Keeping(deps);
-    // In one literal: copies with more in them are made slowly, and this one for every request.
     const call: Call = {
       deps,
       principal,
@@ -124,6 +123,7 @@ async function answerTo(
 class Keeping {
   readonly #deps: ApiDeps;
   #isKept = false;
+  /** Null until the key is claimed. */
   claim: Claim | null = null;
 
   constructor(deps: ApiDeps) {
@@ -165,7 +165,7 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
   const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
   ctx.status = answer.status;
   if (answer.content !== undefined) ctx.body = content ?? '';
-  if (answer.headers !== undefined) ctx.set(answer.headers);
+  for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.res.setHeader(name, value);
   if (answer.content !== undefined) return content;
   if (answer.body === undefined) {
     ctx.body = null;
@@ -173,7 +173,7 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
     return undefined;
   }
   // Said first, so that Koa does not guess it from the text.
-  ctx.set('Content-Type', 'application/json; charset=utf-8');
+  ctx.res.setHeader('Content-Type', 'application/json; charset=utf-8');
   ctx.body = JSON.stringify(answer.body);
   if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;

@@ -57,8 +57,8 @@ export class RateLimits {
     if (quotas.key === null && quotas.org === null) return;
     const hand = this.#handOf(caller, quotas);
     const taken = take(hand) || (await this.#wait(hand));
-    ctx.set('RateLimit-Policy', hand.policies);
-    ctx.set('RateLimit', standings(hand));
+    ctx.res.setHeader('RateLimit-Policy', hand.policies);
+    ctx.res.setHeader('RateLimit', standings(hand));
     if (!taken) throw limited(hand);
   }
 

@@ -22,7 +22,6 @@ import { resultOf, timestamp } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(input: TaskInput, ids: { task_id: string; org_id: string }, by: Circumstance): Draft {
-  // Written out: a literal that adds this many fields to a spread is thirty times slower in V8.
   const task: Task = {
     task_id: ids.task_id,
     org_id: ids.org_id,

@@ -32,7 +32,7 @@ export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
 }
 
 /**
- * RFC 8785 of an entry that was made here, in a sixth of the time. Its fields are known, so only `data` has to be
+ * RFC 8785 of an entry that was made here, sooner than the library has it. Its fields are known, so only `data` has to be
  * sorted; beside it only the actor may have something to escape: the rest are ids, words, times and hashes.
  */
 function canonical(entry: HistoryEntry): string {

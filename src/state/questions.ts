@@ -82,6 +82,7 @@ function askSteps(task: Task, asked: Question[]): void {
 
 /** The questions that are asked and were not; the other way round, those that are dropped. */
 export function newQuestions(before: readonly Question[], after: readonly Question[]): Question[] {
+  if (before.length === 0 || after.length === 0) return [...after];
   const had = new Set(before.map(keyOf));
   return after.filter((one) => !had.has(keyOf(one)));
 }

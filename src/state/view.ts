@@ -42,7 +42,7 @@ function reviewView(review: Review): Record<string, unknown> {
 /** The task as the integrator sees it: the input as given, secrets reduced to their type. */
 export function taskView(task: Task): Record<string, unknown> {
   const { input } = task;
-  // What is undefined is left out of the JSON; written out, since this is made for every request and list item.
+  // What is undefined is left out of the JSON.
   return {
     task_id: task.task_id,
     org_id: orgOf(task.org_id),

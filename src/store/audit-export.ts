@@ -15,7 +15,7 @@ import { loadWhole, type WholeTask } from './tasks.ts';
 
 /** Tasks and log entries read in one step. */
 const STEP = 50;
-/** By how much, at most, an id may be later than its task: ids of a process never go back with its clock, ms. */
+/** By how much, at most, an id may be later than its task: when both were made its clock, or another's, may have been ahead, ms. */
 const AHEAD = 24 * 3600 * 1000;
 /** What happened in the last moments may not be written yet; it is left to the next export, ms. */
 const SETTLING = 2000;

@@ -137,16 +137,12 @@ async function write(
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
   const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
-  const areKnown = touched.every((id) => known.has(id));
-  const ends = before !== null && isFinal(task.status);
-  const fromBefore = touched.map((id) => known.get(id) ?? null);
-  const [workers, history] =
-    areKnown && !ends
-      ? [fromBefore, []]
-      : await Promise.all([
-          areKnown ? fromBefore : loadWorkers(db, task.org_id, touched),
-          ends ? loadHistory(db, task.org_id, task.task_id) : [],
-        ]);
+  const [workers, history] = await Promise.all([
+    touched.every((id) => known.has(id))
+      ? touched.map((id) => known.get(id) ?? null)
+      : loadWorkers(db, task.org_id, touched),
+    before !== null && isFinal(task.status) ? loadHistory(db, task.org_id, task.task_id) : [],
+  ]);
   const guards: Guard[] = [];
   const writes: Write[] = [];
   for (const [index, [, effect]] of effects.entries()) {

@@ -107,11 +107,14 @@ export async function commit(
         break;
     }
   }
-  for (let at = 0; at < writes.length; ) {
-    const write = writes[at] as Write;
+  for (let at = 0, write = writes[0]; write !== undefined; write = writes[at]) {
     const first = at;
-    for (; at < writes.length && isSame(write, writes[at] as Write); at += 1)
-      keys.push((writes[at] as Write)[1]);
+    let next: Write | undefined = write;
+    do {
+      keys.push(next[1]);
+      at += 1;
+      next = writes[at];
+    } while (next !== undefined && isSame(write, next));
     if (at - first > 1) args.push(first - at);
     args.push(write.length - 2, write[0]);
     for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');

@@ -1,6 +1,7 @@
 // Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
-// they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation.
-// Lists are narrowed by time by these ids too: so a clock that was far ahead and has been set right is followed.
+// they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation. That holds
+// while the clock goes back by less than a second: one that was far ahead and has been set right is followed, since
+// lists are narrowed by time by these ids too.
 
 import { hash, randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';

@@ -254,3 +254,13 @@ describe('the writes', () => {
     await expect(commit(redis, [], [['RPUSH', key, 'a']])).rejects.toThrow(/WRONGTYPE/);
   });
 });
+
+it('refuses a number that is none, and writes nothing', async () => {
+  const [one, other] = [freshKey(), freshKey()];
+  const writes = [
+    ['ZADD', one, Number.NaN, 'm'],
+    ['ZADD', other, Number.NaN, 'm'],
+  ] as const;
+  await expect(commit(redis, [], writes)).rejects.toThrow('not a valid float');
+  expect(await redis.exists(one, other)).toBe(0);
+});

@@ -10,8 +10,8 @@ export function errors(log: Logger): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
-      const Allow = String(ctx.response.get('Allow'));
       const isMethod = ctx.status === 405 || ctx.status === 501;
+      const Allow = isMethod ? String(ctx.response.get('Allow')) : '';
       // A method that nobody knows, at a place that is not there.
       if ((ctx.status === 404 && ctx.body == null) || (isMethod && Allow === '')) throw notFound();
       if (isMethod) throw methodNotAllowed(ctx.method, Allow);

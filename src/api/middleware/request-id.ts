@@ -11,9 +11,9 @@ export interface RequestState {
 
 export function requestId(): Middleware<RequestState> {
   return (ctx, next) => {
-    const given = ctx.get('Request-Id');
+    const given = String(ctx.req.headers['request-id'] ?? '');
     ctx.state.requestId = FIT.test(given) ? given : randomUUID();
-    ctx.set('Request-Id', ctx.state.requestId);
+    ctx.res.setHeader('Request-Id', ctx.state.requestId);
     return next();
   };
 }
