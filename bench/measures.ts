@@ -171,10 +171,9 @@ export async function emptied(redis: Redis): Promise<void> {
     !/aof_rewrite_(in_progress|scheduled):1/.test(await redis.info('persistence'));
   await redis.config('SET', 'auto-aof-rewrite-percentage', '0');
   await redis.flushall();
+  await until(isWritten);
   await redis.bgrewriteaof();
-  await until(
-    async () => /aof_rewrite_(in_progress|scheduled):1/.exec(await redis.info('persistence')) === null,
-  );
+  await until(isWritten);
 }
 
 /** Resolves when no delivery is owed and the outbox is empty. */
