@@ -36,14 +36,16 @@ export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
  * sorted; beside it only the actor may have something to escape: the rest are ids, words, times and hashes.
  */
 function canonical(entry: HistoryEntry): string {
-  const { previous_hash: hash, previous_status: status } = entry;
   return (
     `{"actor":${JSON.stringify(entry.actor)},"at":"${entry.at}","attempt_of_task":${entry.attempt_of_task},` +
     `"data":${canonicalize(entry.data) ?? '{}'},"event_id":"${entry.event_id}",` +
-    `"previous_hash":${hash === null ? 'null' : `"${hash}"`},` +
-    `"previous_status":${status === null ? 'null' : `"${status}"`},` +
+    `"previous_hash":${quoted(entry.previous_hash)},"previous_status":${quoted(entry.previous_status)},` +
     `"sequence":${entry.sequence},"status":"${entry.status}","type":"${entry.type}"}`
   );
+}
+
+function quoted(text: string | null): string {
+  return text === null ? 'null' : `"${text}"`;
 }
 
 /**

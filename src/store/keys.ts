@@ -55,6 +55,7 @@ export function partitionKeys(prefix: string, partition: string) {
 
 export type OrgKeys = ReturnType<typeof orgKeys>;
 
+/** By org: a process hardly ever has more than one prefix. */
 const cache = new Map<string, { prefix: string; keys: OrgKeys }>();
 const CACHED = 10_000;
 

@@ -7,7 +7,7 @@ import type { Command } from '../../src/state/command.ts';
 import { decide } from '../../src/state/decide.ts';
 import { firstBroken, historyEntry } from '../../src/state/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../src/state/lifecycle.ts';
-import { newQuestions, questions } from '../../src/state/questions.ts';
+import { newQuestions, nextDue, questions } from '../../src/state/questions.ts';
 import { CLOCKS, type HistoryEntry, type Task, type TaskEvent } from '../../src/state/task.ts';
 import { holdChanges, holders } from '../../src/state/worker.ts';
 import { at, createdTask, NOW, rfc3339, sampleInput } from '../support/tasks.ts';
@@ -310,11 +310,12 @@ describe('in every life', () => {
 
   it('an open task is waited for by somebody: the clock, a match, a worker or a reviewer', () => {
     always(({ task }) => {
-      if (isFinal(task.status)) return questions(task).length === 0;
+      const asked = questions(task);
+      if (isFinal(task.status)) return asked.length === 0 && nextDue(asked) === null;
       // `matched` and `verified` are never left so by the store: it commits what follows with them.
       if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;
       if (task.status === 'submitted' && task.input.output.review.mode === 'manual') return true;
-      return questions(task).some((one) => one.kind !== 'deadline' && one.kind !== 'target_latency');
+      return asked.some((one) => one.kind !== 'deadline' && one.kind !== 'target_latency');
     });
   });
 

@@ -13,8 +13,6 @@ import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../
 import { stepErrors } from './task-steps.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
-const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-
 /**
  * The input of a new task, from a body that broke no rule.
  * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
@@ -158,6 +156,8 @@ function sealedAuth(
     }
   }
 }
+
+const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** A time that is one, as `timestamp` writes it; many are written so already. */
 function normalised(time: string): string {
