@@ -45,7 +45,7 @@ export class DirectoryInUseError extends Error {
 export async function lockDirectory(dir: string, patience = 10_000): Promise<DirectoryLock> {
   const path = join(dir, `lock-${process.pid}-${randomUUID()}`);
   const owner = identify(process.pid);
-  const deadline = Date.now() + patience;
+  const deadline = performance.now() + patience;
   for (;;) {
     write(path, { owner });
     const others = await livingLocks(dir, path);
@@ -59,7 +59,7 @@ export async function lockDirectory(dir: string, patience = 10_000): Promise<Dir
           'Stop that one first, or give this one another DATA_DIR.',
       );
     }
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       const pids = others.map(({ owner, server }) => server?.pid ?? owner.pid);
       throw new DirectoryInUseError(
         `${dir} is still held by process ${pids.join(', ')} of an earlier start.`,

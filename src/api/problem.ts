@@ -1,6 +1,7 @@
 // Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
 // anything else that is thrown is a fault of ours and shows nothing of itself.
 
+import { ContendedError } from '../store/contention.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
 
@@ -98,7 +99,7 @@ export function invalid(...errors: FieldError[]): ApiError {
 /** What to tell the client of anything that was thrown. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (isUnavailable(error) || error instanceof FileStoreError)
+  if (isUnavailable(error) || error instanceof FileStoreError || error instanceof ContendedError)
     return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
       headers: { 'Retry-After': '2' },
     });

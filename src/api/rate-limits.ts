@@ -5,6 +5,7 @@
 
 import type { Context } from 'koa';
 import { type Quota, stepOf } from '../state/quota.ts';
+import { ContendedError } from '../store/contention.ts';
 import { orgKeysOf } from '../store/keys.ts';
 import { type BucketView, draw } from '../store/rate-buckets.ts';
 import type { Db } from '../store/redis.ts';
@@ -16,6 +17,10 @@ const HANDFUL = 50;
 /** What a process has taken and not used is forgotten after this, ms. */
 const KEPT = 1000;
 const CALLERS_MOST = 10_000;
+/** Draws that one request waits for: each gives as many as wait, so more than two are due to another request each time. */
+const DRAWS_MOST = 10;
+/** An empty bucket is asked again after this at the earliest, ms: one that said otherwise was not understood. */
+const EMPTY_LEAST = 1;
 
 /** Quotas of each credential and of the org as a whole; null for none. */
 export interface Quotas {
@@ -56,7 +61,7 @@ export class RateLimits {
   async count(ctx: Context, caller: OrgCaller, quotas: Quotas): Promise<void> {
     if (quotas.key === null && quotas.org === null) return;
     const hand = this.#handOf(caller, quotas);
-    const taken = take(hand) || (await this.#wait(hand));
+    const taken = take(hand) || (await this.#wait(hand, ctx));
     ctx.res.setHeader('RateLimit-Policy', hand.policies);
     ctx.res.setHeader('RateLimit', standings(hand));
     if (!taken) throw limited(hand);
@@ -92,16 +97,20 @@ export class RateLimits {
     return made;
   }
 
-  /** Draws until there is one for this request, or none for anybody. */
-  async #wait(hand: Hand): Promise<boolean> {
+  /**
+   * Draws until there is one for this request, or none for anybody.
+   * @throws ContendedError when other requests were first each time, or the client is gone.
+   */
+  async #wait(hand: Hand, ctx: Context): Promise<boolean> {
     hand.waiting += 1;
     try {
-      do {
+      for (let draws = 0; draws < DRAWS_MOST && !ctx.req.socket.destroyed; draws += 1) {
         if (hand.emptyUntil > performance.now()) return false;
         hand.drawing ??= this.#draw(hand);
         await hand.drawing;
-      } while (!take(hand));
-      return true;
+        if (take(hand)) return true;
+      }
+      throw new ContendedError('rate bucket');
     } finally {
       hand.waiting -= 1;
     }
@@ -115,7 +124,8 @@ export class RateLimits {
       hand.left = granted;
       hand.spent = 0;
       hand.drawnAt = now;
-      if (granted === 0) hand.emptyUntil = performance.now() + Math.max(...buckets.map((one) => one.wait));
+      if (granted < 1)
+        hand.emptyUntil = performance.now() + Math.max(EMPTY_LEAST, ...buckets.map((one) => one.wait));
     } finally {
       hand.drawing = null;
     }

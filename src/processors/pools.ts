@@ -6,6 +6,7 @@ import { poolOf } from '../state/task.ts';
 import { next } from '../state/worker.ts';
 import { changeTask } from '../store/change.ts';
 import { commit } from '../store/commit.ts';
+import { ContendedError, updateAttempts } from '../store/contention.ts';
 import { orgKeysOf } from '../store/keys.ts';
 import { memberId, scan } from '../store/lists.ts';
 import { loadPool } from '../store/pools.ts';
@@ -38,11 +39,12 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
 }
 
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const before = await loadWorker(db, orgId, workerId);
     if (before === null) return;
     const pool_ids = before.pool_ids.filter((id) => id !== poolId);
     const { guards, writes } = workerWrites(db, before, next(before, { pool_ids }, db.clock.now()));
     if (await commit(db.redis, guards, writes)) return;
   }
+  throw new ContendedError('worker');
 }

@@ -8,10 +8,15 @@ import type { Db } from './redis.ts';
 /** How long attempts count, ms. */
 const WINDOW = 15 * 60_000;
 
+// A count that would stay for longer than the window was begun before Redis' clock went back.
 const SCRIPT = `
 local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return { count, redis.call('PTTL', KEYS[1]) }
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 or left > tonumber(ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  left = tonumber(ARGV[1])
+end
+return { count, left }
 `;
 
 /**

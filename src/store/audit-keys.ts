@@ -5,6 +5,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { type PublicKey, publicKeyOf } from '../state/key-set.ts';
 import { commit } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import type { Db } from './redis.ts';
 import type { Sealer } from './sealed.ts';
 
@@ -38,7 +39,7 @@ async function ensure(
   sealer: Sealer,
 ): Promise<{ kept: KeptKey[]; current: KeptKey; key: KeyObject }> {
   const name = auditKeysKey(db.prefix);
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const text = await db.redis.get(name);
     const kept = text === null ? [] : (JSON.parse(text) as KeptKey[]);
     const current = kept.at(-1);
@@ -51,12 +52,13 @@ async function ensure(
         : ({ kind: 'value', key: name, value: text } as const);
     await commit(db.redis, [guard], [['SET', name, after]]);
   }
+  throw new ContendedError('audit keys');
 }
 
 /** Seals the private half of the key that signs now with the current SECRETS_KEY; false when it was already, or there is none. @throws UnknownSealingKey */
 export async function resealAuditKeys(db: Db, sealer: Sealer): Promise<boolean> {
   const name = auditKeysKey(db.prefix);
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const text = await db.redis.get(name);
     const kept = text === null ? [] : (JSON.parse(text) as KeptKey[]);
     const current = kept.pop();
@@ -68,6 +70,7 @@ export async function resealAuditKeys(db: Db, sealer: Sealer): Promise<boolean> 
     if (await commit(db.redis, [{ kind: 'value', key: name, value: text }], [['SET', name, after]]))
       return true;
   }
+  throw new ContendedError('audit keys');
 }
 
 function newKey(sealer: Sealer): KeptKey {

@@ -3,6 +3,7 @@
 
 import { type AuditEntry, type AuditFact, type AuditHead, auditEntry } from '../state/audit.ts';
 import { commit, type Guard, type Write } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { Turns } from './turns.ts';
@@ -24,7 +25,8 @@ export function commitAudited(
 ): Promise<boolean> {
   return turns.take(`${db.prefix} ${orgId}`, async () => {
     const keys = orgKeysOf(db.prefix, orgId);
-    for (let before = await loadHead(db, orgId); ; ) {
+    let before = await loadHead(db, orgId);
+    for await (const _attempt of updateAttempts()) {
       const entry = auditEntry(fact, before, db.clock.now());
       const at = Date.parse(entry.at);
       const done = await commit(
@@ -42,6 +44,7 @@ export function commitAudited(
       if (now.sequence === before.sequence) return false;
       before = now;
     }
+    throw new ContendedError('the audit log');
   });
 }
 

@@ -2,7 +2,6 @@
 // of them together by compare-and-set. A change made on a stale view is refused by the commit and decided
 // anew on a fresh one; it is never merged.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Refusal } from '../state/command.ts';
 import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
@@ -10,6 +9,7 @@ import { isEligible, mayAccept } from '../state/matching.ts';
 import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { affect, effectsOf, type Worker } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { newId } from './ids.ts';
 import type { Db } from './redis.ts';
 import { taskWrites } from './task-writes.ts';
@@ -43,9 +43,6 @@ type Commands = readonly Command[] | ((task: Task) => readonly Command[]);
 const changing = new Turns(250);
 
 const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
-const TRIES = 50;
-/** Longest pause before another try, ms. */
-const PAUSE = 1000;
 
 /**
  * Creates a task and queues it, in one commit.
@@ -101,9 +98,7 @@ async function change(
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
   let isWorkerGone = false;
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    // Hundreds who answer one offer at once would go on in step, of whom each round lets one through.
-    if (tries > 1) await sleep(Math.random() * Math.min(2 ** tries, PAUSE));
+  for await (const _attempt of updateAttempts()) {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
@@ -122,7 +117,7 @@ async function change(
       return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
     if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
   }
-  throw new Error(`task ${taskId} changed ${TRIES} times while one change was tried`);
+  throw new ContendedError('task');
 }
 
 /** Commits a decided change with the workers it touches. */

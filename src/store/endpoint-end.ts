@@ -5,6 +5,7 @@ import { did } from '../state/audit.ts';
 import type { DisabledReason } from '../state/endpoint.ts';
 import { timestamp } from '../state/view.ts';
 import { commitAudited } from './audit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { endpointWrites, loadEndpoint } from './endpoints.ts';
 import { feedNote } from './feed.ts';
 import { newId } from './ids.ts';
@@ -18,7 +19,7 @@ export async function disableEndpoint(
   endpointId: string,
   reason: DisabledReason,
 ): Promise<boolean> {
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const before = await loadEndpoint(db, orgId, endpointId);
     if (before === null || !before.enabled) return false;
     const now = db.clock.now();
@@ -45,4 +46,5 @@ export async function disableEndpoint(
     )
       return true;
   }
+  throw new ContendedError('webhook endpoint');
 }

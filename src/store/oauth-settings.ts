@@ -5,6 +5,7 @@
 
 import { generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
 import { commit } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { PARTITIONS, partitionKeys } from './keys.ts';
 import type { Db } from './redis.ts';
 import type { Sealer } from './sealed.ts';
@@ -83,7 +84,7 @@ async function change(
   next: (settings: OAuthSettings, now: number) => OAuthSettings,
 ): Promise<OAuthSettings> {
   const key = keyOf(db);
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const stored = await db.redis.get(key);
     const before: OAuthSettings =
       stored === null ? { cookie_keys: [], signing_keys: [] } : JSON.parse(sealer.open(stored, PLACE));
@@ -96,4 +97,5 @@ async function change(
       stored === null ? { kind: 'absent' as const, key } : { kind: 'value' as const, key, value: stored };
     if (await commit(db.redis, [guard], [['SET', key, sealed]])) return after;
   }
+  throw new ContendedError('OAuth settings');
 }

@@ -23,17 +23,21 @@ export interface Draw {
 }
 
 // Redis' clock, so that processes agree. Allowed beyond the memory limit: it must not stop what only reads,
-// and what it writes is small and soon gone.
+// and what it writes is small and soon gone. No bucket is full later than its window from now: a time beyond
+// that was written before the clock went back (a failover, an operator), and says nothing. By a second or less it is
+// an empty bucket, by more the bucket is as new: nobody waits for the time at which the clock was.
 const SCRIPT = `#!lua flags=allow-oom
+local CLOCK_ERROR = 1000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local granted = tonumber(ARGV[1])
 local full = {}
 for i, key in ipairs(KEYS) do
   local step, most = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  local at = tonumber(redis.call('GET', key) or now)
-  full[i] = math.max(at, now)
-  granted = math.min(granted, math.floor((now - full[i]) / step + most + 0.001))
+  local at, latest = tonumber(redis.call('GET', key) or now), now + most * step
+  if at > latest + CLOCK_ERROR then at = now end
+  full[i] = math.min(math.max(at, now), latest)
+  granted = math.max(0, math.min(granted, math.floor((now - full[i]) / step + most + 0.001)))
 end
 local answer = {granted}
 for i, key in ipairs(KEYS) do

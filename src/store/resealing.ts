@@ -7,6 +7,7 @@ import type { TaskInput } from '../state/task.ts';
 import { orgOf } from '../state/tenant.ts';
 import { resealAuditKeys } from './audit-keys.ts';
 import { commit } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { allEndpoints, endpointPlace, endpointWrites, loadEndpoint } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
 import { resealOAuthSettings } from './oauth-settings.ts';
@@ -94,7 +95,7 @@ async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outc
 }
 
 async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): Promise<boolean> {
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const org = await loadOrg(db, orgOf(tenantId));
     if (org === null) return false;
     const before = signingSecrets(org, tenantId);
@@ -105,10 +106,11 @@ async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): P
     const { guards, writes } = orgWrites(db, org.version, changed);
     if (await commit(db.redis, guards, writes)) return true;
   }
+  throw new ContendedError('org');
 }
 
 async function resealEndpoint(db: Db, sealer: Sealer, { org_id, endpoint_id }: Endpoint): Promise<boolean> {
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const before = await loadEndpoint(db, org_id, endpoint_id);
     if (before === null) return false;
     const renew = <T extends { sealed: string }>(one: T): T => ({
@@ -121,6 +123,7 @@ async function resealEndpoint(db: Db, sealer: Sealer, { org_id, endpoint_id }: E
     const { guards, writes } = endpointWrites(db, before, after);
     if (await commit(db.redis, guards, writes)) return true;
   }
+  throw new ContendedError('webhook endpoint');
 }
 
 function resealTask(db: Db, sealer: Sealer, tenantId: string, taskId: string): Promise<boolean> {

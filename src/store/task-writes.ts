@@ -7,6 +7,7 @@ import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { retentionNotes } from '../state/retention.ts';
 import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import { commit, type Guard, type Write } from './commit.ts';
+import { ContendedError, updateAttempts } from './contention.ts';
 import { owedMember } from './delivery-places.ts';
 import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
@@ -140,7 +141,7 @@ export async function replaceInput(
   change: (input: TaskInput) => TaskInput,
 ): Promise<boolean> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const [version, plain, packed] = await db.redis.hmgetBuffer(key, 'v', 'i', 'z');
     if (!version || (!plain && !packed)) return false;
     const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
@@ -157,6 +158,7 @@ export async function replaceInput(
     if (write === null) return false;
     if (await commit(db.redis, [guard], [write])) return true;
   }
+  throw new ContendedError('task');
 }
 
 /** Whether the task's own callback URL is to be told of the event. */

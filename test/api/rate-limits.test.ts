@@ -85,6 +85,18 @@ describe('a credential', () => {
     expect((await person.client.request('GET', '/v1/worker')).outcome).toBe('429 rate_limited');
   });
 
+  test('is answered although its bucket lies beyond its window: the clock went back', async () => {
+    const { client, org_id } = await limitedOrg({ key: SLOW, org: SLOW });
+    expect((await list(client)).outcome).toBe('200');
+    const buckets = await api.redis.keys(`*${org_id}:rate:*`);
+    expect(buckets).toHaveLength(2);
+    for (const bucket of buckets) await api.redis.set(bucket, String(Date.now() + 2 * SLOW.seconds * 1000));
+    expect(outcomes(await many(3, client, other.client(client.credential)))).toEqual({
+      passed: 5,
+      limited: 1,
+    });
+  });
+
   test('a refused request does nothing', async () => {
     const { client, org_id } = await limitedOrg({ key: { requests: 2, seconds: 3600 } });
     const create = () => client.request('POST', '/v1/tasks', { body: taskBody() });

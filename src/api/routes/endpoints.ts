@@ -6,6 +6,7 @@ import { orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { endpointWrites, loadEndpoint, loadEndpoints, MOST_ENDPOINTS } from '../../store/endpoints.ts';
 import { messageWrites } from '../../store/fan-out.ts';
 import { newId } from '../../store/ids.ts';
@@ -110,13 +111,14 @@ export const endpointRoutes = [
     params: EndpointParams,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, actor, ifMatch }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         const fact = factOf(actor, 'webhook_endpoint.deleted', before);
         const gone = endpointWrites(deps.db, before, null);
         if (await commitAudited(deps.db, principal.org_id, fact, gone)) return { status: 204 };
       }
+      throw new ContendedError('webhook endpoint');
     },
   }),
   ...(['enable', 'disable'] as const).map((word) =>
@@ -219,7 +221,7 @@ async function change(
   to: (before: Endpoint) => Endpoint,
 ): Promise<Answer> {
   const { deps, principal, params, actor, ifMatch } = call;
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const before = await visibleEndpoint(deps, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
     const after = { ...to(before), version: before.version + 1, updated_at: deps.db.clock.now() };
@@ -234,6 +236,7 @@ async function change(
     if (await commitAudited(deps.db, principal.org_id, fact, writes))
       return endpointAnswer(after, await failingSince(deps, after));
   }
+  throw new ContendedError('webhook endpoint');
 }
 
 function factOf(actor: string, action: AuditFact['action'], endpoint: Endpoint): AuditFact {

@@ -4,6 +4,7 @@
 import Type from 'typebox';
 import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { timestamp } from '../../state/view.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import {
   addIssuer,
@@ -138,7 +139,7 @@ export const issuerRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visibleIssuer(deps, principal, params.issuer_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, { scopes: Object.values(before.scope_map).flat() });
@@ -146,6 +147,7 @@ export const issuerRoutes = [
         deps.forgetCredential(before.issuer_id);
         return { status: 204 };
       }
+      throw new ContendedError('issuer');
     },
   }),
 ];

@@ -6,6 +6,7 @@ import Type from 'typebox';
 import { changesOf, did } from '../../state/audit.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import { loadMember, type Member, memberWrites, normalEmail } from '../../store/members.ts';
 import { hashPassword, TooManyPasswords } from '../../store/passwords.ts';
@@ -169,7 +170,7 @@ export const memberRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
@@ -180,6 +181,7 @@ export const memberRoutes = [
         deps.forgetCredential(before.member_id);
         return { status: 204 };
       }
+      throw new ContendedError('member');
     },
   }),
 ];

@@ -5,6 +5,7 @@ import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newCredential } from '../../store/credentials.ts';
 import {
   CLIENT_ID,
@@ -177,7 +178,7 @@ export const oauthClientRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visibleClient(deps, principal, params.client_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
@@ -187,6 +188,7 @@ export const oauthClientRoutes = [
         deps.forgetCredential(before.client_id);
         return { status: 204 };
       }
+      throw new ContendedError('OAuth client');
     },
   }),
 ];

@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { timestamp } from '../../state/view.ts';
 import type { Pool } from '../../state/worker.ts';
 import { commit } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
@@ -116,13 +117,14 @@ export const poolRoutes = [
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The pool', schema: PoolView } },
     async handler({ deps, principal, params, body, ifMatch }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
         const { guards, writes } = poolWrites(deps.db, before, after);
         if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);
       }
+      throw new ContendedError('pool');
     },
   }),
   route({
@@ -134,12 +136,13 @@ export const poolRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
         const { guards, writes } = poolWrites(deps.db, before, null);
         if (await commit(deps.db.redis, guards, writes)) return { status: 204 };
       }
+      throw new ContendedError('pool');
     },
   }),
 ];

@@ -7,6 +7,7 @@ import { timestamp } from '../../state/view.ts';
 import { AVAILABILITIES, drain, next as nextWorker, type Worker } from '../../state/worker.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { commit } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newCredential, revokeWorkerTokens, workerTokenWrites } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
@@ -171,7 +172,7 @@ export const workerRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, actor, params, ifMatch }) {
-      for (;;) {
+      for await (const _attempt of updateAttempts()) {
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const { guards, writes } = workerWrites(deps.db, worker, null);
@@ -185,6 +186,7 @@ export const workerRoutes = [
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
       }
+      throw new ContendedError('worker');
     },
   }),
   route({
@@ -244,7 +246,7 @@ export async function changeWorker(
   change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
   admit: (worker: Worker) => void,
 ): Promise<Worker> {
-  for (;;) {
+  for await (const _attempt of updateAttempts()) {
     const before = await loadWorker(db, orgId, workerId);
     if (before === null) throw notFound();
     admit(before);
@@ -253,6 +255,7 @@ export async function changeWorker(
     const { guards, writes } = workerWrites(db, before, after);
     if (await commit(db.redis, guards, writes)) return after;
   }
+  throw new ContendedError('worker');
 }
 
 async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
