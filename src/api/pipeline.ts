@@ -13,7 +13,7 @@ import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { EventStream } from './event-stream.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
-import { claim, keepAnswer } from './middleware/idempotency.ts';
+import { canonicalPath, claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
@@ -104,7 +104,8 @@ async function answerTo(
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
-  const claimed = await claim(ctx, deps.db, deps.sealer, principal, raw, route.grants === true);
+  const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
+  const claimed = await claim(ctx, path, deps.db, deps.sealer, principal, raw, route.grants === true);
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
   keeping.claim = claimed?.claim ?? null;
   try {

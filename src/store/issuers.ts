@@ -1,15 +1,13 @@
-// Outside issuers: whose tokens an org takes for access to it, beside those we make. A token names the org by its
-// issuer and audience together, and that pair is one org's alone: no token that is meant for one org can be read
-// as meant for another, whatever else the two have in common.
-//
-// The pair is claimed under its hash, in another slot than the org's record, so not in one step with it: first the
-// claim, then the record, then a look whether the claim is still ours. A claim without its record is void.
+// Outside issuers: whose tokens an org takes for access to it, beside those we make. A token names its org, by an
+// audience that holds the org's id or by a claim, and is looked up among the issuers of that org alone. So no
+// registration of one org stands in the way of another's, and no token that is meant for one org can be read as meant
+// for another. Within an org the pair of issuer and audience is registered once.
 
 import { hash } from 'node:crypto';
 import { did } from '../state/audit.ts';
 import { commitAudited } from './audit.ts';
-import { commit, type Guard, type Write } from './commit.ts';
-import { orgKeysOf, partitionKeys, partitionOf } from './keys.ts';
+import type { Guard, Write } from './commit.ts';
+import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
 import { loadRecord, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
@@ -36,7 +34,7 @@ export interface Issuer {
   updated_at: number;
 }
 
-/** The audience that is an org's without being claimed. */
+/** The audience of tokens whose registration names no other. */
 export function ownAudience(orgId: string): string {
   return `urn:biolayer:org:${orgId}`;
 }
@@ -50,67 +48,73 @@ export function loadIssuer(db: Db, orgId: string, issuerId: string): Promise<Iss
   return loadRecord<Issuer>(db, orgKeysOf(db.prefix, orgId).issuer(issuerId));
 }
 
-/** The registration for tokens of this issuer and audience; null when no org has one. */
-export async function findIssuer(db: Db, issuer: string, audience: string): Promise<Issuer | null> {
-  const claim = await db.redis.get(claimKey(db, issuer, audience));
-  return claim === null ? null : holder(db, claim, issuer, audience);
+/** The claim by which a token names its org, where its audience does not. */
+export const ORG_CLAIM = 'biolayer_org';
+
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
+
+/** The ids that an audience holds and that may be an org's, in the spelling in which ids are stored. */
+export function orgsNamedBy(audience: string): string[] {
+  return (audience.match(UUID) ?? []).map((id) => id.toLowerCase());
 }
 
-/** Registers an issuer. @returns false when its pair is registered already, by whomever. */
+/** The org's registrations for tokens of this issuer, meant for any of these audiences. */
+export async function findIssuers(
+  db: Db,
+  orgId: string,
+  issuer: string,
+  audiences: readonly string[],
+): Promise<Issuer[]> {
+  if (audiences.length === 0) return [];
+  const pairs = audiences.map((audience) => pairOf(issuer, audience));
+  const ids = await db.redis.hmget(orgKeysOf(db.prefix, orgId).issuerPairs, ...pairs);
+  const named = ids.filter((id) => id !== null);
+  const found = await Promise.all(named.map((id) => loadIssuer(db, orgId, id)));
+  return found.filter((one) => one !== null);
+}
+
+/** Registers an issuer. @returns false when the org has registered its pair of issuer and audience already. */
 export async function addIssuer(
   db: Db,
   record: Issuer,
   actor: string,
   kept: { guards: Guard[]; writes: Write[] },
 ): Promise<boolean> {
-  const { org_id, issuer_id, issuer, audience } = record;
-  const key = claimKey(db, issuer, audience);
-  const claim = `${org_id} ${issuer_id}`;
-  const there = await db.redis.get(key);
-  if (there !== null && (await holder(db, there, issuer, audience)) !== null) return false;
-  const free: Guard = there === null ? { kind: 'absent', key } : { kind: 'value', key, value: there };
-  if (!(await commit(db.redis, [free], [['SET', key, claim]]))) return false;
+  const { org_id, issuer_id, issuer, audience, name, jwks_uri, scope_map, pools } = record;
   const keys = orgKeysOf(db.prefix, org_id);
   const { guards, writes } = recordWrites(keys.issuer(issuer_id), 0, record);
-  const listed: Write = ['ZADD', keys.index('issuers'), 0, listMember(record.created_at, issuer_id)];
-  const { name, jwks_uri, scope_map, pools } = record;
+  const pair = pairOf(issuer, audience);
   const fact = {
     ...did(actor, 'issuer.created', 'issuer', issuer_id),
     data: { name, issuer, audience, jwks_uri, scope_map, pools },
   };
-  const whole = { guards: [...guards, ...kept.guards], writes: [...writes, listed, ...kept.writes] };
-  const isThere = await commitAudited(db, org_id, fact, whole);
-  if (isThere && (await db.redis.get(key)) === claim) return true;
-  await removeIssuer(db, record, actor);
-  return false;
+  return commitAudited(db, org_id, fact, {
+    guards: [...guards, { kind: 'field', key: keys.issuerPairs, field: pair, value: null }, ...kept.guards],
+    writes: [
+      ...writes,
+      ['HSET', keys.issuerPairs, pair, issuer_id],
+      ['ZADD', keys.index('issuers'), 0, listMember(record.created_at, issuer_id)],
+      ...kept.writes,
+    ],
+  });
 }
 
-/** Takes a registration away: from the first step on none of its tokens is taken. @returns false when it had changed. */
+/** Takes a registration away: from this commit on none of its tokens is taken. @returns false when it had changed. */
 export async function removeIssuer(db: Db, record: Issuer, actor: string): Promise<boolean> {
-  const keys = orgKeysOf(db.prefix, record.org_id);
-  const key = keys.issuer(record.issuer_id);
   const { issuer_id, org_id, name, issuer, audience } = record;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const key = keys.issuer(issuer_id);
   const fact = { ...did(actor, 'issuer.removed', 'issuer', issuer_id), data: { name, issuer, audience } };
-  const isGone = await commitAudited(db, org_id, fact, {
+  return commitAudited(db, org_id, fact, {
     guards: [{ kind: 'version', key, version: record.version }],
     writes: [
       ['DEL', key],
+      ['HDEL', keys.issuerPairs, pairOf(issuer, audience)],
       ['ZREM', keys.index('issuers'), listMember(record.created_at, issuer_id)],
     ],
   });
-  const claim = claimKey(db, record.issuer, record.audience);
-  const value = `${record.org_id} ${record.issuer_id}`;
-  await commit(db.redis, [{ kind: 'value', key: claim, value }], [['DEL', claim]]);
-  return isGone;
 }
 
-async function holder(db: Db, claim: string, issuer: string, audience: string): Promise<Issuer | null> {
-  const [orgId = '', issuerId = ''] = claim.split(' ');
-  const record = await loadIssuer(db, orgId, issuerId);
-  return record?.issuer === issuer && record.audience === audience ? record : null;
-}
-
-function claimKey(db: Db, issuer: string, audience: string): string {
-  const digest = hash('sha256', JSON.stringify([issuer, audience]), 'hex');
-  return partitionKeys(db.prefix, partitionOf(digest)).oauth(`Issuer:${digest}`);
+function pairOf(issuer: string, audience: string): string {
+  return hash('sha256', JSON.stringify([issuer, audience]), 'base64url');
 }

@@ -316,6 +316,39 @@ describe('a key of some pools', () => {
   });
 });
 
+describe('a key ends no key that may do more', () => {
+  const revoke = (who: Client, { keyId }: { keyId: string }) =>
+    who.request('DELETE', `/v1/api-keys/${keyId}`);
+
+  test('by its scopes: neither by a revocation nor by a rotation, and of its own kind it does', async () => {
+    const scopes = ['keys:write', 'keys:read', 'tasks:read'];
+    const lesser = await createKey(api, master, { scopes });
+    const better = await createKey(api, master, { scopes: ['tasks:read', 'tasks:create'] });
+    const all = await createKey(api, master);
+    for (const victim of [better, all]) {
+      expect((await revoke(lesser, victim)).outcome).toBe('403 insufficient_scope');
+      const rotated = await lesser.request('POST', `/v1/api-keys/${victim.keyId}/rotate`, {
+        body: { expires_in_seconds: 0 },
+      });
+      expect(rotated.outcome).toBe('403 insufficient_scope');
+    }
+    expect((await better.request('GET', '/v1/tasks')).status).toBe(200);
+    expect((await all.request('GET', '/v1/org')).status).toBe(200);
+    const same = await createKey(api, master, { scopes: ['tasks:read'] });
+    expect((await revoke(lesser, same)).status).toBe(204);
+    expect((await revoke(lesser, lesser)).status).toBe(204);
+  });
+
+  test('for the sandbox either', async () => {
+    const lesser = await createKey(api, master, { scopes: ['keys:write'], mode: 'test' });
+    const better = await createKey(api, master, { scopes: ['tasks:read'], mode: 'test' });
+    expect((await revoke(lesser, better)).outcome).toBe('403 insufficient_scope');
+    expect((await revoke(lesser, await createKey(api, master, { scopes: ['keys:write'] }))).outcome).toBe(
+      '404 not_found',
+    );
+  });
+});
+
 describe('the life of a key', () => {
   test('it is shown once', async () => {
     const { key, key_id } = await master.post<KeyView>('/v1/api-keys', { name: 'shown once', scopes: ['*'] });

@@ -44,6 +44,11 @@ function create(body: unknown, key: string, who = client): Promise<Answer> {
   return who.request('POST', '/v1/tasks', { body, headers: keyed(key) });
 }
 
+/** Every character as a percent escape. */
+function escaped(text: string): string {
+  return text.replaceAll(/./g, (one) => `%${one.charCodeAt(0).toString(16)}`);
+}
+
 const KEPT_HEADERS = ['content-type', 'location', 'etag'];
 
 /** The second is the first again, and says so. */
@@ -66,6 +71,26 @@ describe('same key, same body', () => {
     expectReplay(first, await create(body, key));
     expectReplay(first, await create(body, `"${key}"`));
     expect(await tasksOf(request_id)).toEqual([first.as<TaskView>().task_id]);
+  });
+
+  test.each([
+    [
+      'a worker',
+      (id: string) => `/v1/workers/${id}/tokens`,
+      (id: string) => `/v1/workers/${escaped(id)}/tokens`,
+    ],
+    [
+      'a task',
+      (id: string) => `/v1/tasks/${id}/cancel`,
+      (id: string) => `/v1/tasks/%3${id[0]}${id.slice(1)}/cancel`,
+    ],
+  ])('the path to %s spelled with percent escapes is the same path', async (name, plain, spelled) => {
+    const made = name === 'a task' ? await client.post<TaskView>('/v1/tasks', taskBody()) : null;
+    const id = made?.task_id ?? (await createPerson(api, client)).worker_id;
+    const options = { headers: keyed(freshName('key')) };
+    const first = await client.request('POST', plain(id), options);
+    expect(first.status).toBeLessThan(300);
+    expectReplay(first, await client.request('POST', spelled(id), options));
   });
 
   test('the replay is the first answer even when the task has moved on', async () => {

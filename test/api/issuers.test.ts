@@ -1,5 +1,6 @@
 // Access tokens of outside issuers, made with jose and keys of the test's own, served over a real socket: which are
 // taken, what they are worth, and every way in which one is refused.
+import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
@@ -205,34 +206,74 @@ describe('two orgs', () => {
     expect((await create(both)).outcome).toBe('401 invalid_credential');
   });
 
-  test('cannot have the same audience of it, by whatever means', async () => {
+  test('cannot stand in the way of each other: both register one pair, and the token names its org', async () => {
     const audience = 'https://api.example.com';
-    const [one, other] = await Promise.all(
-      [org, stranger].map((by) => by.client.request('POST', '/v1/issuers', { body: body({ audience }) })),
-    );
-    expect([one?.outcome, other?.outcome].sort()).toEqual(['201', '409 already_exists']);
-    const winner = one?.status === 201 ? org : stranger;
-    expect((await create(await token({ claims: { aud: audience } }))).as<TaskView>().org_id).toBe(
-      winner.org_id,
-    );
+    const [squatted, rightful] = [await register(stranger, { audience }), await register(org, { audience })];
+    expect(squatted.issuer_id).not.toBe(rightful.issuer_id);
+    const aimed = (biolayer_org?: unknown, aud: string | string[] = audience) =>
+      token({ claims: { aud, ...(biolayer_org !== undefined && { biolayer_org }) } as JWTPayload });
+    for (const by of [org, stranger])
+      expect((await create(await aimed(by.org_id))).as<TaskView>().org_id).toBe(by.org_id);
+    // Without a name it is for nobody, though one org alone had registered the pair.
+    const refused = [
+      await aimed(),
+      await aimed(randomUUID()),
+      await aimed([org.org_id]),
+      await aimed({ id: org.org_id }),
+      await aimed(org.org_id.toUpperCase()),
+      await aimed(`${org.org_id} `),
+      await aimed(`${stranger.org_id},${org.org_id}`),
+      // An audience of one org and the claim of another.
+      await aimed(stranger.org_id, registration.audience),
+    ];
+    for (const text of refused) expect((await create(text)).outcome).toBe('401 invalid_credential');
+    const twice = await org.client.request('POST', '/v1/issuers', { body: body({ audience }) });
+    expect(twice.outcome).toBe('409 already_exists');
+    await org.client.delete(`/v1/issuers/${rightful.issuer_id}`);
+    expect((await create(await aimed(org.org_id))).outcome).toBe('401 invalid_credential');
+    expect((await create(await aimed(stranger.org_id))).outcome).toBe('201');
+    await register(org, { audience });
+    expect((await create(await aimed(org.org_id))).outcome).toBe('201');
+  });
+
+  test('cannot register an audience that names the other', async () => {
     const stolen = await stranger.client.request('POST', '/v1/issuers', {
       body: body({ audience: registration.audience }),
     });
     expect([stolen.status, stolen.problem.errors?.[0]?.pointer]).toEqual([422, '/audience']);
-    // Free again once it is given up.
-    const { issuer_id } = (one?.status === 201 ? one : other)?.as<{ issuer_id: string }>() ?? {
-      issuer_id: '',
-    };
-    await winner.client.delete(`/v1/issuers/${issuer_id}`);
+    // In another form it names an org too, and never lets into the one that registered it.
+    const audience = `https://api.example.com/orgs/${org.org_id}`;
+    await register(stranger, { audience });
     expect((await create(await token({ claims: { aud: audience } }))).outcome).toBe('401 invalid_credential');
-    await register(winner === org ? stranger : org, { audience });
+    await register(org, { audience });
+    expect((await create(await token({ claims: { aud: audience } }))).as<TaskView>().org_id).toBe(org.org_id);
+  });
+
+  test('register one pair at once: each once, whole, and named in its own log alone', async () => {
+    const audience = 'https://racing.example.com';
+    const asked = await Promise.all(
+      [org, org, org, stranger, stranger].map((by) =>
+        by.client.request('POST', '/v1/issuers', { body: body({ audience }) }),
+      ),
+    );
+    expect(asked.map((one) => one.outcome).sort()).toEqual([
+      '201',
+      '201',
+      '409 already_exists',
+      '409 already_exists',
+      '409 already_exists',
+    ]);
+    for (const by of [org, stranger])
+      expect(
+        (await create(await token({ claims: { aud: audience, biolayer_org: by.org_id } }))).outcome,
+      ).toBe('201');
   });
 });
 
 test('a registration that is removed ends its tokens at once', async () => {
   const audience = 'urn:short';
   const { issuer_id } = await register(org, { audience, pools: ['*'] });
-  const text = await token({ claims: { aud: audience } });
+  const text = await token({ claims: { aud: audience, biolayer_org: org.org_id } });
   expect((await create(text)).outcome).toBe('201');
   await org.client.delete(`/v1/issuers/${issuer_id}`);
   expect((await create(text)).outcome).toBe('401 invalid_credential');
@@ -241,7 +282,7 @@ test('a registration that is removed ends its tokens at once', async () => {
 test('its pools confine, and nobody registers more than they may', async () => {
   const pool = await createPool(org.client);
   await register(org, { audience: 'urn:pool', pools: [pool] });
-  const text = await token({ claims: { aud: 'urn:pool' } });
+  const text = await token({ claims: { aud: 'urn:pool', biolayer_org: org.org_id } });
   expect((await create(text)).outcome).toBe('403 pool_forbidden');
   expect((await create(text, taskBody({ requirements: { worker_pool_id: pool } }))).outcome).toBe('201');
   const small = await createKey(api, org.client, { scopes: ['oauth:write', 'tasks:read'] });

@@ -242,6 +242,46 @@ describe('a delivery', () => {
   });
 });
 
+describe('the headers of an endpoint', () => {
+  const headers = { Authorization: 'Bearer of-the-old-receiver', 'X-Team': 'blue' };
+
+  it.each([
+    ['another path of the same origin', '/elsewhere?x=1', {}, ['Authorization', 'X-Team']],
+    [
+      'another spelling of the same origin',
+      'HTTPS://Receiver.Example:443/in',
+      {},
+      ['Authorization', 'X-Team'],
+    ],
+    ['another host', 'https://other.example/in', {}, []],
+    ['another port', 'https://receiver.example:8443/in', {}, []],
+    ['another host, with new ones', 'https://other.example/in', { headers: { 'X-New': 'x' } }, ['X-New']],
+    ['another host, disabled for now', 'https://other.example/in', { enabled: false }, []],
+  ])('go with the URL to %s or stay behind', async (_name, to, more, kept) => {
+    const { client } = await createOrg(api);
+    const { endpoint_id } = await register(client, 'https://receiver.example/in', { headers });
+    const path = `${PATH}/${endpoint_id}`;
+    const url = new URL(to, 'https://receiver.example/in').href;
+    const moved = await client.patch<Endpoint>(path, { url: to.startsWith('/') ? url : to, ...more });
+    expect(moved.header_names).toEqual(kept);
+    // Back at the old receiver they are not there again.
+    const back = await client.patch<Endpoint>(path, { url: 'https://receiver.example/in' });
+    expect(back.header_names).toEqual('headers' in more ? [] : kept);
+  });
+
+  it('are not sent to the receiver of another origin', async () => {
+    const { client } = await createOrg(api);
+    const [old, other] = [await startCallbackReceiver(), await startCallbackReceiver()];
+    const endpoint = await register(client, old.url, { headers });
+    await client.patch(`${PATH}/${endpoint.endpoint_id}`, { url: other.url });
+    await createTask(client);
+    await settled(client, endpoint, 'succeeded');
+    expect(old.come).toEqual([]);
+    expect(Object.keys(other.come[0]?.headers ?? {})).toEqual(expect.not.arrayContaining(['authorization']));
+    expect(JSON.stringify(other.come)).not.toContain('of-the-old-receiver');
+  });
+});
+
 describe('what breaks a rule', () => {
   it.each([
     [{ url: 'http://93.184.216.34/' }, '/url'],

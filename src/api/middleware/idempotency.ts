@@ -27,7 +27,16 @@ function keyOf(ctx: Context): string | null {
 }
 
 /**
+ * The one spelling of the route and its parameters: `/v1/workers/%61da` and `/v1/workers/ada` are one request.
+ * @param template path of the route, `{name}` for a parameter. @param params as they were decoded.
+ */
+export function canonicalPath(template: string, params: Readonly<Record<string, unknown>>): string {
+  return template.replaceAll(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(String(params[name])));
+}
+
+/**
  * Claims the request's key.
+ * @param path of the request, see `canonicalPath`.
  * @param grants whether the answer holds a credential that may all that its maker may: then it is told again only
  *   to who may the same, for as long.
  * @returns null without a key; the claim to answer under; or the first answer, to be sent again.
@@ -35,6 +44,7 @@ function keyOf(ctx: Context): string | null {
  */
 export async function claim(
   ctx: Context,
+  path: string,
   db: Db,
   sealer: Sealer,
   principal: Principal,
@@ -52,7 +62,7 @@ export async function claim(
         ? `worker ${principal.worker_id}`
         : principal.kind;
   const orgId = 'org_id' in principal ? principal.org_id : principal.kind;
-  const scope = digest([ctx.path, view, key].join('\n'));
+  const scope = digest([path, view, key].join('\n'));
   const claimed = await claimKey(db, orgId, scope, digest(raw), randomUUID());
   switch (claimed.kind) {
     case 'claimed':

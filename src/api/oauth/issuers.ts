@@ -3,7 +3,7 @@
 // registration is asked.
 
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
-import { findIssuer, type Issuer } from '../../store/issuers.ts';
+import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/issuers.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Identity } from '../identity.ts';
 import type { JwksCache } from './jwks.ts';
@@ -75,12 +75,18 @@ export class Issuers {
     } catch {
       return null;
     }
-    const { iss, aud } = claims;
-    const audiences = [...new Set([aud ?? []].flat())];
+    const { iss, aud, [ORG_CLAIM]: claimed } = claims;
+    const audiences = [...new Set([aud ?? []].flat())].filter((one) => typeof one === 'string');
     if (typeof iss !== 'string' || audiences.length > MOST_AUDIENCES) return null;
-    const named = audiences.filter((one) => typeof one === 'string');
-    const found = await Promise.all(named.map((one) => findIssuer(this.#db, iss, one)));
-    const [registration, ...others] = found.filter((one) => one !== null);
+    const found = await Promise.all(
+      // The org a token claims decides; without the claim each audience is looked up in the org it names.
+      claimed === undefined
+        ? orgsNamed(audiences).map(([orgId, named]) => findIssuers(this.#db, orgId, iss, named))
+        : typeof claimed === 'string' && orgsNamedBy(claimed)[0] === claimed
+          ? [findIssuers(this.#db, claimed, iss, audiences)]
+          : [],
+    );
+    const [registration, ...others] = found.flat();
     return others.length > 0 ? null : (registration ?? null);
   }
 
@@ -105,6 +111,14 @@ export class Issuers {
       return null;
     }
   }
+}
+
+/** Orgs that the audiences name, each with the audiences that name it; at most as many as a token may have. */
+function orgsNamed(audiences: readonly string[]): [orgId: string, audiences: string[]][] {
+  const named = new Map<string, string[]>();
+  for (const audience of audiences)
+    for (const orgId of orgsNamedBy(audience)) named.set(orgId, [...(named.get(orgId) ?? []), audience]);
+  return [...named].slice(0, MOST_AUDIENCES);
 }
 
 function scopesOf(payload: JWTPayload, { scope_claim, scope_map }: Issuer): string[] {

@@ -22,7 +22,7 @@ import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '
 import { ApiError, type FieldError, invalid, notFound, takenOver } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
-import { endErrors, endOf, poolErrors, requireGrantable } from './grants.ts';
+import { endErrors, endOf, poolErrors, requireGrantable, requireNoMore } from './grants.ts';
 import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;
@@ -184,12 +184,13 @@ export const apiKeyRoutes = [
     path: '/v1/api-keys/{key_id}',
     access: scope('keys:write'),
     tag: 'API keys',
-    summary: 'Revoke an API key',
+    summary: 'Revoke an API key that may do no more than yours',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params }) {
       for (let tries = 0; tries < 20; tries += 1) {
         const { key } = await visibleKey(deps, principal, params.key_id);
+        requireNoMore(principal, key);
         // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
         const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
         if (!(await commitAll(deps, principal, fact, [revokeApiKey(deps.db, key)]))) continue;

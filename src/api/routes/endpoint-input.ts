@@ -73,14 +73,19 @@ function sealedHeaders({ sealer }: ApiDeps, ids: Ids, headers: Record<string, st
   return { names, sealed: sealer.seal(JSON.stringify(headers), endpointPlace(ids)) };
 }
 
-/** The endpoint with the change made to it. */
+/**
+ * The endpoint with the change made to it. Its headers are secrets of one receiver: where the URL moves to another
+ * origin they are dropped, unless the same change brings new ones.
+ */
 export function changed(deps: ApiDeps, before: Endpoint, change: EndpointChange): Endpoint {
   const { headers, retry_policy, ...rest } = change;
   const enabled = change.enabled ?? before.enabled;
   const off = before.enabled ? { reason: 'manual' as const, at: deps.db.clock.now() } : before.disabled;
+  const moves = change.url !== undefined && new URL(change.url).origin !== new URL(before.url).origin;
   return {
     ...before,
     ...rest,
+    ...(moves && { headers: null }),
     ...(headers !== undefined && { headers: sealedHeaders(deps, before, headers) }),
     retry_policy: { ...before.retry_policy, ...retry_policy },
     disabled: enabled ? null : off,

@@ -11,7 +11,8 @@ const Events = Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: 50, unique
 const Description = Type.String({ maxLength: 500 });
 const Headers = Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 2000 }), {
   maxProperties: 20,
-  description: 'Sent with every delivery, kept sealed and never shown again',
+  description:
+    'Sent with every delivery, kept sealed and never shown again; dropped when `url` changes to another origin and the same change brings no new ones',
 });
 const RetryPolicy = closed({
   max_retries: Type.Integer({ minimum: 0, maximum: 20, default: 6 }),

@@ -61,7 +61,8 @@ export const issuerRoutes = [
         Type.String({
           minLength: 1,
           maxLength: 500,
-          description: 'What its tokens have as `aud`. Default: `urn:biolayer:org:<org_id>`',
+          description:
+            'What its tokens have as `aud`. Default: `urn:biolayer:org:<org_id>`. Tokens for an audience that does not hold the id of the org name it by the claim `biolayer_org`',
         }),
       ),
       jwks_uri: Type.String({ maxLength: 2048 }),
@@ -100,7 +101,7 @@ export const issuerRoutes = [
       if (faults.length > 0) throw invalid(...faults);
       const answer = issuerAnswer(issuer, 201);
       if (!(await addIssuer(deps.db, issuer, actor, keep(answer))))
-        throw new ApiError('already_exists', 'Tokens of this issuer and audience are spoken for.');
+        throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
       return answer;
     },
   }),
