@@ -67,7 +67,10 @@ export function createApp(options: AppOptions): Koa {
     ...given,
     feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
-    forgetOrg: (orgId) => gate.forgetOrg(orgId),
+    forgetOrg: (orgId) => {
+      gate.forgetOrg(orgId);
+      authenticator.recheckOrg(orgId);
+    },
   };
   const router = newRouter();
   const metrics = createMetrics(given.db, queues);

@@ -11,7 +11,7 @@ export interface Identity {
   principal: Extract<Principal, { org_id: string }>;
   /** ms since the epoch; null for never. */
   expires_at: number | null;
-  /** By any of these it is forgotten: its hash, and the ids of whom it acts for. */
+  /** By any of these it is forgotten: its hash, that of its grant, and the ids of whom it acts for. */
   names: readonly string[];
 }
 
@@ -55,6 +55,6 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   return {
     principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...may, expires_at },
     expires_at,
-    names: [hash, client.client_id, ...(member === null ? [] : [member.member_id])],
+    names: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
   };
 }

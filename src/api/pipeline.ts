@@ -1,7 +1,6 @@
 // From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
 // key, ask the rules, call the handler, send its answer. Each step is a line; the order is the contract.
-// What takes longer than a moment (a slow body, a wait for news, a long download) is for who would be admitted
-// at its end too.
+// What takes longer than a moment is for callers who would be admitted at its end too (`reauthorization.ts`).
 
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
@@ -17,11 +16,9 @@ import { canonicalPath, claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
-import type { Answer, ApiDeps, Call, Principal, Route } from './route.ts';
+import { Reauthorization } from './reauthorization.ts';
+import type { Answer, ApiDeps, Call, Principal, Received, Route } from './route.ts';
 import { bodyCheck, type Check, queryCheck, withoutRepeats } from './validation.ts';
-
-/** A request that takes longer than this has its caller looked at again, ms. */
-const MOMENT = 750;
 
 /** What all routes are served with. */
 export interface Serving {
@@ -44,13 +41,8 @@ export function serve(
   const checkBody = route.body && bodyCheck(route.body);
 
   return async (ctx: Context & { state: RequestState }) => {
-    const principal = await authenticator.admit(ctx, route.access);
-    let lookedAt = performance.now();
-    const lookAgain = async () => {
-      if (performance.now() - lookedAt < MOMENT) return;
-      await authenticator.readmit(ctx, route.access, principal);
-      lookedAt = performance.now();
-    };
+    const admission = await Reauthorization.begin(ctx, authenticator, route.access);
+    const { principal } = admission;
     const params = ctx.params as Record<string, unknown>;
     // An id that cannot be one names nothing.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
@@ -73,22 +65,27 @@ export function serve(
       ifMatch: readIfMatch(ctx),
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
-      signal: () => signalOf(ctx, closing),
+      signal: () => signalOf(ctx, closing, admission.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
       keep: (answer) => keeping.keep(answer),
       series: () => keeping.series(),
     };
-    const received = await route.reader?.read({ ...call, request: ctx.req });
-    if (received !== undefined) call.body = received.value;
+    let received: Received<unknown> | undefined;
     try {
-      await lookAgain();
+      received = await route.reader?.read({ ...call, request: ctx.req });
+      if (received !== undefined) call.body = received.value;
+      await admission.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
       const answer = await answerTo(ctx, route, call, keeping, raw);
       // What was done is told to who did it; what is only shown, to who may see it now.
-      if (route.method === 'GET') await lookAgain();
+      if (route.method === 'GET') await admission.renew();
       const content = await send(ctx, answer);
-      if (content !== undefined) watch(content, () => authenticator.stillAdmits(ctx, principal));
+      if (content !== undefined) breakOff(content, admission);
+    } catch (error) {
+      // Broken off for a caller who is not admitted any more: that is what they are told.
+      if (admission.isLost) await admission.renew();
+      throw error;
     } finally {
       await received?.release();
     }
@@ -180,18 +177,11 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
   return undefined;
 }
 
-/** Ends what goes on being sent once its caller may not have it any more. */
-function watch(content: Readable, isAdmitted: () => Promise<boolean>): void {
-  const look = async () => {
-    // That it cannot be asked now is no answer: Redis may be away for a moment.
-    if (await isAdmitted().catch(() => true)) return;
-    if (content instanceof EventStream) content.end();
-    else content.destroy(new Error('the caller may not have this any more'));
-  };
-  // Spread out: thousands of streams may have begun at once.
-  const timer = setInterval(() => void look(), MOMENT + Math.random() * 100);
-  content.once('close', () => clearInterval(timer));
-  if (content.destroyed) clearInterval(timer);
+/** Ends what goes on being sent once its caller may not have it any more; a stream of events ends by its signal. */
+function breakOff(content: Readable, admission: Reauthorization): void {
+  if (content instanceof EventStream || content.destroyed) return;
+  const destroy = () => content.destroy(new Error('the caller may not have this any more'));
+  admission.lost.addEventListener('abort', destroy);
 }
 
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
@@ -231,10 +221,10 @@ function readIfMatch(ctx: Context): number | undefined {
   throw new ApiError('invalid_header', 'If-Match takes one strong ETag, such as "3".');
 }
 
-function signalOf(ctx: Context, closing: AbortSignal): AbortSignal {
+function signalOf(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {
   const gone = new AbortController();
   ctx.res.once('close', () => gone.abort());
-  return AbortSignal.any([gone.signal, closing]);
+  return AbortSignal.any([gone.signal, closing, lost]);
 }
 
 function actorOf(principal: Principal): string {

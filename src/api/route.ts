@@ -121,7 +121,7 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   requestId: string;
   /** Where the request comes from; null when that cannot be told. */
   address(): string | null;
-  /** Makes a signal that aborts when the client is gone or the process shuts down. */
+  /** Makes a signal that aborts when the client is gone or not admitted any more, or the process shuts down. */
   signal(): AbortSignal;
   /** The last event of a stream that the client has had. */
   lastEventId: string | undefined;

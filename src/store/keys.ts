@@ -123,7 +123,7 @@ function orgKeys(prefix: string, orgId: string) {
     /** Hash: an outside issuer that the org trusts. */
     issuer: (id: string) => `${base}:issuer:${id}`,
     /** Hash: digest of an outside issuer and an audience → id of the registration for this pair. */
-    issuerPairs: `${base}:issuer-pairs`,
+    issuerPairs: `${base}:issuers`,
     idempotency: (hash: string) => `${base}:idem:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,

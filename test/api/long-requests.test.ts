@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { orgKeysOf } from '../../src/store/keys.ts';
 import { createSealer } from '../../src/store/sealed.ts';
 import {
   type Client,
@@ -118,6 +119,97 @@ test('a download breaks off', async () => {
   await new Promise<void>((resolve) => response.once('close', () => resolve()));
   expect(response.complete).toBe(false);
   expect(bytes).toBeLessThan(24 * MiB);
+});
+
+describe('in the process that revokes, at once', () => {
+  /** Well below the pace at which a process looks again by itself, ms. */
+  const AT_ONCE = 500;
+  /** How long what was begun goes on behind `shutOut`, ms. */
+  async function outlives<T>(begun: Promise<T>, shutOut: () => Promise<unknown>): Promise<[T, number]> {
+    await shutOut();
+    const began = performance.now();
+    return [await begun, performance.now() - began];
+  }
+
+  test('a stream ends: of a key, of a worker, of an org with another allowlist', async () => {
+    const own = await createOrg(api);
+    const key = await createKey(api, own.client);
+    const person = await createPerson(api, own.client);
+    const [byKey, byWorker, byOrg] = [
+      await listen(key, '/v1/events/stream'),
+      await listen(person.client, '/v1/worker/stream'),
+      await listen(own.client, '/v1/events/stream'),
+    ];
+    const ends: [Promise<unknown>, () => Promise<unknown>][] = [
+      [byKey.all(), () => own.client.delete(`/v1/api-keys/${key.keyId}`)],
+      [byWorker.all(), () => own.client.delete(`/v1/workers/${person.worker_id}/tokens`)],
+      [byOrg.all(), () => own.client.patch('/v1/org?force=true', { ip_allowlist: ['192.0.2.0/24'] })],
+    ];
+    for (const [end, shutOut] of ends) expect((await outlives(end, shutOut))[1]).toBeLessThan(AT_ONCE);
+  });
+
+  test('a wait ends with what a new request would be told', async () => {
+    for (const kind of ['task', 'offers']) {
+      const own = await createOrg(api);
+      const key = await createKey(api, own.client);
+      const { task_id } = await own.client.post<TaskView>('/v1/tasks', taskBody());
+      const person = await createPerson(api, own.client, { availability: 'offline' });
+      const [waiting, shutOut] =
+        kind === 'task'
+          ? [
+              key.request('GET', `/v1/tasks/${task_id}?wait=60`),
+              () => own.client.delete(`/v1/api-keys/${key.keyId}`),
+            ]
+          : [
+              person.client.request('GET', '/v1/worker/offers?wait=60'),
+              () => own.client.delete(`/v1/workers/${person.worker_id}`),
+            ];
+      const { changes } = orgKeysOf(api.prefix, own.org_id);
+      const listeners = async () => (await api.redis.pubsub('NUMSUB', changes))[1];
+      await expect.poll(listeners, { interval: 20 }).toBe(1);
+      const [answer, ms] = await outlives(waiting, shutOut);
+      expect(answer.outcome).toBe('401 invalid_credential');
+      expect(ms).toBeLessThan(AT_ONCE);
+    }
+  });
+
+  test('a download breaks off', async () => {
+    const { person, task } = staged;
+    const { token } = await org.client.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+    const path = `/v1/worker/tasks/${task.task_id}/evidence`;
+    const { evidence_id } = await api.client(token).post<EvidenceView>(`${path}?name=b`, undefined, {
+      raw: randomBytes(24 * MiB),
+      headers: { 'Content-Type': 'application/octet-stream' },
+    });
+    const key = await createKey(api, org.client);
+    const headers = { authorization: `Bearer ${key.credential}` };
+    const sent = httpRequest(`${api.url}/v1/tasks/${task.task_id}/evidence/${evidence_id}`, { headers });
+    sent.end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    response.on('error', () => undefined);
+    const closed = new Promise((resolve) => response.once('close', resolve));
+    await once(response, 'readable');
+    const [, ms] = await outlives(closed, async () => {
+      await org.client.delete(`/v1/api-keys/${key.keyId}`);
+      response.resume();
+    });
+    expect([response.complete, ms < AT_ONCE]).toEqual([false, true]);
+  });
+
+  test('a body that arrives a moment later does nothing', async () => {
+    const key = await createKey(api, org.client);
+    const body = JSON.stringify(taskBody({ task_type: 'never_made_either' }));
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+    const sent = begin(key, '/v1/tasks', headers);
+    sent.write(body.slice(0, 50));
+    const { apiKey } = orgKeysOf(api.prefix, org.org_id);
+    // Its use is noted when it is looked up.
+    await expect.poll(() => api.redis.hexists(apiKey(key.keyId), 'u'), { interval: 10 }).toBe(1);
+    await org.client.delete(`/v1/api-keys/${key.keyId}`);
+    sent.end(body.slice(50));
+    expect(await statusOf(sent)).toBe(401);
+    expect((await org.client.get<Page<TaskView>>('/v1/tasks?task_type=never_made_either')).data).toEqual([]);
+  });
 });
 
 describe('a stream ends within a second', () => {

@@ -4,7 +4,7 @@
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
-import { modeOf } from '../../state/tenant.ts';
+import { modeOf, orgOf } from '../../state/tenant.ts';
 import { hashOf, noteKeyUse } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Gate } from '../gate.ts';
@@ -28,8 +28,11 @@ export class Authenticator {
   readonly #resourceMetadata: string | null;
   /** By hash. `until` is of the process's own clock, which never steps back. */
   readonly #known = new Map<string, { until: number; found: Identity }>();
-  /** Credentials forgotten so far: a look-up that one of them overtook may have found what is there no more. */
-  #forgotten = 0;
+  /** Names under which a principal is forgotten. */
+  readonly #names = new WeakMap<Principal, readonly string[]>();
+  /** Long requests that are told at once of a revocation that may concern them. */
+  readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
+  #revocations = 0;
   /** Key id → when its use was noted last, by the process's clock. */
   readonly #noted = new Map<string, number>();
 
@@ -48,10 +51,32 @@ export class Authenticator {
     this.#resourceMetadata = resourceMetadata;
   }
 
-  /** Forgets the credentials with this name: a hash, or the id of a client, member or issuer. */
+  /** Revocations and narrowed rules so far: a look-up that one of them overtook may have found what is there no more. */
+  get revocations(): number {
+    return this.#revocations;
+  }
+
+  /** Forgets the credentials with this name: a hash of theirs or of their grant, or the id of a client, member or issuer. */
   forget(name: string): void {
     for (const [hash, { found }] of this.#known) if (found.names.includes(name)) this.#known.delete(hash);
-    this.#forgotten += 1;
+    this.#tell((principal) => this.#names.get(principal)?.includes(name) === true);
+  }
+
+  /** Has the long requests of an org looked at again: its rules have changed. */
+  recheckOrg(orgId: string): void {
+    this.#tell((principal) => 'org_id' in principal && orgOf(principal.org_id) === orgId);
+  }
+
+  /** Calls `onRevocation` whenever something was revoked that the principal may act by. @returns what ends that. */
+  onRevocation(principal: Principal, onRevocation: () => void): () => void {
+    const follower = { principal, onRevocation };
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
+  }
+
+  #tell(isConcerned: (principal: Principal) => boolean): void {
+    this.#revocations += 1;
+    for (const { principal, onRevocation } of this.#followers) if (isConcerned(principal)) onRevocation();
   }
 
   /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
@@ -154,11 +179,12 @@ export class Authenticator {
   }
 
   async #find(text: string, hash: string): Promise<Identity | null> {
-    const [begun, forgotten] = [performance.now(), this.#forgotten];
+    const [begun, revocations] = [performance.now(), this.#revocations];
     const found = isJwt(text) ? await this.#issuers.identify(text) : await identify(this.#db, text);
     if (found === null) return null;
     if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    if (this.#forgotten === forgotten) this.#known.set(hash, { until: begun + REMEMBERED, found });
+    this.#names.set(found.principal, found.names);
+    if (this.#revocations === revocations) this.#known.set(hash, { until: begun + REMEMBERED, found });
     return found;
   }
 
