@@ -2,7 +2,7 @@
 // the whole, so that it shows what grows. The look-ups and the commits are the processors' own, in this process.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { matchTask } from '../src/processors/lifecycle.ts';
+import { matchTask } from '../src/processors/matching.ts';
 import type { Requirements, TaskInput } from '../src/state/task.ts';
 import { newTrackRecord } from '../src/state/track-record.ts';
 import type { Worker } from '../src/state/worker.ts';

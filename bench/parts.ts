@@ -8,6 +8,7 @@ import {
   deliveries,
   latencyAtHalfLoad,
 } from './deliveries.ts';
+import { measureFairness } from './fairness.ts';
 import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
 import { type Cost, cost, creates, emptied, lives, memoryPerTask, type Rate, settled } from './measures.ts';
@@ -38,6 +39,7 @@ export const PARTS: Record<string, Part> = {
   purge: measurePurge,
   hostile: measureHostile,
   matching: measureMatching,
+  fairness: measureFairness,
   streams: measureStreams,
 };
 

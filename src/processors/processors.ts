@@ -6,6 +6,7 @@ import { type Job, Worker } from 'bullmq';
 import {
   backoff,
   type DeliveryJob,
+  type MatchingJob,
   type PoolJob,
   QUEUES,
   type QuestionJob,
@@ -93,9 +94,9 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
 
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: (job: Job<QuestionJob | WorkerJob | PoolJob | ReplayJob>, token) =>
-      runLifecycleJob(db, job, token),
-    sla: (job: Job<QuestionJob>, token) => runSlaJob(db, job, token),
+    lifecycle: (job: Job<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>, token) =>
+      runLifecycleJob(db, queues, job, token),
+    sla: (job: Job<QuestionJob>, token) => runSlaJob(db, queues, job, token),
     webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
     retries: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
   };

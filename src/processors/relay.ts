@@ -12,9 +12,9 @@
 // from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
 
 import type { Redis } from 'ioredis';
-import { deliveryJob, droppedJobs, jobsOf, questionJob } from '../queues/catalogue.ts';
+import { deliveryJob, droppedJobs, jobsOf, matchRequestsOf, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
-import type { OutboxEntry } from '../state/outbox.ts';
+import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { keyOf, mayReturn, questions } from '../state/questions.ts';
 import type { Owed } from '../store/delivery-places.ts';
 import { oweToEndpoints } from '../store/fan-out.ts';
@@ -22,6 +22,7 @@ import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTask } from '../store/tasks.ts';
 import type { Log } from './log.ts';
+import { requestMatching } from './matching.ts';
 
 const GROUP = 'relay';
 const BATCH = 200;
@@ -141,6 +142,7 @@ export class Relay {
     const entries = all.filter((entry) => entry !== null);
     await Promise.all([
       this.#queues.add(entries.flatMap((entry) => jobsOf(entry, now))),
+      this.#requestMatching(entries),
       this.#tellEndpoints(entries),
     ]);
     await this.#queues.drop(entries.flatMap(droppedJobs));
@@ -153,6 +155,18 @@ export class Relay {
       }),
     );
     this.relayed += entries.length;
+  }
+
+  /** Requests what the entries ask to be matched: of each org at once. */
+  async #requestMatching(entries: readonly OutboxEntry[]): Promise<void> {
+    const byOrg = new Map<string, MatchRequest[]>();
+    for (const entry of entries) {
+      const requests = matchRequestsOf(entry);
+      if (requests.length > 0) byOrg.set(entry.org_id, [...(byOrg.get(entry.org_id) ?? []), ...requests]);
+    }
+    await Promise.all(
+      [...byOrg].map(([org, requests]) => requestMatching(this.#db, this.#queues, org, requests)),
+    );
   }
 
   /** Owes the events to the endpoints that want them, with a job for each that a receiver may take now. */

@@ -4,14 +4,20 @@
 
 import { DelayedError, type Job } from 'bullmq';
 import type { QuestionJob } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
 import type { Command } from '../state/command.ts';
 import type { Question } from '../state/questions.ts';
 import { changeTask } from '../store/change.ts';
 import type { Db } from '../store/redis.ts';
-import { matchTask } from './lifecycle.ts';
+import { requestMatching } from './matching.ts';
 
 /** Runs a job of the `sla` queue. */
-export async function runSlaJob(db: Db, job: Job<QuestionJob>, token: string | undefined): Promise<void> {
+export async function runSlaJob(
+  db: Db,
+  queues: Queues,
+  job: Job<QuestionJob>,
+  token: string | undefined,
+): Promise<void> {
   const { org_id, task_id, question } = job.data;
   const early = question.at - db.clock.now();
   if (early > 0) {
@@ -19,7 +25,8 @@ export async function runSlaJob(db: Db, job: Job<QuestionJob>, token: string | u
     await job.moveToDelayed(Date.now() + early, token);
     throw new DelayedError();
   }
-  if (question.kind === 'match') return matchTask(db, org_id, task_id);
+  if (question.kind === 'match')
+    return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
   await changeTask(db, org_id, task_id, answer(question), { actor: 'system' });
 }
 

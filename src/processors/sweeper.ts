@@ -6,6 +6,7 @@ import {
   deliveryJob,
   fedJob,
   leftJob,
+  matchingJob,
   type NewJob,
   questionJob,
   replayJob,
@@ -13,17 +14,21 @@ import {
 } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { taskInPlace } from '../state/matching.ts';
+import type { MatchRequest } from '../state/outbox.ts';
 import { questions } from '../state/questions.ts';
+import { poolOf } from '../state/task.ts';
 import { commit } from '../store/commit.ts';
 import { readOwed } from '../store/delivery-places.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
 import { allLanes, forgetEmptyLane } from '../store/lanes.ts';
+import { openTurns } from '../store/match-requests.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
 import { letGo } from '../store/unordered.ts';
 import { crowdedReceivers, letOut } from '../store/waiting.ts';
 import type { Log } from './log.ts';
+import { requestMatching } from './matching.ts';
 
 const EVERY = 10_000;
 /** What is overdue by this much ought to have been asked, ms. */
@@ -86,10 +91,11 @@ export class Sweeper {
       count += await this.#deliverOverdue(keys.owed, now, repair);
       count += await this.#takeFromRemoved(keys.left, now, repair);
       count += await this.#goOnReplaying(keys.replays, now, repair);
+      count += await this.#continueTurns(keys.matchTurns, now, repair);
       await this.#letOutWaiting(keys.crowded, now);
       await this.#letGoUnordered(keys.unordered, now);
     }
-    for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now, repair);
+    for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now);
     this.repaired += count;
     return count;
   }
@@ -166,6 +172,15 @@ export class Sweeper {
     return count;
   }
 
+  /** Makes the jobs again of turns that have not ended and have none. */
+  async #continueTurns(key: string, now: number, repair: string): Promise<number> {
+    let count = 0;
+    for (const { org_id, turn, since } of await openTurns(this.#db, key))
+      if (since <= now - GRACE)
+        count += await this.#repair([matchingJob(org_id, turn)], matchingJob(org_id, turn, repair));
+    return count;
+  }
+
   /** The members of an index that ought to have been dealt with, with their scores. */
   async #overdue(key: string, now: number): Promise<[member: string, score: number][]> {
     const { redis } = this.#db;
@@ -177,10 +192,11 @@ export class Sweeper {
   }
 
   /**
-   * Tasks wait while workers are ready: asks again for the first of each lane, since nothing tells a lost
-   * job from workers who do not fit. Also forgets lanes nobody waits in.
+   * Tasks wait while workers are ready: requests the first of each lane again, since nothing tells a lost
+   * request from workers who do not fit. Also forgets lanes nobody waits in.
    */
-  async #matchWaiting(orgId: string, now: number, repair: string): Promise<void> {
+  async #matchWaiting(orgId: string, now: number): Promise<void> {
+    const requests: MatchRequest[] = [];
     const keys = orgKeysOf(this.#db.prefix, orgId);
     const ready = await this.#db.redis.zcard(keys.ready('any'));
     for (const lane of await allLanes(this.#db, orgId)) {
@@ -192,10 +208,9 @@ export class Sweeper {
       if (ready === 0) continue;
       const [stored] = await loadTasks(this.#db, orgId, [taskInPlace(head)]);
       if (stored?.task.status !== 'queued' || stored.task.since > now - GRACE) continue;
-      const about = { org_id: orgId, task_id: stored.task.task_id, version: stored.task.version };
-      const question = { kind: 'match', at: stored.task.since, ref: null } as const;
-      await this.#queues.add([questionJob(about, question, now, repair)]);
+      requests.push({ kind: 'task', task_id: stored.task.task_id, pool: poolOf(stored.task) });
     }
+    await requestMatching(this.#db, this.#queues, orgId, requests);
   }
 
   /** Makes a job again under another name unless one of those it had is still to be run. @returns 1 if it did. */

@@ -3,7 +3,7 @@
 // job made twice is one job.
 
 import type { JobsOptions } from 'bullmq';
-import type { OutboxEntry } from '../state/outbox.ts';
+import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import type { Question } from '../state/questions.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
@@ -22,7 +22,14 @@ export interface QuestionJob {
   question: Question;
 }
 
-/** A worker has become able to take work, or may not be able to keep what they are offered. */
+/** An org has its turn: a part of what it requested is matched. */
+export interface MatchingJob {
+  form: typeof FORM;
+  org_id: string;
+  turn: string;
+}
+
+/** A worker was removed, or may not be able to keep what they are offered. */
 export interface WorkerJob {
   form: typeof FORM;
   org_id: string;
@@ -64,7 +71,7 @@ interface DeliveryTarget {
 export interface NewJob {
   queue: QueueName;
   name: string;
-  data: QuestionJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
+  data: QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
   opts: JobsOptions & { jobId: string };
 }
 
@@ -121,10 +128,18 @@ export function backoff(attemptsMade: number, _type?: string, error?: Error): nu
   return Math.round(base * (1 + Math.random() * 0.2));
 }
 
-/** Jobs that follow from an outbox entry. @param now ms, by Redis' clock. */
+/** Matches that an outbox entry requests. */
+export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
+  if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
+  if (entry.kind !== 'task' || !entry.asked.some(isImmediateMatch)) return [];
+  return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
+}
+
+/** Jobs that follow from an outbox entry, beside those of the matches it requests. @param now ms, by Redis' clock. */
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   if (entry.kind === 'worker') {
     const { kind: _kind, ...rest } = entry;
+    if (entry.left.length === 0 && entry.narrowed !== true) return [];
     return [
       {
         queue: 'lifecycle',
@@ -146,7 +161,9 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   }
   const { org_id, task_id, version } = entry;
   return [
-    ...entry.asked.map((question) => questionJob({ org_id, task_id, version }, question, now)),
+    ...entry.asked
+      .filter((question) => !isImmediateMatch(question))
+      .map((question) => questionJob({ org_id, task_id, version }, question, now)),
     ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
   ];
 }
@@ -173,9 +190,20 @@ export function questionJob(
     opts: {
       jobId,
       ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }),
-      // Matching waits its turn behind what is one step from done.
-      ...(question.kind === 'match' && { priority: 1 }),
+      // Behind matching, of which each org has one job at a time, however much it submits.
+      ...(question.kind === 'verify' && { priority: 1 }),
     },
+  };
+}
+
+/** The job of an org's turn to be matched. Its id is given once. @param repair as in `questionJob`. */
+export function matchingJob(org_id: string, turn: string, repair: string | null = null): NewJob {
+  const jobId = `match-${org_id}-${turn}${repair === null ? '' : `-${repair}`}`;
+  return {
+    queue: 'lifecycle',
+    name: 'match',
+    data: { form: FORM, org_id, turn },
+    opts: { jobId, attempts: 1000 },
   };
 }
 
@@ -233,7 +261,11 @@ export function fedJob(about: DeliveryTarget, now: number): NewJob {
 
 /** Whether the question is for later: all but the ones that follow at once from where the task stands. */
 function isDelayed(question: Question): boolean {
-  return question.kind !== 'verify' && !(question.kind === 'match' && question.ref === null);
+  return question.kind !== 'verify' && !isImmediateMatch(question);
+}
+
+function isImmediateMatch(question: Question): boolean {
+  return question.kind === 'match' && question.ref === null;
 }
 
 function questionJobId(about: { task_id: string; version: number }, question: Question): string {

@@ -3,6 +3,16 @@
 
 import type { Question } from './questions.ts';
 
+/** A task that is to find a worker, or a worker who is to find a task. */
+export type MatchRequest =
+  | {
+      kind: 'task';
+      task_id: string;
+      /** Pool of the workers who may take it; null when that is not known, or any may. */
+      pool: string | null;
+    }
+  | { kind: 'worker'; worker_id: string };
+
 export type OutboxEntry =
   | {
       kind: 'task';

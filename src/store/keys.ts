@@ -26,6 +26,8 @@ export function partitionKeys(prefix: string, partition: string) {
     outbox: `${base}:outbox`,
     /** Set: ids of the orgs here, and of their sandboxes. */
     orgs: `${base}:orgs`,
+    /** Hash: org or sandbox → the turn in which what it requested is matched. */
+    matchTurns: `${base}:match-turns`,
     /** Sorted set: `<org> <task>` by when the clock must next look at it. */
     due: `${base}:due`,
     /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of deliveries that were given up. */
@@ -137,6 +139,8 @@ function orgKeys(prefix: string, orgId: string) {
     lanes: `${base}:lanes`,
     /** Sorted set by text: places of the tasks that wait in a lane. */
     lane: (id: string) => `${base}:lane:${id}`,
+    /** Sorted set: `task <id>` and `worker <id>` that are to be matched, in the order in which that was requested. */
+    matchRequests: `${base}:match-requests`,
     /** Sorted set: ready workers with an attribute, by how long they have been idle. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
     /** Sorted set: ready workers by their level of trust or rating. */

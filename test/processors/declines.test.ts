@@ -1,7 +1,7 @@
 // How long a "no" counts: not asked at all while they cool down, after everybody else for a quarter of an hour
 // more, and then like anybody. The clock is the test's own, to the millisecond.
 import { expect, it } from 'vitest';
-import { matchTask } from '../../src/processors/lifecycle.ts';
+import { matchTask } from '../../src/processors/matching.ts';
 import { questions } from '../../src/state/questions.ts';
 import type { Task } from '../../src/state/task.ts';
 import {

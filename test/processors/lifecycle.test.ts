@@ -2,7 +2,7 @@
 // that no task and no worker is forgotten, whatever the workers do.
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { matchTask } from '../../src/processors/lifecycle.ts';
+import { matchTask } from '../../src/processors/matching.ts';
 import type { Task, TaskInput } from '../../src/state/task.ts';
 import type { Worker } from '../../src/state/worker.ts';
 import { changeTask } from '../../src/store/change.ts';
@@ -335,7 +335,7 @@ it('two processes that match the same tasks at once hand out each of them once a
   const tasks = await Promise.all(Array.from({ length: 40 }, () => addTask(own, org)));
   const workers = await Promise.all(capacities.map((capacity) => addWorker(own, org, { capacity })));
   // The compiled modules share nothing with these, not even the turns in which one process matches.
-  const compiled = pathToFileURL('dist/src/processors/lifecycle.js').href;
+  const compiled = pathToFileURL('dist/src/processors/matching.js').href;
   const other = (await import(compiled)) as { matchTask: typeof matchTask };
   await Promise.all(
     tasks.flatMap(({ task_id }) => [matchTask(own, org, task_id), other.matchTask(own, org, task_id)]),

@@ -57,9 +57,7 @@ describe('an entry', () => {
       handoff: { callback_url: 'https://receiver.example/', events: ['task.queued'] },
     });
     await emptied(db);
-    expect((await jobIds(queues)).sort()).toEqual(
-      [`match-${task.task_id}-v1`, clockJob(task), `deliver-${task.task_id}-2`].sort(),
-    );
+    expect((await jobIds(queues)).sort()).toEqual([clockJob(task), `deliver-${task.task_id}-2`].sort());
     const job = await queues.all.sla.getJob(clockJob(task));
     const dueAt = (job?.timestamp ?? 0) + (job?.delay ?? 0);
     expect(Math.abs(dueAt - (task.created_at + 3_600_000))).toBeLessThan(1000);
@@ -76,7 +74,7 @@ describe('an entry', () => {
     const relay = await runRelay(db, queues);
     await emptied(db);
     const once = (await jobIds(queues)).sort();
-    expect(once).toHaveLength(5);
+    expect(once).toHaveLength(4);
     for (const fields of entries) await db.redis.xadd(outbox, '*', ...fields);
     await expect.poll(() => relay.relayed, { timeout: 15_000 }).toBe(2 * entries.length);
     expect((await jobIds(queues)).sort()).toEqual(once);
@@ -103,7 +101,7 @@ describe('an entry', () => {
     const queues = openQueues(db);
     await Promise.all([runRelay(db, queues), runRelay(db, queues)]);
     const orgs = Array.from({ length: 20 }, () => freshOrg(db));
-    await Promise.all(orgs.flatMap((org) => Array.from({ length: 25 }, () => addTask(db, org))));
+    await Promise.all(orgs.flatMap((org) => Array.from({ length: 25 }, () => addTask(db, org, clocked))));
     await emptied(db);
     const ids = await jobIds(queues);
     expect(ids).toHaveLength(500);
@@ -116,11 +114,11 @@ describe('when a relay dies', () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
-    const task = await addTask(db, org);
+    const task = await addTask(db, org, clocked);
     expect(await readAndDie(db, org)).toHaveLength(1);
     await runRelay(db, queues, 200);
     await emptied(db);
-    expect(await jobIds(queues)).toEqual([`match-${task.task_id}-v1`]);
+    expect(await jobIds(queues)).toEqual([clockJob(task)]);
     const [pending] = await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay');
     expect(pending).toBe(0);
   });
@@ -134,7 +132,7 @@ describe('when a relay dies', () => {
     await queues.add(read.flatMap((entry) => jobsOf(entry, db.clock.now())));
     await runRelay(db, queues, 200);
     await emptied(db);
-    expect((await jobIds(queues)).sort()).toEqual([`match-${task.task_id}-v1`, clockJob(task)].sort());
+    expect(await jobIds(queues)).toEqual([clockJob(task)]);
   });
 
   it('its entries are left alone for as long as it may still be at them', async () => {
@@ -145,8 +143,8 @@ describe('when a relay dies', () => {
     await readAndDie(db, org);
     await runRelay(db, queues, 60_000);
     // A later entry passes by: the relay is at work, and does not touch the other.
-    const task = await addTask(db, org);
-    await expect.poll(() => jobIds(queues), { timeout: 15_000 }).toEqual([`match-${task.task_id}-v1`]);
+    const task = await addTask(db, org, clocked);
+    await expect.poll(() => jobIds(queues), { timeout: 15_000 }).toEqual([clockJob(task)]);
     expect(await outboxLength(db)).toBe(1);
   });
 });
@@ -225,9 +223,9 @@ describe('a relay', () => {
     await addTask(db, org);
     await emptied(db);
     await db.redis.del(...(await db.redis.keys(`${db.prefix}:*outbox`)));
-    const task = await addTask(db, org);
+    const task = await addTask(db, org, clocked);
     await emptied(db);
-    expect(await jobIds(queues)).toContain(`match-${task.task_id}-v1`);
+    expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
   it('leaves nothing in hand when it is closed', async () => {
@@ -235,14 +233,14 @@ describe('a relay', () => {
     const queues = openQueues(db);
     const relay = await runRelay(db, queues);
     const org = freshOrg(db);
-    await Promise.all(Array.from({ length: 100 }, () => addTask(db, org)));
+    await Promise.all(Array.from({ length: 100 }, () => addTask(db, org, clocked)));
     await relay.close();
     const [pending] = await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay');
     expect(pending).toBe(0);
     expect((await jobIds(queues)).length + (await outboxLength(db))).toBe(100);
   });
 
-  it('tells of a worker who becomes ready, goes away or is removed', async () => {
+  it('tells of a worker who goes away or is removed', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);
@@ -257,7 +255,7 @@ describe('a relay', () => {
     );
     const told = jobs.map((job) => job.data as { worker_id: string; version: number; left: string[] });
     told.sort((x, y) => x.version - y.version);
-    expect(told.map(({ left }) => left)).toEqual([[], [], [task.task_id]]);
+    expect(told.map(({ left }) => left)).toEqual([[], [task.task_id]]);
     expect(new Set(told.map((one) => one.worker_id))).toEqual(new Set([worker_id]));
   });
 });

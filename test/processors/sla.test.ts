@@ -193,7 +193,7 @@ describe('time', () => {
     const job = await alone.all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
     // A quarter of an hour later.
-    await runSlaJob(later(own, 901_000), job, undefined);
+    await runSlaJob(later(own, 901_000), queues, job, undefined);
     const back = await now(own, accepted);
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
   });

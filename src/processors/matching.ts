@@ -1,0 +1,155 @@
+// Matches in turns: a job matches a bounded part of what an org has requested, and the rest gets another job, behind
+// those of other orgs. So a thousand tasks of one org delay those of another by no more than one such part, and no
+// job waits in a slot for another.
+
+import { UnrecoverableError } from 'bullmq';
+import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
+import { offerLife } from '../state/matching.ts';
+import type { MatchRequest } from '../state/outbox.ts';
+import { poolOf, type Task } from '../state/task.ts';
+import { isReady, type Pool, type Worker } from '../state/worker.ts';
+import { changeTask } from '../store/change.ts';
+import { newId } from '../store/ids.ts';
+import { endTurn, type Requested, requestMatches, takeTurn } from '../store/match-requests.ts';
+import { findWorkers, firstWaitingFor } from '../store/matching.ts';
+import { loadPool } from '../store/pools.ts';
+import { type Db, isUnavailable } from '../store/redis.ts';
+import { loadTask, type StoredTask } from '../store/tasks.ts';
+import { loadWorker } from '../store/workers.ts';
+
+/** How much one turn may still do: each step looks for a worker or for a task, and makes at most one round of offers. */
+export interface Steps {
+  left: number;
+}
+
+/** Steps of one turn: a few tens of milliseconds. */
+export const TURN_STEPS = 25;
+/** Steps of a match that is made alone. */
+const ALONE = 100;
+
+/** Requests matches, and makes the job of the turn in which they are made. */
+export async function requestMatching(
+  db: Db,
+  queues: Queues,
+  orgId: string,
+  requests: readonly MatchRequest[],
+): Promise<void> {
+  const turn = await requestMatches(db, orgId, requests);
+  if (turn !== null) await queues.add([matchingJob(orgId, turn)]);
+}
+
+/**
+ * Runs the job of a turn. One whose turn is over only makes sure that the current turn has its job.
+ * @throws UnrecoverableError when a request failed for a reason of its own; the others have been served, and the
+ *   sweeper requests it again as long as it waits.
+ */
+export async function runMatchingTurn(db: Db, queues: Queues, { org_id, turn }: MatchingJob): Promise<void> {
+  const taken = await takeTurn(db, org_id, turn, TURN_STEPS);
+  if (taken === null) return;
+  if (taken.current !== turn) return queues.add([matchingJob(org_id, taken.current)]);
+  const steps: Steps = { left: TURN_STEPS };
+  const done: Requested[] = [];
+  const faults: unknown[] = [];
+  for (const request of taken.requests) {
+    if (steps.left <= 0) break;
+    try {
+      if (await serve(db, org_id, request, steps)) done.push(request);
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      faults.push(`${request.kind} ${request.id}: ${error}`);
+      done.push(request);
+    }
+  }
+  const next = await endTurn(db, org_id, turn, done);
+  if (next !== null) await queues.add([matchingJob(org_id, next)]);
+  if (faults.length > 0) throw new UnrecoverableError(faults.join('; '));
+}
+
+function serve(db: Db, orgId: string, { kind, id }: Requested, steps: Steps): Promise<boolean> {
+  return kind === 'task' ? matchTask(db, orgId, id, steps) : matchWorker(db, orgId, id, steps);
+}
+
+/**
+ * Finds the task a worker, unless none is there for it. The worker found may have a better claim to another
+ * task that waits; that one goes first, so the order of the queue holds however matches are requested.
+ * @returns false when the steps did not suffice.
+ */
+export async function matchTask(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  steps: Steps = { left: ALONE },
+): Promise<boolean> {
+  for (; steps.left > 0; steps.left -= 1) {
+    const stored = await loadTask(db, orgId, taskId);
+    if (stored?.task.status !== 'queued') return true;
+    const pool = await poolOfTask(db, stored.task);
+    const workers = await findWorkers(db, stored.task, offersAtOnce(pool));
+    const [best] = workers;
+    if (best === undefined) {
+      steps.left -= 1;
+      return true;
+    }
+    const first = await firstWaitingFor(db, best, stored);
+    if (first === null || first.task.task_id === taskId) await offer(db, stored, pool, workers);
+    else await offerToBest(db, first);
+  }
+  return false;
+}
+
+/** Gives a ready worker what waits for them. @returns false when the steps did not suffice. */
+async function matchWorker(db: Db, orgId: string, workerId: string, steps: Steps): Promise<boolean> {
+  for (; steps.left > 0; steps.left -= 1) {
+    const worker = await loadWorker(db, orgId, workerId);
+    if (worker === null || !isReady(worker)) return true;
+    const first = await firstWaitingFor(db, worker);
+    if (first === null) {
+      steps.left -= 1;
+      return true;
+    }
+    await offerToBest(db, first);
+  }
+  return false;
+}
+
+/** How many workers a task of the pool is offered to at once: one, or in a broadcast pool several. */
+function offersAtOnce(pool: Pool | null): number {
+  return pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
+}
+
+/** The pool that a task asks for; null when it asks for none, or the pool is gone. */
+export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
+  const id = poolOf(task);
+  return id === null ? null : loadPool(db, task.org_id, id);
+}
+
+async function offerToBest(db: Db, stored: StoredTask): Promise<void> {
+  const pool = await poolOfTask(db, stored.task);
+  await offer(db, stored, pool, await findWorkers(db, stored.task, offersAtOnce(pool)));
+}
+
+/** Matches a queued task to these workers, best first, and offers it to each of them. */
+async function offer(
+  db: Db,
+  stored: StoredTask,
+  pool: Pool | null,
+  workers: readonly Worker[],
+): Promise<void> {
+  const { task } = stored;
+  if (workers.length === 0) return;
+  const now = db.clock.now();
+  const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
+  const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
+  // Refused when the task moved on or a worker was taken meanwhile; the caller looks again.
+  await changeTask(
+    db,
+    task.org_id,
+    task.task_id,
+    [
+      { name: 'match', worker_ids: workers.map((worker) => worker.worker_id) },
+      { name: 'offer', offers },
+    ],
+    { actor: 'system', loaded: stored, loadedWorkers: workers },
+  );
+}

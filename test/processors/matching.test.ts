@@ -1,0 +1,266 @@
+// Matching in turns: what makes a job and what makes none, that orgs take turns, and that nothing that is requested is lost.
+import { describe, expect, it } from 'vitest';
+import { runMatchingTurn, TURN_STEPS } from '../../src/processors/matching.ts';
+import type { MatchingJob } from '../../src/queues/catalogue.ts';
+import type { Queues } from '../../src/queues/queues.ts';
+import type { Task } from '../../src/state/task.ts';
+import type { Worker } from '../../src/state/worker.ts';
+import { orgKeysOf } from '../../src/store/keys.ts';
+import { requestMatches, takeTurn } from '../../src/store/match-requests.ts';
+import type { Db } from '../../src/store/redis.ts';
+import {
+  accept,
+  addPool,
+  addTask,
+  addWorker,
+  changeWorker,
+  freshOrg,
+  offerIdOf,
+  offerTo,
+  openTestDb,
+  step,
+  taskOf,
+} from '../support/db.ts';
+import {
+  later,
+  loseJobs,
+  openQueues,
+  openSweeper,
+  outboxLength,
+  runProcessors,
+  runProcessorsOfFile,
+  runRelay,
+} from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
+
+const shared = await openTestDb();
+const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const SOON = { timeout: 15_000 };
+const emptied = (db: Db) => expect.poll(() => outboxLength(db), SOON).toBe(0);
+const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).then((one) => one.status);
+
+/** The turns that have a job, in the order in which those run. */
+async function turnsOf(queues: Queues): Promise<MatchingJob[]> {
+  const jobs = await queues.all.lifecycle.getJobs(['waiting', 'prioritized'], 0, -1, true);
+  return jobs.filter((job) => job.name === 'match').map((job) => job.data as MatchingJob);
+}
+
+/** Runs the job that is first in the queue, as a worker process does. */
+async function runFirst(db: Db, queues: Queues): Promise<MatchingJob> {
+  const [first] = await turnsOf(queues);
+  if (first === undefined) throw new Error('no turn has a job');
+  await queues.all.lifecycle.remove(`match-${first.org_id}-${first.turn}`);
+  await runMatchingTurn(db, queues, first);
+  return first;
+}
+
+describe('a created task makes no matching job', () => {
+  const cases: [string, (db: Db, org: string) => Promise<unknown>][] = [
+    ['while the org has no worker', async () => undefined],
+    ['while its workers are away', (db, org) => addWorker(db, org, { availability: 'away' })],
+    ['while its workers are offline', (db, org) => addWorker(db, org, { availability: 'offline' })],
+    [
+      'while its workers are full',
+      async (db, org) => {
+        const { worker_id } = await addWorker(db, org, { capacity: 1 });
+        await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id);
+      },
+    ],
+    ['while the ready workers are of other pools', (db, org) => addWorker(db, org, { pool_ids: ['other'] })],
+  ];
+  it.each(cases)('%s', async (_name, prepare) => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    await addPool(db, org);
+    await addPool(db, org, { pool_id: 'other' });
+    await prepare(db, org);
+    const relay = await runRelay(db, queues);
+    await emptied(db);
+    // What the preparation itself requested is over.
+    while ((await turnsOf(queues)).length > 0) await runFirst(db, queues);
+    const before = relay.relayed;
+    for (let count = 0; count < 3; count += 1)
+      await addTask(db, org, { requirements: { worker_pool_id: 'pool' } });
+    await expect.poll(() => relay.relayed, SOON).toBe(before + 3);
+    await emptied(db);
+    expect(await turnsOf(queues)).toEqual([]);
+    await openSweeper(later(db, 10_000), queues).sweep();
+    expect(await db.redis.zcard(orgKeysOf(db.prefix, org).matchRequests)).toBeLessThanOrEqual(0);
+  });
+});
+
+describe('a waiting task is offered, without the sweeper, once a worker', async () => {
+  const db = await openTestDb();
+  await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
+  const ready = { skills: ['a'], pool_ids: ['pool'], trust_level: 3, rating: 4 };
+  const change =
+    (id: string, before: Partial<Worker>, after: Partial<Worker>) => async (db: Db, org: string) => {
+      await addWorker(db, org, { worker_id: id, ...ready, ...before });
+      return () => changeWorker(db, org, id, after);
+    };
+  const cases: [string, (db: Db, org: string) => Promise<() => Promise<unknown>>][] = [
+    ['is new', async (db, org) => () => addWorker(db, org, ready)],
+    ['is available again', change('w', { availability: 'away' }, { availability: 'available' })],
+    ['has learnt the skill', change('w', { skills: [] }, { skills: ['a'] })],
+    ['has joined the pool', change('w', { pool_ids: [] }, { pool_ids: ['pool'] })],
+    ['is trusted more', change('w', { trust_level: 0 }, { trust_level: 3 })],
+    ['is rated better', change('w', { rating: 1 }, { rating: 4 })],
+    [
+      'has capacity again',
+      async (db, org) => {
+        const { worker_id } = await addWorker(db, org, { ...ready, capacity: 1 });
+        const busy = await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id);
+        return () => step(db, busy, { name: 'cancel', reason: null });
+      },
+    ],
+    [
+      'has more capacity',
+      async (db, org) => {
+        const { worker_id } = await addWorker(db, org, { ...ready, capacity: 1 });
+        await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id);
+        return () => changeWorker(db, org, worker_id, { capacity: 2 });
+      },
+    ],
+    [
+      'has had an offer revoked',
+      async (db, org) => {
+        const { worker_id } = await addWorker(db, org, { ...ready, capacity: 1 });
+        const offered = await offerTo(db, await addTask(db, org), [worker_id]);
+        return () => step(db, offered, { name: 'cancel', reason: null });
+      },
+    ],
+  ];
+  it.each(cases)('%s', async (_name, prepare) => {
+    const org = freshOrg(db);
+    await addPool(db, org);
+    const makeReady = await prepare(db, org);
+    const requirements = { skills: ['a'], worker_pool_id: 'pool', trust_level: 2, min_rating: 3 };
+    const task = await addTask(db, org, { requirements });
+    await emptied(db);
+    expect(await statusOf(db, task)).toBe('queued');
+    await makeReady();
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+  });
+
+  it('who alone was ready, and declined, has cooled down', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'sole' });
+    const task = await addTask(db, org);
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    const offered = await taskOf(db, org, task.task_id);
+    const declining = { offer_id: offerIdOf(offered, 'sole'), worker_id: 'sole', reason: null };
+    await step(db, offered, { name: 'decline', ...declining, retry_after_seconds: 1 });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+  });
+
+  it('is enough after a relaxation step', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org);
+    const steps = [{ after_seconds: 1, requirements: { skills: [] } }];
+    const task = await addTask(db, org, { requirements: { skills: ['rare'], steps } });
+    await emptied(db);
+    expect(await statusOf(db, task)).toBe('queued');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+  });
+});
+
+describe('orgs take turns', () => {
+  it('a burst of one org has one job, and another org waits for one turn of it, not for all', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const [busy, other] = [freshOrg(db), freshOrg(db)];
+    const burst = 4 * TURN_STEPS;
+    await addWorker(db, busy, { capacity: burst });
+    await addWorker(db, other);
+    const relay = await runRelay(db, queues);
+    await emptied(db);
+    while ((await turnsOf(queues)).length > 0) await runFirst(db, queues);
+    const before = relay.relayed;
+    await Promise.all(Array.from({ length: burst }, () => addTask(db, busy)));
+    await expect.poll(() => relay.relayed, SOON).toBe(before + burst);
+    expect((await turnsOf(queues)).map((one) => one.org_id)).toEqual([busy]);
+    await runFirst(db, queues);
+    const late = await addTask(db, other);
+    await emptied(db);
+    // The rest of the burst was there first; it has no more than its turn.
+    expect((await runFirst(db, queues)).org_id).toBe(busy);
+    expect((await runFirst(db, queues)).org_id).toBe(other);
+    expect(await statusOf(db, late)).toBe('offered');
+    const offered = await db.redis.zcard(orgKeysOf(db.prefix, busy).index('status:offered'));
+    expect(offered).toBeGreaterThan(TURN_STEPS);
+    expect(offered).toBeLessThanOrEqual(2 * TURN_STEPS);
+    while ((await turnsOf(queues)).length > 0) await runFirst(db, queues);
+    expect(await db.redis.zcard(orgKeysOf(db.prefix, busy).index('status:offered'))).toBe(burst);
+    expect(await db.redis.hlen(orgKeysOf(db.prefix, busy).matchTurns)).toBe(0);
+  });
+});
+
+describe('nothing that is requested is lost', () => {
+  it('when a process dies within a turn, or after it', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    await addWorker(db, org, { capacity: 9 });
+    const task = await addTask(db, org);
+    const turn = await requestMatches(db, org, [{ kind: 'task', task_id: task.task_id, pool: null }]);
+    expect(turn).not.toBeNull();
+    // It has taken the request, and dies.
+    await takeTurn(db, org, turn ?? '', 10);
+    const sweeper = openSweeper(later(db, 10_000), queues);
+    expect(await sweeper.sweep()).toBe(1);
+    expect(await sweeper.sweep()).toBe(0);
+    await loseJobs(db);
+    expect(await sweeper.sweep()).toBe(1);
+    await runProcessors(db, { sweepEvery: 3600_000 });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+  });
+
+  it('when it is requested again while its turn is under way', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'w', capacity: 9 });
+    const request = { kind: 'worker', worker_id: 'w' } as const;
+    const turn = (await requestMatches(db, org, [request])) ?? '';
+    const redis = db.redis.duplicate();
+    let isAgain = false;
+    // While the worker is looked at, a task comes, and the worker is requested once more.
+    Object.defineProperty(redis, 'zrangebylex', {
+      value: async (...args: Parameters<Db['redis']['zrangebylex']>) => {
+        const found = await db.redis.zrangebylex(...args);
+        if (!isAgain) {
+          isAgain = true;
+          await addTask(db, org);
+          await requestMatches(db, org, [request]);
+        }
+        return found;
+      },
+    });
+    try {
+      await runMatchingTurn({ ...db, redis }, queues, { form: 1, org_id: org, turn });
+    } finally {
+      redis.disconnect();
+    }
+    expect(isAgain).toBe(true);
+    expect(await turnsOf(queues)).toHaveLength(1);
+  });
+
+  it('when one request fails for a reason of its own: the others are served, and the job says why', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    await addWorker(db, org, { capacity: 9 });
+    const [broken, sound] = [await addTask(db, org), await addTask(db, org)];
+    await db.redis.hdel(orgKeysOf(db.prefix, org).task(broken.task_id), 's');
+    await db.redis.zrem(orgKeysOf(db.prefix, org).index('status:queued'), broken.task_id);
+    for (const key of await db.redis.keys(`*${org}:lane:*`)) await db.redis.zremrangebyrank(key, 0, 0);
+    const requests = [broken, sound].map(({ task_id }) => ({ kind: 'task', task_id, pool: null }) as const);
+    const turn = (await requestMatches(db, org, requests)) ?? '';
+    await expect(runMatchingTurn(db, queues, { form: 1, org_id: org, turn })).rejects.toThrow(
+      /is incomplete/,
+    );
+    expect(await statusOf(db, sound)).toBe('offered');
+    expect(await db.redis.hlen(orgKeysOf(db.prefix, org).matchTurns)).toBe(0);
+  });
+});
