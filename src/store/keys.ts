@@ -140,7 +140,7 @@ function orgKeys(prefix: string, orgId: string) {
     /** Sorted set by text: places of the tasks that wait in a lane. */
     lane: (id: string) => `${base}:lane:${id}`,
     /** Sorted set: `task <id>` and `worker <id>` that are to be matched, in the order in which that was requested. */
-    matchRequests: `${base}:match-requests`,
+    matchRequests: `${base}:requests`,
     /** Sorted set: ready workers with an attribute, by how long they have been idle. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
     /** Sorted set: ready workers by their level of trust or rating. */
