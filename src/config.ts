@@ -24,6 +24,8 @@ export interface Config {
   readonly secretsKey: string | undefined;
   /** The key before the last rotation: still decrypts, never encrypts. */
   readonly secretsKeyPrevious: string | undefined;
+  /** Id of a key that is lost for good: what it sealed is given up. */
+  readonly secretsKeyLost: string | undefined;
   /** Non-public networks that webhooks may reach, as normalised CIDRs. */
   readonly webhookAllowedNetworks: readonly string[];
   /** Whose X-Forwarded-For is believed, as normalised CIDRs. */
@@ -95,6 +97,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
     operatorToken: read('OPERATOR_TOKEN', asToken, undefined),
     secretsKey: read('SECRETS_KEY', asKey, undefined),
     secretsKeyPrevious: read('SECRETS_KEY_PREVIOUS', asKey, undefined),
+    secretsKeyLost: read('SECRETS_KEY_LOST', asText, undefined),
     webhookAllowedNetworks: read('WEBHOOK_ALLOWED_NETWORKS', asNetworks, []),
     trustedProxies: read('TRUSTED_PROXIES', asNetworks, []),
     corsOrigins: read('CORS_ORIGINS', asOrigins, []),

@@ -1,12 +1,19 @@
-// What every process type does alike: its log, its word when it is ready, and an orderly end.
+// What every process type does alike: its start, its log, its word when it is ready, and an orderly end.
 
 import { createRequire } from 'node:module';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { type Config, ConfigError, type Environment, loadConfig, type ProcessKind } from './config.ts';
+import { createLog, logConsole } from './log.ts';
 import { createSealer, type Sealer } from './store/sealed.ts';
 
 /** How long a process may take to finish what it has in hand, ms. */
 const SHUTDOWN_LIMIT = 25_000;
+
+/**
+ * A signal that comes again within this time is the same request, ms: npm passes on to its child what a terminal or a
+ * supervisor has sent to the whole process group.
+ */
+const SAME_REQUEST = 1000;
 
 /** First part of every key in Redis. */
 export const PREFIX = 'bl';
@@ -14,23 +21,38 @@ export const PREFIX = 'bl';
 /** Version of the software, from its package. */
 export const { version: VERSION } = createRequire(import.meta.url)('#package') as { version: string };
 
-/** The configuration for this process, or its faults on stderr, one a line, and exit code 2. */
-export function configure<T extends Config>(load: (env: Environment) => T): T {
+/**
+ * Runs the start of a process with its configuration and log. A fault is one line on stderr, without a stack, and exit
+ * code 1; faults of the environment are one line each.
+ */
+export async function runProcess<T extends Config>(
+  name: string,
+  load: (env: Environment) => T,
+  start: (config: T, log: Logger) => Promise<void>,
+): Promise<void> {
+  let level = 'info';
   try {
-    return load(process.env);
+    const config = load(process.env);
+    level = config.logLevel;
+    const log = createLog(level, name);
+    logConsole(log);
+    await start(config, log);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    for (const fault of error.faults) console.error(fault);
-    process.exit(2);
+    for (const line of faultLines(error)) process.stderr.write(`${line}\n`);
+    if (['debug', 'trace'].includes(level) && error instanceof Error)
+      process.stderr.write(`${error.stack}\n`);
+    process.exit(1);
   }
 }
 
-export { loadConfig, type ProcessKind };
-
-/** The process's log: JSON lines on stdout. */
-export function createLog(level: string, name: string): Logger {
-  return pino({ level, base: { process: name, pid: process.pid } });
+/** What kept a process from starting, a line each. */
+function faultLines(error: unknown): readonly string[] {
+  if (error instanceof ConfigError) return error.faults;
+  const message = error instanceof Error ? error.message : String(error);
+  return [`BioLayer could not start: ${message.trim().replaceAll(/\s*\n\s*/g, ' | ')}`];
 }
+
+export { loadConfig, type ProcessKind };
 
 /** Says that the process is ready, in the one line others wait for, whatever the log level. */
 export function sayReady(log: Logger, fields: Record<string, unknown> = {}): void {
@@ -45,12 +67,18 @@ export function sealerOf(config: { secretsKey: string; secretsKeyPrevious?: stri
   return createSealer(previous === undefined ? [current] : [current, Buffer.from(previous, 'base64')]);
 }
 
-/** On SIGTERM or SIGINT runs `close` and exits: 0 when it finished in time, 1 when it did not. A second signal ends at once. */
+/**
+ * On SIGTERM or SIGINT runs `close` and exits: 0 when it finished in time, 1 when it did not. A signal more than a
+ * second after the first ends at once.
+ */
 export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
-  let closing = false;
+  let closingSince: number | null = null;
   const end = async (signal: string) => {
-    if (closing) process.exit(1);
-    closing = true;
+    if (closingSince !== null) {
+      if (performance.now() - closingSince > SAME_REQUEST) process.exit(1);
+      return;
+    }
+    closingSince = performance.now();
     log.info({ signal }, 'shutting down');
     const limit = setTimeout(() => {
       log.error({}, 'did not finish in time');

@@ -10,10 +10,12 @@ import { OutputSchemas } from './api/output-schema.ts';
 import { answerUnparsed } from './api/unparsed.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
+import { listenFault, usable } from './startup-fault.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
 import { Changes } from './store/changes.ts';
 import { sweepEvidence } from './store/evidence.ts';
 import { openEvidenceFiles } from './store/evidence-files.ts';
+import { OutageLog } from './store/outage-log.ts';
 import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 
@@ -78,10 +80,14 @@ export interface Web {
 export async function startWeb(options: WebOptions): Promise<Web> {
   const { log, prefix = PREFIX } = options;
   const patience = { ...PATIENCE, ...options.patience };
-  const evidence = await openEvidenceFiles(options.evidenceStore);
-  const onError = (error: Error) => log.warn({ err: error }, 'redis');
-  const redis = connect(options.redisUrl, 'request', onError);
-  const subscriber = connect(options.redisUrl, 'request', onError);
+  const evidence = await usable(`EVIDENCE_STORE ${options.evidenceStore}`, () =>
+    openEvidenceFiles(options.evidenceStore),
+  );
+  const outages = new OutageLog(log);
+  const redis = outages.watch(connect(options.redisUrl, 'request', outages.onError));
+  const subscriber = outages.watch(connect(options.redisUrl, 'request', outages.onError));
+  // News come from the server that takes the writes: where one connection leaves a former primary, both do.
+  redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const clock = new RedisClock(redis);
   const db: Db = { redis, prefix, clock };
   const queues = new Queues(redis, prefix);
@@ -99,7 +105,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   server.timeout = patience.silence;
   server.maxConnections = patience.connections;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => reject(listenFault(error, options.host, options.port)));
     server.listen(options.port, options.host, BACKLOG, resolve);
   });
   const { port } = server.address() as AddressInfo;

@@ -1,10 +1,17 @@
 // The web process: the API.
 
-import { closeOnSignal, configure, createLog, loadConfig, sayReady, sealerOf } from './process.ts';
+import { preflight } from './preflight.ts';
+import { closeOnSignal, loadConfig, runProcess, sayReady, sealerOf } from './process.ts';
 import { startWeb } from './start-web.ts';
 
-const config = configure((env) => loadConfig(env, 'web'));
-const log = createLog(config.logLevel, 'web');
-const web = await startWeb({ ...config, sealer: sealerOf(config), log });
-closeOnSignal(log, () => web.close());
-sayReady(log, { url: web.url, port: web.port });
+await runProcess(
+  'web',
+  (env) => loadConfig(env, 'web'),
+  async (config, log) => {
+    const sealer = sealerOf(config);
+    await preflight({ redisUrl: config.redisUrl, sealer, lostKey: config.secretsKeyLost, log });
+    const web = await startWeb({ ...config, sealer, log });
+    closeOnSignal(log, () => web.close());
+    sayReady(log, { url: web.url, port: web.port });
+  },
+);

@@ -1,12 +1,57 @@
 // Liveness, readiness and the description of the API: open to anybody.
 
 import type Router from '@koa/router';
-import type { Db } from '../store/redis.ts';
+import { type Db, refusalOf } from '../store/redis.ts';
 import { docsPage } from './docs.ts';
 import type { Gate } from './gate.ts';
 import { ApiError } from './problem.ts';
 
-const PING_LIMIT = 1000;
+/** How long Redis has to answer, ms. */
+const ANSWER_LIMIT = 1000;
+
+/** Why Redis refuses to write, by the code of its error. */
+const REFUSED: Readonly<Record<string, string>> = {
+  OOM: 'its memory is full (maxmemory)',
+  READONLY: 'it is a read-only replica',
+  UNBLOCKED: 'it has just become a read-only replica',
+  LOADING: 'it is loading its data',
+  MISCONF: 'it cannot write to its disk',
+  NOREPLICAS: 'it has too few replicas (min-replicas-to-write)',
+  MASTERDOWN: 'it has lost its primary',
+  CLUSTERDOWN: 'its cluster is down',
+  BUSY: 'it is busy with a script',
+};
+
+/**
+ * Says whether Redis takes writes: a write that changes nothing, since its key never exists, is refused for the same
+ * reasons as any other. However many ask at once, one is under way.
+ * @returns a function that resolves when it does. @throws ApiError 503 with the reason
+ */
+function writeProbe({ redis, prefix }: Db): () => Promise<void> {
+  let underWay: Promise<void> | null = null;
+  const probe = async () => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('Command timed out')), ANSWER_LIMIT);
+    });
+    try {
+      await Promise.race([redis.set(`${prefix}:writable`, '1', 'XX'), late]);
+    } catch (error) {
+      const code = refusalOf(error);
+      const detail =
+        code === null ? 'Redis does not answer.' : `Redis refuses writes: ${REFUSED[code] ?? code}.`;
+      throw new ApiError('unavailable', detail, { headers: { 'Retry-After': '2' } });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return () => {
+    underWay ??= probe().finally(() => {
+      underWay = null;
+    });
+    return underWay;
+  };
+}
 
 /**
  * Adds `/livez`, `/readyz`, `/openapi.json` and `/docs`. The first two are never limited: whoever asks for them
@@ -20,18 +65,12 @@ export function addOpenRoutes(
 ): void {
   const openapi = JSON.stringify(description);
   const page = docsPage(description);
+  const checkWrites = writeProbe(db);
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
   });
   router.get('/readyz', async (ctx) => {
-    const timeout = new Promise<never>((_, reject) => {
-      setTimeout(() => reject(new Error('Command timed out')), PING_LIMIT).unref();
-    });
-    try {
-      await Promise.race([db.redis.ping(), timeout]);
-    } catch {
-      throw new ApiError('unavailable', 'Redis does not answer.', { headers: { 'Retry-After': '2' } });
-    }
+    await checkWrites();
     ctx.body = { status: 'ok' };
   });
   router.get('/openapi.json', (ctx) => {

@@ -4,6 +4,7 @@
 import { ContendedError } from '../store/contention.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
+import { UnopenableError } from '../store/sealed.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
@@ -103,6 +104,14 @@ export function asApiError(error: unknown): ApiError {
     return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
       headers: { 'Retry-After': '2' },
     });
+  if (error instanceof UnopenableError)
+    return new ApiError(
+      'unavailable',
+      'A secret that this needs cannot be opened: the operator of this service knows.',
+      {
+        headers: { 'Retry-After': '60' },
+      },
+    );
   return new ApiError('internal_error', 'Something went wrong on our side.');
 }
 

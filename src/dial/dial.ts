@@ -29,7 +29,9 @@ export type ErrorClass =
   | 'tls'
   | 'reset'
   | 'protocol'
-  | 'bad_url';
+  | 'bad_url'
+  /** Not sent: what signs or authorizes the delivery cannot be opened. */
+  | 'secret_unavailable';
 
 /** Why an attempt failed; the message is a sentence for the person who runs the receiver. */
 export class DeliveryError extends Error {

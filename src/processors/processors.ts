@@ -16,6 +16,7 @@ import {
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
 import { createAddressPolicy } from '../state/callback-url.ts';
+import { OutageLog } from '../store/outage-log.ts';
 import { connect, type Db, RedisClock, whenReady } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import { runLifecycleJob } from './lifecycle.ts';
@@ -72,9 +73,9 @@ const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 /** Starts all processors; resolves when they are at work. Waits for Redis when it is away. */
 export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
   const { redisUrl, prefix, log } = options;
-  const onError = (error: Error) => log.warn({ err: error }, 'redis');
-  const redis = connect(redisUrl, 'patient', onError);
-  const blocking = connect(redisUrl, 'patient', onError);
+  const outages = new OutageLog(log);
+  const redis = outages.watch(connect(redisUrl, 'patient', outages.onError));
+  const blocking = outages.watch(connect(redisUrl, 'patient', outages.onError));
   await Promise.all([whenReady(redis), whenReady(blocking)]);
   const clock = new RedisClock(redis);
   await clock.start();
@@ -119,7 +120,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       maxStalledCount: 1000,
       settings: { backoffStrategy: backoff },
     });
-    worker.on('error', onError);
+    worker.on('error', outages.onError);
     worker.on('failed', (job, error) => {
       if (error.name !== 'RetryLater')
         log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');

@@ -1,7 +1,8 @@
 // What is kept of an attempt: the answer as far as it helps whoever looks for a fault, without what is a secret: the
 // receiver's cookies, and the credentials we came with, should it send them back.
 
-import type { Attempt } from '../store/delivery-record.ts';
+import type { ErrorClass } from '../dial/dial.ts';
+import type { Attempt, Delivery } from '../store/delivery-record.ts';
 import type { SendOutcome } from './webhook-sender.ts';
 
 /** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */
@@ -20,6 +21,8 @@ const KEPT_HEADERS = 2048;
 const SECRET_LENGTH = 8;
 const REDACTED = '[redacted]';
 
+const UNOPENED: ErrorClass = 'secret_unavailable';
+
 function keptHeaders(headers: Record<string, string>): Record<string, string> {
   let left = KEPT_HEADERS;
   const kept: Record<string, string> = {};
@@ -30,6 +33,45 @@ function keptHeaders(headers: Record<string, string>): Record<string, string> {
     if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? REDACTED : value;
   }
   return kept;
+}
+
+/** A delivery whose secrets cannot be opened is looked at again after as long as that has lasted, within these, ms. */
+const UNOPENED_WAIT = [1_000, 60_000] as const;
+
+/** How many attempts were made to send it. */
+export function attemptsMade({ attempts }: Delivery): number {
+  return attempts.filter((one) => one.error_class !== UNOPENED).length;
+}
+
+/**
+ * A delivery that was not sent because its secrets cannot be opened. It stays pending, whatever its retry policy: it goes
+ * out when the right key is there. However often it is looked at, it has one such attempt in a row.
+ * @param now ms @returns the delivery as it is recorded, and when to look again, ms
+ */
+export function unopened(
+  delivery: Delivery,
+  reason: string,
+  now: number,
+): { delivery: Delivery; nextAt: number } {
+  const last = delivery.attempts.at(-1);
+  const isSame = last?.error_class === UNOPENED;
+  const at = isSame ? last.at : now;
+  const [shortest, longest] = UNOPENED_WAIT;
+  const nextAt = Math.ceil(now + Math.min(Math.max(now - at, shortest), longest));
+  const attempt: Attempt = {
+    at,
+    status: null,
+    ms: 0,
+    error: `Nothing was sent: what signs or authorizes this delivery is ${reason}. The operator must set the right SECRETS_KEY; it is sent then.`,
+    error_class: UNOPENED,
+    address: null,
+    body: '',
+    next_attempt_at: nextAt,
+    headers: {},
+    timings: { queue: null, dns: null, connect: null, tls: null, first_byte: null, body: null },
+  };
+  const attempts = isSame ? delivery.attempts.slice(0, -1) : delivery.attempts;
+  return { delivery: { status: 'pending', attempts: [...attempts, attempt] }, nextAt };
 }
 
 /**

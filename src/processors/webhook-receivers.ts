@@ -36,6 +36,13 @@ export interface Dispatch {
   body: string;
 }
 
+/** An endpoint that takes deliveries. */
+interface OpenEndpoint {
+  inOrder: boolean;
+  /** Opens its secrets. @throws UnopenableError */
+  receiver(): Receiver;
+}
+
 interface Sealed {
   sealed: string;
   expires_at: number | null;
@@ -60,7 +67,7 @@ export class Receivers {
     return (await this.#endpoint(orgId, endpointId))?.inOrder ?? null;
   }
 
-  /** What is to be sent and where; null when there is nothing, or nobody, any more. */
+  /** What is to be sent and where; null when there is nothing, or nobody, any more. @throws UnopenableError */
   async dispatchOf(owed: Owed, { told, message, gone }: Taken): Promise<Dispatch | null> {
     const { org_id, endpoint_id } = owed;
     if (endpoint_id === undefined) {
@@ -72,8 +79,9 @@ export class Receivers {
         body: webhookBody(told.task, told.event),
       };
     }
-    const receiver = await this.#endpoint(org_id, endpoint_id);
-    if (receiver === null) return null;
+    const endpoint = await this.#endpoint(org_id, endpoint_id);
+    if (endpoint === null) return null;
+    const receiver = endpoint.receiver();
     if (message !== null) return { receiver, id: message.id, body: message.body };
     if (told === null) return null;
     return { receiver, id: told.event.event_id, body: webhookBody(told.task, told.event) };
@@ -101,10 +109,16 @@ export class Receivers {
     return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
   }
 
-  #endpoint(orgId: string, id: string): Promise<Receiver | null> {
+  #endpoint(orgId: string, id: string): Promise<OpenEndpoint | null> {
     return this.#remember(`endpoint ${orgId} ${id}`, async () => {
       const endpoint = await loadEndpoint(this.#db, orgId, id);
-      return endpoint?.enabled ? this.#opened(endpoint) : null;
+      if (!endpoint?.enabled) return null;
+      let opened: Receiver | null = null;
+      const receiver = () => {
+        opened ??= this.#opened(endpoint);
+        return opened;
+      };
+      return { inOrder: endpoint.ordering === 'per_task', receiver };
     });
   }
 

@@ -27,9 +27,9 @@ import {
 import type { Delivery } from '../store/delivery-record.ts';
 import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
-import type { Sealer } from '../store/sealed.ts';
+import { type Sealer, UnopenableError } from '../store/sealed.ts';
 import type { Log } from './log.ts';
-import { attemptOf } from './webhook-attempt.ts';
+import { attemptOf, attemptsMade, unopened } from './webhook-attempt.ts';
 import { Crowds } from './webhook-crowd.ts';
 import { ReceiverGate } from './webhook-gate.ts';
 import { type Dispatch, Receivers, receiverName } from './webhook-receivers.ts';
@@ -82,16 +82,21 @@ export class WebhookProcessor {
     const taken = await takeDelivery(db, owed, lease, { inOrder: isEndpointInOrder, holdMs });
     if (taken === null) return;
     if ('dueAt' in taken) return await this.#putOff(job, token, owed, taken.dueAt);
-    const dispatch = await this.#receivers.dispatchOf(owed, taken);
+    const dispatch = await this.#dispatchOf(owed, taken);
     const url = taken.told?.task.input.handoff?.callback_url ?? '';
-    const receiver = dispatch?.receiver.name ?? receiverName(owed, url);
+    const receiver = receiverName(owed, url);
     if (fed) this.#crowds.arrived(org_id, receiver);
+    if (dispatch instanceof UnopenableError) {
+      await this.#waitForKey(owed, taken, dispatch);
+      await this.#crowds.placeFree(receiver, STOPPED_AT_ONCE);
+      return;
+    }
     if (dispatch === null) {
       await this.#record(owed, taken, { ...taken.delivery, status: 'stopped' }, null, false);
       await this.#crowds.placeFree(receiver, STOPPED_AT_ONCE);
       return;
     }
-    const isFresh = taken.delivery.attempts.length === 0;
+    const isFresh = attemptsMade(taken.delivery) === 0;
     const isAfterOthers = !fed && this.#crowds.has(receiver);
     if (await this.#gate.enterShortly(receiver, isFresh, isAfterOthers))
       return await this.#attempt(owed, taken, dispatch);
@@ -135,6 +140,26 @@ export class WebhookProcessor {
     if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
   }
 
+  /** What is to be sent; null for nothing; the error where the secrets that it takes cannot be opened. */
+  async #dispatchOf(owed: Owed, taken: Taken): Promise<Dispatch | null | UnopenableError> {
+    try {
+      return await this.#receivers.dispatchOf(owed, taken);
+    } catch (error) {
+      if (error instanceof UnopenableError) return error;
+      throw error;
+    }
+  }
+
+  /** Records that the delivery waits for the key of its secrets, and has it looked at again. */
+  async #waitForKey(owed: Owed, taken: Taken, error: UnopenableError): Promise<void> {
+    const { delivery, nextAt } = unopened(taken.delivery, error.message, this.#deps.db.clock.now());
+    const fields = { ...owed, key_id: error.keyId, reason: error.message };
+    this.#deps.log.error(fields, 'delivery not sent: its secrets cannot be opened');
+    const recorded = await this.#record(owed, taken, delivery, nextAt, false, true);
+    if (recorded === null) return await this.#tryWhenDue(owed);
+    await this.#tryAgain(owed, nextAt);
+  }
+
   async #attempt(owed: Owed, taken: Taken, dispatch: Dispatch): Promise<void> {
     const { db } = this.#deps;
     const { receiver } = dispatch;
@@ -145,7 +170,7 @@ export class WebhookProcessor {
     void this.#crowds.placeFree(receiver.name);
     if (outcome === null) return await this.#tryWhenDue(owed);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
-    const made = delivery.attempts.length + 1;
+    const made = attemptsMade(delivery) + 1;
     const isGone = outcome.status === 410;
     const again = !outcome.ok && !isGone && made <= max_retries;
     const delay = again
@@ -198,14 +223,21 @@ export class WebhookProcessor {
   }
 
   /** Records what came of a delivery, and has the one made that waited for it. */
-  async #record(owed: Owed, taken: Taken, delivery: Delivery, nextAt: number | null, isGone: boolean) {
+  async #record(
+    owed: Owed,
+    taken: Taken,
+    delivery: Delivery,
+    nextAt: number | null,
+    isGone: boolean,
+    isUnsent = false,
+  ) {
     const { db, queues, disableAfter: failingLimit } = this.#deps;
     const { score, told, message } = taken;
     const eventAt = told === null ? (message?.at ?? 0) : Date.parse(told.event.at);
     const gone = isGone && owed.endpoint_id === undefined;
     const inOrder =
       owed.endpoint_id === undefined ? told?.task.input.handoff?.ordering === 'per_task' : taken.inOrder;
-    const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder };
+    const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder, isUnsent };
     const recorded = await recordDelivery(db, owed, outcome);
     if (recorded?.woken != null) {
       const again = `n${db.clock.now().toString(36)}`;

@@ -216,6 +216,8 @@ export interface Outcome {
   failingLimit: number;
   /** Whether its receiver is told of a task's events in order. */
   inOrder?: boolean;
+  /** Whether nothing was sent for a reason of our own, which says nothing of the health of its endpoint. */
+  isUnsent?: boolean;
 }
 
 /**
@@ -229,12 +231,12 @@ export async function recordDelivery(
   owed: Owed,
   outcome: Outcome,
 ): Promise<{ failing: Failing | null; woken: number | null } | null> {
-  const { inOrder = false } = outcome;
+  const { inOrder = false, isUnsent = false } = outcome;
   const { score, delivery, nextAt, gone, eventAt, failingLimit } = outcome;
   const { endpoint_id: endpoint } = owed;
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const now = db.clock.now();
-  const isAttempt = delivery.status !== 'stopped';
+  const isAttempt = delivery.status !== 'stopped' && !isUnsent;
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   const [done, since, periods, woken] = await withScripts(db.redis).biolayerRecord(

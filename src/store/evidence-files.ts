@@ -189,6 +189,8 @@ async function folder(root: string): Promise<Place> {
   const incoming = join(root, '.incoming');
   // Evidence is for nobody else on this machine.
   await mkdir(incoming, { recursive: true, mode: 0o700 });
+  // A folder that takes no file is found now and not by the first upload.
+  await (await Incoming.create(incoming)).close();
   return {
     disk: new Disk(new FSDriver({ location: root, visibility: 'private' })),
     prefix: '',

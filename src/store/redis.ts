@@ -91,6 +91,7 @@ export function connect(url: string, manner: 'request' | 'patient', onError: (er
   const common = {
     connectTimeout: 2000,
     retryStrategy: (times: number) => Math.min(50 * times, 1000),
+    reconnectOnError: leaveReadOnly(),
     lazyConnect: true,
   };
   const redis =
@@ -100,6 +101,25 @@ export function connect(url: string, manner: 'request' | 'patient', onError: (er
       : new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;
+}
+
+/** A connection leaves a server that refuses writes at most this often, ms: there may be no other. */
+const LEAVE_EVERY = 1000;
+
+/**
+ * A connection stays with its server after a failover has made that a replica: it must be opened anew to reach the
+ * new primary behind the same name. The refused command is not sent again; whoever sent it repeats it, or its client does.
+ */
+function leaveReadOnly(): (error: Error) => boolean {
+  let leftAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const refusal = refusalOf(error);
+    if (refusal !== 'READONLY' && refusal !== 'UNBLOCKED') return false;
+    const now = performance.now();
+    if (now - leftAt < LEAVE_EVERY) return false;
+    leftAt = now;
+    return true;
+  };
 }
 
 /** Resolves when the connection can take commands. */
@@ -168,13 +188,27 @@ export class RedisClock implements Clock {
   }
 }
 
-const REFUSALS = /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY) ?/;
+const REFUSALS =
+  /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE/;
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
+
+/** The code with which Redis refuses a command that it could take at another time; null when the error is none of these. */
+export function refusalOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const text = error.message.replace(/^.*?script: [0-9a-f]+, on @user_script:\d+: /, '').replace(/^-/, '');
+  return REFUSALS.exec(text)?.[1] ?? null;
+}
 
 /** Whether the error says that Redis is away or cannot take the command now, rather than that the command is wrong. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const text = error.message.replace(/^.*?script: [0-9a-f]+, on @user_script:\d+: /, '');
-  return REFUSALS.test(text) || OUTAGES.test(error.message) || error.name === 'MaxRetriesPerRequestError';
+  // A host with several addresses fails with an error that has a code and no message.
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    refusalOf(error) !== null ||
+    OUTAGES.test(error.message) ||
+    OUTAGES.test(code) ||
+    error.name === 'MaxRetriesPerRequestError'
+  );
 }

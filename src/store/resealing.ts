@@ -21,7 +21,8 @@ import {
   withSigningSecrets,
 } from './orgs.ts';
 import type { Db } from './redis.ts';
-import { type Sealer, UnknownSealingKey } from './sealed.ts';
+import { type Sealer, UnopenableError } from './sealed.ts';
+import { retireSealingKeys } from './sealing-keys.ts';
 import { replaceInput } from './task-writes.ts';
 
 /** Tasks and orgs looked at in one step. */
@@ -31,28 +32,50 @@ const AT_ONCE = 100;
 export interface Resealed {
   /** Things that were sealed anew. */
   resealed: number;
-  /** Things that no key opens any more. */
-  lost: number;
+  /** What no key opens any more. */
+  lost: Lost[];
   /** Where to go on; null when all has been looked at. */
   next: string | null;
 }
 
+/** Kinds of things that are sealed for long. */
+export const SEALED_KINDS = [
+  'audit_signing_key',
+  'oauth_settings',
+  'webhook_secret',
+  'webhook_endpoint',
+  'task',
+] as const;
+
+/** A thing whose secrets cannot be opened. */
+export interface Lost {
+  kind: (typeof SEALED_KINDS)[number];
+  /** Its org, or that org's sandbox; null for what belongs to the whole system. */
+  tenant: string | null;
+  /** Id of the endpoint or task; null where there is one of its kind. */
+  id: string | null;
+  /** Id of the key that it says it was sealed with; null when it says none. */
+  key_id: string | null;
+}
+
 type Count = Omit<Resealed, 'next'>;
-/** What became of one thing: whether it was sealed anew, or `lost`. */
-type Outcome = boolean | 'lost';
+/** What became of one thing: whether it was sealed anew, or that it is lost. */
+type Outcome = boolean | Lost;
 
 /** One step of the walk. @param after where the step before it ended; null at the beginning. */
 export async function resealSome(db: Db, sealer: Sealer, after: string | null): Promise<Resealed> {
-  const count: Count = { resealed: 0, lost: 0 };
+  const count: Count = { resealed: 0, lost: [] };
   const add = (outcomes: readonly Outcome[]) => {
-    count.resealed += outcomes.filter((one) => one === true).length;
-    count.lost += outcomes.filter((one) => one === 'lost').length;
+    for (const one of outcomes)
+      if (typeof one === 'object') count.lost.push(one);
+      else if (one) count.resealed += 1;
   };
   if (after === null)
     add(
-      await Promise.all(
-        [() => resealAuditKeys(db, sealer), () => resealOAuthSettings(db, sealer)].map(tried),
-      ),
+      await Promise.all([
+        tried('audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
+        tried('oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
+      ]),
     );
   let [from = '', task = ''] = (after ?? '').split(' ');
   let left = STEP;
@@ -68,20 +91,30 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
       if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
       const all = orgKeysOf(db.prefix, tenantId).index('all');
       const ids = await db.redis.zrangebylex(all, task === '' ? '-' : `(${task}`, '+', 'LIMIT', 0, AT_ONCE);
-      add(await Promise.all(ids.map((id) => tried(() => resealTask(db, sealer, tenantId, id)))));
+      add(
+        await Promise.all(
+          ids.map((id) => tried('task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
+        ),
+      );
       left -= ids.length;
       task = ids.at(-1) ?? '';
       if (ids.length < AT_ONCE) break;
     }
   }
+  await retireSealingKeys(db, sealer);
   return { ...count, next: null };
 }
 
-async function tried(what: () => Promise<boolean>): Promise<Outcome> {
+async function tried(
+  kind: Lost['kind'],
+  tenant: string | null,
+  id: string | null,
+  reseal: () => Promise<boolean>,
+): Promise<Outcome> {
   try {
-    return await what();
+    return await reseal();
   } catch (error) {
-    if (error instanceof UnknownSealingKey) return 'lost';
+    if (error instanceof UnopenableError) return { kind, tenant, id, key_id: error.keyId };
     throw error;
   }
 }
@@ -89,8 +122,10 @@ async function tried(what: () => Promise<boolean>): Promise<Outcome> {
 async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {
   const endpoints = await allEndpoints(db, tenantId);
   return Promise.all([
-    tried(() => resealSigningSecrets(db, sealer, tenantId)),
-    ...endpoints.map((one) => tried(() => resealEndpoint(db, sealer, one))),
+    tried('webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
+    ...endpoints.map((one) =>
+      tried('webhook_endpoint', tenantId, one.endpoint_id, () => resealEndpoint(db, sealer, one)),
+    ),
   ]);
 }
 

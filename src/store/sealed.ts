@@ -3,18 +3,33 @@
 
 import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
 
+/** What was sealed cannot be opened: its key is not configured, or it is not what was sealed. */
+export class UnopenableError extends Error {
+  override readonly name: string = 'UnopenableError';
+  /** Id of the key that it says it was sealed with; null when it says none. */
+  readonly keyId: string | null;
+
+  constructor(message: string, keyId: string | null) {
+    super(message);
+    this.keyId = keyId;
+  }
+}
+
 /** What was sealed cannot be opened any more: its key is not among those configured. */
-export class UnknownSealingKey extends Error {
-  constructor() {
-    super('sealed with a key that is not configured');
-    this.name = 'UnknownSealingKey';
+export class UnknownSealingKey extends UnopenableError {
+  override readonly name = 'UnknownSealingKey';
+
+  constructor(keyId: string) {
+    super(`sealed with key ${keyId}, which is not configured`, keyId);
   }
 }
 
 export interface Sealer {
+  /** Ids of the keys, the one that seals first. An id tells nothing of its key. */
+  readonly keyIds: readonly string[];
   /** Encrypts `plain`; `place` must be given again to open it. */
   seal(plain: string, place: string): string;
-  /** @throws UnknownSealingKey; Error when the text was changed or sealed for another place. */
+  /** @throws UnknownSealingKey; UnopenableError when the text was changed or sealed for another place. */
   open(sealed: string, place: string): string;
   /** What was sealed with an earlier key, sealed with the current one; what was sealed with that, as it is. @throws as `open` */
   renew(sealed: string, place: string): string;
@@ -27,6 +42,7 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
   const key = keys[0];
   const keyId = nameOf(key);
   const sealer: Sealer = {
+    keyIds: [...named.keys()],
     seal(plain, place) {
       const nonce = randomBytes(12);
       const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(place));
@@ -35,13 +51,18 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
     },
     open(sealed, place) {
       const [form, id = '', text = ''] = sealed.split('.');
+      if (form !== 's1' || id === '') throw new UnopenableError('not a sealed text', null);
       const known = named.get(id);
-      if (form !== 's1' || known === undefined) throw new UnknownSealingKey();
+      if (known === undefined) throw new UnknownSealingKey(id);
       const bytes = Buffer.from(text, 'base64url');
-      const decipher = createDecipheriv('aes-256-gcm', known, bytes.subarray(0, 12), { authTagLength: 16 })
-        .setAAD(Buffer.from(place))
-        .setAuthTag(bytes.subarray(-16));
-      return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8');
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', known, bytes.subarray(0, 12), { authTagLength: 16 })
+          .setAAD(Buffer.from(place))
+          .setAuthTag(bytes.subarray(-16));
+        return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8');
+      } catch {
+        throw new UnopenableError(`sealed with key ${id}, and altered or moved since`, id);
+      }
     },
     renew(sealed, place) {
       return sealed.startsWith(`s1.${keyId}.`) ? sealed : sealer.seal(sealer.open(sealed, place), place);

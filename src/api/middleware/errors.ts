@@ -3,6 +3,7 @@
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { FileStoreError } from '../../store/evidence-files.ts';
+import { UnopenableError } from '../../store/sealed.ts';
 import { asApiError, methodNotAllowed, notFound, problemBody } from '../problem.ts';
 import type { RequestState } from './request-id.ts';
 
@@ -17,8 +18,9 @@ export function errors(log: Logger): Middleware<RequestState> {
       if (isMethod) throw methodNotAllowed(ctx.method, Allow);
     } catch (error) {
       const shown = asApiError(error);
-      // Of Redis away its connections tell; of the store of files nobody else does.
-      if (shown.code === 'internal_error' || error instanceof FileStoreError)
+      // Of Redis away its connections tell; of the store of files and of secrets nobody else does.
+      const isTold = error instanceof FileStoreError || error instanceof UnopenableError;
+      if (shown.code === 'internal_error' || isTold)
         log.error({ err: error, request_id: ctx.state.requestId, path: ctx.path }, 'request failed');
       ctx.status = shown.status;
       ctx.set(shown.headers);

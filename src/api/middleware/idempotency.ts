@@ -5,7 +5,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
 import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/idempotency.ts';
 import type { Db } from '../../store/redis.ts';
-import { type Sealer, UnknownSealingKey } from '../../store/sealed.ts';
+import { type Sealer, UnopenableError } from '../../store/sealed.ts';
 import { ApiError } from '../problem.ts';
 import type { Answer, KeyPrincipal, Principal } from '../route.ts';
 
@@ -96,7 +96,7 @@ function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, place: st
   try {
     return sealer.open(body, place);
   } catch (error) {
-    if (!(error instanceof UnknownSealingKey)) throw error;
+    if (!(error instanceof UnopenableError)) throw error;
     const detail = `The first request with this Idempotency-Key was answered with ${status}, and what it did stands. Its answer was sealed with a SECRETS_KEY that is not configured any more.`;
     const { Location } = headers;
     throw new ApiError('idempotency_answer_lost', detail, {

@@ -1,10 +1,11 @@
 // What is sealed under SECRETS_KEY, for the operator who changes it.
 
 import Type from 'typebox';
-import { resealSome } from '../../store/resealing.ts';
+import { MODES, modeOf, orgOf } from '../../state/tenant.ts';
+import { type Lost, resealSome, SEALED_KINDS } from '../../store/resealing.ts';
 import { cursorOf, readCursor } from '../list.ts';
 import { route } from '../route.ts';
-import { closed, nullable } from '../schemas.ts';
+import { closed, nullable, word } from '../schemas.ts';
 
 const BOUND = 'reseal';
 /** Where a step ended: a tenant, and the last of its tasks that was looked at. */
@@ -26,6 +27,16 @@ export const secretRoutes = [
         schema: closed({
           resealed: Type.Integer({ description: 'Things sealed anew' }),
           lost: Type.Integer({ description: 'Things that no configured key opens' }),
+          lost_items: Type.Array(
+            closed({
+              kind: word(SEALED_KINDS),
+              org_id: nullable(Type.String()),
+              mode: nullable(word(MODES)),
+              id: nullable(Type.String({ description: 'Of the endpoint or the task' })),
+              key_id: nullable(Type.String({ description: 'The key that it was sealed with' })),
+            }),
+            { description: 'What these are' },
+          ),
           next_cursor: nullable(Type.String()),
         }),
       },
@@ -33,7 +44,15 @@ export const secretRoutes = [
     async handler({ deps: { db, sealer }, body }) {
       const { resealed, lost, next } = await resealSome(db, sealer, readCursor(BOUND, body.cursor, POSITION));
       const next_cursor = next === null ? null : cursorOf(BOUND, next);
-      return { status: 200, body: { resealed, lost, next_cursor } };
+      return {
+        status: 200,
+        body: { resealed, lost: lost.length, lost_items: lost.map(lostItem), next_cursor },
+      };
     },
   }),
 ];
+
+function lostItem({ kind, tenant, id, key_id }: Lost) {
+  const [org_id, mode] = tenant === null ? [null, null] : [orgOf(tenant), modeOf(tenant)];
+  return { kind, org_id, mode, id, key_id };
+}

@@ -1,0 +1,59 @@
+// Faults that keep a process from starting, as the operator reads them: what is wrong and what to do about it.
+
+/** A fault with its remedy. The message is one line and names no secret. */
+export class StartupFault extends Error {
+  override readonly name = 'StartupFault';
+}
+
+/** What system errors say, by their code. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space left on the device',
+  ENOTDIR: 'a part of its path is a file',
+  EEXIST: 'a file is in its place',
+  EISDIR: 'a folder is in its place',
+  ENOENT: 'it does not exist and cannot be created',
+  EMFILE: 'too many open files; raise the limit (ulimit -n)',
+};
+
+/** The reason of a system error in words; its message when the code is not known. */
+export function reasonOf(error: unknown): string {
+  const code = codeOf(error);
+  return (code !== null && REASONS[code]) || (error instanceof Error ? error.message : String(error));
+}
+
+/** Runs a step of the start that works on files. @throws StartupFault that begins with `what`. */
+export async function usable<T>(what: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    throw new StartupFault(`${what} cannot be used: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** The fault of a server that could not listen on `host` and `port`. */
+export function listenFault(error: unknown, host: string, port: number): StartupFault {
+  const at = `${host}:${port}`;
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return new StartupFault(`another process listens on ${at}: stop it, or set PORT to another port`);
+    case 'EACCES':
+      return new StartupFault(`no permission to listen on ${at}: set PORT to 1024 or above`);
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new StartupFault(
+        `HOST ${host} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all`,
+      );
+    default:
+      return new StartupFault(`cannot listen on ${at}: ${reasonOf(error)}`);
+  }
+}
+
+/** The code of a system error; null for any other. */
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
+}

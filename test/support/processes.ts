@@ -1,0 +1,61 @@
+// Processes of the system as an operator starts them, with all that they start in a group of their own.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Running {
+  readonly process: ChildProcess;
+  /** What it has written so far. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Resolves with its exit code and signal, and all that it wrote. */
+  readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
+  /** Resolves with the fields of its line that says that it is ready. */
+  readonly ready: Promise<{ url?: string }>;
+  /** Whether anything that it started runs still. */
+  hasOrphans(): boolean;
+}
+
+/** Starts a command in the project's folder; what is left of its group when the test is over is killed. */
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Running {
+  const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${command} could not be started`);
+  const signalGroup = (signal: NodeJS.Signals | 0) => {
+    try {
+      return process.kill(-pid, signal);
+    } catch {
+      return false; // They have all ended.
+    }
+  };
+  onTestFinished(() => void signalGroup('SIGKILL'));
+  let [stdout, stderr] = ['', ''];
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  const ready = new Promise<{ url?: string }>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text;
+      const line = stdout.split('\n').find((one) => one.includes('"msg":"ready"'));
+      if (line !== undefined) resolve(JSON.parse(line));
+    });
+    child.once('close', () => reject(new Error(`${command} ended: ${stdout}${stderr}`)));
+  });
+  ready.catch(() => undefined);
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, stdout, stderr }));
+  return {
+    process: child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    ended,
+    ready,
+    hasOrphans: () => signalGroup(0),
+  };
+}
