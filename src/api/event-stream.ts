@@ -42,6 +42,11 @@ export class EventStream extends Readable {
     this.sendFrames(Buffer.from(`retry: ${1000 + Math.round(Math.random() * 2000)}\n\n`));
   }
 
+  /** Tells where the stream stands, without an event: what a client comes back with that was told of nothing yet. */
+  sendPosition(id: string): void {
+    this.sendFrames(Buffer.from(`id: ${id}\n\n`));
+  }
+
   /** Sends one event. */
   send(event: StreamEvent): void {
     this.sendFrames(Buffer.from(frame(event)));

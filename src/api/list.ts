@@ -2,14 +2,26 @@
 // bound to its org, route and filters; with any other it is refused.
 
 import { hash } from 'node:crypto';
+import canonicalize from 'canonicalize';
 import { ApiError } from './problem.ts';
 import type { Answer } from './route.ts';
 
 export const DEFAULT_LIMIT = 50;
 
-/** What a cursor is bound to; anything that makes another list. */
+/**
+ * What a cursor is bound to: anything that makes another list. Filters that mean the same make the same: in whatever
+ * order they and their values stand, and however often a value is repeated.
+ */
 export function listScope(...parts: unknown[]): string {
-  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 16);
+  const text = canonicalize(parts.map(sameMeaning)) ?? '';
+  return hash('sha256', text, 'base64url').slice(0, 16);
+}
+
+function sameMeaning(part: unknown): unknown {
+  if (Array.isArray(part)) return [...new Set(part)].sort();
+  if (typeof part !== 'object' || part === null) return part ?? null;
+  const given = Object.entries(part).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, sameMeaning(value)]));
 }
 
 /** The cursor that goes on behind `last`. */

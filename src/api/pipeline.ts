@@ -4,7 +4,7 @@
 
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
-import type { TObject } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import { commit } from '../store/commit.ts';
 import { type Claim, releaseClaim, seriesOf } from '../store/idempotency.ts';
 import { newId } from '../store/ids.ts';
@@ -46,6 +46,7 @@ export function serve(
     const params = ctx.params as Record<string, unknown>;
     // An id that cannot be one names nothing.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
+    lowerIds(params, route.params);
     const query = readQuery(ctx, route.query, checkQuery);
     const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
@@ -62,7 +63,7 @@ export function serve(
       params,
       query,
       body,
-      ifMatch: readIfMatch(ctx),
+      ifMatch: readIfMatch(ctx, route),
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
       signal: () => signalOf(ctx, closing, admission.lost),
@@ -184,20 +185,37 @@ function breakOff(content: Readable, admission: Reauthorization): void {
   admission.lost.addEventListener('abort', destroy);
 }
 
+/** UUIDs are the same in capitals (RFC 9562, section 4); ours are kept in small letters. */
+function lowerIds(params: Record<string, unknown>, schema: TObject | undefined): void {
+  for (const [name, value] of Object.entries(params)) {
+    const field: { format?: string } = schema?.properties[name] ?? {};
+    if (field.format === 'uuid' && typeof value === 'string') params[name] = value.toLowerCase();
+  }
+}
+
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
 
 function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
   // Without a prototype: a parameter may be called __proto__.
   const query: Record<string, unknown> = Object.create(null);
   for (const [name, value] of Object.entries(ctx.query)) {
-    const isList = schema?.properties[name] !== undefined && 'items' in schema.properties[name];
-    if (isList) query[name] = [value].flat().flatMap((one) => (one ?? '').split(','));
-    else if (Array.isArray(value)) throw badQuery([{ pointer: `/${name}`, message: 'must be given once' }]);
+    const list = listSchema(schema?.properties[name]);
+    if (list !== null) {
+      const values = [value].flat().map((one) => one ?? '');
+      query[name] = list.isText ? values : values.flatMap((one) => one.split(','));
+    } else if (Array.isArray(value)) throw badQuery([{ pointer: `/${name}`, message: 'must be given once' }]);
     else query[name] = value;
   }
   const errors = check(query);
   if (errors.length > 0) throw badQuery(errors);
   return query;
+}
+
+/** What a list of values is made of; null for a parameter that is none. In free text a comma means itself. */
+function listSchema(schema: TSchema | undefined): { isText: boolean } | null {
+  if (schema === undefined || !('items' in schema)) return null;
+  const items = schema.items as { enum?: unknown; pattern?: unknown };
+  return { isText: items.enum === undefined && items.pattern === undefined };
 }
 
 function badQuery(errors: FieldError[]): ApiError {
@@ -210,12 +228,15 @@ function refuse(errors: FieldError[]): void {
   if (errors.length > 0) throw invalid(...errors);
 }
 
-/** The version a strong ETag in If-Match names. @throws ApiError 400 or 412 */
-function readIfMatch(ctx: Context): number | undefined {
+/**
+ * The version a strong ETag in If-Match names.
+ * @throws ApiError 400 for what is none; 412 for one that cannot be of what the route writes to.
+ */
+function readIfMatch(ctx: Context, route: Route): number | undefined {
   const text = ctx.get('If-Match');
-  if (text === '' || text === '*') return undefined;
+  if (text === '' || text === '*' || route.method === 'GET') return undefined;
   const [, version] = /^"(\d{1,15})"$/.exec(text) ?? [];
-  if (version !== undefined) return Number(version);
+  if (version !== undefined && route.versioned) return Number(version);
   if (/^(W\/)?"[^"]*"$/.test(text))
     throw new ApiError('version_mismatch', 'If-Match names no version of this.');
   throw new ApiError('invalid_header', 'If-Match takes one strong ETag, such as "3".');

@@ -183,6 +183,8 @@ export interface RouteDefinition<
   bodyShown?: TSchema;
   /** Other bounds than those of all bodies. */
   bodyLimits?: BodyLimits;
+  /** Whether the handler holds `If-Match` against the version of what it writes to; elsewhere any version is refused. */
+  versioned?: true;
   /** Whether the answer holds a credential that may as much as its maker or more than the scope alone says. */
   grants?: true;
   /** Takes a body that is not JSON; in place of `body`. */
@@ -220,6 +222,7 @@ export interface Route {
   bodyOptional?: boolean;
   bodyShown?: TSchema;
   bodyLimits?: BodyLimits;
+  versioned?: true;
   grants?: true;
   reader?: BodyReader;
   /** Whether the caller may ask for this, even if it is only to be told the first answer again. @throws ApiError 403 */

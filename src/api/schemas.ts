@@ -45,7 +45,7 @@ export const PageQuery = {
   order: Type.Optional(word(['asc', 'desc'], { default: 'desc' })),
 };
 
-/** A query parameter that may repeat or be a comma-separated list. */
+/** A query parameter that may repeat, or, unless it is free text, be a comma-separated list. */
 export function listOf<T extends TSchema>(schema: T) {
   return Type.Optional(Type.Array(schema, { maxItems: 50 }));
 }

@@ -2,9 +2,12 @@
 // whole in memory; counted, hashed and kept in a file without a name, so that whatever stops it (too large,
 // too slow, client gone, shut down) leaves nothing.
 
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { finished, type Readable, Transform } from 'node:stream';
-import { Busboy } from '@fastify/busboy';
+import { Dicer } from '@fastify/busboy';
+import { decodeExtended, parse as parseDisposition } from 'content-disposition';
+import { parse as parseType } from 'content-type';
 import { EVIDENCE_BYTES } from '../state/evidence.ts';
 import type { EvidenceFiles, Incoming } from '../store/evidence-files.ts';
 import { safeFileName, safeMediaType } from './file-name.ts';
@@ -146,26 +149,29 @@ function readForm(
         .then(() => reject(failure));
     };
     const refuse = (error: FieldError) => fail(invalid(error));
-    const form = openForm(contentType, (name) => {
-      if (name !== 'file')
-        refuse({ pointer: `/${escapePointer(name ?? '')}`, message: 'is not a known field' });
-      else if (found !== null) refuse({ pointer: '/file', message: 'must be given once' });
-    });
+    const form = openForm(contentType);
 
-    form.on('file', (_field, content, name, _encoding, type) => {
+    form.on('part', (content) => {
+      // Told by the form, or by whoever reads the part.
       content.on('error', () => undefined);
-      if (failure !== null) return void content.resume();
-      const mediaType = safeMediaType(type);
-      found = { name, mediaType, content };
-      try {
-        given.checkType(mediaType);
-      } catch (error) {
-        return fail(error);
-      }
-      filled = incoming.fill(content, checkSize);
-      filled.catch(fail);
+      content.on('header', (header) => {
+        const part = partOf(header as PartHeader);
+        if (failure !== null || part === null) return void content.resume();
+        if (part.field !== 'file')
+          return refuse({ pointer: `/${escapePointer(part.field)}`, message: 'is not a known field' });
+        if (found !== null) return refuse({ pointer: '/file', message: 'must be given once' });
+        const mediaType = safeMediaType(part.type);
+        found = { name: part.name, mediaType, content };
+        try {
+          given.checkType(mediaType);
+        } catch (error) {
+          return fail(error);
+        }
+        filled = incoming.fill(content, checkSize);
+        filled.catch(fail);
+      });
     });
-    form.on('error', (error) => fail(malformed(error)));
+    form.on('error', (error: unknown) => fail(malformed(error)));
     form.on('finish', () => {
       if (failure !== null) return;
       if (found === null || filled === null) return refuse({ pointer: '/file', message: 'is required' });
@@ -177,21 +183,35 @@ function readForm(
   });
 }
 
-/** @param onPart is told the name of each part. @throws ApiError 400 */
-function openForm(contentType: string, onPart: (name: string | undefined) => void) {
-  try {
-    return new Busboy({
-      headers: { 'content-type': contentType },
-      preservePath: true,
-      isPartAFile: (name) => {
-        onPart(name);
-        return true;
-      },
-      limits: { files: 1, fields: 0, parts: 2, headerPairs: 20, headerSize: 16 * 1024 },
-    });
-  } catch (error) {
-    throw malformed(error);
-  }
+/** The lines of a part's head by their name in small letters; each byte is one character. */
+type PartHeader = Record<string, string[]>;
+
+/**
+ * What a part's head says (RFC 7578, section 4.2). Where there is a `filename*` (RFC 8187) as well as a `filename`, the
+ * former counts, whatever their order and quoting.
+ * @returns null for a part that says no field.
+ */
+function partOf(header: PartHeader): { field: string; name: string | undefined; type: string } | null {
+  const [disposition = ''] = header['content-disposition'] ?? [];
+  const { parameters } = parseDisposition(textOf(disposition), { multipart: true });
+  const { name: field, filename, 'filename*': extended } = parameters;
+  if (field === undefined) return null;
+  const name = (extended === undefined ? undefined : decodeExtended(extended)) ?? filename;
+  return { field, name, type: header['content-type']?.[0] ?? 'text/plain' };
+}
+
+/** Browsers write names in UTF-8; anything else is taken for ISO 8859-1. */
+function textOf(binary: string): string {
+  const bytes = Buffer.from(binary, 'latin1');
+  return isUtf8(bytes) ? bytes.toString() : binary;
+}
+
+/** @throws ApiError 400 */
+function openForm(contentType: string): Dicer {
+  const { boundary } = parseType(contentType).parameters;
+  if (boundary === undefined || boundary === '') throw malformed(new Error('there is no boundary'));
+  const limits = { maxHeaderPairs: 20, maxHeaderSize: 16 * 1024 };
+  return new Dicer({ boundary, ...limits });
 }
 
 function checkSize(bytes: number): void {
@@ -209,8 +229,7 @@ function shuttingDown(): ApiError {
 }
 
 function malformed(error: unknown): ApiError {
-  const why = failed(error).message.replace(/^Multipart: /, '');
-  return new ApiError('malformed_body', `The form cannot be read: ${why}.`);
+  return new ApiError('malformed_body', `The form cannot be read: ${failed(error).message}.`);
 }
 
 function failed(error: unknown): Error {

@@ -4,6 +4,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
 import type { TSchema } from 'typebox';
+import { parseTime, TIME_FAULT } from '../state/time.ts';
 import type { FieldError } from './problem.ts';
 
 const bodies = new Ajv2020({
@@ -14,8 +15,11 @@ const bodies = new Ajv2020({
   verbose: true,
 });
 const queries = new Ajv2020({ allErrors: true, coerceTypes: true, allowUnionTypes: true, verbose: true });
-ajvFormats.default(bodies);
-ajvFormats.default(queries);
+for (const ajv of [bodies, queries]) {
+  ajvFormats.default(ajv);
+  // What the package takes for a time is more than RFC 3339 allows, and than can be shown again.
+  ajv.addFormat('date-time', (text) => parseTime(text) !== null);
+}
 
 export type Check = (value: unknown) => FieldError[];
 
@@ -61,6 +65,11 @@ function fieldError(error: ErrorObject): FieldError {
       return {
         pointer: error.instancePath,
         message: `must be one of ${(error.params.allowedValues as unknown[]).join(', ')}`,
+      };
+    case 'format':
+      return {
+        pointer: error.instancePath,
+        message: error.params.format === 'date-time' ? TIME_FAULT : (error.message ?? 'is not valid'),
       };
     case 'const':
       return { pointer: error.instancePath, message: `must be ${String(error.params.allowedValue)}` };

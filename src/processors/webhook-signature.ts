@@ -4,10 +4,9 @@
 // (`whsk_`) signs as `v1a`.
 
 import { createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { secretFault } from '../state/webhook-secret.ts';
 
 const PREFIX = 'whsec_';
-const MIN_KEY_BYTES = 24;
-const MAX_KEY_BYTES = 64;
 const CACHED_KEYS = 1000;
 
 /** Decoded keys by secret, oldest first: base64 is decoded once per secret, not once per delivery. */
@@ -17,13 +16,10 @@ function keyOf(secret: string): Buffer {
   const known = keys.get(secret);
   if (known !== undefined) return known;
 
-  const encoded = secret.slice(PREFIX.length);
-  const key = Buffer.from(encoded, 'base64');
-  const isWellFormed = secret.startsWith(PREFIX) && /^[A-Za-z0-9+/]+={0,2}$/.test(encoded);
-  if (!isWellFormed || key.length < MIN_KEY_BYTES || key.length > MAX_KEY_BYTES) {
-    // Never the secret itself: this ends up in logs.
-    throw new TypeError(`a webhook secret is ${PREFIX} and the base64 of 24 to 64 bytes`);
-  }
+  const fault = secretFault(secret);
+  // Never the secret itself: this ends up in logs.
+  if (fault !== null) throw new TypeError(`a webhook secret ${fault}`);
+  const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
   if (keys.size >= CACHED_KEYS) {
     const [oldest] = keys.keys();
     if (oldest !== undefined) keys.delete(oldest);

@@ -60,6 +60,19 @@ describe('the events of an org', () => {
     expect(seen.map((one) => one.data)).toEqual(data.slice(2, 4));
   });
 
+  test('miss nothing for a client that is cut off before its first event', async () => {
+    const org = await createOrg(api);
+    const cut = await follow(org.client, '/v1/events/stream?types=task.cancelled');
+    const cutOff = cut.all().catch(() => []);
+    await vi.waitFor(() => expect(cut.lastEventId).not.toBe(''));
+    cut.close();
+    expect(await cutOff).toEqual([]);
+    const { task_id } = await post(org);
+    await org.client.post(`/v1/tasks/${task_id}/cancel`);
+    const again = await follow(org.client, '/v1/events/stream?types=task.cancelled', cut.lastEventId);
+    expect((await again.next<Told>()).data.task_id).toBe(task_id);
+  });
+
   test('are all there, once and in order, for a client that comes and goes', async () => {
     const org = await createOrg(api);
     const seen: string[] = [];

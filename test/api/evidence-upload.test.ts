@@ -217,6 +217,20 @@ describe('a form', () => {
     expect(taken(await sendForm(person.client, taskId, body)).sha256).toBe(sha256(bytes));
   });
 
+  const plain = 'filename="recu.png"';
+  it.each([
+    ['first', `name="file"; filename*=utf-8''re%C3%A7u.png; ${plain}`],
+    ['last', `name="file"; ${plain}; filename*=UTF-8''re%C3%A7u.png`],
+    ['last, the others unquoted', "name=file; filename=recu.png; filename*=utf-8'fr're%C3%A7u.png"],
+    ['before the field, unquoted', "filename*=utf-8''re%C3%A7u.png; filename=recu.png; name=file"],
+    ['in quotes', `${plain}; filename*="utf-8''re%C3%A7u.png"; name=file`],
+    ['in ISO 8859-1', `name=file; ${plain}; filename*=iso-8859-1''re%E7u.png`],
+  ])('has the name that filename* says: %s', async (_, parameters) => {
+    const head = `Content-Disposition: form-data; ${parameters}`;
+    const got = await uploadForm(person.client, taskId, [{ head, body: [Buffer.from('x')] }]);
+    expect(taken(got).name).toBe('reçu.png');
+  });
+
   it('may have a file that has no name and no type', async () => {
     const part = { head: 'content-disposition:form-data;name=file', body: [Buffer.from('x')] };
     const evidence = taken(await uploadForm(person.client, taskId, [part]));

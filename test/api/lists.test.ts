@@ -132,6 +132,44 @@ describe('filters of tasks', () => {
     expect(ids(data)).toEqual([tasks[1]?.task_id]);
   });
 
+  test('free text is taken whole, commas and all', async () => {
+    const own = (await createOrg(api)).client;
+    const products = ['Falk, Reyes & Söhne', 'Falk', ' Reyes & Söhne'];
+    const made: TaskView[] = [];
+    for (const product of products) {
+      const origin = { product, request_id: product };
+      made.push(await own.post<TaskView>('/v1/tasks', taskBody({ origin })));
+    }
+    for (const [index, text] of products.entries())
+      for (const name of ['product', 'request_id']) {
+        const { data } = await own.get<Page<TaskView>>(`/v1/tasks?${name}=${encodeURIComponent(text)}`);
+        expect(ids(data)).toEqual([made[index]?.task_id]);
+      }
+    const two = products.slice(0, 2).map((text) => `product=${encodeURIComponent(text)}`);
+    expect((await own.get<Page<TaskView>>(`/v1/tasks?${two.join('&')}`)).data).toHaveLength(2);
+  });
+
+  test.each([
+    '2199-01-01T00:00:00%2B00',
+    '2199-01-01T00:00:00%2B0530',
+    '2199-02-30T00:00:00Z',
+    '9999-12-31T23:59:59-08:00',
+    'tomorrow',
+  ])('%s is no time, and no filter is left out for it', async (text) => {
+    for (const path of ['/v1/tasks?created_after=', '/v1/tasks?created_before=', '/v1/audit/export?from=']) {
+      const answer = await client.request('GET', path + text);
+      expect(answer.outcome).toBe('400 invalid_query');
+      expect(answer.text).toContain('RFC 3339');
+    }
+  });
+
+  test('a leap second is the moment after it', async () => {
+    const { data } = await client.get<Page<TaskView>>(
+      '/v1/tasks?created_after=2016-12-31T23:59:60Z&limit=200',
+    );
+    expect(data).toHaveLength(tasks.length);
+  });
+
   test('a listed task is the task as it is shown alone', async () => {
     const { data } = await client.get<Page<TaskView>>('/v1/tasks?limit=1');
     expect(data[0]).toEqual(await client.get(`/v1/tasks/${data[0]?.task_id}`));
@@ -186,6 +224,17 @@ describe('a cursor', () => {
     const answer = await client.request('GET', `/v1/tasks?domain=legal&limit=5&cursor=${cursor}`);
     expect(ids(answer.as<Page<TaskView>>().data)).toEqual(
       newestFirst((one) => one.domain === 'legal').slice(2, 7),
+    );
+  });
+
+  test('fits the same filters said otherwise', async () => {
+    const since = 'created_after=2020-01-01T00:00:00Z';
+    const cursor = await cursorOf(client, `/v1/tasks?status=queued,cancelled&domain=legal&${since}&limit=1`);
+    const query =
+      'created_after=2020-01-01T01:00:00.000%2B01:00&domain=legal&status=cancelled&status=queued,queued';
+    const answer = await client.request('GET', `/v1/tasks?${query}&limit=5&order=desc&cursor=${cursor}`);
+    expect(ids(answer.as<Page<TaskView>>().data)).toEqual(
+      newestFirst((one) => one.domain === 'legal').slice(1, 6),
     );
   });
 

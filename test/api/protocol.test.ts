@@ -96,6 +96,63 @@ describe('JSON', () => {
   });
 });
 
+describe('numbers', () => {
+  test.each([
+    ['an id of 19 digits', '7241196035518234117', '/context/data/n'],
+    ['a negative one', '-9007199254740993', '/context/data/n'],
+    ['more digits than a double has', '3.14159265358979323846', '/context/data/n'],
+    ['too small for a double', '1e-400', '/context/data/n'],
+    ['too large for a double', '1e400', '/context/data/n'],
+    ['one among others', '[1, {"a/b": 12345678901234567891}]', '/context/data/n/1/a~1b'],
+  ])('%s is refused, at its place', async (_name, text, pointer) => {
+    const raw = JSON.stringify(taskBody({ context: { data: { n: 'NUMBER' } } })).replace('"NUMBER"', text);
+    const answer = await client.request('POST', '/v1/tasks', { raw });
+    expect(answer.outcome).toBe('422 validation_failed');
+    expect(answer.problem.errors?.map((one) => one.pointer)).toEqual([pointer]);
+  });
+
+  test.each([
+    '9007199254740992',
+    '-1.50',
+    '0.1',
+    '1E3',
+    '100000000000000000000',
+    '1.7976931348623157e308',
+    '5e-324',
+  ])('%s is kept', async (text) => {
+    const raw = JSON.stringify(taskBody({ context: { data: { n: 'NUMBER' } } })).replace('"NUMBER"', text);
+    const { context } = (await client.request('POST', '/v1/tasks', { raw })).as<TaskView>();
+    expect(context).toEqual({ data: { n: Number(text) } });
+  });
+
+  test('text that looks like one is text', async () => {
+    const data = { a: ': 12345678901234567891', b: '7241196035518234117' };
+    expect((await client.post<TaskView>('/v1/tasks', taskBody({ context: { data } }))).context).toEqual({
+      data,
+    });
+  });
+});
+
+test('a chunked body that is empty is none, with a Content-Type or without', async () => {
+  const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
+  const cancel = (type: string) =>
+    rawExchange(
+      `POST /v1/tasks/${task_id}/cancel HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${type}` +
+        `Authorization: Bearer ${client.credential}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    );
+  expect(await cancel('')).toMatch(/^HTTP\/1.1 200 /);
+  expect(await cancel('Content-Type: application/json\r\n')).toMatch(/^HTTP\/1.1 409 /);
+});
+
+test('ids are the same in capitals', async () => {
+  const { task_id, org_id } = await client.post<TaskView>(
+    '/v1/tasks',
+    taskBody({ origin: { product: 'p', request_id: 'r', org_id: org.org_id.toUpperCase() } }),
+  );
+  expect(org_id).toBe(org.org_id);
+  expect((await client.get<TaskView>(`/v1/tasks/${task_id.toUpperCase()}`)).task_id).toBe(task_id);
+});
+
 describe('media type', () => {
   test.each([
     'text/plain',

@@ -1,10 +1,12 @@
 // Versions and ETags: a write on a stale view is refused with 412 and changes nothing, whatever it writes to.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ROUTES } from '../../src/api/routes/index.ts';
 import {
   type Client,
   createOrg,
   createPool,
   type Org,
+  type Page,
   startApi,
   type TaskView,
   type TestApi,
@@ -99,6 +101,36 @@ describe('If-Match', () => {
     const path = `/v1/worker/tasks/${task.task_id}/release`;
     expect((await person.client.request('POST', path, ifMatch(STALE))).outcome).toBe('412 version_mismatch');
     expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).status).toBe('started');
+  });
+
+  test.each(['accept', 'decline'])('guards the answer to an offer: %s', async (word) => {
+    const { task, person } = await bringTo(api, org, 'offered');
+    const { offer_id } = await person.offerOf(task.task_id);
+    const path = `/v1/worker/offers/${offer_id}/${word}`;
+    expect((await person.client.request('POST', path, ifMatch(STALE))).outcome).toBe('412 version_mismatch');
+    const { version } = await client.get<TaskView>(`/v1/tasks/${task.task_id}`);
+    expect(version).toBe(task.version);
+    expect((await person.client.request('POST', path, ifMatch(`"${version}"`))).status).toBeLessThan(300);
+  });
+
+  test.each(
+    ROUTES.filter((one) => one.method !== 'GET' && !one.versioned && one.access.kind === 'scope').map(
+      (one) => [one.method, one.path] as const,
+    ),
+  )('is refused by %s %s, which writes to nothing that has a version', async (method, path) => {
+    const id = '0190163d-8694-739b-aea5-966c26f8ad90';
+    const answer = await client.request(method, path.replaceAll(/\{\w+\}/g, id), ifMatch(STALE));
+    // What is required of a body is said first.
+    expect(['412 version_mismatch', '400 malformed_json', '415 unsupported_media_type']).toContain(
+      answer.outcome,
+    );
+  });
+
+  test('creates nothing when it names a version', async () => {
+    const fresh = (await createOrg(api)).client;
+    const answer = await fresh.request('POST', '/v1/tasks', { body: taskBody(), ...ifMatch('"1"') });
+    expect(answer.outcome).toBe('412 version_mismatch');
+    expect((await fresh.get<Page<TaskView>>('/v1/tasks')).data).toEqual([]);
   });
 
   test('of many who saw the same version one wins', async () => {

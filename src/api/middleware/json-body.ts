@@ -5,6 +5,7 @@ import type { Context } from 'koa';
 import getRawBody from 'raw-body';
 import { ApiError, type FieldError, invalid } from '../problem.ts';
 import { escapePointer } from '../validation.ts';
+import { inexactNumbers } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
 export const BODY_LIMIT = 256 * 1024;
@@ -17,6 +18,7 @@ const NAME_BYTES = 5;
 /** Most faults that are told of at once. */
 const FAULTS_TOLD = 50;
 
+const NOT_JSON = 'The body must be application/json.';
 const HALF = 'half a character (a surrogate without its pair)';
 
 export interface JsonBody {
@@ -47,17 +49,23 @@ export async function readJsonBody(
   const hasBody =
     req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
   if (!hasBody) return null;
+  const isTyped = req.headers['content-type'] !== undefined;
   // What nearly every client sends needs no parser of media types.
-  if (req.headers['content-type'] !== 'application/json' && !ctx.is('application/json', '+json'))
-    throw new ApiError('unsupported_media_type', 'The body must be application/json.');
+  if (isTyped && req.headers['content-type'] !== 'application/json' && !ctx.is('application/json', '+json'))
+    throw new ApiError('unsupported_media_type', NOT_JSON);
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity')
     throw new ApiError('unsupported_media_type', 'The body must not be compressed.');
   const raw = await read(ctx, bytes, time);
+  // A chunked body says only by its end that it is empty (RFC 9112, section 7.1): then it is none.
+  if (raw.length === 0) return null;
+  if (!isTyped) throw new ApiError('unsupported_media_type', NOT_JSON);
+  let text: string;
   let value: unknown;
   try {
     if (!isUtf8(raw)) throw new SyntaxError('not valid UTF-8');
-    value = JSON.parse(raw.toString());
+    text = raw.toString();
+    value = JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
@@ -65,6 +73,8 @@ export async function readJsonBody(
   if (!isFit(value, DEPTH_LIMIT)) throw invalid(...unfit(value));
   if (raw.length > names * NAME_BYTES && namesIn(value) > names)
     throw invalid({ pointer: '', message: `has more than ${names} names in its objects` });
+  const inexact = inexactNumbers(text, FAULTS_TOLD);
+  if (inexact.length > 0) throw invalid(...inexact);
   return { raw, value };
 }
 

@@ -4,6 +4,7 @@
 import Type from 'typebox';
 import { type AuditFact, did } from '../../state/audit.ts';
 import { MODES, modeOf, orgOf, tenantOf } from '../../state/tenant.ts';
+import { timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import type { Guard, Write } from '../../store/commit.ts';
@@ -157,7 +158,7 @@ export const apiKeyRoutes = [
         if (replaced_by !== undefined)
           throw new ApiError('conflict', `The key has been rotated already: ${replaced_by} is in its place.`);
         const now = deps.db.clock.now();
-        const expires_at = body.expires_at === undefined ? old.expires_at : Date.parse(body.expires_at);
+        const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
         refuse(endErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
         const answer = created(made);

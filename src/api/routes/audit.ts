@@ -2,6 +2,7 @@
 
 import { Readable } from 'node:stream';
 import Type from 'typebox';
+import { timeOf } from '../../state/time.ts';
 import { POSITION, readAudit } from '../../store/audit.ts';
 import { exportAudit } from '../../store/audit-export.ts';
 import { publicKeys } from '../../store/audit-keys.ts';
@@ -76,15 +77,14 @@ export const auditRoutes = [
       200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
     },
     async handler({ deps: { db, sealer }, principal, query }) {
-      const from = query.from === undefined ? null : Date.parse(query.from);
-      const to = query.to === undefined ? null : Date.parse(query.to);
+      const from = query.from === undefined ? null : timeOf(query.from);
+      const to = query.to === undefined ? null : timeOf(query.to);
       if (from !== null && to !== null && from >= to)
         throw new ApiError('invalid_query', 'from must lie before to');
       const lines = exportAudit(db, sealer, principal.org_id, { from, to });
       return {
         status: 200,
-        // What waits to be read is no more than a step.
-        content: async () => Readable.from(lines, { highWaterMark: 1 }),
+        content: () => streamOf(lines),
         headers: {
           'Content-Type': 'application/x-ndjson',
           'Content-Disposition': 'attachment; filename="audit.ndjson"',
@@ -104,3 +104,15 @@ export const auditRoutes = [
     },
   }),
 ];
+
+/** Lines as a stream, once there is a first: what fails before it is answered as an error, not by a cut connection. */
+async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {
+  const first = await lines.next();
+  const all = async function* () {
+    if (first.done) return;
+    yield first.value;
+    yield* lines;
+  };
+  // What waits to be read is no more than a step.
+  return Readable.from(all(), { highWaterMark: 1 });
+}

@@ -94,6 +94,7 @@ export const endpointRoutes = [
     method: 'PATCH',
     path: '/v1/webhook-endpoints/{endpoint_id}',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Change an endpoint',
     params: EndpointParams,
@@ -106,6 +107,7 @@ export const endpointRoutes = [
     method: 'DELETE',
     path: '/v1/webhook-endpoints/{endpoint_id}',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Remove an endpoint: what is owed to it is not sent any more',
     params: EndpointParams,
@@ -126,6 +128,7 @@ export const endpointRoutes = [
       method: 'POST',
       path: `/v1/webhook-endpoints/{endpoint_id}/${word}`,
       access: scope('webhooks:write'),
+      versioned: true,
       tag: 'Webhooks',
       summary:
         word === 'enable'
@@ -142,6 +145,7 @@ export const endpointRoutes = [
     method: 'POST',
     path: '/v1/webhook-endpoints/{endpoint_id}/rotate-secret',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Replace the secret; for a while both sign',
     params: EndpointParams,

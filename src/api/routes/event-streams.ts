@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import { ORG_EVENT_TYPES } from '../../store/feed.ts';
 import { eventStream, frame } from '../event-stream.ts';
-import type { TailEvent } from '../feed-tails.ts';
+import type { Follower, TailEvent } from '../feed-tails.ts';
 import { cursorOf, listScope, readCursor } from '../list.ts';
 import { ApiError } from '../problem.ts';
 import { maySeePool, route, scope } from '../route.ts';
@@ -47,8 +47,8 @@ export const eventStreamRoutes = [
       const from = readCursor(bound, call.lastEventId ?? query.cursor, FEED_POSITION);
       const isShown = ({ event, pool }: TailEvent) =>
         (types === undefined || types.some((one) => one === event.type)) && maySeePool(principal, pool);
-      return eventStream(call, query.max_seconds, (stream) =>
-        deps.feedTails.follow(principal.org_id, {
+      return eventStream(call, query.max_seconds, async (stream) => {
+        const follower: Follower = {
           position: from,
           receive(events) {
             const frames = framesOf(events, bound, isShown);
@@ -58,8 +58,11 @@ export const eventStreamRoutes = [
           get isOver() {
             return stream.isOver;
           },
-        }),
-      );
+        };
+        const stop = await deps.feedTails.follow(principal.org_id, follower);
+        if (follower.position !== null) stream.sendPosition(cursorOf(bound, follower.position));
+        return stop;
+      });
     },
   }),
   route({

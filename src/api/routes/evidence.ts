@@ -30,6 +30,7 @@ export const evidenceRoutes = [
     method: 'POST',
     path: '/v1/worker/tasks/{task_id}/evidence',
     access: { kind: 'worker' },
+    versioned: true,
     tag,
     summary: 'Hand in a file with a task: a form with the one field file, or the bytes themselves',
     params: schema.TaskParams,

@@ -3,6 +3,7 @@
 
 import { lacking } from '../../state/permission.ts';
 import { type Mode, modeOf } from '../../state/tenant.ts';
+import { timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { loadPools } from '../../store/pools.ts';
 import { ApiError, type FieldError } from '../problem.ts';
@@ -56,7 +57,7 @@ export function maySee(principal: KeyPrincipal, other: { pools: readonly string[
 
 /** When what is granted ends, ms: when it is asked to; else when the granting key does; null for never. */
 export function endOf(principal: KeyPrincipal, asked: string | undefined): number | null {
-  return asked === undefined ? principal.expires_at : Date.parse(asked);
+  return asked === undefined ? principal.expires_at : timeOf(asked);
 }
 
 /** What is wrong with that end. */

@@ -135,6 +135,7 @@ export const issuerRoutes = [
     method: 'DELETE',
     path: '/v1/issuers/{issuer_id}',
     access: liveScope('oauth:write'),
+    versioned: true,
     tag: 'OAuth',
     summary: 'Trust an outside issuer no more: its tokens are refused at once',
     params: Params,

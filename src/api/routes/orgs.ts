@@ -105,6 +105,7 @@ export const orgRoutes = [
     method: 'PATCH',
     path: '/admin/orgs/{org_id}',
     access: { kind: 'operator' },
+    versioned: true,
     tag: 'Operators',
     summary: 'Change an org: its limits, or the ip_allowlist that shut it out',
     params: OrgParams,
@@ -130,6 +131,7 @@ export const orgRoutes = [
     method: 'PATCH',
     path: '/v1/org',
     access: liveScope('org:write'),
+    versioned: true,
     tag: 'Org',
     summary: 'Change the org',
     query: closed({

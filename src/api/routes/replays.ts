@@ -4,6 +4,7 @@
 import { did } from '../../state/audit.ts';
 import type { Endpoint } from '../../state/endpoint.ts';
 import type { Replay } from '../../state/replay.ts';
+import { parseTime, timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { newId } from '../../store/ids.ts';
@@ -153,7 +154,7 @@ async function visibleReplay(
 
 function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: number): Replay {
   const { org_id, endpoint_id } = endpoint;
-  const since = Math.max(0, Date.parse(body.since));
+  const since = Math.max(0, timeOf(body.since));
   return {
     replay_id: newId(now),
     org_id,
@@ -161,7 +162,7 @@ function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: nu
     version: 1,
     deliveries: body.deliveries ?? 'failed',
     since,
-    until: Math.min(body.until === undefined ? now : Date.parse(body.until), now),
+    until: Math.min(body.until === undefined ? now : timeOf(body.until), now),
     status: 'running',
     reason: null,
     cursor: null,
@@ -180,11 +181,11 @@ function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: nu
 
 /** What is wrong with the span of time asked for. */
 function spanErrors(body: unknown, now: number): FieldError[] {
-  const timeOf = (name: string) => {
+  const given = (name: string) => {
     const text = at(body, name);
-    return typeof text === 'string' ? Date.parse(text) : null;
+    return typeof text === 'string' ? parseTime(text) : null;
   };
-  const [since, until] = [timeOf('since'), timeOf('until')];
+  const [since, until] = [given('since'), given('until')];
   const errors: FieldError[] = [];
   if (since !== null && !(since <= now)) errors.push({ pointer: '/since', message: 'must be in the past' });
   else if (until !== null && !(until > (since ?? 0)))

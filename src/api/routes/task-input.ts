@@ -5,6 +5,7 @@ import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../state/task.ts';
 import { orgOf } from '../../state/tenant.ts';
+import { parseTime, timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { callbackAuthPlace } from '../../store/orgs.ts';
 import { hasPool } from '../../store/pools.ts';
@@ -19,7 +20,7 @@ import type { TaskCreate } from './tasks.schema.ts';
  */
 export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
   const org_id = orgOf(principal.org_id);
-  if (body.origin.org_id !== undefined && body.origin.org_id !== org_id)
+  if (body.origin.org_id !== undefined && body.origin.org_id.toLowerCase() !== org_id)
     throw new ApiError('org_mismatch', 'origin.org_id is not the org of this key.');
   if (!maySeePool(principal, body.requirements?.worker_pool_id ?? null))
     throw new ApiError('pool_forbidden', 'The key may create tasks only for its own pools.');
@@ -87,11 +88,8 @@ export function at(body: unknown, ...path: string[]): unknown {
 function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
   const deadline = at(body, 'sla', 'deadline');
-  if (typeof deadline === 'string' && !(Date.parse(deadline) > now))
-    errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
-  const created = at(body, 'origin', 'created_at');
-  if (typeof created === 'string' && Number.isNaN(Date.parse(created)))
-    errors.push({ pointer: '/origin/created_at', message: 'is not a time' });
+  const due = typeof deadline === 'string' ? parseTime(deadline) : null;
+  if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
   return errors;
 }
 
@@ -161,5 +159,5 @@ const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** A time that is one, as `timestamp` writes it; many are written so already. */
 function normalised(time: string): string {
-  return NORMALISED.test(time) ? time : timestamp(Date.parse(time));
+  return NORMALISED.test(time) ? time : timestamp(timeOf(time));
 }

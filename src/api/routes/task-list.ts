@@ -3,6 +3,7 @@
 
 import type { Status } from '../../state/lifecycle.ts';
 import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../state/task.ts';
+import { timeOf } from '../../state/time.ts';
 import { taskView } from '../../state/view.ts';
 import { idFloor } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
@@ -40,14 +41,13 @@ export async function listTasks(
   const filters: TaskFilters = { ...given };
   if (!principal.pools.includes('*'))
     filters.pool = principal.pools.filter((id) => given.pool === undefined || given.pool.includes(id));
-  const scope = listScope('tasks', principal.org_id, filters, order);
-  const after = readCursor(scope, cursor);
-  const range = {
-    order,
-    after,
-    from: filters.created_after === undefined ? null : idFloor(Date.parse(filters.created_after) + 1),
-    to: filters.created_before === undefined ? null : idFloor(Date.parse(filters.created_before)),
+  const span = {
+    from: filters.created_after === undefined ? null : idFloor(timeOf(filters.created_after) + 1),
+    to: filters.created_before === undefined ? null : idFloor(timeOf(filters.created_before)),
   };
+  const { created_after, created_before, ...indexed } = filters;
+  const scope = listScope('tasks', principal.org_id, indexed, span, order);
+  const range = { order, after: readCursor(scope, cursor), ...span };
   const keys = orgKeysOf(db.prefix, principal.org_id);
   const [walked, ...others] = await families(db.redis, keys.index, filters);
   const { items, next } = await page(

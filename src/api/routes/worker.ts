@@ -64,6 +64,7 @@ export const humanRoutes = [
     method: 'PATCH',
     path: '/v1/worker',
     access,
+    versioned: true,
     tag,
     summary: 'Say whether I am there',
     body: closed({ availability: word(AVAILABILITIES) }),
@@ -79,6 +80,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/drain',
     access,
+    versioned: true,
     tag,
     summary: 'Finish what I have and get nothing new; offline then',
     body: closed({}),
@@ -123,6 +125,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/offers/{offer_id}/accept',
     access,
+    versioned: true,
     tag,
     summary: 'Accept an offer',
     params: OfferParams,
@@ -140,6 +143,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/offers/{offer_id}/decline',
     access,
+    versioned: true,
     tag,
     summary: 'Decline an offer',
     params: OfferParams,
@@ -195,6 +199,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/tasks/{task_id}/start',
     access,
+    versioned: true,
     tag,
     summary: 'Start',
     params: TaskParams,
@@ -207,6 +212,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/tasks/{task_id}/release',
     access,
+    versioned: true,
     tag,
     summary: 'Give a task back',
     params: TaskParams,
@@ -224,6 +230,7 @@ export const humanRoutes = [
     method: 'POST',
     path: '/v1/worker/tasks/{task_id}/submit',
     access,
+    versioned: true,
     tag,
     summary: 'Hand in the result; one that breaks the output schema is refused and the task stays started',
     params: TaskParams,
@@ -251,7 +258,7 @@ type HumanCall<P> = Call<WorkerPrincipal, P>;
 
 /** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
 async function answerOffer(
-  { deps, principal, params, actor, keep }: HumanCall<{ offer_id: string }>,
+  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ offer_id: string }>,
   command: Command,
   answer?: Answer,
 ): Promise<Answer> {
@@ -260,6 +267,7 @@ async function answerOffer(
   if (taskId === null) throw notFound();
   const changed = await changeTask(deps.db, org_id, taskId, [command], {
     actor,
+    ifVersion: ifMatch,
     alongside: (task) => keep(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
