@@ -78,7 +78,7 @@ export async function deliveries(
   const api = new Client(String(web.ready.url), 20);
   const org = await createOrg(api, 0, 1);
   const body = cardBody(target, { events: ['task.created'] });
-  const queues = new Queues(stage.redis, PREFIX);
+  const queues = new Queues(stage.redis, PREFIX, Date.now);
   const { webhooks, lifecycle } = queues.all;
   await webhooks.pause();
   await inTurns(count, 20, () => api.call('POST', '/v1/tasks', org.api_key, body));
@@ -216,7 +216,7 @@ export async function besideHanging(
   const alone = await measure();
   await inTurns(queued, 20, () => api.call('POST', '/v1/tasks', bad.api_key, body));
   // All are owed, and all questions about the tasks asked: what is left is the deliveries that hang.
-  const queues = new Queues(stage.redis, PREFIX);
+  const queues = new Queues(stage.redis, PREFIX, Date.now);
   await until(async () => {
     const left = PARTITIONS.map((one) => stage.redis.xlen(partitionKeys(PREFIX, one).outbox));
     const { waiting = 0, prioritized = 0, active = 0 } = await queues.all.lifecycle.getJobCounts();

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { PREFIX } from './process.ts';
 import { checkRedis } from './redis-check.ts';
 import { StartupFault } from './startup-fault.ts';
+import { RedisClock } from './store/clock.ts';
 import { isUnavailable, refusalOf } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 import { forgetSealingKey, missingSealingKeys, registerSealingKey } from './store/sealing-keys.ts';
@@ -60,7 +61,7 @@ async function checkSealingKeys(
   lostKey: string | undefined,
   log: Log,
 ): Promise<void> {
-  const db = { redis, prefix: PREFIX, clock: Date };
+  const db = { redis, prefix: PREFIX, clock: new RedisClock(redis) };
   const missing = await missingSealingKeys(db, sealer);
   const needed = missing.filter((keyId) => keyId !== lostKey);
   if (needed.length > 0)

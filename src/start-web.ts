@@ -13,10 +13,11 @@ import { Queues } from './queues/queues.ts';
 import { listenFault, usable } from './startup-fault.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
 import { Changes } from './store/changes.ts';
+import { logClock, RedisClock } from './store/clock.ts';
 import { sweepEvidence } from './store/evidence.ts';
 import { openEvidenceFiles } from './store/evidence-files.ts';
 import { OutageLog } from './store/outage-log.ts';
-import { connect, type Db, RedisClock, whenReady } from './store/redis.ts';
+import { connect, type Db, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
 
 /** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
@@ -88,9 +89,9 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const subscriber = outages.watch(connect(options.redisUrl, 'request', outages.onError));
   // News come from the server that takes the writes: where one connection leaves a former primary, both do.
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
-  const clock = new RedisClock(redis);
+  const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db: Db = { redis, prefix, clock };
-  const queues = new Queues(redis, prefix);
+  const queues = new Queues(redis, prefix, () => clock.now());
   const schemas = new OutputSchemas();
   const closing = new AbortController();
   const server = createServer({

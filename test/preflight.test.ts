@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { preflight } from '../src/preflight.ts';
 import { COMMANDS, checkRedis } from '../src/redis-check.ts';
+import { RedisClock } from '../src/store/clock.ts';
 import { createSealer, type Sealer } from '../src/store/sealed.ts';
 import { retireSealingKeys } from '../src/store/sealing-keys.ts';
 import { type OwnRedis, startOwnRedis } from './support/own-redis.ts';
@@ -75,7 +76,10 @@ describe('SECRETS_KEY', () => {
     // Some is sealed with either by now.
     await expect(start(createSealer([first, other]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
     await expect(start(createSealer([second]))).rejects.toThrow(`Needed: key ${idOf(first)}`);
-    await retireSealingKeys({ redis, prefix: 'bl', clock: Date }, createSealer([second, first]));
+    await retireSealingKeys(
+      { redis, prefix: 'bl', clock: new RedisClock(redis) },
+      createSealer([second, first]),
+    );
     await start(createSealer([second]));
     await expect(start(createSealer([first]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
   });

@@ -44,6 +44,14 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     },
   });
   new Gauge({
+    name: 'biolayer_clock_held',
+    help: "1 while Redis' clock has jumped and nothing ends by time",
+    registers: [registry],
+    collect() {
+      this.set(db.clock.isHeld ? 1 : 0);
+    },
+  });
+  new Gauge({
     name: 'biolayer_outbox_entries',
     help: 'Commits the relay has yet to turn into jobs',
     registers: [registry],

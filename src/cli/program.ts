@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addClientCommands } from './clients.ts';
+import { addClockCommands } from './clock.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
@@ -19,7 +20,7 @@ const MORE = `
 Environment:
   BIOLAYER_URL      base URL of the API (default: http://127.0.0.1:3000)
   BIOLAYER_API_KEY  an API key of the org, blk_…
-  OPERATOR_TOKEN    the operator's token, for orgs and secrets
+  OPERATOR_TOKEN    the operator's token, for orgs, secrets and the clock
 
 Exit codes:
   0  done
@@ -56,6 +57,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addWebhookCommands(program, streams);
   addOrgCommands(program, streams);
   addSecretCommands(program, streams);
+  addClockCommands(program, streams);
   addAuditCommands(program, streams);
   try {
     await program.parseAsync(args, { from: 'user' });

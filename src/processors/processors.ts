@@ -2,7 +2,7 @@
 // connections that sit out an outage of Redis. Run more worker processes to do more at once.
 
 import { randomUUID } from 'node:crypto';
-import { type Job, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
 import {
   backoff,
   type DeliveryJob,
@@ -15,9 +15,11 @@ import {
   type WorkerJob,
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
+import { TimedWorker } from '../queues/redis-time.ts';
 import { createAddressPolicy } from '../state/callback-url.ts';
+import { logClock, RedisClock } from '../store/clock.ts';
 import { OutageLog } from '../store/outage-log.ts';
-import { connect, type Db, RedisClock, whenReady } from '../store/redis.ts';
+import { connect, type Db, whenReady } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import type { Log } from './log.ts';
@@ -77,11 +79,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const redis = outages.watch(connect(redisUrl, 'patient', outages.onError));
   const blocking = outages.watch(connect(redisUrl, 'patient', outages.onError));
   await Promise.all([whenReady(redis), whenReady(blocking)]);
-  const clock = new RedisClock(redis);
+  const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   await clock.start();
   const db: Db = { redis, prefix, clock };
-  const queues = new Queues(redis, prefix);
-  const sender = new WebhookSender({ policy: createAddressPolicy(options.webhookAllowedNetworks) });
+  const queues = new Queues(redis, prefix, () => clock.now());
+  const sender = new WebhookSender({
+    policy: createAddressPolicy(options.webhookAllowedNetworks),
+    now: () => clock.now(),
+  });
   const places = options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
@@ -110,7 +115,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   };
   const workers = QUEUES.map((name) => {
     const lockDuration = options.jobLock ?? LOCK[name];
-    const worker = new Worker(name, runners[name], {
+    const worker = new TimedWorker(() => clock.now(), name, runners[name], {
       connection: redis,
       prefix: queuePrefix(prefix),
       concurrency: atOnce[name],

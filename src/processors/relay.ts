@@ -87,7 +87,7 @@ export class Relay {
   }
 
   async #run(): Promise<void> {
-    let claimAt = 0;
+    let claimAt = performance.now();
     let mayHavePending = false;
     let pause = 0;
     while (!this.#closing) {
@@ -97,8 +97,8 @@ export class Relay {
           while (await this.#readAndRelay('0')) if (this.#closing) return;
           mayHavePending = false;
         }
-        if (Date.now() >= claimAt) {
-          claimAt = Date.now() + this.#abandonedAfter / 2;
+        if (performance.now() >= claimAt) {
+          claimAt = performance.now() + this.#abandonedAfter / 2;
           await this.#claimAbandoned();
         }
         await this.#readAndRelay('>');

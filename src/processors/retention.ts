@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Due } from '../state/retention.ts';
+import { NotDueError } from '../store/due.ts';
 import { trimFeed } from '../store/feed.ts';
 import { PARTITIONS } from '../store/keys.ts';
 import { allTenants } from '../store/orgs.ts';
@@ -13,6 +14,8 @@ import type { Log } from './log.ts';
 
 const EVERY = 10_000;
 const BATCH = 20;
+/** Batches of one partition before the next run goes on, so that one that does not go away cannot hold up the rest. */
+const BATCHES_MOST = 1000;
 /** How long it rests after a batch, as a multiple of what the batch took. */
 const REST = 4;
 /** What cannot be purged is tried again after this, ms. */
@@ -29,6 +32,7 @@ export class Retention {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<unknown> | null = null;
   #closing = false;
+  /** When feeds are trimmed next, by `performance.now()`. */
   #trimAt = 0;
 
   constructor(options: { db: Db; log: Log; every?: number | undefined }) {
@@ -53,28 +57,30 @@ export class Retention {
   }
 
   async #guardedRun(): Promise<void> {
+    if (this.#db.clock.isHeld) return;
     const lock = `${this.#db.prefix}:retention`;
     try {
       if ((await this.#db.redis.set(lock, '1', 'PX', LOCK, 'NX')) === null) return;
       try {
         const { tasks, logs } = await this.run(() => this.#db.redis.pexpire(lock, LOCK));
         if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged what was kept long enough');
-        if (this.#db.clock.now() < this.#trimAt) return;
+        if (performance.now() < this.#trimAt) return;
         await this.trimFeeds();
-        this.#trimAt = this.#db.clock.now() + TRIM_EVERY;
+        this.#trimAt = performance.now() + TRIM_EVERY;
       } finally {
         await this.#db.redis.del(lock);
       }
     } catch (error) {
+      if (error instanceof NotDueError) await this.#db.clock.sync().catch(() => undefined);
       this.#log.warn({ err: error }, 'retention interrupted');
     }
   }
 
-  /** Purges until nothing is due. @param alive is called after every batch. @returns how much went. */
+  /** Purges until nothing is due. @throws NotDueError by Redis' clock nothing is. @param alive is called after every batch. @returns how much went. */
   async run(alive: () => Promise<unknown> = async () => undefined): Promise<Purged> {
     const sum: Purged = { tasks: 0, logs: 0 };
     for (const partition of PARTITIONS) {
-      for (;;) {
+      for (let batches = 0; batches < BATCHES_MOST; batches += 1) {
         const start = performance.now();
         const due = await duePurges(this.#db, partition, BATCH);
         if (due.length === 0 || this.#closing) break;
@@ -101,6 +107,8 @@ export class Retention {
     try {
       return await purge(this.#db, due);
     } catch (error) {
+      // Nothing is wrong with any of them, but with the time.
+      if (error instanceof NotDueError) throw error;
       const [only, ...others] = due;
       if (only === undefined) return { tasks: 0, logs: 0 };
       if (others.length === 0) {

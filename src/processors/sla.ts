@@ -11,6 +11,9 @@ import { changeTask } from '../store/change.ts';
 import type { Db } from '../store/redis.ts';
 import { requestMatching } from './matching.ts';
 
+/** While nothing may end by time, a question is put off by this much, ms. */
+const HELD_PAUSE = 2000;
+
 /** Runs a job of the `sla` queue. */
 export async function runSlaJob(
   db: Db,
@@ -19,15 +22,23 @@ export async function runSlaJob(
   token: string | undefined,
 ): Promise<void> {
   const { org_id, task_id, question } = job.data;
-  const early = question.at - db.clock.now();
-  if (early > 0) {
-    // Due by this machine's clock, but not yet by Redis'.
-    await job.moveToDelayed(Date.now() + early, token);
-    throw new DelayedError();
-  }
+  await putOffIfEarly(db, job, token);
   if (question.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  await changeTask(db, org_id, task_id, answer(question), { actor: 'system' });
+  const changed = await changeTask(db, org_id, task_id, answer(question), { actor: 'system' });
+  // Refused since Redis' clock has said something else meanwhile: it is asked again.
+  if (!changed.ok && changed.code === 'not_due') await putOffIfEarly(db, job, token);
+}
+
+/** @throws DelayedError when it is not due by Redis' clock, or that has jumped */
+async function putOffIfEarly(db: Db, job: Job<QuestionJob>, token: string | undefined): Promise<void> {
+  const { question } = job.data;
+  const endsNothing = question.kind === 'match' || question.kind === 'relax';
+  const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : question.at - db.clock.now();
+  if (wait <= 0) return;
+  // BullMQ takes the difference to this process' clock, whatever that says.
+  await job.moveToDelayed(Date.now() + wait, token);
+  throw new DelayedError();
 }
 
 /** The commands to give when the question is answered with yes; the lifecycle refuses them when it is no. */

@@ -74,8 +74,8 @@ export function newAttempt(timeoutMs: number, until = Number.POSITIVE_INFINITY):
   };
 }
 
-/** The outcome of an attempt that ended with this failure, or with none. */
-export function outcomeOf(attempt: Attempt, failure: DeliveryError | null): SendOutcome {
+/** The outcome of an attempt that ended with this failure, or with none. @param now the true time, ms. */
+export function outcomeOf(attempt: Attempt, failure: DeliveryError | null, now: number): SendOutcome {
   const { status, headers, sentAt, headersAt, endedAt, trace } = attempt;
   const verdict = judge(status, failure);
   return {
@@ -86,7 +86,7 @@ export function outcomeOf(attempt: Attempt, failure: DeliveryError | null): Send
     error: verdict?.message ?? null,
     body: textOf(attempt),
     responseHeaders: headers,
-    retryAfterMs: verdict === null ? null : parseRetryAfter(headers['retry-after'], Date.now()),
+    retryAfterMs: verdict === null ? null : parseRetryAfter(headers['retry-after'], now),
     address: attempt.address,
     ms: tenths(performance.now() - attempt.startedAt),
     phases: {

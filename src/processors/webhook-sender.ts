@@ -50,6 +50,8 @@ export interface SenderOptions {
   /** Certificates to trust instead of the public ones, PEM. */
   ca?: string;
   connectTcp?: DialOptions['connectTcp'];
+  /** The true time, ms, for a `Retry-After` that is a date; the machine's unless given. */
+  now?: () => number;
 }
 
 export interface SendRequest {
@@ -67,6 +69,7 @@ export interface SendRequest {
 
 export class WebhookSender {
   readonly #policy: AddressPolicy;
+  readonly #now: () => number;
   /** The longest an attempt takes, ms. */
   readonly timeoutMs: number;
   readonly #userAgent: string;
@@ -84,8 +87,10 @@ export class WebhookSender {
     connectionMaxAgeMs = 60 * SECOND,
     ca,
     connectTcp,
+    now = Date.now,
   }: SenderOptions) {
     this.#policy = policy;
+    this.#now = now;
     this.timeoutMs = timeoutMs;
     this.#userAgent = userAgent;
     this.#pool = new ConnectionPool({
@@ -134,9 +139,9 @@ export class WebhookSender {
       const target = parseTarget(request.url, this.#policy);
       if (!target.ok) throw new DeliveryError(target.errorClass, target.reason);
       await this.#exchangeWith(target, request, attempt, deadline.signal);
-      return outcomeOf(attempt, null);
+      return outcomeOf(attempt, null, this.#now());
     } catch (error) {
-      return outcomeOf(attempt, deliveryErrorOf(error));
+      return outcomeOf(attempt, deliveryErrorOf(error), this.#now());
     } finally {
       clearTimeout(timer);
     }

@@ -25,6 +25,7 @@ import {
   takeDelivery,
 } from '../store/deliveries.ts';
 import type { Delivery } from '../store/delivery-record.ts';
+import { whenDue } from '../store/due.ts';
 import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
 import { type Sealer, UnopenableError } from '../store/sealed.ts';
@@ -218,7 +219,8 @@ export class WebhookProcessor {
     const isLost = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
     if (!isGone && !isLost) return;
     const reason = isGone ? 'gone' : 'failing';
-    if (await disableEndpoint(db, org_id, endpoint_id, reason))
+    const due = isGone || failing === null ? null : failing.since + disableAfter;
+    if (await whenDue(db.clock, () => disableEndpoint(db, org_id, endpoint_id, reason, due)))
       log.warn({ org_id, endpoint_id, reason }, 'webhook endpoint disabled');
   }
 

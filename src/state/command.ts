@@ -43,6 +43,8 @@ export interface Opinion {
 export interface Circumstance {
   /** Milliseconds since the epoch, by Redis' clock. */
   now: number;
+  /** Redis' clock has jumped and nobody has confirmed it: nothing ends by time. */
+  isHeld?: boolean;
   actor: string;
   newId: () => string;
 }
@@ -52,4 +54,12 @@ export interface Refusal {
   message: string;
 }
 
-export type Decision = { ok: true; task: Task; events: TaskEvent[] } | { ok: false; refusal: Refusal };
+export type Decision =
+  | {
+      ok: true;
+      task: Task;
+      events: TaskEvent[];
+      /** The latest time, ms, that must have come for this to be right; null when it rests on none. */
+      due: number | null;
+    }
+  | { ok: false; refusal: Refusal };

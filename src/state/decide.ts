@@ -17,6 +17,7 @@ import {
   settle,
 } from './draft.ts';
 import { type CommandName, isFinal, target } from './lifecycle.ts';
+import { startTime } from './matching.ts';
 import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
 import { resultOf, timestamp } from './view.ts';
 
@@ -64,7 +65,7 @@ export function apply(draft: Draft, commands: readonly Command[]): Decision {
     const refusal = step(draft, command);
     if (refusal !== null) return { ok: false, refusal };
   }
-  return { ok: true, task: draft.task, events: draft.events };
+  return { ok: true, task: draft.task, events: draft.events, due: draft.due };
 }
 
 function step(draft: Draft, command: Command): Refusal | null {
@@ -113,7 +114,7 @@ function step(draft: Draft, command: Command): Refusal | null {
     case 'expire': {
       const offer = task.offers.find((one) => one.offer_id === command.offer_id && one.status === 'pending');
       if (offer === undefined) return notPending();
-      if (offer.expires_at > by.now) return notDue();
+      if (!draft.isPast(offer.expires_at)) return notDue();
       endOffer(draft, offer, 'expired', null);
       return null;
     }
@@ -136,6 +137,8 @@ function step(draft: Draft, command: Command): Refusal | null {
       return null;
     case 'start_timeout':
       if (task.assignment?.accepted_at !== command.accepted_at) return notDue();
+      // The job that asks comes at that time; the commit asks Redis whether it is.
+      if (!draft.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
       requeue(draft, 'start_timeout', { worker_id: task.assignment.worker_id });
       return null;
     case 'remove_worker': {
@@ -165,7 +168,10 @@ function step(draft: Draft, command: Command): Refusal | null {
       draft.move('verified', { mode: 'auto' });
       return null;
     case 'approve':
-      if (command.submitted_at !== undefined && command.submitted_at !== task.since) return notDue();
+      if (command.submitted_at !== undefined) {
+        const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
+        if (command.submitted_at !== task.since || !draft.restsOn(task.since + wait * 1000)) return notDue();
+      }
       review(draft, 'approve', command);
       draft.move('verified', { mode: 'manual', ...rated(command) });
       return null;
@@ -197,9 +203,9 @@ function step(draft: Draft, command: Command): Refusal | null {
 
 /** The question of an SLA clock: is it due and not met? Then say so, and at the deadline give up what nobody took on. */
 function ringClock(draft: Draft, clock: Clock): Refusal | null {
-  const { task, by } = draft;
+  const { task } = draft;
   const due = dueAt(task, clock);
-  if (due === null || due > by.now || isFinal(task.status)) return notDue();
+  if (due === null || isFinal(task.status) || !draft.isPast(due)) return notDue();
   const breached = breach(draft, clock);
   const gaveUp = clock === 'deadline' && target('deadline', task.status) !== null;
   if (gaveUp) fail(draft, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');

@@ -27,10 +27,24 @@ export class Draft {
   readonly events: TaskEvent[] = [];
   task: Task;
   readonly by: Circumstance;
+  /** The latest time, ms, that must have come for the change to be right. */
+  due: number | null = null;
 
   constructor(task: Task, by: Circumstance) {
     this.task = task;
     this.by = by;
+  }
+
+  /** Whether the time has come, for what cannot be undone; if so, the change rests on it from then on. */
+  isPast(at: number): boolean {
+    return at <= this.by.now && this.restsOn(at);
+  }
+
+  /** Makes the change rest on it that the time has come. @returns false when nothing may end by time now. */
+  restsOn(at: number): boolean {
+    if (this.by.isHeld === true) return false;
+    this.due = Math.max(this.due ?? at, at);
+    return true;
   }
 
   emit(type: EventType, previous: Status | null, data: Record<string, unknown>): void {
@@ -61,7 +75,8 @@ export class Draft {
 export function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.status)): boolean {
   const { task, by } = draft;
   const due = dueAt(task, clock);
-  if (due === null || due > by.now || met || task.breaches.some((one) => one.clock === clock)) return false;
+  if (due === null || met || task.breaches.some((one) => one.clock === clock) || !draft.isPast(due))
+    return false;
   task.breaches = [...task.breaches, { clock, due_at: due, breached_at: by.now }];
   draft.emit('task.sla_breached', task.status, {
     clock,
@@ -112,7 +127,7 @@ export function requeue(
   const wasAtWork = task.assignment !== null;
   task.submission = null;
   const deadline = dueAt(task, 'deadline');
-  if (deadline !== null && deadline <= by.now) {
+  if (deadline !== null && draft.isPast(deadline)) {
     for (const clock of CLOCKS) breach(draft, clock, false);
     fail(draft, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
     return;

@@ -9,6 +9,8 @@ const LOG = 'log';
 /** What the name of a note says. */
 export interface Due {
   member: string;
+  /** When it is to go, ms. */
+  at: number;
   org_id: string;
   task_id: string;
   /** Whether the history alone is to go. */
@@ -27,7 +29,7 @@ export function retentionNotes(task: Task, ended: number): [at: number, member: 
   return log_required ? [kept] : [kept, [ended, logNote(task)]];
 }
 
-export function readNote(member: string): Due {
+export function readNote(member: string, at: number): Due {
   const [org_id = '', task_id = '', kind] = member.split(' ');
-  return { member, org_id, task_id, log: kind === LOG };
+  return { member, at, org_id, task_id, log: kind === LOG };
 }

@@ -10,7 +10,9 @@ import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
 import { affect, effectsOf, type Worker } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { ContendedError, updateAttempts } from './contention.ts';
+import { whenDue } from './due.ts';
 import { newId } from './ids.ts';
+import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { taskWrites } from './task-writes.ts';
 import { loadHistory, loadTask, type StoredTask } from './tasks.ts';
@@ -64,7 +66,7 @@ export async function createTask(
   const by = { now, actor: options.actor, newId: () => newId(now) };
   const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);
-  const written = await write(db, null, decision.task, decision.events, options.alongside);
+  const written = await write(db, { ...decision, before: null, alongside: options.alongside });
   if (written === true) return { ok: true, task: decision.task };
   const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
   if (made !== null) return { ok: true, task: made.task };
@@ -105,11 +107,13 @@ async function change(
     if (options.ifVersion !== undefined && stored.task.version !== options.ifVersion)
       return { ok: false, code: 'stale', message: `The task is at version ${stored.task.version}.` };
     const now = db.clock.now();
-    const by = { now, actor: options.actor, newId: () => newId(now) };
+    const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
     const given = typeof commands === 'function' ? commands(stored.task) : commands;
     const decision = decide(stored.task, isWorkerGone ? given.map(withoutWorker) : given, by);
     if (!decision.ok) return refused(decision.refusal);
-    const written = await write(db, stored, decision.task, decision.events, options.alongside, loadedWorkers);
+    const change = { ...decision, before: stored, alongside: options.alongside, loadedWorkers };
+    // Not due by Redis' clock: decided anew, by its time as it is now.
+    const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
     loadedWorkers = [];
     if (written === true) return { ok: true, task: decision.task };
     if (written === 'worker_gone') isWorkerGone = true;
@@ -123,12 +127,16 @@ async function change(
 /** Commits a decided change with the workers it touches. */
 async function write(
   db: Db,
-  before: StoredTask | null,
-  task: Task,
-  events: TaskEvent[],
-  alongside: Alongside | undefined,
-  loadedWorkers: readonly Worker[] = [],
+  decided: {
+    before: StoredTask | null;
+    task: Task;
+    events: TaskEvent[];
+    due: number | null;
+    alongside: Alongside | undefined;
+    loadedWorkers?: readonly Worker[];
+  },
 ): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone' | 'worker_unfit'> {
+  const { before, task, events, due, alongside, loadedWorkers = [] } = decided;
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
   const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
@@ -163,9 +171,14 @@ async function write(
   for (const id of log.told) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
   const change = taskWrites(db, { before, task, events, history });
   const extra = alongside?.(task);
+  const { redis, prefix, clock } = db;
+  const isDue: Guard[] =
+    due === null
+      ? []
+      : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
   const done = await commit(
-    db.redis,
-    [...change.guards, ...guards, ...(extra?.guards ?? [])],
+    redis,
+    [...change.guards, ...guards, ...(extra?.guards ?? []), ...isDue],
     [...change.writes, ...writes, ...(extra?.writes ?? [])],
   );
   return done ? true : 'conflict';

@@ -3,6 +3,8 @@
 // script knows keys and commands, nothing of tasks.
 
 import type { Redis } from 'ioredis';
+import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
+import type { Clock } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 
 /**
@@ -11,6 +13,8 @@ import { defineScripts } from './scripts.ts';
  * - `absent`: the key does not exist. · `value`: the string key holds exactly this.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
  * - `room`: the sorted set has fewer than so many members.
+ * - `due`: it is `at` (ms) by Redis' own clock at this very moment, and that clock agrees with the process'; for what
+ *   cannot be undone. It belongs behind the other guards. The key only says where.
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number }
@@ -18,7 +22,8 @@ export type Guard =
   | { kind: 'absent'; key: string }
   | { kind: 'value'; key: string; value: string }
   | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
-  | { kind: 'room'; key: string; most: number };
+  | { kind: 'room'; key: string; most: number }
+  | { kind: 'due'; key: string; at: number; clock: Clock };
 
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
@@ -26,7 +31,7 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 // KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
 // each write how many arguments it has, the command, and those. Before one that is for several keys in a row stands
 // minus how many they are.
-const SCRIPT = `
+const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 for i = 1, guards do
   local kind, key = ARGV[at], KEYS[i]
@@ -49,6 +54,10 @@ for i = 1, guards do
   elseif kind == 'r' then
     if redis.call('ZCARD', key) >= tonumber(ARGV[at + 1]) then return 0 end
     at = at + 2
+  elseif kind == 'd' then
+    local time = notDue(ARGV[at + 1], ARGV[at + 2])
+    if time then return -time end
+    at = at + 3
   else
     if redis.call('GET', key) ~= ARGV[at + 1] then return 0 end
     at = at + 2
@@ -74,6 +83,7 @@ const withScript = defineScripts<{
 /**
  * Runs `writes` in one atomic step if all `guards` hold.
  * @returns false when a guard did not hold; then nothing was written.
+ * @throws NotDueError when all guards held but a `due`; nothing was written either.
  * @throws the client's error when Redis is away or refuses (for instance at its memory limit).
  */
 export async function commit(
@@ -105,6 +115,9 @@ export async function commit(
       case 'room':
         args.push('r', guard.most);
         break;
+      case 'due':
+        args.push('d', ...dueArguments(guard.clock, guard.at));
+        break;
     }
   }
   for (let at = 0, write = writes[0]; write !== undefined; write = writes[at]) {
@@ -119,7 +132,9 @@ export async function commit(
     args.push(write.length - 2, write[0]);
     for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');
   }
-  return (await withScript(redis).biolayerCommit([keys.length, ...keys, ...args])) === 1;
+  const answer = await withScript(redis).biolayerCommit([keys.length, ...keys, ...args]);
+  if (answer < 0) throw new NotDueError(-answer);
+  return answer === 1;
 }
 
 /** Whether the writes are the same but for their key: as many as a task has indexes, for one. */

@@ -12,12 +12,17 @@ import { newId } from './ids.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 
-/** @returns false when there is no such endpoint, or it is disabled already. */
+/**
+ * @param due when it has come to that, ms, where time is the reason.
+ * @returns false when there is no such endpoint, or it is disabled already.
+ * @throws NotDueError when by Redis' own clock it has not come to that
+ */
 export async function disableEndpoint(
   db: Db,
   orgId: string,
   endpointId: string,
   reason: DisabledReason,
+  due: number | null = null,
 ): Promise<boolean> {
   for await (const _attempt of updateAttempts()) {
     const before = await loadEndpoint(db, orgId, endpointId);
@@ -26,8 +31,10 @@ export async function disableEndpoint(
     const disabled = { reason, at: now };
     const after = { ...before, enabled: false, disabled, version: before.version + 1, updated_at: now };
     const { guards, writes } = endpointWrites(db, before, after);
+    if (due !== null)
+      guards.push({ kind: 'due', key: orgKeysOf(db.prefix, orgId).feed, at: due, clock: db.clock });
     const { feed, changes } = orgKeysOf(db.prefix, orgId);
-    const note = feedNote(feed, now, {
+    const note = feedNote(feed, {
       event_id: newId(now),
       type: 'webhook_endpoint.disabled',
       at: timestamp(now),

@@ -76,7 +76,7 @@ export async function stageEvidence(
 
 /** Removes what was staged unless it has become evidence: safe even when it is not known whether it has. What fails is left to the sweep. */
 export async function dropStaged(db: Db, files: EvidenceFiles, { place, noted }: Staged): Promise<void> {
-  await removeStray(db, files, place, noted).catch(() => undefined);
+  await removeStray(db, files, place, noted, null).catch(() => undefined);
 }
 
 export type Added =
@@ -157,6 +157,7 @@ export function evidencePurgeWrites(db: Db, orgId: string, taskId: string): Writ
  * @throws the first error met, when all the others have been tried.
  */
 export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AGE): Promise<number> {
+  if (db.clock.isHeld) return 0;
   let removed = 0;
   const errors: unknown[] = [];
   for (const partition of PARTITIONS) {
@@ -166,7 +167,10 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AG
       const page = await db.redis.zrangebyscore(strays, 0, until, 'WITHSCORES', 'LIMIT', left, SWEEP_PAGE);
       for (let at = 0; at + 1 < page.length; at += 2) {
         const [place = '', score = ''] = page.slice(at, at + 2);
-        const done = await removeStray(db, files, place, Number(score)).catch((error) => errors.push(error));
+        const noted = Number(score);
+        const done = await removeStray(db, files, place, noted, noted + age).catch((error) =>
+          errors.push(error),
+        );
         if (done === true) removed += 1;
         else left += 1;
       }
@@ -178,12 +182,24 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AG
   return removed;
 }
 
-/** Removes a file unless it has become evidence; `score` is what it was noted with. */
-async function removeStray(db: Db, files: EvidenceFiles, place: string, score: number): Promise<boolean> {
+/**
+ * Removes a file unless it has become evidence.
+ * @param score what it was noted with. @param due when it may go, ms; null for at once.
+ */
+async function removeStray(
+  db: Db,
+  files: EvidenceFiles,
+  place: string,
+  score: number,
+  due: number | null,
+): Promise<boolean> {
   const { strays } = keysOfPlace(db, place);
   const doomed = await commit(
     db.redis,
-    [{ kind: 'score', key: strays, member: place, score }],
+    [
+      { kind: 'score', key: strays, member: place, score },
+      ...(due === null ? [] : [{ kind: 'due', key: strays, at: due, clock: db.clock } as const]),
+    ],
     [['ZADD', strays, DOOMED, place]],
   );
   if (doomed) await removeDoomed(db, files, place);

@@ -4,8 +4,10 @@
 import type { EventType } from '../state/lifecycle.ts';
 import type { HistoryEntry, TaskEvent } from '../state/task.ts';
 import type { Write } from './commit.ts';
+import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
+import { defineScripts } from './scripts.ts';
 
 /** How long the feed goes back, ms. */
 export const FEED_KEPT = 30 * 24 * 3600 * 1000;
@@ -22,8 +24,8 @@ export interface OrgEvent {
 export const ORG_EVENT_TYPES = ['webhook_endpoint.disabled'] as const;
 
 /** The write that puts an event of the org itself into its feed. */
-export function feedNote(key: string, now: number, event: OrgEvent): Write {
-  return ['XADD', key, 'MINID', '~', Math.max(0, now - FEED_KEPT), '*', 'o', JSON.stringify(event)];
+export function feedNote(key: string, event: OrgEvent): Write {
+  return ['XADD', key, '*', 'o', JSON.stringify(event)];
 }
 
 export interface FeedReference {
@@ -40,11 +42,10 @@ export interface FeedNote {
   note: OrgEvent;
 }
 
-/** The write that puts a commit's events into the feed, as one entry, and lets go of what is too old. */
-export function feedWrite(key: string, taskId: string, events: readonly TaskEvent[], now: number): Write {
-  const oldest = Math.max(0, now - FEED_KEPT);
+/** The write that puts a commit's events into the feed, as one entry. */
+export function feedWrite(key: string, taskId: string, events: readonly TaskEvent[]): Write {
   const types = events.map((event) => event.type.slice('task.'.length)).join();
-  return ['XADD', key, 'MINID', '~', oldest, '*', 't', taskId, 's', events[0]?.sequence ?? 0, 'e', types];
+  return ['XADD', key, '*', 't', taskId, 's', events[0]?.sequence ?? 0, 'e', types];
 }
 
 /**
@@ -148,11 +149,33 @@ export async function findInFeed(
   return [...found];
 }
 
-/** Takes out of the feed of an org what is older than it goes back; of a busy org the commits do that. */
+/** A process may be ahead of Redis by less than this, ms. */
+const AHEAD = 1000;
+
+// ARGV: the time from which on the entries are too old, what Redis' time ought to be, the oldest to stay.
+const TRIM = `${DUE_LUA}
+local time = notDue(ARGV[1], ARGV[2])
+if time then return -time end
+-- Whole nodes of the stream, some at a time; then what is left of the last.
+local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[3], 'LIMIT', 1000)
+if trimmed > 0 then return trimmed end
+return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[3])
+`;
+
+const withScript = defineScripts<{ biolayerTrim(...args: (string | number)[]): Promise<number> }>({
+  biolayerTrim: { lua: TRIM, numberOfKeys: 1 },
+});
+
+/**
+ * Takes out of the feed of an org what is older than it goes back.
+ * @throws NotDueError when by Redis' own clock it is not
+ */
 export async function trimFeed(db: Db, orgId: string): Promise<void> {
   const { feed } = orgKeysOf(db.prefix, orgId);
-  const oldest = db.clock.now() - FEED_KEPT;
-  // In bounded steps, whole nodes of the stream; then what is left of the last node.
-  while ((await db.redis.xtrim(feed, 'MINID', '~', oldest, 'LIMIT', 1000)) > 0);
-  await db.redis.xtrim(feed, 'MINID', oldest);
+  const now = db.clock.now() - AHEAD;
+  const oldest = now - FEED_KEPT;
+  for (let trimmed = 1; trimmed > 0; ) {
+    trimmed = await withScript(db.redis).biolayerTrim(feed, ...dueArguments(db.clock, now), oldest);
+    if (trimmed < 0) throw new NotDueError(-trimmed);
+  }
 }

@@ -1,13 +1,19 @@
-// Connections to Redis, and the clock that goes with them. Two manners: `request` connections fail at once
+// Connections to Redis. Two manners: `request` connections fail at once
 // when Redis is away, so that a client gets its 503 instead of a hanging request; `patient` ones wait for
 // it to come back, for workers that have nobody waiting on them.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 
+/** Redis' time as this process follows it, see `clock.ts`. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, whole. */
   now(): number;
+  /** Redis' own clock has jumped, and nobody has confirmed it yet: nothing may end by time. */
+  readonly isHeld: boolean;
+  /** By how much `now()` is ahead of Redis' TIME on purpose, ms: 0 unless it is held. */
+  readonly offset: number;
+  /** Asks Redis for its time. */
+  sync(): Promise<void>;
 }
 
 /** What every function of the store works on. */
@@ -132,66 +138,10 @@ export async function whenReady(redis: Redis): Promise<void> {
   await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
 }
 
-/** Pause before a lost first sample is taken again, ms. */
-const RESYNC = 50;
-
-/** Redis' own time, followed by sampling: all processes agree on what is due whatever their machines' clocks say. */
-export class RedisClock implements Clock {
-  #offset = 0;
-  readonly #redis: Redis;
-  #timer: NodeJS.Timeout | null = null;
-
-  constructor(redis: Redis) {
-    this.#redis = redis;
-  }
-
-  now(): number {
-    return Date.now() + this.#offset;
-  }
-
-  /** Samples Redis' time once; half the round trip is counted for the way back. */
-  async sync(): Promise<void> {
-    const before = Date.now();
-    const [seconds, micros] = await this.#redis.time();
-    const after = Date.now();
-    const redisNow = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-    const offset = redisNow - Math.round((before + after) / 2);
-    // Within the error of the measurement a change is noise; following it would make time jitter.
-    if (Math.abs(offset - this.#offset) > Math.max(2, after - before)) this.#offset = offset;
-  }
-
-  /**
-   * Resolves with the first sample, however long Redis is away, and samples every ten seconds until `stop`.
-   * Samples lost to an outage are made up by the next.
-   */
-  async start(): Promise<void> {
-    while (!(await this.#hasSynced())) await whenReady(this.#redis);
-    this.#timer = setInterval(() => void this.sync().catch(() => undefined), 10_000);
-    this.#timer.unref();
-  }
-
-  /** Whether a sample was taken; false when Redis went away over it. */
-  async #hasSynced(): Promise<boolean> {
-    try {
-      await this.sync();
-      return true;
-    } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      // It may still be there and refuse, such as while it loads its data.
-      await sleep(RESYNC);
-      return false;
-    }
-  }
-
-  stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
-  }
-}
-
 const REFUSALS =
   /^(OOM|LOADING|READONLY|MISCONF|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|TRYAGAIN|BUSY|UNBLOCKED)\b/;
 const OUTAGES =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
+  /^(Connection is closed|Command timed out|Redis has not told the time yet|Stream isn't writeable|Reached the max retries per request)|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
 
 /** The code with which Redis refuses a command that it could take at another time; null when the error is none of these. */
 export function refusalOf(error: unknown): string | null {

@@ -27,8 +27,9 @@ const PAUSE = 10_000;
 /** What is due in a partition, at most `count`. */
 export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
   const { retain } = partitionKeys(db.prefix, partition);
-  const members = await db.redis.zrangebyscore(retain, 0, db.clock.now(), 'LIMIT', 0, count);
-  return members.map(readNote);
+  const now = db.clock.now();
+  const flat = await db.redis.zrangebyscore(retain, 0, now, 'WITHSCORES', 'LIMIT', 0, count);
+  return flat.flatMap((member, index) => (index % 2 === 0 ? readNote(member, Number(flat[index + 1])) : []));
 }
 
 export interface Purged {
@@ -36,7 +37,10 @@ export interface Purged {
   logs: number;
 }
 
-/** Does what is due, all of one partition, in one commit where nothing comes in between. May be repeated. */
+/**
+ * Does what is due, all of one partition, in one commit where nothing comes in between. May be repeated.
+ * @throws NotDueError when Redis' own clock says that it is not due
+ */
 export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
   // What takes the whole task takes its history too.
   const whole = new Set(due.filter((one) => !one.log).map((one) => one.task_id));
@@ -98,7 +102,10 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
   const done: Write = ['ZREM', keys.retain, due.member];
   if (whole === null) return { gone: null, guards: [], writes: [done] };
   const { task, history } = whole;
-  const guards: Guard[] = [{ kind: 'version', key: keys.task(task.task_id), version: task.version }];
+  const guards: Guard[] = [
+    { kind: 'version', key: keys.task(task.task_id), version: task.version },
+    { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
+  ];
   const owedUntil = await lastOwed(db, task);
   if (owedUntil !== null) {
     const at = Math.max(owedUntil, db.clock.now() + PAUSE);

@@ -134,9 +134,8 @@ describe('the events of an org', () => {
     });
     await post(org);
     const from = [await live.next(), await live.next()].map(() => live.lastEventId)[1];
-    const clock = { now: () => Date.now() };
     const startedAt = Date.now();
-    await disableEndpoint({ redis: api.redis, prefix: api.prefix, clock }, org.org_id, endpoint_id, 'gone');
+    await disableEndpoint(api.web.db, org.org_id, endpoint_id, 'gone');
     await post(org);
     const [told, same] = [await live.next<Told>(), await typed.next<Told>()];
     // Told at once, not when the tail looks for itself.

@@ -30,7 +30,7 @@ let queues: Queues;
 beforeEach(async () => {
   stage = await openStage();
   db = stage.db;
-  queues = new Queues(db.redis, db.prefix);
+  queues = new Queues(db.redis, db.prefix, () => db.clock.now());
 });
 afterEach(async () => {
   await queues.close();

@@ -22,7 +22,7 @@ import {
   workerOf,
   workThrough,
 } from '../support/db.ts';
-import { runProcessorsOfFile } from '../support/processors.ts';
+import { later, runProcessorsOfFile } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
@@ -206,7 +206,8 @@ describe('a task that a worker will not do', () => {
     const again = await accept(db, await offeredTo(db, task, 'b'), 'b');
     expect(again.attempt).toBe(2);
     await addWorker(db, org, { worker_id: 'c' });
-    await step(db, again, { name: 'start_timeout', accepted_at: again.assignment?.accepted_at ?? 0 });
+    const timeout = { name: 'start_timeout', accepted_at: again.assignment?.accepted_at ?? 0 } as const;
+    await step(later(db, 901_000), again, timeout);
     await changeWorker(db, org, 'b', { availability: 'away' });
     const last = await accept(db, await offeredTo(db, again, 'c'), 'c');
     const failed = await step(db, last, { name: 'release', worker_id: 'c', reason: null });

@@ -322,3 +322,35 @@ describe('the clocks', () => {
     expect(taskAfter(submitted, [FITTING.rework], due - 1).breaches).toEqual([]);
   });
 });
+
+describe('a change that rests on the time', () => {
+  const input = sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS), target_latency_seconds: 60 } });
+  const cases: [Status, Command, due: number][] = [
+    ['offered', FITTING.expire, OFFER_ENDS],
+    ['offered', { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null }, OFFER_ENDS],
+    ['queued', { name: 'clock', clock: 'deadline' }, OFFER_ENDS],
+    ['accepted', { name: 'clock', clock: 'target_latency' }, NOW + MINUTE],
+    ['accepted', FITTING.release, OFFER_ENDS],
+    ['submitted', FITTING.rework, NOW + MINUTE],
+  ];
+
+  it.each(cases)('%s: %j says which', (status, command, due) => {
+    const when = command.name === 'rework' ? OFFER_ENDS - 1 : OFFER_ENDS;
+    const decision = decide(taskIn(status, input), [command], at(when));
+    expect(decision.ok && decision.due).toBe(due);
+  });
+
+  it.each(cases)('%s: %j ends nothing while the clock is held', (status, command) => {
+    const held = { ...at(OFFER_ENDS), isHeld: true };
+    const decision = decide(taskIn(status, input), [command], held);
+    if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
+    expect(decision.task.breaches).toEqual([]);
+    expect(decision.task.failure).toBeNull();
+    expect(decision.due).toBeNull();
+  });
+
+  it('rests on none where nothing ends', () => {
+    const decision = decide(taskIn('accepted', input), [FITTING.start], at(ACCEPTED));
+    expect(decision.ok && decision.due).toBeNull();
+  });
+});

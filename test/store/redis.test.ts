@@ -2,8 +2,9 @@
 // patient one waits and goes on. And the clock that follows Redis'.
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { RedisClock } from '../../src/store/clock.ts';
 import { commit } from '../../src/store/commit.ts';
-import { connect, isUnavailable, RedisClock, whenReady } from '../../src/store/redis.ts';
+import { connect, isUnavailable, whenReady } from '../../src/store/redis.ts';
 import { startRedisProxy } from '../api/redis-proxy.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { testRedisUrl } from '../support/redis.ts';

@@ -59,7 +59,7 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
 
 /** The queues alone: nothing works on what is in them. */
 export function openQueues(db: Db): Queues {
-  const queues = new Queues(db.redis, db.prefix);
+  const queues = new Queues(db.redis, db.prefix, () => db.clock.now());
   onTestFinished(() => queues.close());
   return queues;
 }
@@ -100,7 +100,15 @@ export async function loseJobs(db: Db): Promise<void> {
 
 /** The store with a clock that stands still at `then`, ms: the same data, seen from then. */
 export function seenAt(db: Db, then: number): Db {
-  return { ...db, clock: { now: () => then } };
+  const clock = {
+    now: () => then,
+    isHeld: false,
+    get offset() {
+      return then - db.clock.now();
+    },
+    sync: async () => undefined,
+  };
+  return { ...db, clock };
 }
 
 /** The store as it is seen `ms` from now. */

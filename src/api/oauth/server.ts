@@ -43,6 +43,7 @@ export interface OAuthOptions {
 }
 
 interface Current {
+  /** Of `performance.now()`. */
   until: number;
   order: string;
   settings: OAuthSettings;
@@ -61,13 +62,13 @@ export function oauthServer(options: OAuthOptions): Middleware {
 
   const fresh = async (): Promise<Current> => {
     const now = db.clock.now();
-    if (current !== null && current.until > now) return current;
+    if (current !== null && current.until > performance.now()) return current;
     const settings = await loadOAuthSettings(db, sealer);
     const order = signingOrder(settings, now)
       .map((key) => key.created_at)
       .join();
     if (current?.order === order) {
-      current.until = now + FRESH;
+      current.until = performance.now() + FRESH;
       return current;
     }
     // Loaded when first needed: most processes never are asked, and it is the largest library there is here.
@@ -79,7 +80,14 @@ export function oauthServer(options: OAuthOptions): Middleware {
     provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
     provider.on('access_token.destroyed', ({ jti }) => options.onRevoked(jti));
     provider.on('client_credentials.destroyed', ({ jti }) => options.onRevoked(jti));
-    current = { until: now + FRESH, order, settings, provider, handle: mount(provider), interact };
+    current = {
+      until: performance.now() + FRESH,
+      order,
+      settings,
+      provider,
+      handle: mount(provider),
+      interact,
+    };
     return current;
   };
 

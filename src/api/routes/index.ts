@@ -3,6 +3,7 @@
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
+import { clockRoutes } from './clock.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { eventStreamRoutes } from './event-streams.ts';
@@ -40,5 +41,6 @@ export const ROUTES: readonly Route[] = [
   ...memberRoutes,
   ...orgRoutes,
   ...secretRoutes,
+  ...clockRoutes,
   ...auditRoutes,
 ];

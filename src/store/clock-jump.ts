@@ -1,0 +1,54 @@
+// The record of a jump of Redis' clock: how a process that has seen one tells those that start later, and how an
+// operator's confirmation reaches all of them.
+
+import type { Redis } from 'ioredis';
+
+export interface ClockJump {
+  /** By how much Redis' clock is ahead of where it ought to be, ms. */
+  by: number;
+  /** When it was seen, by Redis' clock after the jump, ms. */
+  seen_at: number;
+  /** An operator says that Redis' clock is right. */
+  confirmed: boolean;
+}
+
+/** String: the jump, as JSON. */
+function clockJumpKey(prefix: string): string {
+  return `${prefix}:clock`;
+}
+
+/** How long a record stays, ms: as long as a jump that nobody confirms is not taken for the time. */
+const KEPT = 10 * 60_000;
+/** A confirmation stays until every process has sampled the time, ms. */
+const CONFIRMATION_KEPT = 60_000;
+
+/** The jump that is not over yet; null when there is none. */
+export async function loadJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
+  const text = await redis.get(clockJumpKey(prefix));
+  return text === null ? null : (JSON.parse(text) as ClockJump);
+}
+
+/** Tells other processes of a jump. */
+export async function noteJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
+  await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', KEPT);
+}
+
+/**
+ * Confirms the jump that is not over yet: from their next sample on, within ten seconds, all processes go by Redis'
+ * clock as it is.
+ * @returns the jump, or null when there was none to confirm.
+ */
+export async function confirmJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
+  const jump = await loadJump(redis, prefix);
+  if (jump === null || jump.confirmed) return null;
+  const confirmed = { ...jump, confirmed: true };
+  await redis.set(clockJumpKey(prefix), JSON.stringify(confirmed), 'PX', CONFIRMATION_KEPT);
+  return confirmed;
+}
+
+const REMOVE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+
+/** Removes the record of a jump that is over, unless there is another by now. */
+export async function removeJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
+  await redis.eval(REMOVE, 1, clockJumpKey(prefix), JSON.stringify(jump));
+}
