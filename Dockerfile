@@ -1,19 +1,22 @@
 # One image for both process types: web as it is, a worker with `--no-healthcheck` (it has no port) and the
 # command `node dist/src/worker.js`.
 
-FROM node:20-bookworm-slim AS build
+# A full version; a digest behind it (node:…@sha256:…) pins it to the byte.
+ARG NODE_IMAGE=node:20.20.2-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN script/build
 
-FROM node:20-bookworm-slim AS packages
+FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
-FROM node:20-bookworm-slim
+FROM ${NODE_IMAGE}
 # tini reaps orphans and passes SIGTERM on, which node as process 1 would not take by default.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends tini \

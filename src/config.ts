@@ -34,6 +34,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** How often each credential, each org, and each address without a credential may call; null: as they like. */
   readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
+  /** Connections at once: of a web process, and of one address that is no trusted proxy's. */
+  readonly connections: { readonly all: number; readonly address: number };
   /** Origin under which clients reach the API; OAuth is off without it. */
   readonly publicUrl: string | undefined;
   /** A folder or an S3 URL. */
@@ -61,6 +63,9 @@ export const QUOTAS = {
   org: { requests: 200_000, seconds: 10 },
   address: { requests: 6000, seconds: 60 },
 } as const satisfies Record<string, Quota>;
+
+/** One address gets a tenth: many people may share one, and nobody needs so many. */
+export const CONNECTIONS = { all: 20_000, address: 2000 } as const;
 
 /** Everything that is wrong with the environment, one line per fault. */
 export class ConfigError extends Error {
@@ -105,6 +110,10 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       key: read('RATE_LIMIT_KEY', asQuota, QUOTAS.key),
       org: read('RATE_LIMIT_ORG', asQuota, QUOTAS.org),
       address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
+    },
+    connections: {
+      all: read('MAX_CONNECTIONS', asInteger(1, 1_000_000), CONNECTIONS.all),
+      address: read('MAX_CONNECTIONS_PER_ADDRESS', asInteger(1, 1_000_000), CONNECTIONS.address),
     },
     publicUrl: read('PUBLIC_URL', asOrigin, undefined),
     evidenceStore: read(

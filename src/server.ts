@@ -8,7 +8,7 @@ import { embeddedSecrets, startEmbeddedRedis } from './embedded-redis.ts';
 import { preflight } from './preflight.ts';
 import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './process.ts';
 import { startProcessors } from './processors/processors.ts';
-import { startWeb } from './start-web.ts';
+import { patienceOf, startWeb } from './start-web.ts';
 import { usable } from './startup-fault.ts';
 
 await runProcess('server', (env) => loadConfig(env, 'server'), startAll);
@@ -48,6 +48,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     // With a Redis of its own it is for this machine, unless it says under what name others reach it.
     publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
     evidenceStore,
+    patience: patienceOf(config),
     log,
   });
   const processors = await startProcessors({

@@ -5,9 +5,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createApp } from './api/app.ts';
+import { ClientAddresses } from './api/client-address.ts';
+import { limitConnections } from './api/connection-limit.ts';
 import type { DefaultQuotas } from './api/gate.ts';
 import { OutputSchemas } from './api/output-schema.ts';
 import { answerUnparsed } from './api/unparsed.ts';
+import { CONNECTIONS, type Config } from './config.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
 import { listenFault, usable } from './startup-fault.ts';
@@ -35,6 +38,8 @@ export interface Patience {
   /** A connection on which nothing moves, either way. */
   silence: number;
   connections: number;
+  /** Those of one address that is no trusted proxy's. */
+  addressConnections: number;
 }
 
 const PATIENCE: Patience = {
@@ -44,8 +49,14 @@ const PATIENCE: Patience = {
   request: 10 * 60_000,
   // Longer than any wait for news.
   silence: 2 * 60_000,
-  connections: 20_000,
+  connections: CONNECTIONS.all,
+  addressConnections: CONNECTIONS.address,
 };
+
+/** What of it the configuration says. */
+export function patienceOf({ connections }: Pick<Config, 'connections'>): Partial<Patience> {
+  return { connections: connections.all, addressConnections: connections.address };
+}
 
 export interface WebOptions {
   redisUrl: string;
@@ -101,10 +112,13 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     connectionsCheckingInterval: Math.min(1000, patience.headers / 4),
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16 * 1024,
+    // Refused by the API, in its own form.
+    requireHostHeader: false,
   });
-  server.on('clientError', answerUnparsed);
+  answerUnparsed(server);
   server.timeout = patience.silence;
   server.maxConnections = patience.connections;
+  limitConnections(server, patience.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenFault(error, options.host, options.port)));
     server.listen(options.port, options.host, BACKLOG, resolve);

@@ -2,7 +2,7 @@
 
 import { preflight } from './preflight.ts';
 import { closeOnSignal, loadConfig, runProcess, sayReady, sealerOf } from './process.ts';
-import { startWeb } from './start-web.ts';
+import { patienceOf, startWeb } from './start-web.ts';
 
 await runProcess(
   'web',
@@ -10,7 +10,7 @@ await runProcess(
   async (config, log) => {
     const sealer = sealerOf(config);
     await preflight({ redisUrl: config.redisUrl, sealer, lostKey: config.secretsKeyLost, log });
-    const web = await startWeb({ ...config, sealer, log });
+    const web = await startWeb({ ...config, patience: patienceOf(config), sealer, log });
     closeOnSignal(log, () => web.close());
     sayReady(log, { url: web.url, port: web.port });
   },

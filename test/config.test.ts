@@ -40,6 +40,7 @@ describe('defaults', () => {
         org: { requests: 200_000, seconds: 10 },
         address: { requests: 6000, seconds: 60 },
       },
+      connections: { all: 20_000, address: 2000 },
       evidenceStore: './.data/evidence',
       logLevel: 'info',
       dataDir: '.data',

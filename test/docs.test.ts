@@ -134,6 +134,8 @@ describe('docs/operations.md', () => {
       EVIDENCE_STORE: config.evidenceStore,
       DATA_DIR: config.dataDir,
       LOG_LEVEL: config.logLevel,
+      MAX_CONNECTIONS: String(config.connections.all),
+      MAX_CONNECTIONS_PER_ADDRESS: String(config.connections.address),
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(

@@ -14,6 +14,7 @@ import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
+import { framing } from './middleware/framing.ts';
 import { securityHeaders } from './middleware/headers.ts';
 import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
@@ -87,6 +88,7 @@ export function createApp(options: AppOptions): Koa {
   app.use(requestId());
   app.use(errors(log));
   app.use(securityHeaders((request) => addresses.isSecure(request)));
+  app.use(framing());
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   app.use(board(queues, authenticator, gate));
   if (publicUrl !== undefined) {

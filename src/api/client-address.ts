@@ -32,6 +32,13 @@ function readAddress(text: string): Address | null {
   return parseAddress(plain);
 }
 
+/** What counts as one address: of IPv6 the /64 that one host has for itself; `unknown` where it cannot be told. */
+export function addressGroup(text: string | null): string {
+  const address = text === null ? null : readAddress(text);
+  if (address === null) return 'unknown';
+  return address.kind() === 'ipv4' ? address.toString() : address.toByteArray().slice(0, 8).join('.');
+}
+
 /** Tells of each request where it comes from, by the proxies that are trusted. */
 export class ClientAddresses {
   readonly #trusted: readonly Network[];
@@ -52,11 +59,16 @@ export class ClientAddresses {
     return clientAddress(request.socket.remoteAddress, [forwarded].flat().join(), this.#trusted);
   }
 
+  /** Whether the peer of a connection is a trusted proxy. */
+  isTrusted(remoteAddress: string | undefined): boolean {
+    if (this.#trusted.length === 0) return false;
+    const peer = readAddress(remoteAddress ?? '');
+    return peer !== null && isWithin(peer, this.#trusted);
+  }
+
   /** Whether a trusted proxy says that the client spoke TLS. */
   isSecure(request: IncomingMessage): boolean {
-    if (this.#trusted.length === 0) return false;
-    const peer = readAddress(request.socket.remoteAddress ?? '');
-    if (peer === null || !isWithin(peer, this.#trusted)) return false;
+    if (!this.isTrusted(request.socket.remoteAddress)) return false;
     const said = [request.headers['x-forwarded-proto']].flat().join();
     return said.split(',').at(-1)?.trim().toLowerCase() === 'https';
   }

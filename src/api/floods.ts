@@ -2,9 +2,8 @@
 // Counted in this process alone and in memory: a flood must cost Redis nothing, and an open route works without it.
 
 import type { Context } from 'koa';
-import { type Address, parseAddress } from '../state/networks.ts';
 import { type Quota, takeOne } from '../state/quota.ts';
-import type { ClientAddresses } from './client-address.ts';
+import { addressGroup, type ClientAddresses } from './client-address.ts';
 import { rateLimited } from './rate-limits.ts';
 
 /** Addresses remembered at once; beyond it the one seen first is forgiven. */
@@ -34,7 +33,7 @@ export class Floods {
 
   #take(ctx: Context, isCounted: boolean): void {
     if (this.#quota === null) return;
-    const whose = placeOf(this.#addresses.of(ctx.req));
+    const whose = addressGroup(this.#addresses.of(ctx.req));
     const now = performance.now();
     const taken = takeOne(this.#quota, this.#fullAt.get(whose) ?? 0, now);
     if (!taken.ok) {
@@ -49,11 +48,4 @@ export class Floods {
     this.#fullAt.delete(whose);
     this.#fullAt.set(whose, taken.fullAt);
   }
-}
-
-/** An address, or of IPv6 the /64 that one host has for itself. */
-function placeOf(text: string | null): string {
-  const address: Address | null = text === null ? null : parseAddress(text);
-  if (text === null || address === null) return 'unknown';
-  return address.kind() === 'ipv4' ? text : address.toByteArray().slice(0, 8).join('.');
 }

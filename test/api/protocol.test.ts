@@ -218,6 +218,29 @@ describe('size', () => {
     expect(reply).toMatch(/\r\nConnection: close\r\n/i);
   });
 
+  test.each([
+    ['with its length', 'Content-Length: 8000000', ''],
+    ['in chunks', 'Transfer-Encoding: chunked', '7a1200\r\n'],
+    ['on a connection to be closed', 'Connection: close\r\nContent-Length: 8000000', ''],
+  ])('one who sends all of a body that is too large %s can read the answer', async (_name, fields, chunk) => {
+    const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
+    const failures: Error[] = [];
+    socket.on('error', (error) => failures.push(error));
+    socket.write(
+      `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\n${fields}\r\n\r\n${chunk}`,
+    );
+    // As a blocking client does: nothing is read before all is sent, in pieces that wait for one another.
+    socket.pause();
+    const piece = Buffer.alloc(100_000, 'x');
+    for (let sent = 0; sent < 8_000_000 && failures.length === 0; sent += piece.length)
+      await new Promise((resolve) => socket.write(piece, resolve));
+    if (chunk !== '') await new Promise((resolve) => socket.write('\r\n0\r\n\r\n', resolve));
+    let reply = '';
+    for await (const data of socket) reply += data;
+    expect(failures).toEqual([]);
+    expect(reply).toMatch(/^HTTP\/1\.1 413 .*"code":"body_too_large"/s);
+  });
+
   test('the server goes on after a client that broke off', async () => {
     const head = `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"a":`;
     const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
@@ -244,8 +267,34 @@ describe('what is no request', () => {
       431,
       'headers_too_large',
     ],
+    [
+      'headers of a megabyte, all of them sent',
+      `GET /livez HTTP/1.1\r\nHost: x\r\nX-Much: ${'x'.repeat(1024 * KIB)}\r\n\r\n`,
+      431,
+      'headers_too_large',
+    ],
+    ['no Host', 'GET /livez HTTP/1.1\r\n\r\n', 400, 'malformed_request'],
+    ['two Hosts', 'GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n', 400, 'malformed_request'],
+    ['an expectation', 'GET /livez HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n', 417, 'expectation_failed'],
+    ['CONNECT', 'CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n', 405, 'method_not_allowed'],
+    ['a method that is none', 'FETCH / HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'malformed_request'],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'malformed_request'],
+    ['a version to come', 'GET /livez HTTP/3.7\r\nHost: x\r\n\r\n', 400, 'malformed_request'],
+    [
+      'a length that is none',
+      'POST /v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n',
+      400,
+      'malformed_request',
+    ],
+    [
+      'a chunk with endless extensions',
+      `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;x=${'x'.repeat(20 * KIB)}`,
+      413,
+      'body_too_large',
+    ],
   ])('%s is told so, like any error', async (_name, text, status, code) => {
-    const [head = '', body = ''] = (await rawExchange(text)).split('\r\n\r\n');
+    const isWhole = (reply: string) => /\r\n\r\n\{.*\}$/s.test(reply);
+    const [head = '', body = ''] = (await rawExchange(text, isWhole)).split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(head).toMatch(/\r\nContent-Type: application\/problem\+json/i);
     const [, id] = /\r\nRequest-Id: (\S+)/i.exec(head) ?? [];

@@ -75,6 +75,36 @@ test('a connection on which nothing ever comes is ended', async () => {
   expect(await untilCut(open())).toMatch(/^(HTTP\/1\.1 408 .*)?$/s);
 });
 
+test('beyond those of one address it is told so at once; the connections of trusted proxies are not counted', async () => {
+  const patience = { addressConnections: 5 };
+  const [limited, behindProxy] = await Promise.all([
+    startApi({ web: { patience } }),
+    startApi({ web: { patience, trustedProxies: ['127.0.0.1/32'] } }),
+  ]);
+  const open = async ({ url }: TestApi) => {
+    const socket = createConnection(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+    // Asked before it is known whether the connection is let in.
+    socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [data] = await once(socket, 'data');
+    return { socket, status: String(data).slice(9, 12), reply: String(data) };
+  };
+  try {
+    const own = await Promise.all(Array.from({ length: 12 }, () => open(limited)));
+    const refused = own.filter(({ status }) => status === '429');
+    // The test's own client keeps some too.
+    expect(refused.length).toBeGreaterThanOrEqual(7);
+    expect(refused[0]?.reply).toMatch(
+      /Content-Type: application\/problem\+json.*Request-Id: .*"code":"rate_limited"/s,
+    );
+    const others = await Promise.all(Array.from({ length: 12 }, () => open(behindProxy)));
+    expect(new Set(others.map(({ status }) => status))).toEqual(new Set(['200']));
+    for (const { socket } of [...own, ...others]) socket.destroy();
+    await expect.poll(async () => (await open(limited)).status).toBe('200');
+  } finally {
+    await Promise.all([limited.close(), behindProxy.close()]);
+  }
+});
+
 test('beyond the most connections nobody is let in, until some go', async () => {
   const ask = (socket: Socket): Promise<'answered' | 'shut out'> => {
     socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');

@@ -1,6 +1,9 @@
 // The command as a process of its own: its exit code for the shell, what a closed pipe does to it, and that
 // it is found by npx.
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,6 +42,45 @@ describe('biolayer', () => {
       const ran = await shell('npx --no biolayer pools list --json');
       expect(ran).toMatchObject({ code: 0, stderr: '' });
       expect(JSON.parse(ran.stdout)).toEqual({ data: [], has_more: false, next_cursor: null });
+    },
+    LIMIT,
+  );
+
+  it(
+    'creates the task of examples/ as it stands, in the pool of the demo org',
+    async () => {
+      await org.client.post('/v1/pools', { pool_id: 'demo-pool', name: 'Demo pool' });
+      const ran = await shell('bin/biolayer.js tasks create --file examples/task.json --json');
+      expect(ran).toMatchObject({ code: 0, stderr: '' });
+      expect(JSON.parse(ran.stdout)).toMatchObject({
+        status: 'queued',
+        title: 'Verify endpoint owner activity',
+      });
+    },
+    LIMIT,
+  );
+
+  it(
+    'compiles itself in a fresh clone, and says what to run where nothing is installed',
+    async () => {
+      const clone = await mkdtemp(join(tmpdir(), 'biolayer-clone-'));
+      try {
+        const copied =
+          'package.json package-lock.json tsconfig.json tsconfig.build.json bin script src bench';
+        await shell(`cp -a ${copied} ${clone}`);
+        const list = `cd ${clone} && npx --no biolayer pools list --json`;
+        const bare = await shell(list);
+        expect(bare).toMatchObject({ code: 1, stdout: '' });
+        expect(bare.stderr).toMatch(
+          /^biolayer is not installed and built here\. Run this first: \(cd .* && npm ci\)\n$/,
+        );
+        await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'));
+        const ran = await shell(list);
+        expect(ran.code).toBe(0);
+        expect(JSON.parse(ran.stdout)).toMatchObject({ has_more: false });
+      } finally {
+        await rm(clone, { recursive: true });
+      }
     },
     LIMIT,
   );

@@ -108,7 +108,7 @@ function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
 function broken(error: unknown, limit: number): ApiError {
   const type = error instanceof Error && 'type' in error ? error.type : null;
   if (type !== 'entity.too.large') return new ApiError('malformed_json', 'The body did not arrive whole.');
-  // What is still on its way is not read: the connection ends with the answer.
+  // What is still on its way is thrown away, and the connection ends.
   return new ApiError('body_too_large', `The body is larger than ${limit} bytes.`, {
     headers: { Connection: 'close' },
   });

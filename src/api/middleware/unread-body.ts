@@ -1,38 +1,39 @@
-// What a client still sends when its answer is out already (its file was too large, its token wrong) is read
-// and thrown away for a moment: a client cut off while it sends does not get to see the answer. One that
-// goes on for longer is cut off.
+// Where an answer is out before its request has arrived (a file too large, a wrong token), the rest of the request is
+// read and thrown away: see linger.ts.
 
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
+import { cutOffLater, isTooMuch, LINGER } from '../linger.ts';
 
-/** How long, ms. */
-const LINGER = 10_000;
-
+/** @param linger how long the client may go on sending, ms */
 export function unreadBody(linger = LINGER): Middleware {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const { req, res } = ctx;
-    res.once('finish', () => {
+    res.once('prefinish', () => {
       if (!req.complete) throwAway(req, linger);
     });
-    await next();
-    // A client that wants the connection closed after the answer would have it closed in its face.
-    if (!req.complete && !res.headersSent && wantsClose(req) && !res.hasHeader('Connection'))
-      ctx.set('Connection', 'keep-alive');
+    return next();
   };
 }
 
 function throwAway(request: IncomingMessage, linger: number): void {
-  const timer = setTimeout(() => request.destroy(), linger);
-  request.once('close', () => clearTimeout(timer));
-  request.once('end', () => {
-    clearTimeout(timer);
-    if (wantsClose(request)) request.socket.end();
-  });
+  const { socket } = request;
+  // Node destroys the socket with the end of an answer that closes the connection. Its end is enough: the client sees
+  // that nothing more comes, and is not reset.
+  const destroySoon = socket.destroySoon.bind(socket);
+  socket.destroySoon = () => void socket.end();
+  const callOff = cutOffLater(socket, linger);
+  let bytes = 0;
   request.on('error', () => undefined);
   request.unpipe();
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (isTooMuch(bytes)) socket.destroy();
+  });
+  request.once('end', () => {
+    callOff();
+    socket.destroySoon = destroySoon;
+    if (socket.writableEnded) destroySoon();
+  });
   request.resume();
-}
-
-function wantsClose({ headers, httpVersion }: IncomingMessage): boolean {
-  return httpVersion === '1.0' || /\bclose\b/i.test(headers.connection ?? '');
 }

@@ -1,0 +1,110 @@
+// The files by which others run BioLayer: what the containers may do, and that the files agree with one another.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../src/config.ts';
+import { freePort } from './support/own-redis.ts';
+
+interface Service {
+  image: string;
+  build?: { args: Record<string, string> };
+  user?: string;
+  command: string[];
+  ports?: string[];
+  networks: string[];
+  environment: Record<string, string | number>;
+  read_only: boolean;
+  cap_drop: string[];
+  security_opt: string[];
+  mem_limit: string;
+  pids_limit: number;
+  tmpfs?: string[];
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+}
+
+/** With the defaults of its variables filled in, as compose does. */
+const text = read('docker-compose.yml').replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1');
+const compose: {
+  services: Record<string, Service>;
+  networks: Record<string, { internal?: boolean } | null>;
+} = parse(text, { merge: true });
+const services = Object.entries(compose.services);
+const [redis, web, worker] = ['redis', 'web', 'worker'].map((name) => compose.services[name]);
+
+describe('docker-compose.yml', () => {
+  it.each(services)('%s may do no more than it must', (_name, service) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+      mem_limit: expect.stringMatching(/^\d+gb$/),
+      pids_limit: expect.any(Number),
+    });
+    expect(service).not.toHaveProperty('privileged');
+    expect(service).not.toHaveProperty('cap_add');
+  });
+
+  it('names images by a full version, to which a digest can be added', () => {
+    const images = [redis?.image, web?.build?.args.NODE_IMAGE, ...services.map(([, one]) => one.image)];
+    for (const image of images) expect(image).toMatch(/^[a-z]+:\d+\.\d+\.\d+(-[\w-]+)?$/);
+    expect(read('Dockerfile')).toContain(`ARG NODE_IMAGE=${web?.build?.args.NODE_IMAGE}\n`);
+    expect([...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, image]) => image)).toEqual(
+      Array.from({ length: 3 }, () => '$' + '{NODE_IMAGE}'),
+    );
+  });
+
+  it('reaches Redis by a password alone, from no other network than its own', () => {
+    expect(redis).not.toHaveProperty('ports');
+    expect(redis?.networks).toEqual(['inside']);
+    expect(compose.networks.inside).toEqual({ internal: true });
+    for (const service of [web, worker]) {
+      expect(service?.environment.REDIS_URL).toMatch(/^redis:\/\/:\$\{REDIS_PASSWORD:\?.*\}@redis:6379$/);
+      expect(service?.networks).toContain('inside');
+    }
+    expect(redis?.user).toBe('redis');
+  });
+
+  it('starts a Redis that keeps what it is given, with its password and not among the arguments', async () => {
+    const [shell = '', ...args] = redis?.command ?? [];
+    const dir = await mkdtemp(join(tmpdir(), 'biolayer-compose-'));
+    const port = await freePort();
+    // $$ is how compose writes $; the container has its port to itself.
+    const script = args.map((one) => one.replaceAll('$$', '$').replace(/^END$/m, `port ${port}\nEND`));
+    const child = spawn(shell, script, { cwd: dir, env: { ...process.env, REDISCLI_AUTH: 'sesame' } });
+    const client = new Redis(port, '127.0.0.1', { password: 'sesame', retryStrategy: () => 50 });
+    client.on('error', () => undefined);
+    try {
+      const settings = await client.config('GET', 'maxmemory*', 'appendonly', 'save', 'requirepass');
+      expect(settings).toEqual(expect.arrayContaining(['noeviction', '1073741824', 'yes', 'sesame']));
+      expect(child.spawnargs.join(' ')).not.toContain('sesame');
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM'); // As docker stop does, to the process that the shell has become.
+      expect(await ended).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      client.disconnect();
+      await rm(dir, { recursive: true });
+    }
+  });
+
+  it('gives each of several web processes a port of this host alone', () => {
+    expect(web?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:\d+-\d+:3000$/)]);
+    for (const [, service] of services) expect(service).not.toHaveProperty('container_name');
+  });
+
+  it('sets only variables that are read', () => {
+    const names = new Set<string>();
+    loadConfig(new Proxy({}, { get: (_, name) => void names.add(String(name)) }), 'server');
+    for (const service of [web, worker])
+      for (const name of Object.keys(service?.environment ?? {})) expect([...names]).toContain(name);
+  });
+});
