@@ -8,6 +8,7 @@ import { newTrackRecord } from './state/track-record.ts';
 import type { Pool, Worker } from './state/worker.ts';
 import { commitAudited } from './store/audit.ts';
 import { findCredential, newCredential, parseCredential, workerTokenWrites } from './store/credentials.ts';
+import { newId } from './store/ids.ts';
 import { poolWrites } from './store/pools.ts';
 import type { Db } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
@@ -43,6 +44,7 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const stamps = { org_id, version: 1, created_at: now, updated_at: now };
   const pool: Pool = {
     ...stamps,
+    incarnation: newId(now),
     pool_id: 'demo-pool',
     name: 'Demo pool',
     offer_mode: 'sequential',
@@ -51,6 +53,7 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   };
   const worker: Worker = {
     ...stamps,
+    incarnation: newId(now),
     worker_id: 'demo-worker',
     name: 'Demo worker',
     pool_ids: [pool.pool_id],
@@ -71,7 +74,7 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     guards: changes.flatMap((one) => one.guards),
     writes: [
       ...changes.flatMap((one) => one.writes),
-      ...workerTokenWrites(db, { kind: 'worker_token', org_id, worker_id: worker.worker_id }, token.hash),
+      ...workerTokenWrites(db, worker, ['*'], token.hash).writes,
     ],
   });
   return {

@@ -1,18 +1,45 @@
 // How a delivery looks from outside: with all its attempts, and with nothing that is secret in them.
 
+import type { Endpoint } from '../state/endpoint.ts';
 import { poolOf } from '../state/task.ts';
 import { timestamp } from '../state/view.ts';
 import type { Listed } from '../store/delivery-lists.ts';
 import { deliveryId } from '../store/delivery-places.ts';
 import { loadEndpoints } from '../store/endpoints.ts';
-import type { ApiDeps, KeyPrincipal } from './route.ts';
-import { maySeePool } from './route.ts';
+import type { Db } from '../store/redis.ts';
+import { type ApiDeps, type KeyPrincipal, maySeePool } from './route.ts';
+import { maySee } from './routes/grants.ts';
 
 const REDACTED = '[redacted]';
 
-/** Whether the key may see the delivery: its task, or for a message its endpoint, which was looked up by it. */
-export function maySeeDelivery(principal: KeyPrincipal, { task }: Listed): boolean {
-  return task === null || maySeePool(principal, poolOf(task));
+/**
+ * What the key may see of the deliveries; null in place of the others. It must be for the pool of the task and, where
+ * an endpoint was told, for all that this endpoint hears of: the URL and the answers are those of its owner.
+ */
+export async function visibleDeliveries<L extends Listed | null>(
+  { db }: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  all: readonly L[],
+): Promise<(L | null)[]> {
+  if (principal.pools.includes('*')) return [...all];
+  const endpoints = await endpointsOf(db, principal.org_id, all);
+  return all.map((one) => {
+    if (one === null || (one.task !== null && !maySeePool(principal, poolOf(one.task)))) return null;
+    const { endpoint_id } = one.owed;
+    if (endpoint_id === undefined) return one;
+    const endpoint = endpoints.get(endpoint_id) ?? null;
+    return endpoint !== null && maySee(principal, endpoint) ? one : null;
+  });
+}
+
+async function endpointsOf(
+  db: Db,
+  orgId: string,
+  all: readonly (Listed | null)[],
+): Promise<Map<string, Endpoint | null>> {
+  const ids = [...new Set(all.flatMap((one) => one?.owed.endpoint_id ?? []))];
+  const found = await loadEndpoints(db, orgId, ids);
+  return new Map(ids.map((id, index) => [id, found[index] ?? null]));
 }
 
 /** Deliveries as they are shown, with the URLs and headers of their receivers. */
@@ -21,8 +48,7 @@ export async function deliveryViews(
   orgId: string,
   all: readonly Listed[],
 ): Promise<object[]> {
-  const ids = [...new Set(all.flatMap(({ owed }) => owed.endpoint_id ?? []))];
-  const endpoints = new Map((await loadEndpoints(db, orgId, ids)).map((one, index) => [ids[index], one]));
+  const endpoints = await endpointsOf(db, orgId, all);
   return all.map((listed) => {
     const { endpoint_id } = listed.owed;
     const endpoint = endpoint_id === undefined ? null : (endpoints.get(endpoint_id) ?? null);

@@ -3,6 +3,8 @@
 
 import type { Context } from 'koa';
 import type { Quota } from '../state/quota.ts';
+import type { Guard } from '../store/commit.ts';
+import { sharedKeysOf } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { Floods } from './floods.ts';
@@ -17,13 +19,19 @@ export interface DefaultQuotas extends Quotas {
   address: Quota | null;
 }
 
+function notAllowed(): ApiError {
+  return new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
+}
+
 export class Gate {
+  readonly #db: Db;
   readonly #addresses: ClientAddresses;
   readonly #orgRules: OrgRulesCache;
   readonly #limits: RateLimits;
   readonly #floods: Floods;
 
   constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas) {
+    this.#db = db;
     this.#addresses = addresses;
     this.#orgRules = new OrgRulesCache(db, defaults);
     this.#limits = new RateLimits(db);
@@ -38,8 +46,7 @@ export class Gate {
   /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
   async pass(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
     const { quotas, networks } = await this.#orgRules.of(caller.org_id);
-    if (!this.#isFrom(ctx, networks))
-      throw new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
+    if (!this.#isFrom(ctx, networks)) throw notAllowed();
     await this.#limits.count(ctx, caller, quotas);
   }
 
@@ -47,6 +54,16 @@ export class Gate {
   async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
     const { networks } = await this.#orgRules.of(caller.org_id, age);
     return this.#isFrom(ctx, networks);
+  }
+
+  /**
+   * The org's rules as they are now, as what a commit rests on.
+   * @throws ApiError 403 `ip_not_allowed`
+   */
+  async standing(ctx: Context, caller: { org_id: string }): Promise<Guard> {
+    const { networks, version } = await this.#orgRules.of(caller.org_id, 0);
+    if (!this.#isFrom(ctx, networks)) throw notAllowed();
+    return { kind: 'version', key: sharedKeysOf(this.#db.prefix, caller.org_id).org, version };
   }
 
   #isFrom(ctx: Context, networks: OrgRules['networks']): boolean {

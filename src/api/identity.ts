@@ -2,7 +2,9 @@
 // server made. An access token may do what it, its client and its member all may, as they are at this moment.
 
 import { least } from '../state/permission.ts';
-import { findCredential, type OAuthToken, parseCredential } from '../store/credentials.ts';
+import type { Guard } from '../store/commit.ts';
+import { findCredential, hasItsWorker, type OAuthToken, parseCredential } from '../store/credentials.ts';
+import { orgKeysOf, partitionKeys, sharedKeysOf } from '../store/keys.ts';
 import { loadTokenParties } from '../store/oauth-records.ts';
 import type { Db } from '../store/redis.ts';
 import type { Principal } from './route.ts';
@@ -13,6 +15,8 @@ export interface Identity {
   expires_at: number | null;
   /** By any of these it is forgotten: its hash, that of its grant, and the ids of whom it acts for. */
   names: readonly string[];
+  /** Hold in a commit while the credential, and whom it acts for, are as they were found. */
+  guards: Guard[];
 }
 
 /** Who the credential belongs to; null when it is none (any more). Expiry is for the caller to judge. */
@@ -24,11 +28,19 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
     case undefined:
       return null;
     case 'worker_token': {
-      const { org_id, worker_id } = stored;
-      return { principal: { kind: 'worker', org_id, worker_id }, expires_at: null, names: [where.hash] };
+      if (!(await hasItsWorker(db, stored))) return null;
+      const { org_id, worker_id, pools = ['*'] } = stored;
+      const { credential } = partitionKeys(db.prefix, where.partition);
+      return {
+        principal: { kind: 'worker', org_id, worker_id, pools },
+        expires_at: null,
+        names: [where.hash],
+        guards: [{ kind: 'present', key: credential(where.hash) }],
+      };
     }
     case 'api_key': {
-      const { org_id, key_id, scopes, pools, expires_at } = stored;
+      const { org_id, key_id, scopes, pools, expires_at, version } = stored;
+      const { apiKey } = sharedKeysOf(db.prefix, org_id);
       const principal: Identity['principal'] = {
         kind: 'api_key',
         org_id,
@@ -38,7 +50,8 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
         pools,
         expires_at,
       };
-      return { principal, expires_at, names: [where.hash] };
+      const guards: Guard[] = [{ kind: 'version', key: apiKey(key_id), version }];
+      return { principal, expires_at, names: [where.hash], guards };
     }
     case 'oauth_token':
       return identifyToken(db, stored, where.hash);
@@ -52,9 +65,18 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   const may = least({ scopes: token.scopes, pools: ['*'] }, client, ...(member === null ? [] : [member]));
   const actor = member === null ? `oauth_client:${client.client_id}` : `member:${member.member_id}`;
   const { org_id, expires_at } = token;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const guards: Guard[] = [
+    { kind: 'present', key: keys.credential(hash) },
+    { kind: 'version', key: keys.oauthClient(client.client_id), version: client.version },
+  ];
+  if (token.grant !== null) guards.push({ kind: 'present', key: keys.oauth(`Grant:${token.grant}`) });
+  if (member !== null)
+    guards.push({ kind: 'version', key: keys.member(member.member_id), version: member.version });
   return {
     principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...may, expires_at },
     expires_at,
     names: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
+    guards,
   };
 }

@@ -13,6 +13,8 @@ const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 
 export interface OrgRules {
+  /** Of the org's record; 0 when there is none. */
+  version: number;
   /** Where its credentials may be used from; null for anywhere. */
   networks: readonly Network[] | null;
   quotas: Quotas;
@@ -20,7 +22,8 @@ export interface OrgRules {
 
 /** The rules in an org's record; of an org that is not there, the defaults. */
 function rulesOf(org: Org | null, defaults: Quotas): OrgRules {
-  return { networks: networksOf(org?.ip_allowlist ?? []), quotas: quotasOf(org, defaults) };
+  const networks = networksOf(org?.ip_allowlist ?? []);
+  return { version: org?.version ?? 0, networks, quotas: quotasOf(org, defaults) };
 }
 
 /** The quotas that hold for an org: its own where it has them. */

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
 import { commit } from '../store/commit.ts';
-import { type Claim, releaseClaim, seriesOf } from '../store/idempotency.ts';
+import { type Claim, isHeld, releaseClaim, seriesOf } from '../store/idempotency.ts';
 import { newId } from '../store/ids.ts';
 import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
@@ -15,7 +15,7 @@ import type { Authenticator } from './middleware/authenticate.ts';
 import { canonicalPath, claim, keepAnswer } from './middleware/idempotency.ts';
 import { readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
-import { ApiError, type FieldError, invalid, notFound } from './problem.ts';
+import { ApiError, type FieldError, invalid, notFound, takenOver } from './problem.ts';
 import { Reauthorization } from './reauthorization.ts';
 import type { Answer, ApiDeps, Call, Principal, Received, Route } from './route.ts';
 import { bodyCheck, type Check, queryCheck, withoutRepeats } from './validation.ts';
@@ -71,6 +71,11 @@ export function serve(
       actor: actorOf(principal),
       keep: (answer) => keeping.keep(answer),
       series: () => keeping.series(),
+      plan: (make) => keeping.plan(make),
+      async standing() {
+        await keeping.requireClaim();
+        return { guards: await authenticator.standing(ctx, principal), writes: [] };
+      },
     };
     let received: Received<unknown> | undefined;
     try {
@@ -140,6 +145,21 @@ class Keeping {
   async series(): Promise<string | null> {
     const { db } = this.#deps;
     return this.claim === null ? null : seriesOf(db, this.claim, newId(db.clock.now()));
+  }
+
+  /** See `Call`. */
+  async plan<T>(make: () => T): Promise<T> {
+    const made = make();
+    if (this.claim === null) return made;
+    const { db, sealer } = this.#deps;
+    const context = `plan ${this.claim.key}`;
+    const first = await seriesOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
+    return JSON.parse(sealer.open(first, context)) as T;
+  }
+
+  /** @throws ApiError 409 when the claim has lapsed: the request may be under way once more. */
+  async requireClaim(): Promise<void> {
+    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
   }
 
   /** Keeps the answer unless that was part of the effect. */

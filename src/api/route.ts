@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Static, TObject, TSchema } from 'typebox';
 import type { AddressPolicy } from '../state/callback-url.ts';
 import type { Changes } from '../store/changes.ts';
-import type { Guard, Write } from '../store/commit.ts';
+import type { Change } from '../store/commit.ts';
 import type { EvidenceFiles } from '../store/evidence-files.ts';
 import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
@@ -71,6 +71,8 @@ export interface WorkerPrincipal {
   /** The worker's org, or the sandbox they belong to. */
   org_id: string;
   worker_id: string;
+  /** `["*"]`, or the pools of the key that made the token: tasks of others are not shown, nor answered. */
+  pools: readonly string[];
 }
 
 export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'nobody' };
@@ -128,12 +130,23 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   /** `api_key:<id>`, `worker:<id>` and so on, for the history. */
   actor: string;
   /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */
-  keep(answer: Answer): { guards: Guard[]; writes: Write[] };
+  keep(answer: Answer): Change;
+  /**
+   * Looks anew at what the request may be made by: its credential, the org's rules and its claim on an Idempotency-Key.
+   * What it gives goes into the commit, which then fails when any of that changes before it.
+   * @throws ApiError 401, 403, or 409 when the credential may something else by now
+   */
+  standing(): Promise<Change>;
   /**
    * What effects that do not fit into one commit are named by (see `idInSeries`), so that the same request under
    * its Idempotency-Key does not have them twice, whatever became of its first try; null without a key.
    */
   series(): Promise<string | null>;
+  /**
+   * What `make` gives (JSON), and what it gave to the first try of the request under its Idempotency-Key: for what
+   * is made in one commit and answered in another, with secrets that are told once. Kept sealed.
+   */
+  plan<T>(make: () => T): Promise<T>;
 }
 
 /** A body that is not JSON, as its reader took it in. */
@@ -254,7 +267,7 @@ export function liveScope<const S extends Scope>(name: S): { kind: 'scope'; scop
   return { kind: 'scope', scope: name, liveOnly: true };
 }
 
-/** Whether the key may see and use this pool (null: no pool, which only an unconfined key may). */
-export function maySeePool(principal: KeyPrincipal, pool: string | null): boolean {
-  return principal.pools.includes('*') || (pool !== null && principal.pools.includes(pool));
+/** Whether the key, or the worker token, may see and use this pool (null: no pool, which only an unconfined key may). */
+export function maySeePool({ pools }: { pools: readonly string[] }, pool: string | null): boolean {
+  return pools.includes('*') || (pool !== null && pools.includes(pool));
 }

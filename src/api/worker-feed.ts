@@ -5,13 +5,13 @@
 import type { Task } from '../state/task.ts';
 import { offerView, workerTaskView } from '../state/view.ts';
 import type { Changes } from '../store/changes.ts';
-import { pendingOffers } from '../store/pending-offers.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
 import { type LogEntry, lastLogged, readLog } from '../store/worker-log.ts';
 import { loadWorker } from '../store/workers.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 import type { WorkerPrincipal } from './route.ts';
+import { isForToken, isMine, ownOffers } from './routes/own-task.ts';
 import { workerView } from './routes/workers.ts';
 
 /** News can be lost; the feed looks for itself this often, ms. */
@@ -89,15 +89,15 @@ export class WorkerFeed {
     const last = await lastLogged(this.#db, org_id, worker_id);
     const [worker, offers] = await Promise.all([
       loadWorker(this.#db, org_id, worker_id),
-      pendingOffers(this.#db, org_id, worker_id),
+      ownOffers({ db: this.#db }, this.#who),
     ]);
     const held = await loadTasks(this.#db, org_id, worker?.holding ?? []);
-    const tasks = held.flatMap((one) => (one !== null && this.#isMine(one.task) ? [one.task] : []));
+    const tasks = held.flatMap((one) => (one !== null && isMine(one.task, this.#who) ? [one.task] : []));
     if (anew) this.#stream.send({ event: 'reset', data: {} });
     for (const { task, offer } of offers) this.#stream.send({ event: 'offer', data: offerView(task, offer) });
     for (const task of tasks) this.#stream.send({ event: 'task', data: workerTaskView(task) });
     this.#position = last;
-    this.#shownWorker = JSON.stringify(worker === null ? {} : workerView(worker));
+    this.#shownWorker = JSON.stringify(worker === null ? {} : workerView(worker, this.#who));
     this.#stream.send({ id: last, event: 'worker', data: JSON.parse(this.#shownWorker) });
   }
 
@@ -117,13 +117,15 @@ export class WorkerFeed {
       this.#position = entry.id;
     }
     if (worker === null) return;
-    const shown = JSON.stringify(workerView(worker));
+    const shown = JSON.stringify(workerView(worker, this.#who));
     if (shown === this.#shownWorker) return;
     this.#shownWorker = shown;
     this.#stream.send({ event: 'worker', data: JSON.parse(shown) });
   }
 
   #eventsOf({ offers, work, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
+    // Of a task that is gone only a token for all pools is told.
+    if (!(task === undefined ? this.#who.pools.includes('*') : isForToken(task, this.#who))) return [];
     const events = offers.flatMap(({ offer_id, status }): StreamEvent[] => {
       if (status !== 'pending') return [{ event: 'offer_ended', data: { offer_id, task_id, status } }];
       const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
@@ -132,12 +134,8 @@ export class WorkerFeed {
         : [{ event: 'offer', data: offerView(task, offer) }];
     });
     if (!work) return events;
-    return task !== undefined && this.#isMine(task)
+    return task !== undefined && isMine(task, this.#who)
       ? [...events, { event: 'task', data: workerTaskView(task) }]
       : [...events, { event: 'task_gone', data: { task_id } }];
-  }
-
-  #isMine(task: Task): boolean {
-    return task.assignment?.worker_id === this.#who.worker_id;
   }
 }

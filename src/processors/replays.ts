@@ -11,11 +11,12 @@
 
 import { DelayedError, type Job } from 'bullmq';
 import type { ReplayJob } from '../queues/catalogue.ts';
+import type { Endpoint } from '../state/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../state/replay.ts';
-import { commit, type Guard, type Write } from '../store/commit.ts';
+import { type Change, commit, together } from '../store/commit.ts';
 import { fieldOf } from '../store/delivery-places.ts';
 import { unpackDelivery } from '../store/delivery-record.ts';
-import { loadEndpoint } from '../store/endpoints.ts';
+import { endpointAsLoaded, loadEndpoint } from '../store/endpoints.ts';
 import { resendWrites } from '../store/fan-out.ts';
 import { orgKeysOf } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
@@ -73,7 +74,7 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
   if (replay.walked && still.length === 0)
     return end(db, replay, ended(counted, 'completed', null, db.clock.now()));
   const walk = isWaiting ? null : await walkOn(db, replay, endpoint, room);
-  return goOn(db, replay, counted, still, walk);
+  return goOn(db, endpoint, replay, counted, still, walk);
 }
 
 async function end(db: Db, before: Replay, after: Replay): Promise<number | null> {
@@ -84,6 +85,7 @@ async function end(db: Db, before: Replay, after: Replay): Promise<number | null
 /** @param walk null while it waits. */
 async function goOn(
   db: Db,
+  endpoint: Endpoint,
   before: Replay,
   counted: Replay,
   still: readonly Awaited[],
@@ -105,19 +107,16 @@ async function goOn(
     const { task_id, sequence } = owed;
     return { task_id, sequence, attempts: delivery?.attempts.length ?? 0 };
   });
-  const changes = [
+  const { guards, writes } = together(
+    // Removed or disabled meanwhile, it is sent nothing more.
+    { guards: [endpointAsLoaded(db, endpoint)], writes: [] },
     stepWrites(db, before, after, [...still, ...sent], now + rest),
     ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
-  ];
-  const done = await commit(
-    db.redis,
-    changes.flatMap((one) => one.guards),
-    changes.flatMap((one) => one.writes),
   );
-  return done ? rest : AGAIN;
+  return (await commit(db.redis, guards, writes)) ? rest : AGAIN;
 }
 
-function sendWrites(db: Db, found: Found, again: string): { guards: Guard[]; writes: Write[] } {
+function sendWrites(db: Db, found: Found, again: string): Change {
   const { owed, stored, delivery, eventAt, finalVersion } = found;
   const before = stored === null || delivery === null ? null : { stored, delivery };
   const { guards, writes } = resendWrites(db, owed, before, eventAt, again);

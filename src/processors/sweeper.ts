@@ -198,7 +198,7 @@ export class Sweeper {
   async #matchWaiting(orgId: string, now: number): Promise<void> {
     const requests: MatchRequest[] = [];
     const keys = orgKeysOf(this.#db.prefix, orgId);
-    const ready = await this.#db.redis.zcard(keys.ready('any'));
+    const ready = await this.#db.redis.zcard(keys.readyBy('rating'));
     for (const lane of await allLanes(this.#db, orgId)) {
       const [head] = await this.#db.redis.zrange(keys.lane(lane.id), 0, '0');
       if (head === undefined) {

@@ -2,7 +2,7 @@
 // how long it may take. Goes over the workers in parts, so that an org of any size is looked at in little
 // memory.
 
-import { qualifies } from './matching.ts';
+import { brings, qualifies } from './matching.ts';
 import type { Decline, Requirements } from './task.ts';
 import { isReady, type Worker } from './worker.ts';
 
@@ -93,7 +93,7 @@ export class Explainer {
     for (const worker of workers) {
       this.#considered += 1;
       const lacks = this.#demands.filter((demand, index) => {
-        const isMet = qualifies(worker, alone(demand));
+        const isMet = brings(worker, alone(demand));
         if (!isMet) this.#ruledOut[index] = (this.#ruledOut[index] ?? 0) + 1;
         return !isMet;
       });

@@ -20,8 +20,18 @@ export function startTime(urgency: Urgency): number {
   return START_TIME[urgency] * 1000;
 }
 
-/** Whether the worker brings what is asked, apart from being ready. */
+/** Whether the worker may have the task and brings what it asks, apart from being ready. */
 export function qualifies(worker: Worker, wanted: Requirements): boolean {
+  return (wanted.worker_pool_id !== undefined || takesUnpooled(worker)) && brings(worker, wanted);
+}
+
+/** Whether tasks that name no pool may go to the worker: not where a key made them that may not see such tasks. */
+export function takesUnpooled(worker: Worker): boolean {
+  return worker.unpooled_tasks !== false;
+}
+
+/** Whether the worker brings what is asked, whatever else is. */
+export function brings(worker: Worker, wanted: Requirements): boolean {
   return (
     (wanted.worker_pool_id === undefined || worker.pool_ids.includes(wanted.worker_pool_id)) &&
     (wanted.skills ?? []).every((skill) => worker.skills.includes(skill)) &&
@@ -87,7 +97,7 @@ export function laneOf(task: Task): Lane {
   const text = JSON.stringify(requirements);
   const id = hash('sha256', text, 'base64url').slice(0, 16);
   // What most workers are likely to lack comes last in the list of attributes.
-  return { id, requirements, text, attribute: attributesIn(requirements).at(-1) ?? ANYBODY };
+  return { id, requirements, text, attribute: attributesIn(requirements).at(-1) ?? UNPOOLED };
 }
 
 function inOrder(names: string[]): string[] {
@@ -107,16 +117,19 @@ export function taskInPlace(place: string): string {
   return place.slice(place.indexOf(':') + 1);
 }
 
-const ANYBODY = 'any';
+/** Attribute of those who take tasks that name no pool, and of these tasks. */
+const UNPOOLED = 'any';
 
 /** Attributes under which a ready worker can be found; the rarest that a task asks for is searched. */
 export function workerAttributes(worker: Worker): string[] {
-  return [ANYBODY, ...attributes(worker.pool_ids, worker.skills, worker.certifications)];
+  const named = attributes(worker.pool_ids, worker.skills, worker.certifications);
+  return takesUnpooled(worker) ? [UNPOOLED, ...named] : named;
 }
 
 /** Attributes that a qualified worker must have; never empty. */
 export function wantedAttributes(task: Task): string[] {
-  return [ANYBODY, ...attributesIn(requirementsOf(task))];
+  const wanted = requirementsOf(task);
+  return wanted.worker_pool_id === undefined ? [UNPOOLED, ...attributesIn(wanted)] : attributesIn(wanted);
 }
 
 function attributesIn({ worker_pool_id: pool, skills = [], certifications = [] }: Requirements): string[] {

@@ -21,8 +21,12 @@ export interface Worker {
   worker_id: string;
   org_id: string;
   version: number;
+  /** Tells this worker from one of the same id before or after; absent in records that are older than the field. */
+  incarnation?: string;
   name: string;
   pool_ids: string[];
+  /** Absent: yes. Whether tasks that name no pool may go to them; a key that is confined to pools makes no such worker. */
+  unpooled_tasks?: boolean;
   skills: string[];
   certifications: string[];
   trust_level: number;
@@ -46,6 +50,8 @@ export interface Pool {
   pool_id: string;
   org_id: string;
   version: number;
+  /** As of a worker. */
+  incarnation?: string;
   name: string;
   offer_mode: 'sequential' | 'broadcast';
   /** How many are asked at once in `broadcast`. */

@@ -8,22 +8,39 @@ import type { Clock } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 
 /**
- * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist.
+ * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist. With `incarnation`,
+ *   it is also the one that was loaded and no later one of the same id (field `i`, see `store/records.ts`).
  * - `score`: the member has this score in the sorted set, bit for bit.
- * - `absent`: the key does not exist. · `value`: the string key holds exactly this.
+ * - `absent`: the key does not exist. · `present`: it does. · `value`: the string key holds exactly this.
+ * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
  * - `room`: the sorted set has fewer than so many members.
  * - `due`: it is `at` (ms) by Redis' own clock at this very moment, and that clock agrees with the process'; for what
  *   cannot be undone. It belongs behind the other guards. The key only says where.
  */
 export type Guard =
-  | { kind: 'version'; key: string; version: number }
+  | { kind: 'version'; key: string; version: number; incarnation?: string | undefined }
   | { kind: 'score'; key: string; member: string; score: number }
-  | { kind: 'absent'; key: string }
+  | { kind: 'absent' | 'present'; key: string }
+  | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }
   | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
   | { kind: 'room'; key: string; most: number }
   | { kind: 'due'; key: string; at: number; clock: Clock };
+
+/** What must hold, and what is written then: a part of a commit. */
+export interface Change {
+  guards: Guard[];
+  writes: Write[];
+}
+
+/** All of these as one change. */
+export function together(...changes: readonly Change[]): Change {
+  return {
+    guards: changes.flatMap((one) => one.guards),
+    writes: changes.flatMap((one) => one.writes),
+  };
+}
 
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
@@ -38,6 +55,20 @@ for i = 1, guards do
   if kind == 'v' then
     if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 1] then return 0 end
     at = at + 2
+  elseif kind == 'i' then
+    local found = redis.call('HMGET', key, 'v', 'i')
+    if (found[1] or '0') ~= ARGV[at + 1] or (found[2] or '') ~= ARGV[at + 2] then return 0 end
+    at = at + 3
+  elseif kind == 'p' then
+    if redis.call('EXISTS', key) == 0 then return 0 end
+    at = at + 1
+  elseif kind == 'm' then
+    local count = tonumber(ARGV[at + 1])
+    if redis.call('SCARD', key) ~= count then return 0 end
+    for index = at + 2, at + 1 + count do
+      if redis.call('SISMEMBER', key, ARGV[index]) == 0 then return 0 end
+    end
+    at = at + 2 + count
   elseif kind == 's' then
     local score = redis.call('ZSCORE', key, ARGV[at + 1])
     if not score or tonumber(score) ~= tonumber(ARGV[at + 2]) then return 0 end
@@ -97,13 +128,20 @@ export async function commit(
     keys.push(guard.key);
     switch (guard.kind) {
       case 'version':
-        args.push('v', guard.version);
+        if (guard.incarnation === undefined) args.push('v', guard.version);
+        else args.push('i', guard.version, guard.incarnation);
         break;
       case 'score':
         args.push('s', guard.member, guard.score);
         break;
       case 'absent':
         args.push('a');
+        break;
+      case 'present':
+        args.push('p');
+        break;
+      case 'members':
+        args.push('m', guard.members.length, ...guard.members);
         break;
       case 'value':
         args.push('g', guard.value);

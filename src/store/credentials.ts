@@ -5,12 +5,14 @@
 
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { modeOf } from '../state/tenant.ts';
-import type { Guard, Write } from './commit.ts';
+import type { Worker } from '../state/worker.ts';
+import type { Change, Guard, Write } from './commit.ts';
 import { newId } from './ids.ts';
 import { orgKeysOf, PARTITION_COUNT, PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
 import { recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
+import { asLoaded } from './workers.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const FORM =
@@ -53,6 +55,10 @@ export interface WorkerToken {
   kind: 'worker_token';
   org_id: string;
   worker_id: string;
+  /** Of the worker it was made for: it is no token of another who gets that id later. */
+  incarnation?: string;
+  /** Pools of the key that made it: it shows and answers no task that this key may not see. Absent: all. */
+  pools?: readonly string[];
 }
 
 /** An access token of OAuth. What it may do is the least of what it, its client and its member may. */
@@ -203,30 +209,60 @@ export function revokeApiKey(db: Db, key: ApiKey): { guards: Guard[]; writes: Wr
   };
 }
 
-/** Writes that make a worker token usable. */
-export function workerTokenWrites(db: Db, token: WorkerToken, hash: string): Write[] {
-  const keys = orgKeysOf(db.prefix, token.org_id);
-  return [
-    ['SET', keys.credential(hash), JSON.stringify(token)],
-    ['SADD', keys.workerTokens(token.worker_id), hash],
-  ];
+/**
+ * Guards and writes that make a token for a worker as they were loaded.
+ * @param pools of the key that makes it; see `WorkerToken`.
+ */
+export function workerTokenWrites(
+  db: Db,
+  worker: Pick<Worker, 'org_id' | 'worker_id' | 'version' | 'incarnation'>,
+  pools: readonly string[],
+  hash: string,
+): Change {
+  const { org_id, worker_id, incarnation } = worker;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const token: WorkerToken = {
+    kind: 'worker_token',
+    org_id,
+    worker_id,
+    ...(incarnation !== undefined && { incarnation }),
+    ...(!pools.includes('*') && { pools }),
+  };
+  return {
+    guards: [asLoaded(db, worker)],
+    writes: [
+      ['SET', keys.credential(hash), JSON.stringify(token)],
+      ['SADD', keys.workerTokens(worker_id), hash],
+    ],
+  };
 }
 
-/** Writes that revoke all tokens the worker has at this moment, with their hashes. */
+/** Whether the worker that a token was made for is there, and not another of that id. */
+export async function hasItsWorker(db: Db, token: WorkerToken): Promise<boolean> {
+  const { org_id, worker_id, incarnation = '' } = token;
+  const [version, current] = await db.redis.hmget(orgKeysOf(db.prefix, org_id).worker(worker_id), 'v', 'i');
+  return version != null && (current ?? '') === incarnation;
+}
+
+/**
+ * Guards and writes that revoke all tokens the worker has, with their hashes. They do not hold when one was made
+ * meanwhile: it must end too.
+ */
 export async function revokeWorkerTokens(
   db: Db,
   orgId: string,
   workerId: string,
-): Promise<{ hashes: string[]; writes: Write[] }> {
+): Promise<Change & { hashes: string[] }> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const hashes = await db.redis.smembers(keys.workerTokens(workerId));
-  if (hashes.length === 0) return { hashes, writes: [] };
+  const key = keys.workerTokens(workerId);
+  const hashes = await db.redis.smembers(key);
   return {
     hashes,
-    writes: [
-      ...hashes.map((hash): Write => ['DEL', keys.credential(hash)]),
-      ['SREM', keys.workerTokens(workerId), ...hashes],
-    ],
+    guards: [{ kind: 'members', key, members: hashes }],
+    writes:
+      hashes.length === 0
+        ? []
+        : [...hashes.map((hash): Write => ['DEL', keys.credential(hash)]), ['DEL', key]],
   };
 }
 

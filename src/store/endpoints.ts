@@ -31,6 +31,11 @@ export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   return (await loadEndpoints(db, orgId, ids)).filter((one) => one !== null);
 }
 
+/** Holds while the endpoint is as it was loaded. */
+export function endpointAsLoaded(db: Db, { org_id, endpoint_id, version }: Endpoint): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).endpoint(endpoint_id), version };
+}
+
 /** Guards and writes of an endpoint's change; `after` null removes it. */
 export function endpointWrites(
   db: Db,
@@ -43,7 +48,7 @@ export function endpointWrites(
   const key = keys.endpoint(endpoint.endpoint_id);
   if (after === null)
     return {
-      guards: [{ kind: 'version', key, version: endpoint.version }],
+      guards: [endpointAsLoaded(db, endpoint)],
       writes: [
         ['DEL', key],
         ['ZREM', keys.index('endpoints'), endpoint.endpoint_id],

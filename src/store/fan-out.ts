@@ -23,8 +23,9 @@ return 1
 `;
 
 // ARGV: member, now, field, text as it was read, text from now on, member of lists or '', member of the dead,
-// outbox entry.
+// outbox entry, version of the endpoint or ''.
 const RESEND = `
+if ARGV[9] ~= '' and redis.call('HGET', KEYS[8], 'v') ~= ARGV[9] then return 'changed' end
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if score and tonumber(score) % 1 ~= 0 and tonumber(score) > tonumber(ARGV[2]) then return 'busy' end
 if (redis.call('HGET', KEYS[2], ARGV[3]) or '') ~= ARGV[4] then return 'changed' end
@@ -46,7 +47,7 @@ const withScripts = defineScripts<{
   biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }>({
   biolayerOwe: { lua: OWE, numberOfKeys: 3 },
-  biolayerResend: { lua: RESEND, numberOfKeys: 7 },
+  biolayerResend: { lua: RESEND, numberOfKeys: 8 },
 });
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
@@ -124,7 +125,8 @@ function oweTo(db: Db, endpoint: Endpoint, owed: Owed, at: number): Promise<numb
  * Makes a delivery due now, whatever became of it before; its next attempt follows those already made.
  * @param before as it was loaded; null when the event was never owed to this receiver.
  * @param eventAt when its event was, ms. @param again tells the job of this from those before it.
- * @returns `busy` when an attempt is being made right now, `changed` when it is not as it was loaded any more.
+ * @param receiver the endpoint it goes to, as it was loaded; null for a task's own receiver.
+ * @returns `busy` when an attempt is being made right now, `changed` when it, or the endpoint, is not as it was loaded.
  */
 export function resend(
   db: Db,
@@ -132,6 +134,7 @@ export function resend(
   before: Delivery | null,
   eventAt: number,
   again: string,
+  receiver: Endpoint | null,
 ): Promise<'ok' | 'busy' | 'changed'> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const { endpoint_id: endpoint } = owed;
@@ -147,6 +150,7 @@ export function resend(
     indexOf('pending'),
     keys.outbox,
     keys.turns(owed.task_id),
+    receiver === null ? keys.dead : keys.endpoint(receiver.endpoint_id),
     owedMember(owed),
     db.clock.now(),
     fieldOf(owed),
@@ -155,6 +159,7 @@ export function resend(
     endpoint === undefined ? '' : listedMember(owed, eventAt),
     deadMember(owed, eventAt),
     JSON.stringify(entry),
+    receiver?.version ?? '',
   );
 }
 

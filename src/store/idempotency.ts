@@ -72,6 +72,11 @@ export async function seriesOf(db: Db, claim: Claim, chosen: string): Promise<st
   return (await db.redis.set(`${claim.key}:${fingerprint}`, chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
 }
 
+/** Whether the claim has neither lapsed nor been answered. */
+export async function isHeld(db: Db, claim: Claim): Promise<boolean> {
+  return (await db.redis.get(claim.key)) === claim.text;
+}
+
 /** Gives a claim back after a refusal, so that a corrected request can use the key. */
 export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";

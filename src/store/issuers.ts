@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import { did } from '../state/audit.ts';
 import { commitAudited } from './audit.ts';
-import type { Guard, Write } from './commit.ts';
+import type { Change } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
 import { loadRecord, recordWrites } from './records.ts';
@@ -73,13 +73,12 @@ export async function findIssuers(
   return found.filter((one) => one !== null);
 }
 
-/** Registers an issuer. @returns false when the org has registered its pair of issuer and audience already. */
-export async function addIssuer(
-  db: Db,
-  record: Issuer,
-  actor: string,
-  kept: { guards: Guard[]; writes: Write[] },
-): Promise<boolean> {
+/**
+ * Registers an issuer.
+ * @param more what must hold, and be written, with it
+ * @returns false when that does not hold, or when the org has registered its pair of issuer and audience already.
+ */
+export async function addIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
   const { org_id, issuer_id, issuer, audience, name, jwks_uri, scope_map, pools } = record;
   const keys = orgKeysOf(db.prefix, org_id);
   const { guards, writes } = recordWrites(keys.issuer(issuer_id), 0, record);
@@ -89,28 +88,32 @@ export async function addIssuer(
     data: { name, issuer, audience, jwks_uri, scope_map, pools },
   };
   return commitAudited(db, org_id, fact, {
-    guards: [...guards, { kind: 'field', key: keys.issuerPairs, field: pair, value: null }, ...kept.guards],
+    guards: [...guards, { kind: 'field', key: keys.issuerPairs, field: pair, value: null }, ...more.guards],
     writes: [
       ...writes,
       ['HSET', keys.issuerPairs, pair, issuer_id],
       ['ZADD', keys.index('issuers'), 0, listMember(record.created_at, issuer_id)],
-      ...kept.writes,
+      ...more.writes,
     ],
   });
 }
 
-/** Takes a registration away: from this commit on none of its tokens is taken. @returns false when it had changed. */
-export async function removeIssuer(db: Db, record: Issuer, actor: string): Promise<boolean> {
+/**
+ * Takes a registration away: from this commit on none of its tokens is taken.
+ * @param more what must hold, and be written, with it @returns false when that does not hold, or it had changed.
+ */
+export async function removeIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
   const { issuer_id, org_id, name, issuer, audience } = record;
   const keys = orgKeysOf(db.prefix, org_id);
   const key = keys.issuer(issuer_id);
   const fact = { ...did(actor, 'issuer.removed', 'issuer', issuer_id), data: { name, issuer, audience } };
   return commitAudited(db, org_id, fact, {
-    guards: [{ kind: 'version', key, version: record.version }],
+    guards: [{ kind: 'version', key, version: record.version }, ...more.guards],
     writes: [
       ['DEL', key],
       ['HDEL', keys.issuerPairs, pairOf(issuer, audience)],
       ['ZREM', keys.index('issuers'), listMember(record.created_at, issuer_id)],
+      ...more.writes,
     ],
   });
 }

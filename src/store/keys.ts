@@ -143,7 +143,7 @@ function orgKeys(prefix: string, orgId: string) {
     matchRequests: `${base}:requests`,
     /** Sorted set: ready workers with an attribute, by how long they have been idle. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
-    /** Sorted set: ready workers by their level of trust or rating. */
+    /** Sorted set: all ready workers by their level of trust or rating. */
     readyBy: (level: string) => `${base}:level:${level}`,
     /** Channel on which every change of the org is told. */
     changes: `${base}:changes`,

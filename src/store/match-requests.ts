@@ -94,7 +94,9 @@ export async function requestMatches(
   if (requests.length === 0) return null;
   const keys = orgKeysOf(db.prefix, orgId);
   const ready = requests.map((one) =>
-    keys.ready(one.kind === 'task' && one.pool !== null ? `pool:${one.pool}` : 'any'),
+    one.kind === 'worker'
+      ? keys.readyBy('rating')
+      : keys.ready(one.pool !== null ? `pool:${one.pool}` : 'any'),
   );
   const args = requests.flatMap((one) =>
     one.kind === 'task' ? [`task ${one.task_id}`, ''] : [`worker ${one.worker_id}`, one.worker_id],
@@ -118,7 +120,7 @@ export async function takeTurn(
 ): Promise<{ current: string; requests: Requested[] } | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [current = '', ...flat] = await withScripts(db.redis).biolayerMatchTake(
-    ...[keys.matchRequests, keys.matchTurns, keys.ready('any'), orgId, turn, count],
+    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), orgId, turn, count],
   );
   if (current === '') return null;
   const requests = Array.from({ length: flat.length / 2 }, (_, index): Requested => {
@@ -140,7 +142,7 @@ export async function endTurn(
 ): Promise<string | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const next = await withScripts(db.redis).biolayerMatchEnd(
-    ...[keys.matchRequests, keys.matchTurns, keys.ready('any'), orgId, turn],
+    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), orgId, turn],
     ...done.flatMap(({ kind, id, sequence }) => [`${kind} ${id}`, sequence]),
   );
   return next === '' ? null : next;

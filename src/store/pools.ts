@@ -50,7 +50,7 @@ export function poolWrites(
     const { org_id, pool_id } = pool;
     const entry: OutboxEntry = { kind: 'pool', org_id, pool_id, at: db.clock.now() };
     return {
-      guards: [{ kind: 'version', key, version: pool.version }],
+      guards: [poolAsLoaded(db, pool)],
       writes: [
         ['DEL', key],
         ['ZREM', keys.index('pools'), member],
@@ -58,6 +58,13 @@ export function poolWrites(
       ],
     };
   }
-  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
-  return { guards, writes: before === null ? [...writes, ['ZADD', keys.index('pools'), 0, member]] : writes };
+  const { writes } = recordWrites(key, before?.version ?? 0, after);
+  if (before !== null) return { guards: [poolAsLoaded(db, before)], writes };
+  writes.push(['HSET', key, 'i', after.incarnation ?? ''], ['ZADD', keys.index('pools'), 0, member]);
+  return { guards: [{ kind: 'absent', key }], writes };
+}
+
+/** Holds while the pool is as it was loaded: the same one, not another of that id. */
+export function poolAsLoaded(db: Db, { org_id, pool_id, version, incarnation = '' }: Pool): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).pool(pool_id), version, incarnation };
 }

@@ -1,7 +1,7 @@
 // How workers lie in Redis, and the index of those who are ready: for each of their attributes a sorted set
 // by idle time, so that matching finds the longest idle among the fewest candidates.
 
-import { workerAttributes } from '../state/matching.ts';
+import { takesUnpooled, workerAttributes } from '../state/matching.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { isReady, type Worker } from '../state/worker.ts';
 import type { Guard, Write } from './commit.ts';
@@ -45,7 +45,10 @@ export function workerWrites(
   } else {
     writes.push(['HSET', key, 'v', after.version, 'd', JSON.stringify(after)]);
     if (before === null)
-      writes.push(['ZADD', keys.index('workers'), 0, listMember(worker.created_at, worker.worker_id)]);
+      writes.push(
+        ['HSET', key, 'i', after.incarnation ?? ''],
+        ['ZADD', keys.index('workers'), 0, listMember(worker.created_at, worker.worker_id)],
+      );
   }
 
   const was = readyAttributes(before);
@@ -77,7 +80,20 @@ export function workerWrites(
     writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
   }
   writes.push(workerNews(db, worker.org_id, worker.worker_id));
-  return { guards: [{ kind: 'version', key, version: before?.version ?? 0 }], writes };
+  return { guards: [before === null ? { kind: 'absent', key } : asLoaded(db, before)], writes };
+}
+
+/** Holds while the worker is as they were loaded: the same one, not another of that id. */
+export function asLoaded(
+  db: Db,
+  {
+    org_id,
+    worker_id,
+    version,
+    incarnation = '',
+  }: Pick<Worker, 'org_id' | 'worker_id' | 'version' | 'incarnation'>,
+): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).worker(worker_id), version, incarnation };
 }
 
 /** The write that tells that something about the worker has changed. */
@@ -111,13 +127,15 @@ function isNarrowed(before: Worker | null, after: Worker | null): boolean {
     before[list].some((one) => !after[list].includes(one)),
   );
   const isGone = before.availability === 'available' && after.availability !== 'available';
-  return isGone || isLess || lacks;
+  const isConfined = takesUnpooled(before) && !takesUnpooled(after);
+  return isGone || isLess || lacks || isConfined;
 }
 
 function changedProfile(before: Worker | null, after: Worker): boolean {
   const profile = (worker: Worker) => {
     const { capacity, rating, trust_level, pool_ids, skills, certifications } = worker;
-    return JSON.stringify([capacity, rating, trust_level, pool_ids, skills, certifications]);
+    const may = takesUnpooled(worker);
+    return JSON.stringify([capacity, rating, trust_level, pool_ids, may, skills, certifications]);
   };
   return before === null || profile(before) !== profile(after);
 }

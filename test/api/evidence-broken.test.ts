@@ -194,11 +194,11 @@ describe('a web process that is killed', () => {
   it('in the middle of an upload leaves nothing of it', async () => {
     const db = await openTestDb('bl');
     const orgId = freshOrg(db);
-    const { worker_id } = await addWorker(db, orgId);
+    const worker = await addWorker(db, orgId);
+    const { worker_id } = worker;
     const task = await accept(db, await offerTo(db, await addTask(db, orgId), [worker_id]), worker_id);
     const token = newCredential('blw_', orgId);
-    const writes = workerTokenWrites(db, { kind: 'worker_token', org_id: orgId, worker_id }, token.hash);
-    await commit(db.redis, [], writes);
+    await commit(db.redis, [], workerTokenWrites(db, worker, ['*'], token.hash).writes);
 
     const store = join(folder, 'killed');
     child = spawn(process.execPath, ['dist/src/web.js'], {

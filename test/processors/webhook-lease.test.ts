@@ -78,7 +78,8 @@ it('deliveries that are sent again by hand in the moment of their retry are made
   const dues = await Promise.all(all.map((owed) => dueTimeOf(db, owed)));
   await expect.poll(() => db.clock.now(), SOON).toBeGreaterThan(Math.max(...dues.map(Number)));
 
-  const sendAgain = async (owed: Owed) => resend(db, owed, (await deliveryOf(owed)) ?? null, 0, 'by-hand');
+  const sendAgain = async (owed: Owed) =>
+    resend(db, owed, (await deliveryOf(owed)) ?? null, 0, 'by-hand', null);
   const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
   await expect.poll(() => receiver.come.length, SOON).toBe(20);
   // Each has two jobs, unless the retry was there first, and both have been begun.

@@ -16,6 +16,7 @@ import {
 } from '../../src/store/credentials.ts';
 import { partitionOf } from '../../src/store/keys.ts';
 import { freshOrg, openTestDb } from '../support/db.ts';
+import { sampleWorker } from '../support/tasks.ts';
 
 const db = await openTestDb();
 
@@ -129,20 +130,21 @@ describe('in the store', () => {
     const org = freshOrg(db);
     const give = async (worker_id: string) => {
       const { text, hash } = newCredential('blw_', org);
-      await commit(
-        db.redis,
-        [],
-        workerTokenWrites(db, { kind: 'worker_token', org_id: org, worker_id }, hash),
-      );
+      const worker = sampleWorker({ org_id: org, worker_id });
+      await commit(db.redis, [], workerTokenWrites(db, worker, ['*'], hash).writes);
       return text;
     };
     const [first, second, others] = [await give('a'), await give('a'), await give('b')];
-    const { hashes, writes } = await revokeWorkerTokens(db, org, 'a');
-    expect([...hashes].sort()).toEqual([hashOf(first), hashOf(second)].sort());
-    await commit(db.redis, [], writes);
-    expect(await Promise.all([find(first), find(second)])).toEqual([null, null]);
+    const early = await revokeWorkerTokens(db, org, 'a');
+    const third = await give('a');
+    // It would have left the third behind.
+    expect(await commit(db.redis, early.guards, early.writes)).toBe(false);
+    const { hashes, guards, writes } = await revokeWorkerTokens(db, org, 'a');
+    expect([...hashes].sort()).toEqual([hashOf(first), hashOf(second), hashOf(third)].sort());
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await Promise.all([find(first), find(second), find(third)])).toEqual([null, null, null]);
     expect(await find(others)).toEqual({ kind: 'worker_token', org_id: org, worker_id: 'b' });
-    expect(await revokeWorkerTokens(db, org, 'a')).toEqual({ hashes: [], writes: [] });
+    expect(await revokeWorkerTokens(db, org, 'a')).toMatchObject({ hashes: [], writes: [] });
   });
 
   it('the text itself lies nowhere', async () => {

@@ -5,6 +5,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { modeOf, orgOf } from '../../state/tenant.ts';
+import type { Guard } from '../../store/commit.ts';
 import { hashOf, noteKeyUse } from '../../store/credentials.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Gate } from '../gate.ts';
@@ -140,7 +141,23 @@ export class Authenticator {
   async readmit(ctx: Context, access: Access, was: Principal): Promise<void> {
     if (await this.stillAdmits(ctx, was)) return;
     await this.admit(ctx, access);
-    throw new ApiError('conflict', 'What this credential may do has changed meanwhile. Try again.');
+    throw hasChanged();
+  }
+
+  /**
+   * What the caller acts by at this moment, looked up anew, as guards that hold until it changes: for a commit that
+   * must not come after its credential has been revoked or narrowed.
+   * @throws ApiError 401, 403 `ip_not_allowed`; 409 when the credential may something else, or for shorter, by now.
+   */
+  async standing(ctx: Context, was: Principal): Promise<Guard[]> {
+    if (!('org_id' in was)) return [];
+    const header = ctx.get('Authorization');
+    const text = bearerOf(header) ?? '';
+    const found = await this.#find(text, hashOf(text));
+    if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
+      throw this.#unauthorized(header);
+    if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
+    return [...found.guards, await this.#gate.standing(ctx, was)];
   }
 
   async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
@@ -200,6 +217,10 @@ export class Authenticator {
 /** What a caller may do; not for how long, which a rotation of their key changes. */
 function mayWhat(principal: Principal): string {
   return JSON.stringify({ ...principal, expires_at: null });
+}
+
+function hasChanged(): ApiError {
+  return new ApiError('conflict', 'What this credential may do has changed meanwhile. Try again.');
 }
 
 function bearerOf(header: string): string | undefined {

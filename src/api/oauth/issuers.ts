@@ -4,6 +4,7 @@
 
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/issuers.ts';
+import { orgKeysOf } from '../../store/keys.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Identity } from '../identity.ts';
 import type { JwksCache } from './jwks.ts';
@@ -46,7 +47,7 @@ export class Issuers {
     const registration = await this.#registrationOf(token);
     const payload = registration === null ? null : await this.#verify(token, registration);
     if (registration === null || payload === null) return null;
-    const { issuer_id, org_id, pools } = registration;
+    const { issuer_id, org_id, pools, version } = registration;
     // Shown in histories: bounded, and on one line.
     const subject = String(payload.sub)
       .replaceAll(/[^\x21-\x7e]/g, '?')
@@ -64,6 +65,7 @@ export class Issuers {
       },
       expires_at,
       names: [issuer_id],
+      guards: [{ kind: 'version', key: orgKeysOf(this.#db.prefix, org_id).issuer(issuer_id), version }],
     };
   }
 

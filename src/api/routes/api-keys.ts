@@ -2,12 +2,13 @@
 // Live and test keys of an org lie together, so that one list shows who may call; a test key sees test keys alone.
 
 import Type from 'typebox';
-import { type AuditFact, did } from '../../state/audit.ts';
+import { did } from '../../state/audit.ts';
 import { MODES, modeOf, orgOf, tenantOf } from '../../state/tenant.ts';
 import { timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
-import type { Guard, Write } from '../../store/commit.ts';
+import { together } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import {
   type ApiKey,
   apiKeyWrites,
@@ -20,10 +21,10 @@ import {
 import { sharedKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, type FieldError, invalid, notFound, takenOver } from '../problem.ts';
+import { ApiError, notFound } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
-import { endErrors, endOf, poolErrors, requireGrantable, requireNoMore } from './grants.ts';
+import { endErrors, endOf, poolsThere, refuse, requireGrantable, requireNoMore } from './grants.ts';
 import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;
@@ -93,25 +94,25 @@ export const apiKeyRoutes = [
     grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
     answers: { 201: { description: 'The key', schema: KeyCreated } },
-    async handler({ deps, principal, actor, body, keep }) {
+    async handler({ deps, principal, actor, body, keep, standing }) {
       const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
       const org_id = tenantOf(orgOf(principal.org_id), mode);
       const expires_at = endOf(principal, body.expires_at);
-      refuse([
-        ...(await poolErrors(deps, org_id, body.pools)),
-        ...endErrors(principal, expires_at, deps.db.clock.now()),
-      ]);
-      for (let tries = 0; tries < 20; tries += 1) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await poolsThere(deps, org_id, body.pools);
+        refuse([...there.errors, ...endErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
         const answer = created(made);
         const fact = {
           ...did(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
-        const changes = [apiKeyWrites(deps.db, made.key), await openSandbox(deps, org_id), keep(answer)];
-        if (await commitAll(deps, principal, fact, changes)) return answer;
+        const key = apiKeyWrites(deps.db, made.key);
+        const change = together(isAdmitted, there, key, await openSandbox(deps, org_id), keep(answer));
+        if (await commitAudited(deps.db, orgOf(org_id), fact, change)) return answer;
       }
-      throw takenOver();
+      throw new ContendedError('API key');
     },
   }),
   route({
@@ -150,8 +151,9 @@ export const apiKeyRoutes = [
     bodyOptional: true,
     grants: true,
     answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
-    async handler({ deps, principal, actor, params, body, keep }) {
-      for (let tries = 0; tries < 20; tries += 1) {
+    async handler({ deps, principal, actor, params, body, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const { key: old } = await visibleKey(deps, principal, params.key_id);
         const { name, scopes, pools, org_id, replaced_by } = old;
         requireGrantable(principal, { scopes, pools });
@@ -168,16 +170,17 @@ export const apiKeyRoutes = [
           ...did(actor, 'api_key.rotated', 'api_key', old.key_id),
           data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
         };
-        const changes = [
+        const change = together(
+          isAdmitted,
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
           keep(answer),
-        ];
-        if (!(await commitAll(deps, principal, fact, changes))) continue;
+        );
+        if (!(await commitAudited(deps.db, orgOf(org_id), fact, change))) continue;
         deps.forgetCredential(old.hash);
         return answer;
       }
-      throw takenOver();
+      throw new ContendedError('API key');
     },
   }),
   route({
@@ -188,17 +191,19 @@ export const apiKeyRoutes = [
     summary: 'Revoke an API key that may do no more than yours',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params }) {
-      for (let tries = 0; tries < 20; tries += 1) {
+    async handler({ deps, principal, actor, params, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const { key } = await visibleKey(deps, principal, params.key_id);
         requireNoMore(principal, key);
         // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
         const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
-        if (!(await commitAll(deps, principal, fact, [revokeApiKey(deps.db, key)]))) continue;
+        const change = together(isAdmitted, revokeApiKey(deps.db, key));
+        if (!(await commitAudited(deps.db, orgOf(key.org_id), fact, change))) continue;
         deps.forgetCredential(key.hash);
         return { status: 204 };
       }
-      throw takenOver();
+      throw new ContendedError('API key');
     },
   }),
 ];
@@ -209,23 +214,6 @@ function created({ key, text }: { key: ApiKey; text: string }) {
     body: { ...keyView({ key, usedAt: null }), key: text },
     headers: { Location: `/v1/api-keys/${key.key_id}` },
   };
-}
-
-/** Commits what is about keys, with its entry in the one log that tells of the keys of both modes. */
-async function commitAll(
-  { db }: ApiDeps,
-  principal: KeyPrincipal,
-  fact: AuditFact,
-  changes: readonly { guards: Guard[]; writes: Write[] }[],
-): Promise<boolean> {
-  return commitAudited(db, orgOf(principal.org_id), fact, {
-    guards: changes.flatMap((one) => one.guards),
-    writes: changes.flatMap((one) => one.writes),
-  });
-}
-
-function refuse(errors: FieldError[]): void {
-  if (errors.length > 0) throw invalid(...errors);
 }
 
 /** @throws ApiError 404 */

@@ -1,6 +1,8 @@
 // Deliveries, to be looked at and to be made again: of a task, of an endpoint, and those that were given up.
 
 import Type from 'typebox';
+import type { Endpoint } from '../../state/endpoint.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { deliveriesIndex } from '../../store/deliveries.ts';
 import { deliveriesOfTask, findDelivery, type Listed, loadListed } from '../../store/delivery-lists.ts';
 import { fieldOf, readListed } from '../../store/delivery-places.ts';
@@ -9,7 +11,7 @@ import { loadEndpoint } from '../../store/endpoints.ts';
 import { resend } from '../../store/fan-out.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { memberId, page, type Range } from '../../store/lists.ts';
-import { deliveryViews, maySeeDelivery } from '../delivery-view.ts';
+import { deliveryViews, visibleDeliveries } from '../delivery-view.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
@@ -38,7 +40,8 @@ export const deliveryRoutes = [
       await visibleTask(deps, principal, params.task_id);
       const bound = listScope('deliveries', org_id, params.task_id, status, order);
       const after = readCursor(bound, cursor);
-      const all = (await deliveriesOfTask(deps.db, org_id, params.task_id)) ?? [];
+      const there = (await deliveriesOfTask(deps.db, org_id, params.task_id)) ?? [];
+      const all = (await visibleDeliveries(deps, principal, there)).filter((one) => one !== null);
       if (order === 'desc') all.reverse();
       const begin = after === null ? 0 : all.findIndex(({ owed }) => fieldOf(owed) === after) + 1;
       const rest = all
@@ -100,13 +103,14 @@ export const deliveryRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, owed again', schema: DeliveryView } },
-    async handler({ deps, principal, params }) {
-      for (let tries = 0; tries < 20; tries += 1) {
+    async handler({ deps, principal, params, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        await standing();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
         const { owed, delivery, event } = found;
-        await requireReceiver(deps, found);
+        const receiver = await receiverOf(deps, found);
         const again = `by-hand-${deps.db.clock.now()}`;
-        const done = await resend(deps.db, owed, delivery, event.at, again);
+        const done = await resend(deps.db, owed, delivery, event.at, again, receiver);
         if (done === 'busy')
           throw new ApiError('delivery_in_progress', 'An attempt is being made right now.');
         if (done === 'ok') {
@@ -115,7 +119,7 @@ export const deliveryRoutes = [
           return { status: 202, body: view };
         }
       }
-      throw new ApiError('conflict', 'The delivery keeps changing. Try again.');
+      throw new ContendedError('delivery');
     },
   }),
 ];
@@ -134,25 +138,27 @@ async function listed(deps: ApiDeps, principal: KeyPrincipal, listing: Listing) 
   const { indexes, range, limit, bound, skip } = listing;
   const { items, next } = await page(deps.db, indexes, range, limit, async (members) => {
     const all = members.map((member) => readListed(org_id, memberId(member.slice(skip.length))));
-    const found = await loadListed(deps.db, org_id, all);
-    return found.map((one) => (one !== null && maySeeDelivery(principal, one) ? one : null));
+    return visibleDeliveries(deps, principal, await loadListed(deps.db, org_id, all));
   });
   return answerList(await deliveryViews(deps, org_id, items), bound, next);
 }
 
 /** @throws ApiError 404 */
 async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Listed> {
-  const found = await findDelivery(deps.db, principal.org_id, id);
-  if (found === null || !maySeeDelivery(principal, found)) throw notFound();
+  const [found = null] = await visibleDeliveries(deps, principal, [
+    await findDelivery(deps.db, principal.org_id, id),
+  ]);
+  if (found === null) throw notFound();
   if (found.task === null) await visibleEndpoint(deps, principal, found.owed.endpoint_id ?? '');
   return found;
 }
 
-/** @throws ApiError 409 when there is nobody to send it to. */
-async function requireReceiver({ db }: ApiDeps, { owed }: Listed): Promise<void> {
-  if (owed.endpoint_id === undefined) return;
+/** The endpoint it goes to; null for a task's own receiver. @throws ApiError 409 when there is none any more. */
+async function receiverOf({ db }: ApiDeps, { owed }: Listed): Promise<Endpoint | null> {
+  if (owed.endpoint_id === undefined) return null;
   const endpoint = await loadEndpoint(db, owed.org_id, owed.endpoint_id);
   if (endpoint === null) throw new ApiError('endpoint_unavailable', 'The endpoint has been removed.');
   if (!endpoint.enabled)
     throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+  return endpoint;
 }

@@ -5,15 +5,21 @@ import type { Endpoint } from '../../state/endpoint.ts';
 import { orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
-import { commit } from '../../store/commit.ts';
+import { type Change, commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
-import { endpointWrites, loadEndpoint, loadEndpoints, MOST_ENDPOINTS } from '../../store/endpoints.ts';
+import {
+  endpointAsLoaded,
+  endpointWrites,
+  loadEndpoint,
+  loadEndpoints,
+  MOST_ENDPOINTS,
+} from '../../store/endpoints.ts';
 import { messageWrites } from '../../store/fan-out.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { page } from '../../store/lists.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, notFound, takenOver } from '../problem.ts';
+import { ApiError, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery, Uuid } from '../schemas.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
@@ -25,6 +31,7 @@ import {
   EndpointWithSecret,
   RotateSecret,
 } from './endpoints.schema.ts';
+import { maySee } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 export const endpointRoutes = [
@@ -37,20 +44,20 @@ export const endpointRoutes = [
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
     answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
-    async handler({ deps, principal, actor, body, keep }) {
+    async handler({ deps, principal, actor, body, keep, standing }) {
       const { db } = deps;
       const { endpoint, secret } = newEndpoint(deps, principal, body);
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
-      const { guards, writes } = endpointWrites(db, null, endpoint);
-      const kept = keep(answer);
       const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
-      const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(db, principal.org_id, fact, whole))) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const count = await db.redis.zcard(orgKeysOf(db.prefix, principal.org_id).index('endpoints'));
-        if (count < MOST_ENDPOINTS) throw takenOver();
-        throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
+        if (count >= MOST_ENDPOINTS)
+          throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
+        const whole = together(isAdmitted, endpointWrites(db, null, endpoint), keep(answer));
+        if (await commitAudited(db, principal.org_id, fact, whole)) return answer;
       }
-      return answer;
+      throw new ContendedError('webhook endpoint');
     },
   }),
   route({
@@ -69,7 +76,7 @@ export const endpointRoutes = [
       const index = orgKeysOf(db.prefix, org_id).index('endpoints');
       const { items, next } = await page(db, [index], range, limit, async (ids) =>
         (await loadEndpoints(db, org_id, ids)).map((one) =>
-          one !== null && maySeeEndpoint(principal, one) ? one : null,
+          one !== null && maySee(principal, one) ? one : null,
         ),
       );
       const failing = await Promise.all(items.map((one) => failingSince({ db }, one)));
@@ -112,12 +119,13 @@ export const endpointRoutes = [
     summary: 'Remove an endpoint: what is owed to it is not sent any more',
     params: EndpointParams,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, actor, ifMatch }) {
+    async handler({ deps, principal, params, actor, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         const fact = factOf(actor, 'webhook_endpoint.deleted', before);
-        const gone = endpointWrites(deps.db, before, null);
+        const gone = together(isAdmitted, endpointWrites(deps.db, before, null));
         if (await commitAudited(deps.db, principal.org_id, fact, gone)) return { status: 204 };
       }
       throw new ContendedError('webhook endpoint');
@@ -153,25 +161,24 @@ export const endpointRoutes = [
     bodyOptional: true,
     rules: async (body) => secretErrors(body),
     answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
-    async handler({ deps, principal, params, actor, body, ifMatch, keep }) {
-      for (let tries = 0; tries < 20; tries += 1) {
+    async handler({ deps, principal, params, actor, body, ifMatch, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         if (before.signature === 'v1a' && body.secret !== undefined)
           throw invalid('/secret', 'is only for signature v1');
         const { after, secret } = rotated(deps, before, body);
         const answer = endpointAnswer(after, await failingSince(deps, after), { status: 200, secret });
-        const { guards, writes } = endpointWrites(deps.db, before, after);
-        const kept = keep(answer);
         const done = await commitAudited(
           deps.db,
           principal.org_id,
           did(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
-          { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] },
+          together(isAdmitted, endpointWrites(deps.db, before, after), keep(answer)),
         );
         if (done) return answer;
       }
-      throw takenOver();
+      throw new ContendedError('webhook endpoint');
     },
   }),
   route({
@@ -184,48 +191,59 @@ export const endpointRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
-    async handler({ deps, principal, params, keep }) {
-      const { endpoint_id, enabled, org_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
-      if (!enabled) throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+    async handler({ deps, principal, params, keep, standing }) {
+      const { org_id } = principal;
+      const { endpoint_id } = params;
       const now = deps.db.clock.now();
       const id = newId(now);
       const data = { event_id: id, org_id: orgOf(org_id), endpoint_id };
       const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: timestamp(now), data });
       const answer = { status: 202, body: { event_id: id } };
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
-      const kept = keep(answer);
-      const guards = [...message.guards, ...kept.guards];
-      if (!(await commit(deps.db.redis, guards, [...message.writes, ...kept.writes]))) throw takenOver();
-      return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const rests = await enabledEndpoint(deps, principal, endpoint_id);
+        const { guards, writes } = together(isAdmitted, rests.asLoaded, message, keep(answer));
+        if (await commit(deps.db.redis, guards, writes)) return answer;
+      }
+      throw new ContendedError('webhook endpoint');
     },
   }),
 ];
 
-/** An endpoint of the key's org whose tasks it may see. @throws ApiError 404 */
+/** An endpoint of the key's org, if it is for pools of the key's alone: what is sent there is seen there. @throws ApiError 404 */
 export async function visibleEndpoint(
   deps: Pick<ApiDeps, 'db'>,
   principal: KeyPrincipal,
   id: string,
 ): Promise<Endpoint> {
   const endpoint = await loadEndpoint(deps.db, principal.org_id, id);
-  if (endpoint === null || !maySeeEndpoint(principal, endpoint)) throw notFound();
+  if (endpoint === null || !maySee(principal, endpoint)) throw notFound();
   return endpoint;
 }
 
-/** Whoever sees an endpoint sees what is sent there, so it must be for pools of theirs alone. */
-function maySeeEndpoint(principal: KeyPrincipal, endpoint: Endpoint): boolean {
-  return principal.pools.includes('*') || endpoint.pools.every((one) => principal.pools.includes(one));
+/** An endpoint that something can be sent to, and what holds while it is so. @throws ApiError 404, 409 */
+export async function enabledEndpoint(
+  deps: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  id: string,
+): Promise<{ endpoint: Endpoint; asLoaded: Change }> {
+  const endpoint = await visibleEndpoint(deps, principal, id);
+  if (!endpoint.enabled)
+    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+  return { endpoint, asLoaded: { guards: [endpointAsLoaded(deps.db, endpoint)], writes: [] } };
 }
 
 async function change(
   call: Pick<
     Call<KeyPrincipal, { endpoint_id: string }>,
-    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch'
+    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch' | 'standing'
   >,
   to: (before: Endpoint) => Endpoint,
 ): Promise<Answer> {
-  const { deps, principal, params, actor, ifMatch } = call;
+  const { deps, principal, params, actor, ifMatch, standing } = call;
   for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
     const before = await visibleEndpoint(deps, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
     const after = { ...to(before), version: before.version + 1, updated_at: deps.db.clock.now() };
@@ -236,8 +254,8 @@ async function change(
         ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
       },
     };
-    const writes = endpointWrites(deps.db, before, after);
-    if (await commitAudited(deps.db, principal.org_id, fact, writes))
+    const whole = together(isAdmitted, endpointWrites(deps.db, before, after));
+    if (await commitAudited(deps.db, principal.org_id, fact, whole))
       return endpointAnswer(after, await failingSince(deps, after));
   }
   throw new ContendedError('webhook endpoint');

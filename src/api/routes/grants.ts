@@ -5,8 +5,9 @@ import { lacking } from '../../state/permission.ts';
 import { type Mode, modeOf } from '../../state/tenant.ts';
 import { timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
-import { loadPools } from '../../store/pools.ts';
-import { ApiError, type FieldError } from '../problem.ts';
+import type { Change } from '../../store/commit.ts';
+import { loadPools, poolAsLoaded } from '../../store/pools.ts';
+import { ApiError, type FieldError, invalid } from '../problem.ts';
 import type { ApiDeps, KeyPrincipal } from '../route.ts';
 
 /** @throws ApiError 403 for a scope, a pool or a mode that the granting key lacks. */
@@ -69,16 +70,29 @@ export function endErrors(principal: KeyPrincipal, end: number | null, now: numb
   return [{ pointer, message: `must be no later than ${timestamp(own)}, when your own key ends` }];
 }
 
-/** Which of the pools there are not, where the key is to be for. */
-export async function poolErrors(
+/**
+ * The pools that something is to be for: what is wrong with the list, and guards that hold while they are there.
+ * @param pools ids, or `*` @param field of the body, for the errors
+ */
+export async function poolsThere(
   deps: ApiDeps,
   tenantId: string,
   pools: readonly string[] = [],
-): Promise<FieldError[]> {
+  field = 'pools',
+): Promise<Change & { errors: FieldError[] }> {
   const known = await loadPools(deps.db, tenantId, pools);
-  return pools.flatMap((id, index) =>
-    id !== '*' && known[index] === null
-      ? [{ pointer: `/pools/${index}`, message: 'is not a pool of this org' }]
-      : [],
-  );
+  return {
+    guards: known.flatMap((pool) => (pool === null ? [] : [poolAsLoaded(deps.db, pool)])),
+    writes: [],
+    errors: pools.flatMap((id, index) =>
+      id !== '*' && known[index] === null
+        ? [{ pointer: `/${field}/${index}`, message: 'is not a pool of this org' }]
+        : [],
+    ),
+  };
+}
+
+/** @throws ApiError 422 for each of the errors. */
+export function refuse(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid(...errors);
 }

@@ -4,10 +4,12 @@
 import Type from 'typebox';
 import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { timestamp } from '../../state/view.ts';
+import { together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import {
   addIssuer,
+  findIssuers,
   type Issuer,
   loadIssuer,
   mayClaimAudience,
@@ -16,11 +18,11 @@ import {
   TOKEN_TYPES,
 } from '../../store/issuers.ts';
 import { ALGORITHMS } from '../oauth/issuers.ts';
-import { ApiError, type FieldError, invalid, notFound } from '../problem.ts';
+import { ApiError, type FieldError, notFound } from '../problem.ts';
 import { listRecords } from '../record-list.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../schemas.ts';
-import { maySee, poolErrors, requireLasting, requireNoMore } from './grants.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });
@@ -75,7 +77,7 @@ export const issuerRoutes = [
     admit: (body, principal) =>
       requireLasting(principal, { scopes: Object.values(body.scope_map).flat(), pools: body.pools ?? [] }),
     answers: { 201: { description: 'The issuer', schema: IssuerView } },
-    async handler({ deps, principal, body, keep, actor }) {
+    async handler({ deps, principal, body, keep, actor, standing }) {
       const now = deps.db.clock.now();
       const issuer: Issuer = {
         issuer_id: newId(now),
@@ -93,16 +95,23 @@ export const issuerRoutes = [
         created_at: now,
         updated_at: now,
       };
-      const faults: FieldError[] = await poolErrors(deps, principal.org_id, body.pools);
+      const { errors } = await poolsThere(deps, principal.org_id, body.pools);
+      const faults: FieldError[] = [...errors];
       const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
       if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
       if (!mayClaimAudience(principal.org_id, issuer.audience))
         faults.push({ pointer: '/audience', message: "is not this org's" });
-      if (faults.length > 0) throw invalid(...faults);
+      refuse(faults);
       const answer = issuerAnswer(issuer, 201);
-      if (!(await addIssuer(deps.db, issuer, actor, keep(answer))))
-        throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
-      return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await poolsThere(deps, issuer.org_id, body.pools);
+        refuse(there.errors);
+        if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
+          throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
+        if (await addIssuer(deps.db, issuer, actor, together(isAdmitted, there, keep(answer)))) return answer;
+      }
+      throw new ContendedError('issuer');
     },
   }),
   route({
@@ -140,12 +149,13 @@ export const issuerRoutes = [
     summary: 'Trust an outside issuer no more: its tokens are refused at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor }) {
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleIssuer(deps, principal, params.issuer_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, { scopes: Object.values(before.scope_map).flat() });
-        if (!(await removeIssuer(deps.db, before, actor))) continue;
+        if (!(await removeIssuer(deps.db, before, actor, isAdmitted))) continue;
         deps.forgetCredential(before.issuer_id);
         return { status: 204 };
       }

@@ -6,15 +6,16 @@ import Type from 'typebox';
 import { changesOf, did } from '../../state/audit.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
+import { together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
-import { loadMember, type Member, memberWrites, normalEmail } from '../../store/members.ts';
+import { findMember, loadMember, type Member, memberWrites, normalEmail } from '../../store/members.ts';
 import { hashPassword, TooManyPasswords } from '../../store/passwords.ts';
-import { ApiError, invalid, notFound } from '../problem.ts';
+import { ApiError, notFound } from '../problem.ts';
 import { listRecords } from '../record-list.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../schemas.ts';
-import { maySee, poolErrors, requireLasting, requireNoMore } from './grants.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 const Email = Type.String({ pattern: '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', maxLength: 254 });
@@ -56,9 +57,8 @@ export const memberRoutes = [
     }),
     admit: (body, principal) => requireLasting(principal, body),
     answers: { 201: { description: 'The member', schema: MemberCreated } },
-    async handler({ deps, principal, body, keep, actor }) {
-      const faults = await poolErrors(deps, principal.org_id, body.pools);
-      if (faults.length > 0) throw invalid(...faults);
+    async handler({ deps, principal, body, keep, actor, standing }) {
+      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
       const now = deps.db.clock.now();
       const member: Member = {
@@ -77,17 +77,20 @@ export const memberRoutes = [
       const shown = memberAnswer(member, 201);
       const made = body.password === undefined ? { password } : {};
       const answer = { ...shown, body: { ...memberView(member), ...made } };
-      const { guards, writes } = memberWrites(deps.db, null, member);
-      const kept = keep(answer);
       const { member_id, email, name, scopes, pools } = member;
       const fact = {
         ...did(actor, 'member.created', 'member', member_id),
         data: { email, name, scopes, pools },
       };
-      const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(deps.db, principal.org_id, fact, whole)))
-        throw new ApiError('already_exists', 'A member of the org has this address.');
-      return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        await requireFree(deps, member);
+        const there = await poolsThere(deps, member.org_id, body.pools);
+        refuse(there.errors);
+        const change = together(isAdmitted, there, memberWrites(deps.db, null, member), keep(answer));
+        if (await commitAudited(deps.db, member.org_id, fact, change)) return answer;
+      }
+      throw new ContendedError('member');
     },
   }),
   route({
@@ -134,32 +137,35 @@ export const memberRoutes = [
     }),
     admit: (body, principal) => requireLasting(principal, body),
     answers: { 200: { description: 'The member', schema: MemberView } },
-    async handler({ deps, principal, params, body, ifMatch, actor }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, standing }) {
       const { password, ...fields } = body;
       requireNoMore(principal, await visibleMember(deps, principal, params.member_id));
-      const faults = await poolErrors(deps, principal.org_id, body.pools);
-      if (faults.length > 0) throw invalid(...faults);
+      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
       const change = {
         ...fields,
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
         ...(password !== undefined && { password_hash: await hashed(password) }),
       };
-      for (let tries = 0; tries < 20; tries += 1) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
+        const there = await poolsThere(deps, principal.org_id, body.pools);
+        refuse(there.errors);
         const after = { ...before, ...change, version: before.version + 1, updated_at: deps.db.clock.now() };
         const data = {
           ...changesOf(before, after, ['email', 'name', 'scopes', 'pools', 'disabled']),
           ...(password !== undefined && { password: 'changed' }),
         };
         const fact = { ...did(actor, 'member.updated', 'member', after.member_id), data };
-        if (!(await commitAudited(deps.db, after.org_id, fact, memberWrites(deps.db, before, after))))
-          continue;
+        await requireFree(deps, after);
+        const whole = together(isAdmitted, there, memberWrites(deps.db, before, after));
+        if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
         deps.forgetCredential(after.member_id);
         return memberAnswer(after);
       }
-      throw new ApiError('already_exists', 'A member of the org has this address.');
+      throw new ContendedError('member');
     },
   }),
   route({
@@ -171,15 +177,16 @@ export const memberRoutes = [
     summary: 'Remove a member: every access token held for them ends at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor }) {
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
         const { email, name } = before;
         const fact = { ...did(actor, 'member.removed', 'member', before.member_id), data: { email, name } };
-        if (!(await commitAudited(deps.db, before.org_id, fact, memberWrites(deps.db, before, null))))
-          continue;
+        const gone = together(isAdmitted, memberWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, before.org_id, fact, gone))) continue;
         deps.forgetCredential(before.member_id);
         return { status: 204 };
       }
@@ -187,6 +194,13 @@ export const memberRoutes = [
     },
   }),
 ];
+
+/** @throws ApiError 409 when another member of the org has the address. */
+async function requireFree(deps: ApiDeps, { org_id, member_id, email }: Member): Promise<void> {
+  const holder = await findMember(deps.db, org_id, email);
+  if (holder !== null && holder.member_id !== member_id)
+    throw new ApiError('already_exists', 'A member of the org has this address.');
+}
 
 async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Member> {
   const member = await loadMember(deps.db, principal.org_id, id);

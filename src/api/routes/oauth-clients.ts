@@ -5,6 +5,7 @@ import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
+import { type Change, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newCredential } from '../../store/credentials.ts';
 import {
@@ -15,11 +16,20 @@ import {
   type OAuthClient,
   oauthClientWrites,
 } from '../../store/oauth-clients.ts';
-import { ApiError, type FieldError, invalid, notFound, takenOver } from '../problem.ts';
+import { ApiError, type FieldError, notFound } from '../problem.ts';
 import { listRecords } from '../record-list.ts';
-import { type Answer, type ApiDeps, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../route.ts';
+import {
+  type Answer,
+  type ApiDeps,
+  type Call,
+  type KeyPrincipal,
+  liveScope,
+  route,
+  SCOPES,
+  scope,
+} from '../route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../schemas.ts';
-import { maySee, poolErrors, requireLasting, requireNoMore } from './grants.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });
@@ -68,7 +78,7 @@ export const oauthClientRoutes = [
     }),
     admit: (body, principal) => requireLasting(principal, body),
     answers: { 201: { description: 'The client', schema: SecretShown } },
-    async handler({ deps, principal, body, keep, actor }) {
+    async handler({ deps, principal, body, keep, actor, standing }) {
       const now = deps.db.clock.now();
       const secret = newCredential('bls_', principal.org_id);
       const isPublic = body.public ?? false;
@@ -85,18 +95,19 @@ export const oauthClientRoutes = [
         created_at: now,
         updated_at: now,
       };
-      await requireSound(deps, client);
       const answer = clientAnswer(client, 201, isPublic ? {} : { client_secret: secret.text });
-      const { guards, writes } = oauthClientWrites(deps.db, null, client);
-      const kept = keep(answer);
       const { client_id, name, grant_types, scopes, pools } = client;
       const fact = {
         ...did(actor, 'oauth_client.created', 'oauth_client', client_id),
         data: { name, grant_types, scopes, pools, public: isPublic },
       };
-      const whole = { guards: [...guards, ...kept.guards], writes: [...writes, ...kept.writes] };
-      if (!(await commitAudited(deps.db, principal.org_id, fact, whole))) throw takenOver();
-      return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await requireSound(deps, client);
+        const change = together(isAdmitted, there, oauthClientWrites(deps.db, null, client), keep(answer));
+        if (await commitAudited(deps.db, client.org_id, fact, change)) return answer;
+      }
+      throw new ContendedError('OAuth client');
     },
   }),
   route({
@@ -141,9 +152,7 @@ export const oauthClientRoutes = [
     }),
     admit: (body, principal) => requireLasting(principal, body),
     answers: { 200: { description: 'The client', schema: ClientView } },
-    async handler({ deps, principal, params, body, ifMatch, actor }) {
-      return clientAnswer(await changeClient(deps, principal, params.client_id, ifMatch, actor, () => body));
-    },
+    handler: async (call) => clientAnswer(await changeClient(call, () => call.body)),
   }),
   route({
     method: 'POST',
@@ -158,17 +167,15 @@ export const oauthClientRoutes = [
     grants: true,
     admit: (_body, principal) => requireLasting(principal),
     answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
-    async handler({ deps, principal, params, ifMatch, keep, actor }) {
+    async handler(call) {
+      const { principal, keep } = call;
       const { text, hash } = newCredential('bls_', principal.org_id);
       const answerOf = (client: OAuthClient) => clientAnswer(client, 200, { client_secret: text });
       const change = (before: OAuthClient) => {
         if (before.secret_hash === null) throw new ApiError('conflict', 'A public client has no secret.');
         return { secret_hash: hash };
       };
-      const after = await changeClient(deps, principal, params.client_id, ifMatch, actor, change, (client) =>
-        keep(answerOf(client)),
-      );
-      return answerOf(after);
+      return answerOf(await changeClient(call, change, (client) => keep(answerOf(client))));
     },
   }),
   route({
@@ -180,14 +187,16 @@ export const oauthClientRoutes = [
     summary: 'Remove an OAuth client: all its tokens end at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor }) {
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleClient(deps, principal, params.client_id);
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
         const { client_id, name, org_id } = before;
         const fact = { ...did(actor, 'oauth_client.removed', 'oauth_client', client_id), data: { name } };
-        if (!(await commitAudited(deps.db, org_id, fact, oauthClientWrites(deps.db, before, null)))) continue;
+        const gone = together(isAdmitted, oauthClientWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, org_id, fact, gone))) continue;
         deps.forgetCredential(before.client_id);
         return { status: 204 };
       }
@@ -197,37 +206,38 @@ export const oauthClientRoutes = [
 ];
 
 async function changeClient(
-  deps: ApiDeps,
-  principal: KeyPrincipal,
-  id: string,
-  ifMatch: number | undefined,
-  actor: string,
+  call: Pick<
+    Call<KeyPrincipal, { client_id: string }>,
+    'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'standing'
+  >,
   change: (before: OAuthClient) => Partial<OAuthClient>,
-  alongside: (after: OAuthClient) => ReturnType<typeof oauthClientWrites> = () => ({
-    guards: [],
-    writes: [],
-  }),
+  alongside: (after: OAuthClient) => Change = () => together(),
 ): Promise<OAuthClient> {
-  for (let tries = 0; tries < 20; tries += 1) {
-    const before = await visibleClient(deps, principal, id);
+  const { deps, principal, params, ifMatch, actor, standing } = call;
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
+    const before = await visibleClient(deps, principal, params.client_id);
     requireVersion(before.version, ifMatch);
     requireNoMore(principal, before);
     const version = before.version + 1;
     const after = { ...before, ...change(before), version, updated_at: deps.db.clock.now() };
-    await requireSound(deps, after);
-    const { guards, writes } = oauthClientWrites(deps.db, before, after);
-    const extra = alongside(after);
+    const there = await requireSound(deps, after);
     const isRotation = after.secret_hash !== before.secret_hash;
     const fact: AuditFact = {
-      ...did(actor, `oauth_client.${isRotation ? 'secret_rotated' : 'updated'}`, 'oauth_client', id),
+      ...did(
+        actor,
+        `oauth_client.${isRotation ? 'secret_rotated' : 'updated'}`,
+        'oauth_client',
+        after.client_id,
+      ),
       data: changesOf(before, after, ['name', 'redirect_uris', 'scopes', 'pools']),
     };
-    const whole = { guards: [...guards, ...extra.guards], writes: [...writes, ...extra.writes] };
+    const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), alongside(after));
     if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
     deps.forgetCredential(after.client_id);
     return after;
   }
-  throw new ApiError('conflict', 'The client keeps changing. Try again.');
+  throw new ContendedError('OAuth client');
 }
 
 async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<OAuthClient> {
@@ -236,9 +246,10 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
   return client;
 }
 
-/** What no schema can say of a client. @throws ApiError 422 */
-async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<void> {
-  const faults: FieldError[] = await poolErrors(deps, client.org_id, client.pools);
+/** What no schema can say of a client. @returns guards that hold while its pools are there. @throws ApiError 422 */
+async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
+  const { errors, ...there } = await poolsThere(deps, client.org_id, client.pools);
+  const faults: FieldError[] = [...errors];
   const { grant_types, redirect_uris, secret_hash } = client;
   if (secret_hash === null && grant_types.includes('client_credentials'))
     faults.push({
@@ -254,7 +265,8 @@ async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<void> {
     const fault = redirectFault(uri, secret_hash === null);
     if (fault !== null) faults.push({ pointer: `/redirect_uris/${index}`, message: fault });
   }
-  if (faults.length > 0) throw invalid(...faults);
+  refuse(faults);
+  return there;
 }
 
 /** Why a redirect URI is none; null when it is fit (RFC 6749, section 3.1.2, and RFC 8252, section 7). */

@@ -5,7 +5,8 @@ import { type AuditFact, changesOf, did } from '../../state/audit.ts';
 import { modeOf, orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
-import { commit } from '../../store/commit.ts';
+import { type Change, commit, together } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { apiKeyWrites, newApiKey } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
 import {
@@ -21,8 +22,8 @@ import {
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
 import { quotasOf } from '../org-rules.ts';
-import { ApiError, notFound } from '../problem.ts';
-import { type Answer, type ApiDeps, liveScope, route, scope } from '../route.ts';
+import { notFound, takenOver } from '../problem.ts';
+import { type Answer, type ApiDeps, type Call, liveScope, route, scope } from '../route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../schemas.ts';
 import { requireWholeOrg } from './grants.ts';
 import {
@@ -78,12 +79,15 @@ export const orgRoutes = [
         schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
       },
     },
-    async handler({ deps, actor, body, keep }) {
-      const made = newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits);
-      const { change, fact, org, apiKey } = made;
+    async handler({ deps, actor, body, keep, plan }) {
+      // The answer lies with the operator's other answers, not with the new org's data, hence not in one step: a
+      // repeat after a crash in between finds what its first try had planned, and makes no second org.
+      const { change, fact, org, apiKey } = await plan(() =>
+        newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
+      );
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
-      await commitAudited(deps.db, org.org_id, fact, change);
-      // The answer lies with the operator's other answers, not with the new org's data, hence not in one step.
+      const isMade = await commitAudited(deps.db, org.org_id, fact, change);
+      if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
       const kept = keep(answer);
       await commit(deps.db.redis, kept.guards, kept.writes);
       return answer;
@@ -112,9 +116,7 @@ export const orgRoutes = [
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
     answers: { 200: { description: 'The org', schema: OrgView } },
-    async handler({ deps, params, actor, body, ifMatch }) {
-      return orgAnswer(deps, await updateOrg(deps, params.org_id, { actor, ifMatch, body }));
-    },
+    handler: async (call) => orgAnswer(call.deps, await updateOrg(call, call.params.org_id, call.body)),
   }),
   route({
     method: 'GET',
@@ -143,10 +145,11 @@ export const orgRoutes = [
     admit: (_body, principal) => requireWholeOrg(principal),
     rules: async (body) => allowlistErrors(body),
     answers: { 200: { description: 'The org', schema: OrgView } },
-    async handler({ deps, principal, actor, query, body, ifMatch, address }) {
+    async handler(call) {
+      const { deps, principal, query, body, address } = call;
       if (body.ip_allowlist !== undefined && query.force !== true)
         requireAllowed(body.ip_allowlist, address());
-      return orgAnswer(deps, await updateOrg(deps, principal.org_id, { actor, ifMatch, body }));
+      return orgAnswer(deps, await updateOrg(call, principal.org_id, body));
     },
   }),
   route({
@@ -171,11 +174,12 @@ export const orgRoutes = [
     bodyOptional: true,
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The new secret', schema: SecretView } },
-    async handler({ deps, principal, actor, keep }) {
+    async handler(call) {
+      const { deps, principal, actor, keep } = call;
       const { org_id } = principal;
       const secret = newSecret(deps.db, deps.sealer, org_id);
       const org = await changeOrg(
-        deps,
+        call,
         org_id,
         (before) =>
           withSigningSecrets(before, org_id, [
@@ -245,43 +249,42 @@ async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
 }
 
 function updateOrg(
-  deps: ApiDeps,
+  call: Pick<Call, 'deps' | 'actor' | 'ifMatch' | 'standing'>,
   orgId: string,
-  { actor, ifMatch, body }: { actor: string; ifMatch: number | undefined; body: OperatorChange },
+  body: OperatorChange,
 ): Promise<Org> {
   return changeOrg(
-    deps,
+    call,
     orgId,
     (before) => {
-      requireVersion(before.version, ifMatch);
+      requireVersion(before.version, call.ifMatch);
       return changed(before, body);
     },
     (after, before) => ({
-      ...did(actor, 'org.updated', 'org', after.org_id),
+      ...did(call.actor, 'org.updated', 'org', after.org_id),
       data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits']),
     }),
   );
 }
 
 async function changeOrg(
-  deps: ApiDeps,
+  { deps, standing }: Pick<Call, 'deps' | 'standing'>,
   orgId: string,
   change: (org: Org) => Org,
   fact: (after: Org, before: Org) => AuditFact,
-  alongside: (org: Org) => ReturnType<typeof orgWrites> = () => ({ guards: [], writes: [] }),
+  alongside: (org: Org) => Change = () => together(),
 ): Promise<Org> {
-  for (let tries = 0; tries < 20; tries += 1) {
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
     const before = await ownOrg(deps, orgId);
     const after = { ...change(before), version: before.version + 1, updated_at: deps.db.clock.now() };
-    const { guards, writes } = orgWrites(deps.db, before.version, after);
-    const extra = alongside(after);
-    const all = { guards: [...guards, ...extra.guards], writes: [...writes, ...extra.writes] };
-    if (await commitAudited(deps.db, orgId, fact(after, before), all)) {
+    const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), alongside(after));
+    if (await commitAudited(deps.db, orgId, fact(after, before), whole)) {
       deps.forgetOrg(orgId);
       return after;
     }
   }
-  throw new ApiError('conflict', 'The org keeps changing. Try again.');
+  throw new ContendedError('org');
 }
 
 function orgAnswer({ quotas }: ApiDeps, org: Org): Answer {

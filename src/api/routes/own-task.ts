@@ -1,13 +1,28 @@
-// Which tasks a worker may see: their own alone.
+// Which tasks a worker's token shows: their own alone, and of these none that the key which made it may not see.
 
-import type { Task } from '../../state/task.ts';
+import { poolOf, type Task } from '../../state/task.ts';
+import { pendingOffers } from '../../store/pending-offers.ts';
 import { loadTask, type StoredTask } from '../../store/tasks.ts';
 import { notFound } from '../problem.ts';
-import type { ApiDeps, WorkerPrincipal } from '../route.ts';
+import { type ApiDeps, maySeePool, type WorkerPrincipal } from '../route.ts';
 
 /** Whether the task is, or when it is over was, in this worker's hands. */
 export function isMine(task: Task, principal: WorkerPrincipal): boolean {
-  return task.assignment?.worker_id === principal.worker_id;
+  return task.assignment?.worker_id === principal.worker_id && isForToken(task, principal);
+}
+
+/** Whether the token may show the worker this task, and have them answer it. */
+export function isForToken(task: Task, token: WorkerPrincipal): boolean {
+  return maySeePool(token, poolOf(task));
+}
+
+/** The worker's pending offers that their token may show. */
+export async function ownOffers(
+  { db }: Pick<ApiDeps, 'db'>,
+  principal: WorkerPrincipal,
+): Promise<Awaited<ReturnType<typeof pendingOffers>>> {
+  const offers = await pendingOffers(db, principal.org_id, principal.worker_id);
+  return offers.filter(({ task }) => isForToken(task, principal));
 }
 
 /** A task that is or last was this worker's. @throws ApiError 404 */

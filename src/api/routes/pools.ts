@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { timestamp } from '../../state/view.ts';
 import type { Pool } from '../../state/worker.ts';
-import { commit } from '../../store/commit.ts';
+import { commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
@@ -50,9 +50,10 @@ export const poolRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The pool', schema: PoolView } },
-    async handler({ deps, principal, body, keep }) {
+    async handler({ deps, principal, body, keep, standing }) {
       const now = deps.db.clock.now();
       const pool: Pool = {
+        incarnation: newId(now),
         pool_id: body.pool_id ?? newId(now),
         org_id: principal.org_id,
         version: 1,
@@ -66,13 +67,14 @@ export const poolRoutes = [
       if (!maySeePool(principal, pool.pool_id))
         throw new ApiError('pool_forbidden', 'The key is confined to other pools.');
       const answer = poolAnswer(pool, 201);
-      const change = poolWrites(deps.db, null, pool);
-      const kept = keep(answer);
-      if (
-        !(await commit(deps.db.redis, [...change.guards, ...kept.guards], [...change.writes, ...kept.writes]))
-      )
-        throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
-      return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
+          throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
+        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, null, pool), keep(answer));
+        if (await commit(deps.db.redis, guards, writes)) return answer;
+      }
+      throw new ContendedError('pool');
     },
   }),
   route({
@@ -117,12 +119,13 @@ export const poolRoutes = [
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The pool', schema: PoolView } },
-    async handler({ deps, principal, params, body, ifMatch }) {
+    async handler({ deps, principal, params, body, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
-        const { guards, writes } = poolWrites(deps.db, before, after);
+        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, after));
         if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);
       }
       throw new ContendedError('pool');
@@ -137,11 +140,12 @@ export const poolRoutes = [
     summary: 'Remove a pool: its workers leave it, what they hold of it goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch }) {
+    async handler({ deps, principal, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
-        const { guards, writes } = poolWrites(deps.db, before, null);
+        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, null));
         if (await commit(deps.db.redis, guards, writes)) return { status: 204 };
       }
       throw new ContendedError('pool');
@@ -161,7 +165,15 @@ async function visiblePool(deps: ApiDeps, principal: KeyPrincipal, poolId: strin
   return pool;
 }
 
-function poolView({ org_id: _org, version: _version, created_at, updated_at, ...shown }: Pool): object {
+function poolView(pool: Pool): object {
+  const {
+    org_id: _org,
+    version: _version,
+    incarnation: _incarnation,
+    created_at,
+    updated_at,
+    ...shown
+  } = pool;
   return { ...shown, created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
 }
 

@@ -7,6 +7,8 @@ import type { Replay } from '../../state/replay.ts';
 import { parseTime, timeOf } from '../../state/time.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
+import { together } from '../../store/commit.ts';
+import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { page } from '../../store/lists.ts';
@@ -20,17 +22,15 @@ import {
   startWrites,
 } from '../../store/replays.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, type FieldError, notFound, takenOver } from '../problem.ts';
+import { ApiError, type FieldError, notFound } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, listAnswer, PageQuery } from '../schemas.ts';
 import { EndpointParams } from './endpoints.schema.ts';
-import { visibleEndpoint } from './endpoints.ts';
+import { enabledEndpoint, visibleEndpoint } from './endpoints.ts';
 import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
 import { at } from './task-input.ts';
 
 const REPLAY = { 200: { description: 'The replay', schema: ReplayView } };
-/** How often what changed meanwhile is looked at anew. */
-const TRIES = 5;
 
 export const replayRoutes = [
   route({
@@ -43,35 +43,30 @@ export const replayRoutes = [
     body: ReplayStart,
     rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
     answers: { 202: { description: 'It has begun', schema: ReplayView } },
-    async handler({ deps, principal, params, actor, body, keep }) {
-      for (let tries = 0; tries < TRIES; tries += 1) {
-        const endpoint = await visibleEndpoint(deps, principal, params.endpoint_id);
-        const { org_id, endpoint_id, enabled } = endpoint;
-        if (!enabled)
-          throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
-        const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
-        const { replay_id } = replay;
-        const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
-        const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
-        const changes = [startWrites(deps.db, replay), keep(answer)];
-        const { deliveries, since, until } = replay;
-        const fact = {
-          ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
-          data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
-        };
-        const done = await commitAudited(deps.db, org_id, fact, {
-          guards: changes.flatMap((one) => one.guards),
-          writes: changes.flatMap((one) => one.writes),
-        });
-        if (done) return answer;
+    async handler({ deps, principal, params, actor, body, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id);
+        const { org_id, endpoint_id } = endpoint;
         const running = await replayUnderWay(deps.db, org_id, endpoint_id);
         if (running !== null)
           throw new ApiError(
             'replay_in_progress',
             `Replay ${running} to this endpoint is under way. Wait for its end, or cancel it.`,
           );
+        const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
+        const { replay_id } = replay;
+        const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
+        const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
+        const { deliveries, since, until } = replay;
+        const fact = {
+          ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
+        };
+        const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay), keep(answer));
+        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
       }
-      throw takenOver();
+      throw new ContendedError('webhook endpoint');
     },
   }),
   route({
@@ -116,26 +111,23 @@ export const replayRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: REPLAY,
-    async handler({ deps, principal, params, actor, keep }) {
-      for (let tries = 0; tries < TRIES; tries += 1) {
+    async handler({ deps, principal, params, actor, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const before = await visibleReplay(deps, principal, params);
         const { org_id, endpoint_id, replay_id, status } = before;
         if (status !== 'running')
           throw new ApiError('invalid_transition', `The replay is ${status} already.`);
         const after = ended(before, 'cancelled', null, deps.db.clock.now());
         const answer = { status: 200, body: replayView(after) };
-        const changes = [endWrites(deps.db, before, after), keep(answer)];
         const fact = {
           ...did(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
           data: { replay_id, sent: after.sent },
         };
-        const done = await commitAudited(deps.db, org_id, fact, {
-          guards: changes.flatMap((one) => one.guards),
-          writes: changes.flatMap((one) => one.writes),
-        });
-        if (done) return answer;
+        const whole = together(isAdmitted, endWrites(deps.db, before, after), keep(answer));
+        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
       }
-      throw takenOver();
+      throw new ContendedError('replay');
     },
   }),
 ];

@@ -6,15 +6,15 @@ import type { Task } from '../../state/task.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, drain, type Worker } from '../../state/worker.ts';
 import { changeTask } from '../../store/change.ts';
+import { together } from '../../store/commit.ts';
 import { evidenceFor } from '../../store/evidence.ts';
 import { taskOfOffer } from '../../store/offers.ts';
-import { pendingOffers } from '../../store/pending-offers.ts';
-import { loadTasks } from '../../store/tasks.ts';
+import { loadTask, loadTasks } from '../../store/tasks.ts';
 import { loadWorker } from '../../store/workers.ts';
 import { type FieldError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../schemas.ts';
-import { isMine, ownTask } from './own-task.ts';
+import { isForToken, isMine, ownOffers, ownTask } from './own-task.ts';
 import { requireVersion } from './pools.ts';
 import { Assignment } from './tasks.schema.ts';
 import { etag, refusal } from './tasks.ts';
@@ -58,7 +58,7 @@ export const humanRoutes = [
     tag,
     summary: 'Who I am',
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal }) => workerAnswer(await self(deps, principal)),
+    handler: async ({ deps, principal }) => workerAnswer(await self(deps, principal), principal),
   }),
   route({
     method: 'PATCH',
@@ -69,12 +69,7 @@ export const humanRoutes = [
     summary: 'Say whether I am there',
     body: closed({ availability: word(AVAILABILITIES) }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal, body, ifMatch }) =>
-      workerAnswer(
-        await changeWorker(deps, principal.org_id, principal.worker_id, body, (worker) =>
-          requireVersion(worker.version, ifMatch),
-        ),
-      ),
+    handler: (call) => changeSelf(call, call.body),
   }),
   route({
     method: 'POST',
@@ -86,12 +81,7 @@ export const humanRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal, ifMatch }) =>
-      workerAnswer(
-        await changeWorker(deps, principal.org_id, principal.worker_id, drain, (worker) =>
-          requireVersion(worker.version, ifMatch),
-        ),
-      ),
+    handler: (call) => changeSelf(call, drain),
   }),
   route({
     method: 'GET',
@@ -103,14 +93,14 @@ export const humanRoutes = [
     answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
     async handler({ deps, principal, query, signal }) {
       await self(deps, principal);
-      let offers = await pendingOffers(deps.db, principal.org_id, principal.worker_id);
+      let offers = await ownOffers(deps, principal);
       if (offers.length === 0 && query.wait !== undefined) {
         const { org_id, worker_id } = principal;
         const found = await deps.changes.waitFor(
           org_id,
           (what) => what === `worker ${worker_id}`,
           async () => {
-            const list = await pendingOffers(deps.db, principal.org_id, principal.worker_id);
+            const list = await ownOffers(deps, principal);
             return list.length > 0 ? list : null;
           },
           query.wait * 1000,
@@ -254,6 +244,18 @@ export const humanRoutes = [
   }),
 ];
 
+async function changeSelf(
+  call: Pick<HumanCall<unknown>, 'deps' | 'principal' | 'ifMatch' | 'standing'>,
+  change: Parameters<typeof changeWorker>[2],
+): Promise<Answer> {
+  const { principal, ifMatch } = call;
+  const worker = await changeWorker(call, principal.worker_id, change, async (before) => {
+    requireVersion(before.version, ifMatch);
+    return together();
+  });
+  return workerAnswer(worker, principal);
+}
+
 type HumanCall<P> = Call<WorkerPrincipal, P>;
 
 /** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
@@ -265,9 +267,12 @@ async function answerOffer(
   const { org_id, worker_id } = principal;
   const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
   if (taskId === null) throw notFound();
+  const loaded = await loadTask(deps.db, org_id, taskId);
+  if (loaded !== null && !isForToken(loaded.task, principal)) throw notFound();
   const changed = await changeTask(deps.db, org_id, taskId, [command], {
     actor,
     ifVersion: ifMatch,
+    ...(loaded !== null && { loaded }),
     alongside: (task) => keep(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);

@@ -6,24 +6,36 @@ import { newTrackRecord, ratesOf } from '../../state/track-record.ts';
 import { timestamp } from '../../state/view.ts';
 import { AVAILABILITIES, drain, next as nextWorker, type Worker } from '../../state/worker.ts';
 import { commitAudited } from '../../store/audit.ts';
-import { commit } from '../../store/commit.ts';
+import { type Change, commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newCredential, revokeWorkerTokens, workerTokenWrites } from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
-import { loadPools } from '../../store/pools.ts';
-import { loadWorker, loadWorkers, workerWrites } from '../../store/workers.ts';
+import { asLoaded, loadWorker, loadWorkers, workerWrites } from '../../store/workers.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
-import { ApiError, invalid, notFound, takenOver } from '../problem.ts';
-import { type Answer, type ApiDeps, type KeyPrincipal, route, scope } from '../route.ts';
+import { ApiError, notFound } from '../problem.ts';
+import {
+  type Answer,
+  type ApiDeps,
+  type Call,
+  type KeyPrincipal,
+  maySeePool,
+  route,
+  scope,
+  type WorkerPrincipal,
+} from '../route.ts';
 import { ClientId, closed, Labels, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
-import { maySee } from './grants.ts';
+import { maySee, poolsThere, refuse } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
 const Fields = {
   name: Type.String({ minLength: 1, maxLength: 200 }),
   pool_ids: Type.Array(ClientId, { maxItems: 100, uniqueItems: true }),
+  unpooled_tasks: Type.Boolean({
+    description:
+      'Whether tasks that name no pool are offered to them. Only a key that is not confined to pools may say so; default: whether the key that makes them is none',
+  }),
   skills: Labels,
   certifications: Labels,
   trust_level: Type.Number({ minimum: 0, maximum: 5, default: 0 }),
@@ -61,14 +73,16 @@ export const workerRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The worker', schema: WorkerView } },
-    async handler({ deps, principal, body, keep }) {
+    async handler({ deps, principal, body, keep, standing }) {
       const now = deps.db.clock.now();
       const worker: Worker = {
+        incarnation: newId(now),
         worker_id: body.worker_id ?? newId(now),
         org_id: principal.org_id,
         version: 1,
         name: body.name,
         pool_ids: body.pool_ids ?? [],
+        unpooled_tasks: body.unpooled_tasks ?? principal.pools.includes('*'),
         skills: body.skills ?? [],
         certifications: body.certifications ?? [],
         trust_level: body.trust_level ?? 0,
@@ -82,15 +96,22 @@ export const workerRoutes = [
         created_at: now,
         updated_at: now,
       };
-      await requirePools(deps, principal, worker.pool_ids);
-      const answer = workerAnswer(worker, 201);
-      const change = workerWrites(deps.db, null, worker);
-      const kept = keep(answer);
-      if (
-        !(await commit(deps.db.redis, [...change.guards, ...kept.guards], [...change.writes, ...kept.writes]))
-      )
-        throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
-      return answer;
+      requireUnpooled(principal, body.unpooled_tasks);
+      const answer = workerAnswer(worker, principal, 201);
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await requirePools(deps, principal, worker.pool_ids);
+        if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
+          throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
+        const { guards, writes } = together(
+          isAdmitted,
+          there,
+          workerWrites(deps.db, null, worker),
+          keep(answer),
+        );
+        if (await commit(deps.db.redis, guards, writes)) return answer;
+      }
+      throw new ContendedError('worker');
     },
   }),
   route({
@@ -108,7 +129,7 @@ export const workerRoutes = [
       const index = orgKeysOf(db.prefix, principal.org_id).index('workers');
       const { items, next } = await page(db, [index], range, limit, async (members) =>
         (await loadWorkers(db, principal.org_id, members.map(memberId))).map((worker) =>
-          worker !== null && maySeeWorker(principal, worker) ? workerView(worker) : null,
+          worker !== null && maySeeWorker(principal, worker) ? workerView(worker, principal) : null,
         ),
       );
       return answerList(items, bound, next);
@@ -123,7 +144,7 @@ export const workerRoutes = [
     params: Params,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     handler: async ({ deps, principal, params }) =>
-      workerAnswer(await visibleWorker(deps, principal, params.worker_id)),
+      workerAnswer(await visibleWorker(deps, principal, params.worker_id), principal),
   }),
   route({
     method: 'PATCH',
@@ -135,14 +156,15 @@ export const workerRoutes = [
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    async handler({ deps, principal, params, body, ifMatch }) {
-      if (body.pool_ids !== undefined) await requirePools(deps, principal, body.pool_ids);
-      return workerAnswer(
-        await changeWorker(deps, principal.org_id, params.worker_id, body, (worker) => {
-          requireChangeable(principal, worker);
-          requireVersion(worker.version, ifMatch);
-        }),
-      );
+    async handler(call) {
+      const { deps, principal, params, body, ifMatch } = call;
+      requireUnpooled(principal, body.unpooled_tasks);
+      const worker = await changeWorker(call, params.worker_id, body, async (before) => {
+        requireChangeable(principal, before);
+        requireVersion(before.version, ifMatch);
+        return body.pool_ids === undefined ? together() : requirePools(deps, principal, body.pool_ids);
+      });
+      return workerAnswer(worker, principal);
     },
   }),
   route({
@@ -156,13 +178,14 @@ export const workerRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    async handler({ deps, principal, params, ifMatch }) {
-      return workerAnswer(
-        await changeWorker(deps, principal.org_id, params.worker_id, drain, (worker) => {
-          requireChangeable(principal, worker);
-          requireVersion(worker.version, ifMatch);
-        }),
-      );
+    async handler(call) {
+      const { principal, params, ifMatch } = call;
+      const worker = await changeWorker(call, params.worker_id, drain, async (before) => {
+        requireChangeable(principal, before);
+        requireVersion(before.version, ifMatch);
+        return together();
+      });
+      return workerAnswer(worker, principal);
     },
   }),
   route({
@@ -174,17 +197,17 @@ export const workerRoutes = [
     summary: 'Remove a worker: tokens end at once, what they hold goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, actor, params, ifMatch }) {
+    async handler({ deps, principal, actor, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
-        const { guards, writes } = workerWrites(deps.db, worker, null);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
         const fact = {
           ...did(actor, 'worker.removed', 'worker', worker.worker_id),
           data: { name: worker.name, tokens_revoked: tokens.hashes.length },
         };
-        const change = { guards, writes: [...writes, ...tokens.writes] };
+        const change = together(isAdmitted, workerWrites(deps.db, worker, null), tokens);
         if (!(await commitAudited(deps.db, worker.org_id, fact, change))) continue;
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
@@ -202,20 +225,18 @@ export const workerRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
-    async handler({ deps, principal, actor, params, keep }) {
+    async handler({ deps, principal, actor, params, keep, standing }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
-      const kept = keep(answer);
-      for (let tries = 0; tries < 20; tries += 1) {
-        const { org_id, worker_id, version } = await changeableWorker(deps, principal, params.worker_id);
-        const key = orgKeysOf(deps.db.prefix, org_id).worker(worker_id);
-        const guards = [{ kind: 'version', key, version } as const, ...kept.guards];
-        const writes = workerTokenWrites(deps.db, { kind: 'worker_token', org_id, worker_id }, hash);
-        const fact = did(actor, 'worker_token.created', 'worker', worker_id);
-        const change = { guards, writes: [...writes, ...kept.writes] };
-        if (await commitAudited(deps.db, org_id, fact, change)) return answer;
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const worker = await changeableWorker(deps, principal, params.worker_id);
+        const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
+        const fact = did(actor, 'worker_token.created', 'worker', worker.worker_id);
+        const change = together(isAdmitted, token, keep(answer));
+        if (await commitAudited(deps.db, worker.org_id, fact, change)) return answer;
       }
-      throw takenOver();
+      throw new ContendedError('worker');
     },
   }),
   route({
@@ -226,40 +247,51 @@ export const workerRoutes = [
     summary: "Revoke all of a worker's tokens",
     params: Params,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params }) {
-      const worker = await changeableWorker(deps, principal, params.worker_id);
-      const { hashes, writes } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-      if (hashes.length === 0) return { status: 204 };
-      const fact = {
-        ...did(actor, 'worker_token.revoked', 'worker', worker.worker_id),
-        data: { tokens_revoked: hashes.length },
-      };
-      await commitAudited(deps.db, worker.org_id, fact, { guards: [], writes });
-      for (const hash of hashes) deps.forgetCredential(hash);
-      return { status: 204 };
+    async handler({ deps, principal, actor, params, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const worker = await changeableWorker(deps, principal, params.worker_id);
+        const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
+        if (hashes.length === 0) return { status: 204 };
+        const fact = {
+          ...did(actor, 'worker_token.revoked', 'worker', worker.worker_id),
+          data: { tokens_revoked: hashes.length },
+        };
+        const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
+        const change = together(isAdmitted, asFound, tokens);
+        if (!(await commitAudited(deps.db, worker.org_id, fact, change))) continue;
+        for (const hash of hashes) deps.forgetCredential(hash);
+        return { status: 204 };
+      }
+      throw new ContendedError('worker');
     },
   }),
 ];
 
-/** Changes a worker by compare-and-set. @param admit throws when the caller may not change this one. */
+/**
+ * Changes a worker by compare-and-set.
+ * @param admit throws when the caller may not change the worker as they are; gives what else the change rests on.
+ */
 export async function changeWorker(
-  { db }: ApiDeps,
-  orgId: string,
+  { deps: { db }, principal: { org_id }, standing }: WorkerCall,
   workerId: string,
   change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
-  admit: (worker: Worker) => void,
+  admit: (worker: Worker) => Promise<Change>,
 ): Promise<Worker> {
   for await (const _attempt of updateAttempts()) {
-    const before = await loadWorker(db, orgId, workerId);
+    const isAdmitted = await standing();
+    const before = await loadWorker(db, org_id, workerId);
     if (before === null) throw notFound();
-    admit(before);
+    const more = await admit(before);
     const given = typeof change === 'function' ? change(before) : change;
     const after = nextWorker(before, given, db.clock.now());
-    const { guards, writes } = workerWrites(db, before, after);
+    const { guards, writes } = together(isAdmitted, more, workerWrites(db, before, after));
     if (await commit(db.redis, guards, writes)) return after;
   }
   throw new ContendedError('worker');
 }
+
+type WorkerCall = Pick<Call<KeyPrincipal | WorkerPrincipal>, 'deps' | 'principal' | 'standing'>;
 
 async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
   const worker = await loadWorker(deps.db, principal.org_id, workerId);
@@ -288,23 +320,30 @@ export function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
   return principal.pools.includes('*') || worker.pool_ids.some((id) => principal.pools.includes(id));
 }
 
-/** @throws ApiError 403 for a pool the key is not for, 422 for one that is not there. */
-async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonly string[]): Promise<void> {
+/** @returns guards that hold while the pools are there. @throws ApiError 403 for a pool the key is not for, 422 for one that is not there. */
+async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonly string[]): Promise<Change> {
   const confined = !principal.pools.includes('*');
   if (confined && (ids.length === 0 || !ids.every((id) => principal.pools.includes(id))))
     throw new ApiError('pool_forbidden', 'The key may put workers only into its own pools.');
-  const pools = await loadPools(deps.db, principal.org_id, ids);
-  const missing = ids.flatMap((_id, index) =>
-    pools[index] === null ? [{ pointer: `/pool_ids/${index}`, message: 'is not a pool of this org' }] : [],
-  );
-  if (missing.length > 0) throw invalid(...missing);
+  const { errors, ...there } = await poolsThere(deps, principal.org_id, ids, 'pool_ids');
+  refuse(errors);
+  return there;
 }
 
-/** A worker as they and their managers see them. */
-export function workerView(worker: Worker): object {
+/** Tasks of no pool are not for a key that is confined to some, nor for workers that it makes. @throws ApiError 403 */
+function requireUnpooled(principal: KeyPrincipal, asked: boolean | undefined): void {
+  if (asked === true && !principal.pools.includes('*'))
+    throw new ApiError('pool_forbidden', 'The key may give workers only tasks of its own pools.');
+}
+
+/** A worker as they and their managers see them. @param viewer is shown the pools that are theirs to see. */
+export function workerView(worker: Worker, viewer: { pools: readonly string[] }): object {
   const {
     org_id: _org,
     version: _version,
+    incarnation: _incarnation,
+    pool_ids,
+    unpooled_tasks = true,
     holding,
     track,
     idle_since: _idle,
@@ -314,6 +353,8 @@ export function workerView(worker: Worker): object {
   } = worker;
   return {
     ...shown,
+    pool_ids: pool_ids.filter((id) => maySeePool(viewer, id)),
+    unpooled_tasks,
     active_tasks: holding.length,
     rating_count: track.reviews,
     ...ratesOf(track),
@@ -322,10 +363,10 @@ export function workerView(worker: Worker): object {
   };
 }
 
-export function workerAnswer(worker: Worker, status = 200): Answer {
+export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] }, status = 200): Answer {
   return {
     status,
-    body: workerView(worker),
+    body: workerView(worker, viewer),
     headers: {
       ETag: `"${worker.version}"`,
       ...(status === 201 && { Location: `/v1/workers/${worker.worker_id}` }),
