@@ -10,6 +10,7 @@ import { PARTITIONS } from '../store/keys.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { duePurges, type Purged, postpone, purge } from '../store/retention.ts';
+import { shortenTtl } from '../store/ttl.ts';
 import type { Log } from './log.ts';
 
 const EVERY = 10_000;
@@ -60,7 +61,8 @@ export class Retention {
     if (this.#db.clock.isHeld) return;
     const lock = `${this.#db.prefix}:retention`;
     try {
-      if ((await this.#db.redis.set(lock, '1', 'PX', LOCK, 'NX')) === null) return;
+      if ((await this.#db.redis.set(lock, '1', 'PX', LOCK, 'NX')) === null)
+        return await shortenTtl(this.#db.redis, lock, LOCK);
       try {
         const { tasks, logs } = await this.run(() => this.#db.redis.pexpire(lock, LOCK));
         if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged what was kept long enough');

@@ -25,6 +25,7 @@ import { openTurns } from '../store/match-requests.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks } from '../store/tasks.ts';
+import { shortenTtl } from '../store/ttl.ts';
 import { letGo } from '../store/unordered.ts';
 import { crowdedReceivers, letOut } from '../store/waiting.ts';
 import type { Log } from './log.ts';
@@ -71,7 +72,9 @@ export class Sweeper {
     try {
       // One process at a time is enough; the lock only saves work.
       const lock = `${this.#db.prefix}:sweep`;
-      if ((await this.#db.redis.set(lock, '1', 'PX', this.#every - 100, 'NX')) === null) return;
+      const life = this.#every - 100;
+      if ((await this.#db.redis.set(lock, '1', 'PX', life, 'NX')) === null)
+        return await shortenTtl(this.#db.redis, lock, life);
       const repaired = await this.sweep();
       if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
     } catch (error) {

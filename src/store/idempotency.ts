@@ -4,6 +4,7 @@
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
+import { shortenTtl } from './ttl.ts';
 
 const KEPT = 24 * 3600 * 1000;
 /**
@@ -49,7 +50,9 @@ export async function claimKey(
   if (there === null) return { kind: 'claimed', claim: { key, text } };
   const kept = JSON.parse(there) as { fingerprint: string; answer?: KeptAnswer };
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
-  return kept.answer === undefined ? { kind: 'in_flight' } : { kind: 'answered', answer: kept.answer };
+  if (kept.answer !== undefined) return { kind: 'answered', answer: kept.answer };
+  await shortenTtl(db.redis, key, CLAIM);
+  return { kind: 'in_flight' };
 }
 
 /** Guard and write that put the answer in place of the claim; the guard fails when the claim was lost. */
