@@ -22,6 +22,7 @@ import { openEvidenceFiles } from './store/evidence-files.ts';
 import { OutageLog } from './store/outage-log.ts';
 import { connect, type Db, whenReady } from './store/redis.ts';
 import type { Sealer } from './store/sealed.ts';
+import { withUnreadableLog } from './store/unreadable-log.ts';
 
 /** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
 const BACKLOG = 4096;
@@ -101,7 +102,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   // News come from the server that takes the writes: where one connection leaves a former primary, both do.
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
-  const db: Db = { redis, prefix, clock };
+  const db = withUnreadableLog({ redis, prefix, clock }, log);
   const queues = new Queues(redis, prefix, () => clock.now());
   const schemas = new OutputSchemas();
   const closing = new AbortController();

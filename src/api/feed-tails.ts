@@ -6,6 +6,7 @@ import type { Changes } from '../store/changes.ts';
 import { type FeedEvent, lastPosition, type OrgEvent, readWholeFeed } from '../store/feed.ts';
 import type { Db } from '../store/redis.ts';
 import { loadEvent } from '../store/tasks.ts';
+import { readableOrNull } from '../store/unreadable.ts';
 
 /** Commits read at once. */
 const BATCH = 100;
@@ -176,8 +177,8 @@ async function eventsAfter(
     entries.map(async (one): Promise<TailEvent | null> => {
       const { position } = one;
       if ('note' in one) return { position, pool: null, event: one.note };
-      const about = await loadEvent(db, orgId, one.task_id, one.sequence);
-      // What is purged meanwhile is left out.
+      const about = await readableOrNull(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
+      // What is purged meanwhile, or cannot be read, is left out.
       if (about === null) return null;
       return { position, pool: poolOf(about.task), event: { task_id: one.task_id, ...about.event } };
     }),

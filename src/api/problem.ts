@@ -5,6 +5,7 @@ import { ContendedError } from '../store/contention.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
 import { UnopenableError } from '../store/sealed.ts';
+import { UnreadableRecord } from '../store/unreadable.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
@@ -113,6 +114,11 @@ export function asApiError(error: unknown): ApiError {
         headers: { 'Retry-After': '60' },
       },
     );
+  // In the middle of a deployment another process may be able to read it.
+  if (error instanceof UnreadableRecord && error.kind === 'newer')
+    return new ApiError('unavailable', 'This cannot be read here yet. Try again soon.', {
+      headers: { 'Retry-After': '5' },
+    });
   return new ApiError('internal_error', 'Something went wrong on our side.');
 }
 

@@ -1,6 +1,7 @@
 // Lists of records that have a permission of their own: a caller who is confined to some pools sees those that are
 // confined to the same.
 
+import type { Shape } from '../state/forms.ts';
 import type { Permission } from '../state/permission.ts';
 import { type OrgKeys, orgKeysOf } from '../store/keys.ts';
 import { memberId, page } from '../store/lists.ts';
@@ -17,7 +18,8 @@ export interface PageAsked {
 
 /**
  * A page of the records in an index of the org, by creation.
- * @param index name of the index. @param keyOf key of the record with an id. @param view as it is shown.
+ * @param index name of the index. @param keyOf key of the record with an id. @param shape what it must have.
+ * @param view as it is shown.
  */
 export async function listRecords<T extends Pick<Permission, 'pools'>>(
   { db }: ApiDeps,
@@ -26,16 +28,23 @@ export async function listRecords<T extends Pick<Permission, 'pools'>>(
   {
     index,
     keyOf,
+    shape,
     view,
-  }: { index: string; keyOf: (keys: OrgKeys, id: string) => string; view: (one: T) => object },
+  }: {
+    index: string;
+    keyOf: (keys: OrgKeys, id: string) => string;
+    shape: Shape<T>;
+    view: (one: T) => object;
+  },
 ): Promise<Answer> {
   const bound = listScope(index, principal.org_id, principal.pools, order);
   const range = { order, after: readCursor(bound, cursor), from: null, to: null };
   const keys = orgKeysOf(db.prefix, principal.org_id);
   const { items, next } = await page(db, [keys.index(index)], range, limit, async (members) => {
-    const records = await loadRecords<T>(
+    const records = await loadRecords(
       db,
       members.map((member) => keyOf(keys, memberId(member))),
+      shape,
     );
     return records.map((one) => (one !== null && maySee(principal, one) ? view(one) : null));
   });

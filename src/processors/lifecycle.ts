@@ -8,8 +8,10 @@ import { mayAccept } from '../state/matching.ts';
 import { poolOf } from '../state/task.ts';
 import { holders, type Worker } from '../state/worker.ts';
 import { changeTask } from '../store/change.ts';
+import { orgKeysOf } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
-import { loadTasks } from '../store/tasks.ts';
+import { loadTasks, type StoredTask } from '../store/tasks.ts';
+import { forEachIntact } from '../store/unreadable.ts';
 import { loadWorker, settleLeft } from '../store/workers.ts';
 import { poolOfTask, requestMatching, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './pools.ts';
@@ -43,10 +45,10 @@ export async function runLifecycleJob(
 /** Takes back what a worker left behind, and the offers that they may not accept now. */
 async function reclaimFrom(db: Db, queues: Queues, data: WorkerJob): Promise<void> {
   const { org_id, worker_id } = data;
-  for (const taskId of data.left) {
+  await forEachIntact(db, data.left, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
     await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
     await settleLeft(db, org_id, worker_id, taskId);
-  }
+  });
   const worker = await loadWorker(db, org_id, worker_id);
   if (worker === null) return;
   if (data.narrowed === true || worker.availability !== 'available') await revokeOffers(db, worker);
@@ -62,13 +64,15 @@ async function revokeOffers(db: Db, worker: Worker): Promise<void> {
   const lost = offered.filter(({ task }) => !mayAccept(worker, task));
   const kept = offered.filter(({ task }) => mayAccept(worker, task));
   const excess = Math.max(0, holding.length - lost.length - capacity);
-  for (const stored of [...lost, ...kept.slice(Math.max(0, kept.length - excess))]) {
+  const revoked = [...lost, ...kept.slice(Math.max(0, kept.length - excess))];
+  const keyOf = ({ task }: StoredTask) => orgKeysOf(db.prefix, org_id).task(task.task_id);
+  await forEachIntact(db, revoked, keyOf, async (stored) => {
     const { task } = stored;
     // When the pool itself is gone, whoever empties it takes back all of its tasks, and says why.
-    if (poolOf(task) !== null && (await poolOfTask(db, task)) === null) continue;
+    if (poolOf(task) !== null && (await poolOfTask(db, task)) === null) return;
     await changeTask(db, org_id, task.task_id, [{ name: 'revoke', worker_id }], {
       ...SYSTEM,
       loaded: stored,
     });
-  }
+  });
 }

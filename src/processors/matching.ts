@@ -11,11 +11,13 @@ import { poolOf, type Task } from '../state/task.ts';
 import { isReady, type Pool, type Worker } from '../state/worker.ts';
 import { changeTask } from '../store/change.ts';
 import { newId } from '../store/ids.ts';
+import { orgKeysOf } from '../store/keys.ts';
 import { endTurn, type Requested, requestMatches, takeTurn } from '../store/match-requests.ts';
 import { findWorkers, firstWaitingFor } from '../store/matching.ts';
 import { loadPool } from '../store/pools.ts';
-import { type Db, isUnavailable } from '../store/redis.ts';
+import type { Db } from '../store/redis.ts';
 import { loadTask, type StoredTask } from '../store/tasks.ts';
+import { intactOrNull, isOfItem, reportFailed } from '../store/unreadable.ts';
 import { loadWorker } from '../store/workers.ts';
 
 /** How much one turn may still do: each step looks for a worker or for a task, and makes at most one round of offers. */
@@ -56,7 +58,9 @@ export async function runMatchingTurn(db: Db, queues: Queues, { org_id, turn }: 
     try {
       if (await serve(db, org_id, request, steps)) done.push(request);
     } catch (error) {
-      if (isUnavailable(error)) throw error;
+      if (!isOfItem(error)) throw error;
+      const keys = orgKeysOf(db.prefix, org_id);
+      reportFailed(db, request.kind === 'task' ? keys.task(request.id) : keys.worker(request.id), error);
       faults.push(`${request.kind} ${request.id}: ${error}`);
       done.push(request);
     }
@@ -121,7 +125,8 @@ function offersAtOnce(pool: Pool | null): number {
 /** The pool that a task asks for; null when it asks for none, or the pool is gone. */
 export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   const id = poolOf(task);
-  return id === null ? null : loadPool(db, task.org_id, id);
+  // Offers of a pool whose record is damaged are made as if nothing were set for it.
+  return id === null ? null : intactOrNull(db, () => loadPool(db, task.org_id, id));
 }
 
 async function offerToBest(db: Db, stored: StoredTask): Promise<void> {

@@ -11,7 +11,8 @@ import { orgKeysOf } from '../store/keys.ts';
 import { memberId, scan } from '../store/lists.ts';
 import { loadPool } from '../store/pools.ts';
 import type { Db } from '../store/redis.ts';
-import { loadTasks } from '../store/tasks.ts';
+import { loadTasks, type StoredTask } from '../store/tasks.ts';
+import { forEachIntact } from '../store/unreadable.ts';
 import { loadWorker, loadWorkers, workerWrites } from '../store/workers.ts';
 
 const EVERYTHING = { order: 'asc', after: null, from: null, to: null } as const;
@@ -25,17 +26,19 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
   // The workers first: nobody is to be asked again for what is taken back.
   for await (const members of scan(db, [keys.index('workers')], EVERYTHING)) {
     const workers = await loadWorkers(db, orgId, members.map(memberId));
-    for (const worker of workers)
-      if (worker?.pool_ids.includes(poolId)) await leavePool(db, orgId, worker.worker_id, poolId);
+    const theirs = workers.filter((one) => one !== null).filter((one) => one.pool_ids.includes(poolId));
+    const ids = theirs.map((one) => one.worker_id);
+    await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
   }
   const inHand = IN_HAND.map((status) => keys.index(`status:${status}`));
-  for await (const ids of scan(db, inHand, EVERYTHING))
-    for (const stored of await loadTasks(db, orgId, ids))
-      if (stored !== null && poolOf(stored.task) === poolId)
-        await changeTask(db, orgId, stored.task.task_id, [{ name: 'remove_pool' }], {
-          actor: 'system',
-          loaded: stored,
-        });
+  const keyOf = ({ task }: StoredTask) => keys.task(task.task_id);
+  for await (const ids of scan(db, inHand, EVERYTHING)) {
+    const found = (await loadTasks(db, orgId, ids)).filter((one) => one !== null);
+    const theirs = found.filter(({ task }) => poolOf(task) === poolId);
+    await forEachIntact(db, theirs, keyOf, (loaded) =>
+      changeTask(db, orgId, loaded.task.task_id, [{ name: 'remove_pool' }], { actor: 'system', loaded }),
+    );
+  }
 }
 
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {

@@ -18,9 +18,12 @@ import { Queues, queuePrefix } from '../queues/queues.ts';
 import { TimedWorker } from '../queues/redis-time.ts';
 import { createAddressPolicy } from '../state/callback-url.ts';
 import { logClock, RedisClock } from '../store/clock.ts';
+import { putOffDelivery } from '../store/deliveries.ts';
 import { OutageLog } from '../store/outage-log.ts';
 import { connect, type Db, whenReady } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
+import { withUnreadableLog } from '../store/unreadable-log.ts';
+import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { Relay } from './relay.ts';
@@ -81,7 +84,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   await Promise.all([whenReady(redis), whenReady(blocking)]);
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   await clock.start();
-  const db: Db = { redis, prefix, clock };
+  const db = withUnreadableLog({ redis, prefix, clock }, log);
   const queues = new Queues(redis, prefix, () => clock.now());
   const sender = new WebhookSender({
     policy: createAddressPolicy(options.webhookAllowedNetworks),
@@ -99,12 +102,18 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     holdMs: options.orderedHold,
   });
 
+  const deliver: RunJob<DeliveryJob> = (job, token) => webhooks.run(job, token);
+  // Nothing of it can be sent: the sweeper makes the next job of it, not the end of its lease.
+  const putOff = (data: DeliveryJob) => putOffDelivery(db, data);
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: (job: Job<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>, token) =>
-      runLifecycleJob(db, queues, job, token),
-    sla: (job: Job<QuestionJob>, token) => runSlaJob(db, queues, job, token),
-    webhooks: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
-    retries: (job: Job<DeliveryJob>, token) => webhooks.run(job, token),
+    lifecycle: guardJobs<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>(
+      db,
+      'lifecycle',
+      (job, token) => runLifecycleJob(db, queues, job, token),
+    ),
+    sla: guardJobs<QuestionJob>(db, 'sla', (job, token) => runSlaJob(db, queues, job, token)),
+    webhooks: guardJobs(db, 'webhooks', deliver, putOff),
+    retries: guardJobs(db, 'retries', deliver, putOff),
   };
   const { concurrency } = options;
   const atOnce: Record<QueueName, number> = {
@@ -115,7 +124,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   };
   const workers = QUEUES.map((name) => {
     const lockDuration = options.jobLock ?? LOCK[name];
-    const worker = new TimedWorker(() => clock.now(), name, runners[name], {
+    const worker = new TolerantWorker(() => clock.now(), name, runners[name], {
       connection: redis,
       prefix: queuePrefix(prefix),
       concurrency: atOnce[name],

@@ -2,29 +2,27 @@
 //
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
 // 2. A relay reads the entry through the consumer group; from now on it is pending for that relay alone.
-// 3. It owes the events to the endpoints of their org, and adds the jobs that follow. Their ids follow from the
-//    entry, so doing it twice makes them once.
-// 4. It removes the jobs that are pointless now, and looks whether one of them has been asked for again since:
-//    entries of one task may be relayed in any order.
-// 5. It acknowledges the entry and deletes it.
+// 3. It does what follows from the entry (`relay-effects.ts`), which may be repeated.
+// 4. It acknowledges the entry and deletes it.
 //
-// A relay that dies between 2 and 5 leaves the entry pending; another claims it after a while and goes on
+// A relay that dies between 2 and 4 leaves the entry pending; another claims it after a while and goes on
 // from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
+//
+// An entry that cannot be relayed stops no other: one of a newer form waits apart for a relay that knows it, one that
+// is broken or fails by itself is set aside for the operator (`store/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
-import { deliveryJob, droppedJobs, jobsOf, matchRequestsOf, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
-import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { keyOf, mayReturn, questions } from '../state/questions.ts';
+import { broken, type Read } from '../state/forms.ts';
+import { type OutboxEntry, readOutboxEntry } from '../state/outbox.ts';
+import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/dead-entries.ts';
 import type { Owed } from '../store/delivery-places.ts';
-import { oweToEndpoints } from '../store/fan-out.ts';
 import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
-import { loadTask } from '../store/tasks.ts';
+import { isOfItem, UnreadableRecord } from '../store/unreadable.ts';
 import type { Log } from './log.ts';
-import { requestMatching } from './matching.ts';
+import { relayEntries } from './relay-effects.ts';
 
-const GROUP = 'relay';
 const BATCH = 200;
 const BLOCK = 1000;
 /** Pending for longer than this belongs to a dead relay, ms. */
@@ -32,7 +30,14 @@ const ABANDONED = 10_000;
 /** A consumer that has been silent for this long is forgotten, ms. */
 const FORGOTTEN = 3600_000;
 
-type Entries = [id: string, fields: string[]][];
+/** Entries of a stream; without fields one that was deleted while it was pending. */
+type Entries = [id: string, fields: string[] | null][];
+
+interface Readable {
+  key: string;
+  id: string;
+  entry: OutboxEntry;
+}
 
 export class Relay {
   readonly #db: Db;
@@ -40,7 +45,12 @@ export class Relay {
   readonly #queues: Queues;
   readonly #consumer: string;
   readonly #log: Log;
-  readonly #streams = new Map<string, string>();
+  readonly #partitions = new Map<string, string>();
+  /** Keys of the outboxes that can be read. */
+  #streams: string[] = [];
+  /** Newer forms that were met, and where the walk over what waits for a newer process stands. */
+  readonly #newerForms = new Set<number>();
+  readonly #newerSeen = new Map<string, string>();
   readonly #abandonedAfter: number;
   readonly #letWait: (owed: Owed) => Promise<boolean>;
   #closing = false;
@@ -71,12 +81,12 @@ export class Relay {
     this.#abandonedAfter = options.abandonedAfter ?? ABANDONED;
     this.#letWait = options.letWait ?? (async () => false);
     for (const partition of PARTITIONS)
-      this.#streams.set(partitionKeys(options.db.prefix, partition).outbox, partition);
+      this.#partitions.set(partitionKeys(options.db.prefix, partition).outbox, partition);
   }
 
   /** Begins to relay, until `close`. */
   async start(): Promise<void> {
-    await this.#createGroups();
+    await this.#openStreams();
     this.#running = this.#run();
   }
 
@@ -94,143 +104,196 @@ export class Relay {
       try {
         if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
         if (mayHavePending) {
-          while (await this.#readAndRelay('0')) if (this.#closing) return;
+          await this.#relayPending();
           mayHavePending = false;
         }
         if (performance.now() >= claimAt) {
           claimAt = performance.now() + this.#abandonedAfter / 2;
-          await this.#claimAbandoned();
+          await this.#lookAfterStreams();
         }
-        await this.#readAndRelay('>');
+        await this.#readNew();
         pause = 0;
       } catch (error) {
         if (this.#closing) return;
         this.#log.warn({ err: error }, 'relay interrupted; what it had in hand is taken up again');
         mayHavePending = true;
         pause = Math.min(1000, pause * 2 + 50);
-        // A Redis that lost its data has lost the group with it.
-        if (String(error).includes('NOGROUP')) await this.#createGroups().catch(() => undefined);
+        // A Redis that lost its data has lost the groups with it; a stream may have become something else.
+        if (/NOGROUP|WRONGTYPE/.test(String(error))) await this.#openStreams().catch(() => undefined);
       }
     }
   }
 
-  /** @param from `>` for new entries, `0` for those pending for this relay. @returns whether there were any. */
-  async #readAndRelay(from: '>' | '0'): Promise<boolean> {
-    const keys = [...this.#streams.keys()];
-    const ids = keys.map(() => from);
+  async #readNew(): Promise<void> {
+    const found = await this.#read(this.#streams.map(() => '>'));
+    if (found.length > 0) await this.#relay(found);
+  }
+
+  /** Goes once over what is pending for this relay. */
+  async #relayPending(): Promise<void> {
+    const seen = new Map<string, string>();
+    while (!this.#closing) {
+      const found = await this.#read(this.#streams.map((key) => seen.get(key) ?? '0'));
+      if (found.length === 0) return;
+      await this.#relay(found);
+      for (const [key, entries] of found) seen.set(key, entries.at(-1)?.[0] ?? '0');
+    }
+  }
+
+  /** @param from for each stream `>` for new entries, or the id behind which to read what is pending for this relay. */
+  async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
     const reply = (await this.#blocking.xreadgroup(
       'GROUP',
-      GROUP,
+      RELAY_GROUP,
       this.#consumer,
       'COUNT',
       BATCH,
       'BLOCK',
       BLOCK,
       'STREAMS',
-      ...keys,
-      ...ids,
+      ...this.#streams,
+      ...from,
     )) as [key: string, entries: Entries][] | null;
-    const found = (reply ?? []).filter(([, entries]) => entries.length > 0);
-    if (found.length === 0) return false;
-    await this.#relay(found);
-    return true;
+    return (reply ?? []).filter(([, entries]) => entries.length > 0);
   }
 
-  async #relay(found: [key: string, entries: Entries][]): Promise<void> {
-    const now = this.#db.clock.now();
-    const all = found.flatMap(([, entries]) => entries.map(([, fields]) => parse(fields)));
-    const entries = all.filter((entry) => entry !== null);
-    await Promise.all([
-      this.#queues.add(entries.flatMap((entry) => jobsOf(entry, now))),
-      this.#requestMatching(entries),
-      this.#tellEndpoints(entries),
-    ]);
-    await this.#queues.drop(entries.flatMap(droppedJobs));
-    await Promise.all(entries.map((entry) => this.#askAgain(entry, now)));
+  async #relay(found: readonly [key: string, entries: Entries][]): Promise<void> {
+    const done = new Map(found.map(([key]) => [key, [] as string[]]));
+    const readable: Readable[] = [];
+    for (const [key, entries] of found)
+      for (const [id, fields] of entries) {
+        const read = fields === null ? null : readOutboxEntry(fields);
+        if (read === null) done.get(key)?.push(id);
+        else if (read.kind === 'known') readable.push({ key, id, entry: read.value });
+        else await this.#setAside(key, id, read);
+      }
+    for (const { key, id } of await this.#relayReadable(readable)) done.get(key)?.push(id);
     const { redis } = this.#db;
     await Promise.all(
-      found.flatMap(([key, list]) => {
-        const ids = list.map(([id]) => id);
-        return [redis.xack(key, GROUP, ...ids), redis.xdel(key, ...ids)];
-      }),
+      [...done].flatMap(([key, ids]) =>
+        ids.length === 0 ? [] : [redis.xack(key, RELAY_GROUP, ...ids), redis.xdel(key, ...ids)],
+      ),
     );
-    this.relayed += entries.length;
   }
 
-  /** Requests what the entries ask to be matched: of each org at once. */
-  async #requestMatching(entries: readonly OutboxEntry[]): Promise<void> {
-    const byOrg = new Map<string, MatchRequest[]>();
-    for (const entry of entries) {
-      const requests = matchRequestsOf(entry);
-      if (requests.length > 0) byOrg.set(entry.org_id, [...(byOrg.get(entry.org_id) ?? []), ...requests]);
+  /** Relays all of them; where that fails, by halves, until the one is found that it fails of. @returns what is done. */
+  async #relayReadable(all: readonly Readable[]): Promise<Readable[]> {
+    const [only] = all;
+    if (only === undefined) return [];
+    try {
+      await relayEntries(
+        { db: this.#db, queues: this.#queues, letWait: this.#letWait },
+        all.map(({ entry }) => entry),
+      );
+      this.relayed += all.length;
+      return [...all];
+    } catch (error) {
+      if (!isOfItem(error)) throw error;
+      if (all.length === 1) {
+        await this.#setAside(only.key, only.id, reasonOf(error));
+        return [];
+      }
+      const middle = all.length >> 1;
+      const first = await this.#relayReadable(all.slice(0, middle));
+      return [...first, ...(await this.#relayReadable(all.slice(middle)))];
     }
-    await Promise.all(
-      [...byOrg].map(([org, requests]) => requestMatching(this.#db, this.#queues, org, requests)),
-    );
   }
 
-  /** Owes the events to the endpoints that want them, with a job for each that a receiver may take now. */
-  async #tellEndpoints(entries: readonly OutboxEntry[]): Promise<void> {
-    const owed = await oweToEndpoints(this.#db, entries);
-    const waits = await Promise.all(owed.map(this.#letWait));
-    await this.#queues.add(owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
+  async #setAside(key: string, id: string, read: Exclude<Read<never>, { kind: 'known' }>): Promise<void> {
+    const partition = this.#partitions.get(key) ?? '';
+    const about = { partition, entry: id };
+    if (read.kind === 'newer') {
+      if (!this.#newerForms.has(read.form))
+        this.#log.info({ ...about, form: read.form }, 'outbox entries are left for a newer process');
+      this.#newerForms.add(read.form);
+    } else
+      this.#log.error(
+        { ...about, reason: read.reason },
+        'an outbox entry cannot be relayed and is set aside',
+      );
+    const reason = read.kind === 'newer' ? `form ${read.form}` : read.reason;
+    const isAside = await setAside(this.#db, partition, id, read.kind === 'newer' ? 'newer' : 'dead', reason);
+    // It is claimed again, by this relay or another.
+    if (!isAside)
+      this.#log.error(about, 'no room is left to set outbox entries aside; this one stays pending');
   }
 
-  /**
-   * Makes the jobs again that were removed for `entry` although their questions have come back. What comes
-   * back after this look has its own entry, whose job is made after the removal.
-   */
-  async #askAgain(entry: OutboxEntry, now: number): Promise<void> {
-    const removed = new Set(entry.kind === 'task' ? entry.dropped.filter(mayReturn).map(keyOf) : []);
-    if (entry.kind !== 'task' || removed.size === 0) return;
-    const stored = await loadTask(this.#db, entry.org_id, entry.task_id);
-    if (stored === null) return;
-    const asked = questions(stored.task).filter((question) => removed.has(keyOf(question)));
-    const about = { ...entry, version: stored.task.version };
-    await this.#queues.add(asked.map((question) => questionJob(about, question, now)));
+  /** What is done now and then, partition by partition, so that none holds up the others. */
+  async #lookAfterStreams(): Promise<void> {
+    if (this.#streams.length < this.#partitions.size) await this.#openStreams();
+    for (const key of this.#streams)
+      try {
+        await this.#claimAbandoned(key);
+        await this.#releaseNewer(this.#partitions.get(key) ?? '');
+      } catch (error) {
+        if (!isOfItem(error)) throw error;
+        this.#log.error({ err: error, stream: key }, 'an outbox is passed over');
+      }
   }
 
   /** Takes over what relays that are gone left pending, and forgets those relays. */
-  async #claimAbandoned(): Promise<void> {
-    for (const key of this.#streams.keys()) {
-      let cursor = '0-0';
-      do {
-        const [next, entries] = (await this.#db.redis.xautoclaim(
-          key,
-          GROUP,
-          this.#consumer,
-          this.#abandonedAfter,
-          cursor,
-          'COUNT',
-          BATCH,
-        )) as [string, Entries];
-        if (entries.length > 0) {
-          this.#log.info({ entries: entries.length }, 'relaying what another relay left');
-          await this.#relay([[key, entries]]);
-        }
-        cursor = next;
-      } while (cursor !== '0-0');
-      const consumers = (await this.#db.redis.xinfo('CONSUMERS', key, GROUP)) as (string | number)[][];
-      for (const fields of consumers) {
-        const [, name, , pending, , idle] = fields;
-        if (pending === 0 && Number(idle) > FORGOTTEN)
-          await this.#db.redis.xgroup('DELCONSUMER', key, GROUP, String(name));
+  async #claimAbandoned(key: string): Promise<void> {
+    const { redis } = this.#db;
+    let cursor = '0-0';
+    do {
+      const [next, entries] = (await redis.xautoclaim(
+        key,
+        RELAY_GROUP,
+        this.#consumer,
+        this.#abandonedAfter,
+        cursor,
+        'COUNT',
+        BATCH,
+      )) as [string, Entries];
+      if (entries.length > 0) {
+        this.#log.info({ entries: entries.length }, 'relaying what another relay left');
+        await this.#relay([[key, entries]]);
       }
+      cursor = next;
+    } while (cursor !== '0-0');
+    const consumers = (await redis.xinfo('CONSUMERS', key, RELAY_GROUP)) as (string | number)[][];
+    for (const fields of consumers) {
+      const [, name, , pending, , idle] = fields;
+      if (pending === 0 && Number(idle) > FORGOTTEN)
+        await redis.xgroup('DELCONSUMER', key, RELAY_GROUP, String(name));
     }
   }
 
-  async #createGroups(): Promise<void> {
-    for (const key of this.#streams.keys()) {
-      try {
-        await this.#db.redis.xgroup('CREATE', key, GROUP, '0', 'MKSTREAM');
-      } catch (error) {
-        if (!String(error).includes('BUSYGROUP')) throw error;
-      }
+  /**
+   * Gives entries back to the outbox that waited for a process which knows their form. A page at a time, from the
+   * beginning again after the last one; on at once only while the pages are for this process.
+   */
+  async #releaseNewer(partition: string): Promise<void> {
+    for (let goesOn = true; goesOn && !this.#closing; ) {
+      const page = await newerEntries(this.#db, partition, this.#newerSeen.get(partition) ?? null, BATCH);
+      goesOn = page.length === BATCH;
+      for (const { id, fields } of page)
+        if (readOutboxEntry(fields).kind === 'newer') goesOn = false;
+        else await releaseNewer(this.#db, partition, id);
+      const last = page.length === BATCH ? page.at(-1) : undefined;
+      if (last === undefined) this.#newerSeen.delete(partition);
+      else this.#newerSeen.set(partition, last.id);
     }
+  }
+
+  /** Makes sure of the streams with their groups; one that is no stream is passed over until it is. */
+  async #openStreams(): Promise<void> {
+    const open: string[] = [];
+    for (const key of this.#partitions.keys())
+      try {
+        await this.#db.redis.xgroup('CREATE', key, RELAY_GROUP, '0', 'MKSTREAM');
+        open.push(key);
+      } catch (error) {
+        if (String(error).includes('BUSYGROUP')) open.push(key);
+        else if (!isOfItem(error)) throw error;
+        else this.#log.error({ err: error, stream: key }, 'an outbox cannot be read');
+      }
+    this.#streams = open;
   }
 }
 
-function parse(fields: string[] | null): OutboxEntry | null {
-  const text = fields?.[1];
-  return text === undefined ? null : (JSON.parse(text) as OutboxEntry);
+function reasonOf(error: unknown): Exclude<Read<never>, { kind: 'known' }> {
+  if (error instanceof UnreadableRecord && error.kind === 'newer')
+    return { kind: 'newer', form: error.form ?? 0 };
+  return broken(error instanceof Error ? error.message : String(error));
 }

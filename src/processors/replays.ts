@@ -14,8 +14,8 @@ import type { ReplayJob } from '../queues/catalogue.ts';
 import type { Endpoint } from '../state/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../state/replay.ts';
 import { type Change, commit, together } from '../store/commit.ts';
+import { requireDelivery } from '../store/deliveries.ts';
 import { fieldOf } from '../store/delivery-places.ts';
-import { unpackDelivery } from '../store/delivery-record.ts';
 import { endpointAsLoaded, loadEndpoint } from '../store/endpoints.ts';
 import { resendWrites } from '../store/fan-out.ts';
 import { orgKeysOf } from '../store/keys.ts';
@@ -30,6 +30,7 @@ import {
   replaysUnderWay,
   stepWrites,
 } from '../store/replays.ts';
+import { readableOrNull } from '../store/unreadable.ts';
 
 /** When a step is made again that somebody else made first, ms. */
 const AGAIN = 50;
@@ -142,7 +143,11 @@ async function outcomesOf(
   let succeeded = 0;
   for (const [index, one] of awaited.entries()) {
     const text = stored[index] ?? null;
-    const { status, attempts } = unpackDelivery(text);
+    const { task_id } = one;
+    const delivery = await readableOrNull(db, async () => requireDelivery(keys.deliveries(task_id), text));
+    // What cannot be read is not waited for.
+    if (delivery === null) continue;
+    const { status, attempts } = delivery;
     if (status === 'succeeded') succeeded += 1;
     // Purged with its task meanwhile, it is not waited for.
     else if (text !== null && status === 'pending' && attempts.length === one.attempts) still.push(one);

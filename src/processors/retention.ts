@@ -4,13 +4,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Due } from '../state/retention.ts';
+import { takeOut } from '../store/dead-entries.ts';
 import { NotDueError } from '../store/due.ts';
 import { trimFeed } from '../store/feed.ts';
-import { PARTITIONS } from '../store/keys.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
+import { Lease } from '../store/lease.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
 import { duePurges, type Purged, postpone, purge } from '../store/retention.ts';
 import { shortenTtl } from '../store/ttl.ts';
+import { forEachIntact, isOfItem, reportFailed } from '../store/unreadable.ts';
 import type { Log } from './log.ts';
 
 const EVERY = 10_000;
@@ -25,6 +28,11 @@ const PUT_OFF = 3600_000;
 const TRIM_EVERY = 3600_000;
 /** One process at a time is enough; a dead one's lock ends after this, ms. */
 const LOCK = 60_000;
+
+type GoesOn = () => Promise<boolean>;
+
+/** What a note in the index looks like. */
+const NOTE = /^\S+ \S+( log)?$/;
 
 export class Retention {
   readonly #db: Db;
@@ -59,18 +67,19 @@ export class Retention {
 
   async #guardedRun(): Promise<void> {
     if (this.#db.clock.isHeld) return;
-    const lock = `${this.#db.prefix}:retention`;
     try {
-      if ((await this.#db.redis.set(lock, '1', 'PX', LOCK, 'NX')) === null)
-        return await shortenTtl(this.#db.redis, lock, LOCK);
+      const lock = `${this.#db.prefix}:retention`;
+      const lease = await Lease.take(this.#db.redis, lock, LOCK);
+      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK);
+      const goesOn = () => lease.renew(LOCK);
       try {
-        const { tasks, logs } = await this.run(() => this.#db.redis.pexpire(lock, LOCK));
+        const { tasks, logs } = await this.run(goesOn);
         if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged what was kept long enough');
         if (performance.now() < this.#trimAt) return;
-        await this.trimFeeds();
+        await this.trimFeeds(goesOn);
         this.#trimAt = performance.now() + TRIM_EVERY;
       } finally {
-        await this.#db.redis.del(lock);
+        await lease.release();
       }
     } catch (error) {
       if (error instanceof NotDueError) await this.#db.clock.sync().catch(() => undefined);
@@ -78,30 +87,54 @@ export class Retention {
     }
   }
 
-  /** Purges until nothing is due. @throws NotDueError by Redis' clock nothing is. @param alive is called after every batch. @returns how much went. */
-  async run(alive: () => Promise<unknown> = async () => undefined): Promise<Purged> {
+  /**
+   * Purges until nothing is due.
+   * @param goesOn is asked after every batch whether it is still this process' turn. @returns how much went.
+   * @throws NotDueError when nothing is, by Redis' clock
+   */
+  async run(goesOn: GoesOn = async () => true): Promise<Purged> {
     const sum: Purged = { tasks: 0, logs: 0 };
-    for (const partition of PARTITIONS) {
-      for (let batches = 0; batches < BATCHES_MOST; batches += 1) {
+    let isOver = false;
+    const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).retain;
+    await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
+      for (let batches = 0; batches < BATCHES_MOST && !isOver && !this.#closing; batches += 1) {
         const start = performance.now();
-        const due = await duePurges(this.#db, partition, BATCH);
-        if (due.length === 0 || this.#closing) break;
+        const due = await this.#due(partition);
+        if (due === null) break;
         const { tasks, logs } = await this.#purge(due);
         sum.tasks += tasks;
         sum.logs += logs;
-        await alive();
+        isOver = !(await goesOn());
         await sleep(REST * (performance.now() - start));
       }
-    }
+    });
     return sum;
   }
 
-  /** Takes old ends off the feeds of all orgs. */
-  async trimFeeds(): Promise<void> {
-    for (const orgId of await allTenants(this.#db)) {
-      if (this.#closing) return;
-      await trimFeed(this.#db, orgId);
+  /** What is due in the partition; a note that says nothing is set aside. Null when there is nothing. */
+  async #due(partition: string): Promise<Due[] | null> {
+    const { retain } = partitionKeys(this.#db.prefix, partition);
+    const due = await duePurges(this.#db, partition, BATCH);
+    for (const { member, at: score } of due.filter((one) => !NOTE.test(one.member))) {
+      const reason = 'the member of an index says nothing';
+      this.#log.error({ index: retain, member }, `${reason}, and is set aside`);
+      await takeOut(this.#db, partition, retain, { name: member, score, reason });
     }
+    return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
+  }
+
+  /** Takes old ends off the feeds of all orgs. @param goesOn as for `run` */
+  async trimFeeds(goesOn: GoesOn = async () => true): Promise<void> {
+    let isOver = false;
+    let renewAt = performance.now() + LOCK / 4;
+    const keyOf = (orgId: string) => orgKeysOf(this.#db.prefix, orgId).feed;
+    await forEachIntact(this.#db, await allTenants(this.#db), keyOf, async (orgId) => {
+      if (isOver || this.#closing) return;
+      await trimFeed(this.#db, orgId);
+      if (performance.now() < renewAt) return;
+      renewAt = performance.now() + LOCK / 4;
+      isOver = !(await goesOn());
+    });
   }
 
   /** A batch; one by one when one of them will not go, which is put off then. */
@@ -114,7 +147,9 @@ export class Retention {
       const [only, ...others] = due;
       if (only === undefined) return { tasks: 0, logs: 0 };
       if (others.length === 0) {
+        if (!isOfItem(error)) throw error;
         this.#log.warn({ err: error, task_id: only.task_id }, 'a task could not be purged');
+        reportFailed(this.#db, orgKeysOf(this.#db.prefix, only.org_id).task(only.task_id), error);
         await postpone(this.#db, only, PUT_OFF);
         return { tasks: 0, logs: 0 };
       }

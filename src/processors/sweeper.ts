@@ -1,6 +1,9 @@
 // Walks what is due and looks whether the job for it is still there. Jobs can be lost by what happens to
 // Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
 // asked and delivered, so whatever is missing is made again, and counted.
+//
+// Nothing holds up the rest of a sweep: what fails by itself is reported and put off, so that it does not stand in
+// front of the others for ever, and a member that says nothing is set aside (`store/dead-entries.ts`).
 
 import {
   deliveryJob,
@@ -18,15 +21,25 @@ import type { MatchRequest } from '../state/outbox.ts';
 import { questions } from '../state/questions.ts';
 import { poolOf } from '../state/task.ts';
 import { commit } from '../store/commit.ts';
+import { takeOut } from '../store/dead-entries.ts';
 import { readOwed } from '../store/delivery-places.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
-import { allLanes, forgetEmptyLane } from '../store/lanes.ts';
+import { allLanes, forgetEmptyLane, type ListedLane } from '../store/lanes.ts';
+import { Lease } from '../store/lease.ts';
 import { openTurns } from '../store/match-requests.ts';
 import { allTenants } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
-import { loadTasks } from '../store/tasks.ts';
+import { loadTask, type StoredTask } from '../store/tasks.ts';
 import { shortenTtl } from '../store/ttl.ts';
 import { letGo } from '../store/unordered.ts';
+import {
+  forEachIntact,
+  isOfItem,
+  PUT_OFF,
+  readableOrNull,
+  reportFailed,
+  UnreadableRecord,
+} from '../store/unreadable.ts';
 import { crowdedReceivers, letOut } from '../store/waiting.ts';
 import type { Log } from './log.ts';
 import { requestMatching } from './matching.ts';
@@ -35,6 +48,20 @@ const EVERY = 10_000;
 /** What is overdue by this much ought to have been asked, ms. */
 const GRACE = 3_000;
 const BATCH = 500;
+/** What only a newer process can read is looked at again after this, ms. */
+const PUT_OFF_NEWER = 30_000;
+/** Jobs that failed for good are run once more after this, ms; what they were about may have changed. */
+const FAILED_FOR = 600_000;
+/** Longest that one who sweeps is waited for, ms: a dead one's lock ends after it. */
+const LOCK = 30_000;
+
+/** Tasks of a lane that are looked at for the first that can be read. */
+const HEADS = 10;
+
+/** What the members of the indexes look like. */
+const PAIR = /^\S+ \S+$/;
+const TRIPLE = /^\S+ \S+ \S+$/;
+const OWED = /^\S+ \S+ \d+( \S+)?$/;
 /** Of those who wait for a receiver, so many are let out by a sweep: whoever makes their deliveries does the rest. */
 const LET_OUT = 4;
 
@@ -45,8 +72,9 @@ export class Sweeper {
   readonly #every: number;
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> | null = null;
-  /** Jobs made again since the start. */
+  /** Jobs made again, and things that failed by themselves, since the start. */
   repaired = 0;
+  failed = 0;
 
   constructor(options: { db: Db; queues: Queues; log: Log; every?: number }) {
     this.#db = options.db;
@@ -71,117 +99,150 @@ export class Sweeper {
   async #guardedSweep(): Promise<void> {
     try {
       // One process at a time is enough; the lock only saves work.
+      const begun = performance.now();
       const lock = `${this.#db.prefix}:sweep`;
-      const life = this.#every - 100;
-      if ((await this.#db.redis.set(lock, '1', 'PX', life, 'NX')) === null)
-        return await shortenTtl(this.#db.redis, lock, life);
-      const repaired = await this.sweep();
-      if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
+      const lease = await Lease.take(this.#db.redis, lock, LOCK);
+      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK);
+      try {
+        const repaired = await this.sweep(() => lease.renew(LOCK));
+        if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
+      } finally {
+        // Nobody sweeps before the next is due.
+        const rest = this.#every - 100 - (performance.now() - begun);
+        await (rest > 0 ? lease.renew(rest) : lease.release());
+      }
     } catch (error) {
       this.#log.warn({ err: error }, 'sweep interrupted');
     }
   }
 
-  /** One walk. @returns how many jobs were made again. */
-  async sweep(): Promise<number> {
+  /**
+   * One walk. @param goesOn is asked after every partition whether it is still this process' turn.
+   * @returns how many jobs were made again.
+   */
+  async sweep(goesOn: () => Promise<boolean> = async () => true): Promise<number> {
     const now = this.#db.clock.now();
     // The same within half a minute: what is repaired is not repaired again while it waits its turn.
     const repair = `r${Math.floor(now / 30_000)}`;
-    let count = 0;
+    const before = this.repaired;
     for (const partition of PARTITIONS) {
       const keys = partitionKeys(this.#db.prefix, partition);
-      count += await this.#askOverdue(keys.due, now, repair);
-      count += await this.#deliverOverdue(keys.owed, now, repair);
-      count += await this.#takeFromRemoved(keys.left, now, repair);
-      count += await this.#goOnReplaying(keys.replays, now, repair);
-      count += await this.#continueTurns(keys.matchTurns, now, repair);
-      await this.#letOutWaiting(keys.crowded, now);
-      await this.#letGoUnordered(keys.unordered, now);
+      const each = (key: string, form: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
+        this.#isolated(key, () => this.#eachOverdue({ partition, key, form, now }, act));
+      await each(keys.due, PAIR, (member, score) => this.#askOverdue(keys.due, member, score, now, repair));
+      await each(keys.owed, OWED, (member, score) => this.#deliverOverdue(member, score, now, repair));
+      await each(keys.left, TRIPLE, (member, at) => this.#takeFromRemoved(member, at, repair));
+      await each(keys.replays, PAIR, (member) => this.#goOnReplaying(member, repair));
+      await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
+      await this.#isolated(keys.crowded, () => this.#letOutWaiting(keys.crowded, now));
+      await each(keys.unordered, PAIR, (member, score) =>
+        this.#letGoUnordered(keys.unordered, member, score, now),
+      );
+      if (!(await goesOn())) return this.repaired - before;
     }
-    for (const orgId of await allTenants(this.#db)) await this.#matchWaiting(orgId, now);
-    this.repaired += count;
-    return count;
+    for (const orgId of await allTenants(this.#db))
+      await this.#isolated(orgKeysOf(this.#db.prefix, orgId).lanes, () => this.#matchWaiting(orgId, now));
+    for (const queue of Object.values(this.#queues.all))
+      await this.#isolated(queue.name, () =>
+        queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - FAILED_FOR }),
+      );
+    return this.repaired - before;
   }
 
-  async #askOverdue(key: string, now: number, repair: string): Promise<number> {
-    let count = 0;
+  /** Does `act`; what fails by itself is reported as `name`. */
+  async #isolated(name: string, act: () => Promise<unknown>): Promise<void> {
+    const failed = await forEachIntact(this.#db, [name], () => name, act);
+    this.failed += failed;
+  }
+
+  /** Does `act` for each member of an index that ought to have been dealt with. */
+  async #eachOverdue(
+    { partition, key, form, now }: { partition: string; key: string; form: RegExp; now: number },
+    act: (member: string, score: number) => Promise<unknown>,
+  ): Promise<void> {
     for (const [member, score] of await this.#overdue(key, now)) {
-      const [orgId = '', taskId = ''] = member.split(' ');
-      const [stored] = await loadTasks(this.#db, orgId, [taskId]);
-      const overdue = stored
-        ? questions(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
-        : [];
-      // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
-      if (overdue.length === 0)
-        await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
-      const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
-      for (const question of overdue)
-        count += await this.#repair(
-          [questionJob(about, question, now)],
-          questionJob(about, question, now, repair),
+      if (!form.test(member)) {
+        const reason = 'the member of an index says nothing';
+        this.#log.error({ index: key, member }, `${reason}, and is set aside`);
+        await takeOut(this.#db, partition, key, { name: member, score, reason });
+        this.failed += 1;
+        continue;
+      }
+      try {
+        await act(member, score);
+      } catch (error) {
+        if (!isOfItem(error)) throw error;
+        this.failed += 1;
+        reportFailed(this.#db, `${key} ${member}`, error);
+        const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
+        const again = now + (isNewer ? PUT_OFF_NEWER : PUT_OFF);
+        await commit(
+          this.#db.redis,
+          [{ kind: 'score', key, member, score }],
+          [['ZADD', key, 'XX', again, member]],
         );
+      }
     }
-    return count;
   }
 
-  async #deliverOverdue(key: string, now: number, repair: string): Promise<number> {
-    let count = 0;
-    for (const [member, score] of await this.#overdue(key, now)) {
-      const about = readOwed(member);
-      const originals = [deliveryJob(about), retryJob(about, score, now)];
-      count += await this.#repair(originals, deliveryJob(about, repair));
-    }
-    return count;
+  async #askOverdue(key: string, member: string, score: number, now: number, repair: string): Promise<void> {
+    const [orgId = '', taskId = ''] = member.split(' ');
+    const stored = await loadTask(this.#db, orgId, taskId);
+    const overdue = stored
+      ? questions(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
+      : [];
+    // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
+    if (overdue.length === 0)
+      await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
+    const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
+    for (const question of overdue)
+      await this.#repair([questionJob(about, question, now)], questionJob(about, question, now, repair));
+  }
+
+  async #deliverOverdue(member: string, score: number, now: number, repair: string): Promise<void> {
+    const about = readOwed(member);
+    await this.#repair([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, repair));
   }
 
   /** Lets out the first of those who wait for a receiver, in case that all who would have done so are gone. */
   async #letOutWaiting(key: string, now: number): Promise<void> {
-    for (const { org_id, receiver } of await crowdedReceivers(this.#db, key)) {
+    const nameOf = (one: { org_id: string; receiver: string }) =>
+      orgKeysOf(this.#db.prefix, one.org_id).waiting(one.receiver);
+    const crowded = await crowdedReceivers(this.#db, key);
+    const failed = await forEachIntact(this.#db, crowded, nameOf, async ({ org_id, receiver }) => {
       const { out } = await letOut(this.#db, org_id, receiver, LET_OUT);
       await this.#queues.add(out.map((owed) => fedJob(owed, now)));
-    }
+    });
+    this.failed += failed;
   }
 
   /**
    * Lets go what waits for earlier events where an endpoint is told in order no more. By now everybody has heard of
    * the change, so that nothing more comes to wait there.
    */
-  async #letGoUnordered(key: string, now: number): Promise<void> {
-    for (const [member, score] of await this.#overdue(key, now)) {
-      const [orgId = '', endpointId = ''] = member.split(' ');
-      for await (const all of letGo(this.#db, orgId, endpointId))
-        await this.#queues.add(all.map((owed) => deliveryJob(owed, `n${now.toString(36)}`)));
-      await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
-    }
+  async #letGoUnordered(key: string, member: string, score: number, now: number): Promise<void> {
+    const [orgId = '', endpointId = ''] = member.split(' ');
+    for await (const all of letGo(this.#db, orgId, endpointId))
+      await this.#queues.add(all.map((owed) => deliveryJob(owed, `n${now.toString(36)}`)));
+    await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
   }
 
-  async #takeFromRemoved(key: string, now: number, repair: string): Promise<number> {
-    let count = 0;
-    for (const [member, at] of await this.#overdue(key, now)) {
-      const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
-      const job = leftJob({ org_id, worker_id, task_id }, at, repair);
-      count += await this.#repair([], job);
-    }
-    return count;
+  async #takeFromRemoved(member: string, at: number, repair: string): Promise<void> {
+    const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
+    await this.#repair([], leftJob({ org_id, worker_id, task_id }, at, repair));
   }
 
-  async #goOnReplaying(key: string, now: number, repair: string): Promise<number> {
-    let count = 0;
-    for (const [member] of await this.#overdue(key, now)) {
-      const [org_id = '', replay_id = ''] = member.split(' ');
-      const about = { org_id, replay_id };
-      count += await this.#repair([replayJob(about)], replayJob(about, repair));
-    }
-    return count;
+  async #goOnReplaying(member: string, repair: string): Promise<void> {
+    const [org_id = '', replay_id = ''] = member.split(' ');
+    const about = { org_id, replay_id };
+    await this.#repair([replayJob(about)], replayJob(about, repair));
   }
 
   /** Makes the jobs again of turns that have not ended and have none. */
-  async #continueTurns(key: string, now: number, repair: string): Promise<number> {
-    let count = 0;
+  async #continueTurns(key: string, now: number, repair: string): Promise<void> {
     for (const { org_id, turn, since } of await openTurns(this.#db, key))
       if (since <= now - GRACE)
-        count += await this.#repair([matchingJob(org_id, turn)], matchingJob(org_id, turn, repair));
-    return count;
+        await this.#repair([matchingJob(org_id, turn)], matchingJob(org_id, turn, repair));
   }
 
   /** The members of an index that ought to have been dealt with, with their scores. */
@@ -202,28 +263,35 @@ export class Sweeper {
     const requests: MatchRequest[] = [];
     const keys = orgKeysOf(this.#db.prefix, orgId);
     const ready = await this.#db.redis.zcard(keys.readyBy('rating'));
-    for (const lane of await allLanes(this.#db, orgId)) {
-      const [head] = await this.#db.redis.zrange(keys.lane(lane.id), 0, '0');
-      if (head === undefined) {
-        await forgetEmptyLane(this.#db, orgId, lane);
-        continue;
-      }
-      if (ready === 0) continue;
-      const [stored] = await loadTasks(this.#db, orgId, [taskInPlace(head)]);
-      if (stored?.task.status !== 'queued' || stored.task.since > now - GRACE) continue;
+    const lanes = await allLanes(this.#db, orgId);
+    const nameOf = (lane: ListedLane) => keys.lane(lane.id);
+    const failed = await forEachIntact(this.#db, lanes, nameOf, async (lane) => {
+      const heads = await this.#db.redis.zrange(keys.lane(lane.id), 0, `${HEADS - 1}`);
+      if (heads.length === 0) return forgetEmptyLane(this.#db, orgId, lane);
+      if (ready === 0) return;
+      const stored = await this.#firstReadable(orgId, heads.map(taskInPlace));
+      if (stored?.task.status !== 'queued' || stored.task.since > now - GRACE) return;
       requests.push({ kind: 'task', task_id: stored.task.task_id, pool: poolOf(stored.task) });
-    }
+    });
+    this.failed += failed;
     await requestMatching(this.#db, this.#queues, orgId, requests);
   }
 
-  /** Makes a job again under another name unless one of those it had is still to be run. @returns 1 if it did. */
-  async #repair(originals: readonly NewJob[], again: NewJob): Promise<number> {
+  async #firstReadable(orgId: string, ids: readonly string[]): Promise<StoredTask | null> {
+    for (const id of ids) {
+      const stored = await readableOrNull(this.#db, () => loadTask(this.#db, orgId, id));
+      if (stored !== null) return stored;
+    }
+    return null;
+  }
+
+  /** Makes a job again under another name unless one of those it had is still to be run. */
+  async #repair(originals: readonly NewJob[], again: NewJob): Promise<void> {
     for (const job of [...originals, again]) {
       const state = await this.#queues.all[job.queue].getJobState(job.opts.jobId);
-      if (state === 'waiting' || state === 'active' || state === 'delayed' || state === 'prioritized')
-        return 0;
+      if (state === 'waiting' || state === 'active' || state === 'delayed' || state === 'prioritized') return;
     }
     await this.#queues.add([again]);
-    return 1;
+    this.repaired += 1;
   }
 }

@@ -166,9 +166,14 @@ export class WebhookProcessor {
     const { receiver } = dispatch;
     const { delivery } = taken;
     const at = db.clock.now();
-    const outcome = await this.#send(dispatch, at, taken.until);
-    this.#gate.leave(receiver.name, outcome);
-    void this.#crowds.placeFree(receiver.name);
+    let outcome: SendOutcome | null = null;
+    try {
+      outcome = await this.#send(dispatch, at, taken.until);
+    } finally {
+      // Also when nothing could be signed or sent: the place would be lost for as long as the process lives.
+      this.#gate.leave(receiver.name, outcome);
+      void this.#crowds.placeFree(receiver.name);
+    }
     if (outcome === null) return await this.#tryWhenDue(owed);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const made = attemptsMade(delivery) + 1;
@@ -185,6 +190,7 @@ export class WebhookProcessor {
     const nextAt = delay === null ? null : Math.ceil(db.clock.now() + delay);
     const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
     const after: Delivery = {
+      ...delivery,
       status,
       attempts: [...delivery.attempts, attemptOf(outcome, at, nextAt, Object.values(receiver.headers))],
     };

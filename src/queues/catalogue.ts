@@ -9,12 +9,12 @@ import type { Question } from '../state/questions.ts';
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Form of the job data; a worker refuses what it does not know. */
-const FORM = 1;
+/** Form of the job data; see `read-job.ts`. */
+export const JOB_FORM = 1;
 
 /** Asks a question of a task: in `lifecycle` when it is to be asked now, in `sla` when later. */
 export interface QuestionJob {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   org_id: string;
   task_id: string;
   /** Version of the task that gave rise to it. */
@@ -24,14 +24,14 @@ export interface QuestionJob {
 
 /** An org has its turn: a part of what it requested is matched. */
 export interface MatchingJob {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   org_id: string;
   turn: string;
 }
 
 /** A worker was removed, or may not be able to keep what they are offered. */
 export interface WorkerJob {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   org_id: string;
   worker_id: string;
   version: number;
@@ -42,21 +42,21 @@ export interface WorkerJob {
 
 /** A pool was removed: its tasks are to be taken from those who have them, its workers out of it. */
 export interface PoolJob {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   org_id: string;
   pool_id: string;
 }
 
 /** A replay to a webhook endpoint goes on: one step of it. */
 export interface ReplayJob {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   org_id: string;
   replay_id: string;
 }
 
 /** One event is owed to the task's callback URL, or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
-  form: typeof FORM;
+  form: typeof JOB_FORM;
   /** It comes from the list of those who wait for its receiver: there may be more. */
   fed?: true;
 }
@@ -68,10 +68,12 @@ interface DeliveryTarget {
   endpoint_id?: string | undefined;
 }
 
+export type JobData = QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
+
 export interface NewJob {
   queue: QueueName;
   name: string;
-  data: QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
+  data: JobData;
   opts: JobsOptions & { jobId: string };
 }
 
@@ -144,7 +146,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       {
         queue: 'lifecycle',
         name: 'worker',
-        data: { form: FORM, ...rest },
+        data: { form: JOB_FORM, ...rest },
         opts: { jobId: `worker-${entry.org_id}-${entry.worker_id}-${entry.at}-${entry.version}` },
       },
     ];
@@ -152,7 +154,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   if (entry.kind === 'pool') {
     const { org_id, pool_id, at } = entry;
     const jobId = `pool-${org_id}-${pool_id}-${at}`;
-    return [{ queue: 'lifecycle', name: 'pool', data: { form: FORM, org_id, pool_id }, opts: { jobId } }];
+    return [{ queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } }];
   }
   if (entry.kind === 'replay') return [replayJob(entry)];
   if (entry.kind === 'delivery') {
@@ -186,7 +188,7 @@ export function questionJob(
   return {
     queue: isDelayed(question) ? 'sla' : 'lifecycle',
     name: question.kind,
-    data: { form: FORM, org_id, task_id, version, question },
+    data: { form: JOB_FORM, org_id, task_id, version, question },
     opts: {
       jobId,
       ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }),
@@ -202,7 +204,7 @@ export function matchingJob(org_id: string, turn: string, repair: string | null 
   return {
     queue: 'lifecycle',
     name: 'match',
-    data: { form: FORM, org_id, turn },
+    data: { form: JOB_FORM, org_id, turn },
     opts: { jobId, attempts: 1000 },
   };
 }
@@ -217,7 +219,7 @@ export function leftJob(
   return {
     queue: 'lifecycle',
     name: 'worker',
-    data: { form: FORM, org_id, worker_id, version: 0, at, left: [task_id] },
+    data: { form: JOB_FORM, org_id, worker_id, version: 0, at, left: [task_id] },
     opts: { jobId: `left-${task_id}-${worker_id}-${repair}` },
   };
 }
@@ -229,7 +231,7 @@ export function replayJob(
 ): NewJob {
   const { org_id, replay_id } = about;
   const jobId = `replay-${replay_id}${repair === null ? '' : `-${repair}`}`;
-  return { queue: 'lifecycle', name: 'replay', data: { form: FORM, org_id, replay_id }, opts: { jobId } };
+  return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
 }
 
 /** The job that makes a delivery. @param repair as in `questionJob`; also what tells one that is sent again. */
@@ -238,7 +240,7 @@ export function deliveryJob(about: DeliveryTarget, repair: string | null = null)
   const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
   const jobId = `deliver-${task_id}-${sequence}${target}${repair === null ? '' : `-${repair}`}`;
   const data: DeliveryJob = {
-    form: FORM,
+    form: JOB_FORM,
     org_id,
     task_id,
     sequence,
@@ -260,7 +262,7 @@ export function fedJob(about: DeliveryTarget, now: number): NewJob {
 }
 
 /** Whether the question is for later: all but the ones that follow at once from where the task stands. */
-function isDelayed(question: Question): boolean {
+export function isDelayed(question: Question): boolean {
   return question.kind !== 'verify' && !isImmediateMatch(question);
 }
 

@@ -19,6 +19,10 @@ export const STATUSES = [
 /** Where a task stands. The last three are final. */
 export type Status = (typeof STATUSES)[number];
 
+export function isStatus(text: string): text is Status {
+  return STATUSES.some((one) => one === text);
+}
+
 export const EVENT_TYPES = [
   'task.created',
   'task.queued',

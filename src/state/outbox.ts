@@ -1,7 +1,11 @@
 // What a commit leaves in the outbox for the relay: enough to make every job that follows from it, without
 // looking anything up.
 
-import type { Question } from './questions.ts';
+import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './forms.ts';
+import { type Question, readQuestion } from './questions.ts';
+
+/** The form that entries are written in; entries without one are of the first. */
+export const ENTRY_FORM = 1;
 
 /** A task that is to find a worker, or a worker who is to find a task. */
 export type MatchRequest =
@@ -66,3 +70,56 @@ export type OutboxEntry =
       /** When, ms: its id may be given again. */
       at: number;
     };
+
+type EntryOf<K extends OutboxEntry['kind']> = Extract<OutboxEntry, { kind: K }>;
+
+const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
+  task: {
+    org_id: 'string',
+    task_id: 'string',
+    version: 'number',
+    asked: 'list',
+    dropped: 'list',
+    deliveries: 'list',
+    events: 'strings',
+    first: 'number',
+    at: 'number',
+  },
+  delivery: { org_id: 'string', task_id: 'string', sequence: 'number', again: 'string' },
+  worker: { org_id: 'string', worker_id: 'string', version: 'number', at: 'number', left: 'strings' },
+  replay: { org_id: 'string', replay_id: 'string' },
+  pool: { org_id: 'string', pool_id: 'string', at: 'number' },
+};
+
+/**
+ * What an entry says.
+ * @param fields of its stream entry: `d` the JSON, `f` its form; the form may stand within the JSON too.
+ */
+export function readOutboxEntry(fields: readonly string[]): Read<OutboxEntry> {
+  const at = (name: string) => fields.findIndex((one, index) => index % 2 === 0 && one === name) + 1;
+  const [text, form] = [fields[at('d')], at('f') === 0 ? undefined : fields[at('f')]];
+  const unknown = readForm(form, ENTRY_FORM);
+  if (unknown !== null) return unknown;
+  if (at('d') === 0 || text === undefined) return broken('without text');
+  const json = readJson(text);
+  return json.kind === 'known' ? readEntry(json.value) : json;
+}
+
+function readEntry(entry: unknown): Read<OutboxEntry> {
+  if (!isObject(entry)) return broken('not an object');
+  const { kind, form } = entry;
+  const unknown = readForm(form, ENTRY_FORM);
+  if (unknown !== null) return unknown;
+  if (!isKind(kind)) return broken('of no known kind');
+  const read = readShape<OutboxEntry>(entry, SHAPES[kind]);
+  if (read.kind !== 'known' || read.value.kind !== 'task') return read;
+  const { asked, dropped, deliveries } = read.value;
+  const isUsable = [...asked, ...dropped].every((one) => readQuestion(one).kind === 'known');
+  return isUsable && deliveries.every((one) => Number.isInteger(one))
+    ? read
+    : broken('asks what is not known');
+}
+
+function isKind(kind: unknown): kind is OutboxEntry['kind'] {
+  return typeof kind === 'string' && Object.hasOwn(SHAPES, kind);
+}

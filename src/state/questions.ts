@@ -2,6 +2,7 @@
 // the task alone, so the jobs to make after a commit are the questions it has now and did not have before,
 // and a sweeper can tell at any time which jobs ought to exist. An answer is always looked up afresh.
 
+import { broken, type Read, readShape } from './forms.ts';
 import { isFinal, meetsClocks } from './lifecycle.ts';
 import { startTime } from './matching.ts';
 import { CLOCKS, dueAt, stepAt, type Task } from './task.ts';
@@ -30,6 +31,15 @@ export interface Question {
   at: number;
   /** What exactly it is about, where the kind alone does not say. */
   ref: string | null;
+}
+
+/** What stands as a question in an outbox entry or a job. */
+export function readQuestion(value: unknown): Read<Question> {
+  const read = readShape<Question>(value, { kind: 'string', at: 'number' });
+  if (read.kind !== 'known') return read;
+  const { kind, ref } = read.value;
+  const isKnown = QUESTIONS.some((one) => one === kind) && (ref === null || typeof ref === 'string');
+  return isKnown ? read : broken('asks what is not known');
 }
 
 /** All questions the task has, in no particular order. */

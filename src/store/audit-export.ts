@@ -11,7 +11,7 @@ import { orgKeysOf } from './keys.ts';
 import { scan } from './lists.ts';
 import type { Db } from './redis.ts';
 import type { Sealer } from './sealed.ts';
-import { loadWhole, type WholeTask } from './tasks.ts';
+import { loadWholes, type WholeTask } from './tasks.ts';
 
 /** Tasks and log entries read in one step. */
 const STEP = 50;
@@ -98,7 +98,7 @@ async function* histories(
   for await (const chunk of scan(db, [keys.index('all')], created))
     for (let at = 0; at < chunk.length; at += STEP) {
       const ids = await livedWithin(db, orgId, chunk.slice(at, at + STEP), range.from);
-      const lines = (await loadWhole(db, orgId, ids)).flatMap((whole) =>
+      const lines = (await loadWholes(db, orgId, ids)).flatMap((whole) =>
         whole === null ? [] : linesOf(writer, whole, range),
       );
       if (lines.length > 0) yield lines.join('');

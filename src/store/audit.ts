@@ -2,11 +2,13 @@
 // very commit that makes the change it tells of, so there is no change without its entry, nor the reverse.
 
 import { type AuditEntry, type AuditFact, type AuditHead, auditEntry } from '../state/audit.ts';
+import { readJson, readShape, type Shape } from '../state/forms.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { ContendedError, updateAttempts } from './contention.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { Turns } from './turns.ts';
+import { readableOrNull, required } from './unreadable.ts';
 
 const turns = new Turns();
 
@@ -54,11 +56,14 @@ export async function loadHead(db: Db, orgId: string): Promise<AuditHead> {
   return { sequence: Number(sequence ?? 0), hash: hash ?? null, at: Number(at ?? 0) };
 }
 
+const SHAPE: Shape<AuditEntry> = { sequence: 'number', at: 'string', hash: 'string' };
+
 /** What a position in the log looks like. */
 export const POSITION = /^\d{1,15}-\d{1,15}$/;
 
 /**
- * Entries of the log in order, at most `count`.
+ * Entries of the log in order, at most `count`. One that cannot be read is left out and reported: whoever verifies the
+ * chain finds the gap.
  * @param range `after`: the position to go on behind; `from` and `to`: times, ms, the latter excluded.
  */
 export async function readAudit(
@@ -68,12 +73,26 @@ export async function readAudit(
   count: number,
 ): Promise<{ position: string; entry: AuditEntry }[]> {
   const { audit } = orgKeysOf(db.prefix, orgId);
-  const behind = range.after === null ? null : `(${range.after}`;
   const low = range.from === undefined ? '-' : String(range.from);
   const high = range.to === undefined ? '+' : `(${range.to}-0`;
-  const found =
-    range.order === 'asc'
-      ? await db.redis.xrange(audit, behind ?? low, high, 'COUNT', count)
-      : await db.redis.xrevrange(audit, behind ?? high, low, 'COUNT', count);
-  return found.map(([position, [, text = '']]) => ({ position, entry: JSON.parse(text) as AuditEntry }));
+  const read: { position: string; entry: AuditEntry }[] = [];
+  for (let after = range.after, more = true; more && read.length < count; ) {
+    const behind = after === null ? null : `(${after}`;
+    const left = count - read.length;
+    const found =
+      range.order === 'asc'
+        ? await db.redis.xrange(audit, behind ?? low, high, 'COUNT', left)
+        : await db.redis.xrevrange(audit, behind ?? high, low, 'COUNT', left);
+    for (const [position, [, text = '']] of found) {
+      const entry = await readableOrNull(db, async () => readEntry(`${audit} ${position}`, text));
+      if (entry !== null) read.push({ position, entry });
+      after = position;
+    }
+    more = found.length === left;
+  }
+  return read;
+}
+
+function readEntry(key: string, text: string): AuditEntry {
+  return required(key, readShape<AuditEntry>(required(key, readJson(text)), SHAPE));
 }

@@ -15,10 +15,11 @@ import { newId } from './ids.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { taskWrites } from './task-writes.ts';
-import { loadHistory, loadTask, type StoredTask } from './tasks.ts';
+import { loadEntries, loadTask, type StoredTask } from './tasks.ts';
 import { Turns } from './turns.ts';
+import { intactOrNull } from './unreadable.ts';
 import { logWrites } from './worker-log.ts';
-import { loadWorkers, workerNews, workerWrites } from './workers.ts';
+import { loadWorker, workerNews, workerWrites } from './workers.ts';
 
 export type Changed =
   | { ok: true; task: Task }
@@ -143,8 +144,9 @@ async function write(
   const [workers, history] = await Promise.all([
     touched.every((id) => known.has(id))
       ? touched.map((id) => known.get(id) ?? null)
-      : loadWorkers(db, task.org_id, touched),
-    before !== null && isFinal(task.status) ? loadHistory(db, task.org_id, task.task_id) : [],
+      : // A damaged record of a worker holds up none of their tasks: it is passed over as if they were gone.
+        Promise.all(touched.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
+    before !== null && isFinal(task.status) ? loadEntries(db, task.org_id, task.task_id) : [],
   ]);
   const guards: Guard[] = [];
   const writes: Write[] = [];

@@ -4,14 +4,16 @@
 // comparing is of hashes: how long it takes tells nothing of a credential.
 
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isObject, type Read, readJson, readShape, type Shape } from '../state/forms.ts';
 import { modeOf } from '../state/tenant.ts';
 import type { Worker } from '../state/worker.ts';
 import type { Change, Guard, Write } from './commit.ts';
 import { newId } from './ids.ts';
 import { orgKeysOf, PARTITION_COUNT, PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
-import { recordWrites } from './records.ts';
+import { RECORD_FIELDS, readRecord, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
+import { fetched, readableOrNull, required } from './unreadable.ts';
 import { asLoaded } from './workers.ts';
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -123,14 +125,37 @@ export function parseCredential(text: string): { partition: string; hash: string
   return { partition: PARTITIONS[index] ?? 'p00', hash: hashOf(text), worker: prefix === 'blw_' };
 }
 
-/** Who a credential belongs to; null when it is not known (any more). Expiry is for the caller to judge. */
+const SHAPE: Shape<ApiKey> = {
+  key_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  name: 'string',
+  scopes: 'strings',
+  pools: 'strings',
+  hash: 'string',
+  created_at: 'number',
+};
+
+function readCredential(text: string): Read<StoredCredential> {
+  const json = readJson(text);
+  if (json.kind !== 'known') return json;
+  const isKey = isObject(json.value) && json.value.kind === 'api_key';
+  if (isKey) return readShape<ApiKey>(json.value, SHAPE);
+  return readShape<Exclude<StoredCredential, ApiKey>>(json.value, { kind: 'string', org_id: 'string' });
+}
+
+/**
+ * Who a credential belongs to; null when it is not known (any more). Expiry is for the caller to judge.
+ * @throws UnreadableRecord
+ */
 export async function findCredential(
   db: Db,
   where: { partition: string; hash: string },
 ): Promise<StoredCredential | null> {
-  const text = await db.redis.get(partitionKeys(db.prefix, where.partition).credential(where.hash));
+  const key = partitionKeys(db.prefix, where.partition).credential(where.hash);
+  const text = await db.redis.get(key);
   if (text === null) return null;
-  const found = JSON.parse(text) as StoredCredential;
+  const found = required(key, readCredential(text));
   // Its hash is what it was found by; compared once more, so that no other way of finding it can let in a near miss.
   if (found.kind === 'api_key' && !timingSafeEqual(Buffer.from(found.hash), Buffer.from(where.hash)))
     return null;
@@ -173,7 +198,7 @@ export interface ListedKey {
   usedAt: number | null;
 }
 
-/** Keys of an org and its sandbox by their ids, in one round trip; null where there is none. */
+/** Keys of an org and its sandbox by their ids, in one round trip; null where there is none that can be read. */
 export async function loadApiKeys(
   db: Db,
   orgId: string,
@@ -181,11 +206,13 @@ export async function loadApiKeys(
 ): Promise<(ListedKey | null)[]> {
   if (ids.length === 0) return [];
   const { apiKey } = sharedKeysOf(db.prefix, orgId);
-  const replies = await Promise.all(ids.map((id) => db.redis.hmget(apiKey(id), 'd', 'u')));
-  return replies.map(([text, used]) => {
-    if (text == null) return null;
-    return { key: JSON.parse(text) as ApiKey, usedAt: used == null ? null : Number(used) };
-  });
+  return Promise.all(ids.map((id) => readableOrNull(db, () => loadListed(db, apiKey(id)))));
+}
+
+async function loadListed(db: Db, name: string): Promise<ListedKey | null> {
+  const [used = null, ...fields] = await fetched(name, db.redis.hmget(name, 'u', ...RECORD_FIELDS));
+  const key = readRecord(name, fields, SHAPE);
+  return key === null ? null : { key, usedAt: used === null ? null : Number(used) };
 }
 
 /** Only of a key that is there: a use noted late must not bring back what was revoked. */

@@ -4,12 +4,14 @@
 // millisecond is a lease: somebody has it in hand.
 
 import { type Failing, periodOf } from '../state/endpoint.ts';
+import { readJson, readShape } from '../state/forms.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
-import { type Delivery, type DeliveryStatus, packDelivery, unpackDelivery } from './delivery-record.ts';
+import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 import { readTold, type Told } from './tasks.ts';
+import { fetched, PUT_OFF, readableOrNull, required } from './unreadable.ts';
 
 export { type Owed, PARKED } from './delivery-places.ts';
 
@@ -36,7 +38,7 @@ local due = tonumber(score)
 -- A lease lasts no longer than ours would: one that says so was given before the clock went back.
 local isStrange = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
 if due > now and not isStrange then return {score} end
-local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o')
+local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f')
 if ARGV[6] == '1' or (ARGV[8] == '' and task[4]) then
   for before = 1, tonumber(ARGV[5]) - 1 do
     local other = before .. ARGV[8]
@@ -56,7 +58,7 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 local delivery = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
 local at = tonumber(ARGV[5]) - 1
 local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
-return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry}
+return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5]}
 `;
 
 // ARGV: member, score, field, text, next time or '', 1 when gone, member of the dead or '', member of lists or
@@ -152,6 +154,7 @@ export interface Taken {
  * @param order whether its endpoint is told of a task's events in order (a task's own receiver is as the task says),
  *   and how long one that was tried in vain holds up those after it, ms.
  * @returns the delivery; or when it is due, in ms; or null when it is settled, or waits for those before it.
+ * @throws UnreadableRecord when it, or what it is about, cannot be read; it stays taken then
  */
 export async function takeDelivery(
   db: Db,
@@ -163,7 +166,7 @@ export async function takeDelivery(
   const until = performance.now() + leaseMs - CLOCK_ERROR;
   const now = db.clock.now();
   const isMessage = owed.sequence === 0;
-  const [score, recorded, gone, input, packed, entry] = await withScripts(db.redis).biolayerTakeBuffer(
+  const [score, recorded, gone, input, packed, entry, form] = await withScripts(db.redis).biolayerTakeBuffer(
     keys.owed,
     keys.deliveries(owed.task_id),
     isMessage ? keys.message(owed.task_id) : keys.task(owed.task_id),
@@ -181,15 +184,20 @@ export async function takeDelivery(
   if (!score) return null;
   if (recorded === undefined) return { dueAt: Number(score.toString()) };
   return {
-    delivery: unpackDelivery(recorded),
+    delivery: requireDelivery(keys.deliveries(owed.task_id), recorded),
     score: Number(score.toString()),
     until,
     inOrder: order.inOrder,
     gone: gone !== null && owed.endpoint_id === undefined,
     told: isMessage
       ? null
-      : readTold(owed, { input: input ?? null, packed: packed ?? null, entry: entry ?? null }),
-    message: isMessage && entry ? (JSON.parse(entry.toString()) as Message) : null,
+      : readTold(keys.task(owed.task_id), owed, {
+          input: input ?? null,
+          packed: packed ?? null,
+          entry: entry ?? null,
+          form: form ?? null,
+        }),
+    message: isMessage && entry ? requireMessage(keys.message(owed.task_id), entry.toString()) : null,
   };
 }
 
@@ -202,6 +210,12 @@ function aroundSequence({ org_id, task_id, endpoint_id }: Owed): [string, string
 export async function dueTimeOf(db: Db, owed: Owed): Promise<number | null> {
   const score = await db.redis.zscore(orgKeysOf(db.prefix, owed.org_id).owed, owedMember(owed));
   return score === null ? null : Number(score);
+}
+
+/** Puts a delivery off that cannot be read, for ten minutes. */
+export async function putOffDelivery(db: Db, owed: Owed): Promise<void> {
+  const { owed: key } = orgKeysOf(db.prefix, owed.org_id);
+  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, owedMember(owed));
 }
 
 /** What came of a delivery that was taken. */
@@ -271,9 +285,26 @@ export async function recordDelivery(
   };
 }
 
-/** All recorded deliveries of a task by their field: `<sequence>[ <endpoint>]`. */
+/** What is stored of a delivery under `key`. @throws UnreadableRecord */
+export function requireDelivery(key: string, stored: Buffer | null): Delivery {
+  return required(key, readDelivery(stored));
+}
+
+/** A message to an endpoint that is about no task, from its JSON under `key`. @throws UnreadableRecord */
+export function requireMessage(key: string, text: string): Message {
+  const json = required(key, readJson(text));
+  return required(key, readShape<Message>(json, { id: 'string', at: 'number', body: 'string' }));
+}
+
+/** All recorded deliveries of a task that can be read, by their field: `<sequence>[ <endpoint>]`. */
 export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<string, Delivery>> {
-  const all = await db.redis.hgetallBuffer(orgKeysOf(db.prefix, orgId).deliveries(taskId));
-  const found = Object.entries(all).filter(([field]) => field !== 'gone');
-  return new Map(found.map(([field, stored]) => [field, unpackDelivery(stored)]));
+  const key = orgKeysOf(db.prefix, orgId).deliveries(taskId);
+  const all = await fetched(key, db.redis.hgetallBuffer(key));
+  const found = new Map<string, Delivery>();
+  for (const [field, stored] of Object.entries(all)) {
+    if (field === 'gone') continue;
+    const delivery = await readableOrNull(db, async () => requireDelivery(`${key} ${field}`, stored));
+    if (delivery !== null) found.set(field, delivery);
+  }
+  return found;
 }

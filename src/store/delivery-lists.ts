@@ -1,14 +1,16 @@
 // Deliveries as they are looked at: those of a task, those of an endpoint, the ones that were given up, and one
 // by its id.
 
+import { readJson, readShape } from '../state/forms.ts';
 import type { HistoryEntry, Task } from '../state/task.ts';
-import { loadDeliveries, type Message } from './deliveries.ts';
+import { loadDeliveries, type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import { deliveryId, fieldOf, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
-import { type Delivery, unpackDelivery } from './delivery-record.ts';
+import type { Delivery } from './delivery-record.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { isWanted } from './task-writes.ts';
 import { loadEvent, loadWhole } from './tasks.ts';
+import { fetched, readableOrNull, required } from './unreadable.ts';
 
 export interface Listed {
   owed: Owed;
@@ -22,8 +24,8 @@ export interface Listed {
 
 /** All deliveries of a task, in the order of its events; null when there is no such task. */
 export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): Promise<Listed[] | null> {
-  const [[whole], recorded] = await Promise.all([
-    loadWhole(db, orgId, [taskId]),
+  const [whole, recorded] = await Promise.all([
+    loadWhole(db, orgId, taskId),
     loadDeliveries(db, orgId, taskId),
   ]);
   if (!whole) return null;
@@ -33,7 +35,7 @@ export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): P
     const { sequence, endpoint_id } = readField(field);
     const event = history[sequence - 1];
     if (event === undefined) return [];
-    const delivery = recorded.get(field) ?? unpackDelivery(null);
+    const delivery = recorded.get(field) ?? NOT_TRIED;
     const owed: Owed = { org_id: orgId, task_id: taskId, sequence, endpoint_id };
     return [{ owed, delivery, event: { ...event, at: Date.parse(event.at) }, task }];
   });
@@ -41,9 +43,9 @@ export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): P
   return withDueTimes(db, orgId, found);
 }
 
-/** Several deliveries, in the order asked; null where there is none any more. */
+/** Several deliveries, in the order asked; null where there is none any more, or none that can be read. */
 export async function loadListed(db: Db, orgId: string, all: readonly Owed[]): Promise<(Listed | null)[]> {
-  const found = await Promise.all(all.map((owed) => loadOne(db, owed)));
+  const found = await Promise.all(all.map((owed) => readableOrNull(db, () => loadOne(db, owed))));
   const there = await withDueTimes(
     db,
     orgId,
@@ -53,18 +55,23 @@ export async function loadListed(db: Db, orgId: string, all: readonly Owed[]): P
   return all.map((owed) => byMember.get(owedMember(owed)) ?? null);
 }
 
+const NOT_TRIED: Delivery = { status: 'pending', attempts: [] };
+
 type Undated = Omit<Listed, 'dueAt'>;
 
 async function loadOne(db: Db, owed: Owed): Promise<Undated | null> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
   const [recorded, about] = await Promise.all([
-    db.redis.hgetBuffer(keys.deliveries(owed.task_id), fieldOf(owed)),
+    fetched(key, db.redis.hgetBuffer(key, fieldOf(owed))),
     owed.sequence === 0 ? loadMessage(db, owed) : loadEvent(db, owed.org_id, owed.task_id, owed.sequence),
   ]);
   if (about === null) return null;
-  const delivery = unpackDelivery(recorded);
+  const delivery = requireDelivery(`${key} ${fieldOf(owed)}`, recorded);
   if (!('task' in about)) {
-    const { type } = JSON.parse(about.body) as { type: string };
+    const { type } = required(
+      key,
+      readShape<{ type: string }>(required(key, readJson(about.body)), { type: 'string' }),
+    );
     return { owed, delivery, event: { event_id: about.id, type, at: about.at }, task: null };
   }
   const { task, event } = about;
@@ -73,8 +80,9 @@ async function loadOne(db: Db, owed: Owed): Promise<Undated | null> {
 }
 
 async function loadMessage(db: Db, owed: Owed): Promise<Message | null> {
-  const text = await db.redis.hget(orgKeysOf(db.prefix, owed.org_id).message(owed.task_id), 'm');
-  return text === null ? null : (JSON.parse(text) as Message);
+  const key = orgKeysOf(db.prefix, owed.org_id).message(owed.task_id);
+  const text = await fetched(key, db.redis.hget(key, 'm'));
+  return text === null ? null : requireMessage(key, text);
 }
 
 async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Promise<Listed[]> {

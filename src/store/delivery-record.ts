@@ -1,6 +1,7 @@
 // What is kept of a delivery, its status and every attempt, and the bytes that it is kept as.
 
 import { pack, unpack } from 'msgpackr';
+import { broken, type Read } from '../state/forms.ts';
 
 /** Milliseconds that the parts of an attempt took; null for what it never came to or did not need. */
 export interface Timings {
@@ -36,9 +37,10 @@ export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 export interface Delivery {
   status: DeliveryStatus;
   attempts: Attempt[];
+  /** What a newer process has added to it. */
+  more?: readonly unknown[];
 }
 
-type Packed = [status: number, ...attempts: PackedAttempt[]];
 type PackedAttempt = [
   at: number,
   status: number | null,
@@ -54,38 +56,81 @@ type PackedAttempt = [
 ];
 
 /**
+ * Attempts as they were read: an attempt never changes, so it is stored again just as it was, with all that a newer
+ * process has put into it.
+ */
+const asRead = new WeakMap<Attempt, PackedAttempt>();
+
+/**
  * A delivery as it is stored: MessagePack of bare arrays. There is one for every event, and one that succeeded at
  * once stays within the 64 bytes up to which Redis keeps a hash in one compact piece.
  */
-export function packDelivery({ status, attempts }: Delivery): Buffer {
-  const tenths = (ms: number | null) => (ms === null ? null : Math.round(ms * 10));
-  const packed: Packed = [
-    DELIVERY_STATUSES.indexOf(status),
-    ...attempts.map((one): PackedAttempt => {
-      const { at, ms, error, error_class, address, body, next_attempt_at, headers, timings } = one;
-      const { queue, dns, connect, tls, first_byte, body: whole } = timings;
-      return [
-        at,
-        one.status,
-        ms,
-        error,
-        error_class,
-        address,
-        body,
-        next_attempt_at,
-        Object.entries(headers).flat(),
-        [queue, dns, connect, tls, first_byte, whole].map(tenths),
-      ];
-    }),
-  ];
-  return pack(packed);
+export function packDelivery({ status, attempts, more = [] }: Delivery): Buffer {
+  const packed = attempts.map((one) => asRead.get(one) ?? packAttempt(one));
+  return pack([DELIVERY_STATUSES.indexOf(status), ...packed, ...more]);
 }
 
-/** @param stored as it is stored; empty or absent while there was no attempt. */
-export function unpackDelivery(stored: Buffer | null | undefined): Delivery {
-  if (!stored?.length) return { status: 'pending', attempts: [] };
-  const [status, ...attempts] = unpack(stored) as Packed;
-  return { status: DELIVERY_STATUSES[status] ?? 'pending', attempts: attempts.map(unpackAttempt) };
+function packAttempt(attempt: Attempt): PackedAttempt {
+  const tenths = (ms: number | null) => (ms === null ? null : Math.round(ms * 10));
+  const { at, status, ms, error, error_class, address, body, next_attempt_at, headers, timings } = attempt;
+  const { queue, dns, connect, tls, first_byte, body: whole } = timings;
+  return [
+    at,
+    status,
+    ms,
+    error,
+    error_class,
+    address,
+    body,
+    next_attempt_at,
+    Object.entries(headers).flat(),
+    [queue, dns, connect, tls, first_byte, whole].map(tenths),
+  ];
+}
+
+/**
+ * What is stored of a delivery. A form that older processes cannot read begins with its number, negative, in place of
+ * the status: -2 for the second. What is no list behind the status was added by a newer process, and is kept.
+ * @param stored as it is stored; empty or absent while there was no attempt.
+ */
+export function readDelivery(stored: Buffer | null | undefined): Read<Delivery> {
+  if (!stored?.length) return { kind: 'known', value: { status: 'pending', attempts: [] } };
+  let value: unknown;
+  try {
+    value = unpack(stored);
+  } catch {
+    return broken('not MessagePack');
+  }
+  if (!Array.isArray(value)) return broken('not a delivery');
+  const [first, ...rest] = value as unknown[];
+  if (Number.isInteger(first) && Number(first) < -1) return { kind: 'newer', form: -Number(first) };
+  const status = DELIVERY_STATUSES[Number(first)];
+  if (typeof first !== 'number' || status === undefined) return broken('of no known status');
+  const attempts = rest.filter((one) => Array.isArray(one));
+  if (!attempts.every(isPackedAttempt)) return broken('an attempt is none');
+  const more = rest.filter((one) => !Array.isArray(one));
+  return {
+    kind: 'known',
+    value: { status, attempts: attempts.map(unpackAttempt), ...(more.length > 0 && { more }) },
+  };
+}
+
+function isPackedAttempt(value: unknown): value is PackedAttempt {
+  if (!Array.isArray(value)) return false;
+  const [at, status, ms, error, errorClass, address, body, next, headers, timings] = value as unknown[];
+  const isNumber = (one: unknown) => Number.isFinite(one);
+  const isText = (one: unknown) => typeof one === 'string';
+  return (
+    isNumber(at) &&
+    isNumber(ms) &&
+    isText(body) &&
+    [status, next].every((one) => one === null || isNumber(one)) &&
+    [error, errorClass, address].every((one) => one === null || isText(one)) &&
+    Array.isArray(headers) &&
+    headers.every(isText) &&
+    Array.isArray(timings) &&
+    timings.every((one) => one === null || isNumber(one))
+  );
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
@@ -95,5 +140,7 @@ function unpackAttempt(packed: PackedAttempt): Attempt {
   const headers: Record<string, string> = {};
   for (let index = 0; index < flat.length; index += 2) headers[flat[index] ?? ''] = flat[index + 1] ?? '';
   const timings = { queue, dns, connect, tls, first_byte, body: whole };
-  return { at, status, ms, error, error_class, address, body, next_attempt_at, headers, timings };
+  const attempt = { at, status, ms, error, error_class, address, body, next_attempt_at, headers, timings };
+  asRead.set(attempt, packed);
+  return attempt;
 }

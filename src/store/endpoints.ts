@@ -1,11 +1,13 @@
 // Webhook endpoints: a record each, and the list of the org's. What signs and what is secret in them lies sealed.
 
 import type { Endpoint } from '../state/endpoint.ts';
+import type { Shape } from '../state/forms.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { loadRecord, loadRecords, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 import { replaysIndex } from './replays.ts';
+import { intactOrNull } from './unreadable.ts';
 
 /** As many as one org may have: each event is looked at for each of them. */
 export const MOST_ENDPOINTS = 100;
@@ -15,20 +17,40 @@ export function endpointPlace(endpoint: { org_id: string; endpoint_id: string })
   return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
 }
 
+const SHAPE: Shape<Endpoint> = {
+  endpoint_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  url: 'string',
+  events: 'strings',
+  pools: 'strings',
+  enabled: 'boolean',
+  signature: 'string',
+  secrets: 'list',
+  retry_policy: 'object',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** @throws UnreadableRecord */
 export function loadEndpoint(db: Db, orgId: string, id: string): Promise<Endpoint | null> {
-  return loadRecord<Endpoint>(db, orgKeysOf(db.prefix, orgId).endpoint(id));
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).endpoint(id), SHAPE);
 }
 
 /** Loads endpoints in one round trip, in the order asked; null where there is none. */
 export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Promise<(Endpoint | null)[]> {
-  return loadRecords<Endpoint>(db, ids.map(orgKeysOf(db.prefix, orgId).endpoint));
+  return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).endpoint), SHAPE);
 }
 
-/** All endpoints of the org, in the order of their making. */
+/**
+ * All endpoints of the org that are intact, in the order of their making.
+ * @throws UnreadableRecord when one of them is of a newer form: what it is owed must not be forgotten
+ */
 export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
   if (ids.length === 0) return [];
-  return (await loadEndpoints(db, orgId, ids)).filter((one) => one !== null);
+  const all = await Promise.all(ids.map((id) => intactOrNull(db, () => loadEndpoint(db, orgId, id))));
+  return all.filter((one) => one !== null);
 }
 
 /** Holds while the endpoint is as it was loaded. */

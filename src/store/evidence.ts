@@ -7,30 +7,51 @@
 // the other way: one commit turns evidence into strays, then the bytes go, then the note.
 
 import { chooseEvidence, type Evidence, type EvidenceRefusal, refuseEvidence } from '../state/evidence.ts';
+import { readJson, readShape, type Shape } from '../state/forms.ts';
 import type { EvidenceRef, Task } from '../state/task.ts';
 import type { Alongside } from './change.ts';
 import { commit, type Write } from './commit.ts';
+import { takeOut } from './dead-entries.ts';
 import type { EvidenceFiles, Incoming } from './evidence-files.ts';
 import { newId } from './ids.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys, partitionOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { loadTask } from './tasks.ts';
+import { fetched, forEachIntact, UnreadableRecord } from './unreadable.ts';
 
 /** A stray is left alone for so long, ms: longer than any upload takes. */
 const STRAY_AGE = 3600 * 1000;
 /** What a stray is noted with once it is certain to be removed; no upload can make evidence of it then. */
 const DOOMED = 0;
 const SWEEP_PAGE = 500;
+/** What the place of a file, or of all files of a task, looks like. */
+const PLACE = /^[\w-]+\/[\w-]+(\/[\w-]+)?$/;
 const TRIES = 100;
 
-/** The evidence of a task, oldest first, with the version of the record of it (0: there is none). */
+const SHAPE: Shape<Evidence> = {
+  evidence_id: 'string',
+  name: 'string',
+  media_type: 'string',
+  bytes: 'number',
+  sha256: 'string',
+  worker_id: 'string',
+};
+
+/** The evidence of a task that can be read, oldest first, with the version of the record of it (0: there is none). */
 export async function loadEvidence(
   db: Db,
   orgId: string,
   taskId: string,
 ): Promise<{ version: number; items: Evidence[] }> {
-  const { v, ...fields } = await db.redis.hgetall(orgKeysOf(db.prefix, orgId).evidence(taskId));
-  const items = Object.values(fields).map((text) => JSON.parse(text) as Evidence);
+  const key = orgKeysOf(db.prefix, orgId).evidence(taskId);
+  const { v, ...fields } = await fetched(key, db.redis.hgetall(key));
+  const items: Evidence[] = [];
+  for (const [id, text] of Object.entries(fields)) {
+    const json = readJson(text);
+    const read = json.kind === 'known' ? readShape<Evidence>(json.value, SHAPE) : json;
+    if (read.kind === 'known') items.push(read.value);
+    else db.onUnreadable?.(new UnreadableRecord(`${key} ${id}`, read));
+  }
   items.sort((a, b) => (a.evidence_id < b.evidence_id ? -1 : 1));
   return { version: Number(v ?? 0), items };
 }
@@ -160,13 +181,20 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AG
   if (db.clock.isHeld) return 0;
   let removed = 0;
   const errors: unknown[] = [];
-  for (const partition of PARTITIONS) {
-    const { strays } = partitionKeys(db.prefix, partition);
+  const keyOf = (partition: string) => partitionKeys(db.prefix, partition).strays;
+  await forEachIntact(db, PARTITIONS, keyOf, async (partition) => {
+    const strays = keyOf(partition);
     const until = db.clock.now() - age;
     for (let left = 0, more = true; more; ) {
       const page = await db.redis.zrangebyscore(strays, 0, until, 'WITHSCORES', 'LIMIT', left, SWEEP_PAGE);
       for (let at = 0; at + 1 < page.length; at += 2) {
         const [place = '', score = ''] = page.slice(at, at + 2);
+        if (!PLACE.test(place)) {
+          const reason = 'the member of an index says nothing';
+          await takeOut(db, partition, strays, { name: place, score: Number(score), reason });
+          db.onUnreadable?.({ key: `${strays} ${place}`, kind: 'broken', reason });
+          continue;
+        }
         const noted = Number(score);
         const done = await removeStray(db, files, place, noted, noted + age).catch((error) =>
           errors.push(error),
@@ -176,7 +204,7 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AG
       }
       more = page.length === 2 * SWEEP_PAGE;
     }
-  }
+  });
   await files.removeStale(age);
   if (errors.length > 0) throw errors[0];
   return removed;

@@ -3,13 +3,14 @@
 // Also sends again: by hand, or in a replay.
 
 import { type Endpoint, wants } from '../state/endpoint.ts';
-import type { OutboxEntry } from '../state/outbox.ts';
+import { ENTRY_FORM, type OutboxEntry } from '../state/outbox.ts';
 import type { Guard, Write } from './commit.ts';
 import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
 import { allEndpoints } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
+import { outboxWrite } from './outbox.ts';
 import type { Db } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 import { loadHistory } from './tasks.ts';
@@ -23,7 +24,7 @@ return 1
 `;
 
 // ARGV: member, now, field, text as it was read, text from now on, member of lists or '', member of the dead,
-// outbox entry, version of the endpoint or ''.
+// outbox entry, version of the endpoint or '', form of the entry.
 const RESEND = `
 if ARGV[9] ~= '' and redis.call('HGET', KEYS[8], 'v') ~= ARGV[9] then return 'changed' end
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -38,7 +39,7 @@ else
   redis.call('ZREM', KEYS[4], ARGV[6])
   redis.call('ZADD', KEYS[5], 0, ARGV[6])
 end
-redis.call('XADD', KEYS[6], '*', 'd', ARGV[8])
+redis.call('XADD', KEYS[6], '*', 'd', ARGV[8], 'f', ARGV[10])
 return 'ok'
 `;
 
@@ -160,6 +161,7 @@ export function resend(
     deadMember(owed, eventAt),
     JSON.stringify(entry),
     receiver?.version ?? '',
+    ENTRY_FORM,
   );
 }
 
@@ -193,7 +195,7 @@ export function resendWrites(
             ['ZREM', indexOf(before.delivery.status), listed],
           ] as const)),
       ['ZADD', indexOf('pending'), 0, listed],
-      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+      outboxWrite(keys.outbox, entry),
     ],
   };
 }
@@ -221,7 +223,7 @@ export function messageWrites(
       ['ZADD', keys.index('messages'), 0, message.id],
       ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(owed, message.at)],
       ['ZADD', keys.owed, message.at, owedMember(owed)],
-      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+      outboxWrite(keys.outbox, entry),
     ],
   };
 }

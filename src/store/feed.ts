@@ -1,6 +1,7 @@
 // The org's feed: every event of every task in the order of the commits, for those who would rather ask
 // than be told. The stream holds references; the entries themselves lie in their task's history.
 
+import { readJson, readShape } from '../state/forms.ts';
 import type { EventType } from '../state/lifecycle.ts';
 import type { HistoryEntry, TaskEvent } from '../state/task.ts';
 import type { Write } from './commit.ts';
@@ -78,11 +79,18 @@ export async function readWholeFeed(
   const [seenEntry = '', seen = '0'] = (after ?? '').split('/');
   const start = after === null || Number(seenEntry.split('-')[0]) < Number(oldest) ? oldest : seenEntry;
   // The entry that holds the last event seen may hold more of the same commit.
-  const found = await db.redis.xrange(orgKeysOf(db.prefix, orgId).feed, start, '+', 'COUNT', count + 1);
+  const key = orgKeysOf(db.prefix, orgId).feed;
+  const found = await db.redis.xrange(key, start, '+', 'COUNT', count + 1);
   const entries = found.flatMap(([entry, fields]): (FeedReference | FeedNote)[] => {
     const [name, task_id = '', , first, , types = ''] = fields;
-    if (name === 'o')
-      return entry === seenEntry ? [] : [{ position: `${entry}/0`, note: JSON.parse(task_id) as OrgEvent }];
+    if (name === 'o') {
+      const note = entry === seenEntry ? null : readNote(db, `${key} ${entry}`, task_id);
+      return note === null ? [] : [{ position: `${entry}/0`, note }];
+    }
+    if (!Number.isInteger(Number(first))) {
+      db.onUnreadable?.({ key: `${key} ${entry}`, kind: 'broken', reason: 'refers to no event' });
+      return [];
+    }
     const all = types.split(',').map((type, index) => {
       const sequence = Number(first) + index;
       return { position: `${entry}/${sequence}`, task_id, sequence, type: `task.${type}` as EventType };
@@ -90,6 +98,17 @@ export async function readWholeFeed(
     return entry === seenEntry ? all.filter((one) => one.sequence > Number(seen)) : all;
   });
   return { entries, more: found.length > count };
+}
+
+function readNote(db: Db, key: string, text: string): OrgEvent | null {
+  const json = readJson(text);
+  const read =
+    json.kind === 'known'
+      ? readShape<OrgEvent>(json.value, { event_id: 'string', type: 'string', at: 'string', data: 'object' })
+      : json;
+  if (read.kind === 'known') return read.value;
+  if (read.kind === 'broken') db.onUnreadable?.({ key, ...read });
+  return null;
 }
 
 /** The position of the last event; one before all others when there is none. */

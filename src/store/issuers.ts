@@ -5,6 +5,7 @@
 
 import { hash } from 'node:crypto';
 import { did } from '../state/audit.ts';
+import type { Shape } from '../state/forms.ts';
 import { commitAudited } from './audit.ts';
 import type { Change } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
@@ -34,6 +35,22 @@ export interface Issuer {
   updated_at: number;
 }
 
+export const ISSUER_SHAPE: Shape<Issuer> = {
+  issuer_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  issuer: 'string',
+  audience: 'string',
+  jwks_uri: 'string',
+  algorithms: 'strings',
+  token_type: 'string',
+  scope_claim: 'string',
+  scope_map: 'object',
+  pools: 'strings',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
 /** The audience of tokens whose registration names no other. */
 export function ownAudience(orgId: string): string {
   return `urn:biolayer:org:${orgId}`;
@@ -44,8 +61,9 @@ export function mayClaimAudience(orgId: string, audience: string): boolean {
   return !audience.toLowerCase().startsWith('urn:biolayer:') || audience === ownAudience(orgId);
 }
 
+/** @throws UnreadableRecord */
 export function loadIssuer(db: Db, orgId: string, issuerId: string): Promise<Issuer | null> {
-  return loadRecord<Issuer>(db, orgKeysOf(db.prefix, orgId).issuer(issuerId));
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).issuer(issuerId), ISSUER_SHAPE);
 }
 
 /** The claim by which a token names its org, where its audience does not. */

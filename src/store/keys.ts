@@ -24,6 +24,12 @@ export function partitionKeys(prefix: string, partition: string) {
   return {
     /** Stream: what the relay has yet to turn into jobs. */
     outbox: `${base}:outbox`,
+    /** Stream: outbox entries of a form that the process which read them does not know, until one comes that does. */
+    newerEntries: `${base}:newer-entries`,
+    /** Stream: what was set aside since it cannot be used; see `dead-entries.ts`. */
+    deadEntries: `${base}:dead-entries`,
+    /** Hash: name of a damaged thing → the dead entry that tells of it. */
+    deadNames: `${base}:dead-names`,
     /** Set: ids of the orgs here, and of their sandboxes. */
     orgs: `${base}:orgs`,
     /** Hash: org or sandbox → the turn in which what it requested is matched. */

@@ -1,6 +1,7 @@
 // Where tasks wait: a lane for each set of requirements, in the order in which they go. The lanes themselves are
 // listed by one attribute that each asks for, so that whoever lacks it never looks at them, however many they are.
 
+import { isObject, readJson } from '../state/forms.ts';
 import { laneOf, placeInLane } from '../state/matching.ts';
 import type { Requirements, Task } from '../state/task.ts';
 import type { Write } from './commit.ts';
@@ -42,12 +43,12 @@ export async function lanesFor(db: Db, orgId: string, attributes: readonly strin
   const listed = await Promise.all(
     attributes.map((one) => db.redis.zrangebylex(keys.lanes, `[${one}${SEPARATOR}`, `(${one}${BEHIND}`)),
   );
-  return listed.flat().map(readLane);
+  return readLanes(db, orgId, listed.flat());
 }
 
 /** All lanes that tasks waited in lately. */
 export async function allLanes(db: Db, orgId: string): Promise<ListedLane[]> {
-  return (await db.redis.zrange(orgKeysOf(db.prefix, orgId).lanes, 0, '-1')).map(readLane);
+  return readLanes(db, orgId, await db.redis.zrange(orgKeysOf(db.prefix, orgId).lanes, 0, '-1'));
 }
 
 const FORGET_EMPTY = `
@@ -59,7 +60,14 @@ export async function forgetEmptyLane(db: Db, orgId: string, lane: ListedLane): 
   await db.redis.eval(FORGET_EMPTY, 2, keys.lanes, keys.lane(lane.id), lane.member);
 }
 
-function readLane(member: string): ListedLane {
-  const [id = '', requirements = '{}'] = member.split(SEPARATOR).slice(-2);
-  return { id, requirements: JSON.parse(requirements) as Requirements, member };
+/** The lanes in these members; one that says nothing is reported. */
+function readLanes(db: Db, orgId: string, members: readonly string[]): ListedLane[] {
+  return members.flatMap((member) => {
+    const [id = '', text = ''] = member.split(SEPARATOR).slice(-2);
+    const json = readJson(text);
+    if (json.kind === 'known' && isObject(json.value)) return [{ id, requirements: json.value, member }];
+    const key = `${orgKeysOf(db.prefix, orgId).lanes} ${id}`;
+    db.onUnreadable?.({ key, kind: 'broken', reason: 'a lane whose requirements are no JSON' });
+    return [];
+  });
 }

@@ -2,6 +2,7 @@
 // what is added or removed elsewhere never shifts it; several indexes are merged as they are read.
 
 import type { Db } from './redis.ts';
+import { isOfItem, reportFailed } from './unreadable.ts';
 
 export interface Range {
   order: 'asc' | 'desc';
@@ -79,7 +80,8 @@ async function readChunk(
 /**
  * One page: up to `limit` items for which `load` gives something, and the member to go on behind when there
  * are more. `load` is given members in order and answers for each with the item, or null to leave it out; `sift`
- * may leave members out before, which for many that do not fit is a lot cheaper.
+ * may leave members out before, which for many that do not fit is a lot cheaper. One member that `load` fails on is
+ * left out and reported.
  */
 export async function page<T>(
   db: Db,
@@ -97,7 +99,7 @@ export async function page<T>(
     for (let at = 0; at < chunk.length; ) {
       const step = chunk.slice(at, at + limit - items.length + 1);
       at += step.length;
-      const loaded = await load(step);
+      const loaded = await loadEach(db, keys, step, load);
       for (const [index, item] of loaded.entries()) {
         if (item === null) continue;
         if (items.length === limit) return { items, next: last };
@@ -107,4 +109,23 @@ export async function page<T>(
     }
   }
   return { items, next: null };
+}
+
+async function loadEach<T>(
+  db: Db,
+  keys: readonly string[],
+  members: string[],
+  load: (members: string[]) => Promise<(T | null)[]>,
+): Promise<(T | null)[]> {
+  try {
+    return await load(members);
+  } catch (error) {
+    if (!isOfItem(error)) throw error;
+    const [only] = members;
+    if (only === undefined) return [];
+    if (members.length > 1)
+      return (await Promise.all(members.map((one) => loadEach(db, keys, [one], load)))).flat();
+    reportFailed(db, `${keys[0]} ${only}`, error);
+    return [null];
+  }
 }

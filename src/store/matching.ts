@@ -16,6 +16,7 @@ import { lanesFor } from './lanes.ts';
 import type { Db } from './redis.ts';
 import { defineScripts } from './scripts.ts';
 import { loadTask, type StoredTask } from './tasks.ts';
+import { readableOrNull } from './unreadable.ts';
 import { loadWorkers } from './workers.ts';
 
 /** Workers that one call of the script looks at, so that Redis has time for others in between. */
@@ -158,7 +159,10 @@ export async function firstWaitingFor(
     for (const { place, mayHideMore } of heads) {
       if (!refused.has(place)) {
         const id = taskInPlace(place);
-        const stored = id === known?.task.task_id ? known : await loadTask(db, worker.org_id, id);
+        const stored =
+          id === known?.task.task_id
+            ? known
+            : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
         if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now)) return stored;
         refused.add(place);
       }

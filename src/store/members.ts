@@ -3,6 +3,7 @@
 // a client has of them from the moment it is changed.
 
 import { hash } from 'node:crypto';
+import type { Shape } from '../state/forms.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
@@ -26,6 +27,19 @@ export interface Member {
   updated_at: number;
 }
 
+export const MEMBER_SHAPE: Shape<Member> = {
+  member_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  email: 'string',
+  password_hash: 'string',
+  scopes: 'strings',
+  pools: 'strings',
+  disabled: 'boolean',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
 /** The form in which addresses are stored and compared. */
 export function normalEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();
@@ -36,8 +50,9 @@ export function emailHash(email: string): string {
   return hash('sha256', normalEmail(email), 'hex');
 }
 
+/** @throws UnreadableRecord */
 export function loadMember(db: Db, orgId: string, memberId: string): Promise<Member | null> {
-  return loadRecord<Member>(db, orgKeysOf(db.prefix, orgId).member(memberId));
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).member(memberId), MEMBER_SHAPE);
 }
 
 /** The member of the org who signs in with this address; null when nobody does. */

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { parse, stringify } from 'uuid';
+import type { Shape } from '../state/forms.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
@@ -31,6 +32,18 @@ export interface OAuthClient {
   updated_at: number;
 }
 
+export const CLIENT_SHAPE: Shape<OAuthClient> = {
+  client_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  grant_types: 'strings',
+  redirect_uris: 'strings',
+  scopes: 'strings',
+  pools: 'strings',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
 /** A new client id of the org. */
 export function newClientId(orgId: string): string {
   return `blc_${Buffer.concat([parse(orgId), randomBytes(16)]).toString('base64url')}`;
@@ -46,12 +59,12 @@ export function orgOfClient(clientId: string): string | null {
   }
 }
 
-/** The client with this id; null when there is none. */
+/** The client with this id; null when there is none. @throws UnreadableRecord */
 export async function loadOAuthClient(db: Db, clientId: string): Promise<OAuthClient | null> {
   const orgId = orgOfClient(clientId);
   return orgId === null
     ? null
-    : loadRecord<OAuthClient>(db, orgKeysOf(db.prefix, orgId).oauthClient(clientId));
+    : loadRecord(db, orgKeysOf(db.prefix, orgId).oauthClient(clientId), CLIENT_SHAPE);
 }
 
 /** Guards and writes of a client's change; `after` null removes it, and all its tokens with it. */

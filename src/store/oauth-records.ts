@@ -6,8 +6,9 @@
 import { commit, type Write } from './commit.ts';
 import { hashOf, type OAuthToken, parseCredential } from './credentials.ts';
 import { orgKeysOf, partitionKeys, partitionOf } from './keys.ts';
-import type { Member } from './members.ts';
-import { type OAuthClient, orgOfClient } from './oauth-clients.ts';
+import { loadMember, type Member } from './members.ts';
+import { CLIENT_SHAPE, type OAuthClient, orgOfClient } from './oauth-clients.ts';
+import { loadRecord } from './records.ts';
 import type { Db } from './redis.ts';
 import type { Sealer } from './sealed.ts';
 
@@ -122,17 +123,15 @@ export async function loadTokenParties(
 ): Promise<{ client: OAuthClient; member: Member | null } | null> {
   const keys = orgKeysOf(db.prefix, token.org_id);
   const [client, member, isThere] = await Promise.all([
-    db.redis.hget(keys.oauthClient(token.client_id), 'd'),
-    db.redis.hget(keys.member(token.member_id ?? ''), 'd'),
+    loadRecord(db, keys.oauthClient(token.client_id), CLIENT_SHAPE),
+    token.member_id === null ? null : loadMember(db, token.org_id, token.member_id),
     db.redis.exists(
       token.grant === null ? keys.oauthClient(token.client_id) : keys.oauth(`Grant:${token.grant}`),
     ),
   ]);
   if (client === null || isThere !== 1) return null;
-  if (token.member_id === null) return { client: JSON.parse(client), member: null };
-  if (member === null) return null;
-  const found: Member = JSON.parse(member);
-  return found.disabled ? null : { client: JSON.parse(client), member: found };
+  if (token.member_id === null) return { client, member: null };
+  return member === null || member.disabled ? null : { client, member };
 }
 
 /** A member as the subject of tokens. */

@@ -2,12 +2,14 @@
 // sign its webhooks, sealed.
 
 import { randomBytes } from 'node:crypto';
+import type { Shape } from '../state/forms.ts';
 import type { Quota } from '../state/quota.ts';
 import { modeOf, tenantOf } from '../state/tenant.ts';
 import type { Guard, Write } from './commit.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
 import { loadRecord, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
+import { fetched, readableOrNull } from './unreadable.ts';
 
 export interface SigningSecret {
   /** The `whsec_…` text, sealed for `webhookSecretPlace(org_id)`. */
@@ -47,9 +49,18 @@ export function callbackAuthPlace(orgId: string): string {
   return `${orgId} callback-auth`;
 }
 
-/** The org with this id; of a sandbox, the org it belongs to. */
+const SHAPE: Shape<Org> = {
+  org_id: 'string',
+  version: 'number',
+  name: 'string',
+  webhook_secrets: 'list',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** The org with this id; of a sandbox, the org it belongs to. @throws UnreadableRecord */
 export function loadOrg(db: Db, orgId: string): Promise<Org | null> {
-  return loadRecord<Org>(db, sharedKeysOf(db.prefix, orgId).org);
+  return loadRecord(db, sharedKeysOf(db.prefix, orgId).org, SHAPE);
 }
 
 /** The secrets that sign a tenant's webhooks, the current one first. */
@@ -83,10 +94,13 @@ export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): { guards
   return { guards, writes: [...writes, ['SADD', orgs, tenantOf(org.org_id, 'test')]] };
 }
 
-/** Ids of all orgs and of all sandboxes. */
+/** Ids of all orgs and of all sandboxes, but of partitions whose list is damaged, which is reported. */
 export async function allTenants(db: Db): Promise<string[]> {
   const lists = await Promise.all(
-    PARTITIONS.map((partition) => db.redis.smembers(partitionKeys(db.prefix, partition).orgs)),
+    PARTITIONS.map((partition) => {
+      const { orgs } = partitionKeys(db.prefix, partition);
+      return readableOrNull(db, () => fetched(orgs, db.redis.smembers(orgs)));
+    }),
   );
-  return lists.flat();
+  return lists.flatMap((list) => list ?? []);
 }

@@ -1,15 +1,29 @@
 // Pools: groups of workers that tasks can ask for, with how offers are made in them.
 
+import type { Shape } from '../state/forms.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import type { Pool } from '../state/worker.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
+import { outboxWrite } from './outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 
+const SHAPE: Shape<Pool> = {
+  pool_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  name: 'string',
+  offer_mode: 'string',
+  broadcast_size: 'number',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** @throws UnreadableRecord */
 export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | null> {
-  return loadRecord<Pool>(db, orgKeysOf(db.prefix, orgId).pool(poolId));
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).pool(poolId), SHAPE);
 }
 
 /** How long it is remembered that a pool is there, ms. */
@@ -32,7 +46,7 @@ export async function hasPool(db: Db, orgId: string, poolId: string): Promise<bo
 
 /** Loads pools in one round trip, in the order asked; null where there is none. */
 export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promise<(Pool | null)[]> {
-  return loadRecords<Pool>(db, ids.map(orgKeysOf(db.prefix, orgId).pool));
+  return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).pool), SHAPE);
 }
 
 /** Guards and writes of a pool's change; `after` null removes it. */
@@ -51,11 +65,7 @@ export function poolWrites(
     const entry: OutboxEntry = { kind: 'pool', org_id, pool_id, at: db.clock.now() };
     return {
       guards: [poolAsLoaded(db, pool)],
-      writes: [
-        ['DEL', key],
-        ['ZREM', keys.index('pools'), member],
-        ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
-      ],
+      writes: [['DEL', key], ['ZREM', keys.index('pools'), member], outboxWrite(keys.outbox, entry)],
     };
   }
   const { writes } = recordWrites(key, before?.version ?? 0, after);

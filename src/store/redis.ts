@@ -22,6 +22,8 @@ export interface Db {
   /** First part of every key. */
   prefix: string;
   clock: Clock;
+  /** Is told of records that were left out since they cannot be read. */
+  onUnreadable?: (record: { key: string; kind: 'newer' | 'broken'; reason: string }) => void;
 }
 
 /** The longest a command of a request connection may take, ms. */

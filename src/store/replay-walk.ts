@@ -5,14 +5,15 @@ import { type Endpoint, wants } from '../state/endpoint.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import { isChosen, type Replay } from '../state/replay.ts';
 import { poolOf } from '../state/task.ts';
-import { deliveriesIndex } from './deliveries.ts';
+import { deliveriesIndex, requireDelivery } from './deliveries.ts';
 import { fieldOf, type Owed, readListed } from './delivery-places.ts';
-import { type Delivery, unpackDelivery } from './delivery-record.ts';
+import type { Delivery } from './delivery-record.ts';
 import { feedSpan, readFeed } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
 import { memberId, scan } from './lists.ts';
 import type { Db } from './redis.ts';
 import { loadEvent } from './tasks.ts';
+import { fetched, readableOrNull } from './unreadable.ts';
 
 /** Commits of the feed, or deliveries, looked at in one walk. */
 const LOOKED_AT = 100;
@@ -54,7 +55,9 @@ export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: n
     ? await failedPlaces(db, replay)
     : await feedPlaces(db, replay, endpoint);
   const seen = await Promise.all(
-    places.map(({ owed }) => (owed === null ? null : lookAt(db, replay, endpoint, owed))),
+    places.map(({ owed }) =>
+      owed === null ? null : readableOrNull(db, () => lookAt(db, replay, endpoint, owed)),
+    ),
   );
   const { cursor, reached } = replay;
   const walk: Walk = { found: [], examined: 0, cursor, reached, walked: false };
@@ -114,9 +117,9 @@ async function lookAt(
   endpoint: Endpoint,
   owed: OwedToEndpoint,
 ): Promise<(Found & { isSent: boolean }) | null> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
   const [stored, about] = await Promise.all([
-    db.redis.hgetBuffer(keys.deliveries(owed.task_id), fieldOf(owed)),
+    fetched(key, db.redis.hgetBuffer(key, fieldOf(owed))),
     loadEvent(db, owed.org_id, owed.task_id, owed.sequence),
   ]);
   if (about === null) return null;
@@ -124,7 +127,7 @@ async function lookAt(
   const eventAt = Date.parse(event.at);
   if (eventAt < replay.since || eventAt >= replay.until) return null;
   if (!wants(endpoint, event.type, poolOf(task))) return null;
-  const delivery = stored === null ? null : unpackDelivery(stored);
+  const delivery = stored === null ? null : requireDelivery(`${key} ${fieldOf(owed)}`, stored);
   const isSent = isChosen(replay.deliveries, delivery?.status ?? null);
   const finalVersion = isFinal(task.status) ? task.version : null;
   return { owed, stored, delivery, eventAt, finalVersion, isSent };

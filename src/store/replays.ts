@@ -1,13 +1,16 @@
 // Replays: a record each, the list of those of an endpoint, and the one that is under way. While one runs it
 // stands in the partition's `replays` set by when its next step is due; the job that makes the step can be lost.
 
+import { broken, readJson, readShape, type Shape } from '../state/forms.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import type { Replay, ReplayStatus, StopReason } from '../state/replay.ts';
 import type { Guard, Write } from './commit.ts';
 import { idFloor } from './ids.ts';
 import { orgKeysOf } from './keys.ts';
+import { outboxWrite } from './outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
+import { fetched, required } from './unreadable.ts';
 
 /** How long a replay can be looked at after its end, ms. */
 const KEPT = 30 * 24 * 3600 * 1000;
@@ -25,18 +28,45 @@ export function replaysIndex(endpointId: string): string {
   return `replays:${endpointId}`;
 }
 
+const SHAPE: Shape<Replay> = {
+  replay_id: 'string',
+  org_id: 'string',
+  endpoint_id: 'string',
+  version: 'number',
+  deliveries: 'string',
+  since: 'number',
+  until: 'number',
+  status: 'string',
+  walked: 'boolean',
+  reached: 'number',
+  examined: 'number',
+  sent: 'number',
+  succeeded: 'number',
+  failed: 'number',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** @throws UnreadableRecord */
 export function loadReplay(db: Db, orgId: string, id: string): Promise<Replay | null> {
-  return loadRecord<Replay>(db, orgKeysOf(db.prefix, orgId).replay(id));
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).replay(id), SHAPE);
 }
 
 /** Loads replays in one round trip, in the order asked; null where there is none any more. */
 export function loadReplays(db: Db, orgId: string, ids: readonly string[]): Promise<(Replay | null)[]> {
-  return loadRecords<Replay>(db, ids.map(orgKeysOf(db.prefix, orgId).replay));
+  return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).replay), SHAPE);
 }
 
+const AWAITED: Shape<Awaited> = { task_id: 'string', sequence: 'number', attempts: 'number' };
+
+/** What a replay sent that has not been tried yet. @throws UnreadableRecord */
 export async function loadAwaited(db: Db, { org_id, replay_id }: Replay): Promise<Awaited[]> {
-  const text = await db.redis.hget(orgKeysOf(db.prefix, org_id).replay(replay_id), 'a');
-  return text === null ? [] : (JSON.parse(text) as Awaited[]);
+  const key = orgKeysOf(db.prefix, org_id).replay(replay_id);
+  const text = await fetched(key, db.redis.hget(key, 'a'));
+  if (text === null) return [];
+  const all = required(key, readJson(text));
+  if (!Array.isArray(all)) return required(key, broken('what it waits for is no list'));
+  return all.map((one) => required(key, readShape<Awaited>(one, AWAITED)));
 }
 
 /** The id of the replay to this endpoint that is under way; null when there is none. */
@@ -69,7 +99,7 @@ export function startWrites(db: Db, replay: Replay): Change {
       ['ZADD', index, 0, replay_id],
       ['ZREMRANGEBYLEX', index, '-', `(${idFloor(created_at - 2 * KEPT)}`],
       ['ZADD', keys.replays, created_at, `${org_id} ${replay_id}`],
-      ['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)],
+      outboxWrite(keys.outbox, entry),
     ],
   };
 }

@@ -2,13 +2,12 @@
 // the earlier one can be thrown away. A walk over all orgs and tasks in steps, each of them small; whoever is
 // stopped goes on, or begins again: what is done is passed over. What ends by itself is left alone.
 
-import type { Endpoint } from '../state/endpoint.ts';
 import type { TaskInput } from '../state/task.ts';
 import { orgOf } from '../state/tenant.ts';
 import { resealAuditKeys } from './audit-keys.ts';
 import { commit } from './commit.ts';
 import { ContendedError, updateAttempts } from './contention.ts';
-import { allEndpoints, endpointPlace, endpointWrites, loadEndpoint } from './endpoints.ts';
+import { endpointPlace, endpointWrites, loadEndpoint } from './endpoints.ts';
 import { orgKeysOf } from './keys.ts';
 import { resealOAuthSettings } from './oauth-settings.ts';
 import {
@@ -24,6 +23,7 @@ import type { Db } from './redis.ts';
 import { type Sealer, UnopenableError } from './sealed.ts';
 import { retireSealingKeys } from './sealing-keys.ts';
 import { replaceInput } from './task-writes.ts';
+import { fetched, isOfItem, readableOrNull, reportFailed } from './unreadable.ts';
 
 /** Tasks and orgs looked at in one step. */
 const STEP = 500;
@@ -73,8 +73,8 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
   if (after === null)
     add(
       await Promise.all([
-        tried('audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
-        tried('oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
+        tried(db, 'audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
+        tried(db, 'oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
       ]),
     );
   let [from = '', task = ''] = (after ?? '').split(' ');
@@ -89,11 +89,12 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
     }
     for (;;) {
       if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
-      const all = orgKeysOf(db.prefix, tenantId).index('all');
+      const keys = orgKeysOf(db.prefix, tenantId);
+      const all = keys.index('all');
       const ids = await db.redis.zrangebylex(all, task === '' ? '-' : `(${task}`, '+', 'LIMIT', 0, AT_ONCE);
       add(
         await Promise.all(
-          ids.map((id) => tried('task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
+          ids.map((id) => tried(db, 'task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
         ),
       );
       left -= ids.length;
@@ -106,6 +107,7 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
 }
 
 async function tried(
+  db: Db,
   kind: Lost['kind'],
   tenant: string | null,
   id: string | null,
@@ -115,16 +117,28 @@ async function tried(
     return await reseal();
   } catch (error) {
     if (error instanceof UnopenableError) return { kind, tenant, id, key_id: error.keyId };
-    throw error;
+    if (!isOfItem(error) || error instanceof ContendedError) throw error;
+    reportFailed(db, keyOf(db, kind, tenant, id), error);
+    return { kind, tenant, id, key_id: null };
   }
 }
 
+/** The key of what is sealed, to tell of it by. */
+function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | null): string {
+  if (tenant === null) return kind;
+  const keys = orgKeysOf(db.prefix, tenant);
+  return kind === 'webhook_secret' || id === null ? keys.org : kind === 'task' ? keys.task(id) : keys.endpoint(id);
+}
+
 async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {
-  const endpoints = await allEndpoints(db, tenantId);
+  const keys = orgKeysOf(db.prefix, tenantId);
+  const ids = await readableOrNull(db, () =>
+    fetched(keys.index('endpoints'), db.redis.zrange(keys.index('endpoints'), 0, '-1')),
+  );
   return Promise.all([
-    tried('webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
-    ...endpoints.map((one) =>
-      tried('webhook_endpoint', tenantId, one.endpoint_id, () => resealEndpoint(db, sealer, one)),
+    tried(db, 'webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
+    ...(ids ?? []).map((id) =>
+      tried(db, 'webhook_endpoint', tenantId, id, () => resealEndpoint(db, sealer, tenantId, id)),
     ),
   ]);
 }
@@ -144,7 +158,7 @@ async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): P
   throw new ContendedError('org');
 }
 
-async function resealEndpoint(db: Db, sealer: Sealer, { org_id, endpoint_id }: Endpoint): Promise<boolean> {
+async function resealEndpoint(db: Db, sealer: Sealer, org_id: string, endpoint_id: string): Promise<boolean> {
   for await (const _attempt of updateAttempts()) {
     const before = await loadEndpoint(db, org_id, endpoint_id);
     if (before === null) return false;

@@ -25,7 +25,11 @@ import { findInLog } from './worker-log.ts';
 const PAUSE = 10_000;
 
 /** What is due in a partition, at most `count`. */
-export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
+export async function duePurges(
+  db: Db,
+  partition: string,
+  count: number,
+): Promise<Due[]> {
   const { retain } = partitionKeys(db.prefix, partition);
   const now = db.clock.now();
   const flat = await db.redis.zrangebyscore(retain, 0, now, 'WITHSCORES', 'LIMIT', 0, count);
@@ -39,13 +43,15 @@ export interface Purged {
 
 /**
  * Does what is due, all of one partition, in one commit where nothing comes in between. May be repeated.
- * @throws NotDueError when Redis' own clock says that it is not due
+ * @throws NotDueError when Redis' own clock says that it is not due; UnreadableRecord when one cannot be read
  */
 export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
   // What takes the whole task takes its history too.
   const whole = new Set(due.filter((one) => !one.log).map((one) => one.task_id));
   const wanted = due.filter((one) => !one.log || !whole.has(one.task_id));
-  const plans = await Promise.all((await loadAll(db, wanted)).map(([one, task]) => planOf(db, one, task)));
+  const plans = await Promise.all(
+    wanted.map(async (one) => planOf(db, one, await loadWhole(db, one.org_id, one.task_id))),
+  );
   if (await run(db, plans)) return countOf(plans);
   // One of them is not as it was read, which of a finished task only another purge can be the reason of.
   const purged: Purged = { tasks: 0, logs: 0 };
@@ -82,19 +88,6 @@ function run(db: Db, plans: readonly Plan[]): Promise<boolean> {
 function countOf(plans: readonly Plan[]): Purged {
   const of = (what: Plan['gone']) => plans.filter((one) => one.gone === what).length;
   return { tasks: of('task'), logs: of('log') };
-}
-
-async function loadAll(db: Db, due: readonly Due[]): Promise<[Due, WholeTask | null][]> {
-  const orgs = [...new Set(due.map((one) => one.org_id))];
-  const lists = await Promise.all(
-    orgs.map(async (orgId): Promise<[Due, WholeTask | null][]> => {
-      const theirs = due.filter((one) => one.org_id === orgId);
-      const ids = theirs.map((one) => one.task_id);
-      const loaded = await loadWhole(db, orgId, ids);
-      return theirs.map((one, index) => [one, loaded[index] ?? null]);
-    }),
-  );
-  return lists.flat();
 }
 
 async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {

@@ -1,11 +1,12 @@
 // What a change of a task writes: its record, its history, all that it is found by, and the outbox.
 
+import { readForm } from '../state/forms.ts';
 import { historyEntry } from '../state/history.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { newQuestions, nextDue, questions } from '../state/questions.ts';
 import { retentionNotes } from '../state/retention.ts';
-import { type HistoryEntry, poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
+import { poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { ContendedError, updateAttempts } from './contention.ts';
 import { owedMember } from './delivery-places.ts';
@@ -13,9 +14,19 @@ import { feedWrite } from './feed.ts';
 import { orgKeysOf } from './keys.ts';
 import { laneWrites } from './lanes.ts';
 import { offerWrites } from './offers.ts';
+import { outboxWrite } from './outbox.ts';
 import type { Db } from './redis.ts';
-import { pack, packEntry, stateOf, unpack } from './task-record.ts';
+import {
+  type PackedEntry,
+  pack,
+  packEntry,
+  readInput,
+  readPacked,
+  stateOf,
+  TASK_FORM,
+} from './task-record.ts';
 import type { StoredTask } from './tasks.ts';
+import { fetched, required } from './unreadable.ts';
 
 /** The `?since`-style indexes a task stands in besides `all`: filter → value. */
 export function indexesOf(task: Task): string[] {
@@ -42,8 +53,8 @@ export interface TaskChange {
   before: StoredTask | null;
   task: Task;
   events: TaskEvent[];
-  /** The whole history so far; needed only when the task becomes final. */
-  history: HistoryEntry[];
+  /** The whole history so far, as it is kept; needed only when the task becomes final. */
+  history: readonly PackedEntry[];
 }
 
 /** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
@@ -64,7 +75,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   const { input, version } = task;
   const state = stateOf(task);
   if (isFinal(task.status)) {
-    const packed = pack(input, state, [...change.history, ...entries].map(packEntry), lastHash);
+    const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
     const ended = task.updated_at;
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     writes.push(
@@ -75,7 +86,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
     );
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
-    if (before === null) fields.push('i', JSON.stringify(input));
+    if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
     if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
@@ -117,7 +128,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
       at: task.updated_at,
       pool: poolOf(task),
     };
-    writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
+    writes.push(outboxWrite(keys.outbox, entry));
   }
   writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
 
@@ -132,7 +143,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
  * Puts another input in the place of a task's: the same, but for how a secret in it is sealed. So it is no event,
  * and the version stays.
  * @param change gives the input back as it is when there is nothing to do.
- * @returns whether it was another.
+ * @returns whether it was another. @throws UnreadableRecord
  */
 export async function replaceInput(
   db: Db,
@@ -142,16 +153,18 @@ export async function replaceInput(
 ): Promise<boolean> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
   for await (const _attempt of updateAttempts()) {
-    const [version, plain, packed] = await db.redis.hmgetBuffer(key, 'v', 'i', 'z');
+    const [version, plain, packed, form] = await fetched(key, db.redis.hmgetBuffer(key, 'v', 'i', 'z', 'f'));
+    const unknown = readForm(form, TASK_FORM);
+    if (unknown !== null) return required(key, unknown);
     if (!version || (!plain && !packed)) return false;
     const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
     let write: Write | null = null;
     if (packed) {
-      const [input, ...rest] = unpack(packed);
+      const [input, state, history, head] = required(key, readPacked(packed));
       const after = change(input);
-      if (after !== input) write = ['HSET', key, 'z', pack(after, ...rest)];
+      if (after !== input) write = ['HSET', key, 'z', pack(after, state, history, head)];
     } else if (plain) {
-      const input = JSON.parse(plain.toString()) as TaskInput;
+      const input = required(key, readInput(plain.toString()));
       const after = change(input);
       if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
     }

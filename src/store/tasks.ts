@@ -1,9 +1,20 @@
 // Tasks as they are read: alone, many at once, with their history, or one event of it.
 
-import type { HistoryEntry, Task, TaskInput } from '../state/task.ts';
+import { broken, readForm } from '../state/forms.ts';
+import type { HistoryEntry, Task } from '../state/task.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
-import { type PackedEntry, type State, unpack, unpackEntries, unpackEntry } from './task-record.ts';
+import {
+  type PackedEntry,
+  readEntry,
+  readInput,
+  readPacked,
+  readState,
+  TASK_FORM,
+  unpackEntries,
+  unpackEntry,
+} from './task-record.ts';
+import { fetched, readableOrNull, required } from './unreadable.ts';
 
 /** A task as loaded, with the hash of its last history entry. */
 export interface StoredTask {
@@ -11,41 +22,45 @@ export interface StoredTask {
   head: string;
 }
 
-/** Loads one task; null when the org has none of that id. */
+/** Loads one task; null when the org has none of that id. @throws UnreadableRecord */
 export async function loadTask(db: Db, orgId: string, taskId: string): Promise<StoredTask | null> {
-  const [task] = await loadTasks(db, orgId, [taskId]);
-  return task ?? null;
+  const key = orgKeysOf(db.prefix, orgId).task(taskId);
+  return readStored(orgId, taskId, key, await fetched(key, db.redis.hmgetBuffer(key, ...FIELDS)));
 }
 
-/** Loads several tasks in one round trip, in the order asked; null where there is none. */
-export async function loadTasks(
-  db: Db,
+/**
+ * Loads several tasks in one round trip, in the order asked; null where there is none, or one that cannot be read,
+ * which is reported.
+ */
+export function loadTasks(db: Db, orgId: string, taskIds: readonly string[]): Promise<(StoredTask | null)[]> {
+  return Promise.all(taskIds.map((id) => readableOrNull(db, () => loadTask(db, orgId, id))));
+}
+
+const FIELDS = ['v', 's', 'i', 'h', 'z', 'f'] as const;
+
+/** The task in the `FIELDS` of its hash; null when there is none. @throws UnreadableRecord */
+function readStored(
   orgId: string,
-  taskIds: readonly string[],
-): Promise<(StoredTask | null)[]> {
-  const keys = orgKeysOf(db.prefix, orgId);
-  return Promise.all(
-    taskIds.map(async (id) => readStored(orgId, id, await db.redis.hmgetBuffer(keys.task(id), ...FIELDS))),
-  );
-}
-
-const FIELDS = ['v', 's', 'i', 'h', 'z'] as const;
-
-/** The task in the `FIELDS` of its hash; null when there is none. */
-function readStored(orgId: string, id: string, fields: readonly (Buffer | null)[]): StoredTask | null {
-  const [version, state, input, head, packed] = fields;
-  if (!version) return null;
-  const fixed = { task_id: id, org_id: orgId, version: Number(version.toString()) };
+  id: string,
+  key: string,
+  fields: readonly (Buffer | null)[],
+): StoredTask | null {
+  const [version, state, input, head, packed, form] = fields;
+  if (fields.every((one) => one === null)) return null;
+  const unknown = readForm(form, TASK_FORM);
+  if (unknown !== null) return required(key, unknown);
+  const fixed = { task_id: id, org_id: orgId, version: Number(version?.toString()) };
+  if (!Number.isInteger(fixed.version)) return required(key, broken('incomplete'));
   if (packed) {
-    const [packedInput, packedState, , packedHead] = unpack(packed);
+    const [packedInput, packedState, , packedHead] = required(key, readPacked(packed));
     return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
   }
-  if (!state || !input || !head) throw new Error(`task ${id} is incomplete`);
+  if (!state || !input || !head) return required(key, broken('incomplete'));
   return {
     task: {
       ...fixed,
-      ...(JSON.parse(state.toString()) as State),
-      input: JSON.parse(input.toString()) as TaskInput,
+      ...required(key, readState(state.toString())),
+      input: required(key, readInput(input.toString())),
     },
     head: head.toString(),
   };
@@ -56,60 +71,79 @@ export interface WholeTask extends StoredTask {
   history: HistoryEntry[];
 }
 
-/** Loads several tasks as they are at one moment, in the order asked; null where there is none. */
-export async function loadWhole(
-  db: Db,
-  orgId: string,
-  taskIds: readonly string[],
-): Promise<(WholeTask | null)[]> {
-  if (taskIds.length === 0) return [];
+/** Loads one task with its history as they are at one moment; null when there is none. @throws UnreadableRecord */
+export async function loadWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const transaction = db.redis.multi();
-  for (const id of taskIds) {
-    transaction.hmgetBuffer(keys.task(id), ...FIELDS);
-    transaction.lrange(keys.history(id), 0, -1);
-  }
-  const replies = (await transaction.exec()) ?? [];
-  return taskIds.map((id, index) => {
-    const [error, fields] = replies[2 * index] ?? [null, []];
-    const [listError, list] = replies[2 * index + 1] ?? [null, []];
-    if (error ?? listError) throw error ?? listError;
-    const stored = readStored(orgId, id, fields as (Buffer | null)[]);
-    if (stored === null) return null;
-    const packed = (fields as (Buffer | null)[])[4];
-    const entries = packed
-      ? unpack(packed)[2]
-      : (list as string[]).map((text) => JSON.parse(text) as PackedEntry);
-    return { ...stored, history: unpackEntries(entries) };
-  });
+  const [taskReply, listReply] =
+    (await db.redis
+      .multi()
+      .hmgetBuffer(keys.task(id), ...FIELDS)
+      .lrange(keys.history(id), 0, -1)
+      .exec()) ?? [];
+  const fields = await fetched(keys.task(id), reply<(Buffer | null)[]>(taskReply));
+  const list = await fetched(keys.history(id), reply<string[]>(listReply));
+  const stored = readStored(orgId, id, keys.task(id), fields);
+  if (stored === null) return null;
+  const packed = fields[4];
+  return {
+    ...stored,
+    history: unpackEntries(entriesOf(keys.task(id), packed ?? null, keys.history(id), list)),
+  };
 }
 
-/** The whole history of a task, oldest first. */
-export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
+/** Loads several tasks with their histories, in the order asked; null where there is none that can be read. */
+export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promise<(WholeTask | null)[]> {
+  return Promise.all(ids.map((id) => readableOrNull(db, () => loadWhole(db, orgId, id))));
+}
+
+async function reply<T>(answer: [error: Error | null, result: unknown] | undefined): Promise<T> {
+  const [error, result] = answer ?? [new Error('Connection is closed.'), null];
+  if (error) throw error;
+  return result as T;
+}
+
+function entriesOf(
+  key: string,
+  packed: Buffer | null,
+  listKey: string,
+  list: readonly string[],
+): PackedEntry[] {
+  return packed === null
+    ? list.map((text) => required(listKey, readEntry(text)))
+    : required(key, readPacked(packed))[2];
+}
+
+/** The whole history of a task as it is kept, oldest first. @throws UnreadableRecord */
+export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);
+  const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
   const [packed, list] = await Promise.all([
-    db.redis.hgetBuffer(keys.task(taskId), 'z'),
-    db.redis.lrange(keys.history(taskId), 0, -1),
+    fetched(key, db.redis.hgetBuffer(key, 'z')),
+    fetched(listKey, db.redis.lrange(listKey, 0, -1)),
   ]);
-  const entries = packed ? unpack(packed)[2] : list.map((text) => JSON.parse(text) as PackedEntry);
-  return unpackEntries(entries);
+  return entriesOf(key, packed, listKey, list);
 }
 
-/** A task with one event of its history; null when there is no such event. */
+/** The whole history of a task, oldest first. @throws UnreadableRecord */
+export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
+  return unpackEntries(await loadEntries(db, orgId, taskId));
+}
+
+/** A task with one event of its history; null when there is no such event. @throws UnreadableRecord */
 export async function loadEvent(
   db: Db,
   orgId: string,
   taskId: string,
   sequence: number,
 ): Promise<{ task: Task; event: HistoryEntry } | null> {
-  const keys = orgKeysOf(db.prefix, orgId);
+  const listKey = orgKeysOf(db.prefix, orgId).history(taskId);
   // One event of an open task is read alone; a finished task is one piece anyway.
   const [stored, list] = await Promise.all([
     loadTask(db, orgId, taskId),
-    db.redis.lrange(keys.history(taskId), Math.max(0, sequence - 2), `${sequence - 1}`),
+    fetched(listKey, db.redis.lrange(listKey, Math.max(0, sequence - 2), `${sequence - 1}`)),
   ]);
   if (stored === null) return null;
-  const entries = list.map((text) => JSON.parse(text) as PackedEntry);
+  const entries = list.map((text) => required(listKey, readEntry(text)));
   const entry = sequence === 1 ? entries[0] : entries[1];
   if (entry !== undefined) {
     const previous = sequence === 1 ? null : (entries[0]?.[8] ?? null);
@@ -128,23 +162,25 @@ export interface Told {
 /**
  * One event of a task from what Redis holds of it: `input` and that event's `entry` while the task is open,
  * `packed` when it is final. Null when they hold no such event.
+ * @param key of the task. @throws UnreadableRecord
  */
 export function readTold(
+  key: string,
   about: { org_id: string; task_id: string; sequence: number },
-  stored: { input: Buffer | null; entry: Buffer | null; packed: Buffer | null },
+  stored: { input: Buffer | null; entry: Buffer | null; packed: Buffer | null; form: Buffer | null },
 ): Told | null {
   const { org_id, task_id, sequence } = about;
-  let input: TaskInput;
-  let entry: PackedEntry | undefined;
+  const unknown = readForm(stored.form, TASK_FORM);
+  if (unknown !== null) return required(key, unknown);
   if (stored.packed !== null) {
-    const [packedInput, , history] = unpack(stored.packed);
-    input = packedInput;
-    entry = history[sequence - 1];
-  } else {
-    if (stored.input === null || stored.entry === null) return null;
-    input = JSON.parse(stored.input.toString()) as TaskInput;
-    entry = JSON.parse(stored.entry.toString()) as PackedEntry;
+    const [input, , history] = required(key, readPacked(stored.packed));
+    const entry = history[sequence - 1];
+    return entry === undefined
+      ? null
+      : { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
   }
-  if (entry === undefined) return null;
+  if (stored.input === null || stored.entry === null) return null;
+  const input = required(key, readInput(stored.input.toString()));
+  const entry = required(key, readEntry(stored.entry.toString()));
   return { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
 }

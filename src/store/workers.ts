@@ -1,25 +1,44 @@
 // How workers lie in Redis, and the index of those who are ready: for each of their attributes a sorted set
 // by idle time, so that matching finds the longest idle among the fewest candidates.
 
+import type { Shape } from '../state/forms.ts';
 import { takesUnpooled, workerAttributes } from '../state/matching.ts';
 import type { OutboxEntry } from '../state/outbox.ts';
 import { isReady, type Worker } from '../state/worker.ts';
 import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import { listMember } from './lists.ts';
-import { loadRecords } from './records.ts';
+import { outboxWrite } from './outbox.ts';
+import { loadRecord, loadRecords, recordWrites } from './records.ts';
 import type { Db } from './redis.ts';
 
-/** Loads workers in one round trip, in the order asked; null where there is none. */
+const SHAPE: Shape<Worker> = {
+  worker_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  pool_ids: 'strings',
+  skills: 'strings',
+  certifications: 'strings',
+  trust_level: 'number',
+  rating: 'number',
+  track: 'object',
+  capacity: 'number',
+  availability: 'string',
+  holding: 'strings',
+  idle_since: 'number',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** Loads workers in one round trip, in the order asked; null where there is none that can be read. */
 export function loadWorkers(db: Db, orgId: string, ids: readonly string[]): Promise<(Worker | null)[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  return loadRecords<Worker>(db, ids.map(keys.worker));
+  return loadRecords(db, ids.map(keys.worker), SHAPE);
 }
 
-/** Loads one worker; null when the org has none of that id. */
-export async function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | null> {
-  const [worker] = await loadWorkers(db, orgId, [id]);
-  return worker ?? null;
+/** Loads one worker; null when the org has none of that id. @throws UnreadableRecord */
+export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).worker(id), SHAPE);
 }
 
 /**
@@ -43,7 +62,7 @@ export function workerWrites(
     for (const taskId of worker.holding)
       writes.push(['ZADD', keys.left, db.clock.now(), leftMember(worker.org_id, worker.worker_id, taskId)]);
   } else {
-    writes.push(['HSET', key, 'v', after.version, 'd', JSON.stringify(after)]);
+    writes.push(...recordWrites(key, before?.version ?? 0, after).writes);
     if (before === null)
       writes.push(
         ['HSET', key, 'i', after.incarnation ?? ''],
@@ -77,7 +96,7 @@ export function workerWrites(
       left: after === null ? worker.holding : [],
       ...(isNarrowed(before, after) && { narrowed: true }),
     };
-    writes.push(['XADD', keys.outbox, '*', 'd', JSON.stringify(entry)]);
+    writes.push(outboxWrite(keys.outbox, entry));
   }
   writes.push(workerNews(db, worker.org_id, worker.worker_id));
   return { guards: [before === null ? { kind: 'absent', key } : asLoaded(db, before)], writes };

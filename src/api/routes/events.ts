@@ -5,6 +5,7 @@ import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import { poolOf } from '../../state/task.ts';
 import { type FeedEvent, ORG_EVENT_TYPES, type OrgEvent, readWholeFeed } from '../../store/feed.ts';
 import { loadEvent } from '../../store/tasks.ts';
+import { readableOrNull } from '../../store/unreadable.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
 import { maySeePool, route, scope } from '../route.ts';
 import { closed, listAnswer, listOf, PageQuery, Timestamp, Uuid, word } from '../schemas.ts';
@@ -53,7 +54,9 @@ export const eventRoutes = [
             if ('note' in one)
               return isWanted(one.note.type) && principal.pools.includes('*') ? one.note : null;
             if (!isWanted(one.type)) return null;
-            const entry = await loadEvent(db, principal.org_id, one.task_id, one.sequence);
+            const entry = await readableOrNull(db, () =>
+              loadEvent(db, principal.org_id, one.task_id, one.sequence),
+            );
             if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
             return { task_id: one.task_id, ...entry.event };
           }),

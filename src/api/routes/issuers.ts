@@ -10,6 +10,7 @@ import { newId } from '../../store/ids.ts';
 import {
   addIssuer,
   findIssuers,
+  ISSUER_SHAPE,
   type Issuer,
   loadIssuer,
   mayClaimAudience,
@@ -126,6 +127,7 @@ export const issuerRoutes = [
       listRecords<Issuer>(deps, principal, query, {
         index: 'issuers',
         keyOf: (keys, id) => keys.issuer(id),
+        shape: ISSUER_SHAPE,
         view: issuerView,
       }),
   }),

@@ -9,7 +9,14 @@ import { commitAudited } from '../../store/audit.ts';
 import { together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newId } from '../../store/ids.ts';
-import { findMember, loadMember, type Member, memberWrites, normalEmail } from '../../store/members.ts';
+import {
+  findMember,
+  loadMember,
+  MEMBER_SHAPE,
+  type Member,
+  memberWrites,
+  normalEmail,
+} from '../../store/members.ts';
 import { hashPassword, TooManyPasswords } from '../../store/passwords.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { listRecords } from '../record-list.ts';
@@ -105,6 +112,7 @@ export const memberRoutes = [
       listRecords<Member>(deps, principal, query, {
         index: 'members',
         keyOf: (keys, id) => keys.member(id),
+        shape: MEMBER_SHAPE,
         view: memberView,
       }),
   }),

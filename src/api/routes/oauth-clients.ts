@@ -10,6 +10,7 @@ import { ContendedError, updateAttempts } from '../../store/contention.ts';
 import { newCredential } from '../../store/credentials.ts';
 import {
   CLIENT_ID,
+  CLIENT_SHAPE,
   GRANT_TYPES,
   loadOAuthClient,
   newClientId,
@@ -122,6 +123,7 @@ export const oauthClientRoutes = [
       listRecords<OAuthClient>(deps, principal, query, {
         index: 'oauth_clients',
         keyOf: (keys, id) => keys.oauthClient(id),
+        shape: CLIENT_SHAPE,
         view: clientView,
       }),
   }),

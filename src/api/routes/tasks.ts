@@ -164,8 +164,8 @@ export const taskRoutes = [
     answers: { 200: { description: 'The history', schema: schema.History } },
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps, principal, params.task_id);
-      const [whole] = await loadWhole(deps.db, principal.org_id, [params.task_id]);
-      if (whole === null || whole === undefined) throw notFound();
+      const whole = await loadWhole(deps.db, principal.org_id, params.task_id);
+      if (whole === null) throw notFound();
       const { task, head: hash, history } = whole;
       const head = hash === '' ? null : { sequence: task.sequence, hash };
       return historyPage(history, head, params.task_id, query);

@@ -1,0 +1,74 @@
+// Between a queue and its processor: a job that cannot be run fails at once, to be seen, in place of being tried again
+// for hours; one that only a newer process can run is left to it, however often this one comes upon it.
+
+import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import type { JobData, QueueName } from '../queues/catalogue.ts';
+import { readJob } from '../queues/read-job.ts';
+import { TimedWorker } from '../queues/redis-time.ts';
+import type { Db } from '../store/redis.ts';
+import { UnreadableRecord } from '../store/unreadable.ts';
+
+/** When a job of a newer form is looked at again at the earliest, ms: another process may come upon it then. */
+const LEFT_ALONE = 5_000;
+
+/** @param J what the processor of the queue takes. */
+export type RunJob<J extends JobData> = (job: Job<J>, token: string | undefined) => Promise<void>;
+
+/**
+ * The processor of a queue, with its jobs read before they are run.
+ * @param onBroken what else is done when a record that a job is about is damaged.
+ */
+export function guardJobs<J extends JobData>(
+  db: Db,
+  queue: QueueName,
+  run: RunJob<J>,
+  onBroken: (data: J) => Promise<unknown> = async () => undefined,
+): (job: Job, token: string | undefined) => Promise<void> {
+  return async (job, token) => {
+    const read = readJob(queue, job);
+    if (read.kind === 'newer') return leave(db, job, token);
+    if (read.kind === 'broken') {
+      if (isRepaired(job.data)) await job.updateData(job.data);
+      throw new UnrecoverableError(`The job cannot be run: ${read.reason}.`);
+    }
+    try {
+      await run(job, token);
+    } catch (error) {
+      if (!(error instanceof UnreadableRecord)) throw error;
+      if (error.kind === 'newer') return leave(db, job, token);
+      db.onUnreadable?.(error);
+      await onBroken(job.data);
+      throw new UnrecoverableError(error.message);
+    }
+  };
+}
+
+async function leave(db: Db, job: Job, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(db.clock.now() + LEFT_ALONE * (1 + Math.random()), token);
+  throw new DelayedError();
+}
+
+interface Repaired {
+  /** The data of the job as they were found. */
+  unreadable: string;
+}
+
+function isRepaired(data: unknown): data is Repaired {
+  return typeof data === 'object' && data !== null && 'unreadable' in data;
+}
+
+/**
+ * A BullMQ worker that also takes a job whose data are no JSON: BullMQ would throw on reading it, and come upon it
+ * again and again. Its data are kept as text within new ones, so that it can fail and be looked at.
+ */
+export class TolerantWorker extends TimedWorker {
+  protected override createJob(...[json, id]: Parameters<TimedWorker['createJob']>): Job {
+    try {
+      return super.createJob(json, id);
+    } catch {
+      const data: Repaired = { unreadable: String(json.data) };
+      const { stacktrace: _stacktrace, returnvalue: _returnvalue, ...rest } = json;
+      return super.createJob({ ...rest, returnvalue: '', data: JSON.stringify(data) }, id);
+    }
+  }
+}

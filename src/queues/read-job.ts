@@ -1,0 +1,63 @@
+// What a job says, from its data as it lies in Redis: of a form that is known here, of a newer one, or unusable.
+
+import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/forms.ts';
+import { readQuestion } from '../state/questions.ts';
+import {
+  type DeliveryJob,
+  isDelayed,
+  JOB_FORM,
+  type JobData,
+  type MatchingJob,
+  type PoolJob,
+  type QuestionJob,
+  type QueueName,
+  type ReplayJob,
+  type WorkerJob,
+} from './catalogue.ts';
+
+const WORKER: Shape<WorkerJob> = {
+  org_id: 'string',
+  worker_id: 'string',
+  version: 'number',
+  at: 'number',
+  left: 'strings',
+};
+const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
+const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
+const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
+const DELIVERY: Shape<DeliveryJob> = { org_id: 'string', task_id: 'string', sequence: 'number' };
+const QUESTION: Shape<QuestionJob> = {
+  org_id: 'string',
+  task_id: 'string',
+  version: 'number',
+  question: 'object',
+};
+
+/**
+ * Reads a job.
+ * @param job its name and its data as they were found. @returns its data as the processor of the queue takes them.
+ */
+export function readJob(queue: QueueName, job: { name: string; data: unknown }): Read<JobData> {
+  const { name, data } = job;
+  if (!isObject(data) || data.form === undefined) return broken('without the form of its data');
+  const unknown = readForm(data.form, JOB_FORM);
+  if (unknown !== null) return unknown;
+  if (queue === 'webhooks' || queue === 'retries')
+    return name === 'deliver' ? readShape(data, DELIVERY) : broken(`no job of this queue: ${name}`);
+  if (queue === 'lifecycle') {
+    if (name === 'worker') return readShape(data, WORKER);
+    if (name === 'pool') return readShape(data, POOL);
+    if (name === 'replay') return readShape(data, REPLAY);
+    if (name === 'match' && 'turn' in data) return readShape(data, MATCHING);
+  }
+  return readQuestionJob(queue, name, data);
+}
+
+function readQuestionJob(queue: QueueName, name: string, data: unknown): Read<QuestionJob> {
+  const read = readShape<QuestionJob>(data, QUESTION);
+  if (read.kind !== 'known') return read;
+  const question = readQuestion(read.value.question);
+  if (question.kind !== 'known') return question;
+  const isHere = question.value.kind === name && isDelayed(question.value) === (queue === 'sla');
+  return isHere ? read : broken(`no job of this queue: ${name}`);
+}

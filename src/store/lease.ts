@@ -1,0 +1,46 @@
+// A lock in Redis that ends by itself. Whoever holds it is told from all others by a random token: only they renew it
+// or give it back, so one whose time ran out cannot end another's.
+
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { defineScripts } from './scripts.ts';
+
+const RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0";
+const RELEASE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
+
+const withScripts = defineScripts<{
+  biolayerRenewLease(key: string, token: string, ms: number): Promise<number>;
+  biolayerReleaseLease(key: string, token: string): Promise<number>;
+}>({
+  biolayerRenewLease: { lua: RENEW, numberOfKeys: 1 },
+  biolayerReleaseLease: { lua: RELEASE, numberOfKeys: 1 },
+});
+
+export class Lease {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #token: string;
+
+  private constructor(redis: Redis, key: string, token: string) {
+    this.#redis = redis;
+    this.#key = key;
+    this.#token = token;
+  }
+
+  /** Takes the lock `key` for `ms`; null while somebody else holds it. */
+  static async take(redis: Redis, key: string, ms: number): Promise<Lease | null> {
+    const token = randomUUID();
+    const isTaken = (await redis.set(key, token, 'PX', ms, 'NX')) === 'OK';
+    return isTaken ? new Lease(redis, key, token) : null;
+  }
+
+  /** Holds it for `ms` from now. @returns false when it has been lost: another may be at work. */
+  async renew(ms: number): Promise<boolean> {
+    return (await withScripts(this.#redis).biolayerRenewLease(this.#key, this.#token, Math.ceil(ms))) === 1;
+  }
+
+  /** Gives it back, unless it was lost. */
+  async release(): Promise<void> {
+    await withScripts(this.#redis).biolayerReleaseLease(this.#key, this.#token);
+  }
+}

@@ -1,0 +1,544 @@
+// One bad thing does not stop all: whatever is damaged, unknown or of a newer form is set aside, left or fails to be
+// seen, and everything beside it goes on.
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Relay } from '../../src/processors/relay.ts';
+import { Retention } from '../../src/processors/retention.ts';
+import { Sweeper } from '../../src/processors/sweeper.ts';
+import { commit } from '../../src/store/commit.ts';
+import { countSetAside, replayDead } from '../../src/store/dead-entries.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys } from '../../src/store/keys.ts';
+import { Lease } from '../../src/store/lease.ts';
+import { orgWrites } from '../../src/store/orgs.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis.ts';
+import { addTask, addWorker, freshOrg, offerTo, openTestDb, step, taskOf } from '../support/db.ts';
+import { deadEntries, keepingLog, reporting } from '../support/poison.ts';
+import { later, openQueues, outboxLength, runProcessors, runRelay } from '../support/processors.ts';
+import { freshPrefix, testRedisUrl } from '../support/redis.ts';
+
+const shared = await openTestDb();
+const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const SOON = { timeout: 15_000 };
+const HOUR = 3600_000;
+
+async function addOrg(db: Db): Promise<string> {
+  const org_id = freshOrg(db);
+  const now = db.clock.now();
+  const org = { org_id, version: 1, name: 'Org', webhook_secrets: [], created_at: now, updated_at: now };
+  const { guards, writes } = orgWrites(db, 0, org);
+  await commit(db.redis, guards, writes);
+  return org_id;
+}
+
+const waiting = async (queues: ReturnType<typeof openQueues>): Promise<string[]> => {
+  const states = ['waiting', 'prioritized', 'delayed'] as const;
+  const lists = await Promise.all(Object.values(queues.all).map((queue) => queue.getJobs([...states])));
+  return lists.flat().map((job) => job.id ?? '');
+};
+
+describe('a relay', () => {
+  const base = { org_id: 'o', task_id: 't', version: 1, asked: [], dropped: [], deliveries: [] };
+  const events = { events: [], first: 0, at: 1, pool: null };
+  it.each([
+    ['text that is no JSON', ['d', '{"kind":"task"']],
+    ['JSON that is no object', ['d', 'null']],
+    ['no text', ['x', 'y']],
+    ['a kind that is not known', ['d', JSON.stringify({ kind: 'party', org_id: 'o' })]],
+    ['a name that every object has', ['d', JSON.stringify({ kind: 'constructor', org_id: 'o' })]],
+    ['a field that is missing', ['d', JSON.stringify({ kind: 'task', org_id: 'o', task_id: 't' })]],
+    [
+      'a question not known',
+      ['d', JSON.stringify({ kind: 'task', ...base, ...events, asked: [{ kind: 'why', at: 1, ref: null }] })],
+    ],
+    [
+      'an id of which no job can be made',
+      [
+        'd',
+        JSON.stringify({
+          kind: 'task',
+          ...base,
+          ...events,
+          task_id: 'a:b',
+          asked: [{ kind: 'match', at: 1, ref: null }],
+        }),
+      ],
+    ],
+    [
+      'a form that is no number',
+      ['d', JSON.stringify({ form: 'x', kind: 'replay', org_id: 'o', replay_id: 'r' })],
+    ],
+  ])('sets an entry aside with %s, and relays all others', async (_name, fields) => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    const { outbox } = orgKeysOf(db.prefix, org);
+    const before = await addTask(db, org);
+    await db.redis.xadd(outbox, '*', ...fields);
+    const after = await addTask(db, org);
+    const relay = await runRelay(db, queues);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect((await waiting(queues)).sort()).toEqual(
+      [before, after].map(({ task_id }) => `match-${task_id}-v1`).sort(),
+    );
+    expect(await deadEntries(db)).toMatchObject([{ kind: 'outbox', reason: expect.any(String), fields }]);
+    expect((await db.redis.xpending(outbox, 'relay'))[0]).toBe(0);
+    // What is played again and still cannot be used comes back.
+    const [dead] = await deadEntries(db);
+    if (dead === undefined) throw new Error('nothing was set aside');
+    expect(await replayDead(db, dead)).toBe(true);
+    await expect
+      .poll(async () => (await deadEntries(db)).map((one) => one.id !== dead.id), SOON)
+      .toEqual([true]);
+    expect(await outboxLength(db)).toBe(0);
+    expect(relay.relayed).toBe(2);
+  });
+
+  it('relays an entry that was set aside when it is played again and can be used', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    const key = orgKeysOf(db.prefix, org).index('endpoints');
+    // Something else lies where the endpoints of one org are listed.
+    await db.redis.set(key, 'nonsense');
+    const task = await addTask(db, org);
+    const other = await addTask(db, freshOrg(db));
+    await runRelay(db, queues);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect(await waiting(queues)).toContain(`match-${other.task_id}-v1`);
+    const [dead] = await deadEntries(db);
+    if (dead === undefined) throw new Error('nothing was set aside');
+    expect(dead).toMatchObject({ kind: 'outbox', reason: expect.stringContaining('WRONGTYPE') });
+    await db.redis.del(key);
+    await replayDead(db, dead);
+    await expect
+      .poll(async () => [await outboxLength(db), (await deadEntries(db)).length], SOON)
+      .toEqual([0, 0]);
+    expect(await waiting(queues)).toContain(`match-${task.task_id}-v1`);
+  });
+
+  it('leaves an entry of a newer form to a process that knows it, and does not turn to it all the time', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    const { outbox, newerEntries } = orgKeysOf(db.prefix, org);
+    const newer = { form: 2, kind: 'replay', org_id: org, replay_id: 'r', colour: 'blue' };
+    await db.redis.xadd(outbox, '*', 'd', JSON.stringify(newer));
+    const task = await addTask(db, org);
+    const relay = await runRelay(db, queues, 200);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect(await waiting(queues)).toEqual([`match-${task.task_id}-v1`]);
+    expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 1 });
+    const [[id = '', fields = []] = []] = await db.redis.xrange(newerEntries, '-', '+');
+    expect(fields.slice(8)).toEqual(['d', JSON.stringify(newer)]);
+    // Some walks later it is still there, untouched: under the same id.
+    const { entries_added } = await streamInfo(db, outbox);
+    await addTask(db, org);
+    await expect.poll(() => relay.relayed, SOON).toBe(2);
+    await expect
+      .poll(async () => (await streamInfo(db, outbox)).entries_added, SOON)
+      .toBe(Number(entries_added) + 1);
+    expect((await db.redis.xrange(newerEntries, '-', '+')).map(([one]) => one)).toEqual([id]);
+    // The form becomes known, as it would by a new version: it is relayed.
+    await db.redis.del(newerEntries);
+    const known = JSON.stringify({ ...newer, form: 1 });
+    await db.redis.xadd(
+      newerEntries,
+      '*',
+      ...['kind', 'outbox', 'name', 'n', 'reason', 'form 2', 'at', '1', 'd', known],
+    );
+    await expect.poll(() => waiting(queues), SOON).toContain('replay-r');
+    expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 0 });
+  });
+
+  it('works on in all partitions when the stream of one has become something else', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    const { outbox } = orgKeysOf(db.prefix, org);
+    const broken =
+      PARTITIONS.map((one) => partitionKeys(db.prefix, one).outbox).find((key) => key !== outbox) ?? '';
+    await db.redis.set(broken, 'nonsense');
+    const task = await addTask(db, org);
+    await runRelay(db, queues);
+    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+    // While it is at work, too.
+    await db.redis.del(broken);
+    await db.redis.set(broken, 'nonsense');
+    const another = await addTask(db, org);
+    await expect.poll(() => waiting(queues), SOON).toContain(`match-${another.task_id}-v1`);
+  });
+
+  it('does not lose what finds no room among the dead', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = freshOrg(db);
+    const { outbox, deadEntries: dead } = orgKeysOf(db.prefix, org);
+    const filling = db.redis.pipeline();
+    for (let count = 0; count < 10_000; count += 1)
+      filling.xadd(dead, '*', 'kind', 'record', 'name', 'n', 'reason', '', 'at', '1');
+    await filling.exec();
+    await db.redis.xadd(outbox, '*', 'd', 'nonsense');
+    const task = await addTask(db, org);
+    await runRelay(db, queues, 200);
+    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+    expect(await db.redis.xlen(dead)).toBe(10_000);
+    await expect.poll(() => outboxLength(db), SOON).toBe(1);
+    await db.redis.xtrim(dead, 'MAXLEN', 10);
+    await expect.poll(() => outboxLength(db), SOON).toBe(0);
+    expect(await db.redis.xlen(dead)).toBe(11);
+  });
+
+  it('goes on when none of its own entries can be read any more', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const blocking = connect(testRedisUrl(), 'patient', () => undefined);
+    await whenReady(blocking);
+    onTestFinished(() => blocking.disconnect());
+    const org = freshOrg(db);
+    const consumer = randomUUID();
+    const { outbox } = orgKeysOf(db.prefix, org);
+    // Pending for this very relay, and deleted meanwhile.
+    await addTask(db, org);
+    await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
+    await db.redis.xreadgroup('GROUP', 'relay', consumer, 'COUNT', 10, 'STREAMS', outbox, '>');
+    await db.redis.xtrim(outbox, 'MAXLEN', 0);
+    const relay = new Relay({ db, blocking, queues, consumer, log: keepingLog(), abandonedAfter: 100 });
+    await relay.start();
+    onTestFinished(() => relay.close());
+    const task = await addTask(db, org);
+    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+  });
+});
+
+async function streamInfo(db: Db, key: string): Promise<{ entries_added: unknown }> {
+  const fields = (await db.redis.xinfo('STREAM', key)) as unknown[];
+  return { entries_added: fields[fields.indexOf('entries-added') + 1] };
+}
+
+/** Ways to damage the record of a task. */
+const DAMAGES: [name: string, damage: (db: Db, key: string) => Promise<unknown>][] = [
+  ['without its state', (db, key) => db.redis.hdel(key, 's')],
+  ['without its version', (db, key) => db.redis.hdel(key, 'v')],
+  ['with a state that is no JSON', (db, key) => db.redis.hset(key, 's', '{"status":')],
+  ['with a state that lacks a field', (db, key) => db.redis.hset(key, 's', '{"status":"offered"}')],
+  ['with an input that is no object', (db, key) => db.redis.hset(key, 'i', '7')],
+  ['with garbage for its packed piece', (db, key) => db.redis.hset(key, 'z', Buffer.from([1, 2, 3]))],
+  ['that is no hash', (db, key) => db.redis.del(key).then(() => db.redis.set(key, 'nonsense'))],
+];
+
+describe('a sweep', () => {
+  it.each(DAMAGES)('goes on past a task %s', async (_name, damage) => {
+    const bare = ownStore();
+    const log = keepingLog();
+    const db = reporting(bare, log);
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org, { capacity: 3 });
+    const clock = { sla: { target_latency_seconds: 60 } } as const;
+    const tasks = [];
+    for (let count = 0; count < 3; count += 1)
+      tasks.push(await offerTo(db, await addTask(db, org, clock), [worker_id]));
+    const [broken] = tasks;
+    if (broken === undefined) throw new Error('no task');
+    const keys = orgKeysOf(db.prefix, org);
+    await damage(db, keys.task(broken.task_id));
+    const seen = later(db, HOUR);
+    const sweeper = new Sweeper({ db: seen, queues, log });
+    expect(await sweeper.sweep()).toBe(4);
+    expect(sweeper.failed).toBe(1);
+    // It does not stand in front of the others any more, is told of once, and is not forgotten.
+    expect(Number(await db.redis.zscore(keys.due, `${org} ${broken.task_id}`))).toBeGreaterThan(
+      seen.clock.now(),
+    );
+    expect(await sweeper.sweep()).toBe(0);
+    const told = () =>
+      log.lines.filter(({ fields }) => 'key' in fields && fields.key === keys.task(broken.task_id));
+    expect(told()).toHaveLength(1);
+    await expect
+      .poll(() => deadEntries(db))
+      .toMatchObject([{ kind: 'record', name: keys.task(broken.task_id) }]);
+  });
+
+  it('leaves a task of a newer form to a newer process', async () => {
+    const db = reporting(ownStore());
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org, { capacity: 2 });
+    const tasks = await Promise.all([addTask(db, org), addTask(db, org)]);
+    for (const task of tasks) await offerTo(db, task, [worker_id]);
+    const [newer] = tasks;
+    const keys = orgKeysOf(db.prefix, org);
+    await db.redis.hset(keys.task(newer.task_id), 'f', 2, 's', 'a form of the future');
+    const seen = later(db, HOUR);
+    expect(await new Sweeper({ db: seen, queues, log: keepingLog() }).sweep()).toBe(1);
+    const again = Number(await db.redis.zscore(keys.due, `${org} ${newer.task_id}`)) - seen.clock.now();
+    expect(again).toBeGreaterThan(0);
+    expect(again).toBeLessThan(60_000);
+    expect(await deadEntries(db)).toEqual([]);
+  });
+
+  it('sees what lies behind more broken ones than it looks at in one go', async () => {
+    const db = reporting(ownStore());
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const keys = orgKeysOf(db.prefix, org);
+    const { worker_id } = await addWorker(db, org);
+    const task = await offerTo(db, await addTask(db, org), [worker_id]);
+    const filling = db.redis.pipeline();
+    for (let count = 0; count < 600; count += 1) {
+      filling.zadd(keys.due, 1, `${org} broken-${count}`);
+      filling.hset(keys.task(`broken-${count}`), 'v', 1);
+    }
+    await filling.exec();
+    const sweeper = new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() });
+    expect((await sweeper.sweep()) + (await sweeper.sweep())).toBe(1);
+    expect((await waiting(queues)).join()).toContain(task.task_id);
+  });
+
+  it('sets members aside that say nothing, in each of its indexes, and they can be played again', async () => {
+    const db = reporting(ownStore());
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const keys = orgKeysOf(db.prefix, org);
+    const indexes = [keys.due, keys.owed, keys.left, keys.replays, keys.unordered, keys.retain];
+    for (const key of indexes) await db.redis.zadd(key, 1, 'nonsense');
+    await db.redis.sadd(keys.crowded, 'nonsense');
+    const { worker_id } = await addWorker(db, org);
+    await offerTo(db, await addTask(db, org), [worker_id]);
+    expect(await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep()).toBe(1);
+    await new Retention({ db, log: keepingLog() }).run();
+    for (const key of indexes) expect(await db.redis.zscore(key, 'nonsense')).toBeNull();
+    const dead = await deadEntries(db);
+    expect(dead.map((one) => [one.kind, one.name])).toEqual(indexes.map(() => ['member', 'nonsense']));
+    for (const one of dead) await replayDead(db, one);
+    for (const key of indexes) expect(await db.redis.zscore(key, 'nonsense')).toBe('1');
+  });
+
+  it('goes on when an index or the list of orgs of one partition is something else', async () => {
+    const db = reporting(ownStore());
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const mine = orgKeysOf(db.prefix, org);
+    for (const partition of PARTITIONS) {
+      const keys = partitionKeys(db.prefix, partition);
+      if (partition === mine.partition) continue;
+      for (const key of [
+        keys.due,
+        keys.owed,
+        keys.left,
+        keys.replays,
+        keys.unordered,
+        keys.crowded,
+        keys.orgs,
+        keys.retain,
+      ])
+        await db.redis.set(key, 'nonsense');
+    }
+    await addTask(db, org);
+    const { worker_id } = await addWorker(db, org);
+    await offerTo(db, await addTask(db, org), [worker_id]);
+    await addWorker(db, org);
+    const sweeper = new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() });
+    expect(await sweeper.sweep()).toBe(1);
+    expect((await waiting(queues)).some((id) => id.startsWith('match-'))).toBe(true);
+    await new Retention({ db, log: keepingLog() }).run();
+  });
+
+  it('asks for the next in line when the first of a lane, or another org, cannot be read', async () => {
+    const db = reporting(ownStore());
+    const queues = openQueues(db);
+    const [org, other] = [await addOrg(db), await addOrg(db)];
+    await db.redis.set(orgKeysOf(db.prefix, other).lanes, 'nonsense');
+    const [first, second] = [await addTask(db, org), await addTask(db, org)];
+    await db.redis.hdel(orgKeysOf(db.prefix, org).task(first.task_id), 's');
+    await db.redis.zadd(orgKeysOf(db.prefix, org).lanes, 0, 'any\0lane-of-nothing\0{"skills":');
+    await addWorker(db, org);
+    await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep();
+    expect((await waiting(queues)).join()).toContain(second.task_id);
+  });
+});
+
+describe('retention', () => {
+  it('purges all others when one cannot be read, and tells of that one', async () => {
+    const db = reporting(ownStore());
+    const org = await addOrg(db);
+    const keys = orgKeysOf(db.prefix, org);
+    const tasks = [];
+    for (let count = 0; count < 3; count += 1)
+      tasks.push(
+        await step(db, await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }), {
+          name: 'cancel',
+          reason: null,
+        }),
+      );
+    const [broken] = tasks;
+    await db.redis.hset(keys.task(broken?.task_id ?? ''), 'z', 'garbage');
+    const seen = later(db, 48 * HOUR);
+    expect(await new Retention({ db: seen, log: keepingLog() }).run()).toMatchObject({ tasks: 2 });
+    expect(await db.redis.zcard(keys.retain)).toBe(1);
+    await expect.poll(() => deadEntries(db)).toMatchObject([{ name: keys.task(broken?.task_id ?? '') }]);
+  });
+
+  it('trims the feeds of all other orgs when one is something else', async () => {
+    const db = reporting(ownStore());
+    const orgs = await Promise.all([addOrg(db), addOrg(db), addOrg(db)]);
+    const [broken, ...others] = orgs.map((org) => orgKeysOf(db.prefix, org).feed);
+    await db.redis.set(broken ?? '', 'nonsense');
+    for (const feed of others) await db.redis.xadd(feed, '1-1', 't', 'x', 's', '1', 'e', 'created');
+    await new Retention({ db, log: keepingLog() }).trimFeeds();
+    for (const feed of others) expect(await db.redis.xlen(feed)).toBe(0);
+  });
+
+  it('stops when its lock was lost, and leaves the lock of another alone', async () => {
+    const db = reporting(ownStore());
+    const org = await addOrg(db);
+    for (let count = 0; count < 25; count += 1)
+      await step(db, await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }), {
+        name: 'cancel',
+        reason: null,
+      });
+    const lock = `${db.prefix}:retention`;
+    const retention = new Retention({ db: later(db, 48 * HOUR), log: keepingLog(), every: 20 });
+    onTestFinished(() => retention.close());
+    // As it holds the lock, its time runs out and another takes it.
+    const { redis } = db;
+    const taken = connect(testRedisUrl(), 'patient', () => undefined);
+    await whenReady(taken);
+    onTestFinished(() => taken.disconnect());
+    const watch = async () => {
+      while ((await taken.set(lock, 'another', 'XX')) === null);
+    };
+    retention.start();
+    await watch();
+    await retention.close();
+    expect(await redis.get(lock)).toBe('another');
+    // One batch of twenty at most was in hand.
+    expect(await redis.zcard(orgKeysOf(db.prefix, org).retain)).toBeGreaterThanOrEqual(5);
+  });
+});
+
+describe('a lease', () => {
+  it('is renewed and given back by nobody but its holder', async () => {
+    const { redis, prefix } = ownStore();
+    const key = `${prefix}:lease`;
+    const first = await Lease.take(redis, key, 50);
+    expect(await Lease.take(redis, key, 50)).toBeNull();
+    await expect.poll(() => redis.exists(key)).toBe(0);
+    const second = await Lease.take(redis, key, 60_000);
+    expect(await first?.renew(1)).toBe(false);
+    await first?.release();
+    expect(await redis.exists(key)).toBe(1);
+    expect(await second?.renew(60_000)).toBe(true);
+    await second?.release();
+    expect(await redis.exists(key)).toBe(0);
+  });
+});
+
+describe('a job', () => {
+  const LIFE = { sweepEvery: HOUR };
+  it.each([
+    ['lifecycle', 'party', { form: 1 }],
+    ['lifecycle', 'match', {}],
+    [
+      'lifecycle',
+      'match',
+      { form: 1, org_id: 'o', task_id: 't', version: 1, question: { kind: 'why', at: 1, ref: null } },
+    ],
+    ['lifecycle', 'worker', { form: 1, org_id: 'o', worker_id: 'w', version: 1, at: 1 }],
+    [
+      'sla',
+      'verify',
+      { form: 1, org_id: 'o', task_id: 't', version: 1, question: { kind: 'verify', at: 1, ref: null } },
+    ],
+    ['webhooks', 'party', { form: 1, org_id: 'o', task_id: 't', sequence: 1 }],
+    ['retries', 'deliver', { form: 1, org_id: 'o', task_id: 't' }],
+  ] as const)('of %s that is no job (%s) fails at once, to be seen', async (queue, name, data) => {
+    const db = ownStore();
+    const { queues } = await runProcessors(db, LIFE);
+    const job = await queues.all[queue].add(name, data);
+    await expect.poll(() => job.getState(), SOON).toBe('failed');
+    expect(await queues.all[queue].getJob(job.id ?? '')).toMatchObject({
+      attemptsMade: 1,
+      failedReason: expect.stringContaining('cannot be run'),
+    });
+  });
+
+  it.each(['lifecycle', 'sla', 'webhooks', 'retries'] as const)(
+    'of %s whose data are no JSON fails at once, and all others are run',
+    async (name) => {
+      const db = ownStore();
+      const queues = openQueues(db);
+      const job = await queues.all[name].add('match', { form: 1 });
+      const key = `{${db.prefix}-queues}:${name}:${job.id}`;
+      await db.redis.hset(key, 'data', '{"form":1,');
+      const other = await queues.all[name].add('party', { form: 1 });
+      await runProcessors(db, LIFE);
+      for (const one of [job, other])
+        await expect.poll(() => queues.all[name].getJobState(one.id ?? ''), SOON).toBe('failed');
+      // It can be looked at with all that is left of it.
+      expect((await queues.all[name].getFailed()).map((one) => one.data)).toContainEqual({
+        unreadable: '{"form":1,',
+      });
+    },
+  );
+
+  it('of a newer form is left to a newer process: not failed, not run, not turned to all the time', async () => {
+    const db = ownStore();
+    const { queues } = await runProcessors(db, LIFE);
+    for (const name of ['lifecycle', 'sla', 'webhooks', 'retries'] as const) {
+      const job = await queues.all[name].add('match', { form: 2, whatever: true });
+      await expect.poll(() => job.getState(), SOON).toBe('delayed');
+      const left = await queues.all[name].getJob(job.id ?? '');
+      expect(left?.data).toEqual({ form: 2, whatever: true });
+      expect(left?.attemptsMade).toBe(0);
+      expect(left?.delay).toBeGreaterThanOrEqual(5000);
+    }
+  });
+
+  it('about a damaged record fails at once and the record is told of; others go on', async () => {
+    const db = ownStore();
+    const { queues, db: own } = await runProcessors(db, LIFE);
+    const org = await addOrg(db);
+    const keys = orgKeysOf(db.prefix, org);
+    const [broken, fine] = [await addTask(db, org), await addTask(db, org)];
+    await db.redis.hset(keys.task(broken.task_id), 's', '{}');
+    await expect
+      .poll(() => queues.all.lifecycle.getJobState(`match-${broken.task_id}-v1`), SOON)
+      .toBe('failed');
+    await addWorker(db, org);
+    await expect.poll(() => taskOf(db, org, fine.task_id).then((task) => task.status), SOON).toBe('offered');
+    await expect
+      .poll(() => deadEntries(own), SOON)
+      .toMatchObject([{ kind: 'record', name: keys.task(broken.task_id) }]);
+  });
+});
+
+describe('what failed', () => {
+  it('is run once more after a while, so that only what fails still counts as failed', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { processors, task } = {
+      processors: await runProcessors(db, { sweepEvery: HOUR }),
+      task: await addTask(db, org),
+    };
+    const key = orgKeysOf(db.prefix, org).task(task.task_id);
+    const kept = (await db.redis.hget(key, 's')) ?? '';
+    await db.redis.hset(key, 's', '{}');
+    const id = `match-${task.task_id}-v9`;
+    const question = { kind: 'match', at: 1, ref: null };
+    await queues.all.lifecycle.add(
+      'match',
+      { form: 1, org_id: org, task_id: task.task_id, version: 9, question },
+      { jobId: id },
+    );
+    await expect.poll(() => queues.all.lifecycle.getJobState(id), SOON).toBe('failed');
+    await db.redis.hset(key, 's', kept);
+    await processors.sweeper.sweep();
+    expect(await queues.all.lifecycle.getJobState(id)).toBe('failed');
+    // Ten minutes later.
+    await db.redis.zadd(`{${db.prefix}-queues}:lifecycle:failed`, 'XX', Date.now() - 600_001, id);
+    await processors.sweeper.sweep();
+    await expect.poll(() => queues.all.lifecycle.getJobState(id), SOON).toBe('completed');
+  });
+});

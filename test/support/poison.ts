@@ -1,0 +1,22 @@
+// Damaged and newer things, put where a process comes upon them.
+import type { Log } from '../../src/processors/log.ts';
+import { type DeadEntry, listDead } from '../../src/store/dead-entries.ts';
+import type { Db } from '../../src/store/redis.ts';
+import { withUnreadableLog } from '../../src/store/unreadable-log.ts';
+
+/** A log that keeps what it is told. */
+export function keepingLog(): Log & { lines: { fields: object; message: string }[] } {
+  const lines: { fields: object; message: string }[] = [];
+  const add = (fields: object, message: string) => lines.push({ fields, message });
+  return { lines, debug: () => undefined, info: add, warn: add, error: add };
+}
+
+/** The store as a process has it, which tells of what it cannot read. */
+export function reporting(db: Db, log: Log = keepingLog()): Db {
+  return withUnreadableLog(db, log);
+}
+
+/** All dead entries. */
+export function deadEntries(db: Db): Promise<DeadEntry[]> {
+  return listDead(db, null, 1000);
+}
