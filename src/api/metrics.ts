@@ -5,6 +5,7 @@ import type { Middleware } from 'koa';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { QUEUES } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
+import { countSetAside } from '../store/dead-entries.ts';
 import { PARTITIONS, partitionKeys } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
 
@@ -27,7 +28,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_jobs',
-    help: 'Jobs of a queue by state',
+    help: 'Jobs of a queue by state; failed: of the last minutes, and those that still fail when run once more',
     labelNames: ['queue', 'state'],
     registers: [registry],
     async collect() {
@@ -73,6 +74,22 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     registers: [registry],
     async collect() {
       this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).dead))));
+    },
+  });
+  new Gauge({
+    name: 'biolayer_dead_entries',
+    help: 'Entries, members of indexes and records that cannot be used and were set aside',
+    registers: [registry],
+    async collect() {
+      this.set((await countSetAside(db.redis, db.prefix)).dead);
+    },
+  });
+  new Gauge({
+    name: 'biolayer_newer_entries',
+    help: 'Outbox entries that wait for a process which knows their form',
+    registers: [registry],
+    async collect() {
+      this.set((await countSetAside(db.redis, db.prefix)).newer);
     },
   });
   new Gauge({

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addClientCommands } from './clients.ts';
 import { addClockCommands } from './clock.ts';
+import { addDeadEntryCommands } from './dead-entries.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
@@ -59,6 +60,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addSecretCommands(program, streams);
   addClockCommands(program, streams);
   addAuditCommands(program, streams);
+  addDeadEntryCommands(program, streams);
   try {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;

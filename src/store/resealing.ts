@@ -89,8 +89,7 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
     }
     for (;;) {
       if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
-      const keys = orgKeysOf(db.prefix, tenantId);
-      const all = keys.index('all');
+      const all = orgKeysOf(db.prefix, tenantId).index('all');
       const ids = await db.redis.zrangebylex(all, task === '' ? '-' : `(${task}`, '+', 'LIMIT', 0, AT_ONCE);
       add(
         await Promise.all(

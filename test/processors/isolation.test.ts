@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
+import type { Task } from '../../src/state/task.ts';
 import { commit } from '../../src/store/commit.ts';
 import { countSetAside, replayDead } from '../../src/store/dead-entries.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../../src/store/keys.ts';
@@ -19,6 +20,9 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
 const SOON = { timeout: 15_000 };
+const clocked = { sla: { target_latency_seconds: 3600 } } as const;
+/** The one job of a clocked task for which no worker is ready. */
+const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 3_600_000}-clock`;
 const HOUR = 3600_000;
 
 async function addOrg(db: Db): Promise<string> {
@@ -72,13 +76,13 @@ describe('a relay', () => {
     const queues = openQueues(db);
     const org = freshOrg(db);
     const { outbox } = orgKeysOf(db.prefix, org);
-    const before = await addTask(db, org);
+    const before = await addTask(db, org, clocked);
     await db.redis.xadd(outbox, '*', ...fields);
-    const after = await addTask(db, org);
+    const after = await addTask(db, org, clocked);
     const relay = await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect((await waiting(queues)).sort()).toEqual(
-      [before, after].map(({ task_id }) => `match-${task_id}-v1`).sort(),
+      [before, after].map(clockJob).sort(),
     );
     expect(await deadEntries(db)).toMatchObject([{ kind: 'outbox', reason: expect.any(String), fields }]);
     expect((await db.redis.xpending(outbox, 'relay'))[0]).toBe(0);
@@ -100,11 +104,11 @@ describe('a relay', () => {
     const key = orgKeysOf(db.prefix, org).index('endpoints');
     // Something else lies where the endpoints of one org are listed.
     await db.redis.set(key, 'nonsense');
-    const task = await addTask(db, org);
-    const other = await addTask(db, freshOrg(db));
+    const task = await addTask(db, org, clocked);
+    const other = await addTask(db, freshOrg(db), clocked);
     await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
-    expect(await waiting(queues)).toContain(`match-${other.task_id}-v1`);
+    expect(await waiting(queues)).toContain(clockJob(other));
     const [dead] = await deadEntries(db);
     if (dead === undefined) throw new Error('nothing was set aside');
     expect(dead).toMatchObject({ kind: 'outbox', reason: expect.stringContaining('WRONGTYPE') });
@@ -113,7 +117,7 @@ describe('a relay', () => {
     await expect
       .poll(async () => [await outboxLength(db), (await deadEntries(db)).length], SOON)
       .toEqual([0, 0]);
-    expect(await waiting(queues)).toContain(`match-${task.task_id}-v1`);
+    expect(await waiting(queues)).toContain(clockJob(task));
   });
 
   it('leaves an entry of a newer form to a process that knows it, and does not turn to it all the time', async () => {
@@ -123,16 +127,16 @@ describe('a relay', () => {
     const { outbox, newerEntries } = orgKeysOf(db.prefix, org);
     const newer = { form: 2, kind: 'replay', org_id: org, replay_id: 'r', colour: 'blue' };
     await db.redis.xadd(outbox, '*', 'd', JSON.stringify(newer));
-    const task = await addTask(db, org);
+    const task = await addTask(db, org, clocked);
     const relay = await runRelay(db, queues, 200);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
-    expect(await waiting(queues)).toEqual([`match-${task.task_id}-v1`]);
+    expect(await waiting(queues)).toEqual([clockJob(task)]);
     expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 1 });
     const [[id = '', fields = []] = []] = await db.redis.xrange(newerEntries, '-', '+');
     expect(fields.slice(8)).toEqual(['d', JSON.stringify(newer)]);
     // Some walks later it is still there, untouched: under the same id.
     const { entries_added } = await streamInfo(db, outbox);
-    await addTask(db, org);
+    await addTask(db, org, clocked);
     await expect.poll(() => relay.relayed, SOON).toBe(2);
     await expect
       .poll(async () => (await streamInfo(db, outbox)).entries_added, SOON)
@@ -158,14 +162,14 @@ describe('a relay', () => {
     const broken =
       PARTITIONS.map((one) => partitionKeys(db.prefix, one).outbox).find((key) => key !== outbox) ?? '';
     await db.redis.set(broken, 'nonsense');
-    const task = await addTask(db, org);
+    const task = await addTask(db, org, clocked);
     await runRelay(db, queues);
-    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+    await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
     // While it is at work, too.
     await db.redis.del(broken);
     await db.redis.set(broken, 'nonsense');
-    const another = await addTask(db, org);
-    await expect.poll(() => waiting(queues), SOON).toContain(`match-${another.task_id}-v1`);
+    const another = await addTask(db, org, clocked);
+    await expect.poll(() => waiting(queues), SOON).toContain(clockJob(another));
   });
 
   it('does not lose what finds no room among the dead', async () => {
@@ -178,9 +182,9 @@ describe('a relay', () => {
       filling.xadd(dead, '*', 'kind', 'record', 'name', 'n', 'reason', '', 'at', '1');
     await filling.exec();
     await db.redis.xadd(outbox, '*', 'd', 'nonsense');
-    const task = await addTask(db, org);
+    const task = await addTask(db, org, clocked);
     await runRelay(db, queues, 200);
-    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+    await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
     expect(await db.redis.xlen(dead)).toBe(10_000);
     await expect.poll(() => outboxLength(db), SOON).toBe(1);
     await db.redis.xtrim(dead, 'MAXLEN', 10);
@@ -198,15 +202,15 @@ describe('a relay', () => {
     const consumer = randomUUID();
     const { outbox } = orgKeysOf(db.prefix, org);
     // Pending for this very relay, and deleted meanwhile.
-    await addTask(db, org);
+    await addTask(db, org, clocked);
     await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
     await db.redis.xreadgroup('GROUP', 'relay', consumer, 'COUNT', 10, 'STREAMS', outbox, '>');
     await db.redis.xtrim(outbox, 'MAXLEN', 0);
     const relay = new Relay({ db, blocking, queues, consumer, log: keepingLog(), abandonedAfter: 100 });
     await relay.start();
     onTestFinished(() => relay.close());
-    const task = await addTask(db, org);
-    await expect.poll(() => waiting(queues), SOON).toContain(`match-${task.task_id}-v1`);
+    const task = await addTask(db, org, clocked);
+    await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
   });
 });
 

@@ -4,6 +4,7 @@ import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './api-keys.ts';
 import { auditRoutes } from './audit.ts';
 import { clockRoutes } from './clock.ts';
+import { deadEntryRoutes } from './dead-entries.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { eventStreamRoutes } from './event-streams.ts';
@@ -42,5 +43,6 @@ export const ROUTES: readonly Route[] = [
   ...orgRoutes,
   ...secretRoutes,
   ...clockRoutes,
+  ...deadEntryRoutes,
   ...auditRoutes,
 ];
