@@ -126,7 +126,11 @@ async function tried(
 function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | null): string {
   if (tenant === null) return kind;
   const keys = orgKeysOf(db.prefix, tenant);
-  return kind === 'webhook_secret' || id === null ? keys.org : kind === 'task' ? keys.task(id) : keys.endpoint(id);
+  return kind === 'webhook_secret' || id === null
+    ? keys.org
+    : kind === 'task'
+      ? keys.task(id)
+      : keys.endpoint(id);
 }
 
 async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {

@@ -81,9 +81,7 @@ describe('a relay', () => {
     const after = await addTask(db, org, clocked);
     const relay = await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
-    expect((await waiting(queues)).sort()).toEqual(
-      [before, after].map(clockJob).sort(),
-    );
+    expect((await waiting(queues)).sort()).toEqual([before, after].map(clockJob).sort());
     expect(await deadEntries(db)).toMatchObject([{ kind: 'outbox', reason: expect.any(String), fields }]);
     expect((await db.redis.xpending(outbox, 'relay'))[0]).toBe(0);
     // What is played again and still cannot be used comes back.
