@@ -63,7 +63,7 @@ describe('a relay', () => {
           ...base,
           ...events,
           task_id: 'a:b',
-          asked: [{ kind: 'match', at: 1, ref: null }],
+          asked: [{ kind: 'deadline', at: 1, ref: null }],
         }),
       ],
     ],
@@ -356,7 +356,8 @@ describe('a sweep', () => {
     await db.redis.zadd(orgKeysOf(db.prefix, org).lanes, 0, 'any\0lane-of-nothing\0{"skills":');
     await addWorker(db, org);
     await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep();
-    expect((await waiting(queues)).join()).toContain(second.task_id);
+    const requested = await db.redis.zrange(orgKeysOf(db.prefix, org).matchRequests, 0, '-1');
+    expect(requested).toEqual([`task ${second.task_id}`]);
   });
 });
 
@@ -504,8 +505,11 @@ describe('a job', () => {
     const keys = orgKeysOf(db.prefix, org);
     const [broken, fine] = [await addTask(db, org), await addTask(db, org)];
     await db.redis.hset(keys.task(broken.task_id), 's', '{}');
+    const question = { kind: 'verify', at: 1, ref: null };
+    const about = { form: 1, org_id: org, task_id: broken.task_id, version: 1, question };
+    await queues.all.lifecycle.add('verify', about, { jobId: 'verify-broken' });
     await expect
-      .poll(() => queues.all.lifecycle.getJobState(`match-${broken.task_id}-v1`), SOON)
+      .poll(() => queues.all.lifecycle.getJobState('verify-broken'), SOON)
       .toBe('failed');
     await addWorker(db, org);
     await expect.poll(() => taskOf(db, org, fine.task_id).then((task) => task.status), SOON).toBe('offered');
@@ -527,10 +531,10 @@ describe('what failed', () => {
     const key = orgKeysOf(db.prefix, org).task(task.task_id);
     const kept = (await db.redis.hget(key, 's')) ?? '';
     await db.redis.hset(key, 's', '{}');
-    const id = `match-${task.task_id}-v9`;
-    const question = { kind: 'match', at: 1, ref: null };
+    const id = `verify-${task.task_id}-v9`;
+    const question = { kind: 'verify', at: 1, ref: null };
     await queues.all.lifecycle.add(
-      'match',
+      'verify',
       { form: 1, org_id: org, task_id: task.task_id, version: 9, question },
       { jobId: id },
     );
