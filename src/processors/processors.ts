@@ -15,7 +15,6 @@ import {
   type WorkerJob,
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
-import { TimedWorker } from '../queues/redis-time.ts';
 import { createAddressPolicy } from '../state/callback-url.ts';
 import { logClock, RedisClock } from '../store/clock.ts';
 import { putOffDelivery } from '../store/deliveries.ts';

@@ -508,9 +508,7 @@ describe('a job', () => {
     const question = { kind: 'verify', at: 1, ref: null };
     const about = { form: 1, org_id: org, task_id: broken.task_id, version: 1, question };
     await queues.all.lifecycle.add('verify', about, { jobId: 'verify-broken' });
-    await expect
-      .poll(() => queues.all.lifecycle.getJobState('verify-broken'), SOON)
-      .toBe('failed');
+    await expect.poll(() => queues.all.lifecycle.getJobState('verify-broken'), SOON).toBe('failed');
     await addWorker(db, org);
     await expect.poll(() => taskOf(db, org, fine.task_id).then((task) => task.status), SOON).toBe('offered');
     await expect
