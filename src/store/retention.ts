@@ -25,11 +25,7 @@ import { findInLog } from './worker-log.ts';
 const PAUSE = 10_000;
 
 /** What is due in a partition, at most `count`. */
-export async function duePurges(
-  db: Db,
-  partition: string,
-  count: number,
-): Promise<Due[]> {
+export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
   const { retain } = partitionKeys(db.prefix, partition);
   const now = db.clock.now();
   const flat = await db.redis.zrangebyscore(retain, 0, now, 'WITHSCORES', 'LIMIT', 0, count);
