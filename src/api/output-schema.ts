@@ -43,9 +43,9 @@ export class OutputSchemas {
 
   /**
    * Whether `schema` (parsed JSON) is acceptable as a task's output schema: [] if so, else what is wrong, with
-   * pointers into the schema. Rejects with CheckerBusyError (503) where it could not be found out.
+   * pointers into the schema. `org` is charged for the time it takes. Rejects with CheckerBusyError (503) where it could not be found out.
    */
-  async check(schema: unknown): Promise<Problem[]> {
+  async check(schema: unknown, org = ''): Promise<Problem[]> {
     if (!isJsonObject(schema)) return [{ pointer: '', message: 'must be an object' }];
     if (!isJsonSchema(schema)) {
       const problems = checkShorthand(schema);
@@ -55,10 +55,14 @@ export class OutputSchemas {
     if (Array.isArray(prepared)) return prepared;
     const { text, key } = prepared;
     if (this.#accepted.get(key) === true) return [];
-    let running = this.#underWay.get(key);
+    // Not shared with other orgs, whose turn may be later.
+    const sharing = `${org} ${key}`;
+    let running = this.#underWay.get(sharing);
     if (running === undefined) {
-      running = this.#pool.run({ key, schema: text, output: null }).finally(() => this.#underWay.delete(key));
-      this.#underWay.set(key, running);
+      running = this.#pool
+        .run({ key, schema: text, output: null }, org)
+        .finally(() => this.#underWay.delete(sharing));
+      this.#underWay.set(sharing, running);
     }
     const problems = await running;
     if (problems.length === 0) this.#accepted.set(key, true);
@@ -67,10 +71,10 @@ export class OutputSchemas {
 
   /**
    * Whether `output` (parsed JSON) is valid under `schema`: [] if so, else what is wrong, with pointers into the
-   * output. A schema that `check` would refuse accepts nothing. Rejects with CheckerBusyError (503) where it could
+   * output. `org` is charged for the time it takes. A schema that `check` would refuse accepts nothing. Rejects with CheckerBusyError (503) where it could
    * not be found out.
    */
-  async validate(schema: unknown, output: unknown): Promise<Problem[]> {
+  async validate(schema: unknown, output: unknown, org = ''): Promise<Problem[]> {
     if (!isJsonObject(schema)) return [unusable('', 'must be an object')];
     if (!isJsonSchema(schema)) return validateShorthand(schema, output);
     const prepared = prepare(schema);
@@ -82,7 +86,7 @@ export class OutputSchemas {
     if (Buffer.byteLength(outputText) > MAX_OUTPUT_BYTES) {
       return [{ pointer: '', message: `is over ${MAX_OUTPUT_BYTES / 1024} KiB` }];
     }
-    return this.#pool.run({ key: prepared.key, schema: prepared.text, output: outputText });
+    return this.#pool.run({ key: prepared.key, schema: prepared.text, output: outputText }, org);
   }
 
   /** Ends the threads. What is being checked is rejected with CheckerBusyError, and so is what comes later. */

@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { ApiError } from '../problem.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { Problem } from './problem.ts';
 import type { Answer, Question } from './thread.ts';
 
@@ -13,13 +14,14 @@ const SECOND = 1_000;
 
 /**
  * Threads; milliseconds a job may run; MiB of V8 heap it may use (with what its thread remembers); jobs that may
- * wait, and milliseconds they may.
+ * wait in all and of one org, and milliseconds they may.
  */
 export type PoolLimits = {
   threads: number;
   deadlineMs: number;
   heapMb: number;
   maxWaiting: number;
+  maxWaitingOfOrg: number;
   maxWaitMs: number;
 };
 
@@ -28,6 +30,7 @@ export const POOL_LIMITS: PoolLimits = {
   deadlineMs: SECOND,
   heapMb: 128,
   maxWaiting: 200,
+  maxWaitingOfOrg: 50,
   maxWaitMs: 10 * SECOND,
 };
 
@@ -48,6 +51,8 @@ export class CheckerBusyError extends ApiError {
 const SHUT_DOWN = 'Output schemas are no longer checked here: this process is shutting down.';
 
 type Job = {
+  /** The org that asked. */
+  owner: string;
   question: Question;
   isSecondTry: boolean;
   resolve: (problems: Problem[]) => void;
@@ -60,14 +65,19 @@ type Thread = {
   isReady: boolean;
   served: number;
   job: Job | null;
+  /** When it was given its job. */
+  since: number;
   timer: NodeJS.Timeout | null;
 };
 
-/** See the head of the file. Jobs are done in the order they came, on whichever thread is free. */
+/**
+ * See the head of the file. Jobs of one org are done in the order they came, orgs by the time that theirs have taken; an
+ * org has never all of several threads.
+ */
 export class ThreadPool {
   readonly #limits: PoolLimits;
   readonly #threads = new Set<Thread>();
-  readonly #waiting: Job[] = [];
+  readonly #waiting = new FairQueue<Job>();
   #isClosed = false;
 
   constructor(limits: Partial<PoolLimits> = {}) {
@@ -75,18 +85,23 @@ export class ThreadPool {
   }
 
   /**
-   * The answer to `question`. A job over its deadline, or out of memory, is answered with a problem that says so.
+   * The answer to `question` of an org. A job over its deadline, or out of memory, is answered with a problem that says so.
    * Rejects with CheckerBusyError where it could not be done now, with another Error where no thread can start.
    */
-  run(question: Question): Promise<Problem[]> {
+  run(question: Question, owner: string): Promise<Problem[]> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(new CheckerBusyError(SHUT_DOWN));
       if (this.#waiting.length >= this.#limits.maxWaiting) {
         return reject(new CheckerBusyError('Too many output schemas wait to be checked. Try again soon.'));
       }
+      if (this.#waiting.lengthOf(owner) >= this.#limits.maxWaitingOfOrg) {
+        return reject(
+          new CheckerBusyError('Too many output schemas of this org wait to be checked. Try again soon.'),
+        );
+      }
       const waiting = setTimeout(() => this.#giveUp(job), this.#limits.maxWaitMs);
-      const job: Job = { question, isSecondTry: false, resolve, reject, waiting };
-      this.#waiting.push(job);
+      const job: Job = { owner, question, isSecondTry: false, resolve, reject, waiting };
+      this.#waiting.add(job);
       this.#assign();
     });
   }
@@ -95,7 +110,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.#isClosed = true;
     const error = new CheckerBusyError(SHUT_DOWN);
-    for (const job of this.#waiting.splice(0)) this.#reject(job, error);
+    for (const job of this.#waiting.clear()) this.#reject(job, error);
     const threads = [...this.#threads];
     this.#threads.clear();
     for (const { job, timer } of threads) {
@@ -106,9 +121,7 @@ export class ThreadPool {
   }
 
   #giveUp(job: Job): void {
-    const index = this.#waiting.indexOf(job);
-    if (index === -1) return;
-    this.#waiting.splice(index, 1);
+    if (!this.#waiting.remove(job)) return;
     job.reject(new CheckerBusyError('The output schema waited too long to be checked. Try again soon.'));
   }
 
@@ -119,9 +132,10 @@ export class ThreadPool {
 
   #assign(): void {
     const threads = [...this.#threads];
+    const most = Math.max(1, this.#limits.threads - 1);
     for (const thread of threads) {
       if (!thread.isReady || thread.job !== null) continue;
-      const job = this.#waiting.shift();
+      const job = this.#waiting.take(most);
       if (job === undefined) return;
       this.#give(thread, job);
     }
@@ -132,6 +146,7 @@ export class ThreadPool {
   #give(thread: Thread, job: Job): void {
     clearTimeout(job.waiting);
     thread.job = job;
+    thread.since = performance.now();
     thread.worker.ref();
     thread.worker.postMessage(job.question);
     thread.timer = setTimeout(() => {
@@ -151,7 +166,7 @@ export class ThreadPool {
       // sizes are bounded before (schema, output, patterns, subschemas) is what makes this limit a safe one.
       resourceLimits: { maxOldGenerationSizeMb: this.#limits.heapMb, maxYoungGenerationSizeMb: 16 },
     });
-    const thread: Thread = { worker, isReady: false, served: 0, job: null, timer: null };
+    const thread: Thread = { worker, isReady: false, served: 0, job: null, since: 0, timer: null };
     thread.timer = setTimeout(() => this.#failStart(thread, new Error('no answer')), START_MS);
     this.#threads.add(thread);
     worker.on('message', (answer: Answer) => this.#hear(thread, answer));
@@ -174,6 +189,7 @@ export class ThreadPool {
       thread.isReady = true;
     } else {
       thread.job?.resolve(answer.problems);
+      this.#end(thread);
       thread.job = null;
       thread.served += 1;
     }
@@ -190,9 +206,10 @@ export class ThreadPool {
     void thread.worker.terminate();
     const { job } = thread;
     if (job !== null) {
+      this.#end(thread);
       if (mayRetry && thread.served > 0 && !job.isSecondTry) {
         job.isSecondTry = true;
-        this.#waiting.unshift(job);
+        this.#waiting.add(job, true);
       } else {
         job.resolve([{ pointer: '', message }]);
       }
@@ -206,6 +223,11 @@ export class ThreadPool {
     if (thread.timer !== null) clearTimeout(thread.timer);
     void thread.worker.terminate();
     const error = new Error('the thread that checks output schemas does not start', { cause });
-    for (const job of this.#waiting.splice(0)) this.#reject(job, error);
+    for (const job of this.#waiting.clear()) this.#reject(job, error);
+  }
+
+  /** Charges the org for what the thread did. */
+  #end(thread: Thread): void {
+    if (thread.job !== null) this.#waiting.end(thread.job, performance.now() - thread.since);
   }
 }

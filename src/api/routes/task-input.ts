@@ -70,7 +70,7 @@ export async function taskRules(
     ...callbackErrors(deps, body),
     ...reviewErrors(body),
     ...stepErrors(at(body, 'requirements')),
-    ...(await outputErrors(deps, body)),
+    ...(await outputErrors(deps, body, principal)),
     ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
   ];
 }
@@ -105,7 +105,7 @@ function reviewErrors(body: unknown): FieldError[] {
   return [{ pointer: '/output/review/auto_approve_after_seconds', message: 'is only for mode manual' }];
 }
 
-async function outputErrors(deps: ApiDeps, body: unknown): Promise<FieldError[]> {
+async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
   const format = at(body, 'output', 'expected_format');
   const schema = at(body, 'output', 'schema');
   if (format === 'text' && schema !== undefined)
@@ -113,7 +113,7 @@ async function outputErrors(deps: ApiDeps, body: unknown): Promise<FieldError[]>
   if (format === 'structured_json' && schema === undefined)
     return [{ pointer: '/output/schema', message: 'is required' }];
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
-  const problems = await deps.schemas.check(schema);
+  const problems = await deps.schemas.check(schema, 'org_id' in principal ? orgOf(principal.org_id) : '');
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 

@@ -3,6 +3,7 @@
 import Type from 'typebox';
 import type { Command } from '../../state/command.ts';
 import type { Task } from '../../state/task.ts';
+import { orgOf } from '../../state/tenant.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, drain, type Worker } from '../../state/worker.ts';
 import { changeTask } from '../../store/change.ts';
@@ -309,7 +310,7 @@ async function outputErrors(deps: ApiDeps, task: Task, output: unknown): Promise
     return typeof output === 'string' && output !== ''
       ? []
       : [{ pointer: '/output', message: 'must be text' }];
-  const problems = await deps.schemas.validate(schema, output);
+  const problems = await deps.schemas.validate(schema, output, orgOf(task.org_id));
   return problems.map((one) => ({ pointer: `/output${one.pointer}`, message: one.message }));
 }
 

@@ -1,0 +1,101 @@
+// That the schemas of one org do not starve those of another.
+import { describe, expect, it } from 'vitest';
+import { FairQueue } from '../../../src/api/output-schema/fair-queue.ts';
+import { CheckerBusyError, OutputSchemas, type PoolLimits } from '../../../src/api/output-schema.ts';
+
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
+const level = { $ref: '#/$defs/t' };
+const properties = { a: level };
+/** Each level of an output doubles the work: a hundred levels never end. */
+const doubling = (title: string) => ({
+  $schema: DIALECT,
+  title,
+  ...level,
+  $defs: { t: { type: 'object', properties, allOf: [{ type: 'object', properties }] } },
+});
+const nested = (levels: number): unknown => (levels === 0 ? {} : { a: nested(levels - 1) });
+const quick = { type: 'object', properties: { done: { type: 'boolean' } } };
+
+async function withPool(limits: Partial<PoolLimits>, use: (own: OutputSchemas) => Promise<void>) {
+  const own = new OutputSchemas({ maxWaitMs: 60_000, ...limits });
+  try {
+    await use(own);
+  } finally {
+    await own.close();
+  }
+}
+
+describe('jobs of several orgs', () => {
+  const jobs = (owner: string, count: number) => Array.from({ length: count }, () => ({ owner }));
+
+  it('go by the time that those of their org have taken', () => {
+    const queue = new FairQueue<{ owner: string }>();
+    for (const job of [...jobs('slow', 3), ...jobs('quick', 3)]) queue.add(job);
+    const order: string[] = [];
+    for (let job = queue.take(1); job !== undefined; job = queue.take(1)) {
+      order.push(job.owner);
+      queue.end(job, job.owner === 'slow' ? 1000 : 1);
+    }
+    expect(order).toEqual(['slow', 'quick', 'quick', 'quick', 'slow', 'slow']);
+    expect(queue.length).toBe(0);
+  });
+
+  it('an org that comes later does not wait for the time that others had before', () => {
+    const queue = new FairQueue<{ owner: string }>();
+    for (const job of jobs('early', 5)) queue.add(job);
+    for (let count = 0; count < 2; count += 1) {
+      const job = queue.take(1);
+      if (job !== undefined) queue.end(job, 100);
+    }
+    for (const job of jobs('late', 5)) queue.add(job);
+    const order = Array.from({ length: 4 }, () => {
+      const job = queue.take(1);
+      if (job !== undefined) queue.end(job, 100);
+      return job?.owner;
+    });
+    expect(order).toEqual(['late', 'early', 'late', 'early']);
+  });
+
+  it('never run on all threads for one org', () => {
+    const queue = new FairQueue<{ owner: string }>();
+    for (const job of [...jobs('a', 3), ...jobs('b', 1)]) queue.add(job);
+    expect([queue.take(1)?.owner, queue.take(1)?.owner, queue.take(1)]).toEqual(['a', 'b', undefined]);
+  });
+});
+
+describe('an org whose outputs take as long as they may', () => {
+  it("does not hold up another org's", async () => {
+    await withPool({ deadlineMs: 1500 }, async (own) => {
+      await own.check(quick, 'other');
+      let settled = 0;
+      for (let index = 0; index < 20; index += 1)
+        own.validate(doubling(`slow ${index}`), nested(40), 'hostile').then(
+          () => {
+            settled += 1;
+          },
+          () => undefined,
+        );
+      for (let count = 0; count < 5; count += 1)
+        expect(await own.validate(quick, { done: true }, 'other')).toEqual([]);
+      expect(settled).toBeLessThan(20);
+    });
+  });
+
+  it('is refused beyond what may wait of it, and another org is not', async () => {
+    await withPool({ deadlineMs: 1500, maxWaitingOfOrg: 2 }, async (own) => {
+      await own.check(quick, 'other');
+      const refused: unknown[] = [];
+      for (let index = 0; index < 8; index += 1)
+        own
+          .validate(doubling(`full ${index}`), nested(40), 'hostile')
+          .catch((error: unknown) => refused.push(error));
+      expect(await own.validate(quick, { done: true }, 'other')).toEqual([]);
+      // One runs, two wait.
+      expect(refused).toHaveLength(5);
+      for (const error of refused) {
+        expect(error).toBeInstanceOf(CheckerBusyError);
+        expect(error).toMatchObject({ headers: { 'Retry-After': '2' } });
+      }
+    });
+  });
+});
