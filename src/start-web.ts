@@ -8,6 +8,7 @@ import { createApp } from './api/app.ts';
 import { ClientAddresses } from './api/client-address.ts';
 import { limitConnections } from './api/connection-limit.ts';
 import type { DefaultQuotas } from './api/gate.ts';
+import type { InFlightOptions } from './api/in-flight.ts';
 import { OutputSchemas } from './api/output-schema.ts';
 import { answerUnparsed } from './api/unparsed.ts';
 import { CONNECTIONS, type Config } from './config.ts';
@@ -75,6 +76,8 @@ export interface WebOptions {
   patience?: Partial<Patience>;
   /** How often who may call; as often as they like unless given. */
   quotas?: DefaultQuotas;
+  /** Limits of what requests hold that differ from the usual. */
+  inFlight?: InFlightOptions;
   /** Origin under which clients reach the API; `own` for the one it listens on, where that is loopback. OAuth is off without. */
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
@@ -138,6 +141,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     operatorToken: options.operatorToken,
     trustedProxies: options.trustedProxies ?? [],
     corsOrigins: options.corsOrigins ?? [],
+    ...(options.inFlight !== undefined && { inFlight: options.inFlight }),
     quotas: options.quotas ?? { key: null, org: null, address: null },
     bodyTime: patience.body,
     publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,

@@ -10,6 +10,7 @@ import { ClientAddresses } from './client-address.ts';
 import { FeedTails } from './feed-tails.ts';
 import { Gate } from './gate.ts';
 import { addOpenRoutes } from './health.ts';
+import { InFlight, type InFlightOptions } from './in-flight.ts';
 import { createMetrics } from './metrics.ts';
 import { Authenticator } from './middleware/authenticate.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
@@ -28,13 +29,16 @@ import { newRouter, placing } from './places.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
 
-export interface AppOptions extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails'> {
+export interface AppOptions
+  extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight'> {
   queues: Queues;
   operatorToken: string | undefined;
   /** Whose X-Forwarded-For is believed, CIDRs. */
   trustedProxies: readonly string[];
   /** Whose web pages may call. */
   corsOrigins: readonly string[];
+  /** Limits of what requests hold that differ from the usual. */
+  inFlight?: InFlightOptions;
   /** How long a JSON body may take to arrive, ms. */
   bodyTime: number;
   /** Origin under which clients reach the API; OAuth is off without it. */
@@ -56,6 +60,7 @@ export function createApp(options: AppOptions): Koa {
     version,
     log,
     closing,
+    inFlight,
     ...given
   } = options;
   const app = new Koa();
@@ -66,6 +71,7 @@ export function createApp(options: AppOptions): Koa {
   const authenticator = new Authenticator(given.db, operatorToken, gate, issuers, resourceMetadata);
   const deps: ApiDeps = {
     ...given,
+    inFlight: new InFlight(inFlight),
     feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => {

@@ -99,7 +99,7 @@ export function frame({ id, event, data }: StreamEvent): string {
  * @param begin sends what there is and keeps sending; what it returns is called when the stream is over.
  */
 export function eventStream(
-  call: Pick<Call, 'signal'>,
+  call: Pick<Call, 'signal' | 'deps' | 'principal'>,
   seconds: number | undefined,
   begin: (stream: EventStream) => Promise<() => void>,
 ): Answer {
@@ -111,7 +111,9 @@ export function eventStream(
       'X-Accel-Buffering': 'no',
     },
     async content() {
+      const release = call.deps.inFlight.hold('streams', call.principal, 1);
       const stream = new EventStream(call.signal(), seconds);
+      stream.once('close', release);
       try {
         const stop = await begin(stream);
         if (stream.destroyed) stop();

@@ -10,6 +10,8 @@ import { readableOrNull } from '../store/unreadable.ts';
 
 /** Commits read at once. */
 const BATCH = 100;
+/** Pages kept for others who catch up. */
+const PAGES_KEPT = 10;
 /** News can be lost; the tail looks for itself this often, ms. */
 const LOOK = 5000;
 
@@ -77,6 +79,9 @@ class Tail {
   #starting: Promise<void> | null = null;
   #stopListening = () => {};
   #timer: NodeJS.Timeout | null = null;
+  /** Pages read lately for those who catch up, by the position they begin behind. */
+  readonly #pages = new Map<string, Promise<FeedPage>>();
+  #catchingUp: Promise<unknown> = Promise.resolve();
   #pumping = false;
   #news = false;
 
@@ -117,7 +122,7 @@ class Tail {
       if (isBehind(follower.position, this.#position)) {
         const end = this.#position;
         try {
-          const { events, position } = await eventsAfter(this.#db, this.#orgId, follower.position);
+          const { events, position } = await this.#pageBehind(follower.position);
           follower.receive(events);
           // What the feed has let go of is not waited for.
           follower.position = position === follower.position ? end : position;
@@ -131,6 +136,25 @@ class Tail {
       this.#followers.add(follower);
       return;
     }
+  }
+
+  /**
+   * The page behind a position, for those who catch up: read once for all who are there, and one page at a time for the
+   * whole org, so that a hundred who come back at once cost what one does.
+   */
+  #pageBehind(position: string): Promise<FeedPage> {
+    const known = this.#pages.get(position);
+    if (known !== undefined) return known;
+    const page = this.#catchingUp.then(() => eventsAfter(this.#db, this.#orgId, position));
+    this.#pages.set(position, page);
+    const forget = () => {
+      if (this.#pages.get(position) === page) this.#pages.delete(position);
+    };
+    // A page that is not full will have more later.
+    this.#catchingUp = page.then(({ more }) => (more ? undefined : forget()), forget);
+    const [oldest] = this.#pages.size > PAGES_KEPT ? this.#pages.keys() : [];
+    if (oldest !== undefined) this.#pages.delete(oldest);
+    return page;
   }
 
   #pump(): void {
@@ -166,12 +190,14 @@ class Tail {
   }
 }
 
+interface FeedPage {
+  events: TailEvent[];
+  position: string;
+  more: boolean;
+}
+
 /** The events of the next commits behind a position. */
-async function eventsAfter(
-  db: Db,
-  orgId: string,
-  after: string,
-): Promise<{ events: TailEvent[]; position: string; more: boolean }> {
+async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPage> {
   const { entries, more } = await readWholeFeed(db, orgId, after, BATCH);
   const found = await Promise.all(
     entries.map(async (one): Promise<TailEvent | null> => {

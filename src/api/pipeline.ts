@@ -11,9 +11,10 @@ import { newId } from '../store/ids.ts';
 import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { EventStream } from './event-stream.ts';
+import { declaredBytes } from './in-flight.ts';
 import type { Authenticator } from './middleware/authenticate.ts';
 import { canonicalPath, claim, keepAnswer } from './middleware/idempotency.ts';
-import { readJsonBody } from './middleware/json-body.ts';
+import { LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound, takenOver } from './problem.ts';
 import { Reauthorization } from './reauthorization.ts';
@@ -48,6 +49,21 @@ export function serve(
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     lowerIds(params, route.params);
     const query = readQuery(ctx, route.query, checkQuery);
+    const release = holdBody(ctx, route, deps, principal);
+    try {
+      await run(ctx, admission, params, query);
+    } finally {
+      release();
+    }
+  };
+
+  async function run(
+    ctx: Context & { state: RequestState },
+    admission: Reauthorization,
+    params: Record<string, unknown>,
+    query: Record<string, unknown>,
+  ): Promise<void> {
+    const { principal } = admission;
     const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -95,7 +111,16 @@ export function serve(
     } finally {
       await received?.release();
     }
-  };
+  }
+}
+
+/** Counts the bytes that the request brings until it is over, before any is read. @throws ApiError 429 or 503 */
+function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: Principal): () => void {
+  const { reader, body, bodyLimits = LIMITS } = route;
+  if (reader === undefined && body === undefined) return () => undefined;
+  const bytes = declaredBytes(ctx.req.headers, reader?.bytes ?? bodyLimits.bytes);
+  if (bytes === 0) return () => undefined;
+  return inFlight.hold(reader === undefined ? 'bodies' : 'uploads', principal, bytes);
 }
 
 /** The handler's answer; or the first one again, for an Idempotency-Key that has one. */

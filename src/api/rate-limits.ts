@@ -133,7 +133,7 @@ export class RateLimits {
 }
 
 /** What a caller is counted by. */
-function bucketOf(caller: OrgCaller): string {
+export function bucketOf(caller: OrgCaller): string {
   switch (caller.kind) {
     case 'api_key':
       return `key:${caller.key_id}`;

@@ -12,6 +12,7 @@ import type { Db } from '../store/redis.ts';
 import type { Sealer } from '../store/sealed.ts';
 import type { FeedTails } from './feed-tails.ts';
 import type { DefaultQuotas } from './gate.ts';
+import type { InFlight } from './in-flight.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
 import type { OutputSchemas } from './output-schema.ts';
 import type { FieldError } from './problem.ts';
@@ -87,6 +88,8 @@ type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
 export interface ApiDeps {
   db: Db;
   changes: Changes;
+  /** What requests hold while they last. */
+  inFlight: InFlight;
   /** The live ends of the orgs' feeds. */
   feedTails: FeedTails;
   sealer: Sealer;
@@ -162,6 +165,8 @@ export interface Received<R> {
 export interface BodyReader<P extends Principal = Principal, Params = unknown, Query = unknown, R = unknown> {
   /** Media type → schema, for the description. */
   content: Record<string, TSchema>;
+  /** Most bytes of a body. */
+  bytes: number;
   read(
     call: Pick<Call<P, Params, Query>, 'deps' | 'principal' | 'params' | 'query' | 'ifMatch' | 'signal'> & {
       request: IncomingMessage;

@@ -15,7 +15,7 @@ import { ApiError, type FieldError, invalid } from './problem.ts';
 import { escapePointer } from './validation.ts';
 
 /** What a multipart form may add to its file: boundaries and part headers. */
-const FORM_BYTES = 64 * 1024;
+export const FORM_BYTES = 64 * 1024;
 
 export interface UploadTimes {
   /** Longest silence of the client, ms. */

@@ -29,6 +29,7 @@ export async function* exportAudit(
   sealer: Sealer,
   orgId: string,
   range: { from: number | null; to: number | null },
+  signal?: AbortSignal,
 ): AsyncGenerator<string> {
   const now = db.clock.now();
   const to = Math.min(range.to ?? now, now - SETTLING);
@@ -48,7 +49,7 @@ export async function* exportAudit(
   const between = { from: range.from ?? 0, to };
   yield writer.first;
   yield* auditLog(db, writer, orgId, between);
-  yield* histories(db, writer, orgId, between);
+  yield* histories(db, writer, orgId, between, signal);
   yield writer.end();
 }
 
@@ -92,11 +93,14 @@ async function* histories(
   writer: ExportWriter,
   orgId: string,
   range: Between,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<string> {
   const keys = orgKeysOf(db.prefix, orgId);
   const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + AHEAD) } as const;
   for await (const chunk of scan(db, [keys.index('all')], created))
     for (let at = 0; at < chunk.length; at += STEP) {
+      // Where nothing is found nothing is sent, so the client's absence shows here alone.
+      signal?.throwIfAborted();
       const ids = await livedWithin(db, orgId, chunk.slice(at, at + STEP), range.from);
       const lines = (await loadWholes(db, orgId, ids)).flatMap((whole) =>
         whole === null ? [] : linesOf(writer, whole, range),

@@ -35,6 +35,8 @@ export interface FeedReference {
   task_id: string;
   sequence: number;
   type: EventType;
+  /** Pool of the task, null for none; absent in what earlier versions wrote. */
+  pool?: string | null;
 }
 
 /** Something that happened to the org itself, as it stands in the feed. */
@@ -44,9 +46,14 @@ export interface FeedNote {
 }
 
 /** The write that puts a commit's events into the feed, as one entry. */
-export function feedWrite(key: string, taskId: string, events: readonly TaskEvent[]): Write {
+export function feedWrite(
+  key: string,
+  taskId: string,
+  pool: string | null,
+  events: readonly TaskEvent[],
+): Write {
   const types = events.map((event) => event.type.slice('task.'.length)).join();
-  return ['XADD', key, '*', 't', taskId, 's', events[0]?.sequence ?? 0, 'e', types];
+  return ['XADD', key, '*', 't', taskId, 's', events[0]?.sequence ?? 0, 'e', types, 'p', pool ?? ''];
 }
 
 /**
@@ -82,7 +89,8 @@ export async function readWholeFeed(
   const key = orgKeysOf(db.prefix, orgId).feed;
   const found = await db.redis.xrange(key, start, '+', 'COUNT', count + 1);
   const entries = found.flatMap(([entry, fields]): (FeedReference | FeedNote)[] => {
-    const [name, task_id = '', , first, , types = ''] = fields;
+    const [name, task_id = '', , first, , types = '', , pool] = fields;
+    const where = pool === undefined ? {} : { pool: pool === '' ? null : pool };
     if (name === 'o') {
       const note = entry === seenEntry ? null : readNote(db, `${key} ${entry}`, task_id);
       return note === null ? [] : [{ position: `${entry}/0`, note }];
@@ -93,7 +101,13 @@ export async function readWholeFeed(
     }
     const all = types.split(',').map((type, index) => {
       const sequence = Number(first) + index;
-      return { position: `${entry}/${sequence}`, task_id, sequence, type: `task.${type}` as EventType };
+      return {
+        position: `${entry}/${sequence}`,
+        task_id,
+        sequence,
+        type: `task.${type}` as EventType,
+        ...where,
+      };
     });
     return entry === seenEntry ? all.filter((one) => one.sequence > Number(seen)) : all;
   });

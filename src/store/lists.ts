@@ -14,6 +14,8 @@ export interface Range {
 }
 
 const CHUNK = 200;
+/** Members that one page looks through at most, so that filters that hardly ever meet do not keep Redis busy. */
+export const LOOKED_THROUGH_MOST = 20_000;
 
 /** Index member of a record whose id does not sort by creation itself. */
 export function listMember(createdAt: number, id: string): string {
@@ -81,7 +83,8 @@ async function readChunk(
  * One page: up to `limit` items for which `load` gives something, and the member to go on behind when there
  * are more. `load` is given members in order and answers for each with the item, or null to leave it out; `sift`
  * may leave members out before, which for many that do not fit is a lot cheaper. One member that `load` fails on is
- * left out and reported.
+ * left out and reported. A page that has looked through `LOOKED_THROUGH_MOST` members, or whose `signal` aborts, ends
+ * there, be it full or not.
  */
 export async function page<T>(
   db: Db,
@@ -90,14 +93,18 @@ export async function page<T>(
   limit: number,
   load: (members: string[]) => Promise<(T | null)[]>,
   sift: (members: string[]) => Promise<string[]> = async (members) => members,
+  signal?: AbortSignal,
 ): Promise<{ items: T[]; next: string | null }> {
   const items: T[] = [];
   let last: string | null = null;
+  let lookedThrough = 0;
   for await (const scanned of scan(db, keys, range)) {
     const chunk = await sift(scanned);
     // Small steps when the page is nearly full: most lists need one more item than a page, to know there is one.
+    let size = 1;
     for (let at = 0; at < chunk.length; ) {
-      const step = chunk.slice(at, at + limit - items.length + 1);
+      size = Math.max(2 * size, limit - items.length + 1);
+      const step = chunk.slice(at, at + size);
       at += step.length;
       const loaded = await loadEach(db, keys, step, load);
       for (const [index, item] of loaded.entries()) {
@@ -105,8 +112,12 @@ export async function page<T>(
         if (items.length === limit) return { items, next: last };
         items.push(item);
         last = step[index] ?? null;
+        size = 1;
       }
     }
+    lookedThrough += scanned.length;
+    if (lookedThrough >= LOOKED_THROUGH_MOST || signal?.aborted === true)
+      return { items, next: scanned.at(-1) ?? null };
   }
   return { items, next: null };
 }

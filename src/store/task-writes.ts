@@ -111,7 +111,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
   for (const sequence of told)
     writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
-  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, events));
+  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
   const asked = newQuestions(askedBefore, asks);
   const dropped = newQuestions(asks, askedBefore);
   if (asked.length + dropped.length + events.length > 0) {

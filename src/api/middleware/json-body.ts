@@ -33,7 +33,7 @@ export interface BodyLimits {
   names: number;
 }
 
-const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT };
+export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT };
 
 /**
  * Reads the body; null when there is none.

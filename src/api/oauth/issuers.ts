@@ -3,10 +3,12 @@
 // registration is asked.
 
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import { orgOf } from '../../state/tenant.ts';
 import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/issuers.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import type { Db } from '../../store/redis.ts';
 import type { Identity } from '../identity.ts';
+import { ApiError } from '../problem.ts';
 import type { JwksCache } from './jwks.ts';
 
 /** Signatures that may be asked for: by key pairs alone, so that nothing public can be taken for a secret. */
@@ -93,8 +95,11 @@ export class Issuers {
   }
 
   async #verify(token: string, registration: Issuer, unknownKey = false): Promise<JWTPayload | null> {
-    const keys = await this.#jwks.keysOf(registration.jwks_uri, unknownKey);
-    if (keys === null) return null;
+    const keys = await this.#jwks.keysOf(registration.jwks_uri, unknownKey, orgOf(registration.org_id));
+    if (keys === null)
+      throw new ApiError('unavailable', "The keys of the token's issuer cannot be fetched now. Try again.", {
+        headers: { 'Retry-After': '2' },
+      });
     try {
       const { payload } = await jwtVerify(token, keys, {
         algorithms: registration.algorithms,

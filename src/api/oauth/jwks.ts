@@ -18,7 +18,9 @@ const TIME_LIMIT = 1500;
 const SIZE_LIMIT = 256 * 1024;
 const MOST_KEYS = 100;
 const REMEMBERED_MOST = 500;
+/** Fetches under way in the process, and of one org: its addresses may all be slow. */
 const AT_ONCE = 20;
+const AT_ONCE_OF_ORG = 4;
 
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
 
@@ -33,7 +35,8 @@ export class JwksCache {
   readonly #policy: AddressPolicy;
   readonly #dial: Dial;
   readonly #known = new Map<string, Known>();
-  #running = 0;
+  /** Fetches under way, by org. */
+  readonly #running = new Map<string, number>();
 
   constructor(policy: AddressPolicy, options: Partial<DialOptions> = {}) {
     this.#policy = policy;
@@ -41,20 +44,37 @@ export class JwksCache {
   }
 
   /**
-   * The keys that lie at `uri`; null when there are none to be had.
+   * The keys that lie at `uri`; null when those that are needed cannot be had now, which says nothing about a token.
    * @param unknown whether keys just given did not hold the one that was needed.
+   * @param org whose issuer it is: only so many fetches of one org are under way at once.
    */
-  async keysOf(uri: string, unknown = false): Promise<KeySet | null> {
+  async keysOf(uri: string, unknown = false, org = ''): Promise<KeySet | null> {
     const now = performance.now();
     const known = this.#known.get(uri) ?? this.#remember(uri);
     const isFresh = known.keys !== null && now - known.fetchedAt < FRESH && !unknown;
     if (!isFresh && (known.fetching !== null || now - known.triedAt >= COOL_DOWN)) {
-      known.fetching ??= this.#fetch(uri, known).finally(() => {
-        known.fetching = null;
-      });
-      await known.fetching;
+      if (known.fetching === null && !this.#mayFetch(org)) {
+        if (unknown) return null;
+      } else {
+        known.fetching ??= this.#fetch(uri, org, known).finally(() => {
+          known.fetching = null;
+        });
+        await known.fetching;
+      }
     }
     return performance.now() - known.fetchedAt < STALE ? known.keys : null;
+  }
+
+  #mayFetch(org: string): boolean {
+    let all = 0;
+    for (const count of this.#running.values()) all += count;
+    return all < AT_ONCE && (this.#running.get(org) ?? 0) < AT_ONCE_OF_ORG;
+  }
+
+  #count(org: string, change: 1 | -1): void {
+    const count = (this.#running.get(org) ?? 0) + change;
+    if (count === 0) this.#running.delete(org);
+    else this.#running.set(org, count);
   }
 
   #remember(uri: string): Known {
@@ -70,17 +90,16 @@ export class JwksCache {
     return known;
   }
 
-  async #fetch(uri: string, known: Known): Promise<void> {
-    if (this.#running >= AT_ONCE) return;
-    this.#running += 1;
+  async #fetch(uri: string, org: string, known: Known): Promise<void> {
+    this.#count(org, 1);
     known.triedAt = performance.now();
     try {
       known.keys = createLocalJWKSet(await this.#read(uri));
       known.fetchedAt = performance.now();
     } catch {
-      // What was fetched before is used on for a while; without it, the token is refused.
+      // What was fetched before is used on for a while; without it, the client is to try again.
     } finally {
-      this.#running -= 1;
+      this.#count(org, -1);
     }
   }
 

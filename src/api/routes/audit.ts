@@ -81,10 +81,14 @@ export const auditRoutes = [
       const to = query.to === undefined ? null : timeOf(query.to);
       if (from !== null && to !== null && from >= to)
         throw new ApiError('invalid_query', 'from must lie before to');
-      const lines = exportAudit(db, sealer, principal.org_id, { from, to });
       return {
         status: 200,
-        content: () => streamOf(lines),
+        content: async () => {
+          const gone = new AbortController();
+          const lines = exportAudit(db, sealer, principal.org_id, { from, to }, gone.signal);
+          const content = await streamOf(lines);
+          return content.once('close', () => gone.abort());
+        },
         headers: {
           'Content-Type': 'application/x-ndjson',
           'Content-Disposition': 'attachment; filename="audit.ndjson"',

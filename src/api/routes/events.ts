@@ -3,7 +3,14 @@
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
 import { poolOf } from '../../state/task.ts';
-import { type FeedEvent, ORG_EVENT_TYPES, type OrgEvent, readWholeFeed } from '../../store/feed.ts';
+import {
+  type FeedEvent,
+  type FeedNote,
+  type FeedReference,
+  ORG_EVENT_TYPES,
+  type OrgEvent,
+  readWholeFeed,
+} from '../../store/feed.ts';
 import { loadEvent } from '../../store/tasks.ts';
 import { readableOrNull } from '../../store/unreadable.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../list.ts';
@@ -28,6 +35,13 @@ const OrgEntry = Type.Object(
 /** What a position of the feed looks like. */
 export const FEED_POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
 
+/** Commits read at once, at most. */
+const CHUNK = 1000;
+/** What loading an event costs, in commits read. */
+const LOAD = 20;
+/** Where a request stops and gives what it has, with a cursor to go on: in commits read. */
+const WORK_MOST = 20_000;
+
 export const eventRoutes = [
   route({
     method: 'GET',
@@ -39,38 +53,50 @@ export const eventRoutes = [
     answers: {
       200: { description: 'A page of events', schema: listAnswer(Type.Union([FeedEntry, OrgEntry])) },
     },
-    async handler({ deps: { db }, principal, query }) {
+    async handler({ deps: { db }, principal, query, signal }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;
       const bound = listScope('events', principal.org_id, principal.pools, types);
-      let after = readCursor(bound, cursor, FEED_POSITION);
-      const data: (FeedEvent | OrgEvent)[] = [];
-      let more = true;
-      while (more && data.length <= limit) {
-        const { entries, more: further } = await readWholeFeed(db, principal.org_id, after, limit);
-        more = further;
-        const isWanted = (type: string) => types === undefined || types.some((one) => one === type);
-        const found = await Promise.all(
-          entries.map(async (one) => {
-            if ('note' in one)
-              return isWanted(one.note.type) && principal.pools.includes('*') ? one.note : null;
-            if (!isWanted(one.type)) return null;
-            const entry = await readableOrNull(db, () =>
-              loadEvent(db, principal.org_id, one.task_id, one.sequence),
-            );
-            if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
-            return { task_id: one.task_id, ...entry.event };
-          }),
+      const gone = signal();
+      const isWanted = (one: FeedReference | FeedNote) => {
+        const type = 'note' in one ? one.note.type : one.type;
+        if (types !== undefined && !types.some((wanted) => wanted === type)) return false;
+        if ('note' in one) return principal.pools.includes('*');
+        return one.pool === undefined || maySeePool(principal, one.pool);
+      };
+      const load = async (one: FeedReference | FeedNote): Promise<FeedEvent | OrgEvent | null> => {
+        if ('note' in one) return one.note;
+        const entry = await readableOrNull(db, () =>
+          loadEvent(db, principal.org_id, one.task_id, one.sequence),
         );
-        for (const [index, { position }] of entries.entries()) {
-          const shown = found[index] ?? null;
-          if (shown !== null) {
-            if (data.length === limit) return feedAnswer(data, bound, after, true);
-            data.push(shown);
+        if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
+        return { task_id: one.task_id, ...entry.event };
+      };
+      let after = readCursor(bound, cursor, FEED_POSITION);
+      let work = 0;
+      const data: (FeedEvent | OrgEvent)[] = [];
+      for (let count = limit; ; count = Math.min(2 * count, CHUNK)) {
+        const { entries, more } = await readWholeFeed(db, principal.org_id, after, count);
+        work += count;
+        const wanted = entries.filter(isWanted);
+        for (let at = 0; at < wanted.length; ) {
+          const step = wanted.slice(at, at + limit - data.length + 1);
+          at += step.length;
+          work += step.length * LOAD;
+          const found = await Promise.all(step.map(load));
+          for (const [index, { position }] of step.entries()) {
+            const shown = found[index] ?? null;
+            if (shown !== null) {
+              if (data.length === limit) return feedAnswer(data, bound, after, true);
+              data.push(shown);
+            }
+            after = position;
           }
-          after = position;
+          if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
         }
+        after = entries.at(-1)?.position ?? after;
+        if (!more) return feedAnswer(data, bound, after, false);
+        if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
       }
-      return feedAnswer(data, bound, after, false);
     },
   }),
 ];

@@ -5,6 +5,7 @@
 import { create as attachment } from 'content-disposition';
 import Type from 'typebox';
 import {
+  EVIDENCE_BYTES,
   EVIDENCE_FILES,
   type Evidence,
   type EvidenceRefusal,
@@ -18,7 +19,7 @@ import { addEvidence, dropStaged, evidencePlace, loadEvidence, stageEvidence } f
 import { ApiError, notFound } from '../problem.ts';
 import { type Answer, route, scope } from '../route.ts';
 import { closed, listAnswer } from '../schemas.ts';
-import { readUpload } from '../upload.ts';
+import { FORM_BYTES, readUpload } from '../upload.ts';
 import * as schema from './evidence.schema.ts';
 import { ownTask } from './own-task.ts';
 import { visibleTask } from './tasks.ts';
@@ -41,6 +42,7 @@ export const evidenceRoutes = [
     }),
     reader: {
       content: schema.UPLOADS,
+      bytes: EVIDENCE_BYTES + FORM_BYTES,
       async read({ deps, principal, params, query, ifMatch, signal, request }) {
         // Told before the bytes are on their way, and asked again when they are here.
         const { task } = await ownTask(deps, principal, params.task_id);

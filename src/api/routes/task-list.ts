@@ -37,6 +37,7 @@ export async function listTasks(
   { db }: ApiDeps,
   principal: KeyPrincipal,
   { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...given }: TaskFilters & PageQuery,
+  signal: AbortSignal,
 ): Promise<Answer> {
   const filters: TaskFilters = { ...given };
   if (!principal.pools.includes('*'))
@@ -60,6 +61,7 @@ export async function listTasks(
         stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
       ),
     (ids) => inEach(db, others, ids),
+    signal,
   );
   return listAnswer(items, scope, next);
 }

@@ -65,7 +65,7 @@ export const taskRoutes = [
       { additionalProperties: false },
     ),
     answers: { 200: { description: 'A page of tasks', schema: listAnswer(schema.Task) } },
-    handler: ({ deps, principal, query }) => listTasks(deps, principal, query),
+    handler: ({ deps, principal, query, signal }) => listTasks(deps, principal, query, signal()),
   }),
   route({
     method: 'GET',
