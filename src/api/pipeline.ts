@@ -19,7 +19,7 @@ import type { RequestState } from './middleware/request-id.ts';
 import { ApiError, type FieldError, invalid, notFound, takenOver } from './problem.ts';
 import { Reauthorization } from './reauthorization.ts';
 import type { Answer, ApiDeps, Call, Principal, Received, Route } from './route.ts';
-import { bodyCheck, type Check, queryCheck, withoutRepeats } from './validation.ts';
+import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './validation.ts';
 
 /** What all routes are served with. */
 export interface Serving {
@@ -69,8 +69,8 @@ export function serve(
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
     const broken = checkBody?.(body) ?? [];
-    if (broken.length > 0)
-      throw invalid(...withoutRepeats(broken, (await route.rules?.(body, { deps, principal })) ?? []));
+    const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
+    if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
     route.admit?.(body, principal);
     const keeping = new Keeping(deps);
     const call: Call = {

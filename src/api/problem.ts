@@ -1,11 +1,13 @@
 // Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
 // anything else that is thrown is a fault of ours and shows nothing of itself.
 
+import { elided, wholeCharacters } from '../state/text.ts';
 import { ContendedError } from '../store/contention.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
 import { UnopenableError } from '../store/sealed.ts';
 import { UnreadableRecord } from '../store/unreadable.ts';
+import { report } from './output-schema/problem.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
@@ -66,7 +68,7 @@ export class ApiError extends Error {
     detail: string,
     more: { errors?: readonly FieldError[]; headers?: Record<string, string> } = {},
   ) {
-    super(detail);
+    super(elided(wholeCharacters(detail), MOST_DETAIL));
     this.name = 'ApiError';
     this.code = code;
     this.errors = more.errors ?? null;
@@ -93,10 +95,14 @@ export function takenOver(): ApiError {
   return new ApiError('conflict', 'The request was taken over by another.');
 }
 
-/** 422 for one or more fields. */
-export function invalid(...errors: FieldError[]): ApiError {
+/** Longest text of a detail, in UTF-16 units. */
+const MOST_DETAIL = 1000;
+
+/** 422 for one or more fields, of which the first fifty are told. */
+export function invalid(...faults: FieldError[]): ApiError {
+  const errors = report(faults);
   const detail = errors.map((one) => `${one.pointer || 'body'}: ${one.message}`).join('; ');
-  return new ApiError('validation_failed', detail.slice(0, 1000), { errors });
+  return new ApiError('validation_failed', detail, { errors });
 }
 
 /** What to tell the client of anything that was thrown. */

@@ -11,8 +11,8 @@ import { parse as parseType } from 'content-type';
 import { EVIDENCE_BYTES } from '../state/evidence.ts';
 import type { EvidenceFiles, Incoming } from '../store/evidence-files.ts';
 import { safeFileName, safeMediaType } from './file-name.ts';
+import { childPointer } from './output-schema/problem.ts';
 import { ApiError, type FieldError, invalid } from './problem.ts';
-import { escapePointer } from './validation.ts';
 
 /** What a multipart form may add to its file: boundaries and part headers. */
 export const FORM_BYTES = 64 * 1024;
@@ -158,7 +158,7 @@ function readForm(
         const part = partOf(header as PartHeader);
         if (failure !== null || part === null) return void content.resume();
         if (part.field !== 'file')
-          return refuse({ pointer: `/${escapePointer(part.field)}`, message: 'is not a known field' });
+          return refuse({ pointer: childPointer('', part.field), message: 'is not a known field' });
         if (found !== null) return refuse({ pointer: '/file', message: 'must be given once' });
         const mediaType = safeMediaType(part.type);
         found = { name: part.name, mediaType, content };

@@ -2,8 +2,8 @@
 // return another number (RFC 8259, section 6). They are refused, so that what is kept is what was sent.
 
 import { compareNumber, LosslessNumber, parse } from 'lossless-json';
+import { childPointer } from '../output-schema/problem.ts';
 import type { FieldError } from '../problem.ts';
-import { escapePointer } from '../validation.ts';
 
 /** A number of 16 or more digits, or with an exponent: any other is exact (IEEE 754 doubles hold 15 digits). */
 const SUSPECT = /(?:^|[\s:,[])-?(?:\d[\d.]{15}|[\d.]+[eE])/;
@@ -23,7 +23,7 @@ function find(value: unknown, pointer: string, most: number, found: FieldError[]
     if (!isExact(value.value)) found.push({ pointer, message: MESSAGE });
   } else if (typeof value === 'object' && value !== null)
     for (const [name, inner] of Object.entries(value))
-      find(inner, `${pointer}/${escapePointer(name)}`, most, found);
+      find(inner, childPointer(pointer, name), most, found);
   return found;
 }
 

@@ -3,20 +3,19 @@
 import { isUtf8 } from 'node:buffer';
 import type { Context } from 'koa';
 import getRawBody from 'raw-body';
+import { childPointer, MAX_PROBLEMS } from '../output-schema/problem.ts';
+import { MAX_OUTPUT_LEVELS } from '../output-schema/shorthand.ts';
 import { ApiError, type FieldError, invalid } from '../problem.ts';
-import { escapePointer } from '../validation.ts';
 import { inexactNumbers } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
 export const BODY_LIMIT = 256 * 1024;
-/** Deepest nesting of objects and arrays. */
-const DEPTH_LIMIT = 64;
+/** Deepest nesting of objects and arrays: that of the deepest output, within the body that hands it in. */
+const DEPTH_LIMIT = MAX_OUTPUT_LEVELS + 2;
 /** Most names in all objects of a body together. */
 const NAMES_LIMIT = 10_000;
 /** Fewest bytes a name can take: `"":0,`. */
 const NAME_BYTES = 5;
-/** Most faults that are told of at once. */
-const FAULTS_TOLD = 50;
 
 const NOT_JSON = 'The body must be application/json.';
 const HALF = 'half a character (a surrogate without its pair)';
@@ -31,9 +30,12 @@ export interface BodyLimits {
   bytes: number;
   /** Most names in all objects of the body together. */
   names: number;
+  /** Deepest nesting of objects and arrays. */
+  levels: number;
 }
 
-export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT };
+/** Of a body that holds one thing. */
+export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT, levels: DEPTH_LIMIT };
 
 /**
  * Reads the body; null when there is none.
@@ -43,7 +45,7 @@ export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT };
 export async function readJsonBody(
   ctx: Context,
   time: number,
-  { bytes, names }: BodyLimits = LIMITS,
+  { bytes, names, levels }: BodyLimits = LIMITS,
 ): Promise<JsonBody | null> {
   const { req } = ctx;
   const hasBody =
@@ -70,10 +72,10 @@ export async function readJsonBody(
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
-  if (!isFit(value, DEPTH_LIMIT)) throw invalid(...unfit(value));
-  if (raw.length > names * NAME_BYTES && namesIn(value) > names)
-    throw invalid({ pointer: '', message: `has more than ${names} names in its objects` });
-  const inexact = inexactNumbers(text, FAULTS_TOLD);
+  if (!isFit(value, levels)) throw invalid(...unfit(value, levels));
+  const crowded = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
+  if (crowded !== null) throw invalid(crowded);
+  const inexact = inexactNumbers(text, MAX_PROBLEMS);
   if (inexact.length > 0) throw invalid(...inexact);
   return { raw, value };
 }
@@ -85,11 +87,23 @@ export function late(): ApiError {
   });
 }
 
-function namesIn(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  const inner = Object.values(value);
-  const own = Array.isArray(value) ? 0 : inner.length;
-  return inner.reduce<number>((sum, one) => sum + namesIn(one), own);
+/** What is wrong with a value that has more than `most` names in all its objects together; null if it has not. */
+export function nameFault(value: unknown, most: number): FieldError | null {
+  return namesLeft(value, most) >= 0
+    ? null
+    : { pointer: '', message: `has more than ${most} names in its objects` };
+}
+
+/** How many more names there may be beside those in the value; below 0 where it has too many. */
+function namesLeft(value: unknown, most: number): number {
+  if (typeof value !== 'object' || value === null) return most;
+  const inner: unknown[] = Array.isArray(value) ? value : Object.values(value);
+  let left = Array.isArray(value) ? most : most - inner.length;
+  for (const one of inner) {
+    if (left < 0) break;
+    left = namesLeft(one, left);
+  }
+  return left;
 }
 
 function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
@@ -130,17 +144,33 @@ function isFit(value: unknown, levels: number): boolean {
 }
 
 /** Where the value is not fit, and why. Slower than asking whether it is. */
-function unfit(value: unknown, pointer = '', levels = DEPTH_LIMIT, found: FieldError[] = []): FieldError[] {
-  if (found.length >= FAULTS_TOLD) return found;
-  const fault = (message: string) => found.push({ pointer, message });
-  if (typeof value === 'string' && !isFit(value, levels)) fault(`holds ${HALF}`);
-  else if (typeof value === 'number' && !isFit(value, levels)) fault('is a number out of range');
-  else if (typeof value === 'object' && value !== null) {
-    if (levels === 0) fault(`is nested deeper than ${DEPTH_LIMIT} levels`);
-    else
-      for (const [name, inner] of Object.entries(value))
-        if (!name.isWellFormed()) fault(`has a name that holds ${HALF}`);
-        else unfit(inner, `${pointer}/${escapePointer(name)}`, levels - 1, found);
-  }
+function unfit(whole: unknown, most: number): FieldError[] {
+  const found: FieldError[] = [];
+  const path: (string | number)[] = [];
+  const fault = (message: string) => found.push({ pointer: path.reduce<string>(childPointer, ''), message });
+  const look = (value: unknown, levels: number): void => {
+    if (typeof value !== 'object' || value === null) {
+      if (isFit(value, levels)) return;
+      fault(typeof value === 'string' ? `holds ${HALF}` : 'is a number out of range');
+    } else if (levels === 0) fault(`is nested deeper than ${most} levels`);
+    else if (Array.isArray(value)) lookAt(value.entries(), levels - 1);
+    else lookAt(namesOf(value), levels - 1);
+  };
+  const lookAt = (members: Iterable<[string | number, unknown]>, levels: number): void => {
+    for (const [name, inner] of members) {
+      if (found.length === MAX_PROBLEMS) return;
+      if (typeof name === 'string' && !name.isWellFormed()) fault(`has a name that holds ${HALF}`);
+      else {
+        path.push(name);
+        look(inner, levels);
+        path.pop();
+      }
+    }
+  };
+  look(whole, most);
   return found;
+}
+
+function* namesOf(value: object): Generator<[string, unknown]> {
+  for (const name of Object.keys(value)) yield [name, (value as Record<string, unknown>)[name]];
 }

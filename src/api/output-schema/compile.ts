@@ -4,8 +4,9 @@
  * Every schema has an Ajv of its own, so that no schema can ever see another one.
  */
 
-import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import addFormats, { type FormatName } from 'ajv-formats';
+import { type Collect, collectingAjv, collector, type Engine } from './collect.ts';
 import { inspectSchema } from './inspect.ts';
 import { replaceKeywords } from './keywords.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
@@ -32,13 +33,12 @@ const FORMATS: FormatName[] = [
 
 const OPTIONS: Options = {
   strict: false, // Unknown keywords and formats are annotations, as 2020-12 says.
-  allErrors: true,
   ownProperties: true,
   logger: false,
 };
 
-/** Errors of Ajv's that are turned into problems; `report` then keeps the first distinct ones. */
-const MAX_ERRORS = 2_000;
+/** Errors after which no more are looked for; `report` then keeps the first distinct ones. */
+const MAX_ERRORS = 1_000;
 
 /** Says what is wrong with an output; [] if nothing. Pointers are into the output. */
 export type OutputCheck = (output: unknown) => Problem[];
@@ -55,18 +55,25 @@ export function compileSchema(schema: unknown): { check: OutputCheck } | { probl
     const compiled = patterns.get(source);
     return typeof compiled === 'object' ? compiled : compilePattern(source);
   };
-  try {
-    const ajv = new Ajv2020({
-      ...OPTIONS,
-      meta: false,
-      validateSchema: false,
-      inlineRefs: false,
-      code: { optimize: false, regExp: Object.assign(pattern, { code: 'pattern' }) },
-    });
+  const engine: Engine = (options) => {
+    const ajv = new Ajv2020(options);
     replaceKeywords(ajv);
     addFormats.default(ajv, FORMATS);
-    const validate = ajv.compile(copy as object);
-    return { check: (output) => run(validate, output) };
+    return ajv;
+  };
+  const options: Options = {
+    ...OPTIONS,
+    meta: false,
+    validateSchema: false,
+    inlineRefs: false,
+    code: { optimize: false, regExp: Object.assign(pattern, { code: 'pattern' }) },
+  };
+  try {
+    const decide = engine(options).compile(copy as object);
+    const collect = collector(decide, () =>
+      collectingAjv(engine, options, MAX_ERRORS).compile(copy as object),
+    );
+    return { check: (output) => run(collect, output) };
   } catch (error) {
     const reason =
       error instanceof RangeError ? 'it is too deep' : error instanceof Error ? error.message : '';
@@ -74,10 +81,11 @@ export function compileSchema(schema: unknown): { check: OutputCheck } | { probl
   }
 }
 
-function run(validate: ValidateFunction, output: unknown): Problem[] {
+function run(collect: Collect, output: unknown): Problem[] {
   try {
-    if (validate(output)) return [];
-    const problems = report(toProblems(validate.errors ?? []));
+    const errors = collect(output);
+    if (errors.length === 0) return [];
+    const problems = report(toProblems(errors));
     return problems.length > 0 ? problems : [{ pointer: '', message: 'is not valid' }];
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -85,23 +93,25 @@ function run(validate: ValidateFunction, output: unknown): Problem[] {
   }
 }
 
-let metaSchema: ValidateFunction | null = null;
+let metaSchema: Collect | null = null;
 
 /** What the meta-schema of 2020-12 says of `schema`. One compiled for all: it keeps nothing of what it checks. */
 function metaProblems(schema: unknown): Problem[] {
-  metaSchema ??= compileMetaSchema();
+  metaSchema ??= collectMetaErrors();
   return run(metaSchema, schema);
 }
 
-function compileMetaSchema(): ValidateFunction {
-  const ajv = new Ajv2020({ ...OPTIONS, validateFormats: false });
-  const validate = ajv.getSchema('https://json-schema.org/draft/2020-12/schema');
-  if (validate === undefined) throw new Error('Ajv has no meta-schema for 2020-12');
-  return validate as ValidateFunction;
+function collectMetaErrors(): Collect {
+  const engine: Engine = (options) => new Ajv2020(options);
+  const options: Options = { ...OPTIONS, validateFormats: false };
+  const whole = { $ref: 'https://json-schema.org/draft/2020-12/schema' };
+  return collector(engine(options).compile(whole), () =>
+    collectingAjv(engine, options, MAX_ERRORS).compile(whole),
+  );
 }
 
 function* toProblems(errors: readonly ErrorObject[]): Generator<Problem> {
-  for (const error of errors.slice(0, MAX_ERRORS)) {
+  for (const error of errors) {
     const problem = toProblem(error);
     if (problem !== null) yield problem;
   }

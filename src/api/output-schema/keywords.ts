@@ -22,22 +22,44 @@ export function replaceKeywords(ajv: Ajv2020): void {
     ajv.removeKeyword(replacement.keyword);
     ajv.addKeyword(define(replacement, tests));
   }
-  for (const [keyword, amend] of [
-    ['unevaluatedItems', countFromNumber],
-    ['unevaluatedProperties', forgetInherited],
-  ] as const) {
-    const original = ajv.getKeyword(keyword);
-    if (typeof original !== 'object' || !('code' in original))
-      throw new Error(`Ajv has no ${keyword} of its own`);
-    ajv.removeKeyword(keyword);
-    ajv.addKeyword({
-      ...original,
-      code(cxt, ruleType) {
-        amend(cxt);
-        original.code(cxt, ruleType);
-      },
+  for (const keyword of ['required', 'dependentRequired']) {
+    amendKeyword(ajv, keyword, (cxt, write) => {
+      askForEach(cxt);
+      write();
     });
   }
+  amendKeyword(ajv, 'unevaluatedItems', (cxt, write) => {
+    countFromNumber(cxt);
+    write();
+  });
+  amendKeyword(ajv, 'unevaluatedProperties', (cxt, write) => {
+    forgetInherited(cxt);
+    write();
+  });
+}
+
+/**
+ * Where Ajv stops at the first error, it takes the name of a missing property for whether one is missing: one that is
+ * called "" never was. Where it goes on, it asks for each by itself.
+ */
+function askForEach(cxt: KeywordCxt): void {
+  const lists: unknown[] = Array.isArray(cxt.schema) ? [cxt.schema] : Object.values(cxt.schema);
+  if (lists.some((names) => Array.isArray(names) && names.includes('')))
+    Reflect.set(cxt, 'it', { ...cxt.it, allErrors: true });
+}
+
+/** Has `amend` write the code of a keyword of Ajv's own, with `write` for what it would be; in this `ajv` alone. */
+export function amendKeyword(
+  ajv: Ajv2020,
+  keyword: string,
+  amend: (cxt: KeywordCxt, write: () => void) => void,
+): void {
+  const definition = ajv.getKeyword(keyword);
+  if (typeof definition !== 'object' || !('code' in definition))
+    throw new Error(`Ajv has no ${keyword} of its own`);
+  const { code } = definition;
+  // Ajv keeps a copy of each definition of its own, in the order in which keywords must be looked at.
+  definition.code = (cxt, ruleType) => amend(cxt, () => code(cxt, ruleType));
 }
 
 /** A keyword that is one question asked of a value, prepared from what the schema says. */

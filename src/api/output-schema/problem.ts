@@ -4,6 +4,8 @@
  * `errors` of an RFC 9457 answer without knowing who found what.
  */
 
+import { elided } from '../../state/text.ts';
+
 /** One thing wrong: where (a JSON Pointer from the root of the schema or output, '' = the root) and what. */
 export type Problem = { pointer: string; message: string };
 
@@ -12,6 +14,9 @@ export const MAX_PROBLEMS = 50;
 
 /** Longest pointer reported, in UTF-16 units: property names are the stranger's and may be very long. */
 const MAX_POINTER = 1024;
+
+/** Longest message, in UTF-16 units: it may name what the stranger chose. */
+const MAX_MESSAGE = 500;
 
 /** The pointer to member `token` of the value at `pointer`. Escapes `~` and `/` as RFC 6901 says. */
 export function childPointer(pointer: string, token: string | number): string {
@@ -28,8 +33,8 @@ export function report(problems: Iterable<Problem>): Problem[] {
   const seen = new Set<string>();
   const kept: Problem[] = [];
   for (const { pointer, message } of problems) {
-    const problem = { pointer: shortPointer(pointer), message };
-    const key = JSON.stringify([problem.pointer, message]);
+    const problem = { pointer: shortPointer(pointer), message: elided(message, MAX_MESSAGE) };
+    const key = JSON.stringify([problem.pointer, problem.message]);
     if (seen.has(key)) continue;
     seen.add(key);
     kept.push(problem);

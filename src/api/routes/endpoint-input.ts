@@ -9,6 +9,7 @@ import { secretFault } from '../../state/webhook-secret.ts';
 import { endpointPlace } from '../../store/endpoints.ts';
 import { newId } from '../../store/ids.ts';
 import { newWebhookSecret } from '../../store/orgs.ts';
+import { childPointer } from '../output-schema/problem.ts';
 import type { FieldError } from '../problem.ts';
 import type { ApiDeps, KeyPrincipal } from '../route.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
@@ -128,7 +129,7 @@ export function endpointErrors(deps: ApiDeps, body: unknown): FieldError[] {
     const isTwice = seen.has(name.toLowerCase());
     seen.add(name.toLowerCase());
     const wrong = isTwice ? 'is there twice' : typeof value === 'string' ? headerFault(name, value) : null;
-    const pointer = `/headers/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+    const pointer = childPointer('/headers', name);
     return wrong === null ? [] : [{ pointer, message: wrong }];
   });
   return [

@@ -6,11 +6,11 @@ import Type from 'typebox';
 import { taskView } from '../../state/view.ts';
 import { createTask } from '../../store/change.ts';
 import { idInSeries } from '../../store/ids.ts';
-import { BODY_LIMIT } from '../middleware/json-body.ts';
+import { BODY_LIMIT, LIMITS, nameFault } from '../middleware/json-body.ts';
 import { ApiError, asApiError, invalid, problemBody } from '../problem.ts';
 import { type Call, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, Problem } from '../schemas.ts';
-import { bodyCheck, withoutRepeats } from '../validation.ts';
+import { allFaults, bodyCheck } from '../validation.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
 import { refusal } from './tasks.ts';
@@ -18,6 +18,8 @@ import { refusal } from './tasks.ts';
 const TASKS_MOST = 500;
 /** How many commits are under way at once: enough to fill the line, few enough for others to get through. */
 const AT_ONCE = 50;
+/** Most faults that one answer tells of, beyond the first of each task. */
+const FAULTS_MOST = 500;
 
 const list = { minItems: 1, maxItems: TASKS_MOST };
 const Status = Type.Integer({ description: 'What a request for this task alone would have been answered' });
@@ -33,7 +35,7 @@ export const taskBatchRoutes = [
     // A task that is wrong does not stop the others, so what each must be is not asked of the body as a whole.
     body: closed({ tasks: Type.Array(Type.Unknown(), list) }),
     bodyShown: closed({ tasks: Type.Array(schema.TaskCreate, list) }),
-    bodyLimits: { bytes: 16 * BODY_LIMIT, names: 100_000 },
+    bodyLimits: { bytes: 16 * LIMITS.bytes, names: 10 * LIMITS.names, levels: LIMITS.levels + 2 },
     answers: {
       200: {
         description: 'What became of each task, in their order; pointers are into the whole body',
@@ -51,11 +53,10 @@ export const taskBatchRoutes = [
       const { tasks } = call.body;
       const first = await call.series();
       const results: Result[] = [];
+      const batch: Batch = { call, first, faultsLeft: FAULTS_MOST };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
-        results.push(
-          ...(await Promise.all(some.map((task, index) => result(call, task, at + index, first)))),
-        );
+        results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
       }
       const lost = results.find((one) => 'error' in one && one.status === 503);
       // With a key the whole is best sent again. Without, what was made must be told.
@@ -70,34 +71,42 @@ export const taskBatchRoutes = [
 
 type Result = { status: number; task: object } | { status: number; error: object };
 
+interface Batch {
+  call: Call<KeyPrincipal>;
+  /** What the ids of the tasks follow from; null for nothing. */
+  first: string | null;
+  /** How many more faults the answer may tell of. */
+  faultsLeft: number;
+}
+
 /** Makes the task at `index`, or says why not. @throws what is a fault of ours */
-async function result(
-  call: Call<KeyPrincipal>,
-  given: unknown,
-  index: number,
-  first: string | null,
-): Promise<Result> {
+async function result(batch: Batch, given: unknown, index: number): Promise<Result> {
   try {
-    return { status: 201, task: taskView(await make(call, given, index, first)) };
+    return { status: 201, task: taskView(await make(batch, given, index)) };
   } catch (error) {
     const shown = asApiError(error);
     if (shown.code === 'internal_error') throw error;
-    return { status: shown.status, error: problemBody(shown, call.requestId) };
+    return { status: shown.status, error: problemBody(shown, batch.call.requestId) };
   }
 }
 
-async function make(call: Call<KeyPrincipal>, given: unknown, index: number, first: string | null) {
-  const { deps, principal, actor } = call;
+async function make(batch: Batch, given: unknown, index: number) {
+  const { deps, principal, actor } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const broken = checkTask(given);
-  const rules = await taskRules(given, { deps, principal });
-  const faults = withoutRepeats(broken, rules);
-  if (faults.length > 0)
-    throw invalid(...faults.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
+  const crowded = nameFault(given, LIMITS.names);
+  const faults =
+    crowded !== null
+      ? [crowded]
+      : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
+  if (faults.length > 0) {
+    const told = faults.slice(0, Math.max(1, batch.faultsLeft));
+    batch.faultsLeft -= told.length;
+    throw invalid(...told.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
+  }
   // Nothing was found wrong with it by the schema that this type comes from.
   const input = taskInput(deps, principal, given as schema.TaskCreate);
-  const taskId = first === null ? undefined : idInSeries(first, index);
+  const taskId = batch.first === null ? undefined : idInSeries(batch.first, index);
   const created = await createTask(deps.db, input, { org_id: principal.org_id, actor, taskId });
   if (!created.ok) throw refusal(created);
   return created.task;

@@ -11,6 +11,7 @@ import { callbackAuthPlace } from '../../store/orgs.ts';
 import { hasPool } from '../../store/pools.ts';
 import { ApiError, type FieldError } from '../problem.ts';
 import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../route.ts';
+import { memberOf } from '../validation.ts';
 import { stepErrors } from './task-steps.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
@@ -77,12 +78,7 @@ export async function taskRules(
 
 /** What stands at a path of the body; undefined where there is nothing. */
 export function at(body: unknown, ...path: string[]): unknown {
-  let value = body;
-  for (const name of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Record<string, unknown>)[name];
-  }
-  return value;
+  return path.reduce(memberOf, body);
 }
 
 function timeErrors(body: unknown, now: number): FieldError[] {

@@ -35,7 +35,8 @@ export function stepErrors(requirements: unknown): FieldError[] {
 function asksMore(before: unknown, now: unknown): boolean {
   if (typeof now === 'number') return now > (typeof before === 'number' ? before : 0);
   if (!Array.isArray(now)) return false;
-  return !now.every((one) => Array.isArray(before) && before.includes(one));
+  const had = new Set<unknown>(Array.isArray(before) ? before : []);
+  return now.some((one) => !had.has(one));
 }
 
 function isObject(value: unknown): value is Fields {

@@ -81,9 +81,10 @@ describe('hostile schemas and outputs', () => {
   it('do not take the process down with their memory', async () => {
     await withLimits({ threads: 1, heapMb: 48, deadlineMs: 60 * SECOND }, async (own) => {
       await own.check(object({}));
+      // No branch holds of any item, and what each finds is kept until the last has been tried.
       const flood = {
         $schema: DIALECT,
-        items: { allOf: Array.from({ length: 1_000 }, () => ({ type: 'string' })) },
+        contains: { anyOf: Array.from({ length: 1_000 }, () => ({ type: 'string' })) },
       };
       const [problem] = await own.validate(
         flood,
@@ -91,6 +92,21 @@ describe('hostile schemas and outputs', () => {
       );
       expect(problem?.message).toBe('takes too much memory to check');
       expect(await own.validate(object({ a: true }), { a: 1 })).toEqual([]);
+    });
+  });
+
+  it('are told of at most fifty faults, and no more than a thousand are looked for', async () => {
+    await withLimits({ threads: 1, heapMb: 48, deadlineMs: 60 * SECOND }, async (own) => {
+      const strict = {
+        $schema: DIALECT,
+        items: { allOf: Array.from({ length: 1_000 }, () => ({ type: 'string' })) },
+      };
+      const wrong = Array.from({ length: 60_000 }, () => 1);
+      // All of them would not fit into the memory of the thread.
+      expect(await own.validate(strict, wrong)).toEqual([{ pointer: '/0', message: 'must be string' }]);
+      const named = Object.fromEntries(wrong.slice(0, 10_000).map((one, at) => [`wrong-${at}`, one]));
+      const closed = { $schema: DIALECT, additionalProperties: { not: true } };
+      expect(await own.validate(closed, named)).toHaveLength(50);
     });
   });
 

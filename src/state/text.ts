@@ -1,0 +1,21 @@
+// Text that is shown shorter than it is.
+
+/** Half a character: a surrogate without its pair. */
+const HALF = /\p{Surrogate}/gu;
+
+/** The first `most` UTF-16 units of a text, less where the last of them would be half a character. */
+export function shortened(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const last = text.charCodeAt(most - 1);
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? most - 1 : most);
+}
+
+/** The same, with `…` as its last character where it was cut. */
+export function elided(text: string, most: number): string {
+  return text.length <= most ? text : `${shortened(text, most - 1)}…`;
+}
+
+/** A text that others have cut, without the half characters that are left at its ends. */
+export function wholeCharacters(text: string): string {
+  return text.replaceAll(HALF, '');
+}
