@@ -2,7 +2,6 @@
 // made here and not by the server that keeps them.
 
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { ExportCheck, type Fault } from '../state/audit-file.ts';
 import { firstBroken } from '../state/history.ts';
@@ -101,21 +100,35 @@ async function verifyFile(
   if (keys === null) out.note('The signatures were not checked: name the public keys with --keys.');
 }
 
-/** Reads line by line. @throws UsageError when the file cannot be read. */
+/** Longest line in bytes: many times an entry with the largest output. */
+const LINE_BYTES = 16 * 1024 * 1024;
+const LINE_FEED = 0x0a;
+
+/** Reads line by line, each as its bytes. @throws UsageError when the file cannot be read. */
 async function firstFault(file: string, check: ExportCheck): Promise<Fault | null> {
-  const input = createReadStream(file, 'utf8');
+  const input = createReadStream(file);
+  let rest: Buffer[] = [];
+  let length = 0;
   try {
-    // Made before the file fails to open: its error comes out of the loop.
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const fault = check.line(line);
-      if (fault !== null) return fault;
+    for await (const chunk of input as AsyncIterable<Buffer>) {
+      let from = 0;
+      for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, from)) {
+        const fault = check.line(Buffer.concat([...rest, chunk.subarray(from, end)]));
+        if (fault !== null) return fault;
+        rest = [];
+        length = 0;
+        from = end + 1;
+      }
+      rest.push(chunk.subarray(from));
+      length += chunk.length - from;
+      if (length > LINE_BYTES) return { line: check.lines + 1, reason: 'the line is too long for an entry' };
     }
   } catch (error) {
     throw new UsageError(`${file} cannot be read: ${error instanceof Error ? error.message : error}`);
   } finally {
     input.destroy();
   }
-  return check.end();
+  return check.end(length);
 }
 
 function parseKeys(file: string, text: string): unknown {

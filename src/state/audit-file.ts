@@ -1,15 +1,18 @@
 // The file that an auditor takes away: NDJSON, verified without the server that wrote it.
 //
-//   {"kind":"export", …}               what was asked for, of whom, and the key that signs
-//   {"kind":"entry","chain":…,"entry"} entries of one chain, oldest first
-//   {"kind":"head","n":1,"chain":…}    where that chain ends within the file, signed
-//   …                                  the next chain: `org`, the audit log, first, then `task/<id>` each
-//   {"kind":"end","chains":…}          how many there are, signed
+//   {"kind":"export", …}                  what was asked for, of whom, and the key that signs
+//   {"chain":…,"entry":…,"kind":"entry"}  entries of one chain, oldest first
+//   {"chain":…,"kind":"head","n":1, …}    where that chain ends within the file, signed
+//   …                                     the next chain: `org`, the audit log, first, then `task/<id>` each
+//   {"chains":…,"kind":"end", …}          how many there are, signed
+//
+// Each line is RFC 8785 canonical JSON in UTF-8 with the members listed here and no others, and ends in a line
+// feed: there is one way to write it, so no reader can find in it what another does not.
 //
 // An entry is bound to the one before by its hash, the last one of a chain by the signed head, the heads to
 // each other by their number, and everything to the first line, whose hash is in each signature. So a line
 // that is changed, missing, added or moved shows, at itself or where it is missed. Signatures are Ed25519
-// (RFC 8032) over the RFC 8785 canonical JSON of the line without `signature`, with the hash as `export`.
+// (RFC 8032) over the canonical JSON of the line without `signature`, with the hash as `export`.
 
 import { type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
@@ -59,12 +62,12 @@ export class ExportWriter {
   constructor(line: ExportLine, key: KeyObject) {
     this.#key = key;
     this.#digest = digestOf(line);
-    this.first = `${JSON.stringify(line)}\n`;
+    this.first = written(line);
   }
 
   entry(chain: string, entry: Linked): string {
     this.#entries += 1;
-    return `${JSON.stringify({ kind: 'entry', chain, entry })}\n`;
+    return written({ kind: 'entry', chain, entry });
   }
 
   head(head: Omit<Head, 'n'>): string {
@@ -78,8 +81,12 @@ export class ExportWriter {
 
   #signed(line: Signed): string {
     const signature = sign(null, signedBytes(line, this.#digest), this.#key).toString('base64url');
-    return `${JSON.stringify({ ...line, signature })}\n`;
+    return written({ ...line, signature });
   }
+}
+
+function written(line: object): string {
+  return `${canonicalize(line)}\n`;
 }
 
 /** What is wrong with a line of a file. */
@@ -107,20 +114,21 @@ export class ExportCheck {
     this.#keyOf = keyOf;
   }
 
-  /** The next line, without its break. @returns what is wrong with it; null when it fits all before it. */
-  line(text: string): Fault | null {
+  /** The next line, without its line feed. @returns what is wrong with it; null when it fits all before it. */
+  line(bytes: Uint8Array): Fault | null {
     this.lines += 1;
-    const reason = this.#judge(parse(text));
+    const line = parse(bytes);
+    const reason = typeof line === 'string' ? line : this.#judge(line);
     return reason === null ? null : { line: this.lines, reason };
   }
 
-  /** After the last line. */
-  end(): Fault | null {
+  /** After the last line. @param rest how many bytes there are behind its line feed. */
+  end(rest = 0): Fault | null {
+    if (rest > 0) return { line: this.lines + 1, reason: 'the line does not end in a line feed' };
     return this.#ended ? null : { line: this.lines + 1, reason: 'the file ends before its last line' };
   }
 
-  #judge(line: Record<string, unknown> | null): string | null {
-    if (line === null) return 'this is no JSON object';
+  #judge(line: Record<string, unknown>): string | null {
     if (this.#ended) return 'nothing may follow the end';
     if (this.header === null) return this.#begin(line);
     switch (line.kind) {
@@ -136,18 +144,20 @@ export class ExportCheck {
   }
 
   #begin(line: Record<string, unknown>): string | null {
-    if (line.kind !== 'export' || line.version !== 1 || typeof line.key_id !== 'string')
-      return 'this is not the first line of an export of version 1';
-    this.header = line as unknown as ExportLine;
+    if (!isHeader(line)) return 'this is not the first line of an export of version 1';
+    this.header = line;
     this.#digest = digestOf(line);
     if (this.#keyOf === null) return null;
     this.#key = this.#keyOf(line.key_id);
     return this.#key === null ? `the key ${line.key_id} is not among the keys given` : null;
   }
 
-  #entry({ kind: _kind, chain, entry, ...more }: Record<string, unknown>): string | null {
-    if (typeof chain !== 'string' || !isLinked(entry) || Object.keys(more).length > 0)
+  #entry(line: Record<string, unknown>): string | null {
+    const { chain, entry } = line;
+    if (!hasExactly(line, ['kind', 'chain', 'entry']) || typeof chain !== 'string' || !isLinked(entry))
       return 'this is not an entry';
+    if (!hasExactly(entry, chain === 'org' ? AUDIT_MEMBERS : HISTORY_MEMBERS))
+      return 'the entry does not have the members of an entry';
     const { hash, ...rest } = entry;
     if (digestOf(rest) !== hash) return 'the entry is not what its hash says';
     if (!this.#isInRange(entry)) return 'the entry is not of the time of the export';
@@ -164,12 +174,13 @@ export class ExportCheck {
   }
 
   #isInRange(entry: object): boolean {
-    const at = 'at' in entry ? String(entry.at) : '';
+    const at = 'at' in entry ? entry.at : null;
     const { from = null, to = '' } = this.header ?? {};
-    return (from === null || at >= from) && at < to;
+    return isTime(at) && (from === null || at >= from) && at < to;
   }
 
   #head(line: Record<string, unknown>): string | null {
+    if (!hasExactly(line, HEAD_MEMBERS)) return 'this is not a head';
     const open = this.#open;
     this.#open = null;
     this.chains += 1;
@@ -186,6 +197,7 @@ export class ExportCheck {
   }
 
   #end(line: Record<string, unknown>): string | null {
+    if (!hasExactly(line, ['kind', 'chains', 'entries', 'signature'])) return 'this is not the last line';
     if (this.#open !== null) return `the head of ${this.#open.chain} is missing before this line`;
     if (!this.#isSigned(line)) return 'the last line is not what its signature says';
     if (line.chains !== this.chains)
@@ -197,9 +209,10 @@ export class ExportCheck {
   }
 
   #isSigned({ signature, ...line }: Record<string, unknown>): boolean {
-    if (typeof signature !== 'string') return false;
-    if (this.#key === null) return true;
-    return verify(null, signedBytes(line, this.#digest), this.#key, Buffer.from(signature, 'base64url'));
+    const bytes = typeof signature === 'string' ? Buffer.from(signature, 'base64url') : null;
+    // Other texts may stand for the same bytes: padded, of another alphabet, or with bits left over.
+    if (bytes === null || bytes.length !== 64 || bytes.toString('base64url') !== signature) return false;
+    return this.#key === null || verify(null, signedBytes(line, this.#digest), this.#key, bytes);
   }
 }
 
@@ -207,15 +220,46 @@ function signedBytes(line: object, digest: string): Buffer {
   return Buffer.from(canonicalize({ ...line, export: digest }) ?? '');
 }
 
-function parse(text: string): Record<string, unknown> | null {
+const HEAD_MEMBERS = ['kind', 'n', 'chain', 'first', 'previous_hash', 'last', 'hash', 'signature'];
+const AUDIT_MEMBERS = ['sequence', 'at', 'actor', 'action', 'target', 'data', 'previous_hash', 'hash'];
+const HISTORY_MEMBERS =
+  'event_id type sequence status previous_status at actor attempt_of_task data previous_hash hash'.split(' ');
+const HEADER_MEMBERS = ['kind', 'version', 'org_id', 'from', 'to', 'exported_at', 'key_id'];
+
+/** The object that a line is, or why it is none that was written here. */
+function parse(bytes: Uint8Array): Record<string, unknown> | string {
   try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'this is no JSON object';
+    if (canonicalize(value) !== text) return 'the line is not written as RFC 8785 says';
+    return value as Record<string, unknown>;
   } catch {
-    return null;
+    return 'this is no JSON object';
   }
+}
+
+function hasExactly(value: object, names: readonly string[]): boolean {
+  return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
+}
+
+/** Whether it is a time as entries have it, so that times are in the order of their texts. */
+function isTime(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
+}
+
+function isHeader(line: object): line is ExportLine {
+  const { kind, version, org_id, from, to, exported_at, key_id } = line as Partial<Record<string, unknown>>;
+  return (
+    hasExactly(line, HEADER_MEMBERS) &&
+    kind === 'export' &&
+    version === 1 &&
+    typeof org_id === 'string' &&
+    (from === null || isTime(from)) &&
+    isTime(to) &&
+    isTime(exported_at) &&
+    typeof key_id === 'string'
+  );
 }
 
 function isLinked(value: unknown): value is Linked & Record<string, unknown> {
@@ -225,7 +269,10 @@ function isLinked(value: unknown): value is Linked & Record<string, unknown> {
     'sequence' in value &&
     'hash' in value &&
     'previous_hash' in value &&
-    Number.isInteger(value.sequence) &&
-    typeof value.hash === 'string'
+    typeof value.sequence === 'number' &&
+    Number.isSafeInteger(value.sequence) &&
+    value.sequence > 0 &&
+    typeof value.hash === 'string' &&
+    (value.sequence === 1 ? value.previous_hash === null : typeof value.previous_hash === 'string')
   );
 }

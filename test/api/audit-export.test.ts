@@ -167,7 +167,7 @@ describe('a file that was tampered with', () => {
   const cases: [string, () => string[], () => number][] = [
     ['an entry changed', () => replaced(lastEntry(), 'no longer', 'still'), () => lastEntry()],
     ['a field added to an entry', () => replaced(lastEntry(), '"actor"', '"x":1,"actor"'), () => lastEntry()],
-    ['a field added to a line', () => replaced(lastEntry(), '{"kind"', '{"x":1,"kind"'), () => lastEntry()],
+    ['a field added to a line', () => replaced(lastEntry(), '"kind"', '"a":1,"kind"'), () => lastEntry()],
     ['an entry missing', () => without(lastEntry() - 1), () => lastEntry() - 1],
     ['the first entry missing', () => without(lastEntry() - 2), () => lastEntry() + 0],
     ['the last entry missing', () => without(lastEntry()), () => lastEntry()],
@@ -194,16 +194,90 @@ describe('a file that was tampered with', () => {
     expect({ code, line: /^Line (\d+) /.exec(stderr)?.[1] }).toEqual({ code: 4, line: String(place() + 1) });
   });
 
+  /** Ways to write a line differently that say the same to a parser of JSON. */
+  const rewritten: [string, (line: string) => string][] = [
+    ['a member added', (line) => line.replace(/}$/, ',"z":1}')],
+    ['a member called __proto__ added', (line) => line.replace('{', '{"__proto__":{},')],
+    ['the hash of the export added', (line) => line.replace('"kind"', '"export":"","kind"')],
+    ['a member doubled', (line) => line.replace(/"kind":("\w+")/, '"kind":"x","kind":$1')],
+    ['a member doubled alike', (line) => line.replace(/("kind":"\w+")/, '$1,$1')],
+    [
+      'members in another order',
+      (line) => JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(line)).reverse())),
+    ],
+    ['white space', (line) => line.replace(':', ': ')],
+    ['white space before', (line) => ` ${line}`],
+    ['a carriage return behind', (line) => `${line}\r`],
+    ['a byte order mark', (line) => `\ufeff${line}`],
+    ['a number as a fraction', (line) => line.replace(/(?<=":)(\d+)(?=[,}])/, '$1.0')],
+    ['a number with an exponent', (line) => line.replace(/(?<=":)(\d+)(?=[,}])/, '$1e0')],
+    ['a letter escaped', (line) => line.replace('"kind"', '"\\u006bind"')],
+    ['more behind it', (line) => `${line}{}`],
+    ['a comma behind it', (line) => `${line},`],
+    ['another line break', (line) => line.replace(',', ',\u2028')],
+  ];
+  test.each(rewritten)(
+    'shows a line with %s, whatever its kind, with and without keys',
+    async (_name, rewrite) => {
+      const index = (kind: string) => parsed(lines).findIndex((line) => line.kind === kind);
+      for (const place of ['export', 'entry', 'head', 'end'].map(index)) {
+        const changed = lines.map((line, at) => (at === place ? rewrite(line) : line));
+        expect(changed[place]).not.toBe(lines[place]);
+        for (const flags of [[], ['--keys', keys]]) {
+          const { code, stderr } = await verified(changed, ...flags);
+          expect({ code, line: /^Line (\d+) /.exec(stderr)?.[1] }).toEqual({
+            code: 4,
+            line: String(place + 1),
+          });
+        }
+      }
+    },
+  );
+
+  test('shows a signature written another way', async () => {
+    const place = lines.findIndex((line) => line.includes('"kind":"head"'));
+    const { signature } = parsed(lines)[place] ?? {};
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const text = String(signature);
+    const next = alphabet[alphabet.indexOf(text.at(-1) ?? '') ^ 1] ?? '';
+    for (const other of [`${text}==`, `${text} `, `${text}A`, text.slice(0, -1) + next]) {
+      expect(Buffer.from(other, 'base64url').subarray(0, 64)).toEqual(Buffer.from(text, 'base64url'));
+      expect((await verified(replaced(place, text, other), '--keys', keys)).code).toBe(4);
+    }
+  });
+
+  test('shows a file whose bytes are no UTF-8, or that does not end with a line feed', async () => {
+    const file = join(dir, 'bytes.ndjson');
+    const whole = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+    const found = async (bytes: Buffer) => {
+      await writeFile(file, bytes);
+      return runCommand(['audit', 'verify', file, '--keys', keys], { env: {} });
+    };
+    expect((await found(whole)).code).toBe(0);
+    expect((await found(whole.subarray(0, -1))).stderr).toContain(`Line ${lines.length} does not hold`);
+    expect((await found(Buffer.concat([whole, Buffer.from('\n')]))).code).toBe(4);
+    expect((await found(Buffer.concat([whole, Buffer.from(' ')]))).code).toBe(4);
+    const place = whole.indexOf('no longer');
+    expect((await found(Buffer.from(whole).fill(0xff, place, place + 1))).code).toBe(4);
+  });
+
+  test('takes what people write, line separators and byte order marks included', async () => {
+    const other = await createOrg(api);
+    const task = await addTask(ago(1), other.org_id);
+    await step(ago(1), task, { name: 'cancel', reason: 'one\u2028two\u2029three\u0085\ufeff \u{1f600}' });
+    expect(await verified(await exported('', other), '--keys', keys)).toMatchObject({ code: 0 });
+  });
+
   test('shows a chain that was forged from its first entry on, by the signature of its head', async () => {
     const from = lastEntry() - 2;
     let previous: string | null = null;
     const forged = lines.map((line, place) => {
       if (place < from || place > lastEntry() + 1) return line;
       const one = JSON.parse(line) as Line;
-      if (one.entry === undefined) return JSON.stringify({ ...one, hash: previous });
+      if (one.entry === undefined) return canonicalize({ ...one, hash: previous }) ?? '';
       const { hash: _hash, ...rest } = { ...one.entry, actor: 'nobody', previous_hash: previous };
       previous = digestOf(rest);
-      return JSON.stringify({ ...one, entry: { ...rest, hash: previous } });
+      return canonicalize({ ...one, entry: { ...rest, hash: previous } }) ?? '';
     });
     expect(await verified(forged)).toMatchObject({ code: 0 });
     const { code, stderr } = await verified(forged, '--keys', keys);

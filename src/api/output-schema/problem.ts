@@ -13,7 +13,7 @@ export type Problem = { pointer: string; message: string };
 export const MAX_PROBLEMS = 50;
 
 /** Longest pointer reported, in UTF-16 units: property names are the stranger's and may be very long. */
-const MAX_POINTER = 1024;
+const MAX_POINTER = 2048;
 
 /** Longest message, in UTF-16 units: it may name what the stranger chose. */
 const MAX_MESSAGE = 500;
@@ -27,13 +27,15 @@ export function childPointer(pointer: string, token: string | number): string {
 
 /**
  * The first `MAX_PROBLEMS` distinct problems. A pointer too long to report is replaced by the nearest
- * ancestor's, since half a pointer would point at something else.
+ * ancestor's, since half a pointer would point at something else; the message says so.
  */
 export function report(problems: Iterable<Problem>): Problem[] {
   const seen = new Set<string>();
   const kept: Problem[] = [];
   for (const { pointer, message } of problems) {
-    const problem = { pointer: shortPointer(pointer), message: elided(message, MAX_MESSAGE) };
+    const told = shortPointer(pointer);
+    const what = told === pointer ? message : `${message} (below this: the name is too long to be told)`;
+    const problem = { pointer: told, message: elided(what, MAX_MESSAGE) };
     const key = JSON.stringify([problem.pointer, problem.message]);
     if (seen.has(key)) continue;
     seen.add(key);

@@ -1,0 +1,100 @@
+// What bodies at the limit of size cost a web process, for every route that takes one: its processor time in the
+// ratio of that of a body of the same size that is refused at once.
+import { request } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BODY_LIMIT } from '../../src/api/middleware/json-body.ts';
+import type { Route } from '../../src/api/route.ts';
+import { ROUTES } from '../../src/api/routes/index.ts';
+import { type Client, createOrg, startApi, type TestApi } from '../support/api.ts';
+import { createPerson } from '../support/people.ts';
+import { hostileBodies } from '../support/size-limit-bodies.ts';
+
+const ID = '00000000-0000-7000-8000-000000000000';
+/** Generous: the baseline is some 2 ms for 256 KiB, and others use the machine. */
+const TIMES = 25;
+
+let api: TestApi;
+let clients: Record<Route['access']['kind'], Client>;
+
+beforeAll(async () => {
+  api = await startApi();
+  const { client } = await createOrg(api);
+  const { client: worker } = await createPerson(api, client);
+  clients = { scope: client, worker, operator: api.operator, open: api.client(null) };
+});
+afterAll(() => api.close());
+
+interface Cost {
+  /** Processor time of the process, which is the client too, ms. */
+  ms: number;
+  status: number;
+  /** Of the answer. */
+  bytes: number;
+}
+
+function send(route: Route, text: string): Promise<Cost> {
+  const { credential } = clients[route.access.kind];
+  const body = Buffer.from(text);
+  const before = process.cpuUsage();
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      api.url + route.path.replaceAll(/\{\w+\}/g, ID),
+      {
+        method: route.method,
+        headers: {
+          'Content-Type': 'application/json',
+          'Content-Length': body.length,
+          ...(credential !== null && { Authorization: `Bearer ${credential}` }),
+        },
+      },
+      (answer) => {
+        let bytes = 0;
+        answer.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+        });
+        answer.on('end', () => {
+          const { user, system } = process.cpuUsage(before);
+          resolve({ ms: (user + system) / 1000, status: answer.statusCode ?? 0, bytes });
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+/** The cheapest of some tries: what else the machine does only adds. */
+async function cost(route: Route, text: string, tries = 1): Promise<Cost> {
+  let least = await send(route, text);
+  for (let at = 1; at < tries; at += 1) {
+    const next = await send(route, text);
+    if (next.ms < least.ms) least = next;
+  }
+  return least;
+}
+
+test.each(ROUTES.filter((route) => route.body !== undefined).map((route) => ({ route, path: route.path })))(
+  'POST or PATCH $path',
+  async ({ route, path }) => {
+    const bytes = route.bodyLimits?.bytes ?? BODY_LIMIT;
+    const refused = `{"unknown":"${'x'.repeat(bytes - 20)}"}`;
+    const baseline = await cost(route, refused, 10);
+    const limit = TIMES * baseline.ms;
+    const found: (Cost & { name: string; size: number })[] = [];
+    // Of a batch a body costs what sixteen others do.
+    for (const { name, text } of hostileBodies(route, bytes, route.bodyLimits !== undefined)) {
+      const once = await cost(route, text);
+      const least = once.ms > limit / 2 ? await cost(route, text, 3) : once;
+      found.push({ name, size: text.length, ...least });
+    }
+    found.sort((a, b) => b.ms - a.ms);
+    const shown = found.slice(0, 3).map((one) => `${one.ms.toFixed(1)} ms ${one.status} ${one.name}`);
+    const growth = Math.max(...found.map((one) => one.bytes / one.size));
+    console.log(
+      `${path}: baseline ${baseline.ms.toFixed(1)} ms; ${shown.join('; ')}; answer × ${growth.toFixed(2)}`,
+    );
+    expect(found.filter((one) => one.bytes > 4 * one.size)).toEqual([]);
+    expect(found.filter((one) => one.status >= 500)).toEqual([]);
+    expect(found.filter((one) => one.ms > limit)).toEqual([]);
+  },
+);
