@@ -2,9 +2,9 @@
 // the field it is about: a missing field at its own place, an unknown one too.
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
-import ajvFormats from 'ajv-formats';
 import type { TSchema } from 'typebox';
-import { parseTime, TIME_FAULT } from '../state/time.ts';
+import { TIME_FAULT } from '../state/time.ts';
+import { addApiFormats } from './formats.ts';
 import { collectingAjv, collector, type Engine } from './output-schema/collect.ts';
 import { childPointer, MAX_PROBLEMS } from './output-schema/problem.ts';
 import type { FieldError } from './problem.ts';
@@ -14,7 +14,7 @@ const MOST_ERRORS = 4 * MAX_PROBLEMS;
 
 const engine: Engine = (options) => {
   const ajv = new Ajv2020(options);
-  ajvFormats.default(ajv);
+  addApiFormats(ajv);
   return ajv;
 };
 const checkOf = (options: Options) => {

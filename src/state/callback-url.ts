@@ -6,7 +6,7 @@
 
 import { isIP, isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { isWithin, type Network, parseNetwork } from './networks.ts';
+import { isWithin, type Network, parseAddress, parseNetwork } from './networks.ts';
 
 /** The networks an operator lists on top of the public internet. Immutable: a new list is a new policy. */
 export interface AddressPolicy {
@@ -75,20 +75,28 @@ function isPublicIPv4(address: ipaddr.IPv4): boolean {
 /**
  * Where an address stands. IPv4-mapped IPv6 is judged as the IPv4 address that the kernel would dial.
  * NAT64 (RFC 6052) is public when the IPv4 address in it is. Every other form that carries an IPv4
- * address (compatible, 6to4, Teredo, SIIT, local NAT64) is refused, whatever it carries, unless the
+ * address (compatible, 6to4, Teredo, SIIT, ISATAP, local NAT64) is refused, whatever it carries, unless the
  * operator lists the IPv6 form itself. Anything that is not a plain address, zones included, is refused.
  */
 export function addressStanding(ip: string, policy: AddressPolicy): AddressStanding {
-  if (isIP(ip) === 0 || ip.includes('%')) return 'refused';
-  const address = ipaddr.process(ip);
+  const address = parseAddress(ip);
+  if (address === null) return 'refused';
   if (isWithin(address, policy.listed)) return 'listed';
   if (address instanceof ipaddr.IPv4) return isPublicIPv4(address) ? 'public' : 'refused';
   if (address.match(...NAT64)) {
     return isPublicIPv4(new ipaddr.IPv4(address.toByteArray().slice(12))) ? 'public' : 'refused';
   }
   const open =
-    address.match(...GLOBAL_IPV6) && address.range() === 'unicast' && !isWithin(address, CLOSED_IPV6);
+    address.match(...GLOBAL_IPV6) &&
+    address.range() === 'unicast' &&
+    !isWithin(address, CLOSED_IPV6) &&
+    !isIsatap(address);
   return open ? 'public' : 'refused';
+}
+
+/** Whether the lower half carries an IPv4 address as ISATAP has it (RFC 5214, section 6.1). */
+function isIsatap({ parts }: ipaddr.IPv6): boolean {
+  return (parts[4] === 0 || parts[4] === 0x200) && parts[5] === 0x5efe;
 }
 
 /** Whether a delivery may go to this address: public unicast, or listed by the operator. */

@@ -13,7 +13,7 @@ export type Network = readonly [Address, number];
 export function parseNetwork(text: string): Network | null {
   const [, host = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   if (isIP(host) === 0) return null;
-  const address = ipaddr.parse(host);
+  const address = parsed(host);
   const width = address.kind() === 'ipv4' ? 32 : 128;
   const bits = Number(length ?? width);
   if (bits > width) return null;
@@ -31,7 +31,18 @@ export function cidrOf([address, bits]: Network): string {
 
 /** A plain address, without port, brackets or zone; null for any other text. */
 export function parseAddress(text: string): Address | null {
-  return isIP(text) === 0 || text.includes('%') ? null : ipaddr.process(text);
+  if (isIP(text) === 0 || text.includes('%')) return null;
+  const address = parsed(text);
+  return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
+}
+
+/**
+ * An address as it is written. Of those with an IPv4 part, such as `::8.8.8.8`, ipaddr.js takes some for mapped ones:
+ * only the WHATWG parser reads them as RFC 4291, section 2.2, has them.
+ */
+function parsed(host: string): Address {
+  if (!host.includes(':') || !host.includes('.')) return ipaddr.parse(host);
+  return ipaddr.parse(new URL(`http://[${host}]`).hostname.slice(1, -1));
 }
 
 /** Whether the address lies in one of the networks. */

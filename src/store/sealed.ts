@@ -1,7 +1,9 @@
 // Secrets at rest: AES-256-GCM (NIST SP 800-38D) under SECRETS_KEY. What is sealed names the key it was
 // sealed with, so the key can be rotated, and is bound to its place: moved elsewhere it does not open.
+// Each text has a key of its own, by the expand step of HKDF (RFC 5869) with a random salt: SP 800-38D, section 8.3, allows
+// 2^32 texts under one key with random nonces, which a busy system reaches within a year.
 
-import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto';
 
 /** What was sealed cannot be opened: its key is not configured, or it is not what was sealed. */
 export class UnopenableError extends Error {
@@ -35,6 +37,16 @@ export interface Sealer {
   renew(sealed: string, place: string): string;
 }
 
+/** Bytes of the salt of a text's key, and of them with the nonce: both stand before the ciphertext. */
+const SALT = 16;
+const START = SALT + 12;
+
+/** The key and the nonce of the text that begins with `start`. */
+function startOf(key: Buffer, start: Buffer): { textKey: Buffer; nonce: Buffer } {
+  const info = Buffer.concat([Buffer.from('biolayer sealed text'), start.subarray(0, SALT), Buffer.of(1)]);
+  return { textKey: createHmac('sha256', key).update(info).digest(), nonce: start.subarray(SALT) };
+}
+
 /** @param keys 32 bytes each; the first seals, all of them open. */
 export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
   const nameOf = (bytes: Buffer) => hash('sha256', bytes, 'base64url').slice(0, 8);
@@ -44,9 +56,10 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
   const sealer: Sealer = {
     keyIds: [...named.keys()],
     seal(plain, place) {
-      const nonce = randomBytes(12);
-      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(place));
-      const text = Buffer.concat([nonce, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+      const start = randomBytes(START);
+      const { textKey, nonce } = startOf(key, start);
+      const cipher = createCipheriv('aes-256-gcm', textKey, nonce).setAAD(Buffer.from(place));
+      const text = Buffer.concat([start, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
       return `s1.${keyId}.${text.toString('base64url')}`;
     },
     open(sealed, place) {
@@ -56,10 +69,13 @@ export function createSealer(keys: readonly [Buffer, ...Buffer[]]): Sealer {
       if (known === undefined) throw new UnknownSealingKey(id);
       const bytes = Buffer.from(text, 'base64url');
       try {
-        const decipher = createDecipheriv('aes-256-gcm', known, bytes.subarray(0, 12), { authTagLength: 16 })
+        const { textKey, nonce } = startOf(known, bytes.subarray(0, START));
+        const decipher = createDecipheriv('aes-256-gcm', textKey, nonce, { authTagLength: 16 })
           .setAAD(Buffer.from(place))
           .setAuthTag(bytes.subarray(-16));
-        return Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()]).toString('utf8');
+        return Buffer.concat([decipher.update(bytes.subarray(START, -16)), decipher.final()]).toString(
+          'utf8',
+        );
       } catch {
         throw new UnopenableError(`sealed with key ${id}, and altered or moved since`, id);
       }

@@ -236,7 +236,7 @@ describe('a file that was tampered with', () => {
 
   test('shows a signature written another way', async () => {
     const place = lines.findIndex((line) => line.includes('"kind":"head"'));
-    const { signature } = parsed(lines)[place] ?? {};
+    const signature = parsed(lines)[place]?.signature;
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const text = String(signature);
     const next = alphabet[alphabet.indexOf(text.at(-1) ?? '') ^ 1] ?? '';

@@ -130,7 +130,7 @@ test('texts are cut at whole characters, wherever an answer shortens them', asyn
     const { text, problem } = await clients.scope.request('POST', '/v1/tasks', {
       body: { [shift + name]: 1 },
     });
-    expect(problem.errors?.[0]?.pointer).toBe(`/${shift}${name}`);
+    expect(problem.errors?.map((one) => one.pointer)).toContain(`/${shift}${name}`);
     expect(problem.detail.length).toBeGreaterThan(900);
     expect(text).not.toMatch(/\\ud[89a-f]/i);
   }

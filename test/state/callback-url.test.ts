@@ -110,6 +110,36 @@ describe('addressStanding', () => {
     expect(addressStanding(ip, PUBLIC)).toBe('public');
   });
 
+  it.each([
+    '::8.8.8.8',
+    '::808:808',
+    '0:0:0:0:0:0:8.8.8.8',
+    '::ffff:0:8.8.8.8',
+    '64:ff9b:1::8.8.8.8',
+    '2002:808:808::8.8.8.8',
+    '2001::8.8.8.8',
+    '2a00::5efe:8.8.8.8',
+    '2a00::200:5efe:808:808',
+    '64:ff9b::127.0.0.1',
+    '::ffff:127.0.0.1',
+    '0:0:0:0:0:ffff:10.0.0.1',
+  ])('refuses %s, which carries an IPv4 address', (ip) => {
+    expect(addressStanding(ip, PUBLIC)).toBe('refused');
+    // What the operator lists of IPv4 is not what such a form is judged by, but for the mapped one and NAT64.
+    const listed = addressStanding(ip, createAddressPolicy(['0.0.0.0/0']));
+    expect(listed).toBe(ip.includes('ffff:1') ? 'listed' : 'refused');
+  });
+
+  it.each([
+    ['::8.8.8.8', '::808:808', 'listed'],
+    ['::8.8.8.8', '8.8.8.8', 'public'],
+    ['8.8.8.8', '::8.8.8.8', 'refused'],
+    ['::8.8.8.8/128', '::8.8.8.8', 'listed'],
+    ['2a00::5efe:8.8.8.8', '2a00::5efe:808:808', 'listed'],
+  ])('with %s listed, %s is %s', (cidr, ip, standing) => {
+    expect(addressStanding(ip, createAddressPolicy([cidr]))).toBe(standing);
+  });
+
   it('lists by network, in plain and in mapped form, and nothing beside it', () => {
     const policy = createAddressPolicy([
       '10.1.0.0/16',

@@ -1,5 +1,5 @@
 // Secrets at rest: they open where and as they were sealed, and nowhere else.
-import { randomBytes } from 'node:crypto';
+import { createDecipheriv, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createSealer } from '../../src/store/sealed.ts';
 
@@ -18,6 +18,25 @@ describe('what is sealed', () => {
       expect(one).not.toContain('token');
       expect(Buffer.from(one.split('.')[2] ?? '', 'base64url').toString('latin1')).not.toContain('token');
     }
+  });
+
+  it('has a key of its own: one that begins alike but for its salt opens nothing', () => {
+    const [form = '', id = '', text = ''] = sealer.seal('token', 'here').split('.');
+    const bytes = Buffer.from(text, 'base64url');
+    const plain = createDecipheriv('aes-256-gcm', oldKey, bytes.subarray(16, 28), { authTagLength: 16 })
+      .setAAD(Buffer.from('here'))
+      .setAuthTag(bytes.subarray(-16));
+    plain.update(bytes.subarray(28, -16));
+    // Not sealed with the configured key itself, however often it seals.
+    expect(() => plain.final()).toThrow();
+    const salts = new Set(
+      Array.from({ length: 1000 }, () =>
+        Buffer.from(sealer.seal('', 'here').split('.')[2] ?? '', 'base64url').toString('hex', 0, 16),
+      ),
+    );
+    expect(salts.size).toBe(1000);
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    expect(() => sealer.open(`${form}.${id}.${bytes.toString('base64url')}`, 'here')).toThrow();
   });
 
   it('does not open in another place', () => {

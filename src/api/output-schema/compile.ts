@@ -5,31 +5,12 @@
  */
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
-import addFormats, { type FormatName } from 'ajv-formats';
+import { addFormats } from '../formats.ts';
 import { type Collect, collectingAjv, collector, type Engine } from './collect.ts';
 import { inspectSchema } from './inspect.ts';
 import { replaceKeywords } from './keywords.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
 import { childPointer, type Problem, report } from './problem.ts';
-
-/** Formats that are asserted: those of 2020-12 that ajv-formats knows. Any other is an annotation. */
-const FORMATS: FormatName[] = [
-  'date-time',
-  'date',
-  'time',
-  'duration',
-  'email',
-  'hostname',
-  'ipv4',
-  'ipv6',
-  'uri',
-  'uri-reference',
-  'uri-template',
-  'uuid',
-  'json-pointer',
-  'relative-json-pointer',
-  'regex',
-];
 
 const OPTIONS: Options = {
   strict: false, // Unknown keywords and formats are annotations, as 2020-12 says.
@@ -58,7 +39,7 @@ export function compileSchema(schema: unknown): { check: OutputCheck } | { probl
   const engine: Engine = (options) => {
     const ajv = new Ajv2020(options);
     replaceKeywords(ajv);
-    addFormats.default(ajv, FORMATS);
+    addFormats(ajv);
     return ajv;
   };
   const options: Options = {

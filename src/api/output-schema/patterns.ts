@@ -23,6 +23,7 @@ const REASONS: Record<Exclude<Danger, 'none'>, string> = {
   exponential: 'it repeats something that can match the same text in several ways, as ^(a+)+$ does',
   polynomial:
     'it has more than three unbounded repeats in a row that can match the same text, as .*.*.*.* does',
+  'empty repeat': 'it repeats many times what can match nothing, as (a?){80} does',
   combinatorial: 'it can match the same text in too many ways, as (a|a)(a|a)(a|a)… does',
   'too complicated': 'it is too complicated to tell that it cannot',
 };

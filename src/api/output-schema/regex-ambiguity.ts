@@ -7,27 +7,30 @@
  * state to another (Weber and Seidl's criterion, as Weideman et al. applied it to backtracking in 2016).
  *   - a detour inside a loop can be taken on every turn: exponential, `(a+)+`, `(a|a)*`, `(a|aa)+`;
  *   - detours from loop to loop to loop: polynomial, the more of them the higher its degree, `.*.*.*.*`;
- *   - what has no loops can still have too many readings, `a?a?a?a?…`: those are counted on a bad text.
+ *   - what has no loops can still have too many readings, `a?a?a?a?…`: there are at most so many;
+ *   - turns of a counted repeat that match nothing can be chosen in too many ways, `(?:a?){80}`.
  */
 import { Automaton, TooComplicated } from './regex-automaton.ts';
-import { type CodePoints, includes, intersects } from './regex-sets.ts';
+import { type CodePoints, intersects } from './regex-sets.ts';
 import type { Regex } from './regex-syntax.ts';
 
 /** How a pattern can run away. `too complicated`: the search was given up, so nothing is known. */
-export type Danger = 'none' | 'exponential' | 'polynomial' | 'combinatorial' | 'too complicated';
+export type Danger =
+  | 'none'
+  | 'exponential'
+  | 'polynomial'
+  | 'combinatorial'
+  | 'empty repeat'
+  | 'too complicated';
 
 /** The verdict; `isExact` is false where a large counted repeat was taken for an unbounded one. */
 export type Ambiguity = { danger: Danger; isExact: boolean };
 
 /** Loops in a row that can share the text between them in any way: `.*foo.*bar.*` has 3. More: 'polynomial'. */
 const MAX_SHARING_LOOPS = 3;
-/** Readings of one short text. More: 'combinatorial'. */
+/** Readings of one text, its turns in loops not counted. More: 'combinatorial'. */
 const MAX_READINGS = 10_000;
-/** How long that text is, how many texts are tried at a time, with how many different characters. */
-const TEXT_LENGTH = 64;
-const TEXTS = 3;
-const MAX_LETTERS = 24;
-/** Steps of either search: some ten milliseconds. */
+/** Steps of the search for detours: some ten milliseconds. */
 const MAX_STEPS = 200_000;
 
 /** How ambiguous `regex` is, found in bounded time. Never less than it is: a doubt counts as a danger. */
@@ -36,7 +39,7 @@ export function ambiguityOf(regex: Regex): Ambiguity {
     const automaton = new Automaton(regex);
     const ends = detours(automaton);
     const { isExact } = automaton;
-    if (ends.every(({ size }) => size === 0)) return { danger: 'none', isExact };
+    if (automaton.repeatsNothing) return { danger: 'empty repeat', isExact: true };
     const danger = judge(automaton.follow, ends);
     if (danger !== 'none') return { danger, isExact };
     return { danger: mostReadings(automaton) > MAX_READINGS ? 'combinatorial' : 'none', isExact };
@@ -125,46 +128,38 @@ function loops(follow: readonly Map<number, number>[]): { loopOf: number[]; orde
   return { loopOf, order };
 }
 
-/** In how many ways the worst text we can find is read: a beam search that adds the worst character each time. */
-function mostReadings({ sets, follow }: Automaton): number {
-  const letters = distinctLetters(sets).map((letter) => sets.map((set) => includes(set, letter)));
-  let texts: Map<number, number>[] = [new Map([[0, 1]])];
-  let worst = 0;
-  let steps = 0;
-  for (let length = 0; length < TEXT_LENGTH && texts.length > 0 && worst <= MAX_READINGS; length += 1) {
-    const longer: { readings: Map<number, number>; total: number }[] = [];
-    for (const text of texts) {
-      for (const canRead of letters) {
-        const readings = new Map<number, number>();
-        let total = 0;
-        for (const [state, count] of text) {
-          for (const [next, inWays] of follow[state] ?? []) {
-            steps += 1;
-            if (canRead[next] !== true) continue;
-            readings.set(next, (readings.get(next) ?? 0) + count * inWays);
-            total += count * inWays;
-          }
-        }
-        if (total > 0) longer.push({ readings, total });
-      }
+/**
+ * An upper bound of the ways in which any one text is read, turns in loops not counted. From the end to the start:
+ * each character leads on to all states that can read it, and from each of them the worst may follow.
+ */
+function mostReadings({ sets, follow, end }: Automaton): number {
+  const { loopOf, order } = loops(follow);
+  const most: number[] = [];
+  for (const [loop, states] of order.entries()) {
+    let worst = 1;
+    for (const state of states) {
+      const next = [...(follow[state] ?? [])].filter(([to]) => loopOf[to] !== loop);
+      const read = worstLetter(
+        next.map(([to, count]) => [sets[to] ?? [], count * (most[loopOf[to] ?? -1] ?? 1)] as const),
+      );
+      worst = Math.max(worst, read + (end.get(state) ?? 0));
     }
-    if (steps > MAX_STEPS) throw new TooComplicated();
-    longer.sort((a, b) => b.total - a.total);
-    worst = Math.max(worst, longer[0]?.total ?? 0);
-    texts = longer.slice(0, TEXTS).map(({ readings }) => readings);
+    most[loop] = worst;
   }
-  return worst;
+  return most[loopOf[0] ?? -1] ?? 1;
 }
 
-/** One code point for each combination of sets that share some: no other character can make a difference. */
-function distinctLetters(sets: readonly CodePoints[]): number[] {
-  const different = [...new Map(sets.map((set) => [set.join(), set])).values()];
-  const edges = new Set(different.flatMap((set) => set.flatMap(([low, high]) => [low, high + 1])));
-  const letters = new Map<string, number>();
-  for (const edge of edges) {
-    const readers = different.map((set) => (includes(set, edge) ? '1' : '0')).join('');
-    if (readers.includes('1')) letters.set(readers, edge);
-    if (letters.size === MAX_LETTERS) break;
+/** The largest sum of the weights of sets that share a character. */
+function worstLetter(weighted: readonly (readonly [CodePoints, number])[]): number {
+  const edges = weighted.flatMap(([set, weight]) =>
+    set.flatMap(([low, high]) => [[low, weight] as const, [high + 1, -weight] as const]),
+  );
+  // Where one set ends and another begins they share nothing: what ends goes first.
+  edges.sort(([a, gain], [b, other]) => a - b || gain - other);
+  let [sum, worst] = [0, 0];
+  for (const [, weight] of edges) {
+    sum += weight;
+    worst = Math.max(worst, sum);
   }
-  return [...letters.values()];
+  return worst;
 }

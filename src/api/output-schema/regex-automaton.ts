@@ -16,9 +16,11 @@ export class TooComplicated extends Error {}
 /** A part of the pattern: how many ways through it without text, and the positions at its ends (with ways). */
 type Part = { empty: number; first: Map<number, number>; last: Map<number, number> };
 
-/** Ways are only ever compared with one: two stands for many. */
+/** More ways than anybody counts. */
+const MANY = 1e9;
+
 function ways(count: number): number {
-  return Math.min(2, count);
+  return Math.min(MANY, count);
 }
 
 /** The position automaton: state 0 is the start, every other state a character set just read. */
@@ -26,13 +28,19 @@ export class Automaton {
   readonly sets: CodePoints[] = [[]];
   /** follow[a].get(b) = in how many ways b can be read right after a. */
   readonly follow: Map<number, number>[] = [new Map()];
+  /** In how many ways the pattern can end after a state. */
+  readonly end = new Map<number, number>();
   /** False where a large counted repeat was taken for an unbounded one, which can only add readings. */
   isExact = true;
+  /** Whether something that can match nothing is repeated too often to be written out. */
+  repeatsNothing = false;
   #links = 0;
 
   constructor(regex: Regex) {
     const whole = this.#part(regex);
     for (const [position, count] of whole.first) this.#link(0, position, count);
+    for (const [position, count] of whole.last) this.end.set(position, count);
+    this.end.set(0, whole.empty);
   }
 
   #link(from: number, to: number, count: number): void {
@@ -81,7 +89,17 @@ export class Automaton {
   #repeat(body: Regex, min: number, max: number): Part {
     if (max === 0) return nothing();
     if (isUnrolled(body, max)) return this.#unrolled(body, min, max);
-    if (max !== Number.POSITIVE_INFINITY) this.isExact = false;
+    if (max === Number.POSITIVE_INFINITY && min > 1 && isUnrolled(body, min))
+      return this.#join(this.#unrolled(body, min, min), this.#loop(body, 0));
+    if (max !== Number.POSITIVE_INFINITY || min > 1) {
+      this.isExact = false;
+      // Each turn may be one that matches nothing: too many ways to choose which.
+      if (isNullable(body)) this.repeatsNothing = true;
+    }
+    return this.#loop(body, min);
+  }
+
+  #loop(body: Regex, min: number): Part {
     const part = this.#part(body);
     this.#linkAll(part.last, part.first);
     return min === 0 ? { ...part, empty: 1 } : part;
@@ -115,8 +133,24 @@ function sum(a: Map<number, number>, b: Map<number, number>, times: number): Map
 
 /** Counted repeats small enough to be written out; a larger one counts as a loop (and may look worse than it is). */
 function isUnrolled(body: Regex, max: number): boolean {
-  const size = positions(body);
-  return max <= (size <= 1 ? 64 : 8) && size * max <= 64;
+  const size = Math.max(1, positions(body));
+  return max <= (size <= 1 || isNullable(body) ? 64 : 8) && size * max <= 64;
+}
+
+/** Whether it can match without reading anything. */
+function isNullable(regex: Regex): boolean {
+  switch (regex.kind) {
+    case 'set':
+      return false;
+    case 'sequence':
+      return regex.parts.every(isNullable);
+    case 'choice':
+      return regex.branches.some(isNullable);
+    case 'repeat':
+      return regex.min === 0 || isNullable(regex.body);
+    default:
+      return true;
+  }
 }
 
 /** The character sets in `regex` once every counted repeat is written out. */

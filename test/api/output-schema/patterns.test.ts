@@ -227,6 +227,35 @@ describe('the translation to RE2', () => {
     );
   });
 
+  it.each([
+    ...['^(?:[01]?){80}#$', '^(?:[01]?){65}#$', '^(?:[01]?){1000}#$', '^(?:a?){80,}#$', '^(?:a?){0,80}#$'],
+    ...[
+      '(?:a*){70}#',
+      '(?:a|){100}#',
+      '(?:|a){100}$',
+      '(?:a?b?){50}#',
+      '(?:(?:a?){20}){20}#',
+      '(?:^|a){90}#',
+    ],
+    ...['^(?:[01]?){30}#$', '^(?:a?){40,}#$', '^a(?:||||){10}$', '^(?:||||||||a){10}#$', '(?:a|b|ab){30}$'],
+    '^(?:(?:b|b)z|(?:d|d)z|(?:e|e)z|(?:f|f)z|c(?:a?){60})#$',
+    `^${'(?:(?:b|b)(?:b|b)(?:b|b)[^\\s\\S]|(?:d|d)(?:d|d)(?:d|d)[^\\s\\S]|(?:e|e)(?:e|e)(?:e|e)[^\\s\\S]|c(?:a|a))'.repeat(16)}#$`,
+    `${'(?:a|a)'.repeat(20)}#`,
+    `${'(?:ab|a)(?:c|bc)'.repeat(20)}#`,
+  ])('refuses %s', (source) => {
+    expect(() => compilePattern(source)).toThrow(/catastrophically/);
+  });
+
+  it.each([
+    '^(?:[01]?){8}$',
+    '^(?:a?)*$',
+    '^\\d{2,}$',
+    '^(?:\\+\\d{1,3})?(?:\\s?\\d{2}){4,7}$',
+    '^(?:[0-9a-f]{0,4}:){1,7}$',
+  ])('takes %s', (source) => {
+    expect(() => compilePattern(source)).not.toThrow();
+  });
+
   it('never calls a pattern harmless that has very many readings', () => {
     // A backtracking matcher that counts its steps, on texts made to fail at their end.
     fc.assert(
