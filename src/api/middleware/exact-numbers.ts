@@ -22,8 +22,7 @@ function find(value: unknown, pointer: string, most: number, found: FieldError[]
   if (value instanceof LosslessNumber) {
     if (!isExact(value.value)) found.push({ pointer, message: MESSAGE });
   } else if (typeof value === 'object' && value !== null)
-    for (const [name, inner] of Object.entries(value))
-      find(inner, childPointer(pointer, name), most, found);
+    for (const [name, inner] of Object.entries(value)) find(inner, childPointer(pointer, name), most, found);
   return found;
 }
 
