@@ -3,7 +3,6 @@
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
-import { hashOf } from '../store/credentials.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { board } from './board.ts';
 import { ClientAddresses } from './client-address.ts';
@@ -98,8 +97,8 @@ export function createApp(options: AppOptions): Koa {
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   app.use(board(queues, authenticator, gate));
   if (publicUrl !== undefined) {
-    const onRevoked = (token: string) => authenticator.forget(hashOf(token));
-    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onRevoked }));
+    const onEnded = (hash: string) => authenticator.forget(hash);
+    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onEnded }));
   }
   const serving = { authenticator, addresses, bodyTime, closing };
   app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));

@@ -19,6 +19,8 @@ export interface Member {
   name: string;
   /** See `store/passwords.ts`. */
   password_hash: string;
+  /** Counts the passwords; absent: the first. What was signed in or allowed under an earlier one is void. */
+  password_version?: number;
   scopes: string[];
   /** `["*"]` or the pools they are confined to. */
   pools: string[];
@@ -39,6 +41,11 @@ export const MEMBER_SHAPE: Shape<Member> = {
   created_at: 'number',
   updated_at: 'number',
 };
+
+/** The version of the member's password, as sessions and grants carry it. */
+export function passwordVersion({ password_version = 1 }: Pick<Member, 'password_version'>): string {
+  return String(password_version);
+}
 
 /** The form in which addresses are stored and compared. */
 export function normalEmail(email: string): string {

@@ -23,6 +23,8 @@ export interface OAuthClient {
   name: string;
   grant_types: GrantType[];
   redirect_uris: string[];
+  /** Where a browser may be sent after signing out; absent: nowhere. */
+  post_logout_redirect_uris?: string[];
   scopes: string[];
   /** `["*"]` or the pools its tokens are confined to. */
   pools: string[];

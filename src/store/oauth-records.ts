@@ -2,11 +2,12 @@
 // that open doors, so a record is found by the hash of its id and sealed for its place. What belongs to a grant
 // has an id that says the org's partition and lies there; a session is of no org and lies by its hash.
 // A token whose grant is gone is worth nothing, so the end of a grant is the end of all of them in one step.
+// Sessions and grants are those of a password: they carry its version, and are void once the member has another.
 
 import { commit, type Write } from './commit.ts';
 import { hashOf, type OAuthToken, parseCredential } from './credentials.ts';
 import { orgKeysOf, partitionKeys, partitionOf } from './keys.ts';
-import { loadMember, type Member } from './members.ts';
+import { loadMember, type Member, passwordVersion } from './members.ts';
 import { CLIENT_SHAPE, type OAuthClient, orgOfClient } from './oauth-clients.ts';
 import { loadRecord } from './records.ts';
 import type { Db } from './redis.ts';
@@ -19,6 +20,10 @@ export interface OAuthRecord {
   accountId?: string | undefined;
   grantId?: string | undefined;
   scope?: string | undefined;
+  /** Of a session: the version of the password that was given (see `isCurrent`). */
+  acr?: string | undefined;
+  /** Of a grant: the same. */
+  password_version?: string | undefined;
   [field: string]: unknown;
 }
 
@@ -28,10 +33,13 @@ const CREDENTIALS = ['AccessToken', 'ClientCredentials'];
 export class OAuthRecords {
   readonly #db: Db;
   readonly #sealer: Sealer;
+  readonly #onEnded: (hash: string) => void;
 
-  constructor(db: Db, sealer: Sealer) {
+  /** @param onEnded told the hash of the id of each record that is removed. */
+  constructor(db: Db, sealer: Sealer, onEnded: (hash: string) => void) {
     this.#db = db;
     this.#sealer = sealer;
+    this.#onEnded = onEnded;
   }
 
   /** Keeps a record for `seconds`. */
@@ -49,7 +57,7 @@ export class OAuthRecords {
       await this.#db.redis.set(index.key, this.#sealer.seal(id, index.name), 'PX', life);
     }
     const writes: Write[] = [
-      ['HSET', place.key, 'v', 1, 'd', sealed],
+      ['HSET', place.key, 'v', 1, 'd', sealed, 'p', record.password_version ?? ''],
       ['PEXPIRE', place.key, life],
     ];
     await commit(this.#db.redis, [], writes);
@@ -65,6 +73,7 @@ export class OAuthRecords {
     }
     const { d: sealed, v: version, c: consumed } = await this.#db.redis.hgetall(place.key);
     const record = sealed === undefined ? undefined : this.#open(sealed, place.name);
+    if (record !== undefined && !(await this.#isCurrent(kind, record))) return undefined;
     return record && version !== '1' ? { ...record, consumed: Number(consumed) } : record;
   }
 
@@ -84,6 +93,21 @@ export class OAuthRecords {
 
   async remove(kind: string, id: string): Promise<void> {
     await this.#db.redis.del(placeOf(this.#db, kind, id).key);
+    this.#onEnded(hashOf(id));
+  }
+
+  /** Notes for `seconds` that something that is not kept here was used. @returns whether this was its first use. */
+  async useOnce(kind: string, id: string, seconds: number): Promise<boolean> {
+    const { key } = placeOf(this.#db, `${kind}Used`, id);
+    return (await this.#db.redis.set(key, '1', 'EX', seconds, 'NX')) === 'OK';
+  }
+
+  /** Whether the password of a session or grant is still the member's. */
+  async #isCurrent(kind: string, record: OAuthRecord): Promise<boolean> {
+    if (kind !== 'Session' && kind !== 'Grant') return true;
+    const subject = parseSubject(record.accountId ?? '');
+    const member = subject && (await loadMember(this.#db, subject.org_id, subject.member_id));
+    return member !== null && (record.password_version ?? record.acr ?? '1') === passwordVersion(member);
   }
 
   #open(sealed: string, place: string): OAuthRecord | undefined {
@@ -122,16 +146,19 @@ export async function loadTokenParties(
   token: OAuthToken,
 ): Promise<{ client: OAuthClient; member: Member | null } | null> {
   const keys = orgKeysOf(db.prefix, token.org_id);
-  const [client, member, isThere] = await Promise.all([
+  const [client, member, [grant, version]] = await Promise.all([
     loadRecord(db, keys.oauthClient(token.client_id), CLIENT_SHAPE),
     token.member_id === null ? null : loadMember(db, token.org_id, token.member_id),
-    db.redis.exists(
+    db.redis.hmget(
       token.grant === null ? keys.oauthClient(token.client_id) : keys.oauth(`Grant:${token.grant}`),
+      'v',
+      'p',
     ),
   ]);
-  if (client === null || isThere !== 1) return null;
+  if (client === null || grant == null) return null;
   if (token.member_id === null) return { client, member: null };
-  return member === null || member.disabled ? null : { client, member };
+  if (member === null || member.disabled || (version || '1') !== passwordVersion(member)) return null;
+  return { client, member };
 }
 
 /** A member as the subject of tokens. */

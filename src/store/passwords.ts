@@ -16,6 +16,11 @@ export class TooManyPasswords extends Error {}
 let running = 0;
 const waiting: (() => void)[] = [];
 
+/** Whether a password would be checked now, or refused. */
+export function canCheckPassword(): boolean {
+  return running < AT_ONCE || waiting.length < WAITING_MOST;
+}
+
 /** @returns `scrypt.<N>.<r>.<p>.<salt>.<hash>`, base64url. @throws TooManyPasswords */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16);

@@ -9,6 +9,7 @@ interface Page {
 export class Browser {
   readonly #origin: string;
   readonly #choice: 'allow' | 'deny';
+  readonly #headers: Record<string, string>;
   readonly #cookies = new Map<string, { value: string; path: string }>();
   /** Titles of the pages that were shown, in order. */
   readonly seen: string[] = [];
@@ -17,9 +18,23 @@ export class Browser {
   token = '';
   text = '';
 
-  constructor(origin: string, choice: 'allow' | 'deny' = 'allow') {
+  /** @param headers sent with every request. */
+  constructor(origin: string, choice: 'allow' | 'deny' = 'allow', headers: Record<string, string> = {}) {
     this.#origin = origin;
     this.#choice = choice;
+    this.#headers = headers;
+  }
+
+  /** Another browser with the same cookies, elsewhere if other headers are given. */
+  copy(headers = this.#headers): Browser {
+    const copy = new Browser(this.#origin, this.#choice, headers);
+    for (const [name, cookie] of this.#cookies) copy.#cookies.set(name, cookie);
+    return copy;
+  }
+
+  /** Its cookies, as `name=value`. */
+  get cookies(): string[] {
+    return [...this.#cookies].map(([name, { value }]) => `${name.split(' ')[0]}=${value}`);
   }
 
   /** From an address through all the pages to the redirect that leads elsewhere. @throws Error with an alert that is shown. */
@@ -77,6 +92,7 @@ export class Browser {
       redirect: 'manual',
       headers: {
         Accept: 'text/html',
+        ...this.#headers,
         Cookie: cookies.map(([name, { value }]) => `${name.split(' ')[0]}=${value}`).join('; '),
         ...(init.headers as Record<string, string>),
       },

@@ -5,13 +5,27 @@ import { loadOAuthClient, type OAuthClient } from '../../store/oauth-clients.ts'
 import { OAuthRecords } from '../../store/oauth-records.ts';
 import { type Db, isUnavailable } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
+import { interactionAdapter } from './interactions.ts';
+import type { SealedCookies } from './sealed-cookies.ts';
 
 const DAY = 24 * 60 * 60;
 
-/** The library's way to each kind of what is kept. */
-export function adapters(db: Db, sealer: Sealer): (kind: string) => Adapter {
-  const records = new OAuthRecords(db, sealer);
-  return (kind) => oneOutage(kind === 'Client' ? clientAdapter(db) : adapter(records, kind));
+/**
+ * The library's way to each kind of what is kept.
+ * @param onEnded told the hash of the id of each token and grant that ends.
+ */
+export function adapters(
+  db: Db,
+  sealer: Sealer,
+  cookies: SealedCookies,
+  onEnded: (hash: string) => void,
+): (kind: string) => Adapter {
+  const records = new OAuthRecords(db, sealer, onEnded);
+  const adapterOf = (kind: string) => {
+    if (kind === 'Client') return clientAdapter(db);
+    return kind === 'Interaction' ? interactionAdapter(cookies, records) : adapter(records, kind);
+  };
+  return (kind) => oneOutage(adapterOf(kind));
 }
 
 /** Requests that have found Redis away. */
@@ -43,7 +57,11 @@ function oneOutage(given: Adapter): Adapter {
 /** What the library keeps, kept by us. A second use of a code or refresh token ends all that came of the first. */
 function adapter(records: OAuthRecords, kind: string): Adapter {
   return {
-    upsert: (id, payload, seconds) => records.save(kind, id, payload, seconds ?? 365 * DAY),
+    async upsert(id, payload, seconds) {
+      // A session that nobody has signed in to holds nothing.
+      if (kind === 'Session' && payload.accountId === undefined) return;
+      await records.save(kind, id, payload, seconds ?? 365 * DAY);
+    },
     find: (id) => records.find(kind, id) as Promise<AdapterPayload | undefined>,
     findByUid: (uid) => records.findByUid(kind, uid) as Promise<AdapterPayload | undefined>,
     findByUserCode: async () => undefined,
@@ -75,7 +93,7 @@ function clientAdapter(db: Db): Adapter {
 }
 
 function clientMetadata(client: OAuthClient): AdapterPayload {
-  const { client_id, secret_hash, redirect_uris, grant_types } = client;
+  const { client_id, secret_hash, redirect_uris, post_logout_redirect_uris = [], grant_types } = client;
   const isInteractive = grant_types.includes('authorization_code');
   // Loopback and private-use redirects are those of native apps (RFC 8252): any port, and consent each time.
   const isNative = secret_hash === null && redirect_uris.every((uri) => !uri.startsWith('https:'));
@@ -83,6 +101,7 @@ function clientMetadata(client: OAuthClient): AdapterPayload {
     client_id,
     client_name: client.name,
     redirect_uris,
+    post_logout_redirect_uris,
     grant_types: [...grant_types, ...(isInteractive ? ['refresh_token'] : [])],
     response_types: isInteractive ? ['code'] : [],
     application_type: isInteractive && isNative ? 'native' : 'web',

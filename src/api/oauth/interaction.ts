@@ -4,24 +4,19 @@
 // A form counts only with the cookie of its interaction, which no other site's form carries (SameSite), with the
 // token that our page put into it, and from our own origin.
 
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { errors, type Interaction, type Provider } from 'oidc-provider';
-import getRawBody from 'raw-body';
 import { narrowed } from '../../state/permission.ts';
-import { countAttempt, forgetAttempts } from '../../store/attempts.ts';
-import { findMember, loadMember, type Member, normalEmail } from '../../store/members.ts';
+import { findMember, loadMember, type Member, normalEmail, passwordVersion } from '../../store/members.ts';
 import { loadOAuthClient, type OAuthClient } from '../../store/oauth-clients.ts';
 import { parseSubject, subjectOf } from '../../store/oauth-records.ts';
-import { isPassword, TooManyPasswords } from '../../store/passwords.ts';
+import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/passwords.ts';
 import type { Db } from '../../store/redis.ts';
+import { formToken, isOwnForm, readForm } from './form.ts';
 import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
-
-/** Failed attempts within fifteen minutes: for one member from anywhere, and from one address for anybody. */
-const MOST_PER_MEMBER = 10;
-const MOST_PER_ADDRESS = 50;
-const FORM_LIMIT = 8 * 1024;
-const FORM_TIME = 10_000;
+import { END_SESSION_PATH } from './resource.ts';
+import type { SealedCookies } from './sealed-cookies.ts';
+import { attempt } from './sign-in-limits.ts';
 
 export interface InteractionDeps {
   db: Db;
@@ -29,8 +24,9 @@ export interface InteractionDeps {
   provider: Provider;
   /** Signs the tokens of forms. */
   secret: string;
-  /** Where the request comes from. */
-  address: string;
+  cookies: SealedCookies;
+  /** Where the request comes from; null when that cannot be told. */
+  address: string | null;
 }
 
 /** Answers a request to `/oauth/interaction/{uid}`: shows the step that is next, or takes its answer. */
@@ -47,7 +43,8 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   }
   const form: Form = {
     action: ctx.path,
-    token: formToken(deps.secret, interaction),
+    // Ties the form to its interaction and step.
+    token: formToken(deps.secret, `${interaction.uid} ${interaction.prompt.name}`),
     clientName: client.name,
     redirectUri: String(interaction.params.redirect_uri),
   };
@@ -55,8 +52,7 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   if (ctx.method === 'GET' || ctx.method === 'HEAD') return showStep(step);
 
   const given = await readForm(ctx);
-  const origin = ctx.get('Origin');
-  if (!isSame(given.get('token') ?? '', form.token) || (origin !== '' && origin !== deps.issuer)) {
+  if (!isOwnForm(ctx, given, form.token, deps.issuer)) {
     ctx.status = 403;
     return errorPage(ctx, 'This form did not come from this page.');
   }
@@ -97,16 +93,15 @@ async function signIn(step: Step, given: URLSearchParams): Promise<void> {
     ctx.status = status;
     signInPage(ctx, form, { email, error });
   };
-  const who = `member ${client.org_id} ${email}`;
-  const where = `address ${deps.address}`;
-  const waits = await Promise.all([
-    countAttempt(deps.db, who, MOST_PER_MEMBER),
-    countAttempt(deps.db, where, MOST_PER_ADDRESS),
-  ]);
-  const wait = Math.max(...waits.map((one) => one ?? 0));
-  if (wait > 0) {
-    ctx.set('Retry-After', String(Math.ceil(wait / 1000)));
-    return again(429, `Too many attempts. Try again in ${Math.ceil(wait / 60_000)} minutes.`);
+  const busy = () => again(503, 'Too many people are signing in. Try again in a moment.');
+  // Asked before anything is counted in Redis: so no more is counted there than passwords are checked.
+  if (!canCheckPassword()) return busy();
+  const tried = await attempt(ctx, deps, { address: deps.address, orgId: client.org_id, email });
+  if (tried.wait > 0) {
+    const seconds = Math.ceil(tried.wait / 1000);
+    ctx.set('Retry-After', String(seconds));
+    const time = seconds < 60 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
+    return again(429, `Too many attempts. Try again in ${time}.`);
   }
   const member = await findMember(deps.db, client.org_id, email);
   const isRight = await isPassword(
@@ -116,14 +111,14 @@ async function signIn(step: Step, given: URLSearchParams): Promise<void> {
     if (error instanceof TooManyPasswords) return null;
     throw error;
   });
-  if (isRight === null) return again(503, 'Too many people are signing in. Try again in a moment.');
+  if (isRight === null) return busy();
   if (member === null || !isRight || member.disabled)
     return again(401, 'The address or the password is wrong.');
-  await forgetAttempts(deps.db, who);
+  await tried.succeeded();
 
   const accountId = subjectOf(member);
   await forgetOther(step, accountId);
-  await finish(step, { login: { accountId, amr: ['pwd'] } });
+  await finish(step, { login: { accountId, amr: ['pwd'], acr: passwordVersion(member) } });
 }
 
 /** Ends the session of whoever else is signed in in this browser, so that the next begins as the new one's. */
@@ -143,6 +138,8 @@ async function allow(step: Step): Promise<void> {
   const { Grant } = deps.provider;
   const known = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
   const grant = known ?? new Grant({ accountId: subjectOf(member), clientId: client.client_id });
+  // That of the session: the member may have another password by now.
+  if (known === undefined) Object.assign(grant, { password_version: interaction.session?.acr });
   const { missingOIDCScope: about, missingResourceScopes: asked } = askedOf(interaction);
   if (about !== undefined) grant.addOIDCScope(about.join(' '));
   for (const [resource, scopes] of Object.entries(asked ?? {})) {
@@ -170,6 +167,7 @@ function wishOf({ interaction, client }: Step, member: Member) {
   const scopes = isAsked ? Object.values(asked).flat() : String(interaction.params.scope ?? '').split(' ');
   return {
     memberName: `${member.name} (${member.email})`,
+    signOut: END_SESSION_PATH,
     scopes: [...narrowed(member.scopes, narrowed(client.scopes, scopes))],
     pools: narrowed(client.pools, member.pools),
     identity: about.includes('openid'),
@@ -196,29 +194,4 @@ async function finish({ ctx, deps, interaction }: Step, result: object): Promise
 function expired(ctx: Context): void {
   ctx.status = 400;
   errorPage(ctx, 'You are not signed in any more.');
-}
-
-/** Ties a form to its interaction and step. */
-function formToken(secret: string, { uid, prompt }: Interaction): string {
-  return createHmac('sha256', secret).update(`form ${uid} ${prompt.name}`).digest('base64url');
-}
-
-function isSame(a: string, b: string): boolean {
-  const [one, other] = [Buffer.from(a), Buffer.from(b)];
-  return one.length === other.length && timingSafeEqual(one, other);
-}
-
-async function readForm(ctx: Context): Promise<URLSearchParams> {
-  if (!ctx.is('application/x-www-form-urlencoded')) return new URLSearchParams();
-  const late = AbortSignal.timeout(FORM_TIME);
-  const cut = () => ctx.req.destroy();
-  late.addEventListener('abort', cut);
-  try {
-    const length = ctx.get('Content-Length') || null;
-    return new URLSearchParams(await getRawBody(ctx.req, { length, limit: FORM_LIMIT, encoding: 'utf8' }));
-  } catch {
-    return new URLSearchParams();
-  } finally {
-    late.removeEventListener('abort', cut);
-  }
 }

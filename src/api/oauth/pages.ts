@@ -14,10 +14,10 @@ label{display:block;margin:.9rem 0 .25rem;font-weight:600}
 input{width:100%;font:inherit;padding:.55rem .7rem;border:1px solid #9aa0a8;border-radius:7px;background:#fff;color:inherit}
 input:focus-visible,button:focus-visible{outline:3px solid #1a5fd0;outline-offset:1px}
 button{font:inherit;font-weight:600;padding:.6rem 1rem;border-radius:7px;border:1px solid #1a5fd0;background:#1a5fd0;color:#fff;cursor:pointer;width:100%;margin-top:1.1rem}
-button.second{background:none;color:#1a5fd0;margin-top:.6rem}
+a{color:#1a5fd0}button.second{background:none;color:#1a5fd0;margin-top:.6rem}
 [role=alert]{background:#fdecec;border:1px solid #d33;border-radius:7px;padding:.6rem .8rem;color:#8b1111}
 ul{padding-left:1.2rem;margin:.4rem 0 1rem}li{margin:.15rem 0}
-@media(prefers-color-scheme:dark){body{background:#111;color:#e8e8e8}main{background:#1c1d20;border-color:#383a3f}.who{color:#aaa}input{background:#141518;border-color:#666}button{border-color:#2f6fe0}button.second{color:#8ab4ff}[role=alert]{background:#3a1618;color:#ffc9c9}}
+@media(prefers-color-scheme:dark){body{background:#111;color:#e8e8e8}main{background:#1c1d20;border-color:#383a3f}.who{color:#aaa}input{background:#141518;border-color:#666}button{border-color:#2f6fe0}a,button.second{color:#8ab4ff}[role=alert]{background:#3a1618;color:#ffc9c9}}
 `;
 const STYLE_HASH = hash('sha256', STYLE, 'base64');
 
@@ -58,6 +58,8 @@ export function signInPage(
 /** What a client asks of a member. */
 export interface Wish {
   memberName: string;
+  /** Where they sign out. */
+  signOut: string;
   /** Scopes it asks for and the member has. */
   scopes: readonly string[];
   pools: readonly string[];
@@ -77,13 +79,44 @@ export function consentPage(ctx: Context, form: Form, wish: Wish): void {
     ctx,
     'Allow access',
     `<h1>Allow <strong>${text(form.clientName)}</strong> to act for you?</h1>
-<p class="who">You are signed in as ${text(wish.memberName)}.</p>
+<p class="who">You are signed in as ${text(wish.memberName)}. <a href="${text(wish.signOut)}">Sign out</a></p>
 <p>It asks to:</p><ul>${asks.join('')}</ul><p>in ${text(pools)}. You go on to <span class="code">${text(host || form.redirectUri)}</span>.</p>
 <form method="post" action="${text(form.action)}">${hidden(form)}
 <button name="action" value="allow">Allow</button>
 <button class="second" name="action" value="deny">Deny</button></form>`,
     form.redirectUri,
   );
+}
+
+/** Asks whether to sign out. @param fields of the request, sent along with the answer. */
+export function signOutPage(
+  ctx: Context,
+  {
+    action,
+    token,
+    fields,
+    redirectUri,
+  }: Pick<Form, 'action' | 'token'> & {
+    fields: Record<string, string>;
+    redirectUri: string | undefined;
+  },
+): void {
+  const inputs = Object.entries({ ...fields, token }).map(
+    ([name, value]) => `<input type="hidden" name="${text(name)}" value="${text(value)}">`,
+  );
+  show(
+    ctx,
+    'Sign out',
+    `<h1>Sign out?</h1><p>You sign out of this browser. Applications that you have allowed keep their access.</p>
+<form method="post" action="${text(action)}">${inputs.join('')}
+<button name="action" value="sign_out">Sign out</button></form>`,
+    redirectUri,
+  );
+}
+
+/** Says that nobody is signed in any more. */
+export function signedOutPage(ctx: Context): void {
+  show(ctx, 'Signed out', '<h1>You are signed out</h1><p>You can close this page.</p>');
 }
 
 /** Shows what went wrong where there is no client to go back to. The status is the caller's. */

@@ -20,8 +20,10 @@ import { type OAuthSettings, signingOrder } from '../../store/oauth-settings.ts'
 import type { Db } from '../../store/redis.ts';
 import type { Sealer } from '../../store/sealed.ts';
 import { adapters } from './adapters.ts';
+import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';
-import { SIGN_IN_SCOPES } from './resource.ts';
+import { END_SESSION_PATH, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
+import type { SealedCookies } from './sealed-cookies.ts';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -32,16 +34,20 @@ export interface ProviderOptions {
   settings: OAuthSettings;
   db: Db;
   sealer: Sealer;
+  cookies: SealedCookies;
+  /** Told the hash of the id of each token and grant that ends. */
+  onEnded(hash: string): void;
 }
 
 /** The authorization server for these settings. It holds no state; a new one may take its place at any time. */
-export function createProvider({ issuer, settings, db, sealer }: ProviderOptions): Provider {
+export function createProvider(options: ProviderOptions): Provider {
+  const { issuer, settings, db, sealer, cookies, onEnded } = options;
   const configuration: Configuration = {
-    adapter: adapters(db, sealer),
+    adapter: adapters(db, sealer, cookies, onEnded),
     jwks: { keys: signingOrder(settings, db.clock.now()).map(({ jwk }) => jwk as JWK) },
     cookies: {
       keys: settings.cookie_keys,
-      names: { session: 'bl_session', interaction: 'bl_interaction', resume: 'bl_resume' },
+      names: { session: SESSION_COOKIE, interaction: 'bl_interaction', resume: 'bl_resume' },
       long: { httpOnly: true, sameSite: 'lax', signed: true, path: '/oauth' },
       short: { httpOnly: true, sameSite: 'lax', signed: true },
     },
@@ -51,7 +57,7 @@ export function createProvider({ issuer, settings, db, sealer }: ProviderOptions
       revocation: '/oauth/revoke',
       introspection: '/oauth/introspect',
       jwks: '/oauth/jwks',
-      end_session: '/oauth/end-session',
+      end_session: END_SESSION_PATH,
     },
     scopes: SIGN_IN_SCOPES,
     claims: { openid: ['sub', 'org_id', 'name', 'email'] },
@@ -67,7 +73,7 @@ export function createProvider({ issuer, settings, db, sealer }: ProviderOptions
       ClientCredentials: HOUR,
       AuthorizationCode: MINUTE,
       IdToken: HOUR,
-      Interaction: 30 * MINUTE,
+      Interaction: INTERACTION_LIFE,
       RefreshToken: 30 * DAY,
       Grant: 365 * DAY,
       Session: 14 * DAY,
@@ -88,7 +94,8 @@ export function createProvider({ issuer, settings, db, sealer }: ProviderOptions
           resourceServer(db, issuer, ctx, resource, client.clientId),
       },
       revocation: { enabled: true, allowedPolicy: mayRevoke },
-      rpInitiatedLogout: { enabled: false },
+      // For the metadata; the endpoint is ours (`logout.ts`), which stores nothing for who is not signed in.
+      rpInitiatedLogout: { enabled: true },
       userinfo: { enabled: false },
     },
     interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth/interaction/${uid}` },
@@ -117,6 +124,11 @@ export function createProvider({ issuer, settings, db, sealer }: ProviderOptions
     },
   });
   giveIds(provider);
+  // A grant is kept with the version of the password that the member had signed in with.
+  const kept: unknown = Reflect.get(provider.Grant, 'IN_PAYLOAD');
+  Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
+    value: [...(Array.isArray(kept) ? kept : []), 'password_version'],
+  });
   return provider;
 }
 

@@ -6,6 +6,11 @@ import { SCOPES } from '../route.ts';
 
 export const RESOURCE_PATH = '/.well-known/oauth-protected-resource';
 
+/** Where a person signs out. */
+export const END_SESSION_PATH = '/oauth/end-session';
+/** Name of the cookie of a browser in which somebody is signed in. */
+export const SESSION_COOKIE = 'bl_session';
+
 /** Scopes that are about signing in and not about the API. */
 export const SIGN_IN_SCOPES = ['openid', 'offline_access'];
 

@@ -2,7 +2,7 @@
 // protected resource. The library's server is made when it is first asked, from the settings in Redis, and made
 // anew when they have changed; a request that finds Redis away is answered like any other: 503.
 
-import type { Context, Middleware } from 'koa';
+import type { Context, Middleware, Next } from 'koa';
 import mount from 'koa-mount';
 import type { Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
@@ -14,7 +14,9 @@ import type { Gate } from '../gate.ts';
 import { late } from '../middleware/json-body.ts';
 import { answerOtherMethod } from '../places.ts';
 import type { interact } from './interaction.ts';
-import { describeResource, RESOURCE_PATH } from './resource.ts';
+import type { endSession } from './logout.ts';
+import { describeResource, END_SESSION_PATH, RESOURCE_PATH } from './resource.ts';
+import { SealedCookies, served } from './sealed-cookies.ts';
 
 /** How long settings are used before they are looked at again, ms. */
 const FRESH = 60_000;
@@ -25,7 +27,7 @@ const PLACES: readonly [path: RegExp, methods: readonly string[]][] = [
   [/^\/oauth\/jwks$/, ['GET']],
   [/^\/oauth\/authorize(\/[\w-]+)?$/, ['GET']],
   [/^\/oauth\/(token|revoke|introspect)$/, ['POST']],
-  [/^\/oauth\/interaction\/[\w-]+$/, ['GET', 'POST']],
+  [/^\/oauth\/(interaction\/[\w-]+|end-session)$/, ['GET', 'POST']],
 ];
 
 export interface OAuthOptions {
@@ -38,8 +40,8 @@ export interface OAuthOptions {
   log: Logger;
   /** How long a body may take to arrive, ms. */
   bodyTime: number;
-  /** Told of every access token that was revoked here, by its text. */
-  onRevoked(token: string): void;
+  /** Told the hash of the id of each token and grant that ends here. */
+  onEnded(hash: string): void;
 }
 
 interface Current {
@@ -48,8 +50,10 @@ interface Current {
   order: string;
   settings: OAuthSettings;
   provider: Provider;
+  cookies: SealedCookies;
   handle: Middleware;
   interact: typeof interact;
+  endSession: typeof endSession;
 }
 
 /** Middleware that serves `/oauth/…` and the metadata (RFC 8414, RFC 9728). */
@@ -72,52 +76,54 @@ export function oauthServer(options: OAuthOptions): Middleware {
       return current;
     }
     // Loaded when first needed: most processes never are asked, and it is the largest library there is here.
-    const [{ createProvider }, { interact }] = await Promise.all([
+    const [{ createProvider }, { interact }, { endSession }] = await Promise.all([
       import('./provider.ts'),
       import('./interaction.ts'),
+      import('./logout.ts'),
     ]);
-    const provider = createProvider({ issuer, settings, db, sealer });
+    const cookies = new SealedCookies(settings.cookie_keys[0] ?? '');
+    const provider = createProvider({ issuer, settings, db, sealer, cookies, onEnded: options.onEnded });
     provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
-    provider.on('access_token.destroyed', ({ jti }) => options.onRevoked(jti));
-    provider.on('client_credentials.destroyed', ({ jti }) => options.onRevoked(jti));
-    current = {
-      until: performance.now() + FRESH,
-      order,
-      settings,
-      provider,
-      handle: mount(provider),
-      interact,
-    };
+    const until = performance.now() + FRESH;
+    current = { until, order, settings, provider, cookies, handle: mount(provider), interact, endSession };
     return current;
   };
 
   return async (ctx, next) => {
-    if (ctx.path === RESOURCE_PATH) return describeResource(ctx, issuer);
+    if (ctx.path === RESOURCE_PATH) {
+      gate.countStranger(ctx);
+      return describeResource(ctx, issuer);
+    }
     const [, methods] = PLACES.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();
-    gate.checkStranger(ctx);
+    // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
+    gate.countStranger(ctx);
     if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
-    const { settings, provider, handle, interact } = await fresh();
+    const now = await fresh();
     // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host
     // and the scheme is not to be believed.
     Object.defineProperties(ctx.request, {
       protocol: { value: url.protocol.slice(0, -1) },
       host: { value: url.host },
     });
-    ctx.app.keys = settings.cookie_keys;
-    if (ctx.path.startsWith('/oauth/interaction/')) {
-      const address = addresses.of(ctx.req) ?? '';
-      return interact(ctx, { db, issuer, provider, secret: settings.cookie_keys[0] ?? '', address });
-    }
-    await inTime(ctx, options.bodyTime, () => handle(ctx, next));
-    // Guessed secrets, codes and tokens count like any other bad credential.
-    if (ctx.status === 400 || ctx.status === 401) gate.countStranger(ctx);
+    ctx.app.keys = now.settings.cookie_keys;
+    await served.run(ctx, () => answer(ctx, next, now));
     const failure = failures.get(ctx.req);
     if (failure === undefined) return;
     for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);
     if (!isUnavailable(failure)) log.error({ err: failure, path: ctx.path }, 'oauth');
     throw failure;
   };
+
+  /** Serves a request in the pages of ours, or in the library. */
+  async function answer(ctx: Context, next: Next, { provider, cookies, ...current }: Current): Promise<void> {
+    const secret = current.settings.cookie_keys[0] ?? '';
+    if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
+    if (!ctx.path.startsWith('/oauth/interaction/'))
+      return inTime(ctx, options.bodyTime, () => current.handle(ctx, next));
+    const address = addresses.of(ctx.req);
+    return current.interact(ctx, { db, issuer, provider, secret, cookies, address });
+  }
 }
 
 /** Serves a request whose body the library reads, for as long as that may take. @throws ApiError 408 */

@@ -133,7 +133,8 @@ export const memberRoutes = [
     access: liveScope('members:write'),
     versioned: true,
     tag: 'Members',
-    summary: 'Change a member; access tokens held for them follow within a second',
+    summary:
+      'Change a member; access tokens held for them follow within a second, and a new password ends their sessions, grants and tokens',
     params: Params,
     body: closed({
       email: Type.Optional(Email),
@@ -161,7 +162,13 @@ export const memberRoutes = [
         requireNoMore(principal, before);
         const there = await poolsThere(deps, principal.org_id, body.pools);
         refuse(there.errors);
-        const after = { ...before, ...change, version: before.version + 1, updated_at: deps.db.clock.now() };
+        const after: Member = {
+          ...before,
+          ...change,
+          ...(password !== undefined && { password_version: (before.password_version ?? 1) + 1 }),
+          version: before.version + 1,
+          updated_at: deps.db.clock.now(),
+        };
         const data = {
           ...changesOf(before, after, ['email', 'name', 'scopes', 'pools', 'disabled']),
           ...(password !== undefined && { password: 'changed' }),

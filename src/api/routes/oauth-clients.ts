@@ -43,6 +43,7 @@ const View = {
   grant_types: Type.Array(word(GRANT_TYPES)),
   public: Type.Boolean(),
   redirect_uris: Type.Array(Type.String()),
+  post_logout_redirect_uris: Type.Array(Type.String()),
   scopes: Type.Array(Type.String()),
   pools: Type.Array(Type.String()),
   created_at: Timestamp,
@@ -74,6 +75,7 @@ export const oauthClientRoutes = [
         }),
       ),
       redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(RedirectUris),
       scopes: Scopes,
       pools: Type.Optional(PoolList),
     }),
@@ -90,6 +92,7 @@ export const oauthClientRoutes = [
         name: body.name,
         grant_types: body.grant_types ?? ['client_credentials'],
         redirect_uris: body.redirect_uris ?? [],
+        post_logout_redirect_uris: body.post_logout_redirect_uris ?? [],
         scopes: body.scopes,
         pools: body.pools ?? [...principal.pools],
         secret_hash: isPublic ? null : secret.hash,
@@ -149,6 +152,7 @@ export const oauthClientRoutes = [
     body: closed({
       name: Type.Optional(Name),
       redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(RedirectUris),
       scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
     }),
@@ -232,7 +236,13 @@ async function changeClient(
         'oauth_client',
         after.client_id,
       ),
-      data: changesOf(before, after, ['name', 'redirect_uris', 'scopes', 'pools']),
+      data: changesOf(before, after, [
+        'name',
+        'redirect_uris',
+        'post_logout_redirect_uris',
+        'scopes',
+        'pools',
+      ]),
     };
     const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), alongside(after));
     if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
@@ -252,7 +262,7 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
 async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
   const { errors, ...there } = await poolsThere(deps, client.org_id, client.pools);
   const faults: FieldError[] = [...errors];
-  const { grant_types, redirect_uris, secret_hash } = client;
+  const { grant_types, redirect_uris, post_logout_redirect_uris = [], secret_hash } = client;
   if (secret_hash === null && grant_types.includes('client_credentials'))
     faults.push({
       pointer: '/public',
@@ -263,10 +273,16 @@ async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change>
     faults.push({ pointer: '/redirect_uris', message: 'must name at least one for authorization_code' });
   if (!isInteractive && redirect_uris.length > 0)
     faults.push({ pointer: '/redirect_uris', message: 'is for the grant type authorization_code' });
-  for (const [index, uri] of redirect_uris.entries()) {
-    const fault = redirectFault(uri, secret_hash === null);
-    if (fault !== null) faults.push({ pointer: `/redirect_uris/${index}`, message: fault });
-  }
+  if (!isInteractive && post_logout_redirect_uris.length > 0)
+    faults.push({
+      pointer: '/post_logout_redirect_uris',
+      message: 'is for the grant type authorization_code',
+    });
+  for (const [name, uris] of Object.entries({ redirect_uris, post_logout_redirect_uris }))
+    for (const [index, uri] of uris.entries()) {
+      const fault = redirectFault(uri, secret_hash === null);
+      if (fault !== null) faults.push({ pointer: `/${name}/${index}`, message: fault });
+    }
   refuse(faults);
   return there;
 }
@@ -286,7 +302,8 @@ function redirectFault(uri: string, isPublic: boolean): string | null {
 }
 
 function clientView(client: OAuthClient): object {
-  const { client_id, name, grant_types, redirect_uris, scopes, pools, secret_hash } = client;
+  const { client_id, name, grant_types, redirect_uris, post_logout_redirect_uris = [] } = client;
+  const { scopes, pools, secret_hash } = client;
   const times = { created_at: timestamp(client.created_at), updated_at: timestamp(client.updated_at) };
   return {
     client_id,
@@ -294,6 +311,7 @@ function clientView(client: OAuthClient): object {
     grant_types,
     public: secret_hash === null,
     redirect_uris,
+    post_logout_redirect_uris,
     scopes,
     pools,
     ...times,
