@@ -94,6 +94,10 @@ export function createApp(options: AppOptions): Koa {
   app.use(errors(log));
   app.use(securityHeaders((request) => addresses.isSecure(request)));
   app.use(framing());
+  app.use((ctx, next) => {
+    if (ctx.method === 'OPTIONS') gate.countStranger(ctx);
+    return next();
+  });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   app.use(board(queues, authenticator, gate));
   if (publicUrl !== undefined) {
@@ -102,6 +106,11 @@ export function createApp(options: AppOptions): Koa {
   }
   const serving = { authenticator, addresses, bodyTime, closing };
   app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
+  // What is not there, whoever asks for it.
+  app.use((ctx, next) => {
+    gate.countStranger(ctx);
+    return next();
+  });
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.
   app.on('error', (error) =>
     log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'an answer broke off'),

@@ -15,7 +15,7 @@ import type { Principal } from './route.ts';
 
 /** Limits of those for whom no others are set. */
 export interface DefaultQuotas extends Quotas {
-  /** Of one address' requests without a good credential, in one process. */
+  /** Of one address' requests without a good credential, in one process; of IPv6, of a /64. */
   address: Quota | null;
 }
 
@@ -70,12 +70,15 @@ export class Gate {
     return networks === null || isAllowedFrom(networks, this.#addresses.of(ctx.req));
   }
 
-  /** Stops an address that has used up its tries before anything is looked up for it. @throws ApiError 429 */
-  checkStranger(ctx: Context): void {
-    this.#floods.check(ctx);
+  /**
+   * Counts a request whose credential is about to be looked up. @throws ApiError 429
+   * @returns takes that back, for a credential that turns out to be good.
+   */
+  reserveStranger(ctx: Context): () => void {
+    return this.#floods.reserve(ctx);
   }
 
-  /** Counts a request of somebody unknown: a bad credential, or what is open to all. @throws ApiError 429 */
+  /** Counts a request of somebody unknown, once: a bad credential, or what is open to all. @throws ApiError 429 */
   countStranger(ctx: Context): void {
     this.#floods.count(ctx);
   }

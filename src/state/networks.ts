@@ -49,10 +49,3 @@ function parsed(host: string): Address {
 export function isWithin(address: Address, networks: readonly Network[]): boolean {
   return networks.some(([first, bits]) => first.kind() === address.kind() && address.match(first, bits));
 }
-
-/** The network that one host has for itself: an IPv4 address, or of IPv6 the /64. `unknown` when it cannot be told. */
-export function hostNetwork(text: string | null): string {
-  const address = text === null ? null : parseAddress(text);
-  if (address === null) return 'unknown';
-  return address.kind() === 'ipv4' ? address.toString() : `${address.toByteArray().slice(0, 8).join('.')}/64`;
-}

@@ -56,7 +56,7 @@ export function partitionKeys(prefix: string, partition: string) {
     credential: (hash: string) => `${base}:cred:${hash}`,
     /** Hash or string: what the authorization server keeps (grants, codes, sessions …), by the SHA-256 of its id. */
     oauth: (name: string) => `${base}:oauth:${name}`,
-    /** String: how often somebody tried to sign in of late, by a hash of who or from where. */
+    /** String: how often sign-in was attempted of late from a network. Hash: the attempts at an account (`n`) and when the next may be made (`t`, ms). */
     attempts: (name: string) => `${base}:tries:${name}`,
   };
 }

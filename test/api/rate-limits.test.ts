@@ -202,6 +202,7 @@ describe('strangers', () => {
   beforeAll(async () => {
     strict = await startApi({
       web: {
+        publicUrl: 'own',
         trustedProxies: ['127.0.0.0/8'],
         quotas: { key: null, org: null, address: { requests: 5, seconds: 3600 } },
       },
@@ -235,6 +236,66 @@ describe('strangers', () => {
     expect(refused.headers.get('ratelimit-policy')).toBe('"address";q=5;w=3600');
     expect(refused.headers.get('www-authenticate')).toBeNull();
     expect((await client.request('GET', path, { headers: address() })).outcome).toBe(first);
+  });
+
+  test.each<[string, string, string]>([
+    ['GET', '/.well-known/oauth-protected-resource', '200'],
+    ['GET', '/.well-known/oauth-authorization-server', '200'],
+    ['GET', '/oauth/jwks', '200'],
+    ['GET', '/oauth/authorize?client_id=x', '400'],
+    ['GET', '/oauth/interaction/x', '400'],
+    ['GET', '/oauth/end-session', '200'],
+    ['POST', '/oauth/token', '400'],
+    ['POST', '/oauth/revoke', '400'],
+    ['POST', '/oauth/introspect', '400'],
+    ['PUT', '/oauth/token', '405'],
+    ['GET', '/never/was', '404'],
+    ['PUT', '/v1/tasks', '405'],
+    ['OPTIONS', '/v1/tasks', '200'],
+    ['GET', '/.well-known/biolayer-audit-keys.json', '200'],
+  ])('%s %s is open and counted', async (method, path, first) => {
+    const headers = { ...address(), Accept: 'text/html' };
+    for (let sent = 0; sent < 5; sent += 1)
+      expect(String((await fetch(strict.url + path, { method, headers })).status)).toBe(first);
+    const refused = await fetch(strict.url + path, { method, headers });
+    expect([refused.status, refused.headers.get('ratelimit-policy')]).toEqual([429, '"address";q=5;w=3600']);
+    expect(refused.headers.get('set-cookie')).toBeNull();
+  });
+
+  test('a thousand guesses at once count as a thousand, and a good credential as none', async () => {
+    const headers = address();
+    const guess = (await unknownKey()) ?? '';
+    const all = await Promise.all(
+      Array.from({ length: 20 }, () => strict.client(guess).request('GET', '/v1/tasks', { headers })),
+    );
+    expect(all.filter(({ status }) => status === 401)).toHaveLength(5);
+    const other = address();
+    for (let sent = 0; sent < 8; sent += 1) {
+      const { client } = await createOrg(strict);
+      expect((await client.request('GET', '/v1/tasks', { headers: other })).status).toBe(200);
+    }
+  });
+
+  test('all addresses together have a thousand for what is open, and nobody with a credential pays for it', async () => {
+    const crowd = await startApi({
+      web: {
+        trustedProxies: ['127.0.0.0/8'],
+        quotas: { key: null, org: null, address: { requests: 20, seconds: 36_000 } },
+      },
+    });
+    const { client } = await createOrg(crowd);
+    const statuses: number[] = [];
+    for (let net = 0; net < 52; net += 1) {
+      const headers = { 'X-Forwarded-For': `2001:db8:0:${net}::1` };
+      const answers = Array.from({ length: 20 }, () => fetch(`${crowd.url}/never/was`, { headers }));
+      statuses.push(...(await Promise.all(answers)).map(({ status }) => status));
+    }
+    // The test's own look at the description was one of them.
+    expect(statuses.filter((one) => one === 404)).toHaveLength(999);
+    expect(statuses.filter((one) => one === 429)).toHaveLength(41);
+    const headers = { 'X-Forwarded-For': '203.0.113.250' };
+    expect((await client.request('GET', '/v1/tasks', { headers })).status).toBe(200);
+    await crowd.close();
   });
 
   test('all of one IPv6 network of a host are one', async () => {

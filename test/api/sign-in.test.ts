@@ -2,7 +2,7 @@
 // or a session, and how often sign-in may be attempted, by whom and from where.
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hostNetwork } from '../../src/state/networks.ts';
+import { addressGroup } from '../../src/api/client-address.ts';
 import { countAttempt, delayAttempt, forgetAttempts } from '../../src/store/attempts.ts';
 import { partitionKeys, partitionOf } from '../../src/store/keys.ts';
 import { emailHash } from '../../src/store/members.ts';
@@ -258,7 +258,7 @@ describe('attempts to sign in', () => {
     );
     expect(guesses.map(({ status }) => status).sort()).toEqual([401, 401, 401, 429, 429, 429, 429, 429]);
     // As after some more guesses, so that it does not matter how long this test takes.
-    const who = `network ${hostNetwork('2001:db8:0:1::1')} ${org.org_id} ${emailHash(email)}`;
+    const who = `network ${addressGroup('2001:db8:0:1::1')} ${org.org_id} ${emailHash(email)}`;
     expect(await api.redis.hset(attemptsKey(who), 't', Date.now() + 60_000)).toBe(0);
     const refused = await attempt(from('2001:db8:0:1::99'), email, PASSWORD);
     const wait = Number(refused.headers.get('retry-after'));

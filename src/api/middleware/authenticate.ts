@@ -164,10 +164,14 @@ export class Authenticator {
     const text = bearerOf(header);
     if (text !== undefined) {
       const hash = hashOf(text);
-      // One that was good a while ago does not pay for bad ones from the same address.
-      if (!this.#known.has(hash)) this.#gate.checkStranger(ctx);
+      // One that was good a while ago does not pay for bad ones from the same address. Any other is counted before
+      // it is looked up, so that a thousand guesses at once count as a thousand.
+      const giveBack = this.#known.has(hash) ? null : this.#gate.reserveStranger(ctx);
       const found = await this.#look(text, hash);
-      if (found !== null) return found.principal;
+      if (found !== null) {
+        giveBack?.();
+        return found.principal;
+      }
     }
     this.#gate.countStranger(ctx);
     throw this.#unauthorized(header);

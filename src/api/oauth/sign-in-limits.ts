@@ -4,10 +4,10 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
-import { hostNetwork } from '../../state/networks.ts';
 import { countAttempt, delayAttempt, forgetAttempts, uncountAttempt } from '../../store/attempts.ts';
 import { emailHash } from '../../store/members.ts';
 import type { Db } from '../../store/redis.ts';
+import { addressGroup } from '../client-address.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 /** Failed attempts within fifteen minutes from one network, for all accounts together. */
@@ -37,7 +37,7 @@ export async function attempt(
   const account = `${orgId} ${emailHash(email)}`;
   const device = deviceOf(cookies.get(ctx, DEVICE));
   const isKnown = device.accounts.includes(account);
-  const network = hostNetwork(address);
+  const network = addressGroup(address);
   const who = `${isKnown ? `device ${device.id}` : `network ${network}`} ${account}`;
   const ofNetwork = isKnown ? 0 : await countAttempt(db, network, MOST_PER_NETWORK);
   const wait = ofNetwork > 0 ? ofNetwork : await delayAttempt(db, who);
