@@ -1,13 +1,14 @@
 // Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
 // anything else that is thrown is a fault of ours and shows nothing of itself.
 
+import { CheckerBusyError } from '../output-schema/output-schemas.ts';
+import { report } from '../output-schema/problem.ts';
 import { elided, wholeCharacters } from '../state/text.ts';
 import { ContendedError } from '../store/contention.ts';
 import { FileStoreError } from '../store/evidence-files.ts';
 import { isUnavailable } from '../store/redis.ts';
 import { UnopenableError } from '../store/sealed.ts';
 import { UnreadableRecord } from '../store/unreadable.ts';
-import { report } from './output-schema/problem.ts';
 
 /** Stable codes with their status and title. */
 export const PROBLEMS = {
@@ -112,6 +113,8 @@ export function asApiError(error: unknown): ApiError {
     return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
       headers: { 'Retry-After': '2' },
     });
+  if (error instanceof CheckerBusyError)
+    return new ApiError('unavailable', error.message, { headers: { 'Retry-After': '2' } });
   if (error instanceof UnopenableError)
     return new ApiError(
       'unavailable',

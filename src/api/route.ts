@@ -4,6 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Static, TObject, TSchema } from 'typebox';
+import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { AddressPolicy } from '../state/callback-url.ts';
 import type { Changes } from '../store/changes.ts';
 import type { Change } from '../store/commit.ts';
@@ -14,7 +15,6 @@ import type { FeedTails } from './feed-tails.ts';
 import type { DefaultQuotas } from './gate.ts';
 import type { InFlight } from './in-flight.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
-import type { OutputSchemas } from './output-schema.ts';
 import type { FieldError } from './problem.ts';
 
 export const SCOPES = [

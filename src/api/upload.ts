@@ -8,10 +8,10 @@ import { finished, type Readable, Transform } from 'node:stream';
 import { Dicer } from '@fastify/busboy';
 import { decodeExtended, parse as parseDisposition } from 'content-disposition';
 import { parse as parseType } from 'content-type';
+import { childPointer } from '../output-schema/problem.ts';
 import { EVIDENCE_BYTES } from '../state/evidence.ts';
 import type { EvidenceFiles, Incoming } from '../store/evidence-files.ts';
 import { safeFileName, safeMediaType } from './file-name.ts';
-import { childPointer } from './output-schema/problem.ts';
 import { ApiError, type FieldError, invalid } from './problem.ts';
 
 /** What a multipart form may add to its file: boundaries and part headers. */

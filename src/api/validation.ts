@@ -3,10 +3,10 @@
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
+import { collectingAjv, collector, type Engine } from '../output-schema/collect.ts';
+import { addApiFormats } from '../output-schema/formats.ts';
+import { childPointer, MAX_PROBLEMS } from '../output-schema/problem.ts';
 import { TIME_FAULT } from '../state/time.ts';
-import { addApiFormats } from './formats.ts';
-import { collectingAjv, collector, type Engine } from './output-schema/collect.ts';
-import { childPointer, MAX_PROBLEMS } from './output-schema/problem.ts';
 import type { FieldError } from './problem.ts';
 
 /** Errors after which no more are looked for: several may be about one field. */

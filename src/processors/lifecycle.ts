@@ -2,12 +2,14 @@
 // task as it is now, asks whether there is something to do, and does it by a commit that fails if the task has changed.
 
 import type { Job } from 'bullmq';
+import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { MatchingJob, PoolJob, QuestionJob, ReplayJob, WorkerJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
+import type { Command } from '../state/command.ts';
 import { mayAccept } from '../state/matching.ts';
-import { poolOf } from '../state/task.ts';
+import { poolOf, type Task } from '../state/task.ts';
 import { holders, type Worker } from '../state/worker.ts';
-import { changeTask } from '../store/change.ts';
+import { changeTask, type Plan } from '../store/change.ts';
 import { orgKeysOf } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
 import { loadTasks, type StoredTask } from '../store/tasks.ts';
@@ -16,6 +18,7 @@ import { loadWorker, settleLeft } from '../store/workers.ts';
 import { poolOfTask, requestMatching, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './pools.ts';
 import { runReplayJob } from './replays.ts';
+import { verify } from './verification.ts';
 
 const SYSTEM = { actor: 'system' };
 
@@ -23,6 +26,7 @@ const SYSTEM = { actor: 'system' };
 export async function runLifecycleJob(
   db: Db,
   queues: Queues,
+  schemas: OutputSchemas,
   job: Job<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>,
   token: string | undefined,
 ): Promise<void> {
@@ -36,7 +40,8 @@ export async function runLifecycleJob(
   if (question.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
   if (question.kind === 'verify') {
-    await changeTask(db, org_id, task_id, [{ name: 'verify' }, { name: 'complete' }], SYSTEM);
+    const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
+    await changeTask(db, org_id, task_id, (task) => verify(db, schemas, task, onward), SYSTEM);
     return;
   }
   throw new Error(`lifecycle knows no question ${question.kind}`);
@@ -70,9 +75,20 @@ async function revokeOffers(db: Db, worker: Worker): Promise<void> {
     const { task } = stored;
     // When the pool itself is gone, whoever empties it takes back all of its tasks, and says why.
     if (poolOf(task) !== null && (await poolOfTask(db, task)) === null) return;
-    await changeTask(db, org_id, task.task_id, [{ name: 'revoke', worker_id }], {
+    await changeTask(db, org_id, task.task_id, (now) => revokeOffer(db, now, worker_id), {
       ...SYSTEM,
       loaded: stored,
     });
   });
+}
+
+/** Takes one offer back, unless the worker may accept it and has capacity for it after all. */
+async function revokeOffer(db: Db, task: Task, worker_id: string): Promise<Plan | null> {
+  const worker = await loadWorker(db, task.org_id, worker_id);
+  if (worker === null || (mayAccept(worker, task) && worker.holding.length <= worker.capacity)) return null;
+  const key = orgKeysOf(db.prefix, task.org_id).worker(worker_id);
+  return {
+    commands: [{ name: 'revoke', worker_id }],
+    guards: [{ kind: 'version', key, version: worker.version }],
+  };
 }

@@ -4,8 +4,8 @@
 
 import { poolOf } from '../state/task.ts';
 import { next } from '../state/worker.ts';
-import { changeTask } from '../store/change.ts';
-import { commit } from '../store/commit.ts';
+import { changeTask, type Plan } from '../store/change.ts';
+import { commit, type Guard } from '../store/commit.ts';
 import { ContendedError, updateAttempts } from '../store/contention.ts';
 import { orgKeysOf } from '../store/keys.ts';
 import { memberId, scan } from '../store/lists.ts';
@@ -36,18 +36,31 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
     const found = (await loadTasks(db, orgId, ids)).filter((one) => one !== null);
     const theirs = found.filter(({ task }) => poolOf(task) === poolId);
     await forEachIntact(db, theirs, keyOf, (loaded) =>
-      changeTask(db, orgId, loaded.task.task_id, [{ name: 'remove_pool' }], { actor: 'system', loaded }),
+      changeTask(db, orgId, loaded.task.task_id, () => removePool(db, orgId, poolId), {
+        actor: 'system',
+        loaded,
+      }),
     );
   }
 }
 
+/** The guard that the pool is not there again. */
+function isGone(db: Db, orgId: string, poolId: string): Guard {
+  return { kind: 'absent', key: orgKeysOf(db.prefix, orgId).pool(poolId) };
+}
+
+async function removePool(db: Db, orgId: string, poolId: string): Promise<Plan | null> {
+  if ((await loadPool(db, orgId, poolId)) !== null) return null;
+  return { commands: [{ name: 'remove_pool' }], guards: [isGone(db, orgId, poolId)] };
+}
+
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {
   for await (const _attempt of updateAttempts()) {
-    const before = await loadWorker(db, orgId, workerId);
-    if (before === null) return;
+    const [before, pool] = await Promise.all([loadWorker(db, orgId, workerId), loadPool(db, orgId, poolId)]);
+    if (before === null || pool !== null) return;
     const pool_ids = before.pool_ids.filter((id) => id !== poolId);
     const { guards, writes } = workerWrites(db, before, next(before, { pool_ids }, db.clock.now()));
-    if (await commit(db.redis, guards, writes)) return;
+    if (await commit(db.redis, [...guards, isGone(db, orgId, poolId)], writes)) return;
   }
   throw new ContendedError('worker');
 }

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
+import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import {
   backoff,
   type DeliveryJob,
@@ -85,6 +86,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   await clock.start();
   const db = withUnreadableLog({ redis, prefix, clock }, log);
   const queues = new Queues(redis, prefix, () => clock.now());
+  const schemas = new OutputSchemas();
   const sender = new WebhookSender({
     policy: createAddressPolicy(options.webhookAllowedNetworks),
     now: () => clock.now(),
@@ -108,9 +110,9 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     lifecycle: guardJobs<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>(
       db,
       'lifecycle',
-      (job, token) => runLifecycleJob(db, queues, job, token),
+      (job, token) => runLifecycleJob(db, queues, schemas, job, token),
     ),
-    sla: guardJobs<QuestionJob>(db, 'sla', (job, token) => runSlaJob(db, queues, job, token)),
+    sla: guardJobs<QuestionJob>(db, 'sla', (job, token) => runSlaJob(db, queues, schemas, job, token)),
     webhooks: guardJobs(db, 'webhooks', deliver, putOff),
     retries: guardJobs(db, 'retries', deliver, putOff),
   };
@@ -173,7 +175,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         relay.close(),
         ...workers.map((worker) => worker.close()),
       ]);
-      await sender.close();
+      await Promise.all([sender.close(), schemas.close()]);
       await queues.close();
       clock.stop();
       blocking.disconnect();

@@ -3,6 +3,7 @@
 // late, early, doubled or no longer wanted does no harm.
 
 import { DelayedError, type Job } from 'bullmq';
+import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { QuestionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { Command } from '../state/command.ts';
@@ -10,6 +11,7 @@ import type { Question } from '../state/questions.ts';
 import { changeTask } from '../store/change.ts';
 import type { Db } from '../store/redis.ts';
 import { requestMatching } from './matching.ts';
+import { verify } from './verification.ts';
 
 /** While nothing may end by time, a question is put off by this much, ms. */
 const HELD_PAUSE = 2000;
@@ -18,6 +20,7 @@ const HELD_PAUSE = 2000;
 export async function runSlaJob(
   db: Db,
   queues: Queues,
+  schemas: OutputSchemas,
   job: Job<QuestionJob>,
   token: string | undefined,
 ): Promise<void> {
@@ -25,7 +28,15 @@ export async function runSlaJob(
   await putOffIfEarly(db, job, token);
   if (question.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  const changed = await changeTask(db, org_id, task_id, answer(question), { actor: 'system' });
+  const commands = answer(question);
+  const changed = await changeTask(
+    db,
+    org_id,
+    task_id,
+    // A submission that nobody has reviewed is approved only as it would be verified.
+    question.kind === 'auto_approve' ? (task) => verify(db, schemas, task, commands) : commands,
+    { actor: 'system' },
+  );
   // Refused since Redis' clock has said something else meanwhile: it is asked again.
   if (!changed.ok && changed.code === 'not_due') await putOffIfEarly(db, job, token);
 }
@@ -54,7 +65,10 @@ function answer(question: Question): Command[] {
     case 'relax':
       return [{ name: 'relax' }];
     case 'auto_approve':
-      return [{ name: 'approve', feedback: null, submitted_at: Number(question.ref) }, { name: 'complete' }];
+      return [
+        { name: 'approve', feedback: null, submitted_at: Number(question.ref), is_automatic: true },
+        { name: 'complete' },
+      ];
     case 'match':
     case 'verify':
       throw new Error(`sla knows no question ${question.kind}`);

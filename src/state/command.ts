@@ -25,9 +25,11 @@ export type Command =
   | { name: 'remove_pool' }
   | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
   | { name: 'verify' }
-  /** `submitted_at`: only this submission, not one that came after rework. */
-  | ({ name: 'approve'; submitted_at?: number } & Opinion)
-  | ({ name: 'rework' | 'reassign' | 'reject' } & Opinion)
+  | ({ name: 'rework' | 'reject' } & Opinion)
+  /** `is_automatic`: since nobody has reviewed it in the time there was. */
+  | ({ name: 'approve'; is_automatic?: boolean } & Opinion)
+  /** `is_rework`: a rework that its worker cannot take back, so that any worker may. */
+  | ({ name: 'reassign'; is_rework?: boolean } & Opinion)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
   | { name: 'clock'; clock: Clock }
@@ -37,6 +39,8 @@ export type Command =
 export interface Opinion {
   feedback: string | null;
   rating?: number | null;
+  /** The submission that it is about, by its time in ms: refused when another stands now. Any when not given. */
+  submitted_at?: number | undefined;
 }
 
 /** Who gives the command, when, and where event ids come from. */

@@ -19,7 +19,7 @@ import {
 import { type CommandName, isFinal, target } from './lifecycle.ts';
 import { startTime } from './matching.ts';
 import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
-import { resultOf, timestamp } from './view.ts';
+import { submissionView, timestamp } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(input: TaskInput, ids: { task_id: string; org_id: string }, by: Circumstance): Draft {
@@ -168,30 +168,39 @@ function step(draft: Draft, command: Command): Refusal | null {
       draft.move('verified', { mode: 'auto' });
       return null;
     case 'approve':
-      if (command.submitted_at !== undefined) {
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (command.is_automatic === true) {
         const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
-        if (command.submitted_at !== task.since || !draft.restsOn(task.since + wait * 1000)) return notDue();
+        if (!draft.restsOn(task.since + wait * 1000)) return notDue();
       }
       review(draft, 'approve', command);
       draft.move('verified', { mode: 'manual', ...rated(command) });
       return null;
     case 'rework':
+      if (isOther(task, command.submitted_at)) return notReviewed();
       review(draft, 'rework', command);
       rework(draft, command);
       return null;
     case 'reassign':
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (command.is_rework === true) {
+        review(draft, 'rework', command);
+        requeue(draft, 'rework', { ...detail(command.feedback), ...rated(command) });
+        return null;
+      }
       review(draft, 'reassign', command);
       // Another worker is wanted; with nobody else there it may be the same one in the end.
       if (task.assignment !== null) askOthersFirst(draft, task.assignment.worker_id);
       requeue(draft, 'reassigned', { ...detail(command.feedback), ...rated(command) });
       return null;
     case 'reject':
+      if (isOther(task, command.submitted_at)) return notReviewed();
       review(draft, 'reject', command);
       fail(draft, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
       return null;
     case 'complete':
       task.completed_at = by.now;
-      draft.move('completed', { result: resultOf(task) });
+      draft.move('completed', { result: submissionView(task) });
       return null;
     case 'cancel':
       task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
@@ -225,6 +234,11 @@ function pendingOffer(task: Task, offerId: string, workerId: string): Offer | nu
   return found?.status === 'pending' ? found : null;
 }
 
+/** Whether a decision was made on another submission than the one that stands now. */
+function isOther(task: Task, submittedAt: number | undefined): boolean {
+  return submittedAt !== undefined && submittedAt !== task.submission?.submitted_at;
+}
+
 function illegal(task: Task, command: CommandName): Refusal {
   const code =
     command === 'cancel'
@@ -245,6 +259,10 @@ function notPending(): Refusal {
 
 function notYours(): Refusal {
   return { code: 'not_yours', message: 'The task is not assigned to this worker.' };
+}
+
+function notReviewed(): Refusal {
+  return { code: 'not_due', message: 'The decision was made on a submission that has been replaced since.' };
 }
 
 function notDue(): Refusal {

@@ -125,7 +125,6 @@ export function requeue(
 ): void {
   const { task, by } = draft;
   const wasAtWork = task.assignment !== null;
-  task.submission = null;
   const deadline = dueAt(task, 'deadline');
   if (deadline !== null && draft.isPast(deadline)) {
     for (const clock of CLOCKS) breach(draft, clock, false);
@@ -160,7 +159,6 @@ export function rework(draft: Draft, opinion: Opinion): void {
     return;
   }
   task.attempt += 1;
-  task.submission = null;
   task.assignment = { ...task.assignment, submitted_at: null };
   draft.move('started', {
     worker_id: task.assignment.worker_id,

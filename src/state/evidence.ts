@@ -60,6 +60,23 @@ export function chooseEvidence(
   return { chosen, unknown };
 }
 
+/** What is wrong with the evidence that was chosen for a submission, with pointers into what the worker submits. */
+export function evidenceProblems(
+  { input }: Task,
+  { chosen, unknown }: ReturnType<typeof chooseEvidence>,
+): { pointer: string; message: string }[] {
+  const problems = unknown.map((index) => ({
+    pointer: `/evidence_ids/${index}`,
+    message: 'is no evidence of yours for this task',
+  }));
+  if (input.output.evidence_required && chosen.length === 0 && unknown.length === 0)
+    problems.push({
+      pointer: '/evidence_ids',
+      message: 'must name evidence: this task is not done without it',
+    });
+  return problems;
+}
+
 /** What others get to know of a file. */
 export function evidenceRef({ evidence_id, name, media_type, bytes, sha256 }: EvidenceRef): EvidenceRef {
   return { evidence_id, name, media_type, bytes, sha256 };

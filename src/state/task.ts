@@ -164,6 +164,7 @@ export interface Task {
   offers: Offer[];
   declines: Decline[];
   assignment: Assignment | null;
+  /** What was submitted last; it stays when it is sent back or rejected. */
   submission: Submission | null;
   /** What reviewers decided, oldest first. */
   reviews: Review[];

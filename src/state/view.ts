@@ -16,8 +16,8 @@ function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);
 }
 
-/** What the worker handed in, as the integrator gets it; null when nothing stands. */
-export function resultOf(task: Task): Record<string, unknown> | null {
+/** What a worker submitted last, whatever became of it; null before the first submission. */
+export function submissionView(task: Task): Record<string, unknown> | null {
   const { submission } = task;
   if (submission === null) return null;
   return { ...submission, submitted_at: timestamp(submission.submitted_at) };
@@ -74,7 +74,8 @@ export function taskView(task: Task): Record<string, unknown> {
     metadata: input.metadata,
     attempt: task.attempt,
     assignment: assignmentView(task.assignment),
-    result: task.status === 'completed' ? resultOf(task) : null,
+    submission: submissionView(task),
+    result: task.status === 'completed' ? submissionView(task) : null,
     reviews: task.reviews.map(reviewView),
     failure: task.failure,
     cancellation: task.cancellation,
@@ -82,6 +83,15 @@ export function taskView(task: Task): Record<string, unknown> {
     updated_at: timestamp(task.updated_at),
     completed_at: timestampOrNull(task.completed_at),
   };
+}
+
+/** What the present assignee submitted under this assignment; a former one's submission is not theirs to see. */
+function ownSubmission(task: Task): Record<string, unknown> | null {
+  const { assignment, submission } = task;
+  if (assignment === null || submission === null) return null;
+  const isTheirs =
+    submission.worker_id === assignment.worker_id && submission.submitted_at >= assignment.accepted_at;
+  return isTheirs ? submissionView(task) : null;
 }
 
 /** The task as its worker sees it: what is needed to decide and to do it, nothing of the hand-over. */
@@ -102,6 +112,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     attempt: task.attempt,
     feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
+    submission: ownSubmission(task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
   };
@@ -109,7 +120,13 @@ export function workerTaskView(task: Task): Record<string, unknown> {
 
 /** An offer as the worker it is made to sees it. */
 export function offerView(task: Task, offer: Offer): Record<string, unknown> {
-  const { status: _status, version: _version, assignment: _assignment, ...shown } = workerTaskView(task);
+  const {
+    status: _status,
+    version: _version,
+    assignment: _assignment,
+    submission: _submission,
+    ...shown
+  } = workerTaskView(task);
   return {
     offer_id: offer.offer_id,
     task_id: task.task_id,

@@ -128,12 +128,13 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
 }
 
 /**
- * The worker after a change of a task; null when they can take no more. Rework comes back to its worker even
- * when they are full or away: it is theirs. Who lets one offer after the other lapse is taken to be away.
+ * The worker after a change of a task; null when they can take no more, be it an offer or rework. Rework comes back
+ * to its worker even when they are away: it is theirs. Who lets one offer after the other lapse is taken to be away.
  */
 export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
   const { taken, freed, answered, worked, ratings } = effect;
   if (taken === 'offer' && (!isReady(worker) || worker.holding.includes(taskId))) return null;
+  if (taken === 'work' && worker.holding.length >= worker.capacity) return null;
   const change: Partial<Worker> = {};
   if (taken !== undefined || freed !== undefined) {
     const others = worker.holding.filter((id) => id !== taskId);

@@ -6,13 +6,14 @@ import type { Command, Refusal } from '../state/command.ts';
 import { apply, create, decide } from '../state/decide.ts';
 import { isFinal } from '../state/lifecycle.ts';
 import { isEligible, mayAccept } from '../state/matching.ts';
-import type { Task, TaskEvent, TaskInput } from '../state/task.ts';
+import { poolOf, type Task, type TaskEvent, type TaskInput } from '../state/task.ts';
 import { affect, effectsOf, type Worker } from '../state/worker.ts';
 import { commit, type Guard, type Write } from './commit.ts';
 import { ContendedError, updateAttempts } from './contention.ts';
 import { whenDue } from './due.ts';
 import { newId } from './ids.ts';
 import { orgKeysOf } from './keys.ts';
+import { loadPool, poolGuards } from './pools.ts';
 import type { Db } from './redis.ts';
 import { taskWrites } from './task-writes.ts';
 import { loadEntries, loadTask, type StoredTask } from './tasks.ts';
@@ -24,6 +25,9 @@ import { loadWorker, workerNews, workerWrites } from './workers.ts';
 export type Changed =
   | { ok: true; task: Task }
   | { ok: false; code: 'not_found' | 'stale' | 'worker_busy' | Refusal['code']; message: string };
+
+/** `pool_gone`: the pool it asks for was removed meanwhile. */
+export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
 
 /** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
 export type Alongside = (task: Task) => { guards: Guard[]; writes: Write[] };
@@ -39,8 +43,18 @@ export interface ChangeOptions {
   loadedWorkers?: readonly Worker[] | undefined;
 }
 
-/** The commands, or what chooses them from the task as it is. */
-type Commands = readonly Command[] | ((task: Task) => readonly Command[]);
+/** What is to be done to a task, with guards of what else that was decided on. */
+export interface Plan {
+  commands: readonly Command[];
+  guards?: readonly Guard[];
+}
+
+/**
+ * Commands that the lifecycle alone allows or refuses; or what chooses them from the task as it is. The latter may load
+ * what else it decides on, refuses by throwing, and gives null when there is nothing to do. It is asked again on each
+ * fresh view, so what it decides holds for the very version that is committed.
+ */
+type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
 const changing = new Turns(250);
@@ -60,23 +74,33 @@ export async function createTask(
     actor: string;
     alongside?: Alongside | undefined;
     taskId?: string | undefined;
+    /** Refuse with `pool_gone` unless the pool it asks for is there. */
+    requirePool?: boolean | undefined;
   },
-): Promise<Changed> {
+): Promise<Created> {
   const now = db.clock.now();
   const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
   const by = { now, actor: options.actor, newId: () => newId(now) };
   const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);
-  const written = await write(db, { ...decision, before: null, alongside: options.alongside });
+  const pool = options.requirePool === true ? poolOf(decision.task) : null;
+  const pools = pool === null ? [] : [pool];
+  const alongside = (task: Task) => {
+    const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+    return { guards: [...poolGuards(db, ids.org_id, pools), ...guards], writes };
+  };
+  const written = await write(db, { ...decision, before: null, alongside });
   if (written === true) return { ok: true, task: decision.task };
   const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
   if (made !== null) return { ok: true, task: made.task };
+  if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
+    return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
   return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
 }
 
 /**
  * Gives commands to a task as one change.
- * @param commands the commands, or what chooses them from the task as it is.
+ * @param choice the commands, or what chooses them from the task as it is.
  * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
  *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle;
  *   to accept what the worker may not accept any more is refused like an offer that is over.
@@ -85,39 +109,44 @@ export function changeTask(
   db: Db,
   orgId: string,
   taskId: string,
-  commands: Commands,
+  choice: Choice,
   options: ChangeOptions,
 ): Promise<Changed> {
-  return changing.take(taskId, () => change(db, orgId, taskId, commands, options));
+  return changing.take(taskId, () => change(db, orgId, taskId, choice, options));
 }
 
 async function change(
   db: Db,
   orgId: string,
   taskId: string,
-  commands: Commands,
+  choice: Choice,
   options: ChangeOptions,
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
-  let isWorkerGone = false;
+  let cannotTakeBack = false;
   for await (const _attempt of updateAttempts()) {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
     if (options.ifVersion !== undefined && stored.task.version !== options.ifVersion)
       return { ok: false, code: 'stale', message: `The task is at version ${stored.task.version}.` };
+    const plan = typeof choice === 'function' ? await choice(stored.task) : { commands: choice };
+    if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
     const now = db.clock.now();
     const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
-    const given = typeof commands === 'function' ? commands(stored.task) : commands;
-    const decision = decide(stored.task, isWorkerGone ? given.map(withoutWorker) : given, by);
+    const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
     if (!decision.ok) return refused(decision.refusal);
-    const change = { ...decision, before: stored, alongside: options.alongside, loadedWorkers };
+    const alongside = (task: Task) => {
+      const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+      return { guards: [...(plan.guards ?? []), ...guards], writes };
+    };
+    const change = { ...decision, before: stored, alongside, loadedWorkers };
     // Not due by Redis' clock: decided anew, by its time as it is now.
     const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
     loadedWorkers = [];
     if (written === true) return { ok: true, task: decision.task };
-    if (written === 'worker_gone') isWorkerGone = true;
+    if (written === 'cannot_take_back') cannotTakeBack = true;
     if (written === 'worker_busy')
       return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
     if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
@@ -136,7 +165,7 @@ async function write(
     alongside: Alongside | undefined;
     loadedWorkers?: readonly Worker[];
   },
-): Promise<true | 'conflict' | 'worker_busy' | 'worker_gone' | 'worker_unfit'> {
+): Promise<true | 'conflict' | 'worker_busy' | 'cannot_take_back' | 'worker_unfit'> {
   const { before, task, events, due, alongside, loadedWorkers = [] } = decided;
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
@@ -154,7 +183,7 @@ async function write(
     const worker = workers[index] ?? null;
     if (worker === null) {
       if (effect.taken === 'offer') return 'worker_busy';
-      if (effect.taken === 'work') return 'worker_gone';
+      if (effect.taken === 'work') return 'cannot_take_back';
       continue;
     }
     // Found on an older view: they may have lost a skill, or said no to this very task, since.
@@ -162,7 +191,7 @@ async function write(
     // Their offer is about to be revoked.
     if (effect.answered === 'accepted' && !mayAccept(worker, task)) return 'worker_unfit';
     const after = affect(worker, task.task_id, effect, task.updated_at);
-    if (after === null) return 'worker_busy';
+    if (after === null) return effect.taken === 'work' ? 'cannot_take_back' : 'worker_busy';
     const change = workerWrites(db, worker, after);
     guards.push(...change.guards);
     writes.push(...change.writes);
@@ -186,9 +215,9 @@ async function write(
   return done ? true : 'conflict';
 }
 
-/** Rework for a worker who was removed meanwhile would wait for nobody: it goes to another. */
-function withoutWorker(command: Command): Command {
-  return command.name === 'rework' ? { ...command, name: 'reassign' } : command;
+/** Rework for a worker who was removed, or whose capacity is taken by other tasks, goes back to the queue. */
+function toAnyWorker(command: Command): Command {
+  return command.name === 'rework' ? { ...command, name: 'reassign', is_rework: true } : command;
 }
 
 function refused(refusal: Refusal): Changed {

@@ -10,7 +10,7 @@ import { chooseEvidence, type Evidence, type EvidenceRefusal, refuseEvidence } f
 import { readJson, readShape, type Shape } from '../state/forms.ts';
 import type { EvidenceRef, Task } from '../state/task.ts';
 import type { Alongside } from './change.ts';
-import { commit, type Write } from './commit.ts';
+import { commit, type Guard, type Write } from './commit.ts';
 import { takeOut } from './dead-entries.ts';
 import type { EvidenceFiles, Incoming } from './evidence-files.ts';
 import { newId } from './ids.ts';
@@ -151,15 +151,17 @@ export async function addEvidence(
   return { ok: false, code: 'contended' };
 }
 
-/** The evidence for a submission of `workerId`; see `chooseEvidence`. */
+/** The evidence for a submission of `workerId`, see `chooseEvidence`, with the guard of the record it was chosen from. */
 export async function evidenceFor(
   db: Db,
   task: Task,
   workerId: string,
   ids: readonly string[] | undefined,
-): Promise<{ chosen: EvidenceRef[]; unknown: number[] }> {
-  const { items } = await loadEvidence(db, task.org_id, task.task_id);
-  return chooseEvidence(items, workerId, ids);
+): Promise<{ chosen: EvidenceRef[]; unknown: number[]; guard: Guard }> {
+  const { org_id, task_id } = task;
+  const { version, items } = await loadEvidence(db, org_id, task_id);
+  const key = orgKeysOf(db.prefix, org_id).evidence(task_id);
+  return { ...chooseEvidence(items, workerId, ids), guard: { kind: 'version', key, version } };
 }
 
 /** Writes that make strays of all evidence of a task that is over or gone; the sweep removes the bytes. */

@@ -44,6 +44,12 @@ export async function hasPool(db: Db, orgId: string, poolId: string): Promise<bo
   return true;
 }
 
+/** Guards that the org has these pools. */
+export function poolGuards(db: Db, orgId: string, ids: readonly string[]): Guard[] {
+  const keys = orgKeysOf(db.prefix, orgId);
+  return ids.map((id) => ({ kind: 'present', key: keys.pool(id) }));
+}
+
 /** Loads pools in one round trip, in the order asked; null where there is none. */
 export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promise<(Pool | null)[]> {
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).pool), SHAPE);

@@ -1,7 +1,7 @@
 // What a caller of OutputSchemas sees: shorthand and JSON Schema, what is accepted and refused, and where it points.
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { OutputSchemas, type Problem } from '../../src/api/output-schema.ts';
+import { OutputSchemas, type Problem } from '../../src/output-schema/output-schemas.ts';
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const SECOND = 1_000;

@@ -1,5 +1,6 @@
 // The clocks, with all processors at work: in time, once, whatever is late, early or doubled.
 import { describe, expect, it } from 'vitest';
+import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
 import { runSlaJob } from '../../src/processors/sla.ts';
 import { questionJob } from '../../src/queues/catalogue.ts';
 import { questions } from '../../src/state/questions.ts';
@@ -193,7 +194,7 @@ describe('time', () => {
     const job = await alone.all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
     // A quarter of an hour later.
-    await runSlaJob(later(own, 901_000), queues, job, undefined);
+    await runSlaJob(later(own, 901_000), queues, new OutputSchemas(), job, undefined);
     const back = await now(own, accepted);
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
   });

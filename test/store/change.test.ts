@@ -46,7 +46,7 @@ describe('two changes of one task', () => {
       task.task_id,
       (now) => {
         seen.push(now.version);
-        return [{ name: 'cancel', reason: 'late' }];
+        return { commands: [{ name: 'cancel', reason: 'late' }] };
       },
       { ...system, loaded },
     );
@@ -239,16 +239,32 @@ describe('the capacity of a worker', () => {
     }
   });
 
-  it('is taken again by rework, even when they are full or away meanwhile', async () => {
+  it('is taken again by rework, even when they are away meanwhile', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const first = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
+    const submitted = await workThrough(db, first, worker_id);
+    await changeWorker(db, org, worker_id, { availability: 'away' });
+    const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
+    expect(again).toMatchObject({ status: 'started', attempt: 2, assignment: { worker_id } });
+    expect((await workerOf(db, org, worker_id)).holding).toEqual([again.task_id]);
+  });
+
+  it('is not taken by rework beyond their capacity: the task goes back to the queue', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const first = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
     const submitted = await workThrough(db, first, worker_id);
     const second = await offerTo(db, await addTask(db, org), [worker_id]);
-    await changeWorker(db, org, worker_id, { availability: 'away' });
     const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
-    expect(again).toMatchObject({ status: 'started', attempt: 2, assignment: { worker_id } });
-    expect((await workerOf(db, org, worker_id)).holding).toEqual([second.task_id, again.task_id]);
+    expect(again).toMatchObject({ status: 'queued', attempt: 2, assignment: null });
+    expect(again.reviews).toMatchObject([{ decision: 'rework', feedback: 'more', worker_id }]);
+    expect((await historyOf(db, again)).at(-1)?.data).toMatchObject({ reason: 'rework', detail: 'more' });
+    expect((await workerOf(db, org, worker_id)).holding).toEqual([second.task_id]);
+    // It was no "no" of theirs: they get it as soon as they have capacity free.
+    await workThrough(db, second, worker_id);
+    expect(await offerTo(db, again, [worker_id])).toMatchObject({ status: 'offered', declines: [] });
+    expect(await misplacements(db, await taskOf(db, org, again.task_id))).toEqual([]);
   });
 });
 

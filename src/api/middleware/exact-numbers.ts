@@ -2,7 +2,7 @@
 // return another number (RFC 8259, section 6). They are refused, so that what is kept is what was sent.
 
 import { compareNumber, LosslessNumber, parse } from 'lossless-json';
-import { childPointer } from '../output-schema/problem.ts';
+import { childPointer } from '../../output-schema/problem.ts';
 import type { FieldError } from '../problem.ts';
 
 /** A number of 16 or more digits, or with an exponent: any other is exact (IEEE 754 doubles hold 15 digits). */

@@ -2,6 +2,7 @@
 // defaults, new secrets, and the sealing of what must not lie open.
 
 import { generateKeyPairSync } from 'node:crypto';
+import { childPointer } from '../../output-schema/problem.ts';
 import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { type Endpoint, type EndpointSecret, headerFault } from '../../state/endpoint.ts';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
@@ -9,7 +10,6 @@ import { secretFault } from '../../state/webhook-secret.ts';
 import { endpointPlace } from '../../store/endpoints.ts';
 import { newId } from '../../store/ids.ts';
 import { newWebhookSecret } from '../../store/orgs.ts';
-import { childPointer } from '../output-schema/problem.ts';
 import type { FieldError } from '../problem.ts';
 import type { ApiDeps, KeyPrincipal } from '../route.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';

@@ -11,7 +11,7 @@ import { ApiError, asApiError, invalid, problemBody } from '../problem.ts';
 import { type Call, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, Problem } from '../schemas.ts';
 import { allFaults, bodyCheck } from '../validation.ts';
-import { taskInput, taskRules } from './task-input.ts';
+import { NO_POOL, taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
 import { refusal } from './tasks.ts';
 
@@ -107,7 +107,14 @@ async function make(batch: Batch, given: unknown, index: number) {
   // Nothing was found wrong with it by the schema that this type comes from.
   const input = taskInput(deps, principal, given as schema.TaskCreate);
   const taskId = batch.first === null ? undefined : idInSeries(batch.first, index);
-  const created = await createTask(deps.db, input, { org_id: principal.org_id, actor, taskId });
+  const created = await createTask(deps.db, input, {
+    org_id: principal.org_id,
+    actor,
+    taskId,
+    requirePool: true,
+  });
+  if (!created.ok && created.code === 'pool_gone')
+    throw invalid({ ...NO_POOL, pointer: `/tasks/${index}${NO_POOL.pointer}` });
   if (!created.ok) throw refusal(created);
   return created.task;
 }

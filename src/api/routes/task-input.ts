@@ -113,12 +113,15 @@ async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal):
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 
+/** What is wrong with a body whose pool is not there. */
+export const NO_POOL = { pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' };
+
 /** A pool the key may not see is refused later, the same whether it is there or not. */
 async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');
   if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
   if (await hasPool(deps.db, principal.org_id, pool)) return [];
-  return [{ pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' }];
+  return [NO_POOL];
 }
 
 function handoffInput(deps: ApiDeps, orgId: string, given: NonNullable<TaskCreate['handoff']>): Handoff {

@@ -169,6 +169,14 @@ export const Assignment = Type.Object({
   submitted_at: nullable(Timestamp),
 });
 
+export const Submission = Type.Object({
+  output: Type.Unknown(),
+  evidence: Type.Array(Evidence),
+  notes: nullable(Type.String()),
+  worker_id: Type.String(),
+  submitted_at: Timestamp,
+});
+
 export const Task = Type.Object(
   {
     task_id: Uuid,
@@ -194,15 +202,10 @@ export const Task = Type.Object(
     metadata: Type.Optional(Metadata),
     attempt: Type.Integer({ description: 'One more each time accepted work comes back' }),
     assignment: nullable(Assignment),
-    result: nullable(
-      Type.Object({
-        output: Type.Unknown(),
-        evidence: Type.Array(Evidence),
-        notes: nullable(Type.String()),
-        worker_id: Type.String(),
-        submitted_at: Timestamp,
-      }),
-    ),
+    submission: Type.Union([Submission, Type.Null()], {
+      description: 'What was submitted last; it stays after rework, reassignment, rejection and failure',
+    }),
+    result: nullable(Submission),
     reviews: Type.Array(
       Type.Object({
         decision: word(DECISIONS),

@@ -4,12 +4,12 @@ import Type from 'typebox';
 import { isFinal, STATUSES } from '../../state/lifecycle.ts';
 import { DECISIONS, poolOf, type Task, URGENCIES } from '../../state/task.ts';
 import { taskView } from '../../state/view.ts';
-import { type Changed, changeTask, createTask } from '../../store/change.ts';
+import { type Created, changeTask, createTask } from '../../store/change.ts';
 import { loadTask, loadWhole, type StoredTask } from '../../store/tasks.ts';
-import { ApiError, notFound } from '../problem.ts';
+import { ApiError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../route.ts';
 import { ClientId, closed, listAnswer, listOf, PageQuery, Slug, Timestamp, Uuid, word } from '../schemas.ts';
-import { taskInput, taskRules } from './task-input.ts';
+import { NO_POOL, taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';
 import * as schema from './tasks.schema.ts';
 
@@ -31,6 +31,7 @@ export const taskRoutes = [
       const created = await createTask(deps.db, input, {
         org_id: principal.org_id,
         actor,
+        requirePool: true,
         alongside: (task) => {
           answer = {
             ...taskAnswer(task, 201),
@@ -140,13 +141,14 @@ export const taskRoutes = [
     async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
       const loaded = await visibleTask(deps, principal, params.task_id);
       const { decision, rating = null, feedback = null } = body;
+      const submitted_at = loaded.task.submission?.submitted_at;
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
         decision === 'approve'
-          ? [{ name: 'approve', feedback, rating }, { name: 'complete' }]
-          : [{ name: decision, feedback, rating }],
+          ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
+          : [{ name: decision, feedback, rating, submitted_at }],
         { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);
@@ -195,9 +197,11 @@ export function etag(task: Task): string {
 }
 
 /** What to tell the client of a change that was refused. */
-export function refusal(changed: Changed): ApiError {
+export function refusal(changed: Created): ApiError {
   if (changed.ok) throw new Error('nothing was refused');
   switch (changed.code) {
+    case 'pool_gone':
+      return invalid(NO_POOL);
     case 'not_found':
     case 'not_yours':
       return notFound();

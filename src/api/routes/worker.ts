@@ -2,22 +2,23 @@
 
 import Type from 'typebox';
 import type { Command } from '../../state/command.ts';
+import { evidenceProblems } from '../../state/evidence.ts';
 import type { Task } from '../../state/task.ts';
 import { orgOf } from '../../state/tenant.ts';
 import { offerView, workerTaskView } from '../../state/view.ts';
 import { AVAILABILITIES, drain, type Worker } from '../../state/worker.ts';
-import { changeTask } from '../../store/change.ts';
+import { changeTask, type Plan } from '../../store/change.ts';
 import { together } from '../../store/commit.ts';
 import { evidenceFor } from '../../store/evidence.ts';
 import { taskOfOffer } from '../../store/offers.ts';
 import { loadTask, loadTasks } from '../../store/tasks.ts';
 import { loadWorker } from '../../store/workers.ts';
-import { type FieldError, invalid, notFound } from '../problem.ts';
+import { invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../schemas.ts';
 import { isForToken, isMine, ownOffers, ownTask } from './own-task.ts';
 import { requireVersion } from './pools.ts';
-import { Assignment } from './tasks.schema.ts';
+import { Assignment, Submission } from './tasks.schema.ts';
 import { etag, refusal } from './tasks.ts';
 import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
 
@@ -35,6 +36,7 @@ const WorkerTask = Type.Object(
     attempt: Type.Integer(),
     feedback: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     assignment: Type.Optional(Type.Union([Assignment, Type.Null()])),
+    submission: Type.Optional(Type.Union([Submission, Type.Null()])),
   },
   { $id: 'WorkerTask', additionalProperties: true },
 );
@@ -197,7 +199,8 @@ export const humanRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: oneTask,
-    handler: (call) => work(call, { name: 'start', worker_id: call.principal.worker_id }),
+    handler: (call) =>
+      work(call, () => ({ commands: [{ name: 'start', worker_id: call.principal.worker_id }] })),
   }),
   route({
     method: 'POST',
@@ -213,7 +216,10 @@ export const humanRoutes = [
     handler: (call) =>
       work(
         call,
-        { name: 'release', worker_id: call.principal.worker_id, reason: call.body.reason ?? null },
+        () => {
+          const { worker_id } = call.principal;
+          return { commands: [{ name: 'release', worker_id, reason: call.body.reason ?? null }] };
+        },
         { status: 204 },
       ),
   }),
@@ -232,15 +238,27 @@ export const humanRoutes = [
     }),
     answers: oneTask,
     async handler(call) {
-      const { deps, principal, params, body } = call;
-      const { task } = await ownTask(deps, principal, params.task_id);
+      const { deps, principal, body } = call;
       const { worker_id } = principal;
-      const evidence = await evidenceFor(deps.db, task, worker_id, body.evidence_ids);
-      const errors = [...(await outputErrors(deps, task, body.output)), ...evidenceErrors(task, evidence)];
-      // What is wrong with the state of things is said before what is wrong with the output.
-      if (task.status === 'started' && errors.length > 0) throw invalid(...errors);
-      const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
-      return work(call, { name: 'submit', worker_id, submission });
+      return work(call, async (task) => {
+        const evidence = await evidenceFor(
+          deps.db,
+          task,
+          worker_id,
+          body.evidence_ids?.map((id) => id.toLowerCase()),
+        );
+        const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
+        // What is wrong with the state of things is said before what is wrong with the output.
+        if (task.status === 'started') {
+          const problems = await deps.schemas.checkOutput(task.input.output, body.output, orgOf(task.org_id));
+          const errors = [
+            ...problems.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
+            ...evidenceProblems(task, evidence),
+          ];
+          if (errors.length > 0) throw invalid(...errors);
+        }
+        return { commands: [{ name: 'submit', worker_id, submission }], guards: [evidence.guard] };
+      });
     },
   }),
 ];
@@ -280,14 +298,18 @@ async function answerOffer(
   return answer ?? taskAnswer(changed.task);
 }
 
-/** Gives a command to one of the worker's own tasks. */
+/** Changes one of the worker's own tasks; `choose` plans it on the view of the task that is committed against. */
 async function work(
   { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ task_id: string }>,
-  command: Command,
+  choose: (task: Task) => Plan | Promise<Plan>,
   answer?: Answer,
 ): Promise<Answer> {
   const loaded = await ownTask(deps, principal, params.task_id);
-  const changed = await changeTask(deps.db, principal.org_id, params.task_id, [command], {
+  const chooseOwn = (task: Task) => {
+    if (!isMine(task, principal)) throw notFound();
+    return choose(task);
+  };
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, chooseOwn, {
     actor,
     loaded,
     ifVersion: ifMatch,
@@ -302,32 +324,6 @@ export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<W
   const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
   if (worker === null) throw notFound();
   return worker;
-}
-
-async function outputErrors(deps: ApiDeps, task: Task, output: unknown): Promise<FieldError[]> {
-  const { expected_format, schema } = task.input.output;
-  if (expected_format === 'text')
-    return typeof output === 'string' && output !== ''
-      ? []
-      : [{ pointer: '/output', message: 'must be text' }];
-  const problems = await deps.schemas.validate(schema, output, orgOf(task.org_id));
-  return problems.map((one) => ({ pointer: `/output${one.pointer}`, message: one.message }));
-}
-
-function evidenceErrors(
-  task: Task,
-  { chosen, unknown }: Awaited<ReturnType<typeof evidenceFor>>,
-): FieldError[] {
-  const errors = unknown.map((index) => ({
-    pointer: `/evidence_ids/${index}`,
-    message: 'is no evidence of yours for this task',
-  }));
-  if (task.input.output.evidence_required && chosen.length === 0 && unknown.length === 0)
-    errors.push({
-      pointer: '/evidence_ids',
-      message: 'must name evidence: this task is not done without it',
-    });
-  return errors;
 }
 
 function list(data: unknown[]): Answer {

@@ -5,8 +5,8 @@
  */
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
-import { addFormats } from '../formats.ts';
 import { type Collect, collectingAjv, collector, type Engine } from './collect.ts';
+import { addFormats } from './formats.ts';
 import { inspectSchema } from './inspect.ts';
 import { replaceKeywords } from './keywords.ts';
 import { compilePattern, type Pattern } from './patterns.ts';

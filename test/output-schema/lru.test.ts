@@ -1,6 +1,6 @@
 // What compiled schemas are remembered in: bounded in number and in weight, and it is the unused that is forgotten.
 import { expect, it } from 'vitest';
-import { Lru } from '../../../src/api/output-schema/lru.ts';
+import { Lru } from '../../src/output-schema/lru.ts';
 
 const keysOf = (lru: Lru<number>, keys: string) =>
   [...keys].filter((key) => lru.get(key) !== undefined).join('');

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compileSchema } from '../../../src/api/output-schema/compile.ts';
-import { validateShorthand } from '../../../src/api/output-schema/shorthand.ts';
+import { compileSchema } from '../../src/output-schema/compile.ts';
+import { validateShorthand } from '../../src/output-schema/shorthand.ts';
 
 /** The pointers at what is wrong with `output`; throws if `schema` is refused. */
 function pointersOf(schema: unknown, output: unknown): string[] {
@@ -247,7 +247,7 @@ describe('a compiled schema', () => {
 });
 
 const folder = fileURLToPath(
-  new URL('../../fixtures/json-schema-test-suite/tests/draft2020-12', import.meta.url),
+  new URL('../fixtures/json-schema-test-suite/tests/draft2020-12', import.meta.url),
 );
 
 describe('the required cases of the official suite', () => {

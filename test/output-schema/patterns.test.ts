@@ -3,9 +3,9 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
-import { compilePattern } from '../../../src/api/output-schema/patterns.ts';
-import { ambiguityOf } from '../../../src/api/output-schema/regex-ambiguity.ts';
-import { PatternError, parseRegex, toRe2 } from '../../../src/api/output-schema/regex-syntax.ts';
+import { compilePattern } from '../../src/output-schema/patterns.ts';
+import { ambiguityOf } from '../../src/output-schema/regex-ambiguity.ts';
+import { PatternError, parseRegex, toRe2 } from '../../src/output-schema/regex-syntax.ts';
 
 describe('patterns that can backtrack catastrophically', () => {
   it.each([

@@ -1,7 +1,7 @@
 // That the schemas of one org do not starve those of another.
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from '../../../src/api/output-schema/fair-queue.ts';
-import { CheckerBusyError, OutputSchemas, type PoolLimits } from '../../../src/api/output-schema.ts';
+import { FairQueue } from '../../src/output-schema/fair-queue.ts';
+import { CheckerBusyError, OutputSchemas, type PoolLimits } from '../../src/output-schema/output-schemas.ts';
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const level = { $ref: '#/$defs/t' };

@@ -5,7 +5,6 @@
  * needed, and an idle pool never keeps the process alive.
  */
 import { Worker } from 'node:worker_threads';
-import { ApiError } from '../problem.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { Problem } from './problem.ts';
 import type { Answer, Question } from './thread.ts';
@@ -40,12 +39,9 @@ const BODY = new URL(import.meta.url.endsWith('.ts') ? './thread.mjs' : './threa
 /** A new thread reads and compiles its own code first; on a busy machine that takes a while. */
 const START_MS = 30 * SECOND;
 
-/** The pool cannot take the job now: too many wait, it waited too long, or the pool is closed. A 503 to clients. */
-export class CheckerBusyError extends ApiError {
-  constructor(detail: string) {
-    super('unavailable', detail, { headers: { 'Retry-After': '2' } });
-    this.name = 'CheckerBusyError';
-  }
+/** The pool cannot take the job now: too many wait, it waited too long, or the pool is closed. The caller may try again. */
+export class CheckerBusyError extends Error {
+  override readonly name = 'CheckerBusyError';
 }
 
 const SHUT_DOWN = 'Output schemas are no longer checked here: this process is shutting down.';

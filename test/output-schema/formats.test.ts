@@ -1,7 +1,7 @@
 // The formats of output schemas, where a lax or a strict reading of their documents makes a difference.
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
-import { addApiFormats, addFormats } from '../../src/api/formats.ts';
+import { addApiFormats, addFormats } from '../../src/output-schema/formats.ts';
 
 const [outputs, api] = [addFormats, addApiFormats].map((add) => {
   const ajv = new Ajv2020();

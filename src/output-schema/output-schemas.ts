@@ -4,19 +4,19 @@
  * take any amount of time. Either way the answer is a list of problems, empty where there are none.
  */
 import { hash } from 'node:crypto';
-import { Lru } from './output-schema/lru.ts';
-import { type PoolLimits, ThreadPool } from './output-schema/pool.ts';
-import { findTooDeep, isJsonObject, type Problem } from './output-schema/problem.ts';
+import { Lru } from './lru.ts';
+import { type PoolLimits, ThreadPool } from './pool.ts';
+import { findTooDeep, isJsonObject, type Problem } from './problem.ts';
 import {
   checkShorthand,
   MAX_OUTPUT_LEVELS,
   tooDeepOutput,
   unusable,
   validateShorthand,
-} from './output-schema/shorthand.ts';
+} from './shorthand.ts';
 
-export { CheckerBusyError, type PoolLimits } from './output-schema/pool.ts';
-export type { Problem } from './output-schema/problem.ts';
+export { CheckerBusyError, type PoolLimits } from './pool.ts';
+export type { Problem } from './problem.ts';
 
 /** Largest schema, as JSON in bytes of UTF-8, and its deepest nesting of arrays and objects. */
 export const MAX_SCHEMA_BYTES = 64 * 1024;
@@ -27,6 +27,9 @@ export const MAX_OUTPUT_BYTES = 256 * 1024;
 
 /** Schemas remembered as acceptable, by hash: 44 bytes each. */
 const REMEMBERED = 10_000;
+
+/** What a task asks for. */
+export type WantedOutput = { expected_format: 'structured_json' | 'text'; schema?: unknown };
 
 type Text = { text: string; key: string };
 
@@ -43,7 +46,8 @@ export class OutputSchemas {
 
   /**
    * Whether `schema` (parsed JSON) is acceptable as a task's output schema: [] if so, else what is wrong, with
-   * pointers into the schema. `org` is charged for the time it takes. Rejects with CheckerBusyError (503) where it could not be found out.
+   * pointers into the schema. `org` is charged for the time it takes. Rejects with CheckerBusyError where it could not
+   * be found out.
    */
   async check(schema: unknown, org = ''): Promise<Problem[]> {
     if (!isJsonObject(schema)) return [{ pointer: '', message: 'must be an object' }];
@@ -71,7 +75,8 @@ export class OutputSchemas {
 
   /**
    * Whether `output` (parsed JSON) is valid under `schema`: [] if so, else what is wrong, with pointers into the
-   * output. `org` is charged for the time it takes. A schema that `check` would refuse accepts nothing. Rejects with CheckerBusyError (503) where it could
+   * output. `org` is charged for the time it takes. A schema that `check` would refuse accepts nothing. Rejects with
+   * CheckerBusyError where it could
    * not be found out.
    */
   async validate(schema: unknown, output: unknown, org = ''): Promise<Problem[]> {
@@ -87,6 +92,15 @@ export class OutputSchemas {
       return [{ pointer: '', message: `is over ${MAX_OUTPUT_BYTES / 1024} KiB` }];
     }
     return this.#pool.run({ key: prepared.key, schema: prepared.text, output: outputText }, org);
+  }
+
+  /**
+   * Whether `output` (parsed JSON) is what a task asks for: text that is not empty, or JSON that is valid under its
+   * schema. [] if so, else what is wrong, with pointers into the output. Rejects like `validate`.
+   */
+  async checkOutput(wanted: WantedOutput, output: unknown, org: string): Promise<Problem[]> {
+    if (wanted.expected_format === 'structured_json') return this.validate(wanted.schema, output, org);
+    return typeof output === 'string' && output !== '' ? [] : [{ pointer: '', message: 'must be text' }];
   }
 
   /** Ends the threads. What is being checked is rejected with CheckerBusyError, and so is what comes later. */
