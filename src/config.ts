@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { cidrOf, parseNetwork } from './state/networks.ts';
 import { parseQuota, type Quota } from './state/quota.ts';
+import { forEachQuota, highestQuota, type StorageQuotas, USUAL_QUOTAS } from './state/storage-quotas.ts';
 
 export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,6 +35,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** How often each credential, each org, and each address without a credential may call; null: as they like. */
   readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
+  /** How much of each kind an org may keep. */
+  readonly storageQuotas: StorageQuotas;
   /** Connections at once: of a web process, and of one address that is no trusted proxy's. */
   readonly connections: { readonly all: number; readonly address: number };
   /** Origin under which clients reach the API; OAuth is off without it. */
@@ -111,6 +114,9 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       org: read('RATE_LIMIT_ORG', asQuota, QUOTAS.org),
       address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
     },
+    storageQuotas: forEachQuota((name) =>
+      read(`QUOTA_${name.toUpperCase()}`, asInteger(0, highestQuota(name)), USUAL_QUOTAS[name]),
+    ),
     connections: {
       all: read('MAX_CONNECTIONS', asInteger(1, 1_000_000), CONNECTIONS.all),
       address: read('MAX_CONNECTIONS_PER_ADDRESS', asInteger(1, 1_000_000), CONNECTIONS.address),
@@ -180,7 +186,7 @@ function asText(text: string): string {
 
 function asInteger(min: number, max: number): (text: string) => number {
   return (text) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     throw new Fault(`must be a whole number from ${min} to ${max}`);
   };

@@ -28,6 +28,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     trustedProxies,
     corsOrigins,
     quotas,
+    storageQuotas,
     evidenceStore,
     host,
     port,
@@ -45,6 +46,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     trustedProxies,
     corsOrigins,
     quotas,
+    storageQuotas,
     // With a Redis of its own it is for this machine, unless it says under what name others reach it.
     publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
     evidenceStore,

@@ -16,6 +16,7 @@ import { PREFIX, VERSION } from './process.ts';
 import { Queues } from './queues/queues.ts';
 import { listenFault, usable } from './startup-fault.ts';
 import { createAddressPolicy } from './state/callback-url.ts';
+import { type StorageQuotas, USUAL_QUOTAS } from './state/storage-quotas.ts';
 import { Changes } from './store/changes.ts';
 import { logClock, RedisClock } from './store/clock.ts';
 import { sweepEvidence } from './store/evidence.ts';
@@ -78,6 +79,8 @@ export interface WebOptions {
   quotas?: DefaultQuotas;
   /** Limits of what requests hold that differ from the usual. */
   inFlight?: InFlightOptions;
+  /** How much an org may keep; the usual unless given. */
+  storageQuotas?: StorageQuotas;
   /** Origin under which clients reach the API; `own` for the one it listens on, where that is loopback. OAuth is off without. */
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
@@ -143,6 +146,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     corsOrigins: options.corsOrigins ?? [],
     ...(options.inFlight !== undefined && { inFlight: options.inFlight }),
     quotas: options.quotas ?? { key: null, org: null, address: null },
+    storageQuotas: options.storageQuotas ?? USUAL_QUOTAS,
     bodyTime: patience.body,
     publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,
     version: VERSION,

@@ -27,9 +27,10 @@ import { serve } from './pipeline.ts';
 import { newRouter, placing } from './places.ts';
 import type { ApiDeps } from './route.ts';
 import { ROUTES } from './routes/index.ts';
+import { Usage } from './usage.ts';
 
 export interface AppOptions
-  extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight'> {
+  extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight' | 'usage'> {
   queues: Queues;
   operatorToken: string | undefined;
   /** Whose X-Forwarded-For is believed, CIDRs. */
@@ -64,13 +65,14 @@ export function createApp(options: AppOptions): Koa {
   } = options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
-  const gate = new Gate(given.db, addresses, given.quotas);
+  const gate = new Gate(given.db, addresses, given.quotas, given.storageQuotas);
   const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
   const resourceMetadata = publicUrl === undefined ? null : publicUrl + RESOURCE_PATH;
   const authenticator = new Authenticator(given.db, operatorToken, gate, issuers, resourceMetadata);
   const deps: ApiDeps = {
     ...given,
     inFlight: new InFlight(inFlight),
+    usage: new Usage(given.db, (tenantId) => gate.storageQuotas(tenantId)),
     feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => {

@@ -3,6 +3,7 @@
 
 import type { Context } from 'koa';
 import type { Quota } from '../state/quota.ts';
+import type { StorageQuotas } from '../state/storage-quotas.ts';
 import type { Guard } from '../store/commit.ts';
 import { sharedKeysOf } from '../store/keys.ts';
 import type { Db } from '../store/redis.ts';
@@ -30,10 +31,11 @@ export class Gate {
   readonly #limits: RateLimits;
   readonly #floods: Floods;
 
-  constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas) {
+  /** @param storage how much orgs may keep for which nobody has said otherwise. */
+  constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas, storage: StorageQuotas) {
     this.#db = db;
     this.#addresses = addresses;
-    this.#orgRules = new OrgRulesCache(db, defaults);
+    this.#orgRules = new OrgRulesCache(db, { quotas: defaults, storage });
     this.#limits = new RateLimits(db);
     this.#floods = new Floods(defaults.address, addresses);
   }
@@ -41,6 +43,12 @@ export class Gate {
   /** Forgets what is remembered of an org. */
   forgetOrg(orgId: string): void {
     this.#orgRules.forget(orgId);
+  }
+
+  /** How much the tenant's org may keep, by its rules as they were at most a second ago. */
+  storageQuotas(tenantId: string): StorageQuotas | Promise<StorageQuotas> {
+    const rules = this.#orgRules.of(tenantId);
+    return rules instanceof Promise ? rules.then((known) => known.storage) : rules.storage;
   }
 
   /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */

@@ -4,6 +4,7 @@
 // that second, in the one that made it at once.
 
 import { isWithin, type Network, parseAddress, parseNetwork } from '../state/networks.ts';
+import { type StorageQuotas, storageQuotasOf } from '../state/storage-quotas.ts';
 import { orgOf } from '../state/tenant.ts';
 import { loadOrg, type Org } from '../store/orgs.ts';
 import type { Db } from '../store/redis.ts';
@@ -18,12 +19,23 @@ export interface OrgRules {
   /** Where its credentials may be used from; null for anywhere. */
   networks: readonly Network[] | null;
   quotas: Quotas;
+  storage: StorageQuotas;
+}
+
+/** What holds for orgs that have no rules of their own. */
+export interface DefaultRules {
+  quotas: Quotas;
+  storage: StorageQuotas;
 }
 
 /** The rules in an org's record; of an org that is not there, the defaults. */
-function rulesOf(org: Org | null, defaults: Quotas): OrgRules {
-  const networks = networksOf(org?.ip_allowlist ?? []);
-  return { version: org?.version ?? 0, networks, quotas: quotasOf(org, defaults) };
+function rulesOf(org: Org | null, defaults: DefaultRules): OrgRules {
+  return {
+    version: org?.version ?? 0,
+    networks: networksOf(org?.ip_allowlist ?? []),
+    quotas: quotasOf(org, defaults.quotas),
+    storage: storageQuotasOf(org?.quotas, defaults.storage),
+  };
 }
 
 /** The quotas that hold for an org: its own where it has them. */
@@ -46,11 +58,10 @@ export function isAllowedFrom(networks: readonly Network[] | null, address: stri
 
 export class OrgRulesCache {
   readonly #db: Db;
-  readonly #defaults: Quotas;
+  readonly #defaults: DefaultRules;
   readonly #known = new Map<string, { until: number; rules: OrgRules | Promise<OrgRules> }>();
 
-  /** @param defaults quotas of orgs that have none of their own. */
-  constructor(db: Db, defaults: Quotas) {
+  constructor(db: Db, defaults: DefaultRules) {
     this.#db = db;
     this.#defaults = defaults;
   }

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
 import { commit } from '../store/commit.ts';
-import { type Claim, isHeld, releaseClaim, seriesOf } from '../store/idempotency.ts';
+import { type Claim, dropClaim, isHeld, releaseClaim, seriesOf } from '../store/idempotency.ts';
 import { newId } from '../store/ids.ts';
 import { isUnavailable } from '../store/redis.ts';
 import type { ClientAddresses } from './client-address.ts';
@@ -72,7 +72,7 @@ export function serve(
     const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
     if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
     route.admit?.(body, principal);
-    const keeping = new Keeping(deps);
+    const keeping = new Keeping(deps, principal);
     const call: Call = {
       deps,
       principal,
@@ -137,10 +137,12 @@ async function answerTo(
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
   keeping.claim = claimed?.claim ?? null;
   try {
+    if (keeping.claim !== null && 'org_id' in principal) await deps.usage.requireAnswerRoom(principal.org_id);
     // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
     refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
     const answer = await route.handler(call);
-    await keeping.finish(answer);
+    if (answer.madeNothing) await keeping.drop();
+    else await keeping.finish(answer);
     return answer;
   } catch (error) {
     await keeping.giveBack(error);
@@ -151,19 +153,23 @@ async function answerTo(
 /** What becomes of the claim of a request with an Idempotency-Key; without one there is nothing to keep. */
 class Keeping {
   readonly #deps: ApiDeps;
+  readonly #tenantId: string | null;
   #isKept = false;
   /** Null until the key is claimed. */
   claim: Claim | null = null;
 
-  constructor(deps: ApiDeps) {
+  constructor(deps: ApiDeps, principal: Principal) {
     this.#deps = deps;
+    this.#tenantId = 'org_id' in principal ? principal.org_id : null;
   }
 
   /** See `Call`. */
   keep(answer: Answer): ReturnType<Call['keep']> {
     if (this.claim === null) return { guards: [], writes: [] };
     this.#isKept = true;
-    return keepAnswer(this.claim, this.#deps.sealer, answer);
+    const { bytes, ...kept } = keepAnswer(this.claim, this.#deps.sealer, answer);
+    if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
+    return kept;
   }
 
   /** See `Call`. */
@@ -192,6 +198,11 @@ class Keeping {
     if (this.claim === null || this.#isKept) return;
     const { guards, writes } = this.keep(answer);
     await commit(this.#deps.db.redis, guards, writes);
+  }
+
+  /** Keeps no answer, since nothing was made. */
+  async drop(): Promise<void> {
+    if (this.claim !== null) await dropClaim(this.#deps.db, this.claim);
   }
 
   /** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */

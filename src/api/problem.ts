@@ -43,6 +43,7 @@ export const PROBLEMS = {
   unsupported_media_type: [415, 'Unsupported media type'],
   expectation_failed: [417, 'Expectation failed'],
   validation_failed: [422, 'Validation failed'],
+  quota_exceeded: [422, 'Quota exceeded'],
   idempotency_key_reused: [422, 'Idempotency key reused'],
   rate_limited: [429, 'Rate limited'],
   headers_too_large: [431, 'Headers too large'],
@@ -63,17 +64,20 @@ export class ApiError extends Error {
   readonly code: ProblemCode;
   readonly errors: readonly FieldError[] | null;
   readonly headers: Readonly<Record<string, string>>;
+  /** Name of the limit that is reached. */
+  readonly quota: string | undefined;
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { errors?: readonly FieldError[]; headers?: Record<string, string> } = {},
+    more: { errors?: readonly FieldError[]; headers?: Record<string, string>; quota?: string } = {},
   ) {
     super(elided(wholeCharacters(detail), MOST_DETAIL));
     this.name = 'ApiError';
     this.code = code;
     this.errors = more.errors ?? null;
     this.headers = more.headers ?? {};
+    this.quota = more.quota;
   }
 
   get status(): number {
@@ -142,5 +146,6 @@ export function problemBody(error: ApiError, requestId: string): Record<string, 
     code: error.code,
     request_id: requestId,
     ...(error.errors !== null && { errors: error.errors }),
+    ...(error.quota !== undefined && { quota: error.quota }),
   };
 }

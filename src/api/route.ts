@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import type { Static, TObject, TSchema } from 'typebox';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { AddressPolicy } from '../state/callback-url.ts';
+import type { StorageQuotas } from '../state/storage-quotas.ts';
 import type { Changes } from '../store/changes.ts';
 import type { Change } from '../store/commit.ts';
 import type { EvidenceFiles } from '../store/evidence-files.ts';
@@ -16,6 +17,7 @@ import type { DefaultQuotas } from './gate.ts';
 import type { InFlight } from './in-flight.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
 import type { FieldError } from './problem.ts';
+import type { Usage } from './usage.ts';
 
 export const SCOPES = [
   'tasks:create',
@@ -97,6 +99,10 @@ export interface ApiDeps {
   addressPolicy: AddressPolicy;
   /** How often those may call for whom nothing else is set. */
   quotas: DefaultQuotas;
+  /** How much orgs may keep for which nothing else is set. */
+  storageQuotas: StorageQuotas;
+  /** What orgs keep, and may still make. */
+  usage: Usage;
   /** Where the bytes of evidence lie. */
   evidence: EvidenceFiles;
   /** Forgets what is remembered of credentials, by their hash or by whom they act for, so that a revocation holds at once. */
@@ -112,6 +118,8 @@ export interface Answer {
   /** Opens the bytes of an answer that is not JSON; the headers say their type and length. */
   content?: () => Promise<Readable>;
   headers?: Record<string, string>;
+  /** Nothing was made: the answer is kept for no replay, and the same request may be tried again. */
+  madeNothing?: true;
 }
 
 /** One request, as its handler sees it. */

@@ -34,6 +34,7 @@ export const Problem = Type.Object(
     code: Type.String(),
     request_id: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+    quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: which limit is reached' })),
   },
   { description: 'RFC 9457 problem details' },
 );

@@ -14,7 +14,8 @@ import { defineScripts } from './scripts.ts';
  * - `absent`: the key does not exist. · `present`: it does. · `value`: the string key holds exactly this.
  * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
- * - `room`: the sorted set has fewer than so many members.
+ * - `room`: the sorted set, together with `others`, or the set (`of`), has fewer than so many members.
+ * - `at_most`: the field of the hash, 0 where it is not there, is at most this.
  * - `due`: it is `at` (ms) by Redis' own clock at this very moment, and that clock agrees with the process'; for what
  *   cannot be undone. It belongs behind the other guards. The key only says where.
  */
@@ -25,7 +26,8 @@ export type Guard =
   | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }
   | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
-  | { kind: 'room'; key: string; most: number }
+  | { kind: 'room'; key: string; others?: readonly string[]; of?: 'SCARD'; most: number }
+  | { kind: 'at_most'; key: string; field: string; most: number }
   | { kind: 'due'; key: string; at: number; clock: Clock };
 
 /** What must hold, and what is written then: a part of a commit. */
@@ -50,6 +52,7 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 // minus how many they are.
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
+local counted = 0
 for i = 1, guards do
   local kind, key = ARGV[at], KEYS[i]
   if kind == 'v' then
@@ -82,9 +85,16 @@ for i = 1, guards do
   elseif kind == 'n' then
     if redis.call('HEXISTS', key, ARGV[at + 1]) == 1 then return 0 end
     at = at + 2
+  elseif kind == 'c' then
+    counted = counted + redis.call('ZCARD', key)
+    at = at + 1
   elseif kind == 'r' then
-    if redis.call('ZCARD', key) >= tonumber(ARGV[at + 1]) then return 0 end
-    at = at + 2
+    if counted + redis.call(ARGV[at + 1], key) >= tonumber(ARGV[at + 2]) then return 0 end
+    counted = 0
+    at = at + 3
+  elseif kind == 'l' then
+    if tonumber(redis.call('HGET', key, ARGV[at + 1]) or '0') > tonumber(ARGV[at + 2]) then return 0 end
+    at = at + 3
   elseif kind == 'd' then
     local time = notDue(ARGV[at + 1], ARGV[at + 2])
     if time then return -time end
@@ -125,6 +135,12 @@ export async function commit(
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   for (const guard of guards) {
+    // Those that are counted together stand one behind the other.
+    if (guard.kind === 'room')
+      for (const other of guard.others ?? []) {
+        keys.push(other);
+        args.push('c');
+      }
     keys.push(guard.key);
     switch (guard.kind) {
       case 'version':
@@ -151,13 +167,17 @@ export async function commit(
         else args.push('f', guard.field, guard.value);
         break;
       case 'room':
-        args.push('r', guard.most);
+        args.push('r', guard.of ?? 'ZCARD', guard.most);
+        break;
+      case 'at_most':
+        args.push('l', guard.field, guard.most);
         break;
       case 'due':
         args.push('d', ...dueArguments(guard.clock, guard.at));
         break;
     }
   }
+  args[0] = keys.length;
   for (let at = 0, write = writes[0]; write !== undefined; write = writes[at]) {
     const first = at;
     let next: Write | undefined = write;

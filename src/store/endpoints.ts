@@ -9,9 +9,6 @@ import type { Db } from './redis.ts';
 import { replaysIndex } from './replays.ts';
 import { intactOrNull } from './unreadable.ts';
 
-/** As many as one org may have: each event is looked at for each of them. */
-export const MOST_ENDPOINTS = 100;
-
 /** What an endpoint's sealed secrets and headers are bound to. */
 export function endpointPlace(endpoint: { org_id: string; endpoint_id: string }): string {
   return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
@@ -79,10 +76,7 @@ export function endpointWrites(
       ],
     };
   const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
-  if (before === null) {
-    guards.push({ kind: 'room', key: keys.index('endpoints'), most: MOST_ENDPOINTS });
-    writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
-  }
+  if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
   // What waits there for earlier events is let go by the sweeper.
   if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
     writes.push(['ZADD', keys.unordered, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);

@@ -10,7 +10,7 @@ import { chooseEvidence, type Evidence, type EvidenceRefusal, refuseEvidence } f
 import { readJson, readShape, type Shape } from '../state/forms.ts';
 import type { EvidenceRef, Task } from '../state/task.ts';
 import type { Alongside } from './change.ts';
-import { commit, type Guard, type Write } from './commit.ts';
+import { type Change, commit, type Guard } from './commit.ts';
 import { takeOut } from './dead-entries.ts';
 import type { EvidenceFiles, Incoming } from './evidence-files.ts';
 import { newId } from './ids.ts';
@@ -18,6 +18,7 @@ import { orgKeysOf, PARTITIONS, partitionKeys, partitionOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { loadTask } from './tasks.ts';
 import { fetched, forEachIntact, UnreadableRecord } from './unreadable.ts';
+import { countUsage, evidenceAdded, evidencePurged } from './usage.ts';
 
 /** A stray is left alone for so long, ms: longer than any upload takes. */
 const STRAY_AGE = 3600 * 1000;
@@ -44,7 +45,7 @@ export async function loadEvidence(
   taskId: string,
 ): Promise<{ version: number; items: Evidence[] }> {
   const key = orgKeysOf(db.prefix, orgId).evidence(taskId);
-  const { v, ...fields } = await fetched(key, db.redis.hgetall(key));
+  const { v, b: _bytes, ...fields } = await fetched(key, db.redis.hgetall(key));
   const items: Evidence[] = [];
   for (const [id, text] of Object.entries(fields)) {
     const json = readJson(text);
@@ -102,22 +103,23 @@ export async function dropStaged(db: Db, files: EvidenceFiles, { place, noted }:
 
 export type Added =
   | { ok: true; evidence: Evidence }
-  | { ok: false; code: 'not_found' | 'stale' | 'contended' | EvidenceRefusal };
+  | { ok: false; code: 'not_found' | 'stale' | 'contended' | 'over_quota' | EvidenceRefusal };
 
 /**
  * Makes what was staged evidence of a task, in one commit.
  * @param what name and media type, fit to be shown.
  * @param alongside guards and writes for the same commit, given the file.
- * @returns the file, or why it is still a stray: `contended` when something else kept coming in between.
+ * @returns the file, or why it is still a stray: `contended` when something else kept coming in between, `over_quota`
+ *   when the org would have more than `limit` bytes of evidence.
  */
 export async function addEvidence(
   db: Db,
-  to: { org_id: string; task_id: string; worker_id: string; ifVersion?: number | undefined },
+  to: { org_id: string; task_id: string; worker_id: string; limit: number; ifVersion?: number | undefined },
   { place, noted, ...file }: Staged,
   what: { name: string; media_type: string },
   alongside: (evidence: Evidence) => ReturnType<Alongside>,
 ): Promise<Added> {
-  const { org_id, task_id, worker_id } = to;
+  const { org_id, task_id, worker_id, limit } = to;
   const keys = orgKeysOf(db.prefix, org_id);
   const key = keys.evidence(task_id);
   const evidence: Evidence = { ...file, ...what, worker_id, uploaded_at: noted };
@@ -131,6 +133,10 @@ export async function addEvidence(
     if (code !== null) return { ok: false, code };
     if (to.ifVersion !== undefined && to.ifVersion !== stored.task.version)
       return { ok: false, code: 'stale' };
+    const { bytes } = evidence;
+    if ((await countUsage(db, org_id, 'evidence_bytes')) + bytes > limit)
+      return { ok: false, code: 'over_quota' };
+    const counted = evidenceAdded(db, org_id, bytes, limit);
     const extra = alongside(evidence);
     const done = await commit(
       db.redis,
@@ -138,10 +144,14 @@ export async function addEvidence(
         { kind: 'version', key: keys.task(task_id), version: stored.task.version },
         { kind: 'version', key, version: there.version },
         { kind: 'score', key: keys.strays, member: place, score: noted },
+        counted.guard,
         ...extra.guards,
       ],
       [
         ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
+        // What the purge takes off the count again; evidence from before there was a count has no such field.
+        ['HINCRBY', key, 'b', bytes],
+        counted.write,
         ['ZREM', keys.strays, place],
         ...extra.writes,
       ],
@@ -164,13 +174,23 @@ export async function evidenceFor(
   return { ...chooseEvidence(items, workerId, ids), guard: { kind: 'version', key, version } };
 }
 
-/** Writes that make strays of all evidence of a task that is over or gone; the sweep removes the bytes. */
-export function evidencePurgeWrites(db: Db, orgId: string, taskId: string): Write[] {
+/**
+ * Guards and writes that make strays of all evidence of a task that is over or gone; the sweep removes the bytes. None
+ * where there is no evidence.
+ */
+export async function evidencePurge(db: Db, orgId: string, taskId: string): Promise<Change> {
   const keys = orgKeysOf(db.prefix, orgId);
-  return [
-    ['DEL', keys.evidence(taskId)],
-    ['ZADD', keys.strays, DOOMED, `${orgId}/${taskId}`],
-  ];
+  const key = keys.evidence(taskId);
+  const [version, bytes] = await db.redis.hmget(key, 'v', 'b');
+  if (version == null) return { guards: [], writes: [] };
+  return {
+    guards: [{ kind: 'version', key, version: Number(version) }],
+    writes: [
+      ['DEL', key],
+      ['ZADD', keys.strays, DOOMED, `${orgId}/${taskId}`],
+      evidencePurged(db, orgId, Number(bytes ?? 0)),
+    ],
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Guard, Write } from './commit.ts';
 import { orgKeysOf } from './keys.ts';
 import type { Db } from './redis.ts';
 import { shortenTtl } from './ttl.ts';
+import { answerCounter } from './usage.ts';
 
 const KEPT = 24 * 3600 * 1000;
 /**
@@ -16,13 +17,15 @@ const CLAIM = 10_000;
 export interface KeptAnswer {
   status: number;
   headers: Record<string, string>;
-  /** JSON text; sealed. */
-  body: string;
+  /** JSON text; sealed. Null where it was too large to be kept. */
+  body: string | null;
 }
 
 export interface Claim {
   key: string;
   text: string;
+  /** Where the bytes of the answer are counted: key and field of a hash. */
+  counter: { key: string; field: string };
 }
 
 export type Claimed =
@@ -47,7 +50,8 @@ export async function claimKey(
   const key = orgKeysOf(db.prefix, orgId).idempotency(scope);
   const text = JSON.stringify({ fingerprint, token });
   const there = await db.redis.set(key, text, 'PX', CLAIM, 'NX', 'GET');
-  if (there === null) return { kind: 'claimed', claim: { key, text } };
+  if (there === null)
+    return { kind: 'claimed', claim: { key, text, counter: answerCounter(db, orgId, db.clock.now()) } };
   const kept = JSON.parse(there) as { fingerprint: string; answer?: KeptAnswer };
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
   if (kept.answer !== undefined) return { kind: 'answered', answer: kept.answer };
@@ -55,12 +59,22 @@ export async function claimKey(
   return { kind: 'in_flight' };
 }
 
-/** Guard and write that put the answer in place of the claim; the guard fails when the claim was lost. */
-export function answerWrites(claim: Claim, answer: KeptAnswer): { guards: Guard[]; writes: Write[] } {
+/** Guard and writes that put the answer in place of the claim; the guard fails when the claim was lost. */
+export function answerWrites(
+  claim: Claim,
+  answer: KeptAnswer,
+): { guards: Guard[]; writes: Write[]; bytes: number } {
+  const { key, counter } = claim;
   const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
+  const text = JSON.stringify({ fingerprint, answer });
+  const bytes = key.length + Buffer.byteLength(text);
   return {
-    guards: [{ kind: 'value', key: claim.key, value: claim.text }],
-    writes: [['SET', claim.key, JSON.stringify({ fingerprint, answer }), 'PX', KEPT]],
+    bytes,
+    guards: [{ kind: 'value', key, value: claim.text }],
+    writes: [
+      ['SET', key, text, 'PX', KEPT],
+      ['HINCRBY', counter.key, counter.field, bytes],
+    ],
   };
 }
 
@@ -84,4 +98,11 @@ export async function isHeld(db: Db, claim: Claim): Promise<boolean> {
 export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
   await db.redis.eval(script, 1, claim.key, claim.text);
+}
+
+/** Gives a claim back whose request has made nothing, with what its effects would have been named by. */
+export async function dropClaim(db: Db, claim: Claim): Promise<void> {
+  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
+  const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end";
+  await db.redis.eval(script, 2, claim.key, `${claim.key}:${fingerprint}`, claim.text);
 }

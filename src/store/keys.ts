@@ -132,6 +132,8 @@ function orgKeys(prefix: string, orgId: string) {
     issuer: (id: string) => `${base}:issuer:${id}`,
     /** Hash: digest of an outside issuer and an audience → id of the registration for this pair. */
     issuerPairs: `${base}:issuers`,
+    /** Hash: `evidence_bytes`, and `answers:<hour>`, bytes of answers that were kept for Idempotency-Keys in an hour since 1970. */
+    usage: `${base}:usage`,
     idempotency: (hash: string) => `${base}:idem:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,

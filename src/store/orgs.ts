@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Shape } from '../state/forms.ts';
 import type { Quota } from '../state/quota.ts';
+import type { QuotaName } from '../state/storage-quotas.ts';
 import { modeOf, tenantOf } from '../state/tenant.ts';
 import type { Guard, Write } from './commit.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from './keys.ts';
@@ -28,6 +29,8 @@ export interface Org {
   ip_allowlist?: string[];
   /** How often each of its credentials, and all of it, may call; the defaults where null or absent. */
   rate_limits?: { key?: Quota | null; org?: Quota | null };
+  /** How much of each kind it may keep; the defaults where null or absent. */
+  quotas?: Partial<Record<QuotaName, number | null>>;
   /** Those of its sandbox; absent until the sandbox is opened. */
   sandbox_webhook_secrets?: SigningSecret[];
   created_at: number;

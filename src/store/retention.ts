@@ -13,7 +13,7 @@ import { commit, type Guard, type Write } from './commit.ts';
 import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { listedMember, type Owed, owedMember, PARKED, readField } from './delivery-places.ts';
 import { DELIVERY_STATUSES } from './delivery-record.ts';
-import { evidencePurgeWrites } from './evidence.ts';
+import { evidencePurge } from './evidence.ts';
 import { FEED_KEPT, findInFeed } from './feed.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from './keys.ts';
 import type { Db } from './redis.ts';
@@ -101,6 +101,7 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
     return { gone: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
   }
   const traces = await tracesOf(db, task, history);
+  const evidence = await evidencePurge(db, task.org_id, task.task_id);
   return due.log
     ? {
         gone: 'log',
@@ -116,10 +117,11 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
       }
     : {
         gone: 'task',
-        guards,
+        guards: [...guards.slice(0, -1), ...evidence.guards, ...guards.slice(-1)],
         writes: [
           ...(await deliveryTraces(db, task, history)),
-          ...(await taskPurgeWrites(db, task)),
+          ...taskPurgeWrites(db, task),
+          ...evidence.writes,
           ...traces,
           done,
         ],
@@ -163,16 +165,14 @@ async function deliveryTraces(db: Db, task: Task, history: readonly HistoryEntry
   });
 }
 
-async function taskPurgeWrites(db: Db, task: Task): Promise<Write[]> {
+function taskPurgeWrites(db: Db, task: Task): Write[] {
   const { org_id, task_id } = task;
   const keys = orgKeysOf(db.prefix, org_id);
-  const hasEvidence = (await db.redis.exists(keys.evidence(task_id))) === 1;
   return [
     ['UNLINK', keys.task(task_id)],
     ['UNLINK', keys.history(task_id)],
     ['UNLINK', keys.deliveries(task_id)],
     ['UNLINK', keys.turns(task_id)],
-    ...(hasEvidence ? evidencePurgeWrites(db, org_id, task_id) : []),
     ...[...indexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),

@@ -12,6 +12,7 @@ import { JwksCache } from '../../src/api/oauth/jwks.ts';
 import { OrgRulesCache } from '../../src/api/org-rules.ts';
 import { scope } from '../../src/api/route.ts';
 import { createAddressPolicy } from '../../src/state/callback-url.ts';
+import { USUAL_QUOTAS } from '../../src/state/storage-quotas.ts';
 import { commit } from '../../src/store/commit.ts';
 import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../src/store/credentials.ts';
 import { orgWrites } from '../../src/store/orgs.ts';
@@ -42,7 +43,7 @@ let text: string;
 beforeAll(() => {
   const quotas = { key: null, org: null, address: null };
   const watched = { ...db, redis };
-  const gate = new Gate(watched, new ClientAddresses([]), quotas);
+  const gate = new Gate(watched, new ClientAddresses([]), quotas, USUAL_QUOTAS);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
   authenticator = new Authenticator(watched, undefined, gate, issuers, null);
 });
@@ -118,7 +119,7 @@ test('nor are the rules of an org older than a second, whatever the clock of the
     expect(await commit(db.redis, guards, writes)).toBe(true);
   };
   await put(0, []);
-  const rules = new OrgRulesCache(db, { key: null, org: null });
+  const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: USUAL_QUOTAS });
   expect((await rules.of(given.org_id)).networks).toBeNull();
   await put(1, ['192.0.2.0/24']);
   const [now, at] = [Date.now(), performance.now()];

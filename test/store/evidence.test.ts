@@ -11,7 +11,7 @@ import { commit } from '../../src/store/commit.ts';
 import {
   addEvidence,
   dropStaged,
-  evidencePurgeWrites,
+  evidencePurge,
   loadEvidence,
   type Staged,
   stageEvidence,
@@ -48,11 +48,14 @@ async function stage(bytes = randomBytes(100)): Promise<Staged> {
 }
 
 function add(staged: Staged) {
-  const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId };
+  const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId, limit: 1e6 };
   return addEvidence(db, to, staged, WHAT, () => ({ guards: [], writes: [] }));
 }
 
-const purge = ({ task_id }: Task) => commit(db.redis, [], evidencePurgeWrites(db, orgId, task_id));
+const purge = async ({ task_id }: Task) => {
+  const { guards, writes } = await evidencePurge(db, orgId, task_id);
+  return commit(db.redis, guards, writes);
+};
 
 /** What is left of this org: files, strays, and ids of evidence of the task. */
 async function left() {

@@ -93,27 +93,35 @@ export async function claim(
 
 /** The text of a kept answer. @throws ApiError 409 when what sealed it is gone: it must not be done once more. */
 function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, place: string): string {
+  const lost = (why: string) => {
+    const detail = `The first request with this Idempotency-Key was answered with ${status}, and what it did stands. ${why}`;
+    const { Location } = headers;
+    return new ApiError('idempotency_answer_lost', detail, {
+      headers: Location === undefined ? {} : { Location },
+    });
+  };
+  if (body === null) throw lost(`Its answer was larger than ${KEPT_BYTES} bytes and was not kept.`);
   try {
     return sealer.open(body, place);
   } catch (error) {
     if (!(error instanceof UnopenableError)) throw error;
-    const detail = `The first request with this Idempotency-Key was answered with ${status}, and what it did stands. Its answer was sealed with a SECRETS_KEY that is not configured any more.`;
-    const { Location } = headers;
-    throw new ApiError('idempotency_answer_lost', detail, {
-      headers: Location === undefined ? {} : { Location },
-    });
+    throw lost('Its answer was sealed with a SECRETS_KEY that is not configured any more.');
   }
 }
 
 /** Guards and writes that keep `answer` in the claim's place. */
 export function keepAnswer(claimed: Claim, sealer: Sealer, answer: Answer): ReturnType<typeof answerWrites> {
-  const text = answer.body === undefined ? '' : JSON.stringify(answer.body);
+  const text = pack(answer.body === undefined ? '' : JSON.stringify(answer.body));
+  const place = placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) });
   return answerWrites(claimed, {
     status: answer.status,
     headers: answer.headers ?? {},
-    body: sealer.seal(pack(text), placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) })),
+    body: Buffer.byteLength(text) > KEPT_BYTES ? null : sealer.seal(text, place),
   });
 }
+
+/** The largest answer that is kept, in bytes as it is packed: one about a single thing is always smaller. */
+const KEPT_BYTES = 1024 * 1024;
 
 /** Answers larger than this are kept compressed, characters: those to batches are a thousand times the usual. */
 const PACKED_FROM = 16_384;

@@ -108,7 +108,7 @@ export const apiKeyRoutes = [
           ...did(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
-        const key = apiKeyWrites(deps.db, made.key);
+        const key = together(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
         const change = together(isAdmitted, there, key, await openSandbox(deps, org_id), keep(answer));
         if (await commitAudited(deps.db, orgOf(org_id), fact, change)) return answer;
       }
@@ -172,6 +172,7 @@ export const apiKeyRoutes = [
         };
         const change = together(
           isAdmitted,
+          await deps.usage.room(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
           keep(answer),

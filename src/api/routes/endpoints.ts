@@ -7,13 +7,7 @@ import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { type Change, commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
-import {
-  endpointAsLoaded,
-  endpointWrites,
-  loadEndpoint,
-  loadEndpoints,
-  MOST_ENDPOINTS,
-} from '../../store/endpoints.ts';
+import { endpointAsLoaded, endpointWrites, loadEndpoint, loadEndpoints } from '../../store/endpoints.ts';
 import { messageWrites } from '../../store/fan-out.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
@@ -51,10 +45,8 @@ export const endpointRoutes = [
       const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
-        const count = await db.redis.zcard(orgKeysOf(db.prefix, principal.org_id).index('endpoints'));
-        if (count >= MOST_ENDPOINTS)
-          throw new ApiError('conflict', `An org has at most ${MOST_ENDPOINTS} endpoints.`);
-        const whole = together(isAdmitted, endpointWrites(db, null, endpoint), keep(answer));
+        const room = await deps.usage.room(principal.org_id, 'endpoints');
+        const whole = together(isAdmitted, room, endpointWrites(db, null, endpoint), keep(answer));
         if (await commitAudited(db, principal.org_id, fact, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');

@@ -8,14 +8,20 @@ import {
   EVIDENCE_BYTES,
   EVIDENCE_FILES,
   type Evidence,
-  type EvidenceRefusal,
   evidenceRef,
   refuseEvidence,
   takesType,
 } from '../../state/evidence.ts';
 import type { Task } from '../../state/task.ts';
 import { timestamp } from '../../state/view.ts';
-import { addEvidence, dropStaged, evidencePlace, loadEvidence, stageEvidence } from '../../store/evidence.ts';
+import {
+  type Added,
+  addEvidence,
+  dropStaged,
+  evidencePlace,
+  loadEvidence,
+  stageEvidence,
+} from '../../store/evidence.ts';
 import { ApiError, notFound } from '../problem.ts';
 import { type Answer, route, scope } from '../route.ts';
 import { closed, listAnswer } from '../schemas.ts';
@@ -50,6 +56,7 @@ export const evidenceRoutes = [
         const code = refuseEvidence(task, principal.worker_id, there.items);
         if (code !== null) throw refusal(code);
         if (ifMatch !== undefined && ifMatch !== task.version) throw refusal('stale');
+        await deps.usage.requireEvidenceRoom(principal.org_id, declaredBytes(request));
         const checkType = (type: string) => {
           if (!takesType(task, type)) throw wrongType(task, type);
         };
@@ -68,11 +75,16 @@ export const evidenceRoutes = [
     },
     answers: { 201: { description: 'The file, kept', schema: schema.Evidence } },
     async handler({ deps, principal, params, ifMatch, body, keep }) {
-      const to = { ...principal, task_id: params.task_id, ifVersion: ifMatch };
+      const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
+      const to = { ...principal, task_id: params.task_id, limit, ifVersion: ifMatch };
       const added = await addEvidence(deps.db, to, body.staged, body.what, (evidence) =>
         keep(uploadAnswer(evidence)),
       );
-      if (!added.ok) throw refusal(added.code);
+      if (!added.ok) {
+        if (added.code === 'over_quota')
+          await deps.usage.requireEvidenceRoom(principal.org_id, body.staged.bytes);
+        throw refusal(added.code);
+      }
       return uploadAnswer(added.evidence);
     },
   }),
@@ -159,7 +171,12 @@ function wrongType({ input }: Task, type: string): ApiError {
   return new ApiError('unsupported_media_type', `The task takes files of ${wanted}; this one is ${type}.`);
 }
 
-function refusal(code: EvidenceRefusal | 'not_found' | 'stale' | 'contended'): ApiError {
+/** What the request says that it brings, at least 1; an upload that does not say it is counted when it is here. */
+function declaredBytes({ headers }: { headers: { 'content-length'?: string | undefined } }): number {
+  return Math.max(1, Number(headers['content-length'] ?? 1) - FORM_BYTES);
+}
+
+function refusal(code: Exclude<Added, { ok: true }>['code']): ApiError {
   switch (code) {
     case 'not_found':
     case 'not_yours':
@@ -167,6 +184,7 @@ function refusal(code: EvidenceRefusal | 'not_found' | 'stale' | 'contended'): A
     case 'stale':
       return new ApiError('version_mismatch', 'The task is at another version.');
     case 'contended':
+    case 'over_quota':
       return new ApiError('conflict', 'Too much happened to the task at once. Try again.');
     case 'full':
       return new ApiError('conflict', `A worker may hand in ${EVIDENCE_FILES} files with a task.`);

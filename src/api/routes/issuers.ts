@@ -110,7 +110,9 @@ export const issuerRoutes = [
         refuse(there.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
-        if (await addIssuer(deps.db, issuer, actor, together(isAdmitted, there, keep(answer)))) return answer;
+        const room = await deps.usage.room(issuer.org_id, 'issuers');
+        const more = together(isAdmitted, there, room, keep(answer));
+        if (await addIssuer(deps.db, issuer, actor, more)) return answer;
       }
       throw new ContendedError('issuer');
     },

@@ -94,7 +94,8 @@ export const memberRoutes = [
         await requireFree(deps, member);
         const there = await poolsThere(deps, member.org_id, body.pools);
         refuse(there.errors);
-        const change = together(isAdmitted, there, memberWrites(deps.db, null, member), keep(answer));
+        const room = await deps.usage.room(member.org_id, 'members');
+        const change = together(isAdmitted, there, room, memberWrites(deps.db, null, member), keep(answer));
         if (await commitAudited(deps.db, member.org_id, fact, change)) return answer;
       }
       throw new ContendedError('member');

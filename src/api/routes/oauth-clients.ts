@@ -108,7 +108,9 @@ export const oauthClientRoutes = [
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const there = await requireSound(deps, client);
-        const change = together(isAdmitted, there, oauthClientWrites(deps.db, null, client), keep(answer));
+        const room = await deps.usage.room(client.org_id, 'clients');
+        const made = oauthClientWrites(deps.db, null, client);
+        const change = together(isAdmitted, there, room, made, keep(answer));
         if (await commitAudited(deps.db, client.org_id, fact, change)) return answer;
       }
       throw new ContendedError('OAuth client');

@@ -3,6 +3,7 @@
 import Type from 'typebox';
 import { cidrOf, parseNetwork } from '../../state/networks.ts';
 import { FASTEST } from '../../state/quota.ts';
+import { forEachQuota, highestQuota, type QuotaName } from '../../state/storage-quotas.ts';
 import type { Org } from '../../store/orgs.ts';
 import { isAllowedFrom, networksOf } from '../org-rules.ts';
 import { ApiError, type FieldError } from '../problem.ts';
@@ -36,8 +37,23 @@ export const RateLimitsView = Type.Object(
     description: 'Requests at once, refilled over seconds, of each credential and of all; null for no limit',
   },
 );
+const quota = (name: QuotaName) =>
+  Type.Optional(nullable(Type.Integer({ minimum: 0, maximum: highestQuota(name) })));
+/** What the operator sets. */
+export const StorageQuotas = Type.Object(forEachQuota(quota), {
+  additionalProperties: false,
+  description: 'How much of each kind the org may keep, and its sandbox beside it; null for the default',
+});
+export const UsageView = Type.Object(
+  forEachQuota(() => closed({ used: Type.Integer(), limit: Type.Integer() })),
+  { description: 'How much of each kind is kept, and may be' },
+);
 export const OrgChange = closed({ name: Type.Optional(Name), ip_allowlist: Type.Optional(IpAllowlist) });
-export const OperatorChange = closed({ ...OrgChange.properties, rate_limits: Type.Optional(RateLimits) });
+export const OperatorChange = closed({
+  ...OrgChange.properties,
+  rate_limits: Type.Optional(RateLimits),
+  quotas: Type.Optional(StorageQuotas),
+});
 export type OperatorChange = Type.Static<typeof OperatorChange>;
 export function allowlistErrors(body: unknown): FieldError[] {
   const given = at(body, 'ip_allowlist');
@@ -71,12 +87,13 @@ export function requireAllowed(allowlist: readonly string[], address: string | n
 
 /** The org with the change made to it, its networks in their one spelling. */
 export function changed(before: Org, change: OperatorChange): Org {
-  const { ip_allowlist, rate_limits, ...rest } = change;
+  const { ip_allowlist, rate_limits, quotas, ...rest } = change;
   const networks = ip_allowlist === undefined ? undefined : (networksOf(ip_allowlist) ?? []).map(cidrOf);
   return {
     ...before,
     ...rest,
     ...(networks !== undefined && { ip_allowlist: [...new Set(networks)] }),
     ...(rate_limits !== undefined && { rate_limits: { ...before.rate_limits, ...rate_limits } }),
+    ...(quotas !== undefined && { quotas: { ...before.quotas, ...quotas } }),
   };
 }

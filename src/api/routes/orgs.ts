@@ -2,6 +2,7 @@
 
 import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import { storageQuotasOf } from '../../state/storage-quotas.ts';
 import { modeOf, orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
@@ -37,6 +38,7 @@ import {
   RateLimits,
   RateLimitsView,
   requireAllowed,
+  UsageView,
 } from './org-change.ts';
 import { requireVersion } from './pools.ts';
 
@@ -49,6 +51,7 @@ const OrgView = Type.Object(
     name: Name,
     ip_allowlist: IpAllowlist,
     rate_limits: RateLimitsView,
+    usage: UsageView,
     created_at: Timestamp,
     updated_at: Timestamp,
   },
@@ -102,7 +105,7 @@ export const orgRoutes = [
     params: OrgParams,
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, params }) {
-      return orgAnswer(deps, await ownOrg(deps, params.org_id));
+      return orgAnswer(deps, await ownOrg(deps, params.org_id), params.org_id);
     },
   }),
   route({
@@ -116,7 +119,10 @@ export const orgRoutes = [
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
     answers: { 200: { description: 'The org', schema: OrgView } },
-    handler: async (call) => orgAnswer(call.deps, await updateOrg(call, call.params.org_id, call.body)),
+    async handler(call) {
+      const { org_id } = call.params;
+      return orgAnswer(call.deps, await updateOrg(call, org_id, call.body), org_id);
+    },
   }),
   route({
     method: 'GET',
@@ -126,7 +132,7 @@ export const orgRoutes = [
     summary: 'Retrieve the org',
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, principal }) {
-      return orgAnswer(deps, await ownOrg(deps, principal.org_id));
+      return orgAnswer(deps, await ownOrg(deps, principal.org_id), principal.org_id);
     },
   }),
   route({
@@ -149,7 +155,7 @@ export const orgRoutes = [
       const { deps, principal, query, body, address } = call;
       if (body.ip_allowlist !== undefined && query.force !== true)
         requireAllowed(body.ip_allowlist, address());
-      return orgAnswer(deps, await updateOrg(call, principal.org_id, body));
+      return orgAnswer(deps, await updateOrg(call, principal.org_id, body), principal.org_id);
     },
   }),
   route({
@@ -262,7 +268,7 @@ function updateOrg(
     },
     (after, before) => ({
       ...did(call.actor, 'org.updated', 'org', after.org_id),
-      data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits']),
+      data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits', 'quotas']),
     }),
   );
 }
@@ -287,7 +293,9 @@ async function changeOrg(
   throw new ContendedError('org');
 }
 
-function orgAnswer({ quotas }: ApiDeps, org: Org): Answer {
+/** @param tenantId the org or its sandbox, whose usage is shown. */
+async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Answer> {
+  const { quotas, storageQuotas, usage } = deps;
   const { org_id, name, version, ip_allowlist = [], created_at, updated_at } = org;
   return {
     status: 200,
@@ -296,6 +304,7 @@ function orgAnswer({ quotas }: ApiDeps, org: Org): Answer {
       name,
       ip_allowlist,
       rate_limits: quotasOf(org, quotas),
+      usage: await usage.of(tenantId, storageQuotasOf(org.quotas, storageQuotas)),
       created_at: timestamp(created_at),
       updated_at: timestamp(updated_at),
     },

@@ -71,7 +71,8 @@ export const poolRoutes = [
         const isAdmitted = await standing();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
-        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, null, pool), keep(answer));
+        const room = await deps.usage.room(pool.org_id, 'pools');
+        const { guards, writes } = together(isAdmitted, room, poolWrites(deps.db, null, pool), keep(answer));
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
       throw new ContendedError('pool');

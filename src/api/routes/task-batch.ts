@@ -4,12 +4,12 @@
 
 import Type from 'typebox';
 import { taskView } from '../../state/view.ts';
-import { createTask } from '../../store/change.ts';
 import { idInSeries } from '../../store/ids.ts';
 import { BODY_LIMIT, LIMITS, nameFault } from '../middleware/json-body.ts';
 import { ApiError, asApiError, invalid, problemBody } from '../problem.ts';
 import { type Call, type KeyPrincipal, route, scope } from '../route.ts';
 import { closed, Problem } from '../schemas.ts';
+import { createWithinQuota } from '../task-creation.ts';
 import { allFaults, bodyCheck } from '../validation.ts';
 import { NO_POOL, taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
@@ -64,7 +64,8 @@ export const taskBatchRoutes = [
         throw new ApiError('unavailable', 'Not every task could be taken now. Send the batch again.', {
           headers: { 'Retry-After': '2' },
         });
-      return { status: 200, body: { results } };
+      const madeNothing = results.every((one) => 'error' in one);
+      return { status: 200, body: { results }, ...(madeNothing && { madeNothing }) };
     },
   }),
 ];
@@ -107,7 +108,7 @@ async function make(batch: Batch, given: unknown, index: number) {
   // Nothing was found wrong with it by the schema that this type comes from.
   const input = taskInput(deps, principal, given as schema.TaskCreate);
   const taskId = batch.first === null ? undefined : idInSeries(batch.first, index);
-  const created = await createTask(deps.db, input, {
+  const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
     actor,
     taskId,

@@ -4,11 +4,12 @@ import Type from 'typebox';
 import { isFinal, STATUSES } from '../../state/lifecycle.ts';
 import { DECISIONS, poolOf, type Task, URGENCIES } from '../../state/task.ts';
 import { taskView } from '../../state/view.ts';
-import { type Created, changeTask, createTask } from '../../store/change.ts';
+import { type Created, changeTask } from '../../store/change.ts';
 import { loadTask, loadWhole, type StoredTask } from '../../store/tasks.ts';
 import { ApiError, invalid, notFound } from '../problem.ts';
 import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../route.ts';
 import { ClientId, closed, listAnswer, listOf, PageQuery, Slug, Timestamp, Uuid, word } from '../schemas.ts';
+import { createWithinQuota } from '../task-creation.ts';
 import { NO_POOL, taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';
 import * as schema from './tasks.schema.ts';
@@ -28,7 +29,7 @@ export const taskRoutes = [
     async handler({ deps, principal, body, actor, keep }) {
       const input = taskInput(deps, principal, body);
       let answer: Answer | null = null;
-      const created = await createTask(deps.db, input, {
+      const created = await createWithinQuota(deps, input, {
         org_id: principal.org_id,
         actor,
         requirePool: true,

@@ -105,6 +105,7 @@ export const workerRoutes = [
           throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
         const { guards, writes } = together(
           isAdmitted,
+          await deps.usage.room(worker.org_id, 'workers'),
           there,
           workerWrites(deps.db, null, worker),
           keep(answer),
