@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
+import { USUAL_QUOTAS } from '../src/state/storage-quotas.ts';
 
 const KEY = Buffer.alloc(32, 7).toString('base64');
 const CONNECTED = { REDIS_URL: 'redis://127.0.0.1:6379', SECRETS_KEY: KEY };
@@ -23,6 +24,20 @@ describe('limits', () => {
   });
 });
 
+describe('quotas', () => {
+  it('are whole numbers, and of endpoints at most 100', () => {
+    const { storageQuotas } = loadConfig(
+      { QUOTA_OPEN_TASKS: '5', QUOTA_EVIDENCE_BYTES: '1000000000000' },
+      'server',
+    );
+    expect(storageQuotas).toMatchObject({ open_tasks: 5, evidence_bytes: 1e12, pools: USUAL_QUOTAS.pools });
+    expect(faultsOf({ QUOTA_ENDPOINTS: '101', QUOTA_POOLS: 'many' })).toEqual([
+      'QUOTA_POOLS must be a whole number from 0 to 1000000000',
+      'QUOTA_ENDPOINTS must be a whole number from 0 to 100',
+    ]);
+  });
+});
+
 describe('defaults', () => {
   it('need nothing of the environment for a server or a command', () => {
     const expected = {
@@ -40,6 +55,7 @@ describe('defaults', () => {
         org: { requests: 200_000, seconds: 10 },
         address: { requests: 6000, seconds: 60 },
       },
+      storageQuotas: USUAL_QUOTAS,
       connections: { all: 20_000, address: 2000 },
       evidenceStore: './.data/evidence',
       logLevel: 'info',

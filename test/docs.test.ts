@@ -139,6 +139,12 @@ describe('docs/operations.md', () => {
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(
+        Object.entries(config.storageQuotas).map(([name, limit]) => [
+          `QUOTA_${name.toUpperCase()}`,
+          String(limit),
+        ]),
+      ),
+      ...Object.fromEntries(
         Object.entries(config.quotas).map(([name, quota]) => [
           `RATE_LIMIT_${name.toUpperCase()}`,
           `${quota?.requests}/${quota?.seconds}`,

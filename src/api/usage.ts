@@ -23,8 +23,15 @@ const NEAR_SHARE = 0.1;
 const NEAR_COUNT = 1000;
 const NEAR_BYTES = 10 * 1024 * 1024;
 
-export function quotaExceeded(quota: string, label: string, used: number, limit: number): ApiError {
-  const detail = `The org has ${used} ${label}, of at most ${limit}.`;
+/** 422 for what there are too many of. @param owner who has them: `The org`. @param label what they are. */
+export function quotaExceeded(
+  quota: string,
+  owner: string,
+  label: string,
+  used: number,
+  limit: number,
+): ApiError {
+  const detail = `${owner} has ${used} ${label}, of at most ${limit}.`;
   return new ApiError('quota_exceeded', detail, { quota });
 }
 
@@ -91,7 +98,7 @@ export class Usage {
       this.limit(tenantId, name),
       countUsage(this.#db, tenantId, name),
     ]);
-    if (used + more > limit) throw quotaExceeded(name, quotaLabel(name), used, limit);
+    if (used + more > limit) throw quotaExceeded(name, 'The org', quotaLabel(name), used, limit);
     return limit;
   }
 }

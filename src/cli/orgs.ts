@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseQuota, type Quota } from '../state/quota.ts';
+import { QUOTA_NAMES } from '../state/storage-quotas.ts';
 import { openSession, type Streams } from './session.ts';
 
 export function addOrgCommands(program: Command, streams: Streams): void {
@@ -31,23 +32,30 @@ export function addOrgCommands(program: Command, streams: Streams): void {
     .option('--name <name>')
     .option('--rate-limit-key <requests/seconds>', 'of each credential, or default', quota)
     .option('--rate-limit-org <requests/seconds>', 'of the whole org, or default', quota)
+    .option('--quota <name=limit>', 'how much it may keep, or name=default; may repeat', storageQuota, {})
     .option('--ip-allowlist <cidrs>', 'comma-separated; empty for anywhere', networks)
     .action(async (orgId: string, flags: UpdateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const { name, rateLimitKey: key, rateLimitOrg: org, ipAllowlist: ip_allowlist } = flags;
+      const { name, rateLimitKey: key, rateLimitOrg: org, quota: quotas, ipAllowlist: ip_allowlist } = flags;
       const limits = { ...(key !== undefined && { key }), ...(org !== undefined && { org }) };
-      const body = { name, ip_allowlist, ...(Object.keys(limits).length > 0 && { rate_limits: limits }) };
+      const body = {
+        name,
+        ip_allowlist,
+        ...(Object.keys(limits).length > 0 && { rate_limits: limits }),
+        ...(Object.keys(quotas).length > 0 && { quotas }),
+      };
       const changed = await api.send('PATCH', `/admin/orgs/${encodeURIComponent(orgId)}`, { body });
       out.answer(changed, () => out.record(changed, FIELDS));
     });
 }
 
-const FIELDS = ['org_id', 'name', 'rate_limits', 'ip_allowlist'];
+const FIELDS = ['org_id', 'name', 'rate_limits', 'usage', 'ip_allowlist'];
 
 interface UpdateFlags {
   name?: string;
   rateLimitKey?: Quota | null;
   rateLimitOrg?: Quota | null;
+  quota: Record<string, number | null>;
   ipAllowlist?: string[];
 }
 
@@ -56,6 +64,13 @@ function quota(text: string): Quota | null {
   if (parsed === null && text !== 'default')
     throw new InvalidArgumentError('It is requests/seconds, such as 600/60, or default.');
   return parsed;
+}
+
+function storageQuota(text: string, before: Record<string, number | null>): Record<string, number | null> {
+  const [, name = '', limit = ''] = /^([a-z_]+)=(\d{1,15}|default)$/.exec(text) ?? [];
+  if (!QUOTA_NAMES.some((known) => known === name))
+    throw new InvalidArgumentError(`It is name=limit or name=default; the names: ${QUOTA_NAMES.join(', ')}.`);
+  return { ...before, [name]: limit === 'default' ? null : Number(limit) };
 }
 
 function networks(text: string): string[] {

@@ -2,7 +2,7 @@
 // receiver's cookies, and the credentials we came with, should it send them back.
 
 import type { ErrorClass } from '../dial/dial.ts';
-import type { Attempt, Delivery } from '../store/delivery-record.ts';
+import { type Attempt, type Delivery, keptAttempts } from '../store/delivery-record.ts';
 import type { SendOutcome } from './webhook-sender.ts';
 
 /** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */
@@ -71,7 +71,7 @@ export function unopened(
     timings: { queue: null, dns: null, connect: null, tls: null, first_byte: null, body: null },
   };
   const attempts = isSame ? delivery.attempts.slice(0, -1) : delivery.attempts;
-  return { delivery: { status: 'pending', attempts: [...attempts, attempt] }, nextAt };
+  return { delivery: { status: 'pending', attempts: keptAttempts([...attempts, attempt]) }, nextAt };
 }
 
 /**

@@ -5,6 +5,7 @@ import { hash } from 'node:crypto';
 import type { Endpoint } from '../state/endpoint.ts';
 import type { CallbackAuth, Handoff } from '../state/task.ts';
 import { webhookBody } from '../state/view.ts';
+import { SIGNING_SECRETS } from '../state/webhook-secret.ts';
 import type { Owed, Taken } from '../store/deliveries.ts';
 import { endpointPlace, loadEndpoint } from '../store/endpoints.ts';
 import { callbackAuthPlace, loadOrg, signingSecrets, webhookSecretPlace } from '../store/orgs.ts';
@@ -141,7 +142,7 @@ export class Receivers {
   #valid(secrets: readonly Sealed[], place: string): string[] {
     const now = this.#db.clock.now();
     const valid = secrets.filter((one) => one.expires_at === null || one.expires_at > now);
-    return valid.map((one) => this.#sealer.open(one.sealed, place));
+    return valid.slice(0, SIGNING_SECRETS).map((one) => this.#sealer.open(one.sealed, place));
   }
 
   /** Null is not remembered: what is sent again when an endpoint was just enabled would be stopped. */

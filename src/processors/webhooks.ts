@@ -24,7 +24,7 @@ import {
   type Taken,
   takeDelivery,
 } from '../store/deliveries.ts';
-import type { Delivery } from '../store/delivery-record.ts';
+import { type Delivery, keptAttempts } from '../store/delivery-record.ts';
 import { whenDue } from '../store/due.ts';
 import { disableEndpoint } from '../store/endpoint-end.ts';
 import type { Db } from '../store/redis.ts';
@@ -189,11 +189,8 @@ export class WebhookProcessor {
       : null;
     const nextAt = delay === null ? null : Math.ceil(db.clock.now() + delay);
     const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
-    const after: Delivery = {
-      ...delivery,
-      status,
-      attempts: [...delivery.attempts, attemptOf(outcome, at, nextAt, Object.values(receiver.headers))],
-    };
+    const attempt = attemptOf(outcome, at, nextAt, Object.values(receiver.headers));
+    const after: Delivery = { ...delivery, status, attempts: keptAttempts([...delivery.attempts, attempt]) };
     const recorded = await this.#record(owed, taken, after, nextAt, isGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {

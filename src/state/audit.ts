@@ -4,6 +4,7 @@
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { isSame } from './same.ts';
 import { timestamp } from './view.ts';
 
 /** What somebody did, before it has its place in the log. */
@@ -29,10 +30,9 @@ export function changesOf<T extends object>(
   after: T,
   fields: readonly (keyof T & string)[],
 ): Record<string, { from: unknown; to: unknown }> {
-  const isSame = (name: keyof T) => canonicalize(before[name] ?? null) === canonicalize(after[name] ?? null);
   return Object.fromEntries(
     fields
-      .filter((name) => !isSame(name))
+      .filter((name) => !isSame(before[name], after[name]))
       .map((name) => [name, { from: before[name] ?? null, to: after[name] ?? null }]),
   );
 }
@@ -64,11 +64,28 @@ export function auditEntry(fact: AuditFact, head: AuditHead, now: number): Audit
     actor: fact.actor,
     action: fact.action,
     target: fact.target,
-    // As it will be read again: what is undefined is not there.
-    data: JSON.parse(JSON.stringify(fact.data ?? {})) as Record<string, unknown>,
+    data: boundedData(fact.data ?? {}),
     previous_hash: head.hash,
   };
   return { ...entry, hash: digestOf(entry) };
+}
+
+/** The most bytes of JSON that the data of one entry may be: the log is kept for good. */
+const DATA_BYTES = 8192;
+
+/** The data as it will be read again, without what is undefined; of a field that makes it too large, its size and hash. */
+function boundedData(data: Record<string, unknown>): Record<string, unknown> {
+  const text = JSON.stringify(data);
+  const whole = JSON.parse(text) as Record<string, unknown>;
+  if (Buffer.byteLength(text) <= DATA_BYTES) return whole;
+  const fields = Object.entries(whole);
+  const share = DATA_BYTES / fields.length;
+  return Object.fromEntries(
+    fields.map(([name, value]) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value));
+      return [name, bytes <= share ? value : { omitted: true, bytes, sha256: digestOf({ value }) }];
+    }),
+  );
 }
 
 /** SHA-256 (hex) over the RFC 8785 canonical JSON of a value. */

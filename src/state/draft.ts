@@ -22,6 +22,18 @@ import { timestamp } from './view.ts';
 export const COOL_DOWN_MAX = 30_000;
 const DECLINES_KEPT = 200;
 
+/** A task with so many events that comes back to the queue once more is given up: its history must end. */
+export const EVENTS_MOST = 10_000;
+/** After each so many events of a task, whoever did not take it is left alone for twice as long, up to an hour. */
+const EVENTS_TO_DOUBLE = 300;
+const LONGEST_COOL_DOWN = 3600_000;
+
+/** The shortest cool-down, ms, of a task that has been offered in vain for long; 0 of most. */
+function leastCoolDown({ sequence }: Task): number {
+  const doublings = Math.floor(sequence / EVENTS_TO_DOUBLE);
+  return doublings === 0 ? 0 : Math.min(COOL_DOWN_MAX * 2 ** (doublings - 1), LONGEST_COOL_DOWN);
+}
+
 /** A task being changed, with the events so far. */
 export class Draft {
   readonly events: TaskEvent[] = [];
@@ -105,12 +117,14 @@ export function endOffer(
 ): void {
   const { task } = draft;
   task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
-  if (how !== 'revoked') {
+  const least = leastCoolDown(task);
+  // One that was revoked says nothing of its worker, unless that goes on and on.
+  if (how !== 'revoked' || least > 0) {
     const coolDown =
       retryAfterSeconds === undefined
         ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
         : retryAfterSeconds * 1000;
-    askOthersFirst(draft, offer.worker_id, coolDown);
+    askOthersFirst(draft, offer.worker_id, Math.max(coolDown, least));
   }
   if (task.offers.some((one) => one.status === 'pending')) return;
   requeue(draft, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
@@ -129,6 +143,10 @@ export function requeue(
   if (deadline !== null && draft.isPast(deadline)) {
     for (const clock of CLOCKS) breach(draft, clock, false);
     fail(draft, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
+    return;
+  }
+  if (task.sequence >= EVENTS_MOST) {
+    fail(draft, 'attempts_exhausted', `Given up after ${task.sequence} events.`);
     return;
   }
   if (wasAtWork) {

@@ -7,6 +7,8 @@ import type { EvidenceRef, Task } from './task.ts';
 export const EVIDENCE_BYTES = 25 * 1024 * 1024;
 /** Most files that one worker may have with one task. */
 export const EVIDENCE_FILES = 50;
+/** Most files that all who had a task may have handed in with it. */
+export const TASK_FILES = 500;
 
 /** One file as it is kept. A worker's files stay theirs when the task goes to another. */
 export interface Evidence extends EvidenceRef {
@@ -25,6 +27,7 @@ export function refuseEvidence(
 ): EvidenceRefusal | null {
   if (task.assignment?.worker_id !== workerId) return 'not_yours';
   if (task.status !== 'accepted' && task.status !== 'started') return 'invalid_transition';
+  if (there.length >= TASK_FILES) return 'full';
   return there.filter((one) => one.worker_id === workerId).length >= EVIDENCE_FILES ? 'full' : null;
 }
 

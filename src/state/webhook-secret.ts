@@ -1,6 +1,24 @@
 // The secrets of Standard Webhooks: `whsec_` and base64 of a shared secret, `whsk_` and `whpk_` of an Ed25519
 // key pair. Pure: bytes come from the caller.
 
+/** How many secrets sign at once: each adds a signature to the headers of every delivery. */
+export const SIGNING_SECRETS = 5;
+
+/**
+ * The secrets that sign once a new one is there, newest first. One that was on its way out keeps its own end; when they
+ * are too many the oldest end at once.
+ * @param now ms. @param end when the one that was current ends, ms.
+ */
+export function withNewSecret<T extends { expires_at: number | null }>(
+  made: T,
+  before: readonly T[],
+  now: number,
+  end: number,
+): T[] {
+  const ending = before.map((one) => ({ ...one, expires_at: one.expires_at ?? end }));
+  return [made, ...ending.filter((one) => one.expires_at > now)].slice(0, SIGNING_SECRETS);
+}
+
 const MIN_BYTES = 24;
 const MAX_BYTES = 64;
 

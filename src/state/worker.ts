@@ -3,6 +3,7 @@
 // the tasks alone, so a commit that changes a task changes exactly the workers whose hold changed.
 
 import { isFinal } from './lifecycle.ts';
+import { isSame } from './same.ts';
 import type { Task } from './task.ts';
 import {
   LAPSES_TO_AWAY,
@@ -160,6 +161,15 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
 export function drain(worker: Worker): Partial<Worker> {
   const atWork = worker.holding.length > 0;
   return atWork ? { availability: 'away', draining: true } : { availability: 'offline' };
+}
+
+/**
+ * Whether a change makes a worker another one. A rating given by hand always does: it begins their record anew, and a
+ * word on their availability ends draining.
+ */
+export function changesWorker(worker: Worker, change: Partial<Worker>): boolean {
+  if (change.rating !== undefined || (worker.draining && change.availability !== undefined)) return true;
+  return (Object.keys(change) as (keyof Worker)[]).some((name) => !isSame(worker[name], change[name]));
 }
 
 /**

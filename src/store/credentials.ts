@@ -236,8 +236,16 @@ export function revokeApiKey(db: Db, key: ApiKey): { guards: Guard[]; writes: Wr
   };
 }
 
+/** How many tokens a worker may have at once. */
+export const WORKER_TOKENS = 100;
+
+/** How many tokens the worker has. */
+export function countWorkerTokens(db: Db, orgId: string, workerId: string): Promise<number> {
+  return db.redis.scard(orgKeysOf(db.prefix, orgId).workerTokens(workerId));
+}
+
 /**
- * Guards and writes that make a token for a worker as they were loaded.
+ * Guards and writes that make a token for a worker as they were loaded, while they have fewer than `WORKER_TOKENS`.
  * @param pools of the key that makes it; see `WorkerToken`.
  */
 export function workerTokenWrites(
@@ -256,7 +264,10 @@ export function workerTokenWrites(
     ...(!pools.includes('*') && { pools }),
   };
   return {
-    guards: [asLoaded(db, worker)],
+    guards: [
+      asLoaded(db, worker),
+      { kind: 'room', of: 'SCARD', key: keys.workerTokens(worker_id), most: WORKER_TOKENS },
+    ],
     writes: [
       ['SET', keys.credential(hash), JSON.stringify(token)],
       ['SADD', keys.workerTokens(worker_id), hash],

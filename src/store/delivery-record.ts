@@ -41,6 +41,16 @@ export interface Delivery {
   more?: readonly unknown[];
 }
 
+/** The most attempts that the retries of one delivery can be, the first included, are fewer than are kept. */
+const FIRST_KEPT = 5;
+const LAST_KEPT = 45;
+
+/** What is kept of a list of attempts that redeliveries have made long: the first few and the last. */
+export function keptAttempts(attempts: readonly Attempt[]): Attempt[] {
+  if (attempts.length <= FIRST_KEPT + LAST_KEPT) return [...attempts];
+  return [...attempts.slice(0, FIRST_KEPT), ...attempts.slice(-LAST_KEPT)];
+}
+
 type PackedAttempt = [
   at: number,
   status: number | null,

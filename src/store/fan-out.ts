@@ -9,6 +9,7 @@ import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { fieldOf, listedMember, type Owed, owedMember } from './delivery-places.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
 import { allEndpoints } from './endpoints.ts';
+import { idFloor } from './ids.ts';
 import { orgKeysOf } from './keys.ts';
 import { outboxWrite } from './outbox.ts';
 import type { Db } from './redis.ts';
@@ -221,6 +222,7 @@ export function messageWrites(
       ['HSET', keys.deliveries(message.id), fieldOf(owed), ''],
       ['PEXPIRE', keys.deliveries(message.id), MESSAGE_KEPT],
       ['ZADD', keys.index('messages'), 0, message.id],
+      ['ZREMRANGEBYLEX', keys.index('messages'), '-', `(${idFloor(message.at - 2 * MESSAGE_KEPT)}`],
       ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(owed, message.at)],
       ['ZADD', keys.owed, message.at, owedMember(owed)],
       outboxWrite(keys.outbox, entry),

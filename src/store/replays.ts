@@ -84,8 +84,19 @@ interface Change {
   writes: Write[];
 }
 
-/** Guards and writes that begin a replay; they do not hold while another to the same endpoint is under way. */
-export function startWrites(db: Db, replay: Replay): Change {
+/** How many replays to an endpoint are kept. */
+const KEPT_MOST = 100;
+
+/** Ids of the oldest replays to an endpoint, which go when one more begins. */
+export function oldReplays(db: Db, orgId: string, endpointId: string): Promise<string[]> {
+  return db.redis.zrange(orgKeysOf(db.prefix, orgId).index(replaysIndex(endpointId)), 0, `${-KEPT_MOST}`);
+}
+
+/**
+ * Guards and writes that begin a replay; they do not hold while another to the same endpoint is under way.
+ * @param old see `oldReplays`.
+ */
+export function startWrites(db: Db, replay: Replay, old: readonly string[]): Change {
   const { org_id, replay_id, endpoint_id, created_at } = replay;
   const keys = orgKeysOf(db.prefix, org_id);
   const index = keys.index(replaysIndex(endpoint_id));
@@ -97,6 +108,10 @@ export function startWrites(db: Db, replay: Replay): Change {
       ...record.writes,
       ['HSET', keys.replaying, endpoint_id, replay_id],
       ['ZADD', index, 0, replay_id],
+      ...old.flatMap((id): Write[] => [
+        ['ZREM', index, id],
+        ['DEL', keys.replay(id)],
+      ]),
       ['ZREMRANGEBYLEX', index, '-', `(${idFloor(created_at - 2 * KEPT)}`],
       ['ZADD', keys.replays, created_at, `${org_id} ${replay_id}`],
       outboxWrite(keys.outbox, entry),

@@ -104,7 +104,7 @@ export async function beginReplay(
     ...{ replay_id: newId(now), org_id, endpoint_id, version: 1, deliveries, status: 'running' },
     ...{ reason: null, cursor: null, walked: false, created_by: 'system', ...times, ...counts },
   };
-  const { guards, writes } = startWrites(db, replay);
+  const { guards, writes } = startWrites(db, replay, []);
   if (!(await commit(db.redis, guards, writes))) throw new Error('another replay is under way');
   return replay;
 }

@@ -6,7 +6,7 @@ import { childPointer } from '../../output-schema/problem.ts';
 import { checkCallbackUrl } from '../../state/callback-url.ts';
 import { type Endpoint, type EndpointSecret, headerFault } from '../../state/endpoint.ts';
 import { EVENT_TYPES } from '../../state/lifecycle.ts';
-import { secretFault } from '../../state/webhook-secret.ts';
+import { secretFault, withNewSecret } from '../../state/webhook-secret.ts';
 import { endpointPlace } from '../../store/endpoints.ts';
 import { newId } from '../../store/ids.ts';
 import { newWebhookSecret } from '../../store/orgs.ts';
@@ -107,13 +107,7 @@ export function rotated(
     version: before.version + 1,
     updated_at: now,
     public_key: made.publicKey,
-    secrets: [
-      made.sealed,
-      // A secret that was on its way out keeps its own end.
-      ...before.secrets
-        .map((one) => ({ ...one, expires_at: one.expires_at ?? end }))
-        .filter((one) => one.expires_at > now),
-    ],
+    secrets: withNewSecret(made.sealed, before.secrets, now, end),
   };
   return { after, secret: made.secret };
 }

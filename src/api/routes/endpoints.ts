@@ -2,6 +2,7 @@
 
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
 import type { Endpoint } from '../../state/endpoint.ts';
+import { isSame } from '../../state/same.ts';
 import { orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
@@ -238,7 +239,9 @@ async function change(
     const isAdmitted = await standing();
     const before = await visibleEndpoint(deps, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
-    const after = { ...to(before), version: before.version + 1, updated_at: deps.db.clock.now() };
+    const changed = to(before);
+    if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps, before));
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const fact: AuditFact = {
       ...did(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
       data: {

@@ -10,6 +10,7 @@ import {
   type Evidence,
   evidenceRef,
   refuseEvidence,
+  TASK_FILES,
   takesType,
 } from '../../state/evidence.ts';
 import type { Task } from '../../state/task.ts';
@@ -187,7 +188,10 @@ function refusal(code: Exclude<Added, { ok: true }>['code']): ApiError {
     case 'over_quota':
       return new ApiError('conflict', 'Too much happened to the task at once. Try again.');
     case 'full':
-      return new ApiError('conflict', `A worker may hand in ${EVIDENCE_FILES} files with a task.`);
+      return new ApiError(
+        'conflict',
+        `A worker may hand in ${EVIDENCE_FILES} files with a task, all workers together ${TASK_FILES}.`,
+      );
     case 'invalid_transition':
       return new ApiError(code, 'A task takes files while it is accepted or started.');
   }

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import Type from 'typebox';
 import { changesOf, did } from '../../state/audit.ts';
+import { isSame } from '../../state/same.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { together } from '../../store/commit.ts';
@@ -163,6 +164,7 @@ export const memberRoutes = [
         requireNoMore(principal, before);
         const there = await poolsThere(deps, principal.org_id, body.pools);
         refuse(there.errors);
+        if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
         const after: Member = {
           ...before,
           ...change,

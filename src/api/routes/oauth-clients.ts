@@ -3,6 +3,7 @@
 
 import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import { isSame } from '../../state/same.ts';
 import { timestamp } from '../../state/view.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { type Change, together } from '../../store/commit.ts';
@@ -227,8 +228,9 @@ async function changeClient(
     const before = await visibleClient(deps, principal, params.client_id);
     requireVersion(before.version, ifMatch);
     requireNoMore(principal, before);
-    const version = before.version + 1;
-    const after = { ...before, ...change(before), version, updated_at: deps.db.clock.now() };
+    const changed = { ...before, ...change(before) };
+    if (isSame(changed, before)) return before;
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const there = await requireSound(deps, after);
     const isRotation = after.secret_hash !== before.secret_hash;
     const fact: AuditFact = {

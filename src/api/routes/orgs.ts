@@ -2,9 +2,11 @@
 
 import Type from 'typebox';
 import { type AuditFact, changesOf, did } from '../../state/audit.ts';
+import { isSame } from '../../state/same.ts';
 import { storageQuotasOf } from '../../state/storage-quotas.ts';
 import { modeOf, orgOf } from '../../state/tenant.ts';
 import { timestamp } from '../../state/view.ts';
+import { withNewSecret } from '../../state/webhook-secret.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { type Change, commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
@@ -188,13 +190,16 @@ export const orgRoutes = [
         call,
         org_id,
         (before) =>
-          withSigningSecrets(before, org_id, [
-            secret,
-            // A secret that was on its way out keeps its own end.
-            ...signingSecrets(before, org_id)
-              .filter((one) => one.expires_at === null || one.expires_at > secret.created_at)
-              .map((one) => ({ ...one, expires_at: one.expires_at ?? secret.created_at + OVERLAP })),
-          ]),
+          withSigningSecrets(
+            before,
+            org_id,
+            withNewSecret(
+              secret,
+              signingSecrets(before, org_id),
+              secret.created_at,
+              secret.created_at + OVERLAP,
+            ),
+          ),
         () => did(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
         (after) => keep({ status: 200, body: secretView(deps, after, org_id) }),
       );
@@ -283,7 +288,9 @@ async function changeOrg(
   for await (const _attempt of updateAttempts()) {
     const isAdmitted = await standing();
     const before = await ownOrg(deps, orgId);
-    const after = { ...change(before), version: before.version + 1, updated_at: deps.db.clock.now() };
+    const changed = change(before);
+    if (isSame(changed, before)) return before;
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), alongside(after));
     if (await commitAudited(deps.db, orgId, fact(after, before), whole)) {
       deps.forgetOrg(orgId);

@@ -1,6 +1,7 @@
 // Pools, for those who run them.
 
 import Type from 'typebox';
+import { isSame } from '../../state/same.ts';
 import { timestamp } from '../../state/view.ts';
 import type { Pool } from '../../state/worker.ts';
 import { commit, together } from '../../store/commit.ts';
@@ -125,6 +126,7 @@ export const poolRoutes = [
         const isAdmitted = await standing();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
+        if (isSame({ ...before, ...body }, before)) return poolAnswer(before);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
         const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, after));
         if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);

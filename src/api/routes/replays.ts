@@ -17,6 +17,7 @@ import {
   endWrites,
   loadReplay,
   loadReplays,
+  oldReplays,
   replaysIndex,
   replayUnderWay,
   startWrites,
@@ -54,6 +55,7 @@ export const replayRoutes = [
             'replay_in_progress',
             `Replay ${running} to this endpoint is under way. Wait for its end, or cancel it.`,
           );
+        const old = await oldReplays(deps.db, org_id, endpoint_id);
         const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
         const { replay_id } = replay;
         const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
@@ -63,7 +65,7 @@ export const replayRoutes = [
           ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
           data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay), keep(answer));
+        const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay, old), keep(answer));
         if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');

@@ -4,11 +4,17 @@ import Type from 'typebox';
 import { did } from '../../state/audit.ts';
 import { newTrackRecord, ratesOf } from '../../state/track-record.ts';
 import { timestamp } from '../../state/view.ts';
-import { AVAILABILITIES, drain, next as nextWorker, type Worker } from '../../state/worker.ts';
+import { AVAILABILITIES, changesWorker, drain, next as nextWorker, type Worker } from '../../state/worker.ts';
 import { commitAudited } from '../../store/audit.ts';
 import { type Change, commit, together } from '../../store/commit.ts';
 import { ContendedError, updateAttempts } from '../../store/contention.ts';
-import { newCredential, revokeWorkerTokens, workerTokenWrites } from '../../store/credentials.ts';
+import {
+  countWorkerTokens,
+  newCredential,
+  revokeWorkerTokens,
+  WORKER_TOKENS,
+  workerTokenWrites,
+} from '../../store/credentials.ts';
 import { newId } from '../../store/ids.ts';
 import { orgKeysOf } from '../../store/keys.ts';
 import { memberId, page } from '../../store/lists.ts';
@@ -26,6 +32,7 @@ import {
   type WorkerPrincipal,
 } from '../route.ts';
 import { ClientId, closed, Labels, listAnswer, nullable, PageQuery, Timestamp, word } from '../schemas.ts';
+import { quotaExceeded } from '../usage.ts';
 import { maySee, poolsThere, refuse } from './grants.ts';
 import { requireVersion } from './pools.ts';
 
@@ -232,6 +239,9 @@ export const workerRoutes = [
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const worker = await changeableWorker(deps, principal, params.worker_id);
+        const count = await countWorkerTokens(deps.db, worker.org_id, worker.worker_id);
+        if (count >= WORKER_TOKENS)
+          throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
         const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
         const fact = did(actor, 'worker_token.created', 'worker', worker.worker_id);
         const change = together(isAdmitted, token, keep(answer));
@@ -285,6 +295,7 @@ export async function changeWorker(
     if (before === null) throw notFound();
     const more = await admit(before);
     const given = typeof change === 'function' ? change(before) : change;
+    if (!changesWorker(before, given)) return before;
     const after = nextWorker(before, given, db.clock.now());
     const { guards, writes } = together(isAdmitted, more, workerWrites(db, before, after));
     if (await commit(db.redis, guards, writes)) return after;
