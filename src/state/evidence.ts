@@ -14,6 +14,8 @@ export const TASK_FILES = 500;
 export interface Evidence extends EvidenceRef {
   worker_id: string;
   uploaded_at: number;
+  /** Whether its bytes are counted in what its org keeps; absent in files from before there was such a count. */
+  counted?: true;
 }
 
 /** Why a worker may not add a file to a task. */

@@ -45,7 +45,7 @@ export async function loadEvidence(
   taskId: string,
 ): Promise<{ version: number; items: Evidence[] }> {
   const key = orgKeysOf(db.prefix, orgId).evidence(taskId);
-  const { v, b: _bytes, ...fields } = await fetched(key, db.redis.hgetall(key));
+  const { v, ...fields } = await fetched(key, db.redis.hgetall(key));
   const items: Evidence[] = [];
   for (const [id, text] of Object.entries(fields)) {
     const json = readJson(text);
@@ -122,7 +122,7 @@ export async function addEvidence(
   const { org_id, task_id, worker_id, limit } = to;
   const keys = orgKeysOf(db.prefix, org_id);
   const key = keys.evidence(task_id);
-  const evidence: Evidence = { ...file, ...what, worker_id, uploaded_at: noted };
+  const evidence: Evidence = { ...file, ...what, worker_id, uploaded_at: noted, counted: true };
   for (let tries = 0; tries < TRIES; tries += 1) {
     const [stored, there] = await Promise.all([
       loadTask(db, org_id, task_id),
@@ -149,8 +149,6 @@ export async function addEvidence(
       ],
       [
         ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
-        // What the purge takes off the count again; evidence from before there was a count has no such field.
-        ['HINCRBY', key, 'b', bytes],
         counted.write,
         ['ZREM', keys.strays, place],
         ...extra.writes,
@@ -181,14 +179,15 @@ export async function evidenceFor(
 export async function evidencePurge(db: Db, orgId: string, taskId: string): Promise<Change> {
   const keys = orgKeysOf(db.prefix, orgId);
   const key = keys.evidence(taskId);
-  const [version, bytes] = await db.redis.hmget(key, 'v', 'b');
-  if (version == null) return { guards: [], writes: [] };
+  const { version, items } = await loadEvidence(db, orgId, taskId);
+  if (version === 0) return { guards: [], writes: [] };
+  const bytes = items.reduce((sum, one) => (one.counted ? sum + one.bytes : sum), 0);
   return {
-    guards: [{ kind: 'version', key, version: Number(version) }],
+    guards: [{ kind: 'version', key, version }],
     writes: [
       ['DEL', key],
       ['ZADD', keys.strays, DOOMED, `${orgId}/${taskId}`],
-      evidencePurged(db, orgId, Number(bytes ?? 0)),
+      evidencePurged(db, orgId, bytes),
     ],
   };
 }

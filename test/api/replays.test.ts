@@ -256,7 +256,7 @@ it('an org has at most a hundred endpoints, however many are made at once', asyn
   const body = { url: 'https://receiver.example/' };
   const made = await Promise.all(Array.from({ length: 104 }, () => client.request('POST', PATH, { body })));
   const outcomes = made.map((one) => one.outcome).sort();
-  expect(outcomes).toEqual([...Array(100).fill('201'), ...Array(4).fill('409 conflict')]);
+  expect(outcomes).toEqual([...Array(100).fill('201'), ...Array(4).fill('422 quota_exceeded')]);
 });
 
 async function metric(name: string): Promise<number> {

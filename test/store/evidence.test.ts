@@ -19,6 +19,7 @@ import {
 } from '../../src/store/evidence.ts';
 import { openEvidenceFiles } from '../../src/store/evidence-files.ts';
 import { orgKeysOf } from '../../src/store/keys.ts';
+import { countUsage } from '../../src/store/usage.ts';
 import { filesIn } from '../api/uploads.ts';
 import { accept, addTask, addWorker, freshOrg, offerTo, openTestDb, step } from '../support/db.ts';
 
@@ -132,6 +133,28 @@ describe('a staged file', () => {
     expect(version).toBe(20);
     expect(items.map((one) => one.evidence_id)).toEqual(staged.map((one) => one.evidence_id).sort());
   });
+});
+
+it('of an org is bounded exactly, whatever tasks it comes for at once', async () => {
+  const second = (await addWorker(db, orgId)).worker_id;
+  const other = await accept(db, await offerTo(db, await addTask(db, orgId), [second]), second);
+  const handIn = async ({ task_id }: Task, worker_id: string, limit: number) => {
+    const incoming = await files.receive();
+    await incoming.fill(Readable.from([randomBytes(100)]), () => undefined);
+    const staged = await stageEvidence(db, files, orgId, task_id, incoming);
+    await incoming.close();
+    return () =>
+      addEvidence(db, { org_id: orgId, task_id, worker_id, limit }, staged, WHAT, () => ({
+        guards: [],
+        writes: [],
+      }));
+  };
+  const both = [await handIn(task, workerId, 150), await handIn(other, second, 150)];
+  const added = await Promise.all(both.map((add) => add()));
+  expect(added.map((one) => (one.ok ? 'ok' : one.code)).sort()).toEqual(['ok', 'over_quota']);
+  expect(await countUsage(db, orgId, 'evidence_bytes')).toBe(100);
+  await Promise.all([purge(task), purge(other)]);
+  expect(await countUsage(db, orgId, 'evidence_bytes')).toBe(0);
 });
 
 describe('the purge of a task', () => {
