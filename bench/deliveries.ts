@@ -4,9 +4,9 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
-import { PREFIX } from '../src/process.ts';
 import { Queues } from '../src/queues/queues.ts';
-import { PARTITIONS, partitionKeys } from '../src/store/keys.ts';
+import { PREFIX } from '../src/runtime/process.ts';
+import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns, settled, until } from './measures.ts';
 import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
 

@@ -3,16 +3,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { matchTask } from '../src/processors/matching.ts';
-import type { Requirements, TaskInput } from '../src/state/task.ts';
-import { newTrackRecord } from '../src/state/track-record.ts';
-import type { Worker } from '../src/state/worker.ts';
-import { createTask } from '../src/store/change.ts';
-import { RedisClock } from '../src/store/clock.ts';
-import { commit } from '../src/store/commit.ts';
-import { newId } from '../src/store/ids.ts';
-import { firstWaitingFor } from '../src/store/matching.ts';
-import { connect, type Db, whenReady } from '../src/store/redis.ts';
-import { workerWrites } from '../src/store/workers.ts';
+import type { Requirements, TaskInput } from '../src/state/tasks/task.ts';
+import { newTrackRecord } from '../src/state/workers/track-record.ts';
+import type { Worker } from '../src/state/workers/worker.ts';
+import { createTask } from '../src/store/commands/change.ts';
+import { RedisClock } from '../src/store/redis/clock.ts';
+import { commit } from '../src/store/redis/commit.ts';
+import { connect, type Db, whenReady } from '../src/store/redis/connection.ts';
+import { newId } from '../src/store/redis/ids.ts';
+import { firstWaitingFor } from '../src/store/workers/candidates.ts';
+import { workerWrites } from '../src/store/workers/workers.ts';
 import { inTurns } from './measures.ts';
 import type { Measured } from './parts.ts';
 import type { Stage } from './stage.ts';

@@ -2,8 +2,8 @@
 // worker processes purge finished tasks.
 
 import autocannon from 'autocannon';
-import { PREFIX } from '../src/process.ts';
-import { PARTITIONS, partitionKeys } from '../src/store/keys.ts';
+import { PREFIX } from '../src/runtime/process.ts';
+import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns } from './measures.ts';
 import { type Client, cardBody, type Org, type Stage } from './stage.ts';
 

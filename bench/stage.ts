@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { Pool } from 'undici';
-import { startEmbeddedRedis } from '../src/embedded-redis.ts';
+import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
 
 export const OPERATOR_TOKEN = 'bench-operator-token';
 const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');

@@ -4,9 +4,14 @@
  * that is wrong with it at once. A fault line names the variable and never repeats a secret's value.
  */
 import { join } from 'node:path';
-import { cidrOf, parseNetwork } from './state/networks.ts';
-import { parseQuota, type Quota } from './state/quota.ts';
-import { forEachQuota, highestQuota, type StorageQuotas, USUAL_QUOTAS } from './state/storage-quotas.ts';
+import { cidrOf, parseNetwork } from './state/access/networks.ts';
+import {
+  forEachQuota,
+  highestQuota,
+  type StorageQuotas,
+  USUAL_QUOTAS,
+} from './state/access/storage-quotas.ts';
+import { parseQuota, type Quota } from './state/access/token-bucket.ts';
 
 export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
 export type Environment = Readonly<Record<string, string | undefined>>;

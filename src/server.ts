@@ -3,13 +3,13 @@
 
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import { ensureDemoOrg } from './demo-org.ts';
-import { embeddedSecrets, startEmbeddedRedis } from './embedded-redis.ts';
-import { preflight } from './preflight.ts';
-import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './process.ts';
 import { startProcessors } from './processors/processors.ts';
-import { patienceOf, startWeb } from './start-web.ts';
-import { usable } from './startup-fault.ts';
+import { ensureDemoOrg } from './runtime/demo-org.ts';
+import { embeddedSecrets, startEmbeddedRedis } from './runtime/embedded-redis.ts';
+import { preflight } from './runtime/preflight.ts';
+import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './runtime/process.ts';
+import { patienceOf, startWeb } from './runtime/start-web.ts';
+import { usable } from './runtime/startup-fault.ts';
 
 await runProcess('server', (env) => loadConfig(env, 'server'), startAll);
 

@@ -1,8 +1,8 @@
 // The web process: the API.
 
-import { preflight } from './preflight.ts';
-import { closeOnSignal, loadConfig, runProcess, sayReady, sealerOf } from './process.ts';
-import { patienceOf, startWeb } from './start-web.ts';
+import { preflight } from './runtime/preflight.ts';
+import { closeOnSignal, loadConfig, runProcess, sayReady, sealerOf } from './runtime/process.ts';
+import { patienceOf, startWeb } from './runtime/start-web.ts';
 
 await runProcess(
   'web',

@@ -1,8 +1,8 @@
 // The worker process: relay, processors and sweeper. Run as many as there is work for.
 
-import { preflight } from './preflight.ts';
-import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './process.ts';
 import { startProcessors } from './processors/processors.ts';
+import { preflight } from './runtime/preflight.ts';
+import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './runtime/process.ts';
 
 await runProcess(
   'worker',

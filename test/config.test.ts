@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
-import { USUAL_QUOTAS } from '../src/state/storage-quotas.ts';
+import { USUAL_QUOTAS } from '../src/state/access/storage-quotas.ts';
 
 const KEY = Buffer.alloc(32, 7).toString('base64');
 const CONNECTED = { REDIS_URL: 'redis://127.0.0.1:6379', SECRETS_KEY: KEY };

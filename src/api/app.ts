@@ -3,15 +3,16 @@
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
-import { FileStoreError } from '../store/evidence-files.ts';
-import { board } from './board.ts';
-import { ClientAddresses } from './client-address.ts';
-import { FeedTails } from './feed-tails.ts';
-import { Gate } from './gate.ts';
-import { addOpenRoutes } from './health.ts';
-import { InFlight, type InFlightOptions } from './in-flight.ts';
-import { createMetrics } from './metrics.ts';
-import { Authenticator } from './middleware/authenticate.ts';
+import { FileStoreError } from '../store/evidence/files.ts';
+import { Gate } from './access/admission.ts';
+import { Authenticator } from './access/authenticate.ts';
+import { ClientAddresses } from './access/client-address.ts';
+import { InFlight, type InFlightOptions } from './access/in-flight.ts';
+import { Usage } from './access/usage.ts';
+import { openApi } from './docs/openapi.ts';
+import { serve } from './http/pipeline.ts';
+import type { ApiDeps } from './http/route.ts';
+import { newRouter, placing } from './http/router.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
 import { framing } from './middleware/framing.ts';
@@ -22,12 +23,11 @@ import { Issuers } from './oauth/issuers.ts';
 import { JwksCache } from './oauth/jwks.ts';
 import { RESOURCE_PATH } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
-import { openApi } from './openapi.ts';
-import { serve } from './pipeline.ts';
-import { newRouter, placing } from './places.ts';
-import type { ApiDeps } from './route.ts';
+import { board } from './ops/board.ts';
+import { addOpenRoutes } from './ops/health.ts';
+import { createMetrics } from './ops/metrics.ts';
 import { ROUTES } from './routes/index.ts';
-import { Usage } from './usage.ts';
+import { FeedTails } from './streams/feed-tails.ts';
 
 export interface AppOptions
   extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight' | 'usage'> {

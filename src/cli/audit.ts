@@ -3,9 +3,9 @@
 
 import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
-import { ExportCheck, type Fault } from '../state/audit-file.ts';
-import { firstBroken } from '../state/history.ts';
-import { readKeySet } from '../state/key-set.ts';
+import { readKeySet } from '../state/access/key-set.ts';
+import { ExportCheck, type Fault } from '../state/audit/export-file.ts';
+import { firstBroken } from '../state/tasks/history.ts';
 import { BrokenHistory, UsageError } from './faults.ts';
 import { addPageFlags, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { readHistory } from './history.ts';

@@ -1,6 +1,6 @@
 // The history of a task as the API gives it: read in pages, its form checked, and each entry in words.
 
-import type { HistoryEntry } from '../state/task.ts';
+import type { HistoryEntry } from '../state/tasks/task.ts';
 import type { Client } from './client.ts';
 import { Refused } from './faults.ts';
 import { at, listAt, textAt } from './value.ts';

@@ -1,8 +1,8 @@
 // `biolayer orgs`: for the operator.
 
 import { type Command, InvalidArgumentError } from 'commander';
-import { parseQuota, type Quota } from '../state/quota.ts';
-import { QUOTA_NAMES } from '../state/storage-quotas.ts';
+import { QUOTA_NAMES } from '../state/access/storage-quotas.ts';
+import { parseQuota, type Quota } from '../state/access/token-bucket.ts';
 import { openSession, type Streams } from './session.ts';
 
 export function addOrgCommands(program: Command, streams: Streams): void {

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
-import { REPLAY_CHOICES } from '../state/replay.ts';
+import { REPLAY_CHOICES } from '../state/webhooks/replay.ts';
 import type { Client } from './client.ts';
 import { endpointPath } from './endpoints.ts';
 import { addPageFlags, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';

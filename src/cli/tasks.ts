@@ -1,8 +1,8 @@
 // `biolayer tasks`: create, look at, follow and cancel.
 
 import { type Command, Option } from 'commander';
-import { EVENT_TYPES } from '../state/lifecycle.ts';
-import { URGENCIES } from '../state/task.ts';
+import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
+import { URGENCIES } from '../state/tasks/task.ts';
 import { UsageError } from './faults.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { describe, historyAfter, taskPath } from './history.ts';

@@ -2,8 +2,8 @@
 // is seen at once and every step within a second; the history is read only when the version moved on.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isFinal, STATUSES } from '../state/lifecycle.ts';
-import type { HistoryEntry } from '../state/task.ts';
+import { isFinal, STATUSES } from '../state/tasks/lifecycle.ts';
+import type { HistoryEntry } from '../state/tasks/task.ts';
 import type { Client } from './client.ts';
 import { Refused, Unreachable } from './faults.ts';
 import { historyAfter, taskPath } from './history.ts';

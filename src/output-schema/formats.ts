@@ -3,7 +3,7 @@
 
 import { isIPv4, isIPv6 } from 'node:net';
 import type { Ajv2020 } from 'ajv/dist/2020.js';
-import { parseTime } from '../state/time.ts';
+import { parseTime } from '../state/text/time.ts';
 
 type Test = (text: string) => boolean;
 

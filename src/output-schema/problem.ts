@@ -4,7 +4,7 @@
  * `errors` of an RFC 9457 answer without knowing who found what.
  */
 
-import { elided } from '../state/text.ts';
+import { elided } from '../state/text/text.ts';
 
 /** One thing wrong: where (a JSON Pointer from the root of the schema or output, '' = the root) and what. */
 export type Problem = { pointer: string; message: string };

@@ -5,8 +5,8 @@ import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { JobData, QueueName } from '../queues/catalogue.ts';
 import { readJob } from '../queues/read-job.ts';
 import { TimedWorker } from '../queues/redis-time.ts';
-import type { Db } from '../store/redis.ts';
-import { UnreadableRecord } from '../store/unreadable.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { UnreadableRecord } from '../store/redis/unreadable.ts';
 
 /** When a job of a newer form is looked at again at the earliest, ms: another process may come upon it then. */
 const LEFT_ALONE = 5_000;

@@ -5,20 +5,20 @@
 import { UnrecoverableError } from 'bullmq';
 import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
-import { offerLife } from '../state/matching.ts';
 import type { MatchRequest } from '../state/outbox.ts';
-import { poolOf, type Task } from '../state/task.ts';
-import { isReady, type Pool, type Worker } from '../state/worker.ts';
-import { changeTask } from '../store/change.ts';
-import { newId } from '../store/ids.ts';
-import { orgKeysOf } from '../store/keys.ts';
-import { endTurn, type Requested, requestMatches, takeTurn } from '../store/match-requests.ts';
-import { findWorkers, firstWaitingFor } from '../store/matching.ts';
-import { loadPool } from '../store/pools.ts';
-import type { Db } from '../store/redis.ts';
-import { loadTask, type StoredTask } from '../store/tasks.ts';
-import { intactOrNull, isOfItem, reportFailed } from '../store/unreadable.ts';
-import { loadWorker } from '../store/workers.ts';
+import { poolOf, type Task } from '../state/tasks/task.ts';
+import { offerLife } from '../state/workers/matching.ts';
+import { isReady, type Pool, type Worker } from '../state/workers/worker.ts';
+import { changeTask } from '../store/commands/change.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { newId } from '../store/redis/ids.ts';
+import { orgKeysOf } from '../store/redis/keys.ts';
+import { intactOrNull, isOfItem, reportFailed } from '../store/redis/unreadable.ts';
+import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
+import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
+import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
+import { loadPool } from '../store/workers/pools.ts';
+import { loadWorker } from '../store/workers/workers.ts';
 
 /** How much one turn may still do: each step looks for a worker or for a task, and makes at most one round of offers. */
 export interface Steps {

@@ -2,18 +2,18 @@
 // from whoever has them. They wait there until there is a pool of that id again, somebody cancels them, or
 // their deadline fails them: that they were for these people alone does not end with the pool.
 
-import { poolOf } from '../state/task.ts';
-import { next } from '../state/worker.ts';
-import { changeTask, type Plan } from '../store/change.ts';
-import { commit, type Guard } from '../store/commit.ts';
-import { ContendedError, updateAttempts } from '../store/contention.ts';
-import { orgKeysOf } from '../store/keys.ts';
-import { memberId, scan } from '../store/lists.ts';
-import { loadPool } from '../store/pools.ts';
-import type { Db } from '../store/redis.ts';
-import { loadTasks, type StoredTask } from '../store/tasks.ts';
-import { forEachIntact } from '../store/unreadable.ts';
-import { loadWorker, loadWorkers, workerWrites } from '../store/workers.ts';
+import { poolOf } from '../state/tasks/task.ts';
+import { next } from '../state/workers/worker.ts';
+import { changeTask, type Plan } from '../store/commands/change.ts';
+import { commit, type Guard } from '../store/redis/commit.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { ContendedError, updateAttempts } from '../store/redis/contention.ts';
+import { orgKeysOf } from '../store/redis/keys.ts';
+import { memberId, scan } from '../store/redis/lists.ts';
+import { forEachIntact } from '../store/redis/unreadable.ts';
+import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
+import { loadPool } from '../store/workers/pools.ts';
+import { loadWorker, loadWorkers, workerWrites } from '../store/workers/workers.ts';
 
 const EVERYTHING = { order: 'asc', after: null, from: null, to: null } as const;
 /** Where somebody has the task, or is asked. */

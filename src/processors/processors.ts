@@ -16,22 +16,22 @@ import {
   type WorkerJob,
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
-import { createAddressPolicy } from '../state/callback-url.ts';
-import { logClock, RedisClock } from '../store/clock.ts';
-import { putOffDelivery } from '../store/deliveries.ts';
-import { OutageLog } from '../store/outage-log.ts';
-import { connect, type Db, whenReady } from '../store/redis.ts';
-import type { Sealer } from '../store/sealed.ts';
-import { withUnreadableLog } from '../store/unreadable-log.ts';
+import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
+import { logClock, RedisClock } from '../store/redis/clock.ts';
+import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import { OutageLog } from '../store/redis/outage-log.ts';
+import type { Sealer } from '../store/redis/sealing.ts';
+import { withUnreadableLog } from '../store/redis/unreadable-log.ts';
+import { putOffDelivery } from '../store/webhooks/deliveries.ts';
 import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import type { Log } from './log.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
-import { runSlaJob } from './sla.ts';
 import { Sweeper } from './sweeper.ts';
-import { WebhookSender } from './webhook-sender.ts';
-import { WebhookProcessor } from './webhooks.ts';
+import { runSlaJob } from './timers.ts';
+import { WebhookProcessor } from './webhooks/deliver.ts';
+import { WebhookSender } from './webhooks/sender.ts';
 
 export interface ProcessorOptions {
   redisUrl: string;

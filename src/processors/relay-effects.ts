@@ -8,11 +8,11 @@
 import { deliveryJob, droppedJobs, jobsOf, matchRequestsOf, questionJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { keyOf, mayReturn, questions } from '../state/questions.ts';
-import type { Owed } from '../store/delivery-places.ts';
-import { oweToEndpoints } from '../store/fan-out.ts';
-import type { Db } from '../store/redis.ts';
-import { loadTask } from '../store/tasks.ts';
+import { keyOf, mayReturn, questions } from '../state/tasks/checks.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { loadTask } from '../store/tasks/tasks.ts';
+import type { Owed } from '../store/webhooks/delivery-target.ts';
+import { oweToEndpoints } from '../store/webhooks/fan-out.ts';
 import { requestMatching } from './matching.ts';
 
 export interface RelayDeps {

@@ -9,17 +9,17 @@
 // from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
 //
 // An entry that cannot be relayed stops no other: one of a newer form waits apart for a relay that knows it, one that
-// is broken or fails by itself is set aside for the operator (`store/dead-entries.ts`).
+// is broken or fails by itself is set aside for the operator (`store/maintenance/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
 import type { Queues } from '../queues/queues.ts';
-import { broken, type Read } from '../state/forms.ts';
 import { type OutboxEntry, readOutboxEntry } from '../state/outbox.ts';
-import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/dead-entries.ts';
-import type { Owed } from '../store/delivery-places.ts';
-import { PARTITIONS, partitionKeys } from '../store/keys.ts';
-import type { Db } from '../store/redis.ts';
-import { isOfItem, UnreadableRecord } from '../store/unreadable.ts';
+import { broken, type Read } from '../state/text/forms.ts';
+import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/maintenance/dead-entries.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { isOfItem, UnreadableRecord } from '../store/redis/unreadable.ts';
+import type { Owed } from '../store/webhooks/delivery-target.ts';
 import type { Log } from './log.ts';
 import { relayEntries } from './relay-effects.ts';
 

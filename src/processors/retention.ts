@@ -3,17 +3,17 @@
 // rests after each for a few times as long as it took, so that the busier Redis is, the slower it goes.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Due } from '../state/retention.ts';
-import { takeOut } from '../store/dead-entries.ts';
-import { NotDueError } from '../store/due.ts';
-import { trimFeed } from '../store/feed.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
-import { Lease } from '../store/lease.ts';
-import { allTenants } from '../store/orgs.ts';
-import type { Db } from '../store/redis.ts';
-import { duePurges, type Purged, postpone, purge } from '../store/retention.ts';
-import { shortenTtl } from '../store/ttl.ts';
-import { forEachIntact, isOfItem, reportFailed } from '../store/unreadable.ts';
+import type { Due } from '../state/tasks/retention.ts';
+import { allTenants } from '../store/identity/orgs.ts';
+import { takeOut } from '../store/maintenance/dead-entries.ts';
+import { duePurges, type Purged, postpone, purge } from '../store/maintenance/retention.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { NotDueError } from '../store/redis/due.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { Lease } from '../store/redis/lease.ts';
+import { shortenTtl } from '../store/redis/ttl.ts';
+import { forEachIntact, isOfItem, reportFailed } from '../store/redis/unreadable.ts';
+import { trimFeed } from '../store/tasks/feed.ts';
 import type { Log } from './log.ts';
 
 const EVERY = 10_000;

@@ -3,7 +3,7 @@
 // asked and delivered, so whatever is missing is made again, and counted.
 //
 // Nothing holds up the rest of a sweep: what fails by itself is reported and put off, so that it does not stand in
-// front of the others for ever, and a member that says nothing is set aside (`store/dead-entries.ts`).
+// front of the others for ever, and a member that says nothing is set aside (`store/maintenance/dead-entries.ts`).
 
 import {
   deliveryJob,
@@ -16,22 +16,17 @@ import {
   retryJob,
 } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
-import { taskInPlace } from '../state/matching.ts';
 import type { MatchRequest } from '../state/outbox.ts';
-import { questions } from '../state/questions.ts';
-import { poolOf } from '../state/task.ts';
-import { commit } from '../store/commit.ts';
-import { takeOut } from '../store/dead-entries.ts';
-import { readOwed } from '../store/delivery-places.ts';
-import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/keys.ts';
-import { allLanes, forgetEmptyLane, type ListedLane } from '../store/lanes.ts';
-import { Lease } from '../store/lease.ts';
-import { openTurns } from '../store/match-requests.ts';
-import { allTenants } from '../store/orgs.ts';
-import type { Db } from '../store/redis.ts';
-import { loadTask, type StoredTask } from '../store/tasks.ts';
-import { shortenTtl } from '../store/ttl.ts';
-import { letGo } from '../store/unordered.ts';
+import { questions } from '../state/tasks/checks.ts';
+import { poolOf } from '../state/tasks/task.ts';
+import { taskInPlace } from '../state/workers/matching.ts';
+import { allTenants } from '../store/identity/orgs.ts';
+import { takeOut } from '../store/maintenance/dead-entries.ts';
+import { commit } from '../store/redis/commit.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { Lease } from '../store/redis/lease.ts';
+import { shortenTtl } from '../store/redis/ttl.ts';
 import {
   forEachIntact,
   isOfItem,
@@ -39,8 +34,13 @@ import {
   readableOrNull,
   reportFailed,
   UnreadableRecord,
-} from '../store/unreadable.ts';
-import { crowdedReceivers, letOut } from '../store/waiting.ts';
+} from '../store/redis/unreadable.ts';
+import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
+import { crowdedReceivers, letOut } from '../store/webhooks/backlog.ts';
+import { readOwed } from '../store/webhooks/delivery-target.ts';
+import { letGo } from '../store/webhooks/order-released.ts';
+import { openTurns } from '../store/workers/match-requests.ts';
+import { allLanes, forgetEmptyLane, type ListedLane } from '../store/workers/matching-queues.ts';
 import type { Log } from './log.ts';
 import { requestMatching } from './matching.ts';
 

@@ -2,13 +2,13 @@
 // commits it; this one keeps what got past it, by a defect or an older process, from being completed.
 
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
-import type { Command } from '../state/command.ts';
-import { evidenceProblems } from '../state/evidence.ts';
-import type { Task } from '../state/task.ts';
-import { orgOf } from '../state/tenant.ts';
-import type { Plan } from '../store/change.ts';
-import { evidenceFor } from '../store/evidence.ts';
-import type { Db } from '../store/redis.ts';
+import { orgOf } from '../state/access/tenant.ts';
+import type { Command } from '../state/tasks/command.ts';
+import { evidenceProblems } from '../state/tasks/evidence.ts';
+import type { Task } from '../state/tasks/task.ts';
+import type { Plan } from '../store/commands/change.ts';
+import { evidenceFor } from '../store/evidence/evidence.ts';
+import type { Db } from '../store/redis/connection.ts';
 
 /** At most so many problems are named in the feedback. */
 const TOLD = 10;

@@ -4,7 +4,7 @@
 
 import type { JobsOptions } from 'bullmq';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import type { Question } from '../state/questions.ts';
+import type { Question } from '../state/tasks/checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];

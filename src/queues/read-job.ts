@@ -1,7 +1,7 @@
 // What a job says, from its data as it lies in Redis: of a form that is known here, of a newer one, or unusable.
 
-import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/forms.ts';
-import { readQuestion } from '../state/questions.ts';
+import { readQuestion } from '../state/tasks/checks.ts';
+import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
   type DeliveryJob,
   isDelayed,

@@ -1,8 +1,8 @@
 // What a commit leaves in the outbox for the relay: enough to make every job that follows from it, without
 // looking anything up.
 
-import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './forms.ts';
-import { type Question, readQuestion } from './questions.ts';
+import { type Question, readQuestion } from './tasks/checks.ts';
+import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
 /** The form that entries are written in; entries without one are of the first. */
 export const ENTRY_FORM = 1;

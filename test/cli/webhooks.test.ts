@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { isSigned, startCallbackReceiver } from '../processors/callback-receiver.ts';
 import { createOrg, type Org, type Page, startApi, type TestApi } from '../support/api.ts';
+import { isSigned, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
 import { taskBody } from '../support/people.ts';
 

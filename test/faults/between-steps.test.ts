@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
-import { firstBroken } from '../../src/state/history.ts';
-import type { Task } from '../../src/state/task.ts';
-import { loadDeliveries } from '../../src/store/deliveries.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import type { Db } from '../../src/store/redis.ts';
+import { firstBroken } from '../../src/state/tasks/history.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { loadDeliveries } from '../../src/store/webhooks/deliveries.ts';
 import {
   addTask,
   addWorker,

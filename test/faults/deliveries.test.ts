@@ -3,15 +3,20 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { retryJob } from '../../src/queues/catalogue.ts';
 import { Queues } from '../../src/queues/queues.ts';
-import type { Endpoint } from '../../src/state/endpoint.ts';
-import { deliveriesIndex, dueTimeOf, loadDeliveries, type Owed } from '../../src/store/deliveries.ts';
-import { fieldOf, readListed } from '../../src/store/delivery-places.ts';
-import type { DeliveryStatus } from '../../src/store/delivery-record.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { memberId } from '../../src/store/lists.ts';
-import type { Db } from '../../src/store/redis.ts';
-import { loadReplay } from '../../src/store/replays.ts';
-import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../processors/callback-receiver.ts';
+import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { memberId } from '../../src/store/redis/lists.ts';
+import {
+  deliveriesIndex,
+  dueTimeOf,
+  loadDeliveries,
+  type Owed,
+} from '../../src/store/webhooks/deliveries.ts';
+import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
+import { fieldOf, readListed } from '../../src/store/webhooks/delivery-target.ts';
+import { loadReplay } from '../../src/store/webhooks/replays.ts';
+import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { addTask, addWorker, freshOrg, step } from '../support/db.ts';
 import { addEndpoint, beginReplay, oweMessages } from '../support/endpoints.ts';
 import { gate } from '../support/gate.ts';

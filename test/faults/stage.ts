@@ -3,15 +3,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { PREFIX } from '../../src/process.ts';
-import { RedisClock } from '../../src/store/clock.ts';
-import { commit } from '../../src/store/commit.ts';
-import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/orgs.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis.ts';
-import { type RedisProxy, startRedisProxy } from '../api/redis-proxy.ts';
+import { PREFIX } from '../../src/runtime/process.ts';
+import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/identity/orgs.ts';
+import { RedisClock } from '../../src/store/redis/clock.ts';
+import { commit } from '../../src/store/redis/commit.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { sealer, secretsKey } from '../support/processors.ts';
+import { type RedisProxy, startRedisProxy } from '../support/redis-proxy.ts';
 
 export interface Stage {
   redis: OwnRedis;

@@ -2,8 +2,8 @@
 // more, and then like anybody. The clock is the test's own, to the millisecond.
 import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
-import { questions } from '../../src/state/questions.ts';
-import type { Task } from '../../src/state/task.ts';
+import { questions } from '../../src/state/tasks/checks.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
 import {
   addTask,
   addWorker,

@@ -3,10 +3,10 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
-import type { Task, TaskInput } from '../../src/state/task.ts';
-import type { Worker } from '../../src/state/worker.ts';
-import { changeTask } from '../../src/store/change.ts';
-import type { Db } from '../../src/store/redis.ts';
+import type { Task, TaskInput } from '../../src/state/tasks/task.ts';
+import type { Worker } from '../../src/state/workers/worker.ts';
+import { changeTask } from '../../src/store/commands/change.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
 import {
   accept,
   addPool,

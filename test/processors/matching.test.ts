@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { runMatchingTurn, TURN_STEPS } from '../../src/processors/matching.ts';
 import type { MatchingJob } from '../../src/queues/catalogue.ts';
 import type { Queues } from '../../src/queues/queues.ts';
-import type { Task } from '../../src/state/task.ts';
-import type { Worker } from '../../src/state/worker.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { requestMatches, takeTurn } from '../../src/store/match-requests.ts';
-import type { Db } from '../../src/store/redis.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
+import type { Worker } from '../../src/state/workers/worker.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { requestMatches, takeTurn } from '../../src/store/workers/match-requests.ts';
 import {
   accept,
   addPool,

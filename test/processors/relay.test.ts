@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { jobsOf } from '../../src/queues/catalogue.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
-import type { Task } from '../../src/state/task.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import type { Db } from '../../src/store/redis.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import {
   accept,
   addTask,

@@ -7,18 +7,17 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Retention } from '../../src/processors/retention.ts';
-import type { Task, TaskInput } from '../../src/state/task.ts';
-import { commit } from '../../src/store/commit.ts';
-import { loadDeliveries, recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
-import type { Delivery } from '../../src/store/delivery-record.ts';
-import { addEvidence, stageEvidence, sweepEvidence } from '../../src/store/evidence.ts';
-import { openEvidenceFiles } from '../../src/store/evidence-files.ts';
-import { FEED_KEPT, readFeed } from '../../src/store/feed.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { orgWrites } from '../../src/store/orgs.ts';
-import type { Db } from '../../src/store/redis.ts';
-import { loadTask } from '../../src/store/tasks.ts';
-import { filesIn } from '../api/uploads.ts';
+import type { Task, TaskInput } from '../../src/state/tasks/task.ts';
+import { addEvidence, stageEvidence, sweepEvidence } from '../../src/store/evidence/evidence.ts';
+import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
+import { orgWrites } from '../../src/store/identity/orgs.ts';
+import { commit } from '../../src/store/redis/commit.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
+import { loadTask } from '../../src/store/tasks/tasks.ts';
+import { loadDeliveries, recordDelivery, takeDelivery } from '../../src/store/webhooks/deliveries.ts';
+import type { Delivery } from '../../src/store/webhooks/delivery-record.ts';
 import {
   accept,
   addTask,
@@ -32,6 +31,7 @@ import {
 } from '../support/db.ts';
 import { later, QUIET } from '../support/processors.ts';
 import type { InputChange } from '../support/tasks.ts';
+import { filesIn } from '../support/uploads.ts';
 
 const db = await openTestDb();
 const folder = await mkdtemp(join(tmpdir(), 'biolayer-retention-'));

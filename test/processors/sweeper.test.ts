@@ -1,13 +1,13 @@
 // The sweeper: whatever is owed and has no job any more gets one again, counted; what has one is left alone.
 import { describe, expect, it } from 'vitest';
-import { questions } from '../../src/state/questions.ts';
-import type { Task } from '../../src/state/task.ts';
-import { changeTask } from '../../src/store/change.ts';
-import { commit } from '../../src/store/commit.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { allLanes } from '../../src/store/lanes.ts';
-import { orgWrites } from '../../src/store/orgs.ts';
-import type { Db } from '../../src/store/redis.ts';
+import { questions } from '../../src/state/tasks/checks.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
+import { changeTask } from '../../src/store/commands/change.ts';
+import { orgWrites } from '../../src/store/identity/orgs.ts';
+import { commit } from '../../src/store/redis/commit.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { allLanes } from '../../src/store/workers/matching-queues.ts';
 import {
   accept,
   addPool,

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
-import { startWeb, type Web, type WebOptions } from '../../src/start-web.ts';
-import { createSealer, type Sealer } from '../../src/store/sealed.ts';
+import { startWeb, type Web, type WebOptions } from '../../src/runtime/start-web.ts';
+import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
 

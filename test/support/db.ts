@@ -1,19 +1,19 @@
 // A store of a test file's own on the suite's Redis, and what tests put into it without the API: workers,
 // pools, tasks and steps of theirs. Also ways to look at what lies there.
 import { afterAll } from 'vitest';
-import type { Command } from '../../src/state/command.ts';
-import { isFinal } from '../../src/state/lifecycle.ts';
-import type { HistoryEntry, Task } from '../../src/state/task.ts';
-import type { Pool, Worker } from '../../src/state/worker.ts';
-import { changeTask, createTask } from '../../src/store/change.ts';
-import { RedisClock } from '../../src/store/clock.ts';
-import { commit } from '../../src/store/commit.ts';
-import { newId } from '../../src/store/ids.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { poolWrites } from '../../src/store/pools.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis.ts';
-import { loadHistory, loadTask } from '../../src/store/tasks.ts';
-import { loadWorker, workerWrites } from '../../src/store/workers.ts';
+import type { Command } from '../../src/state/tasks/command.ts';
+import { isFinal } from '../../src/state/tasks/lifecycle.ts';
+import type { HistoryEntry, Task } from '../../src/state/tasks/task.ts';
+import type { Pool, Worker } from '../../src/state/workers/worker.ts';
+import { changeTask, createTask } from '../../src/store/commands/change.ts';
+import { RedisClock } from '../../src/store/redis/clock.ts';
+import { commit } from '../../src/store/redis/commit.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { newId } from '../../src/store/redis/ids.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { loadHistory, loadTask } from '../../src/store/tasks/tasks.ts';
+import { poolWrites } from '../../src/store/workers/pools.ts';
+import { loadWorker, workerWrites } from '../../src/store/workers/workers.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
 import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
 

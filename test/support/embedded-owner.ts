@@ -21,7 +21,7 @@ export async function startEmbeddedOwner(
   rest = 'setInterval(() => {}, 60_000);',
 ): Promise<EmbeddedOwner> {
   const code = `
-    import { startEmbeddedRedis } from './src/embedded-redis.ts';
+    import { startEmbeddedRedis } from './src/runtime/embedded-redis.ts';
     const redis = await startEmbeddedRedis({ dir: process.argv[1] });
     ${rest}
     console.log(JSON.stringify(redis));`;

@@ -1,19 +1,19 @@
 // Webhook endpoints, what is owed to them and replays, put into a store without the API.
 
-import type { Endpoint } from '../../src/state/endpoint.ts';
-import { EVENT_TYPES } from '../../src/state/lifecycle.ts';
-import type { Replay, ReplayChoice } from '../../src/state/replay.ts';
-import { commit } from '../../src/store/commit.ts';
-import { deliveriesIndex, recordDelivery, takeDelivery } from '../../src/store/deliveries.ts';
-import { readListed } from '../../src/store/delivery-places.ts';
-import { endpointPlace, endpointWrites } from '../../src/store/endpoints.ts';
-import { messageWrites } from '../../src/store/fan-out.ts';
-import { newId } from '../../src/store/ids.ts';
-import { orgKeysOf } from '../../src/store/keys.ts';
-import { memberId } from '../../src/store/lists.ts';
-import { newWebhookSecret } from '../../src/store/orgs.ts';
-import type { Db } from '../../src/store/redis.ts';
-import { startWrites } from '../../src/store/replays.ts';
+import { EVENT_TYPES } from '../../src/state/tasks/lifecycle.ts';
+import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
+import type { Replay, ReplayChoice } from '../../src/state/webhooks/replay.ts';
+import { newWebhookSecret } from '../../src/store/identity/orgs.ts';
+import { commit } from '../../src/store/redis/commit.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { newId } from '../../src/store/redis/ids.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { memberId } from '../../src/store/redis/lists.ts';
+import { deliveriesIndex, recordDelivery, takeDelivery } from '../../src/store/webhooks/deliveries.ts';
+import { readListed } from '../../src/store/webhooks/delivery-target.ts';
+import { endpointPlace, endpointWrites } from '../../src/store/webhooks/endpoints.ts';
+import { messageWrites } from '../../src/store/webhooks/fan-out.ts';
+import { startWrites } from '../../src/store/webhooks/replays.ts';
 import { sealer } from './processors.ts';
 
 /** Registers an endpoint for all events of the org. */

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedRedis } from '../../src/embedded-redis.ts';
+import { startEmbeddedRedis } from '../../src/runtime/embedded-redis.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -1,8 +1,8 @@
 // Damaged and newer things, put where a process comes upon them.
 import type { Log } from '../../src/processors/log.ts';
-import { type DeadEntry, listDead } from '../../src/store/dead-entries.ts';
-import type { Db } from '../../src/store/redis.ts';
-import { withUnreadableLog } from '../../src/store/unreadable-log.ts';
+import { type DeadEntry, listDead } from '../../src/store/maintenance/dead-entries.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { withUnreadableLog } from '../../src/store/redis/unreadable-log.ts';
 
 /** A log that keeps what it is told. */
 export function keepingLog(): Log & { lines: { fields: object; message: string }[] } {

@@ -7,9 +7,9 @@ import { type Processors, startProcessors } from '../../src/processors/processor
 import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues, queuePrefix } from '../../src/queues/queues.ts';
-import { PARTITIONS, partitionKeys } from '../../src/store/keys.ts';
-import { connect, type Db, whenReady } from '../../src/store/redis.ts';
-import { createSealer, type Sealer } from '../../src/store/sealed.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
+import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { testRedisUrl } from './redis.ts';
 
 /** Says nothing but what is wrong. */

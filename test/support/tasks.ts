@@ -1,13 +1,13 @@
 // Samples for tests below the API: inputs, workers and pools with every default filled in, and tasks brought
 // by real commands to the state a test wants to start from.
 import { randomUUID } from 'node:crypto';
-import type { Circumstance, Command } from '../../src/state/command.ts';
-import { apply, create, decide } from '../../src/state/decide.ts';
-import { EVENT_TYPES, type Status } from '../../src/state/lifecycle.ts';
-import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/task.ts';
-import { newTrackRecord } from '../../src/state/track-record.ts';
-import { timestamp } from '../../src/state/view.ts';
-import type { Pool, Worker } from '../../src/state/worker.ts';
+import type { Circumstance, Command } from '../../src/state/tasks/command.ts';
+import { apply, create, decide } from '../../src/state/tasks/decide.ts';
+import { EVENT_TYPES, type Status } from '../../src/state/tasks/lifecycle.ts';
+import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/tasks/task.ts';
+import { timestamp } from '../../src/state/tasks/view.ts';
+import { newTrackRecord } from '../../src/state/workers/track-record.ts';
+import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 
 /** When the samples of pure tests are made, ms. */
 export const NOW = Date.UTC(2026, 1, 4, 19, 21);

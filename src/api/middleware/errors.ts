@@ -2,9 +2,9 @@
 
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
-import { FileStoreError } from '../../store/evidence-files.ts';
-import { UnopenableError } from '../../store/sealed.ts';
-import { asApiError, methodNotAllowed, notFound, problemBody } from '../problem.ts';
+import { FileStoreError } from '../../store/evidence/files.ts';
+import { UnopenableError } from '../../store/redis/sealing.ts';
+import { asApiError, methodNotAllowed, notFound, problemBody } from '../http/problem.ts';
 import type { RequestState } from './request-id.ts';
 
 export function errors(log: Logger): Middleware<RequestState> {

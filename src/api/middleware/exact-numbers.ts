@@ -3,7 +3,7 @@
 
 import { compareNumber, LosslessNumber, parse } from 'lossless-json';
 import { childPointer } from '../../output-schema/problem.ts';
-import type { FieldError } from '../problem.ts';
+import type { FieldError } from '../http/problem.ts';
 
 /** A number of 16 or more digits, or with an exponent: any other is exact (IEEE 754 doubles hold 15 digits). */
 const SUSPECT = /(?:^|[\s:,[])-?(?:\d[\d.]{15}|[\d.]+[eE])/;

@@ -2,7 +2,7 @@
 // 100-continue (RFC 9110, section 10.1.1). Node would answer these itself, without a body.
 
 import type { Middleware } from 'koa';
-import { ApiError } from '../problem.ts';
+import { ApiError } from '../http/problem.ts';
 
 /** Refuses requests with another number of Host fields than one, or with an unknown expectation. */
 export function framing(): Middleware {

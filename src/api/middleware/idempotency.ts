@@ -3,11 +3,11 @@
 import { hash, randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
-import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/idempotency.ts';
-import type { Db } from '../../store/redis.ts';
-import { type Sealer, UnopenableError } from '../../store/sealed.ts';
-import { ApiError } from '../problem.ts';
-import type { Answer, KeyPrincipal, Principal } from '../route.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/redis/idempotency.ts';
+import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
+import { ApiError } from '../http/problem.ts';
+import type { Answer, KeyPrincipal, Principal } from '../http/route.ts';
 
 /** What an answer kept for a replay is sealed for: it may hold a secret that is shown once. */
 function placeOf(claim: { key: string }): string {

@@ -5,7 +5,7 @@ import type { Context } from 'koa';
 import getRawBody from 'raw-body';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { MAX_OUTPUT_LEVELS } from '../../output-schema/shorthand.ts';
-import { ApiError, type FieldError, invalid } from '../problem.ts';
+import { ApiError, type FieldError, invalid } from '../http/problem.ts';
 import { inexactNumbers } from './exact-numbers.ts';
 
 /** Largest body in bytes. */

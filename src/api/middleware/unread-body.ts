@@ -3,7 +3,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
-import { cutOffLater, isTooMuch, LINGER } from '../linger.ts';
+import { cutOffLater, isTooMuch, LINGER } from '../http/linger.ts';
 
 /** @param linger how long the client may go on sending, ms */
 export function unreadBody(linger = LINGER): Middleware {

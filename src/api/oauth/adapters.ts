@@ -1,10 +1,10 @@
 // Between the library and our store: what it wants kept and what it wants to know of clients.
 
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
-import { loadOAuthClient, type OAuthClient } from '../../store/oauth-clients.ts';
-import { OAuthRecords } from '../../store/oauth-records.ts';
-import { type Db, isUnavailable } from '../../store/redis.ts';
-import type { Sealer } from '../../store/sealed.ts';
+import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
+import { OAuthRecords } from '../../store/identity/oauth-records.ts';
+import { type Db, isUnavailable } from '../../store/redis/connection.ts';
+import type { Sealer } from '../../store/redis/sealing.ts';
 import { interactionAdapter } from './interactions.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 

@@ -6,12 +6,18 @@
 
 import type { Context } from 'koa';
 import { errors, type Interaction, type Provider } from 'oidc-provider';
-import { narrowed } from '../../state/permission.ts';
-import { findMember, loadMember, type Member, normalEmail, passwordVersion } from '../../store/members.ts';
-import { loadOAuthClient, type OAuthClient } from '../../store/oauth-clients.ts';
-import { parseSubject, subjectOf } from '../../store/oauth-records.ts';
-import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/passwords.ts';
-import type { Db } from '../../store/redis.ts';
+import { narrowed } from '../../state/access/permission.ts';
+import {
+  findMember,
+  loadMember,
+  type Member,
+  normalEmail,
+  passwordVersion,
+} from '../../store/identity/members.ts';
+import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
+import { parseSubject, subjectOf } from '../../store/identity/oauth-records.ts';
+import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/identity/passwords.ts';
+import type { Db } from '../../store/redis/connection.ts';
 import { formToken, isOwnForm, readForm } from './form.ts';
 import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
 import { END_SESSION_PATH } from './resource.ts';

@@ -4,7 +4,7 @@
 // person has signed in.
 
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
-import type { OAuthRecords } from '../../store/oauth-records.ts';
+import type { OAuthRecords } from '../../store/identity/oauth-records.ts';
 import { type SealedCookies, served } from './sealed-cookies.ts';
 
 const NAME = 'bl_asked';

@@ -3,12 +3,12 @@
 // registration is asked.
 
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
-import { orgOf } from '../../state/tenant.ts';
-import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/issuers.ts';
-import { orgKeysOf } from '../../store/keys.ts';
-import type { Db } from '../../store/redis.ts';
-import type { Identity } from '../identity.ts';
-import { ApiError } from '../problem.ts';
+import { orgOf } from '../../state/access/tenant.ts';
+import { findIssuers, type Issuer, ORG_CLAIM, orgsNamedBy } from '../../store/identity/issuers.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { orgKeysOf } from '../../store/redis/keys.ts';
+import type { Identity } from '../access/identity.ts';
+import { ApiError } from '../http/problem.ts';
 import type { JwksCache } from './jwks.ts';
 
 /** Signatures that may be asked for: by key pairs alone, so that nothing public can be taken for a secret. */

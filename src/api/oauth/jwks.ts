@@ -5,9 +5,9 @@
 
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { Client, type Dispatcher } from 'undici';
-import { systemResolver } from '../../dial/address-guard.ts';
-import { createDial, type Dial, type DialOptions } from '../../dial/dial.ts';
-import { type AddressPolicy, parseTarget } from '../../state/callback-url.ts';
+import { systemResolver } from '../../egress/address-guard.ts';
+import { createDial, type Dial, type DialOptions } from '../../egress/connect.ts';
+import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-url.ts';
 
 const SECOND = 1000;
 const FRESH = 5 * 60 * SECOND;

@@ -11,14 +11,14 @@ import {
   type KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider';
-import { narrowed } from '../../state/permission.ts';
-import { type CredentialPrefix, hashOf, newCredential } from '../../store/credentials.ts';
-import { loadMember } from '../../store/members.ts';
-import { loadOAuthClient, orgOfClient } from '../../store/oauth-clients.ts';
-import { parseSubject } from '../../store/oauth-records.ts';
-import { type OAuthSettings, signingOrder } from '../../store/oauth-settings.ts';
-import type { Db } from '../../store/redis.ts';
-import type { Sealer } from '../../store/sealed.ts';
+import { narrowed } from '../../state/access/permission.ts';
+import { type CredentialPrefix, hashOf, newCredential } from '../../store/identity/credentials.ts';
+import { loadMember } from '../../store/identity/members.ts';
+import { loadOAuthClient, orgOfClient } from '../../store/identity/oauth-clients.ts';
+import { parseSubject } from '../../store/identity/oauth-records.ts';
+import { type OAuthSettings, signingOrder } from '../../store/identity/oauth-settings.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import type { Sealer } from '../../store/redis/sealing.ts';
 import { adapters } from './adapters.ts';
 import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';

@@ -1,8 +1,8 @@
 // What the API says of itself as a protected resource (RFC 9728): who gives tokens for it, and with which scopes.
 
 import type { Context } from 'koa';
-import { answerOtherMethod } from '../places.ts';
-import { SCOPES } from '../route.ts';
+import { SCOPES } from '../http/route.ts';
+import { answerOtherMethod } from '../http/router.ts';
 
 export const RESOURCE_PATH = '/.well-known/oauth-protected-resource';
 

@@ -7,7 +7,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { hkdfSync } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
-import { createSealer } from '../../store/sealed.ts';
+import { createSealer } from '../../store/redis/sealing.ts';
 
 /** Browsers keep no longer name and value together (RFC 6265, section 6.1), bytes. */
 const LENGTH_LIMIT = 4096;

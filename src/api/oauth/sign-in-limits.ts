@@ -4,10 +4,15 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'koa';
-import { countAttempt, delayAttempt, forgetAttempts, uncountAttempt } from '../../store/attempts.ts';
-import { emailHash } from '../../store/members.ts';
-import type { Db } from '../../store/redis.ts';
-import { addressGroup } from '../client-address.ts';
+import { emailHash } from '../../store/identity/members.ts';
+import {
+  countAttempt,
+  delayAttempt,
+  forgetAttempts,
+  uncountAttempt,
+} from '../../store/identity/sign-in-attempts.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { addressGroup } from '../access/client-address.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 /** Failed attempts within fifteen minutes from one network, for all accounts together. */

@@ -1,27 +1,27 @@
 // All routes of the API: the one table that the router, the scope checks, OpenAPI and the tests go by.
 
-import type { Route } from '../route.ts';
-import { apiKeyRoutes } from './api-keys.ts';
-import { auditRoutes } from './audit.ts';
-import { clockRoutes } from './clock.ts';
-import { deadEntryRoutes } from './dead-entries.ts';
-import { deliveryRoutes } from './deliveries.ts';
-import { endpointRoutes } from './endpoints.ts';
-import { eventStreamRoutes } from './event-streams.ts';
-import { eventRoutes } from './events.ts';
-import { evidenceRoutes } from './evidence.ts';
-import { issuerRoutes } from './issuers.ts';
-import { matchRoutes } from './match.ts';
-import { memberRoutes } from './members.ts';
-import { oauthClientRoutes } from './oauth-clients.ts';
-import { orgRoutes } from './orgs.ts';
-import { poolRoutes } from './pools.ts';
-import { replayRoutes } from './replays.ts';
-import { secretRoutes } from './secrets.ts';
-import { taskBatchRoutes } from './task-batch.ts';
-import { taskRoutes } from './tasks.ts';
-import { humanRoutes } from './worker.ts';
-import { workerRoutes } from './workers.ts';
+import type { Route } from '../http/route.ts';
+import { auditRoutes } from './audit/audit.ts';
+import { apiKeyRoutes } from './identity/api-keys.ts';
+import { issuerRoutes } from './identity/issuers.ts';
+import { memberRoutes } from './identity/members.ts';
+import { oauthClientRoutes } from './identity/oauth-clients.ts';
+import { orgRoutes } from './identity/orgs.ts';
+import { clockRoutes } from './ops/clock.ts';
+import { deadEntryRoutes } from './ops/dead-entries.ts';
+import { secretRoutes } from './ops/secrets.ts';
+import { eventStreamRoutes } from './tasks/event-streams.ts';
+import { eventRoutes } from './tasks/events.ts';
+import { evidenceRoutes } from './tasks/evidence.ts';
+import { taskBatchRoutes } from './tasks/task-batch.ts';
+import { taskRoutes } from './tasks/tasks.ts';
+import { deliveryRoutes } from './webhooks/deliveries.ts';
+import { endpointRoutes } from './webhooks/endpoints.ts';
+import { replayRoutes } from './webhooks/replays.ts';
+import { matchRoutes } from './workers/match.ts';
+import { poolRoutes } from './workers/pools.ts';
+import { humanRoutes } from './workers/worker.ts';
+import { workerRoutes } from './workers/workers.ts';
 
 export const ROUTES: readonly Route[] = [
   ...taskRoutes,

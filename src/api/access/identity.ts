@@ -1,0 +1,87 @@
+// Whom a credential of ours stands for: an API key, a worker's token, or an access token that our authorization
+// server made. An access token may do what it, its client and its member all may, as they are at this moment.
+
+import { least } from '../../state/access/permission.ts';
+import {
+  findCredential,
+  hasItsWorker,
+  type OAuthToken,
+  parseCredential,
+} from '../../store/identity/credentials.ts';
+import { loadTokenParties } from '../../store/identity/oauth-records.ts';
+import type { Guard } from '../../store/redis/commit.ts';
+import type { Db } from '../../store/redis/connection.ts';
+import { orgKeysOf, partitionKeys, sharedKeysOf } from '../../store/redis/keys.ts';
+import type { Principal } from '../http/route.ts';
+
+export interface Identity {
+  principal: Extract<Principal, { org_id: string }>;
+  /** ms since the epoch; null for never. */
+  expires_at: number | null;
+  /** By any of these it is forgotten: its hash, that of its grant, and the ids of whom it acts for. */
+  names: readonly string[];
+  /** Hold in a commit while the credential, and whom it acts for, are as they were found. */
+  guards: Guard[];
+}
+
+/** Who the credential belongs to; null when it is none (any more). Expiry is for the caller to judge. */
+export async function identify(db: Db, text: string): Promise<Identity | null> {
+  const where = parseCredential(text);
+  if (where === null) return null;
+  const stored = await findCredential(db, where);
+  switch (stored?.kind) {
+    case undefined:
+      return null;
+    case 'worker_token': {
+      if (!(await hasItsWorker(db, stored))) return null;
+      const { org_id, worker_id, pools = ['*'] } = stored;
+      const { credential } = partitionKeys(db.prefix, where.partition);
+      return {
+        principal: { kind: 'worker', org_id, worker_id, pools },
+        expires_at: null,
+        names: [where.hash],
+        guards: [{ kind: 'present', key: credential(where.hash) }],
+      };
+    }
+    case 'api_key': {
+      const { org_id, key_id, scopes, pools, expires_at, version } = stored;
+      const { apiKey } = sharedKeysOf(db.prefix, org_id);
+      const principal: Identity['principal'] = {
+        kind: 'api_key',
+        org_id,
+        key_id,
+        actor: `api_key:${key_id}`,
+        scopes,
+        pools,
+        expires_at,
+      };
+      const guards: Guard[] = [{ kind: 'version', key: apiKey(key_id), version }];
+      return { principal, expires_at, names: [where.hash], guards };
+    }
+    case 'oauth_token':
+      return identifyToken(db, stored, where.hash);
+  }
+}
+
+async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<Identity | null> {
+  const parties = await loadTokenParties(db, token);
+  if (parties === null) return null;
+  const { client, member } = parties;
+  const may = least({ scopes: token.scopes, pools: ['*'] }, client, ...(member === null ? [] : [member]));
+  const actor = member === null ? `oauth_client:${client.client_id}` : `member:${member.member_id}`;
+  const { org_id, expires_at } = token;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const guards: Guard[] = [
+    { kind: 'present', key: keys.credential(hash) },
+    { kind: 'version', key: keys.oauthClient(client.client_id), version: client.version },
+  ];
+  if (token.grant !== null) guards.push({ kind: 'present', key: keys.oauth(`Grant:${token.grant}`) });
+  if (member !== null)
+    guards.push({ kind: 'version', key: keys.member(member.member_id), version: member.version });
+  return {
+    principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...may, expires_at },
+    expires_at,
+    names: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
+    guards,
+  };
+}

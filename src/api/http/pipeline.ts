@@ -1,0 +1,316 @@
+// From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
+// key, ask the rules, call the handler, send its answer. Each step is a line; the order is the contract.
+// What takes longer than a moment is for callers who would be admitted at its end too (`reauthorization.ts`).
+
+import type { Readable } from 'node:stream';
+import type { Context, Middleware } from 'koa';
+import type { TObject, TSchema } from 'typebox';
+import { commit } from '../../store/redis/commit.ts';
+import { isUnavailable } from '../../store/redis/connection.ts';
+import { type Claim, dropClaim, isHeld, releaseClaim, seriesOf } from '../../store/redis/idempotency.ts';
+import { newId } from '../../store/redis/ids.ts';
+import type { Authenticator } from '../access/authenticate.ts';
+import type { ClientAddresses } from '../access/client-address.ts';
+import { declaredBytes } from '../access/in-flight.ts';
+import { Reauthorization } from '../access/reauthorization.ts';
+import { canonicalPath, claim, keepAnswer } from '../middleware/idempotency.ts';
+import { LIMITS, readJsonBody } from '../middleware/json-body.ts';
+import type { RequestState } from '../middleware/request-id.ts';
+import { EventStream } from '../streams/event-stream.ts';
+import { ApiError, type FieldError, invalid, notFound, takenOver } from './problem.ts';
+import type { Answer, ApiDeps, Call, Principal, Received, Route } from './route.ts';
+import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './validation.ts';
+
+/** What all routes are served with. */
+export interface Serving {
+  authenticator: Authenticator;
+  addresses: ClientAddresses;
+  /** How long a JSON body may take to arrive, ms. */
+  bodyTime: number;
+  /** Aborts when the process shuts down. */
+  closing: AbortSignal;
+}
+
+/** Middleware that serves one route. */
+export function serve(
+  route: Route,
+  deps: ApiDeps,
+  { authenticator, addresses, bodyTime, closing }: Serving,
+): Middleware {
+  const checkParams = route.params && queryCheck(route.params);
+  const checkQuery = queryCheck(route.query ?? NO_QUERY);
+  const checkBody = route.body && bodyCheck(route.body);
+
+  return async (ctx: Context & { state: RequestState }) => {
+    const admission = await Reauthorization.begin(ctx, authenticator, route.access);
+    const { principal } = admission;
+    const params = ctx.params as Record<string, unknown>;
+    // An id that cannot be one names nothing.
+    if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
+    lowerIds(params, route.params);
+    const query = readQuery(ctx, route.query, checkQuery);
+    const release = holdBody(ctx, route, deps, principal);
+    try {
+      await run(ctx, admission, params, query);
+    } finally {
+      release();
+    }
+  };
+
+  async function run(
+    ctx: Context & { state: RequestState },
+    admission: Reauthorization,
+    params: Record<string, unknown>,
+    query: Record<string, unknown>,
+  ): Promise<void> {
+    const { principal } = admission;
+    const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
+    if (json === null && route.body !== undefined && !route.bodyOptional)
+      throw new ApiError('malformed_json', 'A JSON body is required.');
+    const body = json === null ? {} : json.value;
+    const broken = checkBody?.(body) ?? [];
+    const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
+    if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
+    route.admit?.(body, principal);
+    const keeping = new Keeping(deps, principal);
+    const call: Call = {
+      deps,
+      principal,
+      params,
+      query,
+      body,
+      ifMatch: readIfMatch(ctx, route),
+      requestId: ctx.state.requestId,
+      address: () => addresses.of(ctx.req),
+      signal: () => signalOf(ctx, closing, admission.lost),
+      lastEventId: ctx.get('Last-Event-ID') || undefined,
+      actor: actorOf(principal),
+      keep: (answer) => keeping.keep(answer),
+      series: () => keeping.series(),
+      plan: (make) => keeping.plan(make),
+      async standing() {
+        await keeping.requireClaim();
+        return { guards: await authenticator.standing(ctx, principal), writes: [] };
+      },
+    };
+    let received: Received<unknown> | undefined;
+    try {
+      received = await route.reader?.read({ ...call, request: ctx.req });
+      if (received !== undefined) call.body = received.value;
+      await admission.renew();
+      const raw = json?.raw ?? received?.fingerprint ?? '';
+      const answer = await answerTo(ctx, route, call, keeping, raw);
+      // What was done is told to who did it; what is only shown, to who may see it now.
+      if (route.method === 'GET') await admission.renew();
+      const content = await send(ctx, answer);
+      if (content !== undefined) breakOff(content, admission);
+    } catch (error) {
+      // Broken off for a caller who is not admitted any more: that is what they are told.
+      if (admission.isLost) await admission.renew();
+      throw error;
+    } finally {
+      await received?.release();
+    }
+  }
+}
+
+/** Counts the bytes that the request brings until it is over, before any is read. @throws ApiError 429 or 503 */
+function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: Principal): () => void {
+  const { reader, body, bodyLimits = LIMITS } = route;
+  if (reader === undefined && body === undefined) return () => undefined;
+  const bytes = declaredBytes(ctx.req.headers, reader?.bytes ?? bodyLimits.bytes);
+  if (bytes === 0) return () => undefined;
+  return inFlight.hold(reader === undefined ? 'bodies' : 'uploads', principal, bytes);
+}
+
+/** The handler's answer; or the first one again, for an Idempotency-Key that has one. */
+async function answerTo(
+  ctx: Context,
+  route: Route,
+  call: Call,
+  keeping: Keeping,
+  raw: Buffer | string,
+): Promise<Answer> {
+  const { deps, principal } = call;
+  const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
+  const claimed = await claim(ctx, path, deps.db, deps.sealer, principal, raw, route.grants === true);
+  if (claimed !== null && 'replay' in claimed) return claimed.replay;
+  keeping.claim = claimed?.claim ?? null;
+  try {
+    if (keeping.claim !== null && 'org_id' in principal) await deps.usage.requireAnswerRoom(principal.org_id);
+    // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
+    refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
+    const answer = await route.handler(call);
+    if (answer.madeNothing) await keeping.drop();
+    else await keeping.finish(answer);
+    return answer;
+  } catch (error) {
+    await keeping.giveBack(error);
+    throw error;
+  }
+}
+
+/** What becomes of the claim of a request with an Idempotency-Key; without one there is nothing to keep. */
+class Keeping {
+  readonly #deps: ApiDeps;
+  readonly #tenantId: string | null;
+  #isKept = false;
+  /** Null until the key is claimed. */
+  claim: Claim | null = null;
+
+  constructor(deps: ApiDeps, principal: Principal) {
+    this.#deps = deps;
+    this.#tenantId = 'org_id' in principal ? principal.org_id : null;
+  }
+
+  /** See `Call`. */
+  keep(answer: Answer): ReturnType<Call['keep']> {
+    if (this.claim === null) return { guards: [], writes: [] };
+    this.#isKept = true;
+    const { bytes, ...kept } = keepAnswer(this.claim, this.#deps.sealer, answer);
+    if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
+    return kept;
+  }
+
+  /** See `Call`. */
+  async series(): Promise<string | null> {
+    const { db } = this.#deps;
+    return this.claim === null ? null : seriesOf(db, this.claim, newId(db.clock.now()));
+  }
+
+  /** See `Call`. */
+  async plan<T>(make: () => T): Promise<T> {
+    const made = make();
+    if (this.claim === null) return made;
+    const { db, sealer } = this.#deps;
+    const context = `plan ${this.claim.key}`;
+    const first = await seriesOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
+    return JSON.parse(sealer.open(first, context)) as T;
+  }
+
+  /** @throws ApiError 409 when the claim has lapsed: the request may be under way once more. */
+  async requireClaim(): Promise<void> {
+    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
+  }
+
+  /** Keeps the answer unless that was part of the effect. */
+  async finish(answer: Answer): Promise<void> {
+    if (this.claim === null || this.#isKept) return;
+    const { guards, writes } = this.keep(answer);
+    await commit(this.#deps.db.redis, guards, writes);
+  }
+
+  /** Keeps no answer, since nothing was made. */
+  async drop(): Promise<void> {
+    if (this.claim !== null) await dropClaim(this.#deps.db, this.claim);
+  }
+
+  /** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
+  async giveBack(error: unknown): Promise<void> {
+    if (this.claim === null) return;
+    const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
+    // Redis that has just been silent may be so again, and the client has waited long enough.
+    if (!isUnavailable(error)) await released;
+  }
+}
+
+/** @returns what goes on being sent. */
+async function send(ctx: Context, answer: Answer): Promise<Readable | undefined> {
+  // Opened before anything of the answer is set: it may fail.
+  const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
+  ctx.status = answer.status;
+  if (answer.content !== undefined) ctx.body = content ?? '';
+  for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.res.setHeader(name, value);
+  if (answer.content !== undefined) return content;
+  if (answer.body === undefined) {
+    ctx.body = null;
+    ctx.status = answer.status;
+    return undefined;
+  }
+  // Said first, so that Koa does not guess it from the text.
+  ctx.res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  ctx.body = JSON.stringify(answer.body);
+  if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
+  return undefined;
+}
+
+/** Ends what goes on being sent once its caller may not have it any more; a stream of events ends by its signal. */
+function breakOff(content: Readable, admission: Reauthorization): void {
+  if (content instanceof EventStream || content.destroyed) return;
+  const destroy = () => content.destroy(new Error('the caller may not have this any more'));
+  admission.lost.addEventListener('abort', destroy);
+}
+
+/** UUIDs are the same in capitals (RFC 9562, section 4); ours are kept in small letters. */
+function lowerIds(params: Record<string, unknown>, schema: TObject | undefined): void {
+  for (const [name, value] of Object.entries(params)) {
+    const field: { format?: string } = schema?.properties[name] ?? {};
+    if (field.format === 'uuid' && typeof value === 'string') params[name] = value.toLowerCase();
+  }
+}
+
+const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
+
+function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
+  // Without a prototype: a parameter may be called __proto__.
+  const query: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(ctx.query)) {
+    const list = listSchema(schema?.properties[name]);
+    if (list !== null) {
+      const values = [value].flat().map((one) => one ?? '');
+      query[name] = list.isText ? values : values.flatMap((one) => one.split(','));
+    } else if (Array.isArray(value)) throw badQuery([{ pointer: `/${name}`, message: 'must be given once' }]);
+    else query[name] = value;
+  }
+  const errors = check(query);
+  if (errors.length > 0) throw badQuery(errors);
+  return query;
+}
+
+/** What a list of values is made of; null for a parameter that is none. In free text a comma means itself. */
+function listSchema(schema: TSchema | undefined): { isText: boolean } | null {
+  if (schema === undefined || !('items' in schema)) return null;
+  const items = schema.items as { enum?: unknown; pattern?: unknown };
+  return { isText: items.enum === undefined && items.pattern === undefined };
+}
+
+function badQuery(errors: FieldError[]): ApiError {
+  const parameters = errors.map((one) => ({ ...one, parameter: one.pointer.split('/')[1] ?? '' }));
+  const detail = parameters.map((one) => `${one.parameter} ${one.message}`).join('; ');
+  return new ApiError('invalid_query', detail, { errors: parameters });
+}
+
+function refuse(errors: FieldError[]): void {
+  if (errors.length > 0) throw invalid(...errors);
+}
+
+/**
+ * The version a strong ETag in If-Match names.
+ * @throws ApiError 400 for what is none; 412 for one that cannot be of what the route writes to.
+ */
+function readIfMatch(ctx: Context, route: Route): number | undefined {
+  const text = ctx.get('If-Match');
+  if (text === '' || text === '*' || route.method === 'GET') return undefined;
+  const [, version] = /^"(\d{1,15})"$/.exec(text) ?? [];
+  if (version !== undefined && route.versioned) return Number(version);
+  if (/^(W\/)?"[^"]*"$/.test(text))
+    throw new ApiError('version_mismatch', 'If-Match names no version of this.');
+  throw new ApiError('invalid_header', 'If-Match takes one strong ETag, such as "3".');
+}
+
+function signalOf(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  ctx.res.once('close', () => gone.abort());
+  return AbortSignal.any([gone.signal, closing, lost]);
+}
+
+function actorOf(principal: Principal): string {
+  switch (principal.kind) {
+    case 'api_key':
+      return principal.actor;
+    case 'worker':
+      return `worker:${principal.worker_id}`;
+    default:
+      return principal.kind;
+  }
+}

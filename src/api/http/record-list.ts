@@ -1,0 +1,52 @@
+// Lists of records that have a permission of their own: a caller who is confined to some pools sees those that are
+// confined to the same.
+
+import type { Permission } from '../../state/access/permission.ts';
+import type { Shape } from '../../state/text/forms.ts';
+import { type OrgKeys, orgKeysOf } from '../../store/redis/keys.ts';
+import { memberId, page } from '../../store/redis/lists.ts';
+import { loadRecords } from '../../store/redis/records.ts';
+import { maySee } from '../routes/identity/grants.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from './list.ts';
+import type { Answer, ApiDeps, KeyPrincipal } from './route.ts';
+
+export interface PageAsked {
+  limit?: number;
+  cursor?: string;
+  order?: 'asc' | 'desc';
+}
+
+/**
+ * A page of the records in an index of the org, by creation.
+ * @param index name of the index. @param keyOf key of the record with an id. @param shape what it must have.
+ * @param view as it is shown.
+ */
+export async function listRecords<T extends Pick<Permission, 'pools'>>(
+  { db }: ApiDeps,
+  principal: KeyPrincipal,
+  { limit = DEFAULT_LIMIT, cursor, order = 'desc' }: PageAsked,
+  {
+    index,
+    keyOf,
+    shape,
+    view,
+  }: {
+    index: string;
+    keyOf: (keys: OrgKeys, id: string) => string;
+    shape: Shape<T>;
+    view: (one: T) => object;
+  },
+): Promise<Answer> {
+  const bound = listScope(index, principal.org_id, principal.pools, order);
+  const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+  const keys = orgKeysOf(db.prefix, principal.org_id);
+  const { items, next } = await page(db, [keys.index(index)], range, limit, async (members) => {
+    const records = await loadRecords(
+      db,
+      members.map((member) => keyOf(keys, memberId(member))),
+      shape,
+    );
+    return records.map((one) => (one !== null && maySee(principal, one) ? view(one) : null));
+  });
+  return listAnswer(items, bound, next);
+}

@@ -1,0 +1,44 @@
+// Bull Board: the operators' view of the queues, read-only, behind the operator's token.
+
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { KoaAdapter } from '@bull-board/koa';
+import type { Middleware } from 'koa';
+import type { Queues } from '../../queues/queues.ts';
+import type { Gate } from '../access/admission.ts';
+import type { Authenticator } from '../access/authenticate.ts';
+import { ApiError } from '../http/problem.ts';
+import { answerOtherMethod } from '../http/router.ts';
+
+export const BOARD_PATH = '/admin/queues';
+
+const CSP =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";
+
+/** Middleware that serves the board under `BOARD_PATH` to the operator. */
+export function board(queues: Queues, authenticator: Authenticator, gate: Gate): Middleware {
+  const adapter = new KoaAdapter();
+  createBullBoard({
+    queues: Object.values(queues.all).map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: 'BioLayer' } },
+  });
+  adapter.setBasePath(BOARD_PATH);
+  // What goes wrong is told like everywhere else.
+  adapter.setErrorHandler((error) => {
+    throw error;
+  });
+  const plugin = adapter.registerPlugin() as unknown as Middleware;
+  return (ctx, next) => {
+    if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
+    if (!authenticator.isOperator(ctx.get('Authorization'))) {
+      gate.countStranger(ctx);
+      throw new ApiError('invalid_credential', 'This is for the operator.', {
+        headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
+      });
+    }
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
+    ctx.set('Content-Security-Policy', CSP);
+    return plugin(ctx, next);
+  };
+}

@@ -1,0 +1,93 @@
+// Liveness, readiness and the description of the API: open to anybody.
+
+import type Router from '@koa/router';
+import { type Db, refusalOf } from '../../store/redis/connection.ts';
+import type { Gate } from '../access/admission.ts';
+import { docsPage } from '../docs/page.ts';
+import { ApiError } from '../http/problem.ts';
+
+/** How long Redis has to answer, ms. */
+const ANSWER_LIMIT = 1000;
+
+/** Why Redis refuses to write, by the code of its error. */
+const REFUSED: Readonly<Record<string, string>> = {
+  OOM: 'its memory is full (maxmemory)',
+  READONLY: 'it is a read-only replica',
+  UNBLOCKED: 'it has just become a read-only replica',
+  LOADING: 'it is loading its data',
+  MISCONF: 'it cannot write to its disk',
+  NOREPLICAS: 'it has too few replicas (min-replicas-to-write)',
+  MASTERDOWN: 'it has lost its primary',
+  CLUSTERDOWN: 'its cluster is down',
+  BUSY: 'it is busy with a script',
+};
+
+/**
+ * Says whether Redis takes writes: a write that changes nothing, since its key never exists, is refused for the same
+ * reasons as any other. However many ask at once, one is under way.
+ * @returns a function that resolves when it does. @throws ApiError 503 with the reason
+ */
+function writeProbe({ redis, prefix }: Db): () => Promise<void> {
+  let underWay: Promise<void> | null = null;
+  const probe = async () => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('Command timed out')), ANSWER_LIMIT);
+    });
+    try {
+      await Promise.race([redis.set(`${prefix}:writable`, '1', 'XX'), late]);
+    } catch (error) {
+      const code = refusalOf(error);
+      const detail =
+        code === null ? 'Redis does not answer.' : `Redis refuses writes: ${REFUSED[code] ?? code}.`;
+      throw new ApiError('unavailable', detail, { headers: { 'Retry-After': '2' } });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  return () => {
+    underWay ??= probe().finally(() => {
+      underWay = null;
+    });
+    return underWay;
+  };
+}
+
+/**
+ * Adds `/livez`, `/readyz`, `/openapi.json` and `/docs`. The first two are never limited: whoever asks for them
+ * would take a process for dead for another's flood.
+ */
+export function addOpenRoutes(
+  router: Router,
+  db: Db,
+  gate: Gate,
+  description: Record<string, unknown>,
+): void {
+  const openapi = JSON.stringify(description);
+  const page = docsPage(description);
+  const checkWrites = writeProbe(db);
+  router.get('/livez', (ctx) => {
+    ctx.body = { status: 'ok' };
+  });
+  router.get('/readyz', async (ctx) => {
+    await checkWrites();
+    // Requests are served all the same, but what is due waits for an operator.
+    ctx.body = db.clock.isHeld
+      ? { status: 'degraded', clock: 'held', reason: "Redis' clock has jumped: nothing ends by time" }
+      : { status: 'ok' };
+  });
+  router.get('/openapi.json', (ctx) => {
+    gate.countStranger(ctx);
+    ctx.type = 'application/json';
+    ctx.body = openapi;
+  });
+  router.get('/docs', (ctx) => {
+    gate.countStranger(ctx);
+    ctx.set(
+      'Content-Security-Policy',
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    );
+    ctx.type = 'text/html';
+    ctx.body = page;
+  });
+}

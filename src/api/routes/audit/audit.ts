@@ -1,0 +1,122 @@
+// The org's audit log, and what an auditor takes away: the export, and the keys that verify it.
+
+import { Readable } from 'node:stream';
+import Type from 'typebox';
+import { timeOf } from '../../../state/text/time.ts';
+import { POSITION, readAudit } from '../../../store/audit/audit-log.ts';
+import { exportAudit } from '../../../store/audit/export.ts';
+import { publicKeys } from '../../../store/audit/signing-keys.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError } from '../../http/problem.ts';
+import { route, scope } from '../../http/route.ts';
+import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { requireWholeOrg } from '../identity/grants.ts';
+
+const AuditEntry = Type.Object(
+  {
+    sequence: Type.Integer({ description: 'Counts 1, 2, 3 … within the org' }),
+    at: Timestamp,
+    actor: Type.String({ description: '`api_key:<id>`, `operator` …' }),
+    action: Type.String({ description: 'Such as `api_key.created`' }),
+    target: Type.Object({ type: Type.String(), id: Type.String() }),
+    data: Type.Record(Type.String(), Type.Unknown()),
+    previous_hash: nullable(Type.String()),
+    hash: Type.String({ description: 'SHA-256 over the entry without this field, in RFC 8785 form' }),
+  },
+  { $id: 'AuditEntry' },
+);
+
+const PublicKey = Type.Object(
+  {
+    kty: word(['OKP']),
+    crv: word(['Ed25519']),
+    x: Type.String(),
+    kid: Type.String({ description: 'Its thumbprint (RFC 7638)' }),
+    use: word(['sig']),
+    alg: word(['EdDSA']),
+  },
+  { $id: 'AuditKey' },
+);
+
+export const auditRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/audit',
+    access: scope('audit:read'),
+    tag: 'Audit',
+    summary: "The org's audit log: changes of keys, tokens, secrets and of the org itself",
+    query: closed(PageQuery),
+    admit: (_body, principal) => requireWholeOrg(principal),
+    answers: { 200: { description: 'A page of entries', schema: listAnswer(AuditEntry) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('audit', principal.org_id, order);
+      const after = readCursor(bound, cursor, POSITION);
+      const found = await readAudit(db, principal.org_id, { order, after }, limit + 1);
+      const shown = found.slice(0, limit);
+      const next = found.length > limit ? (shown.at(-1)?.position ?? null) : null;
+      return answerList(
+        shown.map(({ entry }) => entry),
+        bound,
+        next,
+      );
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/audit/export',
+    access: scope('audit:read'),
+    tag: 'Audit',
+    summary: 'The audit log and the histories of all tasks within a time, one JSON document a line, signed',
+    query: closed({
+      from: Type.Optional(Timestamp),
+      to: Type.Optional(Type.String({ format: 'date-time', description: 'Not included' })),
+    }),
+    admit: (_body, principal) => requireWholeOrg(principal),
+    answers: {
+      200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
+    },
+    async handler({ deps: { db, sealer }, principal, query }) {
+      const from = query.from === undefined ? null : timeOf(query.from);
+      const to = query.to === undefined ? null : timeOf(query.to);
+      if (from !== null && to !== null && from >= to)
+        throw new ApiError('invalid_query', 'from must lie before to');
+      return {
+        status: 200,
+        content: async () => {
+          const gone = new AbortController();
+          const lines = exportAudit(db, sealer, principal.org_id, { from, to }, gone.signal);
+          const content = await streamOf(lines);
+          return content.once('close', () => gone.abort());
+        },
+        headers: {
+          'Content-Type': 'application/x-ndjson',
+          'Content-Disposition': 'attachment; filename="audit.ndjson"',
+        },
+      };
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/.well-known/biolayer-audit-keys.json',
+    access: { kind: 'open' },
+    tag: 'Audit',
+    summary: 'The public keys that verify exports, as a JWK set (RFC 7517)',
+    answers: { 200: { description: 'The keys', schema: closed({ keys: Type.Array(PublicKey) }) } },
+    async handler({ deps: { db, sealer } }) {
+      return { status: 200, body: { keys: await publicKeys(db, sealer) } };
+    },
+  }),
+];
+
+/** Lines as a stream, once there is a first: what fails before it is answered as an error, not by a cut connection. */
+async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {
+  const first = await lines.next();
+  const all = async function* () {
+    if (first.done) return;
+    yield first.value;
+    yield* lines;
+  };
+  // What waits to be read is no more than a step.
+  return Readable.from(all(), { highWaterMark: 1 });
+}

@@ -1,0 +1,250 @@
+// API keys: made by a key that has at least what it gives, shown once, rotated with an overlap, revoked at once.
+// Live and test keys of an org lie together, so that one list shows who may call; a test key sees test keys alone.
+
+import Type from 'typebox';
+import { MODES, modeOf, orgOf, tenantOf } from '../../../state/access/tenant.ts';
+import { did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { timeOf } from '../../../state/text/time.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import {
+  type ApiKey,
+  apiKeyWrites,
+  type ListedKey,
+  loadApiKeys,
+  newApiKey,
+  replacedKeyWrites,
+  revokeApiKey,
+} from '../../../store/identity/credentials.ts';
+import { together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { sharedKeysOf } from '../../../store/redis/keys.ts';
+import { memberId, page } from '../../../store/redis/lists.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../../http/route.ts';
+import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { endErrors, endOf, poolsThere, refuse, requireGrantable, requireNoMore } from './grants.ts';
+import { openSandbox } from './orgs.ts';
+
+const DAY = 24 * 3600;
+/** How long a replaced key goes on beside the new one, s. */
+const OVERLAP = DAY;
+const OVERLAP_MOST = 30 * DAY;
+
+const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
+const KeyView = Type.Object(
+  {
+    key_id: Uuid,
+    mode: word(MODES),
+    name: Type.String(),
+    hint: Type.String({ description: 'How the key begins' }),
+    scopes: Type.Array(Type.String()),
+    pools: Type.Array(Type.String()),
+    created_at: Timestamp,
+    expires_at: nullable(Timestamp),
+    last_used_at: nullable(
+      Type.String({ format: 'date-time', description: 'To within some minutes; null: never' }),
+    ),
+    replaced_by: nullable(Uuid),
+  },
+  { $id: 'ApiKey' },
+);
+const KeyCreated = Type.Object({
+  ...KeyView.properties,
+  key: Type.String({ description: 'Shown this once' }),
+});
+
+const KeyCreate = closed({
+  name: Type.String({ minLength: 1, maxLength: 200 }),
+  scopes: Scopes,
+  pools: Type.Optional(
+    Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
+      minItems: 1,
+      maxItems: 100,
+      uniqueItems: true,
+    }),
+  ),
+  expires_at: Type.Optional(Timestamp),
+  mode: Type.Optional(
+    word(MODES, { description: "`test`: for the org's sandbox. Default: that of your key" }),
+  ),
+});
+const KeyRotate = closed({
+  expires_in_seconds: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: OVERLAP_MOST,
+      default: OVERLAP,
+      description: 'How long the old key lasts',
+    }),
+  ),
+  expires_at: Type.Optional(Timestamp),
+});
+const KeyParams = Type.Object({ key_id: Uuid });
+
+export const apiKeyRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/api-keys',
+    access: scope('keys:write'),
+    tag: 'API keys',
+    summary: 'Create an API key',
+    body: KeyCreate,
+    grants: true,
+    admit: (body, principal) => requireGrantable(principal, body),
+    answers: { 201: { description: 'The key', schema: KeyCreated } },
+    async handler({ deps, principal, actor, body, keep, standing }) {
+      const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
+      const org_id = tenantOf(orgOf(principal.org_id), mode);
+      const expires_at = endOf(principal, body.expires_at);
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await poolsThere(deps, org_id, body.pools);
+        refuse([...there.errors, ...endErrors(principal, expires_at, deps.db.clock.now())]);
+        const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
+        const answer = created(made);
+        const fact = {
+          ...did(actor, 'api_key.created', 'api_key', made.key.key_id),
+          data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
+        };
+        const key = together(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
+        const change = together(isAdmitted, there, key, await openSandbox(deps, org_id), keep(answer));
+        if (await commitAudited(deps.db, orgOf(org_id), fact, change)) return answer;
+      }
+      throw new ContendedError('API key');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/api-keys',
+    access: scope('keys:read'),
+    tag: 'API keys',
+    summary: 'List API keys',
+    query: closed({ mode: Type.Optional(word(MODES)), ...PageQuery }),
+    answers: { 200: { description: 'A page of keys', schema: listAnswer(KeyView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
+      const bound = listScope('api_keys', principal.org_id, principal.pools, order, mode);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const list = sharedKeysOf(db.prefix, principal.org_id).index('api_keys');
+      const { items, next } = await page(db, [list], range, limit, async (members) =>
+        (await loadApiKeys(db, principal.org_id, members.map(memberId))).map((one) =>
+          one !== null &&
+          maySeeKey(principal, one.key) &&
+          (mode === undefined || modeOf(one.key.org_id) === mode)
+            ? keyView(one)
+            : null,
+        ),
+      );
+      return answerList(items, bound, next);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/api-keys/{key_id}/rotate',
+    access: scope('keys:write'),
+    tag: 'API keys',
+    summary: 'Put a new key in the place of one, which goes on for an overlap',
+    params: KeyParams,
+    body: KeyRotate,
+    bodyOptional: true,
+    grants: true,
+    answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
+    async handler({ deps, principal, actor, params, body, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const { key: old } = await visibleKey(deps, principal, params.key_id);
+        const { name, scopes, pools, org_id, replaced_by } = old;
+        requireGrantable(principal, { scopes, pools });
+        if (replaced_by !== undefined)
+          throw new ApiError('conflict', `The key has been rotated already: ${replaced_by} is in its place.`);
+        const now = deps.db.clock.now();
+        const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
+        refuse(endErrors(principal, expires_at, now));
+        const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
+        const answer = created(made);
+        const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
+        const { key_id } = made.key;
+        const fact = {
+          ...did(actor, 'api_key.rotated', 'api_key', old.key_id),
+          data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
+        };
+        const change = together(
+          isAdmitted,
+          await deps.usage.room(org_id, 'keys'),
+          apiKeyWrites(deps.db, made.key),
+          replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
+          keep(answer),
+        );
+        if (!(await commitAudited(deps.db, orgOf(org_id), fact, change))) continue;
+        deps.forgetCredential(old.hash);
+        return answer;
+      }
+      throw new ContendedError('API key');
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/api-keys/{key_id}',
+    access: scope('keys:write'),
+    tag: 'API keys',
+    summary: 'Revoke an API key that may do no more than yours',
+    params: KeyParams,
+    answers: { 204: { description: 'Revoked' } },
+    async handler({ deps, principal, actor, params, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const { key } = await visibleKey(deps, principal, params.key_id);
+        requireNoMore(principal, key);
+        // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
+        const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
+        const change = together(isAdmitted, revokeApiKey(deps.db, key));
+        if (!(await commitAudited(deps.db, orgOf(key.org_id), fact, change))) continue;
+        deps.forgetCredential(key.hash);
+        return { status: 204 };
+      }
+      throw new ContendedError('API key');
+    },
+  }),
+];
+
+function created({ key, text }: { key: ApiKey; text: string }) {
+  return {
+    status: 201,
+    body: { ...keyView({ key, usedAt: null }), key: text },
+    headers: { Location: `/v1/api-keys/${key.key_id}` },
+  };
+}
+
+/** @throws ApiError 404 */
+async function visibleKey(deps: ApiDeps, principal: KeyPrincipal, keyId: string): Promise<ListedKey> {
+  const [found = null] = await loadApiKeys(deps.db, principal.org_id, [keyId]);
+  if (found === null || !maySeeKey(principal, found.key)) throw notFound();
+  return found;
+}
+
+function maySeeKey(principal: KeyPrincipal, key: ApiKey): boolean {
+  if (modeOf(principal.org_id) === 'test' && modeOf(key.org_id) === 'live') return false;
+  return principal.pools.includes('*') || key.pools.every((id) => principal.pools.includes(id));
+}
+
+function keyView({ key, usedAt }: ListedKey): object {
+  const { key_id, org_id, name, hint, scopes, pools, created_at, expires_at, replaced_by = null } = key;
+  return {
+    key_id,
+    mode: modeOf(org_id),
+    name,
+    hint,
+    scopes,
+    pools,
+    created_at: timestamp(created_at),
+    expires_at: timeOrNull(expires_at),
+    last_used_at: timeOrNull(usedAt),
+    replaced_by,
+  };
+}
+
+function timeOrNull(ms: number | null): string | null {
+  return ms === null ? null : timestamp(ms);
+}

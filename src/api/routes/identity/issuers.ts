@@ -1,0 +1,198 @@
+// Outside issuers that an org trusts, such as its own identity provider: what their tokens say, and what that is
+// worth here.
+
+import Type from 'typebox';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
+import {
+  addIssuer,
+  findIssuers,
+  ISSUER_SHAPE,
+  type Issuer,
+  loadIssuer,
+  mayClaimAudience,
+  ownAudience,
+  removeIssuer,
+  TOKEN_TYPES,
+} from '../../../store/identity/issuers.ts';
+import { together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { listRecords } from '../../http/record-list.ts';
+import {
+  type Answer,
+  type ApiDeps,
+  type KeyPrincipal,
+  liveScope,
+  route,
+  SCOPES,
+  scope,
+} from '../../http/route.ts';
+import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { ALGORITHMS } from '../../oauth/issuers.ts';
+import { requireVersion } from '../workers/pools.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Text = Type.String({ minLength: 1, maxLength: 500 });
+const ScopeMap = Type.Record(
+  Type.String({ pattern: '^[^\\s]{1,200}$' }),
+  Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true }),
+  { minProperties: 1, maxProperties: 100, additionalProperties: false },
+);
+const Algorithms = Type.Array(word(ALGORITHMS), { minItems: 1, uniqueItems: true });
+const View = {
+  issuer_id: Uuid,
+  name: Type.String(),
+  issuer: Type.String(),
+  audience: Type.String(),
+  jwks_uri: Type.String(),
+  algorithms: Type.Array(Type.String()),
+  token_type: word(TOKEN_TYPES),
+  scope_claim: Type.String(),
+  scope_map: Type.Record(Type.String(), Type.Array(Type.String())),
+  pools: Type.Array(Type.String()),
+  created_at: Timestamp,
+};
+const IssuerView = Type.Object(View, { $id: 'Issuer' });
+const Params = Type.Object({ issuer_id: Uuid });
+
+export const issuerRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/issuers',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Trust an outside issuer of access tokens',
+    body: closed({
+      name: Name,
+      issuer: Text,
+      audience: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 500,
+          description:
+            'What its tokens have as `aud`. Default: `urn:biolayer:org:<org_id>`. Tokens for an audience that does not hold the id of the org name it by the claim `biolayer_org`',
+        }),
+      ),
+      jwks_uri: Type.String({ maxLength: 2048 }),
+      algorithms: Type.Optional(Algorithms),
+      token_type: Type.Optional(word(TOKEN_TYPES, { default: 'at+jwt' })),
+      scope_claim: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'scope' })),
+      scope_map: ScopeMap,
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) =>
+      requireLasting(principal, { scopes: Object.values(body.scope_map).flat(), pools: body.pools ?? [] }),
+    answers: { 201: { description: 'The issuer', schema: IssuerView } },
+    async handler({ deps, principal, body, keep, actor, standing }) {
+      const now = deps.db.clock.now();
+      const issuer: Issuer = {
+        issuer_id: newId(now),
+        org_id: principal.org_id,
+        version: 1,
+        name: body.name,
+        issuer: body.issuer,
+        audience: body.audience ?? ownAudience(principal.org_id),
+        jwks_uri: body.jwks_uri,
+        algorithms: body.algorithms ?? [...ALGORITHMS],
+        token_type: body.token_type ?? 'at+jwt',
+        scope_claim: body.scope_claim ?? 'scope',
+        scope_map: body.scope_map,
+        pools: body.pools ?? [...principal.pools],
+        created_at: now,
+        updated_at: now,
+      };
+      const { errors } = await poolsThere(deps, principal.org_id, body.pools);
+      const faults: FieldError[] = [...errors];
+      const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
+      if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
+      if (!mayClaimAudience(principal.org_id, issuer.audience))
+        faults.push({ pointer: '/audience', message: "is not this org's" });
+      refuse(faults);
+      const answer = issuerAnswer(issuer, 201);
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await poolsThere(deps, issuer.org_id, body.pools);
+        refuse(there.errors);
+        if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
+          throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
+        const room = await deps.usage.room(issuer.org_id, 'issuers');
+        const more = together(isAdmitted, there, room, keep(answer));
+        if (await addIssuer(deps.db, issuer, actor, more)) return answer;
+      }
+      throw new ContendedError('issuer');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/issuers',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'List outside issuers',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of issuers', schema: listAnswer(IssuerView) } },
+    handler: ({ deps, principal, query }) =>
+      listRecords<Issuer>(deps, principal, query, {
+        index: 'issuers',
+        keyOf: (keys, id) => keys.issuer(id),
+        shape: ISSUER_SHAPE,
+        view: issuerView,
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/issuers/{issuer_id}',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'Retrieve an outside issuer',
+    params: Params,
+    answers: { 200: { description: 'The issuer', schema: IssuerView } },
+    handler: async ({ deps, principal, params }) =>
+      issuerAnswer(await visibleIssuer(deps, principal, params.issuer_id)),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/issuers/{issuer_id}',
+    access: liveScope('oauth:write'),
+    versioned: true,
+    tag: 'OAuth',
+    summary: 'Trust an outside issuer no more: its tokens are refused at once',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleIssuer(deps, principal, params.issuer_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, { scopes: Object.values(before.scope_map).flat() });
+        if (!(await removeIssuer(deps.db, before, actor, isAdmitted))) continue;
+        deps.forgetCredential(before.issuer_id);
+        return { status: 204 };
+      }
+      throw new ContendedError('issuer');
+    },
+  }),
+];
+
+async function visibleIssuer(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Issuer> {
+  const issuer = await loadIssuer(deps.db, principal.org_id, id);
+  if (issuer === null || !maySee(principal, issuer)) throw notFound();
+  return issuer;
+}
+
+function issuerView({
+  org_id: _org,
+  version: _version,
+  updated_at: _at,
+  created_at,
+  ...shown
+}: Issuer): object {
+  return { ...shown, created_at: timestamp(created_at) };
+}
+
+function issuerAnswer(issuer: Issuer, status = 200): Answer {
+  const location = status === 201 && { Location: `/v1/issuers/${issuer.issuer_id}` };
+  return { status, body: issuerView(issuer), headers: { ETag: `"${issuer.version}"`, ...location } };
+}

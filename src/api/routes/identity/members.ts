@@ -1,0 +1,257 @@
+// Members: the people of an org who may sign in and let OAuth clients act for them. Made by whoever may do at least
+// as much; a password is never shown but for the one that is made for a member who was given none.
+
+import { randomBytes } from 'node:crypto';
+import Type from 'typebox';
+import { changesOf, did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { isSame } from '../../../state/text/same.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import {
+  findMember,
+  loadMember,
+  MEMBER_SHAPE,
+  type Member,
+  memberWrites,
+  normalEmail,
+} from '../../../store/identity/members.ts';
+import { hashPassword, TooManyPasswords } from '../../../store/identity/passwords.ts';
+import { together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { listRecords } from '../../http/record-list.ts';
+import {
+  type Answer,
+  type ApiDeps,
+  type KeyPrincipal,
+  liveScope,
+  route,
+  SCOPES,
+  scope,
+} from '../../http/route.ts';
+import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { requireVersion } from '../workers/pools.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
+
+const Email = Type.String({ pattern: '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', maxLength: 254 });
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Password = Type.String({ minLength: 12, maxLength: 200 });
+const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
+const View = {
+  member_id: Uuid,
+  email: Type.String(),
+  name: Type.String(),
+  scopes: Type.Array(Type.String()),
+  pools: Type.Array(Type.String()),
+  disabled: Type.Boolean(),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+const MemberView = Type.Object(View, { $id: 'Member' });
+const MemberCreated = Type.Object({
+  ...View,
+  password: Type.Optional(
+    Type.String({ description: 'The one that was made, where none was given; shown this once' }),
+  ),
+});
+const Params = Type.Object({ member_id: Uuid });
+
+export const memberRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/members',
+    access: liveScope('members:write'),
+    tag: 'Members',
+    summary: 'Create a member: a person who may sign in',
+    body: closed({
+      email: Email,
+      name: Name,
+      scopes: Scopes,
+      pools: Type.Optional(PoolList),
+      password: Type.Optional(Password),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 201: { description: 'The member', schema: MemberCreated } },
+    async handler({ deps, principal, body, keep, actor, standing }) {
+      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
+      const password = body.password ?? randomBytes(15).toString('base64url');
+      const now = deps.db.clock.now();
+      const member: Member = {
+        member_id: newId(now),
+        org_id: principal.org_id,
+        version: 1,
+        email: normalEmail(body.email),
+        name: body.name,
+        password_hash: await hashed(password),
+        scopes: body.scopes,
+        pools: body.pools ?? [...principal.pools],
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+      };
+      const shown = memberAnswer(member, 201);
+      const made = body.password === undefined ? { password } : {};
+      const answer = { ...shown, body: { ...memberView(member), ...made } };
+      const { member_id, email, name, scopes, pools } = member;
+      const fact = {
+        ...did(actor, 'member.created', 'member', member_id),
+        data: { email, name, scopes, pools },
+      };
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        await requireFree(deps, member);
+        const there = await poolsThere(deps, member.org_id, body.pools);
+        refuse(there.errors);
+        const room = await deps.usage.room(member.org_id, 'members');
+        const change = together(isAdmitted, there, room, memberWrites(deps.db, null, member), keep(answer));
+        if (await commitAudited(deps.db, member.org_id, fact, change)) return answer;
+      }
+      throw new ContendedError('member');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/members',
+    access: scope('members:read'),
+    tag: 'Members',
+    summary: 'List members',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of members', schema: listAnswer(MemberView) } },
+    handler: ({ deps, principal, query }) =>
+      listRecords<Member>(deps, principal, query, {
+        index: 'members',
+        keyOf: (keys, id) => keys.member(id),
+        shape: MEMBER_SHAPE,
+        view: memberView,
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/members/{member_id}',
+    access: scope('members:read'),
+    tag: 'Members',
+    summary: 'Retrieve a member',
+    params: Params,
+    answers: { 200: { description: 'The member', schema: MemberView } },
+    handler: async ({ deps, principal, params }) =>
+      memberAnswer(await visibleMember(deps, principal, params.member_id)),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/members/{member_id}',
+    access: liveScope('members:write'),
+    versioned: true,
+    tag: 'Members',
+    summary:
+      'Change a member; access tokens held for them follow within a second, and a new password ends their sessions, grants and tokens',
+    params: Params,
+    body: closed({
+      email: Type.Optional(Email),
+      name: Type.Optional(Name),
+      scopes: Type.Optional(Scopes),
+      pools: Type.Optional(PoolList),
+      password: Type.Optional(Password),
+      disabled: Type.Optional(Type.Boolean()),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 200: { description: 'The member', schema: MemberView } },
+    async handler({ deps, principal, params, body, ifMatch, actor, standing }) {
+      const { password, ...fields } = body;
+      requireNoMore(principal, await visibleMember(deps, principal, params.member_id));
+      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
+      const change = {
+        ...fields,
+        ...(body.email !== undefined && { email: normalEmail(body.email) }),
+        ...(password !== undefined && { password_hash: await hashed(password) }),
+      };
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleMember(deps, principal, params.member_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, before);
+        const there = await poolsThere(deps, principal.org_id, body.pools);
+        refuse(there.errors);
+        if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
+        const after: Member = {
+          ...before,
+          ...change,
+          ...(password !== undefined && { password_version: (before.password_version ?? 1) + 1 }),
+          version: before.version + 1,
+          updated_at: deps.db.clock.now(),
+        };
+        const data = {
+          ...changesOf(before, after, ['email', 'name', 'scopes', 'pools', 'disabled']),
+          ...(password !== undefined && { password: 'changed' }),
+        };
+        const fact = { ...did(actor, 'member.updated', 'member', after.member_id), data };
+        await requireFree(deps, after);
+        const whole = together(isAdmitted, there, memberWrites(deps.db, before, after));
+        if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
+        deps.forgetCredential(after.member_id);
+        return memberAnswer(after);
+      }
+      throw new ContendedError('member');
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/members/{member_id}',
+    access: liveScope('members:write'),
+    versioned: true,
+    tag: 'Members',
+    summary: 'Remove a member: every access token held for them ends at once',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleMember(deps, principal, params.member_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, before);
+        const { email, name } = before;
+        const fact = { ...did(actor, 'member.removed', 'member', before.member_id), data: { email, name } };
+        const gone = together(isAdmitted, memberWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, before.org_id, fact, gone))) continue;
+        deps.forgetCredential(before.member_id);
+        return { status: 204 };
+      }
+      throw new ContendedError('member');
+    },
+  }),
+];
+
+/** @throws ApiError 409 when another member of the org has the address. */
+async function requireFree(deps: ApiDeps, { org_id, member_id, email }: Member): Promise<void> {
+  const holder = await findMember(deps.db, org_id, email);
+  if (holder !== null && holder.member_id !== member_id)
+    throw new ApiError('already_exists', 'A member of the org has this address.');
+}
+
+async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Member> {
+  const member = await loadMember(deps.db, principal.org_id, id);
+  if (member === null || !maySee(principal, member)) throw notFound();
+  return member;
+}
+
+async function hashed(password: string): Promise<string> {
+  try {
+    return await hashPassword(password);
+  } catch (error) {
+    if (!(error instanceof TooManyPasswords)) throw error;
+    throw new ApiError('unavailable', 'Too many passwords are being set.', {
+      headers: { 'Retry-After': '2' },
+    });
+  }
+}
+
+function memberView(member: Member): object {
+  const { member_id, email, name, scopes, pools, disabled, created_at, updated_at } = member;
+  const times = { created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
+  return { member_id, email, name, scopes, pools, disabled, ...times };
+}
+
+function memberAnswer(member: Member, status = 200): Answer {
+  const location = status === 201 && { Location: `/v1/members/${member.member_id}` };
+  return { status, body: memberView(member), headers: { ETag: `"${member.version}"`, ...location } };
+}

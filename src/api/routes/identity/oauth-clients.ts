@@ -1,0 +1,329 @@
+// OAuth clients of an org: made by whoever may do at least as much, their secret shown once, and gone with all
+// their tokens the moment they are removed.
+
+import Type from 'typebox';
+import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { isSame } from '../../../state/text/same.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { newCredential } from '../../../store/identity/credentials.ts';
+import {
+  CLIENT_ID,
+  CLIENT_SHAPE,
+  GRANT_TYPES,
+  loadOAuthClient,
+  newClientId,
+  type OAuthClient,
+  oauthClientWrites,
+} from '../../../store/identity/oauth-clients.ts';
+import { type Change, together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { listRecords } from '../../http/record-list.ts';
+import {
+  type Answer,
+  type ApiDeps,
+  type Call,
+  type KeyPrincipal,
+  liveScope,
+  route,
+  SCOPES,
+  scope,
+} from '../../http/route.ts';
+import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../../http/schemas.ts';
+import { requireVersion } from '../workers/pools.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
+
+const ClientKey = Type.String({ pattern: CLIENT_ID });
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Scopes = Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true });
+const RedirectUris = Type.Array(Type.String({ maxLength: 2000 }), { maxItems: 20, uniqueItems: true });
+const View = {
+  client_id: Type.String(),
+  name: Type.String(),
+  grant_types: Type.Array(word(GRANT_TYPES)),
+  public: Type.Boolean(),
+  redirect_uris: Type.Array(Type.String()),
+  post_logout_redirect_uris: Type.Array(Type.String()),
+  scopes: Type.Array(Type.String()),
+  pools: Type.Array(Type.String()),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+const ClientView = Type.Object(View, { $id: 'OAuthClient' });
+const SecretShown = Type.Object({
+  ...View,
+  client_secret: Type.Optional(Type.String({ description: 'Shown this once; a public client has none' })),
+});
+const Params = Type.Object({ client_id: ClientKey });
+
+export const oauthClientRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/oauth-clients',
+    access: liveScope('oauth:write'),
+    tag: 'OAuth',
+    summary: 'Create an OAuth client',
+    body: closed({
+      name: Name,
+      grant_types: Type.Optional(
+        Type.Array(word(GRANT_TYPES), { minItems: 1, uniqueItems: true, default: ['client_credentials'] }),
+      ),
+      public: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description: 'Cannot keep a secret: an app on a device or in a browser',
+        }),
+      ),
+      redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(RedirectUris),
+      scopes: Scopes,
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 201: { description: 'The client', schema: SecretShown } },
+    async handler({ deps, principal, body, keep, actor, standing }) {
+      const now = deps.db.clock.now();
+      const secret = newCredential('bls_', principal.org_id);
+      const isPublic = body.public ?? false;
+      const client: OAuthClient = {
+        client_id: newClientId(principal.org_id),
+        org_id: principal.org_id,
+        version: 1,
+        name: body.name,
+        grant_types: body.grant_types ?? ['client_credentials'],
+        redirect_uris: body.redirect_uris ?? [],
+        post_logout_redirect_uris: body.post_logout_redirect_uris ?? [],
+        scopes: body.scopes,
+        pools: body.pools ?? [...principal.pools],
+        secret_hash: isPublic ? null : secret.hash,
+        created_at: now,
+        updated_at: now,
+      };
+      const answer = clientAnswer(client, 201, isPublic ? {} : { client_secret: secret.text });
+      const { client_id, name, grant_types, scopes, pools } = client;
+      const fact = {
+        ...did(actor, 'oauth_client.created', 'oauth_client', client_id),
+        data: { name, grant_types, scopes, pools, public: isPublic },
+      };
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const there = await requireSound(deps, client);
+        const room = await deps.usage.room(client.org_id, 'clients');
+        const made = oauthClientWrites(deps.db, null, client);
+        const change = together(isAdmitted, there, room, made, keep(answer));
+        if (await commitAudited(deps.db, client.org_id, fact, change)) return answer;
+      }
+      throw new ContendedError('OAuth client');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/oauth-clients',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'List OAuth clients',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of clients', schema: listAnswer(ClientView) } },
+    handler: ({ deps, principal, query }) =>
+      listRecords<OAuthClient>(deps, principal, query, {
+        index: 'oauth_clients',
+        keyOf: (keys, id) => keys.oauthClient(id),
+        shape: CLIENT_SHAPE,
+        view: clientView,
+      }),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/oauth-clients/{client_id}',
+    access: scope('oauth:read'),
+    tag: 'OAuth',
+    summary: 'Retrieve an OAuth client',
+    params: Params,
+    answers: { 200: { description: 'The client', schema: ClientView } },
+    handler: async ({ deps, principal, params }) =>
+      clientAnswer(await visibleClient(deps, principal, params.client_id)),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/oauth-clients/{client_id}',
+    access: liveScope('oauth:write'),
+    versioned: true,
+    tag: 'OAuth',
+    summary: 'Change an OAuth client; its access tokens follow within a second',
+    params: Params,
+    body: closed({
+      name: Type.Optional(Name),
+      redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(RedirectUris),
+      scopes: Type.Optional(Scopes),
+      pools: Type.Optional(PoolList),
+    }),
+    admit: (body, principal) => requireLasting(principal, body),
+    answers: { 200: { description: 'The client', schema: ClientView } },
+    handler: async (call) => clientAnswer(await changeClient(call, () => call.body)),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/oauth-clients/{client_id}/rotate-secret',
+    access: liveScope('oauth:write'),
+    versioned: true,
+    tag: 'OAuth',
+    summary: 'Replace the secret of an OAuth client; the old one ends at once',
+    params: Params,
+    body: closed({}),
+    bodyOptional: true,
+    grants: true,
+    admit: (_body, principal) => requireLasting(principal),
+    answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
+    async handler(call) {
+      const { principal, keep } = call;
+      const { text, hash } = newCredential('bls_', principal.org_id);
+      const answerOf = (client: OAuthClient) => clientAnswer(client, 200, { client_secret: text });
+      const change = (before: OAuthClient) => {
+        if (before.secret_hash === null) throw new ApiError('conflict', 'A public client has no secret.');
+        return { secret_hash: hash };
+      };
+      return answerOf(await changeClient(call, change, (client) => keep(answerOf(client))));
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/oauth-clients/{client_id}',
+    access: liveScope('oauth:write'),
+    versioned: true,
+    tag: 'OAuth',
+    summary: 'Remove an OAuth client: all its tokens end at once',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleClient(deps, principal, params.client_id);
+        requireVersion(before.version, ifMatch);
+        requireNoMore(principal, before);
+        const { client_id, name, org_id } = before;
+        const fact = { ...did(actor, 'oauth_client.removed', 'oauth_client', client_id), data: { name } };
+        const gone = together(isAdmitted, oauthClientWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, org_id, fact, gone))) continue;
+        deps.forgetCredential(before.client_id);
+        return { status: 204 };
+      }
+      throw new ContendedError('OAuth client');
+    },
+  }),
+];
+
+async function changeClient(
+  call: Pick<
+    Call<KeyPrincipal, { client_id: string }>,
+    'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'standing'
+  >,
+  change: (before: OAuthClient) => Partial<OAuthClient>,
+  alongside: (after: OAuthClient) => Change = () => together(),
+): Promise<OAuthClient> {
+  const { deps, principal, params, ifMatch, actor, standing } = call;
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
+    const before = await visibleClient(deps, principal, params.client_id);
+    requireVersion(before.version, ifMatch);
+    requireNoMore(principal, before);
+    const changed = { ...before, ...change(before) };
+    if (isSame(changed, before)) return before;
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
+    const there = await requireSound(deps, after);
+    const isRotation = after.secret_hash !== before.secret_hash;
+    const fact: AuditFact = {
+      ...did(
+        actor,
+        `oauth_client.${isRotation ? 'secret_rotated' : 'updated'}`,
+        'oauth_client',
+        after.client_id,
+      ),
+      data: changesOf(before, after, [
+        'name',
+        'redirect_uris',
+        'post_logout_redirect_uris',
+        'scopes',
+        'pools',
+      ]),
+    };
+    const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), alongside(after));
+    if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
+    deps.forgetCredential(after.client_id);
+    return after;
+  }
+  throw new ContendedError('OAuth client');
+}
+
+async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<OAuthClient> {
+  const client = await loadOAuthClient(deps.db, id);
+  if (client === null || client.org_id !== principal.org_id || !maySee(principal, client)) throw notFound();
+  return client;
+}
+
+/** What no schema can say of a client. @returns guards that hold while its pools are there. @throws ApiError 422 */
+async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
+  const { errors, ...there } = await poolsThere(deps, client.org_id, client.pools);
+  const faults: FieldError[] = [...errors];
+  const { grant_types, redirect_uris, post_logout_redirect_uris = [], secret_hash } = client;
+  if (secret_hash === null && grant_types.includes('client_credentials'))
+    faults.push({
+      pointer: '/public',
+      message: 'must be false for client_credentials, which needs a secret',
+    });
+  const isInteractive = grant_types.includes('authorization_code');
+  if (isInteractive && redirect_uris.length === 0)
+    faults.push({ pointer: '/redirect_uris', message: 'must name at least one for authorization_code' });
+  if (!isInteractive && redirect_uris.length > 0)
+    faults.push({ pointer: '/redirect_uris', message: 'is for the grant type authorization_code' });
+  if (!isInteractive && post_logout_redirect_uris.length > 0)
+    faults.push({
+      pointer: '/post_logout_redirect_uris',
+      message: 'is for the grant type authorization_code',
+    });
+  for (const [name, uris] of Object.entries({ redirect_uris, post_logout_redirect_uris }))
+    for (const [index, uri] of uris.entries()) {
+      const fault = redirectFault(uri, secret_hash === null);
+      if (fault !== null) faults.push({ pointer: `/${name}/${index}`, message: fault });
+    }
+  refuse(faults);
+  return there;
+}
+
+/** Why a redirect URI is none; null when it is fit (RFC 6749, section 3.1.2, and RFC 8252, section 7). */
+function redirectFault(uri: string, isPublic: boolean): string | null {
+  if (!URL.canParse(uri) || /[\s*\\]/.test(uri)) return 'must be an absolute URL, without wildcards';
+  const { protocol, hash, username, password, hostname } = new URL(uri);
+  if (hash !== '' || uri.includes('#')) return 'must have no fragment';
+  if (username !== '' || password !== '') return 'must name no user';
+  if (protocol === 'https:') return null;
+  if (protocol === 'http:')
+    return ['127.0.0.1', '[::1]', 'localhost'].includes(hostname) ? null : 'must be https, but on loopback';
+  // A scheme of an app's own is a domain in reverse, hence the dot.
+  if (isPublic && /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)) return null;
+  return 'must be https, http on loopback or, of a public client, a scheme like com.example.app:';
+}
+
+function clientView(client: OAuthClient): object {
+  const { client_id, name, grant_types, redirect_uris, post_logout_redirect_uris = [] } = client;
+  const { scopes, pools, secret_hash } = client;
+  const times = { created_at: timestamp(client.created_at), updated_at: timestamp(client.updated_at) };
+  return {
+    client_id,
+    name,
+    grant_types,
+    public: secret_hash === null,
+    redirect_uris,
+    post_logout_redirect_uris,
+    scopes,
+    pools,
+    ...times,
+  };
+}
+
+function clientAnswer(client: OAuthClient, status = 200, secret: object = {}): Answer {
+  const location = status === 201 && { Location: `/v1/oauth-clients/${client.client_id}` };
+  const body = { ...clientView(client), ...secret };
+  return { status, body, headers: { ETag: `"${client.version}"`, ...location } };
+}

@@ -1,0 +1,330 @@
+// Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
+
+import Type from 'typebox';
+import { storageQuotasOf } from '../../../state/access/storage-quotas.ts';
+import { modeOf, orgOf } from '../../../state/access/tenant.ts';
+import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { isSame } from '../../../state/text/same.ts';
+import { withNewSecret } from '../../../state/webhooks/secret.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { apiKeyWrites, newApiKey } from '../../../store/identity/credentials.ts';
+import {
+  loadOrg,
+  newWebhookSecret,
+  type Org,
+  orgWrites,
+  sandboxWrites,
+  signingSecrets,
+  webhookSecretPlace,
+  withSigningSecrets,
+} from '../../../store/identity/orgs.ts';
+import { type Change, commit, together } from '../../../store/redis/commit.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import type { Sealer } from '../../../store/redis/sealing.ts';
+import { quotasOf } from '../../access/org-rules.ts';
+import { notFound, takenOver } from '../../http/problem.ts';
+import { type Answer, type ApiDeps, type Call, liveScope, route, scope } from '../../http/route.ts';
+import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
+import { requireVersion } from '../workers/pools.ts';
+import { requireWholeOrg } from './grants.ts';
+import {
+  allowlistErrors,
+  changed,
+  IpAllowlist,
+  Name,
+  OperatorChange,
+  OrgChange,
+  quotaErrors,
+  RateLimits,
+  RateLimitsView,
+  requireAllowed,
+  UsageView,
+} from './org-change.ts';
+
+/** How long a replaced secret goes on signing beside the new one, ms. */
+const OVERLAP = 24 * 3600 * 1000;
+
+const OrgView = Type.Object(
+  {
+    org_id: Uuid,
+    name: Name,
+    ip_allowlist: IpAllowlist,
+    rate_limits: RateLimitsView,
+    usage: UsageView,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+  },
+  { $id: 'Org' },
+);
+const OrgParams = Type.Object({ org_id: Uuid });
+const SecretView = Type.Object(
+  {
+    secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
+    created_at: Timestamp,
+    previous_expires_at: nullable(Timestamp),
+  },
+  { $id: 'WebhookSecret' },
+);
+
+export const orgRoutes = [
+  route({
+    method: 'POST',
+    path: '/admin/orgs',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    summary: 'Create an org with its first API key',
+    body: closed({ name: Name, rate_limits: Type.Optional(RateLimits) }),
+    rules: async (body) => quotaErrors(body),
+    answers: {
+      201: {
+        description: 'The org and a key for all',
+        schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
+      },
+    },
+    async handler({ deps, actor, body, keep, plan }) {
+      // The answer lies with the operator's other answers, not with the new org's data, hence not in one step: a
+      // repeat after a crash in between finds what its first try had planned, and makes no second org.
+      const { change, fact, org, apiKey } = await plan(() =>
+        newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
+      );
+      const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
+      const isMade = await commitAudited(deps.db, org.org_id, fact, change);
+      if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
+      const kept = keep(answer);
+      await commit(deps.db.redis, kept.guards, kept.writes);
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/admin/orgs/{org_id}',
+    access: { kind: 'operator' },
+    tag: 'Operators',
+    summary: 'Retrieve an org',
+    params: OrgParams,
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, params }) {
+      return orgAnswer(deps, await ownOrg(deps, params.org_id), params.org_id);
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/admin/orgs/{org_id}',
+    access: { kind: 'operator' },
+    versioned: true,
+    tag: 'Operators',
+    summary: 'Change an org: its limits, or the ip_allowlist that shut it out',
+    params: OrgParams,
+    body: OperatorChange,
+    rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler(call) {
+      const { org_id } = call.params;
+      return orgAnswer(call.deps, await updateOrg(call, org_id, call.body), org_id);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/org',
+    access: scope('org:read'),
+    tag: 'Org',
+    summary: 'Retrieve the org',
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler({ deps, principal }) {
+      return orgAnswer(deps, await ownOrg(deps, principal.org_id), principal.org_id);
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/org',
+    access: liveScope('org:write'),
+    versioned: true,
+    tag: 'Org',
+    summary: 'Change the org',
+    query: closed({
+      force: Type.Optional(
+        Type.Boolean({ description: 'Take an ip_allowlist that leaves out the address it is sent from' }),
+      ),
+    }),
+    body: OrgChange,
+    admit: (_body, principal) => requireWholeOrg(principal),
+    rules: async (body) => allowlistErrors(body),
+    answers: { 200: { description: 'The org', schema: OrgView } },
+    async handler(call) {
+      const { deps, principal, query, body, address } = call;
+      if (body.ip_allowlist !== undefined && query.force !== true)
+        requireAllowed(body.ip_allowlist, address());
+      return orgAnswer(deps, await updateOrg(call, principal.org_id, body), principal.org_id);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-secret',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: "The secret that signs deliveries to tasks' own callback URLs",
+    admit: (_body, principal) => requireWholeOrg(principal),
+    answers: { 200: { description: 'The secret', schema: SecretView } },
+    async handler({ deps, principal }) {
+      return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id), principal.org_id) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-secret/rotate',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Replace the secret; for a day both sign',
+    body: closed({}),
+    bodyOptional: true,
+    admit: (_body, principal) => requireWholeOrg(principal),
+    answers: { 200: { description: 'The new secret', schema: SecretView } },
+    async handler(call) {
+      const { deps, principal, actor, keep } = call;
+      const { org_id } = principal;
+      const secret = newSecret(deps.db, deps.sealer, org_id);
+      const org = await changeOrg(
+        call,
+        org_id,
+        (before) =>
+          withSigningSecrets(
+            before,
+            org_id,
+            withNewSecret(
+              secret,
+              signingSecrets(before, org_id),
+              secret.created_at,
+              secret.created_at + OVERLAP,
+            ),
+          ),
+        () => did(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
+        (after) => keep({ status: 200, body: secretView(deps, after, org_id) }),
+      );
+      return { status: 200, body: secretView(deps, org, org_id) };
+    },
+  }),
+];
+
+/** A new org with its signing secret and an unlimited key, as guards and writes, and what its audit log says of it. */
+export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rateLimits?: Org['rate_limits']) {
+  const now = db.clock.now();
+  const orgId = newId(now);
+  const org: Org = {
+    org_id: orgId,
+    version: 1,
+    name,
+    webhook_secrets: [newSecret(db, sealer, orgId)],
+    ...(rateLimits !== undefined && { rate_limits: rateLimits }),
+    created_at: now,
+    updated_at: now,
+  };
+  const { key, text } = newApiKey(
+    orgId,
+    { name: 'first key', scopes: ['*'], pools: ['*'], expires_at: null },
+    now,
+  );
+  const ofOrg = orgWrites(db, 0, org);
+  const ofKey = apiKeyWrites(db, key);
+  return {
+    org,
+    apiKey: text,
+    fact: {
+      ...did(actor, 'org.created', 'org', orgId),
+      data: { name, key_id: key.key_id, scopes: key.scopes },
+    } satisfies AuditFact,
+    change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
+  };
+}
+
+/** Guards and writes that open the sandbox, for its first key; none for an org itself, or when it is open. */
+export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<ReturnType<typeof orgWrites>> {
+  if (modeOf(tenantId) === 'live') return { guards: [], writes: [] };
+  return sandboxWrites(deps.db, await ownOrg(deps, tenantId), newSecret(deps.db, deps.sealer, tenantId));
+}
+
+function newSecret(db: Db, sealer: Sealer, orgId: string) {
+  return {
+    sealed: sealer.seal(newWebhookSecret(), webhookSecretPlace(orgId)),
+    created_at: db.clock.now(),
+    expires_at: null,
+  };
+}
+
+async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
+  const org = await loadOrg(deps.db, orgId);
+  if (org === null) throw notFound();
+  return org;
+}
+
+function updateOrg(
+  call: Pick<Call, 'deps' | 'actor' | 'ifMatch' | 'standing'>,
+  orgId: string,
+  body: OperatorChange,
+): Promise<Org> {
+  return changeOrg(
+    call,
+    orgId,
+    (before) => {
+      requireVersion(before.version, call.ifMatch);
+      return changed(before, body);
+    },
+    (after, before) => ({
+      ...did(call.actor, 'org.updated', 'org', after.org_id),
+      data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits', 'quotas']),
+    }),
+  );
+}
+
+async function changeOrg(
+  { deps, standing }: Pick<Call, 'deps' | 'standing'>,
+  orgId: string,
+  change: (org: Org) => Org,
+  fact: (after: Org, before: Org) => AuditFact,
+  alongside: (org: Org) => Change = () => together(),
+): Promise<Org> {
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
+    const before = await ownOrg(deps, orgId);
+    const changed = change(before);
+    if (isSame(changed, before)) return before;
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
+    const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), alongside(after));
+    if (await commitAudited(deps.db, orgId, fact(after, before), whole)) {
+      deps.forgetOrg(orgId);
+      return after;
+    }
+  }
+  throw new ContendedError('org');
+}
+
+/** @param tenantId the org or its sandbox, whose usage is shown. */
+async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Answer> {
+  const { quotas, storageQuotas, usage } = deps;
+  const { org_id, name, version, ip_allowlist = [], created_at, updated_at } = org;
+  return {
+    status: 200,
+    body: {
+      org_id,
+      name,
+      ip_allowlist,
+      rate_limits: quotasOf(org, quotas),
+      usage: await usage.of(tenantId, storageQuotasOf(org.quotas, storageQuotas)),
+      created_at: timestamp(created_at),
+      updated_at: timestamp(updated_at),
+    },
+    headers: { ETag: `"${version}"` },
+  };
+}
+
+function secretView(deps: ApiDeps, org: Org, tenantId: string): object {
+  const [current, previous] = signingSecrets(org, tenantId);
+  if (current === undefined) throw new Error(`${tenantId} has no webhook secret`);
+  return {
+    secret: deps.sealer.open(current.sealed, webhookSecretPlace(tenantId)),
+    created_at: timestamp(current.created_at),
+    previous_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
+  };
+}

@@ -1,0 +1,104 @@
+// What happens, told as it happens: the org's events, and a worker's offers and tasks, as server-sent events.
+
+import Type from 'typebox';
+import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
+import { cursorOf, listScope, readCursor } from '../../http/list.ts';
+import { ApiError } from '../../http/problem.ts';
+import { maySeePool, route, scope } from '../../http/route.ts';
+import { closed, listOf, word } from '../../http/schemas.ts';
+import { eventStream, frame } from '../../streams/event-stream.ts';
+import type { Follower, TailEvent } from '../../streams/feed-tails.ts';
+import { WorkerFeed } from '../../streams/worker-feed.ts';
+import { self } from '../workers/worker.ts';
+import { FEED_POSITION } from './events.ts';
+
+const seconds = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 86_400, description: 'Ends the stream after so long; come back then' }),
+);
+const answers = {
+  200: {
+    description: 'Server-sent events, until either side ends it; go on with Last-Event-ID',
+    schema: Type.String(),
+    type: 'text/event-stream',
+  },
+};
+const LOG_POSITION = /^\d{1,15}-\d{1,15}$/;
+
+export const eventStreamRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/events/stream',
+    access: scope('events:read'),
+    tag: 'Events',
+    summary: "The org's events as they happen; from Last-Event-ID or cursor on, else from now on",
+    query: closed({
+      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])),
+      cursor: Type.Optional(
+        Type.String({ maxLength: 1000, description: 'next_cursor of GET /v1/events with the same types' }),
+      ),
+      max_seconds: seconds,
+    }),
+    answers,
+    async handler(call) {
+      const { deps, principal, query } = call;
+      const { types } = query;
+      const bound = listScope('events', principal.org_id, principal.pools, types);
+      const from = readCursor(bound, call.lastEventId ?? query.cursor, FEED_POSITION);
+      const isShown = ({ event, pool }: TailEvent) =>
+        (types === undefined || types.some((one) => one === event.type)) && maySeePool(principal, pool);
+      return eventStream(call, query.max_seconds, async (stream) => {
+        const follower: Follower = {
+          position: from,
+          receive(events) {
+            const frames = framesOf(events, bound, isShown);
+            if (frames.length > 0) stream.sendFrames(frames);
+          },
+          ready: () => stream.drained(),
+          get isOver() {
+            return stream.isOver;
+          },
+        };
+        const stop = await deps.feedTails.follow(principal.org_id, follower);
+        if (follower.position !== null) stream.sendPosition(cursorOf(bound, follower.position));
+        return stop;
+      });
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/stream',
+    access: { kind: 'worker' },
+    tag: 'Worker',
+    summary:
+      'My offers and tasks as they come and change; what stands first, or what was missed since Last-Event-ID',
+    query: closed({ max_seconds: seconds }),
+    answers,
+    async handler(call) {
+      const { deps, principal, query, lastEventId = null } = call;
+      if (lastEventId !== null && !LOG_POSITION.test(lastEventId))
+        throw new ApiError('invalid_cursor', 'Last-Event-ID is not an id of this stream.');
+      await self(deps, principal);
+      return eventStream(call, query.max_seconds, (stream) => {
+        const feed = new WorkerFeed(deps.db, deps.changes, principal, stream);
+        return feed.start(lastEventId);
+      });
+    },
+  }),
+];
+
+const made = new WeakMap<readonly TailEvent[], Map<string, Buffer>>();
+
+/** What is shown of the events as frames, made once for all who see the same: a thousand may listen. */
+function framesOf(events: readonly TailEvent[], bound: string, isShown: (one: TailEvent) => boolean): Buffer {
+  const known = made.get(events) ?? new Map<string, Buffer>();
+  made.set(events, known);
+  const found = known.get(bound);
+  if (found !== undefined) return found;
+  const texts = events
+    .filter(isShown)
+    .map(({ position, event }) => frame({ id: cursorOf(bound, position), event: event.type, data: event }));
+  const frames = Buffer.from(texts.join(''));
+  known.set(bound, frames);
+  return frames;
+}

@@ -1,0 +1,107 @@
+// The org's feed of events.
+
+import Type from 'typebox';
+import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { poolOf } from '../../../state/tasks/task.ts';
+import { readableOrNull } from '../../../store/redis/unreadable.ts';
+import {
+  type FeedEvent,
+  type FeedNote,
+  type FeedReference,
+  ORG_EVENT_TYPES,
+  type OrgEvent,
+  readWholeFeed,
+} from '../../../store/tasks/feed.ts';
+import { loadEvent } from '../../../store/tasks/tasks.ts';
+import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { maySeePool, route, scope } from '../../http/route.ts';
+import { closed, listAnswer, listOf, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { HistoryEntry } from './tasks.schema.ts';
+
+const { order: _order, ...Page } = PageQuery;
+const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
+/** What happened to the org itself; it belongs to no task. */
+const OrgEntry = Type.Object(
+  {
+    event_id: Uuid,
+    type: word(ORG_EVENT_TYPES),
+    at: Timestamp,
+    actor: Type.String(),
+    data: Type.Record(Type.String(), Type.Unknown()),
+  },
+  { $id: 'OrgEvent' },
+);
+
+/** What a position of the feed looks like. */
+export const FEED_POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
+
+/** Commits read at once, at most. */
+const CHUNK = 1000;
+/** What loading an event costs, in commits read. */
+const LOAD = 20;
+/** Where a request stops and gives what it has, with a cursor to go on: in commits read. */
+const WORK_MOST = 20_000;
+
+export const eventRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/events',
+    access: scope('events:read'),
+    tag: 'Events',
+    summary: "The org's feed, oldest first; next_cursor always names where to go on, also at the end",
+    query: closed({ types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])), ...Page }),
+    answers: {
+      200: { description: 'A page of events', schema: listAnswer(Type.Union([FeedEntry, OrgEntry])) },
+    },
+    async handler({ deps: { db }, principal, query, signal }) {
+      const { limit = DEFAULT_LIMIT, cursor, types } = query;
+      const bound = listScope('events', principal.org_id, principal.pools, types);
+      const gone = signal();
+      const isWanted = (one: FeedReference | FeedNote) => {
+        const type = 'note' in one ? one.note.type : one.type;
+        if (types !== undefined && !types.some((wanted) => wanted === type)) return false;
+        if ('note' in one) return principal.pools.includes('*');
+        return one.pool === undefined || maySeePool(principal, one.pool);
+      };
+      const load = async (one: FeedReference | FeedNote): Promise<FeedEvent | OrgEvent | null> => {
+        if ('note' in one) return one.note;
+        const entry = await readableOrNull(db, () =>
+          loadEvent(db, principal.org_id, one.task_id, one.sequence),
+        );
+        if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
+        return { task_id: one.task_id, ...entry.event };
+      };
+      let after = readCursor(bound, cursor, FEED_POSITION);
+      let work = 0;
+      const data: (FeedEvent | OrgEvent)[] = [];
+      for (let count = limit; ; count = Math.min(2 * count, CHUNK)) {
+        const { entries, more } = await readWholeFeed(db, principal.org_id, after, count);
+        work += count;
+        const wanted = entries.filter(isWanted);
+        for (let at = 0; at < wanted.length; ) {
+          const step = wanted.slice(at, at + limit - data.length + 1);
+          at += step.length;
+          work += step.length * LOAD;
+          const found = await Promise.all(step.map(load));
+          for (const [index, { position }] of step.entries()) {
+            const shown = found[index] ?? null;
+            if (shown !== null) {
+              if (data.length === limit) return feedAnswer(data, bound, after, true);
+              data.push(shown);
+            }
+            after = position;
+          }
+          if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
+        }
+        after = entries.at(-1)?.position ?? after;
+        if (!more) return feedAnswer(data, bound, after, false);
+        if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
+      }
+    },
+  }),
+];
+
+function feedAnswer(data: (FeedEvent | OrgEvent)[], bound: string, after: string | null, more: boolean) {
+  const next_cursor = after === null ? null : cursorOf(bound, after);
+  return { status: 200, body: { data, has_more: more, next_cursor } };
+}

@@ -1,0 +1,198 @@
+// Evidence: files that a worker hands in with a task, and that whoever may read the task gets back byte for
+// byte. A file from a stranger is served so that nothing runs it: as an attachment, sniffed by nobody, in a
+// sandbox.
+
+import { create as attachment } from 'content-disposition';
+import Type from 'typebox';
+import {
+  EVIDENCE_BYTES,
+  EVIDENCE_FILES,
+  type Evidence,
+  evidenceRef,
+  refuseEvidence,
+  TASK_FILES,
+  takesType,
+} from '../../../state/tasks/evidence.ts';
+import type { Task } from '../../../state/tasks/task.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import {
+  type Added,
+  addEvidence,
+  dropStaged,
+  evidencePlace,
+  loadEvidence,
+  stageEvidence,
+} from '../../../store/evidence/evidence.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { type Answer, route, scope } from '../../http/route.ts';
+import { closed, listAnswer } from '../../http/schemas.ts';
+import { FORM_BYTES, readUpload } from '../../uploads/upload.ts';
+import { ownTask } from '../workers/own-task.ts';
+import * as schema from './evidence.schema.ts';
+import { visibleTask } from './tasks.ts';
+
+const tag = 'Evidence';
+
+export const evidenceRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/evidence',
+    access: { kind: 'worker' },
+    versioned: true,
+    tag,
+    summary: 'Hand in a file with a task: a form with the one field file, or the bytes themselves',
+    params: schema.TaskParams,
+    query: closed({
+      name: Type.Optional(
+        Type.String({ maxLength: 4096, description: 'Name of the file, where the body has none' }),
+      ),
+    }),
+    reader: {
+      content: schema.UPLOADS,
+      bytes: EVIDENCE_BYTES + FORM_BYTES,
+      async read({ deps, principal, params, query, ifMatch, signal, request }) {
+        // Told before the bytes are on their way, and asked again when they are here.
+        const { task } = await ownTask(deps, principal, params.task_id);
+        const there = await loadEvidence(deps.db, principal.org_id, params.task_id);
+        const code = refuseEvidence(task, principal.worker_id, there.items);
+        if (code !== null) throw refusal(code);
+        if (ifMatch !== undefined && ifMatch !== task.version) throw refusal('stale');
+        await deps.usage.requireEvidenceRoom(principal.org_id, declaredBytes(request));
+        const checkType = (type: string) => {
+          if (!takesType(task, type)) throw wrongType(task, type);
+        };
+        const given = { name: query.name, checkType };
+        const { incoming, ...what } = await readUpload(request, deps.evidence, given, signal());
+        const { org_id } = principal;
+        const staged = await stageEvidence(deps.db, deps.evidence, org_id, params.task_id, incoming).finally(
+          () => incoming.close(),
+        );
+        return {
+          value: { staged, what },
+          fingerprint: [staged.sha256, what.media_type, what.name].join('\n'),
+          release: () => dropStaged(deps.db, deps.evidence, staged),
+        };
+      },
+    },
+    answers: { 201: { description: 'The file, kept', schema: schema.Evidence } },
+    async handler({ deps, principal, params, ifMatch, body, keep }) {
+      const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
+      const to = { ...principal, task_id: params.task_id, limit, ifVersion: ifMatch };
+      const added = await addEvidence(deps.db, to, body.staged, body.what, (evidence) =>
+        keep(uploadAnswer(evidence)),
+      );
+      if (!added.ok) {
+        if (added.code === 'over_quota')
+          await deps.usage.requireEvidenceRoom(principal.org_id, body.staged.bytes);
+        throw refusal(added.code);
+      }
+      return uploadAnswer(added.evidence);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks/{task_id}/evidence',
+    access: { kind: 'worker' },
+    tag,
+    summary: 'The files that I handed in with a task, oldest first',
+    params: schema.TaskParams,
+    answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
+    async handler({ deps, principal, params }) {
+      await ownTask(deps, principal, params.task_id);
+      const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
+      return listOf(items.filter((one) => one.worker_id === principal.worker_id));
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/evidence',
+    access: scope('tasks:read'),
+    tag,
+    summary: 'The files that workers handed in with a task, oldest first',
+    params: schema.TaskParams,
+    answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
+    async handler({ deps, principal, params }) {
+      await visibleTask(deps, principal, params.task_id);
+      return listOf((await loadEvidence(deps.db, principal.org_id, params.task_id)).items);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/evidence/{evidence_id}',
+    access: scope('tasks:read'),
+    tag,
+    summary: 'One file, byte for byte, to be saved',
+    params: schema.EvidenceParams,
+    answers: {
+      200: {
+        description: 'The bytes, with the media type that the file was handed in with',
+        type: '*/*',
+        schema: Type.Unsafe<unknown>({}),
+      },
+    },
+    async handler({ deps, principal, params }) {
+      const { task_id, evidence_id } = params;
+      await visibleTask(deps, principal, task_id);
+      const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
+      const evidence = items.find((one) => one.evidence_id === evidence_id);
+      if (evidence === undefined) throw notFound();
+      const place = evidencePlace(principal.org_id, task_id, evidence_id);
+      return {
+        status: 200,
+        content: () => deps.evidence.open(place, evidence.sha256),
+        headers: {
+          'Content-Type': evidence.media_type,
+          'Content-Length': String(evidence.bytes),
+          // RFC 6266, the name in RFC 8187 form where ASCII is not enough.
+          'Content-Disposition': attachment(evidence.name),
+          'Repr-Digest': `sha-256=:${Buffer.from(evidence.sha256, 'hex').toString('base64')}:`,
+          'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
+          'Cross-Origin-Resource-Policy': 'same-origin',
+        },
+      };
+    },
+  }),
+];
+
+function uploadAnswer(evidence: Evidence): Answer {
+  return { status: 201, body: evidenceRef(evidence) };
+}
+
+function listOf(items: Evidence[]): Answer {
+  const data = items.map(({ uploaded_at, worker_id, ...ref }) => ({
+    ...evidenceRef(ref),
+    worker_id,
+    uploaded_at: timestamp(uploaded_at),
+  }));
+  return { status: 200, body: { data, has_more: false, next_cursor: null } };
+}
+
+function wrongType({ input }: Task, type: string): ApiError {
+  const wanted = input.output.evidence_types?.join(', ');
+  return new ApiError('unsupported_media_type', `The task takes files of ${wanted}; this one is ${type}.`);
+}
+
+/** What the request says that it brings, at least 1; an upload that does not say it is counted when it is here. */
+function declaredBytes({ headers }: { headers: { 'content-length'?: string | undefined } }): number {
+  return Math.max(1, Number(headers['content-length'] ?? 1) - FORM_BYTES);
+}
+
+function refusal(code: Exclude<Added, { ok: true }>['code']): ApiError {
+  switch (code) {
+    case 'not_found':
+    case 'not_yours':
+      return notFound();
+    case 'stale':
+      return new ApiError('version_mismatch', 'The task is at another version.');
+    case 'contended':
+    case 'over_quota':
+      return new ApiError('conflict', 'Too much happened to the task at once. Try again.');
+    case 'full':
+      return new ApiError(
+        'conflict',
+        `A worker may hand in ${EVIDENCE_FILES} files with a task, all workers together ${TASK_FILES}.`,
+      );
+    case 'invalid_transition':
+      return new ApiError(code, 'A task takes files while it is accepted or started.');
+  }
+}

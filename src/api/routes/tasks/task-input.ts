@@ -1,0 +1,162 @@
+// From the body of `POST /v1/tasks` to the task's input: the rules that no schema can say, the defaults,
+// and the sealing of what must not lie open.
+
+import { orgOf } from '../../../state/access/tenant.ts';
+import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { parseTime, timeOf } from '../../../state/text/time.ts';
+import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
+import { callbackAuthPlace } from '../../../store/identity/orgs.ts';
+import { hasPool } from '../../../store/workers/pools.ts';
+import { ApiError, type FieldError } from '../../http/problem.ts';
+import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../../http/route.ts';
+import { memberOf } from '../../http/validation.ts';
+import { stepErrors } from './relaxation-rules.ts';
+import type { TaskCreate } from './tasks.schema.ts';
+
+/**
+ * The input of a new task, from a body that broke no rule.
+ * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
+ */
+export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
+  const org_id = orgOf(principal.org_id);
+  if (body.origin.org_id !== undefined && body.origin.org_id.toLowerCase() !== org_id)
+    throw new ApiError('org_mismatch', 'origin.org_id is not the org of this key.');
+  if (!maySeePool(principal, body.requirements?.worker_pool_id ?? null))
+    throw new ApiError('pool_forbidden', 'The key may create tasks only for its own pools.');
+  const { origin, context, requirements, handoff, audit, metadata } = body;
+  const input: TaskInput = {
+    origin: {
+      product: origin.product,
+      request_id: origin.request_id,
+      created_by: origin.created_by ?? 'api',
+      org_id,
+    },
+    task_type: body.task_type,
+    domain: body.domain,
+    title: body.title,
+    instructions: body.instructions,
+    sla: { ...body.sla },
+    output: outputInput(body.output),
+    audit: { log_required: audit?.log_required ?? true, retain_days: audit?.retain_days ?? 365 },
+  };
+  if (origin.created_at !== undefined) input.origin.created_at = normalised(origin.created_at);
+  if (body.sla.deadline !== undefined) input.sla.deadline = normalised(body.sla.deadline);
+  if (context !== undefined) input.context = context;
+  if (requirements !== undefined) input.requirements = requirements;
+  if (handoff !== undefined) input.handoff = handoffInput(deps, principal.org_id, handoff);
+  if (metadata !== undefined) input.metadata = metadata;
+  return input;
+}
+
+function outputInput(given: TaskCreate['output']): TaskInput['output'] {
+  const output: TaskInput['output'] = {
+    expected_format: given.expected_format,
+    evidence_required: given.evidence_required ?? false,
+    review: given.review ?? { mode: 'auto' },
+  };
+  if (given.schema !== undefined) output.schema = given.schema;
+  if (given.evidence_types !== undefined) output.evidence_types = given.evidence_types;
+  return output;
+}
+
+/** Every rule beyond the schema that the body breaks. The body may be anything: a part that is not of its form breaks none. */
+export async function taskRules(
+  body: unknown,
+  { deps, principal }: { deps: ApiDeps; principal: Principal },
+): Promise<FieldError[]> {
+  return [
+    ...timeErrors(body, deps.db.clock.now()),
+    ...callbackErrors(deps, body),
+    ...reviewErrors(body),
+    ...stepErrors(at(body, 'requirements')),
+    ...(await outputErrors(deps, body, principal)),
+    ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
+  ];
+}
+
+/** What stands at a path of the body; undefined where there is nothing. */
+export function at(body: unknown, ...path: string[]): unknown {
+  return path.reduce(memberOf, body);
+}
+
+function timeErrors(body: unknown, now: number): FieldError[] {
+  const errors: FieldError[] = [];
+  const deadline = at(body, 'sla', 'deadline');
+  const due = typeof deadline === 'string' ? parseTime(deadline) : null;
+  if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
+  return errors;
+}
+
+function callbackErrors(deps: ApiDeps, body: unknown): FieldError[] {
+  const url = at(body, 'handoff', 'callback_url');
+  const fault = typeof url === 'string' ? checkCallbackUrl(url, deps.addressPolicy) : null;
+  return fault === null ? [] : [{ pointer: '/handoff/callback_url', message: fault }];
+}
+
+function reviewErrors(body: unknown): FieldError[] {
+  const wait = at(body, 'output', 'review', 'auto_approve_after_seconds');
+  if (at(body, 'output', 'review', 'mode') !== 'auto' || wait === undefined) return [];
+  return [{ pointer: '/output/review/auto_approve_after_seconds', message: 'is only for mode manual' }];
+}
+
+async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
+  const format = at(body, 'output', 'expected_format');
+  const schema = at(body, 'output', 'schema');
+  if (format === 'text' && schema !== undefined)
+    return [{ pointer: '/output/schema', message: 'is only for structured_json' }];
+  if (format === 'structured_json' && schema === undefined)
+    return [{ pointer: '/output/schema', message: 'is required' }];
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
+  const problems = await deps.schemas.check(schema, 'org_id' in principal ? orgOf(principal.org_id) : '');
+  return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
+}
+
+/** What is wrong with a body whose pool is not there. */
+export const NO_POOL = { pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' };
+
+/** A pool the key may not see is refused later, the same whether it is there or not. */
+async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
+  const pool = at(body, 'requirements', 'worker_pool_id');
+  if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
+  if (await hasPool(deps.db, principal.org_id, pool)) return [];
+  return [NO_POOL];
+}
+
+function handoffInput(deps: ApiDeps, orgId: string, given: NonNullable<TaskCreate['handoff']>): Handoff {
+  return {
+    ...given,
+    callback_auth: sealedAuth(deps, orgId, given.callback_auth ?? { type: 'none' }),
+    retry_policy: {
+      max_retries: given.retry_policy?.max_retries ?? 6,
+      backoff_seconds: given.retry_policy?.backoff_seconds ?? 30,
+    },
+    events: given.events ?? [...EVENT_TYPES],
+  };
+}
+
+function sealedAuth(
+  deps: ApiDeps,
+  orgId: string,
+  auth: NonNullable<NonNullable<TaskCreate['handoff']>['callback_auth']>,
+): CallbackAuth {
+  const place = callbackAuthPlace(orgId);
+  switch (auth.type) {
+    case 'none':
+      return { type: 'none' };
+    case 'bearer':
+      return { type: 'bearer', sealed: deps.sealer.seal(auth.token, place) };
+    case 'basic': {
+      const pair = Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
+      return { type: 'basic', sealed: deps.sealer.seal(pair, place) };
+    }
+  }
+}
+
+const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** A time that is one, as `timestamp` writes it; many are written so already. */
+function normalised(time: string): string {
+  return NORMALISED.test(time) ? time : timestamp(timeOf(time));
+}

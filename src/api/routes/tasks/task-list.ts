@@ -1,0 +1,122 @@
+// Lists of tasks and of their events. A list walks the index that fits the filters best and checks the rest
+// on the tasks themselves, so a page is full whatever is asked for.
+
+import type { Status } from '../../../state/tasks/lifecycle.ts';
+import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../../state/tasks/task.ts';
+import { taskView } from '../../../state/tasks/view.ts';
+import { timeOf } from '../../../state/text/time.ts';
+import { idFloor } from '../../../store/redis/ids.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { inEach, page } from '../../../store/redis/lists.ts';
+import { loadTasks } from '../../../store/tasks/tasks.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import type { Answer, ApiDeps, KeyPrincipal } from '../../http/route.ts';
+
+export interface TaskFilters {
+  status?: Status[];
+  domain?: string[];
+  urgency?: Urgency[];
+  pool?: string[];
+  task_type?: string[];
+  product?: string[];
+  request_id?: string[];
+  created_after?: string;
+  created_before?: string;
+}
+
+interface PageQuery {
+  limit?: number;
+  cursor?: string;
+  order?: 'asc' | 'desc';
+}
+
+const INDEXED = ['status', 'domain', 'task_type', 'urgency', 'pool', 'product', 'request_id'] as const;
+
+/** A page of the org's tasks that pass the filters and that the key may see. */
+export async function listTasks(
+  { db }: ApiDeps,
+  principal: KeyPrincipal,
+  { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...given }: TaskFilters & PageQuery,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const filters: TaskFilters = { ...given };
+  if (!principal.pools.includes('*'))
+    filters.pool = principal.pools.filter((id) => given.pool === undefined || given.pool.includes(id));
+  const span = {
+    from: filters.created_after === undefined ? null : idFloor(timeOf(filters.created_after) + 1),
+    to: filters.created_before === undefined ? null : idFloor(timeOf(filters.created_before)),
+  };
+  const { created_after, created_before, ...indexed } = filters;
+  const scope = listScope('tasks', principal.org_id, indexed, span, order);
+  const range = { order, after: readCursor(scope, cursor), ...span };
+  const keys = orgKeysOf(db.prefix, principal.org_id);
+  const [walked, ...others] = await families(db.redis, keys.index, filters);
+  const { items, next } = await page(
+    db,
+    walked,
+    range,
+    limit,
+    async (ids) =>
+      (await loadTasks(db, principal.org_id, ids)).map((stored) =>
+        stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
+      ),
+    (ids) => inEach(db, others, ids),
+    signal,
+  );
+  return listAnswer(items, scope, next);
+}
+
+/** The indexes of each filter, those with the fewest tasks, which are to be walked, first; without filters, of all tasks. */
+async function families(
+  redis: ApiDeps['db']['redis'],
+  keyOf: (name: string) => string,
+  filters: TaskFilters,
+): Promise<[string[], ...string[][]]> {
+  const wanted = INDEXED.flatMap((name) => {
+    const values = filters[name];
+    return values === undefined ? [] : [[...new Set<string>(values)].map((one) => keyOf(`${name}:${one}`))];
+  });
+  const [only, another] = wanted;
+  if (only === undefined) return [[keyOf('all')]];
+  if (another === undefined) return [only];
+  const sized = await Promise.all(
+    wanted.map(async (keys) => {
+      const counts = await Promise.all(keys.map((key) => redis.zcard(key)));
+      return { keys, size: counts.reduce((sum, count) => sum + count, 0) };
+    }),
+  );
+  const [first = only, ...rest] = sized.sort((a, b) => a.size - b.size).map(({ keys }) => keys);
+  return [first, ...rest];
+}
+
+function passes(task: Task, filters: TaskFilters): boolean {
+  const { origin, domain, task_type, sla } = task.input;
+  const has = <T>(wanted: readonly T[] | undefined, value: T) =>
+    wanted === undefined || wanted.includes(value);
+  return (
+    has(filters.status, task.status) &&
+    has(filters.domain, domain) &&
+    has(filters.urgency, sla.urgency) &&
+    has<string | null>(filters.pool, poolOf(task)) &&
+    has(filters.task_type, task_type) &&
+    has(filters.product, origin.product) &&
+    has(filters.request_id, origin.request_id)
+  );
+}
+
+/** A page of a task's history, oldest first unless asked otherwise. */
+export function historyPage(
+  entries: readonly HistoryEntry[],
+  head: { sequence: number; hash: string } | null,
+  taskId: string,
+  { limit = DEFAULT_LIMIT, cursor, order = 'asc' }: PageQuery,
+): Answer {
+  const scope = listScope('history', taskId, order);
+  const after = readCursor(scope, cursor);
+  const ordered = order === 'asc' ? entries : entries.toReversed();
+  const start = after === null ? 0 : ordered.findIndex((one) => String(one.sequence) === after) + 1;
+  const shown = ordered.slice(start, start + limit);
+  const last = shown.at(-1);
+  const more = start + limit < ordered.length && last !== undefined;
+  return listAnswer(shown, scope, more ? String(last.sequence) : null, { head });
+}

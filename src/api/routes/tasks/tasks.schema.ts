@@ -1,0 +1,261 @@
+// The task as integrators send and see it.
+
+import Type from 'typebox';
+import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
+import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, SOFT, URGENCIES } from '../../../state/tasks/task.ts';
+import { ORDERINGS } from '../../../state/webhooks/endpoint.ts';
+import {
+  ClientId,
+  closed,
+  Labels,
+  listAnswer,
+  nullable,
+  Slug,
+  Timestamp,
+  Uuid,
+  word,
+} from '../../http/schemas.ts';
+
+const Text = Type.String({ minLength: 1, maxLength: 500 });
+const Lines = Type.Array(Type.String());
+
+const Origin = {
+  org_id: Type.Optional(Type.String({ description: "If given, the credential's own org" })),
+  product: Text,
+  request_id: Text,
+  created_by: Type.Optional(Type.String({ minLength: 1, maxLength: 500, default: 'api' })),
+  created_at: Type.Optional(Timestamp),
+};
+
+const Context = Type.Object(
+  {
+    background: Type.Optional(Type.String()),
+    constraints: Type.Optional(Lines),
+    risk_notes: Type.Optional(Lines),
+    data: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
+  },
+  { additionalProperties: false },
+);
+
+const Sla = {
+  urgency: word(URGENCIES),
+  deadline: Type.Optional(Timestamp),
+  target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+};
+
+const Soft = {
+  skills: Type.Optional(Labels),
+  certifications: Type.Optional(Labels),
+  trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+  min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+};
+
+export const Requirements = closed({
+  ...Soft,
+  hard: Type.Optional(
+    Type.Array(word(SOFT), { maxItems: SOFT.length, uniqueItems: true, description: 'What no step changes' }),
+  ),
+  steps: Type.Optional(
+    Type.Array(
+      closed({
+        after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
+        requirements: closed(Soft),
+      }),
+      { maxItems: 10, description: 'What is asked instead of all that is not hard, so long after creation' },
+    ),
+  ),
+  worker_pool_id: Type.Optional(ClientId),
+  max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
+});
+
+const Review = closed({
+  mode: word(['auto', 'manual']),
+  auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+});
+
+/** A media type (RFC 6838, section 4.2), or all of a kind. */
+const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
+
+const Output = closed({
+  expected_format: word(['structured_json', 'text']),
+  schema: Type.Optional(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      description: 'Shorthand (name → type) or JSON Schema 2020-12',
+    }),
+  ),
+  evidence_required: Type.Optional(Type.Boolean({ default: false })),
+  evidence_types: Type.Optional(
+    Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
+      minItems: 1,
+      maxItems: 20,
+      description: 'Media types of the files it takes, such as image/png or image/*; without it, any',
+    }),
+  ),
+  review: Type.Optional(Review),
+});
+
+const Auth = {
+  none: closed({ type: Type.Literal('none') }),
+  bearer: closed({
+    type: Type.Literal('bearer'),
+    // What a header can carry (RFC 9110, section 5.5).
+    token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
+  }),
+  basic: closed({
+    type: Type.Literal('basic'),
+    username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
+    password: Type.String({ maxLength: 4096 }),
+  }),
+};
+type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
+
+export const ORDERING_MEANS =
+  'per_task: an event is first sent when those of its task before it are settled, or the first of them has failed for an hour';
+
+const Handoff = {
+  callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
+  callback_auth: Type.Optional(
+    Type.Unsafe<AuthInput>({
+      type: 'object',
+      discriminator: { propertyName: 'type' },
+      required: ['type'],
+      properties: { type: { type: 'string' } },
+      oneOf: [Auth.none, Auth.bearer, Auth.basic],
+    }),
+  ),
+  retry_policy: Type.Optional(
+    closed({
+      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, default: 6 })),
+      backoff_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600, default: 30 })),
+    }),
+  ),
+  events: Type.Optional(Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: EVENT_TYPES.length })),
+  ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_MEANS })),
+};
+
+const Audit = closed({
+  log_required: Type.Optional(Type.Boolean({ default: true })),
+  retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
+});
+
+const Metadata = Type.Unsafe<Record<string, string>>({
+  type: 'object',
+  additionalProperties: { type: 'string', maxLength: 500 },
+  maxProperties: 50,
+  description: 'Up to 50 strings',
+});
+
+export const TaskCreate = closed({
+  origin: closed(Origin),
+  task_type: Slug,
+  domain: Slug,
+  title: Type.String({ minLength: 1, maxLength: 200 }),
+  instructions: Type.String({ minLength: 1, maxLength: 20_000 }),
+  context: Type.Optional(Context),
+  sla: closed(Sla),
+  requirements: Type.Optional(Requirements),
+  output: Output,
+  handoff: Type.Optional(closed(Handoff)),
+  audit: Type.Optional(Audit),
+  metadata: Type.Optional(Metadata),
+});
+export type TaskCreate = Type.Static<typeof TaskCreate>;
+
+const Evidence = Type.Object({
+  evidence_id: Type.String(),
+  name: Type.String(),
+  media_type: Type.String(),
+  bytes: Type.Integer(),
+  sha256: Type.String(),
+});
+
+export const Assignment = Type.Object({
+  worker_id: Type.String(),
+  offer_id: Uuid,
+  offered_at: Timestamp,
+  accepted_at: Timestamp,
+  started_at: nullable(Timestamp),
+  submitted_at: nullable(Timestamp),
+});
+
+export const Submission = Type.Object({
+  output: Type.Unknown(),
+  evidence: Type.Array(Evidence),
+  notes: nullable(Type.String()),
+  worker_id: Type.String(),
+  submitted_at: Timestamp,
+});
+
+export const Task = Type.Object(
+  {
+    task_id: Uuid,
+    org_id: Uuid,
+    status: word(STATUSES),
+    version: Type.Integer(),
+    origin: Type.Object(Origin),
+    task_type: Slug,
+    domain: Slug,
+    title: Type.String(),
+    instructions: Type.String(),
+    context: Type.Optional(Context),
+    sla: Type.Object({
+      ...Sla,
+      breaches: Type.Array(Type.Object({ clock: word(CLOCKS), due_at: Timestamp, breached_at: Timestamp })),
+    }),
+    requirements: Type.Optional(Requirements),
+    output: Output,
+    handoff: Type.Optional(
+      Type.Object({ ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) }),
+    ),
+    audit: Audit,
+    metadata: Type.Optional(Metadata),
+    attempt: Type.Integer({ description: 'One more each time accepted work comes back' }),
+    assignment: nullable(Assignment),
+    submission: Type.Union([Submission, Type.Null()], {
+      description: 'What was submitted last; it stays after rework, reassignment, rejection and failure',
+    }),
+    result: nullable(Submission),
+    reviews: Type.Array(
+      Type.Object({
+        decision: word(DECISIONS),
+        feedback: nullable(Type.String()),
+        rating: nullable(Type.Number()),
+        worker_id: Type.String(),
+        reviewed_by: Type.String(),
+        reviewed_at: Timestamp,
+      }),
+    ),
+    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+    cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    completed_at: nullable(Timestamp),
+  },
+  { $id: 'Task' },
+);
+
+export const HistoryEntry = Type.Object(
+  {
+    event_id: Uuid,
+    type: word(EVENT_TYPES),
+    sequence: Type.Integer(),
+    status: word(STATUSES),
+    previous_status: nullable(word(STATUSES)),
+    at: Timestamp,
+    actor: Type.String({ description: '`api_key:<id>`, `worker:<id>` or `system`' }),
+    attempt_of_task: Type.Integer(),
+    data: Type.Unsafe<Record<string, unknown>>({ type: 'object' }),
+    hash: Type.String({ description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`' }),
+    previous_hash: nullable(Type.String()),
+  },
+  { $id: 'HistoryEntry' },
+);
+
+/** A page of a history, with where all of it ends. */
+export const History = Type.Object({
+  ...listAnswer(HistoryEntry).properties,
+  head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
+    description: 'The last entry there must be; null when the history is not kept any more',
+  }),
+});

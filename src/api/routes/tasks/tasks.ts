@@ -1,0 +1,227 @@
+// Tasks, for those who hand them out.
+
+import Type from 'typebox';
+import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
+import { DECISIONS, poolOf, type Task, URGENCIES } from '../../../state/tasks/task.ts';
+import { taskView } from '../../../state/tasks/view.ts';
+import { type Created, changeTask } from '../../../store/commands/change.ts';
+import { loadTask, loadWhole, type StoredTask } from '../../../store/tasks/tasks.ts';
+import { ApiError, invalid, notFound } from '../../http/problem.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
+import {
+  ClientId,
+  closed,
+  listAnswer,
+  listOf,
+  PageQuery,
+  Slug,
+  Timestamp,
+  Uuid,
+  word,
+} from '../../http/schemas.ts';
+import { createWithinQuota } from './task-creation.ts';
+import { NO_POOL, taskInput, taskRules } from './task-input.ts';
+import { historyPage, listTasks } from './task-list.ts';
+import * as schema from './tasks.schema.ts';
+
+const Params = Type.Object({ task_id: Uuid });
+
+export const taskRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/tasks',
+    access: scope('tasks:create'),
+    tag: 'Tasks',
+    summary: 'Create a task',
+    body: schema.TaskCreate,
+    rules: taskRules,
+    answers: { 201: { description: 'The task, queued', schema: schema.Task } },
+    async handler({ deps, principal, body, actor, keep }) {
+      const input = taskInput(deps, principal, body);
+      let answer: Answer | null = null;
+      const created = await createWithinQuota(deps, input, {
+        org_id: principal.org_id,
+        actor,
+        requirePool: true,
+        alongside: (task) => {
+          answer = {
+            ...taskAnswer(task, 201),
+            headers: { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) },
+          };
+          return keep(answer);
+        },
+      });
+      if (!created.ok || answer === null) throw refusal(created);
+      return answer;
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'List tasks',
+    query: Type.Object(
+      {
+        status: listOf(word(STATUSES)),
+        domain: listOf(Slug),
+        urgency: listOf(word(URGENCIES)),
+        pool: listOf(ClientId),
+        task_type: listOf(Slug),
+        product: listOf(Type.String({ maxLength: 500 })),
+        request_id: listOf(Type.String({ maxLength: 500 })),
+        created_after: Type.Optional(Timestamp),
+        created_before: Type.Optional(Timestamp),
+        ...PageQuery,
+      },
+      { additionalProperties: false },
+    ),
+    answers: { 200: { description: 'A page of tasks', schema: listAnswer(schema.Task) } },
+    handler: ({ deps, principal, query, signal }) => listTasks(deps, principal, query, signal()),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'Retrieve a task; with wait, when it is final or the time is up',
+    params: Params,
+    query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
+    answers: { 200: { description: 'The task', schema: schema.Task } },
+    async handler({ deps, principal, params, query, signal }) {
+      const { task } = await visibleTask(deps, principal, params.task_id);
+      if (query.wait === undefined || isFinal(task.status)) return taskAnswer(task);
+      const { task_id } = params;
+      await deps.changes.waitFor(
+        principal.org_id,
+        (what) => what === `task ${task_id}`,
+        async () => {
+          const now = await loadTask(deps.db, principal.org_id, task_id);
+          return now === null || isFinal(now.task.status) ? true : null;
+        },
+        query.wait * 1000,
+        signal(),
+      );
+      return taskAnswer((await visibleTask(deps, principal, task_id)).task);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/cancel',
+    access: scope('tasks:cancel'),
+    versioned: true,
+    tag: 'Tasks',
+    summary: 'Cancel a task that has not been submitted',
+    params: Params,
+    body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
+    bodyOptional: true,
+    answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+      const loaded = await visibleTask(deps, principal, params.task_id);
+      const changed = await changeTask(
+        deps.db,
+        principal.org_id,
+        params.task_id,
+        [{ name: 'cancel', reason: body.reason ?? null }],
+        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+      );
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/review',
+    access: scope('tasks:review'),
+    versioned: true,
+    tag: 'Tasks',
+    summary: 'Decide on a submission that waits for review',
+    params: Params,
+    body: closed({
+      decision: word(DECISIONS),
+      feedback: Type.Optional(Type.String({ maxLength: 20_000 })),
+      rating: Type.Optional(
+        Type.Number({
+          minimum: 1,
+          maximum: 5,
+          description: "How good the work was; moves the worker's rating",
+        }),
+      ),
+    }),
+    answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+      const loaded = await visibleTask(deps, principal, params.task_id);
+      const { decision, rating = null, feedback = null } = body;
+      const submitted_at = loaded.task.submission?.submitted_at;
+      const changed = await changeTask(
+        deps.db,
+        principal.org_id,
+        params.task_id,
+        decision === 'approve'
+          ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
+          : [{ name: decision, feedback, rating, submitted_at }],
+        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+      );
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/events',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary: 'The history of a task, each entry bound to the one before by its hash',
+    params: Params,
+    query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
+    answers: { 200: { description: 'The history', schema: schema.History } },
+    async handler({ deps, principal, params, query }) {
+      await visibleTask(deps, principal, params.task_id);
+      const whole = await loadWhole(deps.db, principal.org_id, params.task_id);
+      if (whole === null) throw notFound();
+      const { task, head: hash, history } = whole;
+      const head = hash === '' ? null : { sequence: task.sequence, hash };
+      return historyPage(history, head, params.task_id, query);
+    },
+  }),
+];
+
+/** The task if there is one and the key may see it. @throws ApiError 404 */
+export async function visibleTask(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  taskId: string,
+): Promise<StoredTask> {
+  const stored = await loadTask(deps.db, principal.org_id, taskId);
+  if (stored === null || !maySeePool(principal, poolOf(stored.task))) throw notFound();
+  return stored;
+}
+
+/** The task with its version as ETag. */
+export function taskAnswer(task: Task, status = 200): Answer {
+  return { status, body: taskView(task), headers: { ETag: etag(task) } };
+}
+
+/** The strong ETag of a task (RFC 9110, section 8.8.3): its version. */
+export function etag(task: Task): string {
+  return `"${task.version}"`;
+}
+
+/** What to tell the client of a change that was refused. */
+export function refusal(changed: Created): ApiError {
+  if (changed.ok) throw new Error('nothing was refused');
+  switch (changed.code) {
+    case 'pool_gone':
+      return invalid(NO_POOL);
+    case 'not_found':
+    case 'not_yours':
+      return notFound();
+    case 'stale':
+      return new ApiError('version_mismatch', changed.message);
+    case 'worker_busy':
+    case 'not_due':
+      return new ApiError('invalid_transition', changed.message);
+    default:
+      return new ApiError(changed.code, changed.message);
+  }
+}

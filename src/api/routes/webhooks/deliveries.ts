@@ -1,0 +1,169 @@
+// Deliveries, to be looked at and to be made again: of a task, of an endpoint, and those that were given up.
+
+import Type from 'typebox';
+import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { memberId, page, type Range } from '../../../store/redis/lists.ts';
+import { deliveriesIndex } from '../../../store/webhooks/deliveries.ts';
+import {
+  deliveriesOfTask,
+  findDelivery,
+  type Listed,
+  loadListed,
+} from '../../../store/webhooks/delivery-lists.ts';
+import { DELIVERY_STATUSES } from '../../../store/webhooks/delivery-record.ts';
+import { fieldOf, readListed } from '../../../store/webhooks/delivery-target.ts';
+import { loadEndpoint } from '../../../store/webhooks/endpoints.ts';
+import { resend } from '../../../store/webhooks/fan-out.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { type ApiDeps, type KeyPrincipal, route, scope } from '../../http/route.ts';
+import { closed, listAnswer, listOf, PageQuery, Uuid, word } from '../../http/schemas.ts';
+import { visibleTask } from '../tasks/tasks.ts';
+import { DeliveryView } from './deliveries.schema.ts';
+import { deliveryViews, visibleDeliveries } from './delivery-view.ts';
+import { EndpointParams } from './endpoints.schema.ts';
+import { visibleEndpoint } from './endpoints.ts';
+
+const Statuses = listOf(word(DELIVERY_STATUSES));
+const Page = listAnswer(DeliveryView);
+
+export const deliveryRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/deliveries',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: "Deliveries of a task's events, to its own callback URL and to endpoints",
+    params: Type.Object({ task_id: Uuid }),
+    query: closed({ status: Statuses, ...PageQuery }),
+    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    async handler({ deps, principal, params, query }) {
+      const { org_id } = principal;
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', status } = query;
+      await visibleTask(deps, principal, params.task_id);
+      const bound = listScope('deliveries', org_id, params.task_id, status, order);
+      const after = readCursor(bound, cursor);
+      const there = (await deliveriesOfTask(deps.db, org_id, params.task_id)) ?? [];
+      const all = (await visibleDeliveries(deps, principal, there)).filter((one) => one !== null);
+      if (order === 'desc') all.reverse();
+      const begin = after === null ? 0 : all.findIndex(({ owed }) => fieldOf(owed) === after) + 1;
+      const rest = all
+        .slice(begin)
+        .filter(({ delivery }) => status === undefined || status.includes(delivery.status));
+      const shown = rest.slice(0, limit);
+      const last = shown.at(-1);
+      const next = rest.length > limit && last !== undefined ? fieldOf(last.owed) : null;
+      return answerList(await deliveryViews(deps, org_id, shown), bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}/deliveries',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Deliveries to an endpoint',
+    params: EndpointParams,
+    query: closed({ status: Statuses, ...PageQuery }),
+    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    async handler({ deps, principal, params, query }) {
+      const { org_id } = principal;
+      const { endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', status = DELIVERY_STATUSES } = query;
+      const bound = listScope('deliveries', org_id, endpoint_id, status, order);
+      const keys = orgKeysOf(deps.db.prefix, org_id);
+      const indexes = status.map((one) => keys.index(deliveriesIndex(endpoint_id, one)));
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      return listed(deps, principal, { indexes, range, limit, bound, skip: '' });
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/dead-letters',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Deliveries that were given up, to endpoints and to callback URLs',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    async handler({ deps, principal, query }) {
+      const { org_id } = principal;
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('dead-letters', org_id, principal.pools, order);
+      const after = readCursor(bound, cursor);
+      const skip = `${org_id} `;
+      // The dead of all orgs of a partition stand in one set, by org.
+      const range = { order, after, from: skip, to: `${org_id}!` };
+      const indexes = [orgKeysOf(deps.db.prefix, org_id).dead];
+      return listed(deps, principal, { indexes, range, limit, bound, skip });
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/deliveries/{delivery_id}/redeliver',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Make a delivery again, now, whatever became of it',
+    params: Type.Object({ delivery_id: Uuid }),
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 202: { description: 'The delivery, owed again', schema: DeliveryView } },
+    async handler({ deps, principal, params, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        await standing();
+        const found = await visibleDelivery(deps, principal, params.delivery_id);
+        const { owed, delivery, event } = found;
+        const receiver = await receiverOf(deps, found);
+        const again = `by-hand-${deps.db.clock.now()}`;
+        const done = await resend(deps.db, owed, delivery, event.at, again, receiver);
+        if (done === 'busy')
+          throw new ApiError('delivery_in_progress', 'An attempt is being made right now.');
+        if (done === 'ok') {
+          const now = await visibleDelivery(deps, principal, params.delivery_id);
+          const [view] = await deliveryViews(deps, principal.org_id, [now]);
+          return { status: 202, body: view };
+        }
+      }
+      throw new ContendedError('delivery');
+    },
+  }),
+];
+
+interface Listing {
+  indexes: string[];
+  range: Range;
+  limit: number;
+  bound: string;
+  /** What stands in front of each member. */
+  skip: string;
+}
+
+async function listed(deps: ApiDeps, principal: KeyPrincipal, listing: Listing) {
+  const { org_id } = principal;
+  const { indexes, range, limit, bound, skip } = listing;
+  const { items, next } = await page(deps.db, indexes, range, limit, async (members) => {
+    const all = members.map((member) => readListed(org_id, memberId(member.slice(skip.length))));
+    return visibleDeliveries(deps, principal, await loadListed(deps.db, org_id, all));
+  });
+  return answerList(await deliveryViews(deps, org_id, items), bound, next);
+}
+
+/** @throws ApiError 404 */
+async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Listed> {
+  const [found = null] = await visibleDeliveries(deps, principal, [
+    await findDelivery(deps.db, principal.org_id, id),
+  ]);
+  if (found === null) throw notFound();
+  if (found.task === null) await visibleEndpoint(deps, principal, found.owed.endpoint_id ?? '');
+  return found;
+}
+
+/** The endpoint it goes to; null for a task's own receiver. @throws ApiError 409 when there is none any more. */
+async function receiverOf({ db }: ApiDeps, { owed }: Listed): Promise<Endpoint | null> {
+  if (owed.endpoint_id === undefined) return null;
+  const endpoint = await loadEndpoint(db, owed.org_id, owed.endpoint_id);
+  if (endpoint === null) throw new ApiError('endpoint_unavailable', 'The endpoint has been removed.');
+  if (!endpoint.enabled)
+    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+  return endpoint;
+}

@@ -1,0 +1,96 @@
+// How a delivery looks from outside: with all its attempts, and with nothing that is secret in them.
+
+import { poolOf } from '../../../state/tasks/task.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import type { Listed } from '../../../store/webhooks/delivery-lists.ts';
+import { deliveryId } from '../../../store/webhooks/delivery-target.ts';
+import { loadEndpoints } from '../../../store/webhooks/endpoints.ts';
+import { type ApiDeps, type KeyPrincipal, maySeePool } from '../../http/route.ts';
+import { maySee } from '../identity/grants.ts';
+
+const REDACTED = '[redacted]';
+
+/**
+ * What the key may see of the deliveries; null in place of the others. It must be for the pool of the task and, where
+ * an endpoint was told, for all that this endpoint hears of: the URL and the answers are those of its owner.
+ */
+export async function visibleDeliveries<L extends Listed | null>(
+  { db }: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  all: readonly L[],
+): Promise<(L | null)[]> {
+  if (principal.pools.includes('*')) return [...all];
+  const endpoints = await endpointsOf(db, principal.org_id, all);
+  return all.map((one) => {
+    if (one === null || (one.task !== null && !maySeePool(principal, poolOf(one.task)))) return null;
+    const { endpoint_id } = one.owed;
+    if (endpoint_id === undefined) return one;
+    const endpoint = endpoints.get(endpoint_id) ?? null;
+    return endpoint !== null && maySee(principal, endpoint) ? one : null;
+  });
+}
+
+async function endpointsOf(
+  db: Db,
+  orgId: string,
+  all: readonly (Listed | null)[],
+): Promise<Map<string, Endpoint | null>> {
+  const ids = [...new Set(all.flatMap((one) => one?.owed.endpoint_id ?? []))];
+  const found = await loadEndpoints(db, orgId, ids);
+  return new Map(ids.map((id, index) => [id, found[index] ?? null]));
+}
+
+/** Deliveries as they are shown, with the URLs and headers of their receivers. */
+export async function deliveryViews(
+  { db }: ApiDeps,
+  orgId: string,
+  all: readonly Listed[],
+): Promise<object[]> {
+  const endpoints = await endpointsOf(db, orgId, all);
+  return all.map((listed) => {
+    const { endpoint_id } = listed.owed;
+    const endpoint = endpoint_id === undefined ? null : (endpoints.get(endpoint_id) ?? null);
+    const handoff = endpoint_id === undefined ? listed.task?.input.handoff : undefined;
+    const own = endpoint?.headers?.names ?? [];
+    const secretHeaders =
+      handoff === undefined || handoff.callback_auth.type === 'none' ? own : ['authorization'];
+    return view(listed, endpoint?.url ?? handoff?.callback_url ?? null, secretHeaders);
+  });
+}
+
+function view({ owed, delivery, dueAt, event, task }: Listed, url: string | null, secretHeaders: string[]) {
+  return {
+    delivery_id: deliveryId(owed),
+    endpoint_id: owed.endpoint_id ?? null,
+    task_id: task?.task_id ?? null,
+    event_id: event.event_id,
+    event_type: event.type,
+    sequence: owed.sequence === 0 ? null : owed.sequence,
+    url,
+    status: delivery.status,
+    attempts: delivery.attempts.map((one, index) => ({
+      attempt: index + 1,
+      at: timestamp(one.at),
+      status: one.status,
+      ms: one.ms,
+      error: one.error,
+      error_class: one.error_class,
+      address: one.address,
+      timings: one.timings,
+      request_headers: {
+        'content-type': 'application/json',
+        'webhook-id': event.event_id,
+        'webhook-timestamp': String(Math.floor(one.at / 1000)),
+        'webhook-signature': REDACTED,
+        ...Object.fromEntries(secretHeaders.map((name) => [name.toLowerCase(), REDACTED])),
+      },
+      response_headers: one.headers,
+      response_body: one.body,
+      next_attempt_at: one.next_attempt_at === null ? null : timestamp(one.next_attempt_at),
+    })),
+    next_attempt_at: dueAt === null ? null : timestamp(dueAt),
+    created_at: timestamp(event.at),
+  };
+}

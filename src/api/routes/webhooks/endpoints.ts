@@ -1,0 +1,316 @@
+// Webhook endpoints: receivers that an org registers for the events of all its tasks.
+
+import { orgOf } from '../../../state/access/tenant.ts';
+import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { isSame } from '../../../state/text/same.ts';
+import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { type Change, commit, together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { page } from '../../../store/redis/lists.ts';
+import {
+  endpointAsLoaded,
+  endpointWrites,
+  loadEndpoint,
+  loadEndpoints,
+} from '../../../store/webhooks/endpoints.ts';
+import { messageWrites } from '../../../store/webhooks/fan-out.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { type Answer, type ApiDeps, type Call, type KeyPrincipal, route, scope } from '../../http/route.ts';
+import { closed, listAnswer, PageQuery, Uuid } from '../../http/schemas.ts';
+import { maySee } from '../identity/grants.ts';
+import { requireVersion } from '../workers/pools.ts';
+import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
+import {
+  EndpointChange,
+  EndpointCreate,
+  EndpointParams,
+  EndpointView,
+  EndpointWithSecret,
+  RotateSecret,
+} from './endpoints.schema.ts';
+
+export const endpointRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Register an endpoint for the events of all tasks; its secret is shown this once',
+    body: EndpointCreate,
+    rules: async (body, { deps }) => endpointErrors(deps, body),
+    answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
+    async handler({ deps, principal, actor, body, keep, standing }) {
+      const { db } = deps;
+      const { endpoint, secret } = newEndpoint(deps, principal, body);
+      const answer = endpointAnswer(endpoint, null, { status: 201, secret });
+      const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const room = await deps.usage.room(principal.org_id, 'endpoints');
+        const whole = together(isAdmitted, room, endpointWrites(db, null, endpoint), keep(answer));
+        if (await commitAudited(db, principal.org_id, fact, whole)) return answer;
+      }
+      throw new ContendedError('webhook endpoint');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'List endpoints',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of endpoints', schema: listAnswer(EndpointView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const { org_id } = principal;
+      const bound = listScope('endpoints', org_id, principal.pools, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, org_id).index('endpoints');
+      const { items, next } = await page(db, [index], range, limit, async (ids) =>
+        (await loadEndpoints(db, org_id, ids)).map((one) =>
+          one !== null && maySee(principal, one) ? one : null,
+        ),
+      );
+      const failing = await Promise.all(items.map((one) => failingSince({ db }, one)));
+      const views = items.map((one, place) => endpointView(one, failing[place] ?? null));
+      return answerList(views, bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Retrieve an endpoint',
+    params: EndpointParams,
+    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    async handler({ deps, principal, params }) {
+      const endpoint = await visibleEndpoint(deps, principal, params.endpoint_id);
+      return endpointAnswer(endpoint, await failingSince(deps, endpoint));
+    },
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:write'),
+    versioned: true,
+    tag: 'Webhooks',
+    summary: 'Change an endpoint',
+    params: EndpointParams,
+    body: EndpointChange,
+    rules: async (body, { deps }) => endpointErrors(deps, body),
+    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    handler: (call) => change(call, (before) => changed(call.deps, before, call.body)),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/webhook-endpoints/{endpoint_id}',
+    access: scope('webhooks:write'),
+    versioned: true,
+    tag: 'Webhooks',
+    summary: 'Remove an endpoint: what is owed to it is not sent any more',
+    params: EndpointParams,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, actor, ifMatch, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        requireVersion(before.version, ifMatch);
+        const fact = factOf(actor, 'webhook_endpoint.deleted', before);
+        const gone = together(isAdmitted, endpointWrites(deps.db, before, null));
+        if (await commitAudited(deps.db, principal.org_id, fact, gone)) return { status: 204 };
+      }
+      throw new ContendedError('webhook endpoint');
+    },
+  }),
+  ...(['enable', 'disable'] as const).map((word) =>
+    route({
+      method: 'POST',
+      path: `/v1/webhook-endpoints/{endpoint_id}/${word}`,
+      access: scope('webhooks:write'),
+      versioned: true,
+      tag: 'Webhooks',
+      summary:
+        word === 'enable'
+          ? 'Send events to the endpoint again, from now on'
+          : 'Send no more events to the endpoint',
+      params: EndpointParams,
+      body: closed({}),
+      bodyOptional: true,
+      answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+      handler: (call) => change(call, (before) => changed(call.deps, before, { enabled: word === 'enable' })),
+    }),
+  ),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/rotate-secret',
+    access: scope('webhooks:write'),
+    versioned: true,
+    tag: 'Webhooks',
+    summary: 'Replace the secret; for a while both sign',
+    params: EndpointParams,
+    body: RotateSecret,
+    bodyOptional: true,
+    rules: async (body) => secretErrors(body),
+    answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
+    async handler({ deps, principal, params, actor, body, ifMatch, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        requireVersion(before.version, ifMatch);
+        if (before.signature === 'v1a' && body.secret !== undefined)
+          throw invalid('/secret', 'is only for signature v1');
+        const { after, secret } = rotated(deps, before, body);
+        const answer = endpointAnswer(after, await failingSince(deps, after), { status: 200, secret });
+        const done = await commitAudited(
+          deps.db,
+          principal.org_id,
+          did(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
+          together(isAdmitted, endpointWrites(deps.db, before, after), keep(answer)),
+        );
+        if (done) return answer;
+      }
+      throw new ContendedError('webhook endpoint');
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/test',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Send an event of type webhook_endpoint.test to the endpoint; its deliveries tell how it went',
+    params: EndpointParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
+    async handler({ deps, principal, params, keep, standing }) {
+      const { org_id } = principal;
+      const { endpoint_id } = params;
+      const now = deps.db.clock.now();
+      const id = newId(now);
+      const data = { event_id: id, org_id: orgOf(org_id), endpoint_id };
+      const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: timestamp(now), data });
+      const answer = { status: 202, body: { event_id: id } };
+      const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const rests = await enabledEndpoint(deps, principal, endpoint_id);
+        const { guards, writes } = together(isAdmitted, rests.asLoaded, message, keep(answer));
+        if (await commit(deps.db.redis, guards, writes)) return answer;
+      }
+      throw new ContendedError('webhook endpoint');
+    },
+  }),
+];
+
+/** An endpoint of the key's org, if it is for pools of the key's alone: what is sent there is seen there. @throws ApiError 404 */
+export async function visibleEndpoint(
+  deps: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  id: string,
+): Promise<Endpoint> {
+  const endpoint = await loadEndpoint(deps.db, principal.org_id, id);
+  if (endpoint === null || !maySee(principal, endpoint)) throw notFound();
+  return endpoint;
+}
+
+/** An endpoint that something can be sent to, and what holds while it is so. @throws ApiError 404, 409 */
+export async function enabledEndpoint(
+  deps: Pick<ApiDeps, 'db'>,
+  principal: KeyPrincipal,
+  id: string,
+): Promise<{ endpoint: Endpoint; asLoaded: Change }> {
+  const endpoint = await visibleEndpoint(deps, principal, id);
+  if (!endpoint.enabled)
+    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+  return { endpoint, asLoaded: { guards: [endpointAsLoaded(deps.db, endpoint)], writes: [] } };
+}
+
+async function change(
+  call: Pick<
+    Call<KeyPrincipal, { endpoint_id: string }>,
+    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch' | 'standing'
+  >,
+  to: (before: Endpoint) => Endpoint,
+): Promise<Answer> {
+  const { deps, principal, params, actor, ifMatch, standing } = call;
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
+    const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+    requireVersion(before.version, ifMatch);
+    const changed = to(before);
+    if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps, before));
+    const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
+    const fact: AuditFact = {
+      ...did(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
+      data: {
+        ...changesOf(before, after, ['url', 'description', 'events', 'enabled', 'retry_policy', 'ordering']),
+        ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
+      },
+    };
+    const whole = together(isAdmitted, endpointWrites(deps.db, before, after));
+    if (await commitAudited(deps.db, principal.org_id, fact, whole))
+      return endpointAnswer(after, await failingSince(deps, after));
+  }
+  throw new ContendedError('webhook endpoint');
+}
+
+function factOf(actor: string, action: AuditFact['action'], endpoint: Endpoint): AuditFact {
+  const { endpoint_id, url, events, pools } = endpoint;
+  return { ...did(actor, action, 'webhook_endpoint', endpoint_id), data: { url, events, pools } };
+}
+
+function invalid(pointer: string, message: string): ApiError {
+  return new ApiError('validation_failed', `${pointer} ${message}.`, { errors: [{ pointer, message }] });
+}
+
+async function failingSince({ db }: Pick<ApiDeps, 'db'>, endpoint: Endpoint): Promise<number | null> {
+  const { endpointHealth } = orgKeysOf(db.prefix, endpoint.org_id);
+  const since = await db.redis.hget(endpointHealth(endpoint.endpoint_id), 'f');
+  return since === null ? null : Number(since);
+}
+
+function endpointView(endpoint: Endpoint, failing: number | null): object {
+  const { disabled, secrets, headers, created_at, updated_at } = endpoint;
+  const [, previous] = secrets;
+  return {
+    endpoint_id: endpoint.endpoint_id,
+    url: endpoint.url,
+    description: endpoint.description,
+    events: endpoint.events,
+    enabled: endpoint.enabled,
+    disabled: disabled && { reason: disabled.reason, at: timestamp(disabled.at) },
+    failing_since: failing === null ? null : timestamp(failing),
+    signature: endpoint.signature,
+    public_key: endpoint.public_key,
+    previous_secret_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
+    header_names: headers?.names ?? [],
+    retry_policy: endpoint.retry_policy,
+    ordering: endpoint.ordering ?? 'none',
+    created_at: timestamp(created_at),
+    updated_at: timestamp(updated_at),
+  };
+}
+
+function endpointAnswer(
+  endpoint: Endpoint,
+  failing: number | null,
+  told: { status: number; secret: string | null } | null = null,
+): Answer {
+  const { endpoint_id, version } = endpoint;
+  const { status = 200 } = told ?? {};
+  return {
+    status,
+    body: { ...endpointView(endpoint, failing), ...(told !== null && { secret: told.secret }) },
+    headers: {
+      ETag: `"${version}"`,
+      ...(status === 201 && { Location: `/v1/webhook-endpoints/${endpoint_id}` }),
+    },
+  };
+}

@@ -1,0 +1,210 @@
+// Replays: the events of a span of time, sent again to an endpoint. A route begins one, or ends it; the work is
+// done by the processors.
+
+import { did } from '../../../state/audit/audit.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { parseTime, timeOf } from '../../../state/text/time.ts';
+import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
+import type { Replay } from '../../../state/webhooks/replay.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { page } from '../../../store/redis/lists.ts';
+import {
+  ended,
+  endWrites,
+  loadReplay,
+  loadReplays,
+  oldReplays,
+  replaysIndex,
+  replayUnderWay,
+  startWrites,
+} from '../../../store/webhooks/replays.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { type ApiDeps, type KeyPrincipal, route, scope } from '../../http/route.ts';
+import { closed, listAnswer, PageQuery } from '../../http/schemas.ts';
+import { at } from '../tasks/task-input.ts';
+import { EndpointParams } from './endpoints.schema.ts';
+import { enabledEndpoint, visibleEndpoint } from './endpoints.ts';
+import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
+
+const REPLAY = { 200: { description: 'The replay', schema: ReplayView } };
+
+export const replayRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replay',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'Send the events of a span of time to the endpoint again, one replay at a time',
+    params: EndpointParams,
+    body: ReplayStart,
+    rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
+    answers: { 202: { description: 'It has begun', schema: ReplayView } },
+    async handler({ deps, principal, params, actor, body, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id);
+        const { org_id, endpoint_id } = endpoint;
+        const running = await replayUnderWay(deps.db, org_id, endpoint_id);
+        if (running !== null)
+          throw new ApiError(
+            'replay_in_progress',
+            `Replay ${running} to this endpoint is under way. Wait for its end, or cancel it.`,
+          );
+        const old = await oldReplays(deps.db, org_id, endpoint_id);
+        const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
+        const { replay_id } = replay;
+        const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
+        const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
+        const { deliveries, since, until } = replay;
+        const fact = {
+          ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
+        };
+        const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay, old), keep(answer));
+        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
+      }
+      throw new ContendedError('webhook endpoint');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'List the replays to an endpoint',
+    params: EndpointParams,
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of replays', schema: listAnswer(ReplayView) } },
+    async handler({ deps, principal, params, query }) {
+      const { db } = deps;
+      const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('replays', org_id, endpoint_id, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id));
+      const { items, next } = await page(db, [index], range, limit, (ids) => loadReplays(db, org_id, ids));
+      return answerList(items.map(replayView), bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}',
+    access: scope('webhooks:read'),
+    tag: 'Webhooks',
+    summary: 'Retrieve a replay: how far it has come',
+    params: ReplayParams,
+    answers: REPLAY,
+    async handler({ deps, principal, params }) {
+      return { status: 200, body: replayView(await visibleReplay(deps, principal, params)) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}/cancel',
+    access: scope('webhooks:write'),
+    tag: 'Webhooks',
+    summary: 'End a replay: it sends nothing more; what it has sent is delivered all the same',
+    params: ReplayParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: REPLAY,
+    async handler({ deps, principal, params, actor, keep, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visibleReplay(deps, principal, params);
+        const { org_id, endpoint_id, replay_id, status } = before;
+        if (status !== 'running')
+          throw new ApiError('invalid_transition', `The replay is ${status} already.`);
+        const after = ended(before, 'cancelled', null, deps.db.clock.now());
+        const answer = { status: 200, body: replayView(after) };
+        const fact = {
+          ...did(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
+          data: { replay_id, sent: after.sent },
+        };
+        const whole = together(isAdmitted, endWrites(deps.db, before, after), keep(answer));
+        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
+      }
+      throw new ContendedError('replay');
+    },
+  }),
+];
+
+/** @throws ApiError 404 */
+async function visibleReplay(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  params: { endpoint_id: string; replay_id: string },
+): Promise<Replay> {
+  const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+  const replay = await loadReplay(deps.db, org_id, params.replay_id);
+  if (replay?.endpoint_id !== endpoint_id) throw notFound();
+  return replay;
+}
+
+function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: number): Replay {
+  const { org_id, endpoint_id } = endpoint;
+  const since = Math.max(0, timeOf(body.since));
+  return {
+    replay_id: newId(now),
+    org_id,
+    endpoint_id,
+    version: 1,
+    deliveries: body.deliveries ?? 'failed',
+    since,
+    until: Math.min(body.until === undefined ? now : timeOf(body.until), now),
+    status: 'running',
+    reason: null,
+    cursor: null,
+    walked: false,
+    reached: since,
+    examined: 0,
+    sent: 0,
+    succeeded: 0,
+    failed: 0,
+    created_by: actor,
+    created_at: now,
+    updated_at: now,
+    finished_at: null,
+  };
+}
+
+/** What is wrong with the span of time asked for. */
+function spanErrors(body: unknown, now: number): FieldError[] {
+  const given = (name: string) => {
+    const text = at(body, name);
+    return typeof text === 'string' ? parseTime(text) : null;
+  };
+  const [since, until] = [given('since'), given('until')];
+  const errors: FieldError[] = [];
+  if (since !== null && !(since <= now)) errors.push({ pointer: '/since', message: 'must be in the past' });
+  else if (until !== null && !(until > (since ?? 0)))
+    errors.push({ pointer: '/until', message: 'must be later than since' });
+  return errors;
+}
+
+function replayView(replay: Replay): object {
+  const { since, reached, examined, finished_at } = replay;
+  return {
+    replay_id: replay.replay_id,
+    endpoint_id: replay.endpoint_id,
+    deliveries: replay.deliveries,
+    since: timestamp(since),
+    until: timestamp(replay.until),
+    status: replay.status,
+    reason: replay.reason,
+    reached_at: examined === 0 ? null : timestamp(reached),
+    examined,
+    sent: replay.sent,
+    succeeded: replay.succeeded,
+    failed: replay.failed,
+    created_by: replay.created_by,
+    created_at: timestamp(replay.created_at),
+    updated_at: timestamp(replay.updated_at),
+    finished_at: finished_at === null ? null : timestamp(finished_at),
+  };
+}

@@ -1,0 +1,161 @@
+// "Why is it not matched?": of a task that waits, and of a body that is not a task yet.
+
+import Type from 'typebox';
+import { create } from '../../../state/tasks/decide.ts';
+import { stepAt, type Task } from '../../../state/tasks/task.ts';
+import { timestamp } from '../../../state/tasks/view.ts';
+import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { explainMatch, placeInQueue, type Sight } from '../../../store/workers/explain.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
+import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { taskInput, taskRules } from '../tasks/task-input.ts';
+import * as schema from '../tasks/tasks.schema.ts';
+import { visibleTask } from '../tasks/tasks.ts';
+import { maySeeWorker } from './workers.ts';
+
+const REASONS = [
+  'eligible',
+  'cooling_down',
+  'at_capacity',
+  'away',
+  'nobody_qualifies',
+  'not_waiting',
+] as const satisfies readonly MatchReason[];
+
+const Count = Type.Integer({ minimum: 0 });
+const Demand = {
+  requirement: word(['worker_pool_id', 'skills', 'certifications', 'trust_level', 'min_rating']),
+  wanted: Type.Unsafe<string | number>({ type: ['string', 'number'] }),
+};
+const Fields = {
+  reason: word(REASONS, { description: 'Why it is not matched, or `eligible`: somebody can be asked now' }),
+  workers: Type.Object({
+    considered: Type.Integer({ description: 'All that the key may see' }),
+    qualified: Type.Integer({ description: 'Bring what is asked' }),
+    available: Type.Integer({ description: 'Of the qualified, those who are there' }),
+    eligible: Type.Integer({ description: 'Of those, who can be asked now' }),
+  }),
+  requirements: Type.Array(
+    Type.Object({
+      ...Demand,
+      rules_out: Type.Integer({ description: 'Workers who do not bring this, whatever else they bring' }),
+    }),
+  ),
+  unavailable: Type.Object(
+    { offline: Count, away: Count, at_capacity: Count, cooling_down: Count },
+    { description: 'Of the qualified, why they cannot be asked now' },
+  ),
+  nearest_misses: Type.Array(
+    Type.Object({
+      worker_id: Type.String(),
+      availability: Type.String(),
+      lacks: Type.Array(Type.Object({ ...Demand, has: Type.Optional(Type.Number()) })),
+    }),
+    { description: 'Who lacks least, at most five' },
+  ),
+  ask_again_at: nullable(Timestamp),
+  step: Type.Integer({ description: 'How many of its steps have loosened its requirements' }),
+  next_step_at: nullable(Timestamp),
+  queue: nullable(
+    Type.Object({
+      position: Type.Integer({ description: '1 goes next, among all that wait for the same workers' }),
+      same_requirements: Type.Integer({ description: 'How many wait with the very same requirements' }),
+    }),
+  ),
+  estimated_wait_seconds: nullable(
+    Type.Integer({
+      description: 'From how fast the qualified who are there work; null when it cannot be told',
+    }),
+  ),
+};
+const Match = Type.Object(
+  { task_id: Uuid, status: schema.Task.properties.status, ...Fields },
+  { $id: 'Match' },
+);
+const Preview = Type.Object(Fields, { $id: 'MatchPreview' });
+
+export const matchRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/tasks/{task_id}/match',
+    access: scope('tasks:read'),
+    tag: 'Tasks',
+    summary:
+      'Why is it not matched? Whom each requirement rules out, who misses it by least, its place in the queue',
+    params: Type.Object({ task_id: Uuid }),
+    answers: { 200: { description: 'The explanation', schema: Match } },
+    async handler({ deps, principal, params }) {
+      const { task } = await visibleTask(deps, principal, params.task_id);
+      return answer({
+        task_id: task.task_id,
+        status: task.status,
+        ...(await explained(deps, principal, task)),
+      });
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/preview',
+    access: scope('tasks:create'),
+    tag: 'Tasks',
+    summary: 'Who could do this task? The same explanation for a body, without creating it',
+    body: schema.TaskCreate,
+    rules: taskRules,
+    answers: { 200: { description: 'The explanation', schema: Preview } },
+    async handler({ deps, principal, body, actor }) {
+      const now = deps.db.clock.now();
+      const ids = { task_id: newId(now), org_id: principal.org_id };
+      const by = { now, actor, newId: () => newId(now) };
+      const { task } = create(taskInput(deps, principal, body), ids, by);
+      return answer(await explained(deps, principal, task));
+    },
+  }),
+];
+
+/** The explanation as the key may see it. */
+async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Promise<object> {
+  const sight: Sight = {
+    worker: (worker) => maySeeWorker(principal, worker),
+    pool: (pool) => maySeePool(principal, pool),
+  };
+  const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, sight);
+  const stepTime = stepAt(task, task.step + 1);
+  const waits = task.status === 'queued' || task.status === 'created';
+  const queue = waits ? await placeInQueue(deps.db, task, sample, sight) : null;
+  return {
+    reason: waits ? reason : ('not_waiting' satisfies MatchReason),
+    ...shown,
+    ask_again_at: ask_again_at === null ? null : timestamp(ask_again_at),
+    step: task.step,
+    next_step_at: stepTime === null || !waits ? null : timestamp(stepTime),
+    queue,
+    estimated_wait_seconds:
+      queue === null ? null : estimate(reason, queue.position, throughput, ask_again_at, deps.db.clock.now()),
+  };
+}
+
+/** Seconds until the task is offered, as far as it can be told. */
+function estimate(
+  reason: Explanation['reason'],
+  position: number,
+  throughput: number | null,
+  askAgainAt: number | null,
+  now: number,
+): number | null {
+  switch (reason) {
+    case 'eligible':
+      return 0;
+    case 'cooling_down':
+      return askAgainAt === null ? null : Math.max(0, Math.ceil((askAgainAt - now) / 1000));
+    case 'at_capacity':
+      return throughput === null ? null : Math.ceil(position / throughput);
+    case 'away':
+    case 'nobody_qualifies':
+      return null;
+  }
+}
+
+function answer(body: object): Answer {
+  return { status: 200, body };
+}

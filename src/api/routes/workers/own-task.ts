@@ -1,0 +1,37 @@
+// Which tasks a worker's token shows: their own alone, and of these none that the key which made it may not see.
+
+import { poolOf, type Task } from '../../../state/tasks/task.ts';
+import { pendingOffers } from '../../../store/tasks/pending-offers.ts';
+import { loadTask, type StoredTask } from '../../../store/tasks/tasks.ts';
+import { notFound } from '../../http/problem.ts';
+import { type ApiDeps, maySeePool, type WorkerPrincipal } from '../../http/route.ts';
+
+/** Whether the task is, or when it is over was, in this worker's hands. */
+export function isMine(task: Task, principal: WorkerPrincipal): boolean {
+  return task.assignment?.worker_id === principal.worker_id && isForToken(task, principal);
+}
+
+/** Whether the token may show the worker this task, and have them answer it. */
+export function isForToken(task: Task, token: WorkerPrincipal): boolean {
+  return maySeePool(token, poolOf(task));
+}
+
+/** The worker's pending offers that their token may show. */
+export async function ownOffers(
+  { db }: Pick<ApiDeps, 'db'>,
+  principal: WorkerPrincipal,
+): Promise<Awaited<ReturnType<typeof pendingOffers>>> {
+  const offers = await pendingOffers(db, principal.org_id, principal.worker_id);
+  return offers.filter(({ task }) => isForToken(task, principal));
+}
+
+/** A task that is or last was this worker's. @throws ApiError 404 */
+export async function ownTask(
+  deps: ApiDeps,
+  principal: WorkerPrincipal,
+  taskId: string,
+): Promise<StoredTask> {
+  const stored = await loadTask(deps.db, principal.org_id, taskId);
+  if (stored === null || !isMine(stored.task, principal)) throw notFound();
+  return stored;
+}

@@ -1,0 +1,189 @@
+// Pools, for those who run them.
+
+import Type from 'typebox';
+import { timestamp } from '../../../state/tasks/view.ts';
+import { isSame } from '../../../state/text/same.ts';
+import type { Pool } from '../../../state/workers/worker.ts';
+import { commit, together } from '../../../store/redis/commit.ts';
+import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { memberId, page } from '../../../store/redis/lists.ts';
+import { loadPool, loadPools, poolWrites } from '../../../store/workers/pools.ts';
+import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
+import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
+import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+
+const Name = Type.String({ minLength: 1, maxLength: 200 });
+const Ttl = Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 86_400 });
+const Fields = {
+  name: Name,
+  offer_mode: word(['sequential', 'broadcast'], { default: 'sequential' }),
+  broadcast_size: Type.Integer({ minimum: 1, maximum: 200, default: 5 }),
+  offer_ttl_seconds: Ttl,
+};
+const PoolView = Type.Object(
+  {
+    pool_id: ClientId,
+    name: Name,
+    offer_mode: Fields.offer_mode,
+    broadcast_size: Fields.broadcast_size,
+    offer_ttl_seconds: nullable(Type.Integer()),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+  },
+  { $id: 'Pool' },
+);
+const Params = Type.Object({ pool_id: ClientId });
+const { name, ...optional } = Fields;
+
+export const poolRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/pools',
+    access: scope('pools:write'),
+    tag: 'Pools',
+    summary: 'Create a pool',
+    body: closed({
+      pool_id: Type.Optional(ClientId),
+      name,
+      ...Type.Partial(Type.Object(optional)).properties,
+    }),
+    answers: { 201: { description: 'The pool', schema: PoolView } },
+    async handler({ deps, principal, body, keep, standing }) {
+      const now = deps.db.clock.now();
+      const pool: Pool = {
+        incarnation: newId(now),
+        pool_id: body.pool_id ?? newId(now),
+        org_id: principal.org_id,
+        version: 1,
+        name: body.name,
+        offer_mode: body.offer_mode ?? 'sequential',
+        broadcast_size: body.broadcast_size ?? 5,
+        offer_ttl_seconds: body.offer_ttl_seconds ?? null,
+        created_at: now,
+        updated_at: now,
+      };
+      if (!maySeePool(principal, pool.pool_id))
+        throw new ApiError('pool_forbidden', 'The key is confined to other pools.');
+      const answer = poolAnswer(pool, 201);
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
+          throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
+        const room = await deps.usage.room(pool.org_id, 'pools');
+        const { guards, writes } = together(isAdmitted, room, poolWrites(deps.db, null, pool), keep(answer));
+        if (await commit(deps.db.redis, guards, writes)) return answer;
+      }
+      throw new ContendedError('pool');
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/pools',
+    access: scope('pools:read'),
+    tag: 'Pools',
+    summary: 'List pools',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of pools', schema: listAnswer(PoolView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('pools', principal.org_id, principal.pools, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, principal.org_id).index('pools');
+      const { items, next } = await page(db, [index], range, limit, async (members) =>
+        (await loadPools(db, principal.org_id, members.map(memberId))).map((pool) =>
+          pool !== null && maySeePool(principal, pool.pool_id) ? poolView(pool) : null,
+        ),
+      );
+      return answerList(items, bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/pools/{pool_id}',
+    access: scope('pools:read'),
+    tag: 'Pools',
+    summary: 'Retrieve a pool',
+    params: Params,
+    answers: { 200: { description: 'The pool', schema: PoolView } },
+    handler: async ({ deps, principal, params }) =>
+      poolAnswer(await visiblePool(deps, principal, params.pool_id)),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/pools/{pool_id}',
+    access: scope('pools:write'),
+    versioned: true,
+    tag: 'Pools',
+    summary: 'Change a pool',
+    params: Params,
+    body: Type.Partial(closed(Fields), { additionalProperties: false }),
+    answers: { 200: { description: 'The pool', schema: PoolView } },
+    async handler({ deps, principal, params, body, ifMatch, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visiblePool(deps, principal, params.pool_id);
+        requireVersion(before.version, ifMatch);
+        if (isSame({ ...before, ...body }, before)) return poolAnswer(before);
+        const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
+        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, after));
+        if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);
+      }
+      throw new ContendedError('pool');
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/pools/{pool_id}',
+    access: scope('pools:write'),
+    versioned: true,
+    tag: 'Pools',
+    summary: 'Remove a pool: its workers leave it, what they hold of it goes back to the queue',
+    params: Params,
+    answers: { 204: { description: 'Gone' } },
+    async handler({ deps, principal, params, ifMatch, standing }) {
+      for await (const _attempt of updateAttempts()) {
+        const isAdmitted = await standing();
+        const before = await visiblePool(deps, principal, params.pool_id);
+        requireVersion(before.version, ifMatch);
+        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, null));
+        if (await commit(deps.db.redis, guards, writes)) return { status: 204 };
+      }
+      throw new ContendedError('pool');
+    },
+  }),
+];
+
+/** Refuses a write on another version than the caller saw. @throws ApiError 412 */
+export function requireVersion(version: number, ifMatch: number | undefined): void {
+  if (ifMatch !== undefined && ifMatch !== version)
+    throw new ApiError('version_mismatch', `The version is ${version} now.`);
+}
+
+async function visiblePool(deps: ApiDeps, principal: KeyPrincipal, poolId: string): Promise<Pool> {
+  const pool = await loadPool(deps.db, principal.org_id, poolId);
+  if (pool === null || !maySeePool(principal, pool.pool_id)) throw notFound();
+  return pool;
+}
+
+function poolView(pool: Pool): object {
+  const {
+    org_id: _org,
+    version: _version,
+    incarnation: _incarnation,
+    created_at,
+    updated_at,
+    ...shown
+  } = pool;
+  return { ...shown, created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
+}
+
+function poolAnswer(pool: Pool, status = 200): Answer {
+  return {
+    status,
+    body: poolView(pool),
+    headers: { ETag: `"${pool.version}"`, ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
+  };
+}

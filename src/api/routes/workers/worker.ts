@@ -1,0 +1,335 @@
+// What a human worker sees and does, with their own token: their presence, their offers, their tasks.
+
+import Type from 'typebox';
+import { orgOf } from '../../../state/access/tenant.ts';
+import type { Command } from '../../../state/tasks/command.ts';
+import { evidenceProblems } from '../../../state/tasks/evidence.ts';
+import type { Task } from '../../../state/tasks/task.ts';
+import { offerView, workerTaskView } from '../../../state/tasks/view.ts';
+import { AVAILABILITIES, drain, type Worker } from '../../../state/workers/worker.ts';
+import { changeTask, type Plan } from '../../../store/commands/change.ts';
+import { evidenceFor } from '../../../store/evidence/evidence.ts';
+import { together } from '../../../store/redis/commit.ts';
+import { taskOfOffer } from '../../../store/tasks/offers.ts';
+import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
+import { loadWorker } from '../../../store/workers/workers.ts';
+import { invalid, notFound } from '../../http/problem.ts';
+import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../../http/route.ts';
+import { closed, listAnswer, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { Assignment, Submission } from '../tasks/tasks.schema.ts';
+import { etag, refusal } from '../tasks/tasks.ts';
+import { isForToken, isMine, ownOffers, ownTask } from './own-task.ts';
+import { requireVersion } from './pools.ts';
+import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
+
+const access = { kind: 'worker' } as const;
+const tag = 'Worker';
+const OfferParams = Type.Object({ offer_id: Uuid });
+const TaskParams = Type.Object({ task_id: Uuid });
+const Reason = closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) });
+
+const WorkerTask = Type.Object(
+  {
+    task_id: Uuid,
+    title: Type.String(),
+    instructions: Type.String(),
+    attempt: Type.Integer(),
+    feedback: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    assignment: Type.Optional(Type.Union([Assignment, Type.Null()])),
+    submission: Type.Optional(Type.Union([Submission, Type.Null()])),
+  },
+  { $id: 'WorkerTask', additionalProperties: true },
+);
+const OfferView = Type.Object(
+  {
+    offer_id: Uuid,
+    task_id: Uuid,
+    status: Type.String(),
+    offered_at: Timestamp,
+    expires_at: Timestamp,
+    task: WorkerTask,
+  },
+  { $id: 'Offer' },
+);
+const oneTask = { 200: { description: 'The task', schema: WorkerTask } };
+
+export const humanRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/worker',
+    access,
+    tag,
+    summary: 'Who I am',
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: async ({ deps, principal }) => workerAnswer(await self(deps, principal), principal),
+  }),
+  route({
+    method: 'PATCH',
+    path: '/v1/worker',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Say whether I am there',
+    body: closed({ availability: word(AVAILABILITIES) }),
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: (call) => changeSelf(call, call.body),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/drain',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Finish what I have and get nothing new; offline then',
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    handler: (call) => changeSelf(call, drain),
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/offers',
+    access,
+    tag,
+    summary: 'My pending offers; with wait, as soon as there is one or the time is up',
+    query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
+    answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
+    async handler({ deps, principal, query, signal }) {
+      await self(deps, principal);
+      let offers = await ownOffers(deps, principal);
+      if (offers.length === 0 && query.wait !== undefined) {
+        const { org_id, worker_id } = principal;
+        const found = await deps.changes.waitFor(
+          org_id,
+          (what) => what === `worker ${worker_id}`,
+          async () => {
+            const list = await ownOffers(deps, principal);
+            return list.length > 0 ? list : null;
+          },
+          query.wait * 1000,
+          signal(),
+        );
+        offers = found ?? [];
+      }
+      return list(offers.map(({ task, offer }) => offerView(task, offer)));
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/accept',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Accept an offer',
+    params: OfferParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) =>
+      answerOffer(call, {
+        name: 'accept',
+        offer_id: call.params.offer_id,
+        worker_id: call.principal.worker_id,
+      }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/decline',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Decline an offer',
+    params: OfferParams,
+    body: closed({
+      ...Reason.properties,
+      retry_after_seconds: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 86_400,
+          description: 'When I may be asked again; after a cool-down of at most 30 s when not said',
+        }),
+      ),
+    }),
+    bodyOptional: true,
+    answers: { 204: { description: 'Declined' } },
+    async handler(call) {
+      const { offer_id } = call.params;
+      const { worker_id } = call.principal;
+      const { retry_after_seconds } = call.body;
+      return answerOffer(
+        call,
+        { name: 'decline', offer_id, worker_id, reason: call.body.reason ?? null, retry_after_seconds },
+        { status: 204 },
+      );
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks',
+    access,
+    tag,
+    summary: 'The tasks I am at work on',
+    answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
+    async handler({ deps, principal }) {
+      const worker = await self(deps, principal);
+      const stored = await loadTasks(deps.db, principal.org_id, worker.holding);
+      const mine = stored.filter((one) => one !== null && isMine(one.task, principal));
+      return list(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks/{task_id}',
+    access,
+    tag,
+    summary: 'One of my tasks',
+    params: TaskParams,
+    answers: oneTask,
+    handler: async ({ deps, principal, params }) =>
+      taskAnswer((await ownTask(deps, principal, params.task_id)).task),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/start',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Start',
+    params: TaskParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) =>
+      work(call, () => ({ commands: [{ name: 'start', worker_id: call.principal.worker_id }] })),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/release',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Give a task back',
+    params: TaskParams,
+    body: Reason,
+    bodyOptional: true,
+    answers: { 204: { description: 'Given back' } },
+    handler: (call) =>
+      work(
+        call,
+        () => {
+          const { worker_id } = call.principal;
+          return { commands: [{ name: 'release', worker_id, reason: call.body.reason ?? null }] };
+        },
+        { status: 204 },
+      ),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/submit',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Hand in the result; one that breaks the output schema is refused and the task stays started',
+    params: TaskParams,
+    body: closed({
+      output: Type.Unknown(),
+      notes: Type.Optional(Type.String({ maxLength: 20_000 })),
+      evidence_ids: Type.Optional(Type.Array(Uuid, { maxItems: 50, uniqueItems: true })),
+    }),
+    answers: oneTask,
+    async handler(call) {
+      const { deps, principal, body } = call;
+      const { worker_id } = principal;
+      return work(call, async (task) => {
+        const evidence = await evidenceFor(
+          deps.db,
+          task,
+          worker_id,
+          body.evidence_ids?.map((id) => id.toLowerCase()),
+        );
+        const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
+        // What is wrong with the state of things is said before what is wrong with the output.
+        if (task.status === 'started') {
+          const problems = await deps.schemas.checkOutput(task.input.output, body.output, orgOf(task.org_id));
+          const errors = [
+            ...problems.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
+            ...evidenceProblems(task, evidence),
+          ];
+          if (errors.length > 0) throw invalid(...errors);
+        }
+        return { commands: [{ name: 'submit', worker_id, submission }], guards: [evidence.guard] };
+      });
+    },
+  }),
+];
+
+async function changeSelf(
+  call: Pick<HumanCall<unknown>, 'deps' | 'principal' | 'ifMatch' | 'standing'>,
+  change: Parameters<typeof changeWorker>[2],
+): Promise<Answer> {
+  const { principal, ifMatch } = call;
+  const worker = await changeWorker(call, principal.worker_id, change, async (before) => {
+    requireVersion(before.version, ifMatch);
+    return together();
+  });
+  return workerAnswer(worker, principal);
+}
+
+type HumanCall<P> = Call<WorkerPrincipal, P>;
+
+/** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
+async function answerOffer(
+  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ offer_id: string }>,
+  command: Command,
+  answer?: Answer,
+): Promise<Answer> {
+  const { org_id, worker_id } = principal;
+  const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
+  if (taskId === null) throw notFound();
+  const loaded = await loadTask(deps.db, org_id, taskId);
+  if (loaded !== null && !isForToken(loaded.task, principal)) throw notFound();
+  const changed = await changeTask(deps.db, org_id, taskId, [command], {
+    actor,
+    ifVersion: ifMatch,
+    ...(loaded !== null && { loaded }),
+    alongside: (task) => keep(answer ?? taskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? taskAnswer(changed.task);
+}
+
+/** Changes one of the worker's own tasks; `choose` plans it on the view of the task that is committed against. */
+async function work(
+  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ task_id: string }>,
+  choose: (task: Task) => Plan | Promise<Plan>,
+  answer?: Answer,
+): Promise<Answer> {
+  const loaded = await ownTask(deps, principal, params.task_id);
+  const chooseOwn = (task: Task) => {
+    if (!isMine(task, principal)) throw notFound();
+    return choose(task);
+  };
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, chooseOwn, {
+    actor,
+    loaded,
+    ifVersion: ifMatch,
+    alongside: (task) => keep(answer ?? taskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? taskAnswer(changed.task);
+}
+
+/** The worker who calls. @throws ApiError 404 */
+export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
+  const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
+  if (worker === null) throw notFound();
+  return worker;
+}
+
+function list(data: unknown[]): Answer {
+  return { status: 200, body: { data, has_more: false, next_cursor: null } };
+}
+
+function taskAnswer(task: Task): Answer {
+  return { status: 200, body: workerTaskView(task), headers: { ETag: etag(task) } };
+}

@@ -1,0 +1,236 @@
+// The sockets that deliveries travel on: a bounded number per origin, kept open for the next delivery.
+// One undici Client per socket instead of an Agent, because an Agent neither aborts a request that waits
+// for a socket nor says which address answered.
+//
+// A kept-alive socket is used again without a look-up, for `maxAgeMs` at most. That is safe where the
+// name has moved inside meanwhile: the socket still ends at the peer that was judged when it was opened,
+// under the one policy this pool was made with. A new policy needs a new pool.
+
+import type { Socket } from 'node:net';
+import { Client } from 'undici';
+import type { Target } from '../../egress/address-guard.ts';
+import { DeliveryError, type Dial, type Trace } from '../../egress/connect.ts';
+
+export interface Connection {
+  readonly client: Client;
+  readonly socket: Socket;
+  /** The peer, as the kernel names it. */
+  readonly address: string;
+  readonly bornAt: number;
+  readonly origin: Origin;
+  /** Requests before the current one. */
+  uses: number;
+  isIdle: boolean;
+  isRetired: boolean;
+}
+
+interface Origin {
+  readonly name: string;
+  /** Sockets that are open or being opened; never more than the limit. */
+  open: number;
+  /** The one used last is at the end, and is used first. */
+  readonly idle: Connection[];
+  /** Whoever waits is given a connection, or null: the right to open one. First come, first served. */
+  readonly waiters: Set<(given: Connection | null) => void>;
+}
+
+export interface PoolOptions {
+  dial: Dial;
+  maxPerOrigin: number;
+  /** Milliseconds after which a socket is not used again, so that the name is looked up anew. */
+  maxAgeMs: number;
+}
+
+/** Idle sockets over all origins; beyond that the one idle longest is closed. */
+const MAX_IDLE = 1024;
+/** Most servers keep an idle socket for longer; one that says `Keep-Alive: timeout` is believed. */
+const IDLE_MS = 10_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+
+export class ConnectionPool {
+  readonly #options: PoolOptions;
+  readonly #origins = new Map<string, Origin>();
+  /** Idle connections of all origins, the one idle longest first. */
+  readonly #idle = new Set<Connection>();
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A connection to the target's origin: the one last used, a new one, or the next that falls free.
+   * Give it back with `release`.
+   * @throws DeliveryError, or the signal's reason.
+   */
+  async acquire(target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
+    const origin = this.#originOf(target);
+    let kept = this.#takeIdle(origin);
+    if (kept === null && origin.open >= this.#options.maxPerOrigin) {
+      const startedAt = performance.now();
+      trace.stage = 'while waiting for a free connection';
+      kept = await waitTurn(origin, signal).finally(() => {
+        trace.queueMs = performance.now() - startedAt;
+      });
+    } else if (kept === null) {
+      origin.open += 1;
+    }
+    trace.reused = kept !== null;
+    return kept ?? (await this.#open(origin, target, trace, signal));
+  }
+
+  /** Takes a connection back; one that cannot be used again is closed. */
+  release(connection: Connection, isReusable: boolean): void {
+    connection.uses += 1;
+    if (!isReusable || !this.#isFit(connection)) {
+      void this.#retire(connection);
+      return;
+    }
+    const [waiter] = connection.origin.waiters;
+    if (waiter !== undefined) {
+      waiter(connection);
+      return;
+    }
+    connection.isIdle = true;
+    connection.origin.idle.push(connection);
+    this.#idle.add(connection);
+    const [oldest] = this.#idle.size > MAX_IDLE ? this.#idle : [];
+    if (oldest !== undefined) void this.#retire(oldest);
+  }
+
+  /**
+   * A new connection in the place of one whose peer had already hung up.
+   * @throws DeliveryError, or the signal's reason.
+   */
+  async replace(stale: Connection, target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
+    stale.isRetired = true;
+    void destroy(stale);
+    trace.reused = false;
+    return await this.#open(stale.origin, target, trace, signal);
+  }
+
+  /** Closes what is idle. Connections in use close when they are released. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#idle].map((connection) => this.#retire(connection)));
+  }
+
+  #originOf({ url }: Target): Origin {
+    const known = this.#origins.get(url.origin);
+    if (known !== undefined) return known;
+    const origin: Origin = { name: url.origin, open: 0, idle: [], waiters: new Set() };
+    this.#origins.set(url.origin, origin);
+    return origin;
+  }
+
+  #isFit({ socket, bornAt }: Connection): boolean {
+    return !socket.destroyed && performance.now() - bornAt < this.#options.maxAgeMs;
+  }
+
+  #takeIdle(origin: Origin): Connection | null {
+    for (let kept = origin.idle.at(-1); kept !== undefined; kept = origin.idle.at(-1)) {
+      if (this.#isFit(kept)) {
+        this.#leaveIdle(kept);
+        return kept;
+      }
+      void this.#retire(kept);
+    }
+    return null;
+  }
+
+  #leaveIdle(connection: Connection): void {
+    connection.isIdle = false;
+    this.#idle.delete(connection);
+    const { idle } = connection.origin;
+    idle.splice(idle.lastIndexOf(connection), 1);
+  }
+
+  async #retire(connection: Connection): Promise<void> {
+    if (connection.isRetired) return;
+    connection.isRetired = true;
+    if (connection.isIdle) this.#leaveIdle(connection);
+    this.#freePlace(connection.origin);
+    await destroy(connection);
+  }
+
+  #freePlace(origin: Origin): void {
+    const [waiter] = origin.waiters;
+    if (waiter !== undefined) {
+      waiter(null);
+      return;
+    }
+    origin.open -= 1;
+    if (origin.open === 0) this.#origins.delete(origin.name);
+  }
+
+  async #open(origin: Origin, target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
+    try {
+      const { socket, address } = await this.#options.dial(target, trace, signal);
+      const connection: Connection = {
+        client: clientOf(origin.name, socket),
+        socket,
+        address,
+        bornAt: performance.now(),
+        origin,
+        uses: 0,
+        isIdle: false,
+        isRetired: false,
+      };
+      // While in use, the request that breaks says so itself.
+      connection.client.on('disconnect', () => {
+        if (connection.isIdle) void this.#retire(connection);
+      });
+      return connection;
+    } catch (error) {
+      this.#freePlace(origin);
+      throw error;
+    }
+  }
+}
+
+/** Both: a client that was never used does not know its socket yet. */
+async function destroy({ client, socket }: Connection): Promise<void> {
+  socket.destroy();
+  await client.destroy();
+}
+
+/** A client that lives and dies with one socket: left alone, undici would dial again, past the guard. */
+function clientOf(origin: string, socket: Socket): Client {
+  let unused: Socket | null = socket;
+  return new Client(origin, {
+    connect: (_options, callback) => {
+      const given = unused;
+      unused = null;
+      // Not at once: undici loses the request that made it connect when the answer is synchronous.
+      process.nextTick(() => {
+        if (given === null || given.destroyed) {
+          callback(new DeliveryError('reset', 'The receiver closed the connection.'), null);
+        } else {
+          callback(null, given);
+        }
+      });
+    },
+    pipelining: 1,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    // Idle timers, which a drip outlives: the one deadline is the sender's.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    keepAliveTimeout: IDLE_MS,
+    keepAliveMaxTimeout: IDLE_MS,
+  });
+}
+
+async function waitTurn(origin: Origin, signal: AbortSignal): Promise<Connection | null> {
+  signal.throwIfAborted();
+  return await new Promise<Connection | null>((resolve, reject) => {
+    const take = (given: Connection | null) => {
+      origin.waiters.delete(take);
+      signal.removeEventListener('abort', abort);
+      resolve(given);
+    };
+    const abort = () => {
+      origin.waiters.delete(take);
+      reject(signal.reason);
+    };
+    origin.waiters.add(take);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

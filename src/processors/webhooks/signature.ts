@@ -1,0 +1,88 @@
+// Signs deliveries as Standard Webhooks lays down (standardwebhooks.com, version 1): HMAC-SHA256 over
+// "id.timestamp.body", keyed with the bytes behind `whsec_`. The body is signed as the very bytes that
+// are sent; while a secret rotates, every secret that still counts signs. A secret that is an Ed25519 key
+// (`whsk_`) signs as `v1a`.
+
+import { createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { secretFault } from '../../state/webhooks/secret.ts';
+
+const PREFIX = 'whsec_';
+const CACHED_KEYS = 1000;
+
+/** Decoded keys by secret, oldest first: base64 is decoded once per secret, not once per delivery. */
+const keys = new Map<string, Buffer>();
+
+function keyOf(secret: string): Buffer {
+  const known = keys.get(secret);
+  if (known !== undefined) return known;
+
+  const fault = secretFault(secret);
+  // Never the secret itself: this ends up in logs.
+  if (fault !== null) throw new TypeError(`a webhook secret ${fault}`);
+  const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
+  if (keys.size >= CACHED_KEYS) {
+    const [oldest] = keys.keys();
+    if (oldest !== undefined) keys.delete(oldest);
+  }
+  keys.set(secret, key);
+  return key;
+}
+
+const PRIVATE_PREFIX = 'whsk_';
+/** What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+const privateKeys = new Map<string, KeyObject>();
+
+/** The key in `whsk_` and the base64 of its 32 bytes, with or without the public half behind them. */
+function privateKeyOf(secret: string): KeyObject {
+  const known = privateKeys.get(secret);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(secret.slice(PRIVATE_PREFIX.length), 'base64');
+  if (bytes.length !== 32 && bytes.length !== 64)
+    throw new TypeError(`a signing key is ${PRIVATE_PREFIX} and the base64 of 32 or 64 bytes`);
+  const der = Buffer.concat([PKCS8, bytes.subarray(0, 32)]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  if (privateKeys.size >= CACHED_KEYS) privateKeys.clear();
+  privateKeys.set(secret, key);
+  return key;
+}
+
+function signatureBy(secret: string, head: string, body: string | Uint8Array): string {
+  if (!secret.startsWith(PRIVATE_PREFIX))
+    return `v1,${createHmac('sha256', keyOf(secret)).update(head).update(body).digest('base64')}`;
+  const content = Buffer.concat([Buffer.from(head), Buffer.from(body)]);
+  return `v1a,${sign(null, content, privateKeyOf(secret)).toString('base64')}`;
+}
+
+export interface Signable {
+  /** The event's id: the same on every attempt, which is how a receiver spots a repeat. */
+  id: string;
+  /** Time of this attempt in whole seconds since the epoch. */
+  timestampSeconds: number;
+  /** The body exactly as it is sent. */
+  body: string | Uint8Array;
+  /** Every secret that still counts, the current one first. */
+  secrets: readonly string[];
+}
+
+export interface SignatureHeaders {
+  'webhook-id': string;
+  'webhook-timestamp': string;
+  'webhook-signature': string;
+}
+
+/**
+ * The three headers of a signed delivery, one signature per secret, separated by spaces.
+ * @throws TypeError when there is no secret, or one is malformed; RangeError when the time is no whole number.
+ */
+export function signatureHeaders({ id, timestampSeconds, body, secrets }: Signable): SignatureHeaders {
+  if (secrets.length === 0) throw new TypeError('a delivery needs a secret to be signed with');
+  if (!Number.isSafeInteger(timestampSeconds)) throw new RangeError('timestampSeconds is no whole number');
+  const head = `${id}.${timestampSeconds}.`;
+  const signatures = secrets.map((secret) => signatureBy(secret, head, body));
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signatures.join(' '),
+  };
+}

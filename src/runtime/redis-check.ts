@@ -1,0 +1,176 @@
+// Whether a Redis is fit for BioLayer: its version, what its user may do, and settings under which nothing is lost.
+// What cannot work is a fault and keeps the process from starting; what may lose data is a warning.
+
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { queuePrefix } from '../queues/queues.ts';
+import { StartupFault } from './startup-fault.ts';
+
+interface Log {
+  warn(fields: object, message: string): void;
+}
+
+const OLDEST_MAJOR = 7;
+
+/**
+ * Every command that is sent, by us and by BullMQ, with arguments that change nothing: the key holds a string, so that
+ * what is for other types is refused after the user's rights have been looked at. `K` is the key.
+ */
+const KEY_COMMANDS = [
+  'SET K v PX 5000',
+  'GET K',
+  'EXISTS K',
+  'TYPE K',
+  'PTTL K',
+  'PEXPIRE K 5000',
+  'PEXPIREAT K 99999999999999',
+  'PERSIST K',
+  'INCR K',
+  'INCRBY K 1',
+  'RENAME K K',
+  'HSET K f v',
+  'HSETNX K f v',
+  'HMSET K f v',
+  'HGET K f',
+  'HMGET K f',
+  'HGETALL K',
+  'HKEYS K',
+  'HLEN K',
+  'HEXISTS K f',
+  'HINCRBY K f 1',
+  'HDEL K f',
+  'LINDEX K 0',
+  'LLEN K',
+  'LPOP K',
+  'LPOS K v',
+  'LPUSH K v',
+  'LRANGE K 0 1',
+  'LREM K 1 v',
+  'LSET K 0 v',
+  'LTRIM K 0 1',
+  'RPOP K',
+  'RPOPLPUSH K K',
+  'RPUSH K v',
+  'SADD K v',
+  'SCARD K',
+  'SISMEMBER K v',
+  'SMEMBERS K',
+  'SRANDMEMBER K',
+  'SREM K v',
+  'ZADD K 1 v',
+  'ZCARD K',
+  'ZCOUNT K 0 1',
+  'ZINTERCARD 1 K',
+  'ZLEXCOUNT K - +',
+  'ZMSCORE K v',
+  'ZPOPMIN K',
+  'BZPOPMIN K 1',
+  'ZRANGE K 0 1',
+  'ZRANGEBYLEX K - +',
+  'ZRANGEBYSCORE K 0 1',
+  'ZREM K v',
+  'ZREMRANGEBYLEX K - +',
+  'ZREMRANGEBYRANK K 0 1',
+  'ZREMRANGEBYSCORE K 0 1',
+  'ZREVRANGE K 0 1',
+  'ZREVRANGEBYLEX K + -',
+  'ZREVRANGEBYSCORE K 1 0',
+  'ZSCORE K v',
+  'XACK K g 1-1',
+  'XADD K * f v',
+  'XAUTOCLAIM K g c 1 0',
+  'XDEL K 1-1',
+  'XGROUP CREATE K g $',
+  'XINFO STREAM K',
+  'XLEN K',
+  'XRANGE K - +',
+  'XREAD COUNT 1 STREAMS K 0',
+  'XREADGROUP GROUP g c COUNT 1 STREAMS K >',
+  'XREVRANGE K + -',
+  'XTRIM K MAXLEN 1',
+  'DEL K',
+  'UNLINK K',
+] as const;
+
+/** Those that name no key. `C` is a channel. */
+const OTHER_COMMANDS = ['INFO server', 'TIME', 'PING', 'EVAL return(1) 0', 'PUBLISH C v'] as const;
+
+/** Names of all commands that a user must be allowed, in capitals. */
+export const COMMANDS: readonly string[] = [
+  ...[...KEY_COMMANDS, ...OTHER_COMMANDS].map((one) => one.slice(0, one.indexOf(' ')) || one),
+  'TIME',
+  'PING',
+  'EVALSHA',
+  'SUBSCRIBE',
+  'UNSUBSCRIBE',
+  'MULTI',
+  'EXEC',
+];
+
+/**
+ * Checks the Redis at the other end.
+ * @param prefix first part of every key
+ * @throws StartupFault for a version that is too old, and for a user who lacks a right
+ */
+export async function checkRedis(redis: Redis, prefix: string, log: Log): Promise<void> {
+  await checkRights(redis, prefix);
+  const info = await readInfo(redis);
+  const version = info.get('redis_version') ?? '';
+  if (Number.parseInt(version, 10) < OLDEST_MAJOR)
+    throw new StartupFault(
+      `Redis is of version ${version}: BioLayer needs ${OLDEST_MAJOR}.0 or newer, or Valkey`,
+    );
+  const policy = info.get('maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction')
+    log.warn(
+      { setting: 'maxmemory-policy', value: policy },
+      'Redis drops tasks and jobs when its memory is full. Set maxmemory-policy noeviction',
+    );
+  if (info.get('aof_enabled') === '0')
+    log.warn(
+      { setting: 'appendonly', value: 'no' },
+      'Redis loses what it acknowledged when it ends. Set appendonly yes and appendfsync everysec',
+    );
+}
+
+/** @throws StartupFault that lists the commands, keys and channels that the user may not use, and how to allow them. */
+async function checkRights(redis: Redis, prefix: string): Promise<void> {
+  const suffix = `check:${randomBytes(6).toString('hex')}`;
+  const keys = [`${prefix}:${suffix}`, `${queuePrefix(prefix)}:${suffix}`];
+  const channel = `${prefix}:${suffix}`;
+  const asked = [
+    ...keys.flatMap((key) => KEY_COMMANDS.map((one) => ({ one, key }))),
+    ...OTHER_COMMANDS.map((one) => ({ one, key: '' })),
+  ].map(({ one, key }) => one.split(' ').map((word) => (word === 'K' ? key : word === 'C' ? channel : word)));
+  const refused = new Set<string>();
+  const refuse = (error: unknown, command: string, place: string) => {
+    if (!(error instanceof Error) || !error.message.includes('NOPERM')) return;
+    if (/\bkey/i.test(error.message)) refused.add(`keys ${place.slice(0, -suffix.length)}*`);
+    else if (/\bchannel/i.test(error.message)) refused.add(`channels ${prefix}:*`);
+    else refused.add(command);
+  };
+  await Promise.all(
+    asked.map(async ([command = '', ...args]) => {
+      const place = args.find((one) => keys.includes(one)) ?? channel;
+      await redis.call(command, ...args).catch((error) => refuse(error, command, place));
+    }),
+  );
+  await redis.evalsha('0'.repeat(40), 0).catch((error) => refuse(error, 'EVALSHA', channel));
+  await redis
+    .multi()
+    .ping()
+    .exec()
+    .catch((error) => refuse(error, 'MULTI', channel));
+  await redis.subscribe(channel).catch((error) => refuse(error, 'SUBSCRIBE', channel));
+  await redis.unsubscribe(channel).catch((error) => refuse(error, 'UNSUBSCRIBE', channel));
+  if (refused.size === 0) return;
+  const rights = `~${prefix}:* ~${queuePrefix(prefix)}:* &${prefix}:* +@all -@admin -@dangerous +info`;
+  throw new StartupFault(
+    `the user in REDIS_URL may not use ${[...refused].join(', ')}. Allow it: ACL SETUSER <user> ${rights}`,
+  );
+}
+
+async function readInfo(redis: Redis): Promise<Map<string, string>> {
+  const lines = (await redis.info()).split(/\r?\n/);
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+}

@@ -1,0 +1,94 @@
+// The audit log of an org: who changed its keys, members, secrets and rules, when, and what. Each entry is
+// bound to the one before by its hash, like the history of a task, so that a changed, missing or added one
+// shows. An entry names what was changed and never holds a secret.
+
+import { hash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { timestamp } from '../tasks/view.ts';
+import { isSame } from '../text/same.ts';
+
+/** What somebody did, before it has its place in the log. */
+export interface AuditFact {
+  /** `api_key:<id>`, `operator`, `system` … */
+  actor: string;
+  /** `<thing>.<past participle>`: `api_key.created`, `org.updated` … */
+  action: `${string}.${string}`;
+  /** What it was done to: the kind of thing and its id. */
+  target: { type: string; id: string };
+  /** What is worth knowing of it. Never a secret, nor a hash of one. */
+  data?: Record<string, unknown>;
+}
+
+/** The fact that `actor` did this to that; `data` is for the caller to add. */
+export function did(actor: string, action: AuditFact['action'], type: string, id: string): AuditFact {
+  return { actor, action, target: { type, id } };
+}
+
+/** Which of these fields a change made another, with what each was and is. Not for secrets. */
+export function changesOf<T extends object>(
+  before: T,
+  after: T,
+  fields: readonly (keyof T & string)[],
+): Record<string, { from: unknown; to: unknown }> {
+  return Object.fromEntries(
+    fields
+      .filter((name) => !isSame(before[name], after[name]))
+      .map((name) => [name, { from: before[name] ?? null, to: after[name] ?? null }]),
+  );
+}
+
+/** An entry as `GET /v1/audit` shows it. */
+export interface AuditEntry {
+  sequence: number;
+  at: string;
+  actor: string;
+  action: string;
+  target: { type: string; id: string };
+  data: Record<string, unknown>;
+  previous_hash: string | null;
+  hash: string;
+}
+
+/** Where the log ends: number, hash and time (ms) of its last entry. */
+export interface AuditHead {
+  sequence: number;
+  hash: string | null;
+  at: number;
+}
+
+/** The entry of `fact` behind `head`, never earlier than the one before. */
+export function auditEntry(fact: AuditFact, head: AuditHead, now: number): AuditEntry {
+  const entry = {
+    sequence: head.sequence + 1,
+    at: timestamp(Math.max(now, head.at)),
+    actor: fact.actor,
+    action: fact.action,
+    target: fact.target,
+    data: boundedData(fact.data ?? {}),
+    previous_hash: head.hash,
+  };
+  return { ...entry, hash: digestOf(entry) };
+}
+
+/** The most bytes of JSON that the data of one entry may be: the log is kept for good. */
+const DATA_BYTES = 8192;
+
+/** The data as it will be read again, without what is undefined; of a field that makes it too large, its size and hash. */
+function boundedData(data: Record<string, unknown>): Record<string, unknown> {
+  const text = JSON.stringify(data);
+  const whole = JSON.parse(text) as Record<string, unknown>;
+  if (Buffer.byteLength(text) <= DATA_BYTES) return whole;
+  const fields = Object.entries(whole);
+  const share = DATA_BYTES / fields.length;
+  return Object.fromEntries(
+    fields.map(([name, value]) => {
+      const bytes = Buffer.byteLength(JSON.stringify(value));
+      return [name, bytes <= share ? value : { omitted: true, bytes, sha256: digestOf({ value }) }];
+    }),
+  );
+}
+
+/** SHA-256 (hex) over the RFC 8785 canonical JSON of a value. */
+export function digestOf(value: object): string {
+  return hash('sha256', canonicalize(value) ?? '', 'hex');
+}

@@ -1,0 +1,270 @@
+// What a command does to a task. Pure: (task, command, now) gives the next task and its events, or a
+// refusal; no clock, no Redis, no HTTP. A move that `lifecycle.ts` does not list is refused here and
+// nowhere else, so API routes, processors and delayed jobs all obey the same table.
+
+import { startTime } from '../workers/matching.ts';
+import type { Circumstance, Command, Decision, Refusal } from './command.ts';
+import { type CommandName, isFinal, target } from './lifecycle.ts';
+import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
+import {
+  askOthersFirst,
+  breach,
+  Draft,
+  detail,
+  endOffer,
+  fail,
+  rated,
+  requeue,
+  review,
+  rework,
+  settle,
+} from './transition.ts';
+import { submissionView, timestamp } from './view.ts';
+
+/** A new task in `created`, with its first event; not yet queued. */
+export function create(input: TaskInput, ids: { task_id: string; org_id: string }, by: Circumstance): Draft {
+  const task: Task = {
+    task_id: ids.task_id,
+    org_id: ids.org_id,
+    input,
+    status: 'created',
+    version: 1,
+    sequence: 0,
+    attempt: 1,
+    created_at: by.now,
+    updated_at: by.now,
+    since: by.now,
+    step: 0,
+    completed_at: null,
+    offers: [],
+    declines: [],
+    assignment: null,
+    submission: null,
+    reviews: [],
+    breaches: [],
+    failure: null,
+    cancellation: null,
+  };
+  const draft = new Draft(task, by);
+  draft.emit('task.created', null, {});
+  return draft;
+}
+
+/**
+ * Applies `commands` in order to `task`, as one change: one new version, every event in its place.
+ * The first refusal refuses them all; the given task is never altered.
+ */
+export function decide(task: Task, commands: readonly Command[], by: Circumstance): Decision {
+  const draft = new Draft({ ...task, version: task.version + 1, updated_at: by.now }, by);
+  return apply(draft, commands);
+}
+
+/** Like `decide`, on a draft that `create` made: creation and what follows share version 1. */
+export function apply(draft: Draft, commands: readonly Command[]): Decision {
+  for (const command of commands) {
+    const refusal = step(draft, command);
+    if (refusal !== null) return { ok: false, refusal };
+  }
+  return { ok: true, task: draft.task, events: draft.events, due: draft.due };
+}
+
+function step(draft: Draft, command: Command): Refusal | null {
+  const { task, by } = draft;
+  if (command.name === 'clock') return ringClock(draft, command.clock);
+  if (command.name === 'relax') return relax(draft);
+  const to = target(command.name, task.status);
+  if (to === null) return illegal(task, command.name);
+
+  switch (command.name) {
+    case 'queue':
+      draft.move('queued', { reason: 'created' });
+      return null;
+    case 'match': {
+      const [worker_id, ...others] = command.worker_ids;
+      draft.move('matched', { worker_id, ...(others.length > 0 && { worker_ids: command.worker_ids }) });
+      return null;
+    }
+    case 'offer': {
+      task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: by.now }));
+      const told = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
+      draft.move('offered', { ...told[0], ...(told.length > 1 && { offers: told }) });
+      return null;
+    }
+    case 'accept': {
+      const offer = pendingOffer(task, command.offer_id, command.worker_id);
+      if (offer === null || offer.expires_at <= by.now) return notPending();
+      task.offers = task.offers.map((other) => settle(other, other === offer ? 'accepted' : 'revoked'));
+      task.assignment = {
+        worker_id: offer.worker_id,
+        offer_id: offer.offer_id,
+        offered_at: offer.offered_at,
+        accepted_at: by.now,
+        started_at: null,
+        submitted_at: null,
+      };
+      draft.move('accepted', { worker_id: offer.worker_id, offer_id: offer.offer_id });
+      return null;
+    }
+    case 'decline': {
+      const offer = pendingOffer(task, command.offer_id, command.worker_id);
+      if (offer === null) return notPending();
+      endOffer(draft, offer, 'declined', command.reason, 'declined', command.retry_after_seconds);
+      return null;
+    }
+    case 'expire': {
+      const offer = task.offers.find((one) => one.offer_id === command.offer_id && one.status === 'pending');
+      if (offer === undefined) return notPending();
+      if (!draft.isPast(offer.expires_at)) return notDue();
+      endOffer(draft, offer, 'expired', null);
+      return null;
+    }
+    case 'revoke': {
+      const offer = task.offers.find(
+        (one) => one.worker_id === command.worker_id && one.status === 'pending',
+      );
+      if (offer === undefined) return notPending();
+      endOffer(draft, offer, 'revoked', null);
+      return null;
+    }
+    case 'start':
+      if (task.assignment?.worker_id !== command.worker_id) return notYours();
+      task.assignment = { ...task.assignment, started_at: by.now };
+      draft.move('started', { worker_id: command.worker_id });
+      return null;
+    case 'release':
+      if (task.assignment?.worker_id !== command.worker_id) return notYours();
+      requeue(draft, 'released', { worker_id: command.worker_id, ...detail(command.reason) });
+      return null;
+    case 'start_timeout':
+      if (task.assignment?.accepted_at !== command.accepted_at) return notDue();
+      // The job that asks comes at that time; the commit asks Redis whether it is.
+      if (!draft.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
+      requeue(draft, 'start_timeout', { worker_id: task.assignment.worker_id });
+      return null;
+    case 'remove_worker': {
+      if (task.assignment?.worker_id === command.worker_id) {
+        requeue(draft, 'worker_gone', { worker_id: command.worker_id }, { keepAttempts: true });
+        return null;
+      }
+      const offer = task.offers.find(
+        (one) => one.worker_id === command.worker_id && one.status === 'pending',
+      );
+      if (offer === undefined) return notYours();
+      endOffer(draft, offer, 'revoked', null, 'worker_gone');
+      return null;
+    }
+    case 'remove_pool':
+      task.offers = task.offers.map((offer) => settle(offer, 'revoked'));
+      requeue(draft, 'pool_gone', { pool_id: poolOf(task) }, { keepAttempts: true });
+      return null;
+    case 'submit':
+      if (task.assignment?.worker_id !== command.worker_id) return notYours();
+      task.assignment = { ...task.assignment, submitted_at: by.now };
+      task.submission = { ...command.submission, worker_id: command.worker_id, submitted_at: by.now };
+      draft.move('submitted', { worker_id: command.worker_id });
+      return null;
+    case 'verify':
+      if (task.input.output.review.mode !== 'auto') return illegal(task, command.name);
+      draft.move('verified', { mode: 'auto' });
+      return null;
+    case 'approve':
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (command.is_automatic === true) {
+        const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
+        if (!draft.restsOn(task.since + wait * 1000)) return notDue();
+      }
+      review(draft, 'approve', command);
+      draft.move('verified', { mode: 'manual', ...rated(command) });
+      return null;
+    case 'rework':
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      review(draft, 'rework', command);
+      rework(draft, command);
+      return null;
+    case 'reassign':
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (command.is_rework === true) {
+        review(draft, 'rework', command);
+        requeue(draft, 'rework', { ...detail(command.feedback), ...rated(command) });
+        return null;
+      }
+      review(draft, 'reassign', command);
+      // Another worker is wanted; with nobody else there it may be the same one in the end.
+      if (task.assignment !== null) askOthersFirst(draft, task.assignment.worker_id);
+      requeue(draft, 'reassigned', { ...detail(command.feedback), ...rated(command) });
+      return null;
+    case 'reject':
+      if (isOther(task, command.submitted_at)) return notReviewed();
+      review(draft, 'reject', command);
+      fail(draft, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
+      return null;
+    case 'complete':
+      task.completed_at = by.now;
+      draft.move('completed', { result: submissionView(task) });
+      return null;
+    case 'cancel':
+      task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
+      task.cancellation = { reason: command.reason, cancelled_by: by.actor };
+      draft.move('cancelled', { cancellation: task.cancellation });
+      return null;
+  }
+}
+
+/** The question of an SLA clock: is it due and not met? Then say so, and at the deadline give up what nobody took on. */
+function ringClock(draft: Draft, clock: Clock): Refusal | null {
+  const { task } = draft;
+  const due = dueAt(task, clock);
+  if (due === null || isFinal(task.status) || !draft.isPast(due)) return notDue();
+  const breached = breach(draft, clock);
+  const gaveUp = clock === 'deadline' && target('deadline', task.status) !== null;
+  if (gaveUp) fail(draft, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');
+  return breached || gaveUp ? null : notDue();
+}
+
+/** The question of a step: is it due while the task waits? Then less is asked from now on; nothing is told. */
+function relax({ task, by }: Draft): Refusal | null {
+  const step = stepsDue(task, by.now);
+  if (task.status !== 'queued' || step <= task.step) return notDue();
+  task.step = step;
+  return null;
+}
+
+function pendingOffer(task: Task, offerId: string, workerId: string): Offer | null {
+  const found = task.offers.find((one) => one.offer_id === offerId && one.worker_id === workerId);
+  return found?.status === 'pending' ? found : null;
+}
+
+/** Whether a decision was made on another submission than the one that stands now. */
+function isOther(task: Task, submittedAt: number | undefined): boolean {
+  return submittedAt !== undefined && submittedAt !== task.submission?.submitted_at;
+}
+
+function illegal(task: Task, command: CommandName): Refusal {
+  const code =
+    command === 'cancel'
+      ? 'task_not_cancellable'
+      : offerCommand(command)
+        ? 'offer_not_pending'
+        : 'invalid_transition';
+  return { code, message: `A task that is ${task.status} does not allow ${command.replace('_', ' ')}.` };
+}
+
+function offerCommand(command: CommandName): boolean {
+  return command === 'accept' || command === 'decline' || command === 'expire' || command === 'revoke';
+}
+
+function notPending(): Refusal {
+  return { code: 'offer_not_pending', message: 'The offer is no longer pending.' };
+}
+
+function notYours(): Refusal {
+  return { code: 'not_yours', message: 'The task is not assigned to this worker.' };
+}
+
+function notReviewed(): Refusal {
+  return { code: 'not_due', message: 'The decision was made on a submission that has been replaced since.' };
+}
+
+function notDue(): Refusal {
+  return { code: 'not_due', message: 'There is nothing due.' };
+}

@@ -1,0 +1,249 @@
+// What a task is. The aggregate holds the input as it was given, where it stands, the offers of the
+// current round, who has it, and what came of it. Times are milliseconds since the epoch (UTC) in here;
+// they become RFC 3339 text only at the edges.
+
+import type { Ordering } from '../webhooks/endpoint.ts';
+import type { EventType, Status } from './lifecycle.ts';
+
+export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
+export type Urgency = (typeof URGENCIES)[number];
+
+/** What can be asked of a worker and may be loosened while the task waits. */
+export interface SoftRequirements {
+  skills?: string[];
+  certifications?: string[];
+  trust_level?: number;
+  min_rating?: number;
+}
+export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating'] as const;
+
+/** What a worker must bring. Absent means no demand. */
+export interface Requirements extends SoftRequirements {
+  worker_pool_id?: string;
+  /** What no step changes. */
+  hard?: (typeof SOFT)[number][];
+  /** What is asked instead of all that is not hard, from so long after the task's creation on; in order of time. */
+  steps?: { after_seconds: number; requirements: SoftRequirements }[];
+  /** How often it may be begun; `DEFAULT_MAX_ATTEMPTS` when absent. */
+  max_attempts?: number;
+}
+
+export type CallbackAuth =
+  | { type: 'none' }
+  /** `sealed` is the encrypted JSON of the token, or of user name and password. */
+  | { type: 'bearer' | 'basic'; sealed: string };
+
+export interface Handoff {
+  callback_url?: string;
+  callback_auth: CallbackAuth;
+  retry_policy: { max_retries: number; backoff_seconds: number };
+  events: EventType[];
+  /** Absent: `none`. */
+  ordering?: Ordering;
+}
+
+export interface ReviewMode {
+  mode: 'auto' | 'manual';
+  auto_approve_after_seconds?: number;
+}
+
+/** The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. Never changes. */
+export interface TaskInput {
+  origin: { org_id: string; product: string; request_id: string; created_by: string; created_at?: string };
+  task_type: string;
+  domain: string;
+  title: string;
+  instructions: string;
+  context?: Record<string, unknown>;
+  sla: { urgency: Urgency; deadline?: string; target_latency_seconds?: number };
+  requirements?: Requirements;
+  output: {
+    expected_format: 'structured_json' | 'text';
+    schema?: Record<string, unknown>;
+    evidence_required: boolean;
+    /** Media types, or all of a kind (`image/*`), of the files that it takes; any without it. */
+    evidence_types?: string[];
+    review: ReviewMode;
+  };
+  handoff?: Handoff;
+  audit: { log_required: boolean; retain_days: number };
+  metadata?: Record<string, string>;
+}
+
+export type OfferStatus = 'pending' | 'accepted' | 'declined' | 'expired' | 'revoked' | 'withdrawn';
+
+/** One asking of one worker. A pending offer holds one place of the worker's capacity. */
+export interface Offer {
+  offer_id: string;
+  worker_id: string;
+  status: OfferStatus;
+  offered_at: number;
+  expires_at: number;
+}
+
+export interface Assignment {
+  worker_id: string;
+  offer_id: string;
+  offered_at: number;
+  accepted_at: number;
+  started_at: number | null;
+  submitted_at: number | null;
+}
+
+/** A worker who said no, or nothing, to this task, or whom a reviewer wants another in place of; asked again only after `until`, and for a while after everybody else. */
+export interface Decline {
+  worker_id: string;
+  until: number;
+}
+
+/** How long after its cool-down a "no" still puts the worker behind everybody else, ms. */
+export const DECLINE_MEMORY = 15 * 60_000;
+
+/** Whether the "no" still counts at `now`. */
+export function isRemembered({ until }: Decline, now: number): boolean {
+  return until + DECLINE_MEMORY > now;
+}
+
+export interface EvidenceRef {
+  evidence_id: string;
+  name: string;
+  media_type: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Submission {
+  output: unknown;
+  evidence: EvidenceRef[];
+  notes: string | null;
+  worker_id: string;
+  submitted_at: number;
+}
+
+export const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
+
+/** What a reviewer, or the time for one (`system`), decided of a submission. */
+export interface Review {
+  decision: (typeof DECISIONS)[number];
+  feedback: string | null;
+  /** How good the work was, 1–5; null when not said. */
+  rating: number | null;
+  /** Whose work it was. */
+  worker_id: string;
+  reviewed_by: string;
+  reviewed_at: number;
+}
+
+export const CLOCKS = ['target_latency', 'deadline'] as const;
+export type Clock = (typeof CLOCKS)[number];
+
+export interface Breach {
+  clock: Clock;
+  due_at: number;
+  breached_at: number;
+}
+
+export interface Task {
+  task_id: string;
+  org_id: string;
+  input: TaskInput;
+  status: Status;
+  /** Grows by one with every commit. */
+  version: number;
+  /** Number of the last event. */
+  sequence: number;
+  /** 1 for the first worker to take it on; one more each time accepted work comes back. */
+  attempt: number;
+  created_at: number;
+  updated_at: number;
+  /** When it last entered its status. */
+  since: number;
+  completed_at: number | null;
+  /** How many of its steps have loosened its requirements. */
+  step: number;
+  offers: Offer[];
+  declines: Decline[];
+  assignment: Assignment | null;
+  /** What was submitted last; it stays when it is sent back or rejected. */
+  submission: Submission | null;
+  /** What reviewers decided, oldest first. */
+  reviews: Review[];
+  breaches: Breach[];
+  failure: { code: FailureCode; message: string } | null;
+  cancellation: { reason: string | null; cancelled_by: string } | null;
+}
+
+export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted';
+
+/** Something that happened to a task, before it has its place in the hash chain. */
+export interface TaskEvent {
+  event_id: string;
+  type: EventType;
+  sequence: number;
+  status: Status;
+  previous_status: Status | null;
+  at: number;
+  /** `api_key:<id>`, `worker:<id>` or `system`. */
+  actor: string;
+  attempt: number;
+  data: Record<string, unknown>;
+}
+
+/** An entry as `GET /v1/tasks/{id}/events` shows it. */
+export interface HistoryEntry {
+  event_id: string;
+  type: string;
+  sequence: number;
+  status: string;
+  previous_status: string | null;
+  at: string;
+  actor: string;
+  attempt_of_task: number;
+  data: Record<string, unknown>;
+  previous_hash: string | null;
+  hash: string;
+}
+
+/** The requirement of an absent `max_attempts`. */
+export const DEFAULT_MAX_ATTEMPTS = 3;
+
+/** How often the task may be begun. */
+export function maxAttempts(task: Task): number {
+  return task.input.requirements?.max_attempts ?? DEFAULT_MAX_ATTEMPTS;
+}
+
+/** How many steps are due at `now`. */
+export function stepsDue(task: Task, now: number): number {
+  const steps = task.input.requirements?.steps ?? [];
+  return steps.filter((one) => task.created_at + one.after_seconds * 1000 <= now).length;
+}
+
+/** When a step, counted from 1, loosens the requirements, ms; null when there is none. */
+export function stepAt(task: Task, step: number): number | null {
+  const found = task.input.requirements?.steps?.[step - 1];
+  return found === undefined ? null : task.created_at + found.after_seconds * 1000;
+}
+
+/** What is asked of a worker, after the steps so far. */
+export function requirementsOf(task: Task): Requirements {
+  const given = task.input.requirements ?? {};
+  const step = given.steps?.[task.step - 1];
+  if (step === undefined) return given;
+  const kept = Object.fromEntries((given.hard ?? []).map((name) => [name, given[name]]));
+  const { worker_pool_id } = given;
+  return { ...step.requirements, ...kept, ...(worker_pool_id !== undefined && { worker_pool_id }) };
+}
+
+/** Pool the task asks for, or null for any. */
+export function poolOf(task: Task): string | null {
+  return task.input.requirements?.worker_pool_id ?? null;
+}
+
+/** Due time of one SLA clock in ms, or null when the task does not run it. */
+export function dueAt(task: Task, clock: Clock): number | null {
+  const { sla } = task.input;
+  if (clock === 'deadline') return sla.deadline === undefined ? null : Date.parse(sla.deadline);
+  return sla.target_latency_seconds === undefined
+    ? null
+    : task.created_at + sla.target_latency_seconds * 1000;
+}

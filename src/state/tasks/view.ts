@@ -1,0 +1,165 @@
+// How a task looks from outside: the JSON of `GET /v1/tasks/{id}`, of webhooks and of the worker's page.
+// One place decides what is shown, so a secret can only leak from here.
+
+import { orgOf } from '../access/tenant.ts';
+import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
+
+let last = { ms: 0, text: new Date(0).toISOString() };
+
+/** RFC 3339 UTC with milliseconds. Remembers the last: all that happens in one change is of one moment. */
+export function timestamp(ms: number): string {
+  if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
+  return last.text;
+}
+
+function timestampOrNull(ms: number | null): string | null {
+  return ms === null ? null : timestamp(ms);
+}
+
+/** What a worker submitted last, whatever became of it; null before the first submission. */
+export function submissionView(task: Task): Record<string, unknown> | null {
+  const { submission } = task;
+  if (submission === null) return null;
+  return { ...submission, submitted_at: timestamp(submission.submitted_at) };
+}
+
+function assignmentView(assignment: Assignment | null): Record<string, unknown> | null {
+  if (assignment === null) return null;
+  return {
+    worker_id: assignment.worker_id,
+    offer_id: assignment.offer_id,
+    offered_at: timestamp(assignment.offered_at),
+    accepted_at: timestamp(assignment.accepted_at),
+    started_at: timestampOrNull(assignment.started_at),
+    submitted_at: timestampOrNull(assignment.submitted_at),
+  };
+}
+
+function reviewView(review: Review): Record<string, unknown> {
+  return { ...review, reviewed_at: timestamp(review.reviewed_at) };
+}
+
+/** The task as the integrator sees it: the input as given, secrets reduced to their type. */
+export function taskView(task: Task): Record<string, unknown> {
+  const { input } = task;
+  // What is undefined is left out of the JSON.
+  return {
+    task_id: task.task_id,
+    org_id: orgOf(task.org_id),
+    status: task.status,
+    version: task.version,
+    origin: input.origin,
+    task_type: input.task_type,
+    domain: input.domain,
+    title: input.title,
+    instructions: input.instructions,
+    context: input.context,
+    sla: {
+      urgency: input.sla.urgency,
+      deadline: input.sla.deadline,
+      target_latency_seconds: input.sla.target_latency_seconds,
+      breaches: task.breaches.map((breach) => ({
+        clock: breach.clock,
+        due_at: timestamp(breach.due_at),
+        breached_at: timestamp(breach.breached_at),
+      })),
+    },
+    requirements: input.requirements,
+    output: input.output,
+    handoff: input.handoff && {
+      ...input.handoff,
+      callback_auth: { type: input.handoff.callback_auth.type },
+    },
+    audit: input.audit,
+    metadata: input.metadata,
+    attempt: task.attempt,
+    assignment: assignmentView(task.assignment),
+    submission: submissionView(task),
+    result: task.status === 'completed' ? submissionView(task) : null,
+    reviews: task.reviews.map(reviewView),
+    failure: task.failure,
+    cancellation: task.cancellation,
+    created_at: timestamp(task.created_at),
+    updated_at: timestamp(task.updated_at),
+    completed_at: timestampOrNull(task.completed_at),
+  };
+}
+
+/** What the present assignee submitted under this assignment; a former one's submission is not theirs to see. */
+function ownSubmission(task: Task): Record<string, unknown> | null {
+  const { assignment, submission } = task;
+  if (assignment === null || submission === null) return null;
+  const isTheirs =
+    submission.worker_id === assignment.worker_id && submission.submitted_at >= assignment.accepted_at;
+  return isTheirs ? submissionView(task) : null;
+}
+
+/** The task as its worker sees it: what is needed to decide and to do it, nothing of the hand-over. */
+export function workerTaskView(task: Task): Record<string, unknown> {
+  const { task_type, domain, title, instructions, context, sla, requirements, output } = task.input;
+  return {
+    task_id: task.task_id,
+    status: task.status,
+    version: task.version,
+    task_type,
+    domain,
+    title,
+    instructions,
+    ...(context !== undefined && { context }),
+    sla,
+    ...(requirements !== undefined && { requirements }),
+    output,
+    attempt: task.attempt,
+    feedback: task.reviews.at(-1)?.feedback ?? null,
+    assignment: assignmentView(task.assignment),
+    submission: ownSubmission(task),
+    created_at: timestamp(task.created_at),
+    updated_at: timestamp(task.updated_at),
+  };
+}
+
+/** An offer as the worker it is made to sees it. */
+export function offerView(task: Task, offer: Offer): Record<string, unknown> {
+  const {
+    status: _status,
+    version: _version,
+    assignment: _assignment,
+    submission: _submission,
+    ...shown
+  } = workerTaskView(task);
+  return {
+    offer_id: offer.offer_id,
+    task_id: task.task_id,
+    status: offer.status,
+    offered_at: timestamp(offer.offered_at),
+    expires_at: timestamp(offer.expires_at),
+    task: shown,
+  };
+}
+
+/**
+ * The body of a webhook, a pure function of the event and of what never changes in its task, so that
+ * every attempt of a delivery has the same bytes (Standard Webhooks: `type`, `timestamp`, `data`).
+ */
+export function webhookBody(
+  task: Pick<Task, 'task_id' | 'org_id' | 'input'>,
+  event: Omit<HistoryEntry, 'previous_hash' | 'hash'>,
+): string {
+  const { origin, metadata } = task.input;
+  return JSON.stringify({
+    type: event.type,
+    timestamp: event.at,
+    data: {
+      event_id: event.event_id,
+      sequence: event.sequence,
+      task_id: task.task_id,
+      org_id: orgOf(task.org_id),
+      status: event.status,
+      previous_status: event.previous_status,
+      attempt_of_task: event.attempt_of_task,
+      origin: { product: origin.product, request_id: origin.request_id },
+      metadata: metadata ?? {},
+      ...event.data,
+    },
+  });
+}

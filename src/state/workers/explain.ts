@@ -1,0 +1,193 @@
+// Why a task is not matched: which requirement rules out how many workers, who misses it by how little, and
+// how long it may take. Goes over the workers in parts, so that an org of any size is looked at in little
+// memory.
+
+import type { Decline, Requirements } from '../tasks/task.ts';
+import { brings, qualifies } from './matching.ts';
+import { isReady, type Worker } from './worker.ts';
+
+/** One thing that is asked of a worker. */
+export interface Demand {
+  requirement: 'worker_pool_id' | 'skills' | 'certifications' | 'trust_level' | 'min_rating';
+  wanted: string | number;
+}
+
+export type MatchReason =
+  /** Somebody can be offered it now. */
+  | 'eligible'
+  /** All who could have declined it lately; they are asked again. */
+  | 'cooling_down'
+  | 'at_capacity'
+  | 'away'
+  | 'nobody_qualifies'
+  /** The task does not wait in the queue. */
+  | 'not_waiting';
+
+export interface Miss {
+  worker_id: string;
+  availability: Worker['availability'];
+  lacks: (Demand & { has?: number })[];
+}
+
+export interface Explanation {
+  workers: { considered: number; qualified: number; available: number; eligible: number };
+  requirements: (Demand & { rules_out: number })[];
+  /** Of the qualified, why they cannot be asked now. */
+  unavailable: { offline: number; away: number; at_capacity: number; cooling_down: number };
+  nearest_misses: Miss[];
+  reason: Exclude<MatchReason, 'not_waiting'>;
+  /** When the first of those who cool down can be asked again, ms. */
+  ask_again_at: number | null;
+  /** Tasks a second that the qualified and available get done, by what is known of them; null when nothing is. */
+  throughput: number | null;
+  /** Some of the qualified and available: whoever else wants them stands in the same line. */
+  sample: Worker[];
+}
+
+const MISSES = 5;
+const SAMPLE = 50;
+
+/** What a task asks of its worker, each thing by itself. */
+export function demands(wanted: Requirements): Demand[] {
+  const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating } = wanted;
+  return [
+    ...(worker_pool_id === undefined
+      ? []
+      : [{ requirement: 'worker_pool_id' as const, wanted: worker_pool_id }]),
+    ...[...new Set(skills)].map((one) => ({ requirement: 'skills' as const, wanted: one })),
+    ...[...new Set(certifications)].map((one) => ({ requirement: 'certifications' as const, wanted: one })),
+    ...(trust_level ? [{ requirement: 'trust_level' as const, wanted: trust_level }] : []),
+    ...(min_rating ? [{ requirement: 'min_rating' as const, wanted: min_rating }] : []),
+  ];
+}
+
+export class Explainer {
+  readonly #wanted: Requirements;
+  readonly #demands: Demand[];
+  readonly #ruledOut: number[];
+  readonly #until: Map<string, number>;
+  readonly #now: number;
+  #considered = 0;
+  #qualified = 0;
+  #available = 0;
+  #eligible = 0;
+  readonly #unavailable = { offline: 0, away: 0, at_capacity: 0, cooling_down: 0 };
+  #misses: Miss[] = [];
+  readonly #sample: Worker[] = [];
+  #askAgainAt: number | null = null;
+  #places = 0;
+  #knownPlaces = 0;
+  #throughput = 0;
+
+  /** @param declines the "no"s of the task so far. @param now ms. */
+  constructor(wanted: Requirements, declines: readonly Decline[], now: number) {
+    this.#wanted = wanted;
+    this.#demands = demands(wanted);
+    this.#ruledOut = this.#demands.map(() => 0);
+    this.#until = new Map(declines.map((one) => [one.worker_id, one.until]));
+    this.#now = now;
+  }
+
+  /** Takes some more of the org's workers into account. */
+  consider(workers: readonly Worker[]): void {
+    for (const worker of workers) {
+      this.#considered += 1;
+      const lacks = this.#demands.filter((demand, index) => {
+        const isMet = brings(worker, alone(demand));
+        if (!isMet) this.#ruledOut[index] = (this.#ruledOut[index] ?? 0) + 1;
+        return !isMet;
+      });
+      if (lacks.length > 0) this.#missed(worker, lacks);
+      else if (qualifies(worker, this.#wanted)) this.#couldDo(worker);
+    }
+  }
+
+  result(): Explanation {
+    const { offline, away, at_capacity, cooling_down } = this.#unavailable;
+    const reason =
+      this.#eligible > 0
+        ? 'eligible'
+        : cooling_down > 0
+          ? 'cooling_down'
+          : at_capacity > 0
+            ? 'at_capacity'
+            : away + offline > 0
+              ? 'away'
+              : 'nobody_qualifies';
+    return {
+      workers: {
+        considered: this.#considered,
+        qualified: this.#qualified,
+        available: this.#available,
+        eligible: this.#eligible,
+      },
+      requirements: this.#demands.map((demand, index) => ({
+        ...demand,
+        rules_out: this.#ruledOut[index] ?? 0,
+      })),
+      unavailable: { ...this.#unavailable },
+      nearest_misses: this.#misses,
+      reason,
+      ask_again_at: this.#askAgainAt,
+      // Who has done nothing yet is taken to be as fast as the others.
+      throughput: this.#knownPlaces === 0 ? null : (this.#throughput * this.#places) / this.#knownPlaces,
+      sample: this.#sample,
+    };
+  }
+
+  #missed(worker: Worker, lacks: Demand[]): void {
+    const last = this.#misses.at(-1);
+    const candidate = {
+      worker_id: worker.worker_id,
+      availability: worker.availability,
+      lacks: lacks.map((demand) => ({ ...demand, ...levelOf(worker, demand) })),
+    };
+    if (this.#misses.length === MISSES && last !== undefined && nearer(last, candidate) <= 0) return;
+    this.#misses = [...this.#misses, candidate].sort(nearer).slice(0, MISSES);
+  }
+
+  #couldDo(worker: Worker): void {
+    this.#qualified += 1;
+    const { availability } = worker;
+    if (availability !== 'available') {
+      this.#unavailable[availability] += 1;
+      return;
+    }
+    this.#available += 1;
+    this.#places += worker.capacity;
+    const { task_ms } = worker.track;
+    if (task_ms !== null) {
+      this.#knownPlaces += worker.capacity;
+      this.#throughput += (worker.capacity * 1000) / Math.max(1, task_ms);
+    }
+    if (this.#sample.length < SAMPLE) this.#sample.push(worker);
+    const until = this.#until.get(worker.worker_id) ?? 0;
+    if (!isReady(worker)) this.#unavailable.at_capacity += 1;
+    else if (until > this.#now) {
+      this.#unavailable.cooling_down += 1;
+      this.#askAgainAt = Math.min(this.#askAgainAt ?? until, until);
+    } else this.#eligible += 1;
+  }
+}
+
+/** A demand as requirements that ask for nothing else. */
+function alone({ requirement, wanted }: Demand): Requirements {
+  const isList = requirement === 'skills' || requirement === 'certifications';
+  return { [requirement]: isList ? [wanted] : wanted };
+}
+
+/** How far the worker has come, where it is a level that is wanted. */
+function levelOf(worker: Worker, { requirement }: Demand): { has?: number } {
+  if (requirement === 'trust_level') return { has: worker.trust_level };
+  if (requirement === 'min_rating') return { has: worker.rating };
+  return {};
+}
+
+/** Fewest things lacking first, then who is there, then by id. */
+function nearer(a: Miss, b: Miss): number {
+  return (
+    a.lacks.length - b.lacks.length ||
+    Number(b.availability === 'available') - Number(a.availability === 'available') ||
+    (a.worker_id < b.worker_id ? -1 : 1)
+  );
+}

@@ -1,0 +1,225 @@
+// The one way a task changes: load it, decide, load the workers whose hold changes with it, and commit all
+// of them together by compare-and-set. A change made on a stale view is refused by the commit and decided
+// anew on a fresh one; it is never merged.
+
+import type { Command, Refusal } from '../../state/tasks/command.ts';
+import { apply, create, decide } from '../../state/tasks/decide.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
+import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
+import { isEligible, mayAccept } from '../../state/workers/matching.ts';
+import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import { commit, type Guard, type Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { whenDue } from '../redis/due.ts';
+import { newId } from '../redis/ids.ts';
+import { Turns } from '../redis/keyed-mutex.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { intactOrNull } from '../redis/unreadable.ts';
+import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
+import { loadPool, poolGuards } from '../workers/pools.ts';
+import { logWrites } from '../workers/worker-log.ts';
+import { loadWorker, workerNews, workerWrites } from '../workers/workers.ts';
+import { taskWrites } from './task-writes.ts';
+
+export type Changed =
+  | { ok: true; task: Task }
+  | { ok: false; code: 'not_found' | 'stale' | 'worker_busy' | Refusal['code']; message: string };
+
+/** `pool_gone`: the pool it asks for was removed meanwhile. */
+export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
+
+/** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
+export type Alongside = (task: Task) => { guards: Guard[]; writes: Write[] };
+
+export interface ChangeOptions {
+  actor: string;
+  /** Refuse with `stale` unless the task has this version. */
+  ifVersion?: number | undefined;
+  alongside?: Alongside | undefined;
+  /** A view loaded a moment ago, to save the first load. */
+  loaded?: StoredTask | undefined;
+  /** Views of workers whose hold changes with it, likewise. */
+  loadedWorkers?: readonly Worker[] | undefined;
+}
+
+/** What is to be done to a task, with guards of what else that was decided on. */
+export interface Plan {
+  commands: readonly Command[];
+  guards?: readonly Guard[];
+}
+
+/**
+ * Commands that the lifecycle alone allows or refuses; or what chooses them from the task as it is. The latter may load
+ * what else it decides on, refuses by throwing, and gives null when there is nothing to do. It is asked again on each
+ * fresh view, so what it decides holds for the very version that is committed.
+ */
+type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
+
+/** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
+const changing = new Turns(250);
+
+const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
+
+/**
+ * Creates a task and queues it, in one commit.
+ * @param options `org_id`: whose it is: the org, or its sandbox. `taskId`: of a task that may have been created
+ *   already by the same request; it is given back then.
+ */
+export async function createTask(
+  db: Db,
+  input: TaskInput,
+  options: {
+    org_id: string;
+    actor: string;
+    alongside?: Alongside | undefined;
+    taskId?: string | undefined;
+    /** Refuse with `pool_gone` unless the pool it asks for is there. */
+    requirePool?: boolean | undefined;
+  },
+): Promise<Created> {
+  const now = db.clock.now();
+  const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
+  const by = { now, actor: options.actor, newId: () => newId(now) };
+  const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
+  if (!decision.ok) return refused(decision.refusal);
+  const pool = options.requirePool === true ? poolOf(decision.task) : null;
+  const pools = pool === null ? [] : [pool];
+  const alongside = (task: Task) => {
+    const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+    return { guards: [...poolGuards(db, ids.org_id, pools), ...guards], writes };
+  };
+  const written = await write(db, { ...decision, before: null, alongside });
+  if (written === true) return { ok: true, task: decision.task };
+  const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
+  if (made !== null) return { ok: true, task: made.task };
+  if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
+    return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
+  return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
+}
+
+/**
+ * Gives commands to a task as one change.
+ * @param choice the commands, or what chooses them from the task as it is.
+ * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
+ *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle;
+ *   to accept what the worker may not accept any more is refused like an offer that is over.
+ */
+export function changeTask(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  choice: Choice,
+  options: ChangeOptions,
+): Promise<Changed> {
+  return changing.take(taskId, () => change(db, orgId, taskId, choice, options));
+}
+
+async function change(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  choice: Choice,
+  options: ChangeOptions,
+): Promise<Changed> {
+  let loaded = options.loaded ?? null;
+  let loadedWorkers = options.loadedWorkers ?? [];
+  let cannotTakeBack = false;
+  for await (const _attempt of updateAttempts()) {
+    const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
+    loaded = null;
+    if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
+    if (options.ifVersion !== undefined && stored.task.version !== options.ifVersion)
+      return { ok: false, code: 'stale', message: `The task is at version ${stored.task.version}.` };
+    const plan = typeof choice === 'function' ? await choice(stored.task) : { commands: choice };
+    if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
+    const now = db.clock.now();
+    const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
+    const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
+    if (!decision.ok) return refused(decision.refusal);
+    const alongside = (task: Task) => {
+      const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+      return { guards: [...(plan.guards ?? []), ...guards], writes };
+    };
+    const change = { ...decision, before: stored, alongside, loadedWorkers };
+    // Not due by Redis' clock: decided anew, by its time as it is now.
+    const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
+    loadedWorkers = [];
+    if (written === true) return { ok: true, task: decision.task };
+    if (written === 'cannot_take_back') cannotTakeBack = true;
+    if (written === 'worker_busy')
+      return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
+    if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
+  }
+  throw new ContendedError('task');
+}
+
+/** Commits a decided change with the workers it touches. */
+async function write(
+  db: Db,
+  decided: {
+    before: StoredTask | null;
+    task: Task;
+    events: TaskEvent[];
+    due: number | null;
+    alongside: Alongside | undefined;
+    loadedWorkers?: readonly Worker[];
+  },
+): Promise<true | 'conflict' | 'worker_busy' | 'cannot_take_back' | 'worker_unfit'> {
+  const { before, task, events, due, alongside, loadedWorkers = [] } = decided;
+  const effects = [...effectsOf(before?.task ?? null, task)];
+  const touched = effects.map(([id]) => id);
+  const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
+  const [workers, history] = await Promise.all([
+    touched.every((id) => known.has(id))
+      ? touched.map((id) => known.get(id) ?? null)
+      : // A damaged record of a worker holds up none of their tasks: it is passed over as if they were gone.
+        Promise.all(touched.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
+    before !== null && isFinal(task.status) ? loadEntries(db, task.org_id, task.task_id) : [],
+  ]);
+  const guards: Guard[] = [];
+  const writes: Write[] = [];
+  for (const [index, [, effect]] of effects.entries()) {
+    const worker = workers[index] ?? null;
+    if (worker === null) {
+      if (effect.taken === 'offer') return 'worker_busy';
+      if (effect.taken === 'work') return 'cannot_take_back';
+      continue;
+    }
+    // Found on an older view: they may have lost a skill, or said no to this very task, since.
+    if (effect.taken === 'offer' && !isEligible(worker, task, task.updated_at)) return 'worker_busy';
+    // Their offer is about to be revoked.
+    if (effect.answered === 'accepted' && !mayAccept(worker, task)) return 'worker_unfit';
+    const after = affect(worker, task.task_id, effect, task.updated_at);
+    if (after === null) return effect.taken === 'work' ? 'cannot_take_back' : 'worker_busy';
+    const change = workerWrites(db, worker, after);
+    guards.push(...change.guards);
+    writes.push(...change.writes);
+  }
+  const log = logWrites(db, before?.task ?? null, task);
+  writes.push(...log.writes);
+  // Who changes is told of by the change itself.
+  for (const id of log.told) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
+  const change = taskWrites(db, { before, task, events, history });
+  const extra = alongside?.(task);
+  const { redis, prefix, clock } = db;
+  const isDue: Guard[] =
+    due === null
+      ? []
+      : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
+  const done = await commit(
+    redis,
+    [...change.guards, ...guards, ...(extra?.guards ?? []), ...isDue],
+    [...change.writes, ...writes, ...(extra?.writes ?? [])],
+  );
+  return done ? true : 'conflict';
+}
+
+/** Rework for a worker who was removed, or whose capacity is taken by other tasks, goes back to the queue. */
+function toAnyWorker(command: Command): Command {
+  return command.name === 'rework' ? { ...command, name: 'reassign', is_rework: true } : command;
+}
+
+function refused(refusal: Refusal): Changed {
+  return { ok: false, ...refusal };
+}

@@ -1,0 +1,181 @@
+// What a change of a task writes: its record, its history, all that it is found by, and the outbox.
+
+import type { OutboxEntry } from '../../state/outbox.ts';
+import { newQuestions, nextDue, questions } from '../../state/tasks/checks.ts';
+import { historyEntry } from '../../state/tasks/history.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
+import { retentionNotes } from '../../state/tasks/retention.ts';
+import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
+import { readForm } from '../../state/text/forms.ts';
+import { commit, type Guard, type Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { outboxWrite } from '../redis/outbox.ts';
+import { fetched, required } from '../redis/unreadable.ts';
+import { feedWrite } from '../tasks/feed.ts';
+import { offerWrites } from '../tasks/offers.ts';
+import {
+  type PackedEntry,
+  pack,
+  packEntry,
+  readInput,
+  readPacked,
+  stateOf,
+  TASK_FORM,
+} from '../tasks/task-record.ts';
+import type { StoredTask } from '../tasks/tasks.ts';
+import { owedMember } from '../webhooks/delivery-target.ts';
+import { laneWrites } from '../workers/matching-queues.ts';
+
+/** The `?since`-style indexes a task stands in besides `all`: filter → value. */
+export function indexesOf(task: Task): string[] {
+  const pool = poolOf(task);
+  return [
+    'all',
+    `domain:${task.input.domain}`,
+    `task_type:${task.input.task_type}`,
+    `urgency:${task.input.sla.urgency}`,
+    `product:${task.input.origin.product}`,
+    `request_id:${task.input.origin.request_id}`,
+    ...(pool === null ? [] : [`pool:${pool}`]),
+  ];
+}
+
+/** Writes that let go of the history of a finished task and leave the rest of it as it is. */
+export function forgetHistory(db: Db, finished: Task): Write[] {
+  const { input, task_id, org_id } = finished;
+  return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, stateOf(finished), [], '')]];
+}
+
+/** What a commit does to a task, ready to be written. */
+export interface TaskChange {
+  before: StoredTask | null;
+  task: Task;
+  events: TaskEvent[];
+  /** The whole history so far, as it is kept; needed only when the task becomes final. */
+  history: readonly PackedEntry[];
+}
+
+/** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
+export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; writes: Write[]; head: string } {
+  const { before, task, events } = change;
+  const { org_id: orgId, task_id: taskId } = task;
+  const keys = orgKeysOf(db.prefix, orgId);
+  const writes: Write[] = [];
+
+  let head = before?.head ?? null;
+  const entries = events.map((event) => {
+    const entry = historyEntry(event, head);
+    head = entry.hash;
+    return entry;
+  });
+  const lastHash = head ?? '';
+
+  const { input, version } = task;
+  const state = stateOf(task);
+  if (isFinal(task.status)) {
+    const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
+    const ended = task.updated_at;
+    const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
+    writes.push(
+      ['DEL', keys.task(taskId)],
+      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
+      ['DEL', keys.history(taskId)],
+      ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
+    );
+  } else {
+    const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
+    if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
+    if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
+    writes.push(['HSET', keys.task(taskId), ...fields]);
+    if (entries.length > 0)
+      writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
+  }
+
+  if (before === null) for (const name of indexesOf(task)) writes.push(['ZADD', keys.index(name), 0, taskId]);
+  const was = before?.task ?? null;
+  if (was?.status !== task.status) {
+    if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
+    writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
+  }
+  writes.push(...laneWrites(db, was, task), ...offerWrites(db, was, task));
+
+  const [asks, askedBefore] = [questions(task), was === null ? [] : questions(was)];
+  const [due, wasDue] = [nextDue(asks), nextDue(askedBefore)];
+  const dueMember = `${orgId} ${taskId}`;
+  if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
+  if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
+
+  const about = { org_id: orgId, task_id: taskId };
+  const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
+  for (const sequence of told)
+    writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
+  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
+  const asked = newQuestions(askedBefore, asks);
+  const dropped = newQuestions(asks, askedBefore);
+  if (asked.length + dropped.length + events.length > 0) {
+    const entry: OutboxEntry = {
+      kind: 'task',
+      org_id: orgId,
+      task_id: taskId,
+      version,
+      asked,
+      dropped,
+      deliveries: told,
+      events: events.map((event) => event.type.slice('task.'.length)),
+      first: events[0]?.sequence ?? 0,
+      at: task.updated_at,
+      pool: poolOf(task),
+    };
+    writes.push(outboxWrite(keys.outbox, entry));
+  }
+  writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
+
+  return {
+    guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
+    writes,
+    head: lastHash,
+  };
+}
+
+/**
+ * Puts another input in the place of a task's: the same, but for how a secret in it is sealed. So it is no event,
+ * and the version stays.
+ * @param change gives the input back as it is when there is nothing to do.
+ * @returns whether it was another. @throws UnreadableRecord
+ */
+export async function replaceInput(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  change: (input: TaskInput) => TaskInput,
+): Promise<boolean> {
+  const key = orgKeysOf(db.prefix, orgId).task(taskId);
+  for await (const _attempt of updateAttempts()) {
+    const [version, plain, packed, form] = await fetched(key, db.redis.hmgetBuffer(key, 'v', 'i', 'z', 'f'));
+    const unknown = readForm(form, TASK_FORM);
+    if (unknown !== null) return required(key, unknown);
+    if (!version || (!plain && !packed)) return false;
+    const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
+    let write: Write | null = null;
+    if (packed) {
+      const [input, state, history, head] = required(key, readPacked(packed));
+      const after = change(input);
+      if (after !== input) write = ['HSET', key, 'z', pack(after, state, history, head)];
+    } else if (plain) {
+      const input = required(key, readInput(plain.toString()));
+      const after = change(input);
+      if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
+    }
+    if (write === null) return false;
+    if (await commit(db.redis, [guard], [write])) return true;
+  }
+  throw new ContendedError('task');
+}
+
+/** Whether the task's own callback URL is to be told of the event. */
+export function isWanted(task: Pick<Task, 'input'>, event: { type: string }): boolean {
+  const { handoff } = task.input;
+  return handoff?.callback_url !== undefined && handoff.events.some((one) => one === event.type);
+}

@@ -1,0 +1,141 @@
+// Outside issuers: whose tokens an org takes for access to it, beside those we make. A token names its org, by an
+// audience that holds the org's id or by a claim, and is looked up among the issuers of that org alone. So no
+// registration of one org stands in the way of another's, and no token that is meant for one org can be read as meant
+// for another. Within an org the pair of issuer and audience is registered once.
+
+import { hash } from 'node:crypto';
+import { did } from '../../state/audit/audit.ts';
+import type { Shape } from '../../state/text/forms.ts';
+import { commitAudited } from '../audit/audit-log.ts';
+import type { Change } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { listMember } from '../redis/lists.ts';
+import { loadRecord, recordWrites } from '../redis/records.ts';
+
+export const TOKEN_TYPES = ['at+jwt', 'JWT'] as const;
+
+export interface Issuer {
+  issuer_id: string;
+  org_id: string;
+  version: number;
+  name: string;
+  /** `iss` and `aud` of its tokens. */
+  issuer: string;
+  audience: string;
+  jwks_uri: string;
+  algorithms: string[];
+  /** `typ` that its tokens must have: `at+jwt` (RFC 9068), or `JWT` for those that know no better. */
+  token_type: (typeof TOKEN_TYPES)[number];
+  /** Name of the claim, and what each of its values allows. */
+  scope_claim: string;
+  scope_map: Record<string, string[]>;
+  pools: string[];
+  created_at: number;
+  updated_at: number;
+}
+
+export const ISSUER_SHAPE: Shape<Issuer> = {
+  issuer_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  issuer: 'string',
+  audience: 'string',
+  jwks_uri: 'string',
+  algorithms: 'strings',
+  token_type: 'string',
+  scope_claim: 'string',
+  scope_map: 'object',
+  pools: 'strings',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** The audience of tokens whose registration names no other. */
+export function ownAudience(orgId: string): string {
+  return `urn:biolayer:org:${orgId}`;
+}
+
+/** Whether the org may register this audience: those of ours belong to the org they name. */
+export function mayClaimAudience(orgId: string, audience: string): boolean {
+  return !audience.toLowerCase().startsWith('urn:biolayer:') || audience === ownAudience(orgId);
+}
+
+/** @throws UnreadableRecord */
+export function loadIssuer(db: Db, orgId: string, issuerId: string): Promise<Issuer | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).issuer(issuerId), ISSUER_SHAPE);
+}
+
+/** The claim by which a token names its org, where its audience does not. */
+export const ORG_CLAIM = 'biolayer_org';
+
+const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
+
+/** The ids that an audience holds and that may be an org's, in the spelling in which ids are stored. */
+export function orgsNamedBy(audience: string): string[] {
+  return (audience.match(UUID) ?? []).map((id) => id.toLowerCase());
+}
+
+/** The org's registrations for tokens of this issuer, meant for any of these audiences. */
+export async function findIssuers(
+  db: Db,
+  orgId: string,
+  issuer: string,
+  audiences: readonly string[],
+): Promise<Issuer[]> {
+  if (audiences.length === 0) return [];
+  const pairs = audiences.map((audience) => pairOf(issuer, audience));
+  const ids = await db.redis.hmget(orgKeysOf(db.prefix, orgId).issuerPairs, ...pairs);
+  const named = ids.filter((id) => id !== null);
+  const found = await Promise.all(named.map((id) => loadIssuer(db, orgId, id)));
+  return found.filter((one) => one !== null);
+}
+
+/**
+ * Registers an issuer.
+ * @param more what must hold, and be written, with it
+ * @returns false when that does not hold, or when the org has registered its pair of issuer and audience already.
+ */
+export async function addIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
+  const { org_id, issuer_id, issuer, audience, name, jwks_uri, scope_map, pools } = record;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const { guards, writes } = recordWrites(keys.issuer(issuer_id), 0, record);
+  const pair = pairOf(issuer, audience);
+  const fact = {
+    ...did(actor, 'issuer.created', 'issuer', issuer_id),
+    data: { name, issuer, audience, jwks_uri, scope_map, pools },
+  };
+  return commitAudited(db, org_id, fact, {
+    guards: [...guards, { kind: 'field', key: keys.issuerPairs, field: pair, value: null }, ...more.guards],
+    writes: [
+      ...writes,
+      ['HSET', keys.issuerPairs, pair, issuer_id],
+      ['ZADD', keys.index('issuers'), 0, listMember(record.created_at, issuer_id)],
+      ...more.writes,
+    ],
+  });
+}
+
+/**
+ * Takes a registration away: from this commit on none of its tokens is taken.
+ * @param more what must hold, and be written, with it @returns false when that does not hold, or it had changed.
+ */
+export async function removeIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
+  const { issuer_id, org_id, name, issuer, audience } = record;
+  const keys = orgKeysOf(db.prefix, org_id);
+  const key = keys.issuer(issuer_id);
+  const fact = { ...did(actor, 'issuer.removed', 'issuer', issuer_id), data: { name, issuer, audience } };
+  return commitAudited(db, org_id, fact, {
+    guards: [{ kind: 'version', key, version: record.version }, ...more.guards],
+    writes: [
+      ['DEL', key],
+      ['HDEL', keys.issuerPairs, pairOf(issuer, audience)],
+      ['ZREM', keys.index('issuers'), listMember(record.created_at, issuer_id)],
+      ...more.writes,
+    ],
+  });
+}
+
+function pairOf(issuer: string, audience: string): string {
+  return hash('sha256', JSON.stringify([issuer, audience]), 'base64url');
+}

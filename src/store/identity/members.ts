@@ -1,0 +1,104 @@
+// Members: the people of an org who may sign in and let a client act for them. The address they sign in with is
+// theirs alone within the org. What they may do at most stands in their record, and holds for every token that
+// a client has of them from the moment it is changed.
+
+import { hash } from 'node:crypto';
+import type { Shape } from '../../state/text/forms.ts';
+import type { Guard, Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { listMember } from '../redis/lists.ts';
+import { loadRecord, recordWrites } from '../redis/records.ts';
+
+export interface Member {
+  member_id: string;
+  org_id: string;
+  version: number;
+  /** In lower case. */
+  email: string;
+  name: string;
+  /** See `store/identity/passwords.ts`. */
+  password_hash: string;
+  /** Counts the passwords; absent: the first. What was signed in or allowed under an earlier one is void. */
+  password_version?: number;
+  scopes: string[];
+  /** `["*"]` or the pools they are confined to. */
+  pools: string[];
+  disabled: boolean;
+  created_at: number;
+  updated_at: number;
+}
+
+export const MEMBER_SHAPE: Shape<Member> = {
+  member_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  email: 'string',
+  password_hash: 'string',
+  scopes: 'strings',
+  pools: 'strings',
+  disabled: 'boolean',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** The version of the member's password, as sessions and grants carry it. */
+export function passwordVersion({ password_version = 1 }: Pick<Member, 'password_version'>): string {
+  return String(password_version);
+}
+
+/** The form in which addresses are stored and compared. */
+export function normalEmail(email: string): string {
+  return email.trim().normalize('NFC').toLowerCase();
+}
+
+/** SHA-256 of an address, for keys. */
+export function emailHash(email: string): string {
+  return hash('sha256', normalEmail(email), 'hex');
+}
+
+/** @throws UnreadableRecord */
+export function loadMember(db: Db, orgId: string, memberId: string): Promise<Member | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).member(memberId), MEMBER_SHAPE);
+}
+
+/** The member of the org who signs in with this address; null when nobody does. */
+export async function findMember(db: Db, orgId: string, email: string): Promise<Member | null> {
+  const id = await db.redis.get(orgKeysOf(db.prefix, orgId).memberEmail(emailHash(email)));
+  return id === null ? null : loadMember(db, orgId, id);
+}
+
+/**
+ * Guards and writes of a member's change; `after` null removes them. A guard fails when the record changed
+ * meanwhile, or when the address is another member's.
+ */
+export function memberWrites(
+  db: Db,
+  before: Member | null,
+  after: Member | null,
+): { guards: Guard[]; writes: Write[] } {
+  const member = after ?? before;
+  if (member === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, member.org_id);
+  const key = keys.member(member.member_id);
+  const place = listMember(member.created_at, member.member_id);
+  const old = before === null ? null : keys.memberEmail(emailHash(before.email));
+  if (after === null)
+    return {
+      guards: [{ kind: 'version', key, version: member.version }],
+      writes: [
+        ['DEL', key],
+        ...(old === null ? [] : [['DEL', old] as const]),
+        ['ZREM', keys.index('members'), place],
+      ],
+    };
+  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
+  const fresh = keys.memberEmail(emailHash(after.email));
+  if (fresh !== old) {
+    guards.push({ kind: 'absent', key: fresh });
+    if (old !== null) writes.push(['DEL', old]);
+    writes.push(['SET', fresh, after.member_id]);
+  }
+  if (before === null) writes.push(['ZADD', keys.index('members'), 0, place]);
+  return { guards, writes };
+}

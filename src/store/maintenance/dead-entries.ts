@@ -1,0 +1,230 @@
+// What cannot be used is set aside here, so that all others go on and nothing is lost: a stream in each partition,
+// which the operator looks at and plays again. It is bounded; what finds no room stays where it is.
+//
+// - `outbox`: an entry of the outbox that no process can make jobs of, moved here as it was.
+// - `member`: a member of an index that leads to nothing, moved here with its score.
+// - `record`: a note that a record cannot be read. The record stays where it is.
+//
+// Entries of a newer form are not dead: they wait in a stream of their own for a process that knows the form.
+
+import type { Redis } from 'ioredis';
+import type { Db } from '../redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { defineScripts } from '../redis/scripts.ts';
+
+/** Most dead entries of a partition, and most that wait for a newer process. */
+const MOST_DEAD = 10_000;
+const MOST_NEWER = 100_000;
+
+/** The consumer group of the relays. */
+export const RELAY_GROUP = 'relay';
+
+// Every entry begins with four fields: kind, name, reason, at. What is moved follows behind them, as it was.
+// KEYS: outbox, stream it goes to. ARGV: group, id, most, reason, now.
+const SET_ASIDE = `
+if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+if found then
+  redis.call('XADD', KEYS[2], '*', 'kind', 'outbox', 'name', ARGV[2], 'reason', ARGV[4], 'at', ARGV[5], unpack(found[2]))
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+return 1
+`;
+
+// KEYS: stream it lies in, outbox. ARGV: id.
+const BACK_TO_OUTBOX = `
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+if not found then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(found[2], 9))
+redis.call('XDEL', KEYS[1], ARGV[1])
+return 1
+`;
+
+// KEYS: dead entries, names. ARGV: name, reason, now, most.
+const NOTE = `
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return 0 end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+local id = redis.call('XADD', KEYS[1], '*', 'kind', 'record', 'name', ARGV[1], 'reason', ARGV[2], 'at', ARGV[3])
+redis.call('HSET', KEYS[2], ARGV[1], id)
+return 1
+`;
+
+// KEYS: dead entries, index. ARGV: member, score, reason, now, most.
+const TAKE_OUT = `
+local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('XADD', KEYS[1], '*', 'kind', 'member', 'name', ARGV[1], 'reason', ARGV[3], 'at', ARGV[4], 'key', KEYS[2], 'score', score)
+return 1
+`;
+
+// KEYS: dead entries, index. ARGV: id, score, member.
+const BACK_TO_INDEX = `
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+return 1
+`;
+
+// KEYS: dead entries, names. ARGV: id, name.
+const FORGET = `
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
+return 1
+`;
+
+type Script = (...args: (string | number)[]) => Promise<number>;
+const withScripts = defineScripts<
+  Record<'biolayerSetAside' | 'biolayerBackToOutbox' | 'biolayerNoteDead', Script> &
+    Record<'biolayerTakeOut' | 'biolayerBackToIndex' | 'biolayerForgetDead', Script>
+>({
+  biolayerSetAside: { lua: SET_ASIDE, numberOfKeys: 2 },
+  biolayerBackToOutbox: { lua: BACK_TO_OUTBOX, numberOfKeys: 2 },
+  biolayerNoteDead: { lua: NOTE, numberOfKeys: 2 },
+  biolayerTakeOut: { lua: TAKE_OUT, numberOfKeys: 2 },
+  biolayerBackToIndex: { lua: BACK_TO_INDEX, numberOfKeys: 2 },
+  biolayerForgetDead: { lua: FORGET, numberOfKeys: 2 },
+});
+
+/**
+ * Moves an entry out of the outbox in one step, as it is.
+ * @param where `dead` for what cannot be used, `newer` for what a newer process can.
+ * @returns false when there is no room: it is left pending.
+ */
+export async function setAside(
+  db: Db,
+  partition: string,
+  id: string,
+  where: 'dead' | 'newer',
+  reason: string,
+): Promise<boolean> {
+  const keys = partitionKeys(db.prefix, partition);
+  const [stream, most] = where === 'dead' ? [keys.deadEntries, MOST_DEAD] : [keys.newerEntries, MOST_NEWER];
+  const args = [RELAY_GROUP, id, most, reason.slice(0, REASON), db.clock.now()];
+  return (await withScripts(db.redis).biolayerSetAside(keys.outbox, stream, ...args)) === 1;
+}
+
+/** Longest reason that is kept, characters. */
+const REASON = 500;
+
+/** Entries that wait for a newer process, at most `count`, behind `after` (null: from the first). */
+export async function newerEntries(
+  db: Db,
+  partition: string,
+  after: string | null,
+  count: number,
+): Promise<{ id: string; fields: string[] }[]> {
+  const { newerEntries: stream } = partitionKeys(db.prefix, partition);
+  const found = await db.redis.xrange(stream, after === null ? '-' : `(${after}`, '+', 'COUNT', count);
+  return found.map(([id, fields]) => ({ id, fields: fields.slice(HEAD) }));
+}
+
+/** Gives an entry that waited for a newer process back to the outbox. @returns false when another did. */
+export async function releaseNewer(db: Db, partition: string, id: string): Promise<boolean> {
+  const keys = partitionKeys(db.prefix, partition);
+  return (await withScripts(db.redis).biolayerBackToOutbox(keys.newerEntries, keys.outbox, id)) === 1;
+}
+
+/** Notes, once, that the record under `key` cannot be read. */
+export async function noteRecord(db: Db, key: string, reason: string): Promise<void> {
+  const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
+  if (!PARTITIONS.includes(partition)) return;
+  const keys = partitionKeys(db.prefix, partition);
+  const args = [key, reason.slice(0, REASON), db.clock.now(), MOST_DEAD];
+  await withScripts(db.redis).biolayerNoteDead(keys.deadEntries, keys.deadNames, ...args);
+}
+
+/** Moves a member that leads to nothing out of an index of a partition, unless its score is another by now. */
+export async function takeOut(
+  db: Db,
+  partition: string,
+  index: string,
+  member: { name: string; score: number; reason: string },
+): Promise<void> {
+  const { deadEntries } = partitionKeys(db.prefix, partition);
+  const args = [member.name, member.score, member.reason, db.clock.now(), MOST_DEAD];
+  await withScripts(db.redis).biolayerTakeOut(deadEntries, index, ...args);
+}
+
+export interface DeadEntry {
+  partition: string;
+  /** Its id in the stream of its partition. */
+  id: string;
+  kind: string;
+  /** What it is about: id in the outbox, name of a member, or key of a record. */
+  name: string;
+  reason: string;
+  /** When it was set aside, ms. */
+  at: number;
+  /** What was moved, field by field; empty for a note. */
+  fields: string[];
+}
+
+/** Elements of an entry before what was moved: four fields with their values. */
+const HEAD = 8;
+
+function readDead(partition: string, [id, fields]: [string, string[]]): DeadEntry {
+  const [, kind = '', , name = '', , reason = '', , at] = fields;
+  return { partition, id, kind, name, reason, at: Number(at), fields: fields.slice(HEAD) };
+}
+
+/** Dead entries, partition by partition, oldest first; at most `count`. @param after the last one seen. */
+export async function listDead(
+  db: Db,
+  after: Pick<DeadEntry, 'partition' | 'id'> | null,
+  count: number,
+): Promise<DeadEntry[]> {
+  const found: DeadEntry[] = [];
+  for (const partition of PARTITIONS) {
+    if (after !== null && partition < after.partition) continue;
+    if (found.length >= count) break;
+    const from = partition === after?.partition ? `(${after.id}` : '-';
+    const { deadEntries } = partitionKeys(db.prefix, partition);
+    const page = await db.redis.xrange(deadEntries, from, '+', 'COUNT', count - found.length);
+    found.push(...page.map((one) => readDead(partition, one)));
+  }
+  return found;
+}
+
+/** One dead entry; null when there is none of that id. */
+export async function loadDead(db: Db, partition: string, id: string): Promise<DeadEntry | null> {
+  const [found] = await db.redis.xrange(partitionKeys(db.prefix, partition).deadEntries, id, id);
+  return found === undefined ? null : readDead(partition, found);
+}
+
+/**
+ * Gives what was set aside back to where it came from; a note about a record is forgotten. What still cannot be used
+ * comes back here. @returns false when another did it.
+ */
+export async function replayDead(db: Db, entry: DeadEntry): Promise<boolean> {
+  const keys = partitionKeys(db.prefix, entry.partition);
+  const scripts = withScripts(db.redis);
+  if (entry.kind === 'outbox')
+    return (await scripts.biolayerBackToOutbox(keys.deadEntries, keys.outbox, entry.id)) === 1;
+  const [, index, , score] = entry.fields;
+  if (entry.kind === 'member' && index !== undefined && score !== undefined)
+    return (await scripts.biolayerBackToIndex(keys.deadEntries, index, entry.id, score, entry.name)) === 1;
+  return discardDead(db, entry);
+}
+
+/** Removes a dead entry for good. @returns false when there is none any more. */
+export async function discardDead(
+  db: Db,
+  { partition, id, name }: Pick<DeadEntry, 'partition' | 'id' | 'name'>,
+): Promise<boolean> {
+  const keys = partitionKeys(db.prefix, partition);
+  return (await withScripts(db.redis).biolayerForgetDead(keys.deadEntries, keys.deadNames, id, name)) === 1;
+}
+
+/** How many entries are dead, and how many wait for a newer process, over all partitions. */
+export async function countSetAside(redis: Redis, prefix: string): Promise<{ dead: number; newer: number }> {
+  const counts = await Promise.all(
+    PARTITIONS.map(async (partition) => {
+      const keys = partitionKeys(prefix, partition);
+      return Promise.all([redis.xlen(keys.deadEntries), redis.xlen(keys.newerEntries)]);
+    }),
+  );
+  const sum = (at: 0 | 1) => counts.reduce((total, one) => total + one[at], 0);
+  return { dead: sum(0), newer: sum(1) };
+}

@@ -1,0 +1,206 @@
+// The time that all processes go by: Redis' TIME, carried on by this process' monotonic clock between samples. The
+// wall clock of the machine plays no part, so it may be wrong or jump.
+//
+// Redis' own clock may jump too (an operator, a restored machine, a failover to one that is off). The monotonic clock
+// shows that: then time goes on as it was before, nothing ends by time (`isHeld`), and every process says so through
+// one record in Redis. It is over when Redis' clock is back, when an operator confirms the new time, or when it has
+// agreed with the monotonic clock for ten minutes.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { type ClockJump, loadJump, noteJump, removeJump } from './clock-jump.ts';
+import { type Clock, isUnavailable, whenReady } from './connection.ts';
+import { JUMP } from './due.ts';
+
+/** After so long, ms, a jump is the new time. */
+export const CONFIRMED_AFTER = 10 * 60_000;
+const SAMPLE_EVERY = 10_000;
+/** While it is held, so that a confirmation is heard of soon. */
+const SAMPLE_HELD = 1000;
+/** A process this young, ms, may have taken its first sample after a jump that others have seen. */
+const YOUNG = 30_000;
+/** Pause before a lost first sample is taken again, ms. */
+const RESYNC = 50;
+
+export type ClockEvent =
+  | { kind: 'jumped'; by_ms: number }
+  | { kind: 'confirmed'; by_ms: number; how: 'operator' | 'time' }
+  | { kind: 'returned' };
+
+interface Sample {
+  /** Redis' time, ms, and the moment of `performance.now()` that it belongs to. */
+  redis: number;
+  moment: number;
+  /** What it may be wrong by, ms. */
+  error: number;
+}
+
+export interface RedisClockOptions {
+  /** First part of every key; without it jumps are not shared with other processes. */
+  prefix?: string;
+  onEvent?: (event: ClockEvent) => void;
+}
+
+export class RedisClock implements Clock {
+  readonly #redis: Redis;
+  readonly #prefix: string | null;
+  readonly #onEvent: (event: ClockEvent) => void;
+  /** Our time at a moment of `performance.now()`; null before the first sample. */
+  #anchor: { time: number; moment: number } | null = null;
+  #bornAt = 0;
+  /** By how much Redis' clock has jumped, and since which moment it agrees with that. */
+  #held: { by: number; since: number } | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #isStopped = false;
+  #syncing: Promise<void> | null = null;
+
+  constructor(redis: Redis, { prefix, onEvent }: RedisClockOptions = {}) {
+    this.#redis = redis;
+    this.#prefix = prefix ?? null;
+    this.#onEvent = onEvent ?? (() => undefined);
+  }
+
+  /** @throws Error that counts as an outage before the first sample: no other clock is good enough. */
+  now(): number {
+    if (this.#anchor === null) throw new Error('Redis has not told the time yet');
+    return Math.floor(this.#anchor.time + performance.now() - this.#anchor.moment);
+  }
+
+  get isHeld(): boolean {
+    return this.#held !== null;
+  }
+
+  get offset(): number {
+    return this.#held === null ? 0 : -this.#held.by;
+  }
+
+  /** Samples Redis' time once; half the round trip is counted for the way back. Calls at the same time share a sample. */
+  sync(): Promise<void> {
+    this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = null;
+    });
+    return this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
+    const [sample, jump] = await Promise.all([
+      this.#sample(),
+      this.#prefix === null ? null : loadJump(this.#redis, this.#prefix),
+    ]);
+    if (this.#anchor === null) {
+      this.#anchor = { time: sample.redis, moment: sample.moment };
+      this.#bornAt = sample.moment;
+    }
+    const deviation = sample.redis - (this.#anchor.time + sample.moment - this.#anchor.moment);
+    if (Math.abs(deviation) <= JUMP + sample.error) await this.#agree(sample, deviation, jump);
+    else await this.#disagree(sample, deviation, jump);
+  }
+
+  async #sample(): Promise<Sample> {
+    const before = performance.now();
+    const [seconds, micros] = await this.#redis.time();
+    const after = performance.now();
+    const redis = Number(seconds) * 1000 + Number(micros) / 1000;
+    return { redis, moment: (before + after) / 2, error: Math.max(2, after - before) };
+  }
+
+  /** Redis' clock is where it ought to be. */
+  async #agree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
+    if (this.#held !== null) {
+      this.#held = null;
+      this.#onEvent({ kind: 'returned' });
+      if (jump !== null && this.#prefix !== null) await removeJump(this.#redis, this.#prefix, jump);
+    } else if (jump !== null && this.#isNewTo(jump, sample)) {
+      // Our first sample was of the time after the jump.
+      this.#anchor = { time: sample.redis - jump.by, moment: sample.moment };
+      this.#held = { by: jump.by, since: sample.moment - (sample.redis - jump.seen_at) };
+      this.#onEvent({ kind: 'jumped', by_ms: jump.by });
+      return;
+    }
+    // Within the error of the measurement a change is noise; following it would make time jitter.
+    if (Math.abs(deviation) > sample.error) this.#anchor = { time: sample.redis, moment: sample.moment };
+  }
+
+  #isNewTo({ seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
+    const age = redis - seen_at;
+    return !confirmed && moment - this.#bornAt < YOUNG && age > -JUMP && age < CONFIRMED_AFTER;
+  }
+
+  /** Redis' clock is elsewhere. */
+  async #disagree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
+    const isSame = (by: number) => Math.abs(by - deviation) <= JUMP;
+    if (jump?.confirmed && isSame(jump.by)) return this.#follow(sample, deviation, 'operator');
+    const held = this.#held;
+    if (held !== null && isSame(held.by)) {
+      if (sample.moment - held.since >= CONFIRMED_AFTER) this.#follow(sample, deviation, 'time');
+      return;
+    }
+    const by = Math.round(deviation);
+    this.#held = { by, since: sample.moment };
+    this.#onEvent({ kind: 'jumped', by_ms: by });
+    if (this.#prefix !== null && !(jump !== null && isSame(jump.by)))
+      await noteJump(this.#redis, this.#prefix, { by, seen_at: Math.round(sample.redis), confirmed: false });
+    this.#sampleSoon();
+  }
+
+  #follow({ redis, moment }: Sample, deviation: number, how: 'operator' | 'time'): void {
+    this.#anchor = { time: redis, moment };
+    this.#held = null;
+    this.#onEvent({ kind: 'confirmed', by_ms: Math.round(deviation), how });
+  }
+
+  /** Resolves with the first sample, however long Redis is away, and samples from then on until `stop`. */
+  async start(): Promise<void> {
+    while (!(await this.#hasSynced())) await whenReady(this.#redis);
+    this.#sampleSoon();
+  }
+
+  /** Samples lost to an outage are made up by the next. */
+  #sampleSoon(): void {
+    if (this.#isStopped || this.#anchor === null) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        const next = () => this.#sampleSoon();
+        this.sync().then(next, next);
+      },
+      this.#held === null ? SAMPLE_EVERY : SAMPLE_HELD,
+    );
+    this.#timer.unref();
+  }
+
+  /** Whether a sample was taken; false when Redis went away over it. */
+  async #hasSynced(): Promise<boolean> {
+    try {
+      await this.sync();
+      return true;
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      // It may still be there and refuse, such as while it loads its data.
+      await sleep(RESYNC);
+      return false;
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+}
+
+/** What tells a log of the clock. @param log with pino's arguments. */
+export function logClock(log: {
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}): (event: ClockEvent) => void {
+  return ({ kind, ...fields }) => {
+    if (kind === 'jumped')
+      log.error(
+        fields,
+        `Redis' clock has jumped: nothing ends by time until it is back, has been right for ten minutes, or is confirmed (biolayer clock confirm)`,
+      );
+    else if (kind === 'confirmed')
+      log.warn(fields, "the time of Redis' clock after its jump is taken for right");
+    else log.warn(fields, "Redis' clock is back");
+  };
+}

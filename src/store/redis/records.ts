@@ -1,0 +1,55 @@
+// Plain records: a hash with the version in `v`, the number of its form in `f` and the JSON in `d`. Workers, pools,
+// orgs and keys lie so.
+
+import { broken, type Read, readForm, readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import type { Guard, Write } from './commit.ts';
+import type { Db } from './connection.ts';
+import { fetched, readableOrNull, required } from './unreadable.ts';
+
+/** The form that plain records have. */
+const FORM = 1;
+
+/**
+ * Loads records in one round trip, in the order of the keys; null where there is none, or one that cannot be read,
+ * which is reported.
+ */
+export async function loadRecords<T>(
+  db: Db,
+  keys: readonly string[],
+  shape: Shape<T>,
+): Promise<(T | null)[]> {
+  return Promise.all(keys.map((key) => readableOrNull(db, () => loadRecord(db, key, shape))));
+}
+
+/** Loads one record; null when there is none. @throws UnreadableRecord */
+export async function loadRecord<T>(db: Db, key: string, shape: Shape<T>): Promise<T | null> {
+  return readRecord(key, await fetched(key, db.redis.hmget(key, ...RECORD_FIELDS)), shape);
+}
+
+/** What is read of a record's hash. */
+export const RECORD_FIELDS = ['d', 'f', 'v'] as const;
+
+/** The record in the `RECORD_FIELDS` of its hash; null when there is none. @throws UnreadableRecord */
+export function readRecord<T>(key: string, fields: readonly (string | null)[], shape: Shape<T>): T | null {
+  const [text = null, form = null, version = null] = fields;
+  if (text === null && version === null) return null;
+  return required(key, readForm(form, FORM) ?? parse(text, shape));
+}
+
+function parse<T>(text: string | null, shape: Shape<T>): Read<T> {
+  if (text === null) return broken('incomplete');
+  const json = readJson(text);
+  return json.kind === 'known' ? readShape<T>(json.value, shape) : json;
+}
+
+/** Guard and write that put `record` in place of its `before` version (0: there must be none). */
+export function recordWrites(
+  key: string,
+  before: number,
+  record: { version: number },
+): { guards: Guard[]; writes: Write[] } {
+  return {
+    guards: [{ kind: 'version', key, version: before }],
+    writes: [['HSET', key, 'v', record.version, 'd', JSON.stringify(record), 'f', FORM]],
+  };
+}

@@ -1,0 +1,186 @@
+// Tasks as they are read: alone, many at once, with their history, or one event of it.
+
+import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
+import { broken, readForm } from '../../state/text/forms.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
+import {
+  type PackedEntry,
+  readEntry,
+  readInput,
+  readPacked,
+  readState,
+  TASK_FORM,
+  unpackEntries,
+  unpackEntry,
+} from './task-record.ts';
+
+/** A task as loaded, with the hash of its last history entry. */
+export interface StoredTask {
+  task: Task;
+  head: string;
+}
+
+/** Loads one task; null when the org has none of that id. @throws UnreadableRecord */
+export async function loadTask(db: Db, orgId: string, taskId: string): Promise<StoredTask | null> {
+  const key = orgKeysOf(db.prefix, orgId).task(taskId);
+  return readStored(orgId, taskId, key, await fetched(key, db.redis.hmgetBuffer(key, ...FIELDS)));
+}
+
+/**
+ * Loads several tasks in one round trip, in the order asked; null where there is none, or one that cannot be read,
+ * which is reported.
+ */
+export function loadTasks(db: Db, orgId: string, taskIds: readonly string[]): Promise<(StoredTask | null)[]> {
+  return Promise.all(taskIds.map((id) => readableOrNull(db, () => loadTask(db, orgId, id))));
+}
+
+const FIELDS = ['v', 's', 'i', 'h', 'z', 'f'] as const;
+
+/** The task in the `FIELDS` of its hash; null when there is none. @throws UnreadableRecord */
+function readStored(
+  orgId: string,
+  id: string,
+  key: string,
+  fields: readonly (Buffer | null)[],
+): StoredTask | null {
+  const [version, state, input, head, packed, form] = fields;
+  if (fields.every((one) => one === null)) return null;
+  const unknown = readForm(form, TASK_FORM);
+  if (unknown !== null) return required(key, unknown);
+  const fixed = { task_id: id, org_id: orgId, version: Number(version?.toString()) };
+  if (!Number.isInteger(fixed.version)) return required(key, broken('incomplete'));
+  if (packed) {
+    const [packedInput, packedState, , packedHead] = required(key, readPacked(packed));
+    return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
+  }
+  if (!state || !input || !head) return required(key, broken('incomplete'));
+  return {
+    task: {
+      ...fixed,
+      ...required(key, readState(state.toString())),
+      input: required(key, readInput(input.toString())),
+    },
+    head: head.toString(),
+  };
+}
+
+/** A task with all of its history, oldest first; `head` is '' when its history is not kept any more. */
+export interface WholeTask extends StoredTask {
+  history: HistoryEntry[];
+}
+
+/** Loads one task with its history as they are at one moment; null when there is none. @throws UnreadableRecord */
+export async function loadWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const [taskReply, listReply] =
+    (await db.redis
+      .multi()
+      .hmgetBuffer(keys.task(id), ...FIELDS)
+      .lrange(keys.history(id), 0, -1)
+      .exec()) ?? [];
+  const fields = await fetched(keys.task(id), reply<(Buffer | null)[]>(taskReply));
+  const list = await fetched(keys.history(id), reply<string[]>(listReply));
+  const stored = readStored(orgId, id, keys.task(id), fields);
+  if (stored === null) return null;
+  const packed = fields[4];
+  return {
+    ...stored,
+    history: unpackEntries(entriesOf(keys.task(id), packed ?? null, keys.history(id), list)),
+  };
+}
+
+/** Loads several tasks with their histories, in the order asked; null where there is none that can be read. */
+export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promise<(WholeTask | null)[]> {
+  return Promise.all(ids.map((id) => readableOrNull(db, () => loadWhole(db, orgId, id))));
+}
+
+async function reply<T>(answer: [error: Error | null, result: unknown] | undefined): Promise<T> {
+  const [error, result] = answer ?? [new Error('Connection is closed.'), null];
+  if (error) throw error;
+  return result as T;
+}
+
+function entriesOf(
+  key: string,
+  packed: Buffer | null,
+  listKey: string,
+  list: readonly string[],
+): PackedEntry[] {
+  return packed === null
+    ? list.map((text) => required(listKey, readEntry(text)))
+    : required(key, readPacked(packed))[2];
+}
+
+/** The whole history of a task as it is kept, oldest first. @throws UnreadableRecord */
+export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
+  const [packed, list] = await Promise.all([
+    fetched(key, db.redis.hgetBuffer(key, 'z')),
+    fetched(listKey, db.redis.lrange(listKey, 0, -1)),
+  ]);
+  return entriesOf(key, packed, listKey, list);
+}
+
+/** The whole history of a task, oldest first. @throws UnreadableRecord */
+export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
+  return unpackEntries(await loadEntries(db, orgId, taskId));
+}
+
+/** A task with one event of its history; null when there is no such event. @throws UnreadableRecord */
+export async function loadEvent(
+  db: Db,
+  orgId: string,
+  taskId: string,
+  sequence: number,
+): Promise<{ task: Task; event: HistoryEntry } | null> {
+  const listKey = orgKeysOf(db.prefix, orgId).history(taskId);
+  // One event of an open task is read alone; a finished task is one piece anyway.
+  const [stored, list] = await Promise.all([
+    loadTask(db, orgId, taskId),
+    fetched(listKey, db.redis.lrange(listKey, Math.max(0, sequence - 2), `${sequence - 1}`)),
+  ]);
+  if (stored === null) return null;
+  const entries = list.map((text) => required(listKey, readEntry(text)));
+  const entry = sequence === 1 ? entries[0] : entries[1];
+  if (entry !== undefined) {
+    const previous = sequence === 1 ? null : (entries[0]?.[8] ?? null);
+    return { task: stored.task, event: unpackEntry(entry, sequence, previous) };
+  }
+  const event = (await loadHistory(db, orgId, taskId))[sequence - 1];
+  return event === undefined ? null : { task: stored.task, event };
+}
+
+/** What a webhook is about: one event, and what never changes in its task. */
+export interface Told {
+  task: Pick<Task, 'task_id' | 'org_id' | 'input'>;
+  event: Omit<HistoryEntry, 'previous_hash' | 'hash'>;
+}
+
+/**
+ * One event of a task from what Redis holds of it: `input` and that event's `entry` while the task is open,
+ * `packed` when it is final. Null when they hold no such event.
+ * @param key of the task. @throws UnreadableRecord
+ */
+export function readTold(
+  key: string,
+  about: { org_id: string; task_id: string; sequence: number },
+  stored: { input: Buffer | null; entry: Buffer | null; packed: Buffer | null; form: Buffer | null },
+): Told | null {
+  const { org_id, task_id, sequence } = about;
+  const unknown = readForm(stored.form, TASK_FORM);
+  if (unknown !== null) return required(key, unknown);
+  if (stored.packed !== null) {
+    const [input, , history] = required(key, readPacked(stored.packed));
+    const entry = history[sequence - 1];
+    return entry === undefined
+      ? null
+      : { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
+  }
+  if (stored.input === null || stored.entry === null) return null;
+  const input = required(key, readInput(stored.input.toString()));
+  const entry = required(key, readEntry(stored.entry.toString()));
+  return { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
+}

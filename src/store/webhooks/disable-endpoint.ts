@@ -1,0 +1,57 @@
+// Disables an endpoint that is of no use any more: the record, the entry in the audit log and the event in the
+// org's feed in one commit.
+
+import { did } from '../../state/audit/audit.ts';
+import { timestamp } from '../../state/tasks/view.ts';
+import type { DisabledReason } from '../../state/webhooks/endpoint.ts';
+import { commitAudited } from '../audit/audit-log.ts';
+import type { Db } from '../redis/connection.ts';
+import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { newId } from '../redis/ids.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { feedNote } from '../tasks/feed.ts';
+import { endpointWrites, loadEndpoint } from './endpoints.ts';
+
+/**
+ * @param due when it has come to that, ms, where time is the reason.
+ * @returns false when there is no such endpoint, or it is disabled already.
+ * @throws NotDueError when by Redis' own clock it has not come to that
+ */
+export async function disableEndpoint(
+  db: Db,
+  orgId: string,
+  endpointId: string,
+  reason: DisabledReason,
+  due: number | null = null,
+): Promise<boolean> {
+  for await (const _attempt of updateAttempts()) {
+    const before = await loadEndpoint(db, orgId, endpointId);
+    if (before === null || !before.enabled) return false;
+    const now = db.clock.now();
+    const disabled = { reason, at: now };
+    const after = { ...before, enabled: false, disabled, version: before.version + 1, updated_at: now };
+    const { guards, writes } = endpointWrites(db, before, after);
+    if (due !== null)
+      guards.push({ kind: 'due', key: orgKeysOf(db.prefix, orgId).feed, at: due, clock: db.clock });
+    const { feed, changes } = orgKeysOf(db.prefix, orgId);
+    const note = feedNote(feed, {
+      event_id: newId(now),
+      type: 'webhook_endpoint.disabled',
+      at: timestamp(now),
+      actor: 'system',
+      data: { endpoint_id: endpointId, url: before.url, reason },
+    });
+    const fact = {
+      ...did('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
+      data: { reason },
+    };
+    if (
+      await commitAudited(db, orgId, fact, {
+        guards,
+        writes: [...writes, note, ['PUBLISH', changes, 'feed']],
+      })
+    )
+      return true;
+  }
+  throw new ContendedError('webhook endpoint');
+}

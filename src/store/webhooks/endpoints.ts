@@ -1,0 +1,87 @@
+// Webhook endpoints: a record each, and the list of the org's. What signs and what is secret in them lies sealed.
+
+import type { Shape } from '../../state/text/forms.ts';
+import type { Endpoint } from '../../state/webhooks/endpoint.ts';
+import type { Guard, Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
+import { intactOrNull } from '../redis/unreadable.ts';
+import { replaysIndex } from './replays.ts';
+
+/** What an endpoint's sealed secrets and headers are bound to. */
+export function endpointPlace(endpoint: { org_id: string; endpoint_id: string }): string {
+  return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
+}
+
+const SHAPE: Shape<Endpoint> = {
+  endpoint_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  url: 'string',
+  events: 'strings',
+  pools: 'strings',
+  enabled: 'boolean',
+  signature: 'string',
+  secrets: 'list',
+  retry_policy: 'object',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** @throws UnreadableRecord */
+export function loadEndpoint(db: Db, orgId: string, id: string): Promise<Endpoint | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).endpoint(id), SHAPE);
+}
+
+/** Loads endpoints in one round trip, in the order asked; null where there is none. */
+export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Promise<(Endpoint | null)[]> {
+  return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).endpoint), SHAPE);
+}
+
+/**
+ * All endpoints of the org that are intact, in the order of their making.
+ * @throws UnreadableRecord when one of them is of a newer form: what it is owed must not be forgotten
+ */
+export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
+  const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
+  if (ids.length === 0) return [];
+  const all = await Promise.all(ids.map((id) => intactOrNull(db, () => loadEndpoint(db, orgId, id))));
+  return all.filter((one) => one !== null);
+}
+
+/** Holds while the endpoint is as it was loaded. */
+export function endpointAsLoaded(db: Db, { org_id, endpoint_id, version }: Endpoint): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).endpoint(endpoint_id), version };
+}
+
+/** Guards and writes of an endpoint's change; `after` null removes it. */
+export function endpointWrites(
+  db: Db,
+  before: Endpoint | null,
+  after: Endpoint | null,
+): { guards: Guard[]; writes: Write[] } {
+  const endpoint = after ?? before;
+  if (endpoint === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, endpoint.org_id);
+  const key = keys.endpoint(endpoint.endpoint_id);
+  if (after === null)
+    return {
+      guards: [endpointAsLoaded(db, endpoint)],
+      writes: [
+        ['DEL', key],
+        ['ZREM', keys.index('endpoints'), endpoint.endpoint_id],
+        ['DEL', keys.endpointHealth(endpoint.endpoint_id)],
+        ['DEL', keys.index(replaysIndex(endpoint.endpoint_id))],
+      ],
+    };
+  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
+  if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
+  // What waits there for earlier events is let go by the sweeper.
+  if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
+    writes.push(['ZADD', keys.unordered, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);
+  // Enabled again: what it failed before says nothing any more.
+  if (before?.enabled === false && after.enabled)
+    writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);
+  return { guards, writes };
+}

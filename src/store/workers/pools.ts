@@ -1,0 +1,86 @@
+// Pools: groups of workers that tasks can ask for, with how offers are made in them.
+
+import type { OutboxEntry } from '../../state/outbox.ts';
+import type { Shape } from '../../state/text/forms.ts';
+import type { Pool } from '../../state/workers/worker.ts';
+import type { Guard, Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { listMember } from '../redis/lists.ts';
+import { outboxWrite } from '../redis/outbox.ts';
+import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
+
+const SHAPE: Shape<Pool> = {
+  pool_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  name: 'string',
+  offer_mode: 'string',
+  broadcast_size: 'number',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** @throws UnreadableRecord */
+export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).pool(poolId), SHAPE);
+}
+
+/** How long it is remembered that a pool is there, ms. */
+const REMEMBERED = 1000;
+const REMEMBERED_MOST = 10_000;
+const known = new WeakMap<Db, Map<string, number>>();
+
+/** Whether the org has the pool. That it has is remembered for a second: every task of a busy org asks. */
+export async function hasPool(db: Db, orgId: string, poolId: string): Promise<boolean> {
+  const remembered = known.get(db) ?? new Map<string, number>();
+  known.set(db, remembered);
+  const key = orgKeysOf(db.prefix, orgId).pool(poolId);
+  const now = db.clock.now();
+  if ((remembered.get(key) ?? 0) > now) return true;
+  if ((await loadPool(db, orgId, poolId)) === null) return false;
+  if (remembered.size >= REMEMBERED_MOST) remembered.clear();
+  remembered.set(key, now + REMEMBERED);
+  return true;
+}
+
+/** Guards that the org has these pools. */
+export function poolGuards(db: Db, orgId: string, ids: readonly string[]): Guard[] {
+  const keys = orgKeysOf(db.prefix, orgId);
+  return ids.map((id) => ({ kind: 'present', key: keys.pool(id) }));
+}
+
+/** Loads pools in one round trip, in the order asked; null where there is none. */
+export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promise<(Pool | null)[]> {
+  return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).pool), SHAPE);
+}
+
+/** Guards and writes of a pool's change; `after` null removes it. */
+export function poolWrites(
+  db: Db,
+  before: Pool | null,
+  after: Pool | null,
+): { guards: Guard[]; writes: Write[] } {
+  const pool = after ?? before;
+  if (pool === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, pool.org_id);
+  const key = keys.pool(pool.pool_id);
+  const member = listMember(pool.created_at, pool.pool_id);
+  if (after === null) {
+    const { org_id, pool_id } = pool;
+    const entry: OutboxEntry = { kind: 'pool', org_id, pool_id, at: db.clock.now() };
+    return {
+      guards: [poolAsLoaded(db, pool)],
+      writes: [['DEL', key], ['ZREM', keys.index('pools'), member], outboxWrite(keys.outbox, entry)],
+    };
+  }
+  const { writes } = recordWrites(key, before?.version ?? 0, after);
+  if (before !== null) return { guards: [poolAsLoaded(db, before)], writes };
+  writes.push(['HSET', key, 'i', after.incarnation ?? ''], ['ZADD', keys.index('pools'), 0, member]);
+  return { guards: [{ kind: 'absent', key }], writes };
+}
+
+/** Holds while the pool is as it was loaded: the same one, not another of that id. */
+export function poolAsLoaded(db: Db, { org_id, pool_id, version, incarnation = '' }: Pool): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).pool(pool_id), version, incarnation };
+}

@@ -1,0 +1,160 @@
+// How workers lie in Redis, and the index of those who are ready: for each of their attributes a sorted set
+// by idle time, so that matching finds the longest idle among the fewest candidates.
+
+import type { OutboxEntry } from '../../state/outbox.ts';
+import type { Shape } from '../../state/text/forms.ts';
+import { takesUnpooled, workerAttributes } from '../../state/workers/matching.ts';
+import { isReady, type Worker } from '../../state/workers/worker.ts';
+import type { Guard, Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { listMember } from '../redis/lists.ts';
+import { outboxWrite } from '../redis/outbox.ts';
+import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
+
+const SHAPE: Shape<Worker> = {
+  worker_id: 'string',
+  org_id: 'string',
+  version: 'number',
+  pool_ids: 'strings',
+  skills: 'strings',
+  certifications: 'strings',
+  trust_level: 'number',
+  rating: 'number',
+  track: 'object',
+  capacity: 'number',
+  availability: 'string',
+  holding: 'strings',
+  idle_since: 'number',
+  created_at: 'number',
+  updated_at: 'number',
+};
+
+/** Loads workers in one round trip, in the order asked; null where there is none that can be read. */
+export function loadWorkers(db: Db, orgId: string, ids: readonly string[]): Promise<(Worker | null)[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  return loadRecords(db, ids.map(keys.worker), SHAPE);
+}
+
+/** Loads one worker; null when the org has none of that id. @throws UnreadableRecord */
+export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | null> {
+  return loadRecord(db, orgKeysOf(db.prefix, orgId).worker(id), SHAPE);
+}
+
+/**
+ * Guards and writes of a worker's change; `after` null removes them. An outbox entry is left when they
+ * become able to take work, when what they may be offered changed, or when they may not keep what they are offered.
+ */
+export function workerWrites(
+  db: Db,
+  before: Worker | null,
+  after: Worker | null,
+): { guards: Guard[]; writes: Write[] } {
+  const worker = after ?? before;
+  if (worker === null) return { guards: [], writes: [] };
+  const keys = orgKeysOf(db.prefix, worker.org_id);
+  const key = keys.worker(worker.worker_id);
+  const writes: Write[] = [];
+  if (after === null) {
+    writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
+    writes.push(['DEL', keys.workerLog(worker.worker_id)]);
+    writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
+    for (const taskId of worker.holding)
+      writes.push(['ZADD', keys.left, db.clock.now(), leftMember(worker.org_id, worker.worker_id, taskId)]);
+  } else {
+    writes.push(...recordWrites(key, before?.version ?? 0, after).writes);
+    if (before === null)
+      writes.push(
+        ['HSET', key, 'i', after.incarnation ?? ''],
+        ['ZADD', keys.index('workers'), 0, listMember(worker.created_at, worker.worker_id)],
+      );
+  }
+
+  const was = readyAttributes(before);
+  const is = readyAttributes(after);
+  for (const attribute of was)
+    if (!is.has(attribute)) writes.push(['ZREM', keys.ready(attribute), worker.worker_id]);
+  if (
+    after !== null &&
+    (was.size !== is.size || before?.idle_since !== after.idle_since || changedProfile(before, after))
+  )
+    for (const attribute of is)
+      writes.push(['ZADD', keys.ready(attribute), after.idle_since, worker.worker_id]);
+  for (const level of ['trust_level', 'rating'] as const) {
+    if (is.size === 0 && was.size > 0) writes.push(['ZREM', keys.readyBy(level), worker.worker_id]);
+    if (after !== null && is.size > 0 && (was.size === 0 || before?.[level] !== after[level]))
+      writes.push(['ZADD', keys.readyBy(level), after[level], worker.worker_id]);
+  }
+
+  if (concernsMatching(before, after)) {
+    const entry: OutboxEntry = {
+      kind: 'worker',
+      org_id: worker.org_id,
+      worker_id: worker.worker_id,
+      version: after?.version ?? worker.version + 1,
+      at: after?.updated_at ?? db.clock.now(),
+      left: after === null ? worker.holding : [],
+      ...(isNarrowed(before, after) && { narrowed: true }),
+    };
+    writes.push(outboxWrite(keys.outbox, entry));
+  }
+  writes.push(workerNews(db, worker.org_id, worker.worker_id));
+  return { guards: [before === null ? { kind: 'absent', key } : asLoaded(db, before)], writes };
+}
+
+/** Holds while the worker is as they were loaded: the same one, not another of that id. */
+export function asLoaded(
+  db: Db,
+  {
+    org_id,
+    worker_id,
+    version,
+    incarnation = '',
+  }: Pick<Worker, 'org_id' | 'worker_id' | 'version' | 'incarnation'>,
+): Guard {
+  return { kind: 'version', key: orgKeysOf(db.prefix, org_id).worker(worker_id), version, incarnation };
+}
+
+/** The write that tells that something about the worker has changed. */
+export function workerNews(db: Db, orgId: string, workerId: string): Write {
+  return ['PUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
+}
+
+/** Notes that a task has been taken from a removed worker. */
+export async function settleLeft(db: Db, orgId: string, workerId: string, taskId: string): Promise<void> {
+  await db.redis.zrem(orgKeysOf(db.prefix, orgId).left, leftMember(orgId, workerId, taskId));
+}
+
+function leftMember(orgId: string, workerId: string, taskId: string): string {
+  return `${orgId} ${workerId} ${taskId}`;
+}
+
+function readyAttributes(worker: Worker | null): Set<string> {
+  return new Set(worker !== null && isReady(worker) ? workerAttributes(worker) : []);
+}
+
+function concernsMatching(before: Worker | null, after: Worker | null): boolean {
+  if (after === null || isNarrowed(before, after)) return true;
+  return isReady(after) && (before === null || !isReady(before) || changedProfile(before, after));
+}
+
+/** Whether offers that they hold may not be theirs any more: they are not there, or bring or take less. */
+function isNarrowed(before: Worker | null, after: Worker | null): boolean {
+  if (before === null || after === null || after.holding.length === 0) return false;
+  const isLess = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
+  const lacks = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
+    before[list].some((one) => !after[list].includes(one)),
+  );
+  const isGone = before.availability === 'available' && after.availability !== 'available';
+  const isConfined = takesUnpooled(before) && !takesUnpooled(after);
+  return isGone || isLess || lacks || isConfined;
+}
+
+function changedProfile(before: Worker | null, after: Worker): boolean {
+  const profile = (worker: Worker) => {
+    const { capacity, rating, trust_level, pool_ids, skills, certifications } = worker;
+    const may = takesUnpooled(worker);
+    return JSON.stringify([capacity, rating, trust_level, pool_ids, may, skills, certifications]);
+  };
+  return before === null || profile(before) !== profile(after);
+}

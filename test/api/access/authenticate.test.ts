@@ -1,0 +1,136 @@
+// What is remembered of a credential: never longer than a second from before it was looked up, whatever
+// happens to the clock, and nothing that a revocation has overtaken.
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import Koa, { type Context } from 'koa';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { Gate } from '../../../src/api/access/admission.ts';
+import { Authenticator } from '../../../src/api/access/authenticate.ts';
+import { ClientAddresses } from '../../../src/api/access/client-address.ts';
+import { OrgRulesCache } from '../../../src/api/access/org-rules.ts';
+import { scope } from '../../../src/api/http/route.ts';
+import { Issuers } from '../../../src/api/oauth/issuers.ts';
+import { JwksCache } from '../../../src/api/oauth/jwks.ts';
+import { USUAL_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
+import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
+import {
+  type ApiKey,
+  apiKeyWrites,
+  newApiKey,
+  revokeApiKey,
+} from '../../../src/store/identity/credentials.ts';
+import { orgWrites } from '../../../src/store/identity/orgs.ts';
+import { commit } from '../../../src/store/redis/commit.ts';
+import { freshOrg, openTestDb } from '../../support/db.ts';
+import { gate } from '../../support/gate.ts';
+
+const db = await openTestDb();
+/** Look-ups so far, and what each waits for once Redis has answered. */
+const lookUps = { made: 0, held: Promise.resolve() };
+const redis = new Proxy(db.redis, {
+  get(target, name) {
+    if (name === 'get')
+      return async (key: string) => {
+        lookUps.made += 1;
+        const found = await target.get(key);
+        await lookUps.held;
+        return found;
+      };
+    const value: unknown = Reflect.get(target, name);
+    return typeof value === 'function' ? value.bind(target) : value;
+  },
+});
+
+let authenticator: Authenticator;
+let key: ApiKey;
+let text: string;
+
+beforeAll(() => {
+  const quotas = { key: null, org: null, address: null };
+  const watched = { ...db, redis };
+  const gate = new Gate(watched, new ClientAddresses([]), quotas, USUAL_QUOTAS);
+  const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
+  authenticator = new Authenticator(watched, undefined, gate, issuers, null);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+async function makeKey(): Promise<void> {
+  const given = { name: 'k', scopes: ['*'], pools: ['*'], expires_at: null };
+  ({ key, text } = newApiKey(freshOrg(db), given, db.clock.now()));
+  const { guards, writes } = apiKeyWrites(db, key);
+  await commit(db.redis, guards, writes);
+}
+
+async function revoke(): Promise<void> {
+  const { guards, writes } = revokeApiKey(db, key);
+  expect(await commit(db.redis, guards, writes)).toBe(true);
+}
+
+function request(): Context {
+  const incoming = new IncomingMessage(new Socket());
+  incoming.headers.authorization = `Bearer ${text}`;
+  return new Koa().createContext(incoming, new ServerResponse(incoming));
+}
+
+/** Whether the key is let in. */
+function tryKey(): Promise<boolean> {
+  return authenticator.admit(request(), scope('tasks:read')).then(
+    () => true,
+    () => false,
+  );
+}
+
+test('a key is looked up once a second', async () => {
+  await makeKey();
+  const before = lookUps.made;
+  expect([await tryKey(), await tryKey(), await tryKey()]).toEqual([true, true, true]);
+  expect(lookUps.made).toBe(before + 1);
+});
+
+test('a look-up that a revocation overtakes is not remembered', async () => {
+  await makeKey();
+  const before = lookUps.made;
+  const { open: release, after } = gate();
+  lookUps.held = after;
+  const inFlight = tryKey();
+  await expect.poll(() => lookUps.made).toBe(before + 1);
+  // The look-up was sent first, so Redis has answered it by the time it answers this.
+  await revoke();
+  authenticator.forget(key.hash);
+  release();
+  await inFlight;
+  expect(await tryKey()).toBe(false);
+});
+
+test('revoked by another process it is refused within a second, though the clock of the machine stepped back', async () => {
+  await makeKey();
+  expect(await tryKey()).toBe(true);
+  await revoke();
+  const [now, at] = [Date.now(), performance.now()];
+  vi.spyOn(Date, 'now').mockReturnValue(now - 3600_000);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(at + 900);
+  expect(await tryKey()).toBe(true);
+  clock.mockReturnValue(at + 1001);
+  expect(await tryKey()).toBe(false);
+});
+
+test('nor are the rules of an org older than a second, whatever the clock of the machine does', async () => {
+  const given = { org_id: freshOrg(db), name: 'o', webhook_secrets: [], created_at: 0, updated_at: 0 };
+  const put = async (before: number, ip_allowlist: string[]) => {
+    const { guards, writes } = orgWrites(db, before, { ...given, version: before + 1, ip_allowlist });
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+  };
+  await put(0, []);
+  const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: USUAL_QUOTAS });
+  expect((await rules.of(given.org_id)).networks).toBeNull();
+  await put(1, ['192.0.2.0/24']);
+  const [now, at] = [Date.now(), performance.now()];
+  vi.spyOn(Date, 'now').mockReturnValue(now - 3600_000);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(at + 900);
+  expect((await rules.of(given.org_id)).networks).toBeNull();
+  clock.mockReturnValue(at + 1001);
+  expect((await rules.of(given.org_id)).networks).toHaveLength(1);
+});

@@ -1,0 +1,71 @@
+// What a key that is confined to pools reaches by way of the workers and tokens that it makes: no more than it sees.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type Client,
+  createKey,
+  createOrg,
+  createPool,
+  type OfferView,
+  type Org,
+  type Page,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../support/api.ts';
+import { createPerson, taskBody } from '../../support/people.ts';
+
+let api: TestApi;
+let org: Org;
+let own: string;
+let other: string;
+let confined: Client;
+
+beforeAll(async () => {
+  api = await startApi({ processors: true });
+  org = await createOrg(api);
+  [own, other] = [await createPool(org.client), await createPool(org.client)];
+  confined = await createKey(api, org.client, { pools: [own] });
+});
+
+afterAll(() => api.close());
+
+const create = (requirements: object) => org.client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
+
+test('a worker made by a confined key is offered tasks of its pool, and none without a pool', async () => {
+  const person = await createPerson(api, confined, { pool_ids: [own] });
+  const unpooled = await create({});
+  const pooled = await create({ worker_pool_id: own });
+  await person.offerOf(pooled.task_id);
+  const { status } = await org.client.get<TaskView>(`/v1/tasks/${unpooled.task_id}`);
+  expect(status).toBe('queued');
+  const body = { name: 'x', pool_ids: [own], unpooled_tasks: true };
+  const refused = await confined.request('POST', '/v1/workers', { body });
+  expect(refused.outcome).toBe('403 pool_forbidden');
+  // An unconfined key clears the worker for them.
+  await org.client.patch(`/v1/workers/${person.worker_id}`, { unpooled_tasks: true, capacity: 5 });
+  await expect
+    .poll(async () => (await org.client.get<TaskView>(`/v1/tasks/${unpooled.task_id}`)).status)
+    .toBe('offered');
+  // The token that the confined key made shows it all the same to nobody.
+  const { data } = await person.client.get<Page<OfferView>>('/v1/worker/offers');
+  expect(data.map((one) => one.task_id)).toEqual([pooled.task_id]);
+});
+
+test('a token made by a confined key shows no task of another pool that the worker holds', async () => {
+  const person = await createPerson(api, org.client, { pool_ids: [other] });
+  const task = await create({ worker_pool_id: other });
+  await person.accept(task.task_id);
+  await org.client.patch(`/v1/workers/${person.worker_id}`, { pool_ids: [own] });
+  const { token } = await confined.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+  const theirs = api.client(token);
+  expect((await theirs.get<Page<TaskView>>('/v1/worker/tasks')).data).toEqual([]);
+  for (const [method, step] of [
+    ['GET', ''],
+    ['POST', '/start'],
+    ['POST', '/release'],
+  ] as const)
+    expect((await theirs.request(method, `/v1/worker/tasks/${task.task_id}${step}`)).outcome).toBe(
+      '404 not_found',
+    );
+  expect((await person.start(task.task_id)).task_id).toBe(task.task_id);
+});

@@ -1,0 +1,258 @@
+// Requests that take long, and whose caller is shut out meanwhile by another process: they get nothing that a new
+// request of theirs would not get, a second later at most.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { createSealer } from '../../../src/store/redis/sealing.ts';
+import {
+  type Client,
+  createKey,
+  createOrg,
+  type Org,
+  type Page,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../support/api.ts';
+import { type Listener, listen } from '../../support/events.ts';
+import { bringTo, createPerson, type Staged, taskBody } from '../../support/people.ts';
+import { freshPrefix } from '../../support/redis.ts';
+import { type EvidenceView, MiB } from '../../support/uploads.ts';
+
+/** How long a process may go on as before, ms, and what a busy machine adds. */
+const AT_MOST = 1000 + 700;
+
+let api: TestApi;
+/** Another process of the same system, by which everybody is shut out. */
+let other: TestApi;
+let org: Org;
+let owner: Client;
+let staged: Staged;
+beforeAll(async () => {
+  const common = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
+  const quotas = { key: null, org: null, address: { requests: 20, seconds: 3600 } };
+  [api, other] = await Promise.all([
+    startApi({ ...common, processors: true, web: { quotas } }),
+    startApi(common),
+  ]);
+  org = await createOrg(api);
+  owner = other.client(org.client.credential);
+  staged = await bringTo(api, org, 'started');
+}, 30_000);
+afterAll(() => Promise.all([api.close(), other.close()]));
+
+/** A request whose body is still on its way. */
+function begin(client: Client, path: string, headers: Record<string, string | number>): ClientRequest {
+  const authorization = `Bearer ${client.credential}`;
+  const sent = httpRequest(client.url + path, { method: 'POST', headers: { authorization, ...headers } });
+  sent.on('error', () => undefined);
+  return sent;
+}
+
+async function statusOf(sent: ClientRequest): Promise<number | undefined> {
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
+}
+
+test('one that waits is not told what comes', async () => {
+  const key = await createKey(api, org.client);
+  const { task_id } = await org.client.post<TaskView>('/v1/tasks', taskBody());
+  const waiting = key.request('GET', `/v1/tasks/${task_id}?wait=60`);
+  await sleep(1000);
+  await owner.delete(`/v1/api-keys/${key.keyId}`);
+  await owner.post(`/v1/tasks/${task_id}/cancel`);
+  expect((await waiting).outcome).toBe('401 invalid_credential');
+});
+
+test('a body that was long on its way does nothing', async () => {
+  const key = await createKey(api, org.client);
+  const body = JSON.stringify(taskBody({ task_type: 'never_made' }));
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+  const sent = begin(key, '/v1/tasks', headers);
+  sent.write(body.slice(0, 50));
+  await sleep(800);
+  await owner.delete(`/v1/api-keys/${key.keyId}`);
+  sent.end(body.slice(50));
+  expect(await statusOf(sent)).toBe(401);
+  expect((await org.client.get<Page<TaskView>>('/v1/tasks?task_type=never_made')).data).toEqual([]);
+});
+
+test('a file that was long on its way is not kept', async () => {
+  const { person, task } = staged;
+  const { token } = await owner.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+  const headers = { 'Content-Type': 'text/plain', 'Content-Length': 10 };
+  const sent = begin(api.client(token), `/v1/worker/tasks/${task.task_id}/evidence?name=a`, headers);
+  sent.write('12345');
+  await sleep(800);
+  await owner.delete(`/v1/workers/${person.worker_id}/tokens`);
+  sent.end('67890');
+  expect(await statusOf(sent)).toBe(401);
+  expect((await org.client.get<Page<unknown>>(`/v1/tasks/${task.task_id}/evidence`)).data).toEqual([]);
+});
+
+test('a download breaks off', async () => {
+  const { person, task } = staged;
+  const { token } = await owner.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+  const { evidence_id } = await api
+    .client(token)
+    .post<EvidenceView>(`/v1/worker/tasks/${task.task_id}/evidence?name=a`, undefined, {
+      raw: randomBytes(24 * MiB),
+      headers: { 'Content-Type': 'application/octet-stream' },
+    });
+  const key = await createKey(api, org.client);
+  const headers = { authorization: `Bearer ${key.credential}` };
+  const sent = httpRequest(`${api.url}/v1/tasks/${task.task_id}/evidence/${evidence_id}`, { headers });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  expect(response.statusCode).toBe(200);
+  await owner.delete(`/v1/api-keys/${key.keyId}`);
+  await sleep(AT_MOST);
+  let bytes = 0;
+  response.on('data', (piece: Buffer) => {
+    bytes += piece.length;
+  });
+  response.on('error', () => undefined);
+  await new Promise<void>((resolve) => response.once('close', () => resolve()));
+  expect(response.complete).toBe(false);
+  expect(bytes).toBeLessThan(24 * MiB);
+});
+
+describe('in the process that revokes, at once', () => {
+  /** Well below the pace at which a process looks again by itself, ms. */
+  const AT_ONCE = 500;
+  /** How long what was begun goes on behind `shutOut`, ms. */
+  async function outlives<T>(begun: Promise<T>, shutOut: () => Promise<unknown>): Promise<[T, number]> {
+    await shutOut();
+    const began = performance.now();
+    return [await begun, performance.now() - began];
+  }
+
+  test('a stream ends: of a key, of a worker, of an org with another allowlist', async () => {
+    const own = await createOrg(api);
+    const key = await createKey(api, own.client);
+    const person = await createPerson(api, own.client);
+    const [byKey, byWorker, byOrg] = [
+      await listen(key, '/v1/events/stream'),
+      await listen(person.client, '/v1/worker/stream'),
+      await listen(own.client, '/v1/events/stream'),
+    ];
+    const ends: [Promise<unknown>, () => Promise<unknown>][] = [
+      [byKey.all(), () => own.client.delete(`/v1/api-keys/${key.keyId}`)],
+      [byWorker.all(), () => own.client.delete(`/v1/workers/${person.worker_id}/tokens`)],
+      [byOrg.all(), () => own.client.patch('/v1/org?force=true', { ip_allowlist: ['192.0.2.0/24'] })],
+    ];
+    for (const [end, shutOut] of ends) expect((await outlives(end, shutOut))[1]).toBeLessThan(AT_ONCE);
+  });
+
+  test('a wait ends with what a new request would be told', async () => {
+    for (const kind of ['task', 'offers']) {
+      const own = await createOrg(api);
+      const key = await createKey(api, own.client);
+      const { task_id } = await own.client.post<TaskView>('/v1/tasks', taskBody());
+      const person = await createPerson(api, own.client, { availability: 'offline' });
+      const [waiting, shutOut] =
+        kind === 'task'
+          ? [
+              key.request('GET', `/v1/tasks/${task_id}?wait=60`),
+              () => own.client.delete(`/v1/api-keys/${key.keyId}`),
+            ]
+          : [
+              person.client.request('GET', '/v1/worker/offers?wait=60'),
+              () => own.client.delete(`/v1/workers/${person.worker_id}`),
+            ];
+      const { changes } = orgKeysOf(api.prefix, own.org_id);
+      const listeners = async () => (await api.redis.pubsub('NUMSUB', changes))[1];
+      await expect.poll(listeners, { interval: 20 }).toBe(1);
+      const [answer, ms] = await outlives(waiting, shutOut);
+      expect(answer.outcome).toBe('401 invalid_credential');
+      expect(ms).toBeLessThan(AT_ONCE);
+    }
+  });
+
+  test('a download breaks off', async () => {
+    const { person, task } = staged;
+    const { token } = await org.client.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
+    const path = `/v1/worker/tasks/${task.task_id}/evidence`;
+    const { evidence_id } = await api.client(token).post<EvidenceView>(`${path}?name=b`, undefined, {
+      raw: randomBytes(24 * MiB),
+      headers: { 'Content-Type': 'application/octet-stream' },
+    });
+    const key = await createKey(api, org.client);
+    const headers = { authorization: `Bearer ${key.credential}` };
+    const sent = httpRequest(`${api.url}/v1/tasks/${task.task_id}/evidence/${evidence_id}`, { headers });
+    sent.end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    response.on('error', () => undefined);
+    const closed = new Promise((resolve) => response.once('close', resolve));
+    await once(response, 'readable');
+    const [, ms] = await outlives(closed, async () => {
+      await org.client.delete(`/v1/api-keys/${key.keyId}`);
+      response.resume();
+    });
+    expect([response.complete, ms < AT_ONCE]).toEqual([false, true]);
+  });
+
+  test('a body that arrives a moment later does nothing', async () => {
+    const key = await createKey(api, org.client);
+    const body = JSON.stringify(taskBody({ task_type: 'never_made_either' }));
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+    const sent = begin(key, '/v1/tasks', headers);
+    sent.write(body.slice(0, 50));
+    const { apiKey } = orgKeysOf(api.prefix, org.org_id);
+    // Its use is noted when it is looked up.
+    await expect.poll(() => api.redis.hexists(apiKey(key.keyId), 'u'), { interval: 10 }).toBe(1);
+    await org.client.delete(`/v1/api-keys/${key.keyId}`);
+    sent.end(body.slice(50));
+    expect(await statusOf(sent)).toBe(401);
+    expect((await org.client.get<Page<TaskView>>('/v1/tasks?task_type=never_made_either')).data).toEqual([]);
+  });
+});
+
+describe('a stream ends within a second', () => {
+  /** How long the stream goes on behind `shutOut`, ms. */
+  async function lasts(stream: Listener, shutOut: () => Promise<unknown>): Promise<number> {
+    await shutOut();
+    const began = performance.now();
+    await stream.all();
+    return performance.now() - began;
+  }
+
+  test('of the revocation of a key or of a worker’s tokens', async () => {
+    const key = await createKey(api, org.client);
+    const events = await listen(key, '/v1/events/stream');
+    expect(await lasts(events, () => owner.delete(`/v1/api-keys/${key.keyId}`))).toBeLessThan(AT_MOST);
+    const person = await createPerson(api, org.client);
+    const work = await listen(person.client, '/v1/worker/stream');
+    const revoke = () => owner.delete(`/v1/workers/${person.worker_id}/tokens`);
+    expect(await lasts(work, revoke)).toBeLessThan(AT_MOST);
+  });
+
+  test('of a change of the allowlist', async () => {
+    const own = await createOrg(api);
+    const events = await listen(own.client, '/v1/events/stream');
+    const change = { ip_allowlist: ['192.0.2.0/24'] };
+    const shutOut = () => other.client(own.client.credential).patch('/v1/org?force=true', change);
+    expect(await lasts(events, shutOut)).toBeLessThan(AT_MOST);
+  });
+
+  test('and not for a rotation, as long as the old key is good', async () => {
+    const key = await createKey(other, owner);
+    const events = await listen(api.client(key.credential), '/v1/events/stream?max_seconds=3');
+    expect(await lasts(events, () => owner.post(`/v1/api-keys/${key.keyId}/rotate`, {}))).toBeGreaterThan(
+      2000,
+    );
+  });
+
+  test('also when its address, last of all, has used up its tries, which must not keep it open', async () => {
+    const key = await createKey(api, org.client);
+    const events = await listen(key, '/v1/events/stream');
+    const guesses = Array.from({ length: 30 }, () => fetch(`${api.url}/v1/tasks`));
+    expect((await Promise.all(guesses)).at(-1)?.status).toBe(429);
+    // By this process: it has forgotten that it knew the key.
+    expect(await lasts(events, () => org.client.delete(`/v1/api-keys/${key.keyId}`))).toBeLessThan(AT_MOST);
+  });
+});

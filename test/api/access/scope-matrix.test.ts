@@ -1,0 +1,504 @@
+// Who may call what: every route of the table with every kind of credential, so that a new route is tried the
+// moment it is there. And whose things nobody else gets to see: what is another's looks, byte for byte, like
+// what never was.
+import { Check } from 'typebox/value';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Route, SCOPES } from '../../../src/api/http/route.ts';
+import { ROUTES } from '../../../src/api/routes/index.ts';
+import {
+  type Answer,
+  altered,
+  type Client,
+  createKey,
+  createOrg,
+  createPool,
+  type Org,
+  passed,
+  startApi,
+  type TestApi,
+} from '../../support/api.ts';
+import { bringTo, createPerson, type Person, taskBody } from '../../support/people.ts';
+
+const NEVER = '0190163d-8694-739b-aea5-966c26f8ad90';
+/** The port of `discard`. */
+const NOBODY_LISTENS = 'http://127.0.0.1:9/';
+
+let api: TestApi;
+let owner: Org;
+/** One thing of the owner's for each path parameter, all in a pool that the confined key is not for. */
+let things: Record<string, string>;
+let stranger: Org;
+let confined: Client;
+let colleague: Person;
+let strangersWorker: Person;
+/** A test key of the owner's, and a worker of their sandbox. */
+let tester: Client;
+let testersWorker: Person;
+/** Text of credentials that nobody is, by why. */
+let nobodies: Record<string, string>;
+let scoped: Map<string, { only: Client; allBut: Client }>;
+
+beforeAll(async () => {
+  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
+  [owner, stranger] = [await createOrg(api), await createOrg(api)];
+  const soon = new Date(Date.now() + 1500).toISOString();
+  const expired = await createKey(api, owner.client, { expires_at: soon });
+  const revoked = await createKey(api, owner.client);
+  // In use when it is revoked: what is remembered of it must go too.
+  await revoked.get('/v1/tasks');
+  await owner.client.delete(`/v1/api-keys/${revoked.keyId}`);
+  const elsewhere = await startApi();
+  const unknown = (await createOrg(elsewhere)).client.credential;
+  await elsewhere.close();
+
+  const offered = await bringTo(api, owner, 'offered');
+  const started = await bringTo(api, owner, 'started');
+  const { offer_id } = await offered.person.offerOf(offered.task.task_id);
+  const upload = { raw: 'bytes', headers: { 'Content-Type': 'text/plain' } };
+  const { evidence_id } = await started.person.client.post<{ evidence_id: string }>(
+    `/v1/worker/tasks/${started.task.task_id}/evidence?name=a.txt`,
+    undefined,
+    upload,
+  );
+  const { keyId } = await createKey(api, owner.client, { pools: [started.poolId] });
+  const confinedTo = { name: 'x', scopes: ['tasks:read'], pools: [started.poolId] };
+  const { client_id } = await owner.client.post<{ client_id: string }>('/v1/oauth-clients', confinedTo);
+  const { member_id } = await owner.client.post<{ member_id: string }>('/v1/members', {
+    ...confinedTo,
+    email: 'x@example.com',
+  });
+  const { issuer_id } = await owner.client.post<{ issuer_id: string }>('/v1/issuers', {
+    ...ISSUER,
+    pools: [started.poolId],
+  });
+  things = {
+    task_id: started.task.task_id,
+    evidence_id,
+    offer_id,
+    pool_id: started.poolId,
+    worker_id: started.person.worker_id,
+    key_id: keyId,
+    client_id,
+    member_id,
+    issuer_id,
+    // Of no org; nobody but the operator gets as far as to look for it.
+    entry_id: 'p00-1-1',
+  };
+  const { endpoint_id } = await owner.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
+    url: NOBODY_LISTENS,
+    enabled: false,
+  });
+  Object.assign(things, { endpoint_id, ...(await toldTo(endpoint_id)) });
+  const own = await createPool(owner.client);
+  confined = await createKey(api, owner.client, { pools: [own] });
+  colleague = await createPerson(api, owner.client, { pool_ids: [own] });
+  strangersWorker = await createPerson(api, stranger.client);
+  tester = await createKey(api, owner.client, { mode: 'test' });
+  testersWorker = await createPerson(api, tester);
+  const dismissed = await createPerson(api, owner.client);
+  await dismissed.client.get('/v1/worker');
+  await owner.client.delete(`/v1/workers/${dismissed.worker_id}/tokens`);
+  const removed = await createPerson(api, owner.client);
+  await removed.client.get('/v1/worker');
+  await owner.client.delete(`/v1/workers/${removed.worker_id}`);
+
+  const good = owner.client.credential ?? '';
+  nobodies = {
+    'expired key': expired.credential ?? '',
+    'revoked key': revoked.credential ?? '',
+    'key of another system': unknown ?? '',
+    'revoked worker token': dismissed.client.credential ?? '',
+    'token of a removed worker': removed.client.credential ?? '',
+    'one character changed': altered(good),
+    'cut short': good.slice(0, -1),
+    'with more behind': `${good}0`,
+    'the other prefix': good.replace('blk_live_', 'blw_'),
+    'a live key as a test key': good.replace('blk_live_', 'blk_test_'),
+    nonsense: 'nonsense',
+  };
+  const entries = SCOPES.map(async (scope) => {
+    const [only, allBut] = await Promise.all([
+      createKey(api, owner.client, { scopes: [scope] }),
+      createKey(api, owner.client, { scopes: SCOPES.filter((one) => one !== scope) }),
+    ]);
+    return [scope, { only, allBut }] as const;
+  });
+  scoped = new Map(await Promise.all(entries));
+  await passed(soon);
+}, 60_000);
+
+afterAll(() => api.close());
+
+/** A delivery and a replay of the owner's that confined keys may not see: of an endpoint that hears of all pools. */
+async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay_id: string }> {
+  const path = `/v1/webhook-endpoints/${endpointId}`;
+  await owner.client.post(`${path}/enable`);
+  await owner.client.post(`${path}/test`);
+  const { replay_id } = await owner.client.post<{ replay_id: string }>(`${path}/replay`, REPLAY);
+  await owner.client.post(`${path}/disable`);
+  const { data } = await owner.client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
+  return { delivery_id: data[0]?.delivery_id ?? '', replay_id };
+}
+
+const REPLAY = { since: '2020-01-01T00:00:00Z' };
+const ISSUER = {
+  name: 'x',
+  issuer: 'https://id.example.com/',
+  jwks_uri: 'https://id.example.com/jwks',
+  scope_map: { read: ['tasks:read'] },
+};
+
+/** A body that a route takes. A route that is not here takes an empty one, as `the matrix tries every route` checks. */
+const BODIES: Record<string, unknown> = {
+  'POST /v1/tasks': taskBody(),
+  'POST /v1/tasks/batch': { tasks: [taskBody()] },
+  'POST /v1/tasks/preview': taskBody(),
+  'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
+  'POST /v1/pools': { name: 'x' },
+  'POST /v1/workers': { name: 'x' },
+  'POST /v1/webhook-endpoints': { url: NOBODY_LISTENS },
+  'POST /v1/webhook-endpoints/{endpoint_id}/replay': REPLAY,
+  'PATCH /v1/worker': { availability: 'available' },
+  'POST /v1/worker/tasks/{task_id}/submit': { output: { seen: true } },
+  'POST /v1/api-keys': { name: 'x', scopes: ['keys:write'] },
+  'POST /v1/oauth-clients': { name: 'x', scopes: ['oauth:write'] },
+  'POST /v1/members': { email: 'y@example.com', name: 'x', scopes: ['members:write'] },
+  'POST /v1/issuers': { ...ISSUER, scope_map: { write: ['oauth:write'] } },
+  'POST /admin/orgs': { name: 'x' },
+};
+
+/** Whom the owner's things must not be shown to, by what may call the route. */
+function strangersTo(route: Route): [who: string, client: Client][] {
+  return route.access.kind === 'worker'
+    ? [
+        ['a colleague', colleague.client],
+        ["another org's worker", strangersWorker.client],
+        ['a worker of the sandbox', testersWorker.client],
+      ]
+    : [
+        ['another org', stranger.client],
+        ['a key for another pool', confined],
+        ['a test key', tester],
+      ];
+}
+
+/** Whether the route turns test keys away, whatever they ask about. */
+function isLiveOnly(route: Route): boolean {
+  return route.access.kind === 'scope' && route.access.liveOnly === true;
+}
+
+function nameOf(route: Route): string {
+  return `${route.method} ${route.path}`;
+}
+
+/** Calls a route about the owner's things, or about some that never were. */
+function call(
+  who: Client,
+  route: Route,
+  about: 'things' | 'nothing',
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    // No thing of the org: its own keys see it.
+    const thing = name === 'org_id' ? owner.org_id : things[name];
+    if (thing === undefined) throw new Error(`the matrix has no {${name}}: make one in beforeAll`);
+    return about === 'things' ? thing : NEVER;
+  });
+  if (route.reader !== undefined) {
+    const type = { 'Content-Type': 'text/plain', ...headers };
+    return who.request(route.method, `${path}?name=x`, { raw: 'x', headers: type });
+  }
+  const takesBody = route.body !== undefined;
+  // A stream of events would go on for ever.
+  const isStream = route.query?.properties.max_seconds !== undefined;
+  return who.request(route.method, isStream ? `${path}?max_seconds=1` : path, {
+    headers,
+    ...(takesBody && { body: BODIES[nameOf(route)] ?? {} }),
+  });
+}
+
+/** All of an answer that a client could tell apart. */
+function visible({ status, headers, text }: Answer): unknown {
+  const hidden = ['date', 'request-id'];
+  return {
+    status,
+    headers: Object.fromEntries([...headers].filter(([name]) => !hidden.includes(name))),
+    text: text.replace(/"request_id":"[^"]*"/, ''),
+  };
+}
+
+/** What the owner sees of their things, to show that nobody changed them. */
+async function ownersView(): Promise<string[]> {
+  const paths = [
+    'tasks/{task_id}',
+    'tasks/{task_id}/events',
+    'tasks/{task_id}/evidence',
+    'pools/{pool_id}',
+    'workers/{worker_id}',
+    'oauth-clients/{client_id}',
+    'members/{member_id}',
+    'issuers/{issuer_id}',
+  ];
+  const filled = paths.map((path) => path.replace(/\{(\w+)\}/, (_, name: string) => things[name] ?? ''));
+  const answers = await Promise.all(filled.map((path) => owner.client.request('GET', `/v1/${path}`)));
+  const keys = await owner.client.request('GET', '/v1/api-keys?limit=200');
+  return [...answers.map((one) => one.text), String(keys.text.includes(things.key_id ?? ''))];
+}
+
+const CASES = ROUTES.filter((route) => route.access.kind !== 'open').map((route) => ({
+  route,
+  name: nameOf(route),
+}));
+
+/** Section 4 of the contract. */
+const PROMISED: [string, string][] = [
+  ['POST /v1/tasks', 'tasks:create'],
+  ['GET /v1/tasks/{task_id}', 'tasks:read'],
+  ['GET /v1/tasks', 'tasks:read'],
+  ['POST /v1/tasks/{task_id}/cancel', 'tasks:cancel'],
+  ['POST /v1/tasks/{task_id}/review', 'tasks:review'],
+  ['GET /v1/tasks/{task_id}/events', 'tasks:read'],
+  ['GET /v1/tasks/{task_id}/evidence/{evidence_id}', 'tasks:read'],
+  ['GET /v1/tasks/{task_id}/deliveries', 'webhooks:read'],
+  ['POST /v1/deliveries/{delivery_id}/redeliver', 'webhooks:write'],
+  ['GET /v1/events', 'events:read'],
+  ...['pool', 'worker'].flatMap((one): [string, string][] => [
+    [`POST /v1/${one}s`, `${one}s:write`],
+    [`GET /v1/${one}s`, `${one}s:read`],
+    [`GET /v1/${one}s/{${one}_id}`, `${one}s:read`],
+    [`PATCH /v1/${one}s/{${one}_id}`, `${one}s:write`],
+    [`DELETE /v1/${one}s/{${one}_id}`, `${one}s:write`],
+  ]),
+  ['POST /v1/workers/{worker_id}/tokens', 'workers:write'],
+  ['DELETE /v1/workers/{worker_id}/tokens', 'workers:write'],
+  ['POST /v1/webhook-endpoints', 'webhooks:write'],
+  ['GET /v1/webhook-endpoints', 'webhooks:read'],
+  ['GET /v1/webhook-endpoints/{endpoint_id}', 'webhooks:read'],
+  ['PATCH /v1/webhook-endpoints/{endpoint_id}', 'webhooks:write'],
+  ['DELETE /v1/webhook-endpoints/{endpoint_id}', 'webhooks:write'],
+  ['POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret', 'webhooks:write'],
+  ['POST /v1/webhook-endpoints/{endpoint_id}/test', 'webhooks:write'],
+  ['POST /v1/webhook-endpoints/{endpoint_id}/replay', 'webhooks:write'],
+  ['GET /v1/webhook-secret', 'webhooks:write'],
+  ['POST /v1/webhook-secret/rotate', 'webhooks:write'],
+  ['POST /v1/api-keys', 'keys:write'],
+  ['GET /v1/api-keys', 'keys:read'],
+  ['DELETE /v1/api-keys/{key_id}', 'keys:write'],
+  ['GET /v1/org', 'org:read'],
+  ['PATCH /v1/org', 'org:write'],
+];
+
+describe('the matrix tries every route', () => {
+  test.each(CASES)('$name', ({ route, name }) => {
+    for (const [, parameter = ''] of route.path.matchAll(/\{(\w+)\}/g))
+      if (parameter !== 'org_id' && things[parameter] === undefined)
+        throw new Error(
+          `${name}: make something of the owner's in beforeAll, and name it in things.${parameter}`,
+        );
+    const sample = BODIES[name] ?? {};
+    if (route.body !== undefined && !Check(route.body, sample))
+      throw new Error(`${name}: give BODIES a body that it takes; ${JSON.stringify(sample)} is none`);
+  });
+});
+
+describe('a credential that nobody is', () => {
+  test.each(CASES)('$name', async ({ route }) => {
+    const none = await call(api.client(null), route, 'things');
+    expect(none.outcome).toBe('401 invalid_credential');
+    expect(none.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    for (const text of Object.values(nobodies)) {
+      const answer = await call(api.client(text), route, 'things');
+      expect(answer.outcome).toBe('401 invalid_credential');
+    }
+  });
+
+  const good = () => owner.client.credential;
+  test.each([
+    ['an empty header', () => ''],
+    ['the scheme alone', () => 'Bearer'],
+    ['the key alone', good],
+    ['another scheme', () => `Token ${good()}`],
+    ['Basic with the key', () => `Basic ${Buffer.from(`${good()}:`).toString('base64')}`],
+    ['two keys', () => `Bearer ${good()} ${good()}`],
+    ['two keys, comma', () => `Bearer ${good()}, Bearer ${good()}`],
+  ])('%s', async (_name, header) => {
+    const headers = { Authorization: header() ?? '' };
+    expect((await api.client(null).request('GET', '/v1/tasks', { headers })).outcome).toBe(
+      '401 invalid_credential',
+    );
+  });
+
+  test('a key in the query is none', async () => {
+    for (const name of ['api_key', 'access_token', 'key', 'authorization']) {
+      const answer = await api.client(null).request('GET', `/v1/tasks?${name}=${good()}`);
+      expect(answer.outcome).toBe('401 invalid_credential');
+    }
+  });
+
+  test('the name of the scheme is taken in any case (RFC 9110, section 11.1)', async () => {
+    for (const scheme of ['bearer', 'BEARER']) {
+      const headers = { Authorization: `${scheme} ${good()}` };
+      expect((await api.client(null).request('GET', '/v1/tasks', { headers })).status).toBe(200);
+    }
+  });
+});
+
+describe('a credential of another kind', () => {
+  test.each(CASES)('$name', async ({ route }) => {
+    const expected = {
+      scope: { operator: '401 invalid_credential', worker: '403 insufficient_scope' },
+      worker: { operator: '401 invalid_credential', api_key: '403 insufficient_scope' },
+      operator: { worker: '401 invalid_credential', api_key: '401 invalid_credential' },
+    };
+    const clients = { operator: api.operator, worker: colleague.client, api_key: owner.client };
+    const { kind } = route.access;
+    if (kind === 'open') return;
+    for (const [who, outcome] of Object.entries(expected[kind]))
+      expect([who, (await call(clients[who as keyof typeof clients], route, 'things')).outcome]).toEqual([
+        who,
+        outcome,
+      ]);
+  });
+});
+
+describe('scopes', () => {
+  const cases = CASES.flatMap(({ route, name }) =>
+    route.access.kind === 'scope' ? [{ route, name, scope: route.access.scope }] : [],
+  );
+
+  test.each(cases)('$name wants $scope', async ({ route, scope }) => {
+    const { only, allBut } = scoped.get(scope) ?? {};
+    if (only === undefined || allBut === undefined) throw new Error(`no keys for ${scope}`);
+    expect((await call(allBut, route, 'things')).outcome).toBe('403 insufficient_scope');
+    // About nothing, so that the things last: whoever may ask is told that there is none.
+    const { status } = await call(only, route, 'nothing');
+    expect([401, 403]).not.toContain(status);
+  });
+
+  test.each(PROMISED.filter(([name]) => CASES.some((one) => one.name === name)))(
+    '%s is for %s',
+    (name, scope) => {
+      const { access } = CASES.find((one) => one.name === name)?.route ?? {};
+      expect(access).toMatchObject({ kind: 'scope', scope });
+    },
+  );
+});
+
+describe("another's thing is like a thing that never was", () => {
+  const withThings = CASES.filter(
+    ({ route }) => route.path.includes('{') && route.access.kind !== 'operator',
+  );
+
+  test.each(withThings)('$name', async ({ route }) => {
+    const before = await ownersView();
+    for (const [name, who] of strangersTo(route)) {
+      const nothing = await call(who, route, 'nothing');
+      const turnedAway = who === tester && isLiveOnly(route);
+      expect([name, nothing.outcome]).toEqual([name, turnedAway ? '403 live_key_required' : '404 not_found']);
+      expect(visible(await call(who, route, 'things'))).toEqual(visible(nothing));
+      // Neither does a stale version or an idempotency key tell one from the other.
+      const headers = { 'If-Match': '"999"', 'Idempotency-Key': 'matrix' };
+      expect(visible(await call(who, route, 'things', headers))).toEqual(visible(nothing));
+    }
+    expect(await ownersView()).toEqual(before);
+  });
+
+  const lists = CASES.filter(
+    ({ route }) => route.method === 'GET' && !route.path.includes('{') && route.access.kind !== 'operator',
+  );
+  test.each(lists)('$name shows none of them', async ({ route }) => {
+    for (const [name, who] of strangersTo(route)) {
+      const { status, text } = await call(who, route, 'things');
+      // What is about the whole org is not for keys that are confined to pools.
+      const isWhole = /^\/v1\/(audit|webhook-secret)/.test(route.path) && who === confined;
+      const turnedAway = who === tester && isLiveOnly(route);
+      expect([name, status]).toEqual([name, isWhole || turnedAway ? 403 : 200]);
+      for (const thing of Object.values(things)) expect(text).not.toContain(thing);
+    }
+  });
+
+  test.each(CASES.filter(({ route }) => isLiveOnly(route)))(
+    '$name turns test keys away',
+    async ({ route }) => {
+      expect((await call(tester, route, 'things')).outcome).toBe('403 live_key_required');
+    },
+  );
+
+  test('waiting for it is over at once', async () => {
+    for (const who of [stranger.client, confined, tester]) {
+      const began = performance.now();
+      const [theirs, nothing] = await Promise.all(
+        [things.task_id, NEVER].map((id) => who.request('GET', `/v1/tasks/${id}?wait=30`)),
+      );
+      expect(theirs?.outcome).toBe('404 not_found');
+      expect(visible(theirs as Answer)).toEqual(visible(nothing as Answer));
+      expect(performance.now() - began).toBeLessThan(15_000);
+    }
+  });
+
+  test('the cursor of a list is like one that never was', async () => {
+    for (const path of ['/v1/tasks', '/v1/events', '/v1/pools', '/v1/workers', '/v1/api-keys']) {
+      const { next_cursor } = await owner.client.get<{ next_cursor: string }>(`${path}?limit=1`);
+      expect(next_cursor).toEqual(expect.any(String));
+      for (const who of [stranger.client, confined, tester]) {
+        const nothing = await who.request('GET', `${path}?limit=1&cursor=never-was`);
+        expect(nothing.outcome).toBe('400 invalid_cursor');
+        const theirs = await who.request('GET', `${path}?limit=1&cursor=${next_cursor}`);
+        expect(visible(theirs)).toEqual(visible(nothing));
+      }
+    }
+  });
+
+  test('an answer kept for an idempotency key is told to nobody else', async () => {
+    const { task_id } = await owner.client.post<{ task_id: string }>(
+      '/v1/tasks',
+      taskBody({ requirements: { worker_pool_id: things.pool_id, skills: ['x'] } }),
+    );
+    const headers = { 'Idempotency-Key': 'the-owners' };
+    const cancel = (who: Client, id: string) => who.request('POST', `/v1/tasks/${id}/cancel`, { headers });
+    expect((await cancel(owner.client, task_id)).status).toBe(200);
+    expect((await cancel(owner.client, task_id)).headers.get('idempotent-replayed')).toBe('true');
+    for (const who of [stranger.client, confined, tester]) {
+      const theirs = await cancel(who, task_id);
+      expect(theirs.outcome).toBe('404 not_found');
+      expect(visible(theirs)).toEqual(visible(await cancel(who, NEVER)));
+    }
+  });
+
+  test('its events and evidence neither, not by way of a task of one’s own', async () => {
+    for (const who of [stranger.client, tester]) {
+      const { task_id } = await who.post<{ task_id: string }>('/v1/tasks', taskBody());
+      const nothing = await who.request('GET', `/v1/tasks/${task_id}/evidence/${NEVER}`);
+      expect(nothing.outcome).toBe('404 not_found');
+      const theirs = await who.request('GET', `/v1/tasks/${task_id}/evidence/${things.evidence_id}`);
+      expect(visible(theirs)).toEqual(visible(nothing));
+    }
+    for (const who of [stranger.client, confined, tester])
+      for (const path of [
+        `/v1/tasks/${things.task_id}/events`,
+        `/v1/tasks/${things.task_id}/evidence/${things.evidence_id}`,
+      ]) {
+        const theirs = await who.request('GET', path);
+        const nothing = await who.request('GET', path.replace(things.task_id ?? '', NEVER));
+        expect([theirs.outcome, visible(theirs)]).toEqual(['404 not_found', visible(nothing)]);
+      }
+  });
+
+  test('a filter for a pool that is not the own finds nothing', async () => {
+    for (const who of [stranger.client, confined]) {
+      const { text } = await who.request('GET', `/v1/tasks?pool=${things.pool_id}`);
+      expect(JSON.parse(text).data).toEqual([]);
+    }
+  });
+
+  test('a pool that is not the own is refused like one that is not there', async () => {
+    const creating = (pool: string | undefined, who: Client) =>
+      who.request('POST', '/v1/tasks', { body: taskBody({ requirements: { worker_pool_id: pool } }) });
+    const theirs = await creating(things.pool_id, confined);
+    expect(theirs.outcome).toBe('403 pool_forbidden');
+    expect(visible(await creating('never-was', confined))).toEqual(visible(theirs));
+    const anothers = await creating(things.pool_id, stranger.client);
+    expect(anothers.outcome).toBe('422 validation_failed');
+    expect(visible(await creating('never-was', stranger.client))).toEqual(visible(anothers));
+  });
+});

@@ -1,0 +1,146 @@
+// The description of the API: valid OpenAPI 3.1, complete, and true: that the answers are as it says, the
+// client of all these tests checks by the way. And the page made from it, in a browser where there is one.
+import { existsSync } from 'node:fs';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import ajvFormats from 'ajv-formats';
+import { chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROUTES } from '../../../src/api/routes/index.ts';
+import { createOrg, createPool, startApi, type TestApi } from '../../support/api.ts';
+import type { OpenApiDocument } from '../../support/documented.ts';
+import { broken, FAULTS, fullBody } from '../routes/tasks/task-faults.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+
+type Json = Record<string, unknown>;
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  security: Record<string, string[]>[];
+  parameters: { name: string; in: string; required: boolean; schema: Json }[];
+  requestBody?: { required: boolean; content: Record<string, { schema: Json }> };
+  responses: Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
+}
+
+let api: TestApi;
+let document: OpenApiDocument;
+
+beforeAll(async () => {
+  api = await startApi();
+  document = await api.client(null).get<OpenApiDocument>('/openapi.json');
+});
+
+afterAll(() => api.close());
+
+function operationOf(method: string, path: string): Operation {
+  const found = document.paths[path]?.[method.toLowerCase()];
+  if (found === undefined) throw new Error(`${method} ${path} is not in the document`);
+  return found as unknown as Operation;
+}
+
+test('is valid OpenAPI 3.1', async () => {
+  expect(document.openapi).toMatch(/^3\.1\.\d+$/);
+  const result = await new Validator().validate({ ...document });
+  expect(result.errors ?? []).toEqual([]);
+  expect(result.valid).toBe(true);
+});
+
+test('every reference in it leads somewhere', () => {
+  const text = JSON.stringify(document);
+  const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, target = '']) => target);
+  expect(references.length).toBeGreaterThan(10);
+  for (const target of new Set(references)) {
+    expect(target).toMatch(/^#\//);
+    const found = target
+      .slice(2)
+      .split('/')
+      .reduce<unknown>((at, step) => (at as Json | undefined)?.[step], document);
+    expect([target, typeof found]).toEqual([target, 'object']);
+  }
+});
+
+test('has every route and no other, each with an id of its own', () => {
+  const there = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(there.sort()).toEqual(ROUTES.map((route) => `${route.method} ${route.path}`).sort());
+  const ids = ROUTES.map((route) => operationOf(route.method, route.path).operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.path}` })))(
+  '$name',
+  ({ route }) => {
+    test('says its parameters, body, answers and who may call it', () => {
+      const operation = operationOf(route.method, route.path);
+      expect(operation.summary).not.toBe('');
+      const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const parameters = operation.parameters.filter((one) => one.in === 'path');
+      expect(parameters.map((one) => [one.name, one.required])).toEqual(inPath.map((name) => [name, true]));
+      const takesKey = operation.parameters.some(
+        (one) => one.name === 'Idempotency-Key' && one.in === 'header',
+      );
+      expect(takesKey).toBe(route.method === 'POST');
+      expect(operation.requestBody !== undefined).toBe(
+        route.body !== undefined || route.reader !== undefined,
+      );
+      for (const status of Object.keys(route.answers)) expect(operation.responses).toHaveProperty(status);
+      expect(operation.responses.default?.content).toHaveProperty('application/problem+json');
+      const schemes = Object.keys(document.components.securitySchemes);
+      if (route.access.kind !== 'open') expect(operation.security).toHaveLength(1);
+      for (const one of operation.security)
+        for (const name of Object.keys(one)) expect(schemes).toContain(name);
+      if (route.access.kind === 'scope')
+        expect(operation.security).toEqual([{ api_key: [route.access.scope] }]);
+    });
+  },
+);
+
+test('its body of POST /v1/tasks takes what the API takes and refuses what a schema can refuse', async () => {
+  const ajv = new Ajv2020({ strict: false });
+  ajvFormats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const validate = ajv.compile({
+    $ref: 'openapi#/paths/~1v1~1tasks/post/requestBody/content/application~1json/schema',
+  });
+  const poolId = await createPool((await createOrg(api)).client);
+  expect(validate(fullBody(poolId))).toBe(true);
+  // What only the rules know: times, addresses, pools that are there, and what is inside an output schema.
+  const byRule =
+    /^\/(sla\/deadline|handoff\/callback_url|requirements\/worker_pool_id|output\/(schema|review|expected_format))/;
+  const bySchema = FAULTS.filter((fault) => !byRule.test(fault.at));
+  for (const fault of bySchema)
+    expect([fault.at, validate(broken(fullBody(poolId), fault.at, fault.value))]).toEqual([fault.at, false]);
+});
+
+test('the page names every route and needs nothing from elsewhere', async () => {
+  const { text, headers } = await api.client(null).request('GET', '/docs');
+  expect(headers.get('content-type')).toMatch(/^text\/html/);
+  expect(headers.get('content-security-policy')).toMatch(/default-src 'none'/);
+  for (const { path } of ROUTES) expect(text).toContain(path);
+  expect(text).not.toMatch(/<script|<link|<iframe|src=|https?:\/\/(?!127)/);
+});
+
+test('the page renders in a browser, without an error or a request elsewhere', async () => {
+  // Where there is no browser the test above has to do.
+  if (!existsSync(CHROMIUM)) return;
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+  try {
+    const page = await browser.newPage();
+    const faults: string[] = [];
+    page.on('console', (message) => void (message.type() === 'error' && faults.push(message.text())));
+    page.on('pageerror', (error) => void faults.push(error.message));
+    page.on('request', (request) => void (request.url().startsWith(api.url) || faults.push(request.url())));
+    await page.goto(`${api.url}/docs`);
+    expect(await page.locator('h1').textContent()).toBe('BioLayer API');
+    const create = page.locator('details', { hasText: '/v1/tasks' }).first();
+    expect(await create.locator('pre').first().isVisible()).toBe(false);
+    await create.locator('summary').first().click();
+    expect(await create.locator('pre').first().isVisible()).toBe(true);
+    expect(faults.filter((one) => !one.includes('favicon'))).toEqual([]);
+  } finally {
+    await browser.close();
+  }
+});

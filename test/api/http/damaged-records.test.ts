@@ -1,0 +1,123 @@
+// One damaged record does not take its list with it, and a newer one is told apart from what is not there. What was
+// set aside is seen and played again by the operator.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { noteRecord } from '../../../src/store/maintenance/dead-entries.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import {
+  createOrg,
+  createPool,
+  OPERATOR_TOKEN,
+  type Org,
+  type Page,
+  startApi,
+  type TestApi,
+} from '../../support/api.ts';
+import { jsonOf } from '../../support/cli.ts';
+import { taskBody } from '../../support/people.ts';
+
+let api: TestApi;
+let org: Org;
+beforeAll(async () => {
+  api = await startApi();
+  org = await createOrg(api);
+}, 30_000);
+afterAll(() => api.close());
+
+const keys = () => orgKeysOf(api.prefix, org.org_id);
+
+/** Makes one of a kind. */
+const KINDS: Record<string, () => Promise<{ path: string; id: string; key: string }>> = {
+  worker: async () => {
+    const { worker_id: id } = await org.client.post<{ worker_id: string }>('/v1/workers', { name: 'Ada' });
+    return { path: '/v1/workers', id, key: keys().worker(id) };
+  },
+  pool: async () => {
+    const id = await createPool(org.client);
+    return { path: '/v1/pools', id, key: keys().pool(id) };
+  },
+  endpoint: async () => {
+    const body = { url: 'https://receiver.example/' };
+    const { endpoint_id: id } = await org.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', body);
+    return { path: '/v1/webhook-endpoints', id, key: keys().endpoint(id) };
+  },
+  task: async () => {
+    const { task_id: id } = await org.client.post<{ task_id: string }>('/v1/tasks', taskBody());
+    return { path: '/v1/tasks', id, key: keys().task(id) };
+  },
+};
+
+const idsOf = async (path: string): Promise<string> =>
+  JSON.stringify((await org.client.get<Page<object>>(`${path}?limit=200`)).data);
+
+describe.each(Object.keys(KINDS))('of a %s', (kind) => {
+  const make = () => (KINDS[kind] ?? KINDS.task)?.() ?? Promise.reject(new Error('no kind'));
+
+  it.each([
+    ['no JSON', 'd', 's', '{"half'],
+    ['another kind of JSON', 'd', 's', '[]'],
+    ['too few fields', 'd', 's', '{"version":1}'],
+  ])('the list shows all others when one holds %s', async (_name, plain, state, value) => {
+    const [broken, fine] = [await make(), await make()];
+    await api.redis.hset(broken.key, kind === 'task' ? state : plain, value);
+    const shown = await idsOf(broken.path);
+    expect(shown).toContain(fine.id);
+    expect(shown).not.toContain(broken.id);
+    const told = () => api.operator.get<Page<{ name: string }>>('/admin/dead-entries?limit=200');
+    await expect.poll(async () => (await told()).data.map((one) => one.name)).toContain(broken.key);
+    await api.redis.del(broken.key);
+  });
+
+  it('one of a newer form is left out of the list, and asked for again later', async () => {
+    const [newer, fine] = [await make(), await make()];
+    await api.redis.hset(newer.key, 'f', 2);
+    expect(await idsOf(newer.path)).toContain(fine.id);
+    expect((await org.client.request('GET', `${newer.path}/${newer.id}`)).outcome).toBe('503 unavailable');
+    expect(await api.redis.hget(newer.key, 'f')).toBe('2');
+  });
+});
+
+it.each(['worker', 'pool', 'endpoint'])(
+  'what a newer process added to a %s survives a change',
+  async (kind) => {
+    const made = await KINDS[kind]?.();
+    if (made === undefined) throw new Error('no kind');
+    const record = JSON.parse((await api.redis.hget(made.key, 'd')) ?? '') as object;
+    await api.redis.hset(made.key, 'd', JSON.stringify({ ...record, colour: { of: 'the future' } }));
+    const change = kind === 'endpoint' ? { description: 'changed' } : { name: 'changed' };
+    await org.client.patch(`${made.path}/${made.id}`, change);
+    expect(JSON.parse((await api.redis.hget(made.key, 'd')) ?? '')).toMatchObject({
+      ...change,
+      colour: { of: 'the future' },
+    });
+  },
+);
+
+it('what a newer process added to a task survives a change', async () => {
+  const made = await KINDS.task?.();
+  if (made === undefined) throw new Error('no task');
+  const state = JSON.parse((await api.redis.hget(made.key, 's')) ?? '') as object;
+  await api.redis.hset(made.key, 's', JSON.stringify({ ...state, colour: 'blue' }));
+  const { path, id } = made;
+  await org.client.post(`${path}/${id}/cancel`, {});
+  const { loadTask } = await import('../../../src/store/tasks/tasks.ts');
+  expect((await loadTask(api.web.db, org.org_id, id))?.task).toMatchObject({
+    status: 'cancelled',
+    colour: 'blue',
+  });
+});
+
+it('the command lists, replays and discards what was set aside', async () => {
+  const settings = { env: { BIOLAYER_URL: api.url, OPERATOR_TOKEN } };
+  const run = <T>(...args: string[]) => jsonOf<T>(['dead-entries', ...args], settings);
+  await run('replay', '--all');
+  const { partition } = keys();
+  const [one, two] = [`${api.prefix}:{${partition}}:one`, `${api.prefix}:{${partition}}:two`];
+  for (const key of [one, two]) await noteRecord(api.web.db, key, 'of no use');
+  const { data } = await run<Page<{ entry_id: string; name: string; reason: string }>>('list');
+  expect(data).toMatchObject([{ name: one, reason: 'of no use' }, { name: two }]);
+  expect(await run('replay', data[0]?.entry_id ?? '')).toEqual({ replayed: 1 });
+  expect(await run('discard', data[1]?.entry_id ?? '')).toEqual({ discarded: data[1]?.entry_id });
+  expect((await run<Page<object>>('list')).data).toEqual([]);
+  const metrics = await api.operator.request('GET', '/metrics');
+  expect(metrics.text).toMatch(/^biolayer_dead_entries 0$/m);
+});

@@ -1,0 +1,108 @@
+// Redis at its memory limit: what would write is refused with 503 and leaves nothing half-written, what reads
+// goes on, and when there is room again so does the rest.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { QUOTAS } from '../../../src/config.ts';
+import {
+  type Client,
+  createOrg,
+  createPool,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../support/api.ts';
+import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
+import { taskBody } from '../../support/people.ts';
+import { snapshot } from '../../support/snapshot.ts';
+
+let redis: OwnRedis;
+let api: TestApi;
+let client: Client;
+
+beforeAll(async () => {
+  redis = await startOwnRedis();
+  // Without processors: what is written then is the requests' alone.
+  api = await startApi({ redisUrl: redis.url, web: { quotas: QUOTAS } });
+  client = (await createOrg(api)).client;
+});
+
+afterAll(async () => {
+  await api.close();
+  await redis.stop();
+});
+
+test('writes say 503 and write nothing, reads go on, and there is a way back', async () => {
+  const poolId = await createPool(client);
+  const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
+  const before = await snapshot(api.redis, api.prefix);
+  await api.redis.config('SET', 'maxmemory', '1mb');
+
+  const key = { headers: { 'Idempotency-Key': 'full' } };
+  const writes = [
+    () => client.request('POST', '/v1/tasks', { body: taskBody() }),
+    () => client.request('POST', '/v1/tasks', { body: taskBody(), ...key }),
+    () => client.request('POST', '/v1/pools', { body: { name: 'p' } }),
+    () => client.request('PATCH', `/v1/pools/${poolId}`, { body: { name: 'p' } }),
+    () => client.request('POST', '/v1/workers', { body: { name: 'w' } }),
+    () => client.request('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['*'] } }),
+    () => client.request('PATCH', '/v1/org', { body: { name: 'o' } }),
+    () => client.request('POST', '/v1/webhook-secret/rotate', { body: {} }),
+    () => api.operator.request('POST', '/admin/orgs', { body: { name: 'o' } }),
+  ];
+  const answers = await Promise.all([...writes, ...writes, ...writes].map((write) => write()));
+  expect([...new Set(answers.map((one) => one.outcome))]).toEqual(['503 unavailable']);
+  expect(await snapshot(api.redis, api.prefix)).toEqual(before);
+
+  for (const path of [
+    `/v1/tasks/${task_id}`,
+    '/v1/tasks',
+    '/v1/events',
+    `/v1/pools/${poolId}`,
+    '/v1/org',
+    '/v1/api-keys',
+  ])
+    expect((await client.request('GET', path)).status).toBe(200);
+  // A body that is wrong is so whether there is room or not.
+  expect((await client.request('POST', '/v1/tasks', { body: {} })).outcome).toBe('422 validation_failed');
+
+  await api.redis.config('SET', 'maxmemory', '0');
+  for (const write of writes) expect((await write()).status).toBeLessThan(300);
+});
+
+test('at whatever moment the memory runs out, a task is there whole or not at all', async () => {
+  const fill = { background: 'x'.repeat(20_000) };
+  const { used_memory: used } = Object.fromEntries(
+    (await api.redis.info('memory')).split('\r\n').map((line) => line.split(':') as [string, string]),
+  );
+  await api.redis.config('SET', 'maxmemory', String(Number(used) + 1_500_000));
+  const outcomes: string[] = [];
+  const made: string[] = [];
+  while (outcomes.filter((one) => one !== '201').length < 30 && outcomes.length < 2000) {
+    const batch = Array.from({ length: 20 }, () =>
+      client.request('POST', '/v1/tasks', { body: taskBody({ context: fill }) }),
+    );
+    for (const answer of await Promise.all(batch)) {
+      outcomes.push(answer.outcome);
+      if (answer.status === 201) made.push(answer.as<TaskView>().task_id);
+    }
+  }
+  await api.redis.config('SET', 'maxmemory', '0');
+  expect(new Set(outcomes)).toEqual(new Set(['201', '503 unavailable']));
+  const there: string[] = [];
+  let cursor = '';
+  do {
+    const page = await client.get<{ data: TaskView[]; next_cursor: string | null }>(
+      `/v1/tasks?limit=200${cursor}`,
+    );
+    there.push(
+      ...page.data
+        .filter((one) => (one.context as typeof fill | undefined)?.background)
+        .map((one) => one.task_id),
+    );
+    cursor = page.next_cursor === null ? '' : `&cursor=${page.next_cursor}`;
+  } while (cursor !== '');
+  expect(there.sort()).toEqual(made.sort());
+  for (const id of made.slice(-5)) {
+    const { data } = await client.get<{ data: unknown[] }>(`/v1/tasks/${id}/events`);
+    expect(data).toHaveLength(2);
+  }
+});

@@ -1,0 +1,265 @@
+// Redis away: killed or silent, every route says 503 within two seconds and asks to try again; nothing hangs,
+// nothing that was acknowledged is lost, and all goes on by itself when Redis is back.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Route } from '../../../src/api/http/route.ts';
+import { ROUTES } from '../../../src/api/routes/index.ts';
+import { QUOTAS } from '../../../src/config.ts';
+import {
+  type Answer,
+  type Client,
+  createOrg,
+  type Org,
+  passed,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../support/api.ts';
+import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
+import { bringTo, createPerson, type Person, taskBody } from '../../support/people.ts';
+
+const LIMIT = 2000;
+const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
+const SOME_CLIENT = `blc_${'A'.repeat(43)}`;
+
+let redis: OwnRedis;
+let api: TestApi;
+let org: Org;
+let client: Client;
+let person: Person;
+
+beforeAll(async () => {
+  redis = await startOwnRedis();
+  api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS, publicUrl: 'own' } });
+  org = await createOrg(api);
+  client = org.client;
+  person = await createPerson(api, client, { availability: 'away' });
+});
+
+afterAll(async () => {
+  // First, so that what a failed test left stopped does not keep the API from closing.
+  redis.thaw();
+  await api.close();
+  await redis.stop();
+});
+
+interface Way {
+  away(): Promise<void> | void;
+  back(): Promise<void> | void;
+}
+
+const WAYS: [string, Way][] = [
+  ['killed', { away: () => redis.kill(), back: () => redis.start() }],
+  ['silent', { away: () => redis.freeze(), back: () => redis.thaw() }],
+];
+
+let gone: Way | null = null;
+
+async function goAway(way: Way): Promise<void> {
+  await way.away();
+  gone = way;
+}
+
+/** Brings Redis back, and resolves when the API has noticed. */
+async function comeBack(): Promise<void> {
+  await gone?.back();
+  gone = null;
+  const create = async () => (await client.request('POST', '/v1/tasks', { body: taskBody() })).status;
+  await expect.poll(create, { timeout: 20_000 }).toBe(201);
+  await expect.poll(async () => (await api.client(null).request('GET', '/readyz')).status).toBe(200);
+}
+
+// Whatever the test before did or failed to do.
+beforeEach(comeBack);
+
+const BODIES: Record<string, unknown> = {
+  'POST /v1/tasks': taskBody(),
+  'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
+  'POST /v1/pools': { name: 'x' },
+  'POST /v1/workers': { name: 'x' },
+  'PATCH /v1/worker': { availability: 'available' },
+  'POST /v1/worker/tasks/{task_id}/submit': { output: {} },
+  'POST /v1/api-keys': { name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/oauth-clients': { name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/members': { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/issuers': {
+    name: 'x',
+    issuer: 'https://id.example.com/',
+    jwks_uri: 'https://id.example.com/jwks',
+    scope_map: { read: ['tasks:read'] },
+  },
+  'POST /admin/orgs': { name: 'x' },
+};
+
+function call(route: Route, headers: Record<string, string>): Promise<Answer> {
+  const { kind } = route.access;
+  const who = kind === 'worker' ? person.client : kind === 'operator' ? api.operator : client;
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name) =>
+    name === 'client_id' ? SOME_CLIENT : SOME_ID,
+  );
+  if (route.reader !== undefined)
+    return who.request(route.method, `${path}?name=x`, {
+      raw: 'x',
+      headers: { 'Content-Type': 'text/plain', ...headers },
+    });
+  const body = route.body === undefined ? undefined : (BODIES[`${route.method} ${route.path}`] ?? {});
+  return who.request(route.method, path, { headers, ...(body !== undefined && { body }) });
+}
+
+/** Calls every route at once; gives those that did not say 503 in time, less the time this process was busy. */
+async function misbehaving(headers: Record<string, string> = {}): Promise<string[]> {
+  const started = performance.now();
+  const busy = performance.eventLoopUtilization();
+  const seen = await Promise.all(
+    ROUTES.map(async (route) => {
+      const { outcome } = await call(route, headers);
+      const waited = performance.now() - started - performance.eventLoopUtilization(busy).active;
+      return { name: `${route.method} ${route.path}`, outcome, waited };
+    }),
+  );
+  return seen
+    .filter(({ outcome, waited }) => outcome !== '503 unavailable' || waited > LIMIT)
+    .map(({ name, outcome, waited }) => `${name}: ${outcome} after ${Math.round(waited)} ms`);
+}
+
+describe.each(WAYS)('%s', (_name, way) => {
+  test('every route says 503 in time, the process is alive and not ready; then all goes on', async () => {
+    // Credentials fresh in memory and not are both tried: the second round has lost them.
+    await goAway(way);
+    expect(await misbehaving()).toEqual([]);
+    expect(await misbehaving({ 'Idempotency-Key': 'outage', 'If-Match': '"1"' })).toEqual([]);
+    const nobody = api.client(null);
+    expect((await nobody.request('GET', '/livez')).status).toBe(200);
+    expect((await nobody.request('GET', '/readyz')).outcome).toBe('503 unavailable');
+    // What needs no Redis to be refused is refused as ever.
+    expect((await nobody.request('GET', '/v1/tasks')).outcome).toBe('401 invalid_credential');
+    expect((await nobody.request('GET', '/nowhere')).outcome).toBe('404 not_found');
+    expect((await nobody.request('GET', '/openapi.json')).status).toBe(200);
+    await comeBack();
+    const { task, person: worker } = await bringTo(api, org, 'submitted');
+    await client.post(`/v1/tasks/${task.task_id}/review`, { decision: 'approve' });
+    expect((await worker.client.request('GET', '/v1/worker')).status).toBe(200);
+  });
+
+  test('the board and the metrics do not hang either', async () => {
+    await goAway(way);
+    const started = performance.now();
+    const statuses = await Promise.all(
+      ['/admin/queues/api/queues', '/metrics'].map(async (path) => {
+        const response = await fetch(api.url + path, {
+          headers: { Authorization: `Bearer ${api.operator.credential}` },
+        });
+        await response.text();
+        return response.status;
+      }),
+    );
+    expect(performance.now() - started).toBeLessThan(2 * LIMIT);
+    expect(statuses).toEqual([503, 503]);
+  });
+
+  test('OAuth does not hang either', async () => {
+    const robot = { name: 'x', scopes: ['tasks:read'] };
+    const made = await client.post<Record<string, string>>('/v1/oauth-clients', robot);
+    const app = await client.post<Record<string, string>>('/v1/oauth-clients', {
+      ...robot,
+      grant_types: ['authorization_code'],
+      redirect_uris: ['https://app.example.com/'],
+    });
+    const ask = new URLSearchParams({
+      client_id: app.client_id ?? '',
+      response_type: 'code',
+      redirect_uri: 'https://app.example.com/',
+      code_challenge: 'a'.repeat(43),
+      code_challenge_method: 'S256',
+    });
+    const credential = Buffer.from(`${made.client_id}:${made.client_secret}`).toString('base64');
+    const token = () =>
+      fetch(`${api.url}/oauth/token`, {
+        method: 'POST',
+        headers: { Authorization: `Basic ${credential}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      });
+    const authorize = () =>
+      fetch(`${api.url}/oauth/authorize?${ask}`, { redirect: 'manual', headers: { Accept: 'text/html' } });
+    expect((await token()).status).toBe(200);
+    await goAway(way);
+    const started = performance.now();
+    const answers = await Promise.all([token(), authorize()]);
+    expect(performance.now() - started).toBeLessThan(LIMIT + 500);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    for (const { headers } of answers) {
+      expect(headers.get('retry-after')).toBe('2');
+      expect(headers.get('location')).toBeNull();
+    }
+  });
+
+  test('what waits for news is answered, and who waits through it is told', async () => {
+    const { task } = await bringTo(api, org, 'queued');
+    const channels = async () => (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
+    const there = `/v1/tasks/${task.task_id}`;
+    const path = `${there}?wait=60`;
+    // The connection on which news come is another, and may be back a moment later.
+    const hearsNews = () =>
+      expect
+        .poll(async () => (await client.request('GET', `${there}?wait=1`)).status, { timeout: 20_000 })
+        .toBe(200);
+    await hearsNews();
+    const waits = client.request('GET', path);
+    await expect.poll(async () => (await channels()).length).toBe(1);
+    await goAway(way);
+    const began = performance.now();
+    expect((await waits).outcome).toBe('503 unavailable');
+    expect(performance.now() - began).toBeLessThan(5000 + LIMIT);
+    await comeBack();
+    await hearsNews();
+    const again = client.get<TaskView>(path);
+    await expect.poll(async () => (await channels()).length).toBe(1);
+    await client.post(`/v1/tasks/${task.task_id}/cancel`);
+    expect((await again).status).toBe('cancelled');
+  });
+
+  test('what was acknowledged before is there after, and a clock that fell due meanwhile rings', async () => {
+    const deadline = new Date(Date.now() + 1500).toISOString();
+    const body = taskBody({ sla: { urgency: 'high', deadline } });
+    const [waiting, due] = await Promise.all([
+      bringTo(api, org, 'started'),
+      client.post<TaskView>('/v1/tasks', body),
+    ]);
+    await goAway(way);
+    await passed(deadline);
+    await comeBack();
+    expect((await client.get<TaskView>(`/v1/tasks/${waiting.task.task_id}`)).status).toBe('started');
+    await expect
+      .poll(async () => (await client.get<TaskView>(`/v1/tasks/${due.task_id}`)).failure?.code, {
+        timeout: 20_000,
+      })
+      .toBe('deadline_exceeded');
+  });
+});
+
+test('the API starts before Redis does and is up as soon as it is', async () => {
+  await goAway({ away: () => redis.kill(), back: () => redis.start() });
+  let isUp = false;
+  const starting = startApi({ redisUrl: redis.url }).finally(() => {
+    isUp = true;
+  });
+  await expect.poll(async () => (await client.request('GET', '/v1/tasks')).status).toBe(503);
+  expect(isUp).toBe(false);
+  await comeBack();
+  const late = await starting;
+  expect((await late.client(null).request('GET', '/readyz')).status).toBe(200);
+  await late.close();
+});
+
+// Where in its turn the event loop is decides whether the command has been sent when it is held up.
+test.each<[string, () => Promise<unknown>]>([
+  ['a timer', () => new Promise((resolve) => setTimeout(resolve, 1))],
+  ['an immediate', () => new Promise((resolve) => setImmediate(resolve))],
+  ['an answer', () => api.web.db.redis.ping()],
+])('a process too busy after %s to hear an answer does not take Redis for silent', async (_, begin) => {
+  const { redis: connection } = api.web.db;
+  await begin();
+  const answer = connection.ping();
+  const end = performance.now() + LIMIT;
+  while (performance.now() < end); // Sent, answered, and nobody looks.
+  expect(await answer).toBe('PONG');
+});

@@ -1,0 +1,153 @@
+// Bodies as large as they may be, for every route that takes one: whatever is wrong with them, or right, they
+// are answered shortly, with few faults, and nothing is looked at that is refused already. How much time they
+// take is measured in test/faults/size-limits.test.ts.
+import Type from 'typebox';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Route } from '../../../src/api/http/route.ts';
+import { allFaults, bodyCheck, memberOf } from '../../../src/api/http/validation.ts';
+import { BODY_LIMIT } from '../../../src/api/middleware/json-body.ts';
+import { ROUTES } from '../../../src/api/routes/index.ts';
+import { stepErrors } from '../../../src/api/routes/tasks/relaxation-rules.ts';
+import { TaskCreate } from '../../../src/api/routes/tasks/tasks.schema.ts';
+import { type Client, createOrg, startApi, type TestApi } from '../../support/api.ts';
+import { createPerson } from '../../support/people.ts';
+import { hostileBodies } from '../../support/size-limit-bodies.ts';
+
+const ID = '00000000-0000-7000-8000-000000000000';
+
+let api: TestApi;
+let clients: Record<Route['access']['kind'], Client>;
+
+beforeAll(async () => {
+  api = await startApi();
+  const { client } = await createOrg(api);
+  const { client: worker } = await createPerson(api, client);
+  clients = { scope: client, worker, operator: api.operator, open: api.client(null) };
+});
+afterAll(() => api.close());
+
+const ONE = ROUTES.filter((route) => route.body !== undefined && route.bodyLimits === undefined);
+
+test.each(ONE.map((route) => ({ route, name: `${route.method} ${route.path}` })))(
+  '$name',
+  async ({ route }) => {
+    const path = route.path.replaceAll(/\{\w+\}/g, ID);
+    for (const { name, text } of hostileBodies(route, BODY_LIMIT, true)) {
+      const answer = await clients[route.access.kind].request(route.method, path, { raw: text });
+      expect([name, answer.status]).not.toEqual([name, 500]);
+      expect([name, answer.text.length < 4 * text.length]).toEqual([name, true]);
+      if (answer.status >= 400) expect((answer.problem.errors ?? []).length).toBeLessThanOrEqual(50);
+    }
+  },
+);
+
+test('a batch tells of 500 faults beside the first of each task', async () => {
+  const wrong = { handoff: { events: Array.from({ length: 2000 }, () => 1) }, ...unknownFields(100) };
+  const answer = await clients.scope.request('POST', '/v1/tasks/batch', {
+    body: { tasks: Array.from({ length: 100 }, () => wrong) },
+  });
+  expect(answer.status).toBe(200);
+  const { results } = answer.as<{ results: { error: { errors: unknown[] } }[] }>();
+  const counts = results.map((one) => one.error.errors.length);
+  expect(counts.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 50));
+  expect(counts.slice(10)).toEqual(Array.from({ length: 90 }, () => 1));
+});
+
+test('what is refused of a task in a batch is what is refused of it alone', async () => {
+  const crowded = { context: { data: unknownFields(10_000) } };
+  const deep = JSON.parse(`{"context":${'['.repeat(129)}${']'.repeat(129)}}`) as object;
+  for (const task of [crowded, deep]) {
+    const alone = await clients.scope.request('POST', '/v1/tasks', { body: task });
+    const among = await clients.scope.request('POST', '/v1/tasks/batch', { body: { tasks: [task] } });
+    const [result] = among.as<{ results: { error: { errors: { pointer: string; message: string }[] } }[] }>()
+      .results;
+    const errors = result?.error.errors.map((one) => ({
+      ...one,
+      pointer: one.pointer.replace('/tasks/0', ''),
+    }));
+    expect(errors).toEqual(alone.problem.errors);
+  }
+});
+
+test('no item is looked at of an array over its limit, nor any of a body with faults enough', () => {
+  let visits = 0;
+  const counted = (items: unknown[]) =>
+    new Proxy(items, {
+      get: (target, name) => {
+        if (/^\d+$/.test(String(name))) visits += 1;
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+  const check = bodyCheck(
+    Type.Object({
+      short: Type.Array(Type.String(), { maxItems: 3, uniqueItems: true }),
+      any: Type.Optional(Type.Array(Type.String())),
+    }),
+  );
+  const wrong = Array.from({ length: 10_000 }, () => 1);
+  expect(check({ short: counted(wrong) })).toEqual([
+    { pointer: '/short', message: 'must NOT have more than 3 items' },
+  ]);
+  expect(visits).toBe(0);
+  expect(check({ short: [], any: counted(wrong) })).toHaveLength(50);
+  expect(visits).toBeLessThan(500);
+});
+
+test('no rule runs over a part that the schema refused', async () => {
+  let visits = 0;
+  const labels = Array.from({ length: 50_000 }, (_, index) => `label-${index}`);
+  const body = {
+    requirements: {
+      skills: new Proxy(labels, {
+        get: (target, name) => {
+          if (/^\d+$/.test(String(name))) visits += 1;
+          return Reflect.get(target, name) as unknown;
+        },
+      }),
+      steps: [{ after_seconds: 1, requirements: { skills: ['a'] } }],
+    },
+  };
+  const told = await allFaults(body, bodyCheck(TaskCreate)(body), async (given) =>
+    stepErrors(memberOf(given, 'requirements')),
+  );
+  expect(told.map((one) => one.pointer)).toContain('/requirements/skills');
+  expect(visits).toBe(0);
+});
+
+test('queries: the first fifty faults, and nothing of a list over its limit but that', async () => {
+  const many = Array.from({ length: 2000 }, (_, index) => `p${index}`);
+  const unknown = await clients.scope.request('GET', `/v1/tasks?${many.join('&')}`);
+  expect(unknown.problem.errors).toHaveLength(50);
+  const list = await clients.scope.request('GET', `/v1/tasks?status=${many.join(',')}`);
+  expect(list.problem.errors).toEqual([
+    { pointer: '/status', parameter: 'status', message: 'must NOT have more than 50 items' },
+  ]);
+});
+
+test('texts are cut at whole characters, wherever an answer shortens them', async () => {
+  const name = '\u{1f600}'.repeat(600);
+  for (const shift of ['', 'a']) {
+    const { text, problem } = await clients.scope.request('POST', '/v1/tasks', {
+      body: { [shift + name]: 1 },
+    });
+    expect(problem.errors?.map((one) => one.pointer)).toContain(`/${shift}${name}`);
+    expect(problem.detail.length).toBeGreaterThan(900);
+    expect(text).not.toMatch(/\\ud[89a-f]/i);
+  }
+  for (const raw of [
+    `{"a": "${name}`,
+    `"${name}" ${name}`,
+    `${name}`,
+    `x${name}`,
+    `{${name}`,
+    `[1, ${name}`,
+  ]) {
+    const { text, status } = await clients.scope.request('POST', '/v1/tasks', { raw });
+    expect(status).toBe(400);
+    expect(text).not.toMatch(/\\ud[89a-f]/i);
+  }
+});
+
+function unknownFields(count: number): Record<string, number> {
+  return Object.fromEntries(Array.from({ length: count }, (_, index) => [`unknown-${index}`, index]));
+}

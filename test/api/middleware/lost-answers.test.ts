@@ -1,0 +1,105 @@
+// Requests caught between two of their steps: the first still running, the answer of Redis lost, Redis silent
+// after the claim. Whatever the client was told, the effect is there once and a retry leads to it.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createSealer } from '../../../src/store/redis/sealing.ts';
+import {
+  type Answer,
+  type Client,
+  createOrg,
+  freshName,
+  type Page,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../support/api.ts';
+import { taskBody } from '../../support/people.ts';
+import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
+
+function create(body: unknown, key: string, who: Client): Promise<Answer> {
+  return who.request('POST', '/v1/tasks', { body, headers: { 'Idempotency-Key': key } });
+}
+
+async function tasksOf(request_id: string, who: Client): Promise<string[]> {
+  const { data } = await who.get<Page<TaskView>>(`/v1/tasks?request_id=${request_id}`);
+  return data.map((one) => one.task_id);
+}
+
+const same = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
+let proxy: RedisProxy;
+let pinched: TestApi;
+let direct: TestApi;
+let near: Client;
+let far: Client;
+
+beforeAll(async () => {
+  proxy = await startRedisProxy(testRedisUrl());
+  pinched = await startApi({ redisUrl: proxy.url, ...same });
+  direct = await startApi(same);
+  far = (await createOrg(direct)).client;
+  near = pinched.client(far.credential);
+});
+
+// The connection comes back by itself after what a test did to it; with the script loaded, so that a
+// commit is one EVALSHA.
+beforeEach(() =>
+  expect.poll(async () => (await create(taskBody(), freshName('key'), near)).status).toBe(201),
+);
+
+afterAll(async () => {
+  await pinched.close();
+  await direct.close();
+  await proxy.close();
+});
+
+test('while the first request runs, another process answers 409 to the second', async () => {
+  const [body, key] = [taskBody(), freshName('key')];
+  const { held, release } = proxy.hold('evalsha');
+  const first = create(body, key, near);
+  await held;
+  const second = await create(body, key, far);
+  const otherBody = await create(taskBody(), key, far);
+  release();
+  expect(second.outcome).toBe('409 idempotency_in_flight');
+  expect(second.headers.get('retry-after')).toMatch(/^\d+$/);
+  expect(otherBody.outcome).toBe('422 idempotency_key_reused');
+  expect((await first).status).toBe(201);
+  expect((await create(body, key, far)).text).toBe((await first).text);
+});
+
+test('an answer of Redis that is lost is never told as a refusal, and the retry finds the one task', async () => {
+  const [body, key] = [taskBody(), freshName('key')];
+  const cut = proxy.cutAnswer('evalsha');
+  const first = await create(body, key, near);
+  await cut;
+  expect(['201', '503 unavailable']).toContain(first.outcome);
+  const again = await create(body, key, far);
+  expect(again.status).toBe(201);
+  const { request_id } = body.origin as { request_id: string };
+  expect(await tasksOf(request_id, far)).toEqual([again.as<TaskView>().task_id]);
+});
+
+test('a commit whose answer is lost is not told as a conflict without a key either', async () => {
+  const { task_id } = await far.post<TaskView>('/v1/tasks', taskBody());
+  const cut = proxy.cutAnswer('evalsha');
+  const first = await near.request('POST', `/v1/tasks/${task_id}/cancel`);
+  await cut;
+  expect(['200', '503 unavailable']).toContain(first.outcome);
+  expect((await far.get<TaskView>(`/v1/tasks/${task_id}`)).status).toBe('cancelled');
+});
+
+test('Redis that falls silent between claim and commit costs less than two seconds', async () => {
+  const [body, key] = [taskBody(), freshName('key')];
+  const { held, release } = proxy.hold('evalsha');
+  const started = performance.now();
+  const first = create(body, key, near);
+  await held;
+  expect((await first).outcome).toBe('503 unavailable');
+  const took = performance.now() - started;
+  release();
+  expect(took).toBeLessThan(2500);
+  // What was on its way may still have arrived: one task either way, and the key leads to it.
+  await expect.poll(async () => (await create(body, key, far)).status, { timeout: 20_000 }).toBe(201);
+  expect(await tasksOf((body.origin as { request_id: string }).request_id, far)).toHaveLength(1);
+});

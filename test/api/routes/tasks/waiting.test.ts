@@ -1,0 +1,139 @@
+// Requests that wait: they come back as soon as there is something to say, when the time is up, and leave
+// nothing behind when the client has gone.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Client,
+  createOrg,
+  createPool,
+  type OfferView,
+  type Org,
+  type Page,
+  startApi,
+  type TaskView,
+  type TestApi,
+} from '../../../support/api.ts';
+import { bringTo, createPerson, taskBody } from '../../../support/people.ts';
+
+let api: TestApi;
+let org: Org;
+let client: Client;
+
+beforeAll(async () => {
+  api = await startApi({ processors: true });
+  org = await createOrg(api);
+  client = org.client;
+});
+
+afterAll(() => api.close());
+
+/** How many requests of this API wait for news at this moment, by what Redis says. */
+async function listening(): Promise<number> {
+  const channels = (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
+  return channels.length;
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ took: number; value: T }> {
+  const started = performance.now();
+  const value = await work;
+  return { took: performance.now() - started, value };
+}
+
+async function quietTask(): Promise<string> {
+  return (await bringTo(api, org, 'queued')).task.task_id;
+}
+
+describe('GET /v1/tasks/{id}?wait=', () => {
+  test('comes back as soon as the task is final', async () => {
+    const taskId = await quietTask();
+    const waits = timed(client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`));
+    await expect.poll(listening).toBe(1);
+    await client.post(`/v1/tasks/${taskId}/cancel`);
+    const { took, value } = await waits;
+    expect(value.status).toBe('cancelled');
+    expect(took).toBeLessThan(4000);
+  });
+
+  test('does not come back for changes that are not the end', async () => {
+    const { task, person } = await bringTo(api, org, 'accepted');
+    let done = false;
+    const waits = client.get<TaskView>(`/v1/tasks/${task.task_id}?wait=60`).finally(() => {
+      done = true;
+    });
+    await expect.poll(listening).toBe(1);
+    await person.start(task.task_id);
+    await person.submit(task.task_id);
+    expect(done).toBe(false);
+    await client.post(`/v1/tasks/${task.task_id}/review`, { decision: 'approve' });
+    expect((await waits).status).toBe('completed');
+  });
+
+  test('comes back with the task as it is when the time is up', async () => {
+    const taskId = await quietTask();
+    const { took, value } = await timed(client.get<TaskView>(`/v1/tasks/${taskId}?wait=1`));
+    expect(value.status).toBe('queued');
+    expect(took).toBeGreaterThan(950);
+    expect(took).toBeLessThan(4000);
+  });
+
+  test('does not wait for what is final already, and not for what is not there', async () => {
+    const { task } = await bringTo(api, org, 'cancelled');
+    expect((await timed(client.get(`/v1/tasks/${task.task_id}?wait=60`))).took).toBeLessThan(2000);
+    const nowhere = '/v1/tasks/0190163d-8694-739b-aea5-966c26f8ad90?wait=60';
+    const { took, value } = await timed(client.request('GET', nowhere));
+    expect(value.outcome).toBe('404 not_found');
+    expect(took).toBeLessThan(2000);
+  });
+
+  test('fifty who wait for one task are all told', async () => {
+    const taskId = await quietTask();
+    const waits = Array.from({ length: 50 }, () => client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`));
+    await expect.poll(listening).toBe(1);
+    await client.post(`/v1/tasks/${taskId}/cancel`);
+    for (const task of await Promise.all(waits)) expect(task.status).toBe('cancelled');
+  });
+
+  test('a client that goes leaves nothing, one that stays is still told', async () => {
+    const taskId = await quietTask();
+    const leaving = new AbortController();
+    const gone = client.request('GET', `/v1/tasks/${taskId}?wait=60`, { signal: leaving.signal });
+    await expect.poll(listening).toBe(1);
+    leaving.abort();
+    await expect(gone).rejects.toThrow();
+    await expect.poll(listening).toBe(0);
+    const stays = client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`);
+    await expect.poll(listening).toBe(1);
+    await client.post(`/v1/tasks/${taskId}/cancel`);
+    expect((await stays).status).toBe('cancelled');
+    await expect.poll(listening).toBe(0);
+  });
+});
+
+describe('GET /v1/worker/offers?wait=', () => {
+  test('comes back as soon as there is an offer', async () => {
+    const poolId = await createPool(client);
+    const person = await createPerson(api, client, { pool_ids: [poolId] });
+    const waits = timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=60'));
+    await expect.poll(listening).toBe(1);
+    const body = taskBody({ requirements: { worker_pool_id: poolId } });
+    const { task_id } = await client.post<TaskView>('/v1/tasks', body);
+    const { took, value } = await waits;
+    expect(value.data.map((one) => one.task_id)).toEqual([task_id]);
+    expect(took).toBeLessThan(6000);
+  });
+
+  test('is empty when the time is up', async () => {
+    const person = await createPerson(api, client, { pool_ids: [await createPool(client)] });
+    const { took, value } = await timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=1'));
+    expect(value).toEqual({ data: [], has_more: false, next_cursor: null });
+    expect(took).toBeGreaterThan(950);
+  });
+});
+
+test('when the API closes, requests that wait are answered first', async () => {
+  const other = await startApi({ prefix: api.prefix });
+  const waits = other.client(client.credential).get<TaskView>(`/v1/tasks/${await quietTask()}?wait=60`);
+  await expect.poll(listening).toBe(1);
+  const { took } = await timed(other.close());
+  expect((await waits).status).toBe('queued');
+  expect(took).toBeLessThan(5000);
+});

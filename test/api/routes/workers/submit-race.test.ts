@@ -1,0 +1,43 @@
+// A submission that is checked while its task changes: the check holds for the version that is committed.
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { createOrg, type Org, startApi, type TaskView, type TestApi } from '../../../support/api.ts';
+import { bringTo } from '../../../support/people.ts';
+
+let api: TestApi;
+let org: Org;
+beforeAll(async () => {
+  api = await startApi({ processors: true });
+  org = await createOrg(api);
+});
+afterAll(() => api?.close());
+afterEach(() => vi.restoreAllMocks());
+
+/** Runs `meanwhile` once, when the evidence of a task has been read and nothing has been made of it yet. */
+function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
+  const { hgetall } = Redis.prototype;
+  let isFirst = true;
+  vi.spyOn(Redis.prototype, 'hgetall').mockImplementation(async function (this: Redis, key) {
+    const found = await hgetall.call(this, key);
+    if (isFirst && String(key).includes(':evd:')) {
+      isFirst = false;
+      await meanwhile();
+    }
+    return found;
+  });
+}
+
+test.each([
+  ['an output that breaks the schema', { output: { seen: 'yes' } }, false],
+  ['an output without the evidence it needs', { output: { seen: true } }, true],
+])('%s is not taken when the task is started meanwhile', async (_name, body, evidence_required) => {
+  const output = { expected_format: 'structured_json', schema: { seen: 'boolean' }, evidence_required };
+  const { task, person } = await bringTo(api, org, 'accepted', {
+    output: { ...output, review: { mode: 'manual' } },
+  });
+  const path = `/v1/worker/tasks/${task.task_id}`;
+  whenEvidenceIsRead(() => person.start(task.task_id));
+  const answer = await person.client.request('POST', `${path}/submit`, { body });
+  expect(['409 invalid_transition', '422 validation_failed']).toContain(answer.outcome);
+  expect(await person.client.get<TaskView>(path)).toMatchObject({ status: 'started', submission: null });
+});

@@ -1,0 +1,350 @@
+// The `biolayer` command against a running API: what its nouns and verbs do, and what people see of it.
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { historyEntry } from '../../src/state/tasks/history.ts';
+import type { HistoryEntry } from '../../src/state/tasks/task.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import {
+  createOrg,
+  freshName,
+  OPERATOR_TOKEN,
+  type Org,
+  type Page,
+  startApi,
+  type TestApi,
+} from '../support/api.ts';
+import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
+import { taskBody } from '../support/people.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+let api: TestApi;
+let org: Org;
+let key: string;
+let dir: string;
+
+beforeAll(async () => {
+  api = await startApi({ processors: true });
+  org = await createOrg(api);
+  key = org.client.credential ?? '';
+  dir = await mkdtemp(join(tmpdir(), 'biolayer-cli-'));
+});
+
+afterAll(async () => {
+  await api.close();
+  await rm(dir, { recursive: true });
+});
+
+type Given = Omit<Settings, 'env'> & { env?: Record<string, string | undefined> };
+
+/** The settings of a command of the org's. */
+function as({ env = {}, ...rest }: Given = {}): Settings {
+  return { env: { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: key, OPERATOR_TOKEN, ...env }, ...rest };
+}
+
+const run = (args: readonly string[], given?: Given) => runCommand(args, as(given));
+const json = <T = Record<string, unknown>>(args: readonly string[], given?: Given) =>
+  jsonOf<T>(args, as(given));
+
+async function file(content: string): Promise<string> {
+  const path = join(dir, freshName('file'));
+  await writeFile(path, content);
+  return path;
+}
+
+async function createTask(fields: Record<string, unknown> = {}): Promise<string> {
+  const { task_id } = await org.client.post<{ task_id: string }>('/v1/tasks', taskBody(fields));
+  return task_id;
+}
+
+describe('the nouns and verbs', () => {
+  it('set up an org with a pool, a worker and keys, each answer one JSON document', async () => {
+    const made = await json<{ org_id: string; api_key: string }>(['orgs', 'create', '--name', 'Acme']);
+    expect(made.org_id).toMatch(UUID);
+    const env = { BIOLAYER_API_KEY: made.api_key };
+
+    const pool = await json(
+      [
+        'pools',
+        'create',
+        '--name',
+        'Night',
+        '--pool-id',
+        'night',
+        '--offer-mode',
+        'broadcast',
+        '--offer-ttl',
+        '45',
+      ],
+      { env },
+    );
+    expect(pool).toMatchObject({ pool_id: 'night', offer_mode: 'broadcast', offer_ttl_seconds: 45 });
+    expect(await json(['pools', 'list'], { env })).toMatchObject({
+      data: [{ pool_id: 'night' }],
+      has_more: false,
+    });
+
+    const worker = await json(
+      [
+        ...[
+          'workers',
+          'create',
+          '--name',
+          'Ada',
+          '--worker-id',
+          'ada',
+          '--pool',
+          'night',
+          '--skill',
+          'phone,chat',
+        ],
+        ...[
+          '--skill',
+          'email',
+          '--certification',
+          'soc',
+          '--trust-level',
+          '4',
+          '--rating',
+          '4.5',
+          '--capacity',
+          '2',
+        ],
+        ...['--availability', 'available'],
+      ],
+      { env },
+    );
+    expect(worker).toMatchObject({
+      worker_id: 'ada',
+      pool_ids: ['night'],
+      skills: ['phone', 'chat', 'email'],
+      certifications: ['soc'],
+      trust_level: 4,
+      rating: 4.5,
+      capacity: 2,
+      availability: 'available',
+    });
+    expect(await json(['workers', 'list'], { env })).toMatchObject({ data: [{ worker_id: 'ada' }] });
+    const { token } = await json<{ token: string }>(['workers', 'token', 'ada'], { env });
+    expect(await api.client(token).get('/v1/worker')).toMatchObject({ worker_id: 'ada' });
+
+    const created = await json<{ key_id: string; key: string }>(
+      ['keys', 'create', '--name', 'ci', '--scope', 'tasks:read,tasks:create', '--pool', 'night'],
+      { env },
+    );
+    expect(created).toMatchObject({ scopes: ['tasks:read', 'tasks:create'], pools: ['night'] });
+    expect((await json<{ data: object[] }>(['keys', 'list'], { env })).data).toHaveLength(2);
+    expect(await json(['keys', 'revoke', created.key_id], { env })).toEqual({
+      key_id: created.key_id,
+      revoked: true,
+    });
+    expect((await api.client(created.key).request('GET', '/v1/tasks')).outcome).toBe(
+      '401 invalid_credential',
+    );
+
+    const { secret } = await json<{ secret: string }>(['webhooks', 'secret'], { env });
+    expect((await run(['webhooks', 'secret'], { env })).stdout).toBe(`${secret}\n`);
+  });
+
+  it('make a test key, which works in the sandbox and nowhere else', async () => {
+    const made = await json<{ key: string }>([
+      ...['keys', 'create', '--name', 'try', '--test'],
+      ...['--scope', 'tasks:read,tasks:create,pools:read'],
+    ]);
+    expect(made).toMatchObject({ mode: 'test', key: expect.stringMatching(/^blk_test_/) });
+    const env = { BIOLAYER_API_KEY: made.key };
+    const body = JSON.stringify(taskBody());
+    const { task_id } = await json<{ task_id: string }>(['tasks', 'create'], { stdin: body, env });
+    expect(await json(['tasks', 'get', task_id], { env })).toMatchObject({ task_id });
+    expect(await run(['tasks', 'get', task_id])).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('rotate a key: both work for the overlap that was asked for, and the new one ends when it is told', async () => {
+    const old = await json<{ key_id: string; key: string }>([
+      'keys',
+      'create',
+      '--name',
+      'turning',
+      '--scope',
+      'tasks:read',
+    ]);
+    const expires_at = new Date(Date.now() + 86_400_000).toISOString();
+    const started = Date.now();
+    const made = await json<{ key_id: string; key: string }>([
+      'keys',
+      'rotate',
+      old.key_id,
+      '--expires-in',
+      '60',
+      '--expires-at',
+      expires_at,
+    ]);
+    expect(made).toMatchObject({ name: 'turning', scopes: ['tasks:read'], expires_at });
+    expect(made.key_id).not.toBe(old.key_id);
+    for (const { key } of [old, made])
+      expect((await api.client(key).request('GET', '/v1/tasks')).outcome).toBe('200');
+    const { data } = await json<{ data: { key_id: string; expires_at: string }[] }>([
+      'keys',
+      'list',
+      '--limit',
+      '200',
+    ]);
+    const ends = Date.parse(data.find(({ key_id }) => key_id === old.key_id)?.expires_at ?? '');
+    expect(ends).toBeGreaterThanOrEqual(started + 59_000);
+    expect(ends).toBeLessThanOrEqual(Date.now() + 61_000);
+
+    const now = await json<{ key_id: string }>(['keys', 'rotate', made.key_id, '--expires-in', '0']);
+    expect((await api.client(made.key).request('GET', '/v1/tasks')).outcome).toBe('401 invalid_credential');
+    expect(now).toMatchObject({ name: 'turning' });
+    expect(await run(['keys', 'rotate', made.key_id, '--expires-in', '-1'])).toMatchObject({ stdout: '' });
+  });
+
+  it('create a task from a file or stdin, once for an idempotency key, and show and cancel it', async () => {
+    const body = JSON.stringify(taskBody({ title: 'From the shell' }));
+    const path = await file(body);
+    const made = await json<{ task_id: string }>(['tasks', 'create', '--file', path]);
+    const again = ['tasks', 'create', '--idempotency-key', freshName('key')];
+    const first = await json<{ task_id: string }>(again, { stdin: body });
+    expect(await json([...again, '--file', '-'], { stdin: body })).toMatchObject({ task_id: first.task_id });
+    expect(first.task_id).not.toBe(made.task_id);
+
+    expect(await json(['tasks', 'get', made.task_id])).toMatchObject({
+      title: 'From the shell',
+      status: 'queued',
+    });
+    const cancelled = await json(['tasks', 'cancel', made.task_id, '--reason', 'no longer needed']);
+    expect(cancelled).toMatchObject({ status: 'cancelled', cancellation: { reason: 'no longer needed' } });
+    // Final, so that it answers at once, however long it may wait.
+    expect(await json(['tasks', 'get', made.task_id, '--wait', '60'])).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('list tasks by filters, page by page', async () => {
+    const product = freshName('product');
+    const origin = { product, request_id: 'r' };
+    const ids = [];
+    for (const domain of ['security', 'medical', 'medical']) ids.push(await createTask({ origin, domain }));
+    const [first = '', second = '', third = ''] = ids;
+    const list = ['tasks', 'list', '--product', product];
+    const idsOf = (page: { data: { task_id: string }[] }) => page.data.map((one) => one.task_id);
+    type Tasks = { data: { task_id: string }[]; next_cursor: string };
+
+    expect(idsOf(await json<Tasks>(list))).toEqual([third, second, first]);
+    expect(idsOf(await json<Tasks>([...list, '--domain', 'medical,security', '--order', 'asc']))).toEqual(
+      ids,
+    );
+    expect(idsOf(await json<Tasks>([...list, '--domain', 'security', '--status', 'queued']))).toEqual([
+      first,
+    ]);
+    expect(idsOf(await json<Tasks>([...list, '--urgency', 'critical']))).toEqual([]);
+
+    const page = await json<Tasks>([...list, '--limit', '2']);
+    expect(idsOf(page)).toEqual([third, second]);
+    const people = await run([...list, '--limit', '2']);
+    expect(people.stderr).toBe(`There are more: --cursor ${page.next_cursor}\n`);
+    expect(idsOf(await json<Tasks>([...list, '--limit', '2', '--cursor', page.next_cursor]))).toEqual([
+      first,
+    ]);
+  });
+
+  it('show a history and find it whole, until somebody changes an entry', async () => {
+    const taskId = await createTask();
+    const events = await run(['tasks', 'events', taskId]);
+    expect(events.stdout.split('\n').map((line) => line.replace(/\d{4}-\S+/, 'time'))).toEqual([
+      '  1  time  task.created       by api_key',
+      '  2  time  task.queued        created',
+      '',
+    ]);
+    expect((await json<{ data: object[] }>(['tasks', 'events', taskId])).data).toHaveLength(2);
+    const whole = await json(['audit', 'verify', taskId]);
+    expect(whole).toMatchObject({ task_id: taskId, valid: true, entries: 2, first_broken: null });
+
+    const history = orgKeysOf(api.prefix, org.org_id).history(taskId);
+    const entry = await api.redis.lindex(history, 1);
+    await api.redis.lset(history, 1, entry?.replace('"created"', '"tampered"') ?? '');
+    const broken = await run(['audit', 'verify', taskId, '--json']);
+    expect(broken).toMatchObject({ code: 4, stderr: 'The history does not hold from entry 2 on.\n' });
+    expect(JSON.parse(broken.stdout)).toMatchObject({ valid: false, first_broken: 2 });
+
+    // Its end alone is known by what the task says of it.
+    await api.redis.rpop(history);
+    expect(await run(['audit', 'verify', taskId])).toMatchObject({
+      code: 4,
+      stderr: 'The history does not hold from entry 2 on.\n',
+    });
+  });
+
+  it('say why a task is not matched', async () => {
+    const taskId = await createTask();
+    const { stdout } = await run(['tasks', 'match', taskId]);
+    expect(stdout).toMatch(/^reason +nobody_qualifies$/m);
+    expect((await json<{ reason: string }>(['tasks', 'match', taskId])).reason).toBe('nobody_qualifies');
+  });
+
+  it('read a history of several pages', async () => {
+    const taskId = await createTask();
+    const { data } = await org.client.get<Page<HistoryEntry>>(`/v1/tasks/${taskId}/events`);
+    let last = data.at(-1);
+    const packed: string[] = [];
+    for (let sequence = 3; sequence <= 450; sequence += 1) {
+      const at = Date.now();
+      const event = {
+        event_id: randomUUID(),
+        type: 'task.queued',
+        status: 'queued',
+        previous_status: null,
+      } as const;
+      last = historyEntry(
+        { ...event, sequence, at, actor: 'system', attempt: 1, data: {} },
+        last?.hash ?? null,
+      );
+      const { event_id, type, status, previous_status: previous, actor, attempt_of_task, hash } = last;
+      packed.push(
+        JSON.stringify([event_id, type, status, previous, last.at, actor, attempt_of_task, {}, hash]),
+      );
+    }
+    const keys = orgKeysOf(api.prefix, org.org_id);
+    await api.redis.rpush(keys.history(taskId), ...packed);
+    await api.redis.hset(keys.task(taskId), 'h', last?.hash ?? '');
+    expect(await json(['audit', 'verify', taskId])).toMatchObject({
+      valid: true,
+      entries: 450,
+      head: last?.hash,
+    });
+  });
+});
+
+describe('what people see', () => {
+  it('is a short table, cut where the terminal ends', async () => {
+    const product = freshName('product');
+    await createTask({
+      origin: { product, request_id: 'r' },
+      title: 'A title that is rather too long for this',
+    });
+    const list = await run(['tasks', 'list', '--product', product], { columns: 80 });
+    const [head, row, ...rest] = list.stdout.split('\n');
+    expect(head).toBe('task_id                               status  urgency  title');
+    expect(row).toMatch(/^[0-9a-f-]{36} {2}queued {2}normal {3}A title that is rather t…$/);
+    expect(row).toHaveLength(80);
+    expect(rest).toEqual(['']);
+    expect(await run(['tasks', 'list', '--product', 'none'])).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'There are none.\n',
+    });
+  });
+
+  it('is never cut where it is a secret', async () => {
+    const made = await run(['keys', 'create', '--name', 'narrow', '--scope', 'tasks:read'], { columns: 20 });
+    expect(made.stdout).toMatch(/^key {9}blk_live_[0-9A-Za-z]{34,}$/m);
+    expect((await run(['webhooks', 'secret'], { columns: 20 })).stdout).toMatch(/^whsec_\S{44}\n$/);
+  });
+
+  it('cannot be made to steer the terminal by the title of a task', async () => {
+    const taskId = await createTask({ title: 'a\u001b[2Jb\u009bc\u202ed\r\ne' });
+    expect((await run(['tasks', 'get', taskId])).stdout).toContain('title              a�[2Jb�c�d��e\n');
+    expect(await json(['tasks', 'get', taskId])).toMatchObject({ title: 'a\u001b[2Jb\u009bc\u202ed\r\ne' });
+  });
+});

@@ -1,0 +1,225 @@
+// The clocks, with all processors at work: in time, once, whatever is late, early or doubled.
+import { describe, expect, it } from 'vitest';
+import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
+import { runSlaJob } from '../../src/processors/timers.ts';
+import { questionJob } from '../../src/queues/catalogue.ts';
+import { questions } from '../../src/state/tasks/checks.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import {
+  accept,
+  addPool,
+  addTask,
+  addWorker,
+  freshOrg,
+  historyOf,
+  offerTo,
+  openTestDb,
+  step,
+  taskOf,
+  workThrough,
+} from '../support/db.ts';
+import { later, openQueues, runProcessorsOfFile } from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
+import { rfc3339 } from '../support/tasks.ts';
+
+const db = await openTestDb();
+const SOON = { timeout: 20_000 };
+// The sweeper stays out of it: what is seen here comes from the jobs alone.
+const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
+
+const now = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id);
+const statusOf = (db: Db, task: Task) => now(db, task).then((one) => one.status);
+const clocksOf = (db: Db, task: Task) => now(db, task).then((one) => one.breaches.map(({ clock }) => clock));
+const typesOf = (db: Db, task: Task) => historyOf(db, task).then((all) => all.map((one) => one.type));
+
+describe('a clock', () => {
+  it('is breached within a second of its time, and once', async () => {
+    const org = freshOrg(db);
+    // Nobody is there for them, and nothing else is to be done at the time.
+    const deadline = rfc3339(db.clock.now() + 3500);
+    const tasks = await Promise.all(
+      Array.from({ length: 30 }, () => addTask(db, org, { sla: { target_latency_seconds: 1, deadline } })),
+    );
+    for (const task of tasks) await expect.poll(() => statusOf(db, task), SOON).toBe('failed');
+    for (const task of tasks) {
+      const { breaches, failure } = await now(db, task);
+      expect(breaches.map((one) => one.clock)).toEqual(['target_latency', 'deadline']);
+      for (const { breached_at, due_at } of breaches) {
+        expect(breached_at).toBeGreaterThanOrEqual(due_at);
+        expect(breached_at - due_at).toBeLessThan(1000);
+      }
+      expect(failure?.code).toBe('deadline_exceeded');
+      expect(await typesOf(db, task)).toEqual([
+        'task.created',
+        'task.queued',
+        'task.sla_breached',
+        'task.sla_breached',
+        'task.failed',
+      ]);
+    }
+  });
+
+  it('that passes over somebody at work is told, and the work goes on', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const deadline = rfc3339(db.clock.now() + 3500);
+    const task = await addTask(db, org, { sla: { deadline } });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    const started = await step(db, await accept(db, await now(db, task), 'a'), {
+      name: 'start',
+      worker_id: 'a',
+    });
+    await expect.poll(() => clocksOf(db, task), SOON).toEqual(['deadline']);
+    expect(await statusOf(db, task)).toBe('started');
+    const submission = { output: 'late', evidence: [], notes: null };
+    await step(db, started, { name: 'submit', worker_id: 'a', submission });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
+  });
+
+  it('that passes over an offer nobody has accepted fails the task and frees the worker', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const task = await addTask(db, org, { sla: { deadline: rfc3339(db.clock.now() + 2500) } });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('failed');
+    expect((await now(db, task)).offers.map((one) => one.status)).toEqual(['withdrawn']);
+    const next = await addTask(db, org);
+    await expect.poll(() => statusOf(db, next), SOON).toBe('offered');
+  });
+
+  it('that is met by a submission is not breached, and looked at anew when that is sent back', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const review = { mode: 'manual' } as const;
+    const [met, returned] = [
+      await addTask(db, org, { sla: { target_latency_seconds: 3 }, review }),
+      await addTask(db, org, { sla: { target_latency_seconds: 3 }, review }),
+    ];
+    for (const task of [met, returned]) {
+      await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+      await workThrough(db, await now(db, task), 'a');
+    }
+    await step(db, await now(db, returned), { name: 'rework', feedback: null });
+    await expect.poll(() => clocksOf(db, returned), SOON).toEqual(['target_latency']);
+    const [breach] = (await now(db, returned)).breaches;
+    expect((breach?.breached_at ?? 0) - (breach?.due_at ?? 0)).toBeLessThan(1000);
+    expect(await clocksOf(db, met)).toEqual([]);
+  });
+});
+
+describe('a job of a clock', () => {
+  it('that comes early is put off until its time', async () => {
+    const org = freshOrg(db);
+    const task = await addTask(db, org, { sla: { target_latency_seconds: 2 } });
+    const [question] = questions(task).filter((one) => one.kind === 'target_latency');
+    if (question === undefined) throw new Error('no clock');
+    const about = { org_id: org, task_id: task.task_id, version: 1 };
+    // As a machine whose clock is an hour ahead would make it.
+    await queues.add([questionJob(about, question, question.at + 3600_000, 'early')]);
+    const id = `target_latency-${task.task_id}-${question.at}-clock-early`;
+    await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('delayed');
+    expect(await clocksOf(db, task)).toEqual([]);
+    await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('completed');
+    const [breach] = (await now(db, task)).breaches;
+    expect(breach?.breached_at).toBeGreaterThanOrEqual(question.at);
+    expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
+  });
+
+  it('that is doubled many times rings once', async () => {
+    const org = freshOrg(db);
+    const task = await addTask(db, org, { sla: { target_latency_seconds: 1 } });
+    const [question] = questions(task).filter((one) => one.kind === 'target_latency');
+    if (question === undefined) throw new Error('no clock');
+    const about = { org_id: org, task_id: task.task_id, version: 1 };
+    const copies = Array.from({ length: 20 }, (_, copy) =>
+      questionJob(about, question, db.clock.now(), `c${copy}`),
+    );
+    await queues.add(copies);
+    for (const { opts } of copies)
+      await expect.poll(() => queues.all.sla.getJobState(opts.jobId), SOON).toBe('completed');
+    expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
+  });
+
+  it('about what is over by now does nothing', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a', availability: 'available', capacity: 5 });
+    const task = await addTask(db, org, { sla: { target_latency_seconds: 3600 } });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    const offered = await now(db, task);
+    const accepted = await accept(db, offered, 'a');
+    const done = await step(db, accepted, { name: 'start', worker_id: 'a' });
+    const about = { org_id: org, task_id: task.task_id, version: 1 };
+    const stale = [offered, accepted].flatMap((view) =>
+      questions(view).filter((one) => one.kind === 'offer_expiry' || one.kind === 'start_timeout'),
+    );
+    expect(stale).toHaveLength(2);
+    // All of them due by now.
+    const jobs = stale.map((one) => questionJob(about, { ...one, at: 1 }, 2, 'stale'));
+    await queues.add(jobs);
+    for (const { opts } of jobs)
+      await expect.poll(() => queues.all.sla.getJobState(opts.jobId), SOON).toBe('completed');
+    expect(await now(db, task)).toEqual(done);
+  });
+});
+
+describe('time', () => {
+  it('takes back an offer that lapses, within a second', async () => {
+    const org = freshOrg(db);
+    await addPool(db, org, { offer_ttl_seconds: 1 });
+    await addWorker(db, org, { worker_id: 'a', pool_ids: ['pool'] });
+    const task = await addTask(db, org, { requirements: { worker_pool_id: 'pool' } });
+    await expect.poll(() => typesOf(db, task), SOON).toContain('task.offered');
+    const expiry = async () => (await historyOf(db, task)).find((one) => one.data.reason === 'expired');
+    await expect.poll(async () => (await expiry())?.type, SOON).toBe('task.queued');
+    const offeredAt = (await historyOf(db, task)).find((one) => one.type === 'task.offered')?.at ?? '';
+    const late = Date.parse((await expiry())?.at ?? '') - (Date.parse(offeredAt) + 1000);
+    expect(late).toBeGreaterThanOrEqual(0);
+    expect(late).toBeLessThan(1000);
+  });
+
+  it('takes back a task that was accepted and not started', async () => {
+    // Nothing runs here but what the test runs.
+    const own: Db = { ...db, prefix: freshPrefix() };
+    const org = freshOrg(own);
+    const { worker_id } = await addWorker(own, org);
+    const accepted = await accept(own, await offerTo(own, await addTask(own, org), [worker_id]), worker_id);
+    const [question] = questions(accepted).filter((one) => one.kind === 'start_timeout');
+    if (question === undefined) throw new Error('no such question');
+
+    const alone = openQueues(own);
+    const about = { org_id: org, task_id: accepted.task_id, version: 1 };
+    const made = questionJob(about, question, own.clock.now());
+    await alone.add([made]);
+    const job = await alone.all.sla.getJob(made.opts.jobId);
+    if (job === undefined) throw new Error('no job');
+    // A quarter of an hour later.
+    await runSlaJob(later(own, 901_000), queues, new OutputSchemas(), job, undefined);
+    const back = await now(own, accepted);
+    expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
+  });
+
+  it('approves what nobody reviewed, and only the submission it was set for', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const review = { mode: 'manual', auto_approve_after_seconds: 3 } as const;
+    const task = await addTask(db, org, { review });
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    const first = await workThrough(db, await now(db, task), 'a');
+    const again = await step(db, first, { name: 'rework', feedback: null });
+    const submission = { output: 'better', evidence: [], notes: null };
+    const second = await step(db, again, { name: 'submit', worker_id: 'a', submission });
+    // The alarm of the first submission, as a relay that comes late would still make it.
+    const [stale] = questions(first);
+    if (stale === undefined) throw new Error('no such question');
+    const about = { org_id: org, task_id: task.task_id, version: 1 };
+    const late = questionJob(about, { ...stale, at: 1 }, 2, 'stale');
+    await queues.add([late]);
+    await expect.poll(() => queues.all.sla.getJobState(late.opts.jobId), SOON).toBe('completed');
+    expect(await statusOf(db, task)).toBe('submitted');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
+    const completed = await now(db, task);
+    expect((completed.completed_at ?? 0) - second.since).toBeGreaterThanOrEqual(3000);
+    expect(completed.submission?.output).toBe('better');
+  });
+});

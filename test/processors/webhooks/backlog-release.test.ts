@@ -1,0 +1,102 @@
+// Those who wait for a receiver that takes no more: they harm nobody, and all of them come in the end.
+import { expect, it } from 'vitest';
+import type { Endpoint } from '../../../src/state/webhooks/endpoint.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { parkDelivery } from '../../../src/store/webhooks/backlog.ts';
+import { deliveriesIndex, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
+import type { DeliveryStatus } from '../../../src/store/webhooks/delivery-record.ts';
+import { startCallbackReceiver } from '../../support/callback-receiver.ts';
+import { freshOrg, openTestDb } from '../../support/db.ts';
+import { addEndpoint, changeEndpoint, oweMessages } from '../../support/endpoints.ts';
+import { gate } from '../../support/gate.ts';
+import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/processors.ts';
+
+const db = await openTestDb();
+const SOON = { timeout: 30_000, interval: 20 };
+/** What a receiver gets at once of the places of the processors here. */
+const AT_ONCE = 32;
+const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
+
+const countOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
+  db.redis.zcard(orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status)));
+const waitingFor = ({ org_id, endpoint_id }: Endpoint) =>
+  db.redis.zcard(orgKeysOf(db.prefix, org_id).waiting(endpoint_id));
+const never = new Promise<void>(() => {});
+
+it('an endpoint that hangs, with 10 000 deliveries queued, holds up no healthy one', async () => {
+  const org = freshOrg(db);
+  const hanging = await startCallbackReceiver(() => ({ status: 204, after: never }));
+  const healthy = await startCallbackReceiver();
+  const bad = await addEndpoint(db, org, hanging.url);
+  const good = await addEndpoint(db, org, healthy.url);
+  await oweMessages(db, bad, 10_000);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  await oweMessages(db, good, 50);
+  await expect.poll(() => countOf(good, 'succeeded'), SOON).toBe(50);
+  expect(healthy.come).toHaveLength(50);
+  // None of the first has run out yet, and none has taken a place beyond those that one receiver gets.
+  expect(hanging.come.length).toBeLessThanOrEqual(AT_ONCE);
+  expect(await countOf(bad, 'pending')).toBe(10_000);
+  // Whoever waits is in no queue, and costs nothing.
+  await expect.poll(() => waitingFor(bad), SOON).toBe(10_000 - hanging.come.length);
+  expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
+  await changeEndpoint(db, bad, null);
+});
+
+it('those who wait for a busy receiver come in the end, each once', async () => {
+  const { open, after } = gate();
+  const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
+  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
+  const ids = await oweMessages(db, endpoint, 300);
+  await expect.poll(() => waitingFor(endpoint), SOON).toBe(300 - AT_ONCE);
+  open();
+  await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(300);
+  expect(receiver.come.map((one) => one.id).sort()).toEqual(ids.sort());
+  expect(await waitingFor(endpoint)).toBe(0);
+});
+
+it('those who wait for a receiver that cools down spend no attempt, and come when it is back', async () => {
+  let status = 503;
+  const receiver = await startCallbackReceiver(() => ({ status }));
+  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, {
+    retry_policy: { max_retries: 1, backoff_seconds: 1 },
+  });
+  const [first = ''] = await oweMessages(db, endpoint, 1);
+  await expect.poll(() => receiver.come.length, SOON).toBe(1);
+  await oweMessages(db, endpoint, 20);
+  await expect.poll(() => waitingFor(endpoint), SOON).toBe(20);
+  status = 204;
+  await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(21);
+  expect(receiver.come.filter((one) => one.id !== first)).toHaveLength(20);
+});
+
+it('those who wait for an endpoint that is disabled meanwhile are stopped, all of them', async () => {
+  const receiver = await startCallbackReceiver(() => ({ status: 204, after: never }));
+  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
+  const [first = ''] = await oweMessages(db, endpoint, 100);
+  await expect.poll(() => waitingFor(endpoint), SOON).toBe(100 - AT_ONCE);
+  await changeEndpoint(db, endpoint, { enabled: false });
+  // As its sweep would: nothing else moves while the receiver hangs.
+  await openSweeper(db, queues).sweep();
+  await expect.poll(() => countOf(endpoint, 'stopped'), SOON).toBe(100 - AT_ONCE);
+  expect(receiver.come).toHaveLength(AT_ONCE);
+  expect((await loadDeliveries(db, endpoint.org_id, first)).size).toBe(1);
+});
+
+it('those whom nobody lets out any more are let out by the sweeper', async () => {
+  const receiver = await startCallbackReceiver();
+  const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
+  const { org_id, endpoint_id } = endpoint;
+  await queues.all.webhooks.pause();
+  const ids = await oweMessages(db, endpoint, 40);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  for (const task_id of ids)
+    expect(await parkDelivery(db, { org_id, task_id, sequence: 0, endpoint_id }, endpoint_id, null)).toBe(
+      true,
+    );
+  await queues.all.webhooks.obliterate({ force: true });
+  await queues.all.webhooks.resume();
+  await openSweeper(db, queues).sweep();
+  await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(40);
+  expect(receiver.come).toHaveLength(40);
+});

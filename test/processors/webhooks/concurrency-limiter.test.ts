@@ -1,0 +1,191 @@
+// Who may be sent to right now: a receiver that is overloaded or away makes what is new wait, lets retries
+// through, and is found back by one; a slow one gets few places.
+import { describe, expect, it } from 'vitest';
+import { ReceiverGate } from '../../../src/processors/webhooks/concurrency-limiter.ts';
+
+const PLACES = 80;
+const answered = (status: number | null, ms = 10, retryAfterMs: number | null = null) => ({
+  status,
+  ms,
+  retryAfterMs,
+});
+
+function openGate() {
+  const clock = { now: 1000 };
+  const gate = new ReceiverGate(PLACES, () => clock.now);
+  const fresh = (receiver = 'a') => gate.enter(receiver, true);
+  const send = (outcome: ReturnType<typeof answered>, receiver = 'a') => {
+    expect(gate.enter(receiver, false)).toBe(true);
+    gate.leave(receiver, outcome);
+  };
+  return { clock, gate, fresh, send };
+}
+
+describe('a receiver', () => {
+  it.each([429, 502, 503, 504])(
+    'that answers %i cools down: what is new waits, a retry does not',
+    (status) => {
+      const { clock, gate, fresh, send } = openGate();
+      send(answered(status));
+      expect(fresh()).toBe(false);
+      expect(gate.coolFor('a')).toBe(1000);
+      expect(fresh('b')).toBe(true);
+      expect(gate.enter('a', false)).toBe(true);
+      gate.leave('a', answered(status));
+      clock.now += 1999;
+      expect(fresh()).toBe(false);
+    },
+  );
+
+  it('that has shown to be quick gets more places, until it is quick no more', () => {
+    const { clock, gate, fresh, send } = openGate();
+    const filled = () => {
+      let count = 0;
+      while (fresh()) count += 1;
+      return count;
+    };
+    const empty = (count: number) => {
+      for (let left = count; left > 0; left -= 1) gate.leave('a', answered(204));
+    };
+    for (let sent = 1; sent < 50; sent += 1) send(answered(204));
+    const usual = filled();
+    expect(usual).toBe(32);
+    // One of them is the fiftieth answer.
+    empty(usual);
+    expect(filled()).toBe(52);
+    // Nothing comes back for a while: none in the places that fall free now but the usual ones.
+    clock.now += 101;
+    expect(fresh()).toBe(false);
+    empty(52);
+    clock.now += 101;
+    send(answered(null));
+    expect(filled()).toBe(32);
+    empty(32);
+    for (let sent = 0; sent < 60; sent += 1) send(answered(204, 500));
+    expect(filled()).toBe(32);
+  });
+
+  it('that names a time has it', () => {
+    const { clock, fresh, send } = openGate();
+    send(answered(503, 10, 20_000));
+    clock.now += 19_999;
+    expect(fresh()).toBe(false);
+    clock.now += 1;
+    expect(fresh()).toBe(true);
+  });
+
+  it('that has cooled down is asked by one at a time until it answers', () => {
+    const { clock, gate, fresh, send } = openGate();
+    send(answered(503));
+    expect(gate.room('a', 0)).toBe(0);
+    clock.now += 1000;
+    expect(gate.room('a', 0)).toBe(1);
+    expect([fresh(), fresh()]).toEqual([true, false]);
+    expect(gate.room('a', 0)).toBe(0);
+    gate.leave('a', answered(204));
+    expect([fresh(), fresh()]).toEqual([true, true]);
+  });
+
+  it.each([500, 404, 400, 301])('that answers %i is there, and cools down for nothing', (status) => {
+    const { fresh, send } = openGate();
+    for (let times = 0; times < 10; times += 1) send(answered(status));
+    expect(fresh()).toBe(true);
+  });
+
+  it('that does not answer cools down after five times in a row', () => {
+    const { fresh, gate, send } = openGate();
+    for (let times = 0; times < 4; times += 1) send(answered(null));
+    expect(fresh()).toBe(true);
+    gate.leave('a', answered(null));
+    expect(fresh()).toBe(false);
+  });
+
+  it('has two fifths of the places, sixty-four at most; a slow one an eighth', () => {
+    const { gate, fresh, send } = openGate();
+    const placesOf = (receiver: string, of = gate) => {
+      let places = 0;
+      while (of.enter(receiver, true)) places += 1;
+      return places;
+    };
+    expect(placesOf('a')).toBe(32);
+    expect(placesOf('a', new ReceiverGate(800))).toBe(64);
+    for (let times = 0; times < 20; times += 1) send(answered(200, 5000), 'b');
+    expect(placesOf('b')).toBe(10);
+    gate.leave('b', answered(200, 5000));
+    expect(fresh('b')).toBe(true);
+  });
+
+  it('that hangs is known as slow before the first attempt has run out', () => {
+    const { clock, gate, fresh } = openGate();
+    for (let times = 0; times < 12; times += 1) fresh();
+    clock.now += 2001;
+    expect(fresh()).toBe(false);
+    for (let times = 0; times < 3; times += 1) gate.leave('a', answered(204));
+    expect(fresh()).toBe(true);
+  });
+
+  it('leaves half of its places to those who wait for longer', () => {
+    const { gate } = openGate();
+    let newcomers = 0;
+    while (gate.enter('a', true, true)) newcomers += 1;
+    expect(newcomers).toBe(16);
+    expect(gate.room('a', 0)).toBe(16);
+    expect(gate.room('a', 9)).toBe(0);
+    expect(gate.enter('a', true)).toBe(true);
+  });
+
+  it('that is quick lets those who wait for longer stand in line with those who are new', async () => {
+    const { gate, fresh } = openGate();
+    while (fresh());
+    const newcomer = gate.enterShortly('a', true, true);
+    expect(gate.room('a', 0)).toBe(16);
+    expect(gate.room('a', 9)).toBe(0);
+    gate.leave('a', answered(204));
+    expect(await newcomer).toBe(true);
+  });
+
+  it('that is not, sends away who is new, and calls nobody while it is full', async () => {
+    const { gate, fresh, send } = openGate();
+    for (let times = 0; times < 20; times += 1) send(answered(200, 500));
+    while (fresh());
+    expect(await gate.enterShortly('a', true, true)).toBe(false);
+    expect(gate.room('a', 0)).toBe(0);
+  });
+});
+
+describe('who finds a receiver full', () => {
+  const full = () => {
+    const { clock, gate, fresh } = openGate();
+    while (fresh());
+    return { clock, gate };
+  };
+
+  it('is let in when a place falls free shortly', async () => {
+    const { gate } = full();
+    const [first, second] = [gate.enterShortly('a', true), gate.enterShortly('a', true)];
+    gate.leave('a', answered(204));
+    expect(await first).toBe(true);
+    gate.leave('a', answered(204));
+    expect(await second).toBe(true);
+    expect(gate.enter('a', true)).toBe(false);
+  });
+
+  it('does not stand there for long', async () => {
+    const { gate } = full();
+    expect(await gate.enterShortly('a', true)).toBe(false);
+  });
+
+  it('does not wait for one that does not move, nor behind many, nor when it cools down', async () => {
+    const { clock, gate } = full();
+    const many = Array.from({ length: 70 }, () => gate.enterShortly('a', true));
+    expect(await many.at(-1)).toBe(false);
+    gate.leave('a', answered(429));
+    expect(await Promise.all(many)).not.toContain(true);
+    const still = full();
+    still.clock.now += 100;
+    expect(await still.gate.enterShortly('a', true)).toBe(false);
+    expect(still.gate.isShut('a')).toBe(true);
+    clock.now += 1;
+    expect(gate.isShut('a')).toBe(true);
+  });
+});

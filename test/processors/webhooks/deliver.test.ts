@@ -1,0 +1,367 @@
+// Deliveries to a task's own callback, with all processors at work and a real receiver: each event comes,
+// signed, is tried again when it ought to be and never earlier, and stops when it ought to stop.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
+import type { Handoff, Task } from '../../../src/state/tasks/task.ts';
+import {
+  callbackAuthPlace,
+  newWebhookSecret,
+  orgWrites,
+  type SigningSecret,
+  webhookSecretPlace,
+} from '../../../src/store/identity/orgs.ts';
+import { commit } from '../../../src/store/redis/commit.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { dueTimeOf, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
+import { type Come, isSigned, startCallbackReceiver } from '../../support/callback-receiver.ts';
+import {
+  addTask,
+  addWorker,
+  freshOrg,
+  historyOf,
+  openTestDb,
+  step,
+  taskOf,
+  workThrough,
+} from '../../support/db.ts';
+import { gate } from '../../support/gate.ts';
+import { runProcessorsOfFile, sealer } from '../../support/processors.ts';
+
+const db = await openTestDb();
+const SOON = { timeout: 20_000 };
+const SECOND = 1000;
+/** What a busy machine may add to a wait. */
+const SLACK = 3 * SECOND;
+const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
+
+interface Tenant {
+  org: string;
+  /** Current one first. */
+  secrets: string[];
+}
+
+/** An org with secrets that end so many ms from now; null: not at all. */
+async function addTenant(ends: (number | null)[] = [null]): Promise<Tenant> {
+  const org = freshOrg(db);
+  const now = db.clock.now();
+  const secrets = ends.map(newWebhookSecret);
+  const webhook_secrets = secrets.map((secret, index): SigningSecret => {
+    const end = ends[index] ?? null;
+    return {
+      sealed: sealer.seal(secret, webhookSecretPlace(org)),
+      created_at: now,
+      expires_at: end === null ? null : now + end,
+    };
+  });
+  const record = { org_id: org, version: 1, name: 'Org', webhook_secrets, created_at: now, updated_at: now };
+  const { guards, writes } = orgWrites(db, 0, record);
+  await commit(db.redis, guards, writes);
+  return { org, secrets };
+}
+
+const policy = (max_retries: number, backoff_seconds = 1) => ({
+  retry_policy: { max_retries, backoff_seconds },
+});
+
+/** A task of which `task.queued` alone is told, unless `handoff` says otherwise. */
+const tell = ({ org }: Tenant, url: string, handoff: Partial<Handoff> = {}): Promise<Task> =>
+  addTask(db, org, { handoff: { callback_url: url, events: ['task.queued'], ...handoff } });
+
+const deliveryOf = async (task: Task, sequence = 2) =>
+  (await loadDeliveries(db, task.org_id, task.task_id)).get(String(sequence));
+const settled = (task: Task, status: string, sequence = 2) =>
+  expect.poll(async () => (await deliveryOf(task, sequence))?.status, SOON).toBe(status);
+const jobState = (task: Task, sequence = 2) =>
+  queues.all.webhooks.getJobState(deliveryJob({ ...task, sequence }).opts.jobId);
+
+/** Waits between one attempt and the next, ms. */
+const waits = (come: Come[]) => come.slice(1).map((one, index) => one.at - (come[index]?.at ?? 0));
+
+describe('every event of a life', () => {
+  it('comes once, signed, with its own id and what it is about', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver();
+    const { worker_id } = await addWorker(db, tenant.org, { availability: 'offline' });
+    const handoff = { callback_url: receiver.url };
+    const task = await addTask(db, tenant.org, { handoff, more: { metadata: { ticket: 'ü' } } });
+    await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+    await expect.poll(() => receiver.come.length, SOON).toBe(4);
+    for (const sequence of [1, 2, 3, 4]) await settled(task, 'succeeded', sequence);
+    const history = await historyOf(db, task);
+    const come = [...receiver.come].sort((a, b) => a.sequence - b.sequence);
+    expect(come.map((one) => [one.id, one.type])).toEqual(history.map((one) => [one.event_id, one.type]));
+    const [secret = ''] = tenant.secrets;
+    for (const one of come) {
+      expect(isSigned(secret, one)).toBe(true);
+      expect(isSigned(newWebhookSecret(), one)).toBe(false);
+      expect(one.headers['content-type']).toBe('application/json');
+      expect(one.headers.authorization).toBeUndefined();
+      expect(JSON.parse(one.body).data).toMatchObject({ task_id: task.task_id, metadata: { ticket: 'ü' } });
+    }
+  });
+
+  it('comes to a completed task’s receiver with its result', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver();
+    const { worker_id } = await addWorker(db, tenant.org);
+    const task = await tell(tenant, receiver.url, { events: ['task.completed'] });
+    await expect
+      .poll(() => taskOf(db, tenant.org, task.task_id).then((one) => one.status), SOON)
+      .toBe('offered');
+    await workThrough(db, await taskOf(db, tenant.org, task.task_id), worker_id);
+    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    expect(JSON.parse(receiver.come[0]?.body ?? '').data.result).toMatchObject({ output: 'done', worker_id });
+  });
+
+  it('is one of those that were asked for', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver();
+    const task = await tell(tenant, receiver.url, { events: ['task.created', 'task.cancelled'] });
+    await step(db, task, { name: 'cancel', reason: null });
+    await settled(task, 'succeeded', 3);
+    await settled(task, 'succeeded', 1);
+    expect(receiver.come.map((one) => one.type).sort()).toEqual(['task.cancelled', 'task.created']);
+  });
+});
+
+describe('a delivery that fails', () => {
+  it('is tried again after the backoff, never earlier: same id, same bytes, a new signature', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((_, nth) => ({ status: [500, 404, 302][nth - 1] ?? 200 }));
+    const task = await tell(tenant, receiver.url, policy(6));
+    await settled(task, 'succeeded');
+    const { come } = receiver;
+    expect(come).toHaveLength(4);
+    for (const [index, wait] of waits(come).entries()) {
+      const backoff = SECOND * 2 ** index;
+      expect(wait).toBeGreaterThanOrEqual(backoff);
+      expect(wait).toBeLessThan(backoff * 1.2 + SLACK);
+    }
+    expect(new Set(come.map((one) => one.id)).size).toBe(1);
+    expect(new Set(come.map((one) => one.body)).size).toBe(1);
+    const stamps = come.map((one) => Number(one.headers['webhook-timestamp']));
+    expect(new Set(stamps).size).toBe(4);
+    for (const one of come) {
+      expect(isSigned(tenant.secrets[0] ?? '', one)).toBe(true);
+      expect(Math.abs(Number(one.headers['webhook-timestamp']) - one.at / SECOND)).toBeLessThan(3);
+    }
+    const { attempts } = (await deliveryOf(task)) ?? { attempts: [] };
+    expect(attempts.map((one) => one.status)).toEqual([500, 404, 302, 200]);
+    expect(attempts.map((one) => one.error_class)).toEqual(['http_status', 'http_status', 'redirect', null]);
+    for (const [index, one] of attempts.entries()) {
+      expect(one.body).toBe('{"said":"so"}');
+      expect(one.address).toBe('127.0.0.1');
+      const next = attempts[index + 1];
+      if (next === undefined) expect(one.next_attempt_at).toBeNull();
+      else expect(next.at).toBeGreaterThanOrEqual(one.next_attempt_at ?? Number.POSITIVE_INFINITY);
+    }
+    await expect.poll(() => jobState(task), SOON).toBe('completed');
+  });
+
+  it('waits for as long as the receiver asks for, but never less than the backoff', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((one, nth) => {
+      if (nth > 1) return { status: 204 };
+      return { status: 429, headers: { 'Retry-After': one.path === '/long' ? '3' : '0' } };
+    });
+    const long = await tell(tenant, receiver.url.replace('/hook', '/long'), policy(6));
+    const short = await tell(tenant, receiver.url.replace('/hook', '/short'), policy(6, 2));
+    await Promise.all([settled(long, 'succeeded'), settled(short, 'succeeded')]);
+    const of = (path: string) => waits(receiver.come.filter((one) => one.path === path))[0];
+    expect(of('/long')).toBeGreaterThanOrEqual(3 * SECOND);
+    expect(of('/short')).toBeGreaterThanOrEqual(2 * SECOND);
+  });
+
+  it('is not tried again when there are to be no retries, and is kept as a failed job', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver(() => ({ status: 500 }));
+    const task = await tell(tenant, receiver.url, policy(0));
+    await settled(task, 'exhausted');
+    await expect.poll(() => jobState(task), SOON).toBe('failed');
+    expect(receiver.come).toHaveLength(1);
+    const job = await queues.all.webhooks.getJob(deliveryJob({ ...task, sequence: 2 }).opts.jobId);
+    expect(job?.failedReason).toContain('given up after 1 attempts');
+  });
+
+  it('is given up after its retries, and is owed no more', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver(() => ({ status: 503 }));
+    const task = await tell(tenant, receiver.url, policy(1));
+    await settled(task, 'exhausted');
+    expect(receiver.come).toHaveLength(2);
+    const [first, ...more] = (await deliveryOf(task))?.attempts ?? [];
+    expect(more).toHaveLength(1);
+    const { jobId } = retryJob({ ...task, sequence: 2 }, first?.next_attempt_at ?? 0, 0).opts;
+    await expect.poll(() => queues.all.retries.getJobState(jobId), SOON).toBe('failed');
+    expect(await dueTimeOf(db, { ...task, sequence: 2 })).toBeNull();
+  });
+
+  it('is tried again in a lane of its own, beside those that are new', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
+    await queues.all.retries.pause();
+    onTestFinished(() => queues.all.retries.resume());
+    const tried = await tell(tenant, receiver.url, policy(1));
+    await expect.poll(async () => (await deliveryOf(tried))?.attempts.length, SOON).toBe(1);
+    const due = async () => (await dueTimeOf(db, { ...tried, sequence: 2 })) ?? 0;
+    await expect.poll(async () => db.clock.now() - (await due()), SOON).toBeGreaterThan(0);
+    const fresh = await startCallbackReceiver();
+    await settled(await tell(tenant, fresh.url), 'succeeded');
+    expect([receiver.come.length, fresh.come.length]).toEqual([1, 1]);
+    await queues.all.retries.resume();
+    await settled(tried, 'succeeded');
+    expect(receiver.come).toHaveLength(2);
+  });
+
+  it('does not hold up the others', async () => {
+    const tenant = await addTenant();
+    const failing = await startCallbackReceiver(() => ({ status: 500 }));
+    const receiver = await startCallbackReceiver();
+    await Promise.all(Array.from({ length: 40 }, () => tell(tenant, failing.url, policy(1, 3600))));
+    const startedAt = Date.now();
+    const task = await tell(tenant, receiver.url);
+    await settled(task, 'succeeded');
+    expect((receiver.come[0]?.at ?? 0) - startedAt).toBeLessThan(SLACK);
+  });
+
+  it('on nobody who listens is tried again like any other', async () => {
+    const tenant = await addTenant();
+    const task = await tell(tenant, 'http://127.0.0.1:1/', policy(1));
+    await settled(task, 'exhausted');
+    const { attempts } = (await deliveryOf(task)) ?? { attempts: [] };
+    expect(attempts.map((one) => [one.status, one.error_class])).toEqual([
+      [null, 'connect'],
+      [null, 'connect'],
+    ]);
+  });
+});
+
+describe('a receiver', () => {
+  it('that answers 410 gets nothing more of this task, and everything of others', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((one) => ({ status: one.path === '/gone' ? 410 : 204 }));
+    const events = ['task.queued', 'task.cancelled'] as const;
+    const gone = await tell(tenant, receiver.url.replace('/hook', '/gone'), {
+      ...policy(6),
+      events: [...events],
+    });
+    await settled(gone, 'exhausted');
+    await step(db, gone, { name: 'cancel', reason: null });
+    await settled(gone, 'stopped', 3);
+    expect(receiver.come.map((one) => one.type)).toEqual(['task.queued']);
+    const other = await tell(tenant, receiver.url, { ...policy(6), events: [...events] });
+    await step(db, other, { name: 'cancel', reason: null });
+    await settled(other, 'succeeded', 3);
+  });
+
+  it('that redirects is not followed', async () => {
+    const tenant = await addTenant();
+    const elsewhere = await startCallbackReceiver();
+    const receiver = await startCallbackReceiver(() => ({
+      status: 307,
+      headers: { Location: elsewhere.url },
+    }));
+    const task = await tell(tenant, receiver.url, policy(1));
+    await settled(task, 'exhausted');
+    expect(receiver.come).toHaveLength(2);
+    expect(elsewhere.come).toEqual([]);
+  });
+
+  it('that is slow is not sent the same event a second time meanwhile', async () => {
+    const tenant = await addTenant();
+    const { open: answer, after } = gate();
+    const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
+    const task = await tell(tenant, receiver.url);
+    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    // The same delivery once more, as a sweeper might make it.
+    const again = deliveryJob({ ...task, sequence: 2 }, 'again');
+    await queues.add([again]);
+    await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('completed');
+    expect(receiver.come).toHaveLength(1);
+    answer();
+    await settled(task, 'succeeded');
+    expect(receiver.come).toHaveLength(1);
+  });
+});
+
+describe('the signature', () => {
+  it('is made with both secrets while they are rotated, so that old and new receivers verify', async () => {
+    const tenant = await addTenant([null, 3600_000]);
+    const receiver = await startCallbackReceiver();
+    await tell(tenant, receiver.url);
+    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    const [come] = receiver.come;
+    if (come === undefined) throw new Error('nothing came');
+    expect(String(come.headers['webhook-signature']).split(' ')).toHaveLength(2);
+    for (const secret of tenant.secrets) expect(isSigned(secret, come)).toBe(true);
+  });
+
+  it('is not made with a secret that has run out', async () => {
+    const tenant = await addTenant([null, -1]);
+    const receiver = await startCallbackReceiver();
+    await tell(tenant, receiver.url);
+    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    const [come] = receiver.come;
+    if (come === undefined) throw new Error('nothing came');
+    expect(tenant.secrets.map((secret) => isSigned(secret, come))).toEqual([true, false]);
+  });
+});
+
+describe('the credential of the callback', () => {
+  const basic = Buffer.from('user:pass:wörd').toString('base64');
+  const credentials = [
+    ['bearer', 'a-token-of-theirs', 'Bearer a-token-of-theirs'],
+    ['basic', basic, `Basic ${basic}`],
+  ] as const;
+
+  it.each(credentials)('%s is not kept where the receiver gives it back', async (type, plain, header) => {
+    const tenant = await addTenant();
+    const decoded = Buffer.from(plain, 'base64').toString();
+    const receiver = await startCallbackReceiver(() => ({
+      status: 401,
+      headers: { 'X-Echo': `got ${header}` },
+      body: `who is ${header}? ${plain}, that is ${decoded}; not "pass:wörd"`,
+    }));
+    const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
+    const task = await tell(tenant, receiver.url, { ...policy(0), callback_auth: { type, sealed } });
+    await settled(task, 'exhausted');
+    const [attempt] = (await deliveryOf(task))?.attempts ?? [];
+    expect(attempt?.headers['x-echo']).toBe('got [redacted]');
+    expect(attempt?.body).toMatch(/^who is \[redacted\]\? \[redacted\], that is /);
+    expect(attempt?.body.includes('pass:wörd')).toBe(type === 'bearer');
+  });
+
+  it.each(credentials)('%s is sent on every attempt', async (type, plain, header) => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
+    const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
+    const task = await tell(tenant, receiver.url, { ...policy(1), callback_auth: { type, sealed } });
+    await settled(task, 'succeeded');
+    expect(receiver.come.map((one) => one.headers.authorization)).toEqual([header, header]);
+  });
+
+  it('of another org does not open, and nothing is sent without it', async () => {
+    const tenant = await addTenant();
+    const receiver = await startCallbackReceiver();
+    const sealed = sealer.seal('stolen', callbackAuthPlace(freshOrg(db)));
+    const task = await tell(tenant, receiver.url, { callback_auth: { type: 'bearer', sealed } });
+    await expect.poll(() => jobState(task), SOON).toBe('delayed');
+    expect(receiver.come).toEqual([]);
+  });
+});
+
+it('a delivery that is made ready by hand again is the same to the byte', async () => {
+  const tenant = await addTenant();
+  const receiver = await startCallbackReceiver();
+  const { worker_id } = await addWorker(db, tenant.org, { availability: 'offline' });
+  const task = await tell(tenant, receiver.url);
+  await settled(task, 'succeeded');
+  // The task has moved on and its record lies elsewhere when the event is told once more.
+  await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
+  const { owed } = orgKeysOf(db.prefix, tenant.org);
+  await db.redis.zadd(owed, 1, `${tenant.org} ${task.task_id} 2`);
+  await queues.add([deliveryJob({ ...task, sequence: 2 }, 'by-hand')]);
+  await expect.poll(() => receiver.come.length, SOON).toBe(2);
+  expect(receiver.come[1]?.body).toBe(receiver.come[0]?.body);
+  expect(receiver.come[1]?.id).toBe(receiver.come[0]?.id);
+});

@@ -1,0 +1,325 @@
+// The embedded Redis on real servers: what it is set to, what it survives, and above all that it never
+// outlives its owner and never shares its data with a second one.
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  watch,
+  writeFile,
+} from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { DirectoryInUseError } from '../../src/runtime/directory-lock.ts';
+import {
+  type EmbeddedRedis,
+  EmbeddedRedisError,
+  type EmbeddedRedisOptions,
+  embeddedRedisUrl,
+  embeddedSecrets,
+  startEmbeddedRedis,
+} from '../../src/runtime/embedded-redis.ts';
+import { type EmbeddedOwner, startEmbeddedOwner } from '../support/embedded-owner.ts';
+
+let dir: string;
+const cleanups: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'biolayer-embedded-'));
+});
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await expectNoProcesses();
+  await rm(dir, { recursive: true });
+});
+
+async function start(options: Partial<EmbeddedRedisOptions> = {}): Promise<EmbeddedRedis> {
+  const redis = await startEmbeddedRedis({ dir, ...options });
+  cleanups.push(redis.stop);
+  return redis;
+}
+
+async function connect(url: string): Promise<Redis> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null });
+  client.on('error', () => {});
+  cleanups.push(() => client.disconnect());
+  await client.connect();
+  return client;
+}
+
+async function setting(client: Redis, name: string): Promise<unknown> {
+  const reply = await client.config('GET', name);
+  return Array.isArray(reply) ? reply[1] : undefined;
+}
+
+/** Resolves when the server at the other end is gone. Needs nothing of it meanwhile: it may be stopped. */
+async function connectionTo(url: string): Promise<{ lost: Promise<unknown> }> {
+  const socket = createConnection(Number(new URL(url).port), '127.0.0.1').resume();
+  await once(socket, 'connect');
+  return { lost: once(socket, 'close') };
+}
+
+/** Neither Redis nor its watchdog runs: both write to the log under `dir`. */
+async function expectNoProcesses(): Promise<void> {
+  if (!existsSync('/proc')) return;
+  await vi.waitFor(async () => {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    const open = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/fd/1`).catch(() => '')));
+    expect(open.filter((path) => path.startsWith(dir))).toEqual([]);
+  }, 10_000);
+}
+
+function trySignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone already, as it should be.
+  }
+}
+
+/** Resolves when files of that prefix have come and gone in Redis' folder, `times` events in all. */
+async function appearances(prefix: string, times: number): Promise<void> {
+  let seen = 0;
+  for await (const { filename } of watch(join(dir, 'redis'))) {
+    if (filename?.startsWith(prefix) && ++seen === times) return;
+  }
+}
+
+/** Another process with a Redis on `dir`, killed after the test at the latest. */
+async function own(rest?: string): Promise<EmbeddedOwner> {
+  const owner = await startEmbeddedOwner(dir, rest);
+  cleanups.push(() => owner.process.kill('SIGKILL'));
+  return owner;
+}
+
+async function lockFiles(): Promise<string[]> {
+  return (await readdir(join(dir, 'redis'))).filter((name) => name.startsWith('lock-'));
+}
+
+describe('a running one', () => {
+  it('is durable, evicts nothing and fires timers on time', async () => {
+    const client = await connect((await start()).url);
+    expect(await setting(client, 'appendonly')).toBe('yes');
+    expect(await setting(client, 'appendfsync')).toBe('everysec');
+    expect(await setting(client, 'save')).toBe('');
+    expect(await setting(client, 'maxmemory-policy')).toBe('noeviction');
+    expect(await setting(client, 'hz')).toBe('100');
+    expect(await setting(client, 'bind')).toBe('127.0.0.1');
+    expect(await setting(client, 'dir')).toBe(join(dir, 'redis'));
+  });
+
+  it('takes a port and an fsync policy', async () => {
+    const { url } = await start();
+    const port = Number(new URL(url).port);
+    const other = join(dir, 'other');
+    await expect(startEmbeddedRedis({ dir: other, port })).rejects.toThrow(/address already in use/i);
+
+    const second = await start({ dir: other, appendfsync: 'always' });
+    expect(await setting(await connect(second.url), 'appendfsync')).toBe('always');
+  });
+
+  it('opens to its password alone, which no command line and no other user shows', async () => {
+    const { url, pid } = await start();
+    const { hostname, port, password } = new URL(url);
+    const stranger = createConnection(Number(port), hostname).setEncoding('utf8');
+    stranger.write('GET key\r\nQUIT\r\n');
+    expect((await stranger.toArray()).join('')).toMatch(/^-NOAUTH/);
+    expect((await stat(join(dir, 'redis', 'redis.conf'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(dir, 'redis'))).mode & 0o777).toBe(0o700);
+    for (const name of await lockFiles())
+      expect((await stat(join(dir, 'redis', name))).mode & 0o777).toBe(0o600);
+    if (existsSync('/proc')) expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(password);
+  });
+
+  it('can be found by a command beside it, and only while it runs', async () => {
+    expect(await embeddedRedisUrl(dir)).toBeUndefined();
+    const redis = await start();
+    expect(await embeddedRedisUrl(dir)).toBe(redis.url);
+    await redis.stop();
+    expect(await embeddedRedisUrl(dir)).toBeUndefined();
+  });
+});
+
+describe('the data', () => {
+  it('survive a stop', async () => {
+    const first = await start();
+    await (await connect(first.url)).set('kept', 'yes');
+    await first.stop();
+    expect(await (await connect((await start()).url)).get('kept')).toBe('yes');
+  });
+
+  it('survive a kill -9 of Redis', async () => {
+    const first = await start();
+    const client = await connect(first.url);
+    for (let i = 0; i < 1000; i++) await client.set(`kept:${i}`, i);
+    process.kill(first.pid, 'SIGKILL');
+    await first.ended;
+
+    const second = await connect((await start()).url);
+    expect(await second.dbsize()).toBe(1000);
+    expect(await second.get('kept:999')).toBe('999');
+  });
+
+  it('survive a kill -9 of the owner', async () => {
+    const killed = await own();
+    await (await connect(killed.redis.url)).set('kept', 'yes');
+    killed.process.kill('SIGKILL');
+    expect(await (await connect((await start()).url)).get('kept')).toBe('yes');
+  });
+});
+
+describe('the end', () => {
+  it('may be asked for twice, and leaves no process and no lock', async () => {
+    const redis = await start();
+    await Promise.all([redis.stop(), redis.stop()]);
+    await redis.stop();
+    await redis.ended;
+    expect(await lockFiles()).toEqual([]);
+    await expectNoProcesses();
+  });
+
+  it('may come by kill -9 of Redis, and leaves no process and no lock', async () => {
+    const redis = await start();
+    process.kill(redis.pid, 'SIGKILL');
+    await redis.ended;
+    expect(await lockFiles()).toEqual([]);
+    await expectNoProcesses();
+    await redis.stop();
+  });
+
+  it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('comes with that of its owner by %s', async (signal) => {
+    const owner = await own();
+    const { lost } = await connectionTo(owner.redis.url);
+    owner.process.kill(signal);
+    await lost;
+    await expectNoProcesses();
+    expect(await readFile(join(dir, 'redis', 'redis.log'), 'utf8')).toMatch(/ready to exit/);
+  });
+
+  it('does not come by the Ctrl-C that its owner handles', async () => {
+    const owner = await own(
+      "process.on('SIGINT', () => redis.stop().then(() => console.log('stopped'))); setInterval(() => {}, 60_000);",
+    );
+    const said = once(owner.output, 'line');
+    process.kill(-owner.pid, 'SIGINT'); // As a terminal does: the whole group at once.
+    expect(await said).toEqual(['stopped']);
+    const log = await readFile(join(dir, 'redis', 'redis.log'), 'utf8');
+    expect(log).toMatch(/Received SIGTERM/);
+    expect(log).not.toMatch(/Received SIGINT/);
+  });
+
+  it('of an owner with nothing left to do is not held up by Redis', async () => {
+    const owner = await own('');
+    expect(await once(owner.process, 'exit')).toEqual([0, null]);
+  });
+
+  it('can be awaited by an owner with nothing else left to do', async () => {
+    const owner = await own('await redis.stop();');
+    expect(await once(owner.process, 'exit')).toEqual([0, null]);
+    expect(await lockFiles()).toEqual([]);
+  });
+});
+
+describe('a second one on the same data', () => {
+  it('is refused, naming the process that holds them', async () => {
+    const owner = await own();
+    const refused = startEmbeddedRedis({ dir });
+    await expect(refused).rejects.toThrow(DirectoryInUseError);
+    await expect(refused).rejects.toThrow(`in use by another BioLayer (process ${owner.pid})`);
+    expect(await (await connect(owner.redis.url)).ping()).toBe('PONG');
+  });
+
+  it('takes over a stale lock', async () => {
+    const owner = await own();
+    const stale = await lockFiles();
+    owner.process.kill('SIGKILL');
+    await start();
+    expect(stale).toHaveLength(1);
+    expect(await lockFiles()).toEqual([expect.stringContaining(`lock-${process.pid}-`)]);
+  });
+
+  it('waits for the Redis of a killed owner to end', async () => {
+    const owner = await own();
+    const { lost } = await connectionTo(owner.redis.url);
+    process.kill(owner.redis.pid, 'SIGSTOP'); // It cannot end, although its owner is dead.
+    cleanups.push(() => trySignal(owner.redis.pid, 'SIGCONT'));
+    const died = once(owner.process, 'exit');
+    owner.process.kill('SIGKILL');
+    await died;
+
+    const order: string[] = [];
+    const lookedTwice = appearances(`lock-${process.pid}-`, 3);
+    const next = start().then(() => order.push('second started'));
+    const first = lost.then(() => order.push('first ended'));
+    await lookedTwice;
+    order.push('looked twice');
+    process.kill(owner.redis.pid, 'SIGCONT');
+    await Promise.all([first, next]);
+    expect(order).toEqual(['looked twice', 'first ended', 'second started']);
+  });
+});
+
+describe('one that cannot start', () => {
+  it('says why with the end of its log, and leaves the directory free', async () => {
+    const manifest = join(dir, 'redis', 'appendonlydir', 'appendonly.aof.manifest');
+    await mkdir(join(manifest, '..'), { recursive: true });
+    await writeFile(manifest, 'nonsense\n');
+    const failed = startEmbeddedRedis({ dir });
+    await expect(failed).rejects.toThrow(EmbeddedRedisError);
+    await expect(failed).rejects.toThrow(/ended while starting.*redis\.log.*AOF manifest/is);
+    expect(await lockFiles()).toEqual([]);
+
+    await rm(manifest);
+    await start();
+  });
+
+  it.each([
+    ['there is none', undefined, /none was found on PATH.*apt-get install redis-server.*REDIS_URL/],
+    ['there is only an old one', 'Redis server v=6.0.16 sha=0', /only redis-server 6\.0\.16 was found/],
+    ['it does not tell its version', 'hello', /only redis-server 0 was found/],
+  ])('says what to do when %s', async (_, version, message) => {
+    const bin = join(dir, 'bin');
+    await mkdir(bin);
+    if (version) {
+      await writeFile(join(bin, 'redis-server'), `#!/bin/sh\necho '${version}'\n`);
+      await chmod(join(bin, 'redis-server'), 0o755);
+    }
+    vi.stubEnv('PATH', bin);
+    cleanups.push(() => vi.unstubAllEnvs());
+    await expect(startEmbeddedRedis({ dir })).rejects.toThrow(message);
+  });
+});
+
+describe('the secrets of an embedded installation', () => {
+  it('are made once, of full strength, for their owner alone', async () => {
+    const home = join(dir, 'new');
+    const all = await Promise.all([embeddedSecrets(home), embeddedSecrets(home), embeddedSecrets(home)]);
+    const [secrets] = all;
+    expect(all).toEqual([secrets, secrets, secrets]);
+    expect(await embeddedSecrets(home)).toEqual(secrets);
+    expect(
+      loadConfig({ SECRETS_KEY: secrets.secretsKey, OPERATOR_TOKEN: secrets.operatorToken }, 'cli'),
+    ).toMatchObject(secrets);
+    expect(await readdir(home)).toEqual(['secrets.json']);
+    expect((await stat(join(home, 'secrets.json'))).mode & 0o777).toBe(0o600);
+    expect(await embeddedSecrets(dir)).not.toEqual(secrets);
+  });
+
+  it('are never made anew over damaged ones', async () => {
+    const path = join(dir, 'secrets.json');
+    await writeFile(path, '{"secretsKey":"half');
+    await expect(embeddedSecrets(dir)).rejects.toThrow(/is damaged/);
+    expect(await readFile(path, 'utf8')).toBe('{"secretsKey":"half');
+  });
+});

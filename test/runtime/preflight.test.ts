@@ -1,0 +1,205 @@
+// What must hold of Redis before a process starts, and what is only warned of.
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { preflight } from '../../src/runtime/preflight.ts';
+import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
+import { RedisClock } from '../../src/store/redis/clock.ts';
+import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
+import { retireSealingKeys } from '../../src/store/redis/sealing-keys.ts';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+
+let own: OwnRedis;
+let redis: Redis;
+const lines: object[] = [];
+const log = {
+  info: () => undefined,
+  warn: (fields: object, message: string) => void lines.push({ ...fields, message }),
+};
+
+beforeAll(async () => {
+  own = await startOwnRedis();
+  redis = new Redis(own.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await own.stop();
+});
+beforeEach(async () => {
+  lines.length = 0;
+  await redis.flushall();
+});
+
+function start(sealer: Sealer, redisUrl = own.url, lostKey?: string): Promise<void> {
+  return preflight({ redisUrl, sealer, lostKey, log, patience: 300 });
+}
+
+describe('SECRETS_KEY', () => {
+  const [first, second, other] = [randomBytes(32), randomBytes(32), randomBytes(32)];
+  const idOf = (key: Buffer) => createSealer([key]).keyIds[0] ?? '';
+
+  test('is refused when it opens nothing of what Redis holds', async () => {
+    await start(createSealer([first]));
+    await start(createSealer([first]));
+    await expect(start(createSealer([other]))).rejects.toThrow(
+      `SECRETS_KEY is not what Redis was sealed with. Needed: key ${idOf(first)}; given: key ${idOf(other)}`,
+    );
+    await start(createSealer([first]));
+  });
+
+  test('is held against the secrets of an org where no process has left a probe yet', async () => {
+    const sealer = createSealer([first]);
+    const org_id = '018f0000-0000-7000-8000-000000000001';
+    const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
+    const { webhookSecretPlace } = await import('../../src/store/identity/orgs.ts');
+    const webhook_secrets = [
+      { sealed: sealer.seal('whsec_x', webhookSecretPlace(org_id)), expires_at: null },
+    ];
+    await redis.sadd(partitionKeys('bl', partitionOf(org_id)).orgs, org_id);
+    await redis.hset(orgKeysOf('bl', org_id).org, { v: 1, d: JSON.stringify({ org_id, webhook_secrets }) });
+    await expect(start(createSealer([other]))).rejects.toThrow(`Needed: key ${idOf(first)}`);
+    await start(sealer);
+  });
+
+  test('while it is changed: only a pair that opens both is taken, and one key only after secrets reseal', async () => {
+    await start(createSealer([first]));
+    await expect(start(createSealer([second, other]))).rejects.toThrow(
+      `SECRETS_KEY and SECRETS_KEY_PREVIOUS are not what Redis was sealed with. Needed: key ${idOf(first)};`,
+    );
+    await start(createSealer([first, second]));
+    await start(createSealer([second, first]));
+    // Some is sealed with either by now.
+    await expect(start(createSealer([first, other]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
+    await expect(start(createSealer([second]))).rejects.toThrow(`Needed: key ${idOf(first)}`);
+    await retireSealingKeys(
+      { redis, prefix: 'bl', clock: new RedisClock(redis) },
+      createSealer([second, first]),
+    );
+    await start(createSealer([second]));
+    await expect(start(createSealer([first]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
+  });
+
+  test('that is lost for good is given up by its id', async () => {
+    await start(createSealer([first]));
+    await expect(start(createSealer([second]), own.url, idOf(other))).rejects.toThrow(/SECRETS_KEY_LOST/);
+    await start(createSealer([second]), own.url, idOf(first));
+    expect(lines).toEqual([{ key_id: idOf(first), message: 'what this key sealed is given up' }]);
+    await start(createSealer([second]));
+  });
+});
+
+describe('Redis', () => {
+  const sealer = createSealer([randomBytes(32)]);
+
+  test('that is not there is told with its address and without its password', async () => {
+    const fault = await start(sealer, 'redis://:hunter2@127.0.0.1:1').catch((error: Error) => error.message);
+    expect(fault).toMatch(
+      /^Redis at 127\.0\.0\.1:1 does not answer \(.*ECONNREFUSED.*\): start it, or set REDIS_URL/,
+    );
+    expect(fault).not.toContain('hunter2');
+  });
+
+  test('that is silent is not waited for for ever', async () => {
+    own.freeze();
+    const refused = expect(start(sealer)).rejects.toThrow(/does not answer/);
+    await refused.finally(() => own.thaw());
+  });
+
+  test('that asks for a password, or has no such database, is told so', async () => {
+    await expect(start(sealer, `${own.url}/99`)).rejects.toThrow(
+      /cannot be used \(.*DB index is out of range/,
+    );
+    await redis.config('SET', 'requirepass', 'sesame');
+    try {
+      await expect(start(sealer)).rejects.toThrow(
+        /asks for a password: set REDIS_URL to redis:\/\/:password@/,
+      );
+    } finally {
+      await redis.config('SET', 'requirepass', '');
+    }
+  });
+
+  test('that is a read-only replica is told so, once something must be written', async () => {
+    await redis.replicaof('127.0.0.1', 1);
+    try {
+      await expect(start(sealer)).rejects.toThrow(/it is a read-only replica; set REDIS_URL to the primary/);
+    } finally {
+      await redis.replicaof('NO', 'ONE');
+    }
+  });
+
+  test('under which tasks may be lost is warned of, each setting in one line with its remedy', async () => {
+    await start(sealer);
+    expect(lines).toEqual([]);
+    await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    await redis.config('SET', 'appendonly', 'no');
+    try {
+      await start(sealer);
+    } finally {
+      await redis.config('SET', 'maxmemory-policy', 'noeviction');
+      await redis.config('SET', 'appendonly', 'yes');
+    }
+    expect(lines).toMatchObject([
+      { setting: 'maxmemory-policy', value: 'allkeys-lru', message: expect.stringContaining('noeviction') },
+      { setting: 'appendonly', value: 'no', message: expect.stringContaining('appendonly yes') },
+    ]);
+  });
+
+  test('that is too old is refused', async () => {
+    const old = new Proxy(redis, {
+      get: (target, name) =>
+        name === 'info' ? async () => 'redis_version:6.2.14\r\n' : Reflect.get(target, name).bind(target),
+    });
+    await expect(checkRedis(old, 'bl', log)).rejects.toThrow(
+      /version 6\.2\.14: BioLayer needs 7\.0 or newer/,
+    );
+  });
+});
+
+describe('the rights of the user', () => {
+  const sealer = createSealer([randomBytes(32)]);
+  const url = () => own.url.replace('//', '//limited:word@');
+  const grant = (...rules: string[]) =>
+    redis.call('ACL', 'SETUSER', 'limited', 'reset', 'on', '>word', ...rules);
+  const RIGHTS = ['~bl:*', '~{bl-queues}:*', '&bl:*', '+@all', '-@admin', '-@dangerous', '+info'];
+
+  test('are enough as the refusal and docs/operations.md tell them', async () => {
+    await grant(...RIGHTS);
+    await start(sealer, url());
+    expect(await redis.keys('*check*')).toEqual([]);
+    const documented = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+    expect(documented).toContain(RIGHTS.join(' '));
+  });
+
+  test.each<[string, string[], string]>([
+    ['a command', ['-hset', '-unlink'], 'may not use HSET, UNLINK. Allow it: ACL SETUSER'],
+    ['scripts', ['-@scripting'], 'may not use EVAL, EVALSHA.'],
+    ['the keys of queues', ['resetkeys', '~bl:*'], 'may not use keys {bl-queues}:*.'],
+    ['the keys', ['resetkeys', '~{bl-queues}:*'], 'may not use keys bl:*.'],
+    ['channels', ['resetchannels'], 'may not use channels bl:*.'],
+    ['information', ['-info'], 'may not use INFO.'],
+  ])('without %s are told by what is missing', async (_name, rules, expected) => {
+    await grant(...RIGHTS, ...rules);
+    await expect(start(sealer, url())).rejects.toThrow(expected);
+  });
+
+  test('are looked at for every command that the sources send', () => {
+    const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((one) =>
+      one.endsWith('.ts'),
+    );
+    const text = files.map((one) => readFileSync(join(SRC, one), 'utf8')).join('\n');
+    const sent = [
+      ...[...text.matchAll(/redis\.call\('([A-Z]+)'/g)].map(([, name = '']) => name),
+      ...[...text.matchAll(/\bredis\s*\.([a-z]+?)(?:Buffer)?\(/g)].map(([, name = '']) => name.toUpperCase()),
+      ...[...text.matchAll(/\['(?=[A-Z])([A-Z]+)', ?\w*[kK]ey/g)].map(([, name = '']) => name),
+    ];
+    const local = ['ON', 'ONCE', 'OFF', 'CONNECT', 'DISCONNECT', 'DUPLICATE', 'PIPELINE', 'CALL', 'QUIT'];
+    const unknown = [...new Set(sent)].filter((name) => !COMMANDS.includes(name) && !local.includes(name));
+    expect(unknown).toEqual([]);
+  });
+});

@@ -1,0 +1,50 @@
+// What must end: the history of a task that nobody takes, and the files handed in with one.
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../../src/state/tasks/decide.ts';
+import { type Evidence, refuseEvidence, TASK_FILES } from '../../../src/state/tasks/evidence.ts';
+import type { Task } from '../../../src/state/tasks/task.ts';
+import { EVENTS_MOST } from '../../../src/state/tasks/transition.ts';
+import { NOW, OFFER, taskIn, WORKER } from '../../support/tasks.ts';
+
+const by = { now: NOW + 1000, actor: 'worker:w', newId: () => 'id' };
+const decline = { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null } as const;
+
+function decided(task: Task, command: Parameters<typeof decide>[1][number]): Task {
+  const decision = decide(task, [command], by);
+  if (!decision.ok) throw new Error(decision.refusal.message);
+  return decision.task;
+}
+
+const coolDown = (task: Task) => (task.declines[0]?.until ?? by.now) - by.now;
+
+describe('a task that is offered in vain', () => {
+  it.each([
+    [3, 1000],
+    [300, 30_000],
+    [900, 120_000],
+    [9000, 3600_000],
+  ])('with %i events leaves who declines alone for at least %i ms', (sequence, ms) => {
+    const declined = decided({ ...taskIn('offered'), sequence }, { ...decline, retry_after_seconds: 1 });
+    expect([declined.status, coolDown(declined)]).toEqual(['queued', ms]);
+  });
+
+  it('leaves a worker alone whose offers are revoked again and again', () => {
+    const revoke = { name: 'revoke', worker_id: WORKER } as const;
+    expect(coolDown(decided(taskIn('offered'), revoke))).toBe(0);
+    expect(coolDown(decided({ ...taskIn('offered'), sequence: 300 }, revoke))).toBe(30_000);
+  });
+
+  it('is given up when its history is as long as it may be', () => {
+    const given = decided({ ...taskIn('offered'), sequence: EVENTS_MOST }, decline);
+    expect(given).toMatchObject({ status: 'failed', failure: { code: 'attempts_exhausted' } });
+  });
+});
+
+describe('files of a task', () => {
+  it('are bounded for all its workers together', () => {
+    const task = taskIn('started');
+    const there = Array.from({ length: TASK_FILES }, () => ({ worker_id: 'another' }) as Evidence);
+    expect(refuseEvidence(task, WORKER, there.slice(1))).toBeNull();
+    expect(refuseEvidence(task, WORKER, there)).toBe('full');
+  });
+});

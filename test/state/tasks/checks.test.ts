@@ -1,0 +1,120 @@
+// What must be asked of a task later: per state, and as differences between two views of it, which is what
+// jobs are made and dropped by.
+import { describe, expect, it } from 'vitest';
+import { newQuestions, nextDue, type Question, questions } from '../../../src/state/tasks/checks.ts';
+import type { Command } from '../../../src/state/tasks/command.ts';
+import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
+import type { Task } from '../../../src/state/tasks/task.ts';
+import {
+  ACCEPTED,
+  NOW,
+  OFFER,
+  OFFER_ENDS,
+  queuedTask,
+  rfc3339,
+  sampleInput,
+  taskAfter,
+  taskIn,
+  WAY_TO,
+  WORKER,
+} from '../../support/tasks.ts';
+
+const DEADLINE = NOW + 600_000;
+const LATENCY = NOW + 300_000;
+const clocked = sampleInput({ sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 300 } });
+const CLOCKS = [`target_latency ${LATENCY} null`, `deadline ${DEADLINE} null`];
+
+const names = (asked: Question[]) => asked.map(({ kind, at, ref }) => `${kind} ${at} ${ref}`).sort();
+const of = (task: Task) => names(questions(task));
+const change = (before: Task, commands: readonly Command[], now: number) => {
+  const task = taskAfter(before, commands, now);
+  const [was, is] = [questions(before), questions(task)];
+  return { task, asked: names(newQuestions(was, is)), dropped: names(newQuestions(is, was)) };
+};
+
+describe('the questions of a state', () => {
+  it.each([
+    ['created', []],
+    ['queued', [`match ${NOW} null`]],
+    ['matched', []],
+    ['offered', [`offer_expiry ${OFFER_ENDS} ${OFFER}`]],
+    ['accepted', [`start_timeout ${ACCEPTED + 900_000} ${ACCEPTED}`]],
+    ['started', []],
+    ['submitted', [`verify ${ACCEPTED} null`]],
+  ] as const)('%s', (status, own) => {
+    expect(of(taskIn(status))).toEqual([...own]);
+    const clocks = status === 'submitted' ? [] : CLOCKS;
+    expect(of(taskIn(status, clocked))).toEqual([...own, ...clocks].sort());
+  });
+
+  it.each(['verified', 'completed', 'failed', 'cancelled'] as const)('%s: none', (status) => {
+    expect(of(taskIn(status, clocked))).toEqual([]);
+  });
+
+  it('a manual review: none, or whether the time for it is up', () => {
+    expect(of(taskIn('submitted', sampleInput({ review: { mode: 'manual' } })))).toEqual([]);
+    const timed = sampleInput({ review: { mode: 'manual', auto_approve_after_seconds: 60 } });
+    expect(of(taskIn('submitted', timed))).toEqual([`auto_approve ${ACCEPTED + 60_000} ${ACCEPTED}`]);
+  });
+
+  it('a clock that was breached is not asked about again', () => {
+    const rung = taskAfter(taskIn('started', clocked), [{ name: 'clock', clock: 'target_latency' }], LATENCY);
+    expect(of(rung)).toEqual([`deadline ${DEADLINE} null`]);
+  });
+
+  it('a queued task that was declined: again when each cool-down ends', () => {
+    const declines = [
+      { worker_id: 'a', until: NOW + 5 },
+      { worker_id: 'b', until: NOW + 9 },
+      { worker_id: 'c', until: NOW + 9 },
+      { worker_id: 'd', until: NOW },
+    ];
+    expect(of({ ...queuedTask(), declines })).toEqual(
+      [`match ${NOW} null`, `match ${NOW + 5} cool_down`, `match ${NOW + 9} cool_down`].sort(),
+    );
+  });
+});
+
+describe('between two views of a task', () => {
+  it('an offer asks about its expiry and drops the match', () => {
+    const { asked, dropped } = change(queuedTask(clocked), WAY_TO.offered ?? [], NOW);
+    expect(asked).toEqual([`offer_expiry ${OFFER_ENDS} ${OFFER}`]);
+    expect(dropped).toEqual([`match ${NOW} null`]);
+  });
+
+  it('the way back to the queue asks for a match now and when the cool-down ends', () => {
+    const decline = { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null } as const;
+    const { asked, dropped } = change(taskIn('offered', clocked), [decline], NOW + 7);
+    expect(asked).toEqual([`match ${NOW + 7} null`, `match ${NOW + 7 + 30_000} cool_down`].sort());
+    expect(dropped).toEqual([`offer_expiry ${OFFER_ENDS} ${OFFER}`]);
+  });
+
+  it('a submission drops the clocks, and rework asks about them again', () => {
+    const manual = { ...clocked, output: { ...clocked.output, review: { mode: 'manual' as const } } };
+    const { task, asked, dropped } = change(taskIn('started', manual), WAY_TO.submitted ?? [], ACCEPTED);
+    expect([asked, dropped]).toEqual([[], [...CLOCKS].sort()]);
+    const again = change(task, [{ name: 'rework', feedback: null }], ACCEPTED + 1);
+    expect([again.asked, again.dropped]).toEqual([[...CLOCKS].sort(), []]);
+  });
+
+  it('the end drops everything', () => {
+    const { asked, dropped } = change(taskIn('offered', clocked), WAY_TO.cancelled ?? [], NOW + 1);
+    expect(asked).toEqual([]);
+    expect(dropped).toEqual([...CLOCKS, `offer_expiry ${OFFER_ENDS} ${OFFER}`].sort());
+  });
+
+  it('no change, no difference', () => {
+    for (const status of STATUSES) {
+      const task = taskIn(status, clocked);
+      expect(newQuestions(questions(task), questions({ ...task, version: task.version + 1 }))).toEqual([]);
+    }
+  });
+});
+
+it('is due at the earliest question that the clock asks', () => {
+  expect(nextDue(questions(queuedTask()))).toBeNull();
+  expect(nextDue(questions(queuedTask(clocked)))).toBe(LATENCY);
+  expect(nextDue(questions(taskIn('offered', clocked)))).toBe(OFFER_ENDS);
+  expect(nextDue(questions(taskIn('submitted', clocked)))).toBe(ACCEPTED);
+  expect(nextDue(questions(taskIn('completed', clocked)))).toBeNull();
+});

@@ -1,0 +1,357 @@
+// Every state with every command, through `decide`: what the table allows leads where it says, what it does
+// not allow is refused and changes nothing. And the exits that depend on more than the state.
+import { describe, expect, it } from 'vitest';
+import type { Command } from '../../../src/state/tasks/command.ts';
+import { decide } from '../../../src/state/tasks/decide.ts';
+import {
+  COMMANDS,
+  type CommandName,
+  GIVE_UP,
+  isFinal,
+  STATUSES,
+  type Status,
+  TRANSITIONS,
+  target,
+} from '../../../src/state/tasks/lifecycle.ts';
+import { DEFAULT_MAX_ATTEMPTS, type Task } from '../../../src/state/tasks/task.ts';
+import {
+  ACCEPTED,
+  at,
+  NOW,
+  OFFER,
+  OFFER_ENDS,
+  queuedTask,
+  rfc3339,
+  sampleInput,
+  taskAfter,
+  taskIn,
+  WORKER,
+} from '../../support/tasks.ts';
+
+const MINUTE = 60_000;
+const DEADLINE = NOW + 5 * MINUTE;
+const submission = { output: 'done', evidence: [], notes: null };
+
+/** A command that fits the samples, so that only the state decides. */
+const FITTING: Record<CommandName, Command> = {
+  queue: { name: 'queue' },
+  match: { name: 'match', worker_ids: [WORKER] },
+  offer: { name: 'offer', offers: [{ offer_id: OFFER, worker_id: WORKER, expires_at: OFFER_ENDS }] },
+  accept: { name: 'accept', offer_id: OFFER, worker_id: WORKER },
+  decline: { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: 'busy' },
+  expire: { name: 'expire', offer_id: OFFER },
+  revoke: { name: 'revoke', worker_id: WORKER },
+  start: { name: 'start', worker_id: WORKER },
+  release: { name: 'release', worker_id: WORKER, reason: 'ill' },
+  start_timeout: { name: 'start_timeout', accepted_at: ACCEPTED },
+  remove_worker: { name: 'remove_worker', worker_id: WORKER },
+  remove_pool: { name: 'remove_pool' },
+  submit: { name: 'submit', worker_id: WORKER, submission },
+  verify: { name: 'verify' },
+  approve: { name: 'approve', feedback: null },
+  rework: { name: 'rework', feedback: 'again' },
+  reassign: { name: 'reassign', feedback: 'another' },
+  reject: { name: 'reject', feedback: 'no' },
+  complete: { name: 'complete' },
+  cancel: { name: 'cancel', reason: 'mistake' },
+  deadline: { name: 'clock', clock: 'deadline' },
+};
+
+/** When the command is given: an offer lapses and a deadline passes, all else happens in time. */
+const WHEN: Partial<Record<CommandName, number>> = { expire: OFFER_ENDS, deadline: DEADLINE };
+const momentOf = (command: CommandName) => WHEN[command] ?? ACCEPTED;
+
+function sample(status: Status): Task {
+  return frozen(taskIn(status, sampleInput({ sla: { deadline: rfc3339(DEADLINE) } })));
+}
+
+/** Throws in the test that changes it. */
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) frozen(inner);
+  return Object.freeze(value);
+}
+
+const PAIRS = STATUSES.flatMap((status) => COMMANDS.map((command) => [status, command] as const));
+/** `remove_worker` is allowed in `matched`, where it has nobody to remove yet: a match is offered in the same commit. */
+const LEGAL = PAIRS.filter(([status, command]) => target(command, status) !== null).filter(
+  ([status, command]) => !(status === 'matched' && command === 'remove_worker'),
+);
+const ILLEGAL = PAIRS.filter(([status, command]) => target(command, status) === null);
+
+describe('a legal command', () => {
+  it.each(LEGAL)('%s: %s leads where the table says', (status, command) => {
+    const before = sample(status);
+    const decision = decide(before, [FITTING[command]], at(momentOf(command), 'someone'));
+    if (!decision.ok) throw new Error(decision.refusal.message);
+    const { task, events } = decision;
+    const to = target(command, status);
+    expect(task.status).toBe(to);
+    expect(task.version).toBe(before.version + 1);
+    expect(task.updated_at).toBe(momentOf(command));
+    expect(task.since).toBe(momentOf(command));
+    expect(events.map((one) => one.sequence)).toEqual(events.map((_, index) => before.sequence + 1 + index));
+    expect(task.sequence).toBe(before.sequence + events.length);
+    expect(events.at(-1)).toMatchObject({
+      type: `task.${to}`,
+      status: to,
+      previous_status: status,
+      at: momentOf(command),
+      actor: 'someone',
+    });
+  });
+});
+
+describe('an illegal command', () => {
+  const refused = ILLEGAL.filter(([, command]) => command !== 'deadline');
+  it.each(refused)('%s: %s is refused', (status, command) => {
+    const decision = decide(sample(status), [FITTING[command]], at(momentOf(command)));
+    const code =
+      command === 'cancel'
+        ? 'task_not_cancellable'
+        : ['accept', 'decline', 'expire', 'revoke'].includes(command)
+          ? 'offer_not_pending'
+          : 'invalid_transition';
+    expect(decision).toEqual({ ok: false, refusal: { code, message: expect.any(String) } });
+  });
+
+  it.each(ILLEGAL.filter(([, command]) => command === 'deadline'))('%s: the %s ends nothing', (status) => {
+    const before = sample(status);
+    const decision = decide(before, [FITTING.deadline], at(DEADLINE));
+    const isAtWork = status === 'accepted' || status === 'started';
+    expect(decision.ok).toBe(isAtWork);
+    if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
+    expect(decision.task.status).toBe(status);
+    expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached']);
+  });
+
+  it.each(STATUSES)('%s: a refused one among others refuses them all', (status) => {
+    const [command] = ILLEGAL.find(([one]) => one === status)?.slice(1) ?? [];
+    const legal = LEGAL.filter(([one]) => one === status).map(([, name]) => FITTING[name]);
+    const illegal = FITTING[command as CommandName];
+    // Whatever the first led to, the second command is one that no state allows after it.
+    const impossible: Command = { name: 'start', worker_id: 'nobody' };
+    for (const first of legal)
+      expect(decide(sample(status), [first, impossible], at(ACCEPTED)).ok).toBe(false);
+    expect(decide(sample(status), [illegal, ...legal], at(ACCEPTED)).ok).toBe(false);
+  });
+});
+
+describe('the details that a state alone does not decide', () => {
+  const refusalOf = (status: Status, command: Command, now = ACCEPTED) => {
+    const decision = decide(sample(status), [command], at(now));
+    return decision.ok ? decision.task.status : decision.refusal.code;
+  };
+
+  it('refuses an offer that is another worker’s, unknown, or over', () => {
+    const accept = FITTING.accept as Extract<Command, { name: 'accept' }>;
+    expect(refusalOf('offered', { ...accept, worker_id: 'other' })).toBe('offer_not_pending');
+    expect(refusalOf('offered', { ...accept, offer_id: 'other' })).toBe('offer_not_pending');
+    expect(refusalOf('offered', accept, OFFER_ENDS - 1)).toBe('accepted');
+    expect(refusalOf('offered', accept, OFFER_ENDS)).toBe('offer_not_pending');
+    expect(refusalOf('offered', { ...accept, name: 'decline', worker_id: 'other', reason: null })).toBe(
+      'offer_not_pending',
+    );
+    expect(refusalOf('offered', { name: 'revoke', worker_id: 'other' })).toBe('offer_not_pending');
+  });
+
+  it('asks an offer’s expiry only once it is due', () => {
+    expect(refusalOf('offered', FITTING.expire, OFFER_ENDS - 1)).toBe('not_due');
+    expect(refusalOf('offered', { name: 'expire', offer_id: 'other' }, OFFER_ENDS)).toBe('offer_not_pending');
+  });
+
+  it('keeps other workers’ hands off', () => {
+    for (const [status, command] of [
+      ['accepted', 'start'],
+      ['accepted', 'release'],
+      ['started', 'release'],
+      ['started', 'submit'],
+      ['accepted', 'remove_worker'],
+      ['offered', 'remove_worker'],
+    ] as const)
+      expect(refusalOf(status, { ...FITTING[command], worker_id: 'other' } as Command)).toBe('not_yours');
+  });
+
+  it('answers a start timeout only for the acceptance it was set for', () => {
+    expect(refusalOf('accepted', { name: 'start_timeout', accepted_at: ACCEPTED - 1 })).toBe('not_due');
+    expect(refusalOf('accepted', FITTING.start_timeout)).toBe('queued');
+  });
+
+  it('approves by time only the submission that the time was set for', () => {
+    const { since } = sample('submitted');
+    expect(refusalOf('submitted', { name: 'approve', feedback: null, submitted_at: since - 1 })).toBe(
+      'not_due',
+    );
+    expect(refusalOf('submitted', { name: 'approve', feedback: null, submitted_at: since })).toBe('verified');
+  });
+
+  it('leaves to the reviewer what a reviewer is to decide', () => {
+    const manual = taskIn('submitted', sampleInput({ review: { mode: 'manual' } }));
+    expect(decide(manual, [{ name: 'verify' }], at(ACCEPTED))).toMatchObject({
+      ok: false,
+      refusal: { code: 'invalid_transition' },
+    });
+  });
+
+  it('lets one of several offers win and takes the others back', () => {
+    const ids = ['a', 'b', 'c'];
+    const offered = taskAfter(
+      queuedTask(),
+      [
+        { name: 'match', worker_ids: ids },
+        {
+          name: 'offer',
+          offers: ids.map((id) => ({ offer_id: `o-${id}`, worker_id: id, expires_at: OFFER_ENDS })),
+        },
+      ],
+      NOW,
+    );
+    const won = taskAfter(offered, [{ name: 'accept', offer_id: 'o-b', worker_id: 'b' }], NOW);
+    expect(won.offers.map((one) => one.status)).toEqual(['revoked', 'accepted', 'revoked']);
+    expect(won.assignment?.worker_id).toBe('b');
+    // One "no" of several is not told and does not send the task back; the last one is and does.
+    const decline = (id: string) =>
+      ({ name: 'decline', offer_id: `o-${id}`, worker_id: id, reason: null }) as const;
+    const first = decide(offered, [decline('a')], at(NOW));
+    if (!first.ok) throw new Error(first.refusal.message);
+    expect([first.task.status, first.events]).toEqual(['offered', []]);
+    const last = taskAfter(taskAfter(first.task, [decline('b')], NOW), [decline('c')], NOW);
+    expect(last.status).toBe('queued');
+    expect(last.declines.map((one) => one.worker_id)).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('a task that may not go on', () => {
+  const rows = TRANSITIONS.filter((row) => GIVE_UP.includes(row.command)).flatMap((row) =>
+    row.from.map((from) => [from, row.command] as const),
+  );
+  const back = rows.filter(([status]) => status !== 'matched');
+
+  it('is one that every way back to the queue can end', () => {
+    expect(new Set(rows.map(([, command]) => command))).toEqual(
+      new Set([
+        'decline',
+        'expire',
+        'revoke',
+        'release',
+        'start_timeout',
+        'remove_worker',
+        'remove_pool',
+        'reassign',
+      ]),
+    );
+  });
+
+  it.each(back)('%s: %s behind the deadline fails it', (status, command) => {
+    const before = taskIn(status, sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS) } }));
+    const decision = decide(before, [FITTING[command]], at(OFFER_ENDS));
+    if (!decision.ok) throw new Error(decision.refusal.message);
+    expect(decision.task.status).toBe('failed');
+    expect(decision.task.failure?.code).toBe('deadline_exceeded');
+    expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.failed']);
+    expect(decision.task.submission).toEqual(before.submission);
+  });
+
+  const worked = [...back, ['submitted', 'rework'] as const].filter(([status]) => status !== 'offered');
+  it.each(worked)('%s: %s ends it when its attempts are used up', (status, command) => {
+    const before = { ...taskIn(status), attempt: DEFAULT_MAX_ATTEMPTS };
+    const task = taskAfter(before, [FITTING[command]], ACCEPTED);
+    // A worker who is removed is nobody's failed attempt.
+    if (command === 'remove_worker' || command === 'remove_pool') {
+      expect([task.status, task.attempt]).toEqual(['queued', DEFAULT_MAX_ATTEMPTS + 1]);
+      return;
+    }
+    expect([task.status, task.failure?.code]).toEqual(['failed', 'attempts_exhausted']);
+  });
+
+  it.each(worked)('%s: %s counts an attempt while there are some left', (status, command) => {
+    const before = taskIn(status);
+    const task = taskAfter(before, [FITTING[command]], ACCEPTED);
+    expect(task.attempt).toBe(2);
+    expect(isFinal(task.status)).toBe(false);
+    expect(task.submission).toEqual(before.submission);
+    if (command !== 'rework') expect(task.assignment).toBeNull();
+  });
+
+  it('does not count offers that nobody took', () => {
+    let task = queuedTask();
+    for (let round = 0; round < 3 * DEFAULT_MAX_ATTEMPTS; round += 1) {
+      task = taskAfter(task, [FITTING.match, FITTING.offer], NOW);
+      task = taskAfter(task, [FITTING.decline], NOW);
+    }
+    expect([task.status, task.attempt]).toEqual(['queued', 1]);
+  });
+});
+
+describe('the clocks', () => {
+  const due = NOW + 2 * MINUTE;
+  const input = sampleInput({ sla: { target_latency_seconds: 120, deadline: rfc3339(DEADLINE) } });
+  const ring = (task: Task, clock: 'target_latency' | 'deadline', now: number) =>
+    decide(task, [{ name: 'clock', clock }], at(now));
+
+  it('ring when they are due, not before, and once', () => {
+    const task = taskIn('started', input);
+    expect(ring(task, 'target_latency', due - 1).ok).toBe(false);
+    const rung = ring(task, 'target_latency', due);
+    if (!rung.ok) throw new Error(rung.refusal.message);
+    expect(rung.task.breaches).toEqual([{ clock: 'target_latency', due_at: due, breached_at: due }]);
+    expect(rung.task.status).toBe('started');
+    expect(ring(rung.task, 'target_latency', due + 1)).toMatchObject({ refusal: { code: 'not_due' } });
+    const second = ring(rung.task, 'deadline', DEADLINE);
+    expect(second.ok && second.task.breaches.map((one) => one.clock)).toEqual(['target_latency', 'deadline']);
+  });
+
+  it('ring for nothing that is submitted, or that has no such clock', () => {
+    expect(ring(taskIn('submitted', input), 'target_latency', due).ok).toBe(false);
+    expect(ring(taskIn('submitted', input), 'deadline', DEADLINE).ok).toBe(false);
+    expect(ring(taskIn('started'), 'deadline', DEADLINE).ok).toBe(false);
+  });
+
+  it('fail a task that nobody took on, with the breach told first', () => {
+    const rung = ring(taskIn('offered', input), 'deadline', DEADLINE);
+    if (!rung.ok) throw new Error(rung.refusal.message);
+    expect(rung.events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.failed']);
+    expect(rung.task.failure?.code).toBe('deadline_exceeded');
+    expect(rung.task.offers.map((one) => one.status)).toEqual(['withdrawn']);
+  });
+
+  it('are looked at again when a submission in time is sent back late', () => {
+    const submitted = taskIn('submitted', input);
+    const again = taskAfter(submitted, [FITTING.rework], due);
+    expect(again.breaches.map((one) => one.clock)).toEqual(['target_latency']);
+    const elsewhere = taskAfter(submitted, [FITTING.reassign], due);
+    expect(elsewhere.breaches.map((one) => one.clock)).toEqual(['target_latency']);
+    expect(taskAfter(submitted, [FITTING.rework], due - 1).breaches).toEqual([]);
+  });
+});
+
+describe('a change that rests on the time', () => {
+  const input = sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS), target_latency_seconds: 60 } });
+  const cases: [Status, Command, due: number][] = [
+    ['offered', FITTING.expire, OFFER_ENDS],
+    ['offered', { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null }, OFFER_ENDS],
+    ['queued', { name: 'clock', clock: 'deadline' }, OFFER_ENDS],
+    ['accepted', { name: 'clock', clock: 'target_latency' }, NOW + MINUTE],
+    ['accepted', FITTING.release, OFFER_ENDS],
+    ['submitted', FITTING.rework, NOW + MINUTE],
+  ];
+
+  it.each(cases)('%s: %j says which', (status, command, due) => {
+    const when = command.name === 'rework' ? OFFER_ENDS - 1 : OFFER_ENDS;
+    const decision = decide(taskIn(status, input), [command], at(when));
+    expect(decision.ok && decision.due).toBe(due);
+  });
+
+  it.each(cases)('%s: %j ends nothing while the clock is held', (status, command) => {
+    const held = { ...at(OFFER_ENDS), isHeld: true };
+    const decision = decide(taskIn(status, input), [command], held);
+    if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
+    expect(decision.task.breaches).toEqual([]);
+    expect(decision.task.failure).toBeNull();
+    expect(decision.due).toBeNull();
+  });
+
+  it('rests on none where nothing ends', () => {
+    const decision = decide(taskIn('accepted', input), [FITTING.start], at(ACCEPTED));
+    expect(decision.ok && decision.due).toBeNull();
+  });
+});

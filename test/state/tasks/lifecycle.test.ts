@@ -1,0 +1,102 @@
+// The table itself: that it hangs together, that the states it can reach are all of them, and that the
+// diagram in the docs draws what it says.
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  COMMANDS,
+  EVENT_TYPES,
+  GIVE_UP,
+  isFinal,
+  meetsClocks,
+  STATUSES,
+  type Status,
+  TRANSITIONS,
+  target,
+} from '../../../src/state/tasks/lifecycle.ts';
+
+/** Every move a task can make: the table's rows, and for those that may end the task instead, that end. */
+function edges(): Set<string> {
+  return new Set(
+    TRANSITIONS.flatMap(({ command, from, to }) =>
+      from.flatMap((one) => [
+        `${one} --> ${to}`,
+        ...(GIVE_UP.includes(command) ? [`${one} --> failed`] : []),
+      ]),
+    ),
+  );
+}
+
+describe('the table', () => {
+  it('has one row a command, and no row twice', () => {
+    expect(TRANSITIONS.map((row) => row.command).sort()).toEqual([...COMMANDS].sort());
+    for (const { from } of TRANSITIONS) expect(new Set(from).size).toBe(from.length);
+  });
+
+  it('allows what its rows list and nothing else', () => {
+    for (const command of COMMANDS) {
+      const row = TRANSITIONS.find((one) => one.command === command);
+      for (const status of STATUSES)
+        expect(target(command, status)).toBe(row?.from.includes(status) ? row.to : null);
+    }
+  });
+
+  it('reaches every state from created', () => {
+    const reached = new Set<Status>(['created']);
+    for (const status of reached)
+      for (const row of TRANSITIONS) if (row.from.includes(status)) reached.add(row.to);
+    expect([...reached].sort()).toEqual([...STATUSES].sort());
+  });
+
+  it('leads from every state to a final one', () => {
+    const ends = new Set<Status>(STATUSES.filter(isFinal));
+    for (const _ of STATUSES)
+      for (const row of TRANSITIONS) if (ends.has(row.to)) for (const one of row.from) ends.add(one);
+    expect(ends.size).toBe(STATUSES.length);
+  });
+
+  it('lets nothing out of a final state', () => {
+    expect(STATUSES.filter(isFinal)).toEqual(['completed', 'failed', 'cancelled']);
+    for (const row of TRANSITIONS) expect(row.from.filter(isFinal)).toEqual([]);
+  });
+
+  it('makes the moves of the contract and no others', () => {
+    const contract: readonly [from: string, to: string][] = [
+      ['created', 'queued'],
+      ['queued', 'matched'],
+      ['matched', 'offered'],
+      ['matched offered accepted started submitted', 'queued'],
+      ['offered', 'accepted'],
+      ['accepted', 'started'],
+      ['started', 'submitted'],
+      ['submitted', 'verified'],
+      ['submitted', 'started'],
+      ['verified', 'completed'],
+      ['created queued matched offered accepted started', 'cancelled'],
+      ['created queued matched offered accepted started submitted', 'failed'],
+    ];
+    const moves = contract.flatMap(([from, to]) => from.split(' ').map((one) => `${one} --> ${to}`));
+    expect([...edges()].sort()).toEqual(moves.sort());
+  });
+
+  it('has an event for every state and one for the breach of a clock', () => {
+    expect([...EVENT_TYPES].sort()).toEqual(
+      [...STATUSES.map((one) => `task.${one}`), 'task.sla_breached'].sort(),
+    );
+  });
+
+  it('counts a clock as met from the submission on', () => {
+    expect(STATUSES.filter(meetsClocks)).toEqual(['submitted', 'verified', 'completed']);
+  });
+});
+
+const DOC = new URL('../../../docs/lifecycle.md', import.meta.url);
+
+describe('the diagram in docs/lifecycle.md', () => {
+  it('draws the edges of the table and no others', () => {
+    const [, block] = /```mermaid\s+stateDiagram-v2\n(.*?)```/s.exec(readFileSync(DOC, 'utf8')) ?? [];
+    const drawn = [...(block ?? '').matchAll(/^\s*(\S+)\s*-->\s*([^\s:]+)/gm)]
+      .map(([, from, to]) => `${from} --> ${to}`)
+      .filter((one) => !one.includes('[*]'));
+    expect([...new Set(drawn)].sort()).toEqual([...edges()].sort());
+  });
+});

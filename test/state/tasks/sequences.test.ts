@@ -1,0 +1,332 @@
+// Random lives: whatever is commanded of a task in whatever order, what must always hold holds. The moves
+// are drawn as intentions and made into commands from the task as it is, so that lives go deep, with wrong
+// workers, wrong offers and wrong moments mixed in.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { newQuestions, nextDue, questions } from '../../../src/state/tasks/checks.ts';
+import type { Command } from '../../../src/state/tasks/command.ts';
+import { decide } from '../../../src/state/tasks/decide.ts';
+import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
+import { COMMANDS, isFinal, STATUSES, type Status } from '../../../src/state/tasks/lifecycle.ts';
+import { CLOCKS, type HistoryEntry, type Task, type TaskEvent } from '../../../src/state/tasks/task.ts';
+import { holdChanges, holders } from '../../../src/state/workers/worker.ts';
+import { at, createdTask, NOW, rfc3339, sampleInput } from '../../support/tasks.ts';
+
+const WORKERS = ['a', 'b', 'c'];
+const SECOND = 1000;
+
+type What = Command['name'] | 'hand out' | 'approve and complete' | 'verify and complete';
+
+const EVERYTHING: readonly What[] = [
+  ...COMMANDS.flatMap((name) => (name === 'deadline' ? [] : [name])),
+  'clock',
+  'hand out',
+  'approve and complete',
+  'verify and complete',
+];
+
+/** What is mostly done in a state: on along the line, with the ways back and out beside it. */
+const USUAL: Record<Status, readonly What[]> = {
+  created: ['queue', 'queue', 'cancel'],
+  queued: ['hand out', 'hand out', 'hand out', 'match', 'clock', 'cancel'],
+  matched: ['offer', 'offer', 'clock', 'cancel'],
+  offered: ['accept', 'accept', 'accept', 'decline', 'decline', 'expire', 'revoke', 'remove_worker', 'clock'],
+  accepted: ['start', 'start', 'start', 'release', 'start_timeout', 'remove_worker', 'clock'],
+  started: ['submit', 'submit', 'submit', 'release', 'remove_worker', 'clock', 'cancel'],
+  submitted: ['rework', 'reassign', 'approve', 'verify', 'approve and complete', 'reject', 'clock'],
+  verified: ['complete'],
+  completed: EVERYTHING,
+  failed: EVERYTHING,
+  cancelled: EVERYTHING,
+};
+
+interface Move {
+  /** Whether it is something usual, given where the task stands. */
+  isUsual: boolean;
+  pick: number;
+  who: string;
+  /** Which of the task's offers, counted from the last; one that is not there gives an unknown id. */
+  which: number;
+  /** How many are asked at once. */
+  count: number;
+  /** How much later than the move before, ms. */
+  later: number;
+}
+
+const move: fc.Arbitrary<Move> = fc.record({
+  isUsual: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(true) },
+    { weight: 1, arbitrary: fc.constant(false) },
+  ),
+  pick: fc.nat(1000),
+  who: fc.constantFrom(...WORKERS),
+  which: fc.integer({ min: 0, max: 3 }),
+  count: fc.integer({ min: 1, max: 3 }),
+  later: fc.constantFrom(0, 0, 1, SECOND, SECOND, 20 * SECOND, 70 * SECOND),
+});
+
+const life = fc.record({
+  mode: fc.constantFrom<'auto' | 'manual'>('auto', 'manual'),
+  latency: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
+  deadline: fc.option(fc.integer({ min: 60, max: 900 }), { nil: undefined }),
+  moves: fc.array(move, { minLength: 1, maxLength: 60, size: 'max' }),
+});
+
+function whatOf({ isUsual, pick }: Move, status: Status): What {
+  const choice = isUsual ? USUAL[status] : EVERYTHING;
+  return choice[pick % choice.length] ?? 'queue';
+}
+
+function commandsOf(move: Move, task: Task, now: number, fresh: () => string): Command[] {
+  const offer = task.offers.at(-1 - move.which);
+  const offer_id = offer?.offer_id ?? 'unknown';
+  // Mostly the one whom it concerns, so that something comes of it.
+  const worker_id =
+    move.which === 3 ? move.who : (task.assignment?.worker_id ?? offer?.worker_id ?? move.who);
+  const what = whatOf(move, task.status);
+  const asked = WORKERS.slice(0, move.count);
+  const match: Command = { name: 'match', worker_ids: asked };
+  const offers: Command = {
+    name: 'offer',
+    offers: asked.map((id) => ({ offer_id: fresh(), worker_id: id, expires_at: now + 60 * SECOND })),
+  };
+  switch (what) {
+    case 'hand out':
+      return [match, offers];
+    case 'match':
+      return [match];
+    case 'offer':
+      return [offers];
+    case 'accept':
+    case 'decline':
+      return [{ name: what, offer_id, worker_id: offer?.worker_id ?? move.who, reason: null }];
+    case 'expire':
+      return [{ name: 'expire', offer_id }];
+    case 'revoke':
+    case 'start':
+    case 'remove_worker':
+      return [{ name: what, worker_id }];
+    case 'release':
+      return [{ name: 'release', worker_id, reason: null }];
+    case 'start_timeout':
+      return [{ name: 'start_timeout', accepted_at: task.assignment?.accepted_at ?? 0 }];
+    case 'submit':
+      return [{ name: 'submit', worker_id, submission: { output: 1, evidence: [], notes: null } }];
+    case 'approve and complete':
+      return [{ name: 'approve', feedback: null }, { name: 'complete' }];
+    case 'verify and complete':
+      return [{ name: 'verify' }, { name: 'complete' }];
+    case 'approve':
+    case 'rework':
+    case 'reassign':
+    case 'reject':
+      return [{ name: what, feedback: null }];
+    case 'cancel':
+      return [{ name: 'cancel', reason: null }];
+    case 'clock':
+      return [{ name: 'clock', clock: move.count === 1 ? 'deadline' : 'target_latency' }];
+    case 'relax':
+    case 'remove_pool':
+    case 'queue':
+    case 'verify':
+    case 'complete':
+      return [{ name: what }];
+  }
+}
+
+interface Change {
+  before: Task;
+  after: Task;
+  events: TaskEvent[];
+  refused: boolean;
+}
+
+/** Lives a life. @returns every change that was tried, and the history from the first event on. */
+function live(given: {
+  mode: 'auto' | 'manual';
+  latency: number | undefined;
+  deadline: number | undefined;
+  moves: Move[];
+}): { changes: Change[]; history: TaskEvent[]; task: Task } {
+  let ids = 0;
+  const fresh = () => `id-${++ids}`;
+  const input = sampleInput({
+    review: { mode: given.mode },
+    sla: {
+      ...(given.latency !== undefined && { target_latency_seconds: given.latency }),
+      ...(given.deadline !== undefined && { deadline: rfc3339(NOW + given.deadline * SECOND) }),
+    },
+  });
+  const first = createdTask(input);
+  let { task } = first;
+  const history = [...first.events];
+  const changes: Change[] = [];
+  let now = NOW;
+  for (const one of given.moves) {
+    now += one.later;
+    const before = task;
+    const asItWas = JSON.stringify(before);
+    const decision = decide(before, commandsOf(one, before, now, fresh), { ...at(now), newId: fresh });
+    if (JSON.stringify(before) !== asItWas)
+      throw new Error(`a move in ${before.status} changed the task it was given`);
+    if (decision.ok) {
+      task = decision.task;
+      history.push(...decision.events);
+    }
+    changes.push({
+      before,
+      after: task,
+      events: decision.ok ? decision.events : [],
+      refused: !decision.ok,
+    });
+  }
+  return { changes, history, task };
+}
+
+/** Checks a property of every life. */
+function always(check: (lived: ReturnType<typeof live>) => boolean): void {
+  fc.assert(
+    fc.property(life, (given) => check(live(given))),
+    { numRuns: 250 },
+  );
+}
+
+const made = (changes: Change[]) => changes.filter((one) => !one.refused);
+
+describe('in every life', () => {
+  it('enough happens that the rest means something', () => {
+    const lives = fc.sample(life, { numRuns: 300, seed: 7 }).map(live);
+    const seen = new Set(lives.flatMap(({ history }) => history.map((one) => one.status)));
+    expect([...seen].sort()).toEqual([...STATUSES].sort());
+    const longest = Math.max(...lives.map(({ history }) => history.length));
+    expect(longest).toBeGreaterThan(15);
+  });
+
+  it('a commit makes one version', () => {
+    always(({ changes }) =>
+      changes.every(({ before, after, refused }) => after.version === before.version + (refused ? 0 : 1)),
+    );
+  });
+
+  it('the events are numbered without gaps, and the last is the number of the task', () => {
+    always(
+      ({ history, task }) =>
+        history.every((one, index) => one.sequence === index + 1) && task.sequence === history.length,
+    );
+  });
+
+  it('each event follows from the state that the one before left', () => {
+    always(({ history, task }) => {
+      const linked = history.every((one, index) => {
+        const expected = history[index - 1]?.status ?? null;
+        return (
+          one.previous_status === expected &&
+          (one.type === 'task.sla_breached' ? one.status === expected : one.type === `task.${one.status}`)
+        );
+      });
+      return linked && history.at(-1)?.status === task.status;
+    });
+  });
+
+  it('there is at most one end, and nothing after it', () => {
+    always(({ history, changes }) => {
+      const ends = history.filter((one) => ['completed', 'failed', 'cancelled'].includes(one.status));
+      return (
+        ends.length <= 1 &&
+        (ends.length === 0 || ends[0] === history.at(-1)) &&
+        changes.every(({ before, refused }) => !isFinal(before.status) || refused)
+      );
+    });
+  });
+
+  it('no event has the id of another', () => {
+    always(({ history }) => new Set(history.map((one) => one.event_id)).size === history.length);
+  });
+
+  it('the hash chain holds', () => {
+    always(({ history }) => {
+      const chain: HistoryEntry[] = [];
+      for (const event of history) chain.push(historyEntry(event, chain.at(-1)?.hash ?? null));
+      return firstBroken(chain) === null;
+    });
+  });
+
+  it('a clock is breached at most once, when it was due, and told so', () => {
+    always(({ task, history }) => {
+      const told = history.filter((one) => one.type === 'task.sla_breached').map((one) => one.data.clock);
+      const flagged = task.breaches.map((one) => one.clock);
+      return (
+        CLOCKS.every((clock) => flagged.filter((one) => one === clock).length <= 1) &&
+        JSON.stringify(told) === JSON.stringify(flagged) &&
+        task.breaches.every((one) => one.breached_at >= one.due_at)
+      );
+    });
+  });
+
+  it('places are held by workers with a pending offer or at work, and by nobody else', () => {
+    always(({ changes }) =>
+      changes.every(({ after }) => {
+        const held = [...holders(after).keys()];
+        const pending = after.offers.filter((one) => one.status === 'pending').map((one) => one.worker_id);
+        const working =
+          after.status === 'accepted' || after.status === 'started' ? [after.assignment?.worker_id] : [];
+        const isRight = held.every((id) => pending.includes(id) || working.includes(id));
+        // And the other way round: who is asked or at work holds one.
+        const isAll = [...pending, ...working].every((id) => id !== undefined && held.includes(id));
+        return isRight && isAll && !(pending.length > 0 && working.length > 0);
+      }),
+    );
+  });
+
+  it('what the changes take and free adds up to who holds a place', () => {
+    always(({ changes }) => {
+      const holding = new Set<string>();
+      return made(changes).every(({ before, after }) => {
+        const { taken, freed } = holdChanges(before, after);
+        for (const id of freed.keys()) if (!holding.delete(id)) return false;
+        for (const id of taken.keys()) {
+          if (holding.has(id)) return false;
+          holding.add(id);
+        }
+        const held = holders(after);
+        return holding.size === held.size && [...holding].every((id) => held.has(id));
+      });
+    });
+  });
+
+  it('what is asked and dropped adds up to the questions that the task has', () => {
+    const names = (task: Task) => questions(task).map((one) => `${one.kind} ${one.at} ${one.ref}`);
+    always(({ changes }) => {
+      const [first] = made(changes);
+      const open = new Set(first === undefined ? [] : names(first.before));
+      return made(changes).every(({ before, after }) => {
+        const [was, is] = [questions(before), questions(after)];
+        for (const one of newQuestions(is, was)) open.delete(`${one.kind} ${one.at} ${one.ref}`);
+        for (const one of newQuestions(was, is)) open.add(`${one.kind} ${one.at} ${one.ref}`);
+        return JSON.stringify([...open].sort()) === JSON.stringify(names(after).sort());
+      });
+    });
+  });
+
+  it('an open task is waited for by somebody: the clock, a match, a worker or a reviewer', () => {
+    always(({ task }) => {
+      const asked = questions(task);
+      if (isFinal(task.status)) return asked.length === 0 && nextDue(asked) === null;
+      // `matched` and `verified` are never left so by the store: it commits what follows with them.
+      if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;
+      if (task.status === 'submitted' && task.input.output.review.mode === 'manual') return true;
+      return asked.some((one) => one.kind !== 'deadline' && one.kind !== 'target_latency');
+    });
+  });
+
+  it('one worker at most has won an offer of the round, and it is the one at work', () => {
+    always(({ changes }) =>
+      changes.every(({ after }) => {
+        const won = after.offers.filter((one) => one.status === 'accepted');
+        return (
+          won.length <= 1 && (after.status !== 'accepted' || won[0]?.offer_id === after.assignment?.offer_id)
+        );
+      }),
+    );
+  });
+});

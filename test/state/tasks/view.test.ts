@@ -1,0 +1,162 @@
+// What is shown of a task, to whom: nothing secret to anybody, nothing of the hand-over to its worker, and
+// to a receiver the same bytes whenever they are made.
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../../src/state/tasks/decide.ts';
+import { historyEntry } from '../../../src/state/tasks/history.ts';
+import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
+import type { HistoryEntry, Offer, Task } from '../../../src/state/tasks/task.ts';
+import {
+  offerView,
+  taskView,
+  timestamp,
+  webhookBody,
+  workerTaskView,
+} from '../../../src/state/tasks/view.ts';
+import { ACCEPTED, at, createdTask, NOW, rfc3339, sampleInput, taskIn, WAY_TO } from '../../support/tasks.ts';
+
+const SECRET = 'sealed-and-still-nobody-s-business';
+const input = sampleInput({
+  sla: { deadline: rfc3339(NOW + 900_000), target_latency_seconds: 600 },
+  requirements: { skills: ['phone'] },
+  handoff: {
+    callback_url: 'https://receiver.example/hook?token=in-the-url',
+    callback_auth: { type: 'bearer', sealed: SECRET },
+  },
+  more: {
+    context: { background: 'EDR', data: { deep: [1, { ü: null }] } },
+    metadata: { ticket: 'T-1', 'odd key ü': '' },
+  },
+});
+
+const views = STATUSES.map((status) => ({ status, task: taskIn(status, input) }));
+const offerOf = (task: Task): Offer => task.offers[0] ?? missing();
+const missing = (): never => {
+  throw new Error('no offer');
+};
+
+describe.each(views)('$status', ({ task }) => {
+  it('shows no secret to anybody', () => {
+    expect(JSON.stringify(taskView(task))).not.toContain(SECRET);
+    expect(taskView(task)).toMatchObject({ handoff: { callback_auth: { type: 'bearer' } } });
+    expect(JSON.stringify(workerTaskView(task))).not.toContain(SECRET);
+  });
+
+  it('shows its worker nothing of the hand-over', () => {
+    const shown = JSON.stringify(workerTaskView(task));
+    for (const word of ['callback', 'handoff', 'receiver.example', 'retry_policy', 'T-1'])
+      expect(shown).not.toContain(word);
+  });
+
+  it('shows the result of a completed task alone', () => {
+    expect(taskView(task).result === null).toBe(task.status !== 'completed');
+  });
+
+  it('writes every time as RFC 3339 in UTC with milliseconds', () => {
+    const times = Object.entries(taskView(task)).filter(([name]) => name.endsWith('_at'));
+    expect(times.length).toBe(3);
+    for (const [, value] of times)
+      if (value !== null) expect(value).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  });
+});
+
+it('gives the integrator back what they gave', () => {
+  const shown = taskView(taskIn('started', input));
+  const { sla, handoff, ...rest } = input;
+  expect(shown).toMatchObject(rest);
+  expect(shown.context).toEqual(input.context);
+  expect(shown.metadata).toEqual(input.metadata);
+  expect(shown.sla).toEqual({ ...sla, breaches: [] });
+  expect(shown.handoff).toEqual({ ...handoff, callback_auth: { type: 'bearer' } });
+});
+
+it('shows an offer with what is needed to decide, and nothing of the hand-over', () => {
+  const task = taskIn('offered', input);
+  const shown = offerView(task, offerOf(task));
+  expect(shown).toMatchObject({
+    offer_id: 'offer-1',
+    status: 'pending',
+    offered_at: timestamp(NOW),
+    task: { title: input.title, instructions: input.instructions, sla: input.sla },
+  });
+  for (const word of ['callback', SECRET, 'receiver.example'])
+    expect(JSON.stringify(shown)).not.toContain(word);
+});
+
+describe('the body of a webhook', () => {
+  /** Every event of a whole life, each with the task as it was then. */
+  function lifeOf(): { task: Task; entry: HistoryEntry }[] {
+    const first = createdTask(input);
+    let { task } = first;
+    const told: { task: Task; entry: HistoryEntry }[] = [];
+    const tell = (events: typeof first.events) => {
+      for (const event of events)
+        told.push({ task, entry: historyEntry(event, told.at(-1)?.entry.hash ?? null) });
+    };
+    tell(first.events);
+    const steps = [{ name: 'queue' } as const, ...STATUSES.slice(3, 9).flatMap((one) => WAY_TO[one] ?? [])];
+    for (const command of steps) {
+      const decision = decide(task, [command], at(ACCEPTED));
+      if (!decision.ok) throw new Error(decision.refusal.message);
+      task = decision.task;
+      tell(decision.events);
+    }
+    return told;
+  }
+
+  const told = lifeOf();
+  const last = told.at(-1)?.task ?? missing();
+
+  it('is told of every state of the life', () => {
+    expect(told.map(({ entry }) => entry.type)).toEqual(
+      STATUSES.slice(0, 9).map((status) => `task.${status}`),
+    );
+  });
+
+  it.each(told)('$entry.type: has the same bytes on every call, however far the task has come', (one) => {
+    const { task, entry } = one;
+    const body = webhookBody(task, entry);
+    expect(webhookBody(task, entry)).toBe(body);
+    expect(webhookBody(last, entry)).toBe(body);
+    // Also after a way through Redis.
+    expect(webhookBody(JSON.parse(JSON.stringify(last)), JSON.parse(JSON.stringify(entry)))).toBe(body);
+    expect(JSON.parse(body).timestamp).toBe(entry.at);
+    expect(body).not.toContain(SECRET);
+  });
+
+  it('says what the event is about, beside what every event has', () => {
+    const byType = new Map(told.map(({ entry }) => [entry.type, JSON.parse(webhookBody(last, entry))]));
+    for (const [type, body] of byType) {
+      expect(Object.keys(body)).toEqual(['type', 'timestamp', 'data']);
+      expect(body.type).toBe(type);
+      expect(body.data).toMatchObject({
+        task_id: last.task_id,
+        org_id: last.org_id,
+        attempt_of_task: 1,
+        origin: { product: 'threatlabs', request_id: 'IR-48219' },
+        metadata: input.metadata,
+      });
+    }
+    expect(byType.get('task.queued').data.reason).toBe('created');
+    expect(byType.get('task.matched').data.worker_id).toBe('worker-1');
+    expect(byType.get('task.offered').data).toMatchObject({
+      offer_id: 'offer-1',
+      worker_id: 'worker-1',
+      expires_at: timestamp(NOW + 120_000),
+    });
+    for (const type of ['accepted', 'started', 'submitted'])
+      expect(byType.get(`task.${type}`).data.worker_id).toBe('worker-1');
+    expect(byType.get('task.completed').data.result).toMatchObject({ output: 'done', worker_id: 'worker-1' });
+  });
+
+  it('never lets what an event is about hide what every event has', () => {
+    for (const { entry } of told) {
+      const { data } = JSON.parse(webhookBody(last, entry));
+      expect([data.event_id, data.sequence, data.status, data.previous_status]).toEqual([
+        entry.event_id,
+        entry.sequence,
+        entry.status,
+        entry.previous_status,
+      ]);
+    }
+  });
+});

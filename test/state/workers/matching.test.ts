@@ -1,0 +1,291 @@
+// Who may do a task and who goes first, and the text that keeps a lane in order.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Requirements,
+  requirementsOf,
+  SOFT,
+  type Task,
+  URGENCIES,
+} from '../../../src/state/tasks/task.ts';
+import {
+  isEligible,
+  laneOf,
+  offerLife,
+  placeInLane,
+  qualifies,
+  rank,
+  startTime,
+  taskInPlace,
+  wantedAttributes,
+  workerAttributes,
+} from '../../../src/state/workers/matching.ts';
+import { affect, type Effect, next, type Worker } from '../../../src/state/workers/worker.ts';
+import { idFloor } from '../../../src/store/redis/ids.ts';
+import { NOW, queuedTask, rfc3339, sampleInput, sampleWorker, taskAfter } from '../../support/tasks.ts';
+
+const needing = (requirements: Requirements) => queuedTask(sampleInput({ requirements }));
+
+describe('a worker qualifies', () => {
+  const worker = sampleWorker({
+    pool_ids: ['p1', 'p2'],
+    skills: ['phone', 'french'],
+    certifications: ['soc'],
+    trust_level: 4,
+    rating: 4.8,
+  });
+  it.each<[string, Requirements, boolean]>([
+    ['when nothing is asked', {}, true],
+    ['in one of their pools', { worker_pool_id: 'p2' }, true],
+    ['not in another pool', { worker_pool_id: 'p3' }, false],
+    ['with all skills', { skills: ['french', 'phone'] }, true],
+    ['not with one skill missing', { skills: ['french', 'german'] }, false],
+    ['with the certification', { certifications: ['soc'] }, true],
+    ['not with one certification missing', { certifications: ['soc', 'iso'] }, false],
+    ['at the trust level', { trust_level: 4 }, true],
+    ['not below it', { trust_level: 5 }, false],
+    ['at the rating', { min_rating: 4.8 }, true],
+    ['not below it', { min_rating: 4.9 }, false],
+  ])('%s', (_, wanted, expected) => {
+    expect(qualifies(worker, wanted)).toBe(expected);
+  });
+
+  it('and is found under every attribute that the task asks for', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd')),
+        fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd')),
+        fc.option(fc.constantFrom('p1', 'p9'), { nil: undefined }),
+        (skills, asked, pool) => {
+          const one = sampleWorker({ skills, pool_ids: ['p1'], certifications: skills });
+          const wanted = {
+            skills: asked,
+            certifications: asked,
+            ...(pool !== undefined && { worker_pool_id: pool }),
+          };
+          const known = new Set(workerAttributes(one));
+          const isFound = wantedAttributes(needing(wanted)).every((attribute) => known.has(attribute));
+          return isFound === qualifies(one, wanted);
+        },
+      ),
+    );
+  });
+});
+
+describe('a worker is eligible', () => {
+  it('only when available and with a place free', () => {
+    const task = queuedTask();
+    expect(isEligible(sampleWorker(), task, NOW)).toBe(true);
+    for (const availability of ['away', 'offline'] as const)
+      expect(isEligible(sampleWorker({ availability }), task, NOW)).toBe(false);
+    expect(isEligible(sampleWorker({ capacity: 2, holding: ['x'] }), task, NOW)).toBe(true);
+    expect(isEligible(sampleWorker({ capacity: 2, holding: ['x', 'y'] }), task, NOW)).toBe(false);
+  });
+
+  it('not within the cool-down of their own "no", and then again', () => {
+    const worker = sampleWorker({ worker_id: 'a' });
+    const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: NOW + 1000 }] };
+    expect(isEligible(worker, task, NOW + 999)).toBe(false);
+    expect(isEligible(worker, task, NOW + 1000)).toBe(true);
+    expect(isEligible(sampleWorker({ worker_id: 'b' }), task, NOW)).toBe(true);
+  });
+
+  it('is left alone after a "no" for the life of the offer, at most half a minute', () => {
+    const coolDown = (life: number) => {
+      const offered = taskAfter(
+        queuedTask(),
+        [
+          { name: 'match', worker_ids: ['a'] },
+          { name: 'offer', offers: [{ offer_id: 'o', worker_id: 'a', expires_at: NOW + life }] },
+        ],
+        NOW,
+      );
+      const declined = taskAfter(
+        offered,
+        [{ name: 'decline', offer_id: 'o', worker_id: 'a', reason: null }],
+        NOW + 10,
+      );
+      return (declined.declines[0]?.until ?? 0) - (NOW + 10);
+    };
+    expect(coolDown(5_000)).toBe(5_000);
+    expect(coolDown(300_000)).toBe(30_000);
+  });
+});
+
+describe('a step', () => {
+  const asked: Requirements = {
+    worker_pool_id: 'p',
+    skills: ['a', 'b'],
+    certifications: ['c'],
+    trust_level: 3,
+    min_rating: 4,
+  };
+  const relaxed = (requirements: Requirements, seconds: number) => {
+    const task = taskAfter(needing(requirements), [{ name: 'relax' }], NOW + seconds * 1000);
+    const { worker_pool_id, skills, certifications, trust_level, min_rating } = requirementsOf(task);
+    return { worker_pool_id, skills, certifications, trust_level, min_rating };
+  };
+  const nothing = {
+    skills: undefined,
+    certifications: undefined,
+    trust_level: undefined,
+    min_rating: undefined,
+  };
+
+  it('asks for what it names, drops the rest, and never the pool', () => {
+    const steps = [
+      { after_seconds: 60, requirements: { skills: ['a'], min_rating: 3 } },
+      { after_seconds: 120, requirements: {} },
+    ];
+    const first = { ...nothing, worker_pool_id: 'p', skills: ['a'], min_rating: 3 };
+    expect(relaxed({ ...asked, steps }, 60)).toEqual(first);
+    expect(relaxed({ ...asked, steps }, 119.999)).toEqual(first);
+    expect(relaxed({ ...asked, steps }, 120)).toEqual({ ...nothing, worker_pool_id: 'p' });
+    expect(() => relaxed({ ...asked, steps }, 59.999)).toThrow();
+  });
+
+  it.each(SOFT)('never drops %s that is hard', (hard) => {
+    const steps = [{ after_seconds: 60, requirements: {} }];
+    const kept = { ...nothing, worker_pool_id: 'p', [hard]: asked[hard] };
+    expect(relaxed({ ...asked, hard: [hard], steps }, 60)).toEqual(kept);
+  });
+});
+
+describe('the best worker', () => {
+  const ids = (workers: Worker[]) => workers.map((one) => one.worker_id);
+  const a = sampleWorker({ worker_id: 'a', idle_since: NOW - 10, rating: 1 });
+  const b = sampleWorker({ worker_id: 'b', idle_since: NOW - 5, rating: 5 });
+  const c = sampleWorker({ worker_id: 'c', idle_since: NOW - 5, rating: 4 });
+  const d = sampleWorker({ worker_id: 'd', idle_since: NOW - 5, rating: 4 });
+
+  it('is the longest idle, then the best rated, then always the same', () => {
+    expect(ids(rank([d, c, b, a], queuedTask(), NOW))).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('comes last after a "no", however long they have been idle', () => {
+    const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: NOW }] };
+    expect(ids(rank([a, b, c, d], task, NOW))).toEqual(['b', 'c', 'd', 'a']);
+  });
+
+  it('keeps their place in line when an offer leads to nothing, and goes to its end after work', () => {
+    const asked = affect(a, 'task', { taken: 'offer' }, NOW);
+    if (asked === null) throw new Error('no place');
+    const idleAfter = (effect: Effect) => affect(asked, 'task', effect, NOW)?.idle_since;
+    expect(idleAfter({ freed: 'offer' })).toBe(a.idle_since);
+    expect(idleAfter({ freed: 'offer', answered: 'declined' })).toBe(a.idle_since);
+    expect(idleAfter({ freed: 'offer', answered: 'expired' })).toBe(NOW);
+    expect(idleAfter({ freed: 'work' })).toBe(NOW);
+  });
+
+  it('goes to the end of the line when they come back from being away', () => {
+    const away = next(a, { availability: 'away' }, NOW);
+    expect(away.idle_since).toBe(a.idle_since);
+    expect(next(away, { availability: 'available' }, NOW + 1).idle_since).toBe(NOW + 1);
+  });
+
+  it('cannot be asked for the same task twice, nor beyond their capacity', () => {
+    const asked = affect(sampleWorker({ capacity: 2 }), 't1', { taken: 'offer' }, NOW);
+    if (asked === null) throw new Error('no place');
+    expect(affect(asked, 't1', { taken: 'offer' }, NOW)).toBeNull();
+    const full = affect(asked, 't2', { taken: 'offer' }, NOW);
+    expect(full?.holding).toEqual(['t1', 't2']);
+    if (full === null) throw new Error('no place');
+    expect(affect(full, 't3', { taken: 'offer' }, NOW)).toBeNull();
+    // Not even what a reviewer sends back.
+    expect(affect(full, 't3', { taken: 'work' }, NOW)).toBeNull();
+  });
+});
+
+describe('a lane', () => {
+  it('is shared by tasks that ask for the same, however they say it', () => {
+    const one = needing({ skills: ['a', 'b'], certifications: ['x'], trust_level: 2 });
+    const same = needing({ trust_level: 2, certifications: ['x', 'x'], skills: ['b', 'a', 'a'] });
+    expect(laneOf(same)).toEqual(laneOf(one));
+    const none = [needing({}), needing({ skills: [], trust_level: 0, min_rating: 0 }), queuedTask()];
+    expect(new Set(none.map((task) => laneOf(task).id)).size).toBe(1);
+  });
+
+  it('is another for tasks that ask for something else', () => {
+    const asked: Requirements[] = [
+      {},
+      { skills: ['a'] },
+      { certifications: ['a'] },
+      { worker_pool_id: 'a' },
+      { skills: ['a', 'b'] },
+      { trust_level: 1 },
+      { min_rating: 1 },
+    ];
+    expect(new Set(asked.map((one) => laneOf(needing(one)).id)).size).toBe(asked.length);
+  });
+
+  it('asks of a worker what its tasks ask', () => {
+    const wanted = { skills: ['b', 'a'], min_rating: 4, worker_pool_id: 'p' };
+    for (const worker of [
+      sampleWorker({ skills: ['a', 'b'], pool_ids: ['p'] }),
+      sampleWorker({ skills: ['a'], pool_ids: ['p'] }),
+      sampleWorker({ skills: ['a', 'b'], pool_ids: ['p'], rating: 3 }),
+    ])
+      expect(qualifies(worker, laneOf(needing(wanted)).requirements)).toBe(qualifies(worker, wanted));
+  });
+
+  interface Waiting {
+    urgency: (typeof URGENCIES)[number];
+    deadline: number | undefined;
+    created: number;
+  }
+  const waiting: fc.Arbitrary<Waiting> = fc.record({
+    urgency: fc.constantFrom(...URGENCIES),
+    deadline: fc.option(fc.integer({ min: NOW + 1000, max: NOW * 3 }), { nil: undefined }),
+    created: fc.integer({ min: NOW - 1e9, max: NOW }),
+  });
+  const RANK = ['critical', 'high', 'normal', 'low'];
+  const made = ({ urgency, deadline, created }: Waiting): Task =>
+    queuedTask(
+      sampleInput({ sla: { urgency, ...(deadline !== undefined && { deadline: rfc3339(deadline) }) } }),
+      created,
+      `${idFloor(created)}-7000-8000-000000000000`,
+    );
+  it('is in order of urgency, then deadline, then age', () => {
+    fc.assert(
+      fc.property(fc.array(waiting, { minLength: 2, maxLength: 12 }), (all) => {
+        const byText = all.map((one) => ({ one, place: placeInLane(made(one)) }));
+        byText.sort((x, y) => (x.place < y.place ? -1 : x.place > y.place ? 1 : 0));
+        const key = (one: Waiting) => [
+          RANK.indexOf(one.urgency),
+          one.deadline ?? Number.POSITIVE_INFINITY,
+          one.created,
+        ];
+        return byText.every(({ one }, index) => {
+          const before = byText[index - 1]?.one;
+          if (before === undefined) return true;
+          const [x, y] = [key(before), key(one)];
+          const differs = x.findIndex((value, place) => value !== y[place]);
+          return differs === -1 || (x[differs] ?? 0) < (y[differs] ?? 0);
+        });
+      }),
+    );
+  });
+
+  it('keeps the place of a task that comes back to the queue', () => {
+    const task = queuedTask(sampleInput({ sla: { urgency: 'high' } }));
+    const back = taskAfter(
+      task,
+      [
+        { name: 'match', worker_ids: ['a'] },
+        { name: 'offer', offers: [{ offer_id: 'o', worker_id: 'a', expires_at: NOW + 1000 }] },
+        { name: 'decline', offer_id: 'o', worker_id: 'a', reason: null },
+      ],
+      NOW + 500,
+    );
+    expect(back.since).toBe(NOW + 500);
+    expect(placeInLane(back)).toBe(placeInLane(task));
+    expect(taskInPlace(placeInLane(task))).toBe(task.task_id);
+  });
+});
+
+it('gives an offer the life that its urgency asks for, unless its pool says otherwise', () => {
+  expect(URGENCIES.map((one) => offerLife(one, null))).toEqual([300_000, 120_000, 60_000, 30_000]);
+  expect(offerLife('critical', 7)).toBe(7000);
+  const times = URGENCIES.map(startTime);
+  expect([...times].sort((a, b) => b - a)).toEqual(times);
+});

@@ -1,0 +1,123 @@
+// What answers and reviews add up to: the rating with its prior, the rates, and who is taken to be away.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  LAPSES_TO_AWAY,
+  newTrackRecord,
+  ratesOf,
+  ratingOf,
+  withAnswer,
+  withGivenRating,
+  withRatings,
+} from '../../../src/state/workers/track-record.ts';
+import { affect, effectsOf, next } from '../../../src/state/workers/worker.ts';
+import {
+  ACCEPTED,
+  NOW,
+  OFFER,
+  OFFER_ENDS,
+  sampleInput,
+  sampleWorker,
+  taskAfter,
+  taskIn,
+  WORKER,
+} from '../../support/tasks.ts';
+
+const ratings = fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 60 });
+
+describe('the rating', () => {
+  it('is what was given while nobody has reviewed', () => {
+    expect(ratingOf(newTrackRecord(4.8))).toBe(4.8);
+  });
+
+  it('is not decided by one review, and is by many', () => {
+    expect(ratingOf(withRatings(newTrackRecord(5), [1]))).toBe(4.636);
+    expect(ratingOf(withRatings(newTrackRecord(5), Array(10).fill(1)))).toBe(3);
+    expect(ratingOf(withRatings(newTrackRecord(5), Array(1000).fill(1)))).toBeLessThan(1.1);
+  });
+
+  it('lies between all that was said, whatever was said and in whatever order', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 5, noNaN: true }), ratings, (given, all) => {
+        const rating = ratingOf(withRatings(newTrackRecord(given), all));
+        const back = all.toReversed().reduce((one, rate) => withRatings(one, [rate]), newTrackRecord(given));
+        const [low, high] = [Math.min(given, ...all), Math.max(given, ...all)];
+        return rating === ratingOf(back) && rating >= low - 0.001 && rating <= high + 0.001;
+      }),
+    );
+  });
+
+  it('begins anew when it is given anew', () => {
+    const record = withGivenRating(withRatings(newTrackRecord(5), [1, 1, 1]), 4);
+    expect(ratingOf(record)).toBe(4);
+    const worker = next(
+      sampleWorker({ rating: 2, track: withRatings(newTrackRecord(5), [1]) }),
+      { rating: 4 },
+      NOW,
+    );
+    expect([worker.rating, ratingOf(worker.track), worker.track.reviews]).toEqual([4, 4, 0]);
+  });
+});
+
+it('the rates count what the worker did, and nothing before they did anything', () => {
+  expect(ratesOf(newTrackRecord(5))).toEqual({ acceptance_rate: null, lapse_rate: null });
+  const answers = ['accepted', 'declined', 'expired', 'accepted'] as const;
+  const record = answers.reduce(withAnswer, newTrackRecord(5));
+  expect(ratesOf(record)).toEqual({ acceptance_rate: 0.5, lapse_rate: 0.25 });
+});
+
+describe('a worker who lets offers lapse', () => {
+  const lapse = { freed: 'offer', answered: 'expired' } as const;
+  const worked = (effects: Parameters<typeof affect>[2][], worker = sampleWorker()) =>
+    effects.reduce((one, effect) => affect(one, 'task', effect, NOW) ?? one, worker);
+
+  it('is away after three in a row, and not before', () => {
+    const two = worked(Array(LAPSES_TO_AWAY - 1).fill(lapse));
+    expect(two.availability).toBe('available');
+    expect(worked([lapse], two).availability).toBe('away');
+  });
+
+  it('begins to be counted anew with an answer, and when they come back', () => {
+    for (const answered of ['accepted', 'declined'] as const)
+      expect(worked([lapse, lapse, { answered }, lapse, lapse]).availability).toBe('available');
+    const away = worked([lapse, lapse, lapse]);
+    const back = next(away, { availability: 'available' }, NOW);
+    expect(worked([lapse, lapse], back).availability).toBe('available');
+    expect(worked([lapse, lapse, lapse], back).availability).toBe('away');
+  });
+
+  it('stays offline where they were offline', () => {
+    const offline = sampleWorker({ availability: 'offline' });
+    expect(worked([lapse, lapse, lapse], offline).availability).toBe('offline');
+  });
+});
+
+describe('what a change of a task means for its workers', () => {
+  it('tells an answer once', () => {
+    const [offered, accepted] = [taskIn('offered'), taskIn('accepted')];
+    expect([...effectsOf(offered, accepted)]).toEqual([[WORKER, { answered: 'accepted' }]]);
+    expect(effectsOf(accepted, taskIn('started')).size).toBe(0);
+    const lapsed = taskAfter(offered, [{ name: 'expire', offer_id: OFFER }], OFFER_ENDS);
+    expect([...effectsOf(offered, lapsed)]).toEqual([[WORKER, { freed: 'offer', answered: 'expired' }]]);
+    const revoked = taskAfter(offered, [{ name: 'revoke', worker_id: WORKER }], NOW);
+    expect([...effectsOf(offered, revoked)]).toEqual([[WORKER, { freed: 'offer' }]]);
+  });
+
+  it.each(['approve', 'rework', 'reassign', 'reject'] as const)('%s carries the rating', (name) => {
+    const submitted = taskIn('submitted', sampleInput({ review: { mode: 'manual' } }));
+    const reviewed = taskAfter(submitted, [{ name, feedback: 'so', rating: 2 }], ACCEPTED);
+    expect(effectsOf(submitted, reviewed).get(WORKER)).toMatchObject({ ratings: [2] });
+    expect(reviewed.reviews).toEqual([
+      {
+        decision: name,
+        feedback: 'so',
+        rating: 2,
+        worker_id: WORKER,
+        reviewed_by: 'system',
+        reviewed_at: ACCEPTED,
+      },
+    ]);
+    const unrated = taskAfter(submitted, [{ name, feedback: null }], ACCEPTED);
+    expect(effectsOf(submitted, unrated).get(WORKER)?.ratings).toBeUndefined();
+  });
+});

@@ -1,0 +1,160 @@
+// Credentials: what is mistyped is refused by its checksum without a look-up, what is right is found beside
+// its org's data, what is revoked is not found any more, and the text itself is kept nowhere.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type ApiKey,
+  apiKeyWrites,
+  findCredential,
+  hashOf,
+  newCredential,
+  parseCredential,
+  revokeApiKey,
+  revokeWorkerTokens,
+  workerTokenWrites,
+} from '../../../src/store/identity/credentials.ts';
+import { commit } from '../../../src/store/redis/commit.ts';
+import { partitionOf } from '../../../src/store/redis/keys.ts';
+import { freshOrg, openTestDb } from '../../support/db.ts';
+import { sampleWorker } from '../../support/tasks.ts';
+
+const db = await openTestDb();
+
+describe('a credential', () => {
+  it.each(['blk_live_', 'blk_test_', 'blw_'] as const)('%s: says where it is found', (prefix) => {
+    for (let tries = 0; tries < 50; tries += 1) {
+      const org = freshOrg(db);
+      const { text, hash } = newCredential(prefix, org);
+      expect(text).toMatch(new RegExp(`^${prefix}[0-9A-Za-z]{34}$`));
+      expect(parseCredential(text)).toEqual({
+        partition: partitionOf(org),
+        hash,
+        worker: prefix === 'blw_',
+      });
+      expect(hash).toBe(hashOf(text));
+    }
+  });
+
+  it('is another every time', () => {
+    const org = freshOrg(db);
+    const texts = Array.from({ length: 1000 }, () => newCredential('blw_', org).text);
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
+  it('is refused when one character was mistyped, wherever', () => {
+    const { text } = newCredential('blk_live_', freshOrg(db));
+    fc.assert(
+      fc.property(
+        fc.nat(text.length - 1),
+        fc.constantFrom(...'0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_- é'),
+        (at, character) => {
+          fc.pre(text[at] !== character);
+          return parseCredential(text.slice(0, at) + character + text.slice(at + 1)) === null;
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is refused when two characters changed places, or it is cut or padded', () => {
+    const { text } = newCredential('blk_test_', freshOrg(db));
+    for (let at = 0; at + 1 < text.length; at += 1) {
+      const [a = '', b = ''] = [text[at], text[at + 1]];
+      if (a !== b) expect(parseCredential(text.slice(0, at) + b + a + text.slice(at + 2))).toBeNull();
+      expect(parseCredential(text.slice(0, at))).toBeNull();
+    }
+    for (const padded of [` ${text}`, `${text} `, `${text}\n`, `${text}0`, text.repeat(2)])
+      expect(parseCredential(padded)).toBeNull();
+  });
+
+  it('is nothing else', () => {
+    fc.assert(fc.property(fc.string(), (text) => parseCredential(text) === null));
+  });
+});
+
+function apiKey(orgId: string, hash: string): ApiKey {
+  const now = db.clock.now();
+  return {
+    kind: 'api_key',
+    key_id: `key-${hash.slice(0, 8)}`,
+    org_id: orgId,
+    version: 1,
+    name: 'CI',
+    scopes: ['*'],
+    pools: ['*'],
+    hash,
+    hint: 'blk_live_0',
+    created_at: now,
+    expires_at: null,
+  };
+}
+
+async function find(text: string) {
+  const where = parseCredential(text);
+  return where === null ? null : findCredential(db, where);
+}
+
+/** All that lies under a key, as text. */
+async function contentOf(key: string): Promise<string> {
+  switch (await db.redis.type(key)) {
+    case 'string':
+      return (await db.redis.get(key)) ?? '';
+    case 'hash':
+      return JSON.stringify(await db.redis.hgetall(key));
+    case 'set':
+      return (await db.redis.smembers(key)).join();
+    case 'zset':
+      return (await db.redis.zrange(key, 0, '-1')).join();
+    default:
+      throw new Error(`nobody looks into ${key}`);
+  }
+}
+
+describe('in the store', () => {
+  it('an API key is found from its commit on until it is revoked', async () => {
+    const org = freshOrg(db);
+    const { text, hash } = newCredential('blk_live_', org);
+    const key = apiKey(org, hash);
+    expect(await find(text)).toBeNull();
+    const { guards, writes } = apiKeyWrites(db, key);
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await find(text)).toEqual(key);
+    // Not twice under one id.
+    expect(await commit(db.redis, guards, writes)).toBe(false);
+    const revoked = revokeApiKey(db, key);
+    expect(await commit(db.redis, revoked.guards, revoked.writes)).toBe(true);
+    expect(await find(text)).toBeNull();
+  });
+
+  it('all tokens of a worker end together, and nobody else’s', async () => {
+    const org = freshOrg(db);
+    const give = async (worker_id: string) => {
+      const { text, hash } = newCredential('blw_', org);
+      const worker = sampleWorker({ org_id: org, worker_id });
+      await commit(db.redis, [], workerTokenWrites(db, worker, ['*'], hash).writes);
+      return text;
+    };
+    const [first, second, others] = [await give('a'), await give('a'), await give('b')];
+    const early = await revokeWorkerTokens(db, org, 'a');
+    const third = await give('a');
+    // It would have left the third behind.
+    expect(await commit(db.redis, early.guards, early.writes)).toBe(false);
+    const { hashes, guards, writes } = await revokeWorkerTokens(db, org, 'a');
+    expect([...hashes].sort()).toEqual([hashOf(first), hashOf(second), hashOf(third)].sort());
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await Promise.all([find(first), find(second), find(third)])).toEqual([null, null, null]);
+    expect(await find(others)).toEqual({ kind: 'worker_token', org_id: org, worker_id: 'b' });
+    expect(await revokeWorkerTokens(db, org, 'a')).toMatchObject({ hashes: [], writes: [] });
+  });
+
+  it('the text itself lies nowhere', async () => {
+    const org = freshOrg(db);
+    const { text, hash } = newCredential('blk_live_', org);
+    const { guards, writes } = apiKeyWrites(db, apiKey(org, hash));
+    await commit(db.redis, guards, writes);
+    const keys = await db.redis.keys(`${db.prefix}:*`);
+    const values = await Promise.all(keys.map(contentOf));
+    expect(values.some((value) => value.includes(hash))).toBe(true);
+    expect([...keys, ...values].filter((one) => one.includes(text))).toEqual([]);
+  });
+});

@@ -1,0 +1,266 @@
+// The commit script: all guards or nothing, byte for byte, in one step.
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { commit, type Guard } from '../../../src/store/redis/commit.ts';
+import { openTestDb } from '../../support/db.ts';
+
+const { redis, prefix } = await openTestDb();
+
+let made = 0;
+const freshKey = () => `${prefix}:{commit}:${++made}`;
+
+describe('a guard', () => {
+  const cases: [
+    name: string,
+    prepare: (key: string) => Promise<unknown>,
+    guard: (key: string) => Guard,
+    boolean,
+  ][] = [
+    [
+      'version: the record has it',
+      (key) => redis.hset(key, 'v', 3),
+      (key) => ({ kind: 'version', key, version: 3 }),
+      true,
+    ],
+    [
+      'version: the record has a later one',
+      (key) => redis.hset(key, 'v', 4),
+      (key) => ({ kind: 'version', key, version: 3 }),
+      false,
+    ],
+    [
+      'version: the record is gone',
+      async () => undefined,
+      (key) => ({ kind: 'version', key, version: 3 }),
+      false,
+    ],
+    [
+      'version 0: there is none',
+      async () => undefined,
+      (key) => ({ kind: 'version', key, version: 0 }),
+      true,
+    ],
+    [
+      'version 0: there is one',
+      (key) => redis.hset(key, 'v', 1),
+      (key) => ({ kind: 'version', key, version: 0 }),
+      false,
+    ],
+    [
+      'score: the member has it, with every bit',
+      (key) => redis.zadd(key, 1_770_232_860_123.25, 'm'),
+      (key) => ({ kind: 'score', key, member: 'm', score: 1_770_232_860_123.25 }),
+      true,
+    ],
+    [
+      'score: another',
+      (key) => redis.zadd(key, 1_770_232_860_123.5, 'm'),
+      (key) => ({ kind: 'score', key, member: 'm', score: 1_770_232_860_123.25 }),
+      false,
+    ],
+    [
+      'score: no such member',
+      (key) => redis.zadd(key, 1, 'other'),
+      (key) => ({ kind: 'score', key, member: 'm', score: 1 }),
+      false,
+    ],
+    ['absent: nothing there', async () => undefined, (key) => ({ kind: 'absent', key }), true],
+    ['absent: something there', (key) => redis.set(key, ''), (key) => ({ kind: 'absent', key }), false],
+    ['value: the same', (key) => redis.set(key, 'ü'), (key) => ({ kind: 'value', key, value: 'ü' }), true],
+    ['value: another', (key) => redis.set(key, 'ü '), (key) => ({ kind: 'value', key, value: 'ü' }), false],
+    [
+      'field: the same, byte for byte',
+      (key) => redis.hset(key, 'f', Buffer.from([0, 255, 10])),
+      (key) => ({ kind: 'field', key, field: 'f', value: Buffer.from([0, 255, 10]) }),
+      true,
+    ],
+    [
+      'field: another',
+      (key) => redis.hset(key, 'f', Buffer.from([0, 255])),
+      (key) => ({ kind: 'field', key, field: 'f', value: Buffer.from([0, 255, 10]) }),
+      false,
+    ],
+    [
+      'field: not there',
+      (key) => redis.hset(key, 'other', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: '' }),
+      false,
+    ],
+    [
+      'no field: not there',
+      (key) => redis.hset(key, 'other', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: null }),
+      true,
+    ],
+    [
+      'no field: there, and empty',
+      (key) => redis.hset(key, 'f', ''),
+      (key) => ({ kind: 'field', key, field: 'f', value: null }),
+      false,
+    ],
+    ['room: for one more', (key) => redis.zadd(key, 0, 'a'), (key) => ({ kind: 'room', key, most: 2 }), true],
+    [
+      'room: none',
+      (key) => redis.zadd(key, 0, 'a', 0, 'b'),
+      (key) => ({ kind: 'room', key, most: 2 }),
+      false,
+    ],
+    ['value: nothing there', async () => undefined, (key) => ({ kind: 'value', key, value: '' }), false],
+  ];
+
+  it.each(cases)('%s', async (_, prepare, guard, holds) => {
+    const key = freshKey();
+    const written = freshKey();
+    await prepare(key);
+    const before = await redis.dump(key);
+    const done = await commit(redis, [guard(key)], [['SET', written, 'yes']]);
+    expect(done).toBe(holds);
+    expect(await redis.get(written)).toBe(holds ? 'yes' : null);
+    expect(await redis.dump(key)).toEqual(before);
+  });
+
+  it('that fails is enough, wherever it stands among those that hold', async () => {
+    const [held, broken, written] = [freshKey(), freshKey(), freshKey()];
+    await redis.hset(held, 'v', 1);
+    await redis.hset(broken, 'v', 2);
+    const holds: Guard = { kind: 'version', key: held, version: 1 };
+    const fails: Guard = { kind: 'version', key: broken, version: 1 };
+    const other: Guard = { kind: 'absent', key: written };
+    for (const guards of [
+      [fails, holds, other],
+      [holds, fails, other],
+      [other, holds, fails],
+    ]) {
+      const writes = [
+        ['SET', written, 'yes'],
+        ['HSET', held, 'v', 2],
+        ['DEL', broken],
+      ] as const;
+      expect(await commit(redis, guards, writes)).toBe(false);
+    }
+    expect(await redis.exists(written)).toBe(0);
+    expect(await redis.hget(held, 'v')).toBe('1');
+    expect(await redis.hget(broken, 'v')).toBe('2');
+  });
+});
+
+describe('the writes', () => {
+  it('happen in order, on as many keys as there are', async () => {
+    const [hash, list, set, stream] = [freshKey(), freshKey(), freshKey(), freshKey()];
+    const done = await commit(
+      redis,
+      [],
+      [
+        ['HSET', hash, 'v', 1, 'd', 'old'],
+        ['HSET', hash, 'd', 'new'],
+        ['RPUSH', list, 'a', 'b'],
+        ['DEL', list],
+        ['RPUSH', list, 'c'],
+        ['ZADD', set, 5, 'm', 7, 'n'],
+        ['XADD', stream, '*', 'd', 'entry'],
+      ],
+    );
+    expect(done).toBe(true);
+    expect(await redis.hgetall(hash)).toEqual({ v: '1', d: 'new' });
+    expect(await redis.lrange(list, 0, -1)).toEqual(['c']);
+    expect(await redis.zrange(set, 0, '-1', 'WITHSCORES')).toEqual(['m', '5', 'n', '7']);
+    expect((await redis.xrange(stream, '-', '+')).map(([, fields]) => fields)).toEqual([['d', 'entry']]);
+  });
+
+  it('that are the same for several keys in a row happen to each of them, once, in their turn', async () => {
+    const [one, two, three, four] = [freshKey(), freshKey(), freshKey(), freshKey()];
+    const done = await commit(
+      redis,
+      [{ kind: 'absent', key: four }],
+      [
+        ['RPUSH', one, 'a', 'b'],
+        ['RPUSH', two, 'a', 'b'],
+        ['RPUSH', three, 'a', 'b'],
+        ['RPUSH', three, 'a', 'b'],
+        ['RPUSH', three, 'a'],
+        ['LPUSH', three, 'a'],
+        ['LPUSH', one, 'c'],
+        ['LPUSH', two, 'c'],
+        ['RPUSH', four, 'd'],
+      ],
+    );
+    expect(done).toBe(true);
+    const lists = await Promise.all([one, two, three, four].map((key) => redis.lrange(key, 0, '-1')));
+    expect(lists).toEqual([['c', 'a', 'b'], ['c', 'a', 'b'], ['a', 'a', 'b', 'a', 'b', 'a'], ['d']]);
+  });
+
+  it('keep every byte', async () => {
+    const key = freshKey();
+    const bytes = Buffer.concat([Buffer.from([0, 255, 13, 10, 128]), randomBytes(100_000)]);
+    expect(await commit(redis, [], [['SET', key, bytes]])).toBe(true);
+    expect((await redis.getBuffer(key))?.equals(bytes)).toBe(true);
+  });
+
+  it('may be none: then the guards alone are answered', async () => {
+    const key = freshKey();
+    expect(await commit(redis, [{ kind: 'absent', key }], [])).toBe(true);
+    await redis.set(key, 'x');
+    expect(await commit(redis, [{ kind: 'absent', key }], [])).toBe(false);
+    expect(await commit(redis, [], [])).toBe(true);
+  });
+
+  it('of one step are never seen in parts', async () => {
+    const [one, two] = [freshKey(), freshKey()];
+    const isOver = { value: false };
+    const writer = (async () => {
+      for (let round = 1; round <= 300; round += 1)
+        await commit(
+          redis,
+          [{ kind: 'version', key: one, version: round - 1 }],
+          [
+            ['HSET', one, 'v', round],
+            ['HSET', two, 'v', round],
+          ],
+        );
+      isOver.value = true;
+    })();
+    const other = redis.duplicate();
+    try {
+      while (!isOver.value) {
+        const seen = await other.multi().hget(one, 'v').hget(two, 'v').exec();
+        expect(seen?.[0]?.[1]).toBe(seen?.[1]?.[1]);
+      }
+      await writer;
+    } finally {
+      other.disconnect();
+    }
+  });
+
+  it('of one winner alone happen, of all who saw the same version', async () => {
+    const [record, log] = [freshKey(), freshKey()];
+    const attempts = Array.from({ length: 100 }, (_, index) =>
+      commit(
+        redis,
+        [{ kind: 'version', key: record, version: 0 }],
+        [
+          ['HSET', record, 'v', 1, 'by', index],
+          ['RPUSH', log, index],
+        ],
+      ),
+    );
+    const results = await Promise.all(attempts);
+    expect(results.filter(Boolean)).toHaveLength(1);
+    expect(await redis.lrange(log, 0, -1)).toEqual([String(results.indexOf(true))]);
+  });
+
+  it('report a command that Redis refuses', async () => {
+    const key = freshKey();
+    await redis.set(key, 'text');
+    await expect(commit(redis, [], [['RPUSH', key, 'a']])).rejects.toThrow(/WRONGTYPE/);
+  });
+});
+
+it('refuses a number that is none, and writes nothing', async () => {
+  const [one, other] = [freshKey(), freshKey()];
+  const writes = [
+    ['ZADD', one, Number.NaN, 'm'],
+    ['ZADD', other, Number.NaN, 'm'],
+  ] as const;
+  await expect(commit(redis, [], writes)).rejects.toThrow('not a valid float');
+  expect(await redis.exists(one, other)).toBe(0);
+});

@@ -1,0 +1,51 @@
+// Compare-and-set against a record that changes each time: it ends, and says why.
+import { afterEach, expect, it, vi } from 'vitest';
+import { asApiError } from '../../../src/api/http/problem.ts';
+import { changeTask } from '../../../src/store/commands/change.ts';
+import { replaceInput } from '../../../src/store/commands/task-writes.ts';
+import { ContendedError, updateAttempts } from '../../../src/store/redis/contention.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
+
+const db = await openTestDb();
+afterEach(() => vi.restoreAllMocks());
+
+/** Without the pauses between attempts. */
+const withoutPauses = () => vi.spyOn(Math, 'random').mockReturnValue(0);
+
+it('attempts are limited', async () => {
+  withoutPauses();
+  let last = 0;
+  for await (const attempt of updateAttempts()) last = attempt;
+  expect(last).toBe(50);
+});
+
+it('an update of a record that others change each time ends', async () => {
+  withoutPauses();
+  const org = freshOrg(db);
+  const { task_id } = await addTask(db, org);
+  const key = orgKeysOf(db.prefix, org).task(task_id);
+  let tries = 0;
+  const update = replaceInput(db, org, task_id, (input) => {
+    tries += 1;
+    // Sent before the commit, on the same connection.
+    void db.redis.hincrby(key, 'v', 1);
+    return { ...input, title: `${tries}` };
+  });
+  await expect(update).rejects.toThrow(ContendedError);
+  expect(tries).toBe(50);
+});
+
+it('a change of a task whose commit never holds ends, and a client is told to try again', async () => {
+  withoutPauses();
+  const org = freshOrg(db);
+  const { task_id } = await addTask(db, org);
+  const key = orgKeysOf(db.prefix, org).task(task_id);
+  const error = await changeTask(db, org, task_id, [{ name: 'cancel', reason: null }], {
+    actor: 'test',
+    alongside: () => ({ guards: [{ kind: 'absent', key }], writes: [] }),
+  }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ContendedError);
+  const shown = asApiError(error);
+  expect([shown.status, shown.code, shown.headers]).toEqual([503, 'unavailable', { 'Retry-After': '2' }]);
+});

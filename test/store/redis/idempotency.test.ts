@@ -1,0 +1,99 @@
+// Idempotency keys: one of many claims wins; the answer takes its place in the same step as the effect, or
+// neither happens; a claim that was given back or has run out can be had again.
+import { describe, expect, it } from 'vitest';
+import { commit } from '../../../src/store/redis/commit.ts';
+import { answerWrites, type Claim, claimKey, releaseClaim } from '../../../src/store/redis/idempotency.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { freshOrg, openTestDb } from '../../support/db.ts';
+
+const db = await openTestDb();
+const answer = { status: 201, headers: { Location: '/v1/tasks/1' }, body: 'sealed' };
+
+const claimOf = async (org: string, scope: string, fingerprint: string, token: string): Promise<Claim> => {
+  const claimed = await claimKey(db, org, scope, fingerprint, token);
+  if (claimed.kind !== 'claimed') throw new Error(`not claimed: ${claimed.kind}`);
+  return claimed.claim;
+};
+const keep = (claim: Claim, effect: string) => {
+  const { guards, writes } = answerWrites(claim, answer);
+  return commit(db.redis, guards, [...writes, ['INCR', effect]]);
+};
+
+describe('a key', () => {
+  it('is had by one of 1000 who claim it at once', async () => {
+    const org = freshOrg(db);
+    const claims = await Promise.all(
+      Array.from({ length: 1000 }, (_, index) => claimKey(db, org, 'scope', 'body', `token-${index}`)),
+    );
+    const kinds = claims.map((one) => one.kind);
+    expect(kinds.filter((one) => one === 'claimed')).toHaveLength(1);
+    expect(kinds.filter((one) => one === 'in_flight')).toHaveLength(999);
+  });
+
+  it('with another body is refused, in flight and answered alike', async () => {
+    const org = freshOrg(db);
+    const claim = await claimOf(org, 'scope', 'body', 'a');
+    expect((await claimKey(db, org, 'scope', 'other', 'b')).kind).toBe('reused');
+    await keep(claim, `${claim.key}-effect`);
+    expect((await claimKey(db, org, 'scope', 'other', 'b')).kind).toBe('reused');
+  });
+
+  it('gives the first answer again, as often as asked', async () => {
+    const org = freshOrg(db);
+    const claim = await claimOf(org, 'scope', 'body', 'a');
+    expect(await keep(claim, `${claim.key}-effect`)).toBe(true);
+    for (let again = 0; again < 3; again += 1)
+      expect(await claimKey(db, org, 'scope', 'body', 'b')).toEqual({ kind: 'answered', answer });
+  });
+
+  it('is another in another org, and for another scope', async () => {
+    const [one, two] = [freshOrg(db), freshOrg(db)];
+    await claimOf(one, 'scope', 'body', 'a');
+    await claimOf(two, 'scope', 'body', 'b');
+    await claimOf(one, 'other scope', 'body', 'c');
+  });
+});
+
+describe('a claim', () => {
+  it('that is given back can be had again, with another body too', async () => {
+    const org = freshOrg(db);
+    await releaseClaim(db, await claimOf(org, 'scope', 'body', 'a'));
+    await claimOf(org, 'scope', 'corrected', 'b');
+  });
+
+  it('is given back by nobody but who has it, and not once it is answered', async () => {
+    const org = freshOrg(db);
+    const first = await claimOf(org, 'scope', 'body', 'a');
+    await releaseClaim(db, { ...first, text: JSON.stringify({ fingerprint: 'body', token: 'b' }) });
+    expect((await claimKey(db, org, 'scope', 'body', 'c')).kind).toBe('in_flight');
+    await keep(first, `${first.key}-effect`);
+    await releaseClaim(db, first);
+    expect((await claimKey(db, org, 'scope', 'body', 'c')).kind).toBe('answered');
+  });
+
+  it('that was lost to another changes nothing any more', async () => {
+    const org = freshOrg(db);
+    const slow = await claimOf(org, 'scope', 'body', 'slow');
+    const effect = `${slow.key}-effect`;
+    // It ran out and somebody else has it now.
+    await db.redis.del(slow.key);
+    const fast = await claimOf(org, 'scope', 'body', 'fast');
+    expect(await keep(slow, effect)).toBe(false);
+    expect(await keep(fast, effect)).toBe(true);
+    expect(await keep(slow, effect)).toBe(false);
+    expect(await db.redis.get(effect)).toBe('1');
+  });
+
+  it('of a dead request runs out by itself; its answer is kept for a day', async () => {
+    const org = freshOrg(db);
+    const claim = await claimOf(org, 'scope', 'body', 'a');
+    expect(claim.key).toBe(orgKeysOf(db.prefix, org).idempotency('scope'));
+    const claimLife = await db.redis.pttl(claim.key);
+    expect(claimLife).toBeGreaterThan(0);
+    expect(claimLife).toBeLessThanOrEqual(90_000);
+    await keep(claim, `${claim.key}-effect`);
+    const kept = await db.redis.pttl(claim.key);
+    expect(kept).toBeGreaterThan(23 * 3600_000);
+    expect(kept).toBeLessThanOrEqual(24 * 3600_000);
+  });
+});

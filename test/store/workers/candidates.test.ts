@@ -1,0 +1,269 @@
+// The look-ups of matching, held against looking at everybody and everything.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Requirements, URGENCIES } from '../../../src/state/tasks/task.ts';
+import { isEligible, placeInLane, rank, workerAttributes } from '../../../src/state/workers/matching.ts';
+import { AVAILABILITIES, type Worker } from '../../../src/state/workers/worker.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { findWorkers, firstWaitingFor } from '../../../src/store/workers/candidates.ts';
+import { allLanes, lanesFor } from '../../../src/store/workers/matching-queues.ts';
+import {
+  addTask,
+  addWorker,
+  changeWorker,
+  freshOrg,
+  misplacements,
+  offerIdOf,
+  offerTo,
+  openTestDb,
+  step,
+  workerOf,
+} from '../../support/db.ts';
+import { rfc3339 } from '../../support/tasks.ts';
+
+const db = await openTestDb();
+
+const skills = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { maxLength: 2 });
+const someone = fc.record({
+  skills,
+  certifications: fc.uniqueArray(fc.constantFrom('x', 'y'), { maxLength: 1 }),
+  trust_level: fc.constantFrom(0, 2.5, 5),
+  pool_ids: fc.uniqueArray(fc.constantFrom('p', 'q')),
+  rating: fc.constantFrom(3, 4, 5),
+  idle: fc.nat(20),
+  availability: fc.constantFrom(AVAILABILITIES[0], AVAILABILITIES[0], ...AVAILABILITIES),
+  capacity: fc.integer({ min: 1, max: 2 }),
+});
+const something = fc.record({
+  skills,
+  certifications: fc.uniqueArray(fc.constantFrom('x', 'y'), { maxLength: 1 }),
+  trust_level: fc.constantFrom(0, 2.5, 3),
+  pool: fc.option(fc.constantFrom('p', 'q'), { nil: undefined }),
+  min_rating: fc.constantFrom(0, 4, 5),
+  urgency: fc.constantFrom(...URGENCIES),
+  deadline: fc.option(fc.integer({ min: 60, max: 600 }), { nil: undefined }),
+});
+
+describe('whoever is there and whatever waits', () => {
+  it('the workers found for a task are the best of all eligible ones', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(someone, { maxLength: 12 }),
+        something,
+        fc.integer({ min: 1, max: 4 }),
+        async (people, wanted, count) => {
+          const org = freshOrg(db);
+          const now = db.clock.now();
+          const workers = await Promise.all(
+            people.map(({ idle, ...one }, index) =>
+              addWorker(db, org, { ...one, worker_id: `w${index}`, idle_since: now - idle * 1000 }),
+            ),
+          );
+          const { pool, urgency: _, deadline: __, ...asked } = wanted;
+          const task = await addTask(db, org, {
+            requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
+          });
+          const best = rank(
+            workers.filter((one) => isEligible(one, task, now)),
+            task,
+            now,
+          );
+          const found = await findWorkers(db, task, count);
+          expect(found.map((one) => one.worker_id)).toEqual(best.slice(0, count).map((one) => one.worker_id));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('the task found for a worker is the first of all they are eligible for', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(something, { maxLength: 12 }),
+        someone,
+        async (waiting, { idle: _, ...one }) => {
+          const org = freshOrg(db);
+          const now = db.clock.now();
+          const tasks = await Promise.all(
+            waiting.map(({ pool, urgency, deadline, ...asked }) =>
+              addTask(db, org, {
+                sla: { urgency, ...(deadline !== undefined && { deadline: rfc3339(now + deadline * 1000) }) },
+                requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
+              }),
+            ),
+          );
+          const worker = await addWorker(db, org, { ...one, availability: 'available' });
+          const [first] = tasks
+            .filter((task) => isEligible(worker, task, now))
+            .sort((a, b) => (placeInLane(a) < placeInLane(b) ? -1 : 1));
+          expect((await firstWaitingFor(db, worker))?.task.task_id).toBe(first?.task_id);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('a worker', () => {
+  it('is found among thousands who are not fit, by the rarest thing asked for', async () => {
+    const org = freshOrg(db);
+    for (let at = 0; at < 20; at += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          addWorker(db, org, { worker_id: `common-${at}-${index}`, skills: ['common'] }),
+        ),
+      );
+    const { worker_id } = await addWorker(db, org, { skills: ['common', 'rare'] });
+    const task = await addTask(db, org, { requirements: { skills: ['common', 'rare'] } });
+    expect((await findWorkers(db, task, 5)).map((one) => one.worker_id)).toEqual([worker_id]);
+  });
+
+  it('who is not fit does not hide those behind them', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    // More of them than one look-up takes, all idle for longer.
+    await Promise.all(
+      Array.from({ length: 70 }, (_, index) =>
+        addWorker(db, org, { worker_id: `low-${index}`, trust_level: 1, idle_since: now - 1000 }),
+      ),
+    );
+    const { worker_id } = await addWorker(db, org, { trust_level: 5, idle_since: now });
+    const task = await addTask(db, org, { requirements: { trust_level: 5 } });
+    expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
+  });
+
+  it('is found behind more who lack one of two things than one look takes, and by a level few have', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    for (let at = 0; at < 22; at += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          addWorker(db, org, {
+            worker_id: `a-${at}-${index}`,
+            skills: ['a'],
+            rating: 4,
+            trust_level: 1,
+            idle_since: now - 1000,
+          }),
+        ),
+      );
+    // As many who lack the other thing: neither set is much the smaller one.
+    for (let at = 0; at < 22; at += 1)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) =>
+          addWorker(db, org, { worker_id: `b-${at}-${index}`, skills: ['b'], rating: 4, trust_level: 1 }),
+        ),
+      );
+    const ids = async (requirements: Requirements) =>
+      (await findWorkers(db, await addTask(db, org, { requirements }), 2)).map((one) => one.worker_id);
+    expect(await ids({ skills: ['a', 'b'] })).toEqual([]);
+    expect(await ids({ min_rating: 4.1 })).toEqual([]);
+    await addWorker(db, org, { worker_id: 'both', skills: ['a', 'b'], rating: 4.5, idle_since: now });
+    await addWorker(db, org, { worker_id: 'late', skills: ['b'], rating: 4.5, idle_since: now + 1 });
+    expect(await ids({ skills: ['a', 'b'] })).toEqual(['both']);
+    expect(await ids({ min_rating: 4.1 })).toEqual(['both', 'late']);
+    expect(await ids({ skills: ['b'], min_rating: 4.1 })).toEqual(['both', 'late']);
+    await changeWorker(db, org, 'both', { rating: 4 });
+    expect(await ids({ min_rating: 4.1 })).toEqual(['late']);
+    await changeWorker(db, org, 'late', { availability: 'away' });
+    expect(await ids({ min_rating: 4.1 })).toEqual([]);
+  });
+
+  it('who never declined is found behind any number who did and may be asked again', async () => {
+    const org = freshOrg(db);
+    const now = db.clock.now();
+    const decliners = Array.from({ length: 70 }, (_, index) => `d-${index}`);
+    await Promise.all(
+      decliners.map((worker_id) => addWorker(db, org, { worker_id, idle_since: now - 1000 })),
+    );
+    const task = {
+      ...(await addTask(db, org)),
+      declines: decliners.map((worker_id) => ({ worker_id, until: now - 1 })),
+    };
+    expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual(['d-0']);
+    const { worker_id } = await addWorker(db, org, { idle_since: now });
+    expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
+  });
+
+  it('is not found when away, full, changed or removed, and found again when back', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org, { skills: ['a'], pool_ids: ['p'], certifications: ['c'] });
+    const asking = [{ skills: ['a'] }, { worker_pool_id: 'p' }, { certifications: ['c'] }, {}];
+    const tasks = await Promise.all(asking.map((requirements) => addTask(db, org, { requirements })));
+    const found = async () =>
+      Promise.all(tasks.map(async (task) => (await findWorkers(db, task, 1)).length === 1));
+    expect(await found()).toEqual([true, true, true, true]);
+    await changeWorker(db, org, worker_id, { availability: 'away' });
+    expect(await found()).toEqual([false, false, false, false]);
+    await changeWorker(db, org, worker_id, { availability: 'available', skills: ['b'], pool_ids: [] });
+    expect(await found()).toEqual([false, false, true, true]);
+    await changeWorker(db, org, worker_id, { skills: ['a'], pool_ids: ['p'] });
+    const other = await offerTo(db, await addTask(db, org), [worker_id]);
+    expect(await found()).toEqual([false, false, false, false]);
+    await step(db, other, { name: 'cancel', reason: null });
+    expect(await found()).toEqual([true, true, true, true]);
+    await changeWorker(db, org, worker_id, null);
+    expect(await found()).toEqual([false, false, false, false]);
+    // Nor do they stand in the way of others.
+    const { ready, readyBy } = orgKeysOf(db.prefix, org);
+    const sets = ['any', 'skill:a', 'skill:b', 'pool:p', 'cert:c'].map((one) => ready(one));
+    const levels = ['trust_level', 'rating'].map((one) => readyBy(one));
+    for (const key of [...sets, ...levels]) expect([key, await db.redis.zcard(key)]).toEqual([key, 0]);
+  });
+});
+
+describe('a lane', () => {
+  it('is looked at by those alone who have what it is listed by, and found by all who fit', async () => {
+    const org = freshOrg(db);
+    const asked: Requirements[] = [{}, { skills: ['a'] }, { skills: ['a', 'b'] }, { worker_pool_id: 'p' }];
+    for (const requirements of asked) await addTask(db, org, { requirements });
+    const rare = { skills: ['a'], certifications: ['x\0y'] };
+    await addTask(db, org, { requirements: rare });
+    const seenBy = async (profile: Partial<Worker>) => {
+      const lanes = await lanesFor(db, org, workerAttributes(await addWorker(db, org, profile)));
+      return lanes.map((lane) => lane.requirements);
+    };
+    expect(await seenBy({})).toEqual([{}]);
+    expect(await seenBy({ skills: ['a'] })).toEqual([{}, { skills: ['a'] }]);
+    expect(await seenBy({ skills: ['b'] })).toEqual([{}, { skills: ['a', 'b'] }]);
+    expect(await seenBy({ pool_ids: ['p'] })).toEqual([{}, { worker_pool_id: 'p' }]);
+    expect(await seenBy({ certifications: ['x\0y'] })).toEqual([{}, rare]);
+    expect(await allLanes(db, org)).toHaveLength(5);
+  });
+});
+
+describe('a task', () => {
+  it('that the worker declined does not hide those behind it, however many they are', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    for (let count = 0; count < 12; count += 1) {
+      const task = await offerTo(db, await addTask(db, org, { sla: { urgency: 'critical' } }), [worker_id]);
+      await step(db, task, {
+        name: 'decline',
+        offer_id: offerIdOf(task, worker_id),
+        worker_id,
+        reason: null,
+      });
+    }
+    const worker = await workerOf(db, org, worker_id);
+    expect(await firstWaitingFor(db, worker)).toBeNull();
+    const low = await addTask(db, org, { sla: { urgency: 'low' } });
+    expect((await firstWaitingFor(db, worker))?.task.task_id).toBe(low.task_id);
+    const high = await addTask(db, org, { sla: { urgency: 'high' }, requirements: { trust_level: 1 } });
+    expect((await firstWaitingFor(db, worker))?.task.task_id).toBe(high.task_id);
+  });
+
+  it('keeps its place when it comes back', async () => {
+    const org = freshOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const old = await addTask(db, org);
+    const young = await addTask(db, org);
+    const offered = await offerTo(db, old, [worker_id], -1);
+    const back = await step(db, offered, { name: 'expire', offer_id: offerIdOf(offered, worker_id) });
+    expect(await misplacements(db, back)).toEqual([]);
+    const other = await addWorker(db, org);
+    expect((await firstWaitingFor(db, other))?.task.task_id).toBe(old.task_id);
+    await step(db, back, { name: 'cancel', reason: null });
+    expect((await firstWaitingFor(db, other))?.task.task_id).toBe(young.task_id);
+  });
+});

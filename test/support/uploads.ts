@@ -1,0 +1,173 @@
+// Uploads as clients of all manners send them: whole or in pieces, with lengths that lie, or broken off; and
+// what must be left of one that came to nothing.
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdir, readlink } from 'node:fs/promises';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { expect, vi } from 'vitest';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import type { Client, Problem, TestApi } from './api.ts';
+
+export const MiB = 1024 * 1024;
+
+export interface EvidenceView {
+  evidence_id: string;
+  name: string;
+  media_type: string;
+  bytes: number;
+  sha256: string;
+}
+
+export interface Got {
+  status: number;
+  headers: IncomingMessage['headers'];
+  body: Buffer;
+  json<T>(): T;
+  /** The status and, of an error, its code. */
+  outcome: string;
+  problem: Problem;
+}
+
+export interface Sent {
+  method?: string;
+  headers?: Record<string, string>;
+  /** Whole, or piece by piece; pieces go without a Content-Length unless `headers` has one. */
+  body?: Buffer | Iterable<Buffer>;
+}
+
+/** Sends a request by Node's own client, which says nothing of itself and gets to see an answer that comes early. */
+export async function send(client: Client, path: string, { method = 'POST', headers, body }: Sent = {}) {
+  const request = open(client, path, method, headers);
+  request.on('error', () => undefined);
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>;
+  if (body === undefined || body instanceof Buffer) request.end(body);
+  else Readable.from(body, { objectMode: false }).pipe(request);
+  const [response] = await answered;
+  const got = await received(response);
+  // Whoever has the answer does not go on sending.
+  if (!request.writableFinished) request.destroy();
+  return got;
+}
+
+async function received(response: IncomingMessage): Promise<Got> {
+  const pieces: Buffer[] = [];
+  for await (const piece of response) pieces.push(piece as Buffer);
+  const whole = Buffer.concat(pieces);
+  const json = <T>() => JSON.parse(whole.toString()) as T;
+  const status = response.statusCode ?? 0;
+  return {
+    status,
+    headers: response.headers,
+    body: whole,
+    json,
+    get outcome() {
+      return status < 400 ? String(status) : `${status} ${json<Problem>().code}`;
+    },
+    get problem() {
+      return json<Problem>();
+    },
+  };
+}
+
+/** A request that is begun and left to the caller. */
+export function open(client: Client, path: string, method = 'POST', headers: Record<string, string> = {}) {
+  const { hostname, port } = new URL(client.url);
+  return httpRequest({
+    hostname,
+    port,
+    path,
+    method,
+    agent: false,
+    headers: { Authorization: `Bearer ${client.credential}`, ...headers },
+  });
+}
+
+/** Uploads bytes as they are. */
+export function upload(client: Client, taskId: string, body: Sent['body'], headers = {}, name?: string) {
+  const query = name === undefined ? '' : `?name=${encodeURIComponent(name)}`;
+  const type = { 'Content-Type': 'application/pdf', ...headers };
+  return send(client, `${uploadPath(taskId)}${query}`, { headers: type, body: body ?? Buffer.alloc(0) });
+}
+
+export function uploadPath(taskId: string): string {
+  return `/v1/worker/tasks/${taskId}/evidence`;
+}
+
+export interface Part {
+  /** The head as it stands on the wire. */
+  head: string;
+  body: Iterable<Buffer>;
+}
+
+export const BOUNDARY = '----7e2f';
+
+/** The part of a form that holds a file. */
+export function filePart(
+  body: Buffer | Iterable<Buffer>,
+  { field = 'file', name = 'a.pdf', type = 'application/pdf' } = {},
+): Part {
+  const head = `Content-Disposition: form-data; name="${field}"; filename="${name}"\r\nContent-Type: ${type}`;
+  return { head, body: Buffer.isBuffer(body) ? [body] : body };
+}
+
+/** The bytes of a form, piece by piece. */
+export function* form(parts: readonly Part[], end = `--${BOUNDARY}--\r\n`): Generator<Buffer> {
+  for (const { head, body } of parts) {
+    yield Buffer.from(`--${BOUNDARY}\r\n${head}\r\n\r\n`);
+    yield* body;
+    yield Buffer.from('\r\n');
+  }
+  yield Buffer.from(end);
+}
+
+export function uploadForm(client: Client, taskId: string, parts: readonly Part[], end?: string) {
+  return sendForm(client, taskId, form(parts, end));
+}
+
+export function sendForm(client: Client, taskId: string, body: Iterable<Buffer>) {
+  const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
+  return send(client, uploadPath(taskId), { headers, body });
+}
+
+/** So many random bytes, in pieces of at most 64 KiB. */
+export function* pieces(bytes: number): Generator<Buffer> {
+  const piece = randomBytes(Math.min(bytes, 64 * 1024));
+  for (let left = bytes; left > 0; left -= piece.length) yield piece.subarray(0, left);
+}
+
+export function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The files in the store, by the path within it. */
+export async function filesIn(folder: string): Promise<string[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  return found
+    .filter((one) => one.isFile())
+    .map((one) => join(one.parentPath, one.name).slice(folder.length + 1))
+    .sort();
+}
+
+/** Waits until nothing is on its way in, and expects exactly these files, these strays and this evidence. */
+export async function expectLeft(api: TestApi, orgId: string, taskId: string, ids: readonly string[]) {
+  await vi.waitFor(async () => expect(await openIn(api.evidence)).toEqual([]), { timeout: 20_000 });
+  const keys = orgKeysOf(api.prefix, orgId);
+  const ofTask = (place: string) => place.startsWith(`${orgId}/${taskId}`);
+  await vi.waitFor(
+    async () => expect((await api.redis.zrange(keys.strays, '0', '-1')).filter(ofTask)).toEqual([]),
+    { timeout: 20_000 },
+  );
+  const places = [...ids].sort().map((id) => `${orgId}/${taskId}/${id}`);
+  expect((await filesIn(api.evidence)).filter(ofTask)).toEqual(places);
+  const known = await api.redis.hkeys(keys.evidence(taskId));
+  expect(known.filter((one) => one !== 'v').sort()).toEqual([...ids].sort());
+}
+
+/** What this process, in which the API runs, holds open in a folder: files on their way in have no other trace. */
+export async function openIn(folder: string): Promise<string[]> {
+  const descriptors = await readdir('/proc/self/fd');
+  const paths = await Promise.all(descriptors.map((one) => readlink(`/proc/self/fd/${one}`).catch(() => '')));
+  return paths.filter((one) => one.startsWith(folder));
+}
