@@ -70,7 +70,7 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
   const queued = [v7(), 'task.queued', 'queued', 'created', at, 'bare', 1, { reason: 'created' }];
   const head = sha256(JSON.stringify([...queued, first]));
   const requirements = JSON.stringify({ skills, certifications, ...levels, worker_pool_id: pool });
-  const lane = sha256(requirements).slice(0, 16);
+  const matchingQueue = sha256(requirements).slice(0, 16);
   const deadline = Date.parse(body.sla.deadline ?? '');
   const late = now + 1000 * (body.sla.target_latency_seconds ?? 0);
   const state = {
@@ -113,8 +113,8 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
   await redis.bareSame(
     `same:{b}:task:${id}`,
     `same:{b}:history:${id}`,
-    `same:{b}:lane:${lane}`,
-    'same:{b}:lanes',
+    `same:{b}:queue:${matchingQueue}`,
+    'same:{b}:queues',
     'same:{b}:due',
     'same:{b}:feed',
     'same:{b}:outbox',
@@ -134,7 +134,7 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     JSON.stringify([...created, first]),
     JSON.stringify([...queued, head]),
     `1${deadline}:${id}`,
-    `${lane} ${requirements}`,
+    `${matchingQueue} ${requirements}`,
     late,
     now - 30 * 24 * 3600_000,
     JSON.stringify(entry),

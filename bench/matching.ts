@@ -116,7 +116,7 @@ function worker(org_id: string, worker_id: string, skills: string[], certificati
     capacity: 1,
     availability: 'available',
     draining: false,
-    holding: [],
+    reservations: [],
     idle_since: now,
     created_at: now,
     updated_at: now,

@@ -179,7 +179,7 @@ export async function emptied(redis: Redis): Promise<void> {
 /** Resolves when no delivery is owed and the outbox is empty. */
 export async function settled(redis: Redis): Promise<void> {
   await until(async () => {
-    const owed = await redis.keys('bl:{*}:owed');
+    const owed = await redis.keys('bl:{*}:pending-deliveries');
     const outbox = await redis.keys('bl:{*}:outbox');
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
     const jobs = await redis.keys('{bl-queues}:*');

@@ -97,7 +97,7 @@ export function createApp(options: AppOptions): Koa {
   app.use(securityHeaders((request) => addresses.isSecure(request)));
   app.use(framing());
   app.use((ctx, next) => {
-    if (ctx.method === 'OPTIONS') gate.countStranger(ctx);
+    if (ctx.method === 'OPTIONS') gate.countAnonymous(ctx);
     return next();
   });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
@@ -110,7 +110,7 @@ export function createApp(options: AppOptions): Koa {
   app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
   // What is not there, whoever asks for it.
   app.use((ctx, next) => {
-    gate.countStranger(ctx);
+    gate.countAnonymous(ctx);
     return next();
   });
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.

@@ -56,7 +56,7 @@ export interface Trace {
   reused: boolean;
 }
 
-export interface DialOptions {
+export interface ConnectOptions {
   policy: AddressPolicy;
   resolver: Resolver;
   /** Certificates to trust instead of the public ones, PEM. */
@@ -65,19 +65,19 @@ export interface DialOptions {
   connectTcp?: ((options: TcpNetConnectOpts) => Socket) | undefined;
 }
 
-export interface Dialled {
+export interface Connected {
   readonly socket: Socket;
   /** The peer, as the kernel names it. */
   readonly address: string;
 }
 
-export type Dial = (target: Target, trace: Trace, signal: AbortSignal) => Promise<Dialled>;
+export type Dial = (target: Target, trace: Trace, signal: AbortSignal) => Promise<Connected>;
 
 /** Time for one address of several before the next is tried too (RFC 8305); Node's 250 ms loses far hosts. */
 const NEXT_ADDRESS_MS = 1500;
 
 /** A dialler for one policy. It keeps TLS sessions, so a receiver that is called again resumes its own. */
-export function createDial({ policy, resolver, ca, connectTcp = netConnect }: DialOptions): Dial {
+export function createConnect({ policy, resolver, ca, connectTcp = netConnect }: ConnectOptions): Dial {
   const trust = ca === undefined ? {} : { ca };
   const startTls = buildConnector({ timeout: 0, allowH2: false, rejectUnauthorized: true, ...trust });
 

@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import { FairQueue } from './fair-queue.ts';
 import type { Problem } from './problem.ts';
-import type { Answer, Question } from './thread.ts';
+import type { Answer, ScheduledCheck } from './thread.ts';
 
 const SECOND = 1_000;
 
@@ -49,7 +49,7 @@ const SHUT_DOWN = 'Output schemas are no longer checked here: this process is sh
 type Job = {
   /** The org that asked. */
   owner: string;
-  question: Question;
+  check: ScheduledCheck;
   isSecondTry: boolean;
   resolve: (problems: Problem[]) => void;
   reject: (error: Error) => void;
@@ -84,7 +84,7 @@ export class ThreadPool {
    * The answer to `question` of an org. A job over its deadline, or out of memory, is answered with a problem that says so.
    * Rejects with CheckerBusyError where it could not be done now, with another Error where no thread can start.
    */
-  run(question: Question, owner: string): Promise<Problem[]> {
+  run(check: ScheduledCheck, owner: string): Promise<Problem[]> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(new CheckerBusyError(SHUT_DOWN));
       if (this.#waiting.length >= this.#limits.maxWaiting) {
@@ -96,7 +96,7 @@ export class ThreadPool {
         );
       }
       const waiting = setTimeout(() => this.#giveUp(job), this.#limits.maxWaitMs);
-      const job: Job = { owner, question, isSecondTry: false, resolve, reject, waiting };
+      const job: Job = { owner, check, isSecondTry: false, resolve, reject, waiting };
       this.#waiting.add(job);
       this.#assign();
     });
@@ -144,7 +144,7 @@ export class ThreadPool {
     thread.job = job;
     thread.since = performance.now();
     thread.worker.ref();
-    thread.worker.postMessage(job.question);
+    thread.worker.postMessage(job.check);
     thread.timer = setTimeout(() => {
       // An answer may lie unread behind this timer, if this thread was busy itself: let it be read first.
       setImmediate(() => {

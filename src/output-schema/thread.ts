@@ -9,7 +9,7 @@ import { type Problem, report } from './problem.ts';
 import { unusable } from './shorthand.ts';
 
 /** What the pool asks: is `schema` (JSON text) acceptable, or, with an `output` (JSON text), is that valid? */
-export type Question = { key: string; schema: string; output: string | null };
+export type ScheduledCheck = { key: string; schema: string; output: string | null };
 
 /** What a thread says: that it is ready for questions, or the problems it found. */
 export type Answer = { ready: true } | { ready: false; problems: Problem[] };
@@ -20,7 +20,7 @@ const MAX_SCHEMA_BYTES = 512 * 1024;
 
 const checks = new Lru<OutputCheck>(MAX_SCHEMAS, MAX_SCHEMA_BYTES);
 
-function answer({ key, schema, output }: Question): Problem[] {
+function answer({ key, schema, output }: ScheduledCheck): Problem[] {
   let check = checks.get(key);
   if (check === undefined) {
     const compiled = compileSchema(JSON.parse(schema));
@@ -53,6 +53,6 @@ if (parentPort !== null) {
   const port = parentPort;
   const say = (message: Answer): void => port.postMessage(message);
   warmUp();
-  port.on('message', (question: Question) => say({ ready: false, problems: answer(question) }));
+  port.on('message', (check: ScheduledCheck) => say({ ready: false, problems: answer(check) }));
   say({ ready: true });
 }

@@ -3,7 +3,7 @@
 
 import type { Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
-import type { MatchingJob, PoolJob, QuestionJob, ReplayJob, WorkerJob } from '../queues/catalogue.ts';
+import type { CheckJob, MatchingJob, PoolJob, ReplayJob, WorkerJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
@@ -14,7 +14,7 @@ import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
-import { loadWorker, settleLeft } from '../store/workers/workers.ts';
+import { loadWorker, releaseOrphanedReservation } from '../store/workers/workers.ts';
 import { poolOfTask, requestMatching, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './pools.ts';
 import { verify } from './verification.ts';
@@ -27,7 +27,7 @@ export async function runLifecycleJob(
   db: Db,
   queues: Queues,
   schemas: OutputSchemas,
-  job: Job<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>,
+  job: Job<CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>,
   token: string | undefined,
 ): Promise<void> {
   const { data } = job;
@@ -35,16 +35,16 @@ export async function runLifecycleJob(
   if ('worker_id' in data) return reclaimFrom(db, queues, data);
   if ('pool_id' in data) return emptyPool(db, data.org_id, data.pool_id);
   if ('replay_id' in data) return runReplayJob(db, data, job, token);
-  const { org_id, task_id, question } = data;
+  const { org_id, task_id, check } = data;
   // Only a process of an earlier version makes a job for each match.
-  if (question.kind === 'match')
+  if (check.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  if (question.kind === 'verify') {
+  if (check.kind === 'verify') {
     const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
     await changeTask(db, org_id, task_id, (task) => verify(db, schemas, task, onward), SYSTEM);
     return;
   }
-  throw new Error(`lifecycle knows no question ${question.kind}`);
+  throw new Error(`lifecycle knows no question ${check.kind}`);
 }
 
 /** Takes back what a worker left behind, and the offers that they may not accept now. */
@@ -52,23 +52,24 @@ async function reclaimFrom(db: Db, queues: Queues, data: WorkerJob): Promise<voi
   const { org_id, worker_id } = data;
   await forEachIntact(db, data.left, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
     await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
-    await settleLeft(db, org_id, worker_id, taskId);
+    await releaseOrphanedReservation(db, org_id, worker_id, taskId);
   });
   const worker = await loadWorker(db, org_id, worker_id);
   if (worker === null) return;
-  if (data.narrowed === true || worker.availability !== 'available') await revokeOffers(db, worker);
+  if (data.eligibility_reduced === true || worker.availability !== 'available')
+    await revokeOffers(db, worker);
   // A process of an earlier version has made this job alone for a worker who became ready.
   await requestMatching(db, queues, org_id, [{ kind: 'worker', worker_id }]);
 }
 
 /** Takes back what the worker may not accept any more, and what goes beyond a capacity that has become less. */
 async function revokeOffers(db: Db, worker: Worker): Promise<void> {
-  const { org_id, worker_id, holding, capacity } = worker;
-  const held = (await loadTasks(db, org_id, holding)).filter((one) => one !== null);
+  const { org_id, worker_id, reservations, capacity } = worker;
+  const held = (await loadTasks(db, org_id, reservations)).filter((one) => one !== null);
   const offered = held.filter(({ task }) => holders(task).get(worker_id) === 'offer');
   const lost = offered.filter(({ task }) => !mayAccept(worker, task));
   const kept = offered.filter(({ task }) => mayAccept(worker, task));
-  const excess = Math.max(0, holding.length - lost.length - capacity);
+  const excess = Math.max(0, reservations.length - lost.length - capacity);
   const revoked = [...lost, ...kept.slice(Math.max(0, kept.length - excess))];
   const keyOf = ({ task }: StoredTask) => orgKeysOf(db.prefix, org_id).task(task.task_id);
   await forEachIntact(db, revoked, keyOf, async (stored) => {
@@ -85,7 +86,8 @@ async function revokeOffers(db: Db, worker: Worker): Promise<void> {
 /** Takes one offer back, unless the worker may accept it and has capacity for it after all. */
 async function revokeOffer(db: Db, task: Task, worker_id: string): Promise<Plan | null> {
   const worker = await loadWorker(db, task.org_id, worker_id);
-  if (worker === null || (mayAccept(worker, task) && worker.holding.length <= worker.capacity)) return null;
+  if (worker === null || (mayAccept(worker, task) && worker.reservations.length <= worker.capacity))
+    return null;
   const key = orgKeysOf(db.prefix, task.org_id).worker(worker_id);
   return {
     commands: [{ name: 'revoke', worker_id }],

@@ -6,11 +6,11 @@ import type { Job } from 'bullmq';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import {
   backoff,
+  type CheckJob,
   type DeliveryJob,
   type MatchingJob,
   type PoolJob,
   QUEUES,
-  type QuestionJob,
   type QueueName,
   type ReplayJob,
   type WorkerJob,
@@ -107,12 +107,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   // Nothing of it can be sent: the sweeper makes the next job of it, not the end of its lease.
   const putOff = (data: DeliveryJob) => putOffDelivery(db, data);
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: guardJobs<QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>(
+    lifecycle: guardJobs<CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>(
       db,
       'lifecycle',
       (job, token) => runLifecycleJob(db, queues, schemas, job, token),
     ),
-    sla: guardJobs<QuestionJob>(db, 'sla', (job, token) => runSlaJob(db, queues, schemas, job, token)),
+    sla: guardJobs<CheckJob>(db, 'sla', (job, token) => runSlaJob(db, queues, schemas, job, token)),
     webhooks: guardJobs(db, 'webhooks', deliver, putOff),
     retries: guardJobs(db, 'retries', deliver, putOff),
   };
@@ -148,7 +148,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     queues,
     consumer: randomUUID(),
     log,
-    letWait: (owed) => webhooks.letWait(owed),
+    park: (owed) => webhooks.park(owed),
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
   await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);

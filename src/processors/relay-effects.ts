@@ -5,21 +5,21 @@
 // 2. The jobs are removed that are pointless now, and it is looked whether one of them has been asked for again since:
 //    entries of one task may be relayed in any order.
 
-import { deliveryJob, droppedJobs, jobsOf, matchRequestsOf, questionJob } from '../queues/catalogue.ts';
+import { cancelledJobs, checkJob, deliveryJob, jobsOf, matchRequestsOf } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { keyOf, mayReturn, questions } from '../state/tasks/checks.ts';
+import { checksOf, keyOf, mayReturn } from '../state/tasks/checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
-import type { Owed } from '../store/webhooks/delivery-target.ts';
-import { oweToEndpoints } from '../store/webhooks/fan-out.ts';
+import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
+import { enqueueEndpointDeliveries } from '../store/webhooks/fan-out.ts';
 import { requestMatching } from './matching.ts';
 
 export interface RelayDeps {
   db: Db;
   queues: Queues;
   /** Lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when it does. */
-  letWait: (owed: Owed) => Promise<boolean>;
+  park: (owed: DeliveryTarget) => Promise<boolean>;
 }
 
 /**
@@ -34,7 +34,7 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
     requestMatches(deps, entries),
     tellEndpoints(deps, entries),
   ]);
-  await queues.drop(entries.flatMap(droppedJobs));
+  await queues.drop(entries.flatMap(cancelledJobs));
   await Promise.all(entries.map((entry) => askAgain(deps, entry, now)));
 }
 
@@ -50,11 +50,11 @@ async function requestMatches({ db, queues }: RelayDeps, entries: readonly Outbo
 
 /** Owes the events to the endpoints that want them, with a job for each that a receiver may take now. */
 async function tellEndpoints(
-  { db, queues, letWait }: RelayDeps,
+  { db, queues, park }: RelayDeps,
   entries: readonly OutboxEntry[],
 ): Promise<void> {
-  const owed = await oweToEndpoints(db, entries);
-  const waits = await Promise.all(owed.map(letWait));
+  const owed = await enqueueEndpointDeliveries(db, entries);
+  const waits = await Promise.all(owed.map(park));
   await queues.add(owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
 }
 
@@ -67,7 +67,7 @@ async function askAgain({ db, queues }: RelayDeps, entry: OutboxEntry, now: numb
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);
   if (stored === null) return;
-  const asked = questions(stored.task).filter((question) => removed.has(keyOf(question)));
+  const asked = checksOf(stored.task).filter((check) => removed.has(keyOf(check)));
   const about = { ...entry, version: stored.task.version };
-  await queues.add(asked.map((question) => questionJob(about, question, now)));
+  await queues.add(asked.map((check) => checkJob(about, check, now)));
 }

@@ -19,7 +19,7 @@ import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/main
 import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import { isOfItem, UnreadableRecord } from '../store/redis/unreadable.ts';
-import type { Owed } from '../store/webhooks/delivery-target.ts';
+import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import type { Log } from './log.ts';
 import { relayEntries } from './relay-effects.ts';
 
@@ -52,7 +52,7 @@ export class Relay {
   readonly #newerForms = new Set<number>();
   readonly #newerSeen = new Map<string, string>();
   readonly #abandonedAfter: number;
-  readonly #letWait: (owed: Owed) => Promise<boolean>;
+  readonly #park: (owed: DeliveryTarget) => Promise<boolean>;
   #closing = false;
   #running: Promise<void> | null = null;
   /** Entries relayed since the start. */
@@ -61,7 +61,7 @@ export class Relay {
   /**
    * @param blocking a patient connection of its own: it blocks on the streams.
    * @param consumer unique among all relays that ever ran.
-   * @param letWait lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when
+   * @param park lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when
    *   it does.
    */
   constructor(options: {
@@ -71,7 +71,7 @@ export class Relay {
     consumer: string;
     log: Log;
     abandonedAfter?: number;
-    letWait?: (owed: Owed) => Promise<boolean>;
+    park?: (owed: DeliveryTarget) => Promise<boolean>;
   }) {
     this.#db = options.db;
     this.#blocking = options.blocking;
@@ -79,7 +79,7 @@ export class Relay {
     this.#consumer = options.consumer;
     this.#log = options.log;
     this.#abandonedAfter = options.abandonedAfter ?? ABANDONED;
-    this.#letWait = options.letWait ?? (async () => false);
+    this.#park = options.park ?? (async () => false);
     for (const partition of PARTITIONS)
       this.#partitions.set(partitionKeys(options.db.prefix, partition).outbox, partition);
   }
@@ -182,7 +182,7 @@ export class Relay {
     if (only === undefined) return [];
     try {
       await relayEntries(
-        { db: this.#db, queues: this.#queues, letWait: this.#letWait },
+        { db: this.#db, queues: this.#queues, park: this.#park },
         all.map(({ entry }) => entry),
       );
       this.relayed += all.length;

@@ -6,18 +6,18 @@
 // front of the others for ever, and a member that says nothing is set aside (`store/maintenance/dead-entries.ts`).
 
 import {
+  backlogJob,
+  checkJob,
   deliveryJob,
-  fedJob,
-  leftJob,
   matchingJob,
   type NewJob,
-  questionJob,
+  orphanedReservationJob,
   replayJob,
   retryJob,
 } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest } from '../state/outbox.ts';
-import { questions } from '../state/tasks/checks.ts';
+import { checksOf } from '../state/tasks/checks.ts';
 import { poolOf } from '../state/tasks/task.ts';
 import { taskInPlace } from '../state/workers/matching.ts';
 import { allTenants } from '../store/identity/orgs.ts';
@@ -36,11 +36,15 @@ import {
   UnreadableRecord,
 } from '../store/redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
-import { crowdedReceivers, letOut } from '../store/webhooks/backlog.ts';
-import { readOwed } from '../store/webhooks/delivery-target.ts';
-import { letGo } from '../store/webhooks/order-released.ts';
+import { backloggedReceivers, releaseBacklog } from '../store/webhooks/backlog.ts';
+import { readPendingMember } from '../store/webhooks/delivery-target.ts';
+import { releaseOrdered } from '../store/webhooks/order-released.ts';
 import { openTurns } from '../store/workers/match-requests.ts';
-import { allLanes, forgetEmptyLane, type ListedLane } from '../store/workers/matching-queues.ts';
+import {
+  allMatchingQueues,
+  type ListedMatchingQueue,
+  removeEmptyMatchingQueue,
+} from '../store/workers/matching-queues.ts';
 import type { Log } from './log.ts';
 import { requestMatching } from './matching.ts';
 
@@ -63,7 +67,7 @@ const PAIR = /^\S+ \S+$/;
 const TRIPLE = /^\S+ \S+ \S+$/;
 const OWED = /^\S+ \S+ \d+( \S+)?$/;
 /** Of those who wait for a receiver, so many are let out by a sweep: whoever makes their deliveries does the rest. */
-const LET_OUT = 4;
+const RELEASE = 4;
 
 export class Sweeper {
   readonly #db: Db;
@@ -130,18 +134,24 @@ export class Sweeper {
       const each = (key: string, form: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
         this.#isolated(key, () => this.#eachOverdue({ partition, key, form, now }, act));
       await each(keys.due, PAIR, (member, score) => this.#askOverdue(keys.due, member, score, now, repair));
-      await each(keys.owed, OWED, (member, score) => this.#deliverOverdue(member, score, now, repair));
-      await each(keys.left, TRIPLE, (member, at) => this.#takeFromRemoved(member, at, repair));
+      await each(keys.pendingDeliveries, OWED, (member, score) =>
+        this.#deliverOverdue(member, score, now, repair),
+      );
+      await each(keys.orphanedReservations, TRIPLE, (member, at) =>
+        this.#takeFromRemoved(member, at, repair),
+      );
       await each(keys.replays, PAIR, (member) => this.#goOnReplaying(member, repair));
       await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
-      await this.#isolated(keys.crowded, () => this.#letOutWaiting(keys.crowded, now));
-      await each(keys.unordered, PAIR, (member, score) =>
-        this.#letGoUnordered(keys.unordered, member, score, now),
+      await this.#isolated(keys.backlogged, () => this.#letOutWaiting(keys.backlogged, now));
+      await each(keys.orderReleased, PAIR, (member, score) =>
+        this.#releaseOrderedDeliveries(keys.orderReleased, member, score, now),
       );
       if (!(await goesOn())) return this.repaired - before;
     }
     for (const orgId of await allTenants(this.#db))
-      await this.#isolated(orgKeysOf(this.#db.prefix, orgId).lanes, () => this.#matchWaiting(orgId, now));
+      await this.#isolated(orgKeysOf(this.#db.prefix, orgId).matchingQueues, () =>
+        this.#matchWaiting(orgId, now),
+      );
     for (const queue of Object.values(this.#queues.all))
       await this.#isolated(queue.name, () =>
         queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - FAILED_FOR }),
@@ -189,29 +199,29 @@ export class Sweeper {
     const [orgId = '', taskId = ''] = member.split(' ');
     const stored = await loadTask(this.#db, orgId, taskId);
     const overdue = stored
-      ? questions(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
+      ? checksOf(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
       : [];
     // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
     if (overdue.length === 0)
       await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
     const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
-    for (const question of overdue)
-      await this.#repair([questionJob(about, question, now)], questionJob(about, question, now, repair));
+    for (const check of overdue)
+      await this.#repair([checkJob(about, check, now)], checkJob(about, check, now, repair));
   }
 
   async #deliverOverdue(member: string, score: number, now: number, repair: string): Promise<void> {
-    const about = readOwed(member);
+    const about = readPendingMember(member);
     await this.#repair([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, repair));
   }
 
   /** Lets out the first of those who wait for a receiver, in case that all who would have done so are gone. */
   async #letOutWaiting(key: string, now: number): Promise<void> {
     const nameOf = (one: { org_id: string; receiver: string }) =>
-      orgKeysOf(this.#db.prefix, one.org_id).waiting(one.receiver);
-    const crowded = await crowdedReceivers(this.#db, key);
-    const failed = await forEachIntact(this.#db, crowded, nameOf, async ({ org_id, receiver }) => {
-      const { out } = await letOut(this.#db, org_id, receiver, LET_OUT);
-      await this.#queues.add(out.map((owed) => fedJob(owed, now)));
+      orgKeysOf(this.#db.prefix, one.org_id).backlog(one.receiver);
+    const backlogged = await backloggedReceivers(this.#db, key);
+    const failed = await forEachIntact(this.#db, backlogged, nameOf, async ({ org_id, receiver }) => {
+      const { out } = await releaseBacklog(this.#db, org_id, receiver, RELEASE);
+      await this.#queues.add(out.map((owed) => backlogJob(owed, now)));
     });
     this.failed += failed;
   }
@@ -220,16 +230,16 @@ export class Sweeper {
    * Lets go what waits for earlier events where an endpoint is told in order no more. By now everybody has heard of
    * the change, so that nothing more comes to wait there.
    */
-  async #letGoUnordered(key: string, member: string, score: number, now: number): Promise<void> {
+  async #releaseOrderedDeliveries(key: string, member: string, score: number, now: number): Promise<void> {
     const [orgId = '', endpointId = ''] = member.split(' ');
-    for await (const all of letGo(this.#db, orgId, endpointId))
+    for await (const all of releaseOrdered(this.#db, orgId, endpointId))
       await this.#queues.add(all.map((owed) => deliveryJob(owed, `n${now.toString(36)}`)));
     await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
   }
 
   async #takeFromRemoved(member: string, at: number, repair: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
-    await this.#repair([], leftJob({ org_id, worker_id, task_id }, at, repair));
+    await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, at, repair));
   }
 
   async #goOnReplaying(member: string, repair: string): Promise<void> {
@@ -263,11 +273,11 @@ export class Sweeper {
     const requests: MatchRequest[] = [];
     const keys = orgKeysOf(this.#db.prefix, orgId);
     const ready = await this.#db.redis.zcard(keys.readyBy('rating'));
-    const lanes = await allLanes(this.#db, orgId);
-    const nameOf = (lane: ListedLane) => keys.lane(lane.id);
-    const failed = await forEachIntact(this.#db, lanes, nameOf, async (lane) => {
-      const heads = await this.#db.redis.zrange(keys.lane(lane.id), 0, `${HEADS - 1}`);
-      if (heads.length === 0) return forgetEmptyLane(this.#db, orgId, lane);
+    const matchingQueues = await allMatchingQueues(this.#db, orgId);
+    const nameOf = (matchingQueue: ListedMatchingQueue) => keys.matchingQueue(matchingQueue.id);
+    const failed = await forEachIntact(this.#db, matchingQueues, nameOf, async (matchingQueue) => {
+      const heads = await this.#db.redis.zrange(keys.matchingQueue(matchingQueue.id), 0, `${HEADS - 1}`);
+      if (heads.length === 0) return removeEmptyMatchingQueue(this.#db, orgId, matchingQueue);
       if (ready === 0) return;
       const stored = await this.#firstReadable(orgId, heads.map(taskInPlace));
       if (stored?.task.status !== 'queued' || stored.task.since > now - GRACE) return;

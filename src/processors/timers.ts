@@ -4,9 +4,9 @@
 
 import { DelayedError, type Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
-import type { QuestionJob } from '../queues/catalogue.ts';
+import type { CheckJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
-import type { Question } from '../state/tasks/checks.ts';
+import type { ScheduledCheck } from '../state/tasks/checks.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { changeTask } from '../store/commands/change.ts';
 import type { Db } from '../store/redis/connection.ts';
@@ -21,20 +21,20 @@ export async function runSlaJob(
   db: Db,
   queues: Queues,
   schemas: OutputSchemas,
-  job: Job<QuestionJob>,
+  job: Job<CheckJob>,
   token: string | undefined,
 ): Promise<void> {
-  const { org_id, task_id, question } = job.data;
+  const { org_id, task_id, check } = job.data;
   await putOffIfEarly(db, job, token);
-  if (question.kind === 'match')
+  if (check.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  const commands = answer(question);
+  const commands = answer(check);
   const changed = await changeTask(
     db,
     org_id,
     task_id,
     // A submission that nobody has reviewed is approved only as it would be verified.
-    question.kind === 'auto_approve' ? (task) => verify(db, schemas, task, commands) : commands,
+    check.kind === 'auto_approve' ? (task) => verify(db, schemas, task, commands) : commands,
     { actor: 'system' },
   );
   // Refused since Redis' clock has said something else meanwhile: it is asked again.
@@ -42,10 +42,10 @@ export async function runSlaJob(
 }
 
 /** @throws DelayedError when it is not due by Redis' clock, or that has jumped */
-async function putOffIfEarly(db: Db, job: Job<QuestionJob>, token: string | undefined): Promise<void> {
-  const { question } = job.data;
-  const endsNothing = question.kind === 'match' || question.kind === 'relax';
-  const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : question.at - db.clock.now();
+async function putOffIfEarly(db: Db, job: Job<CheckJob>, token: string | undefined): Promise<void> {
+  const { check } = job.data;
+  const endsNothing = check.kind === 'match' || check.kind === 'relax';
+  const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : check.at - db.clock.now();
   if (wait <= 0) return;
   // BullMQ takes the difference to this process' clock, whatever that says.
   await job.moveToDelayed(Date.now() + wait, token);
@@ -53,24 +53,24 @@ async function putOffIfEarly(db: Db, job: Job<QuestionJob>, token: string | unde
 }
 
 /** The commands to give when the question is answered with yes; the lifecycle refuses them when it is no. */
-function answer(question: Question): Command[] {
-  switch (question.kind) {
+function answer(check: ScheduledCheck): Command[] {
+  switch (check.kind) {
     case 'target_latency':
     case 'deadline':
-      return [{ name: 'clock', clock: question.kind }];
+      return [{ name: 'clock', clock: check.kind }];
     case 'offer_expiry':
-      return [{ name: 'expire', offer_id: question.ref ?? '' }];
+      return [{ name: 'expire', offer_id: check.ref ?? '' }];
     case 'start_timeout':
-      return [{ name: 'start_timeout', accepted_at: Number(question.ref) }];
+      return [{ name: 'start_timeout', accepted_at: Number(check.ref) }];
     case 'relax':
       return [{ name: 'relax' }];
     case 'auto_approve':
       return [
-        { name: 'approve', feedback: null, submitted_at: Number(question.ref), is_automatic: true },
+        { name: 'approve', feedback: null, submitted_at: Number(check.ref), is_automatic: true },
         { name: 'complete' },
       ];
     case 'match':
     case 'verify':
-      throw new Error(`sla knows no question ${question.kind}`);
+      throw new Error(`sla knows no question ${check.kind}`);
   }
 }

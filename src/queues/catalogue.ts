@@ -4,7 +4,7 @@
 
 import type { JobsOptions } from 'bullmq';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import type { Question } from '../state/tasks/checks.ts';
+import type { ScheduledCheck } from '../state/tasks/checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
@@ -13,13 +13,13 @@ export type QueueName = (typeof QUEUES)[number];
 export const JOB_FORM = 1;
 
 /** Asks a question of a task: in `lifecycle` when it is to be asked now, in `sla` when later. */
-export interface QuestionJob {
+export interface CheckJob {
   form: typeof JOB_FORM;
   org_id: string;
   task_id: string;
   /** Version of the task that gave rise to it. */
   version: number;
-  question: Question;
+  check: ScheduledCheck;
 }
 
 /** An org has its turn: a part of what it requested is matched. */
@@ -37,7 +37,7 @@ export interface WorkerJob {
   version: number;
   at: number;
   left: string[];
-  narrowed?: boolean;
+  eligibility_reduced?: boolean;
 }
 
 /** A pool was removed: its tasks are to be taken from those who have them, its workers out of it. */
@@ -58,7 +58,7 @@ export interface ReplayJob {
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof JOB_FORM;
   /** It comes from the list of those who wait for its receiver: there may be more. */
-  fed?: true;
+  from_backlog?: true;
 }
 
 interface DeliveryTarget {
@@ -68,7 +68,7 @@ interface DeliveryTarget {
   endpoint_id?: string | undefined;
 }
 
-export type JobData = QuestionJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
+export type JobData = CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
 
 export interface NewJob {
   queue: QueueName;
@@ -141,7 +141,7 @@ export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   if (entry.kind === 'worker') {
     const { kind: _kind, ...rest } = entry;
-    if (entry.left.length === 0 && entry.narrowed !== true) return [];
+    if (entry.left.length === 0 && entry.eligibility_reduced !== true) return [];
     return [
       {
         queue: 'lifecycle',
@@ -164,41 +164,41 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   const { org_id, task_id, version } = entry;
   return [
     ...entry.asked
-      .filter((question) => !isImmediateMatch(question))
-      .map((question) => questionJob({ org_id, task_id, version }, question, now)),
+      .filter((check) => !isImmediateMatch(check))
+      .map((check) => checkJob({ org_id, task_id, version }, check, now)),
     ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
   ];
 }
 
 /** Ids of the delayed jobs that an outbox entry makes pointless. */
-export function droppedJobs(entry: OutboxEntry): string[] {
+export function cancelledJobs(entry: OutboxEntry): string[] {
   if (entry.kind !== 'task') return [];
-  return entry.dropped.filter(isDelayed).map((question) => questionJobId(entry, question));
+  return entry.dropped.filter(isDelayed).map((check) => checkJobId(entry, check));
 }
 
 /** The job that asks `question`. @param repair set by the sweeper: tells the job from a lost one of the same id. */
-export function questionJob(
+export function checkJob(
   about: { org_id: string; task_id: string; version: number },
-  question: Question,
+  check: ScheduledCheck,
   now: number,
   repair: string | null = null,
 ): NewJob {
   const { org_id, task_id, version } = about;
-  const jobId = questionJobId(about, question) + (repair === null ? '' : `-${repair}`);
+  const jobId = checkJobId(about, check) + (repair === null ? '' : `-${repair}`);
   return {
-    queue: isDelayed(question) ? 'sla' : 'lifecycle',
-    name: question.kind,
-    data: { form: JOB_FORM, org_id, task_id, version, question },
+    queue: isDelayed(check) ? 'sla' : 'lifecycle',
+    name: check.kind,
+    data: { form: JOB_FORM, org_id, task_id, version, check },
     opts: {
       jobId,
-      ...(isDelayed(question) && { delay: Math.max(0, question.at - now) }),
+      ...(isDelayed(check) && { delay: Math.max(0, check.at - now) }),
       // Behind matching, of which each org has one job at a time, however much it submits.
-      ...(question.kind === 'verify' && { priority: 1 }),
+      ...(check.kind === 'verify' && { priority: 1 }),
     },
   };
 }
 
-/** The job of an org's turn to be matched. Its id is given once. @param repair as in `questionJob`. */
+/** The job of an org's turn to be matched. Its id is given once. @param repair as in `checkJob`. */
 export function matchingJob(org_id: string, turn: string, repair: string | null = null): NewJob {
   const jobId = `match-${org_id}-${turn}${repair === null ? '' : `-${repair}`}`;
   return {
@@ -210,7 +210,7 @@ export function matchingJob(org_id: string, turn: string, repair: string | null 
 }
 
 /** The job that takes from a removed worker what they held. @param at when they left, ms. */
-export function leftJob(
+export function orphanedReservationJob(
   about: { org_id: string; worker_id: string; task_id: string },
   at: number,
   repair: string,
@@ -224,7 +224,7 @@ export function leftJob(
   };
 }
 
-/** The job that takes a replay from step to step. @param repair as in `questionJob`. */
+/** The job that takes a replay from step to step. @param repair as in `checkJob`. */
 export function replayJob(
   about: { org_id: string; replay_id: string },
   repair: string | null = null,
@@ -234,7 +234,7 @@ export function replayJob(
   return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
 }
 
-/** The job that makes a delivery. @param repair as in `questionJob`; also what tells one that is sent again. */
+/** The job that makes a delivery. @param repair as in `checkJob`; also what tells one that is sent again. */
 export function deliveryJob(about: DeliveryTarget, repair: string | null = null): NewJob {
   const { org_id, task_id, sequence, endpoint_id } = about;
   const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
@@ -256,22 +256,22 @@ export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob
 }
 
 /** The job that makes a delivery which has waited for its receiver. */
-export function fedJob(about: DeliveryTarget, now: number): NewJob {
+export function backlogJob(about: DeliveryTarget, now: number): NewJob {
   const job = deliveryJob(about, `w${now.toString(36)}`);
-  return { ...job, data: { ...job.data, fed: true } };
+  return { ...job, data: { ...job.data, from_backlog: true } };
 }
 
 /** Whether the question is for later: all but the ones that follow at once from where the task stands. */
-export function isDelayed(question: Question): boolean {
-  return question.kind !== 'verify' && !isImmediateMatch(question);
+export function isDelayed(check: ScheduledCheck): boolean {
+  return check.kind !== 'verify' && !isImmediateMatch(check);
 }
 
-function isImmediateMatch(question: Question): boolean {
-  return question.kind === 'match' && question.ref === null;
+function isImmediateMatch(check: ScheduledCheck): boolean {
+  return check.kind === 'match' && check.ref === null;
 }
 
-function questionJobId(about: { task_id: string; version: number }, question: Question): string {
-  return isDelayed(question)
-    ? `${question.kind}-${about.task_id}-${question.at}-${question.ref ?? 'clock'}`
-    : `${question.kind}-${about.task_id}-v${about.version}`;
+function checkJobId(about: { task_id: string; version: number }, check: ScheduledCheck): string {
+  return isDelayed(check)
+    ? `${check.kind}-${about.task_id}-${check.at}-${check.ref ?? 'clock'}`
+    : `${check.kind}-${about.task_id}-v${about.version}`;
 }

@@ -3,13 +3,13 @@
 import { readQuestion } from '../state/tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
+  type CheckJob,
   type DeliveryJob,
   isDelayed,
   JOB_FORM,
   type JobData,
   type MatchingJob,
   type PoolJob,
-  type QuestionJob,
   type QueueName,
   type ReplayJob,
   type WorkerJob,
@@ -26,11 +26,11 @@ const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
 const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
 const DELIVERY: Shape<DeliveryJob> = { org_id: 'string', task_id: 'string', sequence: 'number' };
-const QUESTION: Shape<QuestionJob> = {
+const QUESTION: Shape<CheckJob> = {
   org_id: 'string',
   task_id: 'string',
   version: 'number',
-  question: 'object',
+  check: 'object',
 };
 
 /**
@@ -53,11 +53,11 @@ export function readJob(queue: QueueName, job: { name: string; data: unknown }):
   return readQuestionJob(queue, name, data);
 }
 
-function readQuestionJob(queue: QueueName, name: string, data: unknown): Read<QuestionJob> {
-  const read = readShape<QuestionJob>(data, QUESTION);
+function readQuestionJob(queue: QueueName, name: string, data: unknown): Read<CheckJob> {
+  const read = readShape<CheckJob>(data, QUESTION);
   if (read.kind !== 'known') return read;
-  const question = readQuestion(read.value.question);
-  if (question.kind !== 'known') return question;
-  const isHere = question.value.kind === name && isDelayed(question.value) === (queue === 'sla');
+  const check = readQuestion(read.value.check);
+  if (check.kind !== 'known') return check;
+  const isHere = check.value.kind === name && isDelayed(check.value) === (queue === 'sla');
   return isHere ? read : broken(`no job of this queue: ${name}`);
 }

@@ -44,7 +44,7 @@ export async function ensureDemoOrg(db: Db, sealer: Sealer, dataDir: string): Pr
 /** A new org with a pool and an available worker. */
 export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const now = db.clock.now();
-  const { org, apiKey, change, fact } = newOrg(db, sealer, 'Demo', 'system');
+  const { org, apiKey, change, auditEvent } = newOrg(db, sealer, 'Demo', 'system');
   const { org_id } = org;
   const stamps = { org_id, version: 1, created_at: now, updated_at: now };
   const pool: Pool = {
@@ -70,12 +70,12 @@ export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
     capacity: 5,
     availability: 'available',
     draining: false,
-    holding: [],
+    reservations: [],
     idle_since: now,
   };
   const token = newCredential('blw_', org_id);
   const changes = [change, poolWrites(db, null, pool), workerWrites(db, null, worker)];
-  await commitAudited(db, org_id, fact, {
+  await commitAudited(db, org_id, auditEvent, {
     guards: changes.flatMap((one) => one.guards),
     writes: [
       ...changes.flatMap((one) => one.writes),

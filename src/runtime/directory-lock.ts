@@ -105,9 +105,9 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
 
 /** Whole or not at all: a reader never meets half a lock. */
 function write(path: string, lock: LockFile): void {
-  const draft = join(path, '..', `.draft-${randomUUID()}`);
-  writeFileSync(draft, JSON.stringify(lock), { mode: 0o600 });
-  renameSync(draft, path);
+  const transition = join(path, '..', `.draft-${randomUUID()}`);
+  writeFileSync(transition, JSON.stringify(lock), { mode: 0o600 });
+  renameSync(transition, path);
 }
 
 function parse(text: string): LockFile | undefined {

@@ -88,14 +88,14 @@ export async function embeddedSecrets(dir: string): Promise<EmbeddedSecrets> {
     operatorToken: randomBytes(24).toString('base64url'),
   };
   // A link never replaces: of two first starts one wins, and both go on with the winner's secrets.
-  const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, `${JSON.stringify(fresh, null, 2)}\n`, { mode: 0o600 });
+  const transition = `${path}.${randomUUID()}`;
+  await writeFile(transition, `${JSON.stringify(fresh, null, 2)}\n`, { mode: 0o600 });
   try {
-    await link(draft, path);
+    await link(transition, path);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   } finally {
-    await rm(draft);
+    await rm(transition);
   }
   return parseSecrets(await readFile(path, 'utf8'), path);
 }

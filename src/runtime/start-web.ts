@@ -9,7 +9,7 @@ import { ClientAddresses } from '../api/access/client-address.ts';
 import { limitConnections } from '../api/access/connection-limit.ts';
 import type { InFlightOptions } from '../api/access/in-flight.ts';
 import { createApp } from '../api/app.ts';
-import { answerUnparsed } from '../api/http/client-error.ts';
+import { answerClientError } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
@@ -122,7 +122,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     // Refused by the API, in its own form.
     requireHostHeader: false,
   });
-  answerUnparsed(server);
+  answerClientError(server);
   server.timeout = patience.silence;
   server.maxConnections = patience.connections;
   limitConnections(server, patience.addressConnections, new ClientAddresses(options.trustedProxies ?? []));

@@ -1,7 +1,7 @@
 // What a commit leaves in the outbox for the relay: enough to make every job that follows from it, without
 // looking anything up.
 
-import { type Question, readQuestion } from './tasks/checks.ts';
+import { readQuestion, type ScheduledCheck } from './tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
 /** The form that entries are written in; entries without one are of the first. */
@@ -23,9 +23,9 @@ export type OutboxEntry =
       org_id: string;
       task_id: string;
       version: number;
-      /** Questions that are new with this version, and those that need not be asked any more. */
-      asked: Question[];
-      dropped: Question[];
+      /** Checks that are new with this version, and those that need not be asked any more. */
+      asked: ScheduledCheck[];
+      dropped: ScheduledCheck[];
       /** Sequences of the events to deliver to the task's own callback URL. */
       deliveries: number[];
       /** For the org's endpoints: types of the events without `task.`, number of the first, time (ms), pool. */
@@ -54,7 +54,7 @@ export type OutboxEntry =
       /** Tasks a removed worker leaves behind. */
       left: string[];
       /** Whether offers that they hold may not be theirs any more. */
-      narrowed?: boolean;
+      eligibility_reduced?: boolean;
     }
   | {
       /** A replay to an endpoint was begun. */

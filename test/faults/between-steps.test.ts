@@ -104,7 +104,7 @@ it('after it chose a worker for a task, before it committed that', async () => {
   await stage.startWorker();
   await expect.poll(() => statusOf(task), RESCUED).toBe('offered');
   await isWhole(task, OFFERED);
-  expect((await workerOf(db, org, worker_id)).holding).toEqual([task.task_id]);
+  expect((await workerOf(db, org, worker_id)).reservations).toEqual([task.task_id]);
 });
 
 it('after it committed an offer, before it learnt of it', async () => {
@@ -122,7 +122,7 @@ it('after it committed an offer, before it learnt of it', async () => {
   await isWhole(task, OFFERED);
   const [offer, ...more] = (await now(task)).offers;
   expect([offer?.worker_id, offer?.status, more]).toEqual([worker_id, 'pending', []]);
-  expect((await workerOf(db, org, worker_id)).holding).toEqual([task.task_id]);
+  expect((await workerOf(db, org, worker_id)).reservations).toEqual([task.task_id]);
 });
 
 it('after it found a submission good, before it completed the task', async () => {

@@ -8,10 +8,10 @@ import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
 import {
+  type DeliveryTarget,
   deliveriesIndex,
   dueTimeOf,
   loadDeliveries,
-  type Owed,
 } from '../../src/store/webhooks/deliveries.ts';
 import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
 import { fieldOf, readListed } from '../../src/store/webhooks/delivery-target.ts';
@@ -47,7 +47,7 @@ const addressee = (url: string, change: Partial<Endpoint> = {}) =>
 
 const indexOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
   orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status));
-const deliveryOf = async (owed: Owed) =>
+const deliveryOf = async (owed: DeliveryTarget) =>
   (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
 
 /** Every delivery to the endpoint has succeeded, recorded once, and has come at least once, the same to the byte. */
@@ -97,10 +97,12 @@ async function inAllStates() {
   const replay = () => loadReplay(db, org, replay_id);
 
   await expect
-    .poll(() => db.redis.zcard(orgKeysOf(db.prefix, toBusy.org_id).waiting(toBusy.endpoint_id)), SOON)
+    .poll(() => db.redis.zcard(orgKeysOf(db.prefix, toBusy.org_id).backlog(toBusy.endpoint_id)), SOON)
     .toBe(6);
   await expect.poll(() => failing.come.length, SOON).toBe(3);
-  await expect.poll(() => db.redis.hlen(orgKeysOf(db.prefix, told.org_id).turns(told.task_id)), SOON).toBe(4);
+  await expect
+    .poll(() => db.redis.hlen(orgKeysOf(db.prefix, told.org_id).ordering(told.task_id)), SOON)
+    .toBe(4);
   await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
 
   // And jobs that nobody has begun.
@@ -124,7 +126,7 @@ async function inAllStates() {
       await expect.poll(async () => (await replay())?.status, RESCUED).toBe('completed');
       const { sent = 0, succeeded = 0, failed = 0 } = (await replay()) ?? {};
       expect([sent, succeeded + failed]).toEqual([120, 120]);
-      expect(await db.redis.keys('bl:*:owed')).toEqual([]);
+      expect(await db.redis.keys('bl:*:pending-deliveries')).toEqual([]);
     },
   };
 }
@@ -162,10 +164,10 @@ it('a process frozen between taking a delivery and sending it sends nothing once
   const endpoint = await addressee(receiver.url);
   const frozen = await stage.startWorker(stage.wire.url);
   // What takes a delivery looks at the turns of its task.
-  const { held, release } = stage.wire.hold(':turns:');
+  const { held, release } = stage.wire.hold(':ordering:');
   const [task_id = ''] = await oweMessages(db, endpoint, 1);
   const { org_id, endpoint_id } = endpoint;
-  const owed: Owed = { org_id, task_id, sequence: 0, endpoint_id };
+  const owed: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await held;
   frozen.kill('SIGSTOP');
   release();

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { PREFIX } from '../../src/runtime/process.ts';
-import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../src/store/identity/orgs.ts';
+import { newWebhookSecret, orgWrites, webhookSecretContext } from '../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { commit } from '../../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
@@ -76,7 +76,7 @@ export async function openStage(): Promise<Stage> {
     async signingOrg() {
       const org_id = freshOrg(db);
       const created_at = db.clock.now();
-      const sealed = sealer.seal(newWebhookSecret(), webhookSecretPlace(org_id));
+      const sealed = sealer.seal(newWebhookSecret(), webhookSecretContext(org_id));
       const webhook_secrets = [{ sealed, created_at, expires_at: null }];
       const stamps = { created_at, updated_at: created_at };
       const { guards, writes } = orgWrites(db, 0, {

@@ -202,7 +202,7 @@ async function settled(redisUrl: string, over: AbortSignal, faults: string[]): P
   const redis = new Redis(redisUrl);
   try {
     for (;;) {
-      const owed = await redis.keys('bl:{*}:owed');
+      const owed = await redis.keys('bl:{*}:pending-deliveries');
       const outbox = await Promise.all((await redis.keys('bl:{*}:outbox')).map((key) => redis.xlen(key)));
       if (owed.length === 0 && outbox.every((length) => length === 0)) return;
       if (over.aborted) {

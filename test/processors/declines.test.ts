@@ -2,7 +2,7 @@
 // more, and then like anybody. The clock is the test's own, to the millisecond.
 import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
-import { questions } from '../../src/state/tasks/checks.ts';
+import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import {
   addTask,
@@ -84,7 +84,7 @@ it('whose work is to be done by another is asked again when there is no other', 
     await matchTask(at(then), org, task.task_id);
     return (await taskOf(db, org, task.task_id)).offers.filter((one) => one.status === 'pending');
   };
-  expect(questions(reassigned)).toContainEqual({ kind: 'match', at: now + 30 * SECOND, ref: 'cool_down' });
+  expect(checksOf(reassigned)).toContainEqual({ kind: 'match', at: now + 30 * SECOND, ref: 'cool_down' });
   expect(await offersAt(now + 30 * SECOND - 1)).toEqual([]);
   expect(await offersAt(now + 30 * SECOND)).toMatchObject([{ worker_id }]);
 });

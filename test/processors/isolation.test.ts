@@ -302,9 +302,16 @@ describe('a sweep', () => {
     const queues = openQueues(db);
     const org = await addOrg(db);
     const keys = orgKeysOf(db.prefix, org);
-    const indexes = [keys.due, keys.owed, keys.left, keys.replays, keys.unordered, keys.retain];
+    const indexes = [
+      keys.due,
+      keys.pendingDeliveries,
+      keys.orphanedReservations,
+      keys.replays,
+      keys.orderReleased,
+      keys.retain,
+    ];
     for (const key of indexes) await db.redis.zadd(key, 1, 'nonsense');
-    await db.redis.sadd(keys.crowded, 'nonsense');
+    await db.redis.sadd(keys.backlogged, 'nonsense');
     const { worker_id } = await addWorker(db, org);
     await offerTo(db, await addTask(db, org), [worker_id]);
     expect(await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep()).toBe(1);
@@ -326,11 +333,11 @@ describe('a sweep', () => {
       if (partition === mine.partition) continue;
       for (const key of [
         keys.due,
-        keys.owed,
-        keys.left,
+        keys.pendingDeliveries,
+        keys.orphanedReservations,
         keys.replays,
-        keys.unordered,
-        keys.crowded,
+        keys.orderReleased,
+        keys.backlogged,
         keys.orgs,
         keys.retain,
       ])
@@ -350,10 +357,10 @@ describe('a sweep', () => {
     const db = reporting(ownStore());
     const queues = openQueues(db);
     const [org, other] = [await addOrg(db), await addOrg(db)];
-    await db.redis.set(orgKeysOf(db.prefix, other).lanes, 'nonsense');
+    await db.redis.set(orgKeysOf(db.prefix, other).matchingQueues, 'nonsense');
     const [first, second] = [await addTask(db, org), await addTask(db, org)];
     await db.redis.hdel(orgKeysOf(db.prefix, org).task(first.task_id), 's');
-    await db.redis.zadd(orgKeysOf(db.prefix, org).lanes, 0, 'any\0lane-of-nothing\0{"skills":');
+    await db.redis.zadd(orgKeysOf(db.prefix, org).matchingQueues, 0, 'any\0lane-of-nothing\0{"skills":');
     await addWorker(db, org);
     await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep();
     const requested = await db.redis.zrange(orgKeysOf(db.prefix, org).matchRequests, 0, '-1');
@@ -445,13 +452,13 @@ describe('a job', () => {
     [
       'lifecycle',
       'match',
-      { form: 1, org_id: 'o', task_id: 't', version: 1, question: { kind: 'why', at: 1, ref: null } },
+      { form: 1, org_id: 'o', task_id: 't', version: 1, check: { kind: 'why', at: 1, ref: null } },
     ],
     ['lifecycle', 'worker', { form: 1, org_id: 'o', worker_id: 'w', version: 1, at: 1 }],
     [
       'sla',
       'verify',
-      { form: 1, org_id: 'o', task_id: 't', version: 1, question: { kind: 'verify', at: 1, ref: null } },
+      { form: 1, org_id: 'o', task_id: 't', version: 1, check: { kind: 'verify', at: 1, ref: null } },
     ],
     ['webhooks', 'party', { form: 1, org_id: 'o', task_id: 't', sequence: 1 }],
     ['retries', 'deliver', { form: 1, org_id: 'o', task_id: 't' }],
@@ -505,8 +512,8 @@ describe('a job', () => {
     const keys = orgKeysOf(db.prefix, org);
     const [broken, fine] = [await addTask(db, org), await addTask(db, org)];
     await db.redis.hset(keys.task(broken.task_id), 's', '{}');
-    const question = { kind: 'verify', at: 1, ref: null };
-    const about = { form: 1, org_id: org, task_id: broken.task_id, version: 1, question };
+    const check = { kind: 'verify', at: 1, ref: null };
+    const about = { form: 1, org_id: org, task_id: broken.task_id, version: 1, check };
     await queues.all.lifecycle.add('verify', about, { jobId: 'verify-broken' });
     await expect.poll(() => queues.all.lifecycle.getJobState('verify-broken'), SOON).toBe('failed');
     await addWorker(db, org);
@@ -530,10 +537,10 @@ describe('what failed', () => {
     const kept = (await db.redis.hget(key, 's')) ?? '';
     await db.redis.hset(key, 's', '{}');
     const id = `verify-${task.task_id}-v9`;
-    const question = { kind: 'verify', at: 1, ref: null };
+    const check = { kind: 'verify', at: 1, ref: null };
     await queues.all.lifecycle.add(
       'verify',
-      { form: 1, org_id: org, task_id: task.task_id, version: 9, question },
+      { form: 1, org_id: org, task_id: task.task_id, version: 9, check },
       { jobId: id },
     );
     await expect.poll(() => queues.all.lifecycle.getJobState(id), SOON).toBe('failed');

@@ -54,7 +54,7 @@ async function workOff(db: Db, worker: Worker, count: number): Promise<string[]>
     let held: string[] = [];
     await expect
       .poll(async () => {
-        held = (await workerOf(db, worker.org_id, worker.worker_id)).holding;
+        held = (await workerOf(db, worker.org_id, worker.worker_id)).reservations;
         return held.length;
       }, SOON)
       .toBeGreaterThan(0);
@@ -135,21 +135,21 @@ describe('matching', () => {
     const done = new Set<string>();
     const held = async () => {
       const seen = await Promise.all(workers.map((one) => workerOf(db, org, one.worker_id)));
-      return seen.map((one) => one.holding.length);
+      return seen.map((one) => one.reservations.length);
     };
     await expect.poll(held, SOON).toEqual(capacities);
     while (done.size < tasks.length) {
       const seen = await Promise.all(workers.map((one) => workerOf(db, org, one.worker_id)));
       for (const [index, one] of seen.entries()) {
-        expect(one.holding.length).toBeLessThanOrEqual(capacities[index] ?? 0);
-        for (const id of one.holding) {
+        expect(one.reservations.length).toBeLessThanOrEqual(capacities[index] ?? 0);
+        for (const id of one.reservations) {
           await workThrough(db, await taskOf(db, org, id), one.worker_id);
           done.add(id);
         }
       }
     }
     for (const task of tasks) await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
-    for (const one of workers) expect((await workerOf(db, org, one.worker_id)).holding).toEqual([]);
+    for (const one of workers) expect((await workerOf(db, org, one.worker_id)).reservations).toEqual([]);
   });
 });
 
@@ -227,7 +227,7 @@ describe('a worker', () => {
     await changeWorker(db, org, 'a', { availability: 'away' });
     for (const task of offered) await expect.poll(() => statusOf(db, task), SOON).toBe('queued');
     expect(await statusOf(db, mine)).toBe('accepted');
-    expect((await workerOf(db, org, 'a')).holding).toEqual([mine.task_id]);
+    expect((await workerOf(db, org, 'a')).reservations).toEqual([mine.task_id]);
     // Taken back is no "no": back again, they are asked at once.
     await changeWorker(db, org, 'a', { availability: 'available' });
     for (const task of offered) await offeredTo(db, task, 'a');
@@ -262,7 +262,7 @@ describe('a worker', () => {
     await addWorker(db, org, { worker_id: 'a' });
     const again = await offeredTo(db, task, 'a');
     expect([again.assignment, again.attempt]).toEqual([null, 2]);
-    expect((await workerOf(db, org, 'a')).holding).toEqual([task.task_id]);
+    expect((await workerOf(db, org, 'a')).reservations).toEqual([task.task_id]);
   });
 });
 
@@ -355,8 +355,11 @@ it('two processes that match the same tasks at once hand out each of them once a
   }
   for (const { worker_id, capacity } of workers) {
     const asked = now.filter((one) => one.offers.some((offer) => offer.worker_id === worker_id));
-    const { holding } = await workerOf(own, org, worker_id);
-    expect([asked.length, [...holding].sort()]).toEqual([capacity, asked.map((one) => one.task_id).sort()]);
+    const { reservations } = await workerOf(own, org, worker_id);
+    expect([asked.length, [...reservations].sort()]).toEqual([
+      capacity,
+      asked.map((one) => one.task_id).sort(),
+    ]);
   }
 });
 
@@ -369,7 +372,7 @@ it('a worker taken away at every moment of their work never leaves a task behind
     await addWorker(db, org, { worker_id, capacity: 4 });
     // Races with the removal, step by step further: each may be refused, none may get lost.
     const work = async () => {
-      for (const id of (await workerOf(db, org, worker_id)).holding) {
+      for (const id of (await workerOf(db, org, worker_id)).reservations) {
         const task = await taskOf(db, org, id);
         const offer = task.offers.find((one) => one.worker_id === worker_id && one.status === 'pending');
         if (offer === undefined) continue;

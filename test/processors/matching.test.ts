@@ -254,7 +254,7 @@ describe('nothing that is requested is lost', () => {
     const [broken, sound] = [await addTask(db, org), await addTask(db, org)];
     await db.redis.hdel(orgKeysOf(db.prefix, org).task(broken.task_id), 's');
     await db.redis.zrem(orgKeysOf(db.prefix, org).index('status:queued'), broken.task_id);
-    for (const key of await db.redis.keys(`*${org}:lane:*`)) await db.redis.zremrangebyrank(key, 0, 0);
+    for (const key of await db.redis.keys(`*${org}:queue:*`)) await db.redis.zremrangebyrank(key, 0, 0);
     const requests = [broken, sound].map(({ task_id }) => ({ kind: 'task', task_id, pool: null }) as const);
     const turn = (await requestMatches(db, org, requests)) ?? '';
     await expect(runMatchingTurn(db, queues, { form: 1, org_id: org, turn })).rejects.toThrow(

@@ -1,13 +1,13 @@
 // The sweeper: whatever is owed and has no job any more gets one again, counted; what has one is left alone.
 import { describe, expect, it } from 'vitest';
-import { questions } from '../../src/state/tasks/checks.ts';
+import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { commit } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
-import { allLanes } from '../../src/store/workers/matching-queues.ts';
+import { allMatchingQueues } from '../../src/store/workers/matching-queues.ts';
 import {
   accept,
   addPool,
@@ -103,7 +103,7 @@ describe('a sweep', () => {
     const queues = openQueues(db);
     const org = await addOrg(db);
     const tasks = await oneOfEach(db, org);
-    const owed = tasks.flatMap((task) => questions(task).filter((one) => one.kind !== 'match'));
+    const owed = tasks.flatMap((task) => checksOf(task).filter((one) => one.kind !== 'match'));
     expect(owed.map((one) => one.kind).sort()).toEqual(OWED);
     // The outbox was never relayed: as if the jobs had been made and lost.
     const sweeper = openSweeper(later(db, 2 * HOUR), queues);
@@ -167,9 +167,9 @@ describe('a sweep', () => {
     const gone = await addTask(db, org, { requirements: { skills: ['gone'] } });
     await addTask(db, org, { requirements: { skills: ['there'] } });
     await step(db, gone, { name: 'cancel', reason: null });
-    expect(await allLanes(db, org)).toHaveLength(2);
+    expect(await allMatchingQueues(db, org)).toHaveLength(2);
     await openSweeper(db, openQueues(db)).sweep();
-    expect(await allLanes(db, org)).toMatchObject([{ requirements: { skills: ['there'] } }]);
+    expect(await allMatchingQueues(db, org)).toMatchObject([{ requirements: { skills: ['there'] } }]);
   });
 
   it('takes from a removed worker what they held, when the job for it is lost', async () => {
@@ -192,7 +192,9 @@ describe('a sweep', () => {
       await expect
         .poll(() => taskOf(db, org, task_id).then((task) => task.status), { timeout: 15_000 })
         .toBe('queued');
-    await expect.poll(() => db.redis.zcard(orgKeysOf(db.prefix, org).left), { timeout: 15_000 }).toBe(0);
+    await expect
+      .poll(() => db.redis.zcard(orgKeysOf(db.prefix, org).orphanedReservations), { timeout: 15_000 })
+      .toBe(0);
   });
 
   it('does not take from the index what a change has put there meanwhile', async () => {

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
-import { questionJob } from '../../src/queues/catalogue.ts';
-import { questions } from '../../src/state/tasks/checks.ts';
+import { checkJob } from '../../src/queues/catalogue.ts';
+import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import {
@@ -112,28 +112,28 @@ describe('a job of a clock', () => {
   it('that comes early is put off until its time', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 2 } });
-    const [question] = questions(task).filter((one) => one.kind === 'target_latency');
-    if (question === undefined) throw new Error('no clock');
+    const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
+    if (check === undefined) throw new Error('no clock');
     const about = { org_id: org, task_id: task.task_id, version: 1 };
     // As a machine whose clock is an hour ahead would make it.
-    await queues.add([questionJob(about, question, question.at + 3600_000, 'early')]);
-    const id = `target_latency-${task.task_id}-${question.at}-clock-early`;
+    await queues.add([checkJob(about, check, check.at + 3600_000, 'early')]);
+    const id = `target_latency-${task.task_id}-${check.at}-clock-early`;
     await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('delayed');
     expect(await clocksOf(db, task)).toEqual([]);
     await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('completed');
     const [breach] = (await now(db, task)).breaches;
-    expect(breach?.breached_at).toBeGreaterThanOrEqual(question.at);
+    expect(breach?.breached_at).toBeGreaterThanOrEqual(check.at);
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
   it('that is doubled many times rings once', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 1 } });
-    const [question] = questions(task).filter((one) => one.kind === 'target_latency');
-    if (question === undefined) throw new Error('no clock');
+    const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
+    if (check === undefined) throw new Error('no clock');
     const about = { org_id: org, task_id: task.task_id, version: 1 };
     const copies = Array.from({ length: 20 }, (_, copy) =>
-      questionJob(about, question, db.clock.now(), `c${copy}`),
+      checkJob(about, check, db.clock.now(), `c${copy}`),
     );
     await queues.add(copies);
     for (const { opts } of copies)
@@ -151,11 +151,11 @@ describe('a job of a clock', () => {
     const done = await step(db, accepted, { name: 'start', worker_id: 'a' });
     const about = { org_id: org, task_id: task.task_id, version: 1 };
     const stale = [offered, accepted].flatMap((view) =>
-      questions(view).filter((one) => one.kind === 'offer_expiry' || one.kind === 'start_timeout'),
+      checksOf(view).filter((one) => one.kind === 'offer_expiry' || one.kind === 'start_timeout'),
     );
     expect(stale).toHaveLength(2);
     // All of them due by now.
-    const jobs = stale.map((one) => questionJob(about, { ...one, at: 1 }, 2, 'stale'));
+    const jobs = stale.map((one) => checkJob(about, { ...one, at: 1 }, 2, 'stale'));
     await queues.add(jobs);
     for (const { opts } of jobs)
       await expect.poll(() => queues.all.sla.getJobState(opts.jobId), SOON).toBe('completed');
@@ -184,12 +184,12 @@ describe('time', () => {
     const org = freshOrg(own);
     const { worker_id } = await addWorker(own, org);
     const accepted = await accept(own, await offerTo(own, await addTask(own, org), [worker_id]), worker_id);
-    const [question] = questions(accepted).filter((one) => one.kind === 'start_timeout');
-    if (question === undefined) throw new Error('no such question');
+    const [check] = checksOf(accepted).filter((one) => one.kind === 'start_timeout');
+    if (check === undefined) throw new Error('no such question');
 
     const alone = openQueues(own);
     const about = { org_id: org, task_id: accepted.task_id, version: 1 };
-    const made = questionJob(about, question, own.clock.now());
+    const made = checkJob(about, check, own.clock.now());
     await alone.add([made]);
     const job = await alone.all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
@@ -210,10 +210,10 @@ describe('time', () => {
     const submission = { output: 'better', evidence: [], notes: null };
     const second = await step(db, again, { name: 'submit', worker_id: 'a', submission });
     // The alarm of the first submission, as a relay that comes late would still make it.
-    const [stale] = questions(first);
+    const [stale] = checksOf(first);
     if (stale === undefined) throw new Error('no such question');
     const about = { org_id: org, task_id: task.task_id, version: 1 };
-    const late = questionJob(about, { ...stale, at: 1 }, 2, 'stale');
+    const late = checkJob(about, { ...stale, at: 1 }, 2, 'stale');
     await queues.add([late]);
     await expect.poll(() => queues.all.sla.getJobState(late.opts.jobId), SOON).toBe('completed');
     expect(await statusOf(db, task)).toBe('submitted');

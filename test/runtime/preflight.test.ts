@@ -56,9 +56,9 @@ describe('SECRETS_KEY', () => {
     const sealer = createSealer([first]);
     const org_id = '018f0000-0000-7000-8000-000000000001';
     const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
-    const { webhookSecretPlace } = await import('../../src/store/identity/orgs.ts');
+    const { webhookSecretContext } = await import('../../src/store/identity/orgs.ts');
     const webhook_secrets = [
-      { sealed: sealer.seal('whsec_x', webhookSecretPlace(org_id)), expires_at: null },
+      { sealed: sealer.seal('whsec_x', webhookSecretContext(org_id)), expires_at: null },
     ];
     await redis.sadd(partitionKeys('bl', partitionOf(org_id)).orgs, org_id);
     await redis.hset(orgKeysOf('bl', org_id).org, { v: 1, d: JSON.stringify({ org_id, webhook_secrets }) });

@@ -151,9 +151,9 @@ export async function misplacements(db: Db, task: Task): Promise<string[]> {
     const stands = (await db.redis.zscore(key, task.task_id)) !== null;
     if (stands !== (key === keys.index(`status:${task.status}`))) found.push(`${key}: ${stands}`);
   }
-  const lanes = await db.redis.keys(`${keys.lane('').replace(/[{}]/g, '?')}*`);
+  const matchingQueues = await db.redis.keys(`${keys.matchingQueue('').replace(/[{}]/g, '?')}*`);
   let waits = 0;
-  for (const key of lanes)
+  for (const key of matchingQueues)
     for (const place of await db.redis.zrange(key, 0, '-1')) if (place.endsWith(task.task_id)) waits += 1;
   if (waits !== (task.status === 'queued' ? 1 : 0)) found.push(`stands in ${waits} lanes`);
   const isDue = (await db.redis.zscore(keys.due, `${task.org_id} ${task.task_id}`)) !== null;

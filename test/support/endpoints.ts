@@ -11,7 +11,7 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
 import { deliveriesIndex, recordDelivery, takeDelivery } from '../../src/store/webhooks/deliveries.ts';
 import { readListed } from '../../src/store/webhooks/delivery-target.ts';
-import { endpointPlace, endpointWrites } from '../../src/store/webhooks/endpoints.ts';
+import { endpointContext, endpointWrites } from '../../src/store/webhooks/endpoints.ts';
 import { messageWrites } from '../../src/store/webhooks/fan-out.ts';
 import { startWrites } from '../../src/store/webhooks/replays.ts';
 import { sealer } from './processors.ts';
@@ -25,7 +25,7 @@ export async function addEndpoint(
 ): Promise<Endpoint> {
   const now = db.clock.now();
   const ids = { org_id, endpoint_id: newId(now) };
-  const sealed = sealer.seal(newWebhookSecret(), endpointPlace(ids));
+  const sealed = sealer.seal(newWebhookSecret(), endpointContext(ids));
   const endpoint: Endpoint = {
     ...ids,
     version: 1,

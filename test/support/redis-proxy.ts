@@ -22,7 +22,7 @@ export interface RedisProxy {
 export async function startRedisProxy(url: string): Promise<RedisProxy> {
   const { hostname, port } = new URL(url);
   const sockets = new Set<Socket>();
-  let holding: (Trap & { released: Promise<void> }) | null = null;
+  let reservations: (Trap & { released: Promise<void> }) | null = null;
   let cutting: Trap | null = null;
 
   const server = createServer((near) => {
@@ -42,14 +42,14 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     let cut: (() => void) | null = null;
     near.on('data', (data) => {
       const text = data.toString('latin1').toLowerCase();
-      if (holding !== null && text.includes(holding.command)) {
-        waitFor = holding.released;
+      if (reservations !== null && text.includes(reservations.command)) {
+        waitFor = reservations.released;
         isHeld = true;
         waitFor.then(() => {
           isHeld = false;
         });
-        holding.sprung();
-        holding = null;
+        reservations.sprung();
+        reservations = null;
       }
       if (cutting !== null && text.includes(cutting.command)) {
         cut = cutting.sprung;
@@ -74,7 +74,7 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     hold(command) {
       const { open: release, after: released } = gate();
       const held = new Promise<void>((resolve) => {
-        holding = { command, sprung: resolve, released };
+        reservations = { command, sprung: resolve, released };
       });
       return { held, release };
     },

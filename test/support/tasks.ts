@@ -72,7 +72,7 @@ export function sampleWorker(change: Partial<Worker> = {}): Worker {
     capacity: 1,
     availability: 'available',
     draining: false,
-    holding: [],
+    reservations: [],
     idle_since: NOW,
     created_at: NOW,
     updated_at: NOW,
@@ -136,14 +136,14 @@ export const WAY_TO: Record<Status, readonly Command[] | null> = {
 
 /** A task newly created, with its first event. */
 export function createdTask(input = sampleInput(), now = NOW): { task: Task; events: TaskEvent[] } {
-  const draft = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, at(now));
-  return { task: draft.task, events: draft.events };
+  const transition = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, at(now));
+  return { task: transition.task, events: transition.events };
 }
 
 /** A task created and queued in one change, as the store does it. */
 export function queuedTask(input = sampleInput(), now = NOW, task_id: string = randomUUID()): Task {
-  const draft = create(input, { task_id, org_id: input.origin.org_id }, at(now));
-  const decision = apply(draft, [{ name: 'queue' }]);
+  const transition = create(input, { task_id, org_id: input.origin.org_id }, at(now));
+  const decision = apply(transition, [{ name: 'queue' }]);
   if (!decision.ok) throw new Error(decision.refusal.message);
   return decision.task;
 }

@@ -156,7 +156,7 @@ export async function expectLeft(api: TestApi, orgId: string, taskId: string, id
   const keys = orgKeysOf(api.prefix, orgId);
   const ofTask = (place: string) => place.startsWith(`${orgId}/${taskId}`);
   await vi.waitFor(
-    async () => expect((await api.redis.zrange(keys.strays, '0', '-1')).filter(ofTask)).toEqual([]),
+    async () => expect((await api.redis.zrange(keys.orphanedFiles, '0', '-1')).filter(ofTask)).toEqual([]),
     { timeout: 20_000 },
   );
   const places = [...ids].sort().map((id) => `${orgId}/${taskId}/${id}`);

@@ -9,7 +9,7 @@ import type { Db } from '../../store/redis/connection.ts';
 import { sharedKeysOf } from '../../store/redis/keys.ts';
 import { ApiError } from '../http/problem.ts';
 import type { Principal } from '../http/route.ts';
-import { Floods } from './anonymous-rate-limit.ts';
+import { AnonymousRateLimit } from './anonymous-rate-limit.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { isAllowedFrom, type OrgRules, OrgRulesCache } from './org-rules.ts';
 import { type Quotas, RateLimits } from './rate-limits.ts';
@@ -29,7 +29,7 @@ export class Gate {
   readonly #addresses: ClientAddresses;
   readonly #orgRules: OrgRulesCache;
   readonly #limits: RateLimits;
-  readonly #floods: Floods;
+  readonly #anonymousRateLimit: AnonymousRateLimit;
 
   /** @param storage how much orgs may keep for which nobody has said otherwise. */
   constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas, storage: StorageQuotas) {
@@ -37,7 +37,7 @@ export class Gate {
     this.#addresses = addresses;
     this.#orgRules = new OrgRulesCache(db, { quotas: defaults, storage });
     this.#limits = new RateLimits(db);
-    this.#floods = new Floods(defaults.address, addresses);
+    this.#anonymousRateLimit = new AnonymousRateLimit(defaults.address, addresses);
   }
 
   /** Forgets what is remembered of an org. */
@@ -83,11 +83,11 @@ export class Gate {
    * @returns takes that back, for a credential that turns out to be good.
    */
   reserveStranger(ctx: Context): () => void {
-    return this.#floods.reserve(ctx);
+    return this.#anonymousRateLimit.reserve(ctx);
   }
 
   /** Counts a request of somebody unknown, once: a bad credential, or what is open to all. @throws ApiError 429 */
-  countStranger(ctx: Context): void {
-    this.#floods.count(ctx);
+  countAnonymous(ctx: Context): void {
+    this.#anonymousRateLimit.count(ctx);
   }
 }

@@ -13,7 +13,7 @@ const REMEMBERED_MOST = 50_000;
 const ALL_TOGETHER = 20;
 const TOTAL_LEAST = 1000;
 
-export class Floods {
+export class AnonymousRateLimit {
   readonly #quota: Quota | null;
   readonly #total: Quota | null;
   readonly #addresses: ClientAddresses;

@@ -83,13 +83,13 @@ export class Authenticator {
   /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
   async admit(ctx: Context, access: Access): Promise<Principal> {
     if (access.kind === 'open') {
-      this.#gate.countStranger(ctx);
+      this.#gate.countAnonymous(ctx);
       return { kind: 'nobody' };
     }
     const header = ctx.get('Authorization');
     if (access.kind === 'operator') {
       if (this.isOperator(header)) return { kind: 'operator' };
-      this.#gate.countStranger(ctx);
+      this.#gate.countAnonymous(ctx);
       throw unauthorized(header, 'Bearer, Basic realm="operator"');
     }
     const principal = await this.#identify(ctx, header);
@@ -138,7 +138,7 @@ export class Authenticator {
    * Admits once more who was admitted a while ago.
    * @throws ApiError 401, 403 or 429; 409 when the credential may something else by now.
    */
-  async readmit(ctx: Context, access: Access, was: Principal): Promise<void> {
+  async reauthorize(ctx: Context, access: Access, was: Principal): Promise<void> {
     if (await this.stillAdmits(ctx, was)) return;
     await this.admit(ctx, access);
     throw hasChanged();
@@ -173,7 +173,7 @@ export class Authenticator {
         return found.principal;
       }
     }
-    this.#gate.countStranger(ctx);
+    this.#gate.countAnonymous(ctx);
     throw this.#unauthorized(header);
   }
 

@@ -1,7 +1,7 @@
 // Whom a credential of ours stands for: an API key, a worker's token, or an access token that our authorization
 // server made. An access token may do what it, its client and its member all may, as they are at this moment.
 
-import { least } from '../../state/access/permission.ts';
+import { intersection } from '../../state/access/permission.ts';
 import {
   findCredential,
   hasItsWorker,
@@ -67,7 +67,11 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   const parties = await loadTokenParties(db, token);
   if (parties === null) return null;
   const { client, member } = parties;
-  const may = least({ scopes: token.scopes, pools: ['*'] }, client, ...(member === null ? [] : [member]));
+  const may = intersection(
+    { scopes: token.scopes, pools: ['*'] },
+    client,
+    ...(member === null ? [] : [member]),
+  );
   const actor = member === null ? `oauth_client:${client.client_id}` : `member:${member.member_id}`;
   const { org_id, expires_at } = token;
   const keys = orgKeysOf(db.prefix, org_id);

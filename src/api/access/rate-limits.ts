@@ -13,7 +13,7 @@ import { ApiError } from '../http/problem.ts';
 import type { Principal } from '../http/route.ts';
 
 /** For how long a handful should last, ms. */
-const HANDFUL = 50;
+const BATCH = 50;
 /** What a process has taken and not used is forgotten after this, ms. */
 const KEPT = 1000;
 const CALLERS_MOST = 10_000;
@@ -32,7 +32,7 @@ type OrgCaller = Extract<Principal, { org_id: string }>;
 type Bucket = { name: string; key: string; quota: Quota };
 
 /** What a process holds for one caller. */
-interface Hand {
+interface LocalTokenBatch {
   quotas: Quotas;
   buckets: Bucket[];
   policies: string;
@@ -48,7 +48,7 @@ interface Hand {
 
 export class RateLimits {
   readonly #db: Db;
-  readonly #hands = new Map<string, Hand>();
+  readonly #hands = new Map<string, LocalTokenBatch>();
 
   constructor(db: Db) {
     this.#db = db;
@@ -67,7 +67,7 @@ export class RateLimits {
     if (!taken) throw limited(hand);
   }
 
-  #handOf(caller: OrgCaller, quotas: Quotas): Hand {
+  #handOf(caller: OrgCaller, quotas: Quotas): LocalTokenBatch {
     const name = bucketOf(caller);
     const id = `${caller.org_id} ${name}`;
     const known = this.#hands.get(id);
@@ -80,7 +80,7 @@ export class RateLimits {
         ? []
         : [{ name: kind, key: keys.rate(`${whose}:${quota.requests}/${quota.seconds}`), quota }];
     const buckets = [...bucket('key', name, quotas.key), ...bucket('org', 'org', quotas.org)];
-    const made: Hand = {
+    const made: LocalTokenBatch = {
       quotas,
       buckets,
       policies: policies(buckets),
@@ -101,7 +101,7 @@ export class RateLimits {
    * Draws until there is one for this request, or none for anybody.
    * @throws ContendedError when other requests were first each time, or the client is gone.
    */
-  async #wait(hand: Hand, ctx: Context): Promise<boolean> {
+  async #wait(hand: LocalTokenBatch, ctx: Context): Promise<boolean> {
     hand.waiting += 1;
     try {
       for (let draws = 0; draws < DRAWS_MOST && !ctx.req.socket.destroyed; draws += 1) {
@@ -116,7 +116,7 @@ export class RateLimits {
     }
   }
 
-  async #draw(hand: Hand): Promise<void> {
+  async #draw(hand: LocalTokenBatch): Promise<void> {
     const now = performance.now();
     try {
       const { granted, buckets } = await draw(this.#db.redis, hand.buckets, wanted(hand, now));
@@ -146,7 +146,7 @@ function isSame(one: Quota | null, other: Quota | null): boolean {
   return one === other || (one?.requests === other?.requests && one?.seconds === other?.seconds);
 }
 
-function take(hand: Hand): boolean {
+function take(hand: LocalTokenBatch): boolean {
   if (hand.left < 1 || performance.now() - hand.drawnAt > KEPT) return false;
   hand.left -= 1;
   hand.spent += 1;
@@ -154,9 +154,9 @@ function take(hand: Hand): boolean {
 }
 
 /** As many as wait; or as will be used soon by how fast the last handful went, at most twice as many as that. */
-function wanted(hand: Hand, now: number): number {
-  const soon = Math.ceil((hand.spent * HANDFUL) / Math.max(1, now - hand.drawnAt));
-  const most = Math.min(...hand.buckets.map(({ quota }) => HANDFUL / stepOf(quota)));
+function wanted(hand: LocalTokenBatch, now: number): number {
+  const soon = Math.ceil((hand.spent * BATCH) / Math.max(1, now - hand.drawnAt));
+  const most = Math.min(...hand.buckets.map(({ quota }) => BATCH / stepOf(quota)));
   return Math.max(1, hand.waiting, Math.floor(Math.min(soon, 2 * hand.spent, most)));
 }
 
@@ -166,7 +166,7 @@ function policies(buckets: readonly { name: string; quota: Quota }[]): string {
 }
 
 /** `RateLimit`: `"key";r=99;t=1`. What this process holds is still the caller's. */
-function standings({ buckets, views, left }: Hand): string {
+function standings({ buckets, views, left }: LocalTokenBatch): string {
   return buckets
     .map(({ name }, index) => {
       const view = views[index];
@@ -175,7 +175,7 @@ function standings({ buckets, views, left }: Hand): string {
     .join(', ');
 }
 
-function limited({ buckets, emptyUntil, views }: Hand): ApiError {
+function limited({ buckets, emptyUntil, views }: LocalTokenBatch): ApiError {
   const empty = buckets.find((_, index) => (views[index]?.wait ?? 0) > 0) ?? buckets[0];
   const whose = empty?.name === 'org' ? 'The org calls' : 'This credential calls';
   return rateLimited(whose, empty?.quota, emptyUntil - performance.now());

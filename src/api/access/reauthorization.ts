@@ -54,7 +54,7 @@ export class Reauthorization {
     const { revocations } = this.#authenticator;
     const isRecent = performance.now() - this.#lookedAt < MOMENT && revocations === this.#revocations;
     if (isRecent && this.#lost?.signal.aborted !== true) return;
-    await this.#authenticator.readmit(this.#ctx, this.#access, this.#principal);
+    await this.#authenticator.reauthorize(this.#ctx, this.#access, this.#principal);
     this.#lookedAt = performance.now();
     this.#revocations = revocations;
   }

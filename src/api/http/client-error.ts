@@ -14,7 +14,7 @@ const UNPARSED_LINGER = 2000;
 const answered = new WeakSet<Duplex>();
 
 /** Has every answer of the server made here or by its `request` listener. */
-export function answerUnparsed(server: Server): void {
+export function answerClientError(server: Server): void {
   server.on('clientError', (error, socket) => {
     if (answered.has(socket)) return;
     // An answer that is on its way must not be mixed with this one; Node itself looks there too.

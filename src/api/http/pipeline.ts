@@ -7,13 +7,13 @@ import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
 import { commit } from '../../store/redis/commit.ts';
 import { isUnavailable } from '../../store/redis/connection.ts';
-import { type Claim, dropClaim, isHeld, releaseClaim, seriesOf } from '../../store/redis/idempotency.ts';
+import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../../store/redis/idempotency.ts';
 import { newId } from '../../store/redis/ids.ts';
 import type { Authenticator } from '../access/authenticate.ts';
 import type { ClientAddresses } from '../access/client-address.ts';
 import { declaredBytes } from '../access/in-flight.ts';
 import { Reauthorization } from '../access/reauthorization.ts';
-import { canonicalPath, claim, keepAnswer } from '../middleware/idempotency.ts';
+import { canonicalPath, claim, responseWrites } from '../middleware/idempotency.ts';
 import { LIMITS, readJsonBody } from '../middleware/json-body.ts';
 import type { RequestState } from '../middleware/request-id.ts';
 import { EventStream } from '../streams/event-stream.ts';
@@ -72,7 +72,7 @@ export function serve(
     const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
     if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
     route.admit?.(body, principal);
-    const keeping = new Keeping(deps, principal);
+    const keeping = new ResponseRecorder(deps, principal);
     const call: Call = {
       deps,
       principal,
@@ -128,7 +128,7 @@ async function answerTo(
   ctx: Context,
   route: Route,
   call: Call,
-  keeping: Keeping,
+  keeping: ResponseRecorder,
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
@@ -151,7 +151,7 @@ async function answerTo(
 }
 
 /** What becomes of the claim of a request with an Idempotency-Key; without one there is nothing to keep. */
-class Keeping {
+class ResponseRecorder {
   readonly #deps: ApiDeps;
   readonly #tenantId: string | null;
   #isKept = false;
@@ -167,7 +167,7 @@ class Keeping {
   keep(answer: Answer): ReturnType<Call['keep']> {
     if (this.claim === null) return { guards: [], writes: [] };
     this.#isKept = true;
-    const { bytes, ...kept } = keepAnswer(this.claim, this.#deps.sealer, answer);
+    const { bytes, ...kept } = responseWrites(this.claim, this.#deps.sealer, answer);
     if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
     return kept;
   }
@@ -175,7 +175,7 @@ class Keeping {
   /** See `Call`. */
   async series(): Promise<string | null> {
     const { db } = this.#deps;
-    return this.claim === null ? null : seriesOf(db, this.claim, newId(db.clock.now()));
+    return this.claim === null ? null : idSeedOf(db, this.claim, newId(db.clock.now()));
   }
 
   /** See `Call`. */
@@ -184,7 +184,7 @@ class Keeping {
     if (this.claim === null) return made;
     const { db, sealer } = this.#deps;
     const context = `plan ${this.claim.key}`;
-    const first = await seriesOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
+    const first = await idSeedOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
     return JSON.parse(sealer.open(first, context)) as T;
   }
 

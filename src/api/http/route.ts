@@ -149,7 +149,7 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
    */
   standing(): Promise<Change>;
   /**
-   * What effects that do not fit into one commit are named by (see `idInSeries`), so that the same request under
+   * What effects that do not fit into one commit are named by (see `idFromSeed`), so that the same request under
    * its Idempotency-Key does not have them twice, whatever became of its first try; null without a key.
    */
   series(): Promise<string | null>;

@@ -1,4 +1,4 @@
-// Turns whatever is thrown into an RFC 9457 answer, and what nobody answered into a 404.
+// KeyedMutex whatever is thrown into an RFC 9457 answer, and what nobody answered into a 404.
 
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';

@@ -110,7 +110,11 @@ function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, place: st
 }
 
 /** Guards and writes that keep `answer` in the claim's place. */
-export function keepAnswer(claimed: Claim, sealer: Sealer, answer: Answer): ReturnType<typeof answerWrites> {
+export function responseWrites(
+  claimed: Claim,
+  sealer: Sealer,
+  answer: Answer,
+): ReturnType<typeof answerWrites> {
   const text = pack(answer.body === undefined ? '' : JSON.stringify(answer.body));
   const place = placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) });
   return answerWrites(claimed, {

@@ -73,8 +73,8 @@ export async function readJsonBody(
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
   if (!isFit(value, levels)) throw invalid(...unfit(value, levels));
-  const crowded = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
-  if (crowded !== null) throw invalid(crowded);
+  const backlogged = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
+  if (backlogged !== null) throw invalid(backlogged);
   const inexact = inexactNumbers(text, MAX_PROBLEMS);
   if (inexact.length > 0) throw invalid(...inexact);
   return { raw, value };

@@ -33,11 +33,11 @@ const outages = new WeakMap<object, unknown>();
 
 /** The library asks on after a failure, for its cookies and its error page; each would wait anew for a silent Redis. */
 function oneOutage(given: Adapter): Adapter {
-  const ask = async <T>(question: () => Promise<T>): Promise<T> => {
+  const ask = async <T>(check: () => Promise<T>): Promise<T> => {
     const request = Provider.ctx?.req;
     if (request !== undefined && outages.has(request)) throw outages.get(request);
     try {
-      return await question();
+      return await check();
     } catch (error) {
       if (request !== undefined && isUnavailable(error)) outages.set(request, error);
       throw error;

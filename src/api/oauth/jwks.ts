@@ -6,7 +6,7 @@
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { Client, type Dispatcher } from 'undici';
 import { systemResolver } from '../../egress/address-guard.ts';
-import { createDial, type Dial, type DialOptions } from '../../egress/connect.ts';
+import { type ConnectOptions, createConnect, type Dial } from '../../egress/connect.ts';
 import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-url.ts';
 
 const SECOND = 1000;
@@ -38,9 +38,9 @@ export class JwksCache {
   /** Fetches under way, by org. */
   readonly #running = new Map<string, number>();
 
-  constructor(policy: AddressPolicy, options: Partial<DialOptions> = {}) {
+  constructor(policy: AddressPolicy, options: Partial<ConnectOptions> = {}) {
     this.#policy = policy;
-    this.#dial = createDial({ policy, resolver: systemResolver(policy), ...options });
+    this.#dial = createConnect({ policy, resolver: systemResolver(policy), ...options });
   }
 
   /**

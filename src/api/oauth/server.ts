@@ -91,13 +91,13 @@ export function oauthServer(options: OAuthOptions): Middleware {
 
   return async (ctx, next) => {
     if (ctx.path === RESOURCE_PATH) {
-      gate.countStranger(ctx);
+      gate.countAnonymous(ctx);
       return describeResource(ctx, issuer);
     }
     const [, methods] = PLACES.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();
     // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
-    gate.countStranger(ctx);
+    gate.countAnonymous(ctx);
     if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
     const now = await fresh();
     // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host

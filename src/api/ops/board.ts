@@ -32,7 +32,7 @@ export function board(queues: Queues, authenticator: Authenticator, gate: Gate):
   return (ctx, next) => {
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
     if (!authenticator.isOperator(ctx.get('Authorization'))) {
-      gate.countStranger(ctx);
+      gate.countAnonymous(ctx);
       throw new ApiError('invalid_credential', 'This is for the operator.', {
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });

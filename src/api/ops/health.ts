@@ -77,12 +77,12 @@ export function addOpenRoutes(
       : { status: 'ok' };
   });
   router.get('/openapi.json', (ctx) => {
-    gate.countStranger(ctx);
+    gate.countAnonymous(ctx);
     ctx.type = 'application/json';
     ctx.body = openapi;
   });
   router.get('/docs', (ctx) => {
-    gate.countStranger(ctx);
+    gate.countAnonymous(ctx);
     ctx.set(
       'Content-Security-Policy',
       "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

@@ -61,11 +61,13 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     },
   });
   new Gauge({
-    name: 'biolayer_deliveries_owed',
+    name: 'biolayer_deliveries_pending',
     help: 'Webhook deliveries not settled yet',
     registers: [registry],
     async collect() {
-      this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).owed))));
+      this.set(
+        await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).pendingDeliveries))),
+      );
     },
   });
   new Gauge({

@@ -91,7 +91,7 @@ export class WorkerFeed {
       loadWorker(this.#db, org_id, worker_id),
       ownOffers({ db: this.#db }, this.#who),
     ]);
-    const held = await loadTasks(this.#db, org_id, worker?.holding ?? []);
+    const held = await loadTasks(this.#db, org_id, worker?.reservations ?? []);
     const tasks = held.flatMap((one) => (one !== null && isMine(one.task, this.#who) ? [one.task] : []));
     if (anew) this.#stream.send({ event: 'reset', data: {} });
     for (const { task, offer } of offers) this.#stream.send({ event: 'offer', data: offerView(task, offer) });

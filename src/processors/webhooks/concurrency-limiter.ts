@@ -7,7 +7,7 @@
 
 import type { SendOutcome } from './outcome.ts';
 
-interface Standing {
+interface ReceiverState {
   inFlight: number;
   /** Hard failures since the last answer that shows it is there. */
   failures: number;
@@ -19,7 +19,7 @@ interface Standing {
   /** When an attempt ended last, or the first of those in flight began. */
   movedAt: number;
   /** Those who stand at the door: a place is about to fall free. First come, first served. */
-  atDoor: ((isIn: boolean) => void)[];
+  waiters: ((isIn: boolean) => void)[];
 }
 
 const SECOND = 1000;
@@ -36,8 +36,8 @@ const SHOWN = 50;
 const SHORTLY = 100;
 const REMEMBERED = 10_000;
 
-export class ReceiverGate {
-  readonly #standings = new Map<string, Standing>();
+export class ConcurrencyLimiter {
+  readonly #standings = new Map<string, ReceiverState>();
   readonly #quickCap: number;
   readonly #cap: number;
   readonly #slowCap: number;
@@ -74,10 +74,10 @@ export class ReceiverGate {
     const standing = this.#standings.get(receiver);
     if (standing === undefined || standing.coolUntil > 0 || (hasOthers && !this.#isQuick(standing)))
       return false;
-    const { atDoor, meanMs } = standing;
+    const { waiters, meanMs } = standing;
     if (
       !this.#isMoving(standing) ||
-      ((atDoor.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY
+      ((waiters.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY
     )
       return false;
     return await new Promise<boolean>((resolve) => {
@@ -86,10 +86,10 @@ export class ReceiverGate {
         resolve(isIn);
       };
       const timer = setTimeout(() => {
-        atDoor.splice(atDoor.indexOf(enter), 1);
+        waiters.splice(waiters.indexOf(enter), 1);
         resolve(false);
       }, 2 * SHORTLY);
-      atDoor.push(enter);
+      waiters.push(enter);
     });
   }
 
@@ -105,12 +105,12 @@ export class ReceiverGate {
       standing.answers = outcome.status === null ? 0 : standing.answers + 1;
       this.#judge(standing, outcome, now);
     }
-    const [first] = standing.atDoor;
+    const [first] = standing.waiters;
     if (first === undefined) return;
     if (standing.coolUntil > now) {
-      for (const one of standing.atDoor.splice(0)) one(false);
+      for (const one of standing.waiters.splice(0)) one(false);
     } else if (standing.inFlight < this.#capOf(standing, true)) {
-      standing.atDoor.shift();
+      standing.waiters.shift();
       standing.inFlight += 1;
       first(true);
     }
@@ -143,20 +143,20 @@ export class ReceiverGate {
       const share = Math.ceil(cap / 2) - coming;
       return share >= cap / 4 ? share : 0;
     }
-    const taken = standing.inFlight + standing.atDoor.length + coming;
+    const taken = standing.inFlight + standing.waiters.length + coming;
     return taken === 0 || cap - taken >= cap / 4 ? Math.max(0, cap - taken) : 0;
   }
 
-  #isMoving({ movedAt }: Standing): boolean {
+  #isMoving({ movedAt }: ReceiverState): boolean {
     return this.#now() - movedAt < SHORTLY;
   }
 
   /** Whether whoever stands in line with a receiver is soon in. */
-  #isQuick(standing: Standing): boolean {
+  #isQuick(standing: ReceiverState): boolean {
     return standing.coolUntil === 0 && standing.meanMs <= SHORTLY && this.#isMoving(standing);
   }
 
-  #capOf(standing: Standing, isFresh: boolean): number {
+  #capOf(standing: ReceiverState, isFresh: boolean): number {
     // Cooled down, and not known yet to be back: one at a time finds out.
     if (isFresh && standing.coolUntil > 0) return 1;
     const isStuck = standing.inFlight > 0 && this.#now() - standing.movedAt > SLOW;
@@ -165,7 +165,7 @@ export class ReceiverGate {
   }
 
   #judge(
-    standing: Standing,
+    standing: ReceiverState,
     { status, retryAfterMs }: Pick<SendOutcome, 'status' | 'retryAfterMs'>,
     now: number,
   ): void {
@@ -183,7 +183,7 @@ export class ReceiverGate {
     standing.coolUntil = Math.max(standing.coolUntil, now + Math.max(backoff, asked));
   }
 
-  #add(receiver: string, now: number): Standing {
+  #add(receiver: string, now: number): ReceiverState {
     if (this.#standings.size >= REMEMBERED)
       for (const [name, one] of this.#standings)
         if (one.inFlight === 0 && one.coolUntil < now) this.#standings.delete(name);
@@ -194,7 +194,7 @@ export class ReceiverGate {
       meanMs: 50,
       answers: 0,
       movedAt: now,
-      atDoor: [],
+      waiters: [],
     };
     this.#standings.set(receiver, standing);
     return standing;

@@ -19,9 +19,9 @@ import type { Db } from '../../store/redis/connection.ts';
 import { whenDue } from '../../store/redis/due.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
 import {
+  type DeliveryTarget,
   dueTimeOf,
   HOLD,
-  type Owed,
   PARKED,
   recordDelivery,
   type Taken,
@@ -31,8 +31,8 @@ import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-recor
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import type { Log } from '../log.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
-import { Crowds } from './backlog-release.ts';
-import { ReceiverGate } from './concurrency-limiter.ts';
+import { BacklogRelease } from './backlog-release.ts';
+import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { type Dispatch, Receivers, receiverName } from './receivers.ts';
 import type { SendOutcome, WebhookSender } from './sender.ts';
 import { signatureHeaders } from './signature.ts';
@@ -60,22 +60,22 @@ const STOPPED_AT_ONCE = 8;
 export class WebhookProcessor {
   readonly #deps: WebhookDeps;
   readonly #receivers: Receivers;
-  readonly #gate: ReceiverGate;
-  readonly #crowds: Crowds;
+  readonly #gate: ConcurrencyLimiter;
+  readonly #backlogs: BacklogRelease;
 
   constructor(deps: WebhookDeps) {
     this.#deps = deps;
     this.#receivers = new Receivers(deps.db, deps.sealer);
-    this.#gate = new ReceiverGate(deps.places);
-    this.#crowds = new Crowds({ ...deps, gate: this.#gate });
+    this.#gate = new ConcurrencyLimiter(deps.places);
+    this.#backlogs = new BacklogRelease({ ...deps, gate: this.#gate });
   }
 
   /** Runs a job of the `webhooks` or the `retries` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
     const { db, sender, holdMs = HOLD } = this.#deps;
-    const { org_id, task_id, sequence, endpoint_id, fed } = job.data;
-    const owed: Owed = { org_id, task_id, sequence, endpoint_id };
-    if (fed === undefined && (await this.letWait(owed))) return;
+    const { org_id, task_id, sequence, endpoint_id, from_backlog } = job.data;
+    const owed: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
+    if (from_backlog === undefined && (await this.park(owed))) return;
     // Read anyway for whoever sends, and known for a second.
     const isEndpointInOrder =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
@@ -86,22 +86,22 @@ export class WebhookProcessor {
     const dispatch = await this.#dispatchOf(owed, taken);
     const url = taken.told?.task.input.handoff?.callback_url ?? '';
     const receiver = receiverName(owed, url);
-    if (fed) this.#crowds.arrived(org_id, receiver);
+    if (from_backlog) this.#backlogs.arrived(org_id, receiver);
     if (dispatch instanceof UnopenableError) {
       await this.#waitForKey(owed, taken, dispatch);
-      await this.#crowds.placeFree(receiver, STOPPED_AT_ONCE);
+      await this.#backlogs.placeFree(receiver, STOPPED_AT_ONCE);
       return;
     }
     if (dispatch === null) {
       await this.#record(owed, taken, { ...taken.delivery, status: 'stopped' }, null, false);
-      await this.#crowds.placeFree(receiver, STOPPED_AT_ONCE);
+      await this.#backlogs.placeFree(receiver, STOPPED_AT_ONCE);
       return;
     }
     const isFresh = attemptsMade(taken.delivery) === 0;
-    const isAfterOthers = !fed && this.#crowds.has(receiver);
+    const isAfterOthers = !from_backlog && this.#backlogs.has(receiver);
     if (await this.#gate.enterShortly(receiver, isFresh, isAfterOthers))
       return await this.#attempt(owed, taken, dispatch);
-    await this.#crowds.park(owed, receiver, taken.score);
+    await this.#backlogs.park(owed, receiver, taken.score);
   }
 
   /**
@@ -109,19 +109,24 @@ export class WebhookProcessor {
    * it, and without a job.
    * @returns false when it is to be made.
    */
-  async letWait(owed: Owed): Promise<boolean> {
+  async park(owed: DeliveryTarget): Promise<boolean> {
     const { endpoint_id } = owed;
     if (endpoint_id === undefined || !this.#gate.isShut(endpoint_id)) return false;
-    return await this.#crowds.park(owed, endpoint_id, null);
+    return await this.#backlogs.park(owed, endpoint_id, null);
   }
 
   /** Lets nobody out of the lists of those who wait; what is in hand goes on. */
   close(): void {
-    this.#crowds.close();
+    this.#backlogs.close();
   }
 
   /** A delivery is not due: it is looked at again when it is. */
-  async #putOff(job: Job<DeliveryJob>, token: string | undefined, owed: Owed, dueAt: number): Promise<void> {
+  async #putOff(
+    job: Job<DeliveryJob>,
+    token: string | undefined,
+    owed: DeliveryTarget,
+    dueAt: number,
+  ): Promise<void> {
     // It stands in the list of its receiver.
     if (dueAt >= PARKED) return;
     if (job.queueName !== 'retries') return await this.#tryAgain(owed, dueAt);
@@ -130,19 +135,19 @@ export class WebhookProcessor {
     throw new DelayedError();
   }
 
-  async #tryAgain(owed: Owed, at: number): Promise<void> {
+  async #tryAgain(owed: DeliveryTarget, at: number): Promise<void> {
     const { db, queues } = this.#deps;
     await queues.add([retryJob(owed, at, db.clock.now())]);
   }
 
   /** It is not ours any more: whatever is owed now, is due then. */
-  async #tryWhenDue(owed: Owed): Promise<void> {
+  async #tryWhenDue(owed: DeliveryTarget): Promise<void> {
     const due = await dueTimeOf(this.#deps.db, owed);
     if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
   }
 
   /** What is to be sent; null for nothing; the error where the secrets that it takes cannot be opened. */
-  async #dispatchOf(owed: Owed, taken: Taken): Promise<Dispatch | null | UnopenableError> {
+  async #dispatchOf(owed: DeliveryTarget, taken: Taken): Promise<Dispatch | null | UnopenableError> {
     try {
       return await this.#receivers.dispatchOf(owed, taken);
     } catch (error) {
@@ -152,7 +157,7 @@ export class WebhookProcessor {
   }
 
   /** Records that the delivery waits for the key of its secrets, and has it looked at again. */
-  async #waitForKey(owed: Owed, taken: Taken, error: UnopenableError): Promise<void> {
+  async #waitForKey(owed: DeliveryTarget, taken: Taken, error: UnopenableError): Promise<void> {
     const { delivery, nextAt } = unopened(taken.delivery, error.message, this.#deps.db.clock.now());
     const fields = { ...owed, key_id: error.keyId, reason: error.message };
     this.#deps.log.error(fields, 'delivery not sent: its secrets cannot be opened');
@@ -161,7 +166,7 @@ export class WebhookProcessor {
     await this.#tryAgain(owed, nextAt);
   }
 
-  async #attempt(owed: Owed, taken: Taken, dispatch: Dispatch): Promise<void> {
+  async #attempt(owed: DeliveryTarget, taken: Taken, dispatch: Dispatch): Promise<void> {
     const { db } = this.#deps;
     const { receiver } = dispatch;
     const { delivery } = taken;
@@ -172,7 +177,7 @@ export class WebhookProcessor {
     } finally {
       // Also when nothing could be signed or sent: the place would be lost for as long as the process lives.
       this.#gate.leave(receiver.name, outcome);
-      void this.#crowds.placeFree(receiver.name);
+      void this.#backlogs.placeFree(receiver.name);
     }
     if (outcome === null) return await this.#tryWhenDue(owed);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
@@ -215,7 +220,7 @@ export class WebhookProcessor {
   }
 
   /** Disables an endpoint that says it is gone, or that has been failing for too long. */
-  async #giveUpOn(owed: Owed, isGone: boolean, failing: { since: number; periods: number } | null) {
+  async #giveUpOn(owed: DeliveryTarget, isGone: boolean, failing: { since: number; periods: number } | null) {
     const { db, disableAfter, log } = this.#deps;
     const { org_id, endpoint_id } = owed;
     if (endpoint_id === undefined) return;
@@ -229,7 +234,7 @@ export class WebhookProcessor {
 
   /** Records what came of a delivery, and has the one made that waited for it. */
   async #record(
-    owed: Owed,
+    owed: DeliveryTarget,
     taken: Taken,
     delivery: Delivery,
     nextAt: number | null,

@@ -6,11 +6,16 @@ import type { CallbackAuth, Handoff } from '../../state/tasks/task.ts';
 import { webhookBody } from '../../state/tasks/view.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
 import { SIGNING_SECRETS } from '../../state/webhooks/secret.ts';
-import { callbackAuthPlace, loadOrg, signingSecrets, webhookSecretPlace } from '../../store/identity/orgs.ts';
+import {
+  callbackAuthContext,
+  loadOrg,
+  signingSecrets,
+  webhookSecretContext,
+} from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
-import type { Owed, Taken } from '../../store/webhooks/deliveries.ts';
-import { endpointPlace, loadEndpoint } from '../../store/webhooks/endpoints.ts';
+import type { DeliveryTarget, Taken } from '../../store/webhooks/deliveries.ts';
+import { endpointContext, loadEndpoint } from '../../store/webhooks/endpoints.ts';
 
 export interface Receiver {
   url: string;
@@ -26,7 +31,7 @@ export interface Receiver {
 }
 
 /** What tells a receiver from others: its id as an endpoint, or a hash of the callback URL of the org. */
-export function receiverName({ org_id, endpoint_id }: Owed, url: string): string {
+export function receiverName({ org_id, endpoint_id }: DeliveryTarget, url: string): string {
   if (endpoint_id !== undefined) return endpoint_id;
   return `cb-${hash('sha256', `${org_id} ${url}`, 'base64url').slice(0, 22)}`;
 }
@@ -69,7 +74,7 @@ export class Receivers {
   }
 
   /** What is to be sent and where; null when there is nothing, or nobody, any more. @throws UnopenableError */
-  async dispatchOf(owed: Owed, { told, message, gone }: Taken): Promise<Dispatch | null> {
+  async dispatchOf(owed: DeliveryTarget, { told, message, gone }: Taken): Promise<Dispatch | null> {
     const { org_id, endpoint_id } = owed;
     if (endpoint_id === undefined) {
       const handoff = told?.task.input.handoff;
@@ -88,11 +93,11 @@ export class Receivers {
     return { receiver, id: told.event.event_id, body: webhookBody(told.task, told.event) };
   }
 
-  async #callback(owed: Owed, url: string, handoff: Handoff): Promise<Receiver> {
+  async #callback(owed: DeliveryTarget, url: string, handoff: Handoff): Promise<Receiver> {
     const { org_id: orgId } = owed;
     const secrets = await this.#remember(`org ${orgId}`, async () => {
       const org = await loadOrg(this.#db, orgId);
-      return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretPlace(orgId));
+      return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretContext(orgId));
     });
     return {
       url,
@@ -106,7 +111,7 @@ export class Receivers {
 
   #authorization(orgId: string, auth: CallbackAuth): Record<string, string> {
     if (auth.type === 'none') return {};
-    const plain = this.#sealer.open(auth.sealed, callbackAuthPlace(orgId));
+    const plain = this.#sealer.open(auth.sealed, callbackAuthContext(orgId));
     return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
   }
 
@@ -124,7 +129,7 @@ export class Receivers {
   }
 
   #opened(endpoint: Endpoint): Receiver {
-    const place = endpointPlace(endpoint);
+    const place = endpointContext(endpoint);
     const { url, headers, secrets, retry_policy, ordering } = endpoint;
     return {
       url,

@@ -11,7 +11,7 @@ import {
   systemResolver,
   type Target,
 } from '../../egress/address-guard.ts';
-import { createDial, DeliveryError, type DialOptions } from '../../egress/connect.ts';
+import { type ConnectOptions, createConnect, DeliveryError } from '../../egress/connect.ts';
 import { type Connection, ConnectionPool } from './connections.ts';
 import {
   type Attempt,
@@ -49,7 +49,7 @@ export interface SenderOptions {
   connectionMaxAgeMs?: number;
   /** Certificates to trust instead of the public ones, PEM. */
   ca?: string;
-  connectTcp?: DialOptions['connectTcp'];
+  connectTcp?: ConnectOptions['connectTcp'];
   /** The true time, ms, for a `Retry-After` that is a date; the machine's unless given. */
   now?: () => number;
 }
@@ -94,7 +94,7 @@ export class WebhookSender {
     this.timeoutMs = timeoutMs;
     this.#userAgent = userAgent;
     this.#pool = new ConnectionPool({
-      dial: createDial({
+      dial: createConnect({
         policy,
         resolver: cacheAnswers(resolver, { ttlMs: dnsCacheMs, timeoutMs }),
         ca,

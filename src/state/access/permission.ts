@@ -7,7 +7,7 @@ export interface Permission {
 }
 
 /** What both lists allow. */
-export function narrowed(one: readonly string[], other: readonly string[]): readonly string[] {
+export function eligibility_reduced(one: readonly string[], other: readonly string[]): readonly string[] {
   if (one.includes('*')) return other;
   if (other.includes('*')) return one;
   return one.filter((name) => other.includes(name));
@@ -19,11 +19,11 @@ export function lacking(held: readonly string[], wanted: readonly string[]): str
 }
 
 /** What all of these permissions allow. @param first what the narrowing begins with. */
-export function least(first: Permission, ...others: readonly Permission[]): Permission {
+export function intersection(first: Permission, ...others: readonly Permission[]): Permission {
   return others.reduce(
     (before, one) => ({
-      scopes: narrowed(before.scopes, one.scopes),
-      pools: narrowed(before.pools, one.pools),
+      scopes: eligibility_reduced(before.scopes, one.scopes),
+      pools: eligibility_reduced(before.pools, one.pools),
     }),
     first,
   );

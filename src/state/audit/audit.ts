@@ -8,7 +8,7 @@ import { timestamp } from '../tasks/view.ts';
 import { isSame } from '../text/same.ts';
 
 /** What somebody did, before it has its place in the log. */
-export interface AuditFact {
+export interface AuditEvent {
   /** `api_key:<id>`, `operator`, `system` … */
   actor: string;
   /** `<thing>.<past participle>`: `api_key.created`, `org.updated` … */
@@ -20,7 +20,12 @@ export interface AuditFact {
 }
 
 /** The fact that `actor` did this to that; `data` is for the caller to add. */
-export function did(actor: string, action: AuditFact['action'], type: string, id: string): AuditFact {
+export function newAuditEvent(
+  actor: string,
+  action: AuditEvent['action'],
+  type: string,
+  id: string,
+): AuditEvent {
   return { actor, action, target: { type, id } };
 }
 
@@ -57,14 +62,14 @@ export interface AuditHead {
 }
 
 /** The entry of `fact` behind `head`, never earlier than the one before. */
-export function auditEntry(fact: AuditFact, head: AuditHead, now: number): AuditEntry {
+export function auditEntry(auditEvent: AuditEvent, head: AuditHead, now: number): AuditEntry {
   const entry = {
     sequence: head.sequence + 1,
     at: timestamp(Math.max(now, head.at)),
-    actor: fact.actor,
-    action: fact.action,
-    target: fact.target,
-    data: boundedData(fact.data ?? {}),
+    actor: auditEvent.actor,
+    action: auditEvent.action,
+    target: auditEvent.target,
+    data: boundedData(auditEvent.data ?? {}),
     previous_hash: head.hash,
   };
   return { ...entry, hash: digestOf(entry) };

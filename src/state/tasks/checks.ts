@@ -7,7 +7,7 @@ import { startTime } from '../workers/matching.ts';
 import { isFinal, meetsClocks } from './lifecycle.ts';
 import { CLOCKS, dueAt, stepAt, type Task } from './task.ts';
 
-export const QUESTIONS = [
+export const CHECKS = [
   'match',
   'verify',
   'auto_approve',
@@ -23,10 +23,10 @@ export const QUESTIONS = [
  * - `auto_approve`: has no reviewer spoken? · `offer_expiry`: is offer `ref` still pending?
  * - `start_timeout`: accepted at `ref`, still not started? · `relax`: does it wait still, to be asked less? · the clocks: due and not met?
  */
-export type QuestionKind = (typeof QUESTIONS)[number];
+export type CheckKind = (typeof CHECKS)[number];
 
-export interface Question {
-  kind: QuestionKind;
+export interface ScheduledCheck {
+  kind: CheckKind;
   /** When to ask, ms. */
   at: number;
   /** What exactly it is about, where the kind alone does not say. */
@@ -34,18 +34,18 @@ export interface Question {
 }
 
 /** What stands as a question in an outbox entry or a job. */
-export function readQuestion(value: unknown): Read<Question> {
-  const read = readShape<Question>(value, { kind: 'string', at: 'number' });
+export function readQuestion(value: unknown): Read<ScheduledCheck> {
+  const read = readShape<ScheduledCheck>(value, { kind: 'string', at: 'number' });
   if (read.kind !== 'known') return read;
   const { kind, ref } = read.value;
-  const isKnown = QUESTIONS.some((one) => one === kind) && (ref === null || typeof ref === 'string');
+  const isKnown = CHECKS.some((one) => one === kind) && (ref === null || typeof ref === 'string');
   return isKnown ? read : broken('asks what is not known');
 }
 
 /** All questions the task has, in no particular order. */
-export function questions(task: Task): Question[] {
+export function checksOf(task: Task): ScheduledCheck[] {
   if (isFinal(task.status)) return [];
-  const asked: Question[] = [];
+  const asked: ScheduledCheck[] = [];
   for (const clock of CLOCKS) {
     const at = dueAt(task, clock);
     const open = !meetsClocks(task.status) && !task.breaches.some((one) => one.clock === clock);
@@ -54,7 +54,7 @@ export function questions(task: Task): Question[] {
   switch (task.status) {
     case 'queued':
       asked.push({ kind: 'match', at: task.since, ref: null });
-      askSteps(task, asked);
+      relaxationChecks(task, asked);
       for (const until of new Set(task.declines.map((one) => one.until)))
         if (until > task.since) asked.push({ kind: 'match', at: until, ref: 'cool_down' });
       break;
@@ -82,7 +82,7 @@ export function questions(task: Task): Question[] {
 }
 
 /** The next step of a task that waits; and, after one, a match for what is asked now. */
-function askSteps(task: Task, asked: Question[]): void {
+function relaxationChecks(task: Task, asked: ScheduledCheck[]): void {
   const relaxed = stepAt(task, task.step);
   if (relaxed !== null && relaxed > task.since)
     asked.push({ kind: 'match', at: relaxed, ref: `step-${task.step}` });
@@ -91,7 +91,10 @@ function askSteps(task: Task, asked: Question[]): void {
 }
 
 /** The questions that are asked and were not; the other way round, those that are dropped. */
-export function newQuestions(before: readonly Question[], after: readonly Question[]): Question[] {
+export function newChecks(
+  before: readonly ScheduledCheck[],
+  after: readonly ScheduledCheck[],
+): ScheduledCheck[] {
   if (before.length === 0 || after.length === 0) return [...after];
   const had = new Set(before.map(keyOf));
   return after.filter((one) => !had.has(keyOf(one)));
@@ -101,21 +104,21 @@ export function newQuestions(before: readonly Question[], after: readonly Questi
  * Whether the very same question may be asked again after it was dropped: a clock when a submission is sent
  * back, the end of a cool-down when the next worker says no too.
  */
-export function mayReturn(question: Question): boolean {
-  const { kind, ref } = question;
+export function mayReturn(check: ScheduledCheck): boolean {
+  const { kind, ref } = check;
   return (
     kind === 'target_latency' || kind === 'deadline' || kind === 'relax' || (kind === 'match' && ref !== null)
   );
 }
 
 /** When a task with these questions must next be looked at by the clock, ms; null when it only waits for people. Matching is not counted. */
-export function nextDue(asked: readonly Question[]): number | null {
+export function nextDue(asked: readonly ScheduledCheck[]): number | null {
   let next: number | null = null;
   for (const { kind, at } of asked) if (kind !== 'match' && (next === null || at < next)) next = at;
   return next;
 }
 
 /** Tells a question from any other of its task. */
-export function keyOf(question: Question): string {
-  return `${question.kind} ${question.at} ${question.ref}`;
+export function keyOf(check: ScheduledCheck): string {
+  return `${check.kind} ${check.at} ${check.ref}`;
 }

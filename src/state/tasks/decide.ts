@@ -9,7 +9,6 @@ import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskIn
 import {
   askOthersFirst,
   breach,
-  Draft,
   detail,
   endOffer,
   fail,
@@ -18,11 +17,16 @@ import {
   review,
   rework,
   settle,
+  Transition,
 } from './transition.ts';
 import { submissionView, timestamp } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
-export function create(input: TaskInput, ids: { task_id: string; org_id: string }, by: Circumstance): Draft {
+export function create(
+  input: TaskInput,
+  ids: { task_id: string; org_id: string },
+  by: Circumstance,
+): Transition {
   const task: Task = {
     task_id: ids.task_id,
     org_id: ids.org_id,
@@ -45,9 +49,9 @@ export function create(input: TaskInput, ids: { task_id: string; org_id: string 
     failure: null,
     cancellation: null,
   };
-  const draft = new Draft(task, by);
-  draft.emit('task.created', null, {});
-  return draft;
+  const transition = new Transition(task, by);
+  transition.emit('task.created', null, {});
+  return transition;
 }
 
 /**
@@ -55,39 +59,39 @@ export function create(input: TaskInput, ids: { task_id: string; org_id: string 
  * The first refusal refuses them all; the given task is never altered.
  */
 export function decide(task: Task, commands: readonly Command[], by: Circumstance): Decision {
-  const draft = new Draft({ ...task, version: task.version + 1, updated_at: by.now }, by);
-  return apply(draft, commands);
+  const transition = new Transition({ ...task, version: task.version + 1, updated_at: by.now }, by);
+  return apply(transition, commands);
 }
 
 /** Like `decide`, on a draft that `create` made: creation and what follows share version 1. */
-export function apply(draft: Draft, commands: readonly Command[]): Decision {
+export function apply(transition: Transition, commands: readonly Command[]): Decision {
   for (const command of commands) {
-    const refusal = step(draft, command);
+    const refusal = step(transition, command);
     if (refusal !== null) return { ok: false, refusal };
   }
-  return { ok: true, task: draft.task, events: draft.events, due: draft.due };
+  return { ok: true, task: transition.task, events: transition.events, due: transition.due };
 }
 
-function step(draft: Draft, command: Command): Refusal | null {
-  const { task, by } = draft;
-  if (command.name === 'clock') return ringClock(draft, command.clock);
-  if (command.name === 'relax') return relax(draft);
+function step(transition: Transition, command: Command): Refusal | null {
+  const { task, by } = transition;
+  if (command.name === 'clock') return ringClock(transition, command.clock);
+  if (command.name === 'relax') return relax(transition);
   const to = target(command.name, task.status);
   if (to === null) return illegal(task, command.name);
 
   switch (command.name) {
     case 'queue':
-      draft.move('queued', { reason: 'created' });
+      transition.move('queued', { reason: 'created' });
       return null;
     case 'match': {
       const [worker_id, ...others] = command.worker_ids;
-      draft.move('matched', { worker_id, ...(others.length > 0 && { worker_ids: command.worker_ids }) });
+      transition.move('matched', { worker_id, ...(others.length > 0 && { worker_ids: command.worker_ids }) });
       return null;
     }
     case 'offer': {
       task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: by.now }));
       const told = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
-      draft.move('offered', { ...told[0], ...(told.length > 1 && { offers: told }) });
+      transition.move('offered', { ...told[0], ...(told.length > 1 && { offers: told }) });
       return null;
     }
     case 'accept': {
@@ -102,20 +106,20 @@ function step(draft: Draft, command: Command): Refusal | null {
         started_at: null,
         submitted_at: null,
       };
-      draft.move('accepted', { worker_id: offer.worker_id, offer_id: offer.offer_id });
+      transition.move('accepted', { worker_id: offer.worker_id, offer_id: offer.offer_id });
       return null;
     }
     case 'decline': {
       const offer = pendingOffer(task, command.offer_id, command.worker_id);
       if (offer === null) return notPending();
-      endOffer(draft, offer, 'declined', command.reason, 'declined', command.retry_after_seconds);
+      endOffer(transition, offer, 'declined', command.reason, 'declined', command.retry_after_seconds);
       return null;
     }
     case 'expire': {
       const offer = task.offers.find((one) => one.offer_id === command.offer_id && one.status === 'pending');
       if (offer === undefined) return notPending();
-      if (!draft.isPast(offer.expires_at)) return notDue();
-      endOffer(draft, offer, 'expired', null);
+      if (!transition.isPast(offer.expires_at)) return notDue();
+      endOffer(transition, offer, 'expired', null);
       return null;
     }
     case 'revoke': {
@@ -123,106 +127,106 @@ function step(draft: Draft, command: Command): Refusal | null {
         (one) => one.worker_id === command.worker_id && one.status === 'pending',
       );
       if (offer === undefined) return notPending();
-      endOffer(draft, offer, 'revoked', null);
+      endOffer(transition, offer, 'revoked', null);
       return null;
     }
     case 'start':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
       task.assignment = { ...task.assignment, started_at: by.now };
-      draft.move('started', { worker_id: command.worker_id });
+      transition.move('started', { worker_id: command.worker_id });
       return null;
     case 'release':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
-      requeue(draft, 'released', { worker_id: command.worker_id, ...detail(command.reason) });
+      requeue(transition, 'released', { worker_id: command.worker_id, ...detail(command.reason) });
       return null;
     case 'start_timeout':
       if (task.assignment?.accepted_at !== command.accepted_at) return notDue();
       // The job that asks comes at that time; the commit asks Redis whether it is.
-      if (!draft.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
-      requeue(draft, 'start_timeout', { worker_id: task.assignment.worker_id });
+      if (!transition.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
+      requeue(transition, 'start_timeout', { worker_id: task.assignment.worker_id });
       return null;
     case 'remove_worker': {
       if (task.assignment?.worker_id === command.worker_id) {
-        requeue(draft, 'worker_gone', { worker_id: command.worker_id }, { keepAttempts: true });
+        requeue(transition, 'worker_gone', { worker_id: command.worker_id }, { keepAttempts: true });
         return null;
       }
       const offer = task.offers.find(
         (one) => one.worker_id === command.worker_id && one.status === 'pending',
       );
       if (offer === undefined) return notYours();
-      endOffer(draft, offer, 'revoked', null, 'worker_gone');
+      endOffer(transition, offer, 'revoked', null, 'worker_gone');
       return null;
     }
     case 'remove_pool':
       task.offers = task.offers.map((offer) => settle(offer, 'revoked'));
-      requeue(draft, 'pool_gone', { pool_id: poolOf(task) }, { keepAttempts: true });
+      requeue(transition, 'pool_gone', { pool_id: poolOf(task) }, { keepAttempts: true });
       return null;
     case 'submit':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
       task.assignment = { ...task.assignment, submitted_at: by.now };
       task.submission = { ...command.submission, worker_id: command.worker_id, submitted_at: by.now };
-      draft.move('submitted', { worker_id: command.worker_id });
+      transition.move('submitted', { worker_id: command.worker_id });
       return null;
     case 'verify':
       if (task.input.output.review.mode !== 'auto') return illegal(task, command.name);
-      draft.move('verified', { mode: 'auto' });
+      transition.move('verified', { mode: 'auto' });
       return null;
     case 'approve':
       if (isOther(task, command.submitted_at)) return notReviewed();
       if (command.is_automatic === true) {
         const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
-        if (!draft.restsOn(task.since + wait * 1000)) return notDue();
+        if (!transition.restsOn(task.since + wait * 1000)) return notDue();
       }
-      review(draft, 'approve', command);
-      draft.move('verified', { mode: 'manual', ...rated(command) });
+      review(transition, 'approve', command);
+      transition.move('verified', { mode: 'manual', ...rated(command) });
       return null;
     case 'rework':
       if (isOther(task, command.submitted_at)) return notReviewed();
-      review(draft, 'rework', command);
-      rework(draft, command);
+      review(transition, 'rework', command);
+      rework(transition, command);
       return null;
     case 'reassign':
       if (isOther(task, command.submitted_at)) return notReviewed();
       if (command.is_rework === true) {
-        review(draft, 'rework', command);
-        requeue(draft, 'rework', { ...detail(command.feedback), ...rated(command) });
+        review(transition, 'rework', command);
+        requeue(transition, 'rework', { ...detail(command.feedback), ...rated(command) });
         return null;
       }
-      review(draft, 'reassign', command);
+      review(transition, 'reassign', command);
       // Another worker is wanted; with nobody else there it may be the same one in the end.
-      if (task.assignment !== null) askOthersFirst(draft, task.assignment.worker_id);
-      requeue(draft, 'reassigned', { ...detail(command.feedback), ...rated(command) });
+      if (task.assignment !== null) askOthersFirst(transition, task.assignment.worker_id);
+      requeue(transition, 'reassigned', { ...detail(command.feedback), ...rated(command) });
       return null;
     case 'reject':
       if (isOther(task, command.submitted_at)) return notReviewed();
-      review(draft, 'reject', command);
-      fail(draft, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
+      review(transition, 'reject', command);
+      fail(transition, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
       return null;
     case 'complete':
       task.completed_at = by.now;
-      draft.move('completed', { result: submissionView(task) });
+      transition.move('completed', { result: submissionView(task) });
       return null;
     case 'cancel':
       task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
       task.cancellation = { reason: command.reason, cancelled_by: by.actor };
-      draft.move('cancelled', { cancellation: task.cancellation });
+      transition.move('cancelled', { cancellation: task.cancellation });
       return null;
   }
 }
 
 /** The question of an SLA clock: is it due and not met? Then say so, and at the deadline give up what nobody took on. */
-function ringClock(draft: Draft, clock: Clock): Refusal | null {
-  const { task } = draft;
+function ringClock(transition: Transition, clock: Clock): Refusal | null {
+  const { task } = transition;
   const due = dueAt(task, clock);
-  if (due === null || isFinal(task.status) || !draft.isPast(due)) return notDue();
-  const breached = breach(draft, clock);
+  if (due === null || isFinal(task.status) || !transition.isPast(due)) return notDue();
+  const breached = breach(transition, clock);
   const gaveUp = clock === 'deadline' && target('deadline', task.status) !== null;
-  if (gaveUp) fail(draft, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');
+  if (gaveUp) fail(transition, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');
   return breached || gaveUp ? null : notDue();
 }
 
 /** The question of a step: is it due while the task waits? Then less is asked from now on; nothing is told. */
-function relax({ task, by }: Draft): Refusal | null {
+function relax({ task, by }: Transition): Refusal | null {
   const step = stepsDue(task, by.now);
   if (task.status !== 'queued' || step <= task.step) return notDue();
   task.step = step;

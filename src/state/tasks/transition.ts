@@ -35,7 +35,7 @@ function leastCoolDown({ sequence }: Task): number {
 }
 
 /** A task being changed, with the events so far. */
-export class Draft {
+export class Transition {
   readonly events: TaskEvent[] = [];
   task: Task;
   readonly by: Circumstance;
@@ -84,13 +84,17 @@ export class Draft {
 }
 
 /** Flags `clock` as breached when it is due, not flagged yet and not met (by a submission that still stands). */
-export function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.status)): boolean {
-  const { task, by } = draft;
+export function breach(
+  transition: Transition,
+  clock: Clock,
+  met = meetsClocks(transition.task.status),
+): boolean {
+  const { task, by } = transition;
   const due = dueAt(task, clock);
-  if (due === null || met || task.breaches.some((one) => one.clock === clock) || !draft.isPast(due))
+  if (due === null || met || task.breaches.some((one) => one.clock === clock) || !transition.isPast(due))
     return false;
   task.breaches = [...task.breaches, { clock, due_at: due, breached_at: by.now }];
-  draft.emit('task.sla_breached', task.status, {
+  transition.emit('task.sla_breached', task.status, {
     clock,
     due_at: timestamp(due),
     breached_at: timestamp(by.now),
@@ -99,7 +103,7 @@ export function breach(draft: Draft, clock: Clock, met = meetsClocks(draft.task.
 }
 
 /** Has the worker not asked for `coolDown` ms, and for a while after everybody else then. */
-export function askOthersFirst({ task, by }: Draft, worker_id: string, coolDown = COOL_DOWN_MAX): void {
+export function askOthersFirst({ task, by }: Transition, worker_id: string, coolDown = COOL_DOWN_MAX): void {
   task.declines = [
     ...task.declines.filter((one) => one.worker_id !== worker_id && isRemembered(one, by.now)),
     { worker_id, until: by.now + coolDown },
@@ -108,90 +112,90 @@ export function askOthersFirst({ task, by }: Draft, worker_id: string, coolDown 
 
 /** Ends one pending offer; when no other is pending the task goes back to the queue. */
 export function endOffer(
-  draft: Draft,
+  transition: Transition,
   offer: Offer,
   how: 'declined' | 'expired' | 'revoked',
   why: string | null,
   reason: string = how,
   retryAfterSeconds?: number,
 ): void {
-  const { task } = draft;
+  const { task } = transition;
   task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
-  const least = leastCoolDown(task);
+  const intersection = leastCoolDown(task);
   // One that was revoked says nothing of its worker, unless that goes on and on.
-  if (how !== 'revoked' || least > 0) {
+  if (how !== 'revoked' || intersection > 0) {
     const coolDown =
       retryAfterSeconds === undefined
         ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
         : retryAfterSeconds * 1000;
-    askOthersFirst(draft, offer.worker_id, Math.max(coolDown, least));
+    askOthersFirst(transition, offer.worker_id, Math.max(coolDown, intersection));
   }
   if (task.offers.some((one) => one.status === 'pending')) return;
-  requeue(draft, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
+  requeue(transition, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
 }
 
 /** Back to the queue, or to `failed` when the deadline has passed or accepted work came back too often. */
 export function requeue(
-  draft: Draft,
+  transition: Transition,
   reason: string,
   data: Record<string, unknown>,
   { keepAttempts = false } = {},
 ): void {
-  const { task, by } = draft;
+  const { task, by } = transition;
   const wasAtWork = task.assignment !== null;
   const deadline = dueAt(task, 'deadline');
-  if (deadline !== null && draft.isPast(deadline)) {
-    for (const clock of CLOCKS) breach(draft, clock, false);
-    fail(draft, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
+  if (deadline !== null && transition.isPast(deadline)) {
+    for (const clock of CLOCKS) breach(transition, clock, false);
+    fail(transition, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
     return;
   }
   if (task.sequence >= EVENTS_MOST) {
-    fail(draft, 'attempts_exhausted', `Given up after ${task.sequence} events.`);
+    fail(transition, 'attempts_exhausted', `Given up after ${task.sequence} events.`);
     return;
   }
   if (wasAtWork) {
     if (task.attempt >= maxAttempts(task) && !keepAttempts) {
-      fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
+      fail(transition, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
       return;
     }
     task.attempt += 1;
     task.assignment = null;
   }
   task.step = stepsDue(task, by.now);
-  draft.move('queued', { reason, ...data });
-  for (const clock of CLOCKS) breach(draft, clock);
+  transition.move('queued', { reason, ...data });
+  for (const clock of CLOCKS) breach(transition, clock);
 }
 
 /** Keeps what a reviewer decided of the submission. */
-export function review({ task, by }: Draft, decision: Review['decision'], opinion: Opinion): void {
+export function review({ task, by }: Transition, decision: Review['decision'], opinion: Opinion): void {
   const { feedback, rating = null } = opinion;
   const worker_id = task.submission?.worker_id ?? '';
   const given = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
   task.reviews = [...task.reviews, given];
 }
 
-export function rework(draft: Draft, opinion: Opinion): void {
-  const { task } = draft;
+export function rework(transition: Transition, opinion: Opinion): void {
+  const { task } = transition;
   if (task.attempt >= maxAttempts(task) || task.assignment === null) {
-    fail(draft, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
+    fail(transition, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
     return;
   }
   task.attempt += 1;
   task.assignment = { ...task.assignment, submitted_at: null };
-  draft.move('started', {
+  transition.move('started', {
     worker_id: task.assignment.worker_id,
     reason: 'rework',
     ...detail(opinion.feedback),
     ...rated(opinion),
   });
-  for (const clock of CLOCKS) breach(draft, clock);
+  for (const clock of CLOCKS) breach(transition, clock);
 }
 
-export function fail(draft: Draft, code: FailureCode, message: string): void {
-  const { task } = draft;
+export function fail(transition: Transition, code: FailureCode, message: string): void {
+  const { task } = transition;
   task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
   task.failure = { code, message };
-  draft.move('failed', { failure: task.failure });
+  transition.move('failed', { failure: task.failure });
 }
 
 export function settle(offer: Offer, status: Offer['status']): Offer {

@@ -76,7 +76,7 @@ export class Explainer {
   readonly #sample: Worker[] = [];
   #askAgainAt: number | null = null;
   #places = 0;
-  #knownPlaces = 0;
+  #knownContexts = 0;
   #throughput = 0;
 
   /** @param declines the "no"s of the task so far. @param now ms. */
@@ -130,7 +130,7 @@ export class Explainer {
       reason,
       ask_again_at: this.#askAgainAt,
       // Who has done nothing yet is taken to be as fast as the others.
-      throughput: this.#knownPlaces === 0 ? null : (this.#throughput * this.#places) / this.#knownPlaces,
+      throughput: this.#knownContexts === 0 ? null : (this.#throughput * this.#places) / this.#knownContexts,
       sample: this.#sample,
     };
   }
@@ -157,7 +157,7 @@ export class Explainer {
     this.#places += worker.capacity;
     const { task_ms } = worker.track;
     if (task_ms !== null) {
-      this.#knownPlaces += worker.capacity;
+      this.#knownContexts += worker.capacity;
       this.#throughput += (worker.capacity * 1000) / Math.max(1, task_ms);
     }
     if (this.#sample.length < SAMPLE) this.#sample.push(worker);

@@ -75,7 +75,7 @@ export function rank(workers: readonly Worker[], task: Task, now: number): Worke
   );
 }
 
-export interface Lane {
+export interface MatchingQueue {
   /** Short name, the same for the same requirements. */
   id: string;
   requirements: Requirements;
@@ -86,7 +86,7 @@ export interface Lane {
 }
 
 /** The lane a task waits in. */
-export function laneOf(task: Task): Lane {
+export function matchingQueueOf(task: Task): MatchingQueue {
   const wanted = requirementsOf(task);
   const requirements: Requirements = {};
   if (wanted.skills?.length) requirements.skills = inOrder(wanted.skills);
@@ -106,13 +106,13 @@ function inOrder(names: string[]): string[] {
 }
 
 /** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */
-export function placeInLane(task: Task): string {
+export function queueMember(task: Task): string {
   const { urgency, deadline } = task.input.sla;
   const due = deadline === undefined ? NO_DEADLINE : String(Date.parse(deadline)).padStart(14, '0');
   return `${RANK[urgency]}${due}:${task.task_id}`;
 }
 
-/** The task id in a place that `placeInLane` made. */
+/** The task id in a place that `queueMember` made. */
 export function taskInPlace(place: string): string {
   return place.slice(place.indexOf(':') + 1);
 }

@@ -40,7 +40,7 @@ export interface Worker {
   /** They finish what they hold and are offline then. */
   draining: boolean;
   /** Ids of the tasks that take up a place: offered, accepted or started. */
-  holding: string[];
+  reservations: string[];
   /** Since when they have waited for work, ms. */
   idle_since: number;
   created_at: number;
@@ -65,7 +65,7 @@ export interface Pool {
 
 /** Whether the worker can be offered something now. */
 export function isReady(worker: Worker): boolean {
-  return worker.availability === 'available' && worker.holding.length < worker.capacity;
+  return worker.availability === 'available' && worker.reservations.length < worker.capacity;
 }
 
 /** The workers who hold a place for this task, with why. */
@@ -134,13 +134,13 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  */
 export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
   const { taken, freed, answered, worked, ratings } = effect;
-  if (taken === 'offer' && (!isReady(worker) || worker.holding.includes(taskId))) return null;
-  if (taken === 'work' && worker.holding.length >= worker.capacity) return null;
+  if (taken === 'offer' && (!isReady(worker) || worker.reservations.includes(taskId))) return null;
+  if (taken === 'work' && worker.reservations.length >= worker.capacity) return null;
   const change: Partial<Worker> = {};
   if (taken !== undefined || freed !== undefined) {
-    const others = worker.holding.filter((id) => id !== taskId);
-    change.holding = taken === undefined ? others : [...others, taskId];
-    if (worker.draining && change.holding.length === 0) change.availability = 'offline';
+    const others = worker.reservations.filter((id) => id !== taskId);
+    change.reservations = taken === undefined ? others : [...others, taskId];
+    if (worker.draining && change.reservations.length === 0) change.availability = 'offline';
     // Who declined, or whose offer was taken back, has waited on and keeps their place in line.
     if (freed === 'work' || answered === 'expired') change.idle_since = now;
   }
@@ -159,7 +159,7 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
 
 /** What makes a worker finish what they hold and take nothing new: away now, offline when their hands are empty. */
 export function drain(worker: Worker): Partial<Worker> {
-  const atWork = worker.holding.length > 0;
+  const atWork = worker.reservations.length > 0;
   return atWork ? { availability: 'away', draining: true } : { availability: 'offline' };
 }
 

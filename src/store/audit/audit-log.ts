@@ -1,16 +1,16 @@
 // The org's audit log: a stream of hash-chained entries with its head beside it. An entry is written in the
 // very commit that makes the change it tells of, so there is no change without its entry, nor the reverse.
 
-import { type AuditEntry, type AuditFact, type AuditHead, auditEntry } from '../../state/audit/audit.ts';
+import { type AuditEntry, type AuditEvent, type AuditHead, auditEntry } from '../../state/audit/audit.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { ContendedError, updateAttempts } from '../redis/contention.ts';
-import { Turns } from '../redis/keyed-mutex.ts';
+import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { readableOrNull, required } from '../redis/unreadable.ts';
 
-const turns = new Turns();
+const turns = new KeyedMutex();
 
 /**
  * Commits a change together with the entry of the org's audit log that tells of it: `commit`, for whatever an
@@ -22,14 +22,14 @@ const turns = new Turns();
 export function commitAudited(
   db: Db,
   orgId: string,
-  fact: AuditFact,
+  auditEvent: AuditEvent,
   change: { guards: readonly Guard[]; writes: readonly Write[] },
 ): Promise<boolean> {
   return turns.take(`${db.prefix} ${orgId}`, async () => {
     const keys = orgKeysOf(db.prefix, orgId);
     let before = await loadHead(db, orgId);
     for await (const _attempt of updateAttempts()) {
-      const entry = auditEntry(fact, before, db.clock.now());
+      const entry = auditEntry(auditEvent, before, db.clock.now());
       const at = Date.parse(entry.at);
       const done = await commit(
         db.redis,

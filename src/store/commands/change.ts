@@ -13,7 +13,7 @@ import type { Db } from '../redis/connection.ts';
 import { ContendedError, updateAttempts } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
 import { newId } from '../redis/ids.ts';
-import { Turns } from '../redis/keyed-mutex.ts';
+import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { intactOrNull } from '../redis/unreadable.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
@@ -30,13 +30,13 @@ export type Changed =
 export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
 
 /** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
-export type Alongside = (task: Task) => { guards: Guard[]; writes: Write[] };
+export type ExtraWrites = (task: Task) => { guards: Guard[]; writes: Write[] };
 
 export interface ChangeOptions {
   actor: string;
   /** Refuse with `stale` unless the task has this version. */
   ifVersion?: number | undefined;
-  alongside?: Alongside | undefined;
+  extraWrites?: ExtraWrites | undefined;
   /** A view loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
   /** Views of workers whose hold changes with it, likewise. */
@@ -57,7 +57,7 @@ export interface Plan {
 type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
-const changing = new Turns(250);
+const changing = new KeyedMutex(250);
 
 const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
 
@@ -72,7 +72,7 @@ export async function createTask(
   options: {
     org_id: string;
     actor: string;
-    alongside?: Alongside | undefined;
+    extraWrites?: ExtraWrites | undefined;
     taskId?: string | undefined;
     /** Refuse with `pool_gone` unless the pool it asks for is there. */
     requirePool?: boolean | undefined;
@@ -85,11 +85,11 @@ export async function createTask(
   if (!decision.ok) return refused(decision.refusal);
   const pool = options.requirePool === true ? poolOf(decision.task) : null;
   const pools = pool === null ? [] : [pool];
-  const alongside = (task: Task) => {
-    const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+  const extraWrites = (task: Task) => {
+    const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
     return { guards: [...poolGuards(db, ids.org_id, pools), ...guards], writes };
   };
-  const written = await write(db, { ...decision, before: null, alongside });
+  const written = await write(db, { ...decision, before: null, extraWrites });
   if (written === true) return { ok: true, task: decision.task };
   const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
   if (made !== null) return { ok: true, task: made.task };
@@ -137,11 +137,11 @@ async function change(
     const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
     const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
     if (!decision.ok) return refused(decision.refusal);
-    const alongside = (task: Task) => {
-      const { guards = [], writes = [] } = options.alongside?.(task) ?? {};
+    const extraWrites = (task: Task) => {
+      const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
       return { guards: [...(plan.guards ?? []), ...guards], writes };
     };
-    const change = { ...decision, before: stored, alongside, loadedWorkers };
+    const change = { ...decision, before: stored, extraWrites, loadedWorkers };
     // Not due by Redis' clock: decided anew, by its time as it is now.
     const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
     loadedWorkers = [];
@@ -162,11 +162,11 @@ async function write(
     task: Task;
     events: TaskEvent[];
     due: number | null;
-    alongside: Alongside | undefined;
+    extraWrites: ExtraWrites | undefined;
     loadedWorkers?: readonly Worker[];
   },
 ): Promise<true | 'conflict' | 'worker_busy' | 'cannot_take_back' | 'worker_unfit'> {
-  const { before, task, events, due, alongside, loadedWorkers = [] } = decided;
+  const { before, task, events, due, extraWrites, loadedWorkers = [] } = decided;
   const effects = [...effectsOf(before?.task ?? null, task)];
   const touched = effects.map(([id]) => id);
   const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
@@ -201,7 +201,7 @@ async function write(
   // Who changes is told of by the change itself.
   for (const id of log.told) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
   const change = taskWrites(db, { before, task, events, history });
-  const extra = alongside?.(task);
+  const extra = extraWrites?.(task);
   const { redis, prefix, clock } = db;
   const isDue: Guard[] =
     due === null

@@ -1,7 +1,7 @@
 // What a change of a task writes: its record, its history, all that it is found by, and the outbox.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
-import { newQuestions, nextDue, questions } from '../../state/tasks/checks.ts';
+import { checksOf, newChecks, nextDue } from '../../state/tasks/checks.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
@@ -25,8 +25,8 @@ import {
   TASK_FORM,
 } from '../tasks/task-record.ts';
 import type { StoredTask } from '../tasks/tasks.ts';
-import { owedMember } from '../webhooks/delivery-target.ts';
-import { laneWrites } from '../workers/matching-queues.ts';
+import { pendingMember } from '../webhooks/delivery-target.ts';
+import { matchingQueueWrites } from '../workers/matching-queues.ts';
 
 /** The `?since`-style indexes a task stands in besides `all`: filter → value. */
 export function indexesOf(task: Task): string[] {
@@ -99,9 +99,9 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
   }
-  writes.push(...laneWrites(db, was, task), ...offerWrites(db, was, task));
+  writes.push(...matchingQueueWrites(db, was, task), ...offerWrites(db, was, task));
 
-  const [asks, askedBefore] = [questions(task), was === null ? [] : questions(was)];
+  const [asks, askedBefore] = [checksOf(task), was === null ? [] : checksOf(was)];
   const [due, wasDue] = [nextDue(asks), nextDue(askedBefore)];
   const dueMember = `${orgId} ${taskId}`;
   if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
@@ -110,10 +110,10 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   const about = { org_id: orgId, task_id: taskId };
   const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
   for (const sequence of told)
-    writes.push(['ZADD', keys.owed, task.updated_at, owedMember({ ...about, sequence })]);
+    writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
-  const asked = newQuestions(askedBefore, asks);
-  const dropped = newQuestions(asks, askedBefore);
+  const asked = newChecks(askedBefore, asks);
+  const dropped = newChecks(asks, askedBefore);
   if (asked.length + dropped.length + events.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',

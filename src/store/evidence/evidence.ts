@@ -14,7 +14,7 @@ import {
 } from '../../state/tasks/evidence.ts';
 import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Alongside } from '../commands/change.ts';
+import type { ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
 import { takeOut } from '../maintenance/dead-entries.ts';
 import { type Change, commit, type Guard } from '../redis/commit.ts';
@@ -26,7 +26,7 @@ import { loadTask } from '../tasks/tasks.ts';
 import type { EvidenceFiles, Incoming } from './files.ts';
 
 /** A stray is left alone for so long, ms: longer than any upload takes. */
-const STRAY_AGE = 3600 * 1000;
+const ORPHAN_AGE = 3600 * 1000;
 /** What a stray is noted with once it is certain to be removed; no upload can make evidence of it then. */
 const DOOMED = 0;
 const SWEEP_PAGE = 500;
@@ -63,7 +63,7 @@ export async function loadEvidence(
 }
 
 /** The key of a file in the store of files. */
-export function evidencePlace(orgId: string, taskId: string, evidenceId: string): string {
+export function evidencePath(orgId: string, taskId: string, evidenceId: string): string {
   return `${orgId}/${taskId}/${evidenceId}`;
 }
 
@@ -89,9 +89,9 @@ export async function stageEvidence(
 ): Promise<Staged> {
   const noted = db.clock.now();
   const evidence_id = newId(noted);
-  const place = evidencePlace(orgId, taskId, evidence_id);
+  const place = evidencePath(orgId, taskId, evidence_id);
   const staged = { evidence_id, bytes: incoming.bytes, sha256: incoming.sha256, place, noted };
-  await db.redis.zadd(keysOfPlace(db, place).strays, noted, place);
+  await db.redis.zadd(keysOfPlace(db, place).orphanedFiles, noted, place);
   try {
     await files.keep(place, incoming);
   } catch (error) {
@@ -103,7 +103,7 @@ export async function stageEvidence(
 
 /** Removes what was staged unless it has become evidence: safe even when it is not known whether it has. What fails is left to the sweep. */
 export async function dropStaged(db: Db, files: EvidenceFiles, { place, noted }: Staged): Promise<void> {
-  await removeStray(db, files, place, noted, null).catch(() => undefined);
+  await removeOrphanedFile(db, files, place, noted, null).catch(() => undefined);
 }
 
 export type Added =
@@ -122,7 +122,7 @@ export async function addEvidence(
   to: { org_id: string; task_id: string; worker_id: string; limit: number; ifVersion?: number | undefined },
   { place, noted, ...file }: Staged,
   what: { name: string; media_type: string },
-  alongside: (evidence: Evidence) => ReturnType<Alongside>,
+  extraWrites: (evidence: Evidence) => ReturnType<ExtraWrites>,
 ): Promise<Added> {
   const { org_id, task_id, worker_id, limit } = to;
   const keys = orgKeysOf(db.prefix, org_id);
@@ -142,20 +142,20 @@ export async function addEvidence(
     if ((await countUsage(db, org_id, 'evidence_bytes')) + bytes > limit)
       return { ok: false, code: 'over_quota' };
     const counted = evidenceAdded(db, org_id, bytes, limit);
-    const extra = alongside(evidence);
+    const extra = extraWrites(evidence);
     const done = await commit(
       db.redis,
       [
         { kind: 'version', key: keys.task(task_id), version: stored.task.version },
         { kind: 'version', key, version: there.version },
-        { kind: 'score', key: keys.strays, member: place, score: noted },
+        { kind: 'score', key: keys.orphanedFiles, member: place, score: noted },
         counted.guard,
         ...extra.guards,
       ],
       [
         ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
         counted.write,
-        ['ZREM', keys.strays, place],
+        ['ZREM', keys.orphanedFiles, place],
         ...extra.writes,
       ],
     );
@@ -191,7 +191,7 @@ export async function evidencePurge(db: Db, orgId: string, taskId: string): Prom
     guards: [{ kind: 'version', key, version }],
     writes: [
       ['DEL', key],
-      ['ZADD', keys.strays, DOOMED, `${orgId}/${taskId}`],
+      ['ZADD', keys.orphanedFiles, DOOMED, `${orgId}/${taskId}`],
       evidencePurged(db, orgId, bytes),
     ],
   };
@@ -203,26 +203,34 @@ export async function evidencePurge(db: Db, orgId: string, taskId: string): Prom
  * @returns how many were removed.
  * @throws the first error met, when all the others have been tried.
  */
-export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AGE): Promise<number> {
+export async function sweepEvidence(db: Db, files: EvidenceFiles, age = ORPHAN_AGE): Promise<number> {
   if (db.clock.isHeld) return 0;
   let removed = 0;
   const errors: unknown[] = [];
-  const keyOf = (partition: string) => partitionKeys(db.prefix, partition).strays;
+  const keyOf = (partition: string) => partitionKeys(db.prefix, partition).orphanedFiles;
   await forEachIntact(db, PARTITIONS, keyOf, async (partition) => {
-    const strays = keyOf(partition);
+    const orphanedFiles = keyOf(partition);
     const until = db.clock.now() - age;
     for (let left = 0, more = true; more; ) {
-      const page = await db.redis.zrangebyscore(strays, 0, until, 'WITHSCORES', 'LIMIT', left, SWEEP_PAGE);
+      const page = await db.redis.zrangebyscore(
+        orphanedFiles,
+        0,
+        until,
+        'WITHSCORES',
+        'LIMIT',
+        left,
+        SWEEP_PAGE,
+      );
       for (let at = 0; at + 1 < page.length; at += 2) {
         const [place = '', score = ''] = page.slice(at, at + 2);
         if (!PLACE.test(place)) {
           const reason = 'the member of an index says nothing';
-          await takeOut(db, partition, strays, { name: place, score: Number(score), reason });
-          db.onUnreadable?.({ key: `${strays} ${place}`, kind: 'broken', reason });
+          await takeOut(db, partition, orphanedFiles, { name: place, score: Number(score), reason });
+          db.onUnreadable?.({ key: `${orphanedFiles} ${place}`, kind: 'broken', reason });
           continue;
         }
         const noted = Number(score);
-        const done = await removeStray(db, files, place, noted, noted + age).catch((error) =>
+        const done = await removeOrphanedFile(db, files, place, noted, noted + age).catch((error) =>
           errors.push(error),
         );
         if (done === true) removed += 1;
@@ -240,21 +248,21 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = STRAY_AG
  * Removes a file unless it has become evidence.
  * @param score what it was noted with. @param due when it may go, ms; null for at once.
  */
-async function removeStray(
+async function removeOrphanedFile(
   db: Db,
   files: EvidenceFiles,
   place: string,
   score: number,
   due: number | null,
 ): Promise<boolean> {
-  const { strays } = keysOfPlace(db, place);
+  const { orphanedFiles } = keysOfPlace(db, place);
   const doomed = await commit(
     db.redis,
     [
-      { kind: 'score', key: strays, member: place, score },
-      ...(due === null ? [] : [{ kind: 'due', key: strays, at: due, clock: db.clock } as const]),
+      { kind: 'score', key: orphanedFiles, member: place, score },
+      ...(due === null ? [] : [{ kind: 'due', key: orphanedFiles, at: due, clock: db.clock } as const]),
     ],
-    [['ZADD', strays, DOOMED, place]],
+    [['ZADD', orphanedFiles, DOOMED, place]],
   );
   if (doomed) await removeDoomed(db, files, place);
   return doomed;
@@ -263,7 +271,7 @@ async function removeStray(
 async function removeDoomed(db: Db, files: EvidenceFiles, place: string): Promise<void> {
   const isFile = place.split('/').length === 3;
   await (isFile ? files.remove(place) : files.removeAll(place));
-  await db.redis.zrem(keysOfPlace(db, place).strays, place);
+  await db.redis.zrem(keysOfPlace(db, place).orphanedFiles, place);
 }
 
 function keysOfPlace(db: Db, place: string) {

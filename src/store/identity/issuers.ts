@@ -4,7 +4,7 @@
 // for another. Within an org the pair of issuer and audience is registered once.
 
 import { hash } from 'node:crypto';
-import { did } from '../../state/audit/audit.ts';
+import { newAuditEvent } from '../../state/audit/audit.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import { commitAudited } from '../audit/audit-log.ts';
 import type { Change } from '../redis/commit.ts';
@@ -101,11 +101,11 @@ export async function addIssuer(db: Db, record: Issuer, actor: string, more: Cha
   const keys = orgKeysOf(db.prefix, org_id);
   const { guards, writes } = recordWrites(keys.issuer(issuer_id), 0, record);
   const pair = pairOf(issuer, audience);
-  const fact = {
-    ...did(actor, 'issuer.created', 'issuer', issuer_id),
+  const auditEvent = {
+    ...newAuditEvent(actor, 'issuer.created', 'issuer', issuer_id),
     data: { name, issuer, audience, jwks_uri, scope_map, pools },
   };
-  return commitAudited(db, org_id, fact, {
+  return commitAudited(db, org_id, auditEvent, {
     guards: [...guards, { kind: 'field', key: keys.issuerPairs, field: pair, value: null }, ...more.guards],
     writes: [
       ...writes,
@@ -124,8 +124,11 @@ export async function removeIssuer(db: Db, record: Issuer, actor: string, more: 
   const { issuer_id, org_id, name, issuer, audience } = record;
   const keys = orgKeysOf(db.prefix, org_id);
   const key = keys.issuer(issuer_id);
-  const fact = { ...did(actor, 'issuer.removed', 'issuer', issuer_id), data: { name, issuer, audience } };
-  return commitAudited(db, org_id, fact, {
+  const auditEvent = {
+    ...newAuditEvent(actor, 'issuer.removed', 'issuer', issuer_id),
+    data: { name, issuer, audience },
+  };
+  return commitAudited(db, org_id, auditEvent, {
     guards: [{ kind: 'version', key, version: record.version }, ...more.guards],
     writes: [
       ['DEL', key],

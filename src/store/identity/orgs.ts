@@ -13,7 +13,7 @@ import { loadRecord, recordWrites } from '../redis/records.ts';
 import { fetched, readableOrNull } from '../redis/unreadable.ts';
 
 export interface SigningSecret {
-  /** The `whsec_…` text, sealed for `webhookSecretPlace(org_id)`. */
+  /** The `whsec_…` text, sealed for `webhookSecretContext(org_id)`. */
   sealed: string;
   created_at: number;
   /** While a rotation overlaps, when this one stops signing; null for the current one. */
@@ -43,12 +43,12 @@ export function newWebhookSecret(): string {
 }
 
 /** What a sealed webhook secret of the tenant is bound to. */
-export function webhookSecretPlace(orgId: string): string {
+export function webhookSecretContext(orgId: string): string {
   return `${orgId} webhook-secret`;
 }
 
 /** What the sealed callback credentials of the tenant's tasks are bound to. */
-export function callbackAuthPlace(orgId: string): string {
+export function callbackAuthContext(orgId: string): string {
   return `${orgId} callback-auth`;
 }
 

@@ -9,11 +9,11 @@ import { replaceInput } from '../commands/task-writes.ts';
 import { resealOAuthSettings } from '../identity/oauth-settings.ts';
 import {
   allTenants,
-  callbackAuthPlace,
+  callbackAuthContext,
   loadOrg,
   orgWrites,
   signingSecrets,
-  webhookSecretPlace,
+  webhookSecretContext,
   withSigningSecrets,
 } from '../identity/orgs.ts';
 import { commit } from '../redis/commit.ts';
@@ -23,7 +23,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { retireSealingKeys } from '../redis/sealing-keys.ts';
 import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unreadable.ts';
-import { endpointPlace, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
+import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
 
 /** Tasks and orgs looked at in one step. */
 const STEP = 500;
@@ -151,7 +151,7 @@ async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): P
     const org = await loadOrg(db, orgOf(tenantId));
     if (org === null) return false;
     const before = signingSecrets(org, tenantId);
-    const place = webhookSecretPlace(tenantId);
+    const place = webhookSecretContext(tenantId);
     const after = before.map((one) => ({ ...one, sealed: sealer.renew(one.sealed, place) }));
     if (after.every((one, index) => one.sealed === before[index]?.sealed)) return false;
     const changed = { ...withSigningSecrets(org, tenantId, after), version: org.version + 1 };
@@ -167,7 +167,7 @@ async function resealEndpoint(db: Db, sealer: Sealer, org_id: string, endpoint_i
     if (before === null) return false;
     const renew = <T extends { sealed: string }>(one: T): T => ({
       ...one,
-      sealed: sealer.renew(one.sealed, endpointPlace(before)),
+      sealed: sealer.renew(one.sealed, endpointContext(before)),
     });
     const sealed = { secrets: before.secrets.map(renew), headers: before.headers && renew(before.headers) };
     const after = { ...before, ...sealed, version: before.version + 1 };
@@ -183,7 +183,7 @@ function resealTask(db: Db, sealer: Sealer, tenantId: string, taskId: string): P
     const { handoff } = input;
     if (handoff === undefined || handoff.callback_auth.type === 'none') return input;
     const { type, sealed: before } = handoff.callback_auth;
-    const sealed = sealer.renew(before, callbackAuthPlace(tenantId));
+    const sealed = sealer.renew(before, callbackAuthContext(tenantId));
     return sealed === before ? input : { ...input, handoff: { ...handoff, callback_auth: { type, sealed } } };
   });
 }

@@ -18,7 +18,13 @@ import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
 import { loadWhole, type WholeTask } from '../tasks/tasks.ts';
 import { deadMember, deliveriesIndex } from '../webhooks/deliveries.ts';
 import { DELIVERY_STATUSES } from '../webhooks/delivery-record.ts';
-import { listedMember, type Owed, owedMember, PARKED, readField } from '../webhooks/delivery-target.ts';
+import {
+  type DeliveryTarget,
+  listedMember,
+  PARKED,
+  pendingMember,
+  readField,
+} from '../webhooks/delivery-target.ts';
 import { findInLog } from '../workers/worker-log.ts';
 
 /** What cannot be purged yet is not asked again before this, ms. */
@@ -133,12 +139,12 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
  * waits for its receiver until nobody knows when.
  */
 async function lastOwed(db: Db, task: Task): Promise<number | null> {
-  const { deliveries, owed: owedKey } = orgKeysOf(db.prefix, task.org_id);
+  const { deliveries, pendingDeliveries: owedKey } = orgKeysOf(db.prefix, task.org_id);
   const fields = await db.redis.hkeys(deliveries(task.task_id));
   const toEndpoints = fields.map(readField).filter((one) => one.endpoint_id !== undefined);
   const toCallback = Array.from({ length: task.sequence }, (_, index) => ({ sequence: index + 1 }));
   const { org_id, task_id } = task;
-  const members = [...toCallback, ...toEndpoints].map((one) => owedMember({ org_id, task_id, ...one }));
+  const members = [...toCallback, ...toEndpoints].map((one) => pendingMember({ org_id, task_id, ...one }));
   const scores = await db.redis.zmscore(owedKey, ...members);
   const owed = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
   if (owed.length === 0) return null;
@@ -152,7 +158,7 @@ async function deliveryTraces(db: Db, task: Task, history: readonly HistoryEntry
   const keys = orgKeysOf(db.prefix, org_id);
   const fields = await db.redis.hkeys(keys.deliveries(task_id));
   return fields.flatMap((field): Write[] => {
-    const owed: Owed = { org_id, task_id, ...readField(field) };
+    const owed: DeliveryTarget = { org_id, task_id, ...readField(field) };
     const at = Date.parse(history[owed.sequence - 1]?.at ?? '');
     if (Number.isNaN(at)) return [];
     const { endpoint_id: endpoint } = owed;
@@ -172,7 +178,7 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
     ['UNLINK', keys.task(task_id)],
     ['UNLINK', keys.history(task_id)],
     ['UNLINK', keys.deliveries(task_id)],
-    ['UNLINK', keys.turns(task_id)],
+    ['UNLINK', keys.ordering(task_id)],
     ...[...indexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),

@@ -83,7 +83,7 @@ export function answerWrites(
  * chose, kept as long as an answer is. So a repeat after a crash, under another claim, finds what was done.
  * @param chosen to be kept unless there is one.
  */
-export async function seriesOf(db: Db, claim: Claim, chosen: string): Promise<string> {
+export async function idSeedOf(db: Db, claim: Claim, chosen: string): Promise<string> {
   const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
   // Another body under the same key, once the claim of the first has lapsed, is another series.
   return (await db.redis.set(`${claim.key}:${fingerprint}`, chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;

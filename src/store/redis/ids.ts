@@ -41,7 +41,7 @@ export function newId(now: number): string {
  * The id at `index` of the series that `first` (a UUIDv7 nobody else knows) begins: the same each time it is asked
  * for, of the same millisecond, sorted by index.
  */
-export function idInSeries(first: string, index: number): string {
+export function idFromSeed(first: string, index: number): string {
   const seed = hash('sha256', first, 'buffer');
   return v7({
     msecs: Number.parseInt(first.slice(0, 8) + first.slice(9, 13), 16),

@@ -1,11 +1,11 @@
-// Turns: work on the same thing, one after the other within this process. Matching jobs of one org all want the
+// KeyedMutex: work on the same thing, one after the other within this process. Matching jobs of one org all want the
 // same best worker for the same first task, entries of one org's audit log the same head, hundreds who are
 // asked at once the same task; letting them race would be decided by the commit, but at the price of every
 // loser doing all of it in vain.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export class Turns {
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>();
   readonly #patience: number | null;
 

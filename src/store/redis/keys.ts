@@ -39,25 +39,25 @@ export function partitionKeys(prefix: string, partition: string) {
     /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of deliveries that were given up. */
     dead: `${base}:dead`,
     /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of deliveries not settled, by when they are next to be tried. */
-    owed: `${base}:owed`,
+    pendingDeliveries: `${base}:pending-deliveries`,
     /** Sorted set: `<org> <replay>` of replays under way, by when their next step is due. */
     replays: `${base}:replays`,
     /** Set: `<org> <receiver>` of those for whom deliveries wait. */
-    crowded: `${base}:crowded`,
+    backlogged: `${base}:backlogged`,
     /** Sorted set: `<org> <endpoint>` of endpoints that are told in order no more, by since when, until nobody waits there for earlier events. */
-    unordered: `${base}:unordered`,
+    orderReleased: `${base}:order-released`,
     /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
-    left: `${base}:left`,
+    orphanedReservations: `${base}:orphaned-reservations`,
     /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */
     retain: `${base}:retain`,
     /** Sorted set: places of files that are nobody's evidence (yet, or any more), by when they came; 0: on their way out. */
-    strays: `${base}:strays`,
+    orphanedFiles: `${base}:orphaned-files`,
     /** String: who a credential is, by the SHA-256 of the credential. */
-    credential: (hash: string) => `${base}:cred:${hash}`,
+    credential: (hash: string) => `${base}:credential:${hash}`,
     /** Hash or string: what the authorization server keeps (grants, codes, sessions …), by the SHA-256 of its id. */
     oauth: (name: string) => `${base}:oauth:${name}`,
     /** String: how often sign-in was attempted of late from a network. Hash: the attempts at an account (`n`) and when the next may be made (`t`, ms). */
-    attempts: (name: string) => `${base}:tries:${name}`,
+    attempts: (name: string) => `${base}:sign-in-attempts:${name}`,
   };
 }
 
@@ -92,32 +92,32 @@ function orgKeys(prefix: string, orgId: string) {
     /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its own receiver is told in order. */
     task: (id: string) => `${base}:task:${id}`,
     /** List: one entry an event, while the task is open. */
-    history: (id: string) => `${base}:hist:${id}`,
+    history: (id: string) => `${base}:history:${id}`,
     /** Hash: `<sequence>[ <endpoint>]` → the delivery with all attempts; empty while none was made. */
-    deliveries: (id: string) => `${base}:dlv:${id}`,
+    deliveries: (id: string) => `${base}:deliveries:${id}`,
     /**
      * Hash of a task whose events are told in order: field of a delivery → when it was first tried in vain (ms), and
      * `w` and its field of one that waits for those before it.
      */
-    turns: (id: string) => `${base}:turns:${id}`,
-    endpoint: (id: string) => `${base}:ep:${id}`,
+    ordering: (id: string) => `${base}:ordering:${id}`,
+    endpoint: (id: string) => `${base}:endpoint:${id}`,
     /** Hash: since when (`f`, ms) an endpoint has only failed, the last part of the limit (`l`) it did in, and how many (`n`). */
-    endpointHealth: (id: string) => `${base}:eph:${id}`,
+    endpointHealth: (id: string) => `${base}:endpoint-health:${id}`,
     /** Hash: a replay; `a`, what it sent and has not been tried yet. */
-    replay: (id: string) => `${base}:rpl:${id}`,
+    replay: (id: string) => `${base}:replay:${id}`,
     /** Hash: endpoint id → the replay to it that is under way. */
     replaying: `${base}:replaying`,
     /** Hash: `m`, a message to an endpoint that is about no task. */
-    message: (id: string) => `${base}:msg:${id}`,
+    message: (id: string) => `${base}:message:${id}`,
     /** Sorted set: members of `owed` that wait for a receiver to take them, by since when (ms). */
-    waiting: (receiver: string) => `${base}:wait:${receiver}`,
+    backlog: (receiver: string) => `${base}:backlog:${receiver}`,
     /** Hash: `v` version, evidence id → what is known of the file. */
-    evidence: (taskId: string) => `${base}:evd:${taskId}`,
+    evidence: (taskId: string) => `${base}:evidence:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,
     /** Stream: what happened to the worker's offers and tasks lately. */
-    workerLog: (id: string) => `${base}:wlog:${id}`,
+    workerLog: (id: string) => `${base}:worker-log:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
     pool: (id: string) => `${base}:pool:${id}`,
@@ -134,7 +134,7 @@ function orgKeys(prefix: string, orgId: string) {
     issuerPairs: `${base}:issuers`,
     /** Hash: `evidence_bytes`, and `answers:<hour>`, bytes of answers that were kept for Idempotency-Keys in an hour since 1970. */
     usage: `${base}:usage`,
-    idempotency: (hash: string) => `${base}:idem:${hash}`,
+    idempotency: (hash: string) => `${base}:idempotency:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,
     /** Stream: the org's audit log, `<ms>-<sequence>` an entry. */
@@ -142,11 +142,11 @@ function orgKeys(prefix: string, orgId: string) {
     /** Stream: the org's feed, one reference an event. */
     feed: `${base}:feed`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
-    index: (name: string) => `${base}:idx:${name}`,
+    index: (name: string) => `${base}:index:${name}`,
     /** Sorted set by text: an attribute asked for, lane id and the requirements that the lane's tasks share, as JSON. */
-    lanes: `${base}:lanes`,
+    matchingQueues: `${base}:queues`,
     /** Sorted set by text: places of the tasks that wait in a lane. */
-    lane: (id: string) => `${base}:lane:${id}`,
+    matchingQueue: (id: string) => `${base}:queue:${id}`,
     /** Sorted set: `task <id>` and `worker <id>` that are to be matched, in the order in which that was requested. */
     matchRequests: `${base}:requests`,
     /** Sorted set: ready workers with an attribute, by how long they have been idle. */

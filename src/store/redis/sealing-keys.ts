@@ -2,7 +2,7 @@
 // process that cannot open every probe does not start: it would fail on secrets one by one, and seal what the others
 // cannot open. A key is struck off when `secrets reseal` has come to its end.
 
-import { loadOrg, webhookSecretPlace } from '../identity/orgs.ts';
+import { loadOrg, webhookSecretContext } from '../identity/orgs.ts';
 import type { Db } from './connection.ts';
 import { PARTITIONS, partitionKeys } from './keys.ts';
 import { type Sealer, UnopenableError } from './sealing.ts';
@@ -62,7 +62,7 @@ async function sampleSecrets(db: Db): Promise<{ sealed: string; place: string }[
   );
   return orgs.flatMap((org) => {
     const sealed = org?.webhook_secrets[0]?.sealed;
-    return org && sealed !== undefined ? [{ sealed, place: webhookSecretPlace(org.org_id) }] : [];
+    return org && sealed !== undefined ? [{ sealed, place: webhookSecretContext(org.org_id) }] : [];
   });
 }
 

@@ -6,7 +6,7 @@
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { type Owed, owedMember, PARKED, readOwed } from './delivery-target.ts';
+import { type DeliveryTarget, PARKED, pendingMember, readPendingMember } from './delivery-target.ts';
 
 // ARGV: member, its lease or '', now, time of those who wait, org and receiver.
 const PARK = `
@@ -21,7 +21,7 @@ return 1
 `;
 
 // Whoever was sent by hand meanwhile, or is settled, stands in the list for nothing.
-const LET_OUT = `
+const RELEASE = `
 local out = {}
 while #out < tonumber(ARGV[1]) do
   local first = redis.call('ZPOPMIN', KEYS[2])[1]
@@ -39,10 +39,10 @@ return {left, out}
 
 const withScripts = defineScripts<{
   biolayerPark(...args: (string | number)[]): Promise<number>;
-  biolayerLetOut(...args: (string | number)[]): Promise<[left: number, out: string[]]>;
+  biolayerReleaseBacklog(...args: (string | number)[]): Promise<[left: number, out: string[]]>;
 }>({
   biolayerPark: { lua: PARK, numberOfKeys: 3 },
-  biolayerLetOut: { lua: LET_OUT, numberOfKeys: 3 },
+  biolayerReleaseBacklog: { lua: RELEASE, numberOfKeys: 3 },
 });
 
 /**
@@ -52,16 +52,16 @@ const withScripts = defineScripts<{
  */
 export async function parkDelivery(
   db: Db,
-  owed: Owed,
+  owed: DeliveryTarget,
   receiver: string,
   score: number | null,
 ): Promise<boolean> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
   const parked = await withScripts(db.redis).biolayerPark(
-    keys.owed,
-    keys.waiting(receiver),
-    keys.crowded,
-    owedMember(owed),
+    keys.pendingDeliveries,
+    keys.backlog(receiver),
+    keys.backlogged,
+    pendingMember(owed),
     score ?? '',
     db.clock.now(),
     PARKED,
@@ -71,27 +71,30 @@ export async function parkDelivery(
 }
 
 /** Lets out up to `count` of those who wait for a receiver; they are due now. @returns them, and how many are left. */
-export async function letOut(
+export async function releaseBacklog(
   db: Db,
   orgId: string,
   receiver: string,
   count: number,
-): Promise<{ out: Owed[]; left: number }> {
+): Promise<{ out: DeliveryTarget[]; left: number }> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const [left, out] = await withScripts(db.redis).biolayerLetOut(
-    keys.owed,
-    keys.waiting(receiver),
-    keys.crowded,
+  const [left, out] = await withScripts(db.redis).biolayerReleaseBacklog(
+    keys.pendingDeliveries,
+    keys.backlog(receiver),
+    keys.backlogged,
     count,
     db.clock.now(),
     PARKED,
     `${orgId} ${receiver}`,
   );
-  return { out: out.map(readOwed), left };
+  return { out: out.map(readPendingMember), left };
 }
 
 /** Receivers of a partition for whom deliveries wait. @param key the partition's `crowded`. */
-export async function crowdedReceivers(db: Db, key: string): Promise<{ org_id: string; receiver: string }[]> {
+export async function backloggedReceivers(
+  db: Db,
+  key: string,
+): Promise<{ org_id: string; receiver: string }[]> {
   return (await db.redis.smembers(key)).map((member) => {
     const [org_id = '', receiver = ''] = member.split(' ');
     return { org_id, receiver };

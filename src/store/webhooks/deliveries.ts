@@ -11,12 +11,12 @@ import { defineScripts } from '../redis/scripts.ts';
 import { fetched, PUT_OFF, readableOrNull, required } from '../redis/unreadable.ts';
 import { readTold, type Told } from '../tasks/tasks.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
-import { fieldOf, listedMember, type Owed, owedMember } from './delivery-target.ts';
+import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
 
-export { type Owed, PARKED } from './delivery-target.ts';
+export { type DeliveryTarget, PARKED } from './delivery-target.ts';
 
 /** Member of the partition's list of deliveries that were given up. */
-export function deadMember(owed: Owed, at: number): string {
+export function deadMember(owed: DeliveryTarget, at: number): string {
   return `${owed.org_id} ${listedMember(owed, at)}`;
 }
 
@@ -158,7 +158,7 @@ export interface Taken {
  */
 export async function takeDelivery(
   db: Db,
-  owed: Owed,
+  owed: DeliveryTarget,
   leaseMs: number,
   order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: HOLD },
 ): Promise<Taken | { dueAt: number } | null> {
@@ -167,12 +167,12 @@ export async function takeDelivery(
   const now = db.clock.now();
   const isMessage = owed.sequence === 0;
   const [score, recorded, gone, input, packed, entry, form] = await withScripts(db.redis).biolayerTakeBuffer(
-    keys.owed,
+    keys.pendingDeliveries,
     keys.deliveries(owed.task_id),
     isMessage ? keys.message(owed.task_id) : keys.task(owed.task_id),
     keys.history(owed.task_id),
-    keys.turns(owed.task_id),
-    owedMember(owed),
+    keys.ordering(owed.task_id),
+    pendingMember(owed),
     now,
     Math.floor(now) + leaseMs + 0.5,
     fieldOf(owed),
@@ -202,20 +202,23 @@ export async function takeDelivery(
 }
 
 /** What its member among all that are owed begins and ends with: the sequence stands between. */
-function aroundSequence({ org_id, task_id, endpoint_id }: Owed): [string, string] {
+function aroundSequence({ org_id, task_id, endpoint_id }: DeliveryTarget): [string, string] {
   return [`${org_id} ${task_id} `, endpoint_id === undefined ? '' : ` ${endpoint_id}`];
 }
 
 /** When the delivery is next due, ms; null when it is settled. */
-export async function dueTimeOf(db: Db, owed: Owed): Promise<number | null> {
-  const score = await db.redis.zscore(orgKeysOf(db.prefix, owed.org_id).owed, owedMember(owed));
+export async function dueTimeOf(db: Db, owed: DeliveryTarget): Promise<number | null> {
+  const score = await db.redis.zscore(
+    orgKeysOf(db.prefix, owed.org_id).pendingDeliveries,
+    pendingMember(owed),
+  );
   return score === null ? null : Number(score);
 }
 
 /** Puts a delivery off that cannot be read, for ten minutes. */
-export async function putOffDelivery(db: Db, owed: Owed): Promise<void> {
-  const { owed: key } = orgKeysOf(db.prefix, owed.org_id);
-  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, owedMember(owed));
+export async function putOffDelivery(db: Db, owed: DeliveryTarget): Promise<void> {
+  const { pendingDeliveries: key } = orgKeysOf(db.prefix, owed.org_id);
+  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, pendingMember(owed));
 }
 
 /** What came of a delivery that was taken. */
@@ -245,7 +248,7 @@ export interface Outcome {
  */
 export async function recordDelivery(
   db: Db,
-  owed: Owed,
+  owed: DeliveryTarget,
   outcome: Outcome,
 ): Promise<{ failing: Failing | null; woken: number | null } | null> {
   const { inOrder = false, isUnsent = false } = outcome;
@@ -257,14 +260,14 @@ export async function recordDelivery(
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   const [done, since, periods, woken] = await withScripts(db.redis).biolayerRecord(
-    keys.owed,
+    keys.pendingDeliveries,
     keys.deliveries(owed.task_id),
     keys.dead,
     endpoint === undefined ? keys.dead : keys.endpointHealth(endpoint),
     indexOf('pending'),
     indexOf(delivery.status),
-    keys.turns(owed.task_id),
-    owedMember(owed),
+    keys.ordering(owed.task_id),
+    pendingMember(owed),
     score,
     fieldOf(owed),
     packDelivery(delivery),

@@ -10,10 +10,17 @@ import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
 import { loadEvent, loadWhole } from '../tasks/tasks.ts';
 import { loadDeliveries, type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
-import { deliveryId, fieldOf, type Owed, owedMember, PARKED, readField } from './delivery-target.ts';
+import {
+  type DeliveryTarget,
+  deliveryId,
+  fieldOf,
+  PARKED,
+  pendingMember,
+  readField,
+} from './delivery-target.ts';
 
 export interface Listed {
-  owed: Owed;
+  owed: DeliveryTarget;
   delivery: Delivery;
   /** When it is next to be tried, ms; null when it is settled, being tried right now, or waits for its receiver. */
   dueAt: number | null;
@@ -36,7 +43,7 @@ export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): P
     const event = history[sequence - 1];
     if (event === undefined) return [];
     const delivery = recorded.get(field) ?? NOT_TRIED;
-    const owed: Owed = { org_id: orgId, task_id: taskId, sequence, endpoint_id };
+    const owed: DeliveryTarget = { org_id: orgId, task_id: taskId, sequence, endpoint_id };
     return [{ owed, delivery, event: { ...event, at: Date.parse(event.at) }, task }];
   });
   found.sort((a, b) => a.owed.sequence - b.owed.sequence);
@@ -44,22 +51,26 @@ export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): P
 }
 
 /** Several deliveries, in the order asked; null where there is none any more, or none that can be read. */
-export async function loadListed(db: Db, orgId: string, all: readonly Owed[]): Promise<(Listed | null)[]> {
+export async function loadListed(
+  db: Db,
+  orgId: string,
+  all: readonly DeliveryTarget[],
+): Promise<(Listed | null)[]> {
   const found = await Promise.all(all.map((owed) => readableOrNull(db, () => loadOne(db, owed))));
   const there = await withDueTimes(
     db,
     orgId,
     found.filter((one) => one !== null),
   );
-  const byMember = new Map(there.map((one) => [owedMember(one.owed), one]));
-  return all.map((owed) => byMember.get(owedMember(owed)) ?? null);
+  const byMember = new Map(there.map((one) => [pendingMember(one.owed), one]));
+  return all.map((owed) => byMember.get(pendingMember(owed)) ?? null);
 }
 
 const NOT_TRIED: Delivery = { status: 'pending', attempts: [] };
 
 type Undated = Omit<Listed, 'dueAt'>;
 
-async function loadOne(db: Db, owed: Owed): Promise<Undated | null> {
+async function loadOne(db: Db, owed: DeliveryTarget): Promise<Undated | null> {
   const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
   const [recorded, about] = await Promise.all([
     fetched(key, db.redis.hgetBuffer(key, fieldOf(owed))),
@@ -79,7 +90,7 @@ async function loadOne(db: Db, owed: Owed): Promise<Undated | null> {
   return { owed, delivery, event: { ...event, at: Date.parse(event.at) }, task };
 }
 
-async function loadMessage(db: Db, owed: Owed): Promise<Message | null> {
+async function loadMessage(db: Db, owed: DeliveryTarget): Promise<Message | null> {
   const key = orgKeysOf(db.prefix, owed.org_id).message(owed.task_id);
   const text = await fetched(key, db.redis.hget(key, 'm'));
   return text === null ? null : requireMessage(key, text);
@@ -87,8 +98,8 @@ async function loadMessage(db: Db, owed: Owed): Promise<Message | null> {
 
 async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Promise<Listed[]> {
   if (all.length === 0) return [];
-  const members = all.map((one) => owedMember(one.owed));
-  const scores = await db.redis.zmscore(orgKeysOf(db.prefix, orgId).owed, ...members);
+  const members = all.map((one) => pendingMember(one.owed));
+  const scores = await db.redis.zmscore(orgKeysOf(db.prefix, orgId).pendingDeliveries, ...members);
   return all.map((one, index) => {
     const score = scores[index] ?? null;
     // Half a millisecond marks a lease: an attempt is being made.
@@ -108,8 +119,8 @@ export async function findDelivery(db: Db, orgId: string, id: string): Promise<L
     db.redis.zrangebylex(keys.index('messages'), ...range),
   ]);
   const sequence = Number.parseInt(id.slice(15, 18), 16);
-  const isIt = (owed: Owed) => deliveryId(owed) === id;
-  const callbacks = tasks.map((task_id): Owed => ({ org_id: orgId, task_id, sequence }));
+  const isIt = (owed: DeliveryTarget) => deliveryId(owed) === id;
+  const callbacks = tasks.map((task_id): DeliveryTarget => ({ org_id: orgId, task_id, sequence }));
   let owed = callbacks.find(isIt);
   if (owed === undefined) {
     const candidates = [...tasks, ...messages];
@@ -118,7 +129,7 @@ export async function findDelivery(db: Db, orgId: string, id: string): Promise<L
       .flatMap((task_id, index) =>
         (fields[index] ?? [])
           .filter((field) => field !== 'gone')
-          .map((field): Owed => ({ org_id: orgId, task_id, ...readField(field) })),
+          .map((field): DeliveryTarget => ({ org_id: orgId, task_id, ...readField(field) })),
       )
       .find(isIt);
   }

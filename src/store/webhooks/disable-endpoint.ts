@@ -1,7 +1,7 @@
 // Disables an endpoint that is of no use any more: the record, the entry in the audit log and the event in the
 // org's feed in one commit.
 
-import { did } from '../../state/audit/audit.ts';
+import { newAuditEvent } from '../../state/audit/audit.ts';
 import { timestamp } from '../../state/tasks/view.ts';
 import type { DisabledReason } from '../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../audit/audit-log.ts';
@@ -41,12 +41,12 @@ export async function disableEndpoint(
       actor: 'system',
       data: { endpoint_id: endpointId, url: before.url, reason },
     });
-    const fact = {
-      ...did('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
+    const auditEvent = {
+      ...newAuditEvent('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
       data: { reason },
     };
     if (
-      await commitAudited(db, orgId, fact, {
+      await commitAudited(db, orgId, auditEvent, {
         guards,
         writes: [...writes, note, ['PUBLISH', changes, 'feed']],
       })

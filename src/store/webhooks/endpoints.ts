@@ -10,7 +10,7 @@ import { intactOrNull } from '../redis/unreadable.ts';
 import { replaysIndex } from './replays.ts';
 
 /** What an endpoint's sealed secrets and headers are bound to. */
-export function endpointPlace(endpoint: { org_id: string; endpoint_id: string }): string {
+export function endpointContext(endpoint: { org_id: string; endpoint_id: string }): string {
   return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
 }
 
@@ -79,7 +79,7 @@ export function endpointWrites(
   if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
   // What waits there for earlier events is let go by the sweeper.
   if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
-    writes.push(['ZADD', keys.unordered, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);
+    writes.push(['ZADD', keys.orderReleased, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);
   // Enabled again: what it failed before says nothing any more.
   if (before?.enabled === false && after.enabled)
     writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);

@@ -13,7 +13,7 @@ import { defineScripts } from '../redis/scripts.ts';
 import { loadHistory } from '../tasks/tasks.ts';
 import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
-import { fieldOf, listedMember, type Owed, owedMember } from './delivery-target.ts';
+import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
 import { allEndpoints } from './endpoints.ts';
 
 // Once: that the field is there says that it was owed, and perhaps settled, before.
@@ -45,22 +45,25 @@ return 'ok'
 `;
 
 const withScripts = defineScripts<{
-  biolayerOwe(...args: (string | number)[]): Promise<number>;
+  biolayerEnqueueDelivery(...args: (string | number)[]): Promise<number>;
   biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }>({
-  biolayerOwe: { lua: OWE, numberOfKeys: 3 },
+  biolayerEnqueueDelivery: { lua: OWE, numberOfKeys: 3 },
   biolayerResend: { lua: RESEND, numberOfKeys: 8 },
 });
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
 /** Owes what the entries tell of to the endpoints that want it. @returns all that is, or was, owed by them. */
-export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): Promise<Owed[]> {
+export async function enqueueEndpointDeliveries(
+  db: Db,
+  entries: readonly OutboxEntry[],
+): Promise<DeliveryTarget[]> {
   const told = entries.filter((one): one is TaskEntry => one.kind === 'task' && one.events?.length > 0);
   const orgs = [...new Set(told.map((one) => one.org_id))];
   const loaded = await Promise.all(orgs.map((orgId) => allEndpoints(db, orgId)));
   const endpoints = new Map(orgs.map((orgId, index) => [orgId, loaded[index] ?? []]));
-  const all = await oweEarlier(db, told, endpoints);
+  const all = await enqueueEarlier(db, told, endpoints);
   const writing: Promise<unknown>[] = [];
   for (const entry of told)
     for (const endpoint of endpoints.get(entry.org_id) ?? [])
@@ -68,9 +71,9 @@ export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): P
         if (!wants(endpoint, `task.${type}`, entry.pool)) continue;
         const { org_id, task_id } = entry;
         const { endpoint_id } = endpoint;
-        const owed: Owed = { org_id, task_id, sequence: entry.first + index, endpoint_id };
+        const owed: DeliveryTarget = { org_id, task_id, sequence: entry.first + index, endpoint_id };
         all.push(owed);
-        writing.push(oweTo(db, endpoint, owed, entry.at));
+        writing.push(enqueueDelivery(db, endpoint, owed, entry.at));
       }
   await Promise.all(writing);
   return all;
@@ -81,12 +84,12 @@ export async function oweToEndpoints(db: Db, entries: readonly OutboxEntry[]): P
  * whoever is sent an event must find those before it owed. An entry that another relay still has in hand is owed
  * here; what is older than the endpoint as it is now was seen to before.
  */
-async function oweEarlier(
+async function enqueueEarlier(
   db: Db,
   told: readonly TaskEntry[],
   endpoints: ReadonlyMap<string, readonly Endpoint[]>,
-): Promise<Owed[]> {
-  const found: Owed[] = [];
+): Promise<DeliveryTarget[]> {
+  const found: DeliveryTarget[] = [];
   for (const { org_id, task_id, first, pool } of told)
     for (const endpoint of endpoints.get(org_id) ?? []) {
       if (endpoint.ordering !== 'per_task' || first === 1) continue;
@@ -102,21 +105,21 @@ async function oweEarlier(
         const at = Date.parse(event?.at ?? '');
         if (event === undefined || !(at >= endpoint.updated_at) || !wants(endpoint, event.type, pool))
           continue;
-        const owed: Owed = { org_id, task_id, sequence, endpoint_id };
-        await oweTo(db, endpoint, owed, at);
+        const owed: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
+        await enqueueDelivery(db, endpoint, owed, at);
         found.push(owed);
       }
     }
   return found;
 }
 
-function oweTo(db: Db, endpoint: Endpoint, owed: Owed, at: number): Promise<number> {
+function enqueueDelivery(db: Db, endpoint: Endpoint, owed: DeliveryTarget, at: number): Promise<number> {
   const keys = orgKeysOf(db.prefix, owed.org_id);
-  return withScripts(db.redis).biolayerOwe(
-    keys.owed,
+  return withScripts(db.redis).biolayerEnqueueDelivery(
+    keys.pendingDeliveries,
     keys.deliveries(owed.task_id),
     keys.index(deliveriesIndex(endpoint.endpoint_id, 'pending')),
-    owedMember(owed),
+    pendingMember(owed),
     db.clock.now(),
     fieldOf(owed),
     listedMember(owed, at),
@@ -132,7 +135,7 @@ function oweTo(db: Db, endpoint: Endpoint, owed: Owed, at: number): Promise<numb
  */
 export function resend(
   db: Db,
-  owed: Owed,
+  owed: DeliveryTarget,
   before: Delivery | null,
   eventAt: number,
   again: string,
@@ -145,15 +148,15 @@ export function resend(
   const indexOf = (status: Delivery['status']) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   return withScripts(db.redis).biolayerResend(
-    keys.owed,
+    keys.pendingDeliveries,
     keys.deliveries(owed.task_id),
     keys.dead,
     indexOf(before?.status ?? 'pending'),
     indexOf('pending'),
     keys.outbox,
-    keys.turns(owed.task_id),
+    keys.ordering(owed.task_id),
     receiver === null ? keys.dead : keys.endpoint(receiver.endpoint_id),
-    owedMember(owed),
+    pendingMember(owed),
     db.clock.now(),
     fieldOf(owed),
     isNew ? '' : packDelivery(before),
@@ -173,7 +176,7 @@ export function resend(
  */
 export function resendWrites(
   db: Db,
-  owed: Owed & { endpoint_id: string },
+  owed: DeliveryTarget & { endpoint_id: string },
   before: { delivery: Delivery; stored: Buffer } | null,
   eventAt: number,
   again: string,
@@ -187,8 +190,8 @@ export function resendWrites(
     guards: [{ kind: 'field', key, field, value: before?.stored ?? null }],
     writes: [
       ['HSET', key, field, before === null ? '' : packDelivery({ ...before.delivery, status: 'pending' })],
-      ['ZADD', keys.owed, db.clock.now(), owedMember(owed)],
-      ['HDEL', keys.turns(owed.task_id), field],
+      ['ZADD', keys.pendingDeliveries, db.clock.now(), pendingMember(owed)],
+      ['HDEL', keys.ordering(owed.task_id), field],
       ...(before === null
         ? []
         : ([
@@ -212,7 +215,7 @@ export function messageWrites(
   message: { id: string; at: number; body: string },
 ): { guards: Guard[]; writes: Write[] } {
   const keys = orgKeysOf(db.prefix, orgId);
-  const owed: Owed = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
+  const owed: DeliveryTarget = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
   const entry: OutboxEntry = { kind: 'delivery', ...owed, again: 'first' };
   return {
     guards: [{ kind: 'absent', key: keys.message(message.id) }],
@@ -224,7 +227,7 @@ export function messageWrites(
       ['ZADD', keys.index('messages'), 0, message.id],
       ['ZREMRANGEBYLEX', keys.index('messages'), '-', `(${idFloor(message.at - 2 * MESSAGE_KEPT)}`],
       ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(owed, message.at)],
-      ['ZADD', keys.owed, message.at, owedMember(owed)],
+      ['ZADD', keys.pendingDeliveries, message.at, pendingMember(owed)],
       outboxWrite(keys.outbox, entry),
     ],
   };

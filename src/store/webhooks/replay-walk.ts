@@ -13,16 +13,16 @@ import { feedSpan, readFeed } from '../tasks/feed.ts';
 import { loadEvent } from '../tasks/tasks.ts';
 import { deliveriesIndex, requireDelivery } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
-import { fieldOf, type Owed, readListed } from './delivery-target.ts';
+import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
 
 /** Commits of the feed, or deliveries, looked at in one walk. */
 const LOOKED_AT = 100;
 
-export type OwedToEndpoint = Owed & { endpoint_id: string };
+export type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
 /** A delivery that is to be sent. */
 export interface Found {
-  owed: OwedToEndpoint;
+  owed: EndpointDelivery;
   /** As it is stored, and what that says; null when the event was never owed to the endpoint. */
   stored: Buffer | null;
   delivery: Delivery | null;
@@ -45,15 +45,15 @@ interface Place {
   /** To go on behind. */
   position: string;
   /** Null for what is not to be looked at. */
-  owed: OwedToEndpoint | null;
+  owed: EndpointDelivery | null;
 }
 
 /** Walks on from the replay's cursor; at most `most` deliveries are found. */
 export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: number): Promise<Walk> {
   const isOfFailed = replay.deliveries === 'failed';
   const { places, isLast } = isOfFailed
-    ? await failedPlaces(db, replay)
-    : await feedPlaces(db, replay, endpoint);
+    ? await failedMembers(db, replay)
+    : await feedPositions(db, replay, endpoint);
   const seen = await Promise.all(
     places.map(({ owed }) =>
       owed === null ? null : readableOrNull(db, () => lookAt(db, replay, endpoint, owed)),
@@ -78,7 +78,7 @@ interface Places {
   isLast: boolean;
 }
 
-async function failedPlaces(db: Db, replay: Replay): Promise<Places> {
+async function failedMembers(db: Db, replay: Replay): Promise<Places> {
   const { org_id, endpoint_id, since, until, cursor } = replay;
   const keys = orgKeysOf(db.prefix, org_id);
   const lists = (['exhausted', 'stopped'] as const).map((one) =>
@@ -98,7 +98,7 @@ async function failedPlaces(db: Db, replay: Replay): Promise<Places> {
   return { places: [], isLast: true };
 }
 
-async function feedPlaces(db: Db, replay: Replay, endpoint: Endpoint): Promise<Places> {
+async function feedPositions(db: Db, replay: Replay, endpoint: Endpoint): Promise<Places> {
   const { org_id, endpoint_id, since, until, cursor } = replay;
   const span = feedSpan(since, until);
   const { references, more } = await readFeed(db, org_id, cursor ?? span.before, LOOKED_AT);
@@ -115,7 +115,7 @@ async function lookAt(
   db: Db,
   replay: Replay,
   endpoint: Endpoint,
-  owed: OwedToEndpoint,
+  owed: EndpointDelivery,
 ): Promise<(Found & { isSent: boolean }) | null> {
   const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
   const [stored, about] = await Promise.all([

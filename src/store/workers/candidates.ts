@@ -16,7 +16,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { readableOrNull } from '../redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
-import { lanesFor } from './matching-queues.ts';
+import { matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
 /** Workers that one call of the script looks at, so that Redis has time for others in between. */
@@ -143,15 +143,17 @@ export async function firstWaitingFor(
   known?: StoredTask,
 ): Promise<StoredTask | null> {
   const keys = orgKeysOf(db.prefix, worker.org_id);
-  const lanes = (await lanesFor(db, worker.org_id, workerAttributes(worker)))
+  const matchingQueues = (await matchingQueuesFor(db, worker.org_id, workerAttributes(worker)))
     .filter(({ requirements }) => qualifies(worker, requirements))
-    .map(({ id }) => keys.lane(id));
-  if (lanes.length === 0) return null;
+    .map(({ id }) => keys.matchingQueue(id));
+  if (matchingQueues.length === 0) return null;
   const now = db.clock.now();
   const refused = new Set<string>();
   // The heads are enough unless the worker declined one; what lies behind it is looked at before other lanes'.
   deeper: for (let depth = 1; ; depth *= 8) {
-    const listed = await Promise.all(lanes.map((lane) => db.redis.zrange(lane, 0, `${depth - 1}`)));
+    const listed = await Promise.all(
+      matchingQueues.map((matchingQueue) => db.redis.zrange(matchingQueue, 0, `${depth - 1}`)),
+    );
     const heads = listed.flatMap((places) =>
       places.map((place, index) => ({ place, mayHideMore: index === depth - 1 })),
     );

@@ -3,12 +3,12 @@
 
 import type { Task } from '../../state/tasks/task.ts';
 import { Explainer, type Explanation } from '../../state/workers/explain.ts';
-import { laneOf, placeInLane, qualifies } from '../../state/workers/matching.ts';
+import { matchingQueueOf, qualifies, queueMember } from '../../state/workers/matching.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
-import { allLanes } from './matching-queues.ts';
+import { allMatchingQueues } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
 /** The most workers that are looked at. */
@@ -21,7 +21,7 @@ export interface Sight {
   pool(pool: string | null): boolean;
 }
 
-export interface QueuePlace {
+export interface QueuePosition {
   /** 1 for the task that goes next, among all that wait for the same workers. */
   position: number;
   /** How many wait with the very same requirements. */
@@ -30,7 +30,7 @@ export interface QueuePlace {
 
 /** Explains how a task, which need not be there, would be matched now. */
 export async function explainMatch(db: Db, task: Task, sight: Sight): Promise<Explanation> {
-  const { requirements } = laneOf(task);
+  const { requirements } = matchingQueueOf(task);
   const explainer = new Explainer(requirements, task.declines, db.clock.now());
   const index = orgKeysOf(db.prefix, task.org_id).index('workers');
   let considered = 0;
@@ -50,17 +50,17 @@ export async function placeInQueue(
   task: Task,
   workers: readonly Worker[],
   sight: Sight,
-): Promise<QueuePlace> {
+): Promise<QueuePosition> {
   const keys = orgKeysOf(db.prefix, task.org_id);
-  const mine = laneOf(task);
-  const place = placeInLane(task);
-  const rivals = (await allLanes(db, task.org_id)).flatMap(({ id, requirements: wanted }) => {
+  const mine = matchingQueueOf(task);
+  const place = queueMember(task);
+  const rivals = (await allMatchingQueues(db, task.org_id)).flatMap(({ id, requirements: wanted }) => {
     const sees = sight.pool(wanted.worker_pool_id ?? null);
     return id !== mine.id && sees && workers.some((one) => qualifies(one, wanted)) ? [id] : [];
   });
   const [same_requirements, ...counts] = await Promise.all([
-    db.redis.zcard(keys.lane(mine.id)),
-    ...[mine.id, ...rivals].map((id) => db.redis.zlexcount(keys.lane(id), '-', `(${place}`)),
+    db.redis.zcard(keys.matchingQueue(mine.id)),
+    ...[mine.id, ...rivals].map((id) => db.redis.zlexcount(keys.matchingQueue(id), '-', `(${place}`)),
   ]);
   return { position: 1 + counts.reduce((sum, one) => sum + one, 0), same_requirements };
 }

@@ -24,7 +24,7 @@ const SHAPE: Shape<Worker> = {
   track: 'object',
   capacity: 'number',
   availability: 'string',
-  holding: 'strings',
+  reservations: 'strings',
   idle_since: 'number',
   created_at: 'number',
   updated_at: 'number',
@@ -59,8 +59,13 @@ export function workerWrites(
     writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
     writes.push(['DEL', keys.workerLog(worker.worker_id)]);
     writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
-    for (const taskId of worker.holding)
-      writes.push(['ZADD', keys.left, db.clock.now(), leftMember(worker.org_id, worker.worker_id, taskId)]);
+    for (const taskId of worker.reservations)
+      writes.push([
+        'ZADD',
+        keys.orphanedReservations,
+        db.clock.now(),
+        orphanedReservationMember(worker.org_id, worker.worker_id, taskId),
+      ]);
   } else {
     writes.push(...recordWrites(key, before?.version ?? 0, after).writes);
     if (before === null)
@@ -93,8 +98,8 @@ export function workerWrites(
       worker_id: worker.worker_id,
       version: after?.version ?? worker.version + 1,
       at: after?.updated_at ?? db.clock.now(),
-      left: after === null ? worker.holding : [],
-      ...(isNarrowed(before, after) && { narrowed: true }),
+      left: after === null ? worker.reservations : [],
+      ...(isEligibilityReduced(before, after) && { eligibility_reduced: true }),
     };
     writes.push(outboxWrite(keys.outbox, entry));
   }
@@ -121,11 +126,19 @@ export function workerNews(db: Db, orgId: string, workerId: string): Write {
 }
 
 /** Notes that a task has been taken from a removed worker. */
-export async function settleLeft(db: Db, orgId: string, workerId: string, taskId: string): Promise<void> {
-  await db.redis.zrem(orgKeysOf(db.prefix, orgId).left, leftMember(orgId, workerId, taskId));
+export async function releaseOrphanedReservation(
+  db: Db,
+  orgId: string,
+  workerId: string,
+  taskId: string,
+): Promise<void> {
+  await db.redis.zrem(
+    orgKeysOf(db.prefix, orgId).orphanedReservations,
+    orphanedReservationMember(orgId, workerId, taskId),
+  );
 }
 
-function leftMember(orgId: string, workerId: string, taskId: string): string {
+function orphanedReservationMember(orgId: string, workerId: string, taskId: string): string {
   return `${orgId} ${workerId} ${taskId}`;
 }
 
@@ -134,13 +147,13 @@ function readyAttributes(worker: Worker | null): Set<string> {
 }
 
 function concernsMatching(before: Worker | null, after: Worker | null): boolean {
-  if (after === null || isNarrowed(before, after)) return true;
+  if (after === null || isEligibilityReduced(before, after)) return true;
   return isReady(after) && (before === null || !isReady(before) || changedProfile(before, after));
 }
 
 /** Whether offers that they hold may not be theirs any more: they are not there, or bring or take less. */
-function isNarrowed(before: Worker | null, after: Worker | null): boolean {
-  if (before === null || after === null || after.holding.length === 0) return false;
+function isEligibilityReduced(before: Worker | null, after: Worker | null): boolean {
+  if (before === null || after === null || after.reservations.length === 0) return false;
   const isLess = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
   const lacks = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
     before[list].some((one) => !after[list].includes(one)),

@@ -192,7 +192,7 @@ describe('bytes', () => {
     expect([first.status, again.status]).toEqual([200, 200]);
     expect(again.headers.get('idempotent-replayed')).toBeNull();
     expect((await usageOf(org)).idempotent_answer_bytes?.used).toBe(0);
-    expect(await api.redis.keys(`${api.prefix}:*${org.org_id}:idem:*`)).toEqual([]);
+    expect(await api.redis.keys(`${api.prefix}:*${org.org_id}:idempotency:*`)).toEqual([]);
   });
 
   it('of one answer are bounded: a larger one is not kept, and its repeat does nothing', async () => {

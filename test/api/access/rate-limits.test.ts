@@ -277,17 +277,17 @@ describe('strangers', () => {
   });
 
   test('all addresses together have a thousand for what is open, and nobody with a credential pays for it', async () => {
-    const crowd = await startApi({
+    const backlog = await startApi({
       web: {
         trustedProxies: ['127.0.0.0/8'],
         quotas: { key: null, org: null, address: { requests: 20, seconds: 36_000 } },
       },
     });
-    const { client } = await createOrg(crowd);
+    const { client } = await createOrg(backlog);
     const statuses: number[] = [];
     for (let net = 0; net < 52; net += 1) {
       const headers = { 'X-Forwarded-For': `2001:db8:0:${net}::1` };
-      const answers = Array.from({ length: 20 }, () => fetch(`${crowd.url}/never/was`, { headers }));
+      const answers = Array.from({ length: 20 }, () => fetch(`${backlog.url}/never/was`, { headers }));
       statuses.push(...(await Promise.all(answers)).map(({ status }) => status));
     }
     // The test's own look at the description was one of them.
@@ -295,7 +295,7 @@ describe('strangers', () => {
     expect(statuses.filter((one) => one === 429)).toHaveLength(41);
     const headers = { 'X-Forwarded-For': '203.0.113.250' };
     expect((await client.request('GET', '/v1/tasks', { headers })).status).toBe(200);
-    await crowd.close();
+    await backlog.close();
   });
 
   test('all of one IPv6 network of a host are one', async () => {

@@ -54,9 +54,9 @@ test('a batch tells of 500 faults beside the first of each task', async () => {
 });
 
 test('what is refused of a task in a batch is what is refused of it alone', async () => {
-  const crowded = { context: { data: unknownFields(10_000) } };
+  const backlogged = { context: { data: unknownFields(10_000) } };
   const deep = JSON.parse(`{"context":${'['.repeat(129)}${']'.repeat(129)}}`) as object;
-  for (const task of [crowded, deep]) {
+  for (const task of [backlogged, deep]) {
     const alone = await clients.scope.request('POST', '/v1/tasks', { body: task });
     const among = await clients.scope.request('POST', '/v1/tasks/batch', { body: { tasks: [task] } });
     const [result] = among.as<{ results: { error: { errors: { pointer: string; message: string }[] } }[] }>()

@@ -179,7 +179,7 @@ describe('same key, same body', () => {
 
   test('what is kept is kept for a day', async () => {
     await create(taskBody(), freshName('key'));
-    const keys = await api.redis.keys(`${api.prefix}:*:idem:*`);
+    const keys = await api.redis.keys(`${api.prefix}:*:idempotency:*`);
     const lives = await Promise.all(keys.map((key) => api.redis.pttl(key)));
     expect(lives.length).toBeGreaterThan(0);
     for (const life of lives) expect(life / 3_600_000).toBeCloseTo(24, 0);

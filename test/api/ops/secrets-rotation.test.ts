@@ -67,7 +67,7 @@ async function sealedBy(key: Buffer): Promise<string[]> {
           : [];
     if (values.some((one) => one.includes(mark))) found.push(name);
   }
-  return found.filter((one) => !one.includes(':idem:'));
+  return found.filter((one) => !one.includes(':idempotency:'));
 }
 
 /** The task's next event comes to its callback URL with its credentials, and to the endpoint with its header. */

@@ -231,7 +231,7 @@ describe('a web process that is killed', () => {
     expect(await filesIn(store)).toEqual([]);
     const keys = orgKeysOf(db.prefix, orgId);
     expect(await db.redis.exists(keys.evidence(task.task_id))).toBe(0);
-    const strays = await db.redis.zrange(keys.strays, '0', '-1');
-    expect(strays.filter((one) => one.startsWith(orgId))).toEqual([]);
+    const orphanedFiles = await db.redis.zrange(keys.orphanedFiles, '0', '-1');
+    expect(orphanedFiles.filter((one) => one.startsWith(orgId))).toEqual([]);
   });
 });

@@ -20,7 +20,7 @@ const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 const countOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
   db.redis.zcard(orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status)));
 const waitingFor = ({ org_id, endpoint_id }: Endpoint) =>
-  db.redis.zcard(orgKeysOf(db.prefix, org_id).waiting(endpoint_id));
+  db.redis.zcard(orgKeysOf(db.prefix, org_id).backlog(endpoint_id));
 const never = new Promise<void>(() => {});
 
 it('an endpoint that hangs, with 10 000 deliveries queued, holds up no healthy one', async () => {

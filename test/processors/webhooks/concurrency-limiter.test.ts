@@ -1,7 +1,7 @@
 // Who may be sent to right now: a receiver that is overloaded or away makes what is new wait, lets retries
 // through, and is found back by one; a slow one gets few places.
 import { describe, expect, it } from 'vitest';
-import { ReceiverGate } from '../../../src/processors/webhooks/concurrency-limiter.ts';
+import { ConcurrencyLimiter } from '../../../src/processors/webhooks/concurrency-limiter.ts';
 
 const PLACES = 80;
 const answered = (status: number | null, ms = 10, retryAfterMs: number | null = null) => ({
@@ -12,7 +12,7 @@ const answered = (status: number | null, ms = 10, retryAfterMs: number | null = 
 
 function openGate() {
   const clock = { now: 1000 };
-  const gate = new ReceiverGate(PLACES, () => clock.now);
+  const gate = new ConcurrencyLimiter(PLACES, () => clock.now);
   const fresh = (receiver = 'a') => gate.enter(receiver, true);
   const send = (outcome: ReturnType<typeof answered>, receiver = 'a') => {
     expect(gate.enter(receiver, false)).toBe(true);
@@ -108,7 +108,7 @@ describe('a receiver', () => {
       return places;
     };
     expect(placesOf('a')).toBe(32);
-    expect(placesOf('a', new ReceiverGate(800))).toBe(64);
+    expect(placesOf('a', new ConcurrencyLimiter(800))).toBe(64);
     for (let times = 0; times < 20; times += 1) send(answered(200, 5000), 'b');
     expect(placesOf('b')).toBe(10);
     gate.leave('b', answered(200, 5000));

@@ -4,11 +4,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
 import type { Handoff, Task } from '../../../src/state/tasks/task.ts';
 import {
-  callbackAuthPlace,
+  callbackAuthContext,
   newWebhookSecret,
   orgWrites,
   type SigningSecret,
-  webhookSecretPlace,
+  webhookSecretContext,
 } from '../../../src/store/identity/orgs.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
@@ -48,7 +48,7 @@ async function addTenant(ends: (number | null)[] = [null]): Promise<Tenant> {
   const webhook_secrets = secrets.map((secret, index): SigningSecret => {
     const end = ends[index] ?? null;
     return {
-      sealed: sealer.seal(secret, webhookSecretPlace(org)),
+      sealed: sealer.seal(secret, webhookSecretContext(org)),
       created_at: now,
       expires_at: end === null ? null : now + end,
     };
@@ -322,7 +322,7 @@ describe('the credential of the callback', () => {
       headers: { 'X-Echo': `got ${header}` },
       body: `who is ${header}? ${plain}, that is ${decoded}; not "pass:wörd"`,
     }));
-    const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
+    const sealed = sealer.seal(plain, callbackAuthContext(tenant.org));
     const task = await tell(tenant, receiver.url, { ...policy(0), callback_auth: { type, sealed } });
     await settled(task, 'exhausted');
     const [attempt] = (await deliveryOf(task))?.attempts ?? [];
@@ -334,7 +334,7 @@ describe('the credential of the callback', () => {
   it.each(credentials)('%s is sent on every attempt', async (type, plain, header) => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
-    const sealed = sealer.seal(plain, callbackAuthPlace(tenant.org));
+    const sealed = sealer.seal(plain, callbackAuthContext(tenant.org));
     const task = await tell(tenant, receiver.url, { ...policy(1), callback_auth: { type, sealed } });
     await settled(task, 'succeeded');
     expect(receiver.come.map((one) => one.headers.authorization)).toEqual([header, header]);
@@ -343,7 +343,7 @@ describe('the credential of the callback', () => {
   it('of another org does not open, and nothing is sent without it', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
-    const sealed = sealer.seal('stolen', callbackAuthPlace(freshOrg(db)));
+    const sealed = sealer.seal('stolen', callbackAuthContext(freshOrg(db)));
     const task = await tell(tenant, receiver.url, { callback_auth: { type: 'bearer', sealed } });
     await expect.poll(() => jobState(task), SOON).toBe('delayed');
     expect(receiver.come).toEqual([]);
@@ -358,7 +358,7 @@ it('a delivery that is made ready by hand again is the same to the byte', async 
   await settled(task, 'succeeded');
   // The task has moved on and its record lies elsewhere when the event is told once more.
   await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
-  const { owed } = orgKeysOf(db.prefix, tenant.org);
+  const { pendingDeliveries: owed } = orgKeysOf(db.prefix, tenant.org);
   await db.redis.zadd(owed, 1, `${tenant.org} ${task.task_id} 2`);
   await queues.add([deliveryJob({ ...task, sequence: 2 }, 'by-hand')]);
   await expect.poll(() => receiver.come.length, SOON).toBe(2);

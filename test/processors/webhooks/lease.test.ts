@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
 import { queuePrefix } from '../../../src/queues/queues.ts';
-import { dueTimeOf, loadDeliveries, type Owed } from '../../../src/store/webhooks/deliveries.ts';
+import { type DeliveryTarget, dueTimeOf, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
@@ -20,7 +20,7 @@ const { queues } = await runProcessorsOfFile(db, options);
 await runProcessorsOfFile(db, options);
 const { webhooks, retries } = queues.all;
 
-const deliveryOf = async (owed: Owed) =>
+const deliveryOf = async (owed: DeliveryTarget) =>
   (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
 
 /** Receives what is answered when the test says so. */
@@ -38,7 +38,7 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
   const [task_id = ''] = await oweMessages(db, endpoint, 1);
-  const owed: Owed = { org_id, task_id, sequence: 0, endpoint_id };
+  const owed: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await expect.poll(() => receiver.come.length, SOON).toBe(1);
 
   const { jobId } = deliveryJob(owed, 'first').opts;
@@ -73,12 +73,12 @@ it('deliveries that are sent again by hand in the moment of their retry are made
   const { org_id, endpoint_id } = endpoint;
   await retries.pause();
   const ids = await oweMessages(db, endpoint, 10);
-  const all = ids.map((task_id): Owed => ({ org_id, task_id, sequence: 0, endpoint_id }));
+  const all = ids.map((task_id): DeliveryTarget => ({ org_id, task_id, sequence: 0, endpoint_id }));
   await expect.poll(() => retries.getDelayedCount(), SOON).toBeGreaterThanOrEqual(10);
   const dues = await Promise.all(all.map((owed) => dueTimeOf(db, owed)));
   await expect.poll(() => db.clock.now(), SOON).toBeGreaterThan(Math.max(...dues.map(Number)));
 
-  const sendAgain = async (owed: Owed) =>
+  const sendAgain = async (owed: DeliveryTarget) =>
     resend(db, owed, (await deliveryOf(owed)) ?? null, 0, 'by-hand', null);
   const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
   await expect.poll(() => receiver.come.length, SOON).toBe(20);

@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest';
 import type { OutboxEntry } from '../../../src/state/outbox.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import type { Endpoint } from '../../../src/state/webhooks/endpoint.ts';
-import { newWebhookSecret, orgWrites, webhookSecretPlace } from '../../../src/store/identity/orgs.ts';
+import { newWebhookSecret, orgWrites, webhookSecretContext } from '../../../src/store/identity/orgs.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { deliveriesIndex, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
-import { oweToEndpoints, resend } from '../../../src/store/webhooks/fan-out.ts';
+import { enqueueEndpointDeliveries, resend } from '../../../src/store/webhooks/fan-out.ts';
 import { loadReplay } from '../../../src/store/webhooks/replays.ts';
 import { type Come, startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { addTask, addWorker, declineAll, freshOrg, openTestDb, step } from '../../support/db.ts';
@@ -59,13 +59,13 @@ describe('in order', () => {
     const task = await live(endpoint.org_id);
     await allSucceed(task, endpoint.endpoint_id);
     expect(receiver.come.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 3, 4]);
-    expect(await db.redis.exists(orgKeysOf(db.prefix, task.org_id).turns(task.task_id))).toBe(0);
+    expect(await db.redis.exists(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id))).toBe(0);
   });
 
   it('a task’s own receiver does too, also once the task is over', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
-    const sealed = sealer.seal(newWebhookSecret(), webhookSecretPlace(org));
+    const sealed = sealer.seal(newWebhookSecret(), webhookSecretContext(org));
     const webhook_secrets = [{ sealed, created_at: now, expires_at: null }];
     const record = {
       org_id: org,
@@ -183,7 +183,7 @@ it('what waits for an earlier event is let go when the endpoint is told in order
   const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 6, backoff_seconds: 3600 } });
   const { org_id, endpoint_id } = endpoint;
   const task = await live(org_id);
-  const { turns, unordered } = orgKeysOf(db.prefix, org_id);
+  const { ordering: turns, orderReleased } = orgKeysOf(db.prefix, org_id);
   // When the first was tried in vain, and three that wait.
   await expect.poll(() => db.redis.hlen(turns(task.task_id)), SOON).toBe(4);
   expect(receiver.come).toHaveLength(1);
@@ -191,7 +191,7 @@ it('what waits for an earlier event is let go when the endpoint is told in order
   await expect
     .poll(() => statusesOf(task, endpoint_id), SOON)
     .toEqual(['pending', 'succeeded', 'succeeded', 'succeeded']);
-  await expect.poll(() => db.redis.exists(unordered), SOON).toBe(0);
+  await expect.poll(() => db.redis.exists(orderReleased), SOON).toBe(0);
   expect(receiver.come).toHaveLength(4);
 });
 
@@ -226,8 +226,8 @@ it('an entry that is relayed before the one before it owes the events of both', 
     at: db.clock.now(),
     pool: null,
   };
-  const sequences = (await oweToEndpoints(later, [entry])).map((one) => one.sequence);
+  const sequences = (await enqueueEndpointDeliveries(later, [entry])).map((one) => one.sequence);
   expect(sequences).toEqual([1, 2, 3]);
-  expect((await oweToEndpoints(later, [entry])).map((one) => one.sequence)).toEqual([3]);
+  expect((await enqueueEndpointDeliveries(later, [entry])).map((one) => one.sequence)).toEqual([3]);
   await changeEndpoint(db, endpoint, null);
 });

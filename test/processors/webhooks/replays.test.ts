@@ -10,10 +10,10 @@ import { commit } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { type Owed, recordDelivery, takeDelivery } from '../../../src/store/webhooks/deliveries.ts';
-import { owedMember, readOwed } from '../../../src/store/webhooks/delivery-target.ts';
+import { type DeliveryTarget, recordDelivery, takeDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import { pendingMember, readPendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { endpointWrites } from '../../../src/store/webhooks/endpoints.ts';
-import { oweToEndpoints } from '../../../src/store/webhooks/fan-out.ts';
+import { enqueueEndpointDeliveries } from '../../../src/store/webhooks/fan-out.ts';
 import { walkOn } from '../../../src/store/webhooks/replay-walk.ts';
 import { loadReplay } from '../../../src/store/webhooks/replays.ts';
 import { addTask, addWorker, declineAll, freshOrg, historyOf, openTestDb } from '../../support/db.ts';
@@ -69,15 +69,15 @@ const stateOf = (replay: Replay) => loadReplay(db, replay.org_id, replay.replay_
 async function sentBy(replay: Replay): Promise<string[]> {
   const entries = await db.redis.xrange(orgKeysOf(db.prefix, replay.org_id).outbox, '-', '+');
   return entries
-    .map(([, [, text = '']]) => JSON.parse(text) as { kind: string; again?: string } & Owed)
+    .map(([, [, text = '']]) => JSON.parse(text) as { kind: string; again?: string } & DeliveryTarget)
     .filter((one) => one.kind === 'delivery' && one.again === `replay-${replay.replay_id}`)
     .map((one) => `${one.task_id} ${one.sequence}`);
 }
 
 /** Delivers all that is owed to the replay's endpoint. */
 async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
-  const members = await db.redis.zrange(orgKeysOf(db.prefix, org_id).owed, 0, '-1');
-  for (const owed of members.map(readOwed)) {
+  const members = await db.redis.zrange(orgKeysOf(db.prefix, org_id).pendingDeliveries, 0, '-1');
+  for (const owed of members.map(readPendingMember)) {
     if (owed.endpoint_id !== endpoint_id) continue;
     const taken = await takeDelivery(db, owed, 1000);
     if (taken === null || 'dueAt' in taken) throw new Error('not due');
@@ -113,22 +113,25 @@ function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>)
 }
 
 /** A step that has looked and not committed yet. */
-async function heldStep({ org_id, replay_id }: Replay): Promise<{ letGo(): Promise<number | null> }> {
-  let letGo = () => {};
+async function heldStep({
+  org_id,
+  replay_id,
+}: Replay): Promise<{ releaseOrdered(): Promise<number | null> }> {
+  let releaseOrdered = () => {};
   let done: Promise<number | null> = Promise.resolve(null);
   await new Promise<void>((looked) => {
     const store = committing(async (commitIt) => {
       looked();
       await new Promise<void>((resolve) => {
-        letGo = resolve;
+        releaseOrdered = resolve;
       });
       return commitIt();
     });
     done = stepReplay(store, org_id, replay_id);
   });
   return {
-    letGo() {
-      letGo();
+    releaseOrdered() {
+      releaseOrdered();
       return done;
     },
   };
@@ -190,23 +193,23 @@ describe('a replay', () => {
     await stepReplay(db, org, replay.replay_id);
     await deliver(replay);
     const before = await stateOf(replay);
-    await late.letGo();
+    await late.releaseOrdered();
     expect(await stateOf(replay)).toEqual(before);
   });
 
   it('leaves alone what others have taken in hand since it looked', async () => {
     const { org, replay } = await setUp(1);
     const step = await heldStep(replay);
-    const { owed: owedKey } = orgKeysOf(db.prefix, org);
+    const { pendingDeliveries: owedKey } = orgKeysOf(db.prefix, org);
     const entries = await outboxOf(org);
     // The relay comes by only now.
-    const [owed] = await oweToEndpoints(db, entries.slice(0, 1));
+    const [owed] = await enqueueEndpointDeliveries(db, entries.slice(0, 1));
     if (owed === undefined) throw new Error('nothing is owed');
     const taken = await takeDelivery(db, owed, 60_000);
-    await step.letGo();
+    await step.releaseOrdered();
     expect(await sentBy(replay)).toEqual([]);
     const lease = taken !== null && 'score' in taken ? taken.score : null;
-    expect(Number(await db.redis.zscore(owedKey, owedMember(owed)))).toBe(lease);
+    expect(Number(await db.redis.zscore(owedKey, pendingMember(owed)))).toBe(lease);
     await stepReplay(db, org, replay.replay_id);
     expect(await stateOf(replay)).toMatchObject({ examined: 2, sent: 0 });
   });
@@ -219,7 +222,7 @@ describe('a replay', () => {
     const history = await historyOf(db, task);
     const [nine, ten] = [history[8], history[9]];
     expect(nine?.at).toBe(ten?.at);
-    await oweToEndpoints(db, await outboxOf(org));
+    await enqueueEndpointDeliveries(db, await outboxOf(org));
     await giveUpAll(db, endpoint);
     let replay = await beginReplay(db, endpoint, 'failed');
     const found: number[] = [];

@@ -1,7 +1,7 @@
 // What must be asked of a task later: per state, and as differences between two views of it, which is what
 // jobs are made and dropped by.
 import { describe, expect, it } from 'vitest';
-import { newQuestions, nextDue, type Question, questions } from '../../../src/state/tasks/checks.ts';
+import { checksOf, newChecks, nextDue, type ScheduledCheck } from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
@@ -24,12 +24,12 @@ const LATENCY = NOW + 300_000;
 const clocked = sampleInput({ sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 300 } });
 const CLOCKS = [`target_latency ${LATENCY} null`, `deadline ${DEADLINE} null`];
 
-const names = (asked: Question[]) => asked.map(({ kind, at, ref }) => `${kind} ${at} ${ref}`).sort();
-const of = (task: Task) => names(questions(task));
+const names = (asked: ScheduledCheck[]) => asked.map(({ kind, at, ref }) => `${kind} ${at} ${ref}`).sort();
+const of = (task: Task) => names(checksOf(task));
 const change = (before: Task, commands: readonly Command[], now: number) => {
   const task = taskAfter(before, commands, now);
-  const [was, is] = [questions(before), questions(task)];
-  return { task, asked: names(newQuestions(was, is)), dropped: names(newQuestions(is, was)) };
+  const [was, is] = [checksOf(before), checksOf(task)];
+  return { task, asked: names(newChecks(was, is)), dropped: names(newChecks(is, was)) };
 };
 
 describe('the questions of a state', () => {
@@ -106,15 +106,15 @@ describe('between two views of a task', () => {
   it('no change, no difference', () => {
     for (const status of STATUSES) {
       const task = taskIn(status, clocked);
-      expect(newQuestions(questions(task), questions({ ...task, version: task.version + 1 }))).toEqual([]);
+      expect(newChecks(checksOf(task), checksOf({ ...task, version: task.version + 1 }))).toEqual([]);
     }
   });
 });
 
 it('is due at the earliest question that the clock asks', () => {
-  expect(nextDue(questions(queuedTask()))).toBeNull();
-  expect(nextDue(questions(queuedTask(clocked)))).toBe(LATENCY);
-  expect(nextDue(questions(taskIn('offered', clocked)))).toBe(OFFER_ENDS);
-  expect(nextDue(questions(taskIn('submitted', clocked)))).toBe(ACCEPTED);
-  expect(nextDue(questions(taskIn('completed', clocked)))).toBeNull();
+  expect(nextDue(checksOf(queuedTask()))).toBeNull();
+  expect(nextDue(checksOf(queuedTask(clocked)))).toBe(LATENCY);
+  expect(nextDue(checksOf(taskIn('offered', clocked)))).toBe(OFFER_ENDS);
+  expect(nextDue(checksOf(taskIn('submitted', clocked)))).toBe(ACCEPTED);
+  expect(nextDue(checksOf(taskIn('completed', clocked)))).toBeNull();
 });

@@ -3,7 +3,7 @@
 // workers, wrong offers and wrong moments mixed in.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { newQuestions, nextDue, questions } from '../../../src/state/tasks/checks.ts';
+import { checksOf, newChecks, nextDue } from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
@@ -280,29 +280,29 @@ describe('in every life', () => {
 
   it('what the changes take and free adds up to who holds a place', () => {
     always(({ changes }) => {
-      const holding = new Set<string>();
+      const reservations = new Set<string>();
       return made(changes).every(({ before, after }) => {
         const { taken, freed } = holdChanges(before, after);
-        for (const id of freed.keys()) if (!holding.delete(id)) return false;
+        for (const id of freed.keys()) if (!reservations.delete(id)) return false;
         for (const id of taken.keys()) {
-          if (holding.has(id)) return false;
-          holding.add(id);
+          if (reservations.has(id)) return false;
+          reservations.add(id);
         }
         const held = holders(after);
-        return holding.size === held.size && [...holding].every((id) => held.has(id));
+        return reservations.size === held.size && [...reservations].every((id) => held.has(id));
       });
     });
   });
 
   it('what is asked and dropped adds up to the questions that the task has', () => {
-    const names = (task: Task) => questions(task).map((one) => `${one.kind} ${one.at} ${one.ref}`);
+    const names = (task: Task) => checksOf(task).map((one) => `${one.kind} ${one.at} ${one.ref}`);
     always(({ changes }) => {
       const [first] = made(changes);
       const open = new Set(first === undefined ? [] : names(first.before));
       return made(changes).every(({ before, after }) => {
-        const [was, is] = [questions(before), questions(after)];
-        for (const one of newQuestions(is, was)) open.delete(`${one.kind} ${one.at} ${one.ref}`);
-        for (const one of newQuestions(was, is)) open.add(`${one.kind} ${one.at} ${one.ref}`);
+        const [was, is] = [checksOf(before), checksOf(after)];
+        for (const one of newChecks(is, was)) open.delete(`${one.kind} ${one.at} ${one.ref}`);
+        for (const one of newChecks(was, is)) open.add(`${one.kind} ${one.at} ${one.ref}`);
         return JSON.stringify([...open].sort()) === JSON.stringify(names(after).sort());
       });
     });
@@ -310,7 +310,7 @@ describe('in every life', () => {
 
   it('an open task is waited for by somebody: the clock, a match, a worker or a reviewer', () => {
     always(({ task }) => {
-      const asked = questions(task);
+      const asked = checksOf(task);
       if (isFinal(task.status)) return asked.length === 0 && nextDue(asked) === null;
       // `matched` and `verified` are never left so by the store: it commits what follows with them.
       if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;

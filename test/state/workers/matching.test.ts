@@ -10,10 +10,10 @@ import {
 } from '../../../src/state/tasks/task.ts';
 import {
   isEligible,
-  laneOf,
+  matchingQueueOf,
   offerLife,
-  placeInLane,
   qualifies,
+  queueMember,
   rank,
   startTime,
   taskInPlace,
@@ -78,8 +78,8 @@ describe('a worker is eligible', () => {
     expect(isEligible(sampleWorker(), task, NOW)).toBe(true);
     for (const availability of ['away', 'offline'] as const)
       expect(isEligible(sampleWorker({ availability }), task, NOW)).toBe(false);
-    expect(isEligible(sampleWorker({ capacity: 2, holding: ['x'] }), task, NOW)).toBe(true);
-    expect(isEligible(sampleWorker({ capacity: 2, holding: ['x', 'y'] }), task, NOW)).toBe(false);
+    expect(isEligible(sampleWorker({ capacity: 2, reservations: ['x'] }), task, NOW)).toBe(true);
+    expect(isEligible(sampleWorker({ capacity: 2, reservations: ['x', 'y'] }), task, NOW)).toBe(false);
   });
 
   it('not within the cool-down of their own "no", and then again', () => {
@@ -188,7 +188,7 @@ describe('the best worker', () => {
     if (asked === null) throw new Error('no place');
     expect(affect(asked, 't1', { taken: 'offer' }, NOW)).toBeNull();
     const full = affect(asked, 't2', { taken: 'offer' }, NOW);
-    expect(full?.holding).toEqual(['t1', 't2']);
+    expect(full?.reservations).toEqual(['t1', 't2']);
     if (full === null) throw new Error('no place');
     expect(affect(full, 't3', { taken: 'offer' }, NOW)).toBeNull();
     // Not even what a reviewer sends back.
@@ -200,9 +200,9 @@ describe('a lane', () => {
   it('is shared by tasks that ask for the same, however they say it', () => {
     const one = needing({ skills: ['a', 'b'], certifications: ['x'], trust_level: 2 });
     const same = needing({ trust_level: 2, certifications: ['x', 'x'], skills: ['b', 'a', 'a'] });
-    expect(laneOf(same)).toEqual(laneOf(one));
+    expect(matchingQueueOf(same)).toEqual(matchingQueueOf(one));
     const none = [needing({}), needing({ skills: [], trust_level: 0, min_rating: 0 }), queuedTask()];
-    expect(new Set(none.map((task) => laneOf(task).id)).size).toBe(1);
+    expect(new Set(none.map((task) => matchingQueueOf(task).id)).size).toBe(1);
   });
 
   it('is another for tasks that ask for something else', () => {
@@ -215,7 +215,7 @@ describe('a lane', () => {
       { trust_level: 1 },
       { min_rating: 1 },
     ];
-    expect(new Set(asked.map((one) => laneOf(needing(one)).id)).size).toBe(asked.length);
+    expect(new Set(asked.map((one) => matchingQueueOf(needing(one)).id)).size).toBe(asked.length);
   });
 
   it('asks of a worker what its tasks ask', () => {
@@ -225,7 +225,9 @@ describe('a lane', () => {
       sampleWorker({ skills: ['a'], pool_ids: ['p'] }),
       sampleWorker({ skills: ['a', 'b'], pool_ids: ['p'], rating: 3 }),
     ])
-      expect(qualifies(worker, laneOf(needing(wanted)).requirements)).toBe(qualifies(worker, wanted));
+      expect(qualifies(worker, matchingQueueOf(needing(wanted)).requirements)).toBe(
+        qualifies(worker, wanted),
+      );
   });
 
   interface Waiting {
@@ -248,7 +250,7 @@ describe('a lane', () => {
   it('is in order of urgency, then deadline, then age', () => {
     fc.assert(
       fc.property(fc.array(waiting, { minLength: 2, maxLength: 12 }), (all) => {
-        const byText = all.map((one) => ({ one, place: placeInLane(made(one)) }));
+        const byText = all.map((one) => ({ one, place: queueMember(made(one)) }));
         byText.sort((x, y) => (x.place < y.place ? -1 : x.place > y.place ? 1 : 0));
         const key = (one: Waiting) => [
           RANK.indexOf(one.urgency),
@@ -278,8 +280,8 @@ describe('a lane', () => {
       NOW + 500,
     );
     expect(back.since).toBe(NOW + 500);
-    expect(placeInLane(back)).toBe(placeInLane(task));
-    expect(taskInPlace(placeInLane(task))).toBe(task.task_id);
+    expect(queueMember(back)).toBe(queueMember(task));
+    expect(taskInPlace(queueMember(task))).toBe(task.task_id);
   });
 });
 

@@ -1,7 +1,7 @@
 // The audit log of an org: an entry with every change and none without, in one unbroken chain however many
 // write at once.
 import { describe, expect, it } from 'vitest';
-import { type AuditEntry, did, digestOf } from '../../../src/state/audit/audit.ts';
+import { type AuditEntry, digestOf, newAuditEvent } from '../../../src/state/audit/audit.ts';
 import { commitAudited, loadHead, readAudit } from '../../../src/store/audit/audit-log.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
@@ -13,7 +13,10 @@ const db = await openTestDb();
 /** As another process would see it: it takes turns with nobody here. */
 const elsewhere: Db = { ...db, redis: db.redis.duplicate() };
 
-const fact = (name: string) => ({ ...did('operator', 'thing.made', 'thing', name), data: { name } });
+const auditEvent = (name: string) => ({
+  ...newAuditEvent('operator', 'thing.made', 'thing', name),
+  data: { name },
+});
 const nothing = { guards: [], writes: [] };
 
 async function logOf(org: string): Promise<AuditEntry[]> {
@@ -34,7 +37,7 @@ describe('a change with its entry', () => {
     const org = freshOrg(db);
     const names = Array.from({ length: 40 }, (_, index) => `n${index}`);
     const done = await Promise.all(
-      names.map((name, index) => commitAudited(index % 2 ? db : elsewhere, org, fact(name), nothing)),
+      names.map((name, index) => commitAudited(index % 2 ? db : elsewhere, org, auditEvent(name), nothing)),
     );
     elsewhere.redis.disconnect();
     expect(done.every(Boolean)).toBe(true);
@@ -48,16 +51,16 @@ describe('a change with its entry', () => {
     const org = freshOrg(db);
     const key = orgKeysOf(db.prefix, org).pool('p');
     const change = { guards: [{ kind: 'absent', key } as const], writes: [['HSET', key, 'v', 1] as const] };
-    expect(await commitAudited(db, org, fact('a'), change)).toBe(true);
-    expect(await commitAudited(db, org, fact('b'), change)).toBe(false);
+    expect(await commitAudited(db, org, auditEvent('a'), change)).toBe(true);
+    expect(await commitAudited(db, org, auditEvent('b'), change)).toBe(false);
     expect((await logOf(org)).map((one) => one.target.id)).toEqual(['a']);
     expect(await commit(db.redis, change.guards, change.writes)).toBe(false);
   });
 
   it('is never earlier than the one before, whatever a clock says', async () => {
     const org = freshOrg(db);
-    await commitAudited(later(db, 60_000), org, fact('a'), nothing);
-    await commitAudited(db, org, fact('b'), nothing);
+    await commitAudited(later(db, 60_000), org, auditEvent('a'), nothing);
+    await commitAudited(db, org, auditEvent('b'), nothing);
     const [a, b] = await logOf(org);
     expect(b?.at).toBe(a?.at);
     expectChain(await logOf(org));

@@ -52,7 +52,7 @@ it.each<[string, Requirements, Partial<Worker>]>([
 it('who has lost something else gets it, full as they are', async () => {
   const { org, accept } = await asked({ skills: ['a'], min_rating: 4 });
   await changeWorker(db, org, 'w', { certifications: [], pool_ids: [], trust_level: 0 });
-  expect((await workerOf(db, org, 'w')).holding).toHaveLength(1);
+  expect((await workerOf(db, org, 'w')).reservations).toHaveLength(1);
   expect(await accept()).toMatchObject({ ok: true, task: { status: 'accepted' } });
 });
 

@@ -113,12 +113,12 @@ describe('two changes of one task', () => {
     const created = await createTask(db, sampleInput({ org_id: org }), {
       org_id: org,
       ...system,
-      alongside: mark('first'),
+      extraWrites: mark('first'),
     });
     const again = await createTask(db, sampleInput({ org_id: org }), {
       org_id: org,
       ...system,
-      alongside: mark('second'),
+      extraWrites: mark('second'),
     });
     expect([created.ok, again.ok, await db.redis.get(key)]).toEqual([true, false, 'first']);
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).index('all'))).toBe(1);
@@ -148,7 +148,7 @@ describe('the capacity of a worker', () => {
     );
     const given = tasks.filter((_, index) => results[index]?.ok).map((one) => one.task_id);
     expect(given).toHaveLength(capacity);
-    expect([...(await workerOf(db, org, worker_id)).holding].sort()).toEqual(given.sort());
+    expect([...(await workerOf(db, org, worker_id)).reservations].sort()).toEqual(given.sort());
     const codes = new Set(results.flatMap((one) => (one.ok ? [] : [one.code])));
     expect([...codes]).toEqual(['worker_busy']);
     // A refused offer left no trace: the task waits as before.
@@ -188,13 +188,13 @@ describe('the capacity of a worker', () => {
     await changeWorker(db, org, worker_id, { skills: ['b'] });
     expect(await offer(other)).toMatchObject({ ok: false, code: 'worker_busy' });
     for (const task of [declined, other]) expect((await taskOf(db, org, task.task_id)).status).toBe('queued');
-    expect((await workerOf(db, org, worker_id)).holding).toEqual([]);
+    expect((await workerOf(db, org, worker_id)).reservations).toEqual([]);
   });
 
   it('is freed by every way a task leaves them', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
-    const holding = async () => (await workerOf(db, org, worker_id)).holding.length;
+    const reservations = async () => (await workerOf(db, org, worker_id)).reservations.length;
     const ready = async () =>
       (await db.redis.zscore(orgKeysOf(db.prefix, org).ready('any'), worker_id)) !== null;
     const ways: Record<string, (id: string) => Promise<unknown>> = {
@@ -234,7 +234,7 @@ describe('the capacity of a worker', () => {
     for (const [name, way] of Object.entries(ways)) {
       const { task_id } = await addTask(db, org);
       await way(task_id);
-      expect([name, await holding(), await ready()]).toEqual([name, 0, true]);
+      expect([name, await reservations(), await ready()]).toEqual([name, 0, true]);
       expect(await misplacements(db, await taskOf(db, org, task_id))).toEqual([]);
     }
   });
@@ -247,7 +247,7 @@ describe('the capacity of a worker', () => {
     await changeWorker(db, org, worker_id, { availability: 'away' });
     const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
     expect(again).toMatchObject({ status: 'started', attempt: 2, assignment: { worker_id } });
-    expect((await workerOf(db, org, worker_id)).holding).toEqual([again.task_id]);
+    expect((await workerOf(db, org, worker_id)).reservations).toEqual([again.task_id]);
   });
 
   it('is not taken by rework beyond their capacity: the task goes back to the queue', async () => {
@@ -260,7 +260,7 @@ describe('the capacity of a worker', () => {
     expect(again).toMatchObject({ status: 'queued', attempt: 2, assignment: null });
     expect(again.reviews).toMatchObject([{ decision: 'rework', feedback: 'more', worker_id }]);
     expect((await historyOf(db, again)).at(-1)?.data).toMatchObject({ reason: 'rework', detail: 'more' });
-    expect((await workerOf(db, org, worker_id)).holding).toEqual([second.task_id]);
+    expect((await workerOf(db, org, worker_id)).reservations).toEqual([second.task_id]);
     // It was no "no" of theirs: they get it as soon as they have capacity free.
     await workThrough(db, second, worker_id);
     expect(await offerTo(db, again, [worker_id])).toMatchObject({ status: 'offered', declines: [] });
@@ -297,7 +297,7 @@ describe('an offer made to many', () => {
     expect(history.filter((one) => one.type === 'task.accepted')).toHaveLength(1);
     expect(firstBroken(history)).toBeNull();
     const held = await Promise.all(ids.map((id) => workerOf(db, org, id)));
-    expect(held.filter((one) => one.holding.length > 0).map((one) => one.worker_id)).toEqual(winners);
+    expect(held.filter((one) => one.reservations.length > 0).map((one) => one.worker_id)).toEqual(winners);
   });
 
   it('goes back to the queue once, when all of them decline at once', async () => {

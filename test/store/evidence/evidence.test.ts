@@ -60,29 +60,29 @@ const purge = async ({ task_id }: Task) => {
 
 /** What is left of this org: files, strays, and ids of evidence of the task. */
 async function left() {
-  const { strays } = orgKeysOf(db.prefix, orgId);
+  const { orphanedFiles } = orgKeysOf(db.prefix, orgId);
   const ofOrg = (place: string) => place.startsWith(orgId);
   const ids = (await loadEvidence(db, orgId, task.task_id)).items.map((one) => one.evidence_id);
   return {
     files: (await filesIn(folder)).filter(ofOrg),
-    strays: (await db.redis.zrange(strays, '0', '-1')).filter(ofOrg),
+    orphanedFiles: (await db.redis.zrange(orphanedFiles, '0', '-1')).filter(ofOrg),
     ids,
   };
 }
 
-const NOTHING = { files: [], strays: [], ids: [] };
+const NOTHING = { files: [], orphanedFiles: [], ids: [] };
 
 describe('a staged file', () => {
   it('is a stray with its bytes, and nobody’s evidence', async () => {
     const { place } = await stage();
-    expect(await left()).toEqual({ files: [place], strays: [place], ids: [] });
+    expect(await left()).toEqual({ files: [place], orphanedFiles: [place], ids: [] });
   });
 
   it('becomes evidence and is no stray any more, in one step', async () => {
     const staged = await stage();
     const added = await add(staged);
     expect(added).toMatchObject({ ok: true, evidence: { ...WHAT, worker_id: workerId, bytes: 100 } });
-    expect(await left()).toEqual({ files: [staged.place], strays: [], ids: [staged.evidence_id] });
+    expect(await left()).toEqual({ files: [staged.place], orphanedFiles: [], ids: [staged.evidence_id] });
   });
 
   it('that is evidence by now is not dropped', async () => {
@@ -177,10 +177,10 @@ describe('the purge of a task', () => {
     await purge(purged);
     expect(await sweepEvidence(db, files)).toBe(1);
     expect((await loadEvidence(db, orgId, purged.task_id)).version).toBe(0);
-    expect(await left()).toEqual({ files: [other.place], strays: [], ids: [other.evidence_id] });
+    expect(await left()).toEqual({ files: [other.place], orphanedFiles: [], ids: [other.evidence_id] });
     await purge(purged);
     expect(await sweepEvidence(db, files)).toBe(0);
-    expect(await left()).toEqual({ files: [other.place], strays: [], ids: [other.evidence_id] });
+    expect(await left()).toEqual({ files: [other.place], orphanedFiles: [], ids: [other.evidence_id] });
   });
 
   it('that breaks off before the bytes are gone is finished by the sweep', async () => {
@@ -188,7 +188,7 @@ describe('the purge of a task', () => {
     vi.spyOn(files, 'removeAll').mockRejectedValueOnce(new Error('the disk is away'));
     await purge(task);
     await expect(sweepEvidence(db, files)).rejects.toThrow('the disk is away');
-    expect(await left()).toMatchObject({ strays: [`${orgId}/${task.task_id}`], ids: [] });
+    expect(await left()).toMatchObject({ orphanedFiles: [`${orgId}/${task.task_id}`], ids: [] });
     expect((await left()).files).toHaveLength(1);
     expect(await sweepEvidence(db, files)).toBe(1);
     expect(await left()).toEqual(NOTHING);
@@ -205,15 +205,15 @@ describe('the sweep', () => {
   it('removes an old stray, which cannot become evidence then, and no evidence', async () => {
     const kept = await stage();
     await add(kept);
-    const stray = await stage();
+    const orphanedFile = await stage();
     expect(await sweepEvidence(db, files, -1)).toBe(1);
-    expect(await add(stray)).toEqual({ ok: false, code: 'contended' });
-    expect(await left()).toEqual({ files: [kept.place], strays: [], ids: [kept.evidence_id] });
+    expect(await add(orphanedFile)).toEqual({ ok: false, code: 'contended' });
+    expect(await left()).toEqual({ files: [kept.place], orphanedFiles: [], ids: [kept.evidence_id] });
   });
 
   it('removes the note of a stray whose bytes never came', async () => {
-    const { strays } = orgKeysOf(db.prefix, orgId);
-    await db.redis.zadd(strays, 1, `${orgId}/${task.task_id}/018f0000-0000-7000-8000-000000000001`);
+    const { orphanedFiles } = orgKeysOf(db.prefix, orgId);
+    await db.redis.zadd(orphanedFiles, 1, `${orgId}/${task.task_id}/018f0000-0000-7000-8000-000000000001`);
     expect(await sweepEvidence(db, files)).toBe(1);
     expect(await left()).toEqual(NOTHING);
   });
@@ -224,7 +224,7 @@ describe('the sweep', () => {
     await rm(join(folder, bad.place));
     await mkdir(join(folder, bad.place));
     await expect(sweepEvidence(db, files, -1)).rejects.toThrow('could not remove a file');
-    expect(await left()).toEqual({ files: [], strays: [bad.place], ids: [] });
+    expect(await left()).toEqual({ files: [], orphanedFiles: [bad.place], ids: [] });
     expect(await add(good)).toEqual({ ok: false, code: 'contended' });
     await rmdir(join(folder, bad.place));
     expect(await sweepEvidence(db, files)).toBe(1);

@@ -4,7 +4,7 @@ import { countAttempt } from '../../../src/store/identity/sign-in-attempts.ts';
 import { claimKey } from '../../../src/store/redis/idempotency.ts';
 import { orgKeysOf, PARTITIONS } from '../../../src/store/redis/keys.ts';
 import { takeDelivery } from '../../../src/store/webhooks/deliveries.ts';
-import { owedMember } from '../../../src/store/webhooks/delivery-target.ts';
+import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
 const HOUR = 3600_000;
@@ -22,7 +22,7 @@ it('the claim of an idempotency key', async () => {
 it('a lock-out of sign-ins', async () => {
   await countAttempt(db, 'somebody', 1);
   const [key] = (
-    await Promise.all(PARTITIONS.map((one) => db.redis.keys(`${db.prefix}:{${one}}:tries:*`)))
+    await Promise.all(PARTITIONS.map((one) => db.redis.keys(`${db.prefix}:{${one}}:sign-in-attempts:*`)))
   ).flat();
   await db.redis.pexpire(key ?? '', 2 * HOUR);
   expect(await countAttempt(db, 'somebody', 1)).toBeLessThanOrEqual(15 * 60_000);
@@ -32,12 +32,12 @@ it('the lease of a delivery', async () => {
   const org = freshOrg(db);
   const { task_id } = await addTask(db, org);
   const owed = { org_id: org, task_id, sequence: 1 };
-  const { owed: key } = orgKeysOf(db.prefix, org);
+  const { pendingDeliveries: key } = orgKeysOf(db.prefix, org);
   const lease = Math.floor(db.clock.now()) + 2 * HOUR + 0.5;
-  await db.redis.zadd(key, lease, owedMember(owed));
+  await db.redis.zadd(key, lease, pendingMember(owed));
   expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ delivery: { status: 'pending' } });
   // One that may be another's, and one that is not due, are left alone.
   expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
-  await db.redis.zadd(key, Math.floor(db.clock.now()) + 2 * HOUR, owedMember(owed));
+  await db.redis.zadd(key, Math.floor(db.clock.now()) + 2 * HOUR, pendingMember(owed));
   expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
 });

@@ -43,7 +43,7 @@ it('a change of a task whose commit never holds ends, and a client is told to tr
   const key = orgKeysOf(db.prefix, org).task(task_id);
   const error = await changeTask(db, org, task_id, [{ name: 'cancel', reason: null }], {
     actor: 'test',
-    alongside: () => ({ guards: [{ kind: 'absent', key }], writes: [] }),
+    extraWrites: () => ({ guards: [{ kind: 'absent', key }], writes: [] }),
   }).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ContendedError);
   const shown = asApiError(error);

@@ -1,7 +1,7 @@
 // How a task lies in Redis: the same before and after it is packed, in every index where it belongs, with
 // all that a commit owes the relay, the feed and the receiver.
 import { describe, expect, it } from 'vitest';
-import { questions } from '../../../src/state/tasks/checks.ts';
+import { checksOf } from '../../../src/state/tasks/checks.ts';
 import { firstBroken } from '../../../src/state/tasks/history.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
@@ -168,7 +168,7 @@ describe('a commit leaves', () => {
       org_id: org,
       task_id: queued.task_id,
       version: 1,
-      asked: questions(queued),
+      asked: checksOf(queued),
       dropped: [],
       deliveries: [2],
       events: ['created', 'queued'],
@@ -178,16 +178,16 @@ describe('a commit leaves', () => {
     });
     expect(second).toMatchObject({
       version: 2,
-      asked: questions(offered),
-      dropped: questions(queued),
+      asked: checksOf(offered),
+      dropped: checksOf(queued),
       deliveries: [4],
     });
-    expect(third).toMatchObject({ version: 3, dropped: questions(offered), deliveries: [] });
+    expect(third).toMatchObject({ version: 3, dropped: checksOf(offered), deliveries: [] });
   });
 
   it('among what is owed each event that the receiver wants, and no other', async () => {
     const org = freshOrg(db);
-    const { owed } = orgKeysOf(db.prefix, org);
+    const { pendingDeliveries: owed } = orgKeysOf(db.prefix, org);
     const mine = async (id: string) =>
       (await db.redis.zrange(owed, 0, '-1')).filter((one) => one.includes(id)).sort();
     const told = await addTask(db, org, { handoff: { callback_url } });

@@ -2,14 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import {
+  type DeliveryTarget,
   dueTimeOf,
   loadDeliveries,
-  type Owed,
   recordDelivery,
   takeDelivery,
 } from '../../../src/store/webhooks/deliveries.ts';
 import type { Attempt, Delivery } from '../../../src/store/webhooks/delivery-record.ts';
-import { owedMember } from '../../../src/store/webhooks/delivery-target.ts';
+import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
 const db = await openTestDb();
@@ -29,14 +29,14 @@ const attempt: Attempt = {
 };
 
 /** A delivery that is owed since now. */
-async function owedDelivery(): Promise<Owed> {
+async function owedDelivery(): Promise<DeliveryTarget> {
   const org = freshOrg(db);
   const task = await addTask(db, org, { handoff: { callback_url: 'https://receiver.example/' } });
   return { org_id: org, task_id: task.task_id, sequence: 1 };
 }
 
 /** Takes it. @throws Error when it cannot be had. */
-async function take(owed: Owed, lease = LEASE) {
+async function take(owed: DeliveryTarget, lease = LEASE) {
   const taken = await takeDelivery(db, owed, lease);
   if (taken === null || 'dueAt' in taken) throw new Error(`not to be had: ${JSON.stringify(taken)}`);
   return taken;
@@ -44,7 +44,7 @@ async function take(owed: Owed, lease = LEASE) {
 
 /** Records what came of it. @returns false when that is not the taker's any more. */
 async function record(
-  owed: Owed,
+  owed: DeliveryTarget,
   score: number,
   delivery: Delivery,
   nextAt: number | null = null,
@@ -121,8 +121,8 @@ describe('a delivery', () => {
     const { score } = await take(first);
     expect(await takeDelivery(db, second, LEASE, order)).toBeNull();
     // Sent again by hand while the receiver is not told in order.
-    const { owed } = orgKeysOf(db.prefix, first.org_id);
-    await db.redis.zadd(owed, db.clock.now(), owedMember(second));
+    const { pendingDeliveries: owed } = orgKeysOf(db.prefix, first.org_id);
+    await db.redis.zadd(owed, db.clock.now(), pendingMember(second));
     const taken = await take(second);
     const outcome = { nextAt: null, gone: false, eventAt: 0, failingLimit: 1000, inOrder: true };
     const delivery: Delivery = { status: 'succeeded', attempts: [attempt] };

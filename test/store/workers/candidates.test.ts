@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Requirements, URGENCIES } from '../../../src/state/tasks/task.ts';
-import { isEligible, placeInLane, rank, workerAttributes } from '../../../src/state/workers/matching.ts';
+import { isEligible, queueMember, rank, workerAttributes } from '../../../src/state/workers/matching.ts';
 import { AVAILABILITIES, type Worker } from '../../../src/state/workers/worker.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { findWorkers, firstWaitingFor } from '../../../src/store/workers/candidates.ts';
-import { allLanes, lanesFor } from '../../../src/store/workers/matching-queues.ts';
+import { allMatchingQueues, matchingQueuesFor } from '../../../src/store/workers/matching-queues.ts';
 import {
   addTask,
   addWorker,
@@ -95,7 +95,7 @@ describe('whoever is there and whatever waits', () => {
           const worker = await addWorker(db, org, { ...one, availability: 'available' });
           const [first] = tasks
             .filter((task) => isEligible(worker, task, now))
-            .sort((a, b) => (placeInLane(a) < placeInLane(b) ? -1 : 1));
+            .sort((a, b) => (queueMember(a) < queueMember(b) ? -1 : 1));
           expect((await firstWaitingFor(db, worker))?.task.task_id).toBe(first?.task_id);
         },
       ),
@@ -220,15 +220,19 @@ describe('a lane', () => {
     const rare = { skills: ['a'], certifications: ['x\0y'] };
     await addTask(db, org, { requirements: rare });
     const seenBy = async (profile: Partial<Worker>) => {
-      const lanes = await lanesFor(db, org, workerAttributes(await addWorker(db, org, profile)));
-      return lanes.map((lane) => lane.requirements);
+      const matchingQueues = await matchingQueuesFor(
+        db,
+        org,
+        workerAttributes(await addWorker(db, org, profile)),
+      );
+      return matchingQueues.map((matchingQueue) => matchingQueue.requirements);
     };
     expect(await seenBy({})).toEqual([{}]);
     expect(await seenBy({ skills: ['a'] })).toEqual([{}, { skills: ['a'] }]);
     expect(await seenBy({ skills: ['b'] })).toEqual([{}, { skills: ['a', 'b'] }]);
     expect(await seenBy({ pool_ids: ['p'] })).toEqual([{}, { worker_pool_id: 'p' }]);
     expect(await seenBy({ certifications: ['x\0y'] })).toEqual([{}, rare]);
-    expect(await allLanes(db, org)).toHaveLength(5);
+    expect(await allMatchingQueues(db, org)).toHaveLength(5);
   });
 });
 

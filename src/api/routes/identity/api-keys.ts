@@ -3,7 +3,7 @@
 
 import Type from 'typebox';
 import { MODES, modeOf, orgOf, tenantOf } from '../../../state/access/tenant.ts';
-import { did } from '../../../state/audit/audit.ts';
+import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { timeOf } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -104,13 +104,13 @@ export const apiKeyRoutes = [
         refuse([...there.errors, ...endErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
         const answer = created(made);
-        const fact = {
-          ...did(actor, 'api_key.created', 'api_key', made.key.key_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
         const key = together(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
         const change = together(isAdmitted, there, key, await openSandbox(deps, org_id), keep(answer));
-        if (await commitAudited(deps.db, orgOf(org_id), fact, change)) return answer;
+        if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return answer;
       }
       throw new ContendedError('API key');
     },
@@ -166,8 +166,8 @@ export const apiKeyRoutes = [
         const answer = created(made);
         const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
         const { key_id } = made.key;
-        const fact = {
-          ...did(actor, 'api_key.rotated', 'api_key', old.key_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'api_key.rotated', 'api_key', old.key_id),
           data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
         };
         const change = together(
@@ -177,7 +177,7 @@ export const apiKeyRoutes = [
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
           keep(answer),
         );
-        if (!(await commitAudited(deps.db, orgOf(org_id), fact, change))) continue;
+        if (!(await commitAudited(deps.db, orgOf(org_id), auditEvent, change))) continue;
         deps.forgetCredential(old.hash);
         return answer;
       }
@@ -198,9 +198,12 @@ export const apiKeyRoutes = [
         const { key } = await visibleKey(deps, principal, params.key_id);
         requireNoMore(principal, key);
         // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
-        const fact = { ...did(actor, 'api_key.revoked', 'api_key', key.key_id), data: { name: key.name } };
+        const auditEvent = {
+          ...newAuditEvent(actor, 'api_key.revoked', 'api_key', key.key_id),
+          data: { name: key.name },
+        };
         const change = together(isAdmitted, revokeApiKey(deps.db, key));
-        if (!(await commitAudited(deps.db, orgOf(key.org_id), fact, change))) continue;
+        if (!(await commitAudited(deps.db, orgOf(key.org_id), auditEvent, change))) continue;
         deps.forgetCredential(key.hash);
         return { status: 204 };
       }

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import Type from 'typebox';
-import { changesOf, did } from '../../../state/audit/audit.ts';
+import { changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -94,8 +94,8 @@ export const memberRoutes = [
       const made = body.password === undefined ? { password } : {};
       const answer = { ...shown, body: { ...memberView(member), ...made } };
       const { member_id, email, name, scopes, pools } = member;
-      const fact = {
-        ...did(actor, 'member.created', 'member', member_id),
+      const auditEvent = {
+        ...newAuditEvent(actor, 'member.created', 'member', member_id),
         data: { email, name, scopes, pools },
       };
       for await (const _attempt of updateAttempts()) {
@@ -105,7 +105,7 @@ export const memberRoutes = [
         refuse(there.errors);
         const room = await deps.usage.room(member.org_id, 'members');
         const change = together(isAdmitted, there, room, memberWrites(deps.db, null, member), keep(answer));
-        if (await commitAudited(deps.db, member.org_id, fact, change)) return answer;
+        if (await commitAudited(deps.db, member.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('member');
     },
@@ -184,10 +184,10 @@ export const memberRoutes = [
           ...changesOf(before, after, ['email', 'name', 'scopes', 'pools', 'disabled']),
           ...(password !== undefined && { password: 'changed' }),
         };
-        const fact = { ...did(actor, 'member.updated', 'member', after.member_id), data };
+        const auditEvent = { ...newAuditEvent(actor, 'member.updated', 'member', after.member_id), data };
         await requireFree(deps, after);
         const whole = together(isAdmitted, there, memberWrites(deps.db, before, after));
-        if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
+        if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
         deps.forgetCredential(after.member_id);
         return memberAnswer(after);
       }
@@ -210,9 +210,12 @@ export const memberRoutes = [
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
         const { email, name } = before;
-        const fact = { ...did(actor, 'member.removed', 'member', before.member_id), data: { email, name } };
+        const auditEvent = {
+          ...newAuditEvent(actor, 'member.removed', 'member', before.member_id),
+          data: { email, name },
+        };
         const gone = together(isAdmitted, memberWrites(deps.db, before, null));
-        if (!(await commitAudited(deps.db, before.org_id, fact, gone))) continue;
+        if (!(await commitAudited(deps.db, before.org_id, auditEvent, gone))) continue;
         deps.forgetCredential(before.member_id);
         return { status: 204 };
       }

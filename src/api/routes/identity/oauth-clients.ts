@@ -2,7 +2,7 @@
 // their tokens the moment they are removed.
 
 import Type from 'typebox';
-import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -102,8 +102,8 @@ export const oauthClientRoutes = [
       };
       const answer = clientAnswer(client, 201, isPublic ? {} : { client_secret: secret.text });
       const { client_id, name, grant_types, scopes, pools } = client;
-      const fact = {
-        ...did(actor, 'oauth_client.created', 'oauth_client', client_id),
+      const auditEvent = {
+        ...newAuditEvent(actor, 'oauth_client.created', 'oauth_client', client_id),
         data: { name, grant_types, scopes, pools, public: isPublic },
       };
       for await (const _attempt of updateAttempts()) {
@@ -112,7 +112,7 @@ export const oauthClientRoutes = [
         const room = await deps.usage.room(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
         const change = together(isAdmitted, there, room, made, keep(answer));
-        if (await commitAudited(deps.db, client.org_id, fact, change)) return answer;
+        if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('OAuth client');
     },
@@ -203,9 +203,12 @@ export const oauthClientRoutes = [
         requireVersion(before.version, ifMatch);
         requireNoMore(principal, before);
         const { client_id, name, org_id } = before;
-        const fact = { ...did(actor, 'oauth_client.removed', 'oauth_client', client_id), data: { name } };
+        const auditEvent = {
+          ...newAuditEvent(actor, 'oauth_client.removed', 'oauth_client', client_id),
+          data: { name },
+        };
         const gone = together(isAdmitted, oauthClientWrites(deps.db, before, null));
-        if (!(await commitAudited(deps.db, org_id, fact, gone))) continue;
+        if (!(await commitAudited(deps.db, org_id, auditEvent, gone))) continue;
         deps.forgetCredential(before.client_id);
         return { status: 204 };
       }
@@ -220,7 +223,7 @@ async function changeClient(
     'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'standing'
   >,
   change: (before: OAuthClient) => Partial<OAuthClient>,
-  alongside: (after: OAuthClient) => Change = () => together(),
+  extraWrites: (after: OAuthClient) => Change = () => together(),
 ): Promise<OAuthClient> {
   const { deps, principal, params, ifMatch, actor, standing } = call;
   for await (const _attempt of updateAttempts()) {
@@ -233,8 +236,8 @@ async function changeClient(
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const there = await requireSound(deps, after);
     const isRotation = after.secret_hash !== before.secret_hash;
-    const fact: AuditFact = {
-      ...did(
+    const auditEvent: AuditEvent = {
+      ...newAuditEvent(
         actor,
         `oauth_client.${isRotation ? 'secret_rotated' : 'updated'}`,
         'oauth_client',
@@ -248,8 +251,8 @@ async function changeClient(
         'pools',
       ]),
     };
-    const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), alongside(after));
-    if (!(await commitAudited(deps.db, after.org_id, fact, whole))) continue;
+    const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), extraWrites(after));
+    if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
     deps.forgetCredential(after.client_id);
     return after;
   }

@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { storageQuotasOf } from '../../../state/access/storage-quotas.ts';
 import { modeOf, orgOf } from '../../../state/access/tenant.ts';
-import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { withNewSecret } from '../../../state/webhooks/secret.ts';
@@ -16,7 +16,7 @@ import {
   orgWrites,
   sandboxWrites,
   signingSecrets,
-  webhookSecretPlace,
+  webhookSecretContext,
   withSigningSecrets,
 } from '../../../store/identity/orgs.ts';
 import { type Change, commit, together } from '../../../store/redis/commit.ts';
@@ -87,11 +87,11 @@ export const orgRoutes = [
     async handler({ deps, actor, body, keep, plan }) {
       // The answer lies with the operator's other answers, not with the new org's data, hence not in one step: a
       // repeat after a crash in between finds what its first try had planned, and makes no second org.
-      const { change, fact, org, apiKey } = await plan(() =>
+      const { change, auditEvent, org, apiKey } = await plan(() =>
         newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
       );
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
-      const isMade = await commitAudited(deps.db, org.org_id, fact, change);
+      const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);
       if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
       const kept = keep(answer);
       await commit(deps.db.redis, kept.guards, kept.writes);
@@ -200,7 +200,7 @@ export const orgRoutes = [
               secret.created_at + OVERLAP,
             ),
           ),
-        () => did(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
+        () => newAuditEvent(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
         (after) => keep({ status: 200, body: secretView(deps, after, org_id) }),
       );
       return { status: 200, body: secretView(deps, org, org_id) };
@@ -231,10 +231,10 @@ export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rate
   return {
     org,
     apiKey: text,
-    fact: {
-      ...did(actor, 'org.created', 'org', orgId),
+    auditEvent: {
+      ...newAuditEvent(actor, 'org.created', 'org', orgId),
       data: { name, key_id: key.key_id, scopes: key.scopes },
-    } satisfies AuditFact,
+    } satisfies AuditEvent,
     change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
   };
 }
@@ -247,7 +247,7 @@ export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<Retu
 
 function newSecret(db: Db, sealer: Sealer, orgId: string) {
   return {
-    sealed: sealer.seal(newWebhookSecret(), webhookSecretPlace(orgId)),
+    sealed: sealer.seal(newWebhookSecret(), webhookSecretContext(orgId)),
     created_at: db.clock.now(),
     expires_at: null,
   };
@@ -272,7 +272,7 @@ function updateOrg(
       return changed(before, body);
     },
     (after, before) => ({
-      ...did(call.actor, 'org.updated', 'org', after.org_id),
+      ...newAuditEvent(call.actor, 'org.updated', 'org', after.org_id),
       data: changesOf(before, after, ['name', 'ip_allowlist', 'rate_limits', 'quotas']),
     }),
   );
@@ -282,8 +282,8 @@ async function changeOrg(
   { deps, standing }: Pick<Call, 'deps' | 'standing'>,
   orgId: string,
   change: (org: Org) => Org,
-  fact: (after: Org, before: Org) => AuditFact,
-  alongside: (org: Org) => Change = () => together(),
+  auditEvent: (after: Org, before: Org) => AuditEvent,
+  extraWrites: (org: Org) => Change = () => together(),
 ): Promise<Org> {
   for await (const _attempt of updateAttempts()) {
     const isAdmitted = await standing();
@@ -291,8 +291,8 @@ async function changeOrg(
     const changed = change(before);
     if (isSame(changed, before)) return before;
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), alongside(after));
-    if (await commitAudited(deps.db, orgId, fact(after, before), whole)) {
+    const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), extraWrites(after));
+    if (await commitAudited(deps.db, orgId, auditEvent(after, before), whole)) {
       deps.forgetOrg(orgId);
       return after;
     }
@@ -323,7 +323,7 @@ function secretView(deps: ApiDeps, org: Org, tenantId: string): object {
   const [current, previous] = signingSecrets(org, tenantId);
   if (current === undefined) throw new Error(`${tenantId} has no webhook secret`);
   return {
-    secret: deps.sealer.open(current.sealed, webhookSecretPlace(tenantId)),
+    secret: deps.sealer.open(current.sealed, webhookSecretContext(tenantId)),
     created_at: timestamp(current.created_at),
     previous_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
   };

@@ -19,7 +19,7 @@ import {
   type Added,
   addEvidence,
   dropStaged,
-  evidencePlace,
+  evidencePath,
   loadEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
@@ -40,7 +40,7 @@ export const evidenceRoutes = [
     access: { kind: 'worker' },
     versioned: true,
     tag,
-    summary: 'Hand in a file with a task: a form with the one field file, or the bytes themselves',
+    summary: 'LocalTokenBatch in a file with a task: a form with the one field file, or the bytes themselves',
     params: schema.TaskParams,
     query: closed({
       name: Type.Optional(
@@ -136,7 +136,7 @@ export const evidenceRoutes = [
       const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
       const evidence = items.find((one) => one.evidence_id === evidence_id);
       if (evidence === undefined) throw notFound();
-      const place = evidencePlace(principal.org_id, task_id, evidence_id);
+      const place = evidencePath(principal.org_id, task_id, evidence_id);
       return {
         status: 200,
         content: () => deps.evidence.open(place, evidence.sha256),

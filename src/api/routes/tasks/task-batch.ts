@@ -4,7 +4,7 @@
 
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
-import { idInSeries } from '../../../store/redis/ids.ts';
+import { idFromSeed } from '../../../store/redis/ids.ts';
 import { ApiError, asApiError, invalid, problemBody } from '../../http/problem.ts';
 import { type Call, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, Problem } from '../../http/schemas.ts';
@@ -95,10 +95,10 @@ async function make(batch: Batch, given: unknown, index: number) {
   const { deps, principal, actor } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const crowded = nameFault(given, LIMITS.names);
+  const backlogged = nameFault(given, LIMITS.names);
   const faults =
-    crowded !== null
-      ? [crowded]
+    backlogged !== null
+      ? [backlogged]
       : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
   if (faults.length > 0) {
     const told = faults.slice(0, Math.max(1, batch.faultsLeft));
@@ -107,7 +107,7 @@ async function make(batch: Batch, given: unknown, index: number) {
   }
   // Nothing was found wrong with it by the schema that this type comes from.
   const input = taskInput(deps, principal, given as schema.TaskCreate);
-  const taskId = batch.first === null ? undefined : idInSeries(batch.first, index);
+  const taskId = batch.first === null ? undefined : idFromSeed(batch.first, index);
   const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
     actor,

@@ -18,13 +18,13 @@ export async function createWithinQuota(
   input: Parameters<typeof createTask>[1],
   options: Parameters<typeof createTask>[2],
 ): ReturnType<typeof createTask> {
-  const { org_id, taskId, alongside } = options;
+  const { org_id, taskId, extraWrites } = options;
   for (let retries = RETRIES; ; retries -= 1) {
     try {
       const room = await usage.openTask(org_id);
       const created = await createTask(db, input, {
         ...options,
-        alongside: (task) => (alongside === undefined ? room : together(room, alongside(task))),
+        extraWrites: (task) => (extraWrites === undefined ? room : together(room, extraWrites(task))),
       });
       if (created.ok || created.code !== 'stale' || room.guards.length === 0 || retries === 0) return created;
     } catch (error) {

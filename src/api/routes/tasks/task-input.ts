@@ -7,7 +7,7 @@ import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task
 import { timestamp } from '../../../state/tasks/view.ts';
 import { parseTime, timeOf } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
-import { callbackAuthPlace } from '../../../store/identity/orgs.ts';
+import { callbackAuthContext } from '../../../store/identity/orgs.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
 import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../../http/route.ts';
@@ -141,7 +141,7 @@ function sealedAuth(
   orgId: string,
   auth: NonNullable<NonNullable<TaskCreate['handoff']>['callback_auth']>,
 ): CallbackAuth {
-  const place = callbackAuthPlace(orgId);
+  const place = callbackAuthContext(orgId);
   switch (auth.type) {
     case 'none':
       return { type: 'none' };

@@ -43,7 +43,7 @@ export const taskRoutes = [
         org_id: principal.org_id,
         actor,
         requirePool: true,
-        alongside: (task) => {
+        extraWrites: (task) => {
           answer = {
             ...taskAnswer(task, 201),
             headers: { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) },
@@ -123,7 +123,7 @@ export const taskRoutes = [
         principal.org_id,
         params.task_id,
         [{ name: 'cancel', reason: body.reason ?? null }],
-        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => keep(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);
@@ -160,7 +160,7 @@ export const taskRoutes = [
         decision === 'approve'
           ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
           : [{ name: decision, feedback, rating, submitted_at }],
-        { actor, ifVersion: ifMatch, loaded, alongside: (task) => keep(taskAnswer(task)) },
+        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => keep(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);

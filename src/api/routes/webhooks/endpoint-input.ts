@@ -9,7 +9,7 @@ import { type Endpoint, type EndpointSecret, headerFault } from '../../../state/
 import { secretFault, withNewSecret } from '../../../state/webhooks/secret.ts';
 import { newWebhookSecret } from '../../../store/identity/orgs.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { endpointPlace } from '../../../store/webhooks/endpoints.ts';
+import { endpointContext } from '../../../store/webhooks/endpoints.ts';
 import type { FieldError } from '../../http/problem.ts';
 import type { ApiDeps, KeyPrincipal } from '../../http/route.ts';
 import { at } from '../tasks/task-input.ts';
@@ -52,7 +52,7 @@ type Ids = Pick<Endpoint, 'org_id' | 'endpoint_id'>;
 
 function newSecret({ db, sealer }: ApiDeps, ids: Ids, signature: Endpoint['signature'], given?: string) {
   const seal = (text: string): EndpointSecret => ({
-    sealed: sealer.seal(text, endpointPlace(ids)),
+    sealed: sealer.seal(text, endpointContext(ids)),
     created_at: db.clock.now(),
     expires_at: null,
   });
@@ -71,7 +71,7 @@ function newSecret({ db, sealer }: ApiDeps, ids: Ids, signature: Endpoint['signa
 function sealedHeaders({ sealer }: ApiDeps, ids: Ids, headers: Record<string, string>): Endpoint['headers'] {
   const names = Object.keys(headers);
   if (names.length === 0) return null;
-  return { names, sealed: sealer.seal(JSON.stringify(headers), endpointPlace(ids)) };
+  return { names, sealed: sealer.seal(JSON.stringify(headers), endpointContext(ids)) };
 }
 
 /**

@@ -1,7 +1,7 @@
 // Webhook endpoints: receivers that an org registers for the events of all its tasks.
 
 import { orgOf } from '../../../state/access/tenant.ts';
-import { type AuditFact, changesOf, did } from '../../../state/audit/audit.ts';
+import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
@@ -48,12 +48,12 @@ export const endpointRoutes = [
       const { db } = deps;
       const { endpoint, secret } = newEndpoint(deps, principal, body);
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
-      const fact = factOf(actor, 'webhook_endpoint.created', endpoint);
+      const auditEvent = auditEventOf(actor, 'webhook_endpoint.created', endpoint);
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const room = await deps.usage.room(principal.org_id, 'endpoints');
         const whole = together(isAdmitted, room, endpointWrites(db, null, endpoint), keep(answer));
-        if (await commitAudited(db, principal.org_id, fact, whole)) return answer;
+        if (await commitAudited(db, principal.org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');
     },
@@ -122,9 +122,9 @@ export const endpointRoutes = [
         const isAdmitted = await standing();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
-        const fact = factOf(actor, 'webhook_endpoint.deleted', before);
+        const auditEvent = auditEventOf(actor, 'webhook_endpoint.deleted', before);
         const gone = together(isAdmitted, endpointWrites(deps.db, before, null));
-        if (await commitAudited(deps.db, principal.org_id, fact, gone)) return { status: 204 };
+        if (await commitAudited(deps.db, principal.org_id, auditEvent, gone)) return { status: 204 };
       }
       throw new ContendedError('webhook endpoint');
     },
@@ -171,7 +171,7 @@ export const endpointRoutes = [
         const done = await commitAudited(
           deps.db,
           principal.org_id,
-          did(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
+          newAuditEvent(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
           together(isAdmitted, endpointWrites(deps.db, before, after), keep(answer)),
         );
         if (done) return answer;
@@ -247,23 +247,23 @@ async function change(
     const changed = to(before);
     if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps, before));
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const fact: AuditFact = {
-      ...did(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
+    const auditEvent: AuditEvent = {
+      ...newAuditEvent(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
       data: {
         ...changesOf(before, after, ['url', 'description', 'events', 'enabled', 'retry_policy', 'ordering']),
         ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
       },
     };
     const whole = together(isAdmitted, endpointWrites(deps.db, before, after));
-    if (await commitAudited(deps.db, principal.org_id, fact, whole))
+    if (await commitAudited(deps.db, principal.org_id, auditEvent, whole))
       return endpointAnswer(after, await failingSince(deps, after));
   }
   throw new ContendedError('webhook endpoint');
 }
 
-function factOf(actor: string, action: AuditFact['action'], endpoint: Endpoint): AuditFact {
+function auditEventOf(actor: string, action: AuditEvent['action'], endpoint: Endpoint): AuditEvent {
   const { endpoint_id, url, events, pools } = endpoint;
-  return { ...did(actor, action, 'webhook_endpoint', endpoint_id), data: { url, events, pools } };
+  return { ...newAuditEvent(actor, action, 'webhook_endpoint', endpoint_id), data: { url, events, pools } };
 }
 
 function invalid(pointer: string, message: string): ApiError {

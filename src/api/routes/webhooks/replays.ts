@@ -1,7 +1,7 @@
 // Replays: the events of a span of time, sent again to an endpoint. A route begins one, or ends it; the work is
 // done by the processors.
 
-import { did } from '../../../state/audit/audit.ts';
+import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { parseTime, timeOf } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
@@ -61,12 +61,12 @@ export const replayRoutes = [
         const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
         const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
         const { deliveries, since, until } = replay;
-        const fact = {
-          ...did(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
           data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
         };
         const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay, old), keep(answer));
-        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
+        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');
     },
@@ -122,12 +122,12 @@ export const replayRoutes = [
           throw new ApiError('invalid_transition', `The replay is ${status} already.`);
         const after = ended(before, 'cancelled', null, deps.db.clock.now());
         const answer = { status: 200, body: replayView(after) };
-        const fact = {
-          ...did(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
           data: { replay_id, sent: after.sent },
         };
         const whole = together(isAdmitted, endWrites(deps.db, before, after), keep(answer));
-        if (await commitAudited(deps.db, org_id, fact, whole)) return answer;
+        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('replay');
     },

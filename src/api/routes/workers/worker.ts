@@ -172,7 +172,7 @@ export const humanRoutes = [
     answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
     async handler({ deps, principal }) {
       const worker = await self(deps, principal);
-      const stored = await loadTasks(deps.db, principal.org_id, worker.holding);
+      const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);
       const mine = stored.filter((one) => one !== null && isMine(one.task, principal));
       return list(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
     },
@@ -229,7 +229,8 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Hand in the result; one that breaks the output schema is refused and the task stays started',
+    summary:
+      'LocalTokenBatch in the result; one that breaks the output schema is refused and the task stays started',
     params: TaskParams,
     body: closed({
       output: Type.Unknown(),
@@ -292,7 +293,7 @@ async function answerOffer(
     actor,
     ifVersion: ifMatch,
     ...(loaded !== null && { loaded }),
-    alongside: (task) => keep(answer ?? taskAnswer(task)),
+    extraWrites: (task) => keep(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);
@@ -313,7 +314,7 @@ async function work(
     actor,
     loaded,
     ifVersion: ifMatch,
-    alongside: (task) => keep(answer ?? taskAnswer(task)),
+    extraWrites: (task) => keep(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);

@@ -1,7 +1,7 @@
 // Workers and their tokens, for those who run them.
 
 import Type from 'typebox';
-import { did } from '../../../state/audit/audit.ts';
+import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
 import { newTrackRecord, ratesOf } from '../../../state/workers/track-record.ts';
 import {
@@ -113,7 +113,7 @@ export const workerRoutes = [
         capacity: body.capacity ?? 1,
         availability: body.availability ?? 'offline',
         draining: false,
-        holding: [],
+        reservations: [],
         idle_since: now,
         created_at: now,
         updated_at: now,
@@ -226,12 +226,12 @@ export const workerRoutes = [
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-        const fact = {
-          ...did(actor, 'worker.removed', 'worker', worker.worker_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'worker.removed', 'worker', worker.worker_id),
           data: { name: worker.name, tokens_revoked: tokens.hashes.length },
         };
         const change = together(isAdmitted, workerWrites(deps.db, worker, null), tokens);
-        if (!(await commitAudited(deps.db, worker.org_id, fact, change))) continue;
+        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
       }
@@ -258,9 +258,9 @@ export const workerRoutes = [
         if (count >= WORKER_TOKENS)
           throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
         const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
-        const fact = did(actor, 'worker_token.created', 'worker', worker.worker_id);
+        const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
         const change = together(isAdmitted, token, keep(answer));
-        if (await commitAudited(deps.db, worker.org_id, fact, change)) return answer;
+        if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('worker');
     },
@@ -279,13 +279,13 @@ export const workerRoutes = [
         const worker = await changeableWorker(deps, principal, params.worker_id);
         const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
         if (hashes.length === 0) return { status: 204 };
-        const fact = {
-          ...did(actor, 'worker_token.revoked', 'worker', worker.worker_id),
+        const auditEvent = {
+          ...newAuditEvent(actor, 'worker_token.revoked', 'worker', worker.worker_id),
           data: { tokens_revoked: hashes.length },
         };
         const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
         const change = together(isAdmitted, asFound, tokens);
-        if (!(await commitAudited(deps.db, worker.org_id, fact, change))) continue;
+        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
         for (const hash of hashes) deps.forgetCredential(hash);
         return { status: 204 };
       }
@@ -371,7 +371,7 @@ export function workerView(worker: Worker, viewer: { pools: readonly string[] })
     incarnation: _incarnation,
     pool_ids,
     unpooled_tasks = true,
-    holding,
+    reservations,
     track,
     idle_since: _idle,
     created_at,
@@ -382,7 +382,7 @@ export function workerView(worker: Worker, viewer: { pools: readonly string[] })
     ...shown,
     pool_ids: pool_ids.filter((id) => maySeePool(viewer, id)),
     unpooled_tasks,
-    active_tasks: holding.length,
+    active_tasks: reservations.length,
     rating_count: track.reviews,
     ...ratesOf(track),
     created_at: timestamp(created_at),

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import canonicalize from 'canonicalize';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { did, digestOf } from '../../../../src/state/audit/audit.ts';
+import { digestOf, newAuditEvent } from '../../../../src/state/audit/audit.ts';
 import type { Task } from '../../../../src/state/tasks/task.ts';
 import { commitAudited } from '../../../../src/store/audit/audit-log.ts';
 import { auditKeysKey } from '../../../../src/store/audit/signing-keys.ts';
@@ -54,7 +54,7 @@ beforeAll(async () => {
   const { audit, auditHead } = orgKeysOf(api.prefix, org.org_id);
   await api.redis.del(audit, auditHead);
   for (const name of ['a', 'b', 'c'])
-    await commitAudited(ago(1), org.org_id, did('operator', 'thing.made', 'thing', name), {
+    await commitAudited(ago(1), org.org_id, newAuditEvent('operator', 'thing.made', 'thing', name), {
       guards: [],
       writes: [],
     });

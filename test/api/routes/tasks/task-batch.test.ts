@@ -157,7 +157,7 @@ test('one that died half-way is ended by its repeat, and nothing is there twice'
   expect(made.length).toBeGreaterThan(0);
   expect(made.length).toBeLessThan(180);
   // As if the time of the claim were up.
-  for (const key of await api.redis.keys(`${api.prefix}:*:idem:*`))
+  for (const key of await api.redis.keys(`${api.prefix}:*:idempotency:*`))
     if ((await api.redis.get(key))?.includes('"token"')) await api.redis.del(key);
 
   const { results } = (await send(client, given, 'k')).as<{ results: Result[] }>();

@@ -205,7 +205,7 @@ describe('a replay', () => {
     await expect.poll(() => receiver.come.length, SOON).toBe(1);
     if (what === 'disabled') await client.post(`${endpoint}/disable`);
     else await client.delete(endpoint);
-    const [key = ''] = await api.redis.keys(`*${org_id}:rpl:${replay_id}`);
+    const [key = ''] = await api.redis.keys(`*${org_id}:replay:${replay_id}`);
     const stored = async () => JSON.parse((await api.redis.hget(key, 'd')) ?? '{}') as Replay;
     await expect.poll(async () => (await stored()).status, SOON).toBe('stopped');
     expect((await stored()).reason).toBe(reason);

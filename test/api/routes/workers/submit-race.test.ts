@@ -19,7 +19,7 @@ function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
   let isFirst = true;
   vi.spyOn(Redis.prototype, 'hgetall').mockImplementation(async function (this: Redis, key) {
     const found = await hgetall.call(this, key);
-    if (isFirst && String(key).includes(':evd:')) {
+    if (isFirst && String(key).includes(':evidence:')) {
       isFirst = false;
       await meanwhile();
     }
