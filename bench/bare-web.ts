@@ -79,7 +79,7 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     attempt: 1,
     created_at: now,
     updated_at: now,
-    since: now,
+    status_changed_at: now,
     step: 0,
     completed_at: null,
     offers: [],
@@ -91,7 +91,7 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     failure: null,
     cancellation: null,
   };
-  const asked = [
+  const scheduled = [
     { kind: 'target_latency', at: late, ref: null },
     { kind: 'deadline', at: deadline, ref: null },
     { kind: 'match', at: now, ref: null },
@@ -101,8 +101,8 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     org_id: 'b',
     task_id: id,
     version: 1,
-    asked,
-    dropped: [],
+    scheduled,
+    cancelled: [],
     deliveries: [],
     events: ['created', 'queued'],
     first: 1,

@@ -8,9 +8,9 @@ import type { Route } from '../src/api/http/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
 import { EVENT_TYPES, GIVE_UP, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
-import { DEFAULT_MAX_ATTEMPTS, URGENCIES } from '../src/state/tasks/task.ts';
+import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
 import { COOL_DOWN_MAX } from '../src/state/tasks/transition.ts';
-import { offerLife, startTime } from '../src/state/workers/matching.ts';
+import { offerLife } from '../src/state/workers/matching.ts';
 import { orgKeysOf } from '../src/store/redis/keys.ts';
 import { runCommand } from './support/cli.ts';
 

@@ -50,7 +50,7 @@ export async function runLifecycleJob(
 /** Takes back what a worker left behind, and the offers that they may not accept now. */
 async function reclaimFrom(db: Db, queues: Queues, data: WorkerJob): Promise<void> {
   const { org_id, worker_id } = data;
-  await forEachIntact(db, data.left, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
+  await forEachIntact(db, data.orphaned_tasks, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
     await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
     await releaseOrphanedReservation(db, org_id, worker_id, taskId);
   });

@@ -36,7 +36,7 @@ export interface WorkerJob {
   worker_id: string;
   version: number;
   at: number;
-  left: string[];
+  orphaned_tasks: string[];
   eligibility_reduced?: boolean;
 }
 
@@ -133,7 +133,7 @@ export function backoff(attemptsMade: number, _type?: string, error?: Error): nu
 /** Matches that an outbox entry requests. */
 export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
   if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
-  if (entry.kind !== 'task' || !entry.asked.some(isImmediateMatch)) return [];
+  if (entry.kind !== 'task' || !entry.scheduled.some(isImmediateMatch)) return [];
   return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
 }
 
@@ -141,7 +141,7 @@ export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   if (entry.kind === 'worker') {
     const { kind: _kind, ...rest } = entry;
-    if (entry.left.length === 0 && entry.eligibility_reduced !== true) return [];
+    if (entry.orphaned_tasks.length === 0 && entry.eligibility_reduced !== true) return [];
     return [
       {
         queue: 'lifecycle',
@@ -163,7 +163,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   }
   const { org_id, task_id, version } = entry;
   return [
-    ...entry.asked
+    ...entry.scheduled
       .filter((check) => !isImmediateMatch(check))
       .map((check) => checkJob({ org_id, task_id, version }, check, now)),
     ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
@@ -173,7 +173,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
 /** Ids of the delayed jobs that an outbox entry makes pointless. */
 export function cancelledJobs(entry: OutboxEntry): string[] {
   if (entry.kind !== 'task') return [];
-  return entry.dropped.filter(isDelayed).map((check) => checkJobId(entry, check));
+  return entry.cancelled.filter(isDelayed).map((check) => checkJobId(entry, check));
 }
 
 /** The job that asks `question`. @param repair set by the sweeper: tells the job from a lost one of the same id. */
@@ -219,7 +219,7 @@ export function orphanedReservationJob(
   return {
     queue: 'lifecycle',
     name: 'worker',
-    data: { form: JOB_FORM, org_id, worker_id, version: 0, at, left: [task_id] },
+    data: { form: JOB_FORM, org_id, worker_id, version: 0, at, orphaned_tasks: [task_id] },
     opts: { jobId: `left-${task_id}-${worker_id}-${repair}` },
   };
 }

@@ -1,6 +1,6 @@
 // What a job says, from its data as it lies in Redis: of a form that is known here, of a newer one, or unusable.
 
-import { readQuestion } from '../state/tasks/checks.ts';
+import { readCheck } from '../state/tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
   type CheckJob,
@@ -20,7 +20,7 @@ const WORKER: Shape<WorkerJob> = {
   worker_id: 'string',
   version: 'number',
   at: 'number',
-  left: 'strings',
+  orphaned_tasks: 'strings',
 };
 const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
@@ -56,7 +56,7 @@ export function readJob(queue: QueueName, job: { name: string; data: unknown }):
 function readQuestionJob(queue: QueueName, name: string, data: unknown): Read<CheckJob> {
   const read = readShape<CheckJob>(data, QUESTION);
   if (read.kind !== 'known') return read;
-  const check = readQuestion(read.value.check);
+  const check = readCheck(read.value.check);
   if (check.kind !== 'known') return check;
   const isHere = check.value.kind === name && isDelayed(check.value) === (queue === 'sla');
   return isHere ? read : broken(`no job of this queue: ${name}`);

@@ -1,18 +1,18 @@
-// What a commit leaves in the outbox for the relay: enough to make every job that follows from it, without
-// looking anything up.
+// The outbox entries that a commit writes for the relay. An entry holds enough to create every job that follows from
+// the commit without reading another record.
 
-import { readQuestion, type ScheduledCheck } from './tasks/checks.ts';
+import { readCheck, type ScheduledCheck } from './tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
-/** The form that entries are written in; entries without one are of the first. */
+/** The form in which entries are written. An entry without a form number has form 1. */
 export const ENTRY_FORM = 1;
 
-/** A task that is to find a worker, or a worker who is to find a task. */
+/** A request to find a worker for a task, or tasks for a worker. */
 export type MatchRequest =
   | {
       kind: 'task';
       task_id: string;
-      /** Pool of the workers who may take it; null when that is not known, or any may. */
+      /** Pool of the workers who may take the task; null when any worker may, or when the pool is not known. */
       pool: string | null;
     }
   | { kind: 'worker'; worker_id: string };
@@ -23,25 +23,25 @@ export type OutboxEntry =
       org_id: string;
       task_id: string;
       version: number;
-      /** Checks that are new with this version, and those that need not be asked any more. */
-      asked: ScheduledCheck[];
-      dropped: ScheduledCheck[];
+      /** Checks that this version schedules, and checks that it makes unnecessary. */
+      scheduled: ScheduledCheck[];
+      cancelled: ScheduledCheck[];
       /** Sequences of the events to deliver to the task's own callback URL. */
       deliveries: number[];
-      /** For the org's endpoints: types of the events without `task.`, number of the first, time (ms), pool. */
+      /** For the org's endpoints: event types without `task.`, sequence of the first event, time (ms) and pool. */
       events: string[];
       first: number;
       at: number;
       pool: string | null;
     }
   | {
-      /** A delivery that is to be made now: sent by hand, replayed, or to see whether it arrives. */
+      /** A delivery to make now: a manual retry, a replayed event, or a test message. */
       kind: 'delivery';
       org_id: string;
       task_id: string;
       sequence: number;
       endpoint_id?: string | undefined;
-      /** Tells its job from those before it. */
+      /** Distinguishes its job from earlier jobs for the same delivery. */
       again: string;
     }
   | {
@@ -49,15 +49,15 @@ export type OutboxEntry =
       org_id: string;
       worker_id: string;
       version: number;
-      /** When the change was made, ms: a removed worker's id may come back with the same versions. */
+      /** When the change was made, ms. A removed worker's id may be used again, with the same versions. */
       at: number;
-      /** Tasks a removed worker leaves behind. */
-      left: string[];
-      /** Whether offers that they hold may not be theirs any more. */
+      /** Tasks that a removed worker still held. */
+      orphaned_tasks: string[];
+      /** Whether the worker may no longer be eligible for offers they hold. */
       eligibility_reduced?: boolean;
     }
   | {
-      /** A replay to an endpoint was begun. */
+      /** A replay to an endpoint was started. */
       kind: 'replay';
       org_id: string;
       replay_id: string;
@@ -67,7 +67,7 @@ export type OutboxEntry =
       kind: 'pool';
       org_id: string;
       pool_id: string;
-      /** When, ms: its id may be given again. */
+      /** When, ms. The id may be used again. */
       at: number;
     };
 
@@ -78,29 +78,35 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
     org_id: 'string',
     task_id: 'string',
     version: 'number',
-    asked: 'list',
-    dropped: 'list',
+    scheduled: 'list',
+    cancelled: 'list',
     deliveries: 'list',
     events: 'strings',
     first: 'number',
     at: 'number',
   },
   delivery: { org_id: 'string', task_id: 'string', sequence: 'number', again: 'string' },
-  worker: { org_id: 'string', worker_id: 'string', version: 'number', at: 'number', left: 'strings' },
+  worker: {
+    org_id: 'string',
+    worker_id: 'string',
+    version: 'number',
+    at: 'number',
+    orphaned_tasks: 'strings',
+  },
   replay: { org_id: 'string', replay_id: 'string' },
   pool: { org_id: 'string', pool_id: 'string', at: 'number' },
 };
 
 /**
- * What an entry says.
- * @param fields of its stream entry: `d` the JSON, `f` its form; the form may stand within the JSON too.
+ * Reads a stream entry.
+ * @param fields of the stream entry: `d` is the JSON, `f` its form. The form may also be a field of the JSON.
  */
 export function readOutboxEntry(fields: readonly string[]): Read<OutboxEntry> {
   const at = (name: string) => fields.findIndex((one, index) => index % 2 === 0 && one === name) + 1;
   const [text, form] = [fields[at('d')], at('f') === 0 ? undefined : fields[at('f')]];
   const unknown = readForm(form, ENTRY_FORM);
   if (unknown !== null) return unknown;
-  if (at('d') === 0 || text === undefined) return broken('without text');
+  if (at('d') === 0 || text === undefined) return broken('has no text');
   const json = readJson(text);
   return json.kind === 'known' ? readEntry(json.value) : json;
 }
@@ -110,14 +116,14 @@ function readEntry(entry: unknown): Read<OutboxEntry> {
   const { kind, form } = entry;
   const unknown = readForm(form, ENTRY_FORM);
   if (unknown !== null) return unknown;
-  if (!isKind(kind)) return broken('of no known kind');
+  if (!isKind(kind)) return broken('is of an unknown kind');
   const read = readShape<OutboxEntry>(entry, SHAPES[kind]);
   if (read.kind !== 'known' || read.value.kind !== 'task') return read;
-  const { asked, dropped, deliveries } = read.value;
-  const isUsable = [...asked, ...dropped].every((one) => readQuestion(one).kind === 'known');
+  const { scheduled, cancelled, deliveries } = read.value;
+  const isUsable = [...scheduled, ...cancelled].every((one) => readCheck(one).kind === 'known');
   return isUsable && deliveries.every((one) => Number.isInteger(one))
     ? read
-    : broken('asks what is not known');
+    : broken('names an unknown check');
 }
 
 function isKind(kind: unknown): kind is OutboxEntry['kind'] {

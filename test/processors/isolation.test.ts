@@ -41,7 +41,7 @@ const waiting = async (queues: ReturnType<typeof openQueues>): Promise<string[]>
 };
 
 describe('a relay', () => {
-  const base = { org_id: 'o', task_id: 't', version: 1, asked: [], dropped: [], deliveries: [] };
+  const base = { org_id: 'o', task_id: 't', version: 1, scheduled: [], cancelled: [], deliveries: [] };
   const events = { events: [], first: 0, at: 1, pool: null };
   it.each([
     ['text that is no JSON', ['d', '{"kind":"task"']],
@@ -52,7 +52,10 @@ describe('a relay', () => {
     ['a field that is missing', ['d', JSON.stringify({ kind: 'task', org_id: 'o', task_id: 't' })]],
     [
       'a question not known',
-      ['d', JSON.stringify({ kind: 'task', ...base, ...events, asked: [{ kind: 'why', at: 1, ref: null }] })],
+      [
+        'd',
+        JSON.stringify({ kind: 'task', ...base, ...events, scheduled: [{ kind: 'why', at: 1, ref: null }] }),
+      ],
     ],
     [
       'an id of which no job can be made',
@@ -63,7 +66,7 @@ describe('a relay', () => {
           ...base,
           ...events,
           task_id: 'a:b',
-          asked: [{ kind: 'deadline', at: 1, ref: null }],
+          scheduled: [{ kind: 'deadline', at: 1, ref: null }],
         }),
       ],
     ],

@@ -176,7 +176,7 @@ describe('a question that is dropped and asked again', () => {
     await readAndDie(db, org);
     const submission = { output: 'done', evidence: [], notes: null };
     const submitted = await step(db, started, { name: 'submit', worker_id, submission });
-    expect((await readAndDie(db, org)).flatMap((one) => (one.kind === 'task' ? one.dropped : []))).toEqual([
+    expect((await readAndDie(db, org)).flatMap((one) => (one.kind === 'task' ? one.cancelled : []))).toEqual([
       expect.objectContaining({ kind: 'target_latency' }),
     ]);
     await step(db, submitted, { name: 'rework', feedback: null });
@@ -253,9 +253,11 @@ describe('a relay', () => {
     const jobs = (await queues.all.lifecycle.getJobs(['waiting', 'prioritized'])).filter(
       (job) => job.name === 'worker',
     );
-    const told = jobs.map((job) => job.data as { worker_id: string; version: number; left: string[] });
+    const told = jobs.map(
+      (job) => job.data as { worker_id: string; version: number; orphaned_tasks: string[] },
+    );
     told.sort((x, y) => x.version - y.version);
-    expect(told.map(({ left }) => left)).toEqual([[], [task.task_id]]);
+    expect(told.map(({ orphaned_tasks }) => orphaned_tasks)).toEqual([[], [task.task_id]]);
     expect(new Set(told.map((one) => one.worker_id))).toEqual(new Set([worker_id]));
   });
 });

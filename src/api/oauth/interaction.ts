@@ -6,7 +6,7 @@
 
 import type { Context } from 'koa';
 import { errors, type Interaction, type Provider } from 'oidc-provider';
-import { eligibility_reduced } from '../../state/access/permission.ts';
+import { inBoth } from '../../state/access/permission.ts';
 import {
   findMember,
   loadMember,
@@ -149,7 +149,7 @@ async function allow(step: Step): Promise<void> {
   const { missingOIDCScope: about, missingResourceScopes: asked } = askedOf(interaction);
   if (about !== undefined) grant.addOIDCScope(about.join(' '));
   for (const [resource, scopes] of Object.entries(asked ?? {})) {
-    const given = eligibility_reduced(member.scopes, scopes);
+    const given = inBoth(member.scopes, scopes);
     const kept = scopes.filter((one) => !given.includes(one));
     if (given.length > 0) grant.addResourceScope(resource, given.join(' '));
     // So that they are not asked for again at once.
@@ -174,8 +174,8 @@ function wishOf({ interaction, client }: Step, member: Member) {
   return {
     memberName: `${member.name} (${member.email})`,
     signOut: END_SESSION_PATH,
-    scopes: [...eligibility_reduced(member.scopes, eligibility_reduced(client.scopes, scopes))],
-    pools: eligibility_reduced(client.pools, member.pools),
+    scopes: [...inBoth(member.scopes, inBoth(client.scopes, scopes))],
+    pools: inBoth(client.pools, member.pools),
     identity: about.includes('openid'),
   };
 }

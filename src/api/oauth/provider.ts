@@ -11,7 +11,7 @@ import {
   type KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider';
-import { eligibility_reduced } from '../../state/access/permission.ts';
+import { inBoth } from '../../state/access/permission.ts';
 import { type CredentialPrefix, hashOf, newCredential } from '../../store/identity/credentials.ts';
 import { loadMember } from '../../store/identity/members.ts';
 import { loadOAuthClient, orgOfClient } from '../../store/identity/oauth-clients.ts';
@@ -232,6 +232,6 @@ async function tokenClaims(db: Db, token: object) {
   const client = await loadOAuthClient(db, clientId);
   const subject = accountId === undefined ? null : parseSubject(accountId);
   const member = subject === null ? null : await loadMember(db, subject.org_id, subject.member_id);
-  const pools = client === null ? [] : eligibility_reduced(client.pools, member?.pools ?? ['*']);
+  const pools = client === null ? [] : inBoth(client.pools, member?.pools ?? ['*']);
   return { org_id: client?.org_id, pools: [...pools] };
 }

@@ -1,6 +1,6 @@
-// Networks and addresses as text and as numbers: CIDRs as people write them, and whether an address lies in
-// one. Pure. An IPv4-mapped IPv6 form (RFC 4291, section 2.5.5.2) is the IPv4 address it carries, everywhere,
-// so that one host never has two standings.
+// Parses networks (CIDRs) and addresses, and tells whether an address is in a network. Pure. An IPv4-mapped IPv6
+// address (RFC 4291, section 2.5.5.2) is always treated as the IPv4 address in it, so that one host is never judged in
+// two ways.
 
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -9,7 +9,7 @@ export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 /** First address and length of the prefix in bits. */
 export type Network = readonly [Address, number];
 
-/** The network that a CIDR or a single address names, its host bits cleared; null for any other text. */
+/** The network of a CIDR or a single address, with host bits cleared; null for any other text. */
 export function parseNetwork(text: string): Network | null {
   const [, host = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   if (isIP(host) === 0) return null;
@@ -37,15 +37,15 @@ export function parseAddress(text: string): Address | null {
 }
 
 /**
- * An address as it is written. Of those with an IPv4 part, such as `::8.8.8.8`, ipaddr.js takes some for mapped ones:
- * only the WHATWG parser reads them as RFC 4291, section 2.2, has them.
+ * Parses an address. ipaddr.js mistakes some addresses with an IPv4 part, such as `::8.8.8.8`, for IPv4-mapped ones; the
+ * WHATWG parser reads them as RFC 4291, section 2.2, defines.
  */
 function parsed(host: string): Address {
   if (!host.includes(':') || !host.includes('.')) return ipaddr.parse(host);
   return ipaddr.parse(new URL(`http://[${host}]`).hostname.slice(1, -1));
 }
 
-/** Whether the address lies in one of the networks. */
+/** Whether the address is in one of the networks. */
 export function isWithin(address: Address, networks: readonly Network[]): boolean {
   return networks.some(([first, bits]) => first.kind() === address.kind() && address.match(first, bits));
 }

@@ -1,12 +1,12 @@
-// How much an org may keep: a limit for each kind of thing that lies in Redis or in the store of files until somebody
-// removes it. Pure: what is kept is counted by `store/identity/usage.ts`.
+// Storage quotas of an org: a limit for each kind of record or file that stays until it is removed. Pure; usage is
+// counted by `store/identity/usage.ts`.
 
-/** What each kind is in a sentence, its usual limit, and the highest that may be set. */
+/** For each kind: its label in messages, its default limit, and the highest limit that may be set. */
 const QUOTA_TABLE = {
   open_tasks: { label: 'open tasks', usual: 250_000, most: 1e9 },
   workers: { label: 'workers', usual: 50_000, most: 1e9 },
   pools: { label: 'pools', usual: 5000, most: 1e9 },
-  // Each event is looked at for each endpoint.
+  // The work for each event grows with the number of endpoints.
   endpoints: { label: 'webhook endpoints', usual: 100, most: 100 },
   keys: { label: 'API keys', usual: 2000, most: 1e9 },
   members: { label: 'members', usual: 10_000, most: 1e9 },
@@ -23,17 +23,17 @@ const QUOTA_TABLE = {
 export type QuotaName = keyof typeof QUOTA_TABLE;
 /** The limit of each kind. */
 export type StorageQuotas = Readonly<Record<QuotaName, number>>;
-/** How much of each kind is kept, and may be. */
+/** Usage and limit of each kind. */
 export type StorageUsage = Record<QuotaName, { used: number; limit: number }>;
 
 export const QUOTA_NAMES = Object.keys(QUOTA_TABLE) as QuotaName[];
 
-/** A value for each kind. */
+/** A record with a value for each kind. */
 export function forEachQuota<T>(value: (name: QuotaName) => T): Record<QuotaName, T> {
   return Object.fromEntries(QUOTA_NAMES.map((name) => [name, value(name)])) as Record<QuotaName, T>;
 }
 
-/** The limits of an org for which nobody has set others. */
+/** The default limits. */
 export const USUAL_QUOTAS: StorageQuotas = forEachQuota((name) => QUOTA_TABLE[name].usual);
 
 /** The highest limit that may be set. */
@@ -41,12 +41,12 @@ export function highestQuota(name: QuotaName): number {
   return QUOTA_TABLE[name].most;
 }
 
-/** The kind in a sentence. */
+/** The label of a kind in messages. */
 export function quotaLabel(name: QuotaName): string {
   return QUOTA_TABLE[name].label;
 }
 
-/** The limits that hold for an org: its own where it has them. */
+/** The limits in force for an org: its own where set, else the defaults. */
 export function storageQuotasOf(
   own: Partial<Record<QuotaName, number | null>> | undefined,
   defaults: StorageQuotas,

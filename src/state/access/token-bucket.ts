@@ -1,6 +1,5 @@
-// A quota: so many requests at once, and as many again over so many seconds. A token bucket, kept as the one
-// time at which it will be full again (the generic cell rate algorithm), so that a full bucket is nothing at
-// all. Pure; `store/redis/rate-buckets.ts` does the same in Redis for all processes.
+// A token bucket, stored as the time at which it will be full again (the generic cell rate algorithm), so that a full
+// bucket needs no storage. Pure; `store/redis/rate-buckets.ts` does the same in Redis for all processes.
 
 /** `requests` at once, refilled evenly over `seconds`. */
 export interface Quota {
@@ -8,10 +7,10 @@ export interface Quota {
   seconds: number;
 }
 
-/** The fastest a quota may be, requests a second: times are kept to the microsecond. */
+/** The highest rate of a quota in requests per second: times are stored to the microsecond. */
 export const FASTEST = 1_000_000;
 
-/** The quota in a text such as `600/60`; null when it is none. */
+/** Parses a quota such as `600/60`; null when the text is not one. */
 export function parseQuota(text: string): Quota | null {
   const [, requests = '', seconds = ''] = /^([1-9]\d{0,8})\/([1-9]\d{0,4})$/.exec(text) ?? [];
   const quota = { requests: Number(requests), seconds: Number(seconds) };
@@ -20,14 +19,14 @@ export function parseQuota(text: string): Quota | null {
     : null;
 }
 
-/** How long one request's place takes to come back, ms. */
+/** How long one token takes to be refilled, ms. */
 export function stepOf({ requests, seconds }: Quota): number {
   return (seconds * 1000) / requests;
 }
 
 /**
- * Takes one from the bucket that is full at `fullAt` (ms; anything past: it is full now).
- * @returns when it is full after that; or, of an empty one, how long to wait, ms.
+ * Takes a token from the bucket that is full at `fullAt` (ms; a time in the past: it is full now).
+ * @returns when it is full after that; for an empty bucket, how long to wait, ms.
  */
 export function takeOne(
   quota: Quota,
@@ -37,6 +36,6 @@ export function takeOne(
   const step = stepOf(quota);
   const after = Math.max(fullAt, now) + step;
   const wait = after - now - quota.seconds * 1000;
-  // A thousandth of slack: sums of fractions must not cost the last place.
+  // A thousandth of tolerance: rounding errors must not cost the last token.
   return wait > step / 1000 ? { ok: false, wait } : { ok: true, fullAt: after };
 }

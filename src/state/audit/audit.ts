@@ -1,25 +1,25 @@
-// The audit log of an org: who changed its keys, members, secrets and rules, when, and what. Each entry is
-// bound to the one before by its hash, like the history of a task, so that a changed, missing or added one
-// shows. An entry names what was changed and never holds a secret.
+// The audit log of an org: who changed its keys, members, secrets and rules, and when. Each entry is bound to the
+// previous one by its hash, like the history of a task, so that a changed, missing or added entry is detected. An entry
+// names what was changed and never holds a secret.
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { timestamp } from '../tasks/view.ts';
 import { isSame } from '../text/same.ts';
 
-/** What somebody did, before it has its place in the log. */
+/** An audit event, before it is added to the log. */
 export interface AuditEvent {
   /** `api_key:<id>`, `operator`, `system` … */
   actor: string;
   /** `<thing>.<past participle>`: `api_key.created`, `org.updated` … */
   action: `${string}.${string}`;
-  /** What it was done to: the kind of thing and its id. */
+  /** The kind and id of the changed thing. */
   target: { type: string; id: string };
-  /** What is worth knowing of it. Never a secret, nor a hash of one. */
+  /** Details. Never a secret, nor a hash of one. */
   data?: Record<string, unknown>;
 }
 
-/** The fact that `actor` did this to that; `data` is for the caller to add. */
+/** An audit event without `data`, which the caller may add. */
 export function newAuditEvent(
   actor: string,
   action: AuditEvent['action'],
@@ -29,7 +29,7 @@ export function newAuditEvent(
   return { actor, action, target: { type, id } };
 }
 
-/** Which of these fields a change made another, with what each was and is. Not for secrets. */
+/** The fields that differ, with their old and new values. Not for secrets. */
 export function changesOf<T extends object>(
   before: T,
   after: T,
@@ -61,7 +61,7 @@ export interface AuditHead {
   at: number;
 }
 
-/** The entry of `fact` behind `head`, never earlier than the one before. */
+/** The entry of an audit event after `head`; its time is never earlier than that of the previous entry. */
 export function auditEntry(auditEvent: AuditEvent, head: AuditHead, now: number): AuditEntry {
   const entry = {
     sequence: head.sequence + 1,
@@ -75,10 +75,10 @@ export function auditEntry(auditEvent: AuditEvent, head: AuditHead, now: number)
   return { ...entry, hash: digestOf(entry) };
 }
 
-/** The most bytes of JSON that the data of one entry may be: the log is kept for good. */
+/** Most bytes of JSON in the data of one entry: the log is never purged. */
 const DATA_BYTES = 8192;
 
-/** The data as it will be read again, without what is undefined; of a field that makes it too large, its size and hash. */
+/** The data as JSON has it. When it is too large, large fields are replaced by their size and hash. */
 function boundedData(data: Record<string, unknown>): Record<string, unknown> {
   const text = JSON.stringify(data);
   const whole = JSON.parse(text) as Record<string, unknown>;

@@ -1,17 +1,17 @@
-// The file that an auditor takes away: NDJSON, verified without the server that wrote it.
+// The audit export: an NDJSON file that can be verified without the server that wrote it.
 //
-//   {"kind":"export", …}                  what was asked for, of whom, and the key that signs
+//   {"kind":"export", …}                  the org, the time range, and the key that signs
 //   {"chain":…,"entry":…,"kind":"entry"}  entries of one chain, oldest first
-//   {"chain":…,"kind":"head","n":1, …}    where that chain ends within the file, signed
-//   …                                     the next chain: `org`, the audit log, first, then `task/<id>` each
+//   {"chain":…,"kind":"head","n":1, …}    the last entry of that chain in the file, signed
+//   …                                     more chains: first `org`, the audit log, then `task/<id>` for each task
 //   {"chains":…,"kind":"end", …}          how many there are, signed
 //
-// Each line is RFC 8785 canonical JSON in UTF-8 with the members listed here and no others, and ends in a line
-// feed: there is one way to write it, so no reader can find in it what another does not.
+// Each line is RFC 8785 canonical JSON in UTF-8 with exactly the members listed here, and ends in a line feed. A file
+// has only one valid spelling, so two readers cannot understand it differently.
 //
-// An entry is bound to the one before by its hash, the last one of a chain by the signed head, the heads to
-// each other by their number, and everything to the first line, whose hash is in each signature. So a line
-// that is changed, missing, added or moved shows, at itself or where it is missed. Signatures are Ed25519
+// An entry is bound to the previous one by its hash, the last one of a chain by the signed head, the heads to each
+// other by their number, and everything to the first line, whose hash is in each signature. So a line that is changed,
+// missing, added or moved is detected. Signatures are Ed25519
 // (RFC 8032) over the canonical JSON of the line without `signature`, with the hash as `export`.
 
 import { type KeyObject, sign, verify } from 'node:crypto';
@@ -29,19 +29,19 @@ export interface ExportLine {
   key_id: string;
 }
 
-/** What an entry of any chain has. */
+/** The fields that entries of all chains have. */
 export interface Linked {
   sequence: number;
   previous_hash: string | null;
   hash: string;
 }
 
-/** Where a chain ends within the file. */
+/** The end of a chain within the file. */
 export interface Head {
   /** Counts the chains of the file. */
   n: number;
   chain: string;
-  /** Sequence of the first entry in the file, and what it is bound to; earlier ones are before `from`. */
+  /** Sequence of the first entry in the file, and the hash it is bound to; earlier entries are before `from`. */
   first: number;
   previous_hash: string | null;
   /** Sequence and hash of the last. */
@@ -89,7 +89,7 @@ function written(line: object): string {
   return `${canonicalize(line)}\n`;
 }
 
-/** What is wrong with a line of a file. */
+/** A fault of a line. */
 export interface Fault {
   line: number;
   reason: string;
@@ -97,7 +97,7 @@ export interface Fault {
 
 /** Verifies an export, line by line, in memory that does not grow with it. */
 export class ExportCheck {
-  /** Finds the public key of a key id; null for one it does not know. Without it signatures are not looked at. */
+  /** Finds the public key of a key id; returns null for an unknown one. When null, signatures are not verified. */
   readonly #keyOf: ((keyId: string) => KeyObject | null) | null;
   /** The first line, once it has come. */
   header: ExportLine | null = null;
@@ -114,7 +114,7 @@ export class ExportCheck {
     this.#keyOf = keyOf;
   }
 
-  /** The next line, without its line feed. @returns what is wrong with it; null when it fits all before it. */
+  /** Checks the next line, given without its line feed. @returns its fault; null when it is valid. */
   line(bytes: Uint8Array): Fault | null {
     this.lines += 1;
     const line = parse(bytes);
@@ -122,14 +122,14 @@ export class ExportCheck {
     return reason === null ? null : { line: this.lines, reason };
   }
 
-  /** After the last line. @param rest how many bytes there are behind its line feed. */
+  /** Checks the end of the file. @param rest number of bytes after the last line feed. */
   end(rest = 0): Fault | null {
     if (rest > 0) return { line: this.lines + 1, reason: 'the line does not end in a line feed' };
     return this.#ended ? null : { line: this.lines + 1, reason: 'the file ends before its last line' };
   }
 
   #judge(line: Record<string, unknown>): string | null {
-    if (this.#ended) return 'nothing may follow the end';
+    if (this.#ended) return 'no line may follow the last one';
     if (this.header === null) return this.#begin(line);
     switch (line.kind) {
       case 'entry':
@@ -160,7 +160,7 @@ export class ExportCheck {
       return 'the entry does not have the members of an entry';
     const { hash, ...rest } = entry;
     if (digestOf(rest) !== hash) return 'the entry is not what its hash says';
-    if (!this.#isInRange(entry)) return 'the entry is not of the time of the export';
+    if (!this.#isInRange(entry)) return 'the entry is outside the time range of the export';
     const open = this.#open;
     if (open === null) this.#open = { chain, first: entry, last: entry };
     else {
@@ -210,7 +210,7 @@ export class ExportCheck {
 
   #isSigned({ signature, ...line }: Record<string, unknown>): boolean {
     const bytes = typeof signature === 'string' ? Buffer.from(signature, 'base64url') : null;
-    // Other texts may stand for the same bytes: padded, of another alphabet, or with bits left over.
+    // Other texts decode to the same bytes: with padding, another alphabet, or leftover bits.
     if (bytes === null || bytes.length !== 64 || bytes.toString('base64url') !== signature) return false;
     return this.#key === null || verify(null, signedBytes(line, this.#digest), this.#key, bytes);
   }
@@ -226,7 +226,7 @@ const HISTORY_MEMBERS =
   'event_id type sequence status previous_status at actor attempt_of_task data previous_hash hash'.split(' ');
 const HEADER_MEMBERS = ['kind', 'version', 'org_id', 'from', 'to', 'exported_at', 'key_id'];
 
-/** The object that a line is, or why it is none that was written here. */
+/** Parses a line; returns a reason when it is not canonical JSON of an object. */
 function parse(bytes: Uint8Array): Record<string, unknown> | string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -243,7 +243,7 @@ function hasExactly(value: object, names: readonly string[]): boolean {
   return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
-/** Whether it is a time as entries have it, so that times are in the order of their texts. */
+/** Whether the value is a time in the form of entries, so that times sort as text. */
 function isTime(value: unknown): value is string {
   return typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
 }

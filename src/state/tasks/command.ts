@@ -1,5 +1,5 @@
-// What can be asked of a task, by whom and when, and what is answered. `lifecycle.ts` says in which state each is allowed,
-// `decide.ts` what it does.
+// The commands that change a task, their context, and the decision about them. `lifecycle.ts` says in which state a
+// command is allowed, `decide.ts` what it does.
 
 import type { Clock, Submission, Task, TaskEvent } from './task.ts';
 
@@ -13,7 +13,7 @@ export type Command =
       offer_id: string;
       worker_id: string;
       reason: string | null;
-      /** When they may be asked again, instead of after the cool-down. */
+      /** When the worker may be offered the task again, in place of the cool-down. */
       retry_after_seconds?: number | undefined;
     }
   | { name: 'expire'; offer_id: string }
@@ -26,28 +26,28 @@ export type Command =
   | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
   | { name: 'verify' }
   | ({ name: 'rework' | 'reject' } & Opinion)
-  /** `is_automatic`: since nobody has reviewed it in the time there was. */
+  /** `is_automatic`: approved because no review came in time. */
   | ({ name: 'approve'; is_automatic?: boolean } & Opinion)
-  /** `is_rework`: a rework that its worker cannot take back, so that any worker may. */
+  /** `is_rework`: a rework that its worker has no capacity for, so the task goes back to the queue. */
   | ({ name: 'reassign'; is_rework?: boolean } & Opinion)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
   | { name: 'clock'; clock: Clock }
   | { name: 'relax' };
 
-/** What a reviewer has to say beside the decision; `rating` 1–5. */
+/** What a reviewer adds to the decision; `rating` is 1–5. */
 export interface Opinion {
   feedback: string | null;
   rating?: number | null;
-  /** The submission that it is about, by its time in ms: refused when another stands now. Any when not given. */
+  /** Time (ms) of the submission that was reviewed. Refused when there is a newer one. Absent: the current one. */
   submitted_at?: number | undefined;
 }
 
-/** Who gives the command, when, and where event ids come from. */
+/** Who gives the command and when, and the source of event ids. */
 export interface Circumstance {
   /** Milliseconds since the epoch, by Redis' clock. */
   now: number;
-  /** Redis' clock has jumped and nobody has confirmed it: nothing ends by time. */
+  /** Redis' clock has jumped and the jump is not confirmed: nothing may expire. */
   isHeld?: boolean;
   actor: string;
   newId: () => string;
@@ -63,7 +63,7 @@ export type Decision =
       ok: true;
       task: Task;
       events: TaskEvent[];
-      /** The latest time, ms, that must have come for this to be right; null when it rests on none. */
+      /** The decision is valid only from this time on, ms; null when it depends on no time. */
       due: number | null;
     }
   | { ok: false; refusal: Refusal };

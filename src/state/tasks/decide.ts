@@ -1,11 +1,19 @@
 // What a command does to a task. Pure: (task, command, now) gives the next task and its events, or a
-// refusal; no clock, no Redis, no HTTP. A move that `lifecycle.ts` does not list is refused here and
-// nowhere else, so API routes, processors and delayed jobs all obey the same table.
+// refusal; no clock, no Redis, no HTTP. A transition that `lifecycle.ts` does not list is refused here and nowhere
+// else, so API routes, processors and delayed jobs all obey the same table.
 
-import { startTime } from '../workers/matching.ts';
 import type { Circumstance, Command, Decision, Refusal } from './command.ts';
 import { type CommandName, isFinal, target } from './lifecycle.ts';
-import { type Clock, dueAt, type Offer, poolOf, stepsDue, type Task, type TaskInput } from './task.ts';
+import {
+  type Clock,
+  dueAt,
+  type Offer,
+  poolOf,
+  startTime,
+  stepsDue,
+  type Task,
+  type TaskInput,
+} from './task.ts';
 import {
   askOthersFirst,
   breach,
@@ -37,7 +45,7 @@ export function create(
     attempt: 1,
     created_at: by.now,
     updated_at: by.now,
-    since: by.now,
+    status_changed_at: by.now,
     step: 0,
     completed_at: null,
     offers: [],
@@ -55,15 +63,15 @@ export function create(
 }
 
 /**
- * Applies `commands` in order to `task`, as one change: one new version, every event in its place.
- * The first refusal refuses them all; the given task is never altered.
+ * Applies `commands` in order to `task` as one change: one new version, with the events in order. The first refusal
+ * refuses all of them. The given task is never altered.
  */
 export function decide(task: Task, commands: readonly Command[], by: Circumstance): Decision {
   const transition = new Transition({ ...task, version: task.version + 1, updated_at: by.now }, by);
   return apply(transition, commands);
 }
 
-/** Like `decide`, on a draft that `create` made: creation and what follows share version 1. */
+/** Like `decide`, for a transition from `create`: creation and the commands after it share version 1. */
 export function apply(transition: Transition, commands: readonly Command[]): Decision {
   for (const command of commands) {
     const refusal = step(transition, command);
@@ -74,7 +82,7 @@ export function apply(transition: Transition, commands: readonly Command[]): Dec
 
 function step(transition: Transition, command: Command): Refusal | null {
   const { task, by } = transition;
-  if (command.name === 'clock') return ringClock(transition, command.clock);
+  if (command.name === 'clock') return checkClock(transition, command.clock);
   if (command.name === 'relax') return relax(transition);
   const to = target(command.name, task.status);
   if (to === null) return illegal(task, command.name);
@@ -90,8 +98,8 @@ function step(transition: Transition, command: Command): Refusal | null {
     }
     case 'offer': {
       task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: by.now }));
-      const told = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
-      transition.move('offered', { ...told[0], ...(told.length > 1 && { offers: told }) });
+      const offers = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
+      transition.move('offered', { ...offers[0], ...(offers.length > 1 && { offers }) });
       return null;
     }
     case 'accept': {
@@ -141,7 +149,7 @@ function step(transition: Transition, command: Command): Refusal | null {
       return null;
     case 'start_timeout':
       if (task.assignment?.accepted_at !== command.accepted_at) return notDue();
-      // The job that asks comes at that time; the commit asks Redis whether it is.
+      // The job runs at that time; the commit verifies it against Redis' clock.
       if (!transition.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
       requeue(transition, 'start_timeout', { worker_id: task.assignment.worker_id });
       return null;
@@ -175,7 +183,7 @@ function step(transition: Transition, command: Command): Refusal | null {
       if (isOther(task, command.submitted_at)) return notReviewed();
       if (command.is_automatic === true) {
         const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
-        if (!transition.restsOn(task.since + wait * 1000)) return notDue();
+        if (!transition.restsOn(task.status_changed_at + wait * 1000)) return notDue();
       }
       review(transition, 'approve', command);
       transition.move('verified', { mode: 'manual', ...rated(command) });
@@ -193,7 +201,7 @@ function step(transition: Transition, command: Command): Refusal | null {
         return null;
       }
       review(transition, 'reassign', command);
-      // Another worker is wanted; with nobody else there it may be the same one in the end.
+      // Other workers are preferred; when there is none, the same worker may get the task again.
       if (task.assignment !== null) askOthersFirst(transition, task.assignment.worker_id);
       requeue(transition, 'reassigned', { ...detail(command.feedback), ...rated(command) });
       return null;
@@ -214,8 +222,8 @@ function step(transition: Transition, command: Command): Refusal | null {
   }
 }
 
-/** The question of an SLA clock: is it due and not met? Then say so, and at the deadline give up what nobody took on. */
-function ringClock(transition: Transition, clock: Clock): Refusal | null {
+/** Flags an SLA clock that is due and not met. At the deadline, fails a task that no worker has accepted. */
+function checkClock(transition: Transition, clock: Clock): Refusal | null {
   const { task } = transition;
   const due = dueAt(task, clock);
   if (due === null || isFinal(task.status) || !transition.isPast(due)) return notDue();
@@ -225,7 +233,7 @@ function ringClock(transition: Transition, clock: Clock): Refusal | null {
   return breached || gaveUp ? null : notDue();
 }
 
-/** The question of a step: is it due while the task waits? Then less is asked from now on; nothing is told. */
+/** Applies the relaxation steps that are due while the task is queued. Emits no event. */
 function relax({ task, by }: Transition): Refusal | null {
   const step = stepsDue(task, by.now);
   if (task.status !== 'queued' || step <= task.step) return notDue();
@@ -238,7 +246,7 @@ function pendingOffer(task: Task, offerId: string, workerId: string): Offer | nu
   return found?.status === 'pending' ? found : null;
 }
 
-/** Whether a decision was made on another submission than the one that stands now. */
+/** Whether the reviewed submission is not the current one. */
 function isOther(task: Task, submittedAt: number | undefined): boolean {
   return submittedAt !== undefined && submittedAt !== task.submission?.submitted_at;
 }
@@ -266,9 +274,9 @@ function notYours(): Refusal {
 }
 
 function notReviewed(): Refusal {
-  return { code: 'not_due', message: 'The decision was made on a submission that has been replaced since.' };
+  return { code: 'not_due', message: 'The review is about a submission that has been replaced since.' };
 }
 
 function notDue(): Refusal {
-  return { code: 'not_due', message: 'There is nothing due.' };
+  return { code: 'not_due', message: 'Nothing is due.' };
 }

@@ -1,27 +1,27 @@
-// The rules of evidence: files that a worker hands in with a task. How much, when, and which of them a
-// submission carries. Pure; where the bytes lie and how they travel is not its business.
+// The rules of evidence, the files that a worker uploads for a task: how many, when, and which of them a submission
+// includes. Pure: it does not know where the bytes are stored.
 
 import type { EvidenceRef, Task } from './task.ts';
 
 /** Largest file in bytes. */
 export const EVIDENCE_BYTES = 25 * 1024 * 1024;
-/** Most files that one worker may have with one task. */
+/** Most files that one worker may upload for one task. */
 export const EVIDENCE_FILES = 50;
-/** Most files that all who had a task may have handed in with it. */
+/** Most files of all workers for one task. */
 export const TASK_FILES = 500;
 
-/** One file as it is kept. A worker's files stay theirs when the task goes to another. */
+/** One stored file. A worker's files stay theirs when the task goes to another worker. */
 export interface Evidence extends EvidenceRef {
   worker_id: string;
   uploaded_at: number;
-  /** Whether its bytes are counted in what its org keeps; absent in files from before there was such a count. */
+  /** Whether its bytes count toward the org's quota; absent in records that are older than the quota. */
   counted?: true;
 }
 
 /** Why a worker may not add a file to a task. */
 export type EvidenceRefusal = 'not_yours' | 'invalid_transition' | 'full';
 
-/** Whether `workerId` may add a file to `task`, given the files that are there; null when they may. */
+/** Why `workerId` may not add a file to `task`, which has the files `there`; null when they may. */
 export function refuseEvidence(
   task: Task,
   workerId: string,
@@ -33,7 +33,7 @@ export function refuseEvidence(
   return there.filter((one) => one.worker_id === workerId).length >= EVIDENCE_FILES ? 'full' : null;
 }
 
-/** Whether the task takes files of a media type, given in lower case. */
+/** Whether the task accepts files of a media type, given in lower case. */
 export function takesType({ input }: Task, mediaType: string): boolean {
   const { evidence_types: ranges } = input.output;
   if (ranges === undefined) return true;
@@ -42,9 +42,9 @@ export function takesType({ input }: Task, mediaType: string): boolean {
 }
 
 /**
- * The files that a submission carries: those that `ids` name, in that order, or without `ids` all that the
- * worker uploaded for the task. Another worker's files are none of theirs.
- * @returns the files, and the positions in `ids` of those that are not there.
+ * The files that a submission includes: those named by `ids`, in that order, or without `ids` all files that the worker
+ * uploaded for the task. Files of other workers are never included.
+ * @returns the files, and the positions in `ids` of unknown files.
  */
 export function chooseEvidence(
   there: readonly Evidence[],
@@ -65,7 +65,7 @@ export function chooseEvidence(
   return { chosen, unknown };
 }
 
-/** What is wrong with the evidence that was chosen for a submission, with pointers into what the worker submits. */
+/** Faults of the evidence chosen for a submission, with pointers into the submitted body. */
 export function evidenceProblems(
   { input }: Task,
   { chosen, unknown }: ReturnType<typeof chooseEvidence>,
@@ -82,7 +82,7 @@ export function evidenceProblems(
   return problems;
 }
 
-/** What others get to know of a file. */
+/** The public part of an evidence record. */
 export function evidenceRef({ evidence_id, name, media_type, bytes, sha256 }: EvidenceRef): EvidenceRef {
   return { evidence_id, name, media_type, bytes, sha256 };
 }

@@ -1,5 +1,5 @@
-// The history of a task: its events, each bound to the one before by a hash, so that a changed, missing or
-// added entry shows. The hash is SHA-256 (hex) over the RFC 8785 canonical JSON of the entry with its
+// The history of a task: its events, each bound to the previous one by a hash, so that a changed, missing or
+// added entry is detected. The hash is SHA-256 (hex) over the RFC 8785 canonical JSON of the entry with its
 // `previous_hash` and without its own `hash`.
 
 import { hash } from 'node:crypto';
@@ -26,14 +26,14 @@ export function historyEntry(event: TaskEvent, previousHash: string | null): His
   return entry;
 }
 
-/** SHA-256 over the canonical entry, whatever the entry may hold: how one from elsewhere is checked. */
+/** SHA-256 over the canonical entry. Works for any entry, so entries from clients can be verified. */
 export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
   return hash('sha256', canonicalize(entry) ?? '', 'hex');
 }
 
 /**
- * RFC 8785 of an entry that was made here, sooner than the library has it. Its fields are known, so only `data` has to be
- * sorted; beside it only the actor may have something to escape: the rest are ids, words, times and hashes.
+ * RFC 8785 JSON of an entry made here, faster than the library. The fields are known, so only `data` must be sorted, and
+ * only `data` and the actor may need escaping: the rest are ids, words, times and hashes.
  */
 function canonical(entry: HistoryEntry): string {
   return (
@@ -49,8 +49,8 @@ function quoted(text: string | null): string {
 }
 
 /**
- * The sequence number of the first entry that does not follow from the ones before it; null when all is well.
- * @param head where the history is known to end, without which a missing end can't be seen.
+ * The sequence number of the first entry that does not follow from the previous one; null when the chain is intact.
+ * @param head the known last entry. Without it, missing entries at the end are not detected.
  */
 export function firstBroken(
   entries: readonly HistoryEntry[],
@@ -65,6 +65,6 @@ export function firstBroken(
     previous = entry;
   }
   if (head === undefined || head.hash === previous?.hash) return null;
-  // Shorter than it was, or ended otherwise.
+  // Entries are missing at the end, or the last one differs.
   return Math.min(head.sequence, (previous?.sequence ?? 0) + 1);
 }

@@ -1,6 +1,6 @@
-// The lifecycle of a task as data: its states, the commands that move it, and the one table that says
-// which command may be given in which state and where it leads. Everything else (decisions, docs,
-// OpenAPI, tests) reads this table; nothing else knows which moves are legal.
+// The lifecycle of a task as data: its states, the commands that move it, and the one table that says which command is
+// allowed in which state and where it leads. Decisions, docs, OpenAPI and tests read this table; nothing else knows
+// which transitions are legal.
 
 export const STATUSES = [
   'created',
@@ -16,7 +16,7 @@ export const STATUSES = [
   'cancelled',
 ] as const;
 
-/** Where a task stands. The last three are final. */
+/** The status of a task. The last three are final. */
 export type Status = (typeof STATUSES)[number];
 
 export function isStatus(text: string): text is Status {
@@ -38,7 +38,7 @@ export const EVENT_TYPES = [
   'task.sla_breached',
 ] as const;
 
-/** What can be told of a task. Each state has the event of its name; `task.sla_breached` is a flag, not a state. */
+/** Each state has the event of its name; `task.sla_breached` is a flag, not a state. */
 export type EventType = (typeof EVENT_TYPES)[number];
 
 export const COMMANDS = [
@@ -141,7 +141,7 @@ export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
 
 const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
 
-/** Whether nothing can happen to the task any more. */
+/** Whether the task can no longer change. */
 export function isFinal(status: Status): boolean {
   return FINAL.has(status);
 }
@@ -155,7 +155,7 @@ export function target(command: CommandName, from: Status): Status | null {
   return targets.get(`${command} ${from}`) ?? null;
 }
 
-/** Whether a task in this state has met its SLA clocks: something was submitted and has not been sent back. */
+/** Whether a task in this state has met its SLA clocks: it has a submission that was not sent back. */
 export function meetsClocks(status: Status): boolean {
   return status === 'submitted' || status === 'verified' || status === 'completed';
 }

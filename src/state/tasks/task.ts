@@ -1,14 +1,12 @@
-// What a task is. The aggregate holds the input as it was given, where it stands, the offers of the
-// current round, who has it, and what came of it. Times are milliseconds since the epoch (UTC) in here;
-// they become RFC 3339 text only at the edges.
+// The task aggregate: the input as it was given, the status, the offers of the current round, the assignment, and the
+// result. Times are milliseconds since the epoch (UTC); they become RFC 3339 text only at the edges.
 
-import type { Ordering } from '../webhooks/endpoint.ts';
 import type { EventType, Status } from './lifecycle.ts';
 
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
-/** What can be asked of a worker and may be loosened while the task waits. */
+/** Requirements that may be relaxed while the task is queued. */
 export interface SoftRequirements {
   skills?: string[];
   certifications?: string[];
@@ -17,16 +15,20 @@ export interface SoftRequirements {
 }
 export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating'] as const;
 
-/** What a worker must bring. Absent means no demand. */
+/** What a worker must have. An absent field demands nothing. */
 export interface Requirements extends SoftRequirements {
   worker_pool_id?: string;
-  /** What no step changes. */
+  /** The requirements that no relaxation step changes. */
   hard?: (typeof SOFT)[number][];
-  /** What is asked instead of all that is not hard, from so long after the task's creation on; in order of time. */
+  /** Relaxation steps by time: the requirements that replace all that are not hard, from `after_seconds` after creation on. */
   steps?: { after_seconds: number; requirements: SoftRequirements }[];
-  /** How often it may be begun; `DEFAULT_MAX_ATTEMPTS` when absent. */
+  /** Most attempts; `DEFAULT_MAX_ATTEMPTS` when absent. */
   max_attempts?: number;
 }
+
+/** `per_task`: the events of a task are delivered one after another, in the order of their sequence. */
+export const ORDERINGS = ['none', 'per_task'] as const;
+export type Ordering = (typeof ORDERINGS)[number];
 
 export type CallbackAuth =
   | { type: 'none' }
@@ -61,7 +63,7 @@ export interface TaskInput {
     expected_format: 'structured_json' | 'text';
     schema?: Record<string, unknown>;
     evidence_required: boolean;
-    /** Media types, or all of a kind (`image/*`), of the files that it takes; any without it. */
+    /** Accepted media types of files, such as `image/png` or `image/*`; absent: any. */
     evidence_types?: string[];
     review: ReviewMode;
   };
@@ -72,7 +74,7 @@ export interface TaskInput {
 
 export type OfferStatus = 'pending' | 'accepted' | 'declined' | 'expired' | 'revoked' | 'withdrawn';
 
-/** One asking of one worker. A pending offer holds one place of the worker's capacity. */
+/** An offer of the task to one worker. A pending offer takes one of the worker's slots. */
 export interface Offer {
   offer_id: string;
   worker_id: string;
@@ -90,16 +92,19 @@ export interface Assignment {
   submitted_at: number | null;
 }
 
-/** A worker who said no, or nothing, to this task, or whom a reviewer wants another in place of; asked again only after `until`, and for a while after everybody else. */
+/**
+ * A worker who declined the task, let an offer expire, or was replaced by a reviewer. The worker gets no offer of it before
+ * `until`, and ranks behind all others for a while after that.
+ */
 export interface Decline {
   worker_id: string;
   until: number;
 }
 
-/** How long after its cool-down a "no" still puts the worker behind everybody else, ms. */
+/** How long after its cool-down a decline still ranks the worker behind all others, ms. */
 export const DECLINE_MEMORY = 15 * 60_000;
 
-/** Whether the "no" still counts at `now`. */
+/** Whether the decline still counts at `now`. */
 export function isRemembered({ until }: Decline, now: number): boolean {
   return until + DECLINE_MEMORY > now;
 }
@@ -122,13 +127,13 @@ export interface Submission {
 
 export const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
 
-/** What a reviewer, or the time for one (`system`), decided of a submission. */
+/** A decision about a submission, by a reviewer or automatically (`system`). */
 export interface Review {
   decision: (typeof DECISIONS)[number];
   feedback: string | null;
   /** How good the work was, 1–5; null when not said. */
   rating: number | null;
-  /** Whose work it was. */
+  /** The worker who submitted. */
   worker_id: string;
   reviewed_by: string;
   reviewed_at: number;
@@ -152,21 +157,21 @@ export interface Task {
   version: number;
   /** Number of the last event. */
   sequence: number;
-  /** 1 for the first worker to take it on; one more each time accepted work comes back. */
+  /** 1 for the first worker; grows by one each time an accepted task returns to the queue or to its worker. */
   attempt: number;
   created_at: number;
   updated_at: number;
   /** When it last entered its status. */
-  since: number;
+  status_changed_at: number;
   completed_at: number | null;
-  /** How many of its steps have loosened its requirements. */
+  /** How many relaxation steps have been applied. */
   step: number;
   offers: Offer[];
   declines: Decline[];
   assignment: Assignment | null;
-  /** What was submitted last; it stays when it is sent back or rejected. */
+  /** The last submission. It stays when it is sent back or rejected. */
   submission: Submission | null;
-  /** What reviewers decided, oldest first. */
+  /** Reviews, oldest first. */
   reviews: Review[];
   breaches: Breach[];
   failure: { code: FailureCode; message: string } | null;
@@ -175,7 +180,7 @@ export interface Task {
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted';
 
-/** Something that happened to a task, before it has its place in the hash chain. */
+/** An event of a task, before it is added to the hash chain. */
 export interface TaskEvent {
   event_id: string;
   type: EventType;
@@ -204,27 +209,27 @@ export interface HistoryEntry {
   hash: string;
 }
 
-/** The requirement of an absent `max_attempts`. */
+/** Used when `max_attempts` is absent. */
 export const DEFAULT_MAX_ATTEMPTS = 3;
 
-/** How often the task may be begun. */
+/** The most attempts of a task. */
 export function maxAttempts(task: Task): number {
   return task.input.requirements?.max_attempts ?? DEFAULT_MAX_ATTEMPTS;
 }
 
-/** How many steps are due at `now`. */
+/** How many relaxation steps are due at `now`. */
 export function stepsDue(task: Task, now: number): number {
   const steps = task.input.requirements?.steps ?? [];
   return steps.filter((one) => task.created_at + one.after_seconds * 1000 <= now).length;
 }
 
-/** When a step, counted from 1, loosens the requirements, ms; null when there is none. */
+/** When a relaxation step (counted from 1) is due, ms; null when there is no such step. */
 export function stepAt(task: Task, step: number): number | null {
   const found = task.input.requirements?.steps?.[step - 1];
   return found === undefined ? null : task.created_at + found.after_seconds * 1000;
 }
 
-/** What is asked of a worker, after the steps so far. */
+/** The requirements in force, after the relaxation steps so far. */
 export function requirementsOf(task: Task): Requirements {
   const given = task.input.requirements ?? {};
   const step = given.steps?.[task.step - 1];
@@ -234,16 +239,23 @@ export function requirementsOf(task: Task): Requirements {
   return { ...step.requirements, ...kept, ...(worker_pool_id !== undefined && { worker_pool_id }) };
 }
 
-/** Pool the task asks for, or null for any. */
+/** The pool that the task requires, or null for any. */
 export function poolOf(task: Task): string | null {
   return task.input.requirements?.worker_pool_id ?? null;
 }
 
-/** Due time of one SLA clock in ms, or null when the task does not run it. */
+/** Due time of an SLA clock in ms, or null when the task does not have it. */
 export function dueAt(task: Task, clock: Clock): number | null {
   const { sla } = task.input;
   if (clock === 'deadline') return sla.deadline === undefined ? null : Date.parse(sla.deadline);
   return sla.target_latency_seconds === undefined
     ? null
     : task.created_at + sla.target_latency_seconds * 1000;
+}
+
+const START_TIME: Record<Urgency, number> = { critical: 120, high: 300, normal: 900, low: 3600 };
+
+/** How long a worker may take to start after accepting, in ms. */
+export function startTime(urgency: Urgency): number {
+  return START_TIME[urgency] * 1000;
 }

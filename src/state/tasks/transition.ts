@@ -1,5 +1,5 @@
-// A task being changed, with the events so far, and the moves that several commands make: back to the queue, out of
-// time, given up.
+// A task while it is being changed, with its events so far, and the steps that several commands share: ending an offer,
+// requeuing, breaching a clock, failing.
 
 import type { Circumstance, Opinion } from './command.ts';
 import { type EventType, meetsClocks, type Status } from './lifecycle.ts';
@@ -18,28 +18,28 @@ import {
 } from './task.ts';
 import { timestamp } from './view.ts';
 
-/** How long after saying no (or nothing) a worker is not asked again, in ms: the offer's life, at most this. */
+/** The longest cool-down after a declined or expired offer, ms; it is the offer's life when that is shorter. */
 export const COOL_DOWN_MAX = 30_000;
 const DECLINES_KEPT = 200;
 
-/** A task with so many events that comes back to the queue once more is given up: its history must end. */
+/** A task with so many events fails instead of returning to the queue, so that its history cannot grow forever. */
 export const EVENTS_MOST = 10_000;
-/** After each so many events of a task, whoever did not take it is left alone for twice as long, up to an hour. */
+/** After each so many events of a task, the minimum cool-down doubles, up to an hour. */
 const EVENTS_TO_DOUBLE = 300;
 const LONGEST_COOL_DOWN = 3600_000;
 
-/** The shortest cool-down, ms, of a task that has been offered in vain for long; 0 of most. */
-function leastCoolDown({ sequence }: Task): number {
+/** The minimum cool-down of the task, ms: 0 for most, longer for a task that has been offered many times. */
+function minimumCoolDown({ sequence }: Task): number {
   const doublings = Math.floor(sequence / EVENTS_TO_DOUBLE);
   return doublings === 0 ? 0 : Math.min(COOL_DOWN_MAX * 2 ** (doublings - 1), LONGEST_COOL_DOWN);
 }
 
-/** A task being changed, with the events so far. */
+/** A task while it is being changed, with its events so far. */
 export class Transition {
   readonly events: TaskEvent[] = [];
   task: Task;
   readonly by: Circumstance;
-  /** The latest time, ms, that must have come for the change to be right. */
+  /** The change is valid only from this time on, ms. */
   due: number | null = null;
 
   constructor(task: Task, by: Circumstance) {
@@ -47,12 +47,12 @@ export class Transition {
     this.by = by;
   }
 
-  /** Whether the time has come, for what cannot be undone; if so, the change rests on it from then on. */
+  /** Whether `at` has passed; if so, the change is valid only from `at` on. */
   isPast(at: number): boolean {
     return at <= this.by.now && this.restsOn(at);
   }
 
-  /** Makes the change rest on it that the time has come. @returns false when nothing may end by time now. */
+  /** Makes the change valid only from `at` on. @returns false while nothing may expire (see `isHeld`). */
   restsOn(at: number): boolean {
     if (this.by.isHeld === true) return false;
     this.due = Math.max(this.due ?? at, at);
@@ -74,16 +74,16 @@ export class Transition {
     });
   }
 
-  /** Moves to `status` and tells of it. */
+  /** Moves the task to `status` and emits the event. */
   move(status: Exclude<Status, 'created'>, data: Record<string, unknown>): void {
     const previous = this.task.status;
     this.task.status = status;
-    this.task.since = this.by.now;
+    this.task.status_changed_at = this.by.now;
     this.emit(`task.${status}`, previous, data);
   }
 }
 
-/** Flags `clock` as breached when it is due, not flagged yet and not met (by a submission that still stands). */
+/** Flags `clock` as breached when it is due, not flagged yet and not met. @returns whether it was flagged */
 export function breach(
   transition: Transition,
   clock: Clock,
@@ -102,7 +102,7 @@ export function breach(
   return true;
 }
 
-/** Has the worker not asked for `coolDown` ms, and for a while after everybody else then. */
+/** Starts a cool-down of the worker for this task; after it, the worker ranks behind all others for a while. */
 export function askOthersFirst({ task, by }: Transition, worker_id: string, coolDown = COOL_DOWN_MAX): void {
   task.declines = [
     ...task.declines.filter((one) => one.worker_id !== worker_id && isRemembered(one, by.now)),
@@ -110,7 +110,7 @@ export function askOthersFirst({ task, by }: Transition, worker_id: string, cool
   ].slice(-DECLINES_KEPT);
 }
 
-/** Ends one pending offer; when no other is pending the task goes back to the queue. */
+/** Ends a pending offer. When no other offer is pending, the task goes back to the queue. */
 export function endOffer(
   transition: Transition,
   offer: Offer,
@@ -121,20 +121,20 @@ export function endOffer(
 ): void {
   const { task } = transition;
   task.offers = task.offers.map((one) => (one === offer ? { ...one, status: how } : one));
-  const intersection = leastCoolDown(task);
-  // One that was revoked says nothing of its worker, unless that goes on and on.
-  if (how !== 'revoked' || intersection > 0) {
+  const minimum = minimumCoolDown(task);
+  // A revoked offer is not the worker's doing, but a task that is offered and revoked all the time needs a pause too.
+  if (how !== 'revoked' || minimum > 0) {
     const coolDown =
       retryAfterSeconds === undefined
         ? Math.min(offer.expires_at - offer.offered_at, COOL_DOWN_MAX)
         : retryAfterSeconds * 1000;
-    askOthersFirst(transition, offer.worker_id, Math.max(coolDown, intersection));
+    askOthersFirst(transition, offer.worker_id, Math.max(coolDown, minimum));
   }
   if (task.offers.some((one) => one.status === 'pending')) return;
   requeue(transition, reason, { worker_id: offer.worker_id, offer_id: offer.offer_id, ...detail(why) });
 }
 
-/** Back to the queue, or to `failed` when the deadline has passed or accepted work came back too often. */
+/** Moves the task to the queue, or to `failed` when its deadline has passed or its attempts are used up. */
 export function requeue(
   transition: Transition,
   reason: string,
@@ -146,7 +146,7 @@ export function requeue(
   const deadline = dueAt(task, 'deadline');
   if (deadline !== null && transition.isPast(deadline)) {
     for (const clock of CLOCKS) breach(transition, clock, false);
-    fail(transition, 'deadline_exceeded', 'The deadline passed and nobody was at work.');
+    fail(transition, 'deadline_exceeded', 'The deadline passed and no worker had the task.');
     return;
   }
   if (task.sequence >= EVENTS_MOST) {
@@ -166,12 +166,12 @@ export function requeue(
   for (const clock of CLOCKS) breach(transition, clock);
 }
 
-/** Keeps what a reviewer decided of the submission. */
+/** Adds a review of the submission. */
 export function review({ task, by }: Transition, decision: Review['decision'], opinion: Opinion): void {
   const { feedback, rating = null } = opinion;
   const worker_id = task.submission?.worker_id ?? '';
-  const given = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
-  task.reviews = [...task.reviews, given];
+  const added = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
+  task.reviews = [...task.reviews, added];
 }
 
 export function rework(transition: Transition, opinion: Opinion): void {

@@ -1,12 +1,12 @@
-// How a task looks from outside: the JSON of `GET /v1/tasks/{id}`, of webhooks and of the worker's page.
-// One place decides what is shown, so a secret can only leak from here.
+// The public JSON of a task: for `GET /v1/tasks/{id}`, webhooks and workers. Only this file decides what is shown, so a
+// secret can only leak from here.
 
 import { orgOf } from '../access/tenant.ts';
 import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
 
 let last = { ms: 0, text: new Date(0).toISOString() };
 
-/** RFC 3339 UTC with milliseconds. Remembers the last: all that happens in one change is of one moment. */
+/** RFC 3339 UTC with milliseconds. Caches the last value: all times in one change are equal. */
 export function timestamp(ms: number): string {
   if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
   return last.text;
@@ -16,7 +16,7 @@ function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);
 }
 
-/** What a worker submitted last, whatever became of it; null before the first submission. */
+/** The last submission, whether or not it was accepted; null before the first. */
 export function submissionView(task: Task): Record<string, unknown> | null {
   const { submission } = task;
   if (submission === null) return null;
@@ -39,10 +39,10 @@ function reviewView(review: Review): Record<string, unknown> {
   return { ...review, reviewed_at: timestamp(review.reviewed_at) };
 }
 
-/** The task as the integrator sees it: the input as given, secrets reduced to their type. */
+/** The task as the integrator sees it: the input as given, with secrets reduced to their type. */
 export function taskView(task: Task): Record<string, unknown> {
   const { input } = task;
-  // What is undefined is left out of the JSON.
+  // JSON.stringify omits undefined fields.
   return {
     task_id: task.task_id,
     org_id: orgOf(task.org_id),
@@ -85,7 +85,7 @@ export function taskView(task: Task): Record<string, unknown> {
   };
 }
 
-/** What the present assignee submitted under this assignment; a former one's submission is not theirs to see. */
+/** The submission of the current assignment. A former worker's submission is not shown to the current one. */
 function ownSubmission(task: Task): Record<string, unknown> | null {
   const { assignment, submission } = task;
   if (assignment === null || submission === null) return null;
@@ -94,7 +94,7 @@ function ownSubmission(task: Task): Record<string, unknown> | null {
   return isTheirs ? submissionView(task) : null;
 }
 
-/** The task as its worker sees it: what is needed to decide and to do it, nothing of the hand-over. */
+/** The task as its worker sees it: what they need to decide on it and to do it, without the handoff. */
 export function workerTaskView(task: Task): Record<string, unknown> {
   const { task_type, domain, title, instructions, context, sla, requirements, output } = task.input;
   return {
@@ -118,7 +118,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
   };
 }
 
-/** An offer as the worker it is made to sees it. */
+/** An offer as its worker sees it. */
 export function offerView(task: Task, offer: Offer): Record<string, unknown> {
   const {
     status: _status,
@@ -138,8 +138,8 @@ export function offerView(task: Task, offer: Offer): Record<string, unknown> {
 }
 
 /**
- * The body of a webhook, a pure function of the event and of what never changes in its task, so that
- * every attempt of a delivery has the same bytes (Standard Webhooks: `type`, `timestamp`, `data`).
+ * The body of a webhook (Standard Webhooks: `type`, `timestamp`, `data`). It is a pure function of the event and of
+ * fields of the task that never change, so every attempt of a delivery sends the same bytes.
  */
 export function webhookBody(
   task: Pick<Task, 'task_id' | 'org_id' | 'input'>,

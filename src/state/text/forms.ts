@@ -1,19 +1,19 @@
-// Reading what another version of this software may have written, or what was damaged: every stored form has one
-// reader, which answers `known`, `newer` or `broken`. What is newer is left to a newer process, what is broken is set
-// aside; neither may stop the others.
+// Readers of stored data that another version of this software may have written, or that is damaged. Every stored form
+// has one reader, which returns `known`, `newer` or `broken`. Newer data is left to a newer process, broken data is set
+// aside; neither may stop other work.
 //
-// A form's number is raised when an older process could not read it rightly, such as a new kind or a changed meaning.
-// A field that is merely added keeps the number: older processes keep what they do not know.
+// Raise a form's number when an older process would misread it, such as for a new kind or a changed meaning. An added
+// field keeps the number: older processes preserve fields they do not know.
 
 export type Read<T> =
   | { kind: 'known'; value: T }
   | { kind: 'newer'; form: number }
   | { kind: 'broken'; reason: string };
 
-/** What a field must be. `strings`: a list of texts, `list`: of anything, `object`: neither null nor a list. */
+/** The type of a field. `strings`: an array of strings, `list`: any array, `object`: neither null nor an array. */
 type FieldType = 'string' | 'number' | 'boolean' | 'strings' | 'list' | 'object';
 
-/** The fields without which a value is not usable; others are not looked at. */
+/** The required fields of a value. Other fields are not checked. */
 export type Shape<T> = Readonly<Partial<Record<keyof T & string, FieldType>>>;
 
 const CHECKS: Record<FieldType, (value: unknown) => boolean> = {
@@ -31,8 +31,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Whether a form is newer than the newest that is known here.
- * @param form as it is stored; absent: 1. @returns null when it is known.
+ * Checks a form number against the newest known one.
+ * @param form as it is stored; absent: 1. @returns null when the form is known.
  */
 export function readForm(form: unknown, newest: number): Exclude<Read<never>, { kind: 'known' }> | null {
   const number = form === undefined || form === null ? 1 : Number(form);
@@ -40,7 +40,7 @@ export function readForm(form: unknown, newest: number): Exclude<Read<never>, { 
   return number > newest ? { kind: 'newer', form: number } : null;
 }
 
-/** The value if it has the shape. */
+/** Reads a value of this shape. */
 export function readShape<T>(value: unknown, shape: Shape<T>): Read<T> {
   if (!isObject(value)) return broken('not an object');
   for (const [name, type] of Object.entries<FieldType | undefined>(shape))
@@ -48,7 +48,7 @@ export function readShape<T>(value: unknown, shape: Shape<T>): Read<T> {
   return { kind: 'known', value: value as T };
 }
 
-/** What a JSON text says. The reason never shows any of the text: it may hold a secret. */
+/** Parses JSON. The reason never quotes the text, which may hold a secret. */
 export function readJson(text: string): Read<unknown> {
   try {
     return { kind: 'known', value: JSON.parse(text) as unknown };
@@ -57,7 +57,7 @@ export function readJson(text: string): Read<unknown> {
   }
 }
 
-/** Tells why something cannot be used. */
+/** A value that cannot be used, with the reason. */
 export function broken(reason: string): { kind: 'broken'; reason: string } {
   return { kind: 'broken', reason };
 }

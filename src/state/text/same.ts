@@ -1,9 +1,9 @@
-// Whether a change changes anything: what does not is not written, so that a switch that is set to what it is already,
-// all day long, leaves nothing behind.
+// Compares values as JSON. A change that sets fields to the values they have is not written, so repeating it does not
+// grow any log.
 
 import canonicalize from 'canonicalize';
 
-/** Whether two values are the same as JSON, in whatever order their fields stand. */
+/** Whether two values are the same JSON, regardless of the order of fields. */
 export function isSame(one: unknown, other: unknown): boolean {
   return one === other || canonicalize(one ?? null) === canonicalize(other ?? null);
 }

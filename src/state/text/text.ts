@@ -1,9 +1,9 @@
-// Text that is shown shorter than it is.
+// Shortens text without splitting characters.
 
-/** Half a character: a surrogate without its pair. */
+/** A surrogate without its pair. */
 const HALF = /\p{Surrogate}/gu;
 
-/** The first `most` UTF-16 units of a text, less where the last of them would be half a character. */
+/** The first `most` UTF-16 units of a text, or one less where that would split a surrogate pair. */
 export function shortened(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
@@ -15,7 +15,7 @@ export function elided(text: string, most: number): string {
   return text.length <= most ? text : `${shortened(text, most - 1)}…`;
 }
 
-/** A text that others have cut, without the half characters that are left at its ends. */
+/** The text without lone surrogates, which are left where a text was cut elsewhere. */
 export function wholeCharacters(text: string): string {
   return text.replaceAll(HALF, '');
 }

@@ -5,13 +5,13 @@ const MINUTE = 60_000;
 const LATEST = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 const EARLIEST = new Date(0).setUTCFullYear(0, 0, 1);
 
-/** What a client is told of a text that is no time. */
+/** The message for a text that is not a time. */
 export const TIME_FAULT = 'must be an RFC 3339 time with its offset, such as 2026-03-01T09:30:00Z';
 
 /**
  * Reads a time.
  * @param text RFC 3339, section 5.6. A leap second counts as the first moment after it, as in Unix time.
- * @returns milliseconds since 1970; null when the text is no time, or one that no four-digit year in UTC can say.
+ * @returns milliseconds since 1970; null when the text is not a time, or its year in UTC does not have four digits.
  */
 export function parseTime(text: string): number | null {
   const [whole, year, month, day, hour, minute, second, fraction = '', offset = ''] = FORM.exec(text) ?? [];
@@ -19,7 +19,7 @@ export function parseTime(text: string): number | null {
   const isLeapSecond = second === '60';
   const plain = `${year}-${month}-${day}T${hour}:${minute}:${isLeapSecond ? '59' : second}`;
   const local = Date.parse(`${plain}Z`);
-  // Date.parse takes the 31st of a month that has 30 days for the 1st of the next.
+  // Date.parse reads the 31st of a month with 30 days as the 1st of the next month.
   if (Number.isNaN(local) || new Date(local).toISOString().slice(0, 19) !== plain) return null;
   const shift = offsetOf(offset);
   if (shift === null) return null;
@@ -31,7 +31,7 @@ export function parseTime(text: string): number | null {
   return isEndOfDay && next <= LATEST ? next : null;
 }
 
-/** Milliseconds of `Z` or `+hh:mm`; null when it is more than a day can have. */
+/** Milliseconds of `Z` or `+hh:mm`; null when hours or minutes are out of range. */
 function offsetOf(offset: string): number | null {
   if (offset === 'Z' || offset === 'z') return 0;
   const [hours, minutes] = [Number(offset.slice(1, 3)), Number(offset.slice(4, 6))];
@@ -39,7 +39,7 @@ function offsetOf(offset: string): number | null {
   return (offset.startsWith('-') ? -1 : 1) * (hours * 60 + minutes) * MINUTE;
 }
 
-/** The time, ms, that a text says which was found to be one. @throws RangeError when it is none. */
+/** The time, ms, of a text that was validated before. @throws RangeError when it is not a time. */
 export function timeOf(text: string): number {
   const at = parseTime(text);
   if (at === null) throw new RangeError(`${text} is not an RFC 3339 time`);

@@ -1,5 +1,5 @@
-// When a failed delivery is tried again: exponential backoff that is only ever stretched, never
-// undercut, by jitter and by the receiver's Retry-After. Pure: the caller brings clock and chance.
+// When a failed delivery is retried: exponential backoff, which jitter and the receiver's Retry-After can only lengthen.
+// Pure: the caller provides clock and randomness.
 
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
@@ -20,9 +20,8 @@ export interface NextAttempt {
 }
 
 /**
- * Milliseconds to wait before a retry. The floor is `backoff · 2^(retry-1)`, or Retry-After where that
- * is longer; the wait is that floor and at most 20 % more, so receivers that come back see a spread
- * and never an early call. At most 24 h.
+ * Milliseconds to wait before a retry. The minimum is `backoff · 2^(retry-1)`, or Retry-After where that is longer. Up
+ * to 20 % of jitter is added, so that retries to a recovered receiver are spread out and never early. At most 24 h.
  * @throws RangeError when retry or backoff is not a positive number.
  */
 export function nextAttemptDelay({ retry, backoffSeconds, retryAfterMs, random }: NextAttempt): number {
@@ -63,8 +62,8 @@ function parseHttpDate(text: string, nowMs: number): number | null {
 
 /**
  * Milliseconds that a Retry-After header asks to wait (RFC 9110, section 10.2.3), seen at `nowMs`
- * (milliseconds since the epoch). Seconds may have a fraction, which the RFC does not know and servers
- * send. A moment in the past is 0, a wait beyond 24 h is 24 h, and what is neither form is null.
+ * (milliseconds since the epoch). Seconds may have a fraction: the RFC does not allow it, but servers send it. A time in
+ * the past gives 0, a wait beyond 24 h gives 24 h, and any other text gives null.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   const text = value?.trim() ?? '';

@@ -1,19 +1,19 @@
-// Which URL and which address a webhook may go to: the pure half of the address guard. It parses a URL
-// once, by WHATWG rules, and judges addresses; it resolves nothing and dials nothing. The API uses it
-// to refuse a task early, `egress/address-guard.ts` to decide again when a delivery dials.
-// Networks come from the IANA special-purpose registries (RFC 6890 and its updates); an address that
-// is not known to be public unicast is refused.
+// Which URLs and addresses a webhook may be sent to: the pure half of the address guard. It parses a URL once, by
+// WHATWG rules, and judges addresses; it resolves no names and opens no connections. The API uses it to refuse a task
+// early, `egress/address-guard.ts` to decide again when a delivery connects.
+// Networks come from the IANA special-purpose registries (RFC 6890 and its updates); an address that is not known to be
+// public unicast is refused.
 
 import { isIP, isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { isWithin, type Network, parseAddress, parseNetwork } from '../access/networks.ts';
 
-/** The networks an operator lists on top of the public internet. Immutable: a new list is a new policy. */
+/** The networks that the operator allows in addition to the public internet. Immutable. */
 export interface AddressPolicy {
   readonly listed: readonly Network[];
 }
 
-/** `public`: anybody may be sent there. `listed`: only because the operator says so. */
+/** `public`: a public address. `listed`: allowed only because the operator lists it. */
 export type AddressStanding = 'public' | 'listed' | 'refused';
 
 export interface Target {
@@ -37,7 +37,7 @@ export interface RefusedTarget {
 const MAX_URL_LENGTH = 2048;
 const MAX_HOST_LENGTH = 253;
 
-/** What `ipaddr.js` calls unicast and is not for strangers to reach. */
+/** Addresses that `ipaddr.js` calls unicast but that must not be reachable. */
 const CLOSED_IPV4: readonly Network[] = [
   [ipaddr.IPv4.parse('168.63.129.16'), 32], // Azure's host agent
 ];
@@ -54,8 +54,8 @@ const CLOSED_IPV6: readonly Network[] = [
 const NAT64: Network = [ipaddr.IPv6.parse('64:ff9b::'), 96]; // RFC 6052
 
 /**
- * The policy for a list of CIDRs; a bare address is the network of itself alone.
- * @throws RangeError naming the entry that is neither.
+ * The policy for a list of CIDRs or single addresses.
+ * @throws RangeError naming an entry that is neither.
  */
 export function createAddressPolicy(allowedCidrs: readonly string[]): AddressPolicy {
   return Object.freeze({ listed: Object.freeze(allowedCidrs.map((cidr) => networkOf(cidr.trim()))) });
@@ -73,7 +73,7 @@ function isPublicIPv4(address: ipaddr.IPv4): boolean {
 }
 
 /**
- * Where an address stands. IPv4-mapped IPv6 is judged as the IPv4 address that the kernel would dial.
+ * Judges an address. IPv4-mapped IPv6 is judged as the IPv4 address that the kernel would connect to.
  * NAT64 (RFC 6052) is public when the IPv4 address in it is. Every other form that carries an IPv4
  * address (compatible, 6to4, Teredo, SIIT, ISATAP, local NAT64) is refused, whatever it carries, unless the
  * operator lists the IPv6 form itself. Anything that is not a plain address, zones included, is refused.
@@ -94,7 +94,7 @@ export function addressStanding(ip: string, policy: AddressPolicy): AddressStand
   return open ? 'public' : 'refused';
 }
 
-/** Whether the lower half carries an IPv4 address as ISATAP has it (RFC 5214, section 6.1). */
+/** Whether the lower half holds an IPv4 address in ISATAP form (RFC 5214, section 6.1). */
 function isIsatap({ parts }: ipaddr.IPv6): boolean {
   return (parts[4] === 0 || parts[4] === 0x200) && parts[5] === 0x5efe;
 }
@@ -108,7 +108,7 @@ function refuse(errorClass: RefusedTarget['errorClass'], reason: string): Refuse
   return { ok: false, errorClass, reason };
 }
 
-/** `localhost` and what is below it are the loopback by definition (RFC 6761, section 6.3). */
+/** `localhost` and its subdomains are the loopback by definition (RFC 6761, section 6.3). */
 function isLocalhost(host: string): boolean {
   return host === 'localhost' || host.endsWith('.localhost');
 }
@@ -119,7 +119,7 @@ function isLoopbackListed(policy: AddressPolicy): boolean {
 
 /**
  * Parses a URL once and decides whether a delivery may be tried. For a host name this is only half
- * of the decision: its addresses are judged when it is dialled, by `resolveTarget`.
+ * of the decision: its addresses are judged on connecting, by `resolveTarget`.
  *
  * The text must be what it looks like: `http:127.0.0.1`, back-slashes and white space, which WHATWG
  * would repair, are refused. So are user information, port 0 and a host name that ends in a dot.
@@ -152,7 +152,7 @@ function parseUrl(text: string): URL | null {
 }
 
 const HTTPS_ONLY =
-  'The URL must use https; http is taken only towards an address that WEBHOOK_ALLOWED_NETWORKS lists.';
+  'The URL must use https; http is accepted only for an address that WEBHOOK_ALLOWED_NETWORKS lists.';
 
 function literalTarget(
   url: URL,
@@ -184,8 +184,8 @@ function nameTarget(url: URL, host: string, isPlain: boolean, policy: AddressPol
 }
 
 /**
- * What is wrong with a callback URL, as a sentence, or null. Cheap and without a look-up, for use when a
- * task or endpoint is created: a host name passes here and is judged again each time it is dialled.
+ * The fault of a callback URL as a sentence, or null. Cheap and without a look-up, for use when a task or endpoint is
+ * created: a host name passes here and is judged again on each connection.
  */
 export function checkCallbackUrl(url: string, policy: AddressPolicy): string | null {
   const target = parseTarget(url, policy);

@@ -1,12 +1,12 @@
-// What a replay is: events of a span of time, sent again to an endpoint by a job that goes on in bounded steps.
-// Pure: which deliveries it sends, how it looks from outside, and how fast it goes.
+// A replay: events of a time range, sent again to an endpoint by a job that runs in bounded steps. Pure: which
+// deliveries it sends, and how fast.
 
-/** What may have become of a delivery that is looked at; null: the event was never owed to the endpoint. */
+/** The state of an examined delivery; null: the event was never to be delivered to the endpoint. */
 type Became = 'pending' | 'succeeded' | 'exhausted' | 'stopped' | null;
 
 /**
- * `failed`: given up, or stopped with the endpoint disabled. `undelivered`: also what was never owed, such as what
- * happened before there was the endpoint, or while it was disabled. `all`: also what succeeded.
+ * `failed`: exhausted, or stopped because the endpoint was disabled. `undelivered`: also events for which there was no
+ * delivery, such as those from before the endpoint was created or while it was disabled. `all`: also successful ones.
  */
 export const REPLAY_CHOICES = ['failed', 'undelivered', 'all'] as const;
 export type ReplayChoice = (typeof REPLAY_CHOICES)[number];
@@ -29,15 +29,15 @@ export interface Replay {
   until: number;
   status: ReplayStatus;
   reason: StopReason | null;
-  /** The last thing looked at, in the feed or in the lists of deliveries; null at the beginning. */
+  /** The last examined entry of the feed or of the lists of deliveries; null at the start. */
   cursor: string | null;
-  /** Nothing is left to be looked at. */
+  /** Everything has been examined. */
   walked: boolean;
-  /** When the last event looked at was, ms. */
+  /** Time of the last examined event, ms. */
   reached: number;
   examined: number;
   sent: number;
-  /** Of those sent, by what the first attempt came to. */
+  /** Of those sent, by the outcome of the first attempt. */
   succeeded: number;
   failed: number;
   created_by: string;
@@ -46,7 +46,7 @@ export interface Replay {
   finished_at: number | null;
 }
 
-/** Whether a replay of `choice` sends what became so. What is pending comes anyway. */
+/** Whether a replay of `choice` sends a delivery in this state. A pending one is sent anyway. */
 export function isChosen(choice: ReplayChoice, became: Became): boolean {
   switch (became) {
     case 'pending':
@@ -61,21 +61,21 @@ export function isChosen(choice: ReplayChoice, became: Became): boolean {
   }
 }
 
-/** Events that all replays of an org together send in a second, at most. */
+/** Most events per second of all replays of an org together. */
 export const REPLAY_RATE = 100;
-/** Events that a replay has sent and that have not been tried yet, at most. */
+/** Most events that a replay has enqueued and that have not been attempted yet. */
 export const REPLAY_AHEAD = 100;
-/** Events sent in one step, at most. */
+/** Most events of one step. */
 export const REPLAY_STEP = 50;
 
 const SHORTEST = 20;
-/** How often a replay that waits for the receiver looks, ms. */
+/** How often a replay that waits for the receiver checks, ms. */
 const LOOK = 500;
 
 /**
- * How long a replay rests after a step, ms.
- * @param sent events sent in it. @param isWaiting it can do nothing before the receiver has had more of them.
- * @param running replays of the org under way, which share the rate.
+ * How long a replay pauses after a step, ms.
+ * @param sent events sent in the step. @param isWaiting whether `REPLAY_AHEAD` events wait for their first attempt.
+ * @param running number of running replays of the org, which share the rate.
  */
 export function restAfter(sent: number, isWaiting: boolean, running: number): number {
   const share = Math.ceil((sent * 1000 * Math.max(1, running)) / REPLAY_RATE);

@@ -1,13 +1,13 @@
 // The secrets of Standard Webhooks: `whsec_` and base64 of a shared secret, `whsk_` and `whpk_` of an Ed25519
 // key pair. Pure: bytes come from the caller.
 
-/** How many secrets sign at once: each adds a signature to the headers of every delivery. */
+/** Most active secrets: each adds a signature to the headers of every delivery. */
 export const SIGNING_SECRETS = 5;
 
 /**
- * The secrets that sign once a new one is there, newest first. One that was on its way out keeps its own end; when they
- * are too many the oldest end at once.
- * @param now ms. @param end when the one that was current ends, ms.
+ * The active secrets after a new one is added, newest first. A secret that already expires keeps its expiry; when there
+ * are too many, the oldest are removed at once.
+ * @param now ms. @param end when the so far current secret expires, ms.
  */
 export function withNewSecret<T extends { expires_at: number | null }>(
   made: T,
@@ -22,11 +22,11 @@ export function withNewSecret<T extends { expires_at: number | null }>(
 const MIN_BYTES = 24;
 const MAX_BYTES = 64;
 
-/** What is wrong with a `whsec_…` secret that somebody brings along, as a sentence; null when it may sign. */
+/** The fault of a `whsec_…` secret that a client brings, as a sentence; null when it is valid. */
 export function secretFault(secret: string): string | null {
   const encoded = secret.startsWith('whsec_') ? secret.slice('whsec_'.length) : '';
   const bytes = Buffer.from(encoded, 'base64');
-  // Written again it must be the same, padding and all: Buffer forgives what other languages' decoders do not.
+  // Encoding it again must give the same text: Buffer accepts invalid base64 that other decoders refuse.
   const isBase64 = bytes.toString('base64') === encoded;
   if (encoded === '' || !isBase64) return 'must be whsec_ and standard base64, with its padding';
   if (bytes.length >= MIN_BYTES && bytes.length <= MAX_BYTES) return null;

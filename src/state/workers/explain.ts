@@ -1,26 +1,25 @@
-// Why a task is not matched: which requirement rules out how many workers, who misses it by how little, and
-// how long it may take. Goes over the workers in parts, so that an org of any size is looked at in little
-// memory.
+// Explains why a task is not matched: how many workers each requirement rules out, who comes closest, and how long it
+// may take. Workers are considered in batches, so that memory does not grow with the org.
 
 import type { Decline, Requirements } from '../tasks/task.ts';
 import { brings, qualifies } from './matching.ts';
 import { isReady, type Worker } from './worker.ts';
 
-/** One thing that is asked of a worker. */
+/** A single requirement. */
 export interface Demand {
   requirement: 'worker_pool_id' | 'skills' | 'certifications' | 'trust_level' | 'min_rating';
   wanted: string | number;
 }
 
 export type MatchReason =
-  /** Somebody can be offered it now. */
+  /** A worker can be offered the task now. */
   | 'eligible'
-  /** All who could have declined it lately; they are asked again. */
+  /** All workers who could take it have declined recently; they get another offer later. */
   | 'cooling_down'
   | 'at_capacity'
   | 'away'
   | 'nobody_qualifies'
-  /** The task does not wait in the queue. */
+  /** The task is not queued. */
   | 'not_waiting';
 
 export interface Miss {
@@ -32,22 +31,22 @@ export interface Miss {
 export interface Explanation {
   workers: { considered: number; qualified: number; available: number; eligible: number };
   requirements: (Demand & { rules_out: number })[];
-  /** Of the qualified, why they cannot be asked now. */
+  /** Qualified workers who cannot get an offer now, by reason. */
   unavailable: { offline: number; away: number; at_capacity: number; cooling_down: number };
   nearest_misses: Miss[];
   reason: Exclude<MatchReason, 'not_waiting'>;
-  /** When the first of those who cool down can be asked again, ms. */
+  /** When the first cool-down ends, ms. */
   ask_again_at: number | null;
-  /** Tasks a second that the qualified and available get done, by what is known of them; null when nothing is. */
+  /** Estimated tasks per second of the qualified and available workers; null when nothing is known of their speed. */
   throughput: number | null;
-  /** Some of the qualified and available: whoever else wants them stands in the same line. */
+  /** Some of the qualified and available workers, to find other tasks that compete for them. */
   sample: Worker[];
 }
 
 const MISSES = 5;
 const SAMPLE = 50;
 
-/** What a task asks of its worker, each thing by itself. */
+/** The requirements one by one. */
 export function demands(wanted: Requirements): Demand[] {
   const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating } = wanted;
   return [
@@ -75,11 +74,11 @@ export class Explainer {
   #misses: Miss[] = [];
   readonly #sample: Worker[] = [];
   #askAgainAt: number | null = null;
-  #places = 0;
-  #knownContexts = 0;
+  #capacity = 0;
+  #knownCapacity = 0;
   #throughput = 0;
 
-  /** @param declines the "no"s of the task so far. @param now ms. */
+  /** @param declines of the task so far. @param now ms. */
   constructor(wanted: Requirements, declines: readonly Decline[], now: number) {
     this.#wanted = wanted;
     this.#demands = demands(wanted);
@@ -88,7 +87,7 @@ export class Explainer {
     this.#now = now;
   }
 
-  /** Takes some more of the org's workers into account. */
+  /** Adds a batch of the org's workers. */
   consider(workers: readonly Worker[]): void {
     for (const worker of workers) {
       this.#considered += 1;
@@ -129,8 +128,9 @@ export class Explainer {
       nearest_misses: this.#misses,
       reason,
       ask_again_at: this.#askAgainAt,
-      // Who has done nothing yet is taken to be as fast as the others.
-      throughput: this.#knownContexts === 0 ? null : (this.#throughput * this.#places) / this.#knownContexts,
+      // Workers without a completed task are assumed to be as fast as the others.
+      throughput:
+        this.#knownCapacity === 0 ? null : (this.#throughput * this.#capacity) / this.#knownCapacity,
       sample: this.#sample,
     };
   }
@@ -154,10 +154,10 @@ export class Explainer {
       return;
     }
     this.#available += 1;
-    this.#places += worker.capacity;
+    this.#capacity += worker.capacity;
     const { task_ms } = worker.track;
     if (task_ms !== null) {
-      this.#knownContexts += worker.capacity;
+      this.#knownCapacity += worker.capacity;
       this.#throughput += (worker.capacity * 1000) / Math.max(1, task_ms);
     }
     if (this.#sample.length < SAMPLE) this.#sample.push(worker);
@@ -170,20 +170,20 @@ export class Explainer {
   }
 }
 
-/** A demand as requirements that ask for nothing else. */
+/** Requirements with this demand alone. */
 function alone({ requirement, wanted }: Demand): Requirements {
   const isList = requirement === 'skills' || requirement === 'certifications';
   return { [requirement]: isList ? [wanted] : wanted };
 }
 
-/** How far the worker has come, where it is a level that is wanted. */
+/** The worker's level, for demands of a level. */
 function levelOf(worker: Worker, { requirement }: Demand): { has?: number } {
   if (requirement === 'trust_level') return { has: worker.trust_level };
   if (requirement === 'min_rating') return { has: worker.rating };
   return {};
 }
 
-/** Fewest things lacking first, then who is there, then by id. */
+/** Fewest unmet demands first, then available workers, then by id. */
 function nearer(a: Miss, b: Miss): number {
   return (
     a.lacks.length - b.lacks.length ||

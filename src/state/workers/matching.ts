@@ -1,36 +1,30 @@
-// Who may do a task, and who goes first. Tasks with the same requirements wait in one lane; a lane is in
-// order of urgency, deadline and age, written into the member itself so that Redis keeps it sorted.
+// Which worker may do a task, and which comes first. Tasks with the same requirements wait in one matching queue. It is
+// ordered by urgency, deadline and age, which are written into the member itself so that Redis keeps it sorted.
 
 import { hash } from 'node:crypto';
 import { isRemembered, type Requirements, requirementsOf, type Task, type Urgency } from '../tasks/task.ts';
 import { isReady, type Worker } from './worker.ts';
 
 const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
-const START_TIME: Record<Urgency, number> = { critical: 120, high: 300, normal: 900, low: 3600 };
 const RANK: Record<Urgency, number> = { critical: 0, high: 1, normal: 2, low: 3 };
 const NO_DEADLINE = '99999999999999';
 
-/** Life of an offer in ms: by the pool when it says so, else by urgency. */
+/** Life of an offer in ms: the pool's when it has one, else by urgency. */
 export function offerLife(urgency: Urgency, poolSeconds: number | null): number {
   return (poolSeconds ?? OFFER_LIFE[urgency]) * 1000;
 }
 
-/** How long after accepting a worker may take to start, in ms. */
-export function startTime(urgency: Urgency): number {
-  return START_TIME[urgency] * 1000;
-}
-
-/** Whether the worker may have the task and brings what it asks, apart from being ready. */
+/** Whether the worker may take the task and meets its requirements, whether or not they are ready now. */
 export function qualifies(worker: Worker, wanted: Requirements): boolean {
   return (wanted.worker_pool_id !== undefined || takesUnpooled(worker)) && brings(worker, wanted);
 }
 
-/** Whether tasks that name no pool may go to the worker: not where a key made them that may not see such tasks. */
+/** Whether the worker takes tasks without a pool. A worker created by a key that cannot see such tasks does not. */
 export function takesUnpooled(worker: Worker): boolean {
   return worker.unpooled_tasks !== false;
 }
 
-/** Whether the worker brings what is asked, whatever else is. */
+/** Whether the worker meets the requirements. */
 export function brings(worker: Worker, wanted: Requirements): boolean {
   return (
     (wanted.worker_pool_id === undefined || worker.pool_ids.includes(wanted.worker_pool_id)) &&
@@ -41,7 +35,7 @@ export function brings(worker: Worker, wanted: Requirements): boolean {
   );
 }
 
-/** Whether the task may be offered to the worker now: ready, qualified, and not within the cool-down of a "no". */
+/** Whether the task may be offered to the worker now: ready, qualified, and not in the cool-down of a decline. */
 export function isEligible(worker: Worker, task: Task, now: number): boolean {
   return (
     isReady(worker) &&
@@ -51,19 +45,19 @@ export function isEligible(worker: Worker, task: Task, now: number): boolean {
 }
 
 /**
- * Whether the worker may accept an offer of the task that is out: there, and qualified still. Being full is no
- * reason against it, for the offer is among what fills them.
+ * Whether the worker may accept a pending offer of the task: still available and still qualified. Capacity is not checked,
+ * because the offer already takes a slot.
  */
 export function mayAccept(worker: Worker, task: Task): boolean {
   return worker.availability === 'available' && qualifies(worker, requirementsOf(task));
 }
 
-/** Workers whose "no" to the task still counts. */
+/** Workers whose decline of the task still counts. */
 export function decliners(task: Task, now: number): Set<string> {
   return new Set(task.declines.filter((one) => isRemembered(one, now)).map((one) => one.worker_id));
 }
 
-/** Best first: who has not declined this task lately, then longest idle, then rating, then id so that ties are stable. */
+/** Best first: no recent decline of this task, then longest idle, then rating, then id, so that ties are stable. */
 export function rank(workers: readonly Worker[], task: Task, now: number): Worker[] {
   const declined = decliners(task, now);
   return [...workers].sort(
@@ -79,13 +73,13 @@ export interface MatchingQueue {
   /** Short name, the same for the same requirements. */
   id: string;
   requirements: Requirements;
-  /** The requirements as JSON, the same for the same. */
+  /** The requirements as JSON in a fixed order, so that equal requirements give equal text. */
   text: string;
-  /** One of the attributes its tasks ask for: who lacks it need not look here. */
+  /** One of the attributes that its tasks require: a worker without it can skip this queue. */
   attribute: string;
 }
 
-/** The lane a task waits in. */
+/** The matching queue that a task waits in. */
 export function matchingQueueOf(task: Task): MatchingQueue {
   const wanted = requirementsOf(task);
   const requirements: Requirements = {};
@@ -96,7 +90,7 @@ export function matchingQueueOf(task: Task): MatchingQueue {
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
   const text = JSON.stringify(requirements);
   const id = hash('sha256', text, 'base64url').slice(0, 16);
-  // What most workers are likely to lack comes last in the list of attributes.
+  // The last attribute in the list is likely the rarest among workers.
   return { id, requirements, text, attribute: attributesIn(requirements).at(-1) ?? UNPOOLED };
 }
 
@@ -105,22 +99,22 @@ function inOrder(names: string[]): string[] {
   return areSo ? names : [...new Set(names)].sort();
 }
 
-/** Place in a lane as text that sorts: urgency, deadline, then the task id, whose first part is its age. */
+/** Member of a matching queue as sortable text: urgency, deadline, then the task id, which begins with its age. */
 export function queueMember(task: Task): string {
   const { urgency, deadline } = task.input.sla;
   const due = deadline === undefined ? NO_DEADLINE : String(Date.parse(deadline)).padStart(14, '0');
   return `${RANK[urgency]}${due}:${task.task_id}`;
 }
 
-/** The task id in a place that `queueMember` made. */
-export function taskInPlace(place: string): string {
-  return place.slice(place.indexOf(':') + 1);
+/** The task id in a member that `queueMember` made. */
+export function taskOfQueueMember(member: string): string {
+  return member.slice(member.indexOf(':') + 1);
 }
 
-/** Attribute of those who take tasks that name no pool, and of these tasks. */
+/** Attribute of tasks without a pool, and of the workers who take them. */
 const UNPOOLED = 'any';
 
-/** Attributes under which a ready worker can be found; the rarest that a task asks for is searched. */
+/** Attributes under which a ready worker is indexed; the search uses the rarest one that a task requires. */
 export function workerAttributes(worker: Worker): string[] {
   const named = attributes(worker.pool_ids, worker.skills, worker.certifications);
   return takesUnpooled(worker) ? [UNPOOLED, ...named] : named;

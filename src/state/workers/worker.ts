@@ -1,6 +1,6 @@
-// What a worker is and how their load changes with the tasks they hold. A worker holds a place of their
-// capacity for every pending offer and every task they are at work on; which tasks those are follows from
-// the tasks alone, so a commit that changes a task changes exactly the workers whose hold changed.
+// A worker, and how task changes affect them. Every pending offer and every accepted or started task takes one slot of
+// the worker's capacity: a reservation. Reservations follow from the tasks alone, so a commit that changes a task also
+// changes exactly the workers whose reservations changed.
 
 import { isFinal } from '../tasks/lifecycle.ts';
 import type { Task } from '../tasks/task.ts';
@@ -22,26 +22,26 @@ export interface Worker {
   worker_id: string;
   org_id: string;
   version: number;
-  /** Tells this worker from one of the same id before or after; absent in records that are older than the field. */
+  /** Distinguishes this worker from earlier or later ones with the same id; absent in records older than the field. */
   incarnation?: string;
   name: string;
   pool_ids: string[];
-  /** Absent: yes. Whether tasks that name no pool may go to them; a key that is confined to pools makes no such worker. */
+  /** Whether they take tasks without a pool; absent: yes. False for workers created by a key that is limited to pools. */
   unpooled_tasks?: boolean;
   skills: string[];
   certifications: string[];
   trust_level: number;
-  /** What `track` adds up to. */
+  /** Derived from `track`. */
   rating: number;
   track: TrackRecord;
-  /** How many tasks at once. */
+  /** Most tasks at a time. */
   capacity: number;
   availability: Availability;
-  /** They finish what they hold and are offline then. */
+  /** They finish their tasks, then go offline. */
   draining: boolean;
-  /** Ids of the tasks that take up a place: offered, accepted or started. */
+  /** Ids of the tasks that take a slot: offered, accepted or started. */
   reservations: string[];
-  /** Since when they have waited for work, ms. */
+  /** When they last became idle, ms. */
   idle_since: number;
   created_at: number;
   updated_at: number;
@@ -51,24 +51,24 @@ export interface Pool {
   pool_id: string;
   org_id: string;
   version: number;
-  /** As of a worker. */
+  /** As in a worker. */
   incarnation?: string;
   name: string;
   offer_mode: 'sequential' | 'broadcast';
-  /** How many are asked at once in `broadcast`. */
+  /** How many workers get an offer at once in `broadcast`. */
   broadcast_size: number;
-  /** Life of an offer; null means by the task's urgency. */
+  /** Life of an offer; null: by the task's urgency. */
   offer_ttl_seconds: number | null;
   created_at: number;
   updated_at: number;
 }
 
-/** Whether the worker can be offered something now. */
+/** Whether the worker can get an offer now. */
 export function isReady(worker: Worker): boolean {
   return worker.availability === 'available' && worker.reservations.length < worker.capacity;
 }
 
-/** The workers who hold a place for this task, with why. */
+/** The workers with a reservation for this task, and its kind. */
 export function holders(task: Task): Map<string, 'offer' | 'work'> {
   const found = new Map<string, 'offer' | 'work'>();
   if (isFinal(task.status)) return found;
@@ -80,7 +80,7 @@ export function holders(task: Task): Map<string, 'offer' | 'work'> {
   return found;
 }
 
-/** Workers whose hold on the task begins (`taken`) or ends (`freed`, with what it was) between two views of it. */
+/** Reservations that begin (`taken`) or end (`freed`, with their former kind) between two versions of a task. */
 export function holdChanges(
   before: Task | null,
   after: Task,
@@ -93,20 +93,20 @@ export function holdChanges(
   };
 }
 
-/** What a change of a task means for one worker. */
+/** The effect of a task change on one worker. */
 export interface Effect {
-  /** A hold that begins, or ends. */
+  /** A reservation that begins, or ends. */
   taken?: 'offer' | 'work';
   freed?: 'offer' | 'work';
-  /** How they answered an offer, or did not. */
+  /** How an offer to them ended. */
   answered?: 'accepted' | 'declined' | 'expired';
-  /** How long the work that ended took up a place, ms. */
+  /** Time from acceptance to submission of the work that ended, ms. */
   worked?: number;
-  /** What reviews said of their work, 1–5. */
+  /** Review ratings of their work, 1–5. */
   ratings?: number[];
 }
 
-/** Everybody whom the change from one view of a task to the next concerns. */
+/** The effects of a task change by worker id. */
 export function effectsOf(before: Task | null, after: Task): Map<string, Effect> {
   const effects = new Map<string, Effect>();
   const add = (id: string, effect: Effect) => effects.set(id, { ...effects.get(id), ...effect });
@@ -129,8 +129,8 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
 }
 
 /**
- * The worker after a change of a task; null when they can take no more, be it an offer or rework. Rework comes back
- * to its worker even when they are away: it is theirs. Who lets one offer after the other lapse is taken to be away.
+ * The worker after a task change; null when they have no free slot for an offer or rework. Rework returns to its worker
+ * even when they are away. A worker who lets several offers lapse in a row is set to `away`.
  */
 export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
   const { taken, freed, answered, worked, ratings } = effect;
@@ -141,7 +141,7 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
     const others = worker.reservations.filter((id) => id !== taskId);
     change.reservations = taken === undefined ? others : [...others, taskId];
     if (worker.draining && change.reservations.length === 0) change.availability = 'offline';
-    // Who declined, or whose offer was taken back, has waited on and keeps their place in line.
+    // A worker who declined, or whose offer was revoked, keeps their rank by idle time.
     if (freed === 'work' || answered === 'expired') change.idle_since = now;
   }
   if (answered !== undefined) {
@@ -157,15 +157,15 @@ export function affect(worker: Worker, taskId: string, effect: Effect, now: numb
   return next(worker, change, now);
 }
 
-/** What makes a worker finish what they hold and take nothing new: away now, offline when their hands are empty. */
+/** The change that drains a worker: away until their tasks are finished, then offline. */
 export function drain(worker: Worker): Partial<Worker> {
   const atWork = worker.reservations.length > 0;
   return atWork ? { availability: 'away', draining: true } : { availability: 'offline' };
 }
 
 /**
- * Whether a change makes a worker another one. A rating given by hand always does: it begins their record anew, and a
- * word on their availability ends draining.
+ * Whether a change has an effect on the worker. Setting a rating always has: it restarts the track record. So has setting
+ * the availability of a draining worker: it ends draining.
  */
 export function changesWorker(worker: Worker, change: Partial<Worker>): boolean {
   if (change.rating !== undefined || (worker.draining && change.availability !== undefined)) return true;
@@ -173,8 +173,8 @@ export function changesWorker(worker: Worker, change: Partial<Worker>): boolean 
 }
 
 /**
- * The worker with some fields changed, one version on. A word on their availability ends draining. Coming back to `available` starts a new wait; a rating
- * given without its record is one given by hand.
+ * The next version of the worker with some fields changed. Setting the availability ends draining. Becoming `available`
+ * restarts the idle time. A rating without a track record was set through the API and restarts the record.
  */
 export function next(worker: Worker, change: Partial<Worker>, now: number): Worker {
   const back = change.availability === 'available' && worker.availability !== 'available';

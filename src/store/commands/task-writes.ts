@@ -101,8 +101,8 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   }
   writes.push(...matchingQueueWrites(db, was, task), ...offerWrites(db, was, task));
 
-  const [asks, askedBefore] = [checksOf(task), was === null ? [] : checksOf(was)];
-  const [due, wasDue] = [nextDue(asks), nextDue(askedBefore)];
+  const [checks, checksBefore] = [checksOf(task), was === null ? [] : checksOf(was)];
+  const [due, wasDue] = [nextDue(checks), nextDue(checksBefore)];
   const dueMember = `${orgId} ${taskId}`;
   if (due !== null && due !== wasDue) writes.push(['ZADD', keys.due, due, dueMember]);
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
@@ -112,16 +112,16 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   for (const sequence of told)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
-  const asked = newChecks(askedBefore, asks);
-  const dropped = newChecks(asks, askedBefore);
-  if (asked.length + dropped.length + events.length > 0) {
+  const scheduled = newChecks(checksBefore, checks);
+  const cancelled = newChecks(checks, checksBefore);
+  if (scheduled.length + cancelled.length + events.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
       task_id: taskId,
       version,
-      asked,
-      dropped,
+      scheduled,
+      cancelled,
       deliveries: told,
       events: events.map((event) => event.type.slice('task.'.length)),
       first: events[0]?.sequence ?? 0,

@@ -20,7 +20,7 @@ const DICTIONARY = Buffer.from(
     '"target_latency_seconds":600},"output":{"expected_format":"structured_json","schema":{"":"boolean"},',
     '"evidence_required":true,"evidence_required":false,"review":{"mode":"auto"}},',
     '"handoff":{"callback_url":"https://","audit":{"log_required":true,"retain_days":365}}',
-    '{"status":"completed","sequence":9,"attempt":1,"created_at":1,"updated_at":1,"since":1,"completed_at":1',
+    '{"status":"completed","sequence":9,"attempt":1,"created_at":1,"updated_at":1,"status_changed_at":1,"completed_at":1',
     '"offers":[{"offer_id":"","worker_id":"","status":"accepted","offered_at":,"expires_at":}],"declines":[],',
     '"assignment":{"worker_id":"","offer_id":"","offered_at":,"accepted_at":,"started_at":,"submitted_at":},',
     '"submission":{"output":{},"evidence":[{"evidence_id":"","name":"","media_type":"","bytes":,"sha256":"}],',

@@ -30,7 +30,7 @@ const STATE: Shape<State> = {
   attempt: 'number',
   created_at: 'number',
   updated_at: 'number',
-  since: 'number',
+  status_changed_at: 'number',
   step: 'number',
   offers: 'list',
   declines: 'list',

@@ -6,7 +6,7 @@ import {
   isEligible,
   qualifies,
   rank,
-  taskInPlace,
+  taskOfQueueMember,
   wantedAttributes,
   workerAttributes,
 } from '../../state/workers/matching.ts';
@@ -160,7 +160,7 @@ export async function firstWaitingFor(
     heads.sort((a, b) => (a.place < b.place ? -1 : 1));
     for (const { place, mayHideMore } of heads) {
       if (!refused.has(place)) {
-        const id = taskInPlace(place);
+        const id = taskOfQueueMember(place);
         const stored =
           id === known?.task.task_id
             ? known

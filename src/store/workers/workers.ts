@@ -98,7 +98,7 @@ export function workerWrites(
       worker_id: worker.worker_id,
       version: after?.version ?? worker.version + 1,
       at: after?.updated_at ?? db.clock.now(),
-      left: after === null ? worker.reservations : [],
+      orphaned_tasks: after === null ? worker.reservations : [],
       ...(isEligibilityReduced(before, after) && { eligibility_reduced: true }),
     };
     writes.push(outboxWrite(keys.outbox, entry));

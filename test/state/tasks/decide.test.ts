@@ -88,7 +88,7 @@ describe('a legal command', () => {
     expect(task.status).toBe(to);
     expect(task.version).toBe(before.version + 1);
     expect(task.updated_at).toBe(momentOf(command));
-    expect(task.since).toBe(momentOf(command));
+    expect(task.status_changed_at).toBe(momentOf(command));
     expect(events.map((one) => one.sequence)).toEqual(events.map((_, index) => before.sequence + 1 + index));
     expect(task.sequence).toBe(before.sequence + events.length);
     expect(events.at(-1)).toMatchObject({
@@ -177,7 +177,7 @@ describe('the details that a state alone does not decide', () => {
   });
 
   it('approves by time only the submission that the time was set for', () => {
-    const { since } = sample('submitted');
+    const { status_changed_at: since } = sample('submitted');
     expect(refusalOf('submitted', { name: 'approve', feedback: null, submitted_at: since - 1 })).toBe(
       'not_due',
     );

@@ -5,6 +5,7 @@ import {
   type Requirements,
   requirementsOf,
   SOFT,
+  startTime,
   type Task,
   URGENCIES,
 } from '../../../src/state/tasks/task.ts';
@@ -15,8 +16,7 @@ import {
   qualifies,
   queueMember,
   rank,
-  startTime,
-  taskInPlace,
+  taskOfQueueMember,
   wantedAttributes,
   workerAttributes,
 } from '../../../src/state/workers/matching.ts';
@@ -279,9 +279,9 @@ describe('a lane', () => {
       ],
       NOW + 500,
     );
-    expect(back.since).toBe(NOW + 500);
+    expect(back.status_changed_at).toBe(NOW + 500);
     expect(queueMember(back)).toBe(queueMember(task));
-    expect(taskInPlace(queueMember(task))).toBe(task.task_id);
+    expect(taskOfQueueMember(queueMember(task))).toBe(task.task_id);
   });
 });
 

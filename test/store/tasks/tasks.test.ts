@@ -168,8 +168,8 @@ describe('a commit leaves', () => {
       org_id: org,
       task_id: queued.task_id,
       version: 1,
-      asked: checksOf(queued),
-      dropped: [],
+      scheduled: checksOf(queued),
+      cancelled: [],
       deliveries: [2],
       events: ['created', 'queued'],
       first: 1,
@@ -178,11 +178,11 @@ describe('a commit leaves', () => {
     });
     expect(second).toMatchObject({
       version: 2,
-      asked: checksOf(offered),
-      dropped: checksOf(queued),
+      scheduled: checksOf(offered),
+      cancelled: checksOf(queued),
       deliveries: [4],
     });
-    expect(third).toMatchObject({ version: 3, dropped: checksOf(offered), deliveries: [] });
+    expect(third).toMatchObject({ version: 3, cancelled: checksOf(offered), deliveries: [] });
   });
 
   it('among what is owed each event that the receiver wants, and no other', async () => {

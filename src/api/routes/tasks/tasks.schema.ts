@@ -2,8 +2,14 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { CLOCKS, DECISIONS, DEFAULT_MAX_ATTEMPTS, SOFT, URGENCIES } from '../../../state/tasks/task.ts';
-import { ORDERINGS } from '../../../state/webhooks/endpoint.ts';
+import {
+  CLOCKS,
+  DECISIONS,
+  DEFAULT_MAX_ATTEMPTS,
+  ORDERINGS,
+  SOFT,
+  URGENCIES,
+} from '../../../state/tasks/task.ts';
 import {
   ClientId,
   closed,

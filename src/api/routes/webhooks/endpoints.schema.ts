@@ -2,7 +2,8 @@
 
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
-import { ORDERINGS, SIGNATURES } from '../../../state/webhooks/endpoint.ts';
+import { ORDERINGS } from '../../../state/tasks/task.ts';
+import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
 import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ORDERING_MEANS } from '../tasks/tasks.schema.ts';
 
