@@ -1,10 +1,10 @@
 // Between a queue and its processor: a job that cannot be run fails at once, to be seen, in place of being tried again
 // for hours; one that only a newer process can run is left to it, however often this one comes upon it.
 
-import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import { type Job, UnrecoverableError } from 'bullmq';
 import type { JobData, QueueName } from '../queues/catalogue.ts';
 import { readJob } from '../queues/read-job.ts';
-import { TimedWorker } from '../queues/redis-time.ts';
+import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { UnreadableRecord } from '../store/redis/unreadable.ts';
 
@@ -26,7 +26,7 @@ export function guardJobs<J extends JobData>(
 ): (job: Job, token: string | undefined) => Promise<void> {
   return async (job, token) => {
     const read = readJob(queue, job);
-    if (read.kind === 'newer') return leave(db, job, token);
+    if (read.kind === 'newer') return leave(job, token);
     if (read.kind === 'broken') {
       if (isRepaired(job.data)) await job.updateData(job.data);
       throw new UnrecoverableError(`The job cannot be run: ${read.reason}.`);
@@ -35,7 +35,7 @@ export function guardJobs<J extends JobData>(
       await run(job, token);
     } catch (error) {
       if (!(error instanceof UnreadableRecord)) throw error;
-      if (error.kind === 'newer') return leave(db, job, token);
+      if (error.kind === 'newer') return leave(job, token);
       db.onUnreadable?.(error);
       await onBroken(job.data);
       throw new UnrecoverableError(error.message);
@@ -43,9 +43,8 @@ export function guardJobs<J extends JobData>(
   };
 }
 
-async function leave(db: Db, job: Job, token: string | undefined): Promise<never> {
-  await job.moveToDelayed(db.clock.now() + LEFT_ALONE * (1 + Math.random()), token);
-  throw new DelayedError();
+function leave(job: Job, token: string | undefined): Promise<never> {
+  return putOffJob(job, LEFT_ALONE * (1 + Math.random()), token);
 }
 
 interface Repaired {

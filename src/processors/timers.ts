@@ -2,10 +2,11 @@
 // not met? A delayed job is only the alarm; the answer comes from the task as it is now, so a job that is
 // late, early, doubled or no longer wanted does no harm.
 
-import { DelayedError, type Job } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { CheckJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
+import { putOffJob } from '../queues/redis-time.ts';
 import type { ScheduledCheck } from '../state/tasks/checks.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { changeTask } from '../store/commands/change.ts';
@@ -47,9 +48,7 @@ async function putOffIfEarly(db: Db, job: Job<CheckJob>, token: string | undefin
   const endsNothing = check.kind === 'match' || check.kind === 'relax';
   const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : check.at - db.clock.now();
   if (wait <= 0) return;
-  // BullMQ takes the difference to this process' clock, whatever that says.
-  await job.moveToDelayed(Date.now() + wait, token);
-  throw new DelayedError();
+  await putOffJob(job, wait, token);
 }
 
 /** The commands to give when the question is answered with yes; the lifecycle refuses them when it is no. */

@@ -2,7 +2,15 @@
 // it. Where two clocks differ, or one jumps, a job would come hours early or late. Here every time that BullMQ sends
 // to Redis or is told by it is Redis' own, as all our processes follow it.
 
-import { type BackendFactory, createRedisBackend, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import {
+  type BackendFactory,
+  createRedisBackend,
+  DelayedError,
+  type Job,
+  type Processor,
+  Worker,
+  type WorkerOptions,
+} from 'bullmq';
 
 /** Redis' time, ms. */
 export type Now = () => number;
@@ -54,4 +62,15 @@ export class TimedWorker extends Worker {
     const until = blockUntil === 0 ? 0 : blockUntil - this.#now() + Date.now();
     return super.getBlockTimeout(until);
   }
+}
+
+/** Puts a job that is being worked on off by `ms`. @throws DelayedError, which tells BullMQ so. */
+export async function putOffJob(
+  job: Pick<Job, 'moveToDelayed'>,
+  ms: number,
+  token: string | undefined,
+): Promise<never> {
+  // BullMQ takes the difference to this process' clock, whatever that says.
+  await job.moveToDelayed(Date.now() + ms, token);
+  throw new DelayedError();
 }

@@ -1,17 +1,22 @@
-// A web and a worker process on machines whose wall clocks jump: what is due fires within a second, and nothing else.
+// A web and a worker process on machines whose wall clocks jump: what is due fires within a second, nothing else ends,
+// and people stay signed in.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import * as oauth from 'openid-client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Browser } from '../support/browser.ts';
 import { freePort, type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { taskBody } from '../support/people.ts';
 
 const HOUR = 3600_000;
 const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 const SHIFTS = [0, 2 * HOUR, -2 * HOUR, 400 * 24 * HOUR];
+/** What follows them, where people sign in. */
+const MORE_SHIFTS = [-2 * HOUR, 2 * HOUR];
 
 let redis: OwnRedis;
 let evidence: string;
@@ -45,9 +50,15 @@ beforeAll(async () => {
     REDIS_URL: redis.url,
     SECRETS_KEY: Buffer.alloc(32, 5).toString('base64'),
     LOG_LEVEL: 'error',
-    CLOCK_SHIFTS: SHIFTS.join(),
+    CLOCK_SHIFTS: [...SHIFTS, ...MORE_SHIFTS].join(),
   };
-  const web = { HOST: '127.0.0.1', PORT: String(port), OPERATOR_TOKEN, EVIDENCE_STORE: evidence };
+  const web = {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    OPERATOR_TOKEN,
+    EVIDENCE_STORE: evidence,
+    PUBLIC_URL: url,
+  };
   await Promise.all([start('web', { ...env, ...web }), start('worker', env)]);
 });
 afterAll(async () => {
@@ -115,4 +126,61 @@ it('nothing ends early, and what is due ends in time, whichever way the clocks j
     expect([status, sla.breaches]).toEqual(['queued', []]);
   }
   expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: 'ok' });
+});
+
+it('a sign-in, its codes and tokens hold, and tell the true time, whichever way the clock jumps', async () => {
+  const { api_key } = await call<{ api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
+    name: 'people',
+  });
+  const redirect = 'http://127.0.0.1:9/callback';
+  const client = await call<{ client_id: string; client_secret: string }>(
+    'POST',
+    '/v1/oauth-clients',
+    api_key,
+    {
+      name: 'App',
+      grant_types: ['authorization_code'],
+      redirect_uris: [redirect],
+      scopes: ['tasks:read'],
+    },
+  );
+  const [email, password] = ['ada@example.com', 'correct horse battery'];
+  await call('POST', '/v1/members', api_key, { email, name: 'Ada', password, scopes: ['*'] });
+  const config = await oauth.discovery(new URL(url), client.client_id, client.client_secret, undefined, {
+    algorithm: 'oauth2',
+    execute: [oauth.allowInsecureRequests],
+  });
+  const browser = new Browser(url);
+  const now = () => Date.now() / 1000;
+  const near = (time: unknown, expected: number) =>
+    expect(Math.abs(Number(time) - expected)).toBeLessThan(60);
+  let refreshToken = '';
+  // Each step is begun on one time of the machine and ended on another.
+  for (const _shift of MORE_SHIFTS) {
+    const verifier = oauth.randomPKCECodeVerifier();
+    const authorization = oauth.buildAuthorizationUrl(config, {
+      redirect_uri: redirect,
+      scope: 'openid tasks:read',
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    });
+    const fresh = await fetch(authorization, { redirect: 'manual' });
+    const cookie = fresh.headers.getSetCookie().find((one) => one.startsWith('bl_asked='));
+    near(Date.parse(/expires=([^;]+)/i.exec(cookie ?? '')?.[1] ?? '') / 1000, now() + 1800);
+    const back = await browser.through(authorization.href, email, password);
+    for (const child of children) child.kill('SIGUSR2');
+    const tokens = await oauth.authorizationCodeGrant(config, back, { pkceCodeVerifier: verifier });
+    const claims = tokens.claims();
+    near(claims?.iat, now());
+    near(claims?.exp, now() + 3600);
+    near(claims?.auth_time ?? now(), now());
+    const about = await oauth.tokenIntrospection(config, tokens.access_token);
+    expect(about.active).toBe(true);
+    near(about.iat, now());
+    near(about.exp, now() + 3600);
+    if (refreshToken !== '') await oauth.refreshTokenGrant(config, refreshToken);
+    refreshToken = tokens.refresh_token ?? '';
+  }
+  await oauth.refreshTokenGrant(config, refreshToken);
+  expect(browser.seen.filter((title) => title === 'Sign in')).toHaveLength(1);
 });

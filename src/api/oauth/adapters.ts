@@ -6,6 +6,7 @@ import { OAuthRecords } from '../../store/identity/oauth-records.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import { interactionAdapter } from './interactions.ts';
+import { keepRedisTimes } from './redis-time.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 const DAY = 24 * 60 * 60;
@@ -23,7 +24,8 @@ export function adapters(
   const records = new OAuthRecords(db, sealer, onEnded);
   const adapterOf = (kind: string) => {
     if (kind === 'Client') return clientAdapter(db);
-    return kind === 'Interaction' ? interactionAdapter(cookies, records) : adapter(records, kind);
+    const kept = kind === 'Interaction' ? interactionAdapter(cookies, records) : adapter(records, kind);
+    return keepRedisTimes(kept, db.clock);
   };
   return (kind) => oneOutage(adapterOf(kind));
 }

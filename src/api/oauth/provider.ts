@@ -22,6 +22,7 @@ import type { Sealer } from '../../store/redis/sealing.ts';
 import { adapters } from './adapters.ts';
 import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';
+import { tellRedisTimes } from './redis-time.ts';
 import { END_SESSION_PATH, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
@@ -124,6 +125,7 @@ export function createProvider(options: ProviderOptions): Provider {
     },
   });
   giveIds(provider);
+  tellRedisTimes(provider, db.clock);
   // A grant is kept with the version of the password that the member had signed in with.
   const kept: unknown = Reflect.get(provider.Grant, 'IN_PAYLOAD');
   Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {

@@ -15,6 +15,7 @@ import { answerOtherMethod } from '../http/router.ts';
 import { late } from '../middleware/json-body.ts';
 import type { interact } from './interaction.ts';
 import type { endSession } from './logout.ts';
+import { endCookiesByRedisTime } from './redis-time.ts';
 import { describeResource, END_SESSION_PATH, RESOURCE_PATH } from './resource.ts';
 import { SealedCookies, served } from './sealed-cookies.ts';
 
@@ -108,6 +109,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     });
     ctx.app.keys = now.settings.cookie_keys;
     await served.run(ctx, () => answer(ctx, next, now));
+    endCookiesByRedisTime(ctx, db.clock);
     const failure = failures.get(ctx.req);
     if (failure === undefined) return;
     for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);

@@ -10,9 +10,10 @@
 // 5. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
 // 6. Tried again: by a job of its own, in the lane of those. Given up: the job fails for good and stays to be seen.
 
-import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import { type Job, UnrecoverableError } from 'bullmq';
 import { type DeliveryJob, deliveryJob, retryJob } from '../../queues/catalogue.ts';
 import type { Queues } from '../../queues/queues.ts';
+import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
 import { isHopeless } from '../../state/webhooks/endpoint.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -131,8 +132,7 @@ export class WebhookProcessor {
     if (dueAt >= PARKED) return;
     if (job.queueName !== 'retries') return await this.#tryAgain(owed, dueAt);
     // Timers are early by a little, now and then; and a job of the same name would be this very one.
-    await job.moveToDelayed(Date.now() + Math.max(1, dueAt - this.#deps.db.clock.now()), token);
-    throw new DelayedError();
+    await putOffJob(job, Math.max(1, dueAt - this.#deps.db.clock.now()), token);
   }
 
   async #tryAgain(owed: DeliveryTarget, at: number): Promise<void> {

@@ -9,8 +9,9 @@
 //
 // Its job can be lost like any other; the sweeper finds the replay by when its next step is due.
 
-import { DelayedError, type Job } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { ReplayJob } from '../../queues/catalogue.ts';
+import { putOffJob } from '../../queues/redis-time.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/webhooks/replay.ts';
 import { type Change, commit, together } from '../../store/redis/commit.ts';
@@ -44,8 +45,7 @@ export async function runReplayJob(
 ): Promise<void> {
   const rest = await stepReplay(db, org_id, replay_id);
   if (rest === null) return;
-  await job.moveToDelayed(Date.now() + rest, token);
-  throw new DelayedError();
+  await putOffJob(job, rest, token);
 }
 
 /** Makes one step. @returns how long to rest until the next, ms; null when there is none. */
