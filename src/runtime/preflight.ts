@@ -2,10 +2,14 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import {
+  forgetSealingKey,
+  missingSealingKeys,
+  registerSealingKey,
+} from '../store/maintenance/sealing-keys.ts';
 import { RedisClock } from '../store/redis/clock.ts';
 import { isUnavailable, refusalOf } from '../store/redis/connection.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { forgetSealingKey, missingSealingKeys, registerSealingKey } from '../store/redis/sealing-keys.ts';
 import { PREFIX } from './process.ts';
 import { checkRedis } from './redis-check.ts';
 import { StartupFault } from './startup-fault.ts';

@@ -89,6 +89,7 @@ const KEY_COMMANDS = [
   'XREVRANGE K + -',
   'XTRIM K MAXLEN 1',
   'DEL K',
+  'DECR K',
   'UNLINK K',
 ] as const;
 

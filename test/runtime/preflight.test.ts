@@ -9,7 +9,7 @@ import { preflight } from '../../src/runtime/preflight.ts';
 import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
-import { retireSealingKeys } from '../../src/store/redis/sealing-keys.ts';
+import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
@@ -52,16 +52,25 @@ describe('SECRETS_KEY', () => {
     await start(createSealer([first]));
   });
 
+  test('is not held against an org whose record is damaged', async () => {
+    const org_id = '018f0000-0000-7000-8000-000000000002';
+    const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
+    await redis.sadd(partitionKeys('bl', partitionOf(org_id)).orgs, org_id);
+    await redis.hset(orgKeysOf('bl', org_id).org, { v: 1, d: '{"org_id":' });
+    await start(createSealer([first]));
+  });
+
   test('is held against the secrets of an org where no process has left a probe yet', async () => {
     const sealer = createSealer([first]);
     const org_id = '018f0000-0000-7000-8000-000000000001';
     const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
     const { webhookSecretContext } = await import('../../src/store/identity/orgs.ts');
     const webhook_secrets = [
-      { sealed: sealer.seal('whsec_x', webhookSecretContext(org_id)), expires_at: null },
+      { sealed: sealer.seal('whsec_x', webhookSecretContext(org_id)), created_at: 1, expires_at: null },
     ];
+    const org = { org_id, version: 1, name: 'x', webhook_secrets, created_at: 1, updated_at: 1 };
     await redis.sadd(partitionKeys('bl', partitionOf(org_id)).orgs, org_id);
-    await redis.hset(orgKeysOf('bl', org_id).org, { v: 1, d: JSON.stringify({ org_id, webhook_secrets }) });
+    await redis.hset(orgKeysOf('bl', org_id).org, { v: 1, d: JSON.stringify(org) });
     await expect(start(createSealer([other]))).rejects.toThrow(`Needed: key ${idOf(first)}`);
     await start(sealer);
   });

@@ -21,9 +21,9 @@ import type { Db } from '../redis/connection.ts';
 import { ContendedError, updateAttempts } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
-import { retireSealingKeys } from '../redis/sealing-keys.ts';
 import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unreadable.ts';
 import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
+import { retireSealingKeys } from './sealing-keys.ts';
 
 /** Tasks and orgs looked at in one step. */
 const STEP = 500;

@@ -24,6 +24,7 @@ import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '
 import { ApiError, notFound } from '../../http/problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { requireVersion } from '../workers/pools.ts';
 import { endErrors, endOf, poolsThere, refuse, requireGrantable, requireNoMore } from './grants.ts';
 import { openSandbox } from './orgs.ts';
 
@@ -144,6 +145,7 @@ export const apiKeyRoutes = [
     method: 'POST',
     path: '/v1/api-keys/{key_id}/rotate',
     access: scope('keys:write'),
+    versioned: true,
     tag: 'API keys',
     summary: 'Put a new key in the place of one, which goes on for an overlap',
     params: KeyParams,
@@ -151,10 +153,11 @@ export const apiKeyRoutes = [
     bodyOptional: true,
     grants: true,
     answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
-    async handler({ deps, principal, actor, params, body, keep, standing }) {
+    async handler({ deps, principal, actor, params, body, ifMatch, keep, standing }) {
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const { key: old } = await visibleKey(deps, principal, params.key_id);
+        requireVersion(null, ifMatch);
         const { name, scopes, pools, org_id, replaced_by } = old;
         requireGrantable(principal, { scopes, pools });
         if (replaced_by !== undefined)
@@ -188,14 +191,16 @@ export const apiKeyRoutes = [
     method: 'DELETE',
     path: '/v1/api-keys/{key_id}',
     access: scope('keys:write'),
+    versioned: true,
     tag: 'API keys',
     summary: 'Revoke an API key that may do no more than yours',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const { key } = await visibleKey(deps, principal, params.key_id);
+        requireVersion(null, ifMatch);
         requireNoMore(principal, key);
         // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
         const auditEvent = {

@@ -21,6 +21,7 @@ import { ApiError, notFound } from '../../http/problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, listAnswer, listOf, PageQuery, Uuid, word } from '../../http/schemas.ts';
 import { visibleTask } from '../tasks/tasks.ts';
+import { requireVersion } from '../workers/pools.ts';
 import { DeliveryView } from './deliveries.schema.ts';
 import { deliveryViews, visibleDeliveries } from './delivery-view.ts';
 import { EndpointParams } from './endpoints.schema.ts';
@@ -102,16 +103,18 @@ export const deliveryRoutes = [
     method: 'POST',
     path: '/v1/deliveries/{delivery_id}/redeliver',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Make a delivery again, now, whatever became of it',
     params: Type.Object({ delivery_id: Uuid }),
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, owed again', schema: DeliveryView } },
-    async handler({ deps, principal, params, standing }) {
+    async handler({ deps, principal, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
         await standing();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
+        requireVersion(null, ifMatch);
         const { owed, delivery, event } = found;
         const receiver = await receiverOf(deps, found);
         const again = `by-hand-${deps.db.clock.now()}`;

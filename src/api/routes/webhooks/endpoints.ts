@@ -183,13 +183,14 @@ export const endpointRoutes = [
     method: 'POST',
     path: '/v1/webhook-endpoints/{endpoint_id}/test',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Send an event of type webhook_endpoint.test to the endpoint; its deliveries tell how it went',
     params: EndpointParams,
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
-    async handler({ deps, principal, params, keep, standing }) {
+    async handler({ deps, principal, params, ifMatch, keep, standing }) {
       const { org_id } = principal;
       const { endpoint_id } = params;
       const now = deps.db.clock.now();
@@ -200,7 +201,7 @@ export const endpointRoutes = [
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
-        const rests = await enabledEndpoint(deps, principal, endpoint_id);
+        const rests = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
         const { guards, writes } = together(isAdmitted, rests.asLoaded, message, keep(answer));
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
@@ -225,8 +226,10 @@ export async function enabledEndpoint(
   deps: Pick<ApiDeps, 'db'>,
   principal: KeyPrincipal,
   id: string,
+  ifMatch: number | undefined,
 ): Promise<{ endpoint: Endpoint; asLoaded: Change }> {
   const endpoint = await visibleEndpoint(deps, principal, id);
+  requireVersion(endpoint.version, ifMatch);
   if (!endpoint.enabled)
     throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
   return { endpoint, asLoaded: { guards: [endpointAsLoaded(deps.db, endpoint)], writes: [] } };

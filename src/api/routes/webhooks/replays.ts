@@ -27,6 +27,7 @@ import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { type ApiDeps, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery } from '../../http/schemas.ts';
 import { at } from '../tasks/task-input.ts';
+import { requireVersion } from '../workers/pools.ts';
 import { EndpointParams } from './endpoints.schema.ts';
 import { enabledEndpoint, visibleEndpoint } from './endpoints.ts';
 import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
@@ -38,16 +39,17 @@ export const replayRoutes = [
     method: 'POST',
     path: '/v1/webhook-endpoints/{endpoint_id}/replay',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'Send the events of a span of time to the endpoint again, one replay at a time',
     params: EndpointParams,
     body: ReplayStart,
     rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
     answers: { 202: { description: 'It has begun', schema: ReplayView } },
-    async handler({ deps, principal, params, actor, body, keep, standing }) {
+    async handler({ deps, principal, params, actor, body, ifMatch, keep, standing }) {
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
-        const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id);
+        const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id, ifMatch);
         const { org_id, endpoint_id } = endpoint;
         const running = await replayUnderWay(deps.db, org_id, endpoint_id);
         if (running !== null)
@@ -107,16 +109,18 @@ export const replayRoutes = [
     method: 'POST',
     path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}/cancel',
     access: scope('webhooks:write'),
+    versioned: true,
     tag: 'Webhooks',
     summary: 'End a replay: it sends nothing more; what it has sent is delivered all the same',
     params: ReplayParams,
     body: closed({}),
     bodyOptional: true,
     answers: REPLAY,
-    async handler({ deps, principal, params, actor, keep, standing }) {
+    async handler({ deps, principal, params, actor, ifMatch, keep, standing }) {
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const before = await visibleReplay(deps, principal, params);
+        requireVersion(before.version, ifMatch);
         const { org_id, endpoint_id, replay_id, status } = before;
         if (status !== 'running')
           throw new ApiError('invalid_transition', `The replay is ${status} already.`);

@@ -157,9 +157,10 @@ export const poolRoutes = [
 ];
 
 /** Refuses a write on another version than the caller saw. @throws ApiError 412 */
-export function requireVersion(version: number, ifMatch: number | undefined): void {
-  if (ifMatch !== undefined && ifMatch !== version)
-    throw new ApiError('version_mismatch', `The version is ${version} now.`);
+export function requireVersion(version: number | null, ifMatch: number | undefined): void {
+  if (ifMatch === undefined || ifMatch === version) return;
+  const detail = version === null ? 'This has no version.' : `The version is ${version} now.`;
+  throw new ApiError('version_mismatch', detail);
 }
 
 async function visiblePool(deps: ApiDeps, principal: KeyPrincipal, poolId: string): Promise<Pool> {

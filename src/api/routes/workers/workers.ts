@@ -242,18 +242,20 @@ export const workerRoutes = [
     method: 'POST',
     path: '/v1/workers/{worker_id}/tokens',
     access: scope('workers:write'),
+    versioned: true,
     tag: 'Workers',
     summary: 'Make a token for a worker; it is shown once',
     params: Params,
     body: closed({}),
     bodyOptional: true,
     answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
-    async handler({ deps, principal, actor, params, keep, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, keep, standing }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const worker = await changeableWorker(deps, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
         const count = await countWorkerTokens(deps.db, worker.org_id, worker.worker_id);
         if (count >= WORKER_TOKENS)
           throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
@@ -269,14 +271,16 @@ export const workerRoutes = [
     method: 'DELETE',
     path: '/v1/workers/{worker_id}/tokens',
     access: scope('workers:write'),
+    versioned: true,
     tag: 'Workers',
     summary: "Revoke all of a worker's tokens",
     params: Params,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
         const worker = await changeableWorker(deps, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
         const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
         if (hashes.length === 0) return { status: 204 };
         const auditEvent = {

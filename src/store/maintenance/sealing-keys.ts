@@ -3,9 +3,10 @@
 // cannot open. A key is struck off when `secrets reseal` has come to its end.
 
 import { loadOrg, webhookSecretContext } from '../identity/orgs.ts';
-import type { Db } from './connection.ts';
-import { PARTITIONS, partitionKeys } from './keys.ts';
-import { type Sealer, UnopenableError } from './sealing.ts';
+import type { Db } from '../redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
+import { type Sealer, UnopenableError } from '../redis/sealing.ts';
+import { readableOrNull } from '../redis/unreadable.ts';
 
 const PLACE = 'sealing-key-probe';
 
@@ -57,7 +58,8 @@ async function sampleSecrets(db: Db): Promise<{ sealed: string; place: string }[
   const orgs = await Promise.all(
     PARTITIONS.map(async (partition) => {
       const orgId = await db.redis.srandmember(partitionKeys(db.prefix, partition).orgs);
-      return orgId === null ? null : loadOrg(db, orgId);
+      // A damaged record keeps no process from starting.
+      return orgId === null ? null : readableOrNull(db, () => loadOrg(db, orgId));
     }),
   );
   return orgs.flatMap((org) => {
