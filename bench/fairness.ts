@@ -2,8 +2,7 @@
 // burst is matched. Both times are those of the task's history.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inTurns } from './measures.ts';
-import type { Measured } from './parts.ts';
+import { inTurns, type Measured } from './measures.ts';
 import { Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 const BURST = 5000;

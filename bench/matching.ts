@@ -13,8 +13,7 @@ import { connect, type Db, whenReady } from '../src/store/redis/connection.ts';
 import { newId } from '../src/store/redis/ids.ts';
 import { firstWaitingFor } from '../src/store/workers/candidates.ts';
 import { workerWrites } from '../src/store/workers/workers.ts';
-import { inTurns } from './measures.ts';
-import type { Measured } from './parts.ts';
+import { inTurns, type Measured } from './measures.ts';
 import type { Stage } from './stage.ts';
 
 const WORKERS = 10_000;

@@ -5,6 +5,15 @@ import autocannon from 'autocannon';
 import type { Redis } from 'ioredis';
 import { type Client, cardBody, type Org, type Stage } from './stage.ts';
 
+export type Cell = string | number;
+
+export interface Measured {
+  /** What goes into the JSON document, under the part's name. */
+  figures: unknown;
+  /** Of four cells: what, ours, the baseline, their ratio. */
+  rows: Cell[][];
+}
+
 export interface Rate {
   per_second: number;
   p50_ms: number;

@@ -11,19 +11,21 @@ import {
 import { measureFairness } from './fairness.ts';
 import { measureAttack } from './hostile.ts';
 import { measureMatching } from './matching.ts';
-import { type Cost, cost, creates, emptied, lives, memoryPerTask, type Rate, settled } from './measures.ts';
+import {
+  type Cell,
+  type Cost,
+  cost,
+  creates,
+  emptied,
+  lives,
+  type Measured,
+  memoryPerTask,
+  type Rate,
+  settled,
+} from './measures.ts';
 import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
 import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
 import { measureStreams } from './streams.ts';
-
-export type Cell = string | number;
-
-export interface Measured {
-  /** What goes into the JSON document, under the part's name. */
-  figures: unknown;
-  /** Of four cells: what, ours, the baseline, their ratio. */
-  rows: Cell[][];
-}
 
 /** @param scale 1 for a full run; less does less work. */
 type Part = (stage: Stage, scale: number) => Promise<Measured>;

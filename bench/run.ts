@@ -4,7 +4,8 @@
 
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type Cell, PARTS } from './parts.ts';
+import type { Cell } from './measures.ts';
+import { PARTS } from './parts.ts';
 import { setStage } from './stage.ts';
 
 const { values, positionals } = parseArgs({

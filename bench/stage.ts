@@ -11,7 +11,7 @@ import { Redis } from 'ioredis';
 import { Pool } from 'undici';
 import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
 
-export const OPERATOR_TOKEN = 'bench-operator-token';
+const OPERATOR_TOKEN = 'bench-operator-token';
 const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');
 
 export interface Child {

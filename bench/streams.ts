@@ -3,7 +3,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import type { Measured } from './parts.ts';
+import type { Measured } from './measures.ts';
 import { Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 const STREAMS = 2000;

@@ -13,11 +13,11 @@ import {
 } from './state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
 
-export type ProcessKind = 'web' | 'worker' | 'server' | 'cli';
+export type ProcessKind = 'web' | 'worker' | 'server';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Config {
   /** Unset means an embedded Redis (`server`, `cli`). */

@@ -9,15 +9,11 @@ import { type AddressPolicy, addressStanding } from '../state/webhooks/callback-
 
 export type {
   AddressPolicy,
-  AddressStanding,
-  RefusedTarget,
   Target,
 } from '../state/webhooks/callback-url.ts';
 export {
   addressStanding,
-  checkCallbackUrl,
   createAddressPolicy,
-  isAllowedAddress,
   parseTarget,
 } from '../state/webhooks/callback-url.ts';
 

@@ -65,7 +65,7 @@ export interface ConnectOptions {
   connectTcp?: ((options: TcpNetConnectOpts) => Socket) | undefined;
 }
 
-export interface Connected {
+interface Connected {
   readonly socket: Socket;
   /** The peer, as the kernel names it. */
   readonly address: string;

@@ -7,12 +7,12 @@
 import { spellOutConditions } from './conditions.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
 import { childPointer, isJsonObject, type Problem } from './problem.ts';
-import { checkReferences, type Reference } from './references.ts';
+import { checkReferences, type Reference, type SchemaNode } from './references.ts';
 import { PatternError } from './regex-syntax.ts';
 
 /** Most schemas within one schema (each property, item and branch is one), and most different patterns. */
-export const MAX_SUBSCHEMAS = 1_500;
-export const MAX_PATTERNS = 100;
+const MAX_SUBSCHEMAS = 1_500;
+const MAX_PATTERNS = 100;
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 
@@ -66,14 +66,6 @@ const REFUSED = new Map([
   ['dependencies', 'is not a keyword of JSON Schema 2020-12: use dependentRequired or dependentSchemas'],
   ['additionalItems', 'is not a keyword of JSON Schema 2020-12: use prefixItems with items'],
 ]);
-
-/** One schema within the schema. `copy` is what Ajv gets; a schema that is no object is copied as it is. */
-export type SchemaNode = {
-  pointer: string;
-  copy: unknown;
-  inPlace: SchemaNode[];
-  below: SchemaNode[];
-};
 
 /** What was found, the copy, and its patterns by source: compiled, or what is wrong with them. */
 export type Inspected = {

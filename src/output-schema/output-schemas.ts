@@ -19,11 +19,11 @@ export { CheckerBusyError, type PoolLimits } from './pool.ts';
 export type { Problem } from './problem.ts';
 
 /** Largest schema, as JSON in bytes of UTF-8, and its deepest nesting of arrays and objects. */
-export const MAX_SCHEMA_BYTES = 64 * 1024;
-export const MAX_SCHEMA_LEVELS = 32;
+const MAX_SCHEMA_BYTES = 64 * 1024;
+const MAX_SCHEMA_LEVELS = 32;
 
 /** Largest output, as JSON in bytes of UTF-8: that of a request's body. */
-export const MAX_OUTPUT_BYTES = 256 * 1024;
+const MAX_OUTPUT_BYTES = 256 * 1024;
 
 /** Schemas remembered as acceptable, by hash: 44 bytes each. */
 const REMEMBERED = 10_000;

@@ -9,8 +9,8 @@ import { positions } from './regex-automaton.ts';
 import { PatternError, parseRegex, toRe2 } from './regex-syntax.ts';
 
 /** Longest pattern, in UTF-16 units, and most character sets it may hold once its counts are written out. */
-export const MAX_PATTERN_LENGTH = 2_000;
-export const MAX_PATTERN_POSITIONS = 5_000;
+const MAX_PATTERN_LENGTH = 2_000;
+const MAX_PATTERN_POSITIONS = 5_000;
 
 /** The appeal's bounds: milliseconds, and readings of one text (its default). */
 const APPEAL_MS = 60;

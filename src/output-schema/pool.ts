@@ -24,7 +24,7 @@ export type PoolLimits = {
   maxWaitMs: number;
 };
 
-export const POOL_LIMITS: PoolLimits = {
+const POOL_LIMITS: PoolLimits = {
   threads: 2,
   deadlineMs: SECOND,
   heapMb: 128,

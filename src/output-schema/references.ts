@@ -3,16 +3,23 @@
  * output, and must not multiply: forty lines of schema in which each definition uses the next one twice ask for
  * more work than there is time. Once checked, each refers to a place of our choosing in the copy.
  */
-import type { SchemaNode } from './inspect.ts';
 import { childPointer, isJsonObject, type Problem } from './problem.ts';
 
 type Copy = Record<string, unknown>;
+
+/** One schema within the schema. `copy` is what Ajv gets; a schema that is no object is copied as it is. */
+export type SchemaNode = {
+  pointer: string;
+  copy: unknown;
+  inPlace: SchemaNode[];
+  below: SchemaNode[];
+};
 
 /** A `$ref`: its text, where it stands, and the copy that is to carry it. */
 export type Reference = { node: SchemaNode; copy: Copy; target: string; pointer: string };
 
 /** Schemas to apply if every `$ref` were replaced by what it refers to, once. */
-export const MAX_EXPANDED = 100_000;
+const MAX_EXPANDED = 100_000;
 
 /**
  * Ties every reference to its target in the copies, and says which ones cannot be ([] if all could).

@@ -9,7 +9,6 @@ export type CodePoints = readonly (readonly [low: number, high: number])[];
 
 const LAST = 0x10ffff;
 
-export const NONE: CodePoints = [];
 export const ALL: CodePoints = [[0, LAST]];
 export const DIGIT: CodePoints = [[0x30, 0x39]];
 export const WORD: CodePoints = union([
@@ -63,20 +62,6 @@ export function complement(set: CodePoints): CodePoints {
   }
   if (next <= LAST) gaps.push([next, LAST]);
   return gaps;
-}
-
-/** True if `codePoint` is in `set`. */
-export function includes(set: CodePoints, codePoint: number): boolean {
-  let below = 0;
-  let above = set.length;
-  while (below < above) {
-    const middle = (below + above) >> 1;
-    const range = set[middle];
-    if (range === undefined || codePoint < range[0]) above = middle;
-    else if (codePoint > range[1]) below = middle + 1;
-    else return true;
-  }
-  return false;
 }
 
 /** True if some code point is in both. */

@@ -137,8 +137,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     });
     worker.on('error', outages.onError);
     worker.on('failed', (job, error) => {
-      if (error.name !== 'RetryLater')
-        log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');
+      log.warn({ queue: name, job_id: job?.id, job: job?.name, err: error }, 'job failed');
     });
     return worker;
   });

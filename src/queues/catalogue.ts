@@ -113,19 +113,8 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
 /** How much of a queue's event stream is kept. */
 export const EVENTS_KEPT = 1000;
 
-/** Thrown by a processor to be asked again after `delay` ms. */
-export class RetryLater extends Error {
-  readonly delay: number;
-  constructor(delay: number, why: string) {
-    super(why);
-    this.name = 'RetryLater';
-    this.delay = delay;
-  }
-}
-
-/** Delay before the next try in ms: what the processor asked for, else 0.2 s doubling up to 30 s, jittered upwards. */
-export function backoff(attemptsMade: number, _type?: string, error?: Error): number {
-  if (error instanceof RetryLater) return error.delay;
+/** Delay before the next try in ms: 0.2 s doubling up to 30 s, jittered upwards. */
+export function backoff(attemptsMade: number): number {
   const base = Math.min(200 * 2 ** Math.max(0, attemptsMade - 1), 30 * SECOND);
   return Math.round(base * (1 + Math.random() * 0.2));
 }

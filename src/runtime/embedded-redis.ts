@@ -14,7 +14,7 @@ import { createConnection, createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { type DirectoryLock, lockDirectory, runningServerUrl } from './directory-lock.ts';
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 
 const SECOND = 1000;
 /** Loading a large AOF counts into this. */
@@ -72,11 +72,6 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
       throw error;
     }
   }
-}
-
-/** The URL of the Redis that another process runs on `dir`, for a command beside a running server. */
-export async function embeddedRedisUrl(dir: string): Promise<string | undefined> {
-  return runningServerUrl(resolve(dir, 'redis'));
 }
 
 /** The secrets of an embedded installation: made on the first call for `dir`, the same ever after. */

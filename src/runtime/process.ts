@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
-import { type Config, ConfigError, type Environment, loadConfig, type ProcessKind } from '../config.ts';
+import { type Config, ConfigError, type Environment, loadConfig } from '../config.ts';
 import { createSealer, type Sealer } from '../store/redis/sealing.ts';
 import { createLog, logConsole } from './log.ts';
 
@@ -52,7 +52,7 @@ function faultLines(error: unknown): readonly string[] {
   return [`BioLayer could not start: ${message.trim().replaceAll(/\s*\n\s*/g, ' | ')}`];
 }
 
-export { loadConfig, type ProcessKind };
+export { loadConfig };
 
 /** Says that the process is ready, in the one line others wait for, whatever the log level. */
 export function sayReady(log: Logger, fields: Record<string, unknown> = {}): void {

@@ -19,7 +19,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** The reason of a system error in words; its message when the code is not known. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   const code = codeOf(error);
   return (code !== null && REASONS[code]) || (error instanceof Error ? error.message : String(error));
 }

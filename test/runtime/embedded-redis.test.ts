@@ -25,7 +25,6 @@ import {
   type EmbeddedRedis,
   EmbeddedRedisError,
   type EmbeddedRedisOptions,
-  embeddedRedisUrl,
   embeddedSecrets,
   startEmbeddedRedis,
 } from '../../src/runtime/embedded-redis.ts';
@@ -140,14 +139,6 @@ describe('a running one', () => {
     for (const name of await lockFiles())
       expect((await stat(join(dir, 'redis', name))).mode & 0o777).toBe(0o600);
     if (existsSync('/proc')) expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(password);
-  });
-
-  it('can be found by a command beside it, and only while it runs', async () => {
-    expect(await embeddedRedisUrl(dir)).toBeUndefined();
-    const redis = await start();
-    expect(await embeddedRedisUrl(dir)).toBe(redis.url);
-    await redis.stop();
-    expect(await embeddedRedisUrl(dir)).toBeUndefined();
   });
 });
 
@@ -309,7 +300,7 @@ describe('the secrets of an embedded installation', () => {
     expect(all).toEqual([secrets, secrets, secrets]);
     expect(await embeddedSecrets(home)).toEqual(secrets);
     expect(
-      loadConfig({ SECRETS_KEY: secrets.secretsKey, OPERATOR_TOKEN: secrets.operatorToken }, 'cli'),
+      loadConfig({ SECRETS_KEY: secrets.secretsKey, OPERATOR_TOKEN: secrets.operatorToken }, 'server'),
     ).toMatchObject(secrets);
     expect(await readdir(home)).toEqual(['secrets.json']);
     expect((await stat(join(home, 'secrets.json'))).mode & 0o777).toBe(0o600);

@@ -15,7 +15,7 @@ export interface OpenApiDocument {
   components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> };
 }
 
-export interface SeenAnswer {
+interface SeenAnswer {
   method: string;
   path: string;
   status: number;

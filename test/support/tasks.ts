@@ -11,7 +11,7 @@ import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 
 /** When the samples of pure tests are made, ms. */
 export const NOW = Date.UTC(2026, 1, 4, 19, 21);
-export const ORG = '018f0000-0000-7000-8000-000000000001';
+const ORG = '018f0000-0000-7000-8000-000000000001';
 
 export interface InputChange {
   org_id?: string;

@@ -16,7 +16,7 @@ export interface InFlightLimits {
 }
 
 /** What is counted, with the word for it in errors. */
-export const IN_FLIGHT_LIMITS = {
+const IN_FLIGHT_LIMITS = {
   /** Bytes of JSON bodies, from before they are read until their request is answered. */
   bodies: { credential: 32 * MIB, process: 128 * MIB },
   /** Bytes of evidence on its way in. */

@@ -170,7 +170,7 @@ export interface Received<R> {
 }
 
 /** How a route takes a body that is not JSON: as a stream, once the caller is admitted and before the handler runs. */
-export interface BodyReader<P extends Principal = Principal, Params = unknown, Query = unknown, R = unknown> {
+interface BodyReader<P extends Principal = Principal, Params = unknown, Query = unknown, R = unknown> {
   /** Media type → schema, for the description. */
   content: Record<string, TSchema>;
   /** Most bytes of a body. */

@@ -10,7 +10,7 @@ import type { Authenticator } from '../access/authenticate.ts';
 import { ApiError } from '../http/problem.ts';
 import { answerOtherMethod } from '../http/router.ts';
 
-export const BOARD_PATH = '/admin/queues';
+const BOARD_PATH = '/admin/queues';
 
 const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";

@@ -214,7 +214,7 @@ async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPa
 }
 
 /** Whether a position of the feed lies before another. */
-export function isBehind(one: string, other: string): boolean {
+function isBehind(one: string, other: string): boolean {
   const [a, b] = [one.split(/[-/]/).map(Number), other.split(/[-/]/).map(Number)];
   for (const [index, part] of a.entries()) if (part !== b[index]) return part < (b[index] ?? 0);
   return false;

@@ -7,7 +7,7 @@ import { parseRetryAfter } from '../../state/webhooks/backoff.ts';
 /** As much of an answer as is kept, in bytes of UTF-8. */
 export const KEPT_BYTES = 4 * 1024;
 
-export interface Phases extends Omit<Trace, 'stage'> {
+interface Phases extends Omit<Trace, 'stage'> {
   /** From the request's start on its socket to the answer's headers. */
   firstByteMs: number | null;
   /** From the answer's headers to its end. */

@@ -23,9 +23,7 @@ import {
   timeRanOut,
 } from './outcome.ts';
 
-export type { ErrorClass } from '../../egress/connect.ts';
-export { parseRetryAfter } from '../../state/webhooks/backoff.ts';
-export type { Phases, SendOutcome } from './outcome.ts';
+export type { SendOutcome } from './outcome.ts';
 
 const SECOND = 1000;
 /** As much of an answer as is read; a longer one costs the connection, not the delivery. */

@@ -6,7 +6,7 @@ import { broken, type Read, readShape } from '../text/forms.ts';
 import { isFinal, meetsClocks } from './lifecycle.ts';
 import { CLOCKS, dueAt, startTime, stepAt, type Task } from './task.ts';
 
-export const CHECKS = [
+const CHECKS = [
   'match',
   'verify',
   'auto_approve',
@@ -23,7 +23,7 @@ export const CHECKS = [
  * - `start_timeout`: accepted at `ref`, and still not started? · `relax`: still queued when a relaxation step is due?
  * - `target_latency`, `deadline`: is the SLA clock due and not met?
  */
-export type CheckKind = (typeof CHECKS)[number];
+type CheckKind = (typeof CHECKS)[number];
 
 export interface ScheduledCheck {
   kind: CheckKind;

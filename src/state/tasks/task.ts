@@ -7,7 +7,7 @@ export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
 /** Requirements that may be relaxed while the task is queued. */
-export interface SoftRequirements {
+interface SoftRequirements {
   skills?: string[];
   certifications?: string[];
   trust_level?: number;
@@ -102,7 +102,7 @@ export interface Decline {
 }
 
 /** How long after its cool-down a decline still ranks the worker behind all others, ms. */
-export const DECLINE_MEMORY = 15 * 60_000;
+const DECLINE_MEMORY = 15 * 60_000;
 
 /** Whether the decline still counts at `now`. */
 export function isRemembered({ until }: Decline, now: number): boolean {
@@ -142,7 +142,7 @@ export interface Review {
 export const CLOCKS = ['target_latency', 'deadline'] as const;
 export type Clock = (typeof CLOCKS)[number];
 
-export interface Breach {
+interface Breach {
   clock: Clock;
   due_at: number;
   breached_at: number;

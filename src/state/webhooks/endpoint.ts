@@ -13,7 +13,7 @@ export interface EndpointSecret {
 
 /** `v1`: HMAC-SHA256 with a shared secret. `v1a`: Ed25519; the receiver has the public key. */
 export const SIGNATURES = ['v1', 'v1a'] as const;
-export type Signature = (typeof SIGNATURES)[number];
+type Signature = (typeof SIGNATURES)[number];
 
 /** `manual`: by the org. `gone`: it answered 410. `failing`: every delivery failed for too long. */
 export type DisabledReason = 'manual' | 'gone' | 'failing';

@@ -62,7 +62,7 @@ export function isChosen(choice: ReplayChoice, became: Became): boolean {
 }
 
 /** Most events per second of all replays of an org together. */
-export const REPLAY_RATE = 100;
+const REPLAY_RATE = 100;
 /** Most events that a replay has enqueued and that have not been attempted yet. */
 export const REPLAY_AHEAD = 100;
 /** Most events of one step. */

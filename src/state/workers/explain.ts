@@ -47,7 +47,7 @@ const MISSES = 5;
 const SAMPLE = 50;
 
 /** The requirements one by one. */
-export function demands(wanted: Requirements): Demand[] {
+function demands(wanted: Requirements): Demand[] {
   const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating } = wanted;
   return [
     ...(worker_pool_id === undefined

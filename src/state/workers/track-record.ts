@@ -18,7 +18,7 @@ export interface TrackRecord {
 }
 
 /** The set rating counts as much as this many reviews. */
-export const PRIOR_WEIGHT = 10;
+const PRIOR_WEIGHT = 10;
 
 /** After this many lapsed offers in a row, a worker is set to `away`. */
 export const LAPSES_TO_AWAY = 3;

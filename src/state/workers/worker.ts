@@ -16,7 +16,7 @@ import {
 } from './track-record.ts';
 
 export const AVAILABILITIES = ['available', 'away', 'offline'] as const;
-export type Availability = (typeof AVAILABILITIES)[number];
+type Availability = (typeof AVAILABILITIES)[number];
 
 export interface Worker {
   worker_id: string;

@@ -14,7 +14,7 @@ import { loadRecord, recordWrites } from '../redis/records.ts';
 export const CLIENT_ID = '^blc_[A-Za-z0-9_-]{43}$';
 
 export const GRANT_TYPES = ['client_credentials', 'authorization_code'] as const;
-export type GrantType = (typeof GRANT_TYPES)[number];
+type GrantType = (typeof GRANT_TYPES)[number];
 
 export interface OAuthClient {
   client_id: string;

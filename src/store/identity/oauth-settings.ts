@@ -40,11 +40,6 @@ export async function loadOAuthSettings(db: Db, sealer: Sealer): Promise<OAuthSe
   });
 }
 
-/** Puts a new signing key beside the ones that are there; it takes over after fifteen minutes. */
-export async function rotateSigningKey(db: Db, sealer: Sealer): Promise<OAuthSettings> {
-  return change(db, sealer, rotated);
-}
-
 /** The keys in the order in which they are to be tried for signing. */
 export function signingOrder({ signing_keys: keys }: OAuthSettings, now: number): SigningKey[] {
   const isReady = (key: SigningKey) => now - key.created_at >= LEAD;

@@ -11,7 +11,7 @@ import { readableOrNull } from '../redis/unreadable.ts';
 const PLACE = 'sealing-key-probe';
 
 /** Hash: a sealed probe by the id of the key that sealed it. */
-export function sealingKeysKey(prefix: string): string {
+function sealingKeysKey(prefix: string): string {
   return `${prefix}:sealing-keys`;
 }
 

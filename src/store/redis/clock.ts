@@ -13,7 +13,7 @@ import { type Clock, isUnavailable, whenReady } from './connection.ts';
 import { JUMP } from './due.ts';
 
 /** After so long, ms, a jump is the new time. */
-export const CONFIRMED_AFTER = 10 * 60_000;
+const CONFIRMED_AFTER = 10 * 60_000;
 const SAMPLE_EVERY = 10_000;
 /** While it is held, so that a confirmation is heard of soon. */
 const SAMPLE_HELD = 1000;

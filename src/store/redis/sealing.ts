@@ -18,7 +18,7 @@ export class UnopenableError extends Error {
 }
 
 /** What was sealed cannot be opened any more: its key is not among those configured. */
-export class UnknownSealingKey extends UnopenableError {
+class UnknownSealingKey extends UnopenableError {
   override readonly name = 'UnknownSealingKey';
 
   constructor(keyId: string) {

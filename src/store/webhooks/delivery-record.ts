@@ -4,7 +4,7 @@ import { pack, unpack } from 'msgpackr';
 import { broken, type Read } from '../../state/text/forms.ts';
 
 /** Milliseconds that the parts of an attempt took; null for what it never came to or did not need. */
-export interface Timings {
+interface Timings {
   queue: number | null;
   dns: number | null;
   connect: number | null;

@@ -18,7 +18,7 @@ import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
 /** Commits of the feed, or deliveries, looked at in one walk. */
 const LOOKED_AT = 100;
 
-export type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
+type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
 /** A delivery that is to be sent. */
 export interface Found {

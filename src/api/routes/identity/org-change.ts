@@ -40,7 +40,7 @@ export const RateLimitsView = Type.Object(
 const quota = (name: QuotaName) =>
   Type.Optional(nullable(Type.Integer({ minimum: 0, maximum: highestQuota(name) })));
 /** What the operator sets. */
-export const StorageQuotas = Type.Object(forEachQuota(quota), {
+const StorageQuotas = Type.Object(forEachQuota(quota), {
   additionalProperties: false,
   description: 'How much of each kind the org may keep, and its sandbox beside it; null for the default',
 });

@@ -56,7 +56,7 @@ const Soft = {
   min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
 };
 
-export const Requirements = closed({
+const Requirements = closed({
   ...Soft,
   hard: Type.Optional(
     Type.Array(word(SOFT), { maxItems: SOFT.length, uniqueItems: true, description: 'What no step changes' }),

@@ -198,7 +198,7 @@ export async function visibleTask(
 }
 
 /** The task with its version as ETag. */
-export function taskAnswer(task: Task, status = 200): Answer {
+function taskAnswer(task: Task, status = 200): Answer {
   return { status, body: taskView(task), headers: { ETag: etag(task) } };
 }
 
