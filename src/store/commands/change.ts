@@ -9,7 +9,7 @@ import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/t
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
-import type { Db } from '../redis/connection.ts';
+import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { ContendedError, updateAttempts } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
 import { newId } from '../redis/ids.ts';
@@ -56,8 +56,11 @@ export interface Plan {
  */
 type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
-/** Changes of one task wait for each other, yet never so long that an outage of Redis adds up. */
-const changing = new KeyedMutex(250);
+/**
+ * Changes of one task wait for each other: of two hundred workers who accept at once, the first one's commit makes all
+ * others cheap refusals. A change that takes longer than a command to Redis may is no longer waited for, ms.
+ */
+const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 
 const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
 
@@ -112,7 +115,10 @@ export function changeTask(
   choice: Choice,
   options: ChangeOptions,
 ): Promise<Changed> {
-  return changing.take(taskId, () => change(db, orgId, taskId, choice, options));
+  return changing.take(taskId, (hasWaited) => {
+    const views = hasWaited ? { loaded: undefined, loadedWorkers: undefined } : {};
+    return change(db, orgId, taskId, choice, { ...options, ...views });
+  });
 }
 
 async function change(

@@ -83,7 +83,8 @@ describe('of one broadcast offer', () => {
     );
     const outcomes = answers.map((one) => one.outcome);
     expect(outcomes.filter((one) => one === '200')).toHaveLength(1);
-    expect(outcomes.filter((one) => one === '409 offer_not_pending')).toHaveLength(199);
+    const losers = outcomes.filter((one) => one !== '200');
+    expect([losers.length, ...new Set(losers)]).toEqual([199, '409 offer_not_pending']);
     const winner = people[outcomes.indexOf('200')];
     expect((await taskOf(id)).assignment?.worker_id).toBe(winner?.worker_id);
     const told = (await consistentEventsOf(id)).filter((one) => one.type === 'task.accepted');
