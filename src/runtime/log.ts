@@ -37,7 +37,7 @@ function quietHook(): LogMethod {
 /** BullMQ's own words on the eviction policy, for each connection; `checkRedis` says it once, with the remedy. */
 const SAID_ELSEWHERE = /^IMPORTANT! Eviction policy is/;
 
-/** KeyedMutex what libraries write to the console into lines of the log, each text once. */
+/** Turns what libraries write to the console into lines of the log, each text once. */
 export function logConsole(log: Logger): void {
   const said = new Set<string>();
   const write = (level: 'info' | 'warn') => {

@@ -63,6 +63,7 @@ describe('posted as it stands', () => {
         events: [...TYPES, 'task.failed', 'task.cancelled', 'task.sla_breached'],
       },
       assignment: null,
+      submission: null,
       result: null,
       reviews: [],
       failure: null,

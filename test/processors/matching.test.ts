@@ -258,7 +258,7 @@ describe('nothing that is requested is lost', () => {
     const requests = [broken, sound].map(({ task_id }) => ({ kind: 'task', task_id, pool: null }) as const);
     const turn = (await requestMatches(db, org, requests)) ?? '';
     await expect(runMatchingTurn(db, queues, { form: 1, org_id: org, turn })).rejects.toThrow(
-      /is incomplete/,
+      /cannot be read: incomplete/,
     );
     expect(await statusOf(db, sound)).toBe('offered');
     expect(await db.redis.hlen(orgKeysOf(db.prefix, org).matchTurns)).toBe(0);

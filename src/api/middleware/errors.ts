@@ -1,4 +1,4 @@
-// KeyedMutex whatever is thrown into an RFC 9457 answer, and what nobody answered into a 404.
+// Turns any error into an RFC 9457 answer, and what nobody answered into a 404.
 
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';

@@ -3,17 +3,19 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createConnection } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { declaredBytes, InFlight } from '../../../src/api/access/in-flight.ts';
 import type { Principal } from '../../../src/api/http/route.ts';
 import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
+import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
 import { connect, type Db, whenReady } from '../../../src/store/redis/connection.ts';
 import { LOOKED_THROUGH_MOST, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
+import { taskBody } from '../../support/people.ts';
 import { testRedisUrl } from '../../support/redis.ts';
 
 const db = await openTestDb();
@@ -76,6 +78,16 @@ describe('over HTTP', () => {
     );
     return socket;
   }
+
+  it('an output schema that finds no room to be checked is answered 503, to be tried again', async () => {
+    const busy = new CheckerBusyError('Too many output schemas wait to be checked. Try again soon.');
+    const check = vi.spyOn(OutputSchemas.prototype, 'check').mockRejectedValueOnce(busy);
+    const answer = await org.client
+      .request('POST', '/v1/tasks', { body: taskBody() })
+      .finally(() => check.mockRestore());
+    expect([answer.outcome, answer.headers.get('retry-after')]).toEqual(['503 unavailable', '2']);
+    expect(answer.problem.detail).toBe(busy.message);
+  });
 
   it('a body beyond what its credential may have open is refused before it is read; others are taken', async () => {
     const other = await createOrg(api);

@@ -340,12 +340,16 @@ describe('the credential of the callback', () => {
     expect(receiver.come.map((one) => one.headers.authorization)).toEqual([header, header]);
   });
 
-  it('of another org does not open, and nothing is sent without it', async () => {
+  it('of another org does not open: nothing is sent without it, and the delivery says why', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const sealed = sealer.seal('stolen', callbackAuthContext(freshOrg(db)));
     const task = await tell(tenant, receiver.url, { callback_auth: { type: 'bearer', sealed } });
-    await expect.poll(() => jobState(task), SOON).toBe('delayed');
+    await expect.poll(async () => (await deliveryOf(task))?.attempts.length, SOON).toBe(1);
+    expect(await deliveryOf(task)).toMatchObject({
+      status: 'pending',
+      attempts: [{ error_class: 'secret_unavailable', status: null }],
+    });
     expect(receiver.come).toEqual([]);
   });
 });

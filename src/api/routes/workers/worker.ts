@@ -229,8 +229,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary:
-      'LocalTokenBatch in the result; one that breaks the output schema is refused and the task stays started',
+    summary: 'Submit the result; one that breaks the output schema is refused and the task stays started',
     params: TaskParams,
     body: closed({
       output: Type.Unknown(),
