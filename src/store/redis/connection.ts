@@ -27,7 +27,7 @@ export interface Db {
 }
 
 /** The longest a command of a request connection may take, ms. */
-const COMMAND_TIMEOUT = 1500;
+export const COMMAND_TIMEOUT = 1500;
 
 type Sent = Parameters<Redis['sendCommand']>;
 
