@@ -9,9 +9,8 @@ import { Authenticator } from './access/authenticate.ts';
 import { ClientAddresses } from './access/client-address.ts';
 import { InFlight, type InFlightOptions } from './access/in-flight.ts';
 import { Usage } from './access/usage.ts';
+import type { ApiDeps } from './deps.ts';
 import { openApi } from './docs/openapi.ts';
-import { serve } from './http/pipeline.ts';
-import type { ApiDeps } from './http/route.ts';
 import { newRouter, placing } from './http/router.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
@@ -26,6 +25,7 @@ import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
 import { addOpenRoutes } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
+import { serve } from './pipeline.ts';
 import { ROUTES } from './routes/index.ts';
 import { FeedTails } from './streams/feed-tails.ts';
 

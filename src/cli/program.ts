@@ -38,7 +38,7 @@ Exit codes:
  */
 export async function runCli(args: readonly string[], streams: Streams): Promise<ExitCode> {
   const program = new Command('biolayer')
-    .description('LocalTokenBatch work to people, from the shell.')
+    .description('Hand work to people, from the shell.')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),

@@ -3,7 +3,6 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { newOrg } from '../api/routes/identity/orgs.ts';
 import { newTrackRecord } from '../state/workers/track-record.ts';
 import type { Pool, Worker } from '../state/workers/worker.ts';
 import { commitAudited } from '../store/audit/audit-log.ts';
@@ -13,6 +12,7 @@ import {
   parseCredential,
   workerTokenWrites,
 } from '../store/identity/credentials.ts';
+import { newOrg } from '../store/identity/new-org.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
 import type { Sealer } from '../store/redis/sealing.ts';

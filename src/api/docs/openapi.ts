@@ -24,7 +24,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     info: {
       title: 'BioLayer',
       version,
-      summary: 'LocalTokenBatch work from software to people.',
+      summary: 'Hand work from software to people.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

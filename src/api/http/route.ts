@@ -4,19 +4,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Static, TObject, TSchema } from 'typebox';
-import type { OutputSchemas } from '../../output-schema/output-schemas.ts';
-import type { StorageQuotas } from '../../state/access/storage-quotas.ts';
-import type { AddressPolicy } from '../../state/webhooks/callback-url.ts';
-import type { EvidenceFiles } from '../../store/evidence/files.ts';
 import type { Change } from '../../store/redis/commit.ts';
-import type { Db } from '../../store/redis/connection.ts';
-import type { Changes } from '../../store/redis/pub-sub.ts';
-import type { Sealer } from '../../store/redis/sealing.ts';
-import type { DefaultQuotas } from '../access/admission.ts';
-import type { InFlight } from '../access/in-flight.ts';
-import type { Usage } from '../access/usage.ts';
-import type { BodyLimits } from '../middleware/json-body.ts';
-import type { FeedTails } from '../streams/feed-tails.ts';
+import type { ApiDeps } from '../deps.ts';
 import type { FieldError } from './problem.ts';
 
 export const SCOPES = [
@@ -85,31 +74,6 @@ type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
   : A extends { kind: 'worker' }
     ? WorkerPrincipal
     : Principal;
-
-/** What handlers work with. */
-export interface ApiDeps {
-  db: Db;
-  changes: Changes;
-  /** What requests hold while they last. */
-  inFlight: InFlight;
-  /** The live ends of the orgs' feeds. */
-  feedTails: FeedTails;
-  sealer: Sealer;
-  schemas: OutputSchemas;
-  addressPolicy: AddressPolicy;
-  /** How often those may call for whom nothing else is set. */
-  quotas: DefaultQuotas;
-  /** How much orgs may keep for which nothing else is set. */
-  storageQuotas: StorageQuotas;
-  /** What orgs keep, and may still make. */
-  usage: Usage;
-  /** Where the bytes of evidence lie. */
-  evidence: EvidenceFiles;
-  /** Forgets what is remembered of credentials, by their hash or by whom they act for, so that a revocation holds at once. */
-  forgetCredential(name: string): void;
-  /** Forgets what is remembered of an org, so that a change of its rules holds at once. */
-  forgetOrg(orgId: string): void;
-}
 
 export interface Answer {
   status: number;
@@ -180,6 +144,15 @@ interface BodyReader<P extends Principal = Principal, Params = unknown, Query = 
       request: IncomingMessage;
     },
   ): Promise<Received<R>>;
+}
+
+/** Limits of a JSON body. */
+export interface BodyLimits {
+  bytes: number;
+  /** Most names in all objects of the body together. */
+  names: number;
+  /** Deepest nesting of objects and arrays. */
+  levels: number;
 }
 
 /** What a route may answer with; `type` is the media type where it is not JSON. */

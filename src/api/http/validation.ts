@@ -118,3 +118,8 @@ export function memberOf(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
   return (value as Record<string, unknown>)[name];
 }
+
+/** The value at a path of the body; undefined where there is none. */
+export function at(body: unknown, ...path: string[]): unknown {
+  return path.reduce(memberOf, body);
+}

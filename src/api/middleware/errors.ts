@@ -13,14 +13,14 @@ export function errors(log: Logger): Middleware<RequestState> {
       await next();
       const isMethod = ctx.status === 405 || ctx.status === 501;
       const Allow = isMethod ? String(ctx.response.get('Allow')) : '';
-      // A method that nobody knows, at a place that is not there.
+      // An unknown method on a path that does not exist.
       if ((ctx.status === 404 && ctx.body == null) || (isMethod && Allow === '')) throw notFound();
       if (isMethod) throw methodNotAllowed(ctx.method, Allow);
     } catch (error) {
       const shown = asApiError(error);
-      // Of Redis away its connections tell; of the store of files and of secrets nobody else does.
-      const isTold = error instanceof FileStoreError || error instanceof UnopenableError;
-      if (shown.code === 'internal_error' || isTold)
+      // Redis connections log their own outages; faults of the file store and of sealed secrets are logged only here.
+      const isLogged = error instanceof FileStoreError || error instanceof UnopenableError;
+      if (shown.code === 'internal_error' || isLogged)
         log.error({ err: error, request_id: ctx.state.requestId, path: ctx.path }, 'request failed');
       ctx.status = shown.status;
       ctx.set(shown.headers);

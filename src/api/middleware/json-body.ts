@@ -6,6 +6,7 @@ import getRawBody from 'raw-body';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { MAX_OUTPUT_LEVELS } from '../../output-schema/shorthand.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
+import type { BodyLimits } from '../http/route.ts';
 import { inexactNumbers } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
@@ -24,14 +25,6 @@ export interface JsonBody {
   /** The bytes as they came, for the fingerprint of idempotency. */
   raw: Buffer;
   value: unknown;
-}
-
-export interface BodyLimits {
-  bytes: number;
-  /** Most names in all objects of the body together. */
-  names: number;
-  /** Deepest nesting of objects and arrays. */
-  levels: number;
 }
 
 /** Of a body that holds one thing. */
@@ -73,8 +66,8 @@ export async function readJsonBody(
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
   if (!isFit(value, levels)) throw invalid(...unfit(value, levels));
-  const backlogged = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
-  if (backlogged !== null) throw invalid(backlogged);
+  const tooManyNames = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
+  if (tooManyNames !== null) throw invalid(tooManyNames);
   const inexact = inexactNumbers(text, MAX_PROBLEMS);
   if (inexact.length > 0) throw invalid(...inexact);
   return { raw, value };

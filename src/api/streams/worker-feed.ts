@@ -4,14 +4,14 @@
 
 import type { Task } from '../../state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../state/tasks/view.ts';
+import { workerView } from '../../state/workers/view.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Changes } from '../../store/redis/pub-sub.ts';
 import { loadTasks } from '../../store/tasks/tasks.ts';
 import { type LogEntry, lastLogged, readLog } from '../../store/workers/worker-log.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
+import { isForToken, isMine, ownOffers } from '../access/own-task.ts';
 import type { WorkerPrincipal } from '../http/route.ts';
-import { isForToken, isMine, ownOffers } from '../routes/workers/own-task.ts';
-import { workerView } from '../routes/workers/workers.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
 /** News can be lost; the feed looks for itself this often, ms. */

@@ -4,9 +4,10 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import { takesUnpooled, workerAttributes } from '../../state/workers/matching.ts';
-import { isReady, type Worker } from '../../state/workers/worker.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { changesWorker, isReady, next, type Worker } from '../../state/workers/worker.ts';
+import { type Change, commit, type Guard, together, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
+import { ContendedError, updateAttempts } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
 import { outboxWrite } from '../redis/outbox.ts';
@@ -170,4 +171,31 @@ function changedProfile(before: Worker | null, after: Worker): boolean {
     return JSON.stringify([capacity, rating, trust_level, pool_ids, may, skills, certifications]);
   };
   return before === null || profile(before) !== profile(after);
+}
+
+/**
+ * Changes a worker by compare-and-set. @returns the worker; null when there is none.
+ * @param standing guards of the caller's authorization, taken before each attempt.
+ * @param admit throws when the caller may not change the worker; returns further guards of the change.
+ */
+export async function changeWorker(
+  db: Db,
+  orgId: string,
+  workerId: string,
+  change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
+  standing: () => Promise<Change>,
+  admit: (worker: Worker) => Promise<Change>,
+): Promise<Worker | null> {
+  for await (const _attempt of updateAttempts()) {
+    const isAdmitted = await standing();
+    const before = await loadWorker(db, orgId, workerId);
+    if (before === null) return null;
+    const more = await admit(before);
+    const given = typeof change === 'function' ? change(before) : change;
+    if (!changesWorker(before, given)) return before;
+    const after = next(before, given, db.clock.now());
+    const { guards, writes } = together(isAdmitted, more, workerWrites(db, before, after));
+    if (await commit(db.redis, guards, writes)) return after;
+  }
+  throw new ContendedError('worker');
 }

@@ -6,11 +6,11 @@ import { timeOf } from '../../../state/text/time.ts';
 import { POSITION, readAudit } from '../../../store/audit/audit-log.ts';
 import { exportAudit } from '../../../store/audit/export.ts';
 import { publicKeys } from '../../../store/audit/signing-keys.ts';
+import { requireWholeOrg } from '../../access/grants.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import { route, scope } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
-import { requireWholeOrg } from '../identity/grants.ts';
 
 const AuditEntry = Type.Object(
   {

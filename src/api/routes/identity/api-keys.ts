@@ -20,12 +20,20 @@ import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { sharedKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
+import {
+  endErrors,
+  endOf,
+  poolsThere,
+  refuse,
+  requireGrantable,
+  requireNoMore,
+} from '../../access/grants.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type ApiDeps, type KeyPrincipal, route, SCOPES, scope } from '../../http/route.ts';
+import { type KeyPrincipal, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { requireVersion } from '../workers/pools.ts';
-import { endErrors, endOf, poolsThere, refuse, requireGrantable, requireNoMore } from './grants.ts';
 import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;

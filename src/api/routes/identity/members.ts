@@ -19,20 +19,13 @@ import { hashPassword, TooManyPasswords } from '../../../store/identity/password
 import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from '../../access/grants.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { listRecords } from '../../http/record-list.ts';
-import {
-  type Answer,
-  type ApiDeps,
-  type KeyPrincipal,
-  liveScope,
-  route,
-  SCOPES,
-  scope,
-} from '../../http/route.ts';
+import { type Answer, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { requireVersion } from '../workers/pools.ts';
-import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
+import { listRecords } from './record-list.ts';
 
 const Email = Type.String({ pattern: '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', maxLength: 254 });
 const Name = Type.String({ minLength: 1, maxLength: 200 });

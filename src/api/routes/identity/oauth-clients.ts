@@ -18,11 +18,12 @@ import {
 } from '../../../store/identity/oauth-clients.ts';
 import { type Change, together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from '../../access/grants.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { listRecords } from '../../http/record-list.ts';
 import {
   type Answer,
-  type ApiDeps,
   type Call,
   type KeyPrincipal,
   liveScope,
@@ -31,8 +32,7 @@ import {
   scope,
 } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../../http/schemas.ts';
-import { requireVersion } from '../workers/pools.ts';
-import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from './grants.ts';
+import { listRecords } from './record-list.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });
 const Name = Type.String({ minLength: 1, maxLength: 200 });

@@ -8,7 +8,7 @@ import type { Org } from '../../../store/identity/orgs.ts';
 import { isAllowedFrom, networksOf } from '../../access/org-rules.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
 import { closed, nullable } from '../../http/schemas.ts';
-import { at } from '../tasks/task-input.ts';
+import { at } from '../../http/validation.ts';
 
 export const Name = Type.String({ minLength: 1, maxLength: 200 });
 export const IpAllowlist = Type.Array(

@@ -8,10 +8,9 @@ import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { withNewSecret } from '../../../state/webhooks/secret.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { apiKeyWrites, newApiKey } from '../../../store/identity/credentials.ts';
+import { newOrg, newSecret } from '../../../store/identity/new-org.ts';
 import {
   loadOrg,
-  newWebhookSecret,
   type Org,
   orgWrites,
   sandboxWrites,
@@ -20,16 +19,14 @@ import {
   withSigningSecrets,
 } from '../../../store/identity/orgs.ts';
 import { type Change, commit, together } from '../../../store/redis/commit.ts';
-import type { Db } from '../../../store/redis/connection.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
-import { newId } from '../../../store/redis/ids.ts';
-import type { Sealer } from '../../../store/redis/sealing.ts';
+import { requireWholeOrg } from '../../access/grants.ts';
 import { quotasOf } from '../../access/org-rules.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { notFound, takenOver } from '../../http/problem.ts';
-import { type Answer, type ApiDeps, type Call, liveScope, route, scope } from '../../http/route.ts';
+import { type Answer, type Call, liveScope, route, scope } from '../../http/route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
-import { requireVersion } from '../workers/pools.ts';
-import { requireWholeOrg } from './grants.ts';
 import {
   allowlistErrors,
   changed,
@@ -208,49 +205,10 @@ export const orgRoutes = [
   }),
 ];
 
-/** A new org with its signing secret and an unlimited key, as guards and writes, and what its audit log says of it. */
-export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rateLimits?: Org['rate_limits']) {
-  const now = db.clock.now();
-  const orgId = newId(now);
-  const org: Org = {
-    org_id: orgId,
-    version: 1,
-    name,
-    webhook_secrets: [newSecret(db, sealer, orgId)],
-    ...(rateLimits !== undefined && { rate_limits: rateLimits }),
-    created_at: now,
-    updated_at: now,
-  };
-  const { key, text } = newApiKey(
-    orgId,
-    { name: 'first key', scopes: ['*'], pools: ['*'], expires_at: null },
-    now,
-  );
-  const ofOrg = orgWrites(db, 0, org);
-  const ofKey = apiKeyWrites(db, key);
-  return {
-    org,
-    apiKey: text,
-    auditEvent: {
-      ...newAuditEvent(actor, 'org.created', 'org', orgId),
-      data: { name, key_id: key.key_id, scopes: key.scopes },
-    } satisfies AuditEvent,
-    change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
-  };
-}
-
 /** Guards and writes that open the sandbox, for its first key; none for an org itself, or when it is open. */
 export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<ReturnType<typeof orgWrites>> {
   if (modeOf(tenantId) === 'live') return { guards: [], writes: [] };
   return sandboxWrites(deps.db, await ownOrg(deps, tenantId), newSecret(deps.db, deps.sealer, tenantId));
-}
-
-function newSecret(db: Db, sealer: Sealer, orgId: string) {
-  return {
-    sealed: sealer.seal(newWebhookSecret(), webhookSecretContext(orgId)),
-    created_at: db.clock.now(),
-    expires_at: null,
-  };
 }
 
 async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {

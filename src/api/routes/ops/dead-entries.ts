@@ -9,9 +9,10 @@ import {
   loadDead,
   replayDead,
 } from '../../../store/maintenance/dead-entries.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { listAnswer as answerList, cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { type ApiDeps, route } from '../../http/route.ts';
+import { route } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp } from '../../http/schemas.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });

@@ -3,6 +3,7 @@
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
+import { self } from '../../access/own-task.ts';
 import { cursorOf, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import { maySeePool, route, scope } from '../../http/route.ts';
@@ -10,7 +11,6 @@ import { closed, listOf, word } from '../../http/schemas.ts';
 import { eventStream, frame } from '../../streams/event-stream.ts';
 import type { Follower, TailEvent } from '../../streams/feed-tails.ts';
 import { WorkerFeed } from '../../streams/worker-feed.ts';
-import { self } from '../workers/worker.ts';
 import { FEED_POSITION } from './events.ts';
 
 const seconds = Type.Optional(

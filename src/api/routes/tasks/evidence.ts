@@ -23,11 +23,11 @@ import {
   loadEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
+import { ownTask } from '../../access/own-task.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { type Answer, route, scope } from '../../http/route.ts';
 import { closed, listAnswer } from '../../http/schemas.ts';
 import { FORM_BYTES, readUpload } from '../../uploads/upload.ts';
-import { ownTask } from '../workers/own-task.ts';
 import * as schema from './evidence.schema.ts';
 import { visibleTask } from './tasks.ts';
 
@@ -40,7 +40,7 @@ export const evidenceRoutes = [
     access: { kind: 'worker' },
     versioned: true,
     tag,
-    summary: 'LocalTokenBatch in a file with a task: a form with the one field file, or the bytes themselves',
+    summary: 'Upload a file for a task: a form with the one field `file`, or the raw bytes',
     params: schema.TaskParams,
     query: closed({
       name: Type.Optional(

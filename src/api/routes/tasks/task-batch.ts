@@ -6,14 +6,14 @@ import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
 import { idFromSeed } from '../../../store/redis/ids.ts';
 import { ApiError, asApiError, invalid, problemBody } from '../../http/problem.ts';
+import { NO_POOL, refusal } from '../../http/refusal.ts';
 import { type Call, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, Problem } from '../../http/schemas.ts';
 import { allFaults, bodyCheck } from '../../http/validation.ts';
 import { BODY_LIMIT, LIMITS, nameFault } from '../../middleware/json-body.ts';
 import { createWithinQuota } from './task-creation.ts';
-import { NO_POOL, taskInput, taskRules } from './task-input.ts';
+import { taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
-import { refusal } from './tasks.ts';
 
 const TASKS_MOST = 500;
 /** How many commits are under way at once: enough to fill the line, few enough for others to get through. */

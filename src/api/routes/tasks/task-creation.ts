@@ -3,8 +3,8 @@
 import { createTask } from '../../../store/commands/change.ts';
 import { together } from '../../../store/redis/commit.ts';
 import { loadTask } from '../../../store/tasks/tasks.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { ApiError } from '../../http/problem.ts';
-import type { ApiDeps } from '../../http/route.ts';
 
 /** How often a create is tried again that others came before on the last places. */
 const RETRIES = 5;

@@ -9,9 +9,11 @@ import { parseTime, timeOf } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
 import { callbackAuthContext } from '../../../store/identity/orgs.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
+import type { ApiDeps } from '../../deps.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
-import { type ApiDeps, type KeyPrincipal, maySeePool, type Principal } from '../../http/route.ts';
-import { memberOf } from '../../http/validation.ts';
+import { NO_POOL } from '../../http/refusal.ts';
+import { type KeyPrincipal, maySeePool, type Principal } from '../../http/route.ts';
+import { at } from '../../http/validation.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
@@ -76,11 +78,6 @@ export async function taskRules(
   ];
 }
 
-/** What stands at a path of the body; undefined where there is nothing. */
-export function at(body: unknown, ...path: string[]): unknown {
-  return path.reduce(memberOf, body);
-}
-
 function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
   const deadline = at(body, 'sla', 'deadline');
@@ -114,8 +111,6 @@ async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal):
 }
 
 /** What is wrong with a body whose pool is not there. */
-export const NO_POOL = { pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' };
-
 /** A pool the key may not see is refused later, the same whether it is there or not. */
 async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');

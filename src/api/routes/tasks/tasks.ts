@@ -4,10 +4,13 @@ import Type from 'typebox';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import { DECISIONS, poolOf, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
-import { type Created, changeTask } from '../../../store/commands/change.ts';
+import { changeTask } from '../../../store/commands/change.ts';
 import { loadTask, loadWhole, type StoredTask } from '../../../store/tasks/tasks.ts';
-import { ApiError, invalid, notFound } from '../../http/problem.ts';
-import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { etag } from '../../http/etag.ts';
+import { notFound } from '../../http/problem.ts';
+import { refusal } from '../../http/refusal.ts';
+import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import {
   ClientId,
   closed,
@@ -20,7 +23,7 @@ import {
   word,
 } from '../../http/schemas.ts';
 import { createWithinQuota } from './task-creation.ts';
-import { NO_POOL, taskInput, taskRules } from './task-input.ts';
+import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';
 import * as schema from './tasks.schema.ts';
 
@@ -200,28 +203,4 @@ export async function visibleTask(
 /** The task with its version as ETag. */
 function taskAnswer(task: Task, status = 200): Answer {
   return { status, body: taskView(task), headers: { ETag: etag(task) } };
-}
-
-/** The strong ETag of a task (RFC 9110, section 8.8.3): its version. */
-export function etag(task: Task): string {
-  return `"${task.version}"`;
-}
-
-/** What to tell the client of a change that was refused. */
-export function refusal(changed: Created): ApiError {
-  if (changed.ok) throw new Error('nothing was refused');
-  switch (changed.code) {
-    case 'pool_gone':
-      return invalid(NO_POOL);
-    case 'not_found':
-    case 'not_yours':
-      return notFound();
-    case 'stale':
-      return new ApiError('version_mismatch', changed.message);
-    case 'worker_busy':
-    case 'not_due':
-      return new ApiError('invalid_transition', changed.message);
-    default:
-      return new ApiError(changed.code, changed.message);
-  }
 }

@@ -7,8 +7,9 @@ import type { Db } from '../../../store/redis/connection.ts';
 import type { Listed } from '../../../store/webhooks/delivery-lists.ts';
 import { deliveryId } from '../../../store/webhooks/delivery-target.ts';
 import { loadEndpoints } from '../../../store/webhooks/endpoints.ts';
-import { type ApiDeps, type KeyPrincipal, maySeePool } from '../../http/route.ts';
-import { maySee } from '../identity/grants.ts';
+import { maySee } from '../../access/grants.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { type KeyPrincipal, maySeePool } from '../../http/route.ts';
 
 const REDACTED = '[redacted]';
 

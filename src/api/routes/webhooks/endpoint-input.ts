@@ -10,9 +10,10 @@ import { secretFault, withNewSecret } from '../../../state/webhooks/secret.ts';
 import { newWebhookSecret } from '../../../store/identity/orgs.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { endpointContext } from '../../../store/webhooks/endpoints.ts';
+import type { ApiDeps } from '../../deps.ts';
 import type { FieldError } from '../../http/problem.ts';
-import type { ApiDeps, KeyPrincipal } from '../../http/route.ts';
-import { at } from '../tasks/task-input.ts';
+import type { KeyPrincipal } from '../../http/route.ts';
+import { at } from '../../http/validation.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
 
 const DEFAULT_OVERLAP = 24 * 3600;

@@ -10,9 +10,11 @@ import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import { loadPool, loadPools, poolWrites } from '../../../store/workers/pools.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type Answer, type ApiDeps, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
+import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });
@@ -155,13 +157,6 @@ export const poolRoutes = [
     },
   }),
 ];
-
-/** Refuses a write on another version than the caller saw. @throws ApiError 412 */
-export function requireVersion(version: number | null, ifMatch: number | undefined): void {
-  if (ifMatch === undefined || ifMatch === version) return;
-  const detail = version === null ? 'This has no version.' : `The version is ${version} now.`;
-  throw new ApiError('version_mismatch', detail);
-}
 
 async function visiblePool(deps: ApiDeps, principal: KeyPrincipal, poolId: string): Promise<Pool> {
   const pool = await loadPool(deps.db, principal.org_id, poolId);

@@ -6,21 +6,21 @@ import type { Command } from '../../../state/tasks/command.ts';
 import { evidenceProblems } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../../state/tasks/view.ts';
-import { AVAILABILITIES, drain, type Worker } from '../../../state/workers/worker.ts';
+import { AVAILABILITIES, drain } from '../../../state/workers/worker.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { evidenceFor } from '../../../store/evidence/evidence.ts';
 import { together } from '../../../store/redis/commit.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
-import { loadWorker } from '../../../store/workers/workers.ts';
+import { changeWorker } from '../../../store/workers/workers.ts';
+import { isForToken, isMine, ownOffers, ownTask, self } from '../../access/own-task.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
 import { invalid, notFound } from '../../http/problem.ts';
-import { type Answer, type ApiDeps, type Call, route, type WorkerPrincipal } from '../../http/route.ts';
+import { refusal } from '../../http/refusal.ts';
+import { type Answer, type Call, route, type WorkerPrincipal } from '../../http/route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { Assignment, Submission } from '../tasks/tasks.schema.ts';
-import { etag, refusal } from '../tasks/tasks.ts';
-import { isForToken, isMine, ownOffers, ownTask } from './own-task.ts';
-import { requireVersion } from './pools.ts';
-import { changeWorker, WorkerView, workerAnswer } from './workers.ts';
+import { WorkerView, workerAnswer } from './workers.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
@@ -265,13 +265,21 @@ export const humanRoutes = [
 
 async function changeSelf(
   call: Pick<HumanCall<unknown>, 'deps' | 'principal' | 'ifMatch' | 'standing'>,
-  change: Parameters<typeof changeWorker>[2],
+  change: Parameters<typeof changeWorker>[3],
 ): Promise<Answer> {
   const { principal, ifMatch } = call;
-  const worker = await changeWorker(call, principal.worker_id, change, async (before) => {
-    requireVersion(before.version, ifMatch);
-    return together();
-  });
+  const worker = await changeWorker(
+    call.deps.db,
+    call.principal.org_id,
+    principal.worker_id,
+    change,
+    call.standing,
+    async (before) => {
+      requireVersion(before.version, ifMatch);
+      return together();
+    },
+  );
+  if (worker === null) throw notFound();
   return workerAnswer(worker, principal);
 }
 
@@ -317,13 +325,6 @@ async function work(
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);
-}
-
-/** The worker who calls. @throws ApiError 404 */
-export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
-  const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
-  if (worker === null) throw notFound();
-  return worker;
 }
 
 function list(data: unknown[]): Answer {

@@ -2,15 +2,9 @@
 
 import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
-import { newTrackRecord, ratesOf } from '../../../state/workers/track-record.ts';
-import {
-  AVAILABILITIES,
-  changesWorker,
-  drain,
-  next as nextWorker,
-  type Worker,
-} from '../../../state/workers/worker.ts';
+import { newTrackRecord } from '../../../state/workers/track-record.ts';
+import { workerView } from '../../../state/workers/view.ts';
+import { AVAILABILITIES, drain, type Worker } from '../../../state/workers/worker.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import {
   countWorkerTokens,
@@ -24,20 +18,20 @@ import { ContendedError, updateAttempts } from '../../../store/redis/contention.
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
-import { asLoaded, loadWorker, loadWorkers, workerWrites } from '../../../store/workers/workers.ts';
+import {
+  asLoaded,
+  changeWorker,
+  loadWorker,
+  loadWorkers,
+  workerWrites,
+} from '../../../store/workers/workers.ts';
+import { maySee, poolsThere, refuse } from '../../access/grants.ts';
 import { quotaExceeded } from '../../access/usage.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import {
-  type Answer,
-  type ApiDeps,
-  type Call,
-  type KeyPrincipal,
-  maySeePool,
-  route,
-  scope,
-  type WorkerPrincipal,
-} from '../../http/route.ts';
+import { type Answer, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import {
   ClientId,
   closed,
@@ -48,8 +42,6 @@ import {
   Timestamp,
   word,
 } from '../../http/schemas.ts';
-import { maySee, poolsThere, refuse } from '../identity/grants.ts';
-import { requireVersion } from './pools.ts';
 
 const Fields = {
   name: Type.String({ minLength: 1, maxLength: 200 }),
@@ -182,11 +174,19 @@ export const workerRoutes = [
     async handler(call) {
       const { deps, principal, params, body, ifMatch } = call;
       requireUnpooled(principal, body.unpooled_tasks);
-      const worker = await changeWorker(call, params.worker_id, body, async (before) => {
-        requireChangeable(principal, before);
-        requireVersion(before.version, ifMatch);
-        return body.pool_ids === undefined ? together() : requirePools(deps, principal, body.pool_ids);
-      });
+      const worker = await changeWorker(
+        call.deps.db,
+        call.principal.org_id,
+        params.worker_id,
+        body,
+        call.standing,
+        async (before) => {
+          requireChangeable(principal, before);
+          requireVersion(before.version, ifMatch);
+          return body.pool_ids === undefined ? together() : requirePools(deps, principal, body.pool_ids);
+        },
+      );
+      if (worker === null) throw notFound();
       return workerAnswer(worker, principal);
     },
   }),
@@ -203,11 +203,19 @@ export const workerRoutes = [
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     async handler(call) {
       const { principal, params, ifMatch } = call;
-      const worker = await changeWorker(call, params.worker_id, drain, async (before) => {
-        requireChangeable(principal, before);
-        requireVersion(before.version, ifMatch);
-        return together();
-      });
+      const worker = await changeWorker(
+        call.deps.db,
+        call.principal.org_id,
+        params.worker_id,
+        drain,
+        call.standing,
+        async (before) => {
+          requireChangeable(principal, before);
+          requireVersion(before.version, ifMatch);
+          return together();
+        },
+      );
+      if (worker === null) throw notFound();
       return workerAnswer(worker, principal);
     },
   }),
@@ -298,32 +306,6 @@ export const workerRoutes = [
   }),
 ];
 
-/**
- * Changes a worker by compare-and-set.
- * @param admit throws when the caller may not change the worker as they are; gives what else the change rests on.
- */
-export async function changeWorker(
-  { deps: { db }, principal: { org_id }, standing }: WorkerCall,
-  workerId: string,
-  change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
-  admit: (worker: Worker) => Promise<Change>,
-): Promise<Worker> {
-  for await (const _attempt of updateAttempts()) {
-    const isAdmitted = await standing();
-    const before = await loadWorker(db, org_id, workerId);
-    if (before === null) throw notFound();
-    const more = await admit(before);
-    const given = typeof change === 'function' ? change(before) : change;
-    if (!changesWorker(before, given)) return before;
-    const after = nextWorker(before, given, db.clock.now());
-    const { guards, writes } = together(isAdmitted, more, workerWrites(db, before, after));
-    if (await commit(db.redis, guards, writes)) return after;
-  }
-  throw new ContendedError('worker');
-}
-
-type WorkerCall = Pick<Call<KeyPrincipal | WorkerPrincipal>, 'deps' | 'principal' | 'standing'>;
-
 async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
   const worker = await loadWorker(deps.db, principal.org_id, workerId);
   if (worker === null || !maySeeWorker(principal, worker)) throw notFound();
@@ -365,33 +347,6 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
 function requireUnpooled(principal: KeyPrincipal, asked: boolean | undefined): void {
   if (asked === true && !principal.pools.includes('*'))
     throw new ApiError('pool_forbidden', 'The key may give workers only tasks of its own pools.');
-}
-
-/** A worker as they and their managers see them. @param viewer is shown the pools that are theirs to see. */
-export function workerView(worker: Worker, viewer: { pools: readonly string[] }): object {
-  const {
-    org_id: _org,
-    version: _version,
-    incarnation: _incarnation,
-    pool_ids,
-    unpooled_tasks = true,
-    reservations,
-    track,
-    idle_since: _idle,
-    created_at,
-    updated_at,
-    ...shown
-  } = worker;
-  return {
-    ...shown,
-    pool_ids: pool_ids.filter((id) => maySeePool(viewer, id)),
-    unpooled_tasks,
-    active_tasks: reservations.length,
-    rating_count: track.reviews,
-    ...ratesOf(track),
-    created_at: timestamp(created_at),
-    updated_at: timestamp(updated_at),
-  };
 }
 
 export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] }, status = 200): Answer {

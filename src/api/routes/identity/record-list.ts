@@ -1,14 +1,15 @@
 // Lists of records that have a permission of their own: a caller who is confined to some pools sees those that are
 // confined to the same.
 
-import type { Permission } from '../../state/access/permission.ts';
-import type { Shape } from '../../state/text/forms.ts';
-import { type OrgKeys, orgKeysOf } from '../../store/redis/keys.ts';
-import { memberId, page } from '../../store/redis/lists.ts';
-import { loadRecords } from '../../store/redis/records.ts';
-import { maySee } from '../routes/identity/grants.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from './list.ts';
-import type { Answer, ApiDeps, KeyPrincipal } from './route.ts';
+import type { Permission } from '../../../state/access/permission.ts';
+import type { Shape } from '../../../state/text/forms.ts';
+import { type OrgKeys, orgKeysOf } from '../../../store/redis/keys.ts';
+import { memberId, page } from '../../../store/redis/lists.ts';
+import { loadRecords } from '../../../store/redis/records.ts';
+import { maySee } from '../../access/grants.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import type { Answer, KeyPrincipal } from '../../http/route.ts';
 
 export interface PageAsked {
   limit?: number;

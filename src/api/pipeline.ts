@@ -5,21 +5,22 @@
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
-import { commit } from '../../store/redis/commit.ts';
-import { isUnavailable } from '../../store/redis/connection.ts';
-import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../../store/redis/idempotency.ts';
-import { newId } from '../../store/redis/ids.ts';
-import type { Authenticator } from '../access/authenticate.ts';
-import type { ClientAddresses } from '../access/client-address.ts';
-import { declaredBytes } from '../access/in-flight.ts';
-import { Reauthorization } from '../access/reauthorization.ts';
-import { canonicalPath, claim, responseWrites } from '../middleware/idempotency.ts';
-import { LIMITS, readJsonBody } from '../middleware/json-body.ts';
-import type { RequestState } from '../middleware/request-id.ts';
-import { EventStream } from '../streams/event-stream.ts';
-import { ApiError, type FieldError, invalid, notFound, takenOver } from './problem.ts';
-import type { Answer, ApiDeps, Call, Principal, Received, Route } from './route.ts';
-import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './validation.ts';
+import { commit } from '../store/redis/commit.ts';
+import { isUnavailable } from '../store/redis/connection.ts';
+import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../store/redis/idempotency.ts';
+import { newId } from '../store/redis/ids.ts';
+import type { Authenticator } from './access/authenticate.ts';
+import type { ClientAddresses } from './access/client-address.ts';
+import { declaredBytes } from './access/in-flight.ts';
+import { Reauthorization } from './access/reauthorization.ts';
+import type { ApiDeps } from './deps.ts';
+import { ApiError, type FieldError, invalid, notFound, takenOver } from './http/problem.ts';
+import type { Answer, Call, Principal, Received, Route } from './http/route.ts';
+import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
+import { canonicalPath, claim, responseWrites } from './middleware/idempotency.ts';
+import { LIMITS, readJsonBody } from './middleware/json-body.ts';
+import type { RequestState } from './middleware/request-id.ts';
+import { EventStream } from './streams/event-stream.ts';
 
 /** What all routes are served with. */
 export interface Serving {

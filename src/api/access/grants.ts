@@ -1,14 +1,15 @@
 // What a key may give to another: nothing that it lacks itself. Not a scope, not a pool, not a mode, and not
 // a day beyond its own end.
 
-import { lacking } from '../../../state/access/permission.ts';
-import { type Mode, modeOf } from '../../../state/access/tenant.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
-import { timeOf } from '../../../state/text/time.ts';
-import type { Change } from '../../../store/redis/commit.ts';
-import { loadPools, poolAsLoaded } from '../../../store/workers/pools.ts';
-import { ApiError, type FieldError, invalid } from '../../http/problem.ts';
-import type { ApiDeps, KeyPrincipal } from '../../http/route.ts';
+import { lacking } from '../../state/access/permission.ts';
+import { type Mode, modeOf } from '../../state/access/tenant.ts';
+import { timestamp } from '../../state/tasks/view.ts';
+import { timeOf } from '../../state/text/time.ts';
+import type { Change } from '../../store/redis/commit.ts';
+import { loadPools, poolAsLoaded } from '../../store/workers/pools.ts';
+import type { ApiDeps } from '../deps.ts';
+import { ApiError, type FieldError, invalid } from '../http/problem.ts';
+import type { KeyPrincipal } from '../http/route.ts';
 
 /** @throws ApiError 403 for a scope, a pool or a mode that the granting key lacks. */
 export function requireGrantable(

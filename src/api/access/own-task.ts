@@ -1,10 +1,13 @@
 // Which tasks a worker's token shows: their own alone, and of these none that the key which made it may not see.
 
-import { poolOf, type Task } from '../../../state/tasks/task.ts';
-import { pendingOffers } from '../../../store/tasks/pending-offers.ts';
-import { loadTask, type StoredTask } from '../../../store/tasks/tasks.ts';
-import { notFound } from '../../http/problem.ts';
-import { type ApiDeps, maySeePool, type WorkerPrincipal } from '../../http/route.ts';
+import { poolOf, type Task } from '../../state/tasks/task.ts';
+import type { Worker } from '../../state/workers/worker.ts';
+import { pendingOffers } from '../../store/tasks/pending-offers.ts';
+import { loadTask, type StoredTask } from '../../store/tasks/tasks.ts';
+import { loadWorker } from '../../store/workers/workers.ts';
+import type { ApiDeps } from '../deps.ts';
+import { notFound } from '../http/problem.ts';
+import { maySeePool, type WorkerPrincipal } from '../http/route.ts';
 
 /** Whether the task is, or when it is over was, in this worker's hands. */
 export function isMine(task: Task, principal: WorkerPrincipal): boolean {
@@ -34,4 +37,11 @@ export async function ownTask(
   const stored = await loadTask(deps.db, principal.org_id, taskId);
   if (stored === null || !isMine(stored.task, principal)) throw notFound();
   return stored;
+}
+
+/** The worker who calls. @throws ApiError 404 */
+export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
+  const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
+  if (worker === null) throw notFound();
+  return worker;
 }

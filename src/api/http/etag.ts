@@ -1,0 +1,15 @@
+// Versions of records as strong ETags, and `If-Match`.
+
+import { ApiError } from './problem.ts';
+
+/** The strong ETag of a record (RFC 9110, section 8.8.3): its version. */
+export function etag(record: { version: number }): string {
+  return `"${record.version}"`;
+}
+
+/** Requires that the record still has the version in `If-Match`, if given. @throws ApiError 412 */
+export function requireVersion(version: number | null, ifMatch: number | undefined): void {
+  if (ifMatch === undefined || ifMatch === version) return;
+  const detail = version === null ? 'This has no version.' : `The version is ${version} now.`;
+  throw new ApiError('version_mismatch', detail);
+}

@@ -1,0 +1,48 @@
+// A new org: its record, its first signing secret and its first API key.
+
+import { type AuditEvent, newAuditEvent } from '../../state/audit/audit.ts';
+import type { Db } from '../redis/connection.ts';
+import { newId } from '../redis/ids.ts';
+import type { Sealer } from '../redis/sealing.ts';
+import { apiKeyWrites, newApiKey } from './credentials.ts';
+import { newWebhookSecret, type Org, orgWrites, webhookSecretContext } from './orgs.ts';
+
+/** A new org with its signing secret and an unlimited API key: guards and writes, and the audit event. */
+export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rateLimits?: Org['rate_limits']) {
+  const now = db.clock.now();
+  const orgId = newId(now);
+  const org: Org = {
+    org_id: orgId,
+    version: 1,
+    name,
+    webhook_secrets: [newSecret(db, sealer, orgId)],
+    ...(rateLimits !== undefined && { rate_limits: rateLimits }),
+    created_at: now,
+    updated_at: now,
+  };
+  const { key, text } = newApiKey(
+    orgId,
+    { name: 'first key', scopes: ['*'], pools: ['*'], expires_at: null },
+    now,
+  );
+  const ofOrg = orgWrites(db, 0, org);
+  const ofKey = apiKeyWrites(db, key);
+  return {
+    org,
+    apiKey: text,
+    auditEvent: {
+      ...newAuditEvent(actor, 'org.created', 'org', orgId),
+      data: { name, key_id: key.key_id, scopes: key.scopes },
+    } satisfies AuditEvent,
+    change: { guards: [...ofOrg.guards, ...ofKey.guards], writes: [...ofOrg.writes, ...ofKey.writes] },
+  };
+}
+
+/** A new sealed signing secret for webhooks of a tenant. */
+export function newSecret(db: Db, sealer: Sealer, orgId: string) {
+  return {
+    sealed: sealer.seal(newWebhookSecret(), webhookSecretContext(orgId)),
+    created_at: db.clock.now(),
+    expires_at: null,
+  };
+}
