@@ -12,7 +12,7 @@ export interface WorkerApi {
   token: string;
 }
 
-/** What a worker is told of the work they are offered, as far as it is used here. */
+/** The fields of an offer that this example uses. */
 interface Offer {
   offer_id: string;
   task_id: string;
