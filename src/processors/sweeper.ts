@@ -5,6 +5,7 @@
 // Nothing holds up the rest of a sweep: what fails by itself is reported and put off, so that it does not stand in
 // front of the others for ever, and a member that says nothing is set aside (`store/maintenance/dead-entries.ts`).
 
+import type { Queue } from 'bullmq';
 import {
   backlogJob,
   checkJob,
@@ -56,6 +57,10 @@ const BATCH = 500;
 const PUT_OFF_NEWER = 30_000;
 /** Jobs that failed for good are run once more after this, ms; what they were about may have changed. */
 const FAILED_FOR = 600_000;
+/** Longest that a job of something overdue is put off, by backoff or for a newer process, ms. */
+const LONGEST_DELAY = 60_000;
+/** BullMQ scores delayed jobs by when they are due, ms, times this. */
+const DELAY_UNIT = 0x1000;
 /** Longest that one who sweeps is waited for, ms: a dead one's lock ends after it. */
 const LOCK = 30_000;
 
@@ -152,10 +157,12 @@ export class Sweeper {
       await this.#isolated(orgKeysOf(this.#db.prefix, orgId).matchingQueues, () =>
         this.#matchWaiting(orgId, now),
       );
-    for (const queue of Object.values(this.#queues.all))
+    for (const queue of Object.values(this.#queues.all)) {
+      await this.#isolated(queue.name, () => this.#shortenLocks(queue));
       await this.#isolated(queue.name, () =>
         queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - FAILED_FOR }),
       );
+    }
     return this.repaired - before;
   }
 
@@ -297,11 +304,25 @@ export class Sweeper {
 
   /** Makes a job again under another name unless one of those it had is still to be run. */
   async #repair(originals: readonly NewJob[], again: NewJob): Promise<void> {
-    for (const job of [...originals, again]) {
-      const state = await this.#queues.all[job.queue].getJobState(job.opts.jobId);
-      if (state === 'waiting' || state === 'active' || state === 'delayed' || state === 'prioritized') return;
-    }
+    for (const job of [...originals, again]) if (await this.#isToBeRun(job)) return;
     await this.#queues.add([again]);
     this.repaired += 1;
+  }
+
+  /** Whether the job is there and runs soon: one delayed by a wrong clock may lie there for hours. */
+  async #isToBeRun({ queue: name, opts }: NewJob): Promise<boolean> {
+    const queue = this.#queues.all[name];
+    const state = await queue.getJobState(opts.jobId);
+    if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
+    const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);
+    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + LONGEST_DELAY;
+  }
+
+  /** Ends locks of BullMQ that lie there for hours since Redis' clock went back: no process takes such a job over. */
+  async #shortenLocks(queue: Queue): Promise<void> {
+    const { redis } = this.#db;
+    const active = await redis.lrange(queue.toKey('active'), 0, -1);
+    const locks = active.map((id) => `${queue.toKey(id)}:lock`);
+    await Promise.all([queue.toKey('stalled-check'), ...locks].map((key) => shortenTtl(redis, key, LOCK)));
   }
 }

@@ -1,5 +1,6 @@
 // The sweeper: whatever is owed and has no job any more gets one again, counted; what has one is left alone.
 import { describe, expect, it } from 'vitest';
+import { checkJob } from '../../src/queues/catalogue.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
@@ -131,6 +132,40 @@ describe('a sweep', () => {
     const made = await kinds(queues);
     expect(await openSweeper(later(db, 2 * HOUR), queues).sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(made);
+  });
+
+  it('makes again what a process with a wrong clock has delayed by hours', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const task = await offerTo(db, await addTask(db, org), [worker_id]);
+    const [check] = checksOf(task).filter((one) => one.kind === 'offer_expiry');
+    if (check === undefined) throw new Error('the offer has no end');
+    const made = checkJob(task, check, db.clock.now());
+    await queues.add([{ ...made, opts: { ...made.opts, delay: 5 * HOUR } }]);
+    const sweeper = openSweeper(later(db, 2 * HOUR), queues);
+    expect(await sweeper.sweep()).toBe(1);
+    expect(await sweeper.sweep()).toBe(0);
+    // What is put off by seconds has its job.
+    await loseJobs(db);
+    await queues.add([{ ...made, opts: { ...made.opts, delay: 2 * HOUR + 30_000 } }]);
+    expect(await sweeper.sweep()).toBe(0);
+  });
+
+  it("ends locks of jobs that outlive their process since Redis' clock went back", async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const queue = queues.all.sla;
+    const [lock, own] = [`${queue.toKey('job')}:lock`, `${queue.toKey('other')}:lock`];
+    await db.redis.rpush(queue.toKey('active'), 'job', 'other');
+    await db.redis.set(lock, 'token', 'PX', 2 * HOUR);
+    await db.redis.set(own, 'token', 'PX', 5000);
+    await db.redis.set(queue.toKey('stalled-check'), '1', 'PX', 2 * HOUR);
+    await openSweeper(db, queues).sweep();
+    for (const key of [lock, queue.toKey('stalled-check')])
+      expect(await db.redis.pttl(key)).toBeLessThanOrEqual(30_000);
+    expect(await db.redis.pttl(own)).toBeLessThanOrEqual(5000);
   });
 
   it('makes lost deliveries again', async () => {

@@ -36,8 +36,8 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts a Redis with the AOF on. */
-export async function startOwnRedis(): Promise<OwnRedis> {
+/** Starts a Redis with the AOF on. @param env beside this process' environment. */
+export async function startOwnRedis(env: Readonly<Record<string, string>> = {}): Promise<OwnRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-own-redis-'));
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
@@ -62,9 +62,7 @@ export async function startOwnRedis(): Promise<OwnRedis> {
     const started = spawn(
       'redis-server',
       settings.flatMap(([name, value]) => [`--${name}`, value ?? '']),
-      {
-        stdio: 'ignore',
-      },
+      { stdio: 'ignore', env: { ...process.env, ...env } },
     );
     child = started;
     const probe = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });

@@ -9,6 +9,7 @@ import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { scan } from '../redis/lists.ts';
 import type { Sealer } from '../redis/sealing.ts';
+import { fetched, readableOrNull } from '../redis/unreadable.ts';
 import { loadWholes, type WholeTask } from '../tasks/tasks.ts';
 import { loadHead, readAudit } from './audit-log.ts';
 import { signingKey } from './signing-keys.ts';
@@ -142,7 +143,9 @@ function headOf(
 /** The ids of tasks that had not ended before `from`. */
 async function livedWithin(db: Db, orgId: string, ids: readonly string[], from: number): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const ends = await Promise.all(ids.map((id) => db.redis.hget(keys.task(id), 'e')));
+  const ends = await Promise.all(
+    ids.map((id) => readableOrNull(db, () => fetched(keys.task(id), db.redis.hget(keys.task(id), 'e')))),
+  );
   return ids.filter((_id, index) => {
     const ended = ends[index] ?? null;
     return ended === null || Number(ended) >= from;

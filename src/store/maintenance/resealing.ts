@@ -90,7 +90,9 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
     for (;;) {
       if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
       const all = orgKeysOf(db.prefix, tenantId).index('all');
-      const ids = await db.redis.zrangebylex(all, task === '' ? '-' : `(${task}`, '+', 'LIMIT', 0, AT_ONCE);
+      const behind = task === '' ? '-' : `(${task}`;
+      const read = () => fetched(all, db.redis.zrangebylex(all, behind, '+', 'LIMIT', 0, AT_ONCE));
+      const ids = (await readableOrNull(db, read)) ?? [];
       add(
         await Promise.all(
           ids.map((id) => tried(db, 'task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),

@@ -121,3 +121,28 @@ it('the command lists, replays and discards what was set aside', async () => {
   const metrics = await api.operator.request('GET', '/metrics');
   expect(metrics.text).toMatch(/^biolayer_dead_entries 0$/m);
 });
+
+it('what a newer process added to an org or a replay survives a change', async () => {
+  const { endpoint_id } = await org.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
+    url: 'https://receiver.example/',
+  });
+  await org.client.post('/v1/tasks', taskBody());
+  const replays = `/v1/webhook-endpoints/${endpoint_id}`;
+  const { replay_id } = await org.client.post<{ replay_id: string }>(`${replays}/replay`, {
+    since: '2020-01-01T00:00:00.000Z',
+    deliveries: 'all',
+  });
+  const { stepReplay } = await import('../../../src/processors/webhooks/replays.ts');
+  const changes: [key: string, change: () => Promise<unknown>][] = [
+    [keys().org, () => api.operator.patch(`/admin/orgs/${org.org_id}`, { name: 'changed' })],
+    [keys().replay(replay_id), () => stepReplay(api.web.db, org.org_id, replay_id)],
+  ];
+  for (const [key, change] of changes) {
+    const record = JSON.parse((await api.redis.hget(key, 'd')) ?? '') as { version: number };
+    await api.redis.hset(key, 'd', JSON.stringify({ ...record, colour: { of: 'the future' } }));
+    await change();
+    const after = JSON.parse((await api.redis.hget(key, 'd')) ?? '') as { version: number };
+    expect(after.version).toBeGreaterThan(record.version);
+    expect(after).toMatchObject({ colour: { of: 'the future' } });
+  }
+});

@@ -1,0 +1,134 @@
+// A redis-server whose clock really jumps, forward and back, under libfaketime: nothing ends by it and nobody is locked
+// out, until it is back or an operator confirms it.
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Processors, startProcessors } from '../../src/processors/processors.ts';
+import { Retention } from '../../src/processors/retention.ts';
+import { createOrg, startApi, type TestApi } from '../support/api.ts';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
+import { taskBody } from '../support/people.ts';
+import { QUIET, sealer } from '../support/processors.ts';
+
+/** Where Debian's package puts it. */
+const library = readdirSync('/usr/lib')
+  .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
+  .find((path) => existsSync(path));
+if (library === undefined)
+  console.warn('redis-clock.test.ts is not run: it needs libfaketime (Debian: apt-get install libfaketime)');
+
+const SOON = { timeout: 30_000 };
+const HOUR = 3600_000;
+
+interface Shown {
+  task_id: string;
+  status: string;
+  sla: { breaches: { clock: string }[] };
+}
+
+describe.skipIf(library === undefined)("Redis' clock", () => {
+  let dir: string;
+  let redis: OwnRedis;
+  let api: TestApi;
+  let processors: Processors;
+
+  /** Sets the clock of Redis to so much ahead of the true time. */
+  async function setClock(ahead: string): Promise<void> {
+    await writeFile(join(dir, 'next'), `${ahead}\n`);
+    await rename(join(dir, 'next'), join(dir, 'clock'));
+  }
+
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'biolayer-clock-'));
+    await setClock('+0');
+    redis = await startOwnRedis({
+      // Without the C library's allocator, jemalloc asks for the time while libfaketime is being set up.
+      LD_PRELOAD: `${library}:libc.so.6`,
+      FAKETIME_TIMESTAMP_FILE: join(dir, 'clock'),
+      FAKETIME_CACHE_DURATION: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    });
+    api = await startApi({ redisUrl: redis.url, sealer });
+    processors = await startProcessors({
+      redisUrl: redis.url,
+      prefix: api.prefix,
+      sealer,
+      webhookAllowedNetworks: [],
+      concurrency: 5,
+      log: { ...QUIET, error: () => undefined },
+    });
+  });
+  afterAll(async () => {
+    await processors?.close();
+    await api?.close();
+    await redis?.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  const ready = async () => ((await (await fetch(`${api.url}/readyz`)).json()) as { status: string }).status;
+  const areHeld = () => [api.web.db.clock, processors.db.clock].map((clock) => clock.isHeld);
+  const held = async () => {
+    await expect.poll(areHeld, SOON).toEqual([true, true]);
+    expect(await ready()).toBe('degraded');
+  };
+  const over = async () => {
+    await expect.poll(areHeld, SOON).toEqual([false, false]);
+    expect(await ready()).toBe('ok');
+  };
+
+  it('that jumps breaches, purges and locks out nothing, and is followed when it is confirmed', async () => {
+    const { client } = await createOrg(api);
+    const create = (target: number, deadline?: string) =>
+      client.post<Shown>(
+        '/v1/tasks',
+        taskBody({
+          sla: { urgency: 'normal', target_latency_seconds: target, ...(deadline && { deadline }) },
+        }),
+      );
+    const show = ({ task_id }: Shown) => client.get<Shown>(`/v1/tasks/${task_id}`);
+    const breaches = async (task: Shown) => (await show(task)).sla.breaches.length;
+    const breached = (task: Shown) => expect.poll(() => breaches(task), SOON).toBe(1);
+    const lasting = await create(1800, new Date(Date.now() + HOUR).toISOString());
+    const ended = await create(1800);
+    await client.post(`/v1/tasks/${ended.task_id}/cancel`);
+    const nothingEnded = async () => {
+      const retention = new Retention({ db: processors.db, log: QUIET });
+      await retention.run().catch(() => undefined);
+      await processors.sweeper.sweep();
+      expect(await show(lasting)).toMatchObject({ status: 'queued', sla: { breaches: [] } });
+      expect(await show(ended)).toMatchObject({ status: 'cancelled' });
+      for (let count = 0; count < 20; count += 1)
+        expect((await client.request('GET', '/v1/tasks')).outcome).toBe('200');
+      const headers = { 'Idempotency-Key': `key-${performance.now()}` };
+      const [body, made] = [taskBody(), [] as Shown[]];
+      for (let count = 0; count < 2; count += 1)
+        made.push(await client.post<Shown>('/v1/tasks', body, { headers }));
+      expect(made[0]?.task_id).toBe(made[1]?.task_id);
+    };
+
+    // Forward and back by itself.
+    await breached(await create(1));
+    await setClock('+400d');
+    await held();
+    const meanwhile = await create(1);
+    await nothingEnded();
+    expect(await breaches(meanwhile)).toBe(0);
+    await setClock('+0');
+    await over();
+    await breached(meanwhile);
+    await nothingEnded();
+
+    // Back, and forward again, each confirmed.
+    for (const ahead of ['-2h', '+0']) {
+      await setClock(ahead);
+      await held();
+      await nothingEnded();
+      await api.operator.post('/admin/clock/confirm');
+      await over();
+      await breached(await create(1));
+      await nothingEnded();
+    }
+  });
+});
