@@ -17,15 +17,15 @@ import {
 } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
+import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
+import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { withUnreadableLog } from '../store/redis/unreadable-log.ts';
 import { putOffDelivery } from '../store/webhooks/deliveries.ts';
 import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
-import type { Log } from './log.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { Sweeper } from './sweeper.ts';
@@ -91,14 +91,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     policy: createAddressPolicy(options.webhookAllowedNetworks),
     now: () => clock.now(),
   });
-  const places = options.concurrency * 4;
+  const deliveryConcurrency = options.concurrency * 4;
   const webhooks = new WebhookProcessor({
     db,
     queues,
     sealer: options.sealer,
     sender,
     log,
-    places,
+    concurrency: deliveryConcurrency,
     disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER,
     holdMs: options.orderedHold,
   });
@@ -120,8 +120,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const atOnce: Record<QueueName, number> = {
     lifecycle: concurrency,
     sla: concurrency,
-    webhooks: places,
-    retries: places / 2,
+    webhooks: deliveryConcurrency,
+    retries: deliveryConcurrency / 2,
   };
   const workers = QUEUES.map((name) => {
     const lockDuration = options.jobLock ?? LOCK[name];
@@ -147,7 +147,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     queues,
     consumer: randomUUID(),
     log,
-    park: (owed) => webhooks.park(owed),
+    park: (target) => webhooks.park(target),
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
   await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);

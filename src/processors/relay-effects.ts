@@ -19,7 +19,7 @@ export interface RelayDeps {
   db: Db;
   queues: Queues;
   /** Lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when it does. */
-  park: (owed: DeliveryTarget) => Promise<boolean>;
+  park: (targets: DeliveryTarget) => Promise<boolean>;
 }
 
 /**
@@ -53,9 +53,9 @@ async function tellEndpoints(
   { db, queues, park }: RelayDeps,
   entries: readonly OutboxEntry[],
 ): Promise<void> {
-  const owed = await enqueueEndpointDeliveries(db, entries);
-  const waits = await Promise.all(owed.map(park));
-  await queues.add(owed.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
+  const targets = await enqueueEndpointDeliveries(db, entries);
+  const waits = await Promise.all(targets.map(park));
+  await queues.add(targets.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
 }
 
 /**

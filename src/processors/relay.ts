@@ -18,9 +18,9 @@ import { broken, type Read } from '../state/text/forms.ts';
 import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/maintenance/dead-entries.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import type { Log } from '../store/redis/log.ts';
 import { isOfItem, UnreadableRecord } from '../store/redis/unreadable.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
-import type { Log } from './log.ts';
 import { relayEntries } from './relay-effects.ts';
 
 const BATCH = 200;
@@ -52,7 +52,7 @@ export class Relay {
   readonly #newerForms = new Set<number>();
   readonly #newerSeen = new Map<string, string>();
   readonly #abandonedAfter: number;
-  readonly #park: (owed: DeliveryTarget) => Promise<boolean>;
+  readonly #park: (target: DeliveryTarget) => Promise<boolean>;
   #closing = false;
   #running: Promise<void> | null = null;
   /** Entries relayed since the start. */
@@ -71,7 +71,7 @@ export class Relay {
     consumer: string;
     log: Log;
     abandonedAfter?: number;
-    park?: (owed: DeliveryTarget) => Promise<boolean>;
+    park?: (target: DeliveryTarget) => Promise<boolean>;
   }) {
     this.#db = options.db;
     this.#blocking = options.blocking;

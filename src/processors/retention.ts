@@ -11,10 +11,10 @@ import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import { Lease } from '../store/redis/lease.ts';
+import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import { forEachIntact, isOfItem, reportFailed } from '../store/redis/unreadable.ts';
 import { trimFeed } from '../store/tasks/feed.ts';
-import type { Log } from './log.ts';
 
 const EVERY = 10_000;
 const BATCH = 20;

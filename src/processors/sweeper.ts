@@ -27,6 +27,7 @@ import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import { Lease } from '../store/redis/lease.ts';
+import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import {
   forEachIntact,
@@ -46,7 +47,6 @@ import {
   type ListedMatchingQueue,
   removeEmptyMatchingQueue,
 } from '../store/workers/matching-queues.ts';
-import type { Log } from './log.ts';
 import { requestMatching } from './matching.ts';
 
 const EVERY = 10_000;
@@ -227,8 +227,8 @@ export class Sweeper {
       orgKeysOf(this.#db.prefix, one.org_id).backlog(one.receiver);
     const backlogged = await backloggedReceivers(this.#db, key);
     const failed = await forEachIntact(this.#db, backlogged, nameOf, async ({ org_id, receiver }) => {
-      const { out } = await releaseBacklog(this.#db, org_id, receiver, RELEASE);
-      await this.#queues.add(out.map((owed) => backlogJob(owed, now)));
+      const { released } = await releaseBacklog(this.#db, org_id, receiver, RELEASE);
+      await this.#queues.add(released.map((target) => backlogJob(target, now)));
     });
     this.failed += failed;
   }
@@ -240,7 +240,7 @@ export class Sweeper {
   async #releaseOrderedDeliveries(key: string, member: string, score: number, now: number): Promise<void> {
     const [orgId = '', endpointId = ''] = member.split(' ');
     for await (const all of releaseOrdered(this.#db, orgId, endpointId))
-      await this.#queues.add(all.map((owed) => deliveryJob(owed, `n${now.toString(36)}`)));
+      await this.#queues.add(all.map((target) => deliveryJob(target, `n${now.toString(36)}`)));
     await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
   }
 

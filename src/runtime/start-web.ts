@@ -17,12 +17,12 @@ import { type StorageQuotas, USUAL_QUOTAS } from '../state/access/storage-quotas
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { sweepEvidence } from '../store/evidence/evidence.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
+import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { withUnreadableLog } from '../store/redis/unreadable-log.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { listenFault, usable } from './startup-fault.ts';
 

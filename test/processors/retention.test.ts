@@ -16,7 +16,7 @@ import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
 import { loadTask } from '../../src/store/tasks/tasks.ts';
-import { loadDeliveries, recordDelivery, takeDelivery } from '../../src/store/webhooks/deliveries.ts';
+import { leaseDelivery, loadDeliveries, recordDelivery } from '../../src/store/webhooks/deliveries.ts';
 import type { Delivery } from '../../src/store/webhooks/delivery-record.ts';
 import {
   accept,
@@ -67,13 +67,13 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
 /** Delivers what is owed of the task. */
 async function deliver(task: Task): Promise<void> {
   for (let sequence = 1; sequence <= task.sequence; sequence += 1) {
-    const owed = { org_id: task.org_id, task_id: task.task_id, sequence };
-    const taken = await takeDelivery(db, owed, 1000);
-    if (taken === null || 'dueAt' in taken) continue;
-    const { score } = taken;
+    const target = { org_id: task.org_id, task_id: task.task_id, sequence };
+    const leased = await leaseDelivery(db, target, 1000);
+    if (leased === null || 'dueAt' in leased) continue;
+    const { score } = leased;
     const delivery: Delivery = { status: 'succeeded', attempts: [] };
     const outcome = { score, delivery, nextAt: null, gone: false };
-    await recordDelivery(db, owed, { ...outcome, eventAt: 0, failingLimit: 1000 });
+    await recordDelivery(db, target, { ...outcome, eventAt: 0, failingLimit: 1000 });
   }
 }
 

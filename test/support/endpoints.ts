@@ -9,7 +9,7 @@ import type { Db } from '../../src/store/redis/connection.ts';
 import { newId } from '../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
-import { deliveriesIndex, recordDelivery, takeDelivery } from '../../src/store/webhooks/deliveries.ts';
+import { deliveriesIndex, leaseDelivery, recordDelivery } from '../../src/store/webhooks/deliveries.ts';
 import { readListed } from '../../src/store/webhooks/delivery-target.ts';
 import { endpointContext, endpointWrites } from '../../src/store/webhooks/endpoints.ts';
 import { messageWrites } from '../../src/store/webhooks/fan-out.ts';
@@ -79,13 +79,18 @@ export async function oweMessages(db: Db, endpoint: Endpoint, count: number): Pr
 export async function giveUpAll(db: Db, { org_id, endpoint_id }: Endpoint): Promise<number> {
   const pending = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'pending'));
   const members = await db.redis.zrange(pending, 0, '-1');
-  for (const owed of members.map((member) => readListed(org_id, memberId(member)))) {
-    const taken = await takeDelivery(db, owed, 60_000);
-    if (taken === null || 'dueAt' in taken) throw new Error('not due');
-    await recordDelivery(db, owed, {
-      score: taken.score,
+  for (const target of members.map((member) => readListed(org_id, memberId(member)))) {
+    const leased = await leaseDelivery(db, target, 60_000);
+    if (leased === null || 'dueAt' in leased) throw new Error('not due');
+    await recordDelivery(db, target, {
+      score: leased.score,
       delivery: { status: 'exhausted', attempts: [] },
-      ...{ nextAt: null, gone: false, eventAt: Date.parse(taken.told?.event.at ?? ''), failingLimit: 1000 },
+      ...{
+        nextAt: null,
+        gone: false,
+        eventAt: Date.parse(leased.subject?.event.at ?? ''),
+        failingLimit: 1000,
+      },
     });
   }
   return members.length;

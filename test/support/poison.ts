@@ -1,8 +1,9 @@
 // Damaged and newer things, put where a process comes upon them.
-import type { Log } from '../../src/processors/log.ts';
+
 import { type DeadEntry, listDead } from '../../src/store/maintenance/dead-entries.ts';
+import { withUnreadableLog } from '../../src/store/maintenance/unreadable-log.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
-import { withUnreadableLog } from '../../src/store/redis/unreadable-log.ts';
+import type { Log } from '../../src/store/redis/log.ts';
 
 /** A log that keeps what it is told. */
 export function keepingLog(): Log & { lines: { fields: object; message: string }[] } {

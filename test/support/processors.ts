@@ -2,13 +2,13 @@
 // store and closed with it; and single parts of them, for tests that want to hold the others still.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, onTestFinished } from 'vitest';
-import type { Log } from '../../src/processors/log.ts';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import { Queues, queuePrefix } from '../../src/queues/queues.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
+import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { testRedisUrl } from './redis.ts';
 

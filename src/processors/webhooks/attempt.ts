@@ -1,11 +1,11 @@
-// What is kept of an attempt: the answer as far as it helps whoever looks for a fault, without what is a secret: the
-// receiver's cookies, and the credentials we came with, should it send them back.
+// The record of an attempt: as much of the response as helps to find a fault, without secrets. Cookies of the receiver
+// are redacted, and so are the credentials that we sent, in case the receiver echoes them.
 
 import type { ErrorClass } from '../../egress/connect.ts';
 import { type Attempt, type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
 import type { SendOutcome } from './sender.ts';
 
-/** What of the answer's headers is of the connection (RFC 9110, 7.6.1), or known from the attempt itself. */
+/** Response headers that are not recorded: they belong to the connection (RFC 9110, 7.6.1) or repeat the attempt. */
 const NOT_KEPT = new Set([
   'connection',
   'date',
@@ -14,10 +14,10 @@ const NOT_KEPT = new Set([
   'upgrade',
   'proxy-connection',
 ]);
-/** As much of the headers' text as is kept, characters. */
+/** Characters of header names and values that are kept. */
 const KEPT_HEADERS = 2048;
 
-/** Shorter values of headers are no secrets, and are found in any text. */
+/** Header values shorter than this are not secrets, and would match in any text. */
 const SECRET_LENGTH = 8;
 const REDACTED = '[redacted]';
 
@@ -29,24 +29,24 @@ function keptHeaders(headers: Record<string, string>): Record<string, string> {
   for (const [name, value] of Object.entries(headers)) {
     left -= name.length + value.length;
     if (left < 0) break;
-    // What the receiver tells a client to remember is a secret of theirs.
+    // A cookie is a secret of the receiver.
     if (!NOT_KEPT.has(name)) kept[name] = name === 'set-cookie' ? REDACTED : value;
   }
   return kept;
 }
 
-/** A delivery whose secrets cannot be opened is looked at again after as long as that has lasted, within these, ms. */
+/** Bounds of the wait before another try to open the secrets, ms; in between, it is as long as the fault has lasted. */
 const UNOPENED_WAIT = [1_000, 60_000] as const;
 
-/** How many attempts were made to send it. */
+/** Number of attempts that sent a request; those that could not open the secrets do not count. */
 export function attemptsMade({ attempts }: Delivery): number {
   return attempts.filter((one) => one.error_class !== UNOPENED).length;
 }
 
 /**
- * A delivery that was not sent because its secrets cannot be opened. It stays pending, whatever its retry policy: it goes
- * out when the right key is there. However often it is looked at, it has one such attempt in a row.
- * @param now ms @returns the delivery as it is recorded, and when to look again, ms
+ * The result for a delivery whose secrets cannot be opened. It stays pending, whatever its retry policy, and is sent once
+ * the right key is set. Consecutive attempts of this kind are recorded as one.
+ * @param now ms @returns the delivery to record, and when to try again, ms
  */
 export function unopened(
   delivery: Delivery,
@@ -76,8 +76,8 @@ export function unopened(
 
 /**
  * The record of an attempt.
- * @param at when it began, ms. @param nextAt when the next is due, ms; null for none.
- * @param sent values of the receiver's own headers: where the answer gives one back, the record does not have it.
+ * @param at when it began, ms. @param nextAt when the next attempt is due, ms; null for none.
+ * @param sent values of the receiver's own headers, which are redacted where the response repeats them.
  */
 export function attemptOf(
   outcome: SendOutcome,
@@ -110,7 +110,7 @@ export function attemptOf(
   };
 }
 
-/** The value itself, what stands behind its scheme, and what that says in Base64 (RFC 7617: name and password). */
+/** A header's value, the credentials behind its scheme, and for Basic (RFC 7617) their decoded text and password. */
 function secretsIn(value: string): string[] {
   const [, scheme = '', credentials = ''] = /^(\S+) (\S+)$/.exec(value) ?? [];
   const plain = scheme.toLowerCase() === 'basic' ? Buffer.from(credentials, 'base64').toString() : '';

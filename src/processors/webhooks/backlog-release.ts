@@ -1,88 +1,87 @@
-// Those who wait for receivers that take no more right now, as one process deals with them: parked in Redis, in
-// a list for each receiver, and let out as jobs as its places fall free. However many wait for a receiver that
-// hangs, they cost nothing meanwhile.
+// Parks deliveries in the backlogs of receivers that are at their limit, and releases them as jobs when slots free up.
+// Each receiver has a list in Redis; a parked delivery costs no work, however long its receiver hangs.
 //
-// A process that lets somebody out says so in the job, so that whichever process makes the delivery goes on
-// letting out the next. Should all of them die, the sweeper lets out the first of each list.
+// The job of a released delivery is marked `from_backlog`, so that the process that runs it goes on releasing the next
+// ones. If all processes die, the sweeper releases the first delivery of each backlog.
 
 import { backlogJob } from '../../queues/catalogue.ts';
 import type { Queues } from '../../queues/queues.ts';
 import type { Db } from '../../store/redis/connection.ts';
+import type { Log } from '../../store/redis/log.ts';
 import { parkDelivery, releaseBacklog } from '../../store/webhooks/backlog.ts';
 import type { DeliveryTarget } from '../../store/webhooks/deliveries.ts';
-import type { Log } from '../log.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 interface ReceiverBacklog {
   org_id: string;
-  /** Let out, and not seen yet by this process. */
-  coming: number;
-  isLetting: boolean;
+  /** Deliveries released by this process whose jobs have not arrived here yet. */
+  expected: number;
+  isReleasing: boolean;
   timer: NodeJS.Timeout | null;
 }
 
-/** Whoever was let out and has not been seen after this was made by another process, ms. */
-const LOOK_AGAIN = 2000;
+/** A released delivery that has not arrived after this was made by another process, ms. */
+const CHECK_AFTER = 2000;
 
 export class BacklogRelease {
   readonly #db: Db;
   readonly #queues: Queues;
-  readonly #gate: ConcurrencyLimiter;
+  readonly #limiter: ConcurrencyLimiter;
   readonly #log: Log;
   readonly #backlogs = new Map<string, ReceiverBacklog>();
   #isClosed = false;
 
-  constructor(options: { db: Db; queues: Queues; gate: ConcurrencyLimiter; log: Log }) {
+  constructor(options: { db: Db; queues: Queues; limiter: ConcurrencyLimiter; log: Log }) {
     this.#db = options.db;
     this.#queues = options.queues;
-    this.#gate = options.gate;
+    this.#limiter = options.limiter;
     this.#log = options.log;
   }
 
-  /** Whether anybody is known to wait for the receiver. */
+  /** Whether this process knows of a backlog of the receiver. */
   has(receiver: string): boolean {
     return this.#backlogs.has(receiver);
   }
 
-  /** Somebody who waited is here: there may be more. */
+  /** Notes that the job of a released delivery arrived; the backlog may hold more. */
   arrived(orgId: string, receiver: string): void {
     const backlog = this.#backlogOf(orgId, receiver);
-    backlog.coming = Math.max(0, backlog.coming - 1);
+    backlog.expected = Math.max(0, backlog.expected - 1);
   }
 
-  /** Lets a delivery wait; `score` as in `parkDelivery`. @returns false when it is not ours to park. */
-  async park(owed: DeliveryTarget, receiver: string, score: number | null): Promise<boolean> {
-    const isParked = await parkDelivery(this.#db, owed, receiver, score);
+  /** Parks a delivery. @param score the lease, as in `parkDelivery`. @returns false when it could not be parked. */
+  async park(target: DeliveryTarget, receiver: string, score: number | null): Promise<boolean> {
+    const isParked = await parkDelivery(this.#db, target, receiver, score);
     if (!isParked) return false;
-    // The last place may have fallen free meanwhile, and nobody would ever see to this one.
-    this.#backlogOf(owed.org_id, receiver);
-    await this.placeFree(receiver);
+    // The last slot may have been freed meanwhile; without this check nothing would release this delivery.
+    this.#backlogOf(target.org_id, receiver);
+    await this.releaseNext(receiver);
     return true;
   }
 
-  /** Lets out as many as there are places for, if anybody waits; `atLeast` so many, places or not. */
-  async placeFree(receiver: string, atLeast = 0): Promise<void> {
+  /** Releases as many deliveries of the backlog as there are free slots, and never fewer than `atLeast`. */
+  async releaseNext(receiver: string, atLeast = 0): Promise<void> {
     const backlog = this.#backlogs.get(receiver);
-    if (backlog === undefined || backlog.isLetting || this.#isClosed) return;
-    const room = Math.max(atLeast, this.#gate.room(receiver, backlog.coming));
-    if (room === 0) return;
-    backlog.isLetting = true;
+    if (backlog === undefined || backlog.isReleasing || this.#isClosed) return;
+    const freeSlots = Math.max(atLeast, this.#limiter.freeSlots(receiver, backlog.expected));
+    if (freeSlots === 0) return;
+    backlog.isReleasing = true;
     try {
-      const { out, left } = await releaseBacklog(this.#db, backlog.org_id, receiver, room);
-      backlog.coming += out.length;
-      if (left === 0) this.#forget(receiver, backlog);
-      else this.#reauthorize(receiver, backlog);
+      const { released, remaining } = await releaseBacklog(this.#db, backlog.org_id, receiver, freeSlots);
+      backlog.expected += released.length;
+      if (remaining === 0) this.#forget(receiver, backlog);
+      else this.#scheduleCheck(receiver, backlog);
       const now = this.#db.clock.now();
-      if (out.length > 0) await this.#queues.add(out.map((owed) => backlogJob(owed, now)));
+      if (released.length > 0) await this.#queues.add(released.map((target) => backlogJob(target, now)));
     } catch (error) {
-      // Those who are out are due, which the sweeper sees to.
-      this.#log.warn({ err: error }, 'those who wait for a receiver are let out later');
+      // Deliveries that were released are due, so the sweeper recreates their jobs.
+      this.#log.warn({ err: error }, 'releasing the backlog of a receiver failed, trying again later');
     } finally {
-      backlog.isLetting = false;
+      backlog.isReleasing = false;
     }
   }
 
-  /** Lets nobody out any more. */
+  /** Stops releasing deliveries. */
   close(): void {
     this.#isClosed = true;
     for (const { timer } of this.#backlogs.values()) if (timer !== null) clearTimeout(timer);
@@ -92,23 +91,23 @@ export class BacklogRelease {
   #backlogOf(orgId: string, receiver: string): ReceiverBacklog {
     const known = this.#backlogs.get(receiver);
     if (known !== undefined) return known;
-    const backlog: ReceiverBacklog = { org_id: orgId, coming: 0, isLetting: false, timer: null };
+    const backlog: ReceiverBacklog = { org_id: orgId, expected: 0, isReleasing: false, timer: null };
     if (this.#isClosed) return backlog;
     this.#backlogs.set(receiver, backlog);
-    this.#reauthorize(receiver, backlog);
+    this.#scheduleCheck(receiver, backlog);
     return backlog;
   }
 
-  /** When nothing else makes it look: the receiver has cooled down, or others made what this process let out. */
-  #reauthorize(receiver: string, backlog: ReceiverBacklog): void {
+  /** Checks the backlog later, in case no attempt ends here: after the cool-down, or when other processes took the jobs. */
+  #scheduleCheck(receiver: string, backlog: ReceiverBacklog): void {
     if (backlog.timer !== null || this.#isClosed) return;
-    const wait = this.#gate.coolFor(receiver) || LOOK_AGAIN;
+    const wait = this.#limiter.coolDownMs(receiver) || CHECK_AFTER;
     backlog.timer = setTimeout(() => {
       backlog.timer = null;
-      backlog.coming = 0;
-      this.#reauthorize(receiver, backlog);
-      // One at least, who finds out whether the receiver is there at all any more.
-      void this.placeFree(receiver, 1);
+      backlog.expected = 0;
+      this.#scheduleCheck(receiver, backlog);
+      // At least one, which finds out whether the receiver is back.
+      void this.releaseNext(receiver, 1);
     }, wait);
     backlog.timer.unref();
   }

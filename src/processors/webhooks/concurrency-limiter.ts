@@ -1,193 +1,190 @@
-// Keeps one bad receiver from harming the others. A receiver that is overloaded (429, 502, 503, 504) or does
-// not answer at all cools down: what is waiting for it waits on and spends no attempt, until one delivery has
-// got through. A receiver, all the more a slow one, has only so many of the places of a worker process.
+// Concurrency limiter with a circuit breaker for each receiver, so that one bad receiver does not harm the others.
+// A receiver that is overloaded (429, 502, 503, 504) or does not respond cools down: first attempts wait, without
+// spending an attempt, until one delivery succeeds. A receiver gets a bounded share of the slots of a worker process, a
+// slow one a smaller share.
 //
-// A retry whose own time has come is let through a cool-down: its backoff has spaced it out already, and it
-// finds out whether the receiver is back. Each process learns of its receivers by itself.
+// A due retry passes during a cool-down: its backoff has spaced it out already, and it finds out whether the receiver is
+// back. The state is kept in memory, by each process for itself.
 
 import type { SendOutcome } from './outcome.ts';
 
 interface ReceiverState {
   inFlight: number;
-  /** Hard failures since the last answer that shows it is there. */
+  /** Failures since the last response that shows the receiver works. */
   failures: number;
   coolUntil: number;
-  /** Mean time of an attempt, ms, later ones counting more. */
+  /** Moving average of the duration of an attempt, ms. */
   meanMs: number;
-  /** Answers in a row, whatever they said. */
+  /** Consecutive attempts with a response, whatever its status. */
   answers: number;
   /** When an attempt ended last, or the first of those in flight began. */
   movedAt: number;
-  /** Those who stand at the door: a place is about to fall free. First come, first served. */
-  waiters: ((isIn: boolean) => void)[];
+  /** Callers that wait in `acquireSoon` for a slot, in first-in, first-out order. */
+  waiters: ((isGranted: boolean) => void)[];
 }
 
 const SECOND = 1000;
 const OVERLOADED: readonly (number | null)[] = [429, 502, 503, 504];
-/** So many times in a row without an answer: it is not there. */
+/** Consecutive failures without a response after which a receiver cools down. */
 const FAILURES_TO_COOL = 5;
 const LONGEST_COOL = 60 * SECOND;
 const SLOW = 2 * SECOND;
-/** Attempts at once to one receiver, however many places there are; twice as many to one that has shown to be quick. */
+/** Most concurrent attempts to one receiver; a receiver that has proved quick gets twice as many. */
 const MOST = 64;
-/** Answers in a row that show it. */
+/** Consecutive responses after which a receiver counts as quick. */
 const SHOWN = 50;
-/** Nobody waits at the door who is not likely to be in within this, ms; nor for longer than twice that. */
+/** A caller waits for a slot only if it is likely to free up within this, ms, and never longer than twice that. */
 const SHORTLY = 100;
 const REMEMBERED = 10_000;
 
 export class ConcurrencyLimiter {
-  readonly #standings = new Map<string, ReceiverState>();
+  readonly #states = new Map<string, ReceiverState>();
   readonly #quickCap: number;
   readonly #cap: number;
   readonly #slowCap: number;
   readonly #now: () => number;
 
-  /** @param places deliveries that the process makes at once. @param now ms; a clock that never steps back. */
-  constructor(places: number, now: () => number = () => performance.now()) {
-    // Its places fall free again before anybody has to wait for one.
-    this.#quickCap = Math.max(1, Math.min(2 * MOST, Math.floor(places * 0.65)));
-    this.#cap = Math.max(1, Math.min(MOST, Math.floor(places * 0.4)));
-    this.#slowCap = Math.max(1, Math.floor(places / 8));
+  /** @param concurrency concurrent deliveries of the process. @param now a monotonic clock, ms. */
+  constructor(concurrency: number, now: () => number = () => performance.now()) {
+    // A quick receiver frees its slots before another receiver has to wait for one.
+    this.#quickCap = Math.max(1, Math.min(2 * MOST, Math.floor(concurrency * 0.65)));
+    this.#cap = Math.max(1, Math.min(MOST, Math.floor(concurrency * 0.4)));
+    this.#slowCap = Math.max(1, Math.floor(concurrency / 8));
     this.#now = now;
   }
 
   /**
-   * Asks for a place with a receiver. Whoever gets one gives it back by `leave`.
-   * @param isFresh whether this would be the delivery's first attempt.
-   * @param hasOthers whether others wait for longer: then half of the places are theirs.
+   * Takes a slot of the receiver, if one is free; it must be returned with `release`.
+   * @param isFresh whether this is the delivery's first attempt.
+   * @param hasOthers whether the receiver has a backlog; half of the slots are reserved for it then.
    */
-  enter(receiver: string, isFresh: boolean, hasOthers = false): boolean {
+  tryAcquire(receiver: string, isFresh: boolean, hasOthers = false): boolean {
     const now = this.#now();
-    const standing = this.#standings.get(receiver) ?? this.#add(receiver, now);
-    if (isFresh && standing.coolUntil > now) return false;
-    const cap = this.#capOf(standing, isFresh);
-    if (standing.inFlight >= (hasOthers ? Math.ceil(cap / 2) : cap)) return false;
-    if (standing.inFlight === 0) standing.movedAt = now;
-    standing.inFlight += 1;
+    const state = this.#states.get(receiver) ?? this.#add(receiver, now);
+    if (isFresh && state.coolUntil > now) return false;
+    const cap = this.#capOf(state, isFresh);
+    if (state.inFlight >= (hasOthers ? Math.ceil(cap / 2) : cap)) return false;
+    if (state.inFlight === 0) state.movedAt = now;
+    state.inFlight += 1;
     return true;
   }
 
-  /** As `enter`, but waits a moment where a place is about to fall free. */
-  async enterShortly(receiver: string, isFresh: boolean, hasOthers = false): Promise<boolean> {
-    if (this.enter(receiver, isFresh, hasOthers)) return true;
-    const standing = this.#standings.get(receiver);
-    if (standing === undefined || standing.coolUntil > 0 || (hasOthers && !this.#isQuick(standing)))
-      return false;
-    const { waiters, meanMs } = standing;
-    if (
-      !this.#isMoving(standing) ||
-      ((waiters.length + 1) * meanMs) / this.#capOf(standing, isFresh) > SHORTLY
-    )
+  /** As `tryAcquire`, but waits briefly when a slot is about to free up. */
+  async acquireSoon(receiver: string, isFresh: boolean, hasOthers = false): Promise<boolean> {
+    if (this.tryAcquire(receiver, isFresh, hasOthers)) return true;
+    const state = this.#states.get(receiver);
+    if (state === undefined || state.coolUntil > 0 || (hasOthers && !this.#isQuick(state))) return false;
+    const { waiters, meanMs } = state;
+    if (!this.#isMoving(state) || ((waiters.length + 1) * meanMs) / this.#capOf(state, isFresh) > SHORTLY)
       return false;
     return await new Promise<boolean>((resolve) => {
-      const enter = (isIn: boolean) => {
+      const settle = (isGranted: boolean) => {
         clearTimeout(timer);
-        resolve(isIn);
+        resolve(isGranted);
       };
       const timer = setTimeout(() => {
-        waiters.splice(waiters.indexOf(enter), 1);
+        waiters.splice(waiters.indexOf(settle), 1);
         resolve(false);
       }, 2 * SHORTLY);
-      waiters.push(enter);
+      waiters.push(settle);
     });
   }
 
-  /** Gives a place back with what came of the attempt; null when none was made. */
-  leave(receiver: string, outcome: Pick<SendOutcome, 'status' | 'ms' | 'retryAfterMs'> | null): void {
-    const standing = this.#standings.get(receiver);
-    if (standing === undefined) return;
+  /** Returns a slot. @param outcome result of the attempt; null when nothing was sent. */
+  release(receiver: string, outcome: Pick<SendOutcome, 'status' | 'ms' | 'retryAfterMs'> | null): void {
+    const state = this.#states.get(receiver);
+    if (state === undefined) return;
     const now = this.#now();
-    standing.inFlight -= 1;
-    standing.movedAt = now;
+    state.inFlight -= 1;
+    state.movedAt = now;
     if (outcome !== null) {
-      standing.meanMs += (outcome.ms - standing.meanMs) * 0.2;
-      standing.answers = outcome.status === null ? 0 : standing.answers + 1;
-      this.#judge(standing, outcome, now);
+      state.meanMs += (outcome.ms - state.meanMs) * 0.2;
+      state.answers = outcome.status === null ? 0 : state.answers + 1;
+      this.#judge(state, outcome, now);
     }
-    const [first] = standing.waiters;
+    const [first] = state.waiters;
     if (first === undefined) return;
-    if (standing.coolUntil > now) {
-      for (const one of standing.waiters.splice(0)) one(false);
-    } else if (standing.inFlight < this.#capOf(standing, true)) {
-      standing.waiters.shift();
-      standing.inFlight += 1;
+    if (state.coolUntil > now) {
+      for (const one of state.waiters.splice(0)) one(false);
+    } else if (state.inFlight < this.#capOf(state, true)) {
+      state.waiters.shift();
+      state.inFlight += 1;
       first(true);
     }
   }
 
-  /** Whether a delivery that is new would not be let in now, nor shortly. */
-  isShut(receiver: string): boolean {
-    const standing = this.#standings.get(receiver);
-    if (standing === undefined) return false;
+  /** Whether a first attempt would get no slot, neither now nor soon. */
+  isSaturated(receiver: string): boolean {
+    const state = this.#states.get(receiver);
+    if (state === undefined) return false;
     const now = this.#now();
-    if (standing.coolUntil > now) return true;
-    return standing.inFlight >= this.#capOf(standing, true) && !this.#isMoving(standing);
+    if (state.coolUntil > now) return true;
+    return state.inFlight >= this.#capOf(state, true) && !this.#isMoving(state);
   }
 
-  /** How long until a receiver has cooled down, ms; 0 when it does not. */
-  coolFor(receiver: string): number {
-    return Math.max(0, (this.#standings.get(receiver)?.coolUntil ?? 0) - this.#now());
+  /** Time until the cool-down of a receiver ends, ms; 0 without one. */
+  coolDownMs(receiver: string): number {
+    return Math.max(0, (this.#states.get(receiver)?.coolUntil ?? 0) - this.#now());
   }
 
   /**
-   * How many of those who wait may come.
-   * @param coming those who are on their way. @returns 0 also while it would be too few to be worth the while.
+   * Number of deliveries of the backlog that may be released.
+   * @param expected released deliveries that have not arrived yet. @returns 0 also when the batch would be too small.
    */
-  room(receiver: string, coming: number): number {
-    const standing = this.#standings.get(receiver) ?? this.#add(receiver, this.#now());
-    if (standing.coolUntil > this.#now()) return 0;
-    const cap = this.#capOf(standing, true);
-    // They stand in line with those who are new, whom it would cost more to send away and call again.
-    if (standing.inFlight > 0 && this.#isQuick(standing)) {
-      const share = Math.ceil(cap / 2) - coming;
+  freeSlots(receiver: string, expected: number): number {
+    const state = this.#states.get(receiver) ?? this.#add(receiver, this.#now());
+    if (state.coolUntil > this.#now()) return 0;
+    const cap = this.#capOf(state, true);
+    // With a quick receiver they share the slots with first attempts, which would cost more to park and release.
+    if (state.inFlight > 0 && this.#isQuick(state)) {
+      const share = Math.ceil(cap / 2) - expected;
       return share >= cap / 4 ? share : 0;
     }
-    const taken = standing.inFlight + standing.waiters.length + coming;
-    return taken === 0 || cap - taken >= cap / 4 ? Math.max(0, cap - taken) : 0;
+    const used = state.inFlight + state.waiters.length + expected;
+    return used === 0 || cap - used >= cap / 4 ? Math.max(0, cap - used) : 0;
   }
 
   #isMoving({ movedAt }: ReceiverState): boolean {
     return this.#now() - movedAt < SHORTLY;
   }
 
-  /** Whether whoever stands in line with a receiver is soon in. */
-  #isQuick(standing: ReceiverState): boolean {
-    return standing.coolUntil === 0 && standing.meanMs <= SHORTLY && this.#isMoving(standing);
+  /** Whether the slots of the receiver free up fast enough to wait for one. */
+  #isQuick(state: ReceiverState): boolean {
+    return state.coolUntil === 0 && state.meanMs <= SHORTLY && this.#isMoving(state);
   }
 
-  #capOf(standing: ReceiverState, isFresh: boolean): number {
-    // Cooled down, and not known yet to be back: one at a time finds out.
-    if (isFresh && standing.coolUntil > 0) return 1;
-    const isStuck = standing.inFlight > 0 && this.#now() - standing.movedAt > SLOW;
-    if (isStuck || standing.meanMs > SLOW) return this.#slowCap;
-    return standing.answers >= SHOWN && this.#isQuick(standing) ? this.#quickCap : this.#cap;
+  #capOf(state: ReceiverState, isFresh: boolean): number {
+    // After a cool-down, one attempt at a time probes whether the receiver is back.
+    if (isFresh && state.coolUntil > 0) return 1;
+    const isStuck = state.inFlight > 0 && this.#now() - state.movedAt > SLOW;
+    if (isStuck || state.meanMs > SLOW) return this.#slowCap;
+    return state.answers >= SHOWN && this.#isQuick(state) ? this.#quickCap : this.#cap;
   }
 
   #judge(
-    standing: ReceiverState,
+    state: ReceiverState,
     { status, retryAfterMs }: Pick<SendOutcome, 'status' | 'retryAfterMs'>,
     now: number,
   ): void {
     const isOverloaded = OVERLOADED.includes(status);
     if (!isOverloaded && status !== null) {
-      standing.failures = 0;
-      standing.coolUntil = 0;
+      state.failures = 0;
+      state.coolUntil = 0;
       return;
     }
-    standing.failures += 1;
-    const rounds = isOverloaded ? standing.failures : standing.failures - FAILURES_TO_COOL + 1;
+    state.failures += 1;
+    const rounds = isOverloaded ? state.failures : state.failures - FAILURES_TO_COOL + 1;
     if (rounds < 1) return;
     const backoff = Math.min(SECOND * 2 ** Math.min(rounds - 1, 10), LONGEST_COOL);
     const asked = isOverloaded ? (retryAfterMs ?? 0) : 0;
-    standing.coolUntil = Math.max(standing.coolUntil, now + Math.max(backoff, asked));
+    state.coolUntil = Math.max(state.coolUntil, now + Math.max(backoff, asked));
   }
 
   #add(receiver: string, now: number): ReceiverState {
-    if (this.#standings.size >= REMEMBERED)
-      for (const [name, one] of this.#standings)
-        if (one.inFlight === 0 && one.coolUntil < now) this.#standings.delete(name);
-    const standing = {
+    if (this.#states.size >= REMEMBERED)
+      for (const [name, one] of this.#states)
+        if (one.inFlight === 0 && one.coolUntil < now) this.#states.delete(name);
+    const state = {
       inFlight: 0,
       failures: 0,
       coolUntil: 0,
@@ -196,7 +193,7 @@ export class ConcurrencyLimiter {
       movedAt: now,
       waiters: [],
     };
-    this.#standings.set(receiver, standing);
-    return standing;
+    this.#states.set(receiver, state);
+    return state;
   }
 }

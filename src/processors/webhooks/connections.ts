@@ -1,10 +1,10 @@
 // The sockets that deliveries travel on: a bounded number per origin, kept open for the next delivery.
 // One undici Client per socket instead of an Agent, because an Agent neither aborts a request that waits
-// for a socket nor says which address answered.
+// for a socket nor reports which address answered.
 //
 // A kept-alive socket is used again without a look-up, for `maxAgeMs` at most. That is safe where the
-// name has moved inside meanwhile: the socket still ends at the peer that was judged when it was opened,
-// under the one policy this pool was made with. A new policy needs a new pool.
+// name now resolves to an internal address: the socket still ends at the peer that was checked when it was opened,
+// under the one policy that this pool was made with. A new policy needs a new pool.
 
 import type { Socket } from 'node:net';
 import { Client } from 'undici';
@@ -14,7 +14,7 @@ import { DeliveryError, type Dial, type Trace } from '../../egress/connect.ts';
 export interface Connection {
   readonly client: Client;
   readonly socket: Socket;
-  /** The peer, as the kernel names it. */
+  /** Address of the peer, as the operating system reports it. */
   readonly address: string;
   readonly bornAt: number;
   readonly origin: Origin;
@@ -28,9 +28,9 @@ interface Origin {
   readonly name: string;
   /** Sockets that are open or being opened; never more than the limit. */
   open: number;
-  /** The one used last is at the end, and is used first. */
+  /** The most recently used connection is last, and is reused first. */
   readonly idle: Connection[];
-  /** Whoever waits is given a connection, or null: the right to open one. First come, first served. */
+  /** Waiting requests, first in, first out. Each is given a connection, or null for the right to open one. */
   readonly waiters: Set<(given: Connection | null) => void>;
 }
 
@@ -41,9 +41,9 @@ export interface PoolOptions {
   maxAgeMs: number;
 }
 
-/** Idle sockets over all origins; beyond that the one idle longest is closed. */
+/** Most idle sockets over all origins; beyond that the one idle longest is closed. */
 const MAX_IDLE = 1024;
-/** Most servers keep an idle socket for longer; one that says `Keep-Alive: timeout` is believed. */
+/** Most servers keep an idle socket for longer. A shorter time in the server's `Keep-Alive` header is respected. */
 const IDLE_MS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 
@@ -58,8 +58,8 @@ export class ConnectionPool {
   }
 
   /**
-   * A connection to the target's origin: the one last used, a new one, or the next that falls free.
-   * Give it back with `release`.
+   * A connection to the target's origin: the one used last, a new one, or the next that is released.
+   * It must be returned with `release`.
    * @throws DeliveryError, or the signal's reason.
    */
   async acquire(target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
@@ -98,7 +98,7 @@ export class ConnectionPool {
   }
 
   /**
-   * A new connection in the place of one whose peer had already hung up.
+   * Replaces a connection whose peer had already closed it.
    * @throws DeliveryError, or the signal's reason.
    */
   async replace(stale: Connection, target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
@@ -108,7 +108,7 @@ export class ConnectionPool {
     return await this.#open(stale.origin, target, trace, signal);
   }
 
-  /** Closes what is idle. Connections in use close when they are released. */
+  /** Closes idle connections. Connections in use must be released as not reusable. */
   async close(): Promise<void> {
     await Promise.all([...this.#idle].map((connection) => this.#retire(connection)));
   }
@@ -147,11 +147,11 @@ export class ConnectionPool {
     if (connection.isRetired) return;
     connection.isRetired = true;
     if (connection.isIdle) this.#leaveIdle(connection);
-    this.#freePlace(connection.origin);
+    this.#freeSlot(connection.origin);
     await destroy(connection);
   }
 
-  #freePlace(origin: Origin): void {
+  #freeSlot(origin: Origin): void {
     const [waiter] = origin.waiters;
     if (waiter !== undefined) {
       waiter(null);
@@ -174,13 +174,13 @@ export class ConnectionPool {
         isIdle: false,
         isRetired: false,
       };
-      // While in use, the request that breaks says so itself.
+      // While in use, the request itself fails.
       connection.client.on('disconnect', () => {
         if (connection.isIdle) void this.#retire(connection);
       });
       return connection;
     } catch (error) {
-      this.#freePlace(origin);
+      this.#freeSlot(origin);
       throw error;
     }
   }
@@ -192,7 +192,7 @@ async function destroy({ client, socket }: Connection): Promise<void> {
   await client.destroy();
 }
 
-/** A client that lives and dies with one socket: left alone, undici would dial again, past the guard. */
+/** A client bound to one socket. By default undici would reconnect, without the address check. */
 function clientOf(origin: string, socket: Socket): Client {
   let unused: Socket | null = socket;
   return new Client(origin, {
@@ -210,7 +210,7 @@ function clientOf(origin: string, socket: Socket): Client {
     },
     pipelining: 1,
     maxHeaderSize: MAX_HEADER_BYTES,
-    // Idle timers, which a drip outlives: the one deadline is the sender's.
+    // These are idle timers, which a slow trickle of bytes resets; the sender has one absolute deadline instead.
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_MS,

@@ -1,14 +1,14 @@
 // Delivers events to their tasks' callback URLs and to the endpoints of their org.
 //
-// 1. A delivery stands in the `owed` set before there is a job for it; the job only says which one.
-// 2. The job takes the delivery for as long as an attempt may last. Not owed any more, not yet due, or taken by
-//    another: nothing is sent. A process that dies after sending leaves it to be sent again, with the same
-//    `webhook-id`, when its lease has run out; one that was held up sends only while that lasts for all of an attempt.
-// 3. A receiver that cools down, or has as many places as it gets, makes the delivery wait, no attempt spent:
-//    parked in the receiver's list, from which it is let out as a job when there is a place.
-// 4. The body is made from the event and what never changes in its task: the same bytes on every attempt.
-// 5. The attempt is recorded together with what comes next: done, tried again at a time, or given up.
-// 6. Tried again: by a job of its own, in the lane of those. Given up: the job fails for good and stays to be seen.
+// 1. A delivery is in the `pending-deliveries` set before it has a job; the job only carries its target.
+// 2. The job leases the delivery for the time of an attempt. If it is settled, not due or leased by another process,
+//    nothing is sent. If a process dies after sending, the delivery is sent again with the same `webhook-id` when the
+//    lease ends. A process that was suspended sends only if the rest of its lease is enough for a whole attempt.
+// 3. If the receiver is cooling down or at its concurrency limit, the delivery is parked in the receiver's backlog
+//    without spending an attempt. It becomes a job again when a slot is free.
+// 4. The body is made from the event and the parts of the task that never change, so every attempt has the same bytes.
+// 5. The attempt and what follows (success, the time of the next attempt, or exhaustion) are recorded in one script.
+// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails for good and stays visible.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import { type DeliveryJob, deliveryJob, retryJob } from '../../queues/catalogue.ts';
@@ -18,19 +18,19 @@ import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
 import { isHopeless } from '../../state/webhooks/endpoint.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { whenDue } from '../../store/redis/due.ts';
+import type { Log } from '../../store/redis/log.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
 import {
   type DeliveryTarget,
   dueTimeOf,
   HOLD,
+  type LeasedDelivery,
+  leaseDelivery,
   PARKED,
   recordDelivery,
-  type Taken,
-  takeDelivery,
 } from '../../store/webhooks/deliveries.ts';
 import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
-import type { Log } from '../log.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
@@ -44,142 +44,144 @@ export interface WebhookDeps {
   sealer: Sealer;
   sender: WebhookSender;
   log: Log;
-  /** Deliveries at once. */
-  places: number;
-  /** An endpoint to which nothing has got through for this long is disabled, ms. */
+  /** Concurrent deliveries of this process. */
+  concurrency: number;
+  /** An endpoint whose deliveries have all failed for this long is disabled, ms. */
   disableAfter: number;
-  /** For how long an event that is tried in vain holds up those after it, where they are told in order, ms. */
+  /** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
   holdMs?: number | undefined;
 }
 
-/** For how much longer than an attempt may last a delivery is taken, ms: the time there is to begin it. */
+/** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
 const TO_BEGIN = 5_000;
 
-/** With nobody to send to no place is needed: whoever still waits ends in steps of so many. */
+/** A delivery without a receiver needs no slot; the backlog is released in batches of this size to be stopped too. */
 const STOPPED_AT_ONCE = 8;
 
 export class WebhookProcessor {
   readonly #deps: WebhookDeps;
   readonly #receivers: Receivers;
-  readonly #gate: ConcurrencyLimiter;
+  readonly #limiter: ConcurrencyLimiter;
   readonly #backlogs: BacklogRelease;
 
   constructor(deps: WebhookDeps) {
     this.#deps = deps;
     this.#receivers = new Receivers(deps.db, deps.sealer);
-    this.#gate = new ConcurrencyLimiter(deps.places);
-    this.#backlogs = new BacklogRelease({ ...deps, gate: this.#gate });
+    this.#limiter = new ConcurrencyLimiter(deps.concurrency);
+    this.#backlogs = new BacklogRelease({ ...deps, limiter: this.#limiter });
   }
 
   /** Runs a job of the `webhooks` or the `retries` queue. */
   async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
     const { db, sender, holdMs = HOLD } = this.#deps;
     const { org_id, task_id, sequence, endpoint_id, from_backlog } = job.data;
-    const owed: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
-    if (from_backlog === undefined && (await this.park(owed))) return;
-    // Read anyway for whoever sends, and known for a second.
+    const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
+    if (from_backlog === undefined && (await this.park(target))) return;
+    // Cached for a second, and read for the attempt anyway.
     const isEndpointInOrder =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
     const lease = sender.timeoutMs + TO_BEGIN;
-    const taken = await takeDelivery(db, owed, lease, { inOrder: isEndpointInOrder, holdMs });
-    if (taken === null) return;
-    if ('dueAt' in taken) return await this.#putOff(job, token, owed, taken.dueAt);
-    const dispatch = await this.#dispatchOf(owed, taken);
-    const url = taken.told?.task.input.handoff?.callback_url ?? '';
-    const receiver = receiverName(owed, url);
+    const leased = await leaseDelivery(db, target, lease, { inOrder: isEndpointInOrder, holdMs });
+    if (leased === null) return;
+    if ('dueAt' in leased) return await this.#putOff(job, token, target, leased.dueAt);
+    const dispatch = await this.#dispatchOf(target, leased);
+    const url = leased.subject?.task.input.handoff?.callback_url ?? '';
+    const receiver = receiverName(target, url);
     if (from_backlog) this.#backlogs.arrived(org_id, receiver);
     if (dispatch instanceof UnopenableError) {
-      await this.#waitForKey(owed, taken, dispatch);
-      await this.#backlogs.placeFree(receiver, STOPPED_AT_ONCE);
+      await this.#waitForKey(target, leased, dispatch);
+      await this.#backlogs.releaseNext(receiver, STOPPED_AT_ONCE);
       return;
     }
     if (dispatch === null) {
-      await this.#record(owed, taken, { ...taken.delivery, status: 'stopped' }, null, false);
-      await this.#backlogs.placeFree(receiver, STOPPED_AT_ONCE);
+      await this.#record(target, leased, { ...leased.delivery, status: 'stopped' }, null, false);
+      await this.#backlogs.releaseNext(receiver, STOPPED_AT_ONCE);
       return;
     }
-    const isFresh = attemptsMade(taken.delivery) === 0;
+    const isFresh = attemptsMade(leased.delivery) === 0;
     const isAfterOthers = !from_backlog && this.#backlogs.has(receiver);
-    if (await this.#gate.enterShortly(receiver, isFresh, isAfterOthers))
-      return await this.#attempt(owed, taken, dispatch);
-    await this.#backlogs.park(owed, receiver, taken.score);
+    if (await this.#limiter.acquireSoon(receiver, isFresh, isAfterOthers))
+      return await this.#attempt(target, leased, dispatch);
+    await this.#backlogs.park(target, receiver, leased.score);
   }
 
   /**
-   * Lets a delivery wait that is due, where it is known beforehand that its endpoint takes no more: without a look at
-   * it, and without a job.
-   * @returns false when it is to be made.
+   * Parks a due delivery without a lease or a job, if its endpoint is known to be at its limit.
+   * @returns false when the delivery is to be attempted.
    */
-  async park(owed: DeliveryTarget): Promise<boolean> {
-    const { endpoint_id } = owed;
-    if (endpoint_id === undefined || !this.#gate.isShut(endpoint_id)) return false;
-    return await this.#backlogs.park(owed, endpoint_id, null);
+  async park(target: DeliveryTarget): Promise<boolean> {
+    const { endpoint_id } = target;
+    if (endpoint_id === undefined || !this.#limiter.isSaturated(endpoint_id)) return false;
+    return await this.#backlogs.park(target, endpoint_id, null);
   }
 
-  /** Lets nobody out of the lists of those who wait; what is in hand goes on. */
+  /** Stops releasing backlogs; deliveries in progress go on. */
   close(): void {
     this.#backlogs.close();
   }
 
-  /** A delivery is not due: it is looked at again when it is. */
+  /** Reschedules the job of a delivery that is not due yet. */
   async #putOff(
     job: Job<DeliveryJob>,
     token: string | undefined,
-    owed: DeliveryTarget,
+    target: DeliveryTarget,
     dueAt: number,
   ): Promise<void> {
-    // It stands in the list of its receiver.
+    // It is parked in the backlog of its receiver.
     if (dueAt >= PARKED) return;
-    if (job.queueName !== 'retries') return await this.#tryAgain(owed, dueAt);
-    // Timers are early by a little, now and then; and a job of the same name would be this very one.
+    if (job.queueName !== 'retries') return await this.#tryAgain(target, dueAt);
+    // A timer may fire slightly early. A new retry job would have the id of this one, so this one is delayed.
     await putOffJob(job, Math.max(1, dueAt - this.#deps.db.clock.now()), token);
   }
 
-  async #tryAgain(owed: DeliveryTarget, at: number): Promise<void> {
+  async #tryAgain(target: DeliveryTarget, at: number): Promise<void> {
     const { db, queues } = this.#deps;
-    await queues.add([retryJob(owed, at, db.clock.now())]);
+    await queues.add([retryJob(target, at, db.clock.now())]);
   }
 
-  /** It is not ours any more: whatever is owed now, is due then. */
-  async #tryWhenDue(owed: DeliveryTarget): Promise<void> {
-    const due = await dueTimeOf(this.#deps.db, owed);
-    if (due !== null && due < PARKED) await this.#tryAgain(owed, due);
+  /** Schedules a retry for when the delivery is due, after the lease was lost. */
+  async #tryWhenDue(target: DeliveryTarget): Promise<void> {
+    const due = await dueTimeOf(this.#deps.db, target);
+    if (due !== null && due < PARKED) await this.#tryAgain(target, due);
   }
 
-  /** What is to be sent; null for nothing; the error where the secrets that it takes cannot be opened. */
-  async #dispatchOf(owed: DeliveryTarget, taken: Taken): Promise<Dispatch | null | UnopenableError> {
+  /** What to send; null for nothing; the error when the secrets cannot be opened. */
+  async #dispatchOf(
+    target: DeliveryTarget,
+    leased: LeasedDelivery,
+  ): Promise<Dispatch | null | UnopenableError> {
     try {
-      return await this.#receivers.dispatchOf(owed, taken);
+      return await this.#receivers.dispatchOf(target, leased);
     } catch (error) {
       if (error instanceof UnopenableError) return error;
       throw error;
     }
   }
 
-  /** Records that the delivery waits for the key of its secrets, and has it looked at again. */
-  async #waitForKey(owed: DeliveryTarget, taken: Taken, error: UnopenableError): Promise<void> {
-    const { delivery, nextAt } = unopened(taken.delivery, error.message, this.#deps.db.clock.now());
-    const fields = { ...owed, key_id: error.keyId, reason: error.message };
+  /** Records that the secrets cannot be opened, and schedules another try. */
+  async #waitForKey(target: DeliveryTarget, leased: LeasedDelivery, error: UnopenableError): Promise<void> {
+    const { delivery, nextAt } = unopened(leased.delivery, error.message, this.#deps.db.clock.now());
+    const fields = { ...target, key_id: error.keyId, reason: error.message };
     this.#deps.log.error(fields, 'delivery not sent: its secrets cannot be opened');
-    const recorded = await this.#record(owed, taken, delivery, nextAt, false, true);
-    if (recorded === null) return await this.#tryWhenDue(owed);
-    await this.#tryAgain(owed, nextAt);
+    const recorded = await this.#record(target, leased, delivery, nextAt, false, true);
+    if (recorded === null) return await this.#tryWhenDue(target);
+    await this.#tryAgain(target, nextAt);
   }
 
-  async #attempt(owed: DeliveryTarget, taken: Taken, dispatch: Dispatch): Promise<void> {
+  async #attempt(target: DeliveryTarget, leased: LeasedDelivery, dispatch: Dispatch): Promise<void> {
     const { db } = this.#deps;
     const { receiver } = dispatch;
-    const { delivery } = taken;
+    const { delivery } = leased;
     const at = db.clock.now();
     let outcome: SendOutcome | null = null;
     try {
-      outcome = await this.#send(dispatch, at, taken.until);
+      outcome = await this.#send(dispatch, at, leased.until);
     } finally {
-      // Also when nothing could be signed or sent: the place would be lost for as long as the process lives.
-      this.#gate.leave(receiver.name, outcome);
-      void this.#backlogs.placeFree(receiver.name);
+      // Also after an error, or the slot would be lost for the lifetime of the process.
+      this.#limiter.release(receiver.name, outcome);
+      void this.#backlogs.releaseNext(receiver.name);
     }
-    if (outcome === null) return await this.#tryWhenDue(owed);
+    if (outcome === null) return await this.#tryWhenDue(target);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const made = attemptsMade(delivery) + 1;
     const isGone = outcome.status === 410;
@@ -196,12 +198,12 @@ export class WebhookProcessor {
     const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
     const attempt = attemptOf(outcome, at, nextAt, Object.values(receiver.headers));
     const after: Delivery = { ...delivery, status, attempts: keptAttempts([...delivery.attempts, attempt]) };
-    const recorded = await this.#record(owed, taken, after, nextAt, isGone);
+    const recorded = await this.#record(target, leased, after, nextAt, isGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {
-        task_id: owed.task_id,
-        sequence: owed.sequence,
-        endpoint_id: owed.endpoint_id,
+        task_id: target.task_id,
+        sequence: target.sequence,
+        endpoint_id: target.endpoint_id,
         attempt: made,
         outcome: status,
         http_status: outcome.status,
@@ -211,18 +213,22 @@ export class WebhookProcessor {
       },
       'webhook attempt',
     );
-    // The lease ran out, or the record was written and its confirmation lost.
-    if (recorded === null) return await this.#tryWhenDue(owed);
+    // The lease ended, or the result was recorded and the reply of Redis was lost.
+    if (recorded === null) return await this.#tryWhenDue(target);
     if (outcome.ok) return;
-    await this.#giveUpOn(owed, isGone, recorded.failing);
+    await this.#giveUpOn(target, isGone, recorded.failing);
     if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
-    await this.#tryAgain(owed, nextAt);
+    await this.#tryAgain(target, nextAt);
   }
 
-  /** Disables an endpoint that says it is gone, or that has been failing for too long. */
-  async #giveUpOn(owed: DeliveryTarget, isGone: boolean, failing: { since: number; periods: number } | null) {
+  /** Disables an endpoint that answered 410, or that has been failing for too long. */
+  async #giveUpOn(
+    target: DeliveryTarget,
+    isGone: boolean,
+    failing: { since: number; periods: number } | null,
+  ) {
     const { db, disableAfter, log } = this.#deps;
-    const { org_id, endpoint_id } = owed;
+    const { org_id, endpoint_id } = target;
     if (endpoint_id === undefined) return;
     const isLost = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
     if (!isGone && !isLost) return;
@@ -232,37 +238,39 @@ export class WebhookProcessor {
       log.warn({ org_id, endpoint_id, reason }, 'webhook endpoint disabled');
   }
 
-  /** Records what came of a delivery, and has the one made that waited for it. */
+  /** Records the result of a delivery, and adds a job for the delivery that waited for it, if any. */
   async #record(
-    owed: DeliveryTarget,
-    taken: Taken,
+    target: DeliveryTarget,
+    leased: LeasedDelivery,
     delivery: Delivery,
     nextAt: number | null,
     isGone: boolean,
     isUnsent = false,
   ) {
     const { db, queues, disableAfter: failingLimit } = this.#deps;
-    const { score, told, message } = taken;
-    const eventAt = told === null ? (message?.at ?? 0) : Date.parse(told.event.at);
-    const gone = isGone && owed.endpoint_id === undefined;
+    const { score, subject, message } = leased;
+    const eventAt = subject === null ? (message?.at ?? 0) : Date.parse(subject.event.at);
+    const gone = isGone && target.endpoint_id === undefined;
     const inOrder =
-      owed.endpoint_id === undefined ? told?.task.input.handoff?.ordering === 'per_task' : taken.inOrder;
+      target.endpoint_id === undefined
+        ? subject?.task.input.handoff?.ordering === 'per_task'
+        : leased.inOrder;
     const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder, isUnsent };
-    const recorded = await recordDelivery(db, owed, outcome);
+    const recorded = await recordDelivery(db, target, outcome);
     if (recorded?.woken != null) {
       const again = `n${db.clock.now().toString(36)}`;
-      await queues.add([deliveryJob({ ...owed, sequence: recorded.woken }, again)]);
+      await queues.add([deliveryJob({ ...target, sequence: recorded.woken }, again)]);
     }
     return recorded;
   }
 
-  /** @returns null when nothing was sent, since until `until` there is no time for an attempt any more. */
+  /** Sends a request. @returns null when nothing was sent because the lease leaves too little time for an attempt. */
   async #send({ receiver, id, body }: Dispatch, at: number, until: number): Promise<SendOutcome | null> {
     const { sender } = this.#deps;
     if (performance.now() + sender.timeoutMs > until) return null;
     const { url, secrets, headers: own } = receiver;
     const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
-    // What is signed comes last: no header of the receiver's own takes its place.
+    // The signature comes last, so that custom headers cannot replace it.
     const outcome = await sender.send({ url, headers: { ...own, ...signature }, body, until });
     return !outcome.isSent && performance.now() >= until ? null : outcome;
   }

@@ -1,45 +1,45 @@
-// What came of one attempt: turns what the wire did into the outcome that is stored and shown. Errors of
-// undici and Node are sorted into stable classes here, and the answer is cut to what is kept.
+// The outcome of one attempt, as it is stored and shown. Errors of undici and Node are mapped to stable classes, and
+// the response body is cut to what is kept.
 
 import { DeliveryError, type ErrorClass, type Trace } from '../../egress/connect.ts';
 import { parseRetryAfter } from '../../state/webhooks/backoff.ts';
 
-/** As much of an answer as is kept, in bytes of UTF-8. */
+/** Bytes of UTF-8 that are kept of a response body. */
 export const KEPT_BYTES = 4 * 1024;
 
 interface Phases extends Omit<Trace, 'stage'> {
-  /** From the request's start on its socket to the answer's headers. */
+  /** From the request's start on its socket to the response headers. */
   firstByteMs: number | null;
-  /** From the answer's headers to its end. */
+  /** From the response headers to the end of the response. */
   bodyMs: number | null;
 }
 
 /** All times in milliseconds, to a tenth. */
 export interface SendOutcome {
-  /** A 2xx whose answer was read to its end, or to the limit of what is read. */
+  /** A 2xx response that was read to its end, or to the read limit. */
   ok: boolean;
-  /** Whether any of it may have gone out. */
+  /** Whether any byte of the request may have been sent. */
   isSent: boolean;
   status: number | null;
   errorClass: ErrorClass | null;
-  /** A sentence for the person who runs the receiver. Names no address that was refused. */
+  /** A sentence for the operator of the receiver. Never names a refused address. */
   error: string | null;
-  /** The first 4 KiB of the answer as UTF-8; what is not UTF-8 becomes U+FFFD. */
+  /** The first 4 KiB of the response body as UTF-8; invalid bytes become U+FFFD. */
   body: string;
-  /** Names in lower case; a header that repeats is joined by commas. */
+  /** Names in lower case; repeated headers are joined by commas. */
   responseHeaders: Record<string, string>;
-  /** What a failed answer's Retry-After asks for, at most 24 h. */
+  /** The `Retry-After` of a failed response, at most 24 h. */
   retryAfterMs: number | null;
-  /** The peer that was connected to. */
+  /** Address of the peer. */
   address: string | null;
   ms: number;
   phases: Phases;
 }
 
-/** What is known of an attempt so far. Moments are those of `performance.now()`. */
+/** An attempt in progress. Times are of `performance.now()`. */
 export interface Attempt {
   readonly startedAt: number;
-  /** When it is over, whatever came of it. */
+  /** The deadline. */
   readonly endsAt: number;
   readonly trace: Trace;
   address: string | null;
@@ -48,14 +48,14 @@ export interface Attempt {
   endedAt: number | null;
   status: number | null;
   headers: Record<string, string>;
-  /** 1xx answers so far. */
+  /** 1xx responses so far. */
   informational: number;
   readonly chunks: Buffer[];
-  /** Bytes of the answer's body so far. */
+  /** Bytes of the response body so far. */
   bytes: number;
 }
 
-/** An attempt that begins now and is over after `timeoutMs`, or at `until` where that comes first. */
+/** An attempt that starts now and ends after `timeoutMs`, or at `until` if that is earlier. */
 export function newAttempt(timeoutMs: number, until = Number.POSITIVE_INFINITY): Attempt {
   const startedAt = performance.now();
   return {
@@ -74,7 +74,7 @@ export function newAttempt(timeoutMs: number, until = Number.POSITIVE_INFINITY):
   };
 }
 
-/** The outcome of an attempt that ended with this failure, or with none. @param now the true time, ms. */
+/** The outcome of an attempt. @param failure null for none. @param now the current time, ms. */
 export function outcomeOf(attempt: Attempt, failure: DeliveryError | null, now: number): SendOutcome {
   const { status, headers, sentAt, headersAt, endedAt, trace } = attempt;
   const verdict = judge(status, failure);
@@ -101,13 +101,13 @@ export function outcomeOf(attempt: Attempt, failure: DeliveryError | null, now: 
   };
 }
 
-/** What an attempt fails with whose time is over. */
+/** The error of an attempt that reached its deadline. */
 export function timeRanOut({ startedAt, endsAt, trace }: Attempt): DeliveryError {
   const ms = Math.max(0, Math.round(endsAt - startedAt));
   return new DeliveryError('timeout', `No complete answer within ${ms} ms: time ran out ${trace.stage}.`);
 }
 
-/** A refusal counts as what its status says, however its body ended; a 2xx only counts when it is whole. */
+/** An error status decides, however the body ended; a 2xx only counts when the response is complete. */
 function judge(status: number | null, failure: DeliveryError | null): DeliveryError | null {
   if (status === null || (status >= 200 && status < 300)) return failure;
   if (status >= 300 && status < 400) {
@@ -116,7 +116,7 @@ function judge(status: number | null, failure: DeliveryError | null): DeliveryEr
   return new DeliveryError('http_status', `The receiver answered ${status}.`);
 }
 
-/** The peer hung up, or we did. */
+/** The peer or this process closed the connection. */
 const RESET_CODES = new Set([
   'ECONNRESET',
   'ECONNABORTED',
@@ -127,7 +127,7 @@ const RESET_CODES = new Set([
   'UND_ERR_DESTROYED',
 ]);
 
-/** Sorts what broke an exchange. Errors of look-up, connect and handshake come sorted already. */
+/** Maps an error of an exchange to its class. Errors of look-up, connect and TLS handshake are mapped already. */
 export function deliveryErrorOf(error: unknown): DeliveryError {
   if (error instanceof DeliveryError) return error;
   const { name, message } = error instanceof Error ? error : new Error(String(error));
@@ -142,7 +142,7 @@ export function deliveryErrorOf(error: unknown): DeliveryError {
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
     return new DeliveryError('protocol', 'The answer is not of the length that its headers say.');
   }
-  // undici's parser errors carry no code; "bad" sockets are those that upgrade or answer out of turn.
+  // undici's parser errors carry no code; its "bad" sockets upgrade, or respond without a request.
   const isCutShort = name === 'HTTPParserError' && message.includes('Invalid EOF state');
   const isBadAnswer = name === 'HTTPParserError' || (code === 'UND_ERR_SOCKET' && message.startsWith('bad '));
   if (isCutShort || (RESET_CODES.has(code) && !isBadAnswer)) {
@@ -158,7 +158,7 @@ export function deliveryErrorOf(error: unknown): DeliveryError {
 function textOf({ chunks, bytes }: Attempt): string {
   if (bytes === 0) return '';
   const kept = Buffer.concat(chunks).subarray(0, KEPT_BYTES);
-  // `stream` leaves out a character that the cut has split, instead of marking it as broken.
+  // With `stream`, a character that the cut has split is omitted instead of becoming U+FFFD.
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(kept, { stream: bytes > KEPT_BYTES });
   if (text.length * 3 <= KEPT_BYTES) return text;
   const { read } = new TextEncoder().encodeInto(text, new Uint8Array(KEPT_BYTES));

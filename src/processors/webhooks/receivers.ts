@@ -1,5 +1,5 @@
-// Who a delivery goes to: the task's own callback URL, or an endpoint of the org. What is secret in either is
-// opened here. Endpoints and secrets are read again after a second.
+// The receiver of a delivery: the task's own callback URL, or an endpoint of the org. Its secrets are opened here.
+// Endpoints and secrets are cached for a second.
 
 import { hash } from 'node:crypto';
 import type { CallbackAuth, Handoff } from '../../state/tasks/task.ts';
@@ -14,23 +14,23 @@ import {
 } from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
-import type { DeliveryTarget, Taken } from '../../store/webhooks/deliveries.ts';
+import type { DeliveryTarget, LeasedDelivery } from '../../store/webhooks/deliveries.ts';
 import { endpointContext, loadEndpoint } from '../../store/webhooks/endpoints.ts';
 
 export interface Receiver {
   url: string;
-  /** The headers of its own, beside those of every delivery. */
+  /** Custom headers, in addition to those of every delivery. */
   headers: Record<string, string>;
-  /** All that sign, the current one first: `whsec_…` or `whsk_…`. */
+  /** Signing secrets, the current one first: `whsec_…` or `whsk_…`. */
   secrets: readonly string[];
   retryPolicy: Handoff['retry_policy'];
-  /** Whether it is told of a task's events one after the other. */
+  /** Whether it wants ordered delivery. */
   inOrder: boolean;
-  /** What tells it from other receivers: `receiverName`. */
+  /** From `receiverName`. */
   name: string;
 }
 
-/** What tells a receiver from others: its id as an endpoint, or a hash of the callback URL of the org. */
+/** Identifies a receiver: the endpoint's id, or a hash of org and callback URL. */
 export function receiverName({ org_id, endpoint_id }: DeliveryTarget, url: string): string {
   if (endpoint_id !== undefined) return endpoint_id;
   return `cb-${hash('sha256', `${org_id} ${url}`, 'base64url').slice(0, 22)}`;
@@ -42,7 +42,7 @@ export interface Dispatch {
   body: string;
 }
 
-/** An endpoint that takes deliveries. */
+/** An enabled endpoint. */
 interface OpenEndpoint {
   inOrder: boolean;
   /** Opens its secrets. @throws UnopenableError */
@@ -54,7 +54,7 @@ interface Sealed {
   expires_at: number | null;
 }
 
-/** What is read is believed for this long, ms; a rotation overlaps for longer. */
+/** Cache time, ms; the overlap of a secret rotation is longer. */
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 
@@ -68,33 +68,36 @@ export class Receivers {
     this.#sealer = sealer;
   }
 
-  /** Whether an endpoint is told in order; null when there is none, or it is disabled. */
+  /** Whether an endpoint wants ordered delivery; null when there is none, or it is disabled. */
   async isInOrder(orgId: string, endpointId: string): Promise<boolean | null> {
     return (await this.#endpoint(orgId, endpointId))?.inOrder ?? null;
   }
 
-  /** What is to be sent and where; null when there is nothing, or nobody, any more. @throws UnopenableError */
-  async dispatchOf(owed: DeliveryTarget, { told, message, gone }: Taken): Promise<Dispatch | null> {
-    const { org_id, endpoint_id } = owed;
+  /** What to send and where; null when the event or the receiver is gone. @throws UnopenableError */
+  async dispatchOf(
+    target: DeliveryTarget,
+    { subject, message, gone }: LeasedDelivery,
+  ): Promise<Dispatch | null> {
+    const { org_id, endpoint_id } = target;
     if (endpoint_id === undefined) {
-      const handoff = told?.task.input.handoff;
-      if (told === null || handoff?.callback_url === undefined || gone) return null;
+      const handoff = subject?.task.input.handoff;
+      if (subject === null || handoff?.callback_url === undefined || gone) return null;
       return {
-        receiver: await this.#callback(owed, handoff.callback_url, handoff),
-        id: told.event.event_id,
-        body: webhookBody(told.task, told.event),
+        receiver: await this.#callback(target, handoff.callback_url, handoff),
+        id: subject.event.event_id,
+        body: webhookBody(subject.task, subject.event),
       };
     }
     const endpoint = await this.#endpoint(org_id, endpoint_id);
     if (endpoint === null) return null;
     const receiver = endpoint.receiver();
     if (message !== null) return { receiver, id: message.id, body: message.body };
-    if (told === null) return null;
-    return { receiver, id: told.event.event_id, body: webhookBody(told.task, told.event) };
+    if (subject === null) return null;
+    return { receiver, id: subject.event.event_id, body: webhookBody(subject.task, subject.event) };
   }
 
-  async #callback(owed: DeliveryTarget, url: string, handoff: Handoff): Promise<Receiver> {
-    const { org_id: orgId } = owed;
+  async #callback(target: DeliveryTarget, url: string, handoff: Handoff): Promise<Receiver> {
+    const { org_id: orgId } = target;
     const secrets = await this.#remember(`org ${orgId}`, async () => {
       const org = await loadOrg(this.#db, orgId);
       return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretContext(orgId));
@@ -105,7 +108,7 @@ export class Receivers {
       secrets,
       retryPolicy: handoff.retry_policy,
       inOrder: handoff.ordering === 'per_task',
-      name: receiverName(owed, url),
+      name: receiverName(target, url),
     };
   }
 
@@ -129,28 +132,28 @@ export class Receivers {
   }
 
   #opened(endpoint: Endpoint): Receiver {
-    const place = endpointContext(endpoint);
+    const context = endpointContext(endpoint);
     const { url, headers, secrets, retry_policy, ordering } = endpoint;
     return {
       url,
       headers:
         headers === null
           ? {}
-          : (JSON.parse(this.#sealer.open(headers.sealed, place)) as Record<string, string>),
-      secrets: this.#valid(secrets, place),
+          : (JSON.parse(this.#sealer.open(headers.sealed, context)) as Record<string, string>),
+      secrets: this.#valid(secrets, context),
       retryPolicy: retry_policy,
       inOrder: ordering === 'per_task',
       name: endpoint.endpoint_id,
     };
   }
 
-  #valid(secrets: readonly Sealed[], place: string): string[] {
+  #valid(secrets: readonly Sealed[], context: string): string[] {
     const now = this.#db.clock.now();
     const valid = secrets.filter((one) => one.expires_at === null || one.expires_at > now);
-    return valid.slice(0, SIGNING_SECRETS).map((one) => this.#sealer.open(one.sealed, place));
+    return valid.slice(0, SIGNING_SECRETS).map((one) => this.#sealer.open(one.sealed, context));
   }
 
-  /** Null is not remembered: what is sent again when an endpoint was just enabled would be stopped. */
+  /** Null is not cached, or a redelivery right after an endpoint was enabled would be stopped. */
   #remember<T>(name: string, load: () => Promise<T>): Promise<T> {
     const now = performance.now();
     const known = this.#known.get(name);

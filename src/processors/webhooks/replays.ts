@@ -1,11 +1,11 @@
-// Takes a replay from step to step, until there is nothing left or it is ended.
+// Runs a replay step by step, until everything is sent or the replay is stopped.
 //
-// 1. A step looks what became of what was sent before, and looks on behind the cursor.
-// 2. One commit owes what is to be sent, moves the cursor past it and counts it, guarded by the replay's version:
-//    killed before it, a step has done nothing; after it, the next goes on behind. So a replay sends no event twice,
-//    however often its job is repeated, or made twice.
-// 3. It rests, so that all replays of an org together keep to a rate, and as long as too much of what it sent has
-//    not been tried yet: a receiver that is slow or away is not buried.
+// 1. A step checks the outcome of what it sent before, and walks on from the cursor.
+// 2. One commit enqueues the deliveries found, moves the cursor past them and counts them, guarded by the replay's
+//    version. A step killed before the commit has done nothing, and one killed after it is followed by the next. So a
+//    replay sends no event twice, even if its job is repeated or duplicated.
+// 3. Then the replay rests: all replays of an org together keep to a rate, and a replay waits while too many of its
+//    deliveries have not been attempted yet, so that a slow receiver is not flooded.
 //
 // Its job can be lost like any other; the sweeper finds the replay by when its next step is due.
 
@@ -33,10 +33,10 @@ import {
   stepWrites,
 } from '../../store/webhooks/replays.ts';
 
-/** When a step is made again that somebody else made first, ms. */
+/** Delay before a step is repeated that another process committed first, ms. */
 const AGAIN = 50;
 
-/** Runs a replay's job: one step, and a rest until the next. */
+/** Runs a replay's job: one step, then a delay until the next. */
 export async function runReplayJob(
   db: Db,
   { org_id, replay_id }: ReplayJob,
@@ -48,11 +48,11 @@ export async function runReplayJob(
   await putOffJob(job, rest, token);
 }
 
-/** Makes one step. @returns how long to rest until the next, ms; null when there is none. */
+/** Makes one step. @returns the delay until the next step, ms; null when the replay has ended. */
 export async function stepReplay(db: Db, orgId: string, replayId: string): Promise<number | null> {
   const replay = await loadReplay(db, orgId, replayId);
   if (replay === null || replay.status !== 'running') {
-    // Only what a partly restored Redis leaves behind still stands there.
+    // A member without a running replay is left behind by a partly restored Redis.
     await db.redis.zrem(orgKeysOf(db.prefix, orgId).replays, `${orgId} ${replayId}`);
     return null;
   }
@@ -70,12 +70,12 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
     const reason = endpoint === null ? 'endpoint_deleted' : 'endpoint_disabled';
     return end(db, replay, ended(counted, 'stopped', reason, db.clock.now()));
   }
-  const room = Math.min(REPLAY_STEP, REPLAY_AHEAD - still.length);
-  const isWaiting = replay.walked || room < REPLAY_STEP / 2;
+  const freeSlots = Math.min(REPLAY_STEP, REPLAY_AHEAD - still.length);
+  const isWaiting = replay.walked || freeSlots < REPLAY_STEP / 2;
   if (replay.walked && still.length === 0)
     return end(db, replay, ended(counted, 'completed', null, db.clock.now()));
-  const walk = isWaiting ? null : await walkOn(db, replay, endpoint, room);
-  return goOn(db, endpoint, replay, counted, still, walk);
+  const walk = isWaiting ? null : await walkOn(db, replay, endpoint, freeSlots);
+  return commitStep(db, endpoint, replay, counted, still, walk);
 }
 
 async function end(db: Db, before: Replay, after: Replay): Promise<number | null> {
@@ -83,8 +83,8 @@ async function end(db: Db, before: Replay, after: Replay): Promise<number | null
   return (await commit(db.redis, guards, writes)) ? null : AGAIN;
 }
 
-/** @param walk null while it waits. */
-async function goOn(
+/** Commits a step. @param walk null while the replay waits. */
+async function commitStep(
   db: Db,
   endpoint: Endpoint,
   before: Replay,
@@ -104,12 +104,12 @@ async function goOn(
     version: before.version + 1,
     updated_at: now,
   };
-  const sent = found.map(({ owed, delivery }): Awaited => {
-    const { task_id, sequence } = owed;
+  const sent = found.map(({ target, delivery }): Awaited => {
+    const { task_id, sequence } = target;
     return { task_id, sequence, attempts: delivery?.attempts.length ?? 0 };
   });
   const { guards, writes } = together(
-    // Removed or disabled meanwhile, it is sent nothing more.
+    // Nothing is sent to an endpoint that was removed or disabled meanwhile.
     { guards: [endpointAsLoaded(db, endpoint)], writes: [] },
     stepWrites(db, before, after, [...still, ...sent], now + rest),
     ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
@@ -118,16 +118,16 @@ async function goOn(
 }
 
 function sendWrites(db: Db, found: Found, again: string): Change {
-  const { owed, stored, delivery, eventAt, finalVersion } = found;
+  const { target, stored, delivery, eventAt, finalVersion } = found;
   const before = stored === null || delivery === null ? null : { stored, delivery };
-  const { guards, writes } = resendWrites(db, owed, before, eventAt, again);
+  const { guards, writes } = resendWrites(db, target, before, eventAt, again);
   if (finalVersion === null) return { guards, writes };
-  // Purged meanwhile, it would leave a delivery behind that nobody removes.
-  const key = orgKeysOf(db.prefix, owed.org_id).task(owed.task_id);
+  // If the task was purged meanwhile, its new delivery would never be removed.
+  const key = orgKeysOf(db.prefix, target.org_id).task(target.task_id);
   return { guards: [...guards, { kind: 'version', key, version: finalVersion }], writes };
 }
 
-/** What the first attempt of each came to, and what has not been tried yet. */
+/** Counts awaited deliveries by the outcome of their first attempt since; `still` lists those not attempted yet. */
 async function outcomesOf(
   db: Db,
   { org_id, endpoint_id }: Replay,
@@ -145,11 +145,11 @@ async function outcomesOf(
     const text = stored[index] ?? null;
     const { task_id } = one;
     const delivery = await readableOrNull(db, async () => requireDelivery(keys.deliveries(task_id), text));
-    // What cannot be read is not waited for.
+    // A delivery that cannot be read is not awaited.
     if (delivery === null) continue;
     const { status, attempts } = delivery;
     if (status === 'succeeded') succeeded += 1;
-    // Purged with its task meanwhile, it is not waited for.
+    // A delivery that was purged with its task is not awaited.
     else if (text !== null && status === 'pending' && attempts.length === one.attempts) still.push(one);
   }
   return { succeeded, failed: awaited.length - succeeded - still.length, still };

@@ -1,6 +1,6 @@
-// Sends one delivery over the wire and says what came of it, whatever the receiver does: one absolute
-// deadline over waiting, look-up, connect, TLS, headers and body; no redirects; nothing decompressed;
-// a bounded answer. `send` never throws. Retries, signatures and records are others' business.
+// Sends one request to a receiver and returns the outcome, whatever the receiver does: one absolute deadline over
+// queueing, look-up, connect, TLS, headers and body; no redirects; no decompression; a bounded response. `send` never
+// throws. Retries, signatures and records are handled elsewhere.
 
 import type { Dispatcher } from 'undici';
 import {
@@ -26,29 +26,29 @@ import {
 export type { SendOutcome } from './outcome.ts';
 
 const SECOND = 1000;
-/** As much of an answer as is read; a longer one costs the connection, not the delivery. */
+/** Bytes read of a response; a longer one costs the connection, not the delivery. */
 const READ_BYTES = 64 * 1024;
-/** 1xx answers before the final one; more is a flood. */
+/** Most 1xx responses before the final one. */
 const MAX_INFORMATIONAL = 16;
 
 export interface SenderOptions {
-  /** Fixed for the sender's life: sockets are never shared across policies. */
+  /** Fixed for the lifetime of the sender: sockets are never shared across policies. */
   policy: AddressPolicy;
-  /** Default: the machine's own resolution, see `systemResolver`. */
+  /** Default: the resolver of the machine, see `systemResolver`. */
   resolver?: Resolver;
-  /** Milliseconds from `send` to the last byte of the answer. */
+  /** Milliseconds from `send` to the last byte of the response. */
   timeoutMs?: number;
-  /** More than one receiver gets at once, so that one that hangs does not hold up others of its host. */
+  /** More than the concurrency of one receiver, so that a receiver that hangs does not block others on its host. */
   maxConnectionsPerOrigin?: number;
   userAgent?: string;
-  /** Milliseconds for which a name's addresses are remembered. */
+  /** Milliseconds for which a name's addresses are cached. */
   dnsCacheMs?: number;
-  /** Milliseconds after which a kept-alive socket is not used again, so that its name is looked up anew. */
+  /** Milliseconds after which a kept-alive socket is not reused, so that its name is looked up again. */
   connectionMaxAgeMs?: number;
   /** Certificates to trust instead of the public ones, PEM. */
   ca?: string;
   connectTcp?: ConnectOptions['connectTcp'];
-  /** The true time, ms, for a `Retry-After` that is a date; the machine's unless given. */
+  /** The current time, ms, for a `Retry-After` that is a date; by default the machine's. */
   now?: () => number;
 }
 
@@ -59,9 +59,9 @@ export interface SendRequest {
    * the sender's own.
    */
   headers: Readonly<Record<string, string>>;
-  /** Sent byte for byte: what was signed. */
+  /** The signed bytes, sent unchanged. */
   body: string | Buffer;
-  /** When it must be over although the sender has more patience, by `performance.now()`. */
+  /** An earlier deadline than the sender's own, by `performance.now()`. */
   until?: number;
 }
 
@@ -104,11 +104,11 @@ export class WebhookSender {
   }
 
   /**
-   * POSTs a body. Never throws: whatever happens is in the outcome, within `timeoutMs`. Nothing goes out when that
-   * is over, not even where the process was frozen in between and no timer has told it so yet.
+   * POSTs a body. Never throws: the outcome holds any error, and arrives within `timeoutMs`. Nothing is sent after the
+   * deadline, even if the process was suspended and its timer has not fired yet.
    *
-   * When the peer hangs up on a kept-alive socket before any of an answer, it closed it while idle, and
-   * the request goes out once more on a new socket within the same deadline. Should the peer have read it
+   * When the peer closes a kept-alive socket before it sends any byte of a response, it most likely closed the socket
+   * while idle, so the request is sent once more on a new socket within the same deadline. If the peer had read it
    * after all, it sees the same `webhook-id` twice, as on any retry.
    */
   async send(request: SendRequest): Promise<SendOutcome> {
@@ -121,7 +121,7 @@ export class WebhookSender {
     }
   }
 
-  /** Refuses what comes now, waits for what is in flight (each has its deadline), closes all sockets. */
+  /** Refuses new requests, waits for those in flight (each has its deadline), then closes all sockets. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all(this.#inFlight);
@@ -173,7 +173,7 @@ export class WebhookSender {
   #requestTo({ url }: Target, { headers, body }: SendRequest): Dispatcher.DispatchOptions {
     const merged: Record<string, string> = { 'content-type': 'application/json' };
     for (const [name, value] of Object.entries(headers)) merged[name.toLowerCase()] = value;
-    // Like SNI, the host comes from the URL that was judged and from nowhere else.
+    // Like SNI, the host always comes from the URL that was checked.
     delete merged.host;
     merged['user-agent'] = this.#userAgent;
     merged['accept-encoding'] = 'identity';
@@ -182,9 +182,9 @@ export class WebhookSender {
 }
 
 /**
- * One request and its answer on one connection. Resolves to whether the answer was read to its end, so
- * that the connection may be used again; rejects when it broke off or time ran out. The connection is then
- * released as not reusable, which destroys it and whatever is left of the exchange.
+ * One request and its response on one connection. Resolves to whether the response was read to its end, so that the
+ * connection may be reused. Rejects when the exchange failed or the deadline passed; the caller then releases the
+ * connection as not reusable, which destroys it.
  */
 async function exchange(
   { client, address }: Connection,

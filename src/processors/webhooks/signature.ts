@@ -1,7 +1,6 @@
-// Signs deliveries as Standard Webhooks lays down (standardwebhooks.com, version 1): HMAC-SHA256 over
-// "id.timestamp.body", keyed with the bytes behind `whsec_`. The body is signed as the very bytes that
-// are sent; while a secret rotates, every secret that still counts signs. A secret that is an Ed25519 key
-// (`whsk_`) signs as `v1a`.
+// Signs deliveries according to Standard Webhooks (standardwebhooks.com, version 1): HMAC-SHA256 over
+// "id.timestamp.body", keyed with the bytes behind `whsec_`. The signed body is exactly the bytes that are sent. During
+// a rotation every valid secret signs. A secret that is an Ed25519 key (`whsk_`) signs as `v1a`.
 
 import { createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { secretFault } from '../../state/webhooks/secret.ts';
@@ -17,7 +16,7 @@ function keyOf(secret: string): Buffer {
   if (known !== undefined) return known;
 
   const fault = secretFault(secret);
-  // Never the secret itself: this ends up in logs.
+  // The message must not contain the secret, because it is logged.
   if (fault !== null) throw new TypeError(`a webhook secret ${fault}`);
   const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
   if (keys.size >= CACHED_KEYS) {
@@ -29,11 +28,11 @@ function keyOf(secret: string): Buffer {
 }
 
 const PRIVATE_PREFIX = 'whsk_';
-/** What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
+/** Prefix of the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 const privateKeys = new Map<string, KeyObject>();
 
-/** The key in `whsk_` and the base64 of its 32 bytes, with or without the public half behind them. */
+/** Reads `whsk_` and the base64 of the key's 32 bytes, optionally followed by the public key. */
 function privateKeyOf(secret: string): KeyObject {
   const known = privateKeys.get(secret);
   if (known !== undefined) return known;
@@ -55,13 +54,13 @@ function signatureBy(secret: string, head: string, body: string | Uint8Array): s
 }
 
 export interface Signable {
-  /** The event's id: the same on every attempt, which is how a receiver spots a repeat. */
+  /** The event's id, the same on every attempt, so that a receiver can detect repeats. */
   id: string;
   /** Time of this attempt in whole seconds since the epoch. */
   timestampSeconds: number;
   /** The body exactly as it is sent. */
   body: string | Uint8Array;
-  /** Every secret that still counts, the current one first. */
+  /** Every valid secret, the current one first. */
   secrets: readonly string[];
 }
 

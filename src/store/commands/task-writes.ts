@@ -7,6 +7,7 @@ import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
 import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { readForm } from '../../state/text/forms.ts';
+import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { ContendedError, updateAttempts } from '../redis/contention.ts';
@@ -108,8 +109,8 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
 
   const about = { org_id: orgId, task_id: taskId };
-  const told = events.filter((event) => isWanted(task, event)).map((event) => event.sequence);
-  for (const sequence of told)
+  const deliveries = events.filter((event) => callbackWants(task, event)).map((event) => event.sequence);
+  for (const sequence of deliveries)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
   const scheduled = newChecks(checksBefore, checks);
@@ -122,7 +123,7 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
       version,
       scheduled,
       cancelled,
-      deliveries: told,
+      deliveries,
       events: events.map((event) => event.type.slice('task.'.length)),
       first: events[0]?.sequence ?? 0,
       at: task.updated_at,
@@ -172,10 +173,4 @@ export async function replaceInput(
     if (await commit(db.redis, [guard], [write])) return true;
   }
   throw new ContendedError('task');
-}
-
-/** Whether the task's own callback URL is to be told of the event. */
-export function isWanted(task: Pick<Task, 'input'>, event: { type: string }): boolean {
-  const { handoff } = task.input;
-  return handoff?.callback_url !== undefined && handoff.events.some((one) => one === event.type);
 }

@@ -101,7 +101,7 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
     { kind: 'version', key: keys.task(task.task_id), version: task.version },
     { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
   ];
-  const owedUntil = await lastOwed(db, task);
+  const owedUntil = await lastDeliveryDue(db, task);
   if (owedUntil !== null) {
     const at = Math.max(owedUntil, db.clock.now() + PAUSE);
     return { gone: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
@@ -138,17 +138,17 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
  * When the last event of the task that is owed is next to be tried, ms; null when none is owed, and 0 when one
  * waits for its receiver until nobody knows when.
  */
-async function lastOwed(db: Db, task: Task): Promise<number | null> {
-  const { deliveries, pendingDeliveries: owedKey } = orgKeysOf(db.prefix, task.org_id);
+async function lastDeliveryDue(db: Db, task: Task): Promise<number | null> {
+  const { deliveries, pendingDeliveries: pendingKey } = orgKeysOf(db.prefix, task.org_id);
   const fields = await db.redis.hkeys(deliveries(task.task_id));
   const toEndpoints = fields.map(readField).filter((one) => one.endpoint_id !== undefined);
   const toCallback = Array.from({ length: task.sequence }, (_, index) => ({ sequence: index + 1 }));
   const { org_id, task_id } = task;
   const members = [...toCallback, ...toEndpoints].map((one) => pendingMember({ org_id, task_id, ...one }));
-  const scores = await db.redis.zmscore(owedKey, ...members);
-  const owed = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
-  if (owed.length === 0) return null;
-  const last = Math.max(...owed);
+  const scores = await db.redis.zmscore(pendingKey, ...members);
+  const dueTimes = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
+  if (dueTimes.length === 0) return null;
+  const last = Math.max(...dueTimes);
   return last < PARKED ? last : 0;
 }
 
@@ -158,14 +158,14 @@ async function deliveryTraces(db: Db, task: Task, history: readonly HistoryEntry
   const keys = orgKeysOf(db.prefix, org_id);
   const fields = await db.redis.hkeys(keys.deliveries(task_id));
   return fields.flatMap((field): Write[] => {
-    const owed: DeliveryTarget = { org_id, task_id, ...readField(field) };
-    const at = Date.parse(history[owed.sequence - 1]?.at ?? '');
+    const target: DeliveryTarget = { org_id, task_id, ...readField(field) };
+    const at = Date.parse(history[target.sequence - 1]?.at ?? '');
     if (Number.isNaN(at)) return [];
-    const { endpoint_id: endpoint } = owed;
-    const dead: Write = ['ZREM', keys.dead, deadMember(owed, at)];
+    const { endpoint_id: endpoint } = target;
+    const dead: Write = ['ZREM', keys.dead, deadMember(target, at)];
     if (endpoint === undefined) return [dead];
     const listed = DELIVERY_STATUSES.map(
-      (status): Write => ['ZREM', keys.index(deliveriesIndex(endpoint, status)), listedMember(owed, at)],
+      (status): Write => ['ZREM', keys.index(deliveriesIndex(endpoint, status)), listedMember(target, at)],
     );
     return [dead, ...listed];
   });

@@ -1,6 +1,6 @@
-// Which keys have sealed what Redis holds. Each process that seals leaves a probe, a text sealed with its key, and a
-// process that cannot open every probe does not start: it would fail on secrets one by one, and seal what the others
-// cannot open. A key is struck off when `secrets reseal` has come to its end.
+// Tracks which keys have sealed secrets in Redis. Each process that seals leaves a probe, a text sealed with its key. A
+// process that cannot open every probe does not start: it would fail on individual secrets, and seal secrets that other
+// processes cannot open. The probe of a key is removed when `secrets reseal` has finished.
 
 import { loadOrg, webhookSecretContext } from '../identity/orgs.ts';
 import type { Db } from '../redis/connection.ts';
@@ -8,7 +8,7 @@ import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { readableOrNull } from '../redis/unreadable.ts';
 
-const PLACE = 'sealing-key-probe';
+const PROBE_CONTEXT = 'sealing-key-probe';
 
 /** Hash: a sealed probe by the id of the key that sealed it. */
 function sealingKeysKey(prefix: string): string {
@@ -16,19 +16,19 @@ function sealingKeysKey(prefix: string): string {
 }
 
 /**
- * Ids of the keys that sealed something here and that the sealer does not have; none when it may be used. Where no
- * probe was left yet, it is held against one signing secret of each partition, and must open one of them.
+ * Ids of keys that sealed secrets in this Redis and that the sealer does not have; empty when the sealer may be used.
+ * Without any probe, the sealer must open one of a sample of signing secrets, one from each partition.
  */
 export async function missingSealingKeys(db: Db, sealer: Sealer): Promise<string[]> {
   const probes = Object.entries(await db.redis.hgetall(sealingKeysKey(db.prefix)));
   if (probes.length > 0)
-    return probes.filter(([, sealed]) => !opens(sealer, sealed, PLACE)).map(([keyId]) => keyId);
+    return probes.filter(([, sealed]) => !opens(sealer, sealed, PROBE_CONTEXT)).map(([keyId]) => keyId);
   const samples = await sampleSecrets(db);
-  if (samples.some(({ sealed, place }) => opens(sealer, sealed, place))) return [];
+  if (samples.some(({ sealed, context }) => opens(sealer, sealed, context))) return [];
   return [...new Set(samples.map(({ sealed }) => sealed.split('.')[1] ?? ''))];
 }
 
-/** Leaves a probe of the key that seals. Writes nothing when there is one. */
+/** Stores a probe of the key that seals, unless there is one. */
 export async function registerSealingKey(
   { redis, prefix }: Pick<Db, 'redis' | 'prefix'>,
   sealer: Sealer,
@@ -36,10 +36,10 @@ export async function registerSealingKey(
   const [keyId = ''] = sealer.keyIds;
   const key = sealingKeysKey(prefix);
   if ((await redis.hexists(key, keyId)) === 1) return;
-  await redis.hsetnx(key, keyId, sealer.seal('probe', PLACE));
+  await redis.hsetnx(key, keyId, sealer.seal('probe', PROBE_CONTEXT));
 }
 
-/** Strikes a key off that is lost for good. @returns whether it was there */
+/** Removes the probe of a lost key. @returns whether there was one */
 export async function forgetSealingKey(
   { redis, prefix }: Pick<Db, 'redis' | 'prefix'>,
   keyId: string,
@@ -47,14 +47,14 @@ export async function forgetSealingKey(
   return (await redis.hdel(sealingKeysKey(prefix), keyId)) === 1;
 }
 
-/** Strikes off the keys that the sealer has beside the one that seals: nothing kept for long is sealed with them. */
+/** Removes the probes of the sealer's former keys, after everything was resealed with the current one. */
 export async function retireSealingKeys(db: Db, sealer: Sealer): Promise<void> {
   await registerSealingKey(db, sealer);
   const former = sealer.keyIds.slice(1);
   if (former.length > 0) await db.redis.hdel(sealingKeysKey(db.prefix), ...former);
 }
 
-async function sampleSecrets(db: Db): Promise<{ sealed: string; place: string }[]> {
+async function sampleSecrets(db: Db): Promise<{ sealed: string; context: string }[]> {
   const orgs = await Promise.all(
     PARTITIONS.map(async (partition) => {
       const orgId = await db.redis.srandmember(partitionKeys(db.prefix, partition).orgs);
@@ -64,13 +64,13 @@ async function sampleSecrets(db: Db): Promise<{ sealed: string; place: string }[
   );
   return orgs.flatMap((org) => {
     const sealed = org?.webhook_secrets[0]?.sealed;
-    return org && sealed !== undefined ? [{ sealed, place: webhookSecretContext(org.org_id) }] : [];
+    return org && sealed !== undefined ? [{ sealed, context: webhookSecretContext(org.org_id) }] : [];
   });
 }
 
-function opens(sealer: Sealer, sealed: string, place: string): boolean {
+function opens(sealer: Sealer, sealed: string, context: string): boolean {
   try {
-    sealer.open(sealed, place);
+    sealer.open(sealed, context);
     return true;
   } catch (error) {
     if (error instanceof UnopenableError) return false;

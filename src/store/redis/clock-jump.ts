@@ -1,14 +1,14 @@
-// The record of a jump of Redis' clock: how a process that has seen one tells those that start later, and how an
-// operator's confirmation reaches all of them.
+// The record of a jump of Redis' clock. It informs processes that start later, and carries an operator's confirmation
+// to all processes.
 
 import type { Redis } from 'ioredis';
 
 export interface ClockJump {
-  /** By how much Redis' clock is ahead of where it ought to be, ms. */
+  /** By how much Redis' clock is ahead of the expected time, ms. */
   by: number;
   /** When it was seen, by Redis' clock after the jump, ms. */
   seen_at: number;
-  /** An operator says that Redis' clock is right. */
+  /** An operator confirmed that Redis' clock is right. */
   confirmed: boolean;
 }
 
@@ -17,25 +17,24 @@ function clockJumpKey(prefix: string): string {
   return `${prefix}:clock`;
 }
 
-/** How long a record stays, ms: as long as a jump that nobody confirms is not taken for the time. */
+/** How long a record is kept, ms: until an unconfirmed jump is accepted. */
 const KEPT = 10 * 60_000;
 /** A confirmation stays until every process has sampled the time, ms. */
 const CONFIRMATION_KEPT = 60_000;
 
-/** The jump that is not over yet; null when there is none. */
+/** The current jump; null when there is none. */
 export async function loadJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
   const text = await redis.get(clockJumpKey(prefix));
   return text === null ? null : (JSON.parse(text) as ClockJump);
 }
 
-/** Tells other processes of a jump. */
+/** Records a jump for other processes. */
 export async function noteJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
   await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', KEPT);
 }
 
 /**
- * Confirms the jump that is not over yet: from their next sample on, within ten seconds, all processes go by Redis'
- * clock as it is.
+ * Confirms the current jump: from their next sample on, within ten seconds, all processes follow Redis' clock.
  * @returns the jump, or null when there was none to confirm.
  */
 export async function confirmJump(redis: Redis, prefix: string): Promise<ClockJump | null> {

@@ -1,10 +1,10 @@
-// The time that all processes go by: Redis' TIME, carried on by this process' monotonic clock between samples. The
-// wall clock of the machine plays no part, so it may be wrong or jump.
+// The time that all processes use: Redis' TIME, extrapolated with this process' monotonic clock between samples. The
+// wall clock of the machine is not used, so it may be wrong or jump.
 //
-// Redis' own clock may jump too (an operator, a restored machine, a failover to one that is off). The monotonic clock
-// shows that: then time goes on as it was before, nothing ends by time (`isHeld`), and every process says so through
-// one record in Redis. It is over when Redis' clock is back, when an operator confirms the new time, or when it has
-// agreed with the monotonic clock for ten minutes.
+// Redis' own clock may jump too (an operator, a restored machine, a failover to a machine whose clock is off). The
+// monotonic clock detects that. Then time continues as before the jump, nothing expires (`isHeld`), and all processes
+// learn of it through one record in Redis. The hold ends when Redis' clock is back, when an operator confirms the new
+// time, or when Redis' clock has agreed with the monotonic clock for ten minutes.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
@@ -12,14 +12,14 @@ import { type ClockJump, loadJump, noteJump, removeJump } from './clock-jump.ts'
 import { type Clock, isUnavailable, whenReady } from './connection.ts';
 import { JUMP } from './due.ts';
 
-/** After so long, ms, a jump is the new time. */
+/** A jump that has lasted this long is accepted as the new time, ms. */
 const CONFIRMED_AFTER = 10 * 60_000;
 const SAMPLE_EVERY = 10_000;
-/** While it is held, so that a confirmation is heard of soon. */
+/** Sample interval while the clock is held, so that a confirmation is noticed soon, ms. */
 const SAMPLE_HELD = 1000;
-/** A process this young, ms, may have taken its first sample after a jump that others have seen. */
+/** A process younger than this may have taken its first sample after a jump that others have seen, ms. */
 const YOUNG = 30_000;
-/** Pause before a lost first sample is taken again, ms. */
+/** Pause before the first sample is retried, ms. */
 const RESYNC = 50;
 
 export type ClockEvent =
@@ -31,7 +31,7 @@ interface Sample {
   /** Redis' time, ms, and the moment of `performance.now()` that it belongs to. */
   redis: number;
   moment: number;
-  /** What it may be wrong by, ms. */
+  /** Possible error, ms. */
   error: number;
 }
 
@@ -45,10 +45,10 @@ export class RedisClock implements Clock {
   readonly #redis: Redis;
   readonly #prefix: string | null;
   readonly #onEvent: (event: ClockEvent) => void;
-  /** Our time at a moment of `performance.now()`; null before the first sample. */
+  /** The clock's time at a moment of `performance.now()`; null before the first sample. */
   #anchor: { time: number; moment: number } | null = null;
   #bornAt = 0;
-  /** By how much Redis' clock has jumped, and since which moment it agrees with that. */
+  /** By how much Redis' clock has jumped, and since when its samples agree with that. */
   #held: { by: number; since: number } | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isStopped = false;
@@ -60,7 +60,7 @@ export class RedisClock implements Clock {
     this.#onEvent = onEvent ?? (() => undefined);
   }
 
-  /** @throws Error that counts as an outage before the first sample: no other clock is good enough. */
+  /** The current time, ms. @throws Error that counts as an outage before the first sample */
   now(): number {
     if (this.#anchor === null) throw new Error('Redis has not told the time yet');
     return Math.floor(this.#anchor.time + performance.now() - this.#anchor.moment);
@@ -74,7 +74,7 @@ export class RedisClock implements Clock {
     return this.#held === null ? 0 : -this.#held.by;
   }
 
-  /** Samples Redis' time once; half the round trip is counted for the way back. Calls at the same time share a sample. */
+  /** Samples Redis' time once, corrected by half the round trip. Concurrent calls share a sample. */
   sync(): Promise<void> {
     this.#syncing ??= this.#sync().finally(() => {
       this.#syncing = null;
@@ -104,20 +104,20 @@ export class RedisClock implements Clock {
     return { redis, moment: (before + after) / 2, error: Math.max(2, after - before) };
   }
 
-  /** Redis' clock is where it ought to be. */
+  /** Handles a sample that agrees with the clock. */
   async #agree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
     if (this.#held !== null) {
       this.#held = null;
       this.#onEvent({ kind: 'returned' });
       if (jump !== null && this.#prefix !== null) await removeJump(this.#redis, this.#prefix, jump);
     } else if (jump !== null && this.#isNewTo(jump, sample)) {
-      // Our first sample was of the time after the jump.
+      // The first sample of this process was taken after the jump.
       this.#anchor = { time: sample.redis - jump.by, moment: sample.moment };
       this.#held = { by: jump.by, since: sample.moment - (sample.redis - jump.seen_at) };
       this.#onEvent({ kind: 'jumped', by_ms: jump.by });
       return;
     }
-    // Within the error of the measurement a change is noise; following it would make time jitter.
+    // A deviation within the measurement error is noise; following it would make the time jitter.
     if (Math.abs(deviation) > sample.error) this.#anchor = { time: sample.redis, moment: sample.moment };
   }
 
@@ -126,7 +126,7 @@ export class RedisClock implements Clock {
     return !confirmed && moment - this.#bornAt < YOUNG && age > -JUMP && age < CONFIRMED_AFTER;
   }
 
-  /** Redis' clock is elsewhere. */
+  /** Handles a sample that differs from the clock. */
   async #disagree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
     const isSame = (by: number) => Math.abs(by - deviation) <= JUMP;
     if (jump?.confirmed && isSame(jump.by)) return this.#follow(sample, deviation, 'operator');
@@ -149,13 +149,13 @@ export class RedisClock implements Clock {
     this.#onEvent({ kind: 'confirmed', by_ms: Math.round(deviation), how });
   }
 
-  /** Resolves with the first sample, however long Redis is away, and samples from then on until `stop`. */
+  /** Resolves with the first sample, however long Redis is unavailable, then samples until `stop`. */
   async start(): Promise<void> {
     while (!(await this.#hasSynced())) await whenReady(this.#redis);
     this.#sampleSoon();
   }
 
-  /** Samples lost to an outage are made up by the next. */
+  /** Schedules the next sample; one that fails in an outage is skipped. */
   #sampleSoon(): void {
     if (this.#isStopped || this.#anchor === null) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -169,14 +169,14 @@ export class RedisClock implements Clock {
     this.#timer.unref();
   }
 
-  /** Whether a sample was taken; false when Redis went away over it. */
+  /** Whether a sample was taken; false when Redis was unavailable. */
   async #hasSynced(): Promise<boolean> {
     try {
       await this.sync();
       return true;
     } catch (error) {
       if (!isUnavailable(error)) throw error;
-      // It may still be there and refuse, such as while it loads its data.
+      // Redis may be connected and refuse commands, such as while it loads its data.
       await sleep(RESYNC);
       return false;
     }
@@ -188,7 +188,7 @@ export class RedisClock implements Clock {
   }
 }
 
-/** What tells a log of the clock. @param log with pino's arguments. */
+/** A listener that logs the events of the clock. @param log with pino's arguments. */
 export function logClock(log: {
   warn(fields: object, text: string): void;
   error(fields: object, text: string): void;
@@ -197,10 +197,9 @@ export function logClock(log: {
     if (kind === 'jumped')
       log.error(
         fields,
-        `Redis' clock has jumped: nothing ends by time until it is back, has been right for ten minutes, or is confirmed (biolayer clock confirm)`,
+        `Redis' clock has jumped: nothing expires until it is back, has been stable for ten minutes, or is confirmed (biolayer clock confirm)`,
       );
-    else if (kind === 'confirmed')
-      log.warn(fields, "the time of Redis' clock after its jump is taken for right");
+    else if (kind === 'confirmed') log.warn(fields, "the time of Redis' clock after its jump is accepted");
     else log.warn(fields, "Redis' clock is back");
   };
 }

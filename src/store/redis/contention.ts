@@ -1,5 +1,5 @@
-// Compare-and-set: load, decide, commit, and again on a fresh view when another change came first. Each loop that
-// does so takes its attempts from here, so that none of them can go on for ever.
+// Optimistic concurrency: load, decide, commit, and repeat on a fresh view when another change came first. Every such
+// loop takes its attempts from here, so that none is unbounded.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -18,8 +18,8 @@ export class ContendedError extends Error {
 }
 
 /**
- * The attempts of one update, numbered from 1; after the last the caller throws `ContendedError`. The second follows
- * at once, later ones after a random pause of up to a quarter of a second, so that many writers get out of step.
+ * The attempts of one update, numbered from 1; after the last, the caller throws `ContendedError`. The second follows
+ * at once, later ones after a random pause of up to a quarter of a second, so that concurrent writers spread out.
  */
 export async function* updateAttempts(): AsyncGenerator<number> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {

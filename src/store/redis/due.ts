@@ -1,15 +1,15 @@
-// Whether a time has come, asked of Redis' own clock in the step that rests on it. Whatever cannot be undone (a task
-// fails, an offer ends, a record is purged) is written only then, so neither a process whose clock is off nor a jump of
-// Redis' clock that nobody has confirmed ends anything.
+// Checks against Redis' clock that a time has come, within the script that depends on it. Irreversible changes (a task
+// fails, an offer expires, a record is purged) are written only then, so neither a process with a wrong clock nor an
+// unconfirmed jump of Redis' clock ends anything early.
 
 import type { Clock } from './connection.ts';
 
-/** Redis' clock and a process' may differ by this much before it is a jump, ms. */
+/** A larger difference between the clocks of Redis and a process counts as a jump, ms. */
 export const JUMP = 5000;
 
 /**
- * Defines `notDue(at, expected)`, both Redis' time in ms: Redis' time when it is not `at` yet, or when it is not about
- * what the process expects; else nil.
+ * Defines `notDue(at, expected)`, both in ms of Redis' time. Returns Redis' time when that is before `at` or differs too
+ * much from what the process expects; else nil.
  */
 export const DUE_LUA = `
 local function notDue(at, expected)
@@ -19,11 +19,11 @@ local function notDue(at, expected)
 end
 `;
 
-/** The time had not come yet by Redis' clock, or that clock has jumped. Clients get 503 and may try again. */
+/** The time has not come yet by Redis' clock, or that clock has jumped. Clients get 503 and may retry. */
 export class NotDueError extends Error {
   override readonly name = 'NotDueError';
 
-  /** @param redisTime what Redis' clock said, ms; null when it was not asked, since it has jumped. */
+  /** @param redisTime Redis' time, ms; null when it was not asked because its clock has jumped. */
   constructor(redisTime: number | null) {
     super(redisTime === null ? "Redis' clock has jumped" : `it is not due at ${redisTime} by Redis' clock`);
   }
@@ -36,8 +36,8 @@ export function dueArguments(clock: Clock, at: number): [at: number, expected: n
 }
 
 /**
- * Does what ends something by time.
- * @returns what it returned; null when it was not due after all, and then Redis' time has been asked for anew.
+ * Runs an action that depends on a time having come.
+ * @returns its result; null when it was not due, in which case the clock has been synchronized again.
  */
 export async function whenDue<T>(clock: Clock, act: () => Promise<T>): Promise<T | null> {
   try {

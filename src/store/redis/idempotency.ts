@@ -1,5 +1,5 @@
-// Idempotency keys. A request claims its key before it does anything; the answer takes the claim's place in
-// the same commit as the effect, so after any crash either both are there or neither. Kept 24 hours.
+// Idempotency keys. A request claims its key before it does anything. Its response replaces the claim in the commit of
+// its effect, so after any crash either both exist or neither does. Responses are kept for 24 hours.
 
 import { answerCounter } from '../identity/usage.ts';
 import type { Guard, Write } from './commit.ts';
@@ -9,22 +9,22 @@ import { shortenTtl } from './ttl.ts';
 
 const KEPT = 24 * 3600 * 1000;
 /**
- * A claim whose request died is free again after this, ms. One that merely took longer finds its claim gone
- * when it commits, and changes nothing.
+ * A claim expires after this, ms, if its request died. A request that took longer finds its claim gone when it commits,
+ * and changes nothing.
  */
 const CLAIM = 10_000;
 
 export interface KeptAnswer {
   status: number;
   headers: Record<string, string>;
-  /** JSON text; sealed. Null where it was too large to be kept. */
+  /** JSON text, sealed; null when it was too large to record. */
   body: string | null;
 }
 
 export interface Claim {
   key: string;
   text: string;
-  /** Where the bytes of the answer are counted: key and field of a hash. */
+  /** Hash key and field that count the bytes of recorded responses. */
   counter: { key: string; field: string };
 }
 
@@ -36,9 +36,9 @@ export type Claimed =
 
 /**
  * Claims an idempotency key.
- * @param scope what the key is unique within: hash of the route, the credential's view and the key itself.
+ * @param scope hash of the route, the credential's view and the key itself: what the key is unique within.
  * @param fingerprint hash of the request body.
- * @param token random, tells this claim from any other.
+ * @param token random; distinguishes this claim from any other.
  */
 export async function claimKey(
   db: Db,
@@ -59,7 +59,7 @@ export async function claimKey(
   return { kind: 'in_flight' };
 }
 
-/** Guard and writes that put the answer in place of the claim; the guard fails when the claim was lost. */
+/** Guard and writes that replace the claim with the response; the guard fails when the claim was lost. */
 export function answerWrites(
   claim: Claim,
   answer: KeptAnswer,
@@ -79,28 +79,28 @@ export function answerWrites(
 }
 
 /**
- * What a request under this claim names its effects by, when they do not fit into one commit: what its first try
- * chose, kept as long as an answer is. So a repeat after a crash, under another claim, finds what was done.
- * @param chosen to be kept unless there is one.
+ * The id seed of a request whose effects take several commits. The first try stores its seed, so a repeat after a crash,
+ * with another claim, derives the same ids and finds what was done.
+ * @param chosen the seed to store, unless there is one.
  */
 export async function idSeedOf(db: Db, claim: Claim, chosen: string): Promise<string> {
   const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
-  // Another body under the same key, once the claim of the first has lapsed, is another series.
+  // Another body under the same key, after the first claim has expired, gets its own seed.
   return (await db.redis.set(`${claim.key}:${fingerprint}`, chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
 }
 
-/** Whether the claim has neither lapsed nor been answered. */
+/** Whether the claim has neither expired nor been answered. */
 export async function isHeld(db: Db, claim: Claim): Promise<boolean> {
   return (await db.redis.get(claim.key)) === claim.text;
 }
 
-/** Gives a claim back after a refusal, so that a corrected request can use the key. */
+/** Releases a claim after a refusal, so that a corrected request can use the key. */
 export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
   await db.redis.eval(script, 1, claim.key, claim.text);
 }
 
-/** Gives a claim back whose request has made nothing, with what its effects would have been named by. */
+/** Releases a claim whose request had no effect, and its id seed. */
 export async function dropClaim(db: Db, claim: Claim): Promise<void> {
   const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end";

@@ -1,18 +1,17 @@
-// Ids that the server makes: UUIDv7 (RFC 9562), which sort by the time of their making. Within one process
-// they are strictly increasing even within a millisecond, so a list ordered by id is ordered by creation. That holds
-// while the clock goes back by less than a second: one that was far ahead and has been set right is followed, since
-// lists are narrowed by time by these ids too.
+// Server-generated ids: UUIDv7 (RFC 9562), which sort by creation time. Within one process they are strictly increasing
+// even within a millisecond, so a list ordered by id is ordered by creation. This holds while the clock goes back by
+// less than a second. A larger correction is followed, because lists are also filtered by time with these ids.
 
 import { hash, randomFillSync, randomInt } from 'node:crypto';
 import { v7 } from 'uuid';
 
-/** A clock that goes back by less than this stands still for the ids, ms. */
+/** A clock that goes back by less than this does not move the ids back, ms. */
 const STEP = 1000;
 
 let last = 0;
 let counter = 0;
 
-// Random bytes are drawn for many ids at a time: a draw costs more than an id.
+// Random bytes are generated for many ids at a time, because a call is expensive.
 const ID_BYTES = 16;
 const pool = Buffer.alloc(256 * ID_BYTES);
 let drawn = pool.length;
@@ -26,7 +25,7 @@ function randomBytes(): Buffer {
   return pool.subarray(drawn - ID_BYTES, drawn);
 }
 
-/** A new UUIDv7. @param now ms since the epoch, by the clock that the rest of the change goes by. */
+/** A new UUIDv7. @param now ms since the epoch, by the clock that the rest of the change uses. */
 export function newId(now: number): string {
   if (now > last || now < last - STEP) {
     last = now;
@@ -38,8 +37,8 @@ export function newId(now: number): string {
 }
 
 /**
- * The id at `index` of the series that `first` (a UUIDv7 nobody else knows) begins: the same each time it is asked
- * for, of the same millisecond, sorted by index.
+ * The id at `index` of the series that is derived from `first`, a secret UUIDv7. Deterministic, of the same millisecond,
+ * and sorted by index.
  */
 export function idFromSeed(first: string, index: number): string {
   const seed = hash('sha256', first, 'buffer');

@@ -1,10 +1,10 @@
-// The name of every key. All keys of one org share one hash tag, its partition, so that one script can
-// change them together, on a single Redis and on a Redis Cluster alike.
+// The names of all keys. All keys of one org share one hash tag, its partition, so that one script can change them
+// together, on a single Redis and on a Redis Cluster alike.
 
 import { hash } from 'node:crypto';
 import { orgOf } from '../../state/access/tenant.ts';
 
-/** Number of partitions. Part of the data's layout: never change it on a living store. */
+/** Number of partitions. Part of the data layout: never change it for existing data. */
 export const PARTITION_COUNT = 16;
 
 export const PARTITIONS: readonly string[] = Array.from(
@@ -22,41 +22,41 @@ export function partitionOf(orgId: string): string {
 export function partitionKeys(prefix: string, partition: string) {
   const base = `${prefix}:{${partition}}`;
   return {
-    /** Stream: what the relay has yet to turn into jobs. */
+    /** Stream: entries that the relay turns into jobs. */
     outbox: `${base}:outbox`,
-    /** Stream: outbox entries of a form that the process which read them does not know, until one comes that does. */
+    /** Stream: outbox entries of a newer form, kept for a process that can read them. */
     newerEntries: `${base}:newer-entries`,
-    /** Stream: what was set aside since it cannot be used; see `dead-entries.ts`. */
+    /** Stream: entries that cannot be used; see `dead-entries.ts`. */
     deadEntries: `${base}:dead-entries`,
-    /** Hash: name of a damaged thing → the dead entry that tells of it. */
+    /** Hash: name of a damaged record → the dead entry that reports it. */
     deadNames: `${base}:dead-names`,
     /** Set: ids of the orgs here, and of their sandboxes. */
     orgs: `${base}:orgs`,
-    /** Hash: org or sandbox → the turn in which what it requested is matched. */
+    /** Hash: org or sandbox → the turn in which its match requests are handled. */
     matchTurns: `${base}:match-turns`,
-    /** Sorted set: `<org> <task>` by when the clock must next look at it. */
+    /** Sorted set: `<org> <task>` by when its next scheduled check is due. */
     due: `${base}:due`,
-    /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of deliveries that were given up. */
+    /** Sorted set by text: `<org> <time>:<task> <sequence>[ <endpoint>]` of exhausted deliveries. */
     dead: `${base}:dead`,
-    /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of deliveries not settled, by when they are next to be tried. */
+    /** Sorted set: `<org> <task> <sequence>[ <endpoint>]` of pending deliveries, by when the next attempt is due. */
     pendingDeliveries: `${base}:pending-deliveries`,
-    /** Sorted set: `<org> <replay>` of replays under way, by when their next step is due. */
+    /** Sorted set: `<org> <replay>` of running replays, by when their next step is due. */
     replays: `${base}:replays`,
-    /** Set: `<org> <receiver>` of those for whom deliveries wait. */
+    /** Set: `<org> <receiver>` of receivers with a backlog. */
     backlogged: `${base}:backlogged`,
-    /** Sorted set: `<org> <endpoint>` of endpoints that are told in order no more, by since when, until nobody waits there for earlier events. */
+    /** Sorted set: `<org> <endpoint>` by when its ordered delivery was turned off, until its waiting deliveries are released. */
     orderReleased: `${base}:order-released`,
-    /** Sorted set: `<org> <worker> <task>` of what removed workers held and has not been taken from them yet, by when they left. */
+    /** Sorted set: `<org> <worker> <task>` of reservations of removed workers that are to be released, by when the worker was removed. */
     orphanedReservations: `${base}:orphaned-reservations`,
-    /** Sorted set: `<org> <task>` of finished tasks by when they are to be purged; `<org> <task> log`: by when only their history is. */
+    /** Sorted set: `<org> <task>` of finished tasks by when to purge them; `<org> <task> log`: by when to purge only their history. */
     retain: `${base}:retain`,
-    /** Sorted set: places of files that are nobody's evidence (yet, or any more), by when they came; 0: on their way out. */
+    /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
     orphanedFiles: `${base}:orphaned-files`,
-    /** String: who a credential is, by the SHA-256 of the credential. */
+    /** String: the principal of a credential, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:credential:${hash}`,
-    /** Hash or string: what the authorization server keeps (grants, codes, sessions …), by the SHA-256 of its id. */
+    /** Hash or string: a record of the authorization server (grant, code, session …), by the SHA-256 of its id. */
     oauth: (name: string) => `${base}:oauth:${name}`,
-    /** String: how often sign-in was attempted of late from a network. Hash: the attempts at an account (`n`) and when the next may be made (`t`, ms). */
+    /** String: number of recent sign-in attempts from a network. Hash: attempts at an account (`n`) and when the next is allowed (`t`, ms). */
     attempts: (name: string) => `${base}:sign-in-attempts:${name}`,
   };
 }
@@ -67,7 +67,7 @@ export type OrgKeys = ReturnType<typeof orgKeys>;
 const cache = new Map<string, { prefix: string; keys: OrgKeys }>();
 const CACHED = 10_000;
 
-/** Keys of what an org has once, for its live tenant and its sandbox together: its record and its API keys. */
+/** Keys of records that an org's live tenant and sandbox share: the org and its API keys. */
 export function sharedKeysOf(prefix: string, orgId: string): Pick<OrgKeys, 'org' | 'apiKey' | 'index'> {
   return orgKeysOf(prefix, orgOf(orgId));
 }
@@ -89,34 +89,34 @@ function orgKeys(prefix: string, orgId: string) {
     ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
-    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its own receiver is told in order. */
+    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
     task: (id: string) => `${base}:task:${id}`,
-    /** List: one entry an event, while the task is open. */
+    /** List: one entry per event, while the task is open. */
     history: (id: string) => `${base}:history:${id}`,
-    /** Hash: `<sequence>[ <endpoint>]` → the delivery with all attempts; empty while none was made. */
+    /** Hash: `<sequence>[ <endpoint>]` → the delivery with its attempts; empty before the first attempt. */
     deliveries: (id: string) => `${base}:deliveries:${id}`,
     /**
-     * Hash of a task whose events are told in order: field of a delivery → when it was first tried in vain (ms), and
-     * `w` and its field of one that waits for those before it.
+     * Hash of a task with ordered delivery: field of a delivery → when it first failed (ms); `w` and the field of a
+     * delivery that waits for earlier events.
      */
     ordering: (id: string) => `${base}:ordering:${id}`,
     endpoint: (id: string) => `${base}:endpoint:${id}`,
-    /** Hash: since when (`f`, ms) an endpoint has only failed, the last part of the limit (`l`) it did in, and how many (`n`). */
+    /** Hash: since when (`f`, ms) all deliveries to an endpoint have failed, the last period (`l`) with a failure, and how many periods (`n`). */
     endpointHealth: (id: string) => `${base}:endpoint-health:${id}`,
-    /** Hash: a replay; `a`, what it sent and has not been tried yet. */
+    /** Hash: a replay; `a`, the deliveries it enqueued that have not been attempted yet. */
     replay: (id: string) => `${base}:replay:${id}`,
-    /** Hash: endpoint id → the replay to it that is under way. */
+    /** Hash: endpoint id → its running replay. */
     replaying: `${base}:replaying`,
-    /** Hash: `m`, a message to an endpoint that is about no task. */
+    /** Hash: `m`, a message to an endpoint that belongs to no task. */
     message: (id: string) => `${base}:message:${id}`,
-    /** Sorted set: members of `owed` that wait for a receiver to take them, by since when (ms). */
+    /** Sorted set: members of `pending-deliveries` that are parked for a receiver, by since when (ms). */
     backlog: (receiver: string) => `${base}:backlog:${receiver}`,
-    /** Hash: `v` version, evidence id → what is known of the file. */
+    /** Hash: `v` version, evidence id → the record of the file. */
     evidence: (taskId: string) => `${base}:evidence:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,
-    /** Stream: what happened to the worker's offers and tasks lately. */
+    /** Stream: recent changes of the worker's offers and tasks. */
     workerLog: (id: string) => `${base}:worker-log:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
@@ -132,28 +132,28 @@ function orgKeys(prefix: string, orgId: string) {
     issuer: (id: string) => `${base}:issuer:${id}`,
     /** Hash: digest of an outside issuer and an audience → id of the registration for this pair. */
     issuerPairs: `${base}:issuers`,
-    /** Hash: `evidence_bytes`, and `answers:<hour>`, bytes of answers that were kept for Idempotency-Keys in an hour since 1970. */
+    /** Hash: `evidence_bytes`, and `answers:<hour since 1970>`, bytes of idempotent responses recorded in that hour. */
     usage: `${base}:usage`,
     idempotency: (hash: string) => `${base}:idempotency:${hash}`,
     /** Hash: `v` number of entries in the org's audit log, `h` hash and `t` time (ms) of the last. */
     auditHead: `${base}:audit-head`,
-    /** Stream: the org's audit log, `<ms>-<sequence>` an entry. */
+    /** Stream: the org's audit log; entry ids are `<ms>-<sequence>`. */
     audit: `${base}:audit`,
-    /** Stream: the org's feed, one reference an event. */
+    /** Stream: the org's feed, one reference per event. */
     feed: `${base}:feed`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
     index: (name: string) => `${base}:index:${name}`,
-    /** Sorted set by text: an attribute asked for, lane id and the requirements that the lane's tasks share, as JSON. */
+    /** Sorted set by text: a required attribute, the id of a matching queue, and its requirements as JSON. */
     matchingQueues: `${base}:queues`,
-    /** Sorted set by text: places of the tasks that wait in a lane. */
+    /** Sorted set by text: queue members (position and id) of the tasks that wait in a matching queue. */
     matchingQueue: (id: string) => `${base}:queue:${id}`,
-    /** Sorted set: `task <id>` and `worker <id>` that are to be matched, in the order in which that was requested. */
+    /** Sorted set: match requests (`task <id>` or `worker <id>`) in the order in which they were made. */
     matchRequests: `${base}:requests`,
-    /** Sorted set: ready workers with an attribute, by how long they have been idle. */
+    /** Sorted set: ready workers with an attribute, by idle time. */
     ready: (attribute: string) => `${base}:ready:${attribute}`,
-    /** Sorted set: all ready workers by their level of trust or rating. */
+    /** Sorted set: all ready workers by trust level or rating. */
     readyBy: (level: string) => `${base}:level:${level}`,
-    /** Channel on which every change of the org is told. */
+    /** Channel of the org's change notifications. */
     changes: `${base}:changes`,
   };
 }

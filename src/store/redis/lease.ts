@@ -1,5 +1,5 @@
-// A lock in Redis that ends by itself. Whoever holds it is told from all others by a random token: only they renew it
-// or give it back, so one whose time ran out cannot end another's.
+// A lock in Redis that expires. The holder is identified by a random token, and only the holder can renew or release
+// it, so a process whose lease has expired cannot end the lease of another.
 
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -27,19 +27,19 @@ export class Lease {
     this.#token = token;
   }
 
-  /** Takes the lock `key` for `ms`; null while somebody else holds it. */
+  /** Acquires the lock `key` for `ms`; null while another holder has it. */
   static async take(redis: Redis, key: string, ms: number): Promise<Lease | null> {
     const token = randomUUID();
     const isTaken = (await redis.set(key, token, 'PX', ms, 'NX')) === 'OK';
     return isTaken ? new Lease(redis, key, token) : null;
   }
 
-  /** Holds it for `ms` from now. @returns false when it has been lost: another may be at work. */
+  /** Extends the lease to `ms` from now. @returns false when it was lost and another process may hold it. */
   async renew(ms: number): Promise<boolean> {
     return (await withScripts(this.#redis).biolayerRenewLease(this.#key, this.#token, Math.ceil(ms))) === 1;
   }
 
-  /** Gives it back, unless it was lost. */
+  /** Releases the lease, unless it was lost. */
   async release(): Promise<void> {
     await withScripts(this.#redis).biolayerReleaseLease(this.#key, this.#token);
   }

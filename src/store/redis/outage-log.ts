@@ -1,20 +1,18 @@
-// What the log says of a Redis that is away: one line when it goes, one a minute while it stays away, one when it is
-// back. Connections retry several times a second, and each retry is an error of its own.
+// Logs outages of Redis: one line when it becomes unavailable, one a minute while it stays so, one when it is back.
+// Connections retry several times a second, and each retry emits an error.
 
 import type { Redis } from 'ioredis';
 import { isUnavailable } from './connection.ts';
+import type { Log as FullLog } from './log.ts';
 
-interface Log {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
+type Log = Pick<FullLog, 'info' | 'warn'>;
 
-/** How long a line is not repeated, ms. */
+/** How long the same line is not repeated, ms. */
 const QUIET = 60_000;
 
 export class OutageLog {
   readonly #log: Log;
-  /** When each text was written last, by `performance.now()`. */
+  /** When each line was written last, by `performance.now()`. */
   readonly #writtenAt = new Map<string, number>();
   #isAway = false;
 
@@ -22,16 +20,16 @@ export class OutageLog {
     this.#log = log;
   }
 
-  /** Listener of the `error` events of connections, and of what works on them. */
+  /** Listener for the `error` events of connections, and of queues and workers on them. */
   readonly onError = (error: Error): void => {
     const isAway = isUnavailable(error);
     const reason = error.message || String(Reflect.get(error, 'code') ?? error.name);
     if (isAway) this.#isAway = true;
     if (!this.#isDue(isAway ? 'away' : reason)) return;
-    this.#log.warn({ reason }, isAway ? 'Redis is unavailable, trying again' : 'Redis');
+    this.#log.warn({ reason }, isAway ? 'Redis is unavailable, trying again' : 'Redis error');
   };
 
-  /** Says when the connection is ready again after an outage. @returns the connection */
+  /** Logs when the connection is ready again after an outage. @returns the connection */
   watch<T extends Redis>(redis: T): T {
     redis.on('ready', () => {
       if (!this.#isAway) return;

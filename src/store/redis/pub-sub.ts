@@ -1,6 +1,6 @@
-// News of changes, for requests that wait. One subscriber connection a process serves all of them: it
-// listens on the channel of an org while somebody waits there. News can be lost in an outage, so whoever
-// waits also looks for themselves now and then.
+// Change notifications, for requests that wait. One subscriber connection per process serves all of them: it subscribes
+// to the channel of an org while a request waits there. Notifications can be lost in an outage, so waiting requests
+// also poll now and then.
 
 import type { Redis } from 'ioredis';
 import { orgKeysOf } from './keys.ts';
@@ -12,7 +12,7 @@ export class Changes {
   readonly #prefix: string;
   readonly #listeners = new Map<string, Set<Listener>>();
 
-  /** @param redis a connection of its own: a subscribed connection can do nothing else. */
+  /** @param redis a dedicated connection: a subscribed connection cannot run other commands. */
   constructor(redis: Redis, prefix: string) {
     this.#redis = redis;
     this.#prefix = prefix;
@@ -22,9 +22,9 @@ export class Changes {
   }
 
   /**
-   * Calls `listener` with `task <id>` or `worker <id>` at every change in the org, and with `feed` when something has
-   * happened to the org itself, until the returned function is called.
-   * Resolves once listening, so that a look taken afterwards misses nothing.
+   * Calls `listener` with `task <id>` or `worker <id>` at every change in the org, and with `feed` at an event of the
+   * org itself, until the returned function is called.
+   * Resolves once subscribed, so that a read made afterwards misses no change.
    */
   async listen(orgId: string, listener: Listener): Promise<() => void> {
     const channel = orgKeysOf(this.#prefix, orgId).changes;
@@ -48,9 +48,9 @@ export class Changes {
   }
 
   /**
-   * Waits until `look` gives something that is not null, at most `ms`; looks at once, after each relevant
-   * change, and every five seconds in case news was lost.
-   * @returns what `look` gave, or null when the time was up or `signal` aborted.
+   * Waits until `look` returns something other than null, at most `ms`. Calls it at once, after each relevant change,
+   * and every five seconds in case a notification was lost.
+   * @returns the result of `look`, or null when the time was up or `signal` aborted.
    */
   async waitFor<T>(
     orgId: string,
@@ -61,22 +61,22 @@ export class Changes {
   ): Promise<T | null> {
     const end = performance.now() + ms;
     let wake = () => {};
-    let news = false;
+    let isNotified = false;
     const stop = await this.listen(orgId, (what) => {
       if (!isRelevant(what)) return;
-      news = true;
+      isNotified = true;
       wake();
     });
     const onAbort = () => wake();
     signal.addEventListener('abort', onAbort);
     try {
       for (;;) {
-        news = false;
+        isNotified = false;
         const found = await look();
         if (found !== null || signal.aborted) return found;
         const left = end - performance.now();
         if (left <= 0) return null;
-        if (news) continue;
+        if (isNotified) continue;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, Math.min(left, 5000));
           wake = () => {

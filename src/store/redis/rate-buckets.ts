@@ -1,18 +1,18 @@
-// Token buckets that all processes share, see `state/access/token-bucket.ts`: a bucket is one time, the one at which it is
-// full again, and gone by itself then. Several buckets are drawn from in one step: all give, or none does.
-// Own code, since the libraries there are count windows, let twice the quota through at their seams, and cost
-// a command a request; this is drawn from by the handful.
+// Token buckets that all processes share, see `state/access/token-bucket.ts`. A bucket is stored as the time at which it
+// is full again, and expires then. Tokens are taken from several buckets in one step: from all of them or from none.
+// Existing libraries count in windows, allow twice the quota around a window boundary, and cost a command per request;
+// here a process takes tokens in batches.
 
 import type { Redis } from 'ioredis';
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
 import { defineScripts } from './scripts.ts';
 
-/** What a bucket has after a draw. */
+/** State of a bucket after a draw. */
 export interface BucketView {
   left: number;
   /** ms until it is full. */
   full_in: number;
-  /** ms until it has one more than now; 0 when it has one. */
+  /** ms until it has a token; 0 when it has one. */
   wait: number;
 }
 
@@ -22,10 +22,9 @@ export interface Draw {
   buckets: BucketView[];
 }
 
-// Redis' clock, so that processes agree. Allowed beyond the memory limit: it must not stop what only reads,
-// and what it writes is small and soon gone. No bucket is full later than its window from now: a time beyond
-// that was written before the clock went back (a failover, an operator), and says nothing. By a second or less it is
-// an empty bucket, by more the bucket is as new: nobody waits for the time at which the clock was.
+// Uses Redis' clock, so that all processes agree. It may run beyond the memory limit, because it must not block reads,
+// and its writes are small and expire soon. A bucket is full within its window at the latest; a later time was written
+// before Redis' clock went back. If it is later by up to a second, the bucket counts as empty, else as full.
 const SCRIPT = `#!lua flags=allow-oom
 local CLOCK_ERROR = 1000
 local time = redis.call('TIME')

@@ -1,17 +1,17 @@
-// Plain records: a hash with the version in `v`, the number of its form in `f` and the JSON in `d`. Workers, pools,
-// orgs and keys lie so.
+// Plain records, such as workers, pools, orgs and API keys: a hash with the version in `v`, the number of its form in
+// `f` and the JSON in `d`.
 
 import { broken, type Read, readForm, readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Guard, Write } from './commit.ts';
 import type { Db } from './connection.ts';
 import { fetched, readableOrNull, required } from './unreadable.ts';
 
-/** The form that plain records have. */
+/** The current form of plain records. */
 const FORM = 1;
 
 /**
- * Loads records in one round trip, in the order of the keys; null where there is none, or one that cannot be read,
- * which is reported.
+ * Loads records in one round trip, in the order of the keys; null for one that does not exist or cannot be read. An
+ * unreadable record is reported.
  */
 export async function loadRecords<T>(
   db: Db,
@@ -26,7 +26,7 @@ export async function loadRecord<T>(db: Db, key: string, shape: Shape<T>): Promi
   return readRecord(key, await fetched(key, db.redis.hmget(key, ...RECORD_FIELDS)), shape);
 }
 
-/** What is read of a record's hash. */
+/** Fields that are read of a record's hash. */
 export const RECORD_FIELDS = ['d', 'f', 'v'] as const;
 
 /** The record in the `RECORD_FIELDS` of its hash; null when there is none. @throws UnreadableRecord */
@@ -42,7 +42,7 @@ function parse<T>(text: string | null, shape: Shape<T>): Read<T> {
   return json.kind === 'known' ? readShape<T>(json.value, shape) : json;
 }
 
-/** Guard and write that put `record` in place of its `before` version (0: there must be none). */
+/** Guard and write that replace version `before` of a record (0: it must not exist). */
 export function recordWrites(
   key: string,
   before: number,

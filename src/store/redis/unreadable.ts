@@ -1,22 +1,22 @@
-// Records that cannot be read: damaged, or written by a newer process in a form that is not known here. One that is
-// asked for by itself is an error; among many it is left out and reported, so that the others go on.
+// Records that cannot be read: damaged, or written by a newer version in an unknown form. Loading one such record is an
+// error; in a list it is left out and reported, so that the others are processed.
 
 import type { Read } from '../../state/text/forms.ts';
 import { type Db, isUnavailable } from './connection.ts';
 import { NotDueError } from './due.ts';
 
-/** What cannot be read, or fails by itself, is looked at again after this, ms. */
+/** A record that cannot be read, or fails on its own, is tried again after this, ms. */
 export const PUT_OFF = 600_000;
 
-/** A record that is there and cannot be used. */
+/** A record that exists and cannot be used. */
 export class UnreadableRecord extends Error {
   /** Its key in Redis. */
   readonly key: string;
-  /** `newer`: a newer process can read it. */
+  /** `newer`: a newer version can read it. */
   readonly kind: 'newer' | 'broken';
-  /** Its form, where it is newer. */
+  /** Its form, if it is newer; else null. */
   readonly form: number | null;
-  /** What is wrong with it; shows nothing of what it holds. */
+  /** What is wrong with it; never contains its content. */
   readonly reason: string;
 
   constructor(key: string, read: Exclude<Read<unknown>, { kind: 'known' }>) {
@@ -30,13 +30,13 @@ export class UnreadableRecord extends Error {
   }
 }
 
-/** The value of what was read under `key`. @throws UnreadableRecord */
+/** The value that was read under `key`. @throws UnreadableRecord */
 export function required<T>(key: string, read: Read<T>): T {
   if (read.kind === 'known') return read.value;
   throw new UnreadableRecord(key, read);
 }
 
-/** What a command on `key` answers. @throws UnreadableRecord when there lies something of another type */
+/** The reply of a command on `key`. @throws UnreadableRecord when the key has another type */
 export async function fetched<T>(key: string, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
@@ -46,13 +46,13 @@ export async function fetched<T>(key: string, answer: Promise<T>): Promise<T> {
   }
 }
 
-/** What `read` gives; null when the record cannot be read, which is reported. @throws what else `read` throws */
+/** The result of `read`; null when the record cannot be read, which is reported. @throws any other error of `read` */
 export function readableOrNull<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
   return readOrNull(db, read, () => true);
 }
 
 /**
- * As `readableOrNull`, where passing over a record that a newer process can read would lose something.
+ * As `readableOrNull`, for callers that must not skip a record that a newer version can read.
  * @throws UnreadableRecord of a newer form
  */
 export function intactOrNull<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
@@ -74,9 +74,9 @@ async function readOrNull<T>(
 }
 
 /**
- * Does `act` for each, one after the other. One that fails by itself is reported and passed over.
- * @param nameOf what an item is told of by: its key in Redis, where it has one.
- * @returns how many failed. @throws what is no item's fault, such as Redis being away; the rest is not done then
+ * Runs `act` for each item, one after the other. An item that fails on its own is reported and skipped.
+ * @param nameOf name of an item in reports: its key in Redis, if it has one.
+ * @returns how many failed. @throws an error that concerns all items, such as an outage; the rest is not run then
  */
 export async function forEachIntact<T>(
   db: Db,
@@ -96,15 +96,15 @@ export async function forEachIntact<T>(
   return failed;
 }
 
-/** Reports what went wrong with something by itself. @param name its key in Redis, where it has one. */
+/** Reports an item that failed on its own. @param name its key in Redis, if it has one. */
 export function reportFailed(db: Db, name: string, error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error);
   db.onUnreadable?.(error instanceof UnreadableRecord ? error : { key: name, kind: 'broken', reason });
 }
 
 /**
- * Whether an error comes of what was worked on, so that others can go on; of Redis itself, which is away, full or
- * refuses the connection, it concerns all alike.
+ * Whether an error concerns only the item in question, so that others can go on. An error of Redis itself (unavailable,
+ * full, refusing the connection) concerns all of them.
  */
 export function isOfItem(error: unknown): boolean {
   if (isUnavailable(error) || error instanceof NotDueError) return false;

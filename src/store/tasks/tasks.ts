@@ -154,7 +154,7 @@ export async function loadEvent(
 }
 
 /** What a webhook is about: one event, and what never changes in its task. */
-export interface Told {
+export interface WebhookSubject {
   task: Pick<Task, 'task_id' | 'org_id' | 'input'>;
   event: Omit<HistoryEntry, 'previous_hash' | 'hash'>;
 }
@@ -164,11 +164,11 @@ export interface Told {
  * `packed` when it is final. Null when they hold no such event.
  * @param key of the task. @throws UnreadableRecord
  */
-export function readTold(
+export function readWebhookSubject(
   key: string,
   about: { org_id: string; task_id: string; sequence: number },
   stored: { input: Buffer | null; entry: Buffer | null; packed: Buffer | null; form: Buffer | null },
-): Told | null {
+): WebhookSubject | null {
   const { org_id, task_id, sequence } = about;
   const unknown = readForm(stored.form, TASK_FORM);
   if (unknown !== null) return required(key, unknown);

@@ -1,14 +1,15 @@
-// Deliveries that wait for their receiver to take them. While it takes no more they stand in its list, and
-// nobody looks at them again; as places fall free they are let out, first come, first served. In the `owed`
-// set they have a time of their own meanwhile, which never comes: whoever stands in the list is found there,
-// and whoever is let out is due at once, so that a job lost on the way is made again by the sweeper.
+// The backlog of a receiver: deliveries parked while the receiver is at its concurrency limit or cooling down. A
+// parked delivery has no job and costs no work. As slots free up, deliveries are released in first-in, first-out
+// order. In the `pending-deliveries` set a parked delivery has a due time that never comes; a released one is due at
+// once, so the sweeper recreates its job if that is lost.
 
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { type DeliveryTarget, PARKED, pendingMember, readPendingMember } from './delivery-target.ts';
 
-// ARGV: member, its lease or '', now, time of those who wait, org and receiver.
+// Parks a delivery if the caller holds its lease, or if it has no lease and is due.
+// ARGV: member, its lease or '', now, the due time of parked deliveries, "<org> <receiver>".
 const PARK = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return 0 end
@@ -20,65 +21,67 @@ redis.call('SADD', KEYS[3], ARGV[5])
 return 1
 `;
 
-// Whoever was sent by hand meanwhile, or is settled, stands in the list for nothing.
+// Moves up to ARGV[1] deliveries from the backlog to due. A member that is no longer parked (redelivered on request,
+// or settled) is dropped from the list.
+// ARGV: count, now, the due time of parked deliveries, "<org> <receiver>".
 const RELEASE = `
-local out = {}
-while #out < tonumber(ARGV[1]) do
+local released = {}
+while #released < tonumber(ARGV[1]) do
   local first = redis.call('ZPOPMIN', KEYS[2])[1]
   if not first then break end
   local score = redis.call('ZSCORE', KEYS[1], first)
   if score and tonumber(score) == tonumber(ARGV[3]) then
     redis.call('ZADD', KEYS[1], ARGV[2], first)
-    out[#out + 1] = first
+    released[#released + 1] = first
   end
 end
-local left = redis.call('ZCARD', KEYS[2])
-if left == 0 then redis.call('SREM', KEYS[3], ARGV[4]) end
-return {left, out}
+local remaining = redis.call('ZCARD', KEYS[2])
+if remaining == 0 then redis.call('SREM', KEYS[3], ARGV[4]) end
+return {remaining, released}
 `;
 
 const withScripts = defineScripts<{
   biolayerPark(...args: (string | number)[]): Promise<number>;
-  biolayerReleaseBacklog(...args: (string | number)[]): Promise<[left: number, out: string[]]>;
+  biolayerReleaseBacklog(...args: (string | number)[]): Promise<[remaining: number, released: string[]]>;
 }>({
   biolayerPark: { lua: PARK, numberOfKeys: 3 },
   biolayerReleaseBacklog: { lua: RELEASE, numberOfKeys: 3 },
 });
 
 /**
- * Puts a delivery into its receiver's list, without an attempt.
- * @param score what `takeDelivery` gave, or null when it was not taken but is due.
- * @returns false when it is not theirs to park: the lease was lost, or it is not due, or settled.
+ * Parks a delivery in the backlog of its receiver, without an attempt.
+ * @param score the lease that `leaseDelivery` returned; null for a due delivery without a lease.
+ * @returns false when it was not parked: the lease was lost, or it is not due, or already settled.
  */
 export async function parkDelivery(
   db: Db,
-  owed: DeliveryTarget,
+  target: DeliveryTarget,
   receiver: string,
   score: number | null,
 ): Promise<boolean> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const keys = orgKeysOf(db.prefix, target.org_id);
   const parked = await withScripts(db.redis).biolayerPark(
     keys.pendingDeliveries,
     keys.backlog(receiver),
     keys.backlogged,
-    pendingMember(owed),
+    pendingMember(target),
     score ?? '',
     db.clock.now(),
     PARKED,
-    `${owed.org_id} ${receiver}`,
+    `${target.org_id} ${receiver}`,
   );
   return parked === 1;
 }
 
-/** Lets out up to `count` of those who wait for a receiver; they are due now. @returns them, and how many are left. */
+/** Makes up to `count` deliveries of a receiver's backlog due now. @returns them, and how many remain parked. */
 export async function releaseBacklog(
   db: Db,
   orgId: string,
   receiver: string,
   count: number,
-): Promise<{ out: DeliveryTarget[]; left: number }> {
+): Promise<{ released: DeliveryTarget[]; remaining: number }> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const [left, out] = await withScripts(db.redis).biolayerReleaseBacklog(
+  const [remaining, released] = await withScripts(db.redis).biolayerReleaseBacklog(
     keys.pendingDeliveries,
     keys.backlog(receiver),
     keys.backlogged,
@@ -87,10 +90,10 @@ export async function releaseBacklog(
     PARKED,
     `${orgId} ${receiver}`,
   );
-  return { out: out.map(readPendingMember), left };
+  return { released: released.map(readPendingMember), remaining };
 }
 
-/** Receivers of a partition for whom deliveries wait. @param key the partition's `crowded`. */
+/** Receivers of a partition that have a backlog. @param key the partition's `backlogged` set. */
 export async function backloggedReceivers(
   db: Db,
   key: string,

@@ -1,7 +1,7 @@
-// Deliveries: for every event to be told, what was tried and what comes next. A delivery that is owed stands
-// in the partition's `owed` set by the time of its next try; whoever makes it takes it for a while, and
-// records the attempt in one step that checks that it is still theirs. A time in the set that ends in half a
-// millisecond is a lease: somebody has it in hand.
+// Deliveries: the attempts to send an event to a receiver, and when the next attempt is due. A pending delivery is a
+// member of the partition's `pending-deliveries` set, scored by its next attempt. A worker process leases it for the
+// time of an attempt, and records the attempt in one script that checks the lease. A score that ends in half a
+// millisecond is a lease.
 
 import { readJson, readShape } from '../../state/text/forms.ts';
 import { type Failing, periodOf } from '../../state/webhooks/endpoint.ts';
@@ -9,15 +9,15 @@ import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { fetched, PUT_OFF, readableOrNull, required } from '../redis/unreadable.ts';
-import { readTold, type Told } from '../tasks/tasks.ts';
+import { readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
 import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
 
 export { type DeliveryTarget, PARKED } from './delivery-target.ts';
 
-/** Member of the partition's list of deliveries that were given up. */
-export function deadMember(owed: DeliveryTarget, at: number): string {
-  return `${owed.org_id} ${listedMember(owed, at)}`;
+/** Member of the partition's list of exhausted deliveries. */
+export function deadMember(target: DeliveryTarget, at: number): string {
+  return `${target.org_id} ${listedMember(target, at)}`;
 }
 
 /** Name of the index of an endpoint's deliveries with a status. */
@@ -25,29 +25,28 @@ export function deliveriesIndex(endpointId: string, status: DeliveryStatus): str
   return `deliveries:${endpointId}:${status}`;
 }
 
-// One round trip for all that a delivery needs: the lease, what was tried before, and the event itself.
-// In order (ARGV[6], or the task says so of its own receiver, which has no suffix): while one before it is owed, and
-// was not first tried so long ago that it holds up nobody any more, it waits; at most until then, and it is woken
-// when that one is settled.
-// ARGV: member, now, lease, field, sequence, 1 in order, what a member begins and ends with around the sequence, hold.
-const TAKE = `
+// Leases a delivery and reads all that it needs in one round trip: earlier attempts and the event.
+// With ordered delivery (ARGV[6]; for the task's own callback, which has no suffix, the task's flag `o`) it waits
+// while an earlier event is pending, until that is settled or has been failing for the hold time (ARGV[9]).
+// ARGV: member, now, lease, field, sequence, 1 if ordered, prefix and suffix of the member around the sequence, hold.
+const LEASE = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return {} end
 local now = tonumber(ARGV[2])
 local due = tonumber(score)
--- A lease lasts no longer than ours would: one that says so was given before the clock went back.
-local isStrange = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
-if due > now and not isStrange then return {score} end
+-- No lease lasts much longer than ours would: one that does was given before the clock went back.
+local isFromFuture = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
+if due > now and not isFromFuture then return {score} end
 local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f')
 if ARGV[6] == '1' or (ARGV[8] == '' and task[4]) then
   for before = 1, tonumber(ARGV[5]) - 1 do
     local other = before .. ARGV[8]
     if redis.call('ZSCORE', KEYS[1], ARGV[7] .. other) then
-      local since = tonumber(redis.call('HGET', KEYS[5], other) or now)
-      local free = math.ceil(since + tonumber(ARGV[9]))
-      if free > now then
+      local failing_since = tonumber(redis.call('HGET', KEYS[5], other) or now)
+      local hold_ends = math.ceil(failing_since + tonumber(ARGV[9]))
+      if hold_ends > now then
         redis.call('HSET', KEYS[5], 'w' .. ARGV[4], '')
-        redis.call('ZADD', KEYS[1], free, ARGV[1])
+        redis.call('ZADD', KEYS[1], hold_ends, ARGV[1])
         return {}
       end
     end
@@ -61,9 +60,11 @@ local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
 return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5]}
 `;
 
-// ARGV: member, score, field, text, next time or '', 1 when gone, member of the dead or '', member of lists or
-// '', 1 on success, now, period (these four are for endpoints), 1 in order, what a member begins and ends with
-// around the sequence. Settled in order, it wakes the next that waits.
+// Records the result of an attempt while the lease is held. With ordered delivery, a settled delivery makes the next
+// one that waits for it due.
+// ARGV: member, lease, field, packed delivery, next attempt or '', 1 if gone, member of the exhausted list or '';
+// for endpoints member of the status lists or '', 1 on success, now, health period; then 1 if ordered, prefix and
+// suffix of the member around the sequence.
 const RECORD = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return {0} end
@@ -83,10 +84,10 @@ elseif ARGV[12] == '1' then
   end
   if first then
     local member = ARGV[13] .. first .. ARGV[14]
-    local waits = redis.call('ZSCORE', KEYS[1], member)
+    local waiting = redis.call('ZSCORE', KEYS[1], member)
     redis.call('HDEL', KEYS[7], 'w' .. first .. ARGV[14])
-    -- A lease stays one, should the endpoint not have been told in order in between.
-    if waits and tonumber(waits) % 1 == 0 then
+    -- It may be leased already, if the endpoint's ordering was off in between; then the lease stays.
+    if waiting and tonumber(waiting) % 1 == 0 then
       redis.call('ZADD', KEYS[1], ARGV[10], member)
       woken = tostring(first)
     end
@@ -108,178 +109,177 @@ return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), w
 `;
 
 const withScripts = defineScripts<{
-  biolayerTakeBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
+  biolayerLeaseBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
   biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, string?, string?]>;
 }>({
-  biolayerTake: { lua: TAKE, numberOfKeys: 5 },
+  biolayerLease: { lua: LEASE, numberOfKeys: 5 },
   biolayerRecord: { lua: RECORD, numberOfKeys: 7 },
 });
 
-/** What there is to send, where it is no event of a task: its id and its bytes. */
+/** A message to an endpoint that belongs to no task, such as a test message: its id, time (ms) and body. */
 export interface Message {
   id: string;
   at: number;
   body: string;
 }
 
-/** For how long one that was tried in vain holds up those after it, where they are told in order, ms. */
+/** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
 export const HOLD = 3600_000;
 
-/** Clocks of processes differ by less, ms: a lease may be over for others by so much before it is for its taker. */
+/** Upper bound of the difference between the clocks of two processes, ms; a holder treats its lease as that much shorter. */
 const CLOCK_ERROR = 1000;
 
-/** A delivery in somebody's hands. */
-export interface Taken {
+/** A delivery that this process holds the lease of. */
+export interface LeasedDelivery {
   delivery: Delivery;
-  /** To record it with: what tells this lease from a later one. */
+  /** Identifies this lease when the attempt is recorded. */
   score: number;
   /**
-   * Until when nobody else takes it, by `performance.now()`: counted from before it was asked for, so that neither a
-   * slow answer nor a process that was frozen meanwhile makes it longer.
+   * End of the lease, by `performance.now()`. Counted from before the request to Redis, so neither a slow answer nor
+   * a suspended process extends it.
    */
   until: number;
-  /** Whether it was taken in order, where its receiver is an endpoint. */
+  /** Whether it was leased with ordered delivery; only for endpoints. */
   inOrder: boolean;
   /** The receiver has answered 410 to another event of the task. */
   gone: boolean;
-  /** What there is to tell; null when the task is no more. */
-  told: Told | null;
-  /** In its place, a message that is about no task. */
+  /** The event with its task; null when the task was purged, or for a message. */
+  subject: WebhookSubject | null;
+  /** The message, for a delivery that belongs to no task; else null. */
   message: Message | null;
 }
 
 /**
- * Takes a delivery that is due, for `leaseMs`: until then it is due for nobody else, so two attempts never
- * overlap; if the taker dies it is due again afterwards.
- * @param order whether its endpoint is told of a task's events in order (a task's own receiver is as the task says),
- *   and how long one that was tried in vain holds up those after it, ms.
- * @returns the delivery; or when it is due, in ms; or null when it is settled, or waits for those before it.
- * @throws UnreadableRecord when it, or what it is about, cannot be read; it stays taken then
+ * Leases a due delivery for `leaseMs`, so that two attempts never overlap. If the process dies, the delivery is due
+ * again when the lease ends.
+ * @param order whether its endpoint wants ordered delivery (for the task's own callback the task decides), and for how
+ *   long a failing delivery holds back the ones after it, ms.
+ * @returns the delivery; or when it is due, ms; or null when it is settled or waits for earlier events.
+ * @throws UnreadableRecord when the delivery, its task or its message cannot be read; the lease then stays
  */
-export async function takeDelivery(
+export async function leaseDelivery(
   db: Db,
-  owed: DeliveryTarget,
+  target: DeliveryTarget,
   leaseMs: number,
   order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: HOLD },
-): Promise<Taken | { dueAt: number } | null> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+): Promise<LeasedDelivery | { dueAt: number } | null> {
+  const keys = orgKeysOf(db.prefix, target.org_id);
   const until = performance.now() + leaseMs - CLOCK_ERROR;
   const now = db.clock.now();
-  const isMessage = owed.sequence === 0;
-  const [score, recorded, gone, input, packed, entry, form] = await withScripts(db.redis).biolayerTakeBuffer(
+  const isMessage = target.sequence === 0;
+  const [score, recorded, gone, input, packed, entry, form] = await withScripts(db.redis).biolayerLeaseBuffer(
     keys.pendingDeliveries,
-    keys.deliveries(owed.task_id),
-    isMessage ? keys.message(owed.task_id) : keys.task(owed.task_id),
-    keys.history(owed.task_id),
-    keys.ordering(owed.task_id),
-    pendingMember(owed),
+    keys.deliveries(target.task_id),
+    isMessage ? keys.message(target.task_id) : keys.task(target.task_id),
+    keys.history(target.task_id),
+    keys.ordering(target.task_id),
+    pendingMember(target),
     now,
     Math.floor(now) + leaseMs + 0.5,
-    fieldOf(owed),
-    owed.sequence,
+    fieldOf(target),
+    target.sequence,
     order.inOrder ? 1 : '',
-    ...aroundSequence(owed),
+    ...aroundSequence(target),
     order.holdMs,
   );
   if (!score) return null;
   if (recorded === undefined) return { dueAt: Number(score.toString()) };
   return {
-    delivery: requireDelivery(keys.deliveries(owed.task_id), recorded),
+    delivery: requireDelivery(keys.deliveries(target.task_id), recorded),
     score: Number(score.toString()),
     until,
     inOrder: order.inOrder,
-    gone: gone !== null && owed.endpoint_id === undefined,
-    told: isMessage
+    gone: gone !== null && target.endpoint_id === undefined,
+    subject: isMessage
       ? null
-      : readTold(keys.task(owed.task_id), owed, {
+      : readWebhookSubject(keys.task(target.task_id), target, {
           input: input ?? null,
           packed: packed ?? null,
           entry: entry ?? null,
           form: form ?? null,
         }),
-    message: isMessage && entry ? requireMessage(keys.message(owed.task_id), entry.toString()) : null,
+    message: isMessage && entry ? requireMessage(keys.message(target.task_id), entry.toString()) : null,
   };
 }
 
-/** What its member among all that are owed begins and ends with: the sequence stands between. */
+/** Prefix and suffix of its member of the `pending-deliveries` set; the sequence stands between them. */
 function aroundSequence({ org_id, task_id, endpoint_id }: DeliveryTarget): [string, string] {
   return [`${org_id} ${task_id} `, endpoint_id === undefined ? '' : ` ${endpoint_id}`];
 }
 
 /** When the delivery is next due, ms; null when it is settled. */
-export async function dueTimeOf(db: Db, owed: DeliveryTarget): Promise<number | null> {
+export async function dueTimeOf(db: Db, target: DeliveryTarget): Promise<number | null> {
   const score = await db.redis.zscore(
-    orgKeysOf(db.prefix, owed.org_id).pendingDeliveries,
-    pendingMember(owed),
+    orgKeysOf(db.prefix, target.org_id).pendingDeliveries,
+    pendingMember(target),
   );
   return score === null ? null : Number(score);
 }
 
-/** Puts a delivery off that cannot be read, for ten minutes. */
-export async function putOffDelivery(db: Db, owed: DeliveryTarget): Promise<void> {
-  const { pendingDeliveries: key } = orgKeysOf(db.prefix, owed.org_id);
-  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, pendingMember(owed));
+/** Postpones a delivery that cannot be read by ten minutes. */
+export async function putOffDelivery(db: Db, target: DeliveryTarget): Promise<void> {
+  const { pendingDeliveries: key } = orgKeysOf(db.prefix, target.org_id);
+  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, pendingMember(target));
 }
 
-/** What came of a delivery that was taken. */
+/** Result of a leased delivery. */
 export interface Outcome {
-  /** What `takeDelivery` gave. */
+  /** The lease, from `leaseDelivery`. */
   score: number;
   delivery: Delivery;
-  /** When it is owed again, ms; null when it is settled. */
+  /** When the next attempt is due, ms; null when the delivery is settled. */
   nextAt: number | null;
-  /** The task's own receiver answered 410: nothing more to it for this task. */
+  /** The task's own callback answered 410: it gets no further events of this task. */
   gone: boolean;
-  /** When its event was, ms. */
+  /** Time of the event, ms. */
   eventAt: number;
   /** For how long an endpoint may fail before it is disabled, ms. */
   failingLimit: number;
-  /** Whether its receiver is told of a task's events in order. */
+  /** Whether its receiver wants ordered delivery. */
   inOrder?: boolean;
-  /** Whether nothing was sent for a reason of our own, which says nothing of the health of its endpoint. */
+  /** Nothing was sent for a reason on our side, which does not count against the endpoint's health. */
   isUnsent?: boolean;
 }
 
 /**
- * Records what came of a delivery.
- * @returns null when the lease was lost, or when this very record was written before; then nothing is written.
- *   Else how its endpoint has been failing, if it has, and the sequence of the event that has waited for this one
- *   and is due now.
+ * Records the result of a leased delivery.
+ * @returns null when the lease was lost, or this result was recorded before; then nothing is written. Else for how
+ *   long its endpoint has been failing, if it has, and the sequence of the waiting event that is due now, if any.
  */
 export async function recordDelivery(
   db: Db,
-  owed: DeliveryTarget,
+  target: DeliveryTarget,
   outcome: Outcome,
 ): Promise<{ failing: Failing | null; woken: number | null } | null> {
   const { inOrder = false, isUnsent = false } = outcome;
   const { score, delivery, nextAt, gone, eventAt, failingLimit } = outcome;
-  const { endpoint_id: endpoint } = owed;
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+  const { endpoint_id: endpoint } = target;
+  const keys = orgKeysOf(db.prefix, target.org_id);
   const now = db.clock.now();
   const isAttempt = delivery.status !== 'stopped' && !isUnsent;
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   const [done, since, periods, woken] = await withScripts(db.redis).biolayerRecord(
     keys.pendingDeliveries,
-    keys.deliveries(owed.task_id),
+    keys.deliveries(target.task_id),
     keys.dead,
     endpoint === undefined ? keys.dead : keys.endpointHealth(endpoint),
     indexOf('pending'),
     indexOf(delivery.status),
-    keys.ordering(owed.task_id),
-    pendingMember(owed),
+    keys.ordering(target.task_id),
+    pendingMember(target),
     score,
-    fieldOf(owed),
+    fieldOf(target),
     packDelivery(delivery),
     nextAt ?? '',
     gone ? 1 : 0,
-    delivery.status === 'exhausted' ? deadMember(owed, eventAt) : '',
-    endpoint === undefined ? '' : listedMember(owed, eventAt),
+    delivery.status === 'exhausted' ? deadMember(target, eventAt) : '',
+    endpoint === undefined ? '' : listedMember(target, eventAt),
     isAttempt ? (delivery.status === 'succeeded' ? 1 : 0) : '',
     now,
     periodOf(now, failingLimit),
     inOrder ? 1 : '',
-    ...aroundSequence(owed),
+    ...aroundSequence(target),
   );
   if (done !== 1) return null;
   return {
@@ -288,18 +288,18 @@ export async function recordDelivery(
   };
 }
 
-/** What is stored of a delivery under `key`. @throws UnreadableRecord */
+/** Reads a stored delivery. @param key named in the error. @throws UnreadableRecord */
 export function requireDelivery(key: string, stored: Buffer | null): Delivery {
   return required(key, readDelivery(stored));
 }
 
-/** A message to an endpoint that is about no task, from its JSON under `key`. @throws UnreadableRecord */
+/** Reads a stored message from its JSON. @param key named in the error. @throws UnreadableRecord */
 export function requireMessage(key: string, text: string): Message {
   const json = required(key, readJson(text));
   return required(key, readShape<Message>(json, { id: 'string', at: 'number', body: 'string' }));
 }
 
-/** All recorded deliveries of a task that can be read, by their field: `<sequence>[ <endpoint>]`. */
+/** All readable deliveries of a task by their field, `<sequence>[ <endpoint>]`. */
 export async function loadDeliveries(db: Db, orgId: string, taskId: string): Promise<Map<string, Delivery>> {
   const key = orgKeysOf(db.prefix, orgId).deliveries(taskId);
   const all = await fetched(key, db.redis.hgetallBuffer(key));

@@ -1,9 +1,8 @@
-// Deliveries as they are looked at: those of a task, those of an endpoint, the ones that were given up, and one
-// by its id.
+// Reads deliveries for the API: those of a task, those in a list (of an endpoint, or exhausted), and one by its id.
 
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape } from '../../state/text/forms.ts';
-import { isWanted } from '../commands/task-writes.ts';
+import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
@@ -20,16 +19,16 @@ import {
 } from './delivery-target.ts';
 
 export interface Listed {
-  owed: DeliveryTarget;
+  target: DeliveryTarget;
   delivery: Delivery;
-  /** When it is next to be tried, ms; null when it is settled, being tried right now, or waits for its receiver. */
+  /** When the next attempt is due, ms; null when settled, during an attempt, or parked in the backlog. */
   dueAt: number | null;
   event: Pick<HistoryEntry, 'event_id' | 'type'> & { at: number };
-  /** Null for a message that is about no task. */
+  /** Null for a message that belongs to no task. */
   task: Task | null;
 }
 
-/** All deliveries of a task, in the order of its events; null when there is no such task. */
+/** All deliveries of a task in the order of its events; null when there is no such task. */
 export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): Promise<Listed[] | null> {
   const [whole, recorded] = await Promise.all([
     loadWhole(db, orgId, taskId),
@@ -37,79 +36,81 @@ export async function deliveriesOfTask(db: Db, orgId: string, taskId: string): P
   ]);
   if (!whole) return null;
   const { task, history } = whole;
-  const fields = history.filter((event) => isWanted(task, event)).map((event) => String(event.sequence));
+  const fields = history.filter((event) => callbackWants(task, event)).map((event) => String(event.sequence));
   const found = [...new Set([...fields, ...recorded.keys()])].flatMap((field) => {
     const { sequence, endpoint_id } = readField(field);
     const event = history[sequence - 1];
     if (event === undefined) return [];
     const delivery = recorded.get(field) ?? NOT_TRIED;
-    const owed: DeliveryTarget = { org_id: orgId, task_id: taskId, sequence, endpoint_id };
-    return [{ owed, delivery, event: { ...event, at: Date.parse(event.at) }, task }];
+    const target: DeliveryTarget = { org_id: orgId, task_id: taskId, sequence, endpoint_id };
+    return [{ target, delivery, event: { ...event, at: Date.parse(event.at) }, task }];
   });
-  found.sort((a, b) => a.owed.sequence - b.owed.sequence);
+  found.sort((a, b) => a.target.sequence - b.target.sequence);
   return withDueTimes(db, orgId, found);
 }
 
-/** Several deliveries, in the order asked; null where there is none any more, or none that can be read. */
+/** Loads deliveries in the order of `all`; null for one that does not exist or cannot be read. */
 export async function loadListed(
   db: Db,
   orgId: string,
   all: readonly DeliveryTarget[],
 ): Promise<(Listed | null)[]> {
-  const found = await Promise.all(all.map((owed) => readableOrNull(db, () => loadOne(db, owed))));
+  const found = await Promise.all(all.map((target) => readableOrNull(db, () => loadOne(db, target))));
   const there = await withDueTimes(
     db,
     orgId,
     found.filter((one) => one !== null),
   );
-  const byMember = new Map(there.map((one) => [pendingMember(one.owed), one]));
-  return all.map((owed) => byMember.get(pendingMember(owed)) ?? null);
+  const byMember = new Map(there.map((one) => [pendingMember(one.target), one]));
+  return all.map((target) => byMember.get(pendingMember(target)) ?? null);
 }
 
 const NOT_TRIED: Delivery = { status: 'pending', attempts: [] };
 
 type Undated = Omit<Listed, 'dueAt'>;
 
-async function loadOne(db: Db, owed: DeliveryTarget): Promise<Undated | null> {
-  const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
+async function loadOne(db: Db, target: DeliveryTarget): Promise<Undated | null> {
+  const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
   const [recorded, about] = await Promise.all([
-    fetched(key, db.redis.hgetBuffer(key, fieldOf(owed))),
-    owed.sequence === 0 ? loadMessage(db, owed) : loadEvent(db, owed.org_id, owed.task_id, owed.sequence),
+    fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
+    target.sequence === 0
+      ? loadMessage(db, target)
+      : loadEvent(db, target.org_id, target.task_id, target.sequence),
   ]);
   if (about === null) return null;
-  const delivery = requireDelivery(`${key} ${fieldOf(owed)}`, recorded);
+  const delivery = requireDelivery(`${key} ${fieldOf(target)}`, recorded);
   if (!('task' in about)) {
     const { type } = required(
       key,
       readShape<{ type: string }>(required(key, readJson(about.body)), { type: 'string' }),
     );
-    return { owed, delivery, event: { event_id: about.id, type, at: about.at }, task: null };
+    return { target, delivery, event: { event_id: about.id, type, at: about.at }, task: null };
   }
   const { task, event } = about;
-  if (recorded === null && (owed.endpoint_id !== undefined || !isWanted(task, event))) return null;
-  return { owed, delivery, event: { ...event, at: Date.parse(event.at) }, task };
+  if (recorded === null && (target.endpoint_id !== undefined || !callbackWants(task, event))) return null;
+  return { target, delivery, event: { ...event, at: Date.parse(event.at) }, task };
 }
 
-async function loadMessage(db: Db, owed: DeliveryTarget): Promise<Message | null> {
-  const key = orgKeysOf(db.prefix, owed.org_id).message(owed.task_id);
+async function loadMessage(db: Db, target: DeliveryTarget): Promise<Message | null> {
+  const key = orgKeysOf(db.prefix, target.org_id).message(target.task_id);
   const text = await fetched(key, db.redis.hget(key, 'm'));
   return text === null ? null : requireMessage(key, text);
 }
 
 async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Promise<Listed[]> {
   if (all.length === 0) return [];
-  const members = all.map((one) => pendingMember(one.owed));
+  const members = all.map((one) => pendingMember(one.target));
   const scores = await db.redis.zmscore(orgKeysOf(db.prefix, orgId).pendingDeliveries, ...members);
   return all.map((one, index) => {
     const score = scores[index] ?? null;
-    // Half a millisecond marks a lease: an attempt is being made.
+    // A score that ends in half a millisecond is a lease: an attempt is in progress.
     const hasTime = score !== null && Number(score) % 1 === 0 && Number(score) < PARKED;
     const dueAt = hasTime ? Number(score) : null;
     return { ...one, dueAt: one.delivery.status === 'pending' ? dueAt : null };
   });
 }
 
-/** What a delivery with this id is of; null when there is none. Ids carry the time of their task's making. */
+/** Finds a delivery by its id, which starts with the creation time of its task; null when there is none. */
 export async function findDelivery(db: Db, orgId: string, id: string): Promise<Listed | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const floor = id.slice(0, 13);
@@ -119,21 +120,21 @@ export async function findDelivery(db: Db, orgId: string, id: string): Promise<L
     db.redis.zrangebylex(keys.index('messages'), ...range),
   ]);
   const sequence = Number.parseInt(id.slice(15, 18), 16);
-  const isIt = (owed: DeliveryTarget) => deliveryId(owed) === id;
+  const hasId = (target: DeliveryTarget) => deliveryId(target) === id;
   const callbacks = tasks.map((task_id): DeliveryTarget => ({ org_id: orgId, task_id, sequence }));
-  let owed = callbacks.find(isIt);
-  if (owed === undefined) {
+  let target = callbacks.find(hasId);
+  if (target === undefined) {
     const candidates = [...tasks, ...messages];
     const fields = await Promise.all(candidates.map((task) => db.redis.hkeys(keys.deliveries(task))));
-    owed = candidates
+    target = candidates
       .flatMap((task_id, index) =>
         (fields[index] ?? [])
           .filter((field) => field !== 'gone')
           .map((field): DeliveryTarget => ({ org_id: orgId, task_id, ...readField(field) })),
       )
-      .find(isIt);
+      .find(hasId);
   }
-  if (owed === undefined) return null;
-  const [found] = await loadListed(db, orgId, [owed]);
+  if (target === undefined) return null;
+  const [found] = await loadListed(db, orgId, [target]);
   return found ?? null;
 }

@@ -1,9 +1,9 @@
-// What is kept of a delivery, its status and every attempt, and the bytes that it is kept as.
+// The record of a delivery (its status and attempts) and its stored form.
 
 import { pack, unpack } from 'msgpackr';
 import { broken, type Read } from '../../state/text/forms.ts';
 
-/** Milliseconds that the parts of an attempt took; null for what it never came to or did not need. */
+/** Durations of the phases of an attempt, ms; null for a phase that was not reached or not needed. */
 interface Timings {
   queue: number | null;
   dns: number | null;
@@ -20,7 +20,7 @@ export interface Attempt {
   error: string | null;
   error_class: string | null;
   address: string | null;
-  /** First 4 KiB of the answer. */
+  /** First 4 KiB of the response. */
   body: string;
   next_attempt_at: number | null;
   headers: Record<string, string>;
@@ -29,23 +29,23 @@ export interface Attempt {
 
 export const DELIVERY_STATUSES = ['pending', 'succeeded', 'exhausted', 'stopped'] as const;
 /**
- * `pending` while owed. `exhausted` when it was given up. `stopped` when there is nobody to send it to: after a
- * 410 to another event, or with its endpoint disabled or removed.
+ * `pending`: to be sent. `exhausted`: all retries failed. `stopped`: there is no receiver left, after a 410 to another
+ * event of the task, or because the endpoint was disabled or removed.
  */
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
 export interface Delivery {
   status: DeliveryStatus;
   attempts: Attempt[];
-  /** What a newer process has added to it. */
+  /** Elements that a newer version added; kept as they are. */
   more?: readonly unknown[];
 }
 
-/** The most attempts that the retries of one delivery can be, the first included, are fewer than are kept. */
+/** Attempts kept of a delivery: the first and the last. More than a retry policy allows, so only redeliveries exceed it. */
 const FIRST_KEPT = 5;
 const LAST_KEPT = 45;
 
-/** What is kept of a list of attempts that redeliveries have made long: the first few and the last. */
+/** Shortens a list of attempts that many redeliveries have made long: keeps the first few and the last ones. */
 export function keptAttempts(attempts: readonly Attempt[]): Attempt[] {
   if (attempts.length <= FIRST_KEPT + LAST_KEPT) return [...attempts];
   return [...attempts.slice(0, FIRST_KEPT), ...attempts.slice(-LAST_KEPT)];
@@ -66,14 +66,14 @@ type PackedAttempt = [
 ];
 
 /**
- * Attempts as they were read: an attempt never changes, so it is stored again just as it was, with all that a newer
- * process has put into it.
+ * Attempts in the stored form they were read in. An attempt never changes, so it is written back unchanged, with any
+ * elements that a newer version added.
  */
 const asRead = new WeakMap<Attempt, PackedAttempt>();
 
 /**
- * A delivery as it is stored: MessagePack of bare arrays. There is one for every event, and one that succeeded at
- * once stays within the 64 bytes up to which Redis keeps a hash in one compact piece.
+ * The stored form: MessagePack of bare arrays. A delivery that succeeded at the first attempt fits into the 64 bytes up
+ * to which Redis encodes a hash compactly.
  */
 export function packDelivery({ status, attempts, more = [] }: Delivery): Buffer {
   const packed = attempts.map((one) => asRead.get(one) ?? packAttempt(one));
@@ -99,9 +99,9 @@ function packAttempt(attempt: Attempt): PackedAttempt {
 }
 
 /**
- * What is stored of a delivery. A form that older processes cannot read begins with its number, negative, in place of
- * the status: -2 for the second. What is no list behind the status was added by a newer process, and is kept.
- * @param stored as it is stored; empty or absent while there was no attempt.
+ * Reads the stored form. A form that older processes cannot read starts with its negated number instead of the status:
+ * -2 for the second form. Elements after the status that are not lists come from a newer version and are kept.
+ * @param stored empty or absent before the first attempt.
  */
 export function readDelivery(stored: Buffer | null | undefined): Read<Delivery> {
   if (!stored?.length) return { kind: 'known', value: { status: 'pending', attempts: [] } };

@@ -1,12 +1,12 @@
-// Where a delivery stands: which event of which task is owed to whom. From that follow its member in the
-// `owed` set, its field among the task's deliveries, its places in lists, and its id.
+// The target of a delivery: which event of which task goes to which receiver. Its names in Redis (member of the
+// `pending-deliveries` set, hash field, list members) and its id follow from that.
 
 import { hash } from 'node:crypto';
 import { listMember } from '../redis/lists.ts';
 
 /**
- * A delivery: an event of a task, owed to the task's own callback URL, or to a registered endpoint where one
- * is named. Sequence 0 is a message that belongs to no task, whose own id stands in place of the task's.
+ * An event of a task and its receiver: the endpoint, or without one the task's own callback URL. Sequence 0 is a message
+ * that belongs to no task; `task_id` then holds the message's own id.
  */
 export interface DeliveryTarget {
   org_id: string;
@@ -16,53 +16,53 @@ export interface DeliveryTarget {
 }
 
 /**
- * Its time in the `owed` set while it waits for its receiver in the list of those who do (`waiting.ts`): a time
- * that never comes, by its own clock or anybody's.
+ * Score of a delivery in the `pending-deliveries` set while it is parked in the backlog of its receiver (`backlog.ts`):
+ * a time that never comes.
  */
 export const PARKED = 8e15;
 
-/** Its field among the deliveries of its task. */
+/** Field of the delivery in the hash of its task's deliveries. */
 export function fieldOf({ sequence, endpoint_id }: Omit<DeliveryTarget, 'org_id' | 'task_id'>): string {
   return endpoint_id === undefined ? String(sequence) : `${sequence} ${endpoint_id}`;
 }
 
-/** What a field says. */
+/** Reads a field that `fieldOf` wrote. */
 export function readField(field: string): { sequence: number; endpoint_id: string | undefined } {
   const [sequence, endpoint_id] = field.split(' ');
   return { sequence: Number(sequence), endpoint_id };
 }
 
-/** Its member among all that are owed. */
-export function pendingMember(owed: DeliveryTarget): string {
-  return `${owed.org_id} ${owed.task_id} ${fieldOf(owed)}`;
+/** Member of the `pending-deliveries` set. */
+export function pendingMember(target: DeliveryTarget): string {
+  return `${target.org_id} ${target.task_id} ${fieldOf(target)}`;
 }
 
-/** What a member of the `owed` set says. */
+/** Reads a member that `pendingMember` wrote. */
 export function readPendingMember(member: string): DeliveryTarget {
   const [org_id = '', task_id = '', sequence, endpoint_id] = member.split(' ');
   return { org_id, task_id, sequence: Number(sequence), ...(endpoint_id !== undefined && { endpoint_id }) };
 }
 
-/** Digits of a sequence in lists. */
+/** Digits of a sequence in list members. */
 const DIGITS = 6;
 
 /**
- * Its member in lists, which go by the time of the event, ms; those of one moment by their sequence, which is written
- * with leading zeros since lists sort as text.
+ * Member of lists, which are sorted by the time of the event and then by sequence. The sequence has leading zeros
+ * because members sort as text. @param at time of the event, ms.
  */
-export function listedMember(owed: DeliveryTarget, at: number): string {
-  const [sequence = '', ...endpoint] = fieldOf(owed).split(' ');
-  return listMember(at, [owed.task_id, sequence.padStart(DIGITS, '0'), ...endpoint].join(' '));
+export function listedMember(target: DeliveryTarget, at: number): string {
+  const [sequence = '', ...endpoint] = fieldOf(target).split(' ');
+  return listMember(at, [target.task_id, sequence.padStart(DIGITS, '0'), ...endpoint].join(' '));
 }
 
-/** What a member of a list says. */
+/** Reads the part of a list member behind the time. */
 export function readListed(org_id: string, id: string): DeliveryTarget {
   return readPendingMember(`${org_id} ${id}`);
 }
 
 /**
- * The id of a delivery: a UUID in the form of version 7 that follows from what it is, so that no index of ids
- * is needed. It has the time of its task's making, twelve bits of the sequence and a hash of all.
+ * The id of a delivery: a UUID in the form of version 7 that is derived from its target, so no index of ids is needed.
+ * It holds the creation time of the task, twelve bits of the sequence and a hash of all.
  */
 export function deliveryId({ task_id, sequence, endpoint_id }: Omit<DeliveryTarget, 'org_id'>): string {
   const digest = hash('sha256', `${task_id} ${fieldOf({ sequence, endpoint_id })}`, 'buffer');

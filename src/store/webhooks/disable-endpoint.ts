@@ -1,5 +1,5 @@
-// Disables an endpoint that is of no use any more: the record, the entry in the audit log and the event in the
-// org's feed in one commit.
+// Disables an endpoint that is gone or keeps failing: its record, the audit log entry and the event in the org's feed
+// are written in one commit.
 
 import { newAuditEvent } from '../../state/audit/audit.ts';
 import { timestamp } from '../../state/tasks/view.ts';
@@ -13,9 +13,10 @@ import { feedNote } from '../tasks/feed.ts';
 import { endpointWrites, loadEndpoint } from './endpoints.ts';
 
 /**
- * @param due when it has come to that, ms, where time is the reason.
+ * Disables an endpoint.
+ * @param due the time from which it may be disabled, ms; null when the reason is not a time limit.
  * @returns false when there is no such endpoint, or it is disabled already.
- * @throws NotDueError when by Redis' own clock it has not come to that
+ * @throws NotDueError when `due` has not come by Redis' clock
  */
 export async function disableEndpoint(
   db: Db,

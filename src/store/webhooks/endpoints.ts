@@ -1,4 +1,4 @@
-// Webhook endpoints: a record each, and the list of the org's. What signs and what is secret in them lies sealed.
+// Webhook endpoints: one record each, and the list of an org's endpoints. Secrets and headers are stored sealed.
 
 import type { Shape } from '../../state/text/forms.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
@@ -9,7 +9,7 @@ import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 import { intactOrNull } from '../redis/unreadable.ts';
 import { replaysIndex } from './replays.ts';
 
-/** What an endpoint's sealed secrets and headers are bound to. */
+/** AAD context of an endpoint's sealed secrets and headers. */
 export function endpointContext(endpoint: { org_id: string; endpoint_id: string }): string {
   return `${endpoint.org_id} endpoint ${endpoint.endpoint_id}`;
 }
@@ -29,19 +29,19 @@ const SHAPE: Shape<Endpoint> = {
   updated_at: 'number',
 };
 
-/** @throws UnreadableRecord */
+/** Loads an endpoint; null when there is none. @throws UnreadableRecord */
 export function loadEndpoint(db: Db, orgId: string, id: string): Promise<Endpoint | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).endpoint(id), SHAPE);
 }
 
-/** Loads endpoints in one round trip, in the order asked; null where there is none. */
+/** Loads endpoints in one round trip, in the order of `ids`; null for one that does not exist. */
 export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Promise<(Endpoint | null)[]> {
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).endpoint), SHAPE);
 }
 
 /**
- * All endpoints of the org that are intact, in the order of their making.
- * @throws UnreadableRecord when one of them is of a newer form: what it is owed must not be forgotten
+ * All intact endpoints of the org, oldest first.
+ * @throws UnreadableRecord when one has a newer form: its deliveries must not be skipped
  */
 export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
@@ -50,12 +50,12 @@ export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   return all.filter((one) => one !== null);
 }
 
-/** Holds while the endpoint is as it was loaded. */
+/** Guard that the endpoint has not changed since it was loaded. */
 export function endpointAsLoaded(db: Db, { org_id, endpoint_id, version }: Endpoint): Guard {
   return { kind: 'version', key: orgKeysOf(db.prefix, org_id).endpoint(endpoint_id), version };
 }
 
-/** Guards and writes of an endpoint's change; `after` null removes it. */
+/** Guards and writes that create, change or (with `after` null) remove an endpoint. */
 export function endpointWrites(
   db: Db,
   before: Endpoint | null,
@@ -77,10 +77,10 @@ export function endpointWrites(
     };
   const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
   if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
-  // What waits there for earlier events is let go by the sweeper.
+  // The sweeper releases the deliveries that wait for earlier events.
   if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
     writes.push(['ZADD', keys.orderReleased, after.updated_at, `${after.org_id} ${after.endpoint_id}`]);
-  // Enabled again: what it failed before says nothing any more.
+  // Earlier failures do not count against an endpoint that is enabled again.
   if (before?.enabled === false && after.enabled)
     writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);
   return { guards, writes };

@@ -1,6 +1,6 @@
-// Owes events to the endpoints of their org. The relay does it before it makes jobs, since a commit does not
-// know the endpoints: what its outbox entry says is enough, and is done again if the relay dies over it.
-// Also sends again: by hand, or in a replay.
+// Enqueues deliveries of events to the endpoints of their org. The relay does this before it adds jobs, because a commit
+// does not know the endpoints. The outbox entry holds all that is needed, so another relay can repeat the step.
+// Also redelivers, on request or in a replay, and enqueues test messages.
 
 import { ENTRY_FORM, type OutboxEntry } from '../../state/outbox.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
@@ -16,16 +16,18 @@ import { type Delivery, packDelivery } from './delivery-record.ts';
 import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
 import { allEndpoints } from './endpoints.ts';
 
-// Once: that the field is there says that it was owed, and perhaps settled, before.
-const OWE = `
+// Enqueues once: if the field exists, the delivery was enqueued before and may be settled.
+// ARGV: member, now, field, member of lists.
+const ENQUEUE = `
 if redis.call('HSETNX', KEYS[2], ARGV[3], '') == 0 then return 0 end
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[4])
 return 1
 `;
 
-// ARGV: member, now, field, text as it was read, text from now on, member of lists or '', member of the dead,
-// outbox entry, version of the endpoint or '', form of the entry.
+// Makes a delivery due now, if it and its endpoint are as they were loaded and no attempt is in progress.
+// ARGV: member, now, field, packed delivery as loaded, packed delivery to store, member of lists or '', member of the
+// exhausted list, outbox entry, version of the endpoint or '', form of the entry.
 const RESEND = `
 if ARGV[9] ~= '' and redis.call('HGET', KEYS[8], 'v') ~= ARGV[9] then return 'changed' end
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -48,49 +50,51 @@ const withScripts = defineScripts<{
   biolayerEnqueueDelivery(...args: (string | number)[]): Promise<number>;
   biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }>({
-  biolayerEnqueueDelivery: { lua: OWE, numberOfKeys: 3 },
+  biolayerEnqueueDelivery: { lua: ENQUEUE, numberOfKeys: 3 },
   biolayerResend: { lua: RESEND, numberOfKeys: 8 },
 });
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
 
-/** Owes what the entries tell of to the endpoints that want it. @returns all that is, or was, owed by them. */
+/** Enqueues the events of outbox entries to the endpoints that want them. @returns all these deliveries, also those enqueued before. */
 export async function enqueueEndpointDeliveries(
   db: Db,
   entries: readonly OutboxEntry[],
 ): Promise<DeliveryTarget[]> {
-  const told = entries.filter((one): one is TaskEntry => one.kind === 'task' && one.events?.length > 0);
-  const orgs = [...new Set(told.map((one) => one.org_id))];
+  const taskEntries = entries.filter(
+    (one): one is TaskEntry => one.kind === 'task' && one.events?.length > 0,
+  );
+  const orgs = [...new Set(taskEntries.map((one) => one.org_id))];
   const loaded = await Promise.all(orgs.map((orgId) => allEndpoints(db, orgId)));
   const endpoints = new Map(orgs.map((orgId, index) => [orgId, loaded[index] ?? []]));
-  const all = await enqueueEarlier(db, told, endpoints);
+  const all = await enqueueEarlier(db, taskEntries, endpoints);
   const writing: Promise<unknown>[] = [];
-  for (const entry of told)
+  for (const entry of taskEntries)
     for (const endpoint of endpoints.get(entry.org_id) ?? [])
       for (const [index, type] of entry.events.entries()) {
         if (!wants(endpoint, `task.${type}`, entry.pool)) continue;
         const { org_id, task_id } = entry;
         const { endpoint_id } = endpoint;
-        const owed: DeliveryTarget = { org_id, task_id, sequence: entry.first + index, endpoint_id };
-        all.push(owed);
-        writing.push(enqueueDelivery(db, endpoint, owed, entry.at));
+        const target: DeliveryTarget = { org_id, task_id, sequence: entry.first + index, endpoint_id };
+        all.push(target);
+        writing.push(enqueueDelivery(db, endpoint, target, entry.at));
       }
   await Promise.all(writing);
   return all;
 }
 
 /**
- * Owes what came before, where an endpoint is told in order: entries of one task may be relayed in any order, and
- * whoever is sent an event must find those before it owed. An entry that another relay still has in hand is owed
- * here; what is older than the endpoint as it is now was seen to before.
+ * For endpoints with ordered delivery, also enqueues the earlier events of the task. Outbox entries of one task may be
+ * relayed in any order, and a delivery only waits for earlier ones that are enqueued. Events before the last change of
+ * the endpoint are left out.
  */
 async function enqueueEarlier(
   db: Db,
-  told: readonly TaskEntry[],
+  taskEntries: readonly TaskEntry[],
   endpoints: ReadonlyMap<string, readonly Endpoint[]>,
 ): Promise<DeliveryTarget[]> {
   const found: DeliveryTarget[] = [];
-  for (const { org_id, task_id, first, pool } of told)
+  for (const { org_id, task_id, first, pool } of taskEntries)
     for (const endpoint of endpoints.get(org_id) ?? []) {
       if (endpoint.ordering !== 'per_task' || first === 1) continue;
       const { endpoint_id } = endpoint;
@@ -105,64 +109,64 @@ async function enqueueEarlier(
         const at = Date.parse(event?.at ?? '');
         if (event === undefined || !(at >= endpoint.updated_at) || !wants(endpoint, event.type, pool))
           continue;
-        const owed: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
-        await enqueueDelivery(db, endpoint, owed, at);
-        found.push(owed);
+        const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
+        await enqueueDelivery(db, endpoint, target, at);
+        found.push(target);
       }
     }
   return found;
 }
 
-function enqueueDelivery(db: Db, endpoint: Endpoint, owed: DeliveryTarget, at: number): Promise<number> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
+function enqueueDelivery(db: Db, endpoint: Endpoint, target: DeliveryTarget, at: number): Promise<number> {
+  const keys = orgKeysOf(db.prefix, target.org_id);
   return withScripts(db.redis).biolayerEnqueueDelivery(
     keys.pendingDeliveries,
-    keys.deliveries(owed.task_id),
+    keys.deliveries(target.task_id),
     keys.index(deliveriesIndex(endpoint.endpoint_id, 'pending')),
-    pendingMember(owed),
+    pendingMember(target),
     db.clock.now(),
-    fieldOf(owed),
-    listedMember(owed, at),
+    fieldOf(target),
+    listedMember(target, at),
   );
 }
 
 /**
- * Makes a delivery due now, whatever became of it before; its next attempt follows those already made.
- * @param before as it was loaded; null when the event was never owed to this receiver.
- * @param eventAt when its event was, ms. @param again tells the job of this from those before it.
- * @param receiver the endpoint it goes to, as it was loaded; null for a task's own receiver.
- * @returns `busy` when an attempt is being made right now, `changed` when it, or the endpoint, is not as it was loaded.
+ * Makes a delivery due now, whatever its status; the attempts already made are kept.
+ * @param before as loaded; null when the event was never enqueued to this receiver.
+ * @param eventAt time of the event, ms. @param again distinguishes the id of the new job from earlier ones.
+ * @param receiver the endpoint as loaded; null for the task's own callback.
+ * @returns `busy` during an attempt, `changed` when the delivery or endpoint changed since it was loaded.
  */
 export function resend(
   db: Db,
-  owed: DeliveryTarget,
+  target: DeliveryTarget,
   before: Delivery | null,
   eventAt: number,
   again: string,
   receiver: Endpoint | null,
 ): Promise<'ok' | 'busy' | 'changed'> {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
-  const { endpoint_id: endpoint } = owed;
+  const keys = orgKeysOf(db.prefix, target.org_id);
+  const { endpoint_id: endpoint } = target;
   const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
-  const entry: OutboxEntry = { kind: 'delivery', ...owed, again };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
   const indexOf = (status: Delivery['status']) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
   return withScripts(db.redis).biolayerResend(
     keys.pendingDeliveries,
-    keys.deliveries(owed.task_id),
+    keys.deliveries(target.task_id),
     keys.dead,
     indexOf(before?.status ?? 'pending'),
     indexOf('pending'),
     keys.outbox,
-    keys.ordering(owed.task_id),
+    keys.ordering(target.task_id),
     receiver === null ? keys.dead : keys.endpoint(receiver.endpoint_id),
-    pendingMember(owed),
+    pendingMember(target),
     db.clock.now(),
-    fieldOf(owed),
+    fieldOf(target),
     isNew ? '' : packDelivery(before),
     isNew ? '' : packDelivery({ ...before, status: 'pending' }),
-    endpoint === undefined ? '' : listedMember(owed, eventAt),
-    deadMember(owed, eventAt),
+    endpoint === undefined ? '' : listedMember(target, eventAt),
+    deadMember(target, eventAt),
     JSON.stringify(entry),
     receiver?.version ?? '',
     ENTRY_FORM,
@@ -170,32 +174,32 @@ export function resend(
 }
 
 /**
- * Guards and writes that make a delivery due now that is settled, or that was never owed: `resend`, for several in
- * one commit. They do not hold when it is not as it was loaded any more.
- * @param before as it was loaded and as it is stored; null when the event was never owed to the endpoint.
+ * Guards and writes that make a settled or never enqueued delivery due now, as `resend` does, for use in a larger commit.
+ * The guards fail when the delivery changed since it was loaded.
+ * @param before as loaded and as stored; null when the event was never enqueued to the endpoint.
  */
 export function resendWrites(
   db: Db,
-  owed: DeliveryTarget & { endpoint_id: string },
+  target: DeliveryTarget & { endpoint_id: string },
   before: { delivery: Delivery; stored: Buffer } | null,
   eventAt: number,
   again: string,
 ): { guards: Guard[]; writes: Write[] } {
-  const keys = orgKeysOf(db.prefix, owed.org_id);
-  const [key, field] = [keys.deliveries(owed.task_id), fieldOf(owed)];
-  const entry: OutboxEntry = { kind: 'delivery', ...owed, again };
-  const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(owed.endpoint_id, status));
-  const listed = listedMember(owed, eventAt);
+  const keys = orgKeysOf(db.prefix, target.org_id);
+  const [key, field] = [keys.deliveries(target.task_id), fieldOf(target)];
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
+  const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(target.endpoint_id, status));
+  const listed = listedMember(target, eventAt);
   return {
     guards: [{ kind: 'field', key, field, value: before?.stored ?? null }],
     writes: [
       ['HSET', key, field, before === null ? '' : packDelivery({ ...before.delivery, status: 'pending' })],
-      ['ZADD', keys.pendingDeliveries, db.clock.now(), pendingMember(owed)],
-      ['HDEL', keys.ordering(owed.task_id), field],
+      ['ZADD', keys.pendingDeliveries, db.clock.now(), pendingMember(target)],
+      ['HDEL', keys.ordering(target.task_id), field],
       ...(before === null
         ? []
         : ([
-            ['ZREM', keys.dead, deadMember(owed, eventAt)],
+            ['ZREM', keys.dead, deadMember(target, eventAt)],
             ['ZREM', indexOf(before.delivery.status), listed],
           ] as const)),
       ['ZADD', indexOf('pending'), 0, listed],
@@ -204,10 +208,10 @@ export function resendWrites(
   };
 }
 
-/** How long a message that is about no task can be delivered, ms. */
+/** How long a message that belongs to no task is kept, ms. */
 const MESSAGE_KEPT = 30 * 24 * 3600 * 1000;
 
-/** Guards and writes that owe a message that is about no task to an endpoint, at once. */
+/** Guards and writes that enqueue a message that belongs to no task to an endpoint, due at once. */
 export function messageWrites(
   db: Db,
   orgId: string,
@@ -215,19 +219,19 @@ export function messageWrites(
   message: { id: string; at: number; body: string },
 ): { guards: Guard[]; writes: Write[] } {
   const keys = orgKeysOf(db.prefix, orgId);
-  const owed: DeliveryTarget = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
-  const entry: OutboxEntry = { kind: 'delivery', ...owed, again: 'first' };
+  const target: DeliveryTarget = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again: 'first' };
   return {
     guards: [{ kind: 'absent', key: keys.message(message.id) }],
     writes: [
       ['HSET', keys.message(message.id), 'm', JSON.stringify(message)],
       ['PEXPIRE', keys.message(message.id), MESSAGE_KEPT],
-      ['HSET', keys.deliveries(message.id), fieldOf(owed), ''],
+      ['HSET', keys.deliveries(message.id), fieldOf(target), ''],
       ['PEXPIRE', keys.deliveries(message.id), MESSAGE_KEPT],
       ['ZADD', keys.index('messages'), 0, message.id],
       ['ZREMRANGEBYLEX', keys.index('messages'), '-', `(${idFloor(message.at - 2 * MESSAGE_KEPT)}`],
-      ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(owed, message.at)],
-      ['ZADD', keys.pendingDeliveries, message.at, pendingMember(owed)],
+      ['ZADD', keys.index(deliveriesIndex(endpointId, 'pending')), 0, listedMember(target, message.at)],
+      ['ZADD', keys.pendingDeliveries, message.at, pendingMember(target)],
       outboxWrite(keys.outbox, entry),
     ],
   };

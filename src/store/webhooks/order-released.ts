@@ -1,6 +1,6 @@
-// Endpoints that are told of a task's events in order no more. What waits there for earlier events would wait until
-// those are settled or have failed for long; it is let go instead. The change itself notes the endpoint in the
-// partition's `unordered` set, from which the sweeper takes it when that is done.
+// Endpoints whose ordered delivery was turned off. Deliveries there that still wait for earlier events are released at
+// once. The change of the endpoint adds it to the partition's `order-released` set; the sweeper removes it when its
+// deliveries are released.
 
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -10,7 +10,8 @@ import { deliveriesIndex } from './deliveries.ts';
 import { type DeliveryTarget, fieldOf, PARKED, pendingMember, readListed } from './delivery-target.ts';
 import { loadEndpoint } from './endpoints.ts';
 
-// ARGV: member, field, now, time of those who wait for their receiver. What is in hand or due is left alone.
+// Makes a waiting delivery due. One that is due, parked or leased stays as it is.
+// ARGV: member, field, now, the due time of parked deliveries.
 const RELEASE = `
 if redis.call('HDEL', KEYS[2], 'w' .. ARGV[2]) == 0 then return 0 end
 local score = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0)
@@ -24,8 +25,8 @@ const withScripts = defineScripts<{ biolayerReleaseOrdered(...args: (string | nu
 });
 
 /**
- * Makes due what waits for earlier events to an endpoint, unless that is told in order (again). May be repeated.
- * @returns what is due now, in batches.
+ * Makes deliveries due that wait for earlier events to an endpoint, unless ordered delivery is on again. Repeatable.
+ * @returns the deliveries made due, in batches.
  */
 export async function* releaseOrdered(
   db: Db,
@@ -37,18 +38,18 @@ export async function* releaseOrdered(
   const pending = keys.index(deliveriesIndex(endpointId, 'pending'));
   for await (const members of scan(db, [pending], { order: 'asc', after: null, from: null, to: null })) {
     const all = members.map((member) => readListed(orgId, memberId(member)));
-    const gone = await Promise.all(
-      all.map((owed) =>
+    const results = await Promise.all(
+      all.map((target) =>
         withScripts(db.redis).biolayerReleaseOrdered(
           keys.pendingDeliveries,
-          keys.ordering(owed.task_id),
-          pendingMember(owed),
-          fieldOf(owed),
+          keys.ordering(target.task_id),
+          pendingMember(target),
+          fieldOf(target),
           db.clock.now(),
           PARKED,
         ),
       ),
     );
-    yield all.filter((_, index) => gone[index] === 1);
+    yield all.filter((_, index) => results[index] === 1);
   }
 }

@@ -1,5 +1,5 @@
-// What a replay comes by: the endpoint's lists of failed deliveries, or the org's feed where it asks for what was
-// never owed too. One walk goes on behind the cursor, looks at so much and no more, and changes nothing.
+// The read side of a replay. It walks the endpoint's lists of failed deliveries, or the org's feed when events that were
+// never enqueued are wanted too. One walk continues behind the cursor, examines a bounded number and writes nothing.
 
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf } from '../../state/tasks/task.ts';
@@ -15,19 +15,19 @@ import { deliveriesIndex, requireDelivery } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
 import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
 
-/** Commits of the feed, or deliveries, looked at in one walk. */
-const LOOKED_AT = 100;
+/** Feed references, or deliveries, examined in one walk. */
+const EXAMINED_MOST = 100;
 
 type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
-/** A delivery that is to be sent. */
+/** A delivery that the replay sends. */
 export interface Found {
-  owed: EndpointDelivery;
-  /** As it is stored, and what that says; null when the event was never owed to the endpoint. */
+  target: EndpointDelivery;
+  /** The stored and the parsed delivery; null when the event was never enqueued to the endpoint. */
   stored: Buffer | null;
   delivery: Delivery | null;
   eventAt: number;
-  /** Version of a task that is over, and may be purged; null while it is open. */
+  /** Version of a finished task, which may be purged meanwhile; null while the task is open. */
   finalVersion: number | null;
 }
 
@@ -36,35 +36,35 @@ export interface Walk {
   examined: number;
   cursor: string | null;
   reached: number;
-  /** Nothing is left behind the cursor. */
+  /** Whether the walk reached the end. */
   walked: boolean;
 }
 
-/** A place on the way. */
-interface Place {
-  /** To go on behind. */
+/** One position of the walk. */
+interface WalkPosition {
+  /** The cursor to continue behind. */
   position: string;
-  /** Null for what is not to be looked at. */
-  owed: EndpointDelivery | null;
+  /** Null for a position without a delivery of the replay. */
+  target: EndpointDelivery | null;
 }
 
-/** Walks on from the replay's cursor; at most `most` deliveries are found. */
+/** Walks on from the replay's cursor until `most` deliveries are found or the batch is examined. */
 export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: number): Promise<Walk> {
   const isOfFailed = replay.deliveries === 'failed';
-  const { places, isLast } = isOfFailed
+  const { positions, isLast } = isOfFailed
     ? await failedMembers(db, replay)
     : await feedPositions(db, replay, endpoint);
   const seen = await Promise.all(
-    places.map(({ owed }) =>
-      owed === null ? null : readableOrNull(db, () => lookAt(db, replay, endpoint, owed)),
+    positions.map(({ target }) =>
+      target === null ? null : readableOrNull(db, () => examine(db, replay, endpoint, target)),
     ),
   );
   const { cursor, reached } = replay;
   const walk: Walk = { found: [], examined: 0, cursor, reached, walked: false };
-  for (const [index, { position, owed }] of places.entries()) {
+  for (const [index, { position, target }] of positions.entries()) {
     if (walk.found.length === most) return walk;
     walk.cursor = position;
-    if (owed !== null) walk.examined += 1;
+    if (target !== null) walk.examined += 1;
     const one = seen[index] ?? null;
     if (one === null) continue;
     walk.reached = Math.max(walk.reached, one.eventAt);
@@ -73,12 +73,12 @@ export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: n
   return { ...walk, walked: isLast };
 }
 
-interface Places {
-  places: Place[];
+interface Positions {
+  positions: WalkPosition[];
   isLast: boolean;
 }
 
-async function failedMembers(db: Db, replay: Replay): Promise<Places> {
+async function failedMembers(db: Db, replay: Replay): Promise<Positions> {
   const { org_id, endpoint_id, since, until, cursor } = replay;
   const keys = orgKeysOf(db.prefix, org_id);
   const lists = (['exhausted', 'stopped'] as const).map((one) =>
@@ -88,47 +88,47 @@ async function failedMembers(db: Db, replay: Replay): Promise<Places> {
   const [from, to] = [since, until].map((at) => String(at).padStart(14, '0'));
   const range = { order: 'asc', after: cursor, from: from ?? null, to: to ?? null } as const;
   for await (const chunk of scan(db, lists, range)) {
-    const places = chunk.slice(0, LOOKED_AT).map((position): Place => {
-      const owed = readListed(org_id, memberId(position));
-      // A test message is no event.
-      return { position, owed: owed.sequence === 0 ? null : { ...owed, endpoint_id } };
+    const positions = chunk.slice(0, EXAMINED_MOST).map((position): WalkPosition => {
+      const target = readListed(org_id, memberId(position));
+      // Test messages are not replayed.
+      return { position, target: target.sequence === 0 ? null : { ...target, endpoint_id } };
     });
-    return { places, isLast: false };
+    return { positions, isLast: false };
   }
-  return { places: [], isLast: true };
+  return { positions: [], isLast: true };
 }
 
-async function feedPositions(db: Db, replay: Replay, endpoint: Endpoint): Promise<Places> {
+async function feedPositions(db: Db, replay: Replay, endpoint: Endpoint): Promise<Positions> {
   const { org_id, endpoint_id, since, until, cursor } = replay;
   const span = feedSpan(since, until);
-  const { references, more } = await readFeed(db, org_id, cursor ?? span.before, LOOKED_AT);
+  const { references, more } = await readFeed(db, org_id, cursor ?? span.before, EXAMINED_MOST);
   const within = references.filter((one) => Number(one.position.split('-')[0]) <= span.end);
-  const places = within.map(({ position, task_id, sequence, type }): Place => {
+  const positions = within.map(({ position, task_id, sequence, type }): WalkPosition => {
     const isWanted = endpoint.events.includes(type);
-    return { position, owed: isWanted ? { org_id, task_id, sequence, endpoint_id } : null };
+    return { position, target: isWanted ? { org_id, task_id, sequence, endpoint_id } : null };
   });
-  return { places, isLast: !more || within.length < references.length };
+  return { positions, isLast: !more || within.length < references.length };
 }
 
-/** What has become of an event to the endpoint; null when it is not one of the replay's. */
-async function lookAt(
+/** Loads the delivery of an event to the endpoint; null when the event is not part of the replay. */
+async function examine(
   db: Db,
   replay: Replay,
   endpoint: Endpoint,
-  owed: EndpointDelivery,
+  target: EndpointDelivery,
 ): Promise<(Found & { isSent: boolean }) | null> {
-  const key = orgKeysOf(db.prefix, owed.org_id).deliveries(owed.task_id);
+  const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
   const [stored, about] = await Promise.all([
-    fetched(key, db.redis.hgetBuffer(key, fieldOf(owed))),
-    loadEvent(db, owed.org_id, owed.task_id, owed.sequence),
+    fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
+    loadEvent(db, target.org_id, target.task_id, target.sequence),
   ]);
   if (about === null) return null;
   const { task, event } = about;
   const eventAt = Date.parse(event.at);
   if (eventAt < replay.since || eventAt >= replay.until) return null;
   if (!wants(endpoint, event.type, poolOf(task))) return null;
-  const delivery = stored === null ? null : requireDelivery(`${key} ${fieldOf(owed)}`, stored);
+  const delivery = stored === null ? null : requireDelivery(`${key} ${fieldOf(target)}`, stored);
   const isSent = isChosen(replay.deliveries, delivery?.status ?? null);
   const finalVersion = isFinal(task.status) ? task.version : null;
-  return { owed, stored, delivery, eventAt, finalVersion, isSent };
+  return { target, stored, delivery, eventAt, finalVersion, isSent };
 }

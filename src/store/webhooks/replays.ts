@@ -1,5 +1,5 @@
-// Replays: a record each, the list of those of an endpoint, and the one that is under way. While one runs it
-// stands in the partition's `replays` set by when its next step is due; the job that makes the step can be lost.
+// Replays: one record each, a list per endpoint, and the running replay of an endpoint. A running replay is in the
+// partition's `replays` set, scored by when its next step is due, so that a lost job can be recreated.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { broken, readJson, readShape, type Shape } from '../../state/text/forms.ts';
@@ -12,14 +12,14 @@ import { outboxWrite } from '../redis/outbox.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 import { fetched, required } from '../redis/unreadable.ts';
 
-/** How long a replay can be looked at after its end, ms. */
+/** How long a replay is kept after its end, ms. */
 const KEPT = 30 * 24 * 3600 * 1000;
 
-/** What was sent and has not been tried yet, as far as is known. */
+/** A delivery that the replay enqueued and whose next attempt has not been seen yet. */
 export interface Awaited {
   task_id: string;
   sequence: number;
-  /** Attempts made before it was sent. */
+  /** Attempts made before the replay enqueued it. */
   attempts: number;
 }
 
@@ -47,34 +47,34 @@ const SHAPE: Shape<Replay> = {
   updated_at: 'number',
 };
 
-/** @throws UnreadableRecord */
+/** Loads a replay; null when there is none. @throws UnreadableRecord */
 export function loadReplay(db: Db, orgId: string, id: string): Promise<Replay | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).replay(id), SHAPE);
 }
 
-/** Loads replays in one round trip, in the order asked; null where there is none any more. */
+/** Loads replays in one round trip, in the order of `ids`; null for one that does not exist. */
 export function loadReplays(db: Db, orgId: string, ids: readonly string[]): Promise<(Replay | null)[]> {
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).replay), SHAPE);
 }
 
 const AWAITED: Shape<Awaited> = { task_id: 'string', sequence: 'number', attempts: 'number' };
 
-/** What a replay sent that has not been tried yet. @throws UnreadableRecord */
+/** Deliveries that the replay enqueued and that have not been attempted yet. @throws UnreadableRecord */
 export async function loadAwaited(db: Db, { org_id, replay_id }: Replay): Promise<Awaited[]> {
   const key = orgKeysOf(db.prefix, org_id).replay(replay_id);
   const text = await fetched(key, db.redis.hget(key, 'a'));
   if (text === null) return [];
   const all = required(key, readJson(text));
-  if (!Array.isArray(all)) return required(key, broken('what it waits for is no list'));
+  if (!Array.isArray(all)) return required(key, broken('its awaited deliveries are not a list'));
   return all.map((one) => required(key, readShape<Awaited>(one, AWAITED)));
 }
 
-/** The id of the replay to this endpoint that is under way; null when there is none. */
+/** Id of the running replay of this endpoint; null when there is none. */
 export function replayUnderWay(db: Db, orgId: string, endpointId: string): Promise<string | null> {
   return db.redis.hget(orgKeysOf(db.prefix, orgId).replaying, endpointId);
 }
 
-/** How many replays of the org are under way. */
+/** Number of running replays of the org. */
 export function replaysUnderWay(db: Db, orgId: string): Promise<number> {
   return db.redis.hlen(orgKeysOf(db.prefix, orgId).replaying);
 }
@@ -84,17 +84,17 @@ interface Change {
   writes: Write[];
 }
 
-/** How many replays to an endpoint are kept. */
+/** Replays kept for an endpoint. */
 const KEPT_MOST = 100;
 
-/** Ids of the oldest replays to an endpoint, which go when one more begins. */
+/** Ids of the oldest replays of an endpoint, which are removed when another one starts. */
 export function oldReplays(db: Db, orgId: string, endpointId: string): Promise<string[]> {
   return db.redis.zrange(orgKeysOf(db.prefix, orgId).index(replaysIndex(endpointId)), 0, `${-KEPT_MOST}`);
 }
 
 /**
- * Guards and writes that begin a replay; they do not hold while another to the same endpoint is under way.
- * @param old see `oldReplays`.
+ * Guards and writes that start a replay; the guards fail while another replay of the endpoint is running.
+ * @param old the replays to remove, from `oldReplays`.
  */
 export function startWrites(db: Db, replay: Replay, old: readonly string[]): Change {
   const { org_id, replay_id, endpoint_id, created_at } = replay;
@@ -119,7 +119,7 @@ export function startWrites(db: Db, replay: Replay, old: readonly string[]): Cha
   };
 }
 
-/** Guards and writes of a step. @param dueAt when the next is due, ms. */
+/** Guards and writes of a step. @param dueAt when the next step is due, ms. */
 export function stepWrites(
   db: Db,
   before: Replay,
@@ -141,7 +141,7 @@ export function stepWrites(
   };
 }
 
-/** The replay as it is once it has ended so. */
+/** The replay, ended with this status. */
 export function ended(
   replay: Replay,
   status: Exclude<ReplayStatus, 'running'>,
@@ -151,7 +151,7 @@ export function ended(
   return { ...replay, status, reason, version: replay.version + 1, updated_at: now, finished_at: now };
 }
 
-/** Guards and writes that end a replay; it is kept for a while. @param after as `ended` gives it. */
+/** Guards and writes that end a replay. @param after from `ended`. */
 export function endWrites(db: Db, before: Replay, after: Replay): Change {
   const { org_id, replay_id, endpoint_id } = after;
   const keys = orgKeysOf(db.prefix, org_id);

@@ -3,49 +3,49 @@
 import { describe, expect, it } from 'vitest';
 import { ConcurrencyLimiter } from '../../../src/processors/webhooks/concurrency-limiter.ts';
 
-const PLACES = 80;
+const CONCURRENCY = 80;
 const answered = (status: number | null, ms = 10, retryAfterMs: number | null = null) => ({
   status,
   ms,
   retryAfterMs,
 });
 
-function openGate() {
+function openLimiter() {
   const clock = { now: 1000 };
-  const gate = new ConcurrencyLimiter(PLACES, () => clock.now);
-  const fresh = (receiver = 'a') => gate.enter(receiver, true);
+  const limiter = new ConcurrencyLimiter(CONCURRENCY, () => clock.now);
+  const fresh = (receiver = 'a') => limiter.tryAcquire(receiver, true);
   const send = (outcome: ReturnType<typeof answered>, receiver = 'a') => {
-    expect(gate.enter(receiver, false)).toBe(true);
-    gate.leave(receiver, outcome);
+    expect(limiter.tryAcquire(receiver, false)).toBe(true);
+    limiter.release(receiver, outcome);
   };
-  return { clock, gate, fresh, send };
+  return { clock, limiter, fresh, send };
 }
 
 describe('a receiver', () => {
   it.each([429, 502, 503, 504])(
     'that answers %i cools down: what is new waits, a retry does not',
     (status) => {
-      const { clock, gate, fresh, send } = openGate();
+      const { clock, limiter, fresh, send } = openLimiter();
       send(answered(status));
       expect(fresh()).toBe(false);
-      expect(gate.coolFor('a')).toBe(1000);
+      expect(limiter.coolDownMs('a')).toBe(1000);
       expect(fresh('b')).toBe(true);
-      expect(gate.enter('a', false)).toBe(true);
-      gate.leave('a', answered(status));
+      expect(limiter.tryAcquire('a', false)).toBe(true);
+      limiter.release('a', answered(status));
       clock.now += 1999;
       expect(fresh()).toBe(false);
     },
   );
 
-  it('that has shown to be quick gets more places, until it is quick no more', () => {
-    const { clock, gate, fresh, send } = openGate();
+  it('that has shown to be quick gets more slots, until it is quick no more', () => {
+    const { clock, limiter, fresh, send } = openLimiter();
     const filled = () => {
       let count = 0;
       while (fresh()) count += 1;
       return count;
     };
     const empty = (count: number) => {
-      for (let left = count; left > 0; left -= 1) gate.leave('a', answered(204));
+      for (let left = count; left > 0; left -= 1) limiter.release('a', answered(204));
     };
     for (let sent = 1; sent < 50; sent += 1) send(answered(204));
     const usual = filled();
@@ -66,7 +66,7 @@ describe('a receiver', () => {
   });
 
   it('that names a time has it', () => {
-    const { clock, fresh, send } = openGate();
+    const { clock, fresh, send } = openLimiter();
     send(answered(503, 10, 20_000));
     clock.now += 19_999;
     expect(fresh()).toBe(false);
@@ -75,117 +75,117 @@ describe('a receiver', () => {
   });
 
   it('that has cooled down is asked by one at a time until it answers', () => {
-    const { clock, gate, fresh, send } = openGate();
+    const { clock, limiter, fresh, send } = openLimiter();
     send(answered(503));
-    expect(gate.room('a', 0)).toBe(0);
+    expect(limiter.freeSlots('a', 0)).toBe(0);
     clock.now += 1000;
-    expect(gate.room('a', 0)).toBe(1);
+    expect(limiter.freeSlots('a', 0)).toBe(1);
     expect([fresh(), fresh()]).toEqual([true, false]);
-    expect(gate.room('a', 0)).toBe(0);
-    gate.leave('a', answered(204));
+    expect(limiter.freeSlots('a', 0)).toBe(0);
+    limiter.release('a', answered(204));
     expect([fresh(), fresh()]).toEqual([true, true]);
   });
 
   it.each([500, 404, 400, 301])('that answers %i is there, and cools down for nothing', (status) => {
-    const { fresh, send } = openGate();
+    const { fresh, send } = openLimiter();
     for (let times = 0; times < 10; times += 1) send(answered(status));
     expect(fresh()).toBe(true);
   });
 
   it('that does not answer cools down after five times in a row', () => {
-    const { fresh, gate, send } = openGate();
+    const { fresh, limiter, send } = openLimiter();
     for (let times = 0; times < 4; times += 1) send(answered(null));
     expect(fresh()).toBe(true);
-    gate.leave('a', answered(null));
+    limiter.release('a', answered(null));
     expect(fresh()).toBe(false);
   });
 
-  it('has two fifths of the places, sixty-four at most; a slow one an eighth', () => {
-    const { gate, fresh, send } = openGate();
-    const placesOf = (receiver: string, of = gate) => {
-      let places = 0;
-      while (of.enter(receiver, true)) places += 1;
-      return places;
+  it('has two fifths of the slots, sixty-four at most; a slow one an eighth', () => {
+    const { limiter, fresh, send } = openLimiter();
+    const slotsOf = (receiver: string, of = limiter) => {
+      let slots = 0;
+      while (of.tryAcquire(receiver, true)) slots += 1;
+      return slots;
     };
-    expect(placesOf('a')).toBe(32);
-    expect(placesOf('a', new ConcurrencyLimiter(800))).toBe(64);
+    expect(slotsOf('a')).toBe(32);
+    expect(slotsOf('a', new ConcurrencyLimiter(800))).toBe(64);
     for (let times = 0; times < 20; times += 1) send(answered(200, 5000), 'b');
-    expect(placesOf('b')).toBe(10);
-    gate.leave('b', answered(200, 5000));
+    expect(slotsOf('b')).toBe(10);
+    limiter.release('b', answered(200, 5000));
     expect(fresh('b')).toBe(true);
   });
 
   it('that hangs is known as slow before the first attempt has run out', () => {
-    const { clock, gate, fresh } = openGate();
+    const { clock, limiter, fresh } = openLimiter();
     for (let times = 0; times < 12; times += 1) fresh();
     clock.now += 2001;
     expect(fresh()).toBe(false);
-    for (let times = 0; times < 3; times += 1) gate.leave('a', answered(204));
+    for (let times = 0; times < 3; times += 1) limiter.release('a', answered(204));
     expect(fresh()).toBe(true);
   });
 
-  it('leaves half of its places to those who wait for longer', () => {
-    const { gate } = openGate();
+  it('leaves half of its slots to those who wait for longer', () => {
+    const { limiter } = openLimiter();
     let newcomers = 0;
-    while (gate.enter('a', true, true)) newcomers += 1;
+    while (limiter.tryAcquire('a', true, true)) newcomers += 1;
     expect(newcomers).toBe(16);
-    expect(gate.room('a', 0)).toBe(16);
-    expect(gate.room('a', 9)).toBe(0);
-    expect(gate.enter('a', true)).toBe(true);
+    expect(limiter.freeSlots('a', 0)).toBe(16);
+    expect(limiter.freeSlots('a', 9)).toBe(0);
+    expect(limiter.tryAcquire('a', true)).toBe(true);
   });
 
   it('that is quick lets those who wait for longer stand in line with those who are new', async () => {
-    const { gate, fresh } = openGate();
+    const { limiter, fresh } = openLimiter();
     while (fresh());
-    const newcomer = gate.enterShortly('a', true, true);
-    expect(gate.room('a', 0)).toBe(16);
-    expect(gate.room('a', 9)).toBe(0);
-    gate.leave('a', answered(204));
+    const newcomer = limiter.acquireSoon('a', true, true);
+    expect(limiter.freeSlots('a', 0)).toBe(16);
+    expect(limiter.freeSlots('a', 9)).toBe(0);
+    limiter.release('a', answered(204));
     expect(await newcomer).toBe(true);
   });
 
   it('that is not, sends away who is new, and calls nobody while it is full', async () => {
-    const { gate, fresh, send } = openGate();
+    const { limiter, fresh, send } = openLimiter();
     for (let times = 0; times < 20; times += 1) send(answered(200, 500));
     while (fresh());
-    expect(await gate.enterShortly('a', true, true)).toBe(false);
-    expect(gate.room('a', 0)).toBe(0);
+    expect(await limiter.acquireSoon('a', true, true)).toBe(false);
+    expect(limiter.freeSlots('a', 0)).toBe(0);
   });
 });
 
 describe('who finds a receiver full', () => {
   const full = () => {
-    const { clock, gate, fresh } = openGate();
+    const { clock, limiter, fresh } = openLimiter();
     while (fresh());
-    return { clock, gate };
+    return { clock, limiter };
   };
 
   it('is let in when a place falls free shortly', async () => {
-    const { gate } = full();
-    const [first, second] = [gate.enterShortly('a', true), gate.enterShortly('a', true)];
-    gate.leave('a', answered(204));
+    const { limiter } = full();
+    const [first, second] = [limiter.acquireSoon('a', true), limiter.acquireSoon('a', true)];
+    limiter.release('a', answered(204));
     expect(await first).toBe(true);
-    gate.leave('a', answered(204));
+    limiter.release('a', answered(204));
     expect(await second).toBe(true);
-    expect(gate.enter('a', true)).toBe(false);
+    expect(limiter.tryAcquire('a', true)).toBe(false);
   });
 
   it('does not stand there for long', async () => {
-    const { gate } = full();
-    expect(await gate.enterShortly('a', true)).toBe(false);
+    const { limiter } = full();
+    expect(await limiter.acquireSoon('a', true)).toBe(false);
   });
 
   it('does not wait for one that does not move, nor behind many, nor when it cools down', async () => {
-    const { clock, gate } = full();
-    const many = Array.from({ length: 70 }, () => gate.enterShortly('a', true));
+    const { clock, limiter } = full();
+    const many = Array.from({ length: 70 }, () => limiter.acquireSoon('a', true));
     expect(await many.at(-1)).toBe(false);
-    gate.leave('a', answered(429));
+    limiter.release('a', answered(429));
     expect(await Promise.all(many)).not.toContain(true);
     const still = full();
     still.clock.now += 100;
-    expect(await still.gate.enterShortly('a', true)).toBe(false);
-    expect(still.gate.isShut('a')).toBe(true);
+    expect(await still.limiter.acquireSoon('a', true)).toBe(false);
+    expect(still.limiter.isSaturated('a')).toBe(true);
     clock.now += 1;
-    expect(gate.isShut('a')).toBe(true);
+    expect(limiter.isSaturated('a')).toBe(true);
   });
 });

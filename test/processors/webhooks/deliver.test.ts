@@ -183,7 +183,7 @@ describe('a delivery that fails', () => {
     expect(job?.failedReason).toContain('given up after 1 attempts');
   });
 
-  it('is given up after its retries, and is owed no more', async () => {
+  it('is exhausted after its retries, and not pending any longer', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver(() => ({ status: 503 }));
     const task = await tell(tenant, receiver.url, policy(1));
@@ -362,8 +362,8 @@ it('a delivery that is made ready by hand again is the same to the byte', async 
   await settled(task, 'succeeded');
   // The task has moved on and its record lies elsewhere when the event is told once more.
   await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
-  const { pendingDeliveries: owed } = orgKeysOf(db.prefix, tenant.org);
-  await db.redis.zadd(owed, 1, `${tenant.org} ${task.task_id} 2`);
+  const { pendingDeliveries } = orgKeysOf(db.prefix, tenant.org);
+  await db.redis.zadd(pendingDeliveries, 1, `${tenant.org} ${task.task_id} 2`);
   await queues.add([deliveryJob({ ...task, sequence: 2 }, 'by-hand')]);
   await expect.poll(() => receiver.come.length, SOON).toBe(2);
   expect(receiver.come[1]?.body).toBe(receiver.come[0]?.body);

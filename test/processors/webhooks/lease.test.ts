@@ -20,8 +20,8 @@ const { queues } = await runProcessorsOfFile(db, options);
 await runProcessorsOfFile(db, options);
 const { webhooks, retries } = queues.all;
 
-const deliveryOf = async (owed: DeliveryTarget) =>
-  (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
+const deliveryOf = async (target: DeliveryTarget) =>
+  (await loadDeliveries(db, target.org_id, target.task_id)).get(fieldOf(target));
 
 /** Receives what is answered when the test says so. */
 async function startHolding(reply: (nth: number) => number) {
@@ -38,10 +38,10 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
   const [task_id = ''] = await oweMessages(db, endpoint, 1);
-  const owed: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
+  const target: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await expect.poll(() => receiver.come.length, SOON).toBe(1);
 
-  const { jobId } = deliveryJob(owed, 'first').opts;
+  const { jobId } = deliveryJob(target, 'first').opts;
   const takenOver = async () => {
     // A lock that is gone is not renewed.
     await db.redis.del(`${queuePrefix(db.prefix)}:webhooks:${jobId}:lock`);
@@ -50,7 +50,7 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   await expect.poll(takenOver, SOON).toBeGreaterThan(0);
   await expect.poll(() => webhooks.getJobState(jobId), SOON).toBe('completed');
   // Whoever took it over has put it off to the end of the lease. Should they come before, they go away again.
-  const later = retryJob(owed, (await dueTimeOf(db, owed)) ?? 0, 0).opts.jobId;
+  const later = retryJob(target, (await dueTimeOf(db, target)) ?? 0, 0).opts.jobId;
   const come = async () => (await retries.getJob(later))?.attemptsStarted;
   expect(await come()).toBe(0);
   await (await retries.getJob(later))?.promote();
@@ -59,11 +59,11 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   expect(receiver.come).toHaveLength(1);
 
   answer();
-  await expect.poll(async () => (await deliveryOf(owed))?.status, SOON).toBe('succeeded');
+  await expect.poll(async () => (await deliveryOf(target))?.status, SOON).toBe('succeeded');
   await (await retries.getJob(later))?.promote();
   await expect.poll(() => retries.getJobState(later), SOON).toBe('completed');
   expect(receiver.come).toHaveLength(1);
-  expect((await deliveryOf(owed))?.attempts.map((one) => one.status)).toEqual([204]);
+  expect((await deliveryOf(target))?.attempts.map((one) => one.status)).toEqual([204]);
 });
 
 it('deliveries that are sent again by hand in the moment of their retry are made once', async () => {
@@ -75,19 +75,19 @@ it('deliveries that are sent again by hand in the moment of their retry are made
   const ids = await oweMessages(db, endpoint, 10);
   const all = ids.map((task_id): DeliveryTarget => ({ org_id, task_id, sequence: 0, endpoint_id }));
   await expect.poll(() => retries.getDelayedCount(), SOON).toBeGreaterThanOrEqual(10);
-  const dues = await Promise.all(all.map((owed) => dueTimeOf(db, owed)));
+  const dues = await Promise.all(all.map((target) => dueTimeOf(db, target)));
   await expect.poll(() => db.clock.now(), SOON).toBeGreaterThan(Math.max(...dues.map(Number)));
 
-  const sendAgain = async (owed: DeliveryTarget) =>
-    resend(db, owed, (await deliveryOf(owed)) ?? null, 0, 'by-hand', null);
+  const sendAgain = async (target: DeliveryTarget) =>
+    resend(db, target, (await deliveryOf(target)) ?? null, 0, 'by-hand', null);
   const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
   await expect.poll(() => receiver.come.length, SOON).toBe(20);
   // Each has two jobs, unless the retry was there first, and both have been begun.
   const begun = () =>
     Promise.all(
-      all.flatMap((owed, index) => [
-        retries.getJob(retryJob(owed, dues[index] ?? 0, 0).opts.jobId),
-        ...(done[index] === 'ok' ? [webhooks.getJob(deliveryJob(owed, 'by-hand').opts.jobId)] : []),
+      all.flatMap((target, index) => [
+        retries.getJob(retryJob(target, dues[index] ?? 0, 0).opts.jobId),
+        ...(done[index] === 'ok' ? [webhooks.getJob(deliveryJob(target, 'by-hand').opts.jobId)] : []),
       ]),
     );
   await expect
@@ -99,8 +99,8 @@ it('deliveries that are sent again by hand in the moment of their retry are made
     .toBe(10);
   expect(receiver.come).toHaveLength(20);
   answer();
-  for (const owed of all) {
-    await expect.poll(async () => (await deliveryOf(owed))?.status, SOON).toBe('succeeded');
-    expect((await deliveryOf(owed))?.attempts.map((one) => one.status)).toEqual([500, 204]);
+  for (const target of all) {
+    await expect.poll(async () => (await deliveryOf(target))?.status, SOON).toBe('succeeded');
+    expect((await deliveryOf(target))?.attempts.map((one) => one.status)).toEqual([500, 204]);
   }
 });

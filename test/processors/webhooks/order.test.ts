@@ -168,9 +168,9 @@ describe('in order', () => {
     isAgain = true;
     const all = await loadDeliveries(db, org_id, task.task_id);
     for (const sequence of [1, 2, 3, 4]) {
-      const owed = { org_id, task_id: task.task_id, sequence, endpoint_id };
-      const before = all.get(fieldOf(owed)) ?? null;
-      expect(await resend(db, owed, before, Date.parse('2026-01-01'), 'again', null)).toBe('ok');
+      const target = { org_id, task_id: task.task_id, sequence, endpoint_id };
+      const before = all.get(fieldOf(target)) ?? null;
+      expect(await resend(db, target, before, Date.parse('2026-01-01'), 'again', null)).toBe('ok');
     }
     await expect.poll(() => receiver.come.length, SOON).toBe(9);
     await allSucceed(task, endpoint_id);

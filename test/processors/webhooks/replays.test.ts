@@ -10,7 +10,11 @@ import { commit } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { type DeliveryTarget, recordDelivery, takeDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import {
+  type DeliveryTarget,
+  leaseDelivery,
+  recordDelivery,
+} from '../../../src/store/webhooks/deliveries.ts';
 import { pendingMember, readPendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { endpointWrites } from '../../../src/store/webhooks/endpoints.ts';
 import { enqueueEndpointDeliveries } from '../../../src/store/webhooks/fan-out.ts';
@@ -77,17 +81,22 @@ async function sentBy(replay: Replay): Promise<string[]> {
 /** Delivers all that is owed to the replay's endpoint. */
 async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
   const members = await db.redis.zrange(orgKeysOf(db.prefix, org_id).pendingDeliveries, 0, '-1');
-  for (const owed of members.map(readPendingMember)) {
-    if (owed.endpoint_id !== endpoint_id) continue;
-    const taken = await takeDelivery(db, owed, 1000);
-    if (taken === null || 'dueAt' in taken) throw new Error('not due');
+  for (const target of members.map(readPendingMember)) {
+    if (target.endpoint_id !== endpoint_id) continue;
+    const leased = await leaseDelivery(db, target, 1000);
+    if (leased === null || 'dueAt' in leased) throw new Error('not due');
     const timings = { queue: 0, dns: 0, connect: 0, tls: 0, first_byte: 0, body: 0 };
     const answer = { status: 204, error: null, error_class: null, address: null, body: '', headers: {} };
     const attempt = { at: db.clock.now(), ms: 1, next_attempt_at: null, timings, ...answer };
-    await recordDelivery(db, owed, {
-      score: taken.score,
-      delivery: { status: 'succeeded', attempts: [...taken.delivery.attempts, attempt] },
-      ...{ nextAt: null, gone: false, eventAt: Date.parse(taken.told?.event.at ?? ''), failingLimit: 1000 },
+    await recordDelivery(db, target, {
+      score: leased.score,
+      delivery: { status: 'succeeded', attempts: [...leased.delivery.attempts, attempt] },
+      ...{
+        nextAt: null,
+        gone: false,
+        eventAt: Date.parse(leased.subject?.event.at ?? ''),
+        failingLimit: 1000,
+      },
     });
   }
 }
@@ -197,19 +206,19 @@ describe('a replay', () => {
     expect(await stateOf(replay)).toEqual(before);
   });
 
-  it('leaves alone what others have taken in hand since it looked', async () => {
+  it('leaves alone what others have leased in hand since it looked', async () => {
     const { org, replay } = await setUp(1);
     const step = await heldStep(replay);
     const { pendingDeliveries: owedKey } = orgKeysOf(db.prefix, org);
     const entries = await outboxOf(org);
     // The relay comes by only now.
-    const [owed] = await enqueueEndpointDeliveries(db, entries.slice(0, 1));
-    if (owed === undefined) throw new Error('nothing is owed');
-    const taken = await takeDelivery(db, owed, 60_000);
+    const [target] = await enqueueEndpointDeliveries(db, entries.slice(0, 1));
+    if (target === undefined) throw new Error('no delivery is pending');
+    const leased = await leaseDelivery(db, target, 60_000);
     await step.releaseOrdered();
     expect(await sentBy(replay)).toEqual([]);
-    const lease = taken !== null && 'score' in taken ? taken.score : null;
-    expect(Number(await db.redis.zscore(owedKey, pendingMember(owed)))).toBe(lease);
+    const lease = leased !== null && 'score' in leased ? leased.score : null;
+    expect(Number(await db.redis.zscore(owedKey, pendingMember(target)))).toBe(lease);
     await stepReplay(db, org, replay.replay_id);
     expect(await stateOf(replay)).toMatchObject({ examined: 2, sent: 0 });
   });
@@ -228,7 +237,7 @@ describe('a replay', () => {
     const found: number[] = [];
     for (let walked = false; !walked; ) {
       const walk = await walkOn(db, replay, endpoint, 1);
-      found.push(...walk.found.map((one) => one.owed.sequence));
+      found.push(...walk.found.map((one) => one.target.sequence));
       replay = { ...replay, cursor: walk.cursor };
       walked = walk.walked;
     }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { countAttempt } from '../../../src/store/identity/sign-in-attempts.ts';
 import { claimKey } from '../../../src/store/redis/idempotency.ts';
 import { orgKeysOf, PARTITIONS } from '../../../src/store/redis/keys.ts';
-import { takeDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import { leaseDelivery } from '../../../src/store/webhooks/deliveries.ts';
 import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
@@ -31,13 +31,13 @@ it('a lock-out of sign-ins', async () => {
 it('the lease of a delivery', async () => {
   const org = freshOrg(db);
   const { task_id } = await addTask(db, org);
-  const owed = { org_id: org, task_id, sequence: 1 };
+  const target = { org_id: org, task_id, sequence: 1 };
   const { pendingDeliveries: key } = orgKeysOf(db.prefix, org);
   const lease = Math.floor(db.clock.now()) + 2 * HOUR + 0.5;
-  await db.redis.zadd(key, lease, pendingMember(owed));
-  expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ delivery: { status: 'pending' } });
+  await db.redis.zadd(key, lease, pendingMember(target));
+  expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ delivery: { status: 'pending' } });
   // One that may be another's, and one that is not due, are left alone.
-  expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
-  await db.redis.zadd(key, Math.floor(db.clock.now()) + 2 * HOUR, pendingMember(owed));
-  expect(await takeDelivery(db, owed, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
+  expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
+  await db.redis.zadd(key, Math.floor(db.clock.now()) + 2 * HOUR, pendingMember(target));
+  expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
 });

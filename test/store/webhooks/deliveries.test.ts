@@ -4,9 +4,9 @@ import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import {
   type DeliveryTarget,
   dueTimeOf,
+  leaseDelivery,
   loadDeliveries,
   recordDelivery,
-  takeDelivery,
 } from '../../../src/store/webhooks/deliveries.ts';
 import type { Attempt, Delivery } from '../../../src/store/webhooks/delivery-record.ts';
 import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
@@ -36,62 +36,62 @@ async function owedDelivery(): Promise<DeliveryTarget> {
 }
 
 /** Takes it. @throws Error when it cannot be had. */
-async function take(owed: DeliveryTarget, lease = LEASE) {
-  const taken = await takeDelivery(db, owed, lease);
-  if (taken === null || 'dueAt' in taken) throw new Error(`not to be had: ${JSON.stringify(taken)}`);
-  return taken;
+async function take(target: DeliveryTarget, lease = LEASE) {
+  const leased = await leaseDelivery(db, target, lease);
+  if (leased === null || 'dueAt' in leased) throw new Error(`not to be had: ${JSON.stringify(leased)}`);
+  return leased;
 }
 
 /** Records what came of it. @returns false when that is not the taker's any more. */
 async function record(
-  owed: DeliveryTarget,
+  target: DeliveryTarget,
   score: number,
   delivery: Delivery,
   nextAt: number | null = null,
   gone = false,
 ): Promise<boolean> {
   const outcome = { score, delivery, nextAt, gone, eventAt: 0, failingLimit: 1000 };
-  return (await recordDelivery(db, owed, outcome)) !== null;
+  return (await recordDelivery(db, target, outcome)) !== null;
 }
 
 describe('a delivery', () => {
-  it('is owed from the commit of its event on, with no attempt yet', async () => {
-    const owed = await owedDelivery();
-    expect(await dueTimeOf(db, owed)).toBeLessThanOrEqual(db.clock.now());
-    expect(await take(owed)).toMatchObject({ delivery: { status: 'pending', attempts: [] }, gone: false });
-    expect(await takeDelivery(db, { ...owed, sequence: 99 }, LEASE)).toBeNull();
+  it('is target from the commit of its event on, with no attempt yet', async () => {
+    const target = await owedDelivery();
+    expect(await dueTimeOf(db, target)).toBeLessThanOrEqual(db.clock.now());
+    expect(await take(target)).toMatchObject({ delivery: { status: 'pending', attempts: [] }, gone: false });
+    expect(await leaseDelivery(db, { ...target, sequence: 99 }, LEASE)).toBeNull();
   });
 
   it('is had by one of many who would take it at once, the others are told when to come back', async () => {
-    const owed = await owedDelivery();
-    const taken = await Promise.all(Array.from({ length: 50 }, () => takeDelivery(db, owed, LEASE)));
-    const had = taken.flatMap((one) => (one !== null && 'score' in one ? [one] : []));
-    const due = taken.flatMap((one) => (one !== null && 'dueAt' in one ? [one.dueAt] : []));
+    const target = await owedDelivery();
+    const leased = await Promise.all(Array.from({ length: 50 }, () => leaseDelivery(db, target, LEASE)));
+    const had = leased.flatMap((one) => (one !== null && 'score' in one ? [one] : []));
+    const due = leased.flatMap((one) => (one !== null && 'dueAt' in one ? [one.dueAt] : []));
     expect([had.length, due.length]).toEqual([1, 49]);
     expect(new Set(due)).toEqual(new Set([had[0]?.score]));
-    expect(await dueTimeOf(db, owed)).toBe(had[0]?.score);
+    expect(await dueTimeOf(db, target)).toBe(had[0]?.score);
   });
 
   it('of one who died is had again when their time is up, and the dead record nothing any more', async () => {
-    const owed = await owedDelivery();
-    const dead = await take(owed, 1);
+    const target = await owedDelivery();
+    const dead = await take(target, 1);
     // The lease is a millisecond long: it is over when the store's clock says so.
     await expect.poll(() => db.clock.now()).toBeGreaterThan(dead.score);
-    const next = await take(owed);
+    const next = await take(target);
     const done: Delivery = { status: 'succeeded', attempts: [attempt] };
-    expect(await record(owed, dead.score, done)).toBe(false);
-    expect(await record(owed, next.score, done)).toBe(true);
+    expect(await record(target, dead.score, done)).toBe(false);
+    expect(await record(target, next.score, done)).toBe(true);
   });
 
-  it('keeps each attempt, and is owed again when the next is due', async () => {
-    const owed = await owedDelivery();
+  it('keeps each attempt, and is target again when the next is due', async () => {
+    const target = await owedDelivery();
     const first: Delivery = { status: 'pending', attempts: [attempt] };
     const next = db.clock.now() + 30_000;
-    expect(await record(owed, (await take(owed)).score, first, next)).toBe(true);
-    expect(await takeDelivery(db, owed, LEASE)).toEqual({ dueAt: next });
+    expect(await record(target, (await take(target)).score, first, next)).toBe(true);
+    expect(await leaseDelivery(db, target, LEASE)).toEqual({ dueAt: next });
     const soon = db.clock.now() - 1;
-    expect(await record(owed, next, first, soon)).toBe(true);
-    const again = await take(owed);
+    expect(await record(target, next, first, soon)).toBe(true);
+    const again = await take(target);
     expect(again.delivery).toEqual(first);
     const done: Delivery = {
       status: 'succeeded',
@@ -100,18 +100,18 @@ describe('a delivery', () => {
         { ...attempt, status: 204, error: null, error_class: null, body: '', next_attempt_at: null },
       ],
     };
-    expect(await record(owed, again.score, done)).toBe(true);
-    expect(await loadDeliveries(db, owed.org_id, owed.task_id)).toEqual(new Map([['1', done]]));
-    expect(await dueTimeOf(db, owed)).toBeNull();
+    expect(await record(target, again.score, done)).toBe(true);
+    expect(await loadDeliveries(db, target.org_id, target.task_id)).toEqual(new Map([['1', done]]));
+    expect(await dueTimeOf(db, target)).toBeNull();
   });
 
-  it('that is settled is taken and recorded no more', async () => {
-    const owed = await owedDelivery();
-    const { score } = await take(owed);
+  it('that is settled is leased and recorded no more', async () => {
+    const target = await owedDelivery();
+    const { score } = await take(target);
     const done: Delivery = { status: 'exhausted', attempts: [attempt] };
-    expect(await record(owed, score, done)).toBe(true);
-    expect(await record(owed, score, { ...done, attempts: [] }, score)).toBe(false);
-    expect(await takeDelivery(db, owed, LEASE)).toBeNull();
+    expect(await record(target, score, done)).toBe(true);
+    expect(await record(target, score, { ...done, attempts: [] }, score)).toBe(false);
+    expect(await leaseDelivery(db, target, LEASE)).toBeNull();
   });
 
   it('in somebody’s hands stays there when one before it, for which it once waited, is settled', async () => {
@@ -119,23 +119,23 @@ describe('a delivery', () => {
     const second = { ...first, sequence: 2 };
     const order = { inOrder: true, holdMs: 1000_000 };
     const { score } = await take(first);
-    expect(await takeDelivery(db, second, LEASE, order)).toBeNull();
+    expect(await leaseDelivery(db, second, LEASE, order)).toBeNull();
     // Sent again by hand while the receiver is not told in order.
-    const { pendingDeliveries: owed } = orgKeysOf(db.prefix, first.org_id);
-    await db.redis.zadd(owed, db.clock.now(), pendingMember(second));
-    const taken = await take(second);
+    const { pendingDeliveries: target } = orgKeysOf(db.prefix, first.org_id);
+    await db.redis.zadd(target, db.clock.now(), pendingMember(second));
+    const leased = await take(second);
     const outcome = { nextAt: null, gone: false, eventAt: 0, failingLimit: 1000, inOrder: true };
     const delivery: Delivery = { status: 'succeeded', attempts: [attempt] };
     expect(await recordDelivery(db, first, { score, delivery, ...outcome })).toMatchObject({ woken: null });
-    expect(await dueTimeOf(db, second)).toBe(taken.score);
+    expect(await dueTimeOf(db, second)).toBe(leased.score);
   });
 
   it('answered with 410 says so to all others of its task, and to no other task', async () => {
-    const owed = await owedDelivery();
-    const { score } = await take(owed);
-    await record(owed, score, { status: 'exhausted', attempts: [attempt] }, null, true);
-    expect((await take({ ...owed, sequence: 2 })).gone).toBe(true);
+    const target = await owedDelivery();
+    const { score } = await take(target);
+    await record(target, score, { status: 'exhausted', attempts: [attempt] }, null, true);
+    expect((await take({ ...target, sequence: 2 })).gone).toBe(true);
     expect((await take(await owedDelivery())).gone).toBe(false);
-    expect([...(await loadDeliveries(db, owed.org_id, owed.task_id)).keys()]).toEqual(['1']);
+    expect([...(await loadDeliveries(db, target.org_id, target.task_id)).keys()]).toEqual(['1']);
   });
 });

@@ -50,13 +50,13 @@ export const deliveryRoutes = [
       const there = (await deliveriesOfTask(deps.db, org_id, params.task_id)) ?? [];
       const all = (await visibleDeliveries(deps, principal, there)).filter((one) => one !== null);
       if (order === 'desc') all.reverse();
-      const begin = after === null ? 0 : all.findIndex(({ owed }) => fieldOf(owed) === after) + 1;
+      const begin = after === null ? 0 : all.findIndex(({ target }) => fieldOf(target) === after) + 1;
       const rest = all
         .slice(begin)
         .filter(({ delivery }) => status === undefined || status.includes(delivery.status));
       const shown = rest.slice(0, limit);
       const last = shown.at(-1);
-      const next = rest.length > limit && last !== undefined ? fieldOf(last.owed) : null;
+      const next = rest.length > limit && last !== undefined ? fieldOf(last.target) : null;
       return answerList(await deliveryViews(deps, org_id, shown), bound, next);
     },
   }),
@@ -110,16 +110,16 @@ export const deliveryRoutes = [
     params: Type.Object({ delivery_id: Uuid }),
     body: closed({}),
     bodyOptional: true,
-    answers: { 202: { description: 'The delivery, owed again', schema: DeliveryView } },
+    answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
     async handler({ deps, principal, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
         await standing();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
         requireVersion(null, ifMatch);
-        const { owed, delivery, event } = found;
+        const { target, delivery, event } = found;
         const receiver = await receiverOf(deps, found);
         const again = `by-hand-${deps.db.clock.now()}`;
-        const done = await resend(deps.db, owed, delivery, event.at, again, receiver);
+        const done = await resend(deps.db, target, delivery, event.at, again, receiver);
         if (done === 'busy')
           throw new ApiError('delivery_in_progress', 'An attempt is being made right now.');
         if (done === 'ok') {
@@ -158,14 +158,14 @@ async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: strin
     await findDelivery(deps.db, principal.org_id, id),
   ]);
   if (found === null) throw notFound();
-  if (found.task === null) await visibleEndpoint(deps, principal, found.owed.endpoint_id ?? '');
+  if (found.task === null) await visibleEndpoint(deps, principal, found.target.endpoint_id ?? '');
   return found;
 }
 
 /** The endpoint it goes to; null for a task's own receiver. @throws ApiError 409 when there is none any more. */
-async function receiverOf({ db }: ApiDeps, { owed }: Listed): Promise<Endpoint | null> {
-  if (owed.endpoint_id === undefined) return null;
-  const endpoint = await loadEndpoint(db, owed.org_id, owed.endpoint_id);
+async function receiverOf({ db }: ApiDeps, { target }: Listed): Promise<Endpoint | null> {
+  if (target.endpoint_id === undefined) return null;
+  const endpoint = await loadEndpoint(db, target.org_id, target.endpoint_id);
   if (endpoint === null) throw new ApiError('endpoint_unavailable', 'The endpoint has been removed.');
   if (!endpoint.enabled)
     throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');

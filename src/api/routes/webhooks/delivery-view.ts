@@ -26,7 +26,7 @@ export async function visibleDeliveries<L extends Listed | null>(
   const endpoints = await endpointsOf(db, principal.org_id, all);
   return all.map((one) => {
     if (one === null || (one.task !== null && !maySeePool(principal, poolOf(one.task)))) return null;
-    const { endpoint_id } = one.owed;
+    const { endpoint_id } = one.target;
     if (endpoint_id === undefined) return one;
     const endpoint = endpoints.get(endpoint_id) ?? null;
     return endpoint !== null && maySee(principal, endpoint) ? one : null;
@@ -38,7 +38,7 @@ async function endpointsOf(
   orgId: string,
   all: readonly (Listed | null)[],
 ): Promise<Map<string, Endpoint | null>> {
-  const ids = [...new Set(all.flatMap((one) => one?.owed.endpoint_id ?? []))];
+  const ids = [...new Set(all.flatMap((one) => one?.target.endpoint_id ?? []))];
   const found = await loadEndpoints(db, orgId, ids);
   return new Map(ids.map((id, index) => [id, found[index] ?? null]));
 }
@@ -51,7 +51,7 @@ export async function deliveryViews(
 ): Promise<object[]> {
   const endpoints = await endpointsOf(db, orgId, all);
   return all.map((listed) => {
-    const { endpoint_id } = listed.owed;
+    const { endpoint_id } = listed.target;
     const endpoint = endpoint_id === undefined ? null : (endpoints.get(endpoint_id) ?? null);
     const handoff = endpoint_id === undefined ? listed.task?.input.handoff : undefined;
     const own = endpoint?.headers?.names ?? [];
@@ -61,14 +61,14 @@ export async function deliveryViews(
   });
 }
 
-function view({ owed, delivery, dueAt, event, task }: Listed, url: string | null, secretHeaders: string[]) {
+function view({ target, delivery, dueAt, event, task }: Listed, url: string | null, secretHeaders: string[]) {
   return {
-    delivery_id: deliveryId(owed),
-    endpoint_id: owed.endpoint_id ?? null,
+    delivery_id: deliveryId(target),
+    endpoint_id: target.endpoint_id ?? null,
     task_id: task?.task_id ?? null,
     event_id: event.event_id,
     event_type: event.type,
-    sequence: owed.sequence === 0 ? null : owed.sequence,
+    sequence: target.sequence === 0 ? null : target.sequence,
     url,
     status: delivery.status,
     attempts: delivery.attempts.map((one, index) => ({

@@ -1,4 +1,4 @@
-// What processors say goes through this; pino fits it.
+// The logger that store and processors write to; pino implements it.
 
 export interface Log {
   debug(fields: object, message: string): void;
