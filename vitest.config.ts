@@ -1,6 +1,7 @@
 // The suite of `npm test`: everything that is over within seconds, on one Redis of its own that starts
 // before the first file and is gone after the last. The long runs are in vitest.faults.config.ts.
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
   test: {
@@ -9,6 +10,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // The files of a worker share loaded modules: loading the app anew for each was a third of the suite's time.
     isolate: false,
     testTimeout: 30_000,

@@ -4,6 +4,7 @@ import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { StorageQuotas } from '../state/access/storage-quotas.ts';
 import type { AddressPolicy } from '../state/webhooks/callback-url.ts';
 import type { EvidenceFiles } from '../store/evidence/files.ts';
+import type { PasswordCost } from '../store/identity/passwords.ts';
 import type { Db } from '../store/redis/connection.ts';
 import type { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
@@ -27,6 +28,8 @@ export interface ApiDeps {
   quotas: DefaultQuotas;
   /** Default storage quotas. */
   storageQuotas: StorageQuotas;
+  /** What the hash of a new password costs. */
+  passwordCost: PasswordCost;
   /** Usage of the storage quotas. */
   usage: Usage;
   /** The store of evidence files. */

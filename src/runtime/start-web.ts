@@ -17,6 +17,7 @@ import { type StorageQuotas, USUAL_QUOTAS } from '../state/access/storage-quotas
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { sweepEvidence } from '../store/evidence/evidence.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
+import { PASSWORD_COST, type PasswordCost } from '../store/identity/passwords.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
 import { logClock, RedisClock } from '../store/redis/clock.ts';
 import { connect, type Db, whenReady } from '../store/redis/connection.ts';
@@ -81,6 +82,8 @@ export interface WebOptions {
   inFlight?: InFlightOptions;
   /** How much an org may keep; the usual unless given. */
   storageQuotas?: StorageQuotas;
+  /** What the hash of a new password costs; for tests alone, no process sets it. */
+  passwordCost?: PasswordCost;
   /** Origin under which clients reach the API; `own` for the one it listens on, where that is loopback. OAuth is off without. */
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
@@ -147,6 +150,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     ...(options.inFlight !== undefined && { inFlight: options.inFlight }),
     quotas: options.quotas ?? { key: null, org: null, address: null },
     storageQuotas: options.storageQuotas ?? USUAL_QUOTAS,
+    passwordCost: options.passwordCost ?? PASSWORD_COST,
     bodyTime: patience.body,
     publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,
     version: VERSION,

@@ -79,7 +79,7 @@ describe('hostile schemas and outputs', () => {
   });
 
   it('do not take the process down with their memory', async () => {
-    await withLimits({ threads: 1, heapMb: 48, deadlineMs: 60 * SECOND }, async (own) => {
+    await withLimits({ threads: 1, heapMb: 24, deadlineMs: 60 * SECOND }, async (own) => {
       await own.check(object({}));
       // No branch holds of any item, and what each finds is kept until the last has been tried.
       const flood = {

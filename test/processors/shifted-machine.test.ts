@@ -107,10 +107,10 @@ it('nothing ends early, and what is due ends in time, whichever way the clocks j
       }),
     ),
   );
-  for (const [round] of SHIFTS.entries()) {
+  for (const _shift of SHIFTS.slice(1)) {
     // One is due by jobs that were made before the jump, one by jobs made after it.
     const before = await soon();
-    if (round > 0) for (const child of children) child.kill('SIGUSR2');
+    for (const child of children) child.kill('SIGUSR2');
     const after = await soon();
     for (const task of [before, after]) {
       expect(Math.abs(Date.parse(task.created_at) - Date.now())).toBeLessThan(60_000);

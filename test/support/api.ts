@@ -16,6 +16,9 @@ import { freshPrefix, testRedisUrl } from './redis.ts';
 
 export const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 
+/** Passwords of tests are no secrets: their hashes cost a thousandth of those in production. */
+const QUICK_PASSWORDS = { N: 2 ** 7, r: 8, p: 1 };
+
 export interface ApiOptions {
   /** The suite's Redis unless given. */
   redisUrl?: string;
@@ -62,6 +65,7 @@ export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
     port: 0,
     operatorToken: operatorToken ?? undefined,
     evidenceStore: evidence,
+    passwordCost: QUICK_PASSWORDS,
     ...options.web,
   });
   const processors = options.processors ? await startProcessors({ ...common, concurrency: 20 }) : null;

@@ -3,7 +3,15 @@
 
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-const COST = { N: 2 ** 15, r: 8, p: 3 };
+/** What a hash costs: time by N·r·p, memory by N·r. */
+export interface PasswordCost {
+  N: number;
+  r: number;
+  p: number;
+}
+
+/** The cost of each new hash in production. */
+export const PASSWORD_COST: Readonly<PasswordCost> = { N: 2 ** 15, r: 8, p: 3 };
 const BYTES = 32;
 /** Hashes at once: each takes 32 MiB and one of the four threads that file access shares. */
 const AT_ONCE = 2;
@@ -22,10 +30,10 @@ export function canCheckPassword(): boolean {
 }
 
 /** @returns `scrypt.<N>.<r>.<p>.<salt>.<hash>`, base64url. @throws TooManyPasswords */
-export async function hashPassword(password: string): Promise<string> {
+export async function hashPassword(password: string, cost = PASSWORD_COST): Promise<string> {
   const salt = randomBytes(16);
-  const hash = await derive(password, salt, BYTES, COST);
-  return ['scrypt', COST.N, COST.r, COST.p, salt.toString('base64url'), hash.toString('base64url')].join('.');
+  const hash = await derive(password, salt, BYTES, cost);
+  return ['scrypt', cost.N, cost.r, cost.p, salt.toString('base64url'), hash.toString('base64url')].join('.');
 }
 
 /**
@@ -41,7 +49,14 @@ export async function isPassword(password: string, stored: string | null): Promi
   return timingSafeEqual(found, expected) && stored !== null;
 }
 
-const NOBODY = ['scrypt', COST.N, COST.r, COST.p, 'AAAAAAAAAAAAAAAAAAAAAA', 'A'.repeat(43)].join('.');
+const NOBODY = [
+  'scrypt',
+  PASSWORD_COST.N,
+  PASSWORD_COST.r,
+  PASSWORD_COST.p,
+  'AAAAAAAAAAAAAAAAAAAAAA',
+  'A'.repeat(43),
+].join('.');
 
 async function derive(password: string, salt: Buffer, bytes: number, cost: ScryptOptions): Promise<Buffer> {
   if (running >= AT_ONCE) {

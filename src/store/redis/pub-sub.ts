@@ -10,12 +10,17 @@ type Listener = (what: string) => void;
 export class Changes {
   readonly #redis: Redis;
   readonly #prefix: string;
+  readonly #lookEvery: number;
   readonly #listeners = new Map<string, Set<Listener>>();
 
-  /** @param redis a dedicated connection: a subscribed connection cannot run other commands. */
-  constructor(redis: Redis, prefix: string) {
+  /**
+   * @param redis a dedicated connection: a subscribed connection cannot run other commands.
+   * @param lookEvery how often a caller that waits calls `look` in case a notification was lost, ms.
+   */
+  constructor(redis: Redis, prefix: string, lookEvery = 5000) {
     this.#redis = redis;
     this.#prefix = prefix;
+    this.#lookEvery = lookEvery;
     redis.on('message', (channel: string, what: string) => {
       for (const listener of this.#listeners.get(channel) ?? []) listener(what);
     });
@@ -49,7 +54,7 @@ export class Changes {
 
   /**
    * Waits until `look` returns something other than null, at most `ms`. Calls it at once, after each relevant change,
-   * and every five seconds in case a notification was lost.
+   * and every `lookEvery` ms in case a notification was lost.
    * @returns the result of `look`, or null when the time was up or `signal` aborted.
    */
   async waitFor<T>(
@@ -78,7 +83,7 @@ export class Changes {
         if (left <= 0) return null;
         if (isNotified) continue;
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, Math.min(left, 5000));
+          const timer = setTimeout(resolve, Math.min(left, this.#lookEvery));
           wake = () => {
             clearTimeout(timer);
             resolve();

@@ -102,7 +102,7 @@ describe('before somebody signs in', () => {
     const fields = { email: 'nobody@example.com', password: 'x', action: 'sign_in' };
     expect((await browser.submit(fields)).status).toBe(401);
     const more = (await keysNow()).filter((key) => !before.includes(key));
-    expect(new Set(more.map((key) => key.split(':')[2]))).toEqual(new Set(['tries']));
+    expect(new Set(more.map((key) => key.split(':')[2]))).toEqual(new Set(['sign-in-attempts']));
     for (const key of more) expect(await api.redis.pttl(key)).toBeGreaterThan(0);
     expect(await api.redis.keys('*nobody@example.com*')).toEqual([]);
   });

@@ -9,6 +9,7 @@ import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { addEndpoint, changeEndpoint, oweMessages } from '../../support/endpoints.ts';
 import { gate } from '../../support/gate.ts';
+import { checkHangingEndpoint } from '../../support/hanging-endpoint.ts';
 import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/processors.ts';
 
 const db = await openTestDb();
@@ -23,25 +24,8 @@ const waitingFor = ({ org_id, endpoint_id }: Endpoint) =>
   db.redis.zcard(orgKeysOf(db.prefix, org_id).backlog(endpoint_id));
 const never = new Promise<void>(() => {});
 
-it('an endpoint that hangs, with 10 000 deliveries queued, holds up no healthy one', async () => {
-  const org = freshOrg(db);
-  const hanging = await startCallbackReceiver(() => ({ status: 204, after: never }));
-  const healthy = await startCallbackReceiver();
-  const bad = await addEndpoint(db, org, hanging.url);
-  const good = await addEndpoint(db, org, healthy.url);
-  await oweMessages(db, bad, 10_000);
-  await expect.poll(() => outboxLength(db), SOON).toBe(0);
-  await oweMessages(db, good, 50);
-  await expect.poll(() => countOf(good, 'succeeded'), SOON).toBe(50);
-  expect(healthy.come).toHaveLength(50);
-  // None of the first has run out yet, and none has taken a place beyond those that one receiver gets.
-  expect(hanging.come.length).toBeLessThanOrEqual(AT_ONCE);
-  expect(await countOf(bad, 'pending')).toBe(10_000);
-  // Whoever waits is in no queue, and costs nothing.
-  await expect.poll(() => waitingFor(bad), SOON).toBe(10_000 - hanging.come.length);
-  expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
-  await changeEndpoint(db, bad, null);
-});
+it('an endpoint that hangs, with 1000 deliveries queued, holds up no healthy one', () =>
+  checkHangingEndpoint(db, queues, 1000, AT_ONCE));
 
 it('those who wait for a busy receiver come in the end, each once', async () => {
   const { open, after } = gate();

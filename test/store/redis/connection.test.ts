@@ -1,7 +1,7 @@
 // Connections when Redis is away: one that serves requests says so soon, whatever the way Redis is away; a
 // patient one waits and goes on. And the clock that follows Redis'.
 import type { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { connect, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
@@ -14,6 +14,13 @@ const LIMIT = 2000;
 const SLACK = 1500;
 
 let own: OwnRedis;
+/** Gives each test of a `describe` a Redis of its own; the tests outside need none. */
+const withOwnRedis = () => {
+  beforeEach(async () => {
+    own = await startOwnRedis();
+  });
+  afterEach(() => own.stop());
+};
 const open: Redis[] = [];
 const connected = async (manner: 'request' | 'patient', url = own.url): Promise<Redis> => {
   const redis = connect(url, manner, () => undefined);
@@ -22,12 +29,8 @@ const connected = async (manner: 'request' | 'patient', url = own.url): Promise<
   return redis;
 };
 
-beforeEach(async () => {
-  own = await startOwnRedis();
-});
-afterEach(async () => {
+afterEach(() => {
   for (const redis of open.splice(0)) redis.disconnect();
-  await own.stop();
 });
 
 /** How a request fares: what it was answered, or what was said of the outage, and how long it took. */
@@ -49,6 +52,8 @@ const requests: Record<string, (redis: Redis) => Promise<unknown>> = {
 };
 
 describe.each(Object.entries(requests))('%s on a request connection', (_, request) => {
+  withOwnRedis();
+
   it('fails within two seconds when Redis holds the connection and says nothing', async () => {
     const redis = await connected('request');
     own.freeze();
@@ -81,6 +86,8 @@ describe.each(Object.entries(requests))('%s on a request connection', (_, reques
 });
 
 describe('a commit whose answer is lost', () => {
+  withOwnRedis();
+
   it('is not sent a second time, to be taken for a conflict with itself', async () => {
     const wire = await startRedisProxy(own.url);
     try {
@@ -102,6 +109,8 @@ describe('a commit whose answer is lost', () => {
 });
 
 describe('a patient connection', () => {
+  withOwnRedis();
+
   it('waits for a Redis that is not there yet', async () => {
     await own.kill();
     const redis = connect(own.url, 'patient', () => undefined);
@@ -146,13 +155,17 @@ describe('an outage is told from a fault', () => {
     expect(isUnavailable(message)).toBe(false);
   });
 
-  it('also out of a script, when Redis is at its memory limit', async () => {
-    const redis = await connected('request');
-    await redis.config('SET', 'maxmemory', '1mb');
-    const key = 'big';
-    const { error } = await fare(commit(redis, [], [['SET', key, Buffer.alloc(100_000)]]));
-    expect(isUnavailable(error)).toBe(true);
-    expect(await redis.exists(key)).toBe(0);
+  describe('out of a script', () => {
+    withOwnRedis();
+
+    it('also, when Redis is at its memory limit', async () => {
+      const redis = await connected('request');
+      await redis.config('SET', 'maxmemory', '1mb');
+      const key = 'big';
+      const { error } = await fare(commit(redis, [], [['SET', key, Buffer.alloc(100_000)]]));
+      expect(isUnavailable(error)).toBe(true);
+      expect(await redis.exists(key)).toBe(0);
+    });
   });
 });
 
@@ -172,6 +185,8 @@ describe('the clock', () => {
   });
 
   it('starts in the very moment Redis goes away, and is right when it is back', async () => {
+    own = await startOwnRedis();
+    onTestFinished(() => own.stop());
     const redis = await connected('request');
     await own.kill();
     const clock = new RedisClock(redis);

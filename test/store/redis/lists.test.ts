@@ -135,7 +135,9 @@ describe('a list', () => {
         }),
         fc.constantFrom<'asc' | 'desc'>('asc', 'desc'),
         fc.constantFrom(1, 10, 200, 333),
-        async (indexes, order, limit) => {
+        async (drawn, order, limit) => {
+          // Pages of one are a request each: few are enough to meet every edge.
+          const indexes = limit === 1 ? drawn.map((all) => all.slice(0, 50)) : drawn;
           const keys = indexes.map(freshIndex);
           await Promise.all(
             indexes.map(async (all, index) => {

@@ -196,7 +196,7 @@ describe('when Redis dies', () => {
     await whenReady(listening);
     const org = freshOrg(db);
     let looks = 0;
-    const waiting = new Changes(listening, 'own').waitFor(
+    const waiting = new Changes(listening, 'own', 100).waitFor(
       org,
       () => true,
       async () => {

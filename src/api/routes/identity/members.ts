@@ -76,7 +76,7 @@ export const memberRoutes = [
         version: 1,
         email: normalEmail(body.email),
         name: body.name,
-        password_hash: await hashed(password),
+        password_hash: await hashed(deps, password),
         scopes: body.scopes,
         pools: body.pools ?? [...principal.pools],
         disabled: false,
@@ -156,7 +156,7 @@ export const memberRoutes = [
       const change = {
         ...fields,
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
-        ...(password !== undefined && { password_hash: await hashed(password) }),
+        ...(password !== undefined && { password_hash: await hashed(deps, password) }),
       };
       for await (const _attempt of updateAttempts()) {
         const isAdmitted = await standing();
@@ -230,9 +230,9 @@ async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string)
   return member;
 }
 
-async function hashed(password: string): Promise<string> {
+async function hashed({ passwordCost }: ApiDeps, password: string): Promise<string> {
   try {
-    return await hashPassword(password);
+    return await hashPassword(password, passwordCost);
   } catch (error) {
     if (!(error instanceof TooManyPasswords)) throw error;
     throw new ApiError('unavailable', 'Too many passwords are being set.', {

@@ -1,0 +1,47 @@
+// An endpoint that never answers, with many deliveries queued, beside a healthy one: with a thousand in the suite, with
+// ten thousand in test/faults.
+import { expect } from 'vitest';
+import type { Queues } from '../../src/queues/queues.ts';
+import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
+import { deliveriesIndex } from '../../src/store/webhooks/deliveries.ts';
+import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
+import { startCallbackReceiver } from './callback-receiver.ts';
+import { freshOrg } from './db.ts';
+import { addEndpoint, changeEndpoint, oweMessages } from './endpoints.ts';
+import { outboxLength } from './processors.ts';
+
+const SOON = { timeout: 30_000, interval: 20 };
+
+/**
+ * Checks that the healthy endpoint gets its events at once, and that the deliveries that wait are in no queue.
+ * @param count deliveries queued for the endpoint that hangs. @param slots what a receiver gets at once of the processors.
+ */
+export async function checkHangingEndpoint(
+  db: Db,
+  queues: Queues,
+  count: number,
+  slots: number,
+): Promise<void> {
+  const countOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
+    db.redis.zcard(orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status)));
+  const org = freshOrg(db);
+  const hanging = await startCallbackReceiver(() => ({ status: 204, after: new Promise(() => {}) }));
+  const healthy = await startCallbackReceiver();
+  const bad = await addEndpoint(db, org, hanging.url);
+  const good = await addEndpoint(db, org, healthy.url);
+  await oweMessages(db, bad, count);
+  await expect.poll(() => outboxLength(db), SOON).toBe(0);
+  await oweMessages(db, good, 50);
+  await expect.poll(() => countOf(good, 'succeeded'), SOON).toBe(50);
+  expect(healthy.come).toHaveLength(50);
+  // None of the first has run out yet, and none has taken a slot beyond those that one receiver gets.
+  expect(hanging.come.length).toBeLessThanOrEqual(slots);
+  expect(await countOf(bad, 'pending')).toBe(count);
+  // A delivery that waits is in no queue, and costs nothing.
+  const waiting = () => db.redis.zcard(orgKeysOf(db.prefix, org).backlog(bad.endpoint_id));
+  await expect.poll(waiting, SOON).toBe(count - hanging.come.length);
+  expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
+  await changeEndpoint(db, bad, null);
+}
