@@ -7,6 +7,8 @@ import type { Measured } from './measures.ts';
 import { Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 const STREAMS = 2000;
+/** What one credential may have open in a web process. */
+const STREAMS_OF_A_KEY = 100;
 const WORKERS = 50;
 const TASKS = 50;
 /** Tasks before it counts: until the code is as fast as it gets. */
@@ -25,6 +27,7 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
   const api = new Client(url, 20);
   const org = await createOrg(api, WORKERS, 50);
   const count = Math.round(STREAMS * scale);
+  const keys = await followKeys(api, org.api_key, Math.ceil(count / 2 / STREAMS_OF_A_KEY));
   // Warm, so that what is compared is streams alone.
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
   const before = await residentBytes(Number(web.ready.pid));
@@ -36,7 +39,7 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
       ...(await Promise.all(
         Array.from({ length: Math.min(100, count - index) }, (_, one) =>
           (index + one) % 2 === 0
-            ? listen(agent, `${url}/v1/events/stream`, org.api_key, heard)
+            ? listen(agent, `${url}/v1/events/stream`, keys[((index + one) / 2) % keys.length] ?? '', heard)
             : listen(
                 agent,
                 `${url}/v1/worker/stream`,
@@ -74,6 +77,16 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
       ['ms to a worker who is offered, p99', figures.offers.p99_ms, '', ''],
     ],
   };
+}
+
+/** Keys of the org that may follow its events. */
+async function followKeys(api: Client, orgKey: string, count: number): Promise<string[]> {
+  const keys: string[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const body = { name: `Stream ${index}`, scopes: ['events:read'] };
+    keys.push((await api.call<{ key: string }>('POST', '/v1/api-keys', orgKey, body)).key);
+  }
+  return keys;
 }
 
 /** Opens a stream; resolves with its first bytes. */

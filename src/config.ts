@@ -4,6 +4,7 @@
  * that is wrong with it at once. A fault line names the variable and never repeats a secret's value.
  */
 import { join } from 'node:path';
+import { type InFlightKind, type InFlightLimits, inFlightLimits } from './state/access/in-flight-limits.ts';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import {
   forEachQuota,
@@ -44,6 +45,8 @@ export interface Config {
   readonly storageQuotas: StorageQuotas;
   /** Connections at once: of a web process, and of one address that is no trusted proxy's. */
   readonly connections: { readonly all: number; readonly address: number };
+  /** What requests hold at once in a web process: bytes of JSON bodies, bytes of uploads, open event streams. */
+  readonly inFlight: Readonly<Record<InFlightKind, InFlightLimits>>;
   /** Origin under which clients reach the API; OAuth is off without it. */
   readonly publicUrl: string | undefined;
   /** A folder or an S3 URL. */
@@ -126,6 +129,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       all: read('MAX_CONNECTIONS', asInteger(1, 1_000_000), CONNECTIONS.all),
       address: read('MAX_CONNECTIONS_PER_ADDRESS', asInteger(1, 1_000_000), CONNECTIONS.address),
     },
+    inFlight: inFlightLimits((name, usual, least) => read(name, asInteger(least, 1e15), usual)),
     publicUrl: read('PUBLIC_URL', asOrigin, undefined),
     evidenceStore: read(
       'EVIDENCE_STORE',

@@ -29,6 +29,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     corsOrigins,
     quotas,
     storageQuotas,
+    inFlight,
     evidenceStore,
     host,
     port,
@@ -47,6 +48,7 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     corsOrigins,
     quotas,
     storageQuotas,
+    inFlight,
     // With a Redis of its own it is for this machine, unless it says under what name others reach it.
     publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
     evidenceStore,

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
 import { USUAL_QUOTAS } from '../src/state/access/storage-quotas.ts';
 
+const MIB = 1024 * 1024;
 const KEY = Buffer.alloc(32, 7).toString('base64');
 const CONNECTED = { REDIS_URL: 'redis://127.0.0.1:6379', SECRETS_KEY: KEY };
 
@@ -38,6 +39,21 @@ describe('quotas', () => {
   });
 });
 
+describe('what requests hold at once', () => {
+  it('is set by variables, at least what the largest request needs', () => {
+    const { inFlight } = loadConfig(
+      { MAX_STREAMS: '50', MAX_BODY_BYTES_PER_CREDENTIAL: '5000000' },
+      'server',
+    );
+    expect(inFlight.streams).toEqual({ credential: 100, process: 50 });
+    expect(inFlight.bodies).toEqual({ credential: 5_000_000, process: 128 * MIB });
+    expect(faultsOf({ MAX_BODY_BYTES: '1000', MAX_UPLOAD_BYTES_PER_CREDENTIAL: '0' })).toEqual([
+      'MAX_BODY_BYTES must be a whole number from 4194304 to 1000000000000000',
+      'MAX_UPLOAD_BYTES_PER_CREDENTIAL must be a whole number from 26279936 to 1000000000000000',
+    ]);
+  });
+});
+
 describe('defaults', () => {
   it('need nothing of the environment for a server or a command', () => {
     const expected = {
@@ -57,6 +73,11 @@ describe('defaults', () => {
       },
       storageQuotas: USUAL_QUOTAS,
       connections: { all: 20_000, address: 2000 },
+      inFlight: {
+        bodies: { credential: 32 * MIB, process: 128 * MIB },
+        uploads: { credential: 100 * MIB + 4 * 65_536, process: 1024 * MIB },
+        streams: { credential: 100, process: 10_000 },
+      },
       evidenceStore: './.data/evidence',
       logLevel: 'info',
       dataDir: '.data',

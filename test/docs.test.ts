@@ -136,6 +136,12 @@ describe('docs/operations.md', () => {
       LOG_LEVEL: config.logLevel,
       MAX_CONNECTIONS: String(config.connections.all),
       MAX_CONNECTIONS_PER_ADDRESS: String(config.connections.address),
+      MAX_BODY_BYTES: String(config.inFlight.bodies.process),
+      MAX_BODY_BYTES_PER_CREDENTIAL: String(config.inFlight.bodies.credential),
+      MAX_UPLOAD_BYTES: String(config.inFlight.uploads.process),
+      MAX_UPLOAD_BYTES_PER_CREDENTIAL: String(config.inFlight.uploads.credential),
+      MAX_STREAMS: String(config.inFlight.streams.process),
+      MAX_STREAMS_PER_CREDENTIAL: String(config.inFlight.streams.credential),
       WORKER_CONCURRENCY: String(config.workerConcurrency),
       WEBHOOK_DISABLE_AFTER_HOURS: String(config.webhookDisableAfterHours),
       ...Object.fromEntries(

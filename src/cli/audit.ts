@@ -6,9 +6,10 @@ import type { Command } from 'commander';
 import { readKeySet } from '../state/access/key-set.ts';
 import { ExportCheck, type Fault } from '../state/audit/export-file.ts';
 import { firstBroken } from '../state/tasks/history.ts';
+import type { Client } from './client.ts';
 import { BrokenHistory, UsageError } from './faults.ts';
 import { addPageFlags, type PageFlags, pageQuery, showPage } from './flags.ts';
-import { readHistory } from './history.ts';
+import { readWholeHistory } from './history.ts';
 import { openOutput, openSession, readText, type Streams } from './session.ts';
 import { listAt } from './value.ts';
 
@@ -57,17 +58,27 @@ export function addAuditCommands(program: Command, streams: Streams): void {
 
 async function verifyTask(taskId: string, command: Command, streams: Streams): Promise<void> {
   const { api, out } = await openSession(command, streams);
-  const { entries, head } = await readHistory(api, taskId, 0);
-  const broken = firstBroken(entries, head);
-  const finding = {
-    task_id: taskId,
-    valid: broken === null,
-    entries: entries.length,
-    head: entries.at(-1)?.hash ?? null,
-    first_broken: broken,
-  };
+  const { valid, broken, entries, head, reason } = await judgeTask(api, taskId);
+  const finding = { task_id: taskId, valid, entries, head, first_broken: broken, reason };
   out.answer(finding, () => out.record(finding, Object.keys(finding)));
-  if (broken !== null) throw new BrokenHistory(`The history does not hold from entry ${broken} on.`);
+  if (reason !== null) throw new BrokenHistory(reason);
+}
+
+async function judgeTask(api: Client, taskId: string) {
+  try {
+    const { entries, head } = await readWholeHistory(api, taskId);
+    const broken = firstBroken(entries, head);
+    return {
+      valid: broken === null,
+      broken,
+      entries: entries.length,
+      head: entries.at(-1)?.hash ?? null,
+      reason: broken === null ? null : `The history does not hold from entry ${broken} on.`,
+    };
+  } catch (error) {
+    if (!(error instanceof BrokenHistory)) throw error;
+    return { valid: false, broken: null, entries: 0, head: null, reason: error.message };
+  }
 }
 
 async function verifyFile(

@@ -16,6 +16,8 @@ export interface Request {
   headers?: Record<string, string> | undefined;
   /** How long the server is asked to hold the request, s. */
   wait?: number | undefined;
+  /** Given the text of a 2xx answer in JSON before it is used; may throw. */
+  inspect?: ((text: string) => void) | undefined;
 }
 
 export class Client {
@@ -37,7 +39,7 @@ export class Client {
     path: string,
     request: Request = {},
   ): Promise<unknown> {
-    const { query = {}, body, headers, wait } = request;
+    const { query = {}, body, headers, wait, inspect } = request;
     const url = new URL(this.#base + path);
     if (wait !== undefined) url.searchParams.set('wait', String(wait));
     for (const [name, value] of Object.entries(query))
@@ -67,6 +69,7 @@ export class Client {
         code: 'not_json',
         detail: `${this.#base} does not answer in JSON. Is it the API?`,
       });
+    if (text !== '') inspect?.(text);
     return answer;
   }
 

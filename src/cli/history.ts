@@ -1,8 +1,10 @@
 // The history of a task as the API gives it: read in pages, its form checked, and each entry in words.
 
+import { HISTORY_MEMBERS } from '../state/tasks/history.ts';
 import type { HistoryEntry } from '../state/tasks/task.ts';
+import { ambiguityOf, hasExactly } from '../state/text/json-scan.ts';
 import type { Client } from './client.ts';
-import { Refused } from './faults.ts';
+import { BrokenHistory, Refused } from './faults.ts';
 import { at, listAt, textAt } from './value.ts';
 
 const PAGE = '200';
@@ -14,31 +16,84 @@ export function taskPath(taskId: string): string {
 
 /** Entries with a sequence above `after`, oldest first. */
 export async function historyAfter(api: Client, taskId: string, after: number): Promise<HistoryEntry[]> {
-  return (await readHistory(api, taskId, after)).entries;
-}
-
-/** The same, with where the task says that its history ends; undefined of a server that does not say. */
-export async function readHistory(
-  api: Client,
-  taskId: string,
-  after: number,
-): Promise<{ entries: HistoryEntry[]; head: { sequence: number; hash: string } | undefined }> {
-  let head: { sequence: number; hash: string } | undefined;
   const found: HistoryEntry[] = [];
   let cursor: string | undefined;
   do {
     // From the newest back, so that only what is new is read.
-    const page = await api.send('GET', `${taskPath(taskId)}/events`, {
-      query: { order: 'desc', limit: PAGE, cursor },
-    });
+    const page = await readPage(api, taskId, cursor);
     const entries = listAt(page, 'data').map(asEntry);
-    const sequence = at(page, 'head', 'sequence');
-    if (typeof sequence === 'number') head ??= { sequence, hash: textAt(page, 'head', 'hash') };
     const fresh = entries.filter((one) => one.sequence > after);
     found.push(...fresh);
     cursor = fresh.length === entries.length ? textAt(page, 'next_cursor') || undefined : undefined;
   } while (cursor !== undefined);
+  return found.reverse();
+}
+
+/** A history with the entry it must end with. */
+interface WholeHistory {
+  entries: HistoryEntry[];
+  head: { sequence: number; hash: string };
+}
+
+/**
+ * The whole history, read as strictly as an export: each answer has one meaning, and the members it ought to have and no
+ * others. @throws BrokenHistory for any other answer
+ */
+export async function readWholeHistory(api: Client, taskId: string): Promise<WholeHistory> {
+  const found: HistoryEntry[] = [];
+  let head: WholeHistory['head'] | undefined;
+  let cursor: string | undefined;
+  do {
+    const page = await readPage(api, taskId, cursor, refuseAmbiguous);
+    if (!isObject(page) || !hasExactly(page, PAGE_MEMBERS) || !Array.isArray(page.data))
+      throw new BrokenHistory('An answer does not have the members of a page of a history.');
+    if (!isHead(page.head))
+      throw new BrokenHistory(
+        'An answer does not say where the history ends: it was purged, or is withheld.',
+      );
+    head ??= page.head;
+    for (const entry of page.data as unknown[]) {
+      if (!isObject(entry) || !hasExactly(entry, HISTORY_MEMBERS) || !isEntry(entry))
+        throw new BrokenHistory('An entry does not have the members of an entry.');
+      found.push(entry);
+    }
+    cursor = textAt(page, 'next_cursor') || undefined;
+    if ((cursor !== undefined) !== page.has_more || (page.data.length === 0 && page.has_more))
+      throw new BrokenHistory('An answer does not say whether there is more.');
+  } while (cursor !== undefined);
   return { entries: found.reverse(), head };
+}
+
+const PAGE_MEMBERS = ['data', 'has_more', 'next_cursor', 'head'];
+
+function readPage(
+  api: Client,
+  taskId: string,
+  cursor: string | undefined,
+  inspect?: (text: string) => void,
+): Promise<unknown> {
+  return api.send('GET', `${taskPath(taskId)}/events`, {
+    query: { order: 'desc', limit: PAGE, cursor },
+    inspect,
+  });
+}
+
+function refuseAmbiguous(text: string): void {
+  const ambiguity = ambiguityOf(text);
+  if (ambiguity !== null) throw new BrokenHistory(`An answer has two meanings: ${ambiguity}.`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isHead(value: unknown): value is WholeHistory['head'] {
+  return (
+    isObject(value) &&
+    hasExactly(value, ['sequence', 'hash']) &&
+    Number.isSafeInteger(value.sequence) &&
+    typeof value.hash === 'string'
+  );
 }
 
 function asEntry(value: unknown): HistoryEntry {

@@ -1,5 +1,6 @@
 // What a command says: on stdout its answer, as one JSON document or as a short table; on stderr all else.
 
+import { elided } from '../state/text/text.ts';
 import { at } from './value.ts';
 
 /** Where the output goes. A terminal knows its width. */
@@ -85,7 +86,5 @@ export function printable(text: string): string {
 }
 
 function cut(text: string, columns: number | undefined): string {
-  return columns !== undefined && columns > 1 && text.length > columns
-    ? `${text.slice(0, columns - 1)}…`
-    : text;
+  return columns !== undefined && columns > 1 ? elided(text, columns) : text;
 }

@@ -5,6 +5,7 @@
  * its `unevaluatedItems` counts from `true` where all items were seen.
  */
 import { _, type Ajv2020, type CodeKeywordDefinition, type KeywordCxt, Name } from 'ajv/dist/2020.js';
+import { elided } from '../state/text/text.ts';
 import { isJsonObject } from './problem.ts';
 
 /** Most values of an `enum` spelled out in a message, and the longest value, in UTF-16 units. */
@@ -133,8 +134,7 @@ function countFromNumber({ gen, it }: KeywordCxt): void {
 }
 
 function shown(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length <= SHOWN_LENGTH ? text : `${text.slice(0, SHOWN_LENGTH)}…`;
+  return elided(JSON.stringify(value), SHOWN_LENGTH);
 }
 
 /** Equality as JSON Schema has it: by value, members in any order. Looks no deeper than `a` goes. */

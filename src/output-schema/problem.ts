@@ -18,6 +18,9 @@ const MAX_POINTER = 2048;
 /** Longest message, in UTF-16 units: it may name what the stranger chose. */
 const MAX_MESSAGE = 500;
 
+/** Most UTF-16 units of all pointers and messages together: so many of one long name must not make a long answer. */
+const MAX_TEXT = 16 * 1024;
+
 /** The pointer to member `token` of the value at `pointer`. Escapes `~` and `/` as RFC 6901 says. */
 export function childPointer(pointer: string, token: string | number): string {
   const text = String(token);
@@ -26,18 +29,21 @@ export function childPointer(pointer: string, token: string | number): string {
 }
 
 /**
- * The first `MAX_PROBLEMS` distinct problems. A pointer too long to report is replaced by the nearest
+ * The first `MAX_PROBLEMS` distinct problems, fewer where they are long. A pointer too long to report is replaced by the nearest
  * ancestor's, since half a pointer would point at something else; the message says so.
  */
 export function report(problems: Iterable<Problem>): Problem[] {
   const seen = new Set<string>();
   const kept: Problem[] = [];
+  let text = 0;
   for (const { pointer, message } of problems) {
     const told = shortPointer(pointer);
     const what = told === pointer ? message : `${message} (below this: the name is too long to be told)`;
     const problem = { pointer: told, message: elided(what, MAX_MESSAGE) };
     const key = JSON.stringify([problem.pointer, problem.message]);
     if (seen.has(key)) continue;
+    text += key.length;
+    if (text > MAX_TEXT && kept.length > 0) break;
     seen.add(key);
     kept.push(problem);
     if (kept.length === MAX_PROBLEMS) break;

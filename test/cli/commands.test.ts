@@ -1,6 +1,8 @@
 // The `biolayer` command against a running API: what its nouns and verbs do, and what people see of it.
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -276,6 +278,51 @@ describe('the nouns and verbs', () => {
     });
   });
 
+  describe('find no history whole whose answer', () => {
+    /** Verifies what a server answers that changes the text of the true answer. */
+    async function verified(taskId: string, change: (text: string) => string) {
+      const { text } = await org.client.request('GET', `/v1/tasks/${taskId}/events?order=desc`);
+      const server = createServer((_request, response) => response.end(change(text)));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const env = { BIOLAYER_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+      const ran = await run(['audit', 'verify', taskId, '--json'], { env });
+      server.closeAllConnections();
+      server.close();
+      return { ...ran, ...(JSON.parse(ran.stdout) as { valid: boolean }) };
+    }
+    const changes: [string, (text: string) => string, string][] = [
+      ['has a member twice', (text) => text.replace('"actor":', '"actor":"x","actor":'), 'comes twice'],
+      [
+        'has a member twice, once escaped',
+        (text) => text.replace('"actor":', '"\\u0061ctor":"x","actor":'),
+        'twice',
+      ],
+      ['writes a number differently', (text) => text.replace('"sequence":1', '"sequence":1.0'), 'one form'],
+      ['has a member more in an entry', (text) => text.replace('"actor":', '"note":1,"actor":'), 'An entry'],
+      ['has a member more', (text) => text.replace('"has_more"', '"note":1,"has_more"'), 'An answer does'],
+      ['has no head', (text) => text.replace(/,"head":\{[^}]*\}/, ''), 'An answer does'],
+      ['has null for its head', (text) => text.replace(/"head":\{[^}]*\}/, '"head":null'), 'history ends'],
+      ['has a head with more', (text) => text.replace('"head":{', '"head":{"n":1,'), 'history ends'],
+      [
+        'has the number of another head',
+        (text) => text.replace('"head":{"sequence":2', '"head":{"sequence":3'),
+        'entry 3',
+      ],
+      [
+        'says that there is more and not where',
+        (text) => text.replace('"has_more":false', '"has_more":true'),
+        'more',
+      ],
+    ];
+    it.each(changes)('%s', async (_name, change, reason) => {
+      const taskId = await createTask();
+      expect(await verified(taskId, (text) => text)).toMatchObject({ code: 0, valid: true });
+      const found = await verified(taskId, change);
+      expect(found).toMatchObject({ code: 4, valid: false });
+      expect(found.stderr).toContain(reason);
+    });
+  });
+
   it('say why a task is not matched', async () => {
     const taskId = await createTask();
     const { stdout } = await run(['tasks', 'match', taskId]);
@@ -307,7 +354,9 @@ describe('the nouns and verbs', () => {
     }
     const keys = orgKeysOf(api.prefix, org.org_id);
     await api.redis.rpush(keys.history(taskId), ...packed);
-    await api.redis.hset(keys.task(taskId), 'h', last?.hash ?? '');
+    const state = await api.redis.hget(keys.task(taskId), 's');
+    const grown = state?.replace('"sequence":2', '"sequence":450') ?? '';
+    await api.redis.hset(keys.task(taskId), 'h', last?.hash ?? '', 's', grown);
     expect(await json(['audit', 'verify', taskId])).toMatchObject({
       valid: true,
       entries: 450,
@@ -328,6 +377,13 @@ describe('what people see', () => {
     expect(head).toBe('task_id                               status  urgency  title');
     expect(row).toMatch(/^[0-9a-f-]{36} {2}queued {2}normal {3}A title that is rather t…$/);
     expect(row).toHaveLength(80);
+
+    // The cut is one UTF-16 unit earlier where it would split a character.
+    for (const title of ['\u{1f600}'.repeat(60), `a${'\u{1f600}'.repeat(60)}`]) {
+      await createTask({ origin: { product: `${product}-2`, request_id: 'r' }, title });
+      const { stdout } = await run(['tasks', 'list', '--product', `${product}-2`], { columns: 80 });
+      expect(stdout.isWellFormed()).toBe(true);
+    }
     expect(rest).toEqual(['']);
     expect(await run(['tasks', 'list', '--product', 'none'])).toEqual({
       code: 0,

@@ -19,6 +19,16 @@ function pointersOf(schema: unknown, output: unknown): string[] {
 /** JSON text, for names that a literal cannot give a member. */
 const json = (text: string): unknown => JSON.parse(text);
 
+it.each(['', 'a'])('a message shortens a long value at whole characters', (shift) => {
+  const value = shift + '\u{1f600}'.repeat(60);
+  for (const schema of [{ const: value }, { enum: [value, 1] }]) {
+    const compiled = compileSchema(schema);
+    const [problem] = 'problems' in compiled ? [] : compiled.check(2);
+    expect(problem?.message).toMatch(/…/);
+    expect(problem?.message.isWellFormed()).toBe(true);
+  }
+});
+
 describe('a compiled schema', () => {
   const tree = {
     type: 'object',

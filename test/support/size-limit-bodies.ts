@@ -110,6 +110,7 @@ function* fillings(schema: Schema, room: number): Generator<{ name: string; json
       name: 'with a long name over many values',
       json: `{"${'n'.repeat(room / 2)}":[${'1,'.repeat(room / 5)}1]}`,
     };
+    yield { name: 'with numbers that grow', json: `{"n":[${filled(room - 8, () => '1e20')}]}` };
     yield { name: 'an array', json: list(() => '{}') };
   }
   if (schema.type === 'string') {

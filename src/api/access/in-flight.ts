@@ -2,36 +2,20 @@
 // the process, so that no credential holds so much that others are refused, and all together never hold more than the
 // process has.
 
-import { EVIDENCE_BYTES } from '../../state/tasks/evidence.ts';
+import {
+  IN_FLIGHT_LIMITS,
+  type InFlightKind,
+  type InFlightLimits,
+} from '../../state/access/in-flight-limits.ts';
 import { ApiError } from '../http/problem.ts';
 import type { Principal } from '../http/route.ts';
-import { FORM_BYTES } from '../uploads/upload.ts';
 import { bucketOf } from './rate-limits.ts';
-
-const MIB = 1024 * 1024;
-
-export interface InFlightLimits {
-  credential: number;
-  process: number;
-}
-
-/** What is counted, with the word for it in errors. */
-const IN_FLIGHT_LIMITS = {
-  /** Bytes of JSON bodies, from before they are read until their request is answered. */
-  bodies: { credential: 32 * MIB, process: 128 * MIB },
-  /** Bytes of evidence on its way in. */
-  uploads: { credential: 4 * (EVIDENCE_BYTES + FORM_BYTES), process: 1024 * MIB },
-  /** Event streams that are open. */
-  streams: { credential: 100, process: 10_000 },
-} as const satisfies Record<string, InFlightLimits>;
 
 const WORDS: Record<InFlightKind, string> = {
   bodies: 'bytes of request bodies',
   uploads: 'bytes of uploads',
   streams: 'event streams',
 };
-
-export type InFlightKind = keyof typeof IN_FLIGHT_LIMITS;
 
 /** Limits that differ from `IN_FLIGHT_LIMITS`. */
 export type InFlightOptions = Partial<Record<InFlightKind, InFlightLimits>>;

@@ -7,7 +7,7 @@ import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { MAX_OUTPUT_LEVELS } from '../../output-schema/shorthand.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
 import type { BodyLimits } from '../http/route.ts';
-import { inexactNumbers } from './exact-numbers.ts';
+import { numberFaults } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
 export const BODY_LIMIT = 256 * 1024;
@@ -68,7 +68,7 @@ export async function readJsonBody(
   if (!isFit(value, levels)) throw invalid(...unfit(value, levels));
   const tooManyNames = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
   if (tooManyNames !== null) throw invalid(tooManyNames);
-  const inexact = inexactNumbers(text, MAX_PROBLEMS);
+  const inexact = numberFaults(text, MAX_PROBLEMS);
   if (inexact.length > 0) throw invalid(...inexact);
   return { raw, value };
 }

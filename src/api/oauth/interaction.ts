@@ -7,6 +7,7 @@
 import type { Context } from 'koa';
 import { errors, type Interaction, type Provider } from 'oidc-provider';
 import { inBoth } from '../../state/access/permission.ts';
+import { shortened } from '../../state/text/text.ts';
 import {
   findMember,
   loadMember,
@@ -23,6 +24,9 @@ import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
 import { END_SESSION_PATH } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 import { attempt } from './sign-in-limits.ts';
+
+/** Longest e-mail address, in UTF-16 units. */
+const EMAIL_LENGTH = 254;
 
 export interface InteractionDeps {
   db: Db;
@@ -82,7 +86,7 @@ async function showStep(step: Step): Promise<void> {
   const { ctx, interaction, form } = step;
   if (interaction.prompt.name === 'login') {
     const hint = interaction.params.login_hint;
-    return signInPage(ctx, form, { email: typeof hint === 'string' ? hint.slice(0, 254) : '' });
+    return signInPage(ctx, form, { email: typeof hint === 'string' ? shortened(hint, EMAIL_LENGTH) : '' });
   }
   const member = await signedIn(step);
   if (member === null) return expired(ctx);
@@ -94,7 +98,7 @@ async function showStep(step: Step): Promise<void> {
 
 async function signIn(step: Step, given: URLSearchParams): Promise<void> {
   const { ctx, deps, client, form } = step;
-  const email = normalEmail(given.get('email') ?? '').slice(0, 254);
+  const email = shortened(normalEmail(given.get('email') ?? ''), EMAIL_LENGTH);
   const again = (status: number, error: string) => {
     ctx.status = status;
     signInPage(ctx, form, { email, error });

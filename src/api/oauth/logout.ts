@@ -4,6 +4,7 @@
 import { decodeJwt } from 'jose';
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
+import { shortened } from '../../state/text/text.ts';
 import { formToken, isOwnForm, readForm } from './form.ts';
 import { errorPage, signedOutPage, signOutPage } from './pages.ts';
 import { END_SESSION_PATH, SESSION_COOKIE } from './resource.ts';
@@ -25,7 +26,7 @@ export async function endSession(ctx: Context, { provider, issuer, secret }: Log
   const fields = Object.fromEntries(
     FIELDS.flatMap((name) => {
       const value = given.get(name);
-      return value === null ? [] : [[name, value.slice(0, FIELD_LENGTH)]];
+      return value === null ? [] : [[name, shortened(value, FIELD_LENGTH)]];
     }),
   );
   const back = await returnOf(provider, fields);

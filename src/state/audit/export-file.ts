@@ -16,6 +16,8 @@
 
 import { type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { HISTORY_MEMBERS } from '../tasks/history.ts';
+import { hasExactly } from '../text/json-scan.ts';
 import { digestOf } from './audit.ts';
 
 export interface ExportLine {
@@ -222,8 +224,6 @@ function signedBytes(line: object, digest: string): Buffer {
 
 const HEAD_MEMBERS = ['kind', 'n', 'chain', 'first', 'previous_hash', 'last', 'hash', 'signature'];
 const AUDIT_MEMBERS = ['sequence', 'at', 'actor', 'action', 'target', 'data', 'previous_hash', 'hash'];
-const HISTORY_MEMBERS =
-  'event_id type sequence status previous_status at actor attempt_of_task data previous_hash hash'.split(' ');
 const HEADER_MEMBERS = ['kind', 'version', 'org_id', 'from', 'to', 'exported_at', 'key_id'];
 
 /** Parses a line; returns a reason when it is not canonical JSON of an object. */
@@ -237,10 +237,6 @@ function parse(bytes: Uint8Array): Record<string, unknown> | string {
   } catch {
     return 'this is no JSON object';
   }
-}
-
-function hasExactly(value: object, names: readonly string[]): boolean {
-  return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
 /** Whether the value is a time in the form of entries, so that times sort as text. */

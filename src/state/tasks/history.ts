@@ -7,6 +7,21 @@ import canonicalize from 'canonicalize';
 import type { HistoryEntry, TaskEvent } from './task.ts';
 import { timestamp } from './view.ts';
 
+/** Members of an entry, all of which it has. */
+export const HISTORY_MEMBERS = [
+  'event_id',
+  'type',
+  'sequence',
+  'status',
+  'previous_status',
+  'at',
+  'actor',
+  'attempt_of_task',
+  'data',
+  'previous_hash',
+  'hash',
+] as const;
+
 /** The entry of an event that follows the entry with `previousHash` (null for the first). */
 export function historyEntry(event: TaskEvent, previousHash: string | null): HistoryEntry {
   const entry: HistoryEntry = {
@@ -64,7 +79,8 @@ export function firstBroken(
     if (!follows || hashOf(rest) !== hash) return entry.sequence;
     previous = entry;
   }
-  if (head === undefined || head.hash === previous?.hash) return null;
+  if (head === undefined || (head.hash === previous?.hash && head.sequence === previous.sequence))
+    return null;
   // Entries are missing at the end, or the last one differs.
   return Math.min(head.sequence, (previous?.sequence ?? 0) + 1);
 }

@@ -8,6 +8,7 @@
 // Entries of a newer form are not dead: they wait in a stream of their own for a process that knows the form.
 
 import type { Redis } from 'ioredis';
+import { shortened } from '../../state/text/text.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
@@ -101,7 +102,7 @@ export async function setAside(
 ): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
   const [stream, most] = where === 'dead' ? [keys.deadEntries, MOST_DEAD] : [keys.newerEntries, MOST_NEWER];
-  const args = [RELAY_GROUP, id, most, reason.slice(0, REASON), db.clock.now()];
+  const args = [RELAY_GROUP, id, most, shortened(reason, REASON), db.clock.now()];
   return (await withScripts(db.redis).biolayerSetAside(keys.outbox, stream, ...args)) === 1;
 }
 
@@ -131,7 +132,7 @@ export async function noteRecord(db: Db, key: string, reason: string): Promise<v
   const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
   if (!PARTITIONS.includes(partition)) return;
   const keys = partitionKeys(db.prefix, partition);
-  const args = [key, reason.slice(0, REASON), db.clock.now(), MOST_DEAD];
+  const args = [key, shortened(reason, REASON), db.clock.now(), MOST_DEAD];
   await withScripts(db.redis).biolayerNoteDead(keys.deadEntries, keys.deadNames, ...args);
 }
 

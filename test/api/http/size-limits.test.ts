@@ -5,12 +5,13 @@ import Type from 'typebox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Route } from '../../../src/api/http/route.ts';
 import { allFaults, bodyCheck, memberOf } from '../../../src/api/http/validation.ts';
+import { numberFaults } from '../../../src/api/middleware/exact-numbers.ts';
 import { BODY_LIMIT } from '../../../src/api/middleware/json-body.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { stepErrors } from '../../../src/api/routes/tasks/relaxation-rules.ts';
 import { TaskCreate } from '../../../src/api/routes/tasks/tasks.schema.ts';
 import { type Client, createOrg, startApi, type TestApi } from '../../support/api.ts';
-import { createPerson } from '../../support/people.ts';
+import { createPerson, taskBody } from '../../support/people.ts';
 import { hostileBodies } from '../../support/size-limit-bodies.ts';
 
 const ID = '00000000-0000-7000-8000-000000000000';
@@ -112,6 +113,46 @@ test('no rule runs over a part that the schema refused', async () => {
   );
   expect(told.map((one) => one.pointer)).toContain('/requirements/skills');
   expect(visits).toBe(0);
+});
+
+test('a body whose numbers would make its answer many times as long is refused, a body that may only double is taken', async () => {
+  const answers = (count: number) =>
+    clients.scope.request('POST', '/v1/tasks', {
+      raw: `${JSON.stringify(taskBody({ context: {} })).replace('"context":{}', `"context":{"data":{"n":[${Array(count).fill('1e20').join()}]}}`)}`,
+    });
+  expect((await answers(200)).status).toBe(201);
+  const refused = await answers(50_000);
+  expect(refused.problem.errors).toEqual([
+    { pointer: '', message: 'holds numbers that grow too much when they are written without an exponent' },
+  ]);
+});
+
+test('looking for numbers that cannot be kept takes at most 50 ms for a body of 256 KiB', () => {
+  const filled = (item: string) =>
+    `[1e1,${Array(Math.floor(BODY_LIMIT / (item.length + 1)))
+      .fill(item)
+      .join()}]`;
+  const bodies = [
+    ...['1', '1e1', '1e-1', '1e20', '1234567890123456', `1.${'0'.repeat(295)}e1`, '"1e1"', '{"a":1e1}'],
+    ...[`1.${'0'.repeat(250_000)}`, `0.${'0'.repeat(250_000)}1`, `1e${'0'.repeat(250_000)}1`],
+  ].map(filled);
+  for (const body of bodies) {
+    const costs = Array.from({ length: 4 }, () => {
+      const before = process.cpuUsage();
+      numberFaults(body, 50);
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1000;
+    });
+    expect([body.slice(0, 30), Math.min(...costs) < 50]).toEqual([body.slice(0, 30), true]);
+  }
+});
+
+test('fifty faults with one long name do not make a long answer', async () => {
+  const names = Array.from({ length: 60 }, (_, index) => `"${'n'.repeat(1900)}${index}":1`);
+  const answer = await clients.scope.request('POST', '/v1/tasks', { raw: `{${names.join()}}` });
+  expect(answer.status).toBe(422);
+  expect(answer.problem.errors?.length).toBeGreaterThan(5);
+  expect(answer.text.length).toBeLessThan(20_000);
 });
 
 test('queries: the first fifty faults, and nothing of a list over its limit but that', async () => {

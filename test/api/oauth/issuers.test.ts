@@ -301,6 +301,20 @@ test.each([
   expect([answer.status, answer.problem.errors?.[0]?.pointer]).toEqual([422, pointer]);
 });
 
+test('a token whose keys cannot be fetched is answered 503 with Retry-After', async () => {
+  const gone = createServer();
+  await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
+  const { port } = gone.address() as AddressInfo;
+  gone.close();
+  const iss = 'https://down.example.com/';
+  const { audience } = await register(org, { issuer: iss, jwks_uri: `http://127.0.0.1:${port}/jwks` });
+  const answer = await create(await token({ claims: { iss, aud: audience } }));
+  expect([answer.outcome, answer.headers.get('retry-after')]).toEqual([
+    '503 unavailable',
+    expect.any(String),
+  ]);
+});
+
 test('keys are fetched once for many, again for one that is new, and not for each that never was', async () => {
   const cache = new JwksCache(createAddressPolicy(['127.0.0.1/32']));
   fetched = 0;

@@ -2,6 +2,7 @@
 // it is left, neither bytes nor a word about them.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createConnection } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -58,6 +59,26 @@ function taken(got: { outcome: string; json<T>(): T }): EvidenceView {
   kept.push(evidence.evidence_id);
   return evidence;
 }
+
+describe('how much one credential may have on its way', () => {
+  it('is four of the largest files: the fifth is answered 429', async () => {
+    const { client } = person;
+    const open5 = Array.from({ length: 5 }, () =>
+      open(client, path, 'POST', { 'Content-Length': String(LIMIT) }),
+    );
+    const answers = open5.map(async (request) => {
+      request.on('error', () => undefined);
+      request.flushHeaders();
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      return [response.statusCode, response.headers['retry-after']];
+    });
+    expect(await Promise.race(answers)).toEqual([429, '2']);
+    const all = Promise.allSettled(answers);
+    for (const request of open5) request.destroy(new Error('broken off'));
+    expect((await all).filter((one) => one.status === 'fulfilled')).toHaveLength(1);
+    await expectLeft(api, org.org_id, taskId, kept);
+  });
+});
 
 describe('the size of a file', () => {
   it('may be 25 MiB to the byte, raw or in a form', async () => {

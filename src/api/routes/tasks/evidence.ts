@@ -5,13 +5,14 @@
 import { create as attachment } from 'content-disposition';
 import Type from 'typebox';
 import {
-  EVIDENCE_BYTES,
   EVIDENCE_FILES,
   type Evidence,
   evidenceRef,
+  FORM_BYTES,
   refuseEvidence,
   TASK_FILES,
   takesType,
+  UPLOAD_BYTES,
 } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
@@ -27,7 +28,7 @@ import { ownTask } from '../../access/own-task.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { type Answer, route, scope } from '../../http/route.ts';
 import { closed, listAnswer } from '../../http/schemas.ts';
-import { FORM_BYTES, readUpload } from '../../uploads/upload.ts';
+import { readUpload } from '../../uploads/upload.ts';
 import * as schema from './evidence.schema.ts';
 import { visibleTask } from './tasks.ts';
 
@@ -49,7 +50,7 @@ export const evidenceRoutes = [
     }),
     reader: {
       content: schema.UPLOADS,
-      bytes: EVIDENCE_BYTES + FORM_BYTES,
+      bytes: UPLOAD_BYTES,
       async read({ deps, principal, params, query, ifMatch, signal, request }) {
         // Told before the bytes are on their way, and asked again when they are here.
         const { task } = await ownTask(deps, principal, params.task_id);

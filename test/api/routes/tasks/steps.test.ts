@@ -37,6 +37,42 @@ async function activeTasks(workerId: string): Promise<number> {
   return (await client.get<{ active_tasks: number }>(`/v1/workers/${workerId}`)).active_tasks;
 }
 
+describe('nesting', () => {
+  const nested = (levels: number, leaf = '1') =>
+    JSON.parse('{"a":'.repeat(levels) + leaf + '}'.repeat(levels)) as object;
+
+  test('an output of 128 levels is taken and comes back, one of 129 is refused', async () => {
+    const schema = { extra: 'object' };
+    const output = { expected_format: 'structured_json', schema, review: { mode: 'manual' } };
+    const { task, person } = await bringTo(api, org, 'started', { output });
+    const path = `/v1/worker/tasks/${task.task_id}/submit`;
+    const deeper = await person.client.request('POST', path, { body: { output: { extra: nested(128) } } });
+    expect(deeper.outcome).toBe('422 validation_failed');
+    expect(deeper.problem.errors).toEqual([
+      { pointer: `/output/extra${'/a'.repeat(127)}`, message: 'is nested more than 128 levels deep' },
+    ]);
+    const submitted = { extra: nested(127) };
+    expect((await person.submit(task.task_id, submitted)).status).toBe('submitted');
+    const shown = await client.get<{ submission: { output: unknown } }>(`/v1/tasks/${task.task_id}`);
+    expect(shown.submission.output).toEqual(submitted);
+  });
+
+  test('an output schema of 32 levels is taken, one of 33 is refused', async () => {
+    const levels = (leaf: string) =>
+      JSON.parse(`${'{"properties":{"a":'.repeat(15)}${leaf}${'}}'.repeat(15)}`) as object;
+    const create = (schema: object) =>
+      client.request('POST', '/v1/tasks', {
+        body: taskBody({
+          output: { expected_format: 'structured_json', schema: { type: 'object', ...schema } },
+        }),
+      });
+    expect((await create(levels('{"properties":{}}'))).outcome).toBe('201');
+    const refused = await create(levels('{"properties":{"a":{}}}'));
+    expect(refused.outcome).toBe('422 validation_failed');
+    expect(refused.problem.errors?.[0]?.message).toBe('is nested more than 32 levels deep');
+  });
+});
+
 describe('cancel', () => {
   test.each<Reachable>(['queued', 'offered', 'accepted', 'started'])('a task that is %s', async (status) => {
     const { task, person } = await bringTo(api, org, status);

@@ -121,6 +121,13 @@ describe('several faults', () => {
 describe('JSON that cannot be kept as it came', () => {
   const cases: [string, string, string][] = [
     ['a number out of range', '"context":{"data":{"n":[1e999]}}', '/context/data/n/0'],
+    ['a number of 19 digits', '"context":{"data":{"n":7241196035518234117}}', '/context/data/n'],
+    [
+      'a number of 19 digits in a member that objects inherit',
+      '"context":{"data":{"__proto__":{"n":7241196035518234117}}}',
+      '/context/data/__proto__/n',
+    ],
+    ['numbers that grow', `"context":{"data":{"n":[${Array(1500).fill('1e20').join()}]}}`, ''],
     ['half a character', '"title":"\\ud800"', '/title'],
     ['half a character in a name', '"metadata":{"\\udc00":"x"}', '/metadata'],
     [
