@@ -4,7 +4,7 @@
 const HALF = /\p{Surrogate}/gu;
 
 /** The first `most` UTF-16 units of a text, or one less where that would split a surrogate pair. */
-function shortened(text: string, most: number): string {
+export function shortened(text: string, most: number): string {
   if (text.length <= most) return text;
   const last = text.charCodeAt(most - 1);
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? most - 1 : most);
