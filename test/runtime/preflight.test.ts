@@ -7,9 +7,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { preflight } from '../../src/runtime/preflight.ts';
 import { COMMANDS, checkRedis } from '../../src/runtime/redis-check.ts';
+import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
-import { retireSealingKeys } from '../../src/store/maintenance/sealing-keys.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
