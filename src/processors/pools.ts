@@ -1,6 +1,6 @@
-// What follows from the removal of a pool: its workers belong to it no more, and its tasks go back to the queue
-// from whoever has them. They wait there until there is a pool of that id again, somebody cancels them, or
-// their deadline fails them: that they were for these people alone does not end with the pool.
+// What follows from the removal of a pool: its workers leave it, and its tasks in hand go back to the queue. They wait
+// there until a pool of that id is made again, an integrator cancels them, or their deadline fails them. Until all of
+// this is done, no pool of that id can be made.
 
 import { poolOf } from '../state/tasks/task.ts';
 import { next } from '../state/workers/worker.ts';
@@ -10,38 +10,41 @@ import type { Db } from '../store/redis/connection.ts';
 import { ContendedError, updateAttempts } from '../store/redis/contention.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { memberId, scan } from '../store/redis/lists.ts';
-import { forEachIntact } from '../store/redis/unreadable.ts';
+import { forEachIntact, intactOrNull } from '../store/redis/unreadable.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
-import { loadPool } from '../store/workers/pools.ts';
+import { loadPool, poolRemovedAt, releaseRemovedPool } from '../store/workers/pools.ts';
 import { loadWorker, loadWorkers, workerWrites } from '../store/workers/workers.ts';
 
 const EVERYTHING = { order: 'asc', after: null, from: null, to: null } as const;
-/** Where somebody has the task, or is asked. */
+/** States in which a worker has the task or an offer of it. */
 const IN_HAND = ['matched', 'offered', 'accepted', 'started'] as const;
 
-/** Empties a removed pool, as often as it takes; leaves one that is there again as it is. */
+/** Empties a removed pool and then frees its id. What fails by itself is left for the sweeper, and so is the id. */
 export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<void> {
+  const removedAt = await poolRemovedAt(db, orgId, poolId);
   if ((await loadPool(db, orgId, poolId)) !== null) return;
+  let failed = 0;
   const keys = orgKeysOf(db.prefix, orgId);
-  // The workers first: nobody is to be asked again for what is taken back.
+  // The workers first, so that none of them is offered again what is taken back.
   for await (const members of scan(db, [keys.index('workers')], EVERYTHING)) {
     const workers = await loadWorkers(db, orgId, members.map(memberId));
-    const theirs = workers.filter((one) => one !== null).filter((one) => one.pool_ids.includes(poolId));
-    const ids = theirs.map((one) => one.worker_id);
-    await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
+    // One that was not read may be of a newer form, which `leavePool` tells from one that is gone.
+    const ids = members.map(memberId).filter((_, index) => workers[index]?.pool_ids.includes(poolId) ?? true);
+    failed += await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
   }
   const inHand = IN_HAND.map((status) => keys.index(`status:${status}`));
   const keyOf = ({ task }: StoredTask) => keys.task(task.task_id);
   for await (const ids of scan(db, inHand, EVERYTHING)) {
     const found = (await loadTasks(db, orgId, ids)).filter((one) => one !== null);
     const theirs = found.filter(({ task }) => poolOf(task) === poolId);
-    await forEachIntact(db, theirs, keyOf, (loaded) =>
+    failed += await forEachIntact(db, theirs, keyOf, (loaded) =>
       changeTask(db, orgId, loaded.task.task_id, () => removePool(db, orgId, poolId), {
         actor: 'system',
         loaded,
       }),
     );
   }
+  if (failed === 0 && removedAt !== null) await releaseRemovedPool(db, orgId, poolId, removedAt);
 }
 
 /** The guard that the pool is not there again. */
@@ -56,8 +59,11 @@ async function removePool(db: Db, orgId: string, poolId: string): Promise<Plan |
 
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {
   for await (const _attempt of updateAttempts()) {
-    const [before, pool] = await Promise.all([loadWorker(db, orgId, workerId), loadPool(db, orgId, poolId)]);
-    if (before === null || pool !== null) return;
+    const [before, pool] = await Promise.all([
+      intactOrNull(db, () => loadWorker(db, orgId, workerId)),
+      loadPool(db, orgId, poolId),
+    ]);
+    if (!before?.pool_ids.includes(poolId) || pool !== null) return;
     const pool_ids = before.pool_ids.filter((id) => id !== poolId);
     const { guards, writes } = workerWrites(db, before, next(before, { pool_ids }, db.clock.now()));
     if (await commit(db.redis, [...guards, isGone(db, orgId, poolId)], writes)) return;

@@ -13,6 +13,7 @@ import {
   matchingJob,
   type NewJob,
   orphanedReservationJob,
+  poolJob,
   replayJob,
   retryJob,
 } from '../queues/catalogue.ts';
@@ -145,6 +146,7 @@ export class Sweeper {
       await each(keys.orphanedReservations, TRIPLE, (member, at) =>
         this.#takeFromRemoved(member, at, repair),
       );
+      await each(keys.removedPools, PAIR, (member, at) => this.#emptyRemovedPool(member, at, repair));
       await each(keys.replays, PAIR, (member) => this.#goOnReplaying(member, repair));
       await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
       await this.#isolated(keys.backlogged, () => this.#letOutWaiting(keys.backlogged, now));
@@ -247,6 +249,12 @@ export class Sweeper {
   async #takeFromRemoved(member: string, at: number, repair: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
     await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, at, repair));
+  }
+
+  async #emptyRemovedPool(member: string, at: number, repair: string): Promise<void> {
+    const [org_id = '', pool_id = ''] = member.split(' ');
+    const about = { org_id, pool_id, at };
+    await this.#repair([poolJob(about)], poolJob(about, repair));
   }
 
   async #goOnReplaying(member: string, repair: string): Promise<void> {

@@ -29,7 +29,9 @@ export async function verify(
   // The lifecycle refuses.
   if (task.status !== 'submitted' || submission === null) return { commands: onward };
   const ids = submission.evidence.map((one) => one.evidence_id);
-  const evidence = await evidenceFor(db, task, submission.worker_id, ids);
+  // Which files were the worker's was decided when they submitted.
+  const by = { worker_id: submission.worker_id, incarnation: null };
+  const evidence = await evidenceFor(db, task, by, ids);
   const problems = [
     ...(await schemas.checkOutput(task.input.output, submission.output, orgOf(task.org_id))).map((one) => ({
       ...one,

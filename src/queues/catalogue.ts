@@ -140,11 +140,7 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       },
     ];
   }
-  if (entry.kind === 'pool') {
-    const { org_id, pool_id, at } = entry;
-    const jobId = `pool-${org_id}-${pool_id}-${at}`;
-    return [{ queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } }];
-  }
+  if (entry.kind === 'pool') return [poolJob(entry)];
   if (entry.kind === 'replay') return [replayJob(entry)];
   if (entry.kind === 'delivery') {
     const { kind: _kind, again, ...about } = entry;
@@ -157,6 +153,15 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       .map((check) => checkJob({ org_id, task_id, version }, check, now)),
     ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
   ];
+}
+
+/** The job that empties a pool removed at `at`. @param repair as for `checkJob`. */
+export function poolJob(
+  { org_id, pool_id, at }: { org_id: string; pool_id: string; at: number },
+  repair?: string,
+): NewJob {
+  const jobId = ['pool', org_id, pool_id, at, ...(repair === undefined ? [] : [repair])].join('-');
+  return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
 }
 
 /** Ids of the delayed jobs that an outbox entry makes pointless. */

@@ -56,7 +56,7 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   await incoming.fill(Readable.from([randomBytes(100)]), () => undefined);
   const staged = await stageEvidence(db, files, orgId, task.task_id, incoming);
   await incoming.close();
-  const to = { org_id: orgId, task_id: task.task_id, worker_id, limit: 1e6 };
+  const to = { org_id: orgId, task_id: task.task_id, worker_id, incarnation: '', limit: 1e6 };
   const what = { name: 'a.pdf', media_type: 'application/pdf' };
   await addEvidence(db, to, staged, what, () => ({ guards: [], writes: [] }));
   await step(db, task, { name: 'start', worker_id });

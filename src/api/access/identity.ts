@@ -34,10 +34,10 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
       return null;
     case 'worker_token': {
       if (!(await hasItsWorker(db, stored))) return null;
-      const { org_id, worker_id, pools = ['*'] } = stored;
+      const { org_id, worker_id, incarnation = '', pools = ['*'] } = stored;
       const { credential } = partitionKeys(db.prefix, where.partition);
       return {
-        principal: { kind: 'worker', org_id, worker_id, pools },
+        principal: { kind: 'worker', org_id, worker_id, incarnation, pools },
         expires_at: null,
         names: [where.hash],
         guards: [{ kind: 'present', key: credential(where.hash) }],

@@ -1,6 +1,6 @@
 // Which tasks a worker's token shows: their own alone, and of these none that the key which made it may not see.
 
-import { poolOf, type Task } from '../../state/tasks/task.ts';
+import { isOfWorker, poolOf, type Task } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import { pendingOffers } from '../../store/tasks/pending-offers.ts';
 import { loadTask, type StoredTask } from '../../store/tasks/tasks.ts';
@@ -9,9 +9,10 @@ import type { ApiDeps } from '../deps.ts';
 import { notFound } from '../http/problem.ts';
 import { maySeePool, type WorkerPrincipal } from '../http/route.ts';
 
-/** Whether the task is, or when it is over was, in this worker's hands. */
+/** Whether the task is assigned to this worker, or was when it ended. */
 export function isMine(task: Task, principal: WorkerPrincipal): boolean {
-  return task.assignment?.worker_id === principal.worker_id && isForToken(task, principal);
+  const { assignment } = task;
+  return assignment !== null && isOfWorker(assignment, principal) && isForToken(task, principal);
 }
 
 /** Whether the token may show the worker this task, and have them answer it. */

@@ -37,6 +37,7 @@ export const PROBLEMS = {
   delivery_in_progress: [409, 'Delivery in progress'],
   endpoint_unavailable: [409, 'Endpoint unavailable'],
   replay_in_progress: [409, 'Replay in progress'],
+  removal_in_progress: [409, 'Removal in progress'],
   conflict: [409, 'Conflict'],
   version_mismatch: [412, 'Version mismatch'],
   body_too_large: [413, 'Body too large'],
@@ -93,6 +94,13 @@ export function notFound(): ApiError {
 /** 405 (RFC 9110, section 15.5.6). @param Allow the methods that there are, separated by commas */
 export function methodNotAllowed(method: string, Allow: string): ApiError {
   return new ApiError('method_not_allowed', `This does not take ${method}.`, { headers: { Allow } });
+}
+
+/** 409 for an id whose removed pool or worker has not been emptied yet. */
+export function removalInProgress(detail: string): ApiError {
+  return new ApiError('removal_in_progress', `${detail} Try again soon.`, {
+    headers: { 'Retry-After': '1' },
+  });
 }
 
 /** 409 for a change that was not made since its Idempotency-Key is another request's by now, or things keep changing. */

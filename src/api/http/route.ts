@@ -63,6 +63,8 @@ export interface WorkerPrincipal {
   /** The worker's org, or the sandbox they belong to. */
   org_id: string;
   worker_id: string;
+  /** Tells this worker from another of the same id before or after; see `Worker`. */
+  incarnation: string;
   /** `["*"]`, or the pools of the key that made the token: tasks of others are not shown, nor answered. */
   pools: readonly string[];
 }

@@ -59,7 +59,7 @@ export async function claim(
     principal.kind === 'api_key'
       ? `org ${[...principal.pools].sort().join()}${grants ? ` ${mayWhat(principal)}` : ''}`
       : principal.kind === 'worker'
-        ? `worker ${principal.worker_id}${principal.pools.includes('*') ? '' : ` ${[...principal.pools].sort().join()}`}`
+        ? `worker ${principal.worker_id} ${principal.incarnation}${principal.pools.includes('*') ? '' : ` ${[...principal.pools].sort().join()}`}`
         : principal.kind;
   const orgId = 'org_id' in principal ? principal.org_id : principal.kind;
   const scope = digest([path, view, key].join('\n'));

@@ -7,7 +7,7 @@ export type Command =
   | { name: 'queue' }
   | { name: 'match'; worker_ids: string[] }
   | { name: 'offer'; offers: { offer_id: string; worker_id: string; expires_at: number }[] }
-  | { name: 'accept'; offer_id: string; worker_id: string }
+  | { name: 'accept'; offer_id: string; worker_id: string; incarnation?: string }
   | {
       name: 'decline';
       offer_id: string;

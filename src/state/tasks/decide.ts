@@ -108,6 +108,7 @@ function step(transition: Transition, command: Command): Refusal | null {
       task.offers = task.offers.map((other) => settle(other, other === offer ? 'accepted' : 'revoked'));
       task.assignment = {
         worker_id: offer.worker_id,
+        ...(command.incarnation !== undefined && { incarnation: command.incarnation }),
         offer_id: offer.offer_id,
         offered_at: offer.offered_at,
         accepted_at: by.now,

@@ -1,7 +1,7 @@
 // The rules of evidence, the files that a worker uploads for a task: how many, when, and which of them a submission
 // includes. Pure: it does not know where the bytes are stored.
 
-import type { EvidenceRef, Task } from './task.ts';
+import { type EvidenceRef, isOfWorker, type Task } from './task.ts';
 
 /** Largest file in bytes. */
 export const EVIDENCE_BYTES = 25 * 1024 * 1024;
@@ -17,6 +17,8 @@ export const TASK_FILES = 500;
 /** One stored file. A worker's files stay theirs when the task goes to another worker. */
 export interface Evidence extends EvidenceRef {
   worker_id: string;
+  /** Of the worker who uploaded it; see `isOfWorker`. */
+  incarnation?: string;
   uploaded_at: number;
   /** Whether its bytes count toward the org's quota; absent in records that are older than the quota. */
   counted?: true;
@@ -25,16 +27,27 @@ export interface Evidence extends EvidenceRef {
 /** Why a worker may not add a file to a task. */
 export type EvidenceRefusal = 'not_yours' | 'invalid_transition' | 'full';
 
-/** Why `workerId` may not add a file to `task`, which has the files `there`; null when they may. */
+/** A worker as their token tells; `incarnation` null stands for every worker of the id. */
+export interface Uploader {
+  worker_id: string;
+  incarnation: string | null;
+}
+
+/** Whether the file is the worker's. */
+export function isUploadOf(file: Evidence, { worker_id, incarnation }: Uploader): boolean {
+  return incarnation === null ? file.worker_id === worker_id : isOfWorker(file, { worker_id, incarnation });
+}
+
+/** Why `worker` may not add a file to `task`, which has the files `there`; null when they may. */
 export function refuseEvidence(
   task: Task,
-  workerId: string,
+  worker: { worker_id: string; incarnation: string },
   there: readonly Evidence[],
 ): EvidenceRefusal | null {
-  if (task.assignment?.worker_id !== workerId) return 'not_yours';
+  if (task.assignment === null || !isOfWorker(task.assignment, worker)) return 'not_yours';
   if (task.status !== 'accepted' && task.status !== 'started') return 'invalid_transition';
   if (there.length >= TASK_FILES) return 'full';
-  return there.filter((one) => one.worker_id === workerId).length >= EVIDENCE_FILES ? 'full' : null;
+  return there.filter((one) => isUploadOf(one, worker)).length >= EVIDENCE_FILES ? 'full' : null;
 }
 
 /** Whether the task accepts files of a media type, given in lower case. */
@@ -47,16 +60,17 @@ export function takesType({ input }: Task, mediaType: string): boolean {
 
 /**
  * The files that a submission includes: those named by `ids`, in that order, or without `ids` all files that the worker
- * uploaded for the task. Files of other workers are never included.
+ * uploaded for the task. Files of other workers are never included,
+ * not even of a removed one with the same id.
  * @returns the files, and the positions in `ids` of unknown files.
  */
 export function chooseEvidence(
   there: readonly Evidence[],
-  workerId: string,
+  worker: Uploader,
   ids: readonly string[] | undefined,
 ): { chosen: EvidenceRef[]; unknown: number[] } {
   const own = new Map(
-    there.filter((one) => one.worker_id === workerId).map((one) => [one.evidence_id, evidenceRef(one)]),
+    there.filter((one) => isUploadOf(one, worker)).map((one) => [one.evidence_id, evidenceRef(one)]),
   );
   if (ids === undefined) return { chosen: [...own.values()], unknown: [] };
   const chosen: EvidenceRef[] = [];

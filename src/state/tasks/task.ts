@@ -85,6 +85,8 @@ export interface Offer {
 
 export interface Assignment {
   worker_id: string;
+  /** Of the worker who accepted; see `isOfWorker`. */
+  incarnation?: string;
   offer_id: string;
   offered_at: number;
   accepted_at: number;
@@ -99,6 +101,18 @@ export interface Assignment {
 export interface Decline {
   worker_id: string;
   until: number;
+}
+
+/**
+ * Whether an assignment or a file is this worker's, and not that of a removed one with the same id. One without
+ * `incarnation`, from before there was the field, goes by the id alone.
+ */
+export function isOfWorker(
+  thing: { worker_id: string; incarnation?: string },
+  worker: { worker_id: string; incarnation?: string },
+): boolean {
+  const { worker_id, incarnation = '' } = worker;
+  return thing.worker_id === worker_id && (thing.incarnation ?? incarnation) === incarnation;
 }
 
 /** How long after its cool-down a decline still ranks the worker behind all others, ms. */

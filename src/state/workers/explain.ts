@@ -2,13 +2,19 @@
 // may take. Workers are considered in batches, so that memory does not grow with the org.
 
 import type { Decline, Requirements } from '../tasks/task.ts';
-import { brings, qualifies } from './matching.ts';
+import { brings, takesUnpooled } from './matching.ts';
 import { isReady, type Worker } from './worker.ts';
 
 /** A single requirement. */
 export interface Demand {
-  requirement: 'worker_pool_id' | 'skills' | 'certifications' | 'trust_level' | 'min_rating';
-  wanted: string | number;
+  requirement:
+    | 'worker_pool_id'
+    | 'unpooled_tasks'
+    | 'skills'
+    | 'certifications'
+    | 'trust_level'
+    | 'min_rating';
+  wanted: string | number | boolean;
 }
 
 export type MatchReason =
@@ -46,12 +52,12 @@ export interface Explanation {
 const MISSES = 5;
 const SAMPLE = 50;
 
-/** The requirements one by one. */
+/** The requirements one by one; a task without a pool demands `unpooled_tasks`. */
 function demands(wanted: Requirements): Demand[] {
   const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating } = wanted;
   return [
     ...(worker_pool_id === undefined
-      ? []
+      ? [{ requirement: 'unpooled_tasks' as const, wanted: true }]
       : [{ requirement: 'worker_pool_id' as const, wanted: worker_pool_id }]),
     ...[...new Set(skills)].map((one) => ({ requirement: 'skills' as const, wanted: one })),
     ...[...new Set(certifications)].map((one) => ({ requirement: 'certifications' as const, wanted: one })),
@@ -61,7 +67,6 @@ function demands(wanted: Requirements): Demand[] {
 }
 
 export class Explainer {
-  readonly #wanted: Requirements;
   readonly #demands: Demand[];
   readonly #ruledOut: number[];
   readonly #until: Map<string, number>;
@@ -80,7 +85,6 @@ export class Explainer {
 
   /** @param declines of the task so far. @param now ms. */
   constructor(wanted: Requirements, declines: readonly Decline[], now: number) {
-    this.#wanted = wanted;
     this.#demands = demands(wanted);
     this.#ruledOut = this.#demands.map(() => 0);
     this.#until = new Map(declines.map((one) => [one.worker_id, one.until]));
@@ -92,12 +96,12 @@ export class Explainer {
     for (const worker of workers) {
       this.#considered += 1;
       const lacks = this.#demands.filter((demand, index) => {
-        const isMet = brings(worker, alone(demand));
+        const isMet = meets(worker, demand);
         if (!isMet) this.#ruledOut[index] = (this.#ruledOut[index] ?? 0) + 1;
         return !isMet;
       });
       if (lacks.length > 0) this.#missed(worker, lacks);
-      else if (qualifies(worker, this.#wanted)) this.#couldDo(worker);
+      else this.#couldDo(worker);
     }
   }
 
@@ -120,10 +124,10 @@ export class Explainer {
         available: this.#available,
         eligible: this.#eligible,
       },
-      requirements: this.#demands.map((demand, index) => ({
-        ...demand,
-        rules_out: this.#ruledOut[index] ?? 0,
-      })),
+      // The client did not ask for `unpooled_tasks`: it is named where it rules out workers.
+      requirements: this.#demands
+        .map((demand, index) => ({ ...demand, rules_out: this.#ruledOut[index] ?? 0 }))
+        .filter(({ requirement, rules_out }) => requirement !== 'unpooled_tasks' || rules_out > 0),
       unavailable: { ...this.#unavailable },
       nearest_misses: this.#misses,
       reason,
@@ -168,6 +172,10 @@ export class Explainer {
       this.#askAgainAt = Math.min(this.#askAgainAt ?? until, until);
     } else this.#eligible += 1;
   }
+}
+
+function meets(worker: Worker, demand: Demand): boolean {
+  return demand.requirement === 'unpooled_tasks' ? takesUnpooled(worker) : brings(worker, alone(demand));
 }
 
 /** Requirements with this demand alone. */

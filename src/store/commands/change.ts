@@ -5,7 +5,7 @@
 import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
+import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
@@ -189,6 +189,16 @@ async function write(
     const worker = workers[index] ?? null;
     if (worker === null) {
       if (effect.taken === 'offer') return 'worker_busy';
+      if (effect.taken === 'work') return 'cannot_take_back';
+      continue;
+    }
+    // The review is of a removed worker with the same id.
+    const { assignment = null } = before?.task ?? {};
+    if (
+      effect.taken !== 'offer' &&
+      assignment?.worker_id === worker.worker_id &&
+      !isOfWorker(assignment, worker)
+    ) {
       if (effect.taken === 'work') return 'cannot_take_back';
       continue;
     }

@@ -11,6 +11,7 @@ import {
   type Evidence,
   type EvidenceRefusal,
   refuseEvidence,
+  type Uploader,
 } from '../../state/tasks/evidence.ts';
 import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
@@ -119,22 +120,30 @@ export type Added =
  */
 export async function addEvidence(
   db: Db,
-  to: { org_id: string; task_id: string; worker_id: string; limit: number; ifVersion?: number | undefined },
+  to: {
+    org_id: string;
+    task_id: string;
+    worker_id: string;
+    incarnation: string;
+    limit: number;
+    ifVersion?: number | undefined;
+  },
   { place, noted, ...file }: Staged,
   what: { name: string; media_type: string },
   extraWrites: (evidence: Evidence) => ReturnType<ExtraWrites>,
 ): Promise<Added> {
-  const { org_id, task_id, worker_id, limit } = to;
+  const { org_id, task_id, worker_id, incarnation, limit } = to;
   const keys = orgKeysOf(db.prefix, org_id);
   const key = keys.evidence(task_id);
-  const evidence: Evidence = { ...file, ...what, worker_id, uploaded_at: noted, counted: true };
+  const by = { worker_id, incarnation };
+  const evidence: Evidence = { ...file, ...what, ...by, uploaded_at: noted, counted: true };
   for (let tries = 0; tries < TRIES; tries += 1) {
     const [stored, there] = await Promise.all([
       loadTask(db, org_id, task_id),
       loadEvidence(db, org_id, task_id),
     ]);
     if (stored === null) return { ok: false, code: 'not_found' };
-    const code = refuseEvidence(stored.task, worker_id, there.items);
+    const code = refuseEvidence(stored.task, by, there.items);
     if (code !== null) return { ok: false, code };
     if (to.ifVersion !== undefined && to.ifVersion !== stored.task.version)
       return { ok: false, code: 'stale' };
@@ -164,17 +173,17 @@ export async function addEvidence(
   return { ok: false, code: 'contended' };
 }
 
-/** The evidence for a submission of `workerId`, see `chooseEvidence`, with the guard of the record it was chosen from. */
+/** The evidence for a submission of `worker`, see `chooseEvidence`, with the guard of the record it was chosen from. */
 export async function evidenceFor(
   db: Db,
   task: Task,
-  workerId: string,
+  worker: Uploader,
   ids: readonly string[] | undefined,
 ): Promise<{ chosen: EvidenceRef[]; unknown: number[]; guard: Guard }> {
   const { org_id, task_id } = task;
   const { version, items } = await loadEvidence(db, org_id, task_id);
   const key = orgKeysOf(db.prefix, org_id).evidence(task_id);
-  return { ...chooseEvidence(items, workerId, ids), guard: { kind: 'version', key, version } };
+  return { ...chooseEvidence(items, worker, ids), guard: { kind: 'version', key, version } };
 }
 
 /**

@@ -10,7 +10,7 @@ import { defineScripts } from './scripts.ts';
 /**
  * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist. With `incarnation`,
  *   it is also the one that was loaded and no later one of the same id (field `i`, see `store/redis/records.ts`).
- * - `score`: the member has this score in the sorted set, bit for bit.
+ * - `score`: the member has this score in the sorted set, bit for bit; null: it is not in the set.
  * - `absent`: the key does not exist. · `present`: it does. · `value`: the string key holds exactly this.
  * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
@@ -21,7 +21,7 @@ import { defineScripts } from './scripts.ts';
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number; incarnation?: string | undefined }
-  | { kind: 'score'; key: string; member: string; score: number }
+  | { kind: 'score'; key: string; member: string; score: number | null }
   | { kind: 'absent' | 'present'; key: string }
   | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }
@@ -76,6 +76,9 @@ for i = 1, guards do
     local score = redis.call('ZSCORE', key, ARGV[at + 1])
     if not score or tonumber(score) ~= tonumber(ARGV[at + 2]) then return 0 end
     at = at + 3
+  elseif kind == 'u' then
+    if redis.call('ZSCORE', key, ARGV[at + 1]) then return 0 end
+    at = at + 2
   elseif kind == 'a' then
     if redis.call('EXISTS', key) == 1 then return 0 end
     at = at + 1
@@ -148,7 +151,8 @@ export async function commit(
         else args.push('i', guard.version, guard.incarnation);
         break;
       case 'score':
-        args.push('s', guard.member, guard.score);
+        if (guard.score === null) args.push('u', guard.member);
+        else args.push('s', guard.member, guard.score);
         break;
       case 'absent':
         args.push('a');

@@ -48,6 +48,8 @@ export function partitionKeys(prefix: string, partition: string) {
     orderReleased: `${base}:order-released`,
     /** Sorted set: `<org> <worker> <task>` of reservations of removed workers that are to be released, by when the worker was removed. */
     orphanedReservations: `${base}:orphaned-reservations`,
+    /** Sorted set: `<org> <pool>` of removed pools that still have workers or tasks in hand, by when they were removed. */
+    removedPools: `${base}:removed-pools`,
     /** Sorted set: `<org> <task>` of finished tasks by when to purge them; `<org> <task> log`: by when to purge only their history. */
     retain: `${base}:retain`,
     /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
@@ -118,6 +120,8 @@ function orgKeys(prefix: string, orgId: string) {
     workerOffers: (id: string) => `${base}:offers:${id}`,
     /** Stream: recent changes of the worker's offers and tasks. */
     workerLog: (id: string) => `${base}:worker-log:${id}`,
+    /** Set: ids of tasks that a removed worker of this id held and that have not been taken back yet. */
+    removedWorkerTasks: (id: string) => `${base}:removed-worker-tasks:${id}`,
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
     pool: (id: string) => `${base}:pool:${id}`,

@@ -2,9 +2,9 @@
 // does not know the endpoints. The outbox entry holds all that is needed, so another relay can repeat the step.
 // Also redelivers, on request or in a replay, and enqueues test messages.
 
-import { ENTRY_FORM, type OutboxEntry } from '../../state/outbox.ts';
+import type { OutboxEntry } from '../../state/outbox.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -25,33 +25,10 @@ redis.call('ZADD', KEYS[3], 0, ARGV[4])
 return 1
 `;
 
-// Makes a delivery due now, if it and its endpoint are as they were loaded and no attempt is in progress.
-// ARGV: member, now, field, packed delivery as loaded, packed delivery to store, member of lists or '', member of the
-// exhausted list, outbox entry, version of the endpoint or '', form of the entry.
-const RESEND = `
-if ARGV[9] ~= '' and redis.call('HGET', KEYS[8], 'v') ~= ARGV[9] then return 'changed' end
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if score and tonumber(score) % 1 ~= 0 and tonumber(score) > tonumber(ARGV[2]) then return 'busy' end
-if (redis.call('HGET', KEYS[2], ARGV[3]) or '') ~= ARGV[4] then return 'changed' end
-redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[7])
-redis.call('HDEL', KEYS[7], ARGV[3])
-if ARGV[6] == '' then redis.call('HDEL', KEYS[2], 'gone')
-else
-  redis.call('ZREM', KEYS[4], ARGV[6])
-  redis.call('ZADD', KEYS[5], 0, ARGV[6])
-end
-redis.call('XADD', KEYS[6], '*', 'd', ARGV[8], 'f', ARGV[10])
-return 'ok'
-`;
-
 const withScripts = defineScripts<{
   biolayerEnqueueDelivery(...args: (string | number)[]): Promise<number>;
-  biolayerResend(...args: (string | number | Buffer)[]): Promise<'ok' | 'busy' | 'changed'>;
 }>({
   biolayerEnqueueDelivery: { lua: ENQUEUE, numberOfKeys: 3 },
-  biolayerResend: { lua: RESEND, numberOfKeys: 8 },
 });
 
 type TaskEntry = Extract<OutboxEntry, { kind: 'task' }>;
@@ -135,42 +112,60 @@ function enqueueDelivery(db: Db, endpoint: Endpoint, target: DeliveryTarget, at:
  * @param before as loaded; null when the event was never enqueued to this receiver.
  * @param eventAt time of the event, ms. @param again distinguishes the id of the new job from earlier ones.
  * @param receiver the endpoint as loaded; null for the task's own callback.
- * @returns `busy` during an attempt, `changed` when the delivery or endpoint changed since it was loaded.
+ * @param admitted guards of the credential by which the request is made.
+ * @returns `busy` during an attempt, `changed` when the delivery, the endpoint or a guarded record has changed since.
  */
-export function resend(
+export async function resend(
   db: Db,
   target: DeliveryTarget,
   before: Delivery | null,
   eventAt: number,
   again: string,
   receiver: Endpoint | null,
+  admitted: readonly Guard[] = [],
 ): Promise<'ok' | 'busy' | 'changed'> {
   const keys = orgKeysOf(db.prefix, target.org_id);
-  const { endpoint_id: endpoint } = target;
-  const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
-  const indexOf = (status: Delivery['status']) =>
-    endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
-  return withScripts(db.redis).biolayerResend(
-    keys.pendingDeliveries,
-    keys.deliveries(target.task_id),
-    keys.dead,
-    indexOf(before?.status ?? 'pending'),
-    indexOf('pending'),
-    keys.outbox,
-    keys.ordering(target.task_id),
-    receiver === null ? keys.dead : keys.endpoint(receiver.endpoint_id),
+  const { endpoint_id: endpoint } = owed;
+  const [member, field, deliveries] = [
     pendingMember(target),
-    db.clock.now(),
     fieldOf(target),
-    isNew ? '' : packDelivery(before),
-    isNew ? '' : packDelivery({ ...before, status: 'pending' }),
-    endpoint === undefined ? '' : listedMember(target, eventAt),
-    deadMember(target, eventAt),
-    JSON.stringify(entry),
-    receiver?.version ?? '',
-    ENTRY_FORM,
-  );
+    keys.deliveries(target.task_id),
+  ];
+  const [score, stored] = await Promise.all([
+    db.redis.zscore(keys.pendingDeliveries, member),
+    db.redis.hgetBuffer(deliveries, field),
+  ]);
+  const now = db.clock.now();
+  // The due time of an attempt under way has a fraction.
+  if (score !== null && Number(score) % 1 !== 0 && Number(score) > now) return 'busy';
+  const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
+  const text = isNew ? Buffer.alloc(0) : packDelivery(before);
+  if (!text.equals(stored ?? Buffer.alloc(0))) return 'changed';
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
+  const guards: Guard[] = [
+    ...admitted,
+    { kind: 'score', key: keys.pendingDeliveries, member, score: score === null ? null : Number(score) },
+    { kind: 'field', key: deliveries, field, value: stored },
+  ];
+  if (receiver !== null)
+    guards.push({ kind: 'version', key: keys.endpoint(receiver.endpoint_id), version: receiver.version });
+  const writes: Write[] = [
+    ['HSET', deliveries, field, isNew ? '' : packDelivery({ ...before, status: 'pending' })],
+    ['ZADD', keys.pendingDeliveries, now, member],
+    ['ZREM', keys.dead, deadMember(target, eventAt)],
+    ['HDEL', keys.ordering(target.task_id), field],
+  ];
+  if (endpoint === undefined) writes.push(['HDEL', deliveries, 'gone']);
+  else {
+    const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(endpoint, status));
+    const listed = listedMember(target, eventAt);
+    writes.push(
+      ['ZREM', indexOf(before?.status ?? 'pending'), listed],
+      ['ZADD', indexOf('pending'), 0, listed],
+    );
+  }
+  writes.push(outboxWrite(keys.outbox, entry));
+  return (await commit(db.redis, guards, writes)) ? 'ok' : 'changed';
 }
 
 /**

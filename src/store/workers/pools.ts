@@ -3,7 +3,7 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import type { Pool } from '../../state/workers/worker.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -55,7 +55,10 @@ export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promis
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).pool), SHAPE);
 }
 
-/** Guards and writes of a pool's change; `after` null removes it. */
+/**
+ * Guards and writes of a pool's change; `after` null removes it. Its id cannot be used again until the removed pool has
+ * been emptied, so that a new pool does not inherit workers or tasks in hand.
+ */
 export function poolWrites(
   db: Db,
   before: Pool | null,
@@ -71,13 +74,52 @@ export function poolWrites(
     const entry: OutboxEntry = { kind: 'pool', org_id, pool_id, at: db.clock.now() };
     return {
       guards: [poolAsLoaded(db, pool)],
-      writes: [['DEL', key], ['ZREM', keys.index('pools'), member], outboxWrite(keys.outbox, entry)],
+      writes: [
+        ['DEL', key],
+        ['ZREM', keys.index('pools'), member],
+        ['ZADD', keys.removedPools, entry.at, removedPoolMember(org_id, pool_id)],
+        outboxWrite(keys.outbox, entry),
+      ],
     };
   }
   const { writes } = recordWrites(key, before?.version ?? 0, after);
   if (before !== null) return { guards: [poolAsLoaded(db, before)], writes };
   writes.push(['HSET', key, 'i', after.incarnation ?? ''], ['ZADD', keys.index('pools'), 0, member]);
-  return { guards: [{ kind: 'absent', key }], writes };
+  const removed = removedPoolMember(pool.org_id, pool.pool_id);
+  return {
+    guards: [
+      { kind: 'absent', key },
+      { kind: 'score', key: keys.removedPools, member: removed, score: null },
+    ],
+    writes,
+  };
+}
+
+/** When a pool of this id was removed that has not been emptied yet, ms; null when there is none. */
+export async function poolRemovedAt(db: Db, orgId: string, poolId: string): Promise<number | null> {
+  const { removedPools } = orgKeysOf(db.prefix, orgId);
+  const score = await db.redis.zscore(removedPools, removedPoolMember(orgId, poolId));
+  return score === null ? null : Number(score);
+}
+
+/** Notes that the pool that was removed at `removedAt` is empty: its id can be used again. */
+export async function releaseRemovedPool(
+  db: Db,
+  orgId: string,
+  poolId: string,
+  removedAt: number,
+): Promise<void> {
+  const { removedPools } = orgKeysOf(db.prefix, orgId);
+  const member = removedPoolMember(orgId, poolId);
+  await commit(
+    db.redis,
+    [{ kind: 'score', key: removedPools, member, score: removedAt }],
+    [['ZREM', removedPools, member]],
+  );
+}
+
+function removedPoolMember(orgId: string, poolId: string): string {
+  return `${orgId} ${poolId}`;
 }
 
 /** Holds while the pool is as it was loaded: the same one, not another of that id. */

@@ -45,6 +45,7 @@ export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | 
 /**
  * Guards and writes of a worker's change; `after` null removes them. An outbox entry is left when they
  * become able to take work, when what they may be offered changed, or when they may not keep what they are offered.
+ * The id of a removed worker cannot be used again until their tasks have been taken back.
  */
 export function workerWrites(
   db: Db,
@@ -60,6 +61,8 @@ export function workerWrites(
     writes.push(['DEL', key], ['DEL', keys.workerOffers(worker.worker_id)]);
     writes.push(['DEL', keys.workerLog(worker.worker_id)]);
     writes.push(['ZREM', keys.index('workers'), listMember(worker.created_at, worker.worker_id)]);
+    if (worker.reservations.length > 0)
+      writes.push(['SADD', keys.removedWorkerTasks(worker.worker_id), ...worker.reservations]);
     for (const taskId of worker.reservations)
       writes.push([
         'ZADD',
@@ -105,7 +108,14 @@ export function workerWrites(
     writes.push(outboxWrite(keys.outbox, entry));
   }
   writes.push(workerNews(db, worker.org_id, worker.worker_id));
-  return { guards: [before === null ? { kind: 'absent', key } : asLoaded(db, before)], writes };
+  const guards: Guard[] =
+    before === null
+      ? [
+          { kind: 'absent', key },
+          { kind: 'absent', key: keys.removedWorkerTasks(worker.worker_id) },
+        ]
+      : [asLoaded(db, before)];
+  return { guards, writes };
 }
 
 /** Holds while the worker is as they were loaded: the same one, not another of that id. */
@@ -133,10 +143,21 @@ export async function releaseOrphanedReservation(
   workerId: string,
   taskId: string,
 ): Promise<void> {
-  await db.redis.zrem(
-    orgKeysOf(db.prefix, orgId).orphanedReservations,
-    orphanedReservationMember(orgId, workerId, taskId),
+  const keys = orgKeysOf(db.prefix, orgId);
+  const member = orphanedReservationMember(orgId, workerId, taskId);
+  await commit(
+    db.redis,
+    [],
+    [
+      ['ZREM', keys.orphanedReservations, member],
+      ['SREM', keys.removedWorkerTasks(workerId), taskId],
+    ],
   );
+}
+
+/** Whether tasks of a removed worker of this id have not been taken back yet. */
+export async function isBeingRemoved(db: Db, orgId: string, workerId: string): Promise<boolean> {
+  return (await db.redis.exists(orgKeysOf(db.prefix, orgId).removedWorkerTasks(workerId))) === 1;
 }
 
 function orphanedReservationMember(orgId: string, workerId: string, taskId: string): string {

@@ -38,6 +38,10 @@ test('a worker made by a confined key is offered tasks of its pool, and none wit
   await person.offerOf(pooled.task_id);
   const { status } = await org.client.get<TaskView>(`/v1/tasks/${unpooled.task_id}`);
   expect(status).toBe('queued');
+  const { requirements } = await org.client.get<{ requirements: unknown[] }>(
+    `/v1/tasks/${unpooled.task_id}/match`,
+  );
+  expect(requirements).toEqual([{ requirement: 'unpooled_tasks', wanted: true, rules_out: 1 }]);
   const body = { name: 'x', pool_ids: [own], unpooled_tasks: true };
   const refused = await confined.request('POST', '/v1/workers', { body });
   expect(refused.outcome).toBe('403 pool_forbidden');

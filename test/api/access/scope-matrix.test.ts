@@ -30,6 +30,8 @@ let things: Record<string, string>;
 let stranger: Org;
 let confined: Client;
 let colleague: Person;
+/** Made by the confined key, as was their token. */
+let confinedWorker: Person;
 let strangersWorker: Person;
 /** A test key of the owner's, and a worker of their sandbox. */
 let tester: Client;
@@ -92,6 +94,7 @@ beforeAll(async () => {
   const own = await createPool(owner.client);
   confined = await createKey(api, owner.client, { pools: [own] });
   colleague = await createPerson(api, owner.client, { pool_ids: [own] });
+  confinedWorker = await createPerson(api, confined, { pool_ids: [own] });
   strangersWorker = await createPerson(api, stranger.client);
   tester = await createKey(api, owner.client, { mode: 'test' });
   testersWorker = await createPerson(api, tester);
@@ -172,6 +175,7 @@ function strangersTo(route: Route): [who: string, client: Client][] {
   return route.access.kind === 'worker'
     ? [
         ['a colleague', colleague.client],
+        ['a worker made by a confined key', confinedWorker.client],
         ["another org's worker", strangersWorker.client],
         ['a worker of the sandbox', testersWorker.client],
       ]

@@ -43,8 +43,9 @@ describe('a task that is offered in vain', () => {
 describe('files of a task', () => {
   it('are bounded for all its workers together', () => {
     const task = taskIn('started');
+    const worker = { worker_id: WORKER, incarnation: '' };
     const there = Array.from({ length: TASK_FILES }, () => ({ worker_id: 'another' }) as Evidence);
-    expect(refuseEvidence(task, WORKER, there.slice(1))).toBeNull();
-    expect(refuseEvidence(task, WORKER, there)).toBe('full');
+    expect(refuseEvidence(task, worker, there.slice(1))).toBeNull();
+    expect(refuseEvidence(task, worker, there)).toBe('full');
   });
 });

@@ -49,7 +49,7 @@ async function stage(bytes = randomBytes(100)): Promise<Staged> {
 }
 
 function add(staged: Staged) {
-  const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId, limit: 1e6 };
+  const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId, incarnation: '', limit: 1e6 };
   return addEvidence(db, to, staged, WHAT, () => ({ guards: [], writes: [] }));
 }
 
@@ -144,7 +144,7 @@ it('of an org is bounded exactly, whatever tasks it comes for at once', async ()
     const staged = await stageEvidence(db, files, orgId, task_id, incoming);
     await incoming.close();
     return () =>
-      addEvidence(db, { org_id: orgId, task_id, worker_id, limit }, staged, WHAT, () => ({
+      addEvidence(db, { org_id: orgId, task_id, worker_id, incarnation: '', limit }, staged, WHAT, () => ({
         guards: [],
         writes: [],
       }));

@@ -9,6 +9,7 @@ import {
   type Evidence,
   evidenceRef,
   FORM_BYTES,
+  isUploadOf,
   refuseEvidence,
   TASK_FILES,
   takesType,
@@ -55,7 +56,7 @@ export const evidenceRoutes = [
         // Told before the bytes are on their way, and asked again when they are here.
         const { task } = await ownTask(deps, principal, params.task_id);
         const there = await loadEvidence(deps.db, principal.org_id, params.task_id);
-        const code = refuseEvidence(task, principal.worker_id, there.items);
+        const code = refuseEvidence(task, principal, there.items);
         if (code !== null) throw refusal(code);
         if (ifMatch !== undefined && ifMatch !== task.version) throw refusal('stale');
         await deps.usage.requireEvidenceRoom(principal.org_id, declaredBytes(request));
@@ -101,7 +102,7 @@ export const evidenceRoutes = [
     async handler({ deps, principal, params }) {
       await ownTask(deps, principal, params.task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
-      return listOf(items.filter((one) => one.worker_id === principal.worker_id));
+      return listOf(items.filter((one) => isUploadOf(one, principal)));
     },
   }),
   route({

@@ -113,13 +113,13 @@ export const deliveryRoutes = [
     answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
     async handler({ deps, principal, params, ifMatch, standing }) {
       for await (const _attempt of updateAttempts()) {
-        await standing();
+        const { guards } = await standing();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
         requireVersion(null, ifMatch);
         const { target, delivery, event } = found;
         const receiver = await receiverOf(deps, found);
         const again = `by-hand-${deps.db.clock.now()}`;
-        const done = await resend(deps.db, target, delivery, event.at, again, receiver);
+        const done = await resend(deps.db, target, delivery, event.at, again, receiver, guards);
         if (done === 'busy')
           throw new ApiError('delivery_in_progress', 'An attempt is being made right now.');
         if (done === 'ok') {

@@ -26,8 +26,15 @@ const REASONS = [
 
 const Count = Type.Integer({ minimum: 0 });
 const Demand = {
-  requirement: word(['worker_pool_id', 'skills', 'certifications', 'trust_level', 'min_rating']),
-  wanted: Type.Unsafe<string | number>({ type: ['string', 'number'] }),
+  requirement: word([
+    'worker_pool_id',
+    'unpooled_tasks',
+    'skills',
+    'certifications',
+    'trust_level',
+    'min_rating',
+  ]),
+  wanted: Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
 };
 const Fields = {
   reason: word(REASONS, { description: 'Why it is not matched, or `eligible`: somebody can be asked now' }),

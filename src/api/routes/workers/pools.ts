@@ -9,11 +9,11 @@ import { ContendedError, updateAttempts } from '../../../store/redis/contention.
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
-import { loadPool, loadPools, poolWrites } from '../../../store/workers/pools.ts';
+import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/workers/pools.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, notFound } from '../../http/problem.ts';
+import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
 
@@ -74,6 +74,10 @@ export const poolRoutes = [
         const isAdmitted = await standing();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
+        if ((await poolRemovedAt(deps.db, pool.org_id, pool.pool_id)) !== null)
+          throw removalInProgress(
+            `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
+          );
         const room = await deps.usage.room(pool.org_id, 'pools');
         const { guards, writes } = together(isAdmitted, room, poolWrites(deps.db, null, pool), keep(answer));
         if (await commit(deps.db.redis, guards, writes)) return answer;

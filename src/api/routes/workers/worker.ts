@@ -130,6 +130,7 @@ export const humanRoutes = [
         name: 'accept',
         offer_id: call.params.offer_id,
         worker_id: call.principal.worker_id,
+        incarnation: call.principal.incarnation,
       }),
   }),
   route({
@@ -244,7 +245,7 @@ export const humanRoutes = [
         const evidence = await evidenceFor(
           deps.db,
           task,
-          worker_id,
+          principal,
           body.evidence_ids?.map((id) => id.toLowerCase()),
         );
         const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };

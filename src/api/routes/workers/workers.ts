@@ -21,6 +21,7 @@ import { memberId, page } from '../../../store/redis/lists.ts';
 import {
   asLoaded,
   changeWorker,
+  isBeingRemoved,
   loadWorker,
   loadWorkers,
   workerWrites,
@@ -30,7 +31,7 @@ import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, notFound } from '../../http/problem.ts';
+import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import { type Answer, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import {
   ClientId,
@@ -117,6 +118,10 @@ export const workerRoutes = [
         const there = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
           throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
+        if (await isBeingRemoved(deps.db, worker.org_id, worker.worker_id))
+          throw removalInProgress(
+            `Tasks of the removed worker ${worker.worker_id} are still being released.`,
+          );
         const { guards, writes } = together(
           isAdmitted,
           await deps.usage.room(worker.org_id, 'workers'),

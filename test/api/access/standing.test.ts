@@ -1,0 +1,196 @@
+// A key that is revoked between the checks of a request and its commit makes nothing with it. Each writing route is
+// caught at its commit while the key is revoked in Redis. Not by the API: entries of an org's audit log wait for each
+// other within a process, and both APIs of this test are in one.
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ROUTES } from '../../../src/api/routes/index.ts';
+import { loadApiKeys, revokeApiKey } from '../../../src/store/identity/credentials.ts';
+import { loadOrg, orgWrites } from '../../../src/store/identity/orgs.ts';
+import { RedisClock } from '../../../src/store/redis/clock.ts';
+import { commit } from '../../../src/store/redis/commit.ts';
+import type { Db } from '../../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { createSealer } from '../../../src/store/redis/sealing.ts';
+import {
+  type Answer,
+  createKey,
+  createOrg,
+  createPool,
+  type Org,
+  startApi,
+  type TestApi,
+} from '../../support/api.ts';
+import { createPerson } from '../../support/people.ts';
+import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
+import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
+
+const URL = 'http://127.0.0.1:9/';
+const ISSUER = {
+  name: 'x',
+  jwks_uri: 'https://id.example.com/jwks',
+  scope_map: { read: ['tasks:read'] },
+};
+/** Go by the answer of at most a second ago, as docs/security.md says; or change nothing. */
+const WITHOUT = new Set([
+  'POST /v1/tasks',
+  'POST /v1/tasks/batch',
+  'POST /v1/tasks/preview',
+  'POST /v1/tasks/{task_id}/cancel',
+  'POST /v1/tasks/{task_id}/review',
+]);
+/** Bodies that change something; of other routes it is an empty one. */
+const BODIES: Record<string, unknown> = {
+  'POST /v1/pools': { name: 'x' },
+  'PATCH /v1/pools/{pool_id}': { name: 'changed' },
+  'POST /v1/workers': { name: 'x' },
+  'PATCH /v1/workers/{worker_id}': { name: 'changed' },
+  'POST /v1/api-keys': { name: 'x', scopes: ['tasks:read'] },
+  'POST /v1/oauth-clients': { name: 'x', scopes: ['tasks:read'] },
+  'PATCH /v1/oauth-clients/{client_id}': { name: 'changed' },
+  'POST /v1/members': { email: 'y@example.com', name: 'x', scopes: ['tasks:read'] },
+  'PATCH /v1/members/{member_id}': { name: 'changed' },
+  'POST /v1/issuers': { ...ISSUER, issuer: 'https://other.example.com/' },
+  'PATCH /v1/org': { name: 'changed' },
+  'POST /v1/webhook-endpoints': { url: URL },
+  'PATCH /v1/webhook-endpoints/{endpoint_id}': { description: 'changed' },
+  'POST /v1/webhook-endpoints/{endpoint_id}/replay': { since: '2020-01-01T00:00:00Z' },
+};
+
+let proxy: RedisProxy;
+let direct: TestApi;
+let pinched: TestApi;
+let clock: RedisClock;
+let org: Org;
+let db: Db;
+const things: Record<string, string> = {};
+/** Of the routes that need an endpoint in another state. */
+const others: Record<string, string> = {};
+
+beforeAll(async () => {
+  const same = {
+    prefix: freshPrefix(),
+    sealer: createSealer([randomBytes(32)]),
+    webhookAllowedNetworks: ['127.0.0.0/8'],
+    web: { quotas: { key: null, org: null, address: null } },
+  };
+  proxy = await startRedisProxy(testRedisUrl());
+  [direct, pinched] = await Promise.all([startApi(same), startApi({ ...same, redisUrl: proxy.url })]);
+  org = await createOrg(direct);
+  clock = new RedisClock(direct.redis);
+  await clock.start();
+  db = { redis: direct.redis, prefix: direct.prefix, clock };
+  // With the script loaded, a commit is one EVALSHA.
+  await createPool(pinched.client(org.client.credential));
+  const { client } = org;
+  const make = async (path: string, body: object, id: string) => {
+    things[id] = (await client.post<Record<string, string>>(path, body))[id] ?? '';
+  };
+  things.pool_id = await createPool(client);
+  things.worker_id = (await createPerson(direct, client)).worker_id;
+  things.key_id = (await createKey(direct, client, { scopes: ['tasks:read'] })).keyId;
+  await make('/v1/oauth-clients', { name: 'x', scopes: ['tasks:read'] }, 'client_id');
+  await make('/v1/members', { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] }, 'member_id');
+  await make('/v1/issuers', { ...ISSUER, issuer: 'https://id.example.com/' }, 'issuer_id');
+  await make('/v1/webhook-endpoints', { url: URL }, 'endpoint_id');
+  const path = `/v1/webhook-endpoints/${things.endpoint_id}`;
+  await client.post(`${path}/test`);
+  const { data } = await client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
+  things.delivery_id = data[0]?.delivery_id ?? '';
+  others.enable = (
+    await client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', { url: URL, enabled: false })
+  ).endpoint_id;
+  others.replayed = (
+    await client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', { url: URL })
+  ).endpoint_id;
+  await make(
+    `/v1/webhook-endpoints/${others.replayed}/replay`,
+    { since: '2020-01-01T00:00:00Z' },
+    'replay_id',
+  );
+}, 30_000);
+
+afterAll(async () => {
+  clock.stop();
+  await Promise.all([direct.close(), pinched.close()]);
+  await proxy.close();
+});
+
+/** All that the routes may change, but what the key that is revoked leaves. */
+async function everything(): Promise<unknown[]> {
+  const lists = ['pools', 'workers', 'oauth-clients', 'members', 'issuers', 'webhook-endpoints', 'api-keys'];
+  const paths = [
+    ...lists,
+    'org',
+    'webhook-secret',
+    `webhook-endpoints/${things.endpoint_id}/replays`,
+    `webhook-endpoints/${others.replayed}/replays`,
+    `webhook-endpoints/${things.endpoint_id}/deliveries`,
+  ];
+  const keys = orgKeysOf(direct.prefix, org.org_id);
+  const [outbox, ...shown] = await Promise.all([
+    direct.redis.xlen(keys.outbox),
+    direct.redis.scard(keys.workerTokens(things.worker_id ?? '')),
+    ...paths.map(async (path) => (await org.client.request('GET', `/v1/${path}`)).text),
+  ]);
+  // A last use is noted late, and the keys of the other tests come and go.
+  return [outbox, ...shown].map((one) =>
+    String(one)
+      .replaceAll(/"last_used_at":[^,}]*/g, '')
+      .replaceAll(/"usage":\{.*?\}\}/g, ''),
+  );
+}
+
+const CASES = ROUTES.filter(({ access, method }) => access.kind === 'scope' && method !== 'GET')
+  .map((route) => ({ name: `${route.method} ${route.path}`, route }))
+  .filter(({ name }) => !WITHOUT.has(name));
+
+/** Sends a request, catches it at its commit, and lets it go when `meanwhile` is done. */
+async function caught(request: () => Promise<Answer>, meanwhile: () => Promise<unknown>): Promise<Answer> {
+  const { held, release } = proxy.hold('evalsha');
+  const answer = request();
+  const first = await Promise.race([held, answer]);
+  if (first !== undefined) throw new Error(`answered ${first.outcome} without a commit`);
+  await meanwhile();
+  release();
+  return answer;
+}
+
+test.each(CASES)('a key revoked at the commit of $name makes nothing', async ({ name, route }) => {
+  const key = await createKey(direct, org.client);
+  const near = pinched.client(key.credential);
+  await near.get('/v1/org');
+  const revoke = async () => {
+    const [listed] = await loadApiKeys(db, org.org_id, [key.keyId]);
+    if (listed == null) throw new Error('no key');
+    const { guards, writes } = revokeApiKey(db, listed.key);
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+  };
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
+    if (parameter !== 'endpoint_id') return things[parameter] ?? '';
+    if (name.endsWith('/enable')) return others.enable ?? '';
+    return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';
+  });
+  const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
+  const before = await everything();
+  const keyless = (shown: string[]) =>
+    shown.map((one) => one.replace(new RegExp(`\\{[^{}]*"key_id":"${key.keyId}"[^{}]*\\},?`), ''));
+  const request = () => near.request(route.method, path, body === undefined ? {} : { body });
+  const answer = await caught(request, revoke);
+  expect(answer.outcome).toBe('401 invalid_credential');
+  expect(keyless((await everything()) as string[])).toEqual(keyless(before as string[]));
+});
+
+test('a request from an address that leaves the allowlist at its commit makes nothing', async () => {
+  const near = pinched.client(org.client.credential);
+  const request = () => near.request('POST', '/v1/pools', { body: { pool_id: 'never', name: 'x' } });
+  const answer = await caught(request, async () => {
+    const before = await loadOrg(db, org.org_id);
+    if (before === null) throw new Error('no org');
+    const after = { ...before, version: before.version + 1, ip_allowlist: ['192.0.2.0/24'] };
+    const { guards, writes } = orgWrites(db, before.version, after);
+    expect(await commit(db.redis, guards, writes)).toBe(true);
+  });
+  expect(answer.outcome).toBe('403 ip_not_allowed');
+  await direct.operator.patch(`/admin/orgs/${org.org_id}`, { ip_allowlist: [] });
+  expect((await org.client.request('GET', '/v1/pools/never')).outcome).toBe('404 not_found');
+});
