@@ -125,7 +125,7 @@ export async function resend(
   admitted: readonly Guard[] = [],
 ): Promise<'ok' | 'busy' | 'changed'> {
   const keys = orgKeysOf(db.prefix, target.org_id);
-  const { endpoint_id: endpoint } = owed;
+  const { endpoint_id: endpoint } = target;
   const [member, field, deliveries] = [
     pendingMember(target),
     fieldOf(target),
