@@ -109,12 +109,15 @@ export async function releaseRemovedPool(
   poolId: string,
   removedAt: number,
 ): Promise<void> {
-  const { removedPools } = orgKeysOf(db.prefix, orgId);
+  const { removedPools, changes } = orgKeysOf(db.prefix, orgId);
   const member = removedPoolMember(orgId, poolId);
   await commit(
     db.redis,
     [{ kind: 'score', key: removedPools, member, score: removedAt }],
-    [['ZREM', removedPools, member]],
+    [
+      ['ZREM', removedPools, member],
+      ['PUBLISH', changes, `pool ${poolId}`],
+    ],
   );
 }
 

@@ -37,6 +37,8 @@ const PoolView = Type.Object(
   },
   { $id: 'Pool' },
 );
+/** How long making a pool waits for the removal of an earlier one of its id, ms. */
+const REMOVAL_WAIT = 2000;
 const Params = Type.Object({ pool_id: ClientId });
 const { name, ...optional } = Fields;
 
@@ -53,7 +55,7 @@ export const poolRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The pool', schema: PoolView } },
-    async handler({ deps, principal, body, keep, standing }) {
+    async handler({ deps, principal, body, keep, standing, signal }) {
       const now = deps.db.clock.now();
       const pool: Pool = {
         incarnation: newId(now),
@@ -74,7 +76,7 @@ export const poolRoutes = [
         const isAdmitted = await standing();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
-        if ((await poolRemovedAt(deps.db, pool.org_id, pool.pool_id)) !== null)
+        if (!(await isEmptied(deps, pool, signal)))
           throw removalInProgress(
             `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
           );
@@ -186,4 +188,16 @@ function poolAnswer(pool: Pool, status = 200): Answer {
     body: poolView(pool),
     headers: { ETag: `"${pool.version}"`, ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
   };
+}
+
+/** Whether no removed pool of the same id has workers or tasks left; waits a moment for a removal that is under way. */
+async function isEmptied(
+  { db, changes }: ApiDeps,
+  { org_id, pool_id }: Pool,
+  signal: () => AbortSignal,
+): Promise<boolean> {
+  const look = async () => ((await poolRemovedAt(db, org_id, pool_id)) === null ? true : null);
+  if ((await look()) !== null) return true;
+  const isReleased = (what: string) => what === `pool ${pool_id}`;
+  return (await changes.waitFor(org_id, isReleased, look, REMOVAL_WAIT, signal())) !== null;
 }
