@@ -1,12 +1,13 @@
 // Matching, offering and verifying, with all processors at work: who is asked for what in which order, and
 // that no task and no worker is forgotten, whatever the workers do.
 import { pathToFileURL } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
 import type { Task, TaskInput } from '../../src/state/tasks/task.ts';
 import type { Worker } from '../../src/state/workers/worker.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
+import { isBeingRemoved } from '../../src/store/workers/workers.ts';
 import {
   accept,
   addPool,
@@ -259,6 +260,7 @@ describe('a worker', () => {
     await addWorker(db, org, { worker_id: 'a' });
     const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
     await changeWorker(db, org, 'a', null);
+    await vi.waitFor(async () => expect(await isBeingRemoved(db, org, 'a')).toBe(false));
     await addWorker(db, org, { worker_id: 'a' });
     const again = await offeredTo(db, task, 'a');
     expect([again.assignment, again.attempt]).toEqual([null, 2]);

@@ -72,6 +72,8 @@ export const WorkerView = Type.Object(
   },
   { $id: 'Worker' },
 );
+/** How long making a worker waits for the removal of an earlier one of its id, ms. */
+const REMOVAL_WAIT = 2000;
 const Params = Type.Object({ worker_id: ClientId });
 const { name, ...optional } = Fields;
 
@@ -88,7 +90,7 @@ export const workerRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The worker', schema: WorkerView } },
-    async handler({ deps, principal, body, keep, standing }) {
+    async handler({ deps, principal, body, keep, standing, signal }) {
       const now = deps.db.clock.now();
       const worker: Worker = {
         incarnation: newId(now),
@@ -118,7 +120,7 @@ export const workerRoutes = [
         const there = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
           throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
-        if (await isBeingRemoved(deps.db, worker.org_id, worker.worker_id))
+        if (!(await isReleased(deps, worker, signal)))
           throw removalInProgress(
             `Tasks of the removed worker ${worker.worker_id} are still being released.`,
           );
@@ -363,4 +365,16 @@ export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] 
       ...(status === 201 && { Location: `/v1/workers/${worker.worker_id}` }),
     },
   };
+}
+
+/** Whether no removed worker of the same id has tasks left; waits a moment for a removal that is under way. */
+async function isReleased(
+  { db, changes }: ApiDeps,
+  { org_id, worker_id }: Worker,
+  signal: () => AbortSignal,
+): Promise<boolean> {
+  const look = async () => ((await isBeingRemoved(db, org_id, worker_id)) ? null : true);
+  if ((await look()) !== null) return true;
+  const isTask = (what: string) => what.startsWith('task ');
+  return (await changes.waitFor(org_id, isTask, look, REMOVAL_WAIT, signal())) !== null;
 }
