@@ -16,6 +16,7 @@ import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { removalEnds } from './removal.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });
 const Ttl = Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 86_400 });
@@ -37,8 +38,6 @@ const PoolView = Type.Object(
   },
   { $id: 'Pool' },
 );
-/** How long making a pool waits for the removal of an earlier one of its id, ms. */
-const REMOVAL_WAIT = 2000;
 const Params = Type.Object({ pool_id: ClientId });
 const { name, ...optional } = Fields;
 
@@ -76,7 +75,9 @@ export const poolRoutes = [
         const isAdmitted = await standing();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
-        if (!(await isEmptied(deps, pool, signal)))
+        const { org_id, pool_id } = pool;
+        const isDone = async () => (await poolRemovedAt(deps.db, org_id, pool_id)) === null;
+        if (!(await removalEnds(deps, org_id, isDone, (what) => what === `pool ${pool_id}`, signal)))
           throw removalInProgress(
             `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
           );
@@ -188,16 +189,4 @@ function poolAnswer(pool: Pool, status = 200): Answer {
     body: poolView(pool),
     headers: { ETag: `"${pool.version}"`, ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
   };
-}
-
-/** Whether no removed pool of the same id has workers or tasks left; waits a moment for a removal that is under way. */
-async function isEmptied(
-  { db, changes }: ApiDeps,
-  { org_id, pool_id }: Pool,
-  signal: () => AbortSignal,
-): Promise<boolean> {
-  const look = async () => ((await poolRemovedAt(db, org_id, pool_id)) === null ? true : null);
-  if ((await look()) !== null) return true;
-  const isReleased = (what: string) => what === `pool ${pool_id}`;
-  return (await changes.waitFor(org_id, isReleased, look, REMOVAL_WAIT, signal())) !== null;
 }

@@ -43,6 +43,7 @@ import {
   Timestamp,
   word,
 } from '../../http/schemas.ts';
+import { removalEnds } from './removal.ts';
 
 const Fields = {
   name: Type.String({ minLength: 1, maxLength: 200 }),
@@ -72,8 +73,6 @@ export const WorkerView = Type.Object(
   },
   { $id: 'Worker' },
 );
-/** How long making a worker waits for the removal of an earlier one of its id, ms. */
-const REMOVAL_WAIT = 2000;
 const Params = Type.Object({ worker_id: ClientId });
 const { name, ...optional } = Fields;
 
@@ -120,7 +119,9 @@ export const workerRoutes = [
         const there = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
           throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
-        if (!(await isReleased(deps, worker, signal)))
+        const { org_id, worker_id } = worker;
+        const isDone = async () => !(await isBeingRemoved(deps.db, org_id, worker_id));
+        if (!(await removalEnds(deps, org_id, isDone, (what) => what.startsWith('task '), signal)))
           throw removalInProgress(
             `Tasks of the removed worker ${worker.worker_id} are still being released.`,
           );
@@ -365,16 +366,4 @@ export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] 
       ...(status === 201 && { Location: `/v1/workers/${worker.worker_id}` }),
     },
   };
-}
-
-/** Whether no removed worker of the same id has tasks left; waits a moment for a removal that is under way. */
-async function isReleased(
-  { db, changes }: ApiDeps,
-  { org_id, worker_id }: Worker,
-  signal: () => AbortSignal,
-): Promise<boolean> {
-  const look = async () => ((await isBeingRemoved(db, org_id, worker_id)) ? null : true);
-  if ((await look()) !== null) return true;
-  const isTask = (what: string) => what.startsWith('task ');
-  return (await changes.waitFor(org_id, isTask, look, REMOVAL_WAIT, signal())) !== null;
 }
