@@ -4,7 +4,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
 import { FileStoreError } from '../store/evidence/files.ts';
-import { Gate } from './access/admission.ts';
+import { Admission } from './access/admission.ts';
 import { Authenticator } from './access/authenticate.ts';
 import { ClientAddresses } from './access/client-address.ts';
 import { InFlight, type InFlightOptions } from './access/in-flight.ts';
@@ -65,18 +65,18 @@ export function createApp(options: AppOptions): Koa {
   } = options;
   const app = new Koa();
   const addresses = new ClientAddresses(trustedProxies);
-  const gate = new Gate(given.db, addresses, given.quotas, given.storageQuotas);
+  const admission = new Admission(given.db, addresses, given.quotas, given.storageQuotas);
   const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
   const resourceMetadata = publicUrl === undefined ? null : publicUrl + RESOURCE_PATH;
-  const authenticator = new Authenticator(given.db, operatorToken, gate, issuers, resourceMetadata);
+  const authenticator = new Authenticator(given.db, operatorToken, admission, issuers, resourceMetadata);
   const deps: ApiDeps = {
     ...given,
     inFlight: new InFlight(inFlight),
-    usage: new Usage(given.db, (tenantId) => gate.storageQuotas(tenantId)),
+    usage: new Usage(given.db, (tenantId) => admission.storageQuotas(tenantId)),
     feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => {
-      gate.forgetOrg(orgId);
+      admission.forgetOrg(orgId);
       authenticator.recheckOrg(orgId);
     },
   };
@@ -88,7 +88,7 @@ export function createApp(options: AppOptions): Koa {
     ctx.set('Content-Type', type);
     ctx.body = text;
   });
-  addOpenRoutes(router, given.db, gate, openApi(ROUTES, version, publicUrl));
+  addOpenRoutes(router, given.db, admission, openApi(ROUTES, version, publicUrl));
 
   app.use(unreadBody());
   app.use(metrics.middleware);
@@ -97,20 +97,20 @@ export function createApp(options: AppOptions): Koa {
   app.use(securityHeaders((request) => addresses.isSecure(request)));
   app.use(framing());
   app.use((ctx, next) => {
-    if (ctx.method === 'OPTIONS') gate.countAnonymous(ctx);
+    if (ctx.method === 'OPTIONS') admission.countAnonymous(ctx);
     return next();
   });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
-  app.use(board(queues, authenticator, gate));
+  app.use(board(queues, authenticator, admission));
   if (publicUrl !== undefined) {
     const onEnded = (hash: string) => authenticator.forget(hash);
-    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, gate, log, bodyTime, onEnded }));
+    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTime, onEnded }));
   }
   const serving = { authenticator, addresses, bodyTime, closing };
   app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
   // What is not there, whoever asks for it.
   app.use((ctx, next) => {
-    gate.countAnonymous(ctx);
+    admission.countAnonymous(ctx);
     return next();
   });
   // Koa's own report of errors that come after the answer has begun, such as a client that went away.

@@ -73,7 +73,7 @@ export function serve(
     const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
     if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
     route.admit?.(body, principal);
-    const keeping = new ResponseRecorder(deps, principal);
+    const recorder = new ResponseRecorder(deps, principal);
     const call: Call = {
       deps,
       principal,
@@ -86,12 +86,12 @@ export function serve(
       signal: () => signalOf(ctx, closing, admission.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
-      keep: (answer) => keeping.keep(answer),
-      series: () => keeping.series(),
-      plan: (make) => keeping.plan(make),
-      async standing() {
-        await keeping.requireClaim();
-        return { guards: await authenticator.standing(ctx, principal), writes: [] };
+      recordAnswer: (answer) => recorder.record(answer),
+      idSeed: () => recorder.idSeed(),
+      plan: (make) => recorder.plan(make),
+      async credentialGuards() {
+        await recorder.requireClaim();
+        return { guards: await authenticator.credentialGuards(ctx, principal), writes: [] };
       },
     };
     let received: Received<unknown> | undefined;
@@ -100,7 +100,7 @@ export function serve(
       if (received !== undefined) call.body = received.value;
       await admission.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
-      const answer = await answerTo(ctx, route, call, keeping, raw);
+      const answer = await answerTo(ctx, route, call, recorder, raw);
       // What was done is told to who did it; what is only shown, to who may see it now.
       if (route.method === 'GET') await admission.renew();
       const content = await send(ctx, answer);
@@ -129,24 +129,25 @@ async function answerTo(
   ctx: Context,
   route: Route,
   call: Call,
-  keeping: ResponseRecorder,
+  recorder: ResponseRecorder,
   raw: Buffer | string,
 ): Promise<Answer> {
   const { deps, principal } = call;
   const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
   const claimed = await claim(ctx, path, deps.db, deps.sealer, principal, raw, route.grants === true);
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
-  keeping.claim = claimed?.claim ?? null;
+  recorder.claim = claimed?.claim ?? null;
   try {
-    if (keeping.claim !== null && 'org_id' in principal) await deps.usage.requireAnswerRoom(principal.org_id);
+    if (recorder.claim !== null && 'org_id' in principal)
+      await deps.usage.requireAnswerRoom(principal.org_id);
     // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
     refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
     const answer = await route.handler(call);
-    if (answer.madeNothing) await keeping.drop();
-    else await keeping.finish(answer);
+    if (answer.skipRecording) await recorder.drop();
+    else await recorder.finish(answer);
     return answer;
   } catch (error) {
-    await keeping.giveBack(error);
+    await recorder.release(error);
     throw error;
   }
 }
@@ -165,7 +166,7 @@ class ResponseRecorder {
   }
 
   /** See `Call`. */
-  keep(answer: Answer): ReturnType<Call['keep']> {
+  record(answer: Answer): ReturnType<Call['recordAnswer']> {
     if (this.claim === null) return { guards: [], writes: [] };
     this.#isKept = true;
     const { bytes, ...kept } = responseWrites(this.claim, this.#deps.sealer, answer);
@@ -174,7 +175,7 @@ class ResponseRecorder {
   }
 
   /** See `Call`. */
-  async series(): Promise<string | null> {
+  async idSeed(): Promise<string | null> {
     const { db } = this.#deps;
     return this.claim === null ? null : idSeedOf(db, this.claim, newId(db.clock.now()));
   }
@@ -197,7 +198,7 @@ class ResponseRecorder {
   /** Keeps the answer unless that was part of the effect. */
   async finish(answer: Answer): Promise<void> {
     if (this.claim === null || this.#isKept) return;
-    const { guards, writes } = this.keep(answer);
+    const { guards, writes } = this.record(answer);
     await commit(this.#deps.db.redis, guards, writes);
   }
 
@@ -207,7 +208,7 @@ class ResponseRecorder {
   }
 
   /** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
-  async giveBack(error: unknown): Promise<void> {
+  async release(error: unknown): Promise<void> {
     if (this.claim === null) return;
     const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
     // Redis that has just been silent may be so again, and the client has waited long enough.

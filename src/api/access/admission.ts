@@ -24,7 +24,7 @@ function notAllowed(): ApiError {
   return new ApiError('ip_not_allowed', "This address is not on the org's ip_allowlist.");
 }
 
-export class Gate {
+export class Admission {
   readonly #db: Db;
   readonly #addresses: ClientAddresses;
   readonly #orgRules: OrgRulesCache;
@@ -52,7 +52,7 @@ export class Gate {
   }
 
   /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
-  async pass(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
+  async admit(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
     const { quotas, networks } = await this.#orgRules.of(caller.org_id);
     if (!this.#isFrom(ctx, networks)) throw notAllowed();
     await this.#limits.count(ctx, caller, quotas);
@@ -68,7 +68,7 @@ export class Gate {
    * The org's rules as they are now, as what a commit rests on.
    * @throws ApiError 403 `ip_not_allowed`
    */
-  async standing(ctx: Context, caller: { org_id: string }): Promise<Guard> {
+  async orgGuard(ctx: Context, caller: { org_id: string }): Promise<Guard> {
     const { networks, version } = await this.#orgRules.of(caller.org_id, 0);
     if (!this.#isFrom(ctx, networks)) throw notAllowed();
     return { kind: 'version', key: sharedKeysOf(this.#db.prefix, caller.org_id).org, version };
@@ -82,7 +82,7 @@ export class Gate {
    * Counts a request whose credential is about to be looked up. @throws ApiError 429
    * @returns takes that back, for a credential that turns out to be good.
    */
-  reserveStranger(ctx: Context): () => void {
+  reserveAnonymous(ctx: Context): () => void {
     return this.#anonymousRateLimit.reserve(ctx);
   }
 

@@ -11,7 +11,7 @@ import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
 import type { Access, Principal } from '../http/route.ts';
 import { type Issuers, isJwt } from '../oauth/issuers.ts';
-import type { Gate } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
 
 const REMEMBERED = 1000;
@@ -24,7 +24,7 @@ const NOTED = 5 * 60 * 1000;
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
-  readonly #gate: Gate;
+  readonly #admission: Admission;
   readonly #issuers: Issuers;
   readonly #resourceMetadata: string | null;
   /** By hash. `until` is of the process's own clock, which never steps back. */
@@ -41,13 +41,13 @@ export class Authenticator {
   constructor(
     db: Db,
     operatorToken: string | undefined,
-    gate: Gate,
+    admission: Admission,
     issuers: Issuers,
     resourceMetadata: string | null,
   ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
-    this.#gate = gate;
+    this.#admission = admission;
     this.#issuers = issuers;
     this.#resourceMetadata = resourceMetadata;
   }
@@ -83,17 +83,17 @@ export class Authenticator {
   /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
   async admit(ctx: Context, access: Access): Promise<Principal> {
     if (access.kind === 'open') {
-      this.#gate.countAnonymous(ctx);
-      return { kind: 'nobody' };
+      this.#admission.countAnonymous(ctx);
+      return { kind: 'anonymous' };
     }
     const header = ctx.get('Authorization');
     if (access.kind === 'operator') {
       if (this.isOperator(header)) return { kind: 'operator' };
-      this.#gate.countAnonymous(ctx);
+      this.#admission.countAnonymous(ctx);
       throw unauthorized(header, 'Bearer, Basic realm="operator"');
     }
     const principal = await this.#identify(ctx, header);
-    await this.#gate.pass(ctx, principal);
+    await this.#admission.admit(ctx, principal);
     if (access.kind === 'worker') {
       if (principal.kind === 'worker') return principal;
       throw new ApiError('insufficient_scope', 'This is for workers, with their own token.');
@@ -126,12 +126,12 @@ export class Authenticator {
    * @throws ApiError or the client's error when it cannot be told.
    */
   async stillAdmits(ctx: Context, was: Principal): Promise<boolean> {
-    if (was.kind === 'nobody') return true;
+    if (was.kind === 'anonymous') return true;
     if (was.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const text = bearerOf(ctx.get('Authorization'));
     const found = text === undefined ? null : await this.#look(text, hashOf(text), AGAIN);
     if (found === null || mayWhat(found.principal) !== mayWhat(was)) return false;
-    return this.#gate.isAllowed(ctx, found.principal, AGAIN);
+    return this.#admission.isAllowed(ctx, found.principal, AGAIN);
   }
 
   /**
@@ -149,7 +149,7 @@ export class Authenticator {
    * must not come after its credential has been revoked or narrowed.
    * @throws ApiError 401, 403 `ip_not_allowed`; 409 when the credential may something else, or for shorter, by now.
    */
-  async standing(ctx: Context, was: Principal): Promise<Guard[]> {
+  async credentialGuards(ctx: Context, was: Principal): Promise<Guard[]> {
     if (!('org_id' in was)) return [];
     const header = ctx.get('Authorization');
     const text = bearerOf(header) ?? '';
@@ -157,7 +157,7 @@ export class Authenticator {
     if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
       throw this.#unauthorized(header);
     if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
-    return [...found.guards, await this.#gate.standing(ctx, was)];
+    return [...found.guards, await this.#admission.orgGuard(ctx, was)];
   }
 
   async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
@@ -166,14 +166,14 @@ export class Authenticator {
       const hash = hashOf(text);
       // One that was good a while ago does not pay for bad ones from the same address. Any other is counted before
       // it is looked up, so that a thousand guesses at once count as a thousand.
-      const giveBack = this.#known.has(hash) ? null : this.#gate.reserveStranger(ctx);
+      const refund = this.#known.has(hash) ? null : this.#admission.reserveAnonymous(ctx);
       const found = await this.#look(text, hash);
       if (found !== null) {
-        giveBack?.();
+        refund?.();
         return found.principal;
       }
     }
-    this.#gate.countAnonymous(ctx);
+    this.#admission.countAnonymous(ctx);
     throw this.#unauthorized(header);
   }
 

@@ -30,7 +30,7 @@ export function requireGrantable(
  * For what does not end by itself: a caller who does cannot make it, nor take it over.
  * @throws ApiError 403 for that too.
  */
-export function requireLasting(
+export function requireNonExpiring(
   principal: KeyPrincipal,
   { scopes = [], pools = [] }: { scopes?: readonly string[]; pools?: readonly string[] } = {},
 ): void {
@@ -46,7 +46,7 @@ export function requireWholeOrg(principal: KeyPrincipal): void {
 }
 
 /** Changing somebody who may do more would be a way to become them. @throws ApiError 403 */
-export function requireNoMore(principal: KeyPrincipal, other: { scopes: readonly string[] }): void {
+export function requirePermissionsOf(principal: KeyPrincipal, other: { scopes: readonly string[] }): void {
   const missing = lacking(principal.scopes, other.scopes);
   if (missing.length > 0)
     throw new ApiError('insufficient_scope', `The key lacks what this one may: ${missing.join(', ')}.`);
@@ -58,12 +58,12 @@ export function maySee(principal: KeyPrincipal, other: { pools: readonly string[
 }
 
 /** When what is granted ends, ms: when it is asked to; else when the granting key does; null for never. */
-export function endOf(principal: KeyPrincipal, asked: string | undefined): number | null {
+export function expiryOf(principal: KeyPrincipal, asked: string | undefined): number | null {
   return asked === undefined ? principal.expires_at : timeOf(asked);
 }
 
 /** What is wrong with that end. */
-export function endErrors(principal: KeyPrincipal, end: number | null, now: number): FieldError[] {
+export function expiryErrors(principal: KeyPrincipal, end: number | null, now: number): FieldError[] {
   const pointer = '/expires_at';
   if (end !== null && !(end > now)) return [{ pointer, message: 'must be in the future' }];
   const own = principal.expires_at;
@@ -75,7 +75,7 @@ export function endErrors(principal: KeyPrincipal, end: number | null, now: numb
  * The pools that something is to be for: what is wrong with the list, and guards that hold while they are there.
  * @param pools ids, or `*` @param field of the body, for the errors
  */
-export async function poolsThere(
+export async function checkPools(
   deps: ApiDeps,
   tenantId: string,
   pools: readonly string[] = [],

@@ -10,13 +10,13 @@ import { notFound } from '../http/problem.ts';
 import { maySeePool, type WorkerPrincipal } from '../http/route.ts';
 
 /** Whether the task is assigned to this worker, or was when it ended. */
-export function isMine(task: Task, principal: WorkerPrincipal): boolean {
+export function isOwnTask(task: Task, principal: WorkerPrincipal): boolean {
   const { assignment } = task;
-  return assignment !== null && isOfWorker(assignment, principal) && isForToken(task, principal);
+  return assignment !== null && isOfWorker(assignment, principal) && mayShowTask(task, principal);
 }
 
 /** Whether the token may show the worker this task, and have them answer it. */
-export function isForToken(task: Task, token: WorkerPrincipal): boolean {
+export function mayShowTask(task: Task, token: WorkerPrincipal): boolean {
   return maySeePool(token, poolOf(task));
 }
 
@@ -26,7 +26,7 @@ export async function ownOffers(
   principal: WorkerPrincipal,
 ): Promise<Awaited<ReturnType<typeof pendingOffers>>> {
   const offers = await pendingOffers(db, principal.org_id, principal.worker_id);
-  return offers.filter(({ task }) => isForToken(task, principal));
+  return offers.filter(({ task }) => mayShowTask(task, principal));
 }
 
 /** A task that is or last was this worker's. @throws ApiError 404 */
@@ -36,12 +36,12 @@ export async function ownTask(
   taskId: string,
 ): Promise<StoredTask> {
   const stored = await loadTask(deps.db, principal.org_id, taskId);
-  if (stored === null || !isMine(stored.task, principal)) throw notFound();
+  if (stored === null || !isOwnTask(stored.task, principal)) throw notFound();
   return stored;
 }
 
 /** The worker who calls. @throws ApiError 404 */
-export async function self(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
+export async function ownWorker(deps: ApiDeps, principal: WorkerPrincipal): Promise<Worker> {
   const worker = await loadWorker(deps.db, principal.org_id, principal.worker_id);
   if (worker === null) throw notFound();
   return worker;

@@ -69,7 +69,7 @@ export interface WorkerPrincipal {
   pools: readonly string[];
 }
 
-export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'nobody' };
+export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'anonymous' };
 
 type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
   ? KeyPrincipal
@@ -85,7 +85,7 @@ export interface Answer {
   content?: () => Promise<Readable>;
   headers?: Record<string, string>;
   /** Nothing was made: the answer is kept for no replay, and the same request may be tried again. */
-  madeNothing?: true;
+  skipRecording?: true;
 }
 
 /** One request, as its handler sees it. */
@@ -107,18 +107,18 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   /** `api_key:<id>`, `worker:<id>` and so on, for the history. */
   actor: string;
   /** Guards and writes that keep `answer` for a replay, to go into the commit of the effect. */
-  keep(answer: Answer): Change;
+  recordAnswer(answer: Answer): Change;
   /**
    * Looks anew at what the request may be made by: its credential, the org's rules and its claim on an Idempotency-Key.
    * What it gives goes into the commit, which then fails when any of that changes before it.
    * @throws ApiError 401, 403, or 409 when the credential may something else by now
    */
-  standing(): Promise<Change>;
+  credentialGuards(): Promise<Change>;
   /**
    * What effects that do not fit into one commit are named by (see `idFromSeed`), so that the same request under
    * its Idempotency-Key does not have them twice, whatever became of its first try; null without a key.
    */
-  series(): Promise<string | null>;
+  idSeed(): Promise<string | null>;
   /**
    * What `make` gives (JSON), and what it gave to the first try of the request under its Idempotency-Key: for what
    * is made in one commit and answered in another, with secrets that are told once. Kept sealed.

@@ -74,7 +74,7 @@ export async function readJsonBody(
 }
 
 /** 408; what may still come of the body is not waited for. */
-export function late(): ApiError {
+export function bodyTimeout(): ApiError {
   return new ApiError('request_timeout', 'The body did not arrive in time.', {
     headers: { Connection: 'close' },
   });
@@ -102,7 +102,7 @@ function namesLeft(value: unknown, most: number): number {
 function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
   const length = ctx.req.headers['content-length'] ?? null;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), time);
+    const timer = setTimeout(() => reject(bodyTimeout()), time);
     getRawBody(ctx.req, { length, limit }, (error, body) => {
       clearTimeout(timer);
       if (body !== undefined) resolve(body);

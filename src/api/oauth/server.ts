@@ -9,10 +9,10 @@ import type { Logger } from 'pino';
 import { loadOAuthSettings, type OAuthSettings, signingOrder } from '../../store/identity/oauth-settings.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
-import type { Gate } from '../access/admission.ts';
+import type { Admission } from '../access/admission.ts';
 import type { ClientAddresses } from '../access/client-address.ts';
 import { answerOtherMethod } from '../http/router.ts';
-import { late } from '../middleware/json-body.ts';
+import { bodyTimeout } from '../middleware/json-body.ts';
 import type { interact } from './interaction.ts';
 import type { endSession } from './logout.ts';
 import { endCookiesByRedisTime } from './redis-time.ts';
@@ -37,7 +37,7 @@ export interface OAuthOptions {
   db: Db;
   sealer: Sealer;
   addresses: ClientAddresses;
-  gate: Gate;
+  admission: Admission;
   log: Logger;
   /** How long a body may take to arrive, ms. */
   bodyTime: number;
@@ -59,7 +59,7 @@ interface Current {
 
 /** Middleware that serves `/oauth/…` and the metadata (RFC 8414, RFC 9728). */
 export function oauthServer(options: OAuthOptions): Middleware {
-  const { issuer, db, sealer, addresses, gate, log } = options;
+  const { issuer, db, sealer, addresses, admission, log } = options;
   const url = new URL(issuer);
   let current: Current | null = null;
   /** What went wrong in a request, which the library tells in words of its own. */
@@ -92,13 +92,13 @@ export function oauthServer(options: OAuthOptions): Middleware {
 
   return async (ctx, next) => {
     if (ctx.path === RESOURCE_PATH) {
-      gate.countAnonymous(ctx);
+      admission.countAnonymous(ctx);
       return describeResource(ctx, issuer);
     }
     const [, methods] = PLACES.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();
     // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
-    gate.countAnonymous(ctx);
+    admission.countAnonymous(ctx);
     if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
     const now = await fresh();
     // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host
@@ -134,7 +134,7 @@ async function inTime(ctx: Context, time: number, serve: () => Promise<unknown>)
   let timer: NodeJS.Timeout | undefined;
   const isLate = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      if (!ctx.req.complete) reject(late());
+      if (!ctx.req.complete) reject(bodyTimeout());
     }, time);
   });
   try {

@@ -5,7 +5,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { KoaAdapter } from '@bull-board/koa';
 import type { Middleware } from 'koa';
 import type { Queues } from '../../queues/queues.ts';
-import type { Gate } from '../access/admission.ts';
+import type { Admission } from '../access/admission.ts';
 import type { Authenticator } from '../access/authenticate.ts';
 import { ApiError } from '../http/problem.ts';
 import { answerOtherMethod } from '../http/router.ts';
@@ -16,7 +16,7 @@ const CSP =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'";
 
 /** Middleware that serves the board under `BOARD_PATH` to the operator. */
-export function board(queues: Queues, authenticator: Authenticator, gate: Gate): Middleware {
+export function board(queues: Queues, authenticator: Authenticator, admission: Admission): Middleware {
   const adapter = new KoaAdapter();
   createBullBoard({
     queues: Object.values(queues.all).map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
@@ -32,7 +32,7 @@ export function board(queues: Queues, authenticator: Authenticator, gate: Gate):
   return (ctx, next) => {
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
     if (!authenticator.isOperator(ctx.get('Authorization'))) {
-      gate.countAnonymous(ctx);
+      admission.countAnonymous(ctx);
       throw new ApiError('invalid_credential', 'This is for the operator.', {
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });

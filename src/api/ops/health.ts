@@ -2,7 +2,7 @@
 
 import type Router from '@koa/router';
 import { type Db, refusalOf } from '../../store/redis/connection.ts';
-import type { Gate } from '../access/admission.ts';
+import type { Admission } from '../access/admission.ts';
 import { docsPage } from '../docs/page.ts';
 import { ApiError } from '../http/problem.ts';
 
@@ -60,7 +60,7 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
 export function addOpenRoutes(
   router: Router,
   db: Db,
-  gate: Gate,
+  admission: Admission,
   description: Record<string, unknown>,
 ): void {
   const openapi = JSON.stringify(description);
@@ -77,12 +77,12 @@ export function addOpenRoutes(
       : { status: 'ok' };
   });
   router.get('/openapi.json', (ctx) => {
-    gate.countAnonymous(ctx);
+    admission.countAnonymous(ctx);
     ctx.type = 'application/json';
     ctx.body = openapi;
   });
   router.get('/docs', (ctx) => {
-    gate.countAnonymous(ctx);
+    admission.countAnonymous(ctx);
     ctx.set(
       'Content-Security-Policy',
       "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

@@ -10,7 +10,7 @@ import type { Changes } from '../../store/redis/pub-sub.ts';
 import { loadTasks } from '../../store/tasks/tasks.ts';
 import { type LogEntry, lastLogged, readLog } from '../../store/workers/worker-log.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
-import { isForToken, isMine, ownOffers } from '../access/own-task.ts';
+import { isOwnTask, mayShowTask, ownOffers } from '../access/own-task.ts';
 import type { WorkerPrincipal } from '../http/route.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
@@ -92,7 +92,7 @@ export class WorkerFeed {
       ownOffers({ db: this.#db }, this.#who),
     ]);
     const held = await loadTasks(this.#db, org_id, worker?.reservations ?? []);
-    const tasks = held.flatMap((one) => (one !== null && isMine(one.task, this.#who) ? [one.task] : []));
+    const tasks = held.flatMap((one) => (one !== null && isOwnTask(one.task, this.#who) ? [one.task] : []));
     if (anew) this.#stream.send({ event: 'reset', data: {} });
     for (const { task, offer } of offers) this.#stream.send({ event: 'offer', data: offerView(task, offer) });
     for (const task of tasks) this.#stream.send({ event: 'task', data: workerTaskView(task) });
@@ -125,7 +125,7 @@ export class WorkerFeed {
 
   #eventsOf({ offers, work, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
     // Of a task that is gone only a token for all pools is told.
-    if (!(task === undefined ? this.#who.pools.includes('*') : isForToken(task, this.#who))) return [];
+    if (!(task === undefined ? this.#who.pools.includes('*') : mayShowTask(task, this.#who))) return [];
     const events = offers.flatMap(({ offer_id, status }): StreamEvent[] => {
       if (status !== 'pending') return [{ event: 'offer_ended', data: { offer_id, task_id, status } }];
       const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
@@ -134,7 +134,7 @@ export class WorkerFeed {
         : [{ event: 'offer', data: offerView(task, offer) }];
     });
     if (!work) return events;
-    return task !== undefined && isMine(task, this.#who)
+    return task !== undefined && isOwnTask(task, this.#who)
       ? [...events, { event: 'task', data: workerTaskView(task) }]
       : [...events, { event: 'task_gone', data: { task_id } }];
   }

@@ -196,7 +196,7 @@ function changedProfile(before: Worker | null, after: Worker): boolean {
 
 /**
  * Changes a worker by compare-and-set. @returns the worker; null when there is none.
- * @param standing guards of the caller's authorization, taken before each attempt.
+ * @param credentialGuards guards of the caller's authorization, taken before each attempt.
  * @param admit throws when the caller may not change the worker; returns further guards of the change.
  */
 export async function changeWorker(
@@ -204,18 +204,18 @@ export async function changeWorker(
   orgId: string,
   workerId: string,
   change: Partial<Worker> | ((worker: Worker) => Partial<Worker>),
-  standing: () => Promise<Change>,
+  credentialGuards: () => Promise<Change>,
   admit: (worker: Worker) => Promise<Change>,
 ): Promise<Worker | null> {
   for await (const _attempt of updateAttempts()) {
-    const isAdmitted = await standing();
+    const callerGuards = await credentialGuards();
     const before = await loadWorker(db, orgId, workerId);
     if (before === null) return null;
     const more = await admit(before);
     const given = typeof change === 'function' ? change(before) : change;
     if (!changesWorker(before, given)) return before;
     const after = next(before, given, db.clock.now());
-    const { guards, writes } = together(isAdmitted, more, workerWrites(db, before, after));
+    const { guards, writes } = together(callerGuards, more, workerWrites(db, before, after));
     if (await commit(db.redis, guards, writes)) return after;
   }
   throw new ContendedError('worker');

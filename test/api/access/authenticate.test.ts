@@ -4,7 +4,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import Koa, { type Context } from 'koa';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { Gate } from '../../../src/api/access/admission.ts';
+import { Admission } from '../../../src/api/access/admission.ts';
 import { Authenticator } from '../../../src/api/access/authenticate.ts';
 import { ClientAddresses } from '../../../src/api/access/client-address.ts';
 import { OrgRulesCache } from '../../../src/api/access/org-rules.ts';
@@ -48,9 +48,9 @@ let text: string;
 beforeAll(() => {
   const quotas = { key: null, org: null, address: null };
   const watched = { ...db, redis };
-  const gate = new Gate(watched, new ClientAddresses([]), quotas, USUAL_QUOTAS);
+  const admission = new Admission(watched, new ClientAddresses([]), quotas, USUAL_QUOTAS);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
-  authenticator = new Authenticator(watched, undefined, gate, issuers, null);
+  authenticator = new Authenticator(watched, undefined, admission, issuers, null);
 });
 
 afterEach(() => {

@@ -21,12 +21,12 @@ import { ContendedError, updateAttempts } from '../../../store/redis/contention.
 import { sharedKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import {
-  endErrors,
-  endOf,
-  poolsThere,
+  checkPools,
+  expiryErrors,
+  expiryOf,
   refuse,
   requireGrantable,
-  requireNoMore,
+  requirePermissionsOf,
 } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
@@ -103,14 +103,14 @@ export const apiKeyRoutes = [
     grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
     answers: { 201: { description: 'The key', schema: KeyCreated } },
-    async handler({ deps, principal, actor, body, keep, standing }) {
+    async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
       const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
       const org_id = tenantOf(orgOf(principal.org_id), mode);
-      const expires_at = endOf(principal, body.expires_at);
+      const expires_at = expiryOf(principal, body.expires_at);
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
-        const there = await poolsThere(deps, org_id, body.pools);
-        refuse([...there.errors, ...endErrors(principal, expires_at, deps.db.clock.now())]);
+        const callerGuards = await credentialGuards();
+        const poolGuards = await checkPools(deps, org_id, body.pools);
+        refuse([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
         const answer = created(made);
         const auditEvent = {
@@ -118,7 +118,13 @@ export const apiKeyRoutes = [
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
         const key = together(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
-        const change = together(isAdmitted, there, key, await openSandbox(deps, org_id), keep(answer));
+        const change = together(
+          callerGuards,
+          poolGuards,
+          key,
+          await openSandbox(deps, org_id),
+          recordAnswer(answer),
+        );
         if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return answer;
       }
       throw new ContendedError('API key');
@@ -161,9 +167,9 @@ export const apiKeyRoutes = [
     bodyOptional: true,
     grants: true,
     answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
-    async handler({ deps, principal, actor, params, body, ifMatch, keep, standing }) {
+    async handler({ deps, principal, actor, params, body, ifMatch, recordAnswer, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const { key: old } = await visibleKey(deps, principal, params.key_id);
         requireVersion(null, ifMatch);
         const { name, scopes, pools, org_id, replaced_by } = old;
@@ -172,7 +178,7 @@ export const apiKeyRoutes = [
           throw new ApiError('conflict', `The key has been rotated already: ${replaced_by} is in its place.`);
         const now = deps.db.clock.now();
         const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
-        refuse(endErrors(principal, expires_at, now));
+        refuse(expiryErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
         const answer = created(made);
         const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
@@ -182,11 +188,11 @@ export const apiKeyRoutes = [
           data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
         };
         const change = together(
-          isAdmitted,
+          callerGuards,
           await deps.usage.room(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
-          keep(answer),
+          recordAnswer(answer),
         );
         if (!(await commitAudited(deps.db, orgOf(org_id), auditEvent, change))) continue;
         deps.forgetCredential(old.hash);
@@ -204,18 +210,18 @@ export const apiKeyRoutes = [
     summary: 'Revoke an API key that may do no more than yours',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params, ifMatch, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const { key } = await visibleKey(deps, principal, params.key_id);
         requireVersion(null, ifMatch);
-        requireNoMore(principal, key);
+        requirePermissionsOf(principal, key);
         // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
         const auditEvent = {
           ...newAuditEvent(actor, 'api_key.revoked', 'api_key', key.key_id),
           data: { name: key.name },
         };
-        const change = together(isAdmitted, revokeApiKey(deps.db, key));
+        const change = together(callerGuards, revokeApiKey(deps.db, key));
         if (!(await commitAudited(deps.db, orgOf(key.org_id), auditEvent, change))) continue;
         deps.forgetCredential(key.hash);
         return { status: 204 };

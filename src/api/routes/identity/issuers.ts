@@ -18,7 +18,7 @@ import {
 import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from '../../access/grants.ts';
+import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
@@ -77,9 +77,12 @@ export const issuerRoutes = [
       pools: Type.Optional(PoolList),
     }),
     admit: (body, principal) =>
-      requireLasting(principal, { scopes: Object.values(body.scope_map).flat(), pools: body.pools ?? [] }),
+      requireNonExpiring(principal, {
+        scopes: Object.values(body.scope_map).flat(),
+        pools: body.pools ?? [],
+      }),
     answers: { 201: { description: 'The issuer', schema: IssuerView } },
-    async handler({ deps, principal, body, keep, actor, standing }) {
+    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const issuer: Issuer = {
         issuer_id: newId(now),
@@ -97,7 +100,7 @@ export const issuerRoutes = [
         created_at: now,
         updated_at: now,
       };
-      const { errors } = await poolsThere(deps, principal.org_id, body.pools);
+      const { errors } = await checkPools(deps, principal.org_id, body.pools);
       const faults: FieldError[] = [...errors];
       const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
       if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
@@ -106,13 +109,13 @@ export const issuerRoutes = [
       refuse(faults);
       const answer = issuerAnswer(issuer, 201);
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
-        const there = await poolsThere(deps, issuer.org_id, body.pools);
-        refuse(there.errors);
+        const callerGuards = await credentialGuards();
+        const poolGuards = await checkPools(deps, issuer.org_id, body.pools);
+        refuse(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
         const room = await deps.usage.room(issuer.org_id, 'issuers');
-        const more = together(isAdmitted, there, room, keep(answer));
+        const more = together(callerGuards, poolGuards, room, recordAnswer(answer));
         if (await addIssuer(deps.db, issuer, actor, more)) return answer;
       }
       throw new ContendedError('issuer');
@@ -154,13 +157,13 @@ export const issuerRoutes = [
     summary: 'Trust an outside issuer no more: its tokens are refused at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+    async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleIssuer(deps, principal, params.issuer_id);
         requireVersion(before.version, ifMatch);
-        requireNoMore(principal, { scopes: Object.values(before.scope_map).flat() });
-        if (!(await removeIssuer(deps.db, before, actor, isAdmitted))) continue;
+        requirePermissionsOf(principal, { scopes: Object.values(before.scope_map).flat() });
+        if (!(await removeIssuer(deps.db, before, actor, callerGuards))) continue;
         deps.forgetCredential(before.issuer_id);
         return { status: 204 };
       }

@@ -19,7 +19,7 @@ import { hashPassword, TooManyPasswords } from '../../../store/identity/password
 import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from '../../access/grants.ts';
+import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
@@ -64,10 +64,10 @@ export const memberRoutes = [
       pools: Type.Optional(PoolList),
       password: Type.Optional(Password),
     }),
-    admit: (body, principal) => requireLasting(principal, body),
+    admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 201: { description: 'The member', schema: MemberCreated } },
-    async handler({ deps, principal, body, keep, actor, standing }) {
-      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
+    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
+      refuse((await checkPools(deps, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
       const now = deps.db.clock.now();
       const member: Member = {
@@ -92,12 +92,18 @@ export const memberRoutes = [
         data: { email, name, scopes, pools },
       };
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         await requireFree(deps, member);
-        const there = await poolsThere(deps, member.org_id, body.pools);
-        refuse(there.errors);
+        const poolGuards = await checkPools(deps, member.org_id, body.pools);
+        refuse(poolGuards.errors);
         const room = await deps.usage.room(member.org_id, 'members');
-        const change = together(isAdmitted, there, room, memberWrites(deps.db, null, member), keep(answer));
+        const change = together(
+          callerGuards,
+          poolGuards,
+          room,
+          memberWrites(deps.db, null, member),
+          recordAnswer(answer),
+        );
         if (await commitAudited(deps.db, member.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('member');
@@ -147,24 +153,24 @@ export const memberRoutes = [
       password: Type.Optional(Password),
       disabled: Type.Optional(Type.Boolean()),
     }),
-    admit: (body, principal) => requireLasting(principal, body),
+    admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 200: { description: 'The member', schema: MemberView } },
-    async handler({ deps, principal, params, body, ifMatch, actor, standing }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
       const { password, ...fields } = body;
-      requireNoMore(principal, await visibleMember(deps, principal, params.member_id));
-      refuse((await poolsThere(deps, principal.org_id, body.pools)).errors);
+      requirePermissionsOf(principal, await visibleMember(deps, principal, params.member_id));
+      refuse((await checkPools(deps, principal.org_id, body.pools)).errors);
       const change = {
         ...fields,
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
         ...(password !== undefined && { password_hash: await hashed(deps, password) }),
       };
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
-        requireNoMore(principal, before);
-        const there = await poolsThere(deps, principal.org_id, body.pools);
-        refuse(there.errors);
+        requirePermissionsOf(principal, before);
+        const poolGuards = await checkPools(deps, principal.org_id, body.pools);
+        refuse(poolGuards.errors);
         if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
         const after: Member = {
           ...before,
@@ -179,7 +185,7 @@ export const memberRoutes = [
         };
         const auditEvent = { ...newAuditEvent(actor, 'member.updated', 'member', after.member_id), data };
         await requireFree(deps, after);
-        const whole = together(isAdmitted, there, memberWrites(deps.db, before, after));
+        const whole = together(callerGuards, poolGuards, memberWrites(deps.db, before, after));
         if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
         deps.forgetCredential(after.member_id);
         return memberAnswer(after);
@@ -196,18 +202,18 @@ export const memberRoutes = [
     summary: 'Remove a member: every access token held for them ends at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+    async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
-        requireNoMore(principal, before);
+        requirePermissionsOf(principal, before);
         const { email, name } = before;
         const auditEvent = {
           ...newAuditEvent(actor, 'member.removed', 'member', before.member_id),
           data: { email, name },
         };
-        const gone = together(isAdmitted, memberWrites(deps.db, before, null));
+        const gone = together(callerGuards, memberWrites(deps.db, before, null));
         if (!(await commitAudited(deps.db, before.org_id, auditEvent, gone))) continue;
         deps.forgetCredential(before.member_id);
         return { status: 204 };

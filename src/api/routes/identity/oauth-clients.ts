@@ -18,7 +18,7 @@ import {
 } from '../../../store/identity/oauth-clients.ts';
 import { type Change, together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
-import { maySee, poolsThere, refuse, requireLasting, requireNoMore } from '../../access/grants.ts';
+import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
@@ -80,9 +80,9 @@ export const oauthClientRoutes = [
       scopes: Scopes,
       pools: Type.Optional(PoolList),
     }),
-    admit: (body, principal) => requireLasting(principal, body),
+    admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 201: { description: 'The client', schema: SecretShown } },
-    async handler({ deps, principal, body, keep, actor, standing }) {
+    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const secret = newCredential('bls_', principal.org_id);
       const isPublic = body.public ?? false;
@@ -107,11 +107,11 @@ export const oauthClientRoutes = [
         data: { name, grant_types, scopes, pools, public: isPublic },
       };
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
-        const there = await requireSound(deps, client);
+        const callerGuards = await credentialGuards();
+        const poolGuards = await requireSound(deps, client);
         const room = await deps.usage.room(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
-        const change = together(isAdmitted, there, room, made, keep(answer));
+        const change = together(callerGuards, poolGuards, room, made, recordAnswer(answer));
         if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('OAuth client');
@@ -159,7 +159,7 @@ export const oauthClientRoutes = [
       scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
     }),
-    admit: (body, principal) => requireLasting(principal, body),
+    admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 200: { description: 'The client', schema: ClientView } },
     handler: async (call) => clientAnswer(await changeClient(call, () => call.body)),
   }),
@@ -174,17 +174,17 @@ export const oauthClientRoutes = [
     body: closed({}),
     bodyOptional: true,
     grants: true,
-    admit: (_body, principal) => requireLasting(principal),
+    admit: (_body, principal) => requireNonExpiring(principal),
     answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
     async handler(call) {
-      const { principal, keep } = call;
+      const { principal, recordAnswer } = call;
       const { text, hash } = newCredential('bls_', principal.org_id);
       const answerOf = (client: OAuthClient) => clientAnswer(client, 200, { client_secret: text });
       const change = (before: OAuthClient) => {
         if (before.secret_hash === null) throw new ApiError('conflict', 'A public client has no secret.');
         return { secret_hash: hash };
       };
-      return answerOf(await changeClient(call, change, (client) => keep(answerOf(client))));
+      return answerOf(await changeClient(call, change, (client) => recordAnswer(answerOf(client))));
     },
   }),
   route({
@@ -196,18 +196,18 @@ export const oauthClientRoutes = [
     summary: 'Remove an OAuth client: all its tokens end at once',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, actor, standing }) {
+    async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleClient(deps, principal, params.client_id);
         requireVersion(before.version, ifMatch);
-        requireNoMore(principal, before);
+        requirePermissionsOf(principal, before);
         const { client_id, name, org_id } = before;
         const auditEvent = {
           ...newAuditEvent(actor, 'oauth_client.removed', 'oauth_client', client_id),
           data: { name },
         };
-        const gone = together(isAdmitted, oauthClientWrites(deps.db, before, null));
+        const gone = together(callerGuards, oauthClientWrites(deps.db, before, null));
         if (!(await commitAudited(deps.db, org_id, auditEvent, gone))) continue;
         deps.forgetCredential(before.client_id);
         return { status: 204 };
@@ -220,21 +220,21 @@ export const oauthClientRoutes = [
 async function changeClient(
   call: Pick<
     Call<KeyPrincipal, { client_id: string }>,
-    'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'standing'
+    'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'credentialGuards'
   >,
   change: (before: OAuthClient) => Partial<OAuthClient>,
   extraWrites: (after: OAuthClient) => Change = () => together(),
 ): Promise<OAuthClient> {
-  const { deps, principal, params, ifMatch, actor, standing } = call;
+  const { deps, principal, params, ifMatch, actor, credentialGuards } = call;
   for await (const _attempt of updateAttempts()) {
-    const isAdmitted = await standing();
+    const callerGuards = await credentialGuards();
     const before = await visibleClient(deps, principal, params.client_id);
     requireVersion(before.version, ifMatch);
-    requireNoMore(principal, before);
+    requirePermissionsOf(principal, before);
     const changed = { ...before, ...change(before) };
     if (isSame(changed, before)) return before;
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const there = await requireSound(deps, after);
+    const poolGuards = await requireSound(deps, after);
     const isRotation = after.secret_hash !== before.secret_hash;
     const auditEvent: AuditEvent = {
       ...newAuditEvent(
@@ -251,7 +251,12 @@ async function changeClient(
         'pools',
       ]),
     };
-    const whole = together(isAdmitted, there, oauthClientWrites(deps.db, before, after), extraWrites(after));
+    const whole = together(
+      callerGuards,
+      poolGuards,
+      oauthClientWrites(deps.db, before, after),
+      extraWrites(after),
+    );
     if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
     deps.forgetCredential(after.client_id);
     return after;
@@ -267,7 +272,7 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
 
 /** What no schema can say of a client. @returns guards that hold while its pools are there. @throws ApiError 422 */
 async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
-  const { errors, ...there } = await poolsThere(deps, client.org_id, client.pools);
+  const { errors, ...poolGuards } = await checkPools(deps, client.org_id, client.pools);
   const faults: FieldError[] = [...errors];
   const { grant_types, redirect_uris, post_logout_redirect_uris = [], secret_hash } = client;
   if (secret_hash === null && grant_types.includes('client_credentials'))
@@ -291,7 +296,7 @@ async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change>
       if (fault !== null) faults.push({ pointer: `/${name}/${index}`, message: fault });
     }
   refuse(faults);
-  return there;
+  return poolGuards;
 }
 
 /** Why a redirect URI is none; null when it is fit (RFC 6749, section 3.1.2, and RFC 8252, section 7). */

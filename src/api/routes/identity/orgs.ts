@@ -81,7 +81,7 @@ export const orgRoutes = [
         schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
       },
     },
-    async handler({ deps, actor, body, keep, plan }) {
+    async handler({ deps, actor, body, recordAnswer, plan }) {
       // The answer lies with the operator's other answers, not with the new org's data, hence not in one step: a
       // repeat after a crash in between finds what its first try had planned, and makes no second org.
       const { change, auditEvent, org, apiKey } = await plan(() =>
@@ -90,7 +90,7 @@ export const orgRoutes = [
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
       const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);
       if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
-      const kept = keep(answer);
+      const kept = recordAnswer(answer);
       await commit(deps.db.redis, kept.guards, kept.writes);
       return answer;
     },
@@ -180,7 +180,7 @@ export const orgRoutes = [
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The new secret', schema: SecretView } },
     async handler(call) {
-      const { deps, principal, actor, keep } = call;
+      const { deps, principal, actor, recordAnswer } = call;
       const { org_id } = principal;
       const secret = newSecret(deps.db, deps.sealer, org_id);
       const org = await changeOrg(
@@ -198,7 +198,7 @@ export const orgRoutes = [
             ),
           ),
         () => newAuditEvent(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
-        (after) => keep({ status: 200, body: secretView(deps, after, org_id) }),
+        (after) => recordAnswer({ status: 200, body: secretView(deps, after, org_id) }),
       );
       return { status: 200, body: secretView(deps, org, org_id) };
     },
@@ -218,7 +218,7 @@ async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
 }
 
 function updateOrg(
-  call: Pick<Call, 'deps' | 'actor' | 'ifMatch' | 'standing'>,
+  call: Pick<Call, 'deps' | 'actor' | 'ifMatch' | 'credentialGuards'>,
   orgId: string,
   body: OperatorChange,
 ): Promise<Org> {
@@ -237,19 +237,19 @@ function updateOrg(
 }
 
 async function changeOrg(
-  { deps, standing }: Pick<Call, 'deps' | 'standing'>,
+  { deps, credentialGuards }: Pick<Call, 'deps' | 'credentialGuards'>,
   orgId: string,
   change: (org: Org) => Org,
   auditEvent: (after: Org, before: Org) => AuditEvent,
   extraWrites: (org: Org) => Change = () => together(),
 ): Promise<Org> {
   for await (const _attempt of updateAttempts()) {
-    const isAdmitted = await standing();
+    const callerGuards = await credentialGuards();
     const before = await ownOrg(deps, orgId);
     const changed = change(before);
     if (isSame(changed, before)) return before;
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const whole = together(isAdmitted, orgWrites(deps.db, before.version, after), extraWrites(after));
+    const whole = together(callerGuards, orgWrites(deps.db, before.version, after), extraWrites(after));
     if (await commitAudited(deps.db, orgId, auditEvent(after, before), whole)) {
       deps.forgetOrg(orgId);
       return after;

@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
-import { self } from '../../access/own-task.ts';
+import { ownWorker } from '../../access/own-task.ts';
 import { cursorOf, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import { maySeePool, route, scope } from '../../http/route.ts';
@@ -78,7 +78,7 @@ export const eventStreamRoutes = [
       const { deps, principal, query, lastEventId = null } = call;
       if (lastEventId !== null && !LOG_POSITION.test(lastEventId))
         throw new ApiError('invalid_cursor', 'Last-Event-ID is not an id of this stream.');
-      await self(deps, principal);
+      await ownWorker(deps, principal);
       return eventStream(call, query.max_seconds, (stream) => {
         const feed = new WorkerFeed(deps.db, deps.changes, principal, stream);
         return feed.start(lastEventId);

@@ -77,11 +77,11 @@ export const evidenceRoutes = [
       },
     },
     answers: { 201: { description: 'The file, kept', schema: schema.Evidence } },
-    async handler({ deps, principal, params, ifMatch, body, keep }) {
+    async handler({ deps, principal, params, ifMatch, body, recordAnswer }) {
       const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
       const to = { ...principal, task_id: params.task_id, limit, ifVersion: ifMatch };
       const added = await addEvidence(deps.db, to, body.staged, body.what, (evidence) =>
-        keep(uploadAnswer(evidence)),
+        recordAnswer(uploadAnswer(evidence)),
       );
       if (!added.ok) {
         if (added.code === 'over_quota')

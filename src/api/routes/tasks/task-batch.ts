@@ -51,7 +51,7 @@ export const taskBatchRoutes = [
     },
     async handler(call) {
       const { tasks } = call.body;
-      const first = await call.series();
+      const first = await call.idSeed();
       const results: Result[] = [];
       const batch: Batch = { call, first, faultsLeft: FAULTS_MOST };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
@@ -64,8 +64,8 @@ export const taskBatchRoutes = [
         throw new ApiError('unavailable', 'Not every task could be taken now. Send the batch again.', {
           headers: { 'Retry-After': '2' },
         });
-      const madeNothing = results.every((one) => 'error' in one);
-      return { status: 200, body: { results }, ...(madeNothing && { madeNothing }) };
+      const skipRecording = results.every((one) => 'error' in one);
+      return { status: 200, body: { results }, ...(skipRecording && { skipRecording }) };
     },
   }),
 ];

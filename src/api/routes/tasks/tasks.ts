@@ -39,7 +39,7 @@ export const taskRoutes = [
     body: schema.TaskCreate,
     rules: taskRules,
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },
-    async handler({ deps, principal, body, actor, keep }) {
+    async handler({ deps, principal, body, actor, recordAnswer }) {
       const input = taskInput(deps, principal, body);
       let answer: Answer | null = null;
       const created = await createWithinQuota(deps, input, {
@@ -51,7 +51,7 @@ export const taskRoutes = [
             ...taskAnswer(task, 201),
             headers: { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) },
           };
-          return keep(answer);
+          return recordAnswer(answer);
         },
       });
       if (!created.ok || answer === null) throw refusal(created);
@@ -119,14 +119,14 @@ export const taskRoutes = [
     body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
     bodyOptional: true,
     answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
       const loaded = await visibleTask(deps, principal, params.task_id);
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
         [{ name: 'cancel', reason: body.reason ?? null }],
-        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => keep(taskAnswer(task)) },
+        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => recordAnswer(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);
@@ -152,7 +152,7 @@ export const taskRoutes = [
       ),
     }),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, keep }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
       const loaded = await visibleTask(deps, principal, params.task_id);
       const { decision, rating = null, feedback = null } = body;
       const submitted_at = loaded.task.submission?.submitted_at;
@@ -163,7 +163,7 @@ export const taskRoutes = [
         decision === 'approve'
           ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
           : [{ name: decision, feedback, rating, submitted_at }],
-        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => keep(taskAnswer(task)) },
+        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => recordAnswer(taskAnswer(task)) },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);

@@ -111,9 +111,9 @@ export const deliveryRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
-    async handler({ deps, principal, params, ifMatch, standing }) {
+    async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const { guards } = await standing();
+        const { guards } = await credentialGuards();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
         requireVersion(null, ifMatch);
         const { target, delivery, event } = found;

@@ -45,15 +45,15 @@ export const endpointRoutes = [
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
     answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
-    async handler({ deps, principal, actor, body, keep, standing }) {
+    async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
       const { db } = deps;
       const { endpoint, secret } = newEndpoint(deps, principal, body);
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
       const auditEvent = auditEventOf(actor, 'webhook_endpoint.created', endpoint);
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const room = await deps.usage.room(principal.org_id, 'endpoints');
-        const whole = together(isAdmitted, room, endpointWrites(db, null, endpoint), keep(answer));
+        const whole = together(callerGuards, room, endpointWrites(db, null, endpoint), recordAnswer(answer));
         if (await commitAudited(db, principal.org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');
@@ -118,13 +118,13 @@ export const endpointRoutes = [
     summary: 'Remove an endpoint: what is owed to it is not sent any more',
     params: EndpointParams,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, actor, ifMatch, standing }) {
+    async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         const auditEvent = auditEventOf(actor, 'webhook_endpoint.deleted', before);
-        const gone = together(isAdmitted, endpointWrites(deps.db, before, null));
+        const gone = together(callerGuards, endpointWrites(deps.db, before, null));
         if (await commitAudited(deps.db, principal.org_id, auditEvent, gone)) return { status: 204 };
       }
       throw new ContendedError('webhook endpoint');
@@ -160,9 +160,9 @@ export const endpointRoutes = [
     bodyOptional: true,
     rules: async (body) => secretErrors(body),
     answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
-    async handler({ deps, principal, params, actor, body, ifMatch, keep, standing }) {
+    async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         if (before.signature === 'v1a' && body.secret !== undefined)
@@ -173,7 +173,7 @@ export const endpointRoutes = [
           deps.db,
           principal.org_id,
           newAuditEvent(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
-          together(isAdmitted, endpointWrites(deps.db, before, after), keep(answer)),
+          together(callerGuards, endpointWrites(deps.db, before, after), recordAnswer(answer)),
         );
         if (done) return answer;
       }
@@ -191,7 +191,7 @@ export const endpointRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
-    async handler({ deps, principal, params, ifMatch, keep, standing }) {
+    async handler({ deps, principal, params, ifMatch, recordAnswer, credentialGuards }) {
       const { org_id } = principal;
       const { endpoint_id } = params;
       const now = deps.db.clock.now();
@@ -201,9 +201,9 @@ export const endpointRoutes = [
       const answer = { status: 202, body: { event_id: id } };
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const rests = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
-        const { guards, writes } = together(isAdmitted, rests.asLoaded, message, keep(answer));
+        const { guards, writes } = together(callerGuards, rests.asLoaded, message, recordAnswer(answer));
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
       throw new ContendedError('webhook endpoint');
@@ -239,13 +239,13 @@ export async function enabledEndpoint(
 async function change(
   call: Pick<
     Call<KeyPrincipal, { endpoint_id: string }>,
-    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch' | 'standing'
+    'deps' | 'principal' | 'params' | 'actor' | 'ifMatch' | 'credentialGuards'
   >,
   to: (before: Endpoint) => Endpoint,
 ): Promise<Answer> {
-  const { deps, principal, params, actor, ifMatch, standing } = call;
+  const { deps, principal, params, actor, ifMatch, credentialGuards } = call;
   for await (const _attempt of updateAttempts()) {
-    const isAdmitted = await standing();
+    const callerGuards = await credentialGuards();
     const before = await visibleEndpoint(deps, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
     const changed = to(before);
@@ -258,7 +258,7 @@ async function change(
         ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
       },
     };
-    const whole = together(isAdmitted, endpointWrites(deps.db, before, after));
+    const whole = together(callerGuards, endpointWrites(deps.db, before, after));
     if (await commitAudited(deps.db, principal.org_id, auditEvent, whole))
       return endpointAnswer(after, await failingSince(deps, after));
   }

@@ -47,9 +47,9 @@ export const replayRoutes = [
     body: ReplayStart,
     rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
     answers: { 202: { description: 'It has begun', schema: ReplayView } },
-    async handler({ deps, principal, params, actor, body, ifMatch, keep, standing }) {
+    async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id, ifMatch);
         const { org_id, endpoint_id } = endpoint;
         const running = await replayUnderWay(deps.db, org_id, endpoint_id);
@@ -68,7 +68,12 @@ export const replayRoutes = [
           ...newAuditEvent(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
           data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = together(isAdmitted, asLoaded, startWrites(deps.db, replay, old), keep(answer));
+        const whole = together(
+          callerGuards,
+          asLoaded,
+          startWrites(deps.db, replay, old),
+          recordAnswer(answer),
+        );
         if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('webhook endpoint');
@@ -117,9 +122,9 @@ export const replayRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: REPLAY,
-    async handler({ deps, principal, params, actor, ifMatch, keep, standing }) {
+    async handler({ deps, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visibleReplay(deps, principal, params);
         requireVersion(before.version, ifMatch);
         const { org_id, endpoint_id, replay_id, status } = before;
@@ -131,7 +136,7 @@ export const replayRoutes = [
           ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
           data: { replay_id, sent: after.sent },
         };
-        const whole = together(isAdmitted, endWrites(deps.db, before, after), keep(answer));
+        const whole = together(callerGuards, endWrites(deps.db, before, after), recordAnswer(answer));
         if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
       }
       throw new ContendedError('replay');

@@ -54,7 +54,7 @@ export const poolRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The pool', schema: PoolView } },
-    async handler({ deps, principal, body, keep, standing, signal }) {
+    async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const pool: Pool = {
         incarnation: newId(now),
@@ -72,7 +72,7 @@ export const poolRoutes = [
         throw new ApiError('pool_forbidden', 'The key is confined to other pools.');
       const answer = poolAnswer(pool, 201);
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
         const { org_id, pool_id } = pool;
@@ -82,7 +82,12 @@ export const poolRoutes = [
             `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
           );
         const room = await deps.usage.room(pool.org_id, 'pools');
-        const { guards, writes } = together(isAdmitted, room, poolWrites(deps.db, null, pool), keep(answer));
+        const { guards, writes } = together(
+          callerGuards,
+          room,
+          poolWrites(deps.db, null, pool),
+          recordAnswer(answer),
+        );
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
       throw new ContendedError('pool');
@@ -130,14 +135,14 @@ export const poolRoutes = [
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The pool', schema: PoolView } },
-    async handler({ deps, principal, params, body, ifMatch, standing }) {
+    async handler({ deps, principal, params, body, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
         if (isSame({ ...before, ...body }, before)) return poolAnswer(before);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
-        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, after));
+        const { guards, writes } = together(callerGuards, poolWrites(deps.db, before, after));
         if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);
       }
       throw new ContendedError('pool');
@@ -152,12 +157,12 @@ export const poolRoutes = [
     summary: 'Remove a pool: its workers leave it, what they hold of it goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, params, ifMatch, standing }) {
+    async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
-        const { guards, writes } = together(isAdmitted, poolWrites(deps.db, before, null));
+        const { guards, writes } = together(callerGuards, poolWrites(deps.db, before, null));
         if (await commit(deps.db.redis, guards, writes)) return { status: 204 };
       }
       throw new ContendedError('pool');

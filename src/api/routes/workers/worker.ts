@@ -13,7 +13,7 @@ import { together } from '../../../store/redis/commit.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
 import { changeWorker } from '../../../store/workers/workers.ts';
-import { isForToken, isMine, ownOffers, ownTask, self } from '../../access/own-task.ts';
+import { isOwnTask, mayShowTask, ownOffers, ownTask, ownWorker } from '../../access/own-task.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
@@ -61,7 +61,7 @@ export const humanRoutes = [
     tag,
     summary: 'Who I am',
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal }) => workerAnswer(await self(deps, principal), principal),
+    handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps, principal), principal),
   }),
   route({
     method: 'PATCH',
@@ -95,7 +95,7 @@ export const humanRoutes = [
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
     async handler({ deps, principal, query, signal }) {
-      await self(deps, principal);
+      await ownWorker(deps, principal);
       let offers = await ownOffers(deps, principal);
       if (offers.length === 0 && query.wait !== undefined) {
         const { org_id, worker_id } = principal;
@@ -172,9 +172,9 @@ export const humanRoutes = [
     summary: 'The tasks I am at work on',
     answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
     async handler({ deps, principal }) {
-      const worker = await self(deps, principal);
+      const worker = await ownWorker(deps, principal);
       const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);
-      const mine = stored.filter((one) => one !== null && isMine(one.task, principal));
+      const mine = stored.filter((one) => one !== null && isOwnTask(one.task, principal));
       return list(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
     },
   }),
@@ -265,7 +265,7 @@ export const humanRoutes = [
 ];
 
 async function changeSelf(
-  call: Pick<HumanCall<unknown>, 'deps' | 'principal' | 'ifMatch' | 'standing'>,
+  call: Pick<HumanCall<unknown>, 'deps' | 'principal' | 'ifMatch' | 'credentialGuards'>,
   change: Parameters<typeof changeWorker>[3],
 ): Promise<Answer> {
   const { principal, ifMatch } = call;
@@ -274,7 +274,7 @@ async function changeSelf(
     call.principal.org_id,
     principal.worker_id,
     change,
-    call.standing,
+    call.credentialGuards,
     async (before) => {
       requireVersion(before.version, ifMatch);
       return together();
@@ -288,7 +288,7 @@ type HumanCall<P> = Call<WorkerPrincipal, P>;
 
 /** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
 async function answerOffer(
-  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ offer_id: string }>,
+  { deps, principal, params, ifMatch, actor, recordAnswer }: HumanCall<{ offer_id: string }>,
   command: Command,
   answer?: Answer,
 ): Promise<Answer> {
@@ -296,12 +296,12 @@ async function answerOffer(
   const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
   if (taskId === null) throw notFound();
   const loaded = await loadTask(deps.db, org_id, taskId);
-  if (loaded !== null && !isForToken(loaded.task, principal)) throw notFound();
+  if (loaded !== null && !mayShowTask(loaded.task, principal)) throw notFound();
   const changed = await changeTask(deps.db, org_id, taskId, [command], {
     actor,
     ifVersion: ifMatch,
     ...(loaded !== null && { loaded }),
-    extraWrites: (task) => keep(answer ?? taskAnswer(task)),
+    extraWrites: (task) => recordAnswer(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);
@@ -309,20 +309,20 @@ async function answerOffer(
 
 /** Changes one of the worker's own tasks; `choose` plans it on the view of the task that is committed against. */
 async function work(
-  { deps, principal, params, ifMatch, actor, keep }: HumanCall<{ task_id: string }>,
+  { deps, principal, params, ifMatch, actor, recordAnswer }: HumanCall<{ task_id: string }>,
   choose: (task: Task) => Plan | Promise<Plan>,
   answer?: Answer,
 ): Promise<Answer> {
   const loaded = await ownTask(deps, principal, params.task_id);
   const chooseOwn = (task: Task) => {
-    if (!isMine(task, principal)) throw notFound();
+    if (!isOwnTask(task, principal)) throw notFound();
     return choose(task);
   };
   const changed = await changeTask(deps.db, principal.org_id, params.task_id, chooseOwn, {
     actor,
     loaded,
     ifVersion: ifMatch,
-    extraWrites: (task) => keep(answer ?? taskAnswer(task)),
+    extraWrites: (task) => recordAnswer(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);

@@ -26,7 +26,7 @@ import {
   loadWorkers,
   workerWrites,
 } from '../../../store/workers/workers.ts';
-import { maySee, poolsThere, refuse } from '../../access/grants.ts';
+import { checkPools, maySee, refuse } from '../../access/grants.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
@@ -89,7 +89,7 @@ export const workerRoutes = [
       ...Type.Partial(Type.Object(optional)).properties,
     }),
     answers: { 201: { description: 'The worker', schema: WorkerView } },
-    async handler({ deps, principal, body, keep, standing, signal }) {
+    async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const worker: Worker = {
         incarnation: newId(now),
@@ -115,8 +115,8 @@ export const workerRoutes = [
       requireUnpooled(principal, body.unpooled_tasks);
       const answer = workerAnswer(worker, principal, 201);
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
-        const there = await requirePools(deps, principal, worker.pool_ids);
+        const callerGuards = await credentialGuards();
+        const poolGuards = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
           throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
         const { org_id, worker_id } = worker;
@@ -126,11 +126,11 @@ export const workerRoutes = [
             `Tasks of the removed worker ${worker.worker_id} are still being released.`,
           );
         const { guards, writes } = together(
-          isAdmitted,
+          callerGuards,
           await deps.usage.room(worker.org_id, 'workers'),
-          there,
+          poolGuards,
           workerWrites(deps.db, null, worker),
-          keep(answer),
+          recordAnswer(answer),
         );
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
@@ -187,7 +187,7 @@ export const workerRoutes = [
         call.principal.org_id,
         params.worker_id,
         body,
-        call.standing,
+        call.credentialGuards,
         async (before) => {
           requireChangeable(principal, before);
           requireVersion(before.version, ifMatch);
@@ -216,7 +216,7 @@ export const workerRoutes = [
         call.principal.org_id,
         params.worker_id,
         drain,
-        call.standing,
+        call.credentialGuards,
         async (before) => {
           requireChangeable(principal, before);
           requireVersion(before.version, ifMatch);
@@ -236,9 +236,9 @@ export const workerRoutes = [
     summary: 'Remove a worker: tokens end at once, what they hold goes back to the queue',
     params: Params,
     answers: { 204: { description: 'Gone' } },
-    async handler({ deps, principal, actor, params, ifMatch, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
@@ -246,7 +246,7 @@ export const workerRoutes = [
           ...newAuditEvent(actor, 'worker.removed', 'worker', worker.worker_id),
           data: { name: worker.name, tokens_revoked: tokens.hashes.length },
         };
-        const change = together(isAdmitted, workerWrites(deps.db, worker, null), tokens);
+        const change = together(callerGuards, workerWrites(deps.db, worker, null), tokens);
         if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
@@ -265,11 +265,11 @@ export const workerRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
-    async handler({ deps, principal, actor, params, ifMatch, keep, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const count = await countWorkerTokens(deps.db, worker.org_id, worker.worker_id);
@@ -277,7 +277,7 @@ export const workerRoutes = [
           throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
         const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
         const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
-        const change = together(isAdmitted, token, keep(answer));
+        const change = together(callerGuards, token, recordAnswer(answer));
         if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
       }
       throw new ContendedError('worker');
@@ -292,9 +292,9 @@ export const workerRoutes = [
     summary: "Revoke all of a worker's tokens",
     params: Params,
     answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params, ifMatch, standing }) {
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
-        const isAdmitted = await standing();
+        const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
@@ -304,7 +304,7 @@ export const workerRoutes = [
           data: { tokens_revoked: hashes.length },
         };
         const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
-        const change = together(isAdmitted, asFound, tokens);
+        const change = together(callerGuards, asFound, tokens);
         if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
         for (const hash of hashes) deps.forgetCredential(hash);
         return { status: 204 };
@@ -346,9 +346,9 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
   const confined = !principal.pools.includes('*');
   if (confined && (ids.length === 0 || !ids.every((id) => principal.pools.includes(id))))
     throw new ApiError('pool_forbidden', 'The key may put workers only into its own pools.');
-  const { errors, ...there } = await poolsThere(deps, principal.org_id, ids, 'pool_ids');
+  const { errors, ...poolGuards } = await checkPools(deps, principal.org_id, ids, 'pool_ids');
   refuse(errors);
-  return there;
+  return poolGuards;
 }
 
 /** Tasks of no pool are not for a key that is confined to some, nor for workers that it makes. @throws ApiError 403 */
