@@ -126,7 +126,7 @@ it('deliveries are listed, made again, and replayed', async () => {
   const cancel = await run('replays', 'cancel', ...ids);
   expect([cancel.code, cancel.stderr.split('\n')[0]]).toEqual([
     1,
-    'invalid_transition: The replay is completed already.',
+    'invalid_transition: The replay is already completed.',
   ]);
   const bare = ['replays', 'start', endpoint_id] as const;
   expect(await run(...bare)).toMatchObject({ code: 2 });

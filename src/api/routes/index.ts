@@ -1,4 +1,4 @@
-// All routes of the API: the one table that the router, the scope checks, OpenAPI and the tests go by.
+// All routes of the API in one table, which the router, the scope checks, the OpenAPI document and the tests use.
 
 import type { Route } from '../http/route.ts';
 import { auditRoutes } from './audit/audit.ts';

@@ -164,7 +164,7 @@ describe('a task that takes files of some types', () => {
     const inForm = await uploadForm(other.client, choosy, [filePart(randomBytes(9), { type })]);
     for (const got of [raw, inForm]) {
       expect(got.outcome).toBe('415 unsupported_media_type');
-      expect(got.problem.detail).toContain('takes files of image/*, application/PDF');
+      expect(got.problem.detail).toContain('accepts files of type image/*, application/PDF');
     }
     await vi.waitFor(async () => expect(await filesIn(api.evidence)).toEqual(before));
   });

@@ -1,4 +1,4 @@
-// What happens, told as it happens: the org's events, and a worker's offers and tasks, as server-sent events.
+// Server-sent events: the events of an org, and the offers and tasks of a worker.
 
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
@@ -14,11 +14,15 @@ import { WorkerFeed } from '../../streams/worker-feed.ts';
 import { FEED_POSITION } from './events.ts';
 
 const seconds = Type.Optional(
-  Type.Integer({ minimum: 1, maximum: 86_400, description: 'Ends the stream after so long; come back then' }),
+  Type.Integer({
+    minimum: 1,
+    maximum: 86_400,
+    description: 'The stream ends after this time; reconnect then',
+  }),
 );
 const answers = {
   200: {
-    description: 'Server-sent events, until either side ends it; go on with Last-Event-ID',
+    description: 'Server-sent events, until either side closes the stream; resume with Last-Event-ID',
     schema: Type.String(),
     type: 'text/event-stream',
   },
@@ -31,7 +35,7 @@ export const eventStreamRoutes = [
     path: '/v1/events/stream',
     access: scope('events:read'),
     tag: 'Events',
-    summary: "The org's events as they happen; from Last-Event-ID or cursor on, else from now on",
+    summary: "Stream the org's events: from Last-Event-ID or cursor on, else from now on",
     query: closed({
       types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])),
       cursor: Type.Optional(
@@ -71,7 +75,7 @@ export const eventStreamRoutes = [
     access: { kind: 'worker' },
     tag: 'Worker',
     summary:
-      'My offers and tasks as they come and change; what stands first, or what was missed since Last-Event-ID',
+      'Stream changes of my offers and tasks, after the current state or what was missed since Last-Event-ID',
     query: closed({ max_seconds: seconds }),
     answers,
     async handler(call) {
@@ -89,7 +93,7 @@ export const eventStreamRoutes = [
 
 const made = new WeakMap<readonly TailEvent[], Map<string, Buffer>>();
 
-/** What is shown of the events as frames, made once for all who see the same: a thousand may listen. */
+/** The visible events as frames; cached, because many clients follow the same events. */
 function framesOf(events: readonly TailEvent[], bound: string, isShown: (one: TailEvent) => boolean): Buffer {
   const known = made.get(events) ?? new Map<string, Buffer>();
   made.set(events, known);

@@ -20,7 +20,7 @@ import { HistoryEntry } from './tasks.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;
 const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
-/** What happened to the org itself; it belongs to no task. */
+/** An event of the org itself; it belongs to no task. */
 const OrgEntry = Type.Object(
   {
     event_id: Uuid,
@@ -32,14 +32,14 @@ const OrgEntry = Type.Object(
   { $id: 'OrgEvent' },
 );
 
-/** What a position of the feed looks like. */
+/** The form of a position in the feed. */
 export const FEED_POSITION = /^\d{1,15}-\d{1,15}\/\d{1,9}$/;
 
-/** Commits read at once, at most. */
+/** Most commits read at once. */
 const CHUNK = 1000;
-/** What loading an event costs, in commits read. */
+/** Cost of loading one event, in commits read. */
 const LOAD = 20;
-/** Where a request stops and gives what it has, with a cursor to go on: in commits read. */
+/** Cost, in commits read, after which a request answers with what it has found and a cursor. */
 const WORK_MOST = 20_000;
 
 export const eventRoutes = [
@@ -48,7 +48,7 @@ export const eventRoutes = [
     path: '/v1/events',
     access: scope('events:read'),
     tag: 'Events',
-    summary: "The org's feed, oldest first; next_cursor always names where to go on, also at the end",
+    summary: "List the org's events, oldest first; next_cursor is set on the last page too, for later events",
     query: closed({ types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])), ...Page }),
     answers: {
       200: { description: 'A page of events', schema: listAnswer(Type.Union([FeedEntry, OrgEntry])) },

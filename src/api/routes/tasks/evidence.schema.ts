@@ -1,4 +1,4 @@
-// The shapes of evidence on the wire.
+// Schemas of evidence.
 
 import Type from 'typebox';
 import { EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
@@ -6,13 +6,13 @@ import { ClientId, Timestamp, Uuid } from '../../http/schemas.ts';
 
 const fields = {
   evidence_id: Uuid,
-  name: Type.String({ description: 'Fit to save a file under: the last step of what the client called it' }),
+  name: Type.String({ description: 'Safe file name, made from the last path segment of the given name' }),
   media_type: Type.String(),
   bytes: Type.Integer({ minimum: 1, maximum: EVIDENCE_BYTES }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
 };
 
-/** A file as it is known to whoever uploaded it, and in a result. */
+/** A file in the answer to its upload and in a result. */
 export const Evidence = Type.Object(fields, { $id: 'Evidence' });
 /** A file in a list. */
 export const UploadedEvidence = Type.Object(
@@ -23,13 +23,13 @@ export const UploadedEvidence = Type.Object(
 export const TaskParams = Type.Object({ task_id: Uuid });
 export const EvidenceParams = Type.Object({ task_id: Uuid, evidence_id: Uuid });
 
-/** What an upload may be. A schema without a type stands for bytes (OpenAPI 3.1). */
+/** Media types of an upload. A schema without a type stands for bytes (OpenAPI 3.1). */
 export const UPLOADS = {
   'multipart/form-data': Type.Object(
     { file: Type.Unsafe<unknown>({ description: `The file, at most ${EVIDENCE_BYTES} bytes` }) },
     { additionalProperties: false },
   ),
   'application/octet-stream': Type.Unsafe<unknown>({
-    description: `The bytes, at most ${EVIDENCE_BYTES}. Any other media type will do as well and is kept.`,
+    description: `The bytes, at most ${EVIDENCE_BYTES}. Any other media type is accepted too and is stored with the file.`,
   }),
 };

@@ -1,6 +1,6 @@
-// Evidence: files that a worker hands in with a task, and that whoever may read the task gets back byte for
-// byte. A file from a stranger is served so that nothing runs it: as an attachment, sniffed by nobody, in a
-// sandbox.
+// Evidence: files that a worker uploads for a task and that keys with access to the task can download unchanged.
+// Files are untrusted: they are served as attachments, without content sniffing and in a sandbox, so that no browser
+// runs them.
 
 import { create as attachment } from 'content-disposition';
 import Type from 'typebox';
@@ -42,18 +42,18 @@ export const evidenceRoutes = [
     access: { kind: 'worker' },
     versioned: true,
     tag,
-    summary: 'Upload a file for a task: a form with the one field `file`, or the raw bytes',
+    summary: 'Upload a file for a task: a form with the single field `file`, or the raw bytes',
     params: schema.TaskParams,
     query: closed({
       name: Type.Optional(
-        Type.String({ maxLength: 4096, description: 'Name of the file, where the body has none' }),
+        Type.String({ maxLength: 4096, description: 'Name of the file when the body gives none' }),
       ),
     }),
     reader: {
       content: schema.UPLOADS,
       bytes: UPLOAD_BYTES,
       async read({ deps, principal, params, query, ifMatch, signal, request }) {
-        // Told before the bytes are on their way, and asked again when they are here.
+        // Checked before the bytes are read, and again when the file is added.
         const { task } = await ownTask(deps, principal, params.task_id);
         const there = await loadEvidence(deps.db, principal.org_id, params.task_id);
         const code = refuseEvidence(task, principal, there.items);
@@ -76,7 +76,7 @@ export const evidenceRoutes = [
         };
       },
     },
-    answers: { 201: { description: 'The file, kept', schema: schema.Evidence } },
+    answers: { 201: { description: 'The stored file', schema: schema.Evidence } },
     async handler({ deps, principal, params, ifMatch, body, recordAnswer }) {
       const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
       const to = { ...principal, task_id: params.task_id, limit, ifVersion: ifMatch };
@@ -96,7 +96,7 @@ export const evidenceRoutes = [
     path: '/v1/worker/tasks/{task_id}/evidence',
     access: { kind: 'worker' },
     tag,
-    summary: 'The files that I handed in with a task, oldest first',
+    summary: 'List the files that I have uploaded for a task, oldest first',
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
@@ -110,7 +110,7 @@ export const evidenceRoutes = [
     path: '/v1/tasks/{task_id}/evidence',
     access: scope('tasks:read'),
     tag,
-    summary: 'The files that workers handed in with a task, oldest first',
+    summary: 'List the files that workers have uploaded for a task, oldest first',
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
@@ -123,11 +123,11 @@ export const evidenceRoutes = [
     path: '/v1/tasks/{task_id}/evidence/{evidence_id}',
     access: scope('tasks:read'),
     tag,
-    summary: 'One file, byte for byte, to be saved',
+    summary: 'Download a file',
     params: schema.EvidenceParams,
     answers: {
       200: {
-        description: 'The bytes, with the media type that the file was handed in with',
+        description: 'The bytes, with the media type of the upload',
         type: '*/*',
         schema: Type.Unsafe<unknown>({}),
       },
@@ -138,14 +138,14 @@ export const evidenceRoutes = [
       const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
       const evidence = items.find((one) => one.evidence_id === evidence_id);
       if (evidence === undefined) throw notFound();
-      const place = evidencePath(principal.org_id, task_id, evidence_id);
+      const path = evidencePath(principal.org_id, task_id, evidence_id);
       return {
         status: 200,
-        content: () => deps.evidence.open(place, evidence.sha256),
+        content: () => deps.evidence.open(path, evidence.sha256),
         headers: {
           'Content-Type': evidence.media_type,
           'Content-Length': String(evidence.bytes),
-          // RFC 6266, the name in RFC 8187 form where ASCII is not enough.
+          // RFC 6266; a name that is not ASCII is encoded by RFC 8187.
           'Content-Disposition': attachment(evidence.name),
           'Repr-Digest': `sha-256=:${Buffer.from(evidence.sha256, 'hex').toString('base64')}:`,
           'Content-Security-Policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -171,10 +171,13 @@ function listOf(items: Evidence[]): Answer {
 
 function wrongType({ input }: Task, type: string): ApiError {
   const wanted = input.output.evidence_types?.join(', ');
-  return new ApiError('unsupported_media_type', `The task takes files of ${wanted}; this one is ${type}.`);
+  return new ApiError(
+    'unsupported_media_type',
+    `The task accepts files of type ${wanted}; this one is ${type}.`,
+  );
 }
 
-/** What the request says that it brings, at least 1; an upload that does not say it is counted when it is here. */
+/** Size of the file by Content-Length, at least 1; without the header the size is checked after the upload. */
 function declaredBytes({ headers }: { headers: { 'content-length'?: string | undefined } }): number {
   return Math.max(1, Number(headers['content-length'] ?? 1) - FORM_BYTES);
 }
@@ -188,13 +191,13 @@ function refusal(code: Exclude<Added, { ok: true }>['code']): ApiError {
       return new ApiError('version_mismatch', 'The task is at another version.');
     case 'contended':
     case 'over_quota':
-      return new ApiError('conflict', 'Too much happened to the task at once. Try again.');
+      return new ApiError('conflict', 'The task was changed by other requests at the same time. Try again.');
     case 'full':
       return new ApiError(
         'conflict',
-        `A worker may hand in ${EVIDENCE_FILES} files with a task, all workers together ${TASK_FILES}.`,
+        `A worker can upload ${EVIDENCE_FILES} files for a task, all workers together ${TASK_FILES}.`,
       );
     case 'invalid_transition':
-      return new ApiError(code, 'A task takes files while it is accepted or started.');
+      return new ApiError(code, 'Files can be uploaded while the task is accepted or started.');
   }
 }

@@ -1,12 +1,12 @@
-// What no schema can say of the steps that loosen a task's requirements: that time goes on from one to the
-// next, that each asks no more than the one before, and leaves alone what is hard.
+// Rules of a task's relaxation steps that no schema can express: times increase from step to step, no step is stricter
+// than the previous one, and no step changes a hard requirement.
 
 import { SOFT } from '../../../state/tasks/task.ts';
 import type { FieldError } from '../../http/problem.ts';
 
 type Fields = Record<string, unknown>;
 
-/** Every rule that the steps of `requirements`, which may be anything, break. */
+/** The rules that the steps of `requirements` break. @param requirements not validated yet */
 export function stepErrors(requirements: unknown): FieldError[] {
   if (!isObject(requirements) || !Array.isArray(requirements.steps)) return [];
   const hard: unknown[] = Array.isArray(requirements.hard) ? requirements.hard : [];
@@ -18,21 +18,25 @@ export function stepErrors(requirements: unknown): FieldError[] {
     const pointer = `/requirements/steps/${index}`;
     const { after_seconds: after, requirements: asked } = step;
     if (typeof after === 'number' && after <= time)
-      errors.push({ pointer: `${pointer}/after_seconds`, message: 'must be later than the step before' });
+      errors.push({
+        pointer: `${pointer}/after_seconds`,
+        message: 'must be later than in the previous step',
+      });
     if (typeof after === 'number') time = after;
     for (const name of SOFT) {
       const at = `${pointer}/requirements/${name}`;
       if (asked[name] === undefined) continue;
-      if (hard.includes(name)) errors.push({ pointer: at, message: 'is hard: no step changes it' });
-      else if (asksMore(before[name], asked[name]))
-        errors.push({ pointer: at, message: 'must not ask for more than before' });
+      if (hard.includes(name))
+        errors.push({ pointer: at, message: 'is a hard requirement, which no step may change' });
+      else if (isStricter(before[name], asked[name]))
+        errors.push({ pointer: at, message: 'must not be stricter than before' });
     }
     before = asked;
   }
   return errors;
 }
 
-function asksMore(before: unknown, now: unknown): boolean {
+function isStricter(before: unknown, now: unknown): boolean {
   if (typeof now === 'number') return now > (typeof before === 'number' ? before : 0);
   if (!Array.isArray(now)) return false;
   const had = new Set<unknown>(Array.isArray(before) ? before : []);

@@ -1,6 +1,6 @@
-// Many tasks in one request. Each is made, or refused, by itself and in a commit of its own; the commits go out
-// together. Under an Idempotency-Key the ids follow from the request, so that a batch that died half-way and is
-// sent again finds what it made and makes the rest.
+// Many tasks in one request. Each task is created or rejected independently, in its own commit; the commits run
+// concurrently. With an Idempotency-Key the task ids are derived from the request, so a batch that was interrupted and
+// is sent again finds the tasks it has created and creates the rest.
 
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
@@ -16,13 +16,13 @@ import { taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
 
 const TASKS_MOST = 500;
-/** How many commits are under way at once: enough to fill the line, few enough for others to get through. */
+/** Concurrent commits: enough to keep the connection busy, few enough not to delay other requests. */
 const AT_ONCE = 50;
-/** Most faults that one answer tells of, beyond the first of each task. */
+/** Most errors in one answer, not counting the first of each task. */
 const FAULTS_MOST = 500;
 
 const list = { minItems: 1, maxItems: TASKS_MOST };
-const Status = Type.Integer({ description: 'What a request for this task alone would have been answered' });
+const Status = Type.Integer({ description: 'Status that a request for this task alone would have got' });
 const checkTask = bodyCheck(schema.TaskCreate);
 
 export const taskBatchRoutes = [
@@ -31,14 +31,14 @@ export const taskBatchRoutes = [
     path: '/v1/tasks/batch',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Create up to 500 tasks, each by itself',
-    // A task that is wrong does not stop the others, so what each must be is not asked of the body as a whole.
+    summary: 'Create up to 500 tasks, each independently of the others',
+    // An invalid task does not stop the others, so each task is validated in the handler.
     body: closed({ tasks: Type.Array(Type.Unknown(), list) }),
     bodyShown: closed({ tasks: Type.Array(schema.TaskCreate, list) }),
     bodyLimits: { bytes: 16 * LIMITS.bytes, names: 10 * LIMITS.names, levels: LIMITS.levels + 2 },
     answers: {
       200: {
-        description: 'What became of each task, in their order; pointers are into the whole body',
+        description: 'One result per task, in the same order; error pointers refer to the whole body',
         schema: Type.Object({
           results: Type.Array(
             Type.Union([
@@ -59,9 +59,9 @@ export const taskBatchRoutes = [
         results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
       }
       const lost = results.find((one) => 'error' in one && one.status === 503);
-      // With a key the whole is best sent again. Without, what was made must be told.
+      // With an Idempotency-Key the whole batch can be sent again. Without one, the answer must list what was created.
       if (lost !== undefined && (first !== null || results.every((one) => 'error' in one)))
-        throw new ApiError('unavailable', 'Not every task could be taken now. Send the batch again.', {
+        throw new ApiError('unavailable', 'Some tasks could not be created now. Send the batch again.', {
           headers: { 'Retry-After': '2' },
         });
       const skipRecording = results.every((one) => 'error' in one);
@@ -74,13 +74,13 @@ type Result = { status: number; task: object } | { status: number; error: object
 
 interface Batch {
   call: Call<KeyPrincipal>;
-  /** What the ids of the tasks follow from; null for nothing. */
+  /** Seed of the task ids; null without an Idempotency-Key. */
   first: string | null;
-  /** How many more faults the answer may tell of. */
+  /** Errors that the answer may still hold. */
   faultsLeft: number;
 }
 
-/** Makes the task at `index`, or says why not. @throws what is a fault of ours */
+/** Creates the task at `index`. @returns the task, or the error meant for the client. @throws any other error */
 async function result(batch: Batch, given: unknown, index: number): Promise<Result> {
   try {
     return { status: 201, task: taskView(await make(batch, given, index)) };
@@ -95,17 +95,17 @@ async function make(batch: Batch, given: unknown, index: number) {
   const { deps, principal, actor } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const backlogged = nameFault(given, LIMITS.names);
+  const namesFault = nameFault(given, LIMITS.names);
   const faults =
-    backlogged !== null
-      ? [backlogged]
+    namesFault !== null
+      ? [namesFault]
       : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
   if (faults.length > 0) {
-    const told = faults.slice(0, Math.max(1, batch.faultsLeft));
-    batch.faultsLeft -= told.length;
-    throw invalid(...told.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
+    const reported = faults.slice(0, Math.max(1, batch.faultsLeft));
+    batch.faultsLeft -= reported.length;
+    throw invalid(...reported.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
   }
-  // Nothing was found wrong with it by the schema that this type comes from.
+  // `checkTask` has validated it against the schema that this type comes from.
   const input = taskInput(deps, principal, given as schema.TaskCreate);
   const taskId = batch.first === null ? undefined : idFromSeed(batch.first, index);
   const created = await createWithinQuota(deps, input, {

@@ -1,4 +1,4 @@
-// A task is created where its org has room for one more.
+// Creates tasks within the org's quota of open tasks.
 
 import { createTask } from '../../../store/commands/change.ts';
 import { together } from '../../../store/redis/commit.ts';
@@ -6,7 +6,7 @@ import { loadTask } from '../../../store/tasks/tasks.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { ApiError } from '../../http/problem.ts';
 
-/** How often a create is tried again that others came before on the last places. */
+/** Retries of a create that failed because concurrent creates used up the quota. */
 const RETRIES = 5;
 
 /**
@@ -28,7 +28,7 @@ export async function createWithinQuota(
       });
       if (created.ok || created.code !== 'stale' || room.guards.length === 0 || retries === 0) return created;
     } catch (error) {
-      // A repeat that finds what its first try made needs no room for it.
+      // A repeated request whose task exists already needs no quota.
       const isFull = error instanceof ApiError && error.quota !== undefined;
       const made = isFull && taskId !== undefined ? await loadTask(db, org_id, taskId) : null;
       if (made === null) throw error;

@@ -1,5 +1,5 @@
-// From the body of `POST /v1/tasks` to the task's input: the rules that no schema can say, the defaults,
-// and the sealing of what must not lie open.
+// Turns the body of `POST /v1/tasks` into the task's input: checks rules that no schema can express, fills in defaults
+// and seals secrets.
 
 import { orgOf } from '../../../state/access/tenant.ts';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
@@ -18,7 +18,7 @@ import { stepErrors } from './relaxation-rules.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
 /**
- * The input of a new task, from a body that broke no rule.
+ * The input of a new task. @param body valid by the schema and `taskRules`
  * @throws ApiError 403 `org_mismatch` or `pool_forbidden`
  */
 export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
@@ -63,7 +63,7 @@ function outputInput(given: TaskCreate['output']): TaskInput['output'] {
   return output;
 }
 
-/** Every rule beyond the schema that the body breaks. The body may be anything: a part that is not of its form breaks none. */
+/** The rules beyond the schema that the body breaks. The body may be invalid: parts of another type are skipped. */
 export async function taskRules(
   body: unknown,
   { deps, principal }: { deps: ApiDeps; principal: Principal },
@@ -95,14 +95,16 @@ function callbackErrors(deps: ApiDeps, body: unknown): FieldError[] {
 function reviewErrors(body: unknown): FieldError[] {
   const wait = at(body, 'output', 'review', 'auto_approve_after_seconds');
   if (at(body, 'output', 'review', 'mode') !== 'auto' || wait === undefined) return [];
-  return [{ pointer: '/output/review/auto_approve_after_seconds', message: 'is only for mode manual' }];
+  return [
+    { pointer: '/output/review/auto_approve_after_seconds', message: 'is allowed only with mode manual' },
+  ];
 }
 
 async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
   const format = at(body, 'output', 'expected_format');
   const schema = at(body, 'output', 'schema');
   if (format === 'text' && schema !== undefined)
-    return [{ pointer: '/output/schema', message: 'is only for structured_json' }];
+    return [{ pointer: '/output/schema', message: 'is allowed only with structured_json' }];
   if (format === 'structured_json' && schema === undefined)
     return [{ pointer: '/output/schema', message: 'is required' }];
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
@@ -110,8 +112,7 @@ async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal):
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 
-/** What is wrong with a body whose pool is not there. */
-/** A pool the key may not see is refused later, the same whether it is there or not. */
+/** The error of a pool that does not exist. A pool that the key may not see is rejected later, whether it exists or not. */
 async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');
   if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
@@ -136,22 +137,22 @@ function sealedAuth(
   orgId: string,
   auth: NonNullable<NonNullable<TaskCreate['handoff']>['callback_auth']>,
 ): CallbackAuth {
-  const place = callbackAuthContext(orgId);
+  const context = callbackAuthContext(orgId);
   switch (auth.type) {
     case 'none':
       return { type: 'none' };
     case 'bearer':
-      return { type: 'bearer', sealed: deps.sealer.seal(auth.token, place) };
+      return { type: 'bearer', sealed: deps.sealer.seal(auth.token, context) };
     case 'basic': {
       const pair = Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
-      return { type: 'basic', sealed: deps.sealer.seal(pair, place) };
+      return { type: 'basic', sealed: deps.sealer.seal(pair, context) };
     }
   }
 }
 
 const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** A time that is one, as `timestamp` writes it; many are written so already. */
+/** A valid time in the form of `timestamp`. Most are given in that form, which saves parsing them. */
 function normalised(time: string): string {
   return NORMALISED.test(time) ? time : timestamp(timeOf(time));
 }

@@ -1,5 +1,5 @@
-// Lists of tasks and of their events. A list walks the index that fits the filters best and checks the rest
-// on the tasks themselves, so a page is full whatever is asked for.
+// Lists of tasks and of their events. A list scans the index of the most selective filter and applies the other filters
+// to the tasks it finds, so that every page but the last is full.
 
 import type { Status } from '../../../state/tasks/lifecycle.ts';
 import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../../state/tasks/task.ts';
@@ -33,7 +33,7 @@ interface PageQuery {
 
 const INDEXED = ['status', 'domain', 'task_type', 'urgency', 'pool', 'product', 'request_id'] as const;
 
-/** A page of the org's tasks that pass the filters and that the key may see. */
+/** A page of the org's tasks that match the filters and that the key may see. */
 export async function listTasks(
   { db }: ApiDeps,
   principal: KeyPrincipal,
@@ -51,15 +51,15 @@ export async function listTasks(
   const scope = listScope('tasks', principal.org_id, indexed, span, order);
   const range = { order, after: readCursor(scope, cursor), ...span };
   const keys = orgKeysOf(db.prefix, principal.org_id);
-  const [walked, ...others] = await families(db.redis, keys.index, filters);
+  const [scanned, ...others] = await indexesOf(db.redis, keys.index, filters);
   const { items, next } = await page(
     db,
-    walked,
+    scanned,
     range,
     limit,
     async (ids) =>
       (await loadTasks(db, principal.org_id, ids)).map((stored) =>
-        stored !== null && passes(stored.task, filters) ? taskView(stored.task) : null,
+        stored !== null && matches(stored.task, filters) ? taskView(stored.task) : null,
       ),
     (ids) => inEach(db, others, ids),
     signal,
@@ -67,8 +67,8 @@ export async function listTasks(
   return listAnswer(items, scope, next);
 }
 
-/** The indexes of each filter, those with the fewest tasks, which are to be walked, first; without filters, of all tasks. */
-async function families(
+/** The index keys of each filter, the filter with the fewest tasks first: it is scanned. Without filters, the index of all tasks. */
+async function indexesOf(
   redis: ApiDeps['db']['redis'],
   keyOf: (name: string) => string,
   filters: TaskFilters,
@@ -90,7 +90,7 @@ async function families(
   return [first, ...rest];
 }
 
-function passes(task: Task, filters: TaskFilters): boolean {
+function matches(task: Task, filters: TaskFilters): boolean {
   const { origin, domain, task_type, sla } = task.input;
   const has = <T>(wanted: readonly T[] | undefined, value: T) =>
     wanted === undefined || wanted.includes(value);

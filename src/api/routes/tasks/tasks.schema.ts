@@ -1,4 +1,4 @@
-// The task as integrators send and see it.
+// Schemas of a task, as integrators create and read it.
 
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
@@ -26,7 +26,7 @@ const Text = Type.String({ minLength: 1, maxLength: 500 });
 const Lines = Type.Array(Type.String());
 
 const Origin = {
-  org_id: Type.Optional(Type.String({ description: "If given, the credential's own org" })),
+  org_id: Type.Optional(Type.String({ description: 'If given, must be the org of the credential' })),
   product: Text,
   request_id: Text,
   created_by: Type.Optional(Type.String({ minLength: 1, maxLength: 500, default: 'api' })),
@@ -59,7 +59,11 @@ const Soft = {
 const Requirements = closed({
   ...Soft,
   hard: Type.Optional(
-    Type.Array(word(SOFT), { maxItems: SOFT.length, uniqueItems: true, description: 'What no step changes' }),
+    Type.Array(word(SOFT), {
+      maxItems: SOFT.length,
+      uniqueItems: true,
+      description: 'Requirements that no relaxation step may change',
+    }),
   ),
   steps: Type.Optional(
     Type.Array(
@@ -67,7 +71,11 @@ const Requirements = closed({
         after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
         requirements: closed(Soft),
       }),
-      { maxItems: 10, description: 'What is asked instead of all that is not hard, so long after creation' },
+      {
+        maxItems: 10,
+        description:
+          'Relaxation steps: from this time after creation on, these requirements replace all that are not hard',
+      },
     ),
   ),
   worker_pool_id: Type.Optional(ClientId),
@@ -79,7 +87,7 @@ const Review = closed({
   auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
 });
 
-/** A media type (RFC 6838, section 4.2), or all of a kind. */
+/** A media type (RFC 6838, section 4.2), or a range such as image/*. */
 const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
 
 const Output = closed({
@@ -95,7 +103,7 @@ const Output = closed({
     Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
       minItems: 1,
       maxItems: 20,
-      description: 'Media types of the files it takes, such as image/png or image/*; without it, any',
+      description: 'Accepted media types of evidence, such as image/png or image/*; default: any',
     }),
   ),
   review: Type.Optional(Review),
@@ -105,7 +113,7 @@ const Auth = {
   none: closed({ type: Type.Literal('none') }),
   bearer: closed({
     type: Type.Literal('bearer'),
-    // What a header can carry (RFC 9110, section 5.5).
+    // Characters that a header may hold (RFC 9110, section 5.5).
     token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
   }),
   basic: closed({
@@ -116,8 +124,8 @@ const Auth = {
 };
 type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
 
-export const ORDERING_MEANS =
-  'per_task: an event is first sent when those of its task before it are settled, or the first of them has failed for an hour';
+export const ORDERING_DESCRIPTION =
+  'per_task: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour';
 
 const Handoff = {
   callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
@@ -137,7 +145,7 @@ const Handoff = {
     }),
   ),
   events: Type.Optional(Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: EVENT_TYPES.length })),
-  ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_MEANS })),
+  ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_DESCRIPTION })),
 };
 
 const Audit = closed({
@@ -216,10 +224,10 @@ export const Task = Type.Object(
     ),
     audit: Audit,
     metadata: Type.Optional(Metadata),
-    attempt: Type.Integer({ description: 'One more each time accepted work comes back' }),
+    attempt: Type.Integer({ description: 'Increases by one each time accepted work returns to the queue' }),
     assignment: nullable(Assignment),
     submission: Type.Union([Submission, Type.Null()], {
-      description: 'What was submitted last; it stays after rework, reassignment, rejection and failure',
+      description: 'The last submission; kept after rework, reassignment, rejection and failure',
     }),
     result: nullable(Submission),
     reviews: Type.Array(
@@ -258,10 +266,10 @@ export const HistoryEntry = Type.Object(
   { $id: 'HistoryEntry' },
 );
 
-/** A page of a history, with where all of it ends. */
+/** A page of a history, with the end of the whole history. */
 export const History = Type.Object({
   ...listAnswer(HistoryEntry).properties,
   head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
-    description: 'The last entry there must be; null when the history is not kept any more',
+    description: 'The last entry of the whole history; null when the history has been purged',
   }),
 });

@@ -1,4 +1,4 @@
-// Tasks, for those who hand them out.
+// Tasks, as integrators create, follow and review them.
 
 import Type from 'typebox';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
@@ -87,7 +87,7 @@ export const taskRoutes = [
     path: '/v1/tasks/{task_id}',
     access: scope('tasks:read'),
     tag: 'Tasks',
-    summary: 'Retrieve a task; with wait, when it is final or the time is up',
+    summary: 'Retrieve a task; with wait, answers when the task is final or the time is up',
     params: Params,
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The task', schema: schema.Task } },
@@ -138,7 +138,7 @@ export const taskRoutes = [
     access: scope('tasks:review'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Decide on a submission that waits for review',
+    summary: 'Review a submission: approve it, reject it, or ask for rework or reassignment',
     params: Params,
     body: closed({
       decision: word(DECISIONS),
@@ -147,7 +147,7 @@ export const taskRoutes = [
         Type.Number({
           minimum: 1,
           maximum: 5,
-          description: "How good the work was; moves the worker's rating",
+          description: "Quality of the work; counts towards the worker's rating",
         }),
       ),
     }),
@@ -174,7 +174,7 @@ export const taskRoutes = [
     path: '/v1/tasks/{task_id}/events',
     access: scope('tasks:read'),
     tag: 'Tasks',
-    summary: 'The history of a task, each entry bound to the one before by its hash',
+    summary: 'List the history of a task; each entry holds the hash of the previous one',
     params: Params,
     query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
     answers: { 200: { description: 'The history', schema: schema.History } },
@@ -189,7 +189,7 @@ export const taskRoutes = [
   }),
 ];
 
-/** The task if there is one and the key may see it. @throws ApiError 404 */
+/** Loads a task that the key may see. @throws ApiError 404 */
 export async function visibleTask(
   deps: ApiDeps,
   principal: KeyPrincipal,

@@ -1,4 +1,4 @@
-// The form of a delivery with its attempts.
+// Schemas of a delivery and its attempts.
 
 import Type from 'typebox';
 import { DELIVERY_STATUSES } from '../../../store/webhooks/delivery-record.ts';
@@ -9,11 +9,11 @@ const Ms = nullable(Type.Number({ description: 'Milliseconds' }));
 const AttemptView = Type.Object({
   attempt: Type.Integer({ description: '1, 2, 3 …' }),
   at: Timestamp,
-  status: nullable(Type.Integer({ description: 'HTTP status of the answer; null when there was none' })),
+  status: nullable(Type.Integer({ description: 'HTTP status of the response; null when there was none' })),
   ms: Type.Integer(),
   error: nullable(Type.String()),
   error_class: nullable(Type.String()),
-  address: nullable(Type.String({ description: 'The peer that was connected to' })),
+  address: nullable(Type.String({ description: 'IP address of the receiver' })),
   timings: Type.Object({ queue: Ms, dns: Ms, connect: Ms, tls: Ms, first_byte: Ms, body: Ms }),
   request_headers: Text,
   response_headers: Text,

@@ -1,4 +1,4 @@
-// Deliveries, to be looked at and to be made again: of a task, of an endpoint, and those that were given up.
+// Deliveries: lists of those of a task, of an endpoint and of those given up, and redelivery.
 
 import Type from 'typebox';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
@@ -37,7 +37,7 @@ export const deliveryRoutes = [
     path: '/v1/tasks/{task_id}/deliveries',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: "Deliveries of a task's events, to its own callback URL and to endpoints",
+    summary: "List the deliveries of a task's events to its callback URL and to endpoints",
     params: Type.Object({ task_id: Uuid }),
     query: closed({ status: Statuses, ...PageQuery }),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
@@ -65,7 +65,7 @@ export const deliveryRoutes = [
     path: '/v1/webhook-endpoints/{endpoint_id}/deliveries',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'Deliveries to an endpoint',
+    summary: 'List the deliveries to an endpoint',
     params: EndpointParams,
     query: closed({ status: Statuses, ...PageQuery }),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
@@ -85,7 +85,7 @@ export const deliveryRoutes = [
     path: '/v1/dead-letters',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'Deliveries that were given up, to endpoints and to callback URLs',
+    summary: 'List the deliveries that were given up, to endpoints and callback URLs',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, query }) {
@@ -94,7 +94,7 @@ export const deliveryRoutes = [
       const bound = listScope('dead-letters', org_id, principal.pools, order);
       const after = readCursor(bound, cursor);
       const skip = `${org_id} `;
-      // The dead of all orgs of a partition stand in one set, by org.
+      // One sorted set holds the dead letters of all orgs of a partition; members start with the org.
       const range = { order, after, from: skip, to: `${org_id}!` };
       const indexes = [orgKeysOf(deps.db.prefix, org_id).dead];
       return listed(deps, principal, { indexes, range, limit, bound, skip });
@@ -106,7 +106,7 @@ export const deliveryRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Make a delivery again, now, whatever became of it',
+    summary: 'Send a delivery again now, whatever its status',
     params: Type.Object({ delivery_id: Uuid }),
     body: closed({}),
     bodyOptional: true,
@@ -120,8 +120,7 @@ export const deliveryRoutes = [
         const receiver = await receiverOf(deps, found);
         const again = `by-hand-${deps.db.clock.now()}`;
         const done = await resend(deps.db, target, delivery, event.at, again, receiver, guards);
-        if (done === 'busy')
-          throw new ApiError('delivery_in_progress', 'An attempt is being made right now.');
+        if (done === 'busy') throw new ApiError('delivery_in_progress', 'An attempt is running now.');
         if (done === 'ok') {
           const now = await visibleDelivery(deps, principal, params.delivery_id);
           const [view] = await deliveryViews(deps, principal.org_id, [now]);
@@ -138,7 +137,7 @@ interface Listing {
   range: Range;
   limit: number;
   bound: string;
-  /** What stands in front of each member. */
+  /** Prefix of each member, which is not part of its id. */
   skip: string;
 }
 
@@ -162,12 +161,12 @@ async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: strin
   return found;
 }
 
-/** The endpoint it goes to; null for a task's own receiver. @throws ApiError 409 when there is none any more. */
+/** The endpoint of the delivery; null for a callback URL. @throws ApiError 409 when it was removed or is disabled */
 async function receiverOf({ db }: ApiDeps, { target }: Listed): Promise<Endpoint | null> {
   if (target.endpoint_id === undefined) return null;
   const endpoint = await loadEndpoint(db, target.org_id, target.endpoint_id);
   if (endpoint === null) throw new ApiError('endpoint_unavailable', 'The endpoint has been removed.');
   if (!endpoint.enabled)
-    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled. Enable it first.');
   return endpoint;
 }

@@ -1,4 +1,4 @@
-// How a delivery looks from outside: with all its attempts, and with nothing that is secret in them.
+// The public JSON of a delivery with its attempts; secrets are redacted.
 
 import { poolOf } from '../../../state/tasks/task.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
@@ -14,8 +14,8 @@ import { type KeyPrincipal, maySeePool } from '../../http/route.ts';
 const REDACTED = '[redacted]';
 
 /**
- * What the key may see of the deliveries; null in place of the others. It must be for the pool of the task and, where
- * an endpoint was told, for all that this endpoint hears of: the URL and the answers are those of its owner.
+ * The deliveries that the key may see; null in place of the others. The key must be for the pool of the task and for all
+ * pools of the endpoint, because a delivery shows the endpoint's URL and responses.
  */
 export async function visibleDeliveries<L extends Listed | null>(
   { db }: Pick<ApiDeps, 'db'>,
@@ -43,7 +43,7 @@ async function endpointsOf(
   return new Map(ids.map((id, index) => [id, found[index] ?? null]));
 }
 
-/** Deliveries as they are shown, with the URLs and headers of their receivers. */
+/** The public JSON of deliveries, with the URLs and header names of their receivers. */
 export async function deliveryViews(
   { db }: ApiDeps,
   orgId: string,

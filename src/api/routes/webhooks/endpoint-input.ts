@@ -1,5 +1,5 @@
-// From the body of a request about a webhook endpoint to the endpoint: the rules that no schema can say, the
-// defaults, new secrets, and the sealing of what must not lie open.
+// Turns the body of a request into a new or changed webhook endpoint: checks rules that no schema can express, fills in
+// defaults, creates secrets and seals them.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { childPointer } from '../../../output-schema/problem.ts';
@@ -18,7 +18,7 @@ import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
 
 const DEFAULT_OVERLAP = 24 * 3600;
 
-/** A new endpoint, for the pools of the key that makes it, with its secret to be shown once. */
+/** A new endpoint for the pools of the key, and its secret, to be shown once. */
 export function newEndpoint(
   deps: ApiDeps,
   principal: KeyPrincipal,
@@ -63,10 +63,10 @@ function newSecret({ db, sealer }: ApiDeps, ids: Ids, signature: Endpoint['signa
   }
   const { privateKey } = generateKeyPairSync('ed25519');
   const { d = '', x = '' } = privateKey.export({ format: 'jwk' });
-  const [seed, half] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
-  // As Standard Webhooks writes them: the private key with its public half behind it.
-  const whole = `whsk_${Buffer.concat([seed, half]).toString('base64')}`;
-  return { secret: null, sealed: seal(whole), publicKey: `whpk_${half.toString('base64')}` };
+  const [privateBytes, publicBytes] = [Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')];
+  // The form of Standard Webhooks: the private key followed by the public key.
+  const whole = `whsk_${Buffer.concat([privateBytes, publicBytes]).toString('base64')}`;
+  return { secret: null, sealed: seal(whole), publicKey: `whpk_${publicBytes.toString('base64')}` };
 }
 
 function sealedHeaders({ sealer }: ApiDeps, ids: Ids, headers: Record<string, string>): Endpoint['headers'] {
@@ -76,8 +76,8 @@ function sealedHeaders({ sealer }: ApiDeps, ids: Ids, headers: Record<string, st
 }
 
 /**
- * The endpoint with the change made to it. Its headers are secrets of one receiver: where the URL moves to another
- * origin they are dropped, unless the same change brings new ones.
+ * The endpoint with the change applied. Headers are secrets of one receiver: when the URL changes to another origin they
+ * are removed, unless the same change gives new ones.
  */
 export function changed(deps: ApiDeps, before: Endpoint, change: EndpointChange): Endpoint {
   const { headers, retry_policy, ...rest } = change;
@@ -94,7 +94,7 @@ export function changed(deps: ApiDeps, before: Endpoint, change: EndpointChange)
   };
 }
 
-/** The endpoint with a new secret beside the old ones, and the secret to be shown once. */
+/** The endpoint with a new secret in addition to the old ones, and that secret, to be shown once. */
 export function rotated(
   deps: ApiDeps,
   before: Endpoint,
@@ -113,7 +113,7 @@ export function rotated(
   return { after, secret: made.secret };
 }
 
-/** Every rule beyond the schema that the body of a new or changed endpoint breaks. */
+/** The rules beyond the schema that the body of a new or changed endpoint breaks. */
 export function endpointErrors(deps: ApiDeps, body: unknown): FieldError[] {
   const url = at(body, 'url');
   const fault = typeof url === 'string' ? checkCallbackUrl(url, deps.addressPolicy) : null;
@@ -123,7 +123,7 @@ export function endpointErrors(deps: ApiDeps, body: unknown): FieldError[] {
   const ofHeaders = pairs.flatMap(([name, value]): FieldError[] => {
     const isTwice = seen.has(name.toLowerCase());
     seen.add(name.toLowerCase());
-    const wrong = isTwice ? 'is there twice' : typeof value === 'string' ? headerFault(name, value) : null;
+    const wrong = isTwice ? 'is given twice' : typeof value === 'string' ? headerFault(name, value) : null;
     const pointer = childPointer('/headers', name);
     return wrong === null ? [] : [{ pointer, message: wrong }];
   });
@@ -132,12 +132,12 @@ export function endpointErrors(deps: ApiDeps, body: unknown): FieldError[] {
     ...ofHeaders,
     ...secretErrors(body),
     ...(at(body, 'signature') === 'v1a' && at(body, 'secret') !== undefined
-      ? [{ pointer: '/secret', message: 'is only for signature v1' }]
+      ? [{ pointer: '/secret', message: 'is allowed only with signature v1' }]
       : []),
   ];
 }
 
-/** What is wrong with a secret that the caller brings along. */
+/** The error of a secret that the caller has chosen. */
 export function secretErrors(body: unknown): FieldError[] {
   const secret = at(body, 'secret');
   const fault = typeof secret === 'string' ? secretFault(secret) : null;

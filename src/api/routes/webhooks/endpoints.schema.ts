@@ -1,19 +1,19 @@
-// The form of a webhook endpoint and of what is done with one.
+// Schemas of webhook endpoints and of the requests about them.
 
 import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { ORDERINGS } from '../../../state/tasks/task.ts';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
 import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { ORDERING_MEANS } from '../tasks/tasks.schema.ts';
+import { ORDERING_DESCRIPTION } from '../tasks/tasks.schema.ts';
 
-const Url = Type.String({ maxLength: 2048, description: 'https, to public addresses' });
+const Url = Type.String({ maxLength: 2048, description: 'https URL of a host with a public address' });
 const Events = Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: 50, uniqueItems: true });
 const Description = Type.String({ maxLength: 500 });
 const Headers = Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 2000 }), {
   maxProperties: 20,
   description:
-    'Sent with every delivery, kept sealed and never shown again; dropped when `url` changes to another origin and the same change brings no new ones',
+    'Sent with every delivery; stored encrypted and never shown. Removed when `url` changes to another origin without new headers in the same request',
 });
 const RetryPolicy = closed({
   max_retries: Type.Integer({ minimum: 0, maximum: 20, default: 6 }),
@@ -22,7 +22,7 @@ const RetryPolicy = closed({
 const RetryChange = Type.Partial(RetryPolicy, { additionalProperties: false });
 const Secret = Type.String({
   maxLength: 100,
-  description: '`whsec_…`, 24 to 64 bytes; made for you if absent',
+  description: '`whsec_…`, 24 to 64 bytes; generated if absent',
 });
 
 const Changeable = {
@@ -32,7 +32,7 @@ const Changeable = {
   enabled: Type.Boolean(),
   headers: Headers,
   retry_policy: RetryChange,
-  ordering: word(ORDERINGS, { description: `${ORDERING_MEANS}; default none` }),
+  ordering: word(ORDERINGS, { description: `${ORDERING_DESCRIPTION}; default none` }),
 };
 const { url, ...optional } = Changeable;
 
@@ -53,7 +53,7 @@ export const RotateSecret = closed({
       minimum: 0,
       maximum: 604_800,
       default: 86_400,
-      description: 'How long the old secret goes on signing beside the new one',
+      description: 'How long deliveries are signed with the old secret as well',
     }),
   ),
 });
@@ -76,7 +76,7 @@ const Shown = {
   updated_at: Timestamp,
 };
 export const EndpointView = Type.Object(Shown, { $id: 'WebhookEndpoint' });
-/** As it is told once, when it is made and when its secret is replaced. */
+/** An endpoint with its secret: shown once, when the endpoint is created or its secret is rotated. */
 export const EndpointWithSecret = Type.Object(
   { ...Shown, secret: nullable(Type.String({ description: '`whsec_…`; null for v1a' })) },
   { $id: 'WebhookEndpointWithSecret' },

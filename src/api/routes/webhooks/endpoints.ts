@@ -41,7 +41,7 @@ export const endpointRoutes = [
     path: '/v1/webhook-endpoints',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: 'Register an endpoint for the events of all tasks; its secret is shown this once',
+    summary: 'Create an endpoint for the events of all tasks; its secret is shown once',
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
     answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
@@ -79,7 +79,7 @@ export const endpointRoutes = [
         ),
       );
       const failing = await Promise.all(items.map((one) => failingSince({ db }, one)));
-      const views = items.map((one, place) => endpointView(one, failing[place] ?? null));
+      const views = items.map((one, index) => endpointView(one, failing[index] ?? null));
       return answerList(views, bound, next);
     },
   }),
@@ -115,9 +115,9 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Remove an endpoint: what is owed to it is not sent any more',
+    summary: 'Remove an endpoint: its pending deliveries are not sent',
     params: EndpointParams,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();
@@ -139,8 +139,8 @@ export const endpointRoutes = [
       tag: 'Webhooks',
       summary:
         word === 'enable'
-          ? 'Send events to the endpoint again, from now on'
-          : 'Send no more events to the endpoint',
+          ? 'Enable an endpoint: new events are sent to it again'
+          : 'Disable an endpoint: events are not sent to it',
       params: EndpointParams,
       body: closed({}),
       bodyOptional: true,
@@ -154,7 +154,7 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Replace the secret; for a while both sign',
+    summary: 'Replace the secret; deliveries are signed with both secrets for a while',
     params: EndpointParams,
     body: RotateSecret,
     bodyOptional: true,
@@ -186,11 +186,11 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Send an event of type webhook_endpoint.test to the endpoint; its deliveries tell how it went',
+    summary: 'Send a webhook_endpoint.test event to the endpoint; the result is in its deliveries',
     params: EndpointParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 202: { description: 'It is on its way', schema: closed({ event_id: Uuid }) } },
+    answers: { 202: { description: 'The event will be sent', schema: closed({ event_id: Uuid }) } },
     async handler({ deps, principal, params, ifMatch, recordAnswer, credentialGuards }) {
       const { org_id } = principal;
       const { endpoint_id } = params;
@@ -202,8 +202,8 @@ export const endpointRoutes = [
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();
-        const rests = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
-        const { guards, writes } = together(callerGuards, rests.asLoaded, message, recordAnswer(answer));
+        const { asLoaded } = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
+        const { guards, writes } = together(callerGuards, asLoaded, message, recordAnswer(answer));
         if (await commit(deps.db.redis, guards, writes)) return answer;
       }
       throw new ContendedError('webhook endpoint');
@@ -211,7 +211,7 @@ export const endpointRoutes = [
   }),
 ];
 
-/** An endpoint of the key's org, if it is for pools of the key's alone: what is sent there is seen there. @throws ApiError 404 */
+/** Loads an endpoint that the key may see: the key is for all of its pools. @throws ApiError 404 */
 export async function visibleEndpoint(
   deps: Pick<ApiDeps, 'db'>,
   principal: KeyPrincipal,
@@ -222,7 +222,7 @@ export async function visibleEndpoint(
   return endpoint;
 }
 
-/** An endpoint that something can be sent to, and what holds while it is so. @throws ApiError 404, 409 */
+/** Loads an enabled endpoint, with a guard that fails when it changes. @throws ApiError 404, 409 when disabled, 412 */
 export async function enabledEndpoint(
   deps: Pick<ApiDeps, 'db'>,
   principal: KeyPrincipal,
@@ -232,7 +232,7 @@ export async function enabledEndpoint(
   const endpoint = await visibleEndpoint(deps, principal, id);
   requireVersion(endpoint.version, ifMatch);
   if (!endpoint.enabled)
-    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled: enable it first.');
+    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled. Enable it first.');
   return { endpoint, asLoaded: { guards: [endpointAsLoaded(deps.db, endpoint)], writes: [] } };
 }
 

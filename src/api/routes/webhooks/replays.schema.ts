@@ -1,19 +1,19 @@
-// The form of a replay and of what begins one.
+// Schemas of a replay and of the request that starts one.
 
 import Type from 'typebox';
 import { REPLAY_CHOICES, REPLAY_STATUSES, STOP_REASONS } from '../../../state/webhooks/replay.ts';
 import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 
 export const ReplayStart = closed({
-  since: Type.String({ format: 'date-time', description: 'Events from this time on' }),
+  since: Type.String({ format: 'date-time', description: 'Time of the first event' }),
   until: Type.Optional(
-    Type.String({ format: 'date-time', description: 'Events before this time; now, if absent or later' }),
+    Type.String({ format: 'date-time', description: 'Events before this time; default and latest: now' }),
   ),
   deliveries: Type.Optional(
     word(REPLAY_CHOICES, {
       default: 'failed',
       description:
-        'failed: given up or stopped. undelivered: also events that were never owed to the endpoint. all: also what succeeded',
+        'failed: deliveries that were given up or stopped. undelivered: also events without a delivery to the endpoint. all: also deliveries that succeeded',
     }),
   ),
 });
@@ -29,17 +29,17 @@ export const ReplayView = Type.Object(
     since: Timestamp,
     until: Timestamp,
     status: word(REPLAY_STATUSES),
-    reason: nullable(word(STOP_REASONS, { description: 'Why it was stopped' })),
+    reason: nullable(word(STOP_REASONS, { description: 'Why the replay was stopped' })),
     reached_at: nullable(
       Type.String({
         format: 'date-time',
-        description: 'How far it has come: time of the last event looked at',
+        description: 'Progress: time of the last examined event',
       }),
     ),
-    examined: Count('Events looked at'),
-    sent: Count('Of these, sent again'),
-    succeeded: Count('Of those sent, delivered at the first attempt'),
-    failed: Count('Of those sent, not delivered at the first attempt'),
+    examined: Count('Events examined'),
+    sent: Count('Examined events that were sent again'),
+    succeeded: Count('Sent events that were delivered at the first attempt'),
+    failed: Count('Sent events that were not delivered at the first attempt'),
     created_by: Type.String(),
     created_at: Timestamp,
     updated_at: Timestamp,

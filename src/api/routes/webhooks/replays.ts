@@ -1,5 +1,5 @@
-// Replays: the events of a span of time, sent again to an endpoint. A route begins one, or ends it; the work is
-// done by the processors.
+// Replays: the events of a time range are sent again to an endpoint. A route starts or cancels a replay; the processors
+// run it.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { timestamp } from '../../../state/tasks/view.ts';
@@ -42,11 +42,12 @@ export const replayRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Send the events of a span of time to the endpoint again, one replay at a time',
+    summary:
+      'Start a replay: the events of a time range are sent to the endpoint again, one replay at a time',
     params: EndpointParams,
     body: ReplayStart,
-    rules: async (body, { deps }) => spanErrors(body, deps.db.clock.now()),
-    answers: { 202: { description: 'It has begun', schema: ReplayView } },
+    rules: async (body, { deps }) => rangeErrors(body, deps.db.clock.now()),
+    answers: { 202: { description: 'The replay has started', schema: ReplayView } },
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();
@@ -56,7 +57,7 @@ export const replayRoutes = [
         if (running !== null)
           throw new ApiError(
             'replay_in_progress',
-            `Replay ${running} to this endpoint is under way. Wait for its end, or cancel it.`,
+            `Replay ${running} to this endpoint is running. Wait until it ends, or cancel it.`,
           );
         const old = await oldReplays(deps.db, org_id, endpoint_id);
         const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
@@ -104,7 +105,7 @@ export const replayRoutes = [
     path: '/v1/webhook-endpoints/{endpoint_id}/replays/{replay_id}',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'Retrieve a replay: how far it has come',
+    summary: 'Retrieve a replay with its progress',
     params: ReplayParams,
     answers: REPLAY,
     async handler({ deps, principal, params }) {
@@ -117,7 +118,8 @@ export const replayRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'End a replay: it sends nothing more; what it has sent is delivered all the same',
+    summary:
+      'Cancel a replay: the rest of its events is not sent again; deliveries that it made are not affected',
     params: ReplayParams,
     body: closed({}),
     bodyOptional: true,
@@ -129,7 +131,7 @@ export const replayRoutes = [
         requireVersion(before.version, ifMatch);
         const { org_id, endpoint_id, replay_id, status } = before;
         if (status !== 'running')
-          throw new ApiError('invalid_transition', `The replay is ${status} already.`);
+          throw new ApiError('invalid_transition', `The replay is already ${status}.`);
         const after = ended(before, 'cancelled', null, deps.db.clock.now());
         const answer = { status: 200, body: replayView(after) };
         const auditEvent = {
@@ -183,8 +185,8 @@ function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: nu
   };
 }
 
-/** What is wrong with the span of time asked for. */
-function spanErrors(body: unknown, now: number): FieldError[] {
+/** The errors of the time range. */
+function rangeErrors(body: unknown, now: number): FieldError[] {
   const given = (name: string) => {
     const text = at(body, name);
     return typeof text === 'string' ? parseTime(text) : null;

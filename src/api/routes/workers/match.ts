@@ -1,4 +1,4 @@
-// "Why is it not matched?": of a task that waits, and of a body that is not a task yet.
+// Explains why a task is not matched: for a waiting task, and for the body of a task that does not exist yet.
 
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
@@ -37,22 +37,24 @@ const Demand = {
   wanted: Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
 };
 const Fields = {
-  reason: word(REASONS, { description: 'Why it is not matched, or `eligible`: somebody can be asked now' }),
+  reason: word(REASONS, {
+    description: 'Why the task is not matched; `eligible`: it can be offered to a worker now',
+  }),
   workers: Type.Object({
-    considered: Type.Integer({ description: 'All that the key may see' }),
-    qualified: Type.Integer({ description: 'Bring what is asked' }),
-    available: Type.Integer({ description: 'Of the qualified, those who are there' }),
-    eligible: Type.Integer({ description: 'Of those, who can be asked now' }),
+    considered: Type.Integer({ description: 'Workers that the key may see' }),
+    qualified: Type.Integer({ description: 'Workers who meet all requirements' }),
+    available: Type.Integer({ description: 'Qualified workers who are available' }),
+    eligible: Type.Integer({ description: 'Available workers who can be offered the task now' }),
   }),
   requirements: Type.Array(
     Type.Object({
       ...Demand,
-      rules_out: Type.Integer({ description: 'Workers who do not bring this, whatever else they bring' }),
+      rules_out: Type.Integer({ description: 'Workers who do not meet this requirement' }),
     }),
   ),
   unavailable: Type.Object(
     { offline: Count, away: Count, at_capacity: Count, cooling_down: Count },
-    { description: 'Of the qualified, why they cannot be asked now' },
+    { description: 'Qualified workers who cannot be offered the task now, by reason' },
   ),
   nearest_misses: Type.Array(
     Type.Object({
@@ -60,20 +62,22 @@ const Fields = {
       availability: Type.String(),
       lacks: Type.Array(Type.Object({ ...Demand, has: Type.Optional(Type.Number()) })),
     }),
-    { description: 'Who lacks least, at most five' },
+    { description: 'Up to five workers who come closest to the requirements' },
   ),
   ask_again_at: nullable(Timestamp),
-  step: Type.Integer({ description: 'How many of its steps have loosened its requirements' }),
+  step: Type.Integer({ description: 'Number of relaxation steps in effect' }),
   next_step_at: nullable(Timestamp),
   queue: nullable(
     Type.Object({
-      position: Type.Integer({ description: '1 goes next, among all that wait for the same workers' }),
-      same_requirements: Type.Integer({ description: 'How many wait with the very same requirements' }),
+      position: Type.Integer({
+        description: 'Position among the tasks that wait for the same workers; 1 is next',
+      }),
+      same_requirements: Type.Integer({ description: 'Number of waiting tasks with the same requirements' }),
     }),
   ),
   estimated_wait_seconds: nullable(
     Type.Integer({
-      description: 'From how fast the qualified who are there work; null when it cannot be told',
+      description: 'Estimated from the throughput of the qualified, available workers; null when unknown',
     }),
   ),
 };
@@ -90,7 +94,7 @@ export const matchRoutes = [
     access: scope('tasks:read'),
     tag: 'Tasks',
     summary:
-      'Why is it not matched? Whom each requirement rules out, who misses it by least, its place in the queue',
+      'Explain why a task is not matched: workers ruled out by each requirement, nearest misses, queue position',
     params: Type.Object({ task_id: Uuid }),
     answers: { 200: { description: 'The explanation', schema: Match } },
     async handler({ deps, principal, params }) {
@@ -107,7 +111,7 @@ export const matchRoutes = [
     path: '/v1/tasks/preview',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Who could do this task? The same explanation for a body, without creating it',
+    summary: 'Explain which workers could do a task, without creating it',
     body: schema.TaskCreate,
     rules: taskRules,
     answers: { 200: { description: 'The explanation', schema: Preview } },
@@ -121,7 +125,7 @@ export const matchRoutes = [
   }),
 ];
 
-/** The explanation as the key may see it. */
+/** The explanation, limited to the workers and pools that the key may see. */
 async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Promise<object> {
   const sight: Sight = {
     worker: (worker) => maySeeWorker(principal, worker),
@@ -143,7 +147,7 @@ async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Pr
   };
 }
 
-/** Seconds until the task is offered, as far as it can be told. */
+/** Estimated seconds until the task is offered; null when unknown. */
 function estimate(
   reason: Explanation['reason'],
   position: number,

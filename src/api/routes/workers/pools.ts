@@ -1,4 +1,4 @@
-// Pools, for those who run them.
+// Pools, as integrators manage them.
 
 import Type from 'typebox';
 import { timestamp } from '../../../state/tasks/view.ts';
@@ -74,7 +74,7 @@ export const poolRoutes = [
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
-          throw new ApiError('already_exists', `There is a pool ${pool.pool_id} already.`);
+          throw new ApiError('already_exists', `Pool ${pool.pool_id} already exists.`);
         const { org_id, pool_id } = pool;
         const isDone = async () => (await poolRemovedAt(deps.db, org_id, pool_id)) === null;
         if (!(await removalEnds(deps, org_id, isDone, (what) => what === `pool ${pool_id}`, signal)))
@@ -154,9 +154,9 @@ export const poolRoutes = [
     access: scope('pools:write'),
     versioned: true,
     tag: 'Pools',
-    summary: 'Remove a pool: its workers leave it, what they hold of it goes back to the queue',
+    summary: 'Remove a pool: its workers leave it, and its offered and assigned tasks go back to the queue',
     params: Params,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();

@@ -1,14 +1,14 @@
-// A worker or pool can be made under the id of a removed one only when what that one had has been released.
+// The id of a removed worker or pool can be used again only after the tasks of the removed one have been released.
 
 import type { ApiDeps } from '../../deps.ts';
 
-/** How long a request waits for a removal that is under way, ms. */
+/** How long a request waits for a running removal, ms. */
 const WAIT = 2000;
 
 /**
- * Waits a moment for the removal of an earlier record of the same id.
- * @param isDone whether it has ended. @param isRelevant whether a change notification may mean that it has.
- * @returns false when it has not ended in time, or the client is gone.
+ * Waits until the removal of an earlier record with the same id has finished, at most `WAIT`.
+ * @param isDone whether it has finished. @param isRelevant whether a change notification may mean that it has.
+ * @returns false when it has not finished in time, or the client has disconnected
  */
 export async function removalEnds(
   { changes }: ApiDeps,

@@ -1,4 +1,4 @@
-// What a human worker sees and does, with their own token: their presence, their offers, their tasks.
+// What workers see and do with their own token: availability, offers and tasks.
 
 import Type from 'typebox';
 import { orgOf } from '../../../state/access/tenant.ts';
@@ -59,7 +59,7 @@ export const humanRoutes = [
     path: '/v1/worker',
     access,
     tag,
-    summary: 'Who I am',
+    summary: 'Retrieve the calling worker',
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps, principal), principal),
   }),
@@ -69,7 +69,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Say whether I am there',
+    summary: 'Set my availability',
     body: closed({ availability: word(AVAILABILITIES) }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     handler: (call) => changeSelf(call, call.body),
@@ -80,7 +80,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Finish what I have and get nothing new; offline then',
+    summary: 'Drain: finish my current tasks, get no new offers, then go offline',
     body: closed({}),
     bodyOptional: true,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
@@ -91,7 +91,7 @@ export const humanRoutes = [
     path: '/v1/worker/offers',
     access,
     tag,
-    summary: 'My pending offers; with wait, as soon as there is one or the time is up',
+    summary: 'List my pending offers; with wait, answers when there is one or the time is up',
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
     async handler({ deps, principal, query, signal }) {
@@ -147,7 +147,8 @@ export const humanRoutes = [
         Type.Integer({
           minimum: 1,
           maximum: 86_400,
-          description: 'When I may be asked again; after a cool-down of at most 30 s when not said',
+          description:
+            'When this task may be offered to me again. Default: after a cool-down of at most 30 s',
         }),
       ),
     }),
@@ -169,7 +170,7 @@ export const humanRoutes = [
     path: '/v1/worker/tasks',
     access,
     tag,
-    summary: 'The tasks I am at work on',
+    summary: 'List the tasks assigned to me',
     answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
     async handler({ deps, principal }) {
       const worker = await ownWorker(deps, principal);
@@ -183,7 +184,7 @@ export const humanRoutes = [
     path: '/v1/worker/tasks/{task_id}',
     access,
     tag,
-    summary: 'One of my tasks',
+    summary: 'Retrieve one of my tasks',
     params: TaskParams,
     answers: oneTask,
     handler: async ({ deps, principal, params }) =>
@@ -195,7 +196,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Start',
+    summary: 'Start work on a task',
     params: TaskParams,
     body: closed({}),
     bodyOptional: true,
@@ -209,7 +210,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Give a task back',
+    summary: 'Give a task back to the queue',
     params: TaskParams,
     body: Reason,
     bodyOptional: true,
@@ -230,7 +231,7 @@ export const humanRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Submit the result; one that breaks the output schema is refused and the task stays started',
+    summary: 'Submit the result; if it breaks the output schema it is rejected and the task stays started',
     params: TaskParams,
     body: closed({
       output: Type.Unknown(),
@@ -249,7 +250,7 @@ export const humanRoutes = [
           body.evidence_ids?.map((id) => id.toLowerCase()),
         );
         const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
-        // What is wrong with the state of things is said before what is wrong with the output.
+        // In any other state the lifecycle rejects the command; that error matters more than errors of the output.
         if (task.status === 'started') {
           const problems = await deps.schemas.checkOutput(task.input.output, body.output, orgOf(task.org_id));
           const errors = [
@@ -286,7 +287,7 @@ async function changeSelf(
 
 type HumanCall<P> = Call<WorkerPrincipal, P>;
 
-/** Answers an offer: 409 when it is over, 404 when it never was this worker's. */
+/** Accepts or declines an offer. @throws ApiError 404 for an offer of another worker, 409 when it is not pending */
 async function answerOffer(
   { deps, principal, params, ifMatch, actor, recordAnswer }: HumanCall<{ offer_id: string }>,
   command: Command,
@@ -307,7 +308,7 @@ async function answerOffer(
   return answer ?? taskAnswer(changed.task);
 }
 
-/** Changes one of the worker's own tasks; `choose` plans it on the view of the task that is committed against. */
+/** Changes one of the worker's own tasks. @param choose plans the change; called for the version that the commit guards. */
 async function work(
   { deps, principal, params, ifMatch, actor, recordAnswer }: HumanCall<{ task_id: string }>,
   choose: (task: Task) => Plan | Promise<Plan>,

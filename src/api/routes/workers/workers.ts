@@ -1,4 +1,4 @@
-// Workers and their tokens, for those who run them.
+// Workers and their tokens, as integrators manage them.
 
 import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
@@ -50,7 +50,7 @@ const Fields = {
   pool_ids: Type.Array(ClientId, { maxItems: 100, uniqueItems: true }),
   unpooled_tasks: Type.Boolean({
     description:
-      'Whether tasks that name no pool are offered to them. Only a key that is not confined to pools may say so; default: whether the key that makes them is none',
+      'Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false',
   }),
   skills: Labels,
   certifications: Labels,
@@ -63,11 +63,17 @@ export const WorkerView = Type.Object(
   {
     worker_id: ClientId,
     ...Fields,
-    draining: Type.Boolean({ description: 'They finish what they hold and are offline then' }),
-    active_tasks: Type.Integer({ description: 'Places of the capacity taken by offers and tasks' }),
+    draining: Type.Boolean({
+      description: 'The worker finishes the current tasks, gets no new offers and then goes offline',
+    }),
+    active_tasks: Type.Integer({ description: 'Capacity in use by offers and tasks' }),
     rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
-    acceptance_rate: nullable(Type.Number({ description: 'Share of the offers they answered or let lapse' })),
-    lapse_rate: nullable(Type.Number()),
+    acceptance_rate: nullable(
+      Type.Number({ description: 'Share of the ended offers that were accepted; null without any' }),
+    ),
+    lapse_rate: nullable(
+      Type.Number({ description: 'Share of the ended offers that expired unanswered; null without any' }),
+    ),
     created_at: Timestamp,
     updated_at: Timestamp,
   },
@@ -118,7 +124,7 @@ export const workerRoutes = [
         const callerGuards = await credentialGuards();
         const poolGuards = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
-          throw new ApiError('already_exists', `There is a worker ${worker.worker_id} already.`);
+          throw new ApiError('already_exists', `Worker ${worker.worker_id} already exists.`);
         const { org_id, worker_id } = worker;
         const isDone = async () => !(await isBeingRemoved(deps.db, org_id, worker_id));
         if (!(await removalEnds(deps, org_id, isDone, (what) => what.startsWith('task '), signal)))
@@ -175,7 +181,7 @@ export const workerRoutes = [
     access: scope('workers:write'),
     versioned: true,
     tag: 'Workers',
-    summary: 'Change a worker; offers of what they cannot do any more go to others',
+    summary: 'Change a worker; offers that the worker may now not accept go to other workers',
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
@@ -204,7 +210,7 @@ export const workerRoutes = [
     access: scope('workers:write'),
     versioned: true,
     tag: 'Workers',
-    summary: 'Let a worker finish what they have and get nothing new; offline then',
+    summary: 'Drain a worker: current tasks are finished, no new offers arrive, then the worker goes offline',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -233,9 +239,9 @@ export const workerRoutes = [
     access: scope('workers:write'),
     versioned: true,
     tag: 'Workers',
-    summary: 'Remove a worker: tokens end at once, what they hold goes back to the queue',
+    summary: 'Remove a worker: tokens are revoked at once, offers and tasks go back to the queue',
     params: Params,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       for await (const _attempt of updateAttempts()) {
         const callerGuards = await credentialGuards();
@@ -260,7 +266,7 @@ export const workerRoutes = [
     access: scope('workers:write'),
     versioned: true,
     tag: 'Workers',
-    summary: 'Make a token for a worker; it is shown once',
+    summary: 'Create a token for a worker; it is shown once',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -327,21 +333,24 @@ async function changeableWorker(deps: ApiDeps, principal: KeyPrincipal, workerId
 }
 
 /**
- * A worker of several pools is of use to all of them, and with their token their tasks are seen: who changes
- * them, or makes a token, must be for all of them. @throws ApiError 404 or 403
+ * Requires that the key is for all pools of the worker: a change affects all of them, and a token shows their tasks.
+ * @throws ApiError 404 when the key may not see the worker, 403 when it lacks one of the pools
  */
 function requireChangeable(principal: KeyPrincipal, worker: Worker): void {
   if (!maySeeWorker(principal, worker)) throw notFound();
   if (!maySee(principal, { pools: worker.pool_ids }))
-    throw new ApiError('pool_forbidden', 'The worker is in other pools too, which the key is not for.');
+    throw new ApiError('pool_forbidden', 'The worker is also in pools that the key is not for.');
 }
 
-/** Whether the key may see this worker: who shares one of its pools does. */
+/** Whether the key may see this worker: it is for all pools, or for one of the worker's. */
 export function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
   return principal.pools.includes('*') || worker.pool_ids.some((id) => principal.pools.includes(id));
 }
 
-/** @returns guards that hold while the pools are there. @throws ApiError 403 for a pool the key is not for, 422 for one that is not there. */
+/**
+ * Requires that the pools exist and that the key may put workers into them.
+ * @returns guards that fail when one of the pools is removed. @throws ApiError 403, or 422 for a pool that does not exist
+ */
 async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonly string[]): Promise<Change> {
   const confined = !principal.pools.includes('*');
   if (confined && (ids.length === 0 || !ids.every((id) => principal.pools.includes(id))))
@@ -351,7 +360,7 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
   return poolGuards;
 }
 
-/** Tasks of no pool are not for a key that is confined to some, nor for workers that it makes. @throws ApiError 403 */
+/** Only a key for all pools may give workers tasks without a pool. @throws ApiError 403 */
 function requireUnpooled(principal: KeyPrincipal, asked: boolean | undefined): void {
   if (asked === true && !principal.pools.includes('*'))
     throw new ApiError('pool_forbidden', 'The key may give workers only tasks of its own pools.');
