@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseQuota, type Quota, stepOf, takeOne } from '../../../src/state/access/token-bucket.ts';
 
-describe('a quota in a text', () => {
+describe('parsing a quota', () => {
   it.each([
     ['600/60', { requests: 600, seconds: 60 }],
     ['1/86400', { requests: 1, seconds: 86_400 }],
@@ -34,8 +34,8 @@ function passing(quota: Quota, times: readonly number[]): number {
   return count;
 }
 
-describe('a bucket', () => {
-  it('gives exactly its requests at once', () => {
+describe('a token bucket', () => {
+  it('grants exactly its capacity at once', () => {
     fc.assert(
       fc.property(quotas, fc.integer({ min: 1, max: 1e9 }), (quota, now) => {
         expect(passing(quota, Array(quota.requests + 3).fill(now))).toBe(quota.requests);
@@ -44,7 +44,7 @@ describe('a bucket', () => {
     );
   });
 
-  it('over any time gives no more than its requests and what came back meanwhile', () => {
+  it('never grants more than its capacity plus what was refilled', () => {
     fc.assert(
       fc.property(quotas, fc.array(fc.nat(5000), { maxLength: 300 }), (quota, gaps) => {
         let now = 1e9;
@@ -55,7 +55,7 @@ describe('a bucket', () => {
     );
   });
 
-  it('says how long to wait, to the moment', () => {
+  it('gives the exact time to wait', () => {
     fc.assert(
       fc.property(quotas, (quota) => {
         const now = 1e9;

@@ -1,5 +1,5 @@
-// What must be asked of a task later: per state, and as differences between two views of it, which is what
-// jobs are made and dropped by.
+// The scheduled checks of a task: those of each state, and the difference between two versions, from which jobs are
+// added and cancelled.
 import { describe, expect, it } from 'vitest';
 import { checksOf, newChecks, nextDue, type ScheduledCheck } from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
@@ -32,7 +32,7 @@ const change = (before: Task, commands: readonly Command[], now: number) => {
   return { task, asked: names(newChecks(was, is)), dropped: names(newChecks(is, was)) };
 };
 
-describe('the questions of a state', () => {
+describe('the scheduled checks of a state', () => {
   it.each([
     ['created', []],
     ['queued', [`match ${NOW} null`]],
@@ -47,22 +47,22 @@ describe('the questions of a state', () => {
     expect(of(taskIn(status, clocked))).toEqual([...own, ...clocks].sort());
   });
 
-  it.each(['verified', 'completed', 'failed', 'cancelled'] as const)('%s: none', (status) => {
+  it.each(['verified', 'completed', 'failed', 'cancelled'] as const)('%s: has no checks', (status) => {
     expect(of(taskIn(status, clocked))).toEqual([]);
   });
 
-  it('a manual review: none, or whether the time for it is up', () => {
+  it('manual review: has no check, or one for its automatic approval', () => {
     expect(of(taskIn('submitted', sampleInput({ review: { mode: 'manual' } })))).toEqual([]);
     const timed = sampleInput({ review: { mode: 'manual', auto_approve_after_seconds: 60 } });
     expect(of(taskIn('submitted', timed))).toEqual([`auto_approve ${ACCEPTED + 60_000} ${ACCEPTED}`]);
   });
 
-  it('a clock that was breached is not asked about again', () => {
+  it('a breached SLA clock has no check', () => {
     const rung = taskAfter(taskIn('started', clocked), [{ name: 'clock', clock: 'target_latency' }], LATENCY);
     expect(of(rung)).toEqual([`deadline ${DEADLINE} null`]);
   });
 
-  it('a queued task that was declined: again when each cool-down ends', () => {
+  it('a queued task that was declined has a check at the end of each cool-down', () => {
     const declines = [
       { worker_id: 'a', until: NOW + 5 },
       { worker_id: 'b', until: NOW + 9 },
@@ -75,21 +75,21 @@ describe('the questions of a state', () => {
   });
 });
 
-describe('between two views of a task', () => {
-  it('an offer asks about its expiry and drops the match', () => {
+describe('from one version of a task to the next', () => {
+  it('an offer schedules its expiry and cancels the match', () => {
     const { asked, dropped } = change(queuedTask(clocked), WAY_TO.offered ?? [], NOW);
     expect(asked).toEqual([`offer_expiry ${OFFER_ENDS} ${OFFER}`]);
     expect(dropped).toEqual([`match ${NOW} null`]);
   });
 
-  it('the way back to the queue asks for a match now and when the cool-down ends', () => {
+  it('a return to the queue schedules a match now and one at the end of the cool-down', () => {
     const decline = { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null } as const;
     const { asked, dropped } = change(taskIn('offered', clocked), [decline], NOW + 7);
     expect(asked).toEqual([`match ${NOW + 7} null`, `match ${NOW + 7 + 30_000} cool_down`].sort());
     expect(dropped).toEqual([`offer_expiry ${OFFER_ENDS} ${OFFER}`]);
   });
 
-  it('a submission drops the clocks, and rework asks about them again', () => {
+  it('a submission cancels the checks of the SLA clocks, and rework schedules them again', () => {
     const manual = { ...clocked, output: { ...clocked.output, review: { mode: 'manual' as const } } };
     const { task, asked, dropped } = change(taskIn('started', manual), WAY_TO.submitted ?? [], ACCEPTED);
     expect([asked, dropped]).toEqual([[], [...CLOCKS].sort()]);
@@ -97,13 +97,13 @@ describe('between two views of a task', () => {
     expect([again.asked, again.dropped]).toEqual([[...CLOCKS].sort(), []]);
   });
 
-  it('the end drops everything', () => {
+  it('a final state cancels all checks', () => {
     const { asked, dropped } = change(taskIn('offered', clocked), WAY_TO.cancelled ?? [], NOW + 1);
     expect(asked).toEqual([]);
     expect(dropped).toEqual([...CLOCKS, `offer_expiry ${OFFER_ENDS} ${OFFER}`].sort());
   });
 
-  it('no change, no difference', () => {
+  it('an unchanged task schedules and cancels nothing', () => {
     for (const status of STATUSES) {
       const task = taskIn(status, clocked);
       expect(newChecks(checksOf(task), checksOf({ ...task, version: task.version + 1 }))).toEqual([]);
@@ -111,7 +111,7 @@ describe('between two views of a task', () => {
   });
 });
 
-it('is due at the earliest question that the clock asks', () => {
+it('is due at the earliest check that depends on the clock', () => {
   expect(nextDue(checksOf(queuedTask()))).toBeNull();
   expect(nextDue(checksOf(queuedTask(clocked)))).toBe(LATENCY);
   expect(nextDue(checksOf(taskIn('offered', clocked)))).toBe(OFFER_ENDS);

@@ -1,5 +1,5 @@
-// Every state with every command, through `decide`: what the table allows leads where it says, what it does
-// not allow is refused and changes nothing. And the exits that depend on more than the state.
+// Every state with every command, through `decide`: a command that the table allows leads to its state, any other is
+// refused and changes nothing. Also the outcomes that depend on more than the state.
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
@@ -57,7 +57,7 @@ const FITTING: Record<CommandName, Command> = {
   deadline: { name: 'clock', clock: 'deadline' },
 };
 
-/** When the command is given: an offer lapses and a deadline passes, all else happens in time. */
+/** When the command is given: when the offer or the deadline is due, or before that for all other commands. */
 const WHEN: Partial<Record<CommandName, number>> = { expire: OFFER_ENDS, deadline: DEADLINE };
 const momentOf = (command: CommandName) => WHEN[command] ?? ACCEPTED;
 
@@ -65,21 +65,21 @@ function sample(status: Status): Task {
   return frozen(taskIn(status, sampleInput({ sla: { deadline: rfc3339(DEADLINE) } })));
 }
 
-/** Throws in the test that changes it. */
+/** Frozen, so that a test that changes it fails. */
 function frozen<T>(value: T): T {
   if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) frozen(inner);
   return Object.freeze(value);
 }
 
 const PAIRS = STATUSES.flatMap((status) => COMMANDS.map((command) => [status, command] as const));
-/** `remove_worker` is allowed in `matched`, where it has nobody to remove yet: a match is offered in the same commit. */
+/** The table allows `remove_worker` in `matched`, but there is no worker to remove: the same commit makes the offer. */
 const LEGAL = PAIRS.filter(([status, command]) => target(command, status) !== null).filter(
   ([status, command]) => !(status === 'matched' && command === 'remove_worker'),
 );
 const ILLEGAL = PAIRS.filter(([status, command]) => target(command, status) === null);
 
 describe('a legal command', () => {
-  it.each(LEGAL)('%s: %s leads where the table says', (status, command) => {
+  it.each(LEGAL)('%s: %s leads to the state in the table', (status, command) => {
     const before = sample(status);
     const decision = decide(before, [FITTING[command]], at(momentOf(command), 'someone'));
     if (!decision.ok) throw new Error(decision.refusal.message);
@@ -114,21 +114,24 @@ describe('an illegal command', () => {
     expect(decision).toEqual({ ok: false, refusal: { code, message: expect.any(String) } });
   });
 
-  it.each(ILLEGAL.filter(([, command]) => command === 'deadline'))('%s: the %s ends nothing', (status) => {
-    const before = sample(status);
-    const decision = decide(before, [FITTING.deadline], at(DEADLINE));
-    const isAtWork = status === 'accepted' || status === 'started';
-    expect(decision.ok).toBe(isAtWork);
-    if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
-    expect(decision.task.status).toBe(status);
-    expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached']);
-  });
+  it.each(ILLEGAL.filter(([, command]) => command === 'deadline'))(
+    '%s: the %s does not end the task',
+    (status) => {
+      const before = sample(status);
+      const decision = decide(before, [FITTING.deadline], at(DEADLINE));
+      const isAtWork = status === 'accepted' || status === 'started';
+      expect(decision.ok).toBe(isAtWork);
+      if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
+      expect(decision.task.status).toBe(status);
+      expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached']);
+    },
+  );
 
-  it.each(STATUSES)('%s: a refused one among others refuses them all', (status) => {
+  it.each(STATUSES)('%s: one refused command refuses all commands given with it', (status) => {
     const [command] = ILLEGAL.find(([one]) => one === status)?.slice(1) ?? [];
     const legal = LEGAL.filter(([one]) => one === status).map(([, name]) => FITTING[name]);
     const illegal = FITTING[command as CommandName];
-    // Whatever the first led to, the second command is one that no state allows after it.
+    // No state that the first command leads to allows the second.
     const impossible: Command = { name: 'start', worker_id: 'nobody' };
     for (const first of legal)
       expect(decide(sample(status), [first, impossible], at(ACCEPTED)).ok).toBe(false);
@@ -136,13 +139,13 @@ describe('an illegal command', () => {
   });
 });
 
-describe('the details that a state alone does not decide', () => {
+describe('conditions beyond the state', () => {
   const refusalOf = (status: Status, command: Command, now = ACCEPTED) => {
     const decision = decide(sample(status), [command], at(now));
     return decision.ok ? decision.task.status : decision.refusal.code;
   };
 
-  it('refuses an offer that is another worker’s, unknown, or over', () => {
+  it('refuses an offer that is unknown, over or another worker’s', () => {
     const accept = FITTING.accept as Extract<Command, { name: 'accept' }>;
     expect(refusalOf('offered', { ...accept, worker_id: 'other' })).toBe('offer_not_pending');
     expect(refusalOf('offered', { ...accept, offer_id: 'other' })).toBe('offer_not_pending');
@@ -154,12 +157,12 @@ describe('the details that a state alone does not decide', () => {
     expect(refusalOf('offered', { name: 'revoke', worker_id: 'other' })).toBe('offer_not_pending');
   });
 
-  it('asks an offer’s expiry only once it is due', () => {
+  it('expires an offer only when it is due', () => {
     expect(refusalOf('offered', FITTING.expire, OFFER_ENDS - 1)).toBe('not_due');
     expect(refusalOf('offered', { name: 'expire', offer_id: 'other' }, OFFER_ENDS)).toBe('offer_not_pending');
   });
 
-  it('keeps other workers’ hands off', () => {
+  it('refuses other workers', () => {
     for (const [status, command] of [
       ['accepted', 'start'],
       ['accepted', 'release'],
@@ -171,12 +174,12 @@ describe('the details that a state alone does not decide', () => {
       expect(refusalOf(status, { ...FITTING[command], worker_id: 'other' } as Command)).toBe('not_yours');
   });
 
-  it('answers a start timeout only for the acceptance it was set for', () => {
+  it('applies a start timeout only to the acceptance for which it was set', () => {
     expect(refusalOf('accepted', { name: 'start_timeout', accepted_at: ACCEPTED - 1 })).toBe('not_due');
     expect(refusalOf('accepted', FITTING.start_timeout)).toBe('queued');
   });
 
-  it('approves by time only the submission that the time was set for', () => {
+  it('approves automatically only the submission for which the time was set', () => {
     const { status_changed_at: since } = sample('submitted');
     expect(refusalOf('submitted', { name: 'approve', feedback: null, submitted_at: since - 1 })).toBe(
       'not_due',
@@ -184,7 +187,7 @@ describe('the details that a state alone does not decide', () => {
     expect(refusalOf('submitted', { name: 'approve', feedback: null, submitted_at: since })).toBe('verified');
   });
 
-  it('leaves to the reviewer what a reviewer is to decide', () => {
+  it('does not verify automatically under manual review', () => {
     const manual = taskIn('submitted', sampleInput({ review: { mode: 'manual' } }));
     expect(decide(manual, [{ name: 'verify' }], at(ACCEPTED))).toMatchObject({
       ok: false,
@@ -192,7 +195,7 @@ describe('the details that a state alone does not decide', () => {
     });
   });
 
-  it('lets one of several offers win and takes the others back', () => {
+  it('accepts one of several offers and revokes the others', () => {
     const ids = ['a', 'b', 'c'];
     const offered = taskAfter(
       queuedTask(),
@@ -208,7 +211,7 @@ describe('the details that a state alone does not decide', () => {
     const won = taskAfter(offered, [{ name: 'accept', offer_id: 'o-b', worker_id: 'b' }], NOW);
     expect(won.offers.map((one) => one.status)).toEqual(['revoked', 'accepted', 'revoked']);
     expect(won.assignment?.worker_id).toBe('b');
-    // One "no" of several is not told and does not send the task back; the last one is and does.
+    // Only the last decline of several emits an event and returns the task to the queue.
     const decline = (id: string) =>
       ({ name: 'decline', offer_id: `o-${id}`, worker_id: id, reason: null }) as const;
     const first = decide(offered, [decline('a')], at(NOW));
@@ -220,13 +223,13 @@ describe('the details that a state alone does not decide', () => {
   });
 });
 
-describe('a task that may not go on', () => {
+describe('a task past its deadline or out of attempts', () => {
   const rows = TRANSITIONS.filter((row) => GIVE_UP.includes(row.command)).flatMap((row) =>
     row.from.map((from) => [from, row.command] as const),
   );
   const back = rows.filter(([status]) => status !== 'matched');
 
-  it('is one that every way back to the queue can end', () => {
+  it('is failed by every command that would return it to the queue', () => {
     expect(new Set(rows.map(([, command]) => command))).toEqual(
       new Set([
         'decline',
@@ -241,7 +244,7 @@ describe('a task that may not go on', () => {
     );
   });
 
-  it.each(back)('%s: %s behind the deadline fails it', (status, command) => {
+  it.each(back)('%s: %s after the deadline fails it', (status, command) => {
     const before = taskIn(status, sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS) } }));
     const decision = decide(before, [FITTING[command]], at(OFFER_ENDS));
     if (!decision.ok) throw new Error(decision.refusal.message);
@@ -252,10 +255,10 @@ describe('a task that may not go on', () => {
   });
 
   const worked = [...back, ['submitted', 'rework'] as const].filter(([status]) => status !== 'offered');
-  it.each(worked)('%s: %s ends it when its attempts are used up', (status, command) => {
+  it.each(worked)('%s: %s fails it when its attempts are used up', (status, command) => {
     const before = { ...taskIn(status), attempt: DEFAULT_MAX_ATTEMPTS };
     const task = taskAfter(before, [FITTING[command]], ACCEPTED);
-    // A worker who is removed is nobody's failed attempt.
+    // The removal of a worker is not a failed attempt.
     if (command === 'remove_worker' || command === 'remove_pool') {
       expect([task.status, task.attempt]).toEqual(['queued', DEFAULT_MAX_ATTEMPTS + 1]);
       return;
@@ -263,7 +266,7 @@ describe('a task that may not go on', () => {
     expect([task.status, task.failure?.code]).toEqual(['failed', 'attempts_exhausted']);
   });
 
-  it.each(worked)('%s: %s counts an attempt while there are some left', (status, command) => {
+  it.each(worked)('%s: %s counts an attempt while attempts are left', (status, command) => {
     const before = taskIn(status);
     const task = taskAfter(before, [FITTING[command]], ACCEPTED);
     expect(task.attempt).toBe(2);
@@ -272,7 +275,7 @@ describe('a task that may not go on', () => {
     if (command !== 'rework') expect(task.assignment).toBeNull();
   });
 
-  it('does not count offers that nobody took', () => {
+  it('does not count offers that no worker accepted', () => {
     let task = queuedTask();
     for (let round = 0; round < 3 * DEFAULT_MAX_ATTEMPTS; round += 1) {
       task = taskAfter(task, [FITTING.match, FITTING.offer], NOW);
@@ -282,13 +285,13 @@ describe('a task that may not go on', () => {
   });
 });
 
-describe('the clocks', () => {
+describe('the SLA clocks', () => {
   const due = NOW + 2 * MINUTE;
   const input = sampleInput({ sla: { target_latency_seconds: 120, deadline: rfc3339(DEADLINE) } });
   const ring = (task: Task, clock: 'target_latency' | 'deadline', now: number) =>
     decide(task, [{ name: 'clock', clock }], at(now));
 
-  it('ring when they are due, not before, and once', () => {
+  it('are breached once, when they are due and not before', () => {
     const task = taskIn('started', input);
     expect(ring(task, 'target_latency', due - 1).ok).toBe(false);
     const rung = ring(task, 'target_latency', due);
@@ -300,13 +303,13 @@ describe('the clocks', () => {
     expect(second.ok && second.task.breaches.map((one) => one.clock)).toEqual(['target_latency', 'deadline']);
   });
 
-  it('ring for nothing that is submitted, or that has no such clock', () => {
+  it('are not breached after a submission or without such a clock', () => {
     expect(ring(taskIn('submitted', input), 'target_latency', due).ok).toBe(false);
     expect(ring(taskIn('submitted', input), 'deadline', DEADLINE).ok).toBe(false);
     expect(ring(taskIn('started'), 'deadline', DEADLINE).ok).toBe(false);
   });
 
-  it('fail a task that nobody took on, with the breach told first', () => {
+  it('fail a task that no worker accepted, after recording the breach', () => {
     const rung = ring(taskIn('offered', input), 'deadline', DEADLINE);
     if (!rung.ok) throw new Error(rung.refusal.message);
     expect(rung.events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.failed']);
@@ -314,7 +317,7 @@ describe('the clocks', () => {
     expect(rung.task.offers.map((one) => one.status)).toEqual(['withdrawn']);
   });
 
-  it('are looked at again when a submission in time is sent back late', () => {
+  it('are breached when a submission in time is sent back too late', () => {
     const submitted = taskIn('submitted', input);
     const again = taskAfter(submitted, [FITTING.rework], due);
     expect(again.breaches.map((one) => one.clock)).toEqual(['target_latency']);
@@ -324,7 +327,7 @@ describe('the clocks', () => {
   });
 });
 
-describe('a change that rests on the time', () => {
+describe('a change that depends on the time', () => {
   const input = sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS), target_latency_seconds: 60 } });
   const cases: [Status, Command, due: number][] = [
     ['offered', FITTING.expire, OFFER_ENDS],
@@ -335,13 +338,13 @@ describe('a change that rests on the time', () => {
     ['submitted', FITTING.rework, NOW + MINUTE],
   ];
 
-  it.each(cases)('%s: %j says which', (status, command, due) => {
+  it.each(cases)('%s: %j names the due time', (status, command, due) => {
     const when = command.name === 'rework' ? OFFER_ENDS - 1 : OFFER_ENDS;
     const decision = decide(taskIn(status, input), [command], at(when));
     expect(decision.ok && decision.due).toBe(due);
   });
 
-  it.each(cases)('%s: %j ends nothing while the clock is held', (status, command) => {
+  it.each(cases)('%s: %j changes nothing while the clock is held', (status, command) => {
     const held = { ...at(OFFER_ENDS), isHeld: true };
     const decision = decide(taskIn(status, input), [command], held);
     if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
@@ -350,7 +353,7 @@ describe('a change that rests on the time', () => {
     expect(decision.due).toBeNull();
   });
 
-  it('rests on none where nothing ends', () => {
+  it('names no due time if it ends nothing', () => {
     const decision = decide(taskIn('accepted', input), [FITTING.start], at(ACCEPTED));
     expect(decision.ok && decision.due).toBeNull();
   });

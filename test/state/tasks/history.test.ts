@@ -1,4 +1,4 @@
-// The chain of a task's history: whatever is changed, taken out or put in shows.
+// The hash chain of a task's history: verification finds entries that were changed, removed or inserted.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { firstBroken, hashOf, historyEntry } from '../../../src/state/tasks/history.ts';
@@ -24,18 +24,18 @@ function chain(length: number): HistoryEntry[] {
   return entries;
 }
 
-/** The chain with entry `index` altered, everything else left as it is. */
+/** The chain with only entry `index` altered. */
 const altered = (entries: HistoryEntry[], index: number, change: Partial<HistoryEntry>) =>
   entries.map((one, at) => (at === index ? { ...one, ...change } : one));
 
-describe('an entry', () => {
-  it('is bound to the one before, the first to none', () => {
+describe('an entry of the history', () => {
+  it('contains the hash of the previous entry, the first of none', () => {
     const [first, second] = chain(2);
     expect(first?.previous_hash).toBeNull();
     expect(second?.previous_hash).toBe(first?.hash);
   });
 
-  it('has a hash that does not depend on the order of its fields', () => {
+  it('has a hash that does not depend on field order', () => {
     const [entry] = chain(1);
     if (entry === undefined) throw new Error('no entry');
     const { hash, ...rest } = entry;
@@ -44,8 +44,8 @@ describe('an entry', () => {
     expect(hash).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('has the hash that its canonical JSON has', () => {
-    // Worked out by `sha256sum` over the RFC 8785 form, so that other implementations agree.
+  it('has the hash of its canonical JSON', () => {
+    // Computed by `sha256sum` over the RFC 8785 form, so that other implementations agree.
     const entry = historyEntry(
       {
         event_id: 'e',
@@ -64,10 +64,10 @@ describe('an entry', () => {
   });
 });
 
-describe('a broken chain', () => {
+describe('verifying a chain', () => {
   const entries = chain(5);
 
-  it('is none that is whole, however short', () => {
+  it('accepts every complete chain, however short', () => {
     for (let length = 0; length <= 5; length += 1) expect(firstBroken(chain(length))).toBeNull();
   });
 
@@ -86,19 +86,19 @@ describe('a broken chain', () => {
     expect(firstBroken(altered(entries, 2, change))).toBe(3);
   });
 
-  it('shows a changed entry whose hash was made to fit, at the one behind it', () => {
+  it('finds a changed entry with a recomputed hash, at the entry after it', () => {
     const [entry] = entries.slice(2);
     if (entry === undefined) throw new Error('no entry');
     const { hash: _hash, ...rest } = { ...entry, actor: 'api_key:other' };
     expect(firstBroken(altered(entries, 2, { ...rest, hash: hashOf(rest) }))).toBe(4);
   });
 
-  it('shows a missing entry, wherever it is but at the end', () => {
+  it('finds a missing entry anywhere but at the end', () => {
     for (let gone = 0; gone < 4; gone += 1)
       expect(firstBroken(entries.filter((_, index) => index !== gone))).toBe(gone + 2);
   });
 
-  it('shows an entry that was put in, doubled or moved', () => {
+  it('finds an entry that was inserted, duplicated or moved', () => {
     const [first, second, third] = entries;
     if (!first || !second || !third) throw new Error('no entry');
     expect(firstBroken([first, first, second, third])).toBe(1);
@@ -108,7 +108,7 @@ describe('a broken chain', () => {
     expect(firstBroken([first, forged, second, third])).toBe(2);
   });
 
-  it('shows any change of any text', () => {
+  it('finds any change of any text', () => {
     fc.assert(
       fc.property(
         fc.nat(4),

@@ -1,5 +1,4 @@
-// The table itself: that it hangs together, that the states it can reach are all of them, and that the
-// diagram in the docs draws what it says.
+// The transition table: it is consistent, reaches every state, and the diagram in the docs shows the same transitions.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +13,7 @@ import {
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
 
-/** Every move a task can make: the table's rows, and for those that may end the task instead, that end. */
+/** Every transition: the rows of the table, and `failed` for the commands that may fail the task instead. */
 function edges(): Set<string> {
   return new Set(
     TRANSITIONS.flatMap(({ command, from, to }) =>
@@ -26,13 +25,13 @@ function edges(): Set<string> {
   );
 }
 
-describe('the table', () => {
-  it('has one row a command, and no row twice', () => {
+describe('the transition table', () => {
+  it('has exactly one row for each command', () => {
     expect(TRANSITIONS.map((row) => row.command).sort()).toEqual([...COMMANDS].sort());
     for (const { from } of TRANSITIONS) expect(new Set(from).size).toBe(from.length);
   });
 
-  it('allows what its rows list and nothing else', () => {
+  it('allows exactly what its rows list', () => {
     for (const command of COMMANDS) {
       const row = TRANSITIONS.find((one) => one.command === command);
       for (const status of STATUSES)
@@ -40,26 +39,26 @@ describe('the table', () => {
     }
   });
 
-  it('reaches every state from created', () => {
+  it('reaches every state from `created`', () => {
     const reached = new Set<Status>(['created']);
     for (const status of reached)
       for (const row of TRANSITIONS) if (row.from.includes(status)) reached.add(row.to);
     expect([...reached].sort()).toEqual([...STATUSES].sort());
   });
 
-  it('leads from every state to a final one', () => {
+  it('leads from every state to a final state', () => {
     const ends = new Set<Status>(STATUSES.filter(isFinal));
     for (const _ of STATUSES)
       for (const row of TRANSITIONS) if (ends.has(row.to)) for (const one of row.from) ends.add(one);
     expect(ends.size).toBe(STATUSES.length);
   });
 
-  it('lets nothing out of a final state', () => {
+  it('allows no transition from a final state', () => {
     expect(STATUSES.filter(isFinal)).toEqual(['completed', 'failed', 'cancelled']);
     for (const row of TRANSITIONS) expect(row.from.filter(isFinal)).toEqual([]);
   });
 
-  it('makes the moves of the contract and no others', () => {
+  it('has exactly the transitions of the contract', () => {
     const contract: readonly [from: string, to: string][] = [
       ['created', 'queued'],
       ['queued', 'matched'],
@@ -78,13 +77,13 @@ describe('the table', () => {
     expect([...edges()].sort()).toEqual(moves.sort());
   });
 
-  it('has an event for every state and one for the breach of a clock', () => {
+  it('has an event for every state and one for the breach of an SLA clock', () => {
     expect([...EVENT_TYPES].sort()).toEqual(
       [...STATUSES.map((one) => `task.${one}`), 'task.sla_breached'].sort(),
     );
   });
 
-  it('counts a clock as met from the submission on', () => {
+  it('counts an SLA clock as met from the submission on', () => {
     expect(STATUSES.filter(meetsClocks)).toEqual(['submitted', 'verified', 'completed']);
   });
 });
@@ -92,7 +91,7 @@ describe('the table', () => {
 const DOC = new URL('../../../docs/lifecycle.md', import.meta.url);
 
 describe('the diagram in docs/lifecycle.md', () => {
-  it('draws the edges of the table and no others', () => {
+  it('draws exactly the transitions of the table', () => {
     const [, block] = /```mermaid\s+stateDiagram-v2\n(.*?)```/s.exec(readFileSync(DOC, 'utf8')) ?? [];
     const drawn = [...(block ?? '').matchAll(/^\s*(\S+)\s*-->\s*([^\s:]+)/gm)]
       .map(([, from, to]) => `${from} --> ${to}`)

@@ -1,6 +1,5 @@
-// Random lives: whatever is commanded of a task in whatever order, what must always hold holds. The moves
-// are drawn as intentions and made into commands from the task as it is, so that lives go deep, with wrong
-// workers, wrong offers and wrong moments mixed in.
+// Invariants that hold for every random sequence of commands. Each step is generated as an intention and turned into a
+// command that fits the current task, so that sequences reach late states; wrong workers, offers and times are mixed in.
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -26,7 +25,7 @@ const EVERYTHING: readonly What[] = [
   'verify and complete',
 ];
 
-/** What is mostly done in a state: on along the line, with the ways back and out beside it. */
+/** The usual commands in each state: the next step, and the ways back and out. */
 const USUAL: Record<Status, readonly What[]> = {
   created: ['queue', 'queue', 'cancel'],
   queued: ['hand out', 'hand out', 'hand out', 'match', 'clock', 'cancel'],
@@ -42,15 +41,15 @@ const USUAL: Record<Status, readonly What[]> = {
 };
 
 interface Move {
-  /** Whether it is something usual, given where the task stands. */
+  /** Whether to choose from the usual commands of the task's state. */
   isUsual: boolean;
   pick: number;
   who: string;
-  /** Which of the task's offers, counted from the last; one that is not there gives an unknown id. */
+  /** Which of the task's offers, counted from the last; an unknown id if there is no such offer. */
   which: number;
-  /** How many are asked at once. */
+  /** Number of workers who get an offer at once. */
   count: number;
-  /** How much later than the move before, ms. */
+  /** Milliseconds since the previous command. */
   later: number;
 }
 
@@ -81,7 +80,7 @@ function whatOf({ isUsual, pick }: Move, status: Status): What {
 function commandsOf(move: Move, task: Task, now: number, fresh: () => string): Command[] {
   const offer = task.offers.at(-1 - move.which);
   const offer_id = offer?.offer_id ?? 'unknown';
-  // Mostly the one whom it concerns, so that something comes of it.
+  // Mostly the worker of the offer or assignment, so that most commands are accepted.
   const worker_id =
     move.which === 3 ? move.who : (task.assignment?.worker_id ?? offer?.worker_id ?? move.who);
   const what = whatOf(move, task.status);
@@ -142,7 +141,7 @@ interface Change {
   refused: boolean;
 }
 
-/** Lives a life. @returns every change that was tried, and the history from the first event on. */
+/** Runs a sequence of commands. @returns every attempted change, and the whole history. */
 function live(given: {
   mode: 'auto' | 'manual';
   latency: number | undefined;
@@ -184,11 +183,11 @@ function live(given: {
   return { changes, history, task };
 }
 
-/** Other lives in each run, the same ones for all properties: living them takes far longer than checking them. */
+/** Different sequences in each run, the same for all properties: running them takes far longer than checking them. */
 const SAMPLE = { seed: randomInt(2 ** 31), numRuns: 250 };
 const lived = fc.sample(life, SAMPLE).map(live);
 
-/** Checks a property of every life; one that fails is made as short as possible. */
+/** Checks a property of every sequence; a failing sequence is shrunk. */
 function always(check: (lived: ReturnType<typeof live>) => boolean): void {
   if (lived.every(check)) return;
   fc.assert(
@@ -200,8 +199,8 @@ function always(check: (lived: ReturnType<typeof live>) => boolean): void {
 
 const made = (changes: Change[]) => changes.filter((one) => !one.refused);
 
-describe('in every life', () => {
-  it('enough happens that the rest means something', () => {
+describe('every random sequence of commands', () => {
+  it('covers enough states and commands to be meaningful', () => {
     const lives = fc.sample(life, { numRuns: 300, seed: 7 }).map(live);
     const seen = new Set(lives.flatMap(({ history }) => history.map((one) => one.status)));
     expect([...seen].sort()).toEqual([...STATUSES].sort());
@@ -209,20 +208,20 @@ describe('in every life', () => {
     expect(longest).toBeGreaterThan(15);
   });
 
-  it('a commit makes one version', () => {
+  it('makes one version per commit', () => {
     always(({ changes }) =>
       changes.every(({ before, after, refused }) => after.version === before.version + (refused ? 0 : 1)),
     );
   });
 
-  it('the events are numbered without gaps, and the last is the number of the task', () => {
+  it('numbers the events without gaps up to the task’s sequence', () => {
     always(
       ({ history, task }) =>
         history.every((one, index) => one.sequence === index + 1) && task.sequence === history.length,
     );
   });
 
-  it('each event follows from the state that the one before left', () => {
+  it('starts each event from the status that the previous event left', () => {
     always(({ history, task }) => {
       const linked = history.every((one, index) => {
         const expected = history[index - 1]?.status ?? null;
@@ -235,7 +234,7 @@ describe('in every life', () => {
     });
   });
 
-  it('there is at most one end, and nothing after it', () => {
+  it('has at most one final event and none after it', () => {
     always(({ history, changes }) => {
       const ends = history.filter((one) => ['completed', 'failed', 'cancelled'].includes(one.status));
       return (
@@ -246,11 +245,11 @@ describe('in every life', () => {
     });
   });
 
-  it('no event has the id of another', () => {
+  it('gives every event its own id', () => {
     always(({ history }) => new Set(history.map((one) => one.event_id)).size === history.length);
   });
 
-  it('the hash chain holds', () => {
+  it('keeps the hash chain intact', () => {
     always(({ history }) => {
       const chain: HistoryEntry[] = [];
       for (const event of history) chain.push(historyEntry(event, chain.at(-1)?.hash ?? null));
@@ -258,7 +257,7 @@ describe('in every life', () => {
     });
   });
 
-  it('a clock is breached at most once, when it was due, and told so', () => {
+  it('breaches an SLA clock at most once, not before its due time, with an event', () => {
     always(({ task, history }) => {
       const told = history.filter((one) => one.type === 'task.sla_breached').map((one) => one.data.clock);
       const flagged = task.breaches.map((one) => one.clock);
@@ -270,7 +269,7 @@ describe('in every life', () => {
     });
   });
 
-  it('places are held by workers with a pending offer or at work, and by nobody else', () => {
+  it('reserves capacity exactly for workers with a pending offer or an assignment', () => {
     always(({ changes }) =>
       changes.every(({ after }) => {
         const held = [...holders(after).keys()];
@@ -278,14 +277,14 @@ describe('in every life', () => {
         const working =
           after.status === 'accepted' || after.status === 'started' ? [after.assignment?.worker_id] : [];
         const isRight = held.every((id) => pending.includes(id) || working.includes(id));
-        // And the other way round: who is asked or at work holds one.
+        // And vice versa: every pending offer and assignment has a reservation.
         const isAll = [...pending, ...working].every((id) => id !== undefined && held.includes(id));
         return isRight && isAll && !(pending.length > 0 && working.length > 0);
       }),
     );
   });
 
-  it('what the changes take and free adds up to who holds a place', () => {
+  it('reserves and releases exactly what the task’s reservations say', () => {
     always(({ changes }) => {
       const reservations = new Set<string>();
       return made(changes).every(({ before, after }) => {
@@ -301,7 +300,7 @@ describe('in every life', () => {
     });
   });
 
-  it('what is asked and dropped adds up to the questions that the task has', () => {
+  it('schedules and cancels exactly the checks that the task has', () => {
     const names = (task: Task) => checksOf(task).map((one) => `${one.kind} ${one.at} ${one.ref}`);
     always(({ changes }) => {
       const [first] = made(changes);
@@ -315,18 +314,18 @@ describe('in every life', () => {
     });
   });
 
-  it('an open task is waited for by somebody: the clock, a match, a worker or a reviewer', () => {
+  it('leaves no open task without a check, a worker or a reviewer', () => {
     always(({ task }) => {
       const asked = checksOf(task);
       if (isFinal(task.status)) return asked.length === 0 && nextDue(asked) === null;
-      // `matched` and `verified` are never left so by the store: it commits what follows with them.
+      // The store never leaves a task `matched` or `verified`: it commits the next transition with them.
       if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;
       if (task.status === 'submitted' && task.input.output.review.mode === 'manual') return true;
       return asked.some((one) => one.kind !== 'deadline' && one.kind !== 'target_latency');
     });
   });
 
-  it('one worker at most has won an offer of the round, and it is the one at work', () => {
+  it('has at most one accepted offer per attempt, that of the assigned worker', () => {
     always(({ changes }) =>
       changes.every(({ after }) => {
         const won = after.offers.filter((one) => one.status === 'accepted');

@@ -1,5 +1,5 @@
-// What is shown of a task, to whom: nothing secret to anybody, nothing of the hand-over to its worker, and
-// to a receiver the same bytes whenever they are made.
+// Views of a task: none shows secrets, the worker's view shows nothing of the handoff, and the body of a webhook always
+// has the same bytes.
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { historyEntry } from '../../../src/state/tasks/history.ts';
@@ -35,19 +35,19 @@ const missing = (): never => {
 };
 
 describe.each(views)('$status', ({ task }) => {
-  it('shows no secret to anybody', () => {
+  it('shows no secret', () => {
     expect(JSON.stringify(taskView(task))).not.toContain(SECRET);
     expect(taskView(task)).toMatchObject({ handoff: { callback_auth: { type: 'bearer' } } });
     expect(JSON.stringify(workerTaskView(task))).not.toContain(SECRET);
   });
 
-  it('shows its worker nothing of the hand-over', () => {
+  it('shows the worker nothing of the handoff', () => {
     const shown = JSON.stringify(workerTaskView(task));
     for (const word of ['callback', 'handoff', 'receiver.example', 'retry_policy', 'T-1'])
       expect(shown).not.toContain(word);
   });
 
-  it('shows the result of a completed task alone', () => {
+  it('shows a result only when completed', () => {
     expect(taskView(task).result === null).toBe(task.status !== 'completed');
   });
 
@@ -59,7 +59,7 @@ describe.each(views)('$status', ({ task }) => {
   });
 });
 
-it('gives the integrator back what they gave', () => {
+it('returns the input to the integrator unchanged', () => {
   const shown = taskView(taskIn('started', input));
   const { sla, handoff, ...rest } = input;
   expect(shown).toMatchObject(rest);
@@ -69,7 +69,7 @@ it('gives the integrator back what they gave', () => {
   expect(shown.handoff).toEqual({ ...handoff, callback_auth: { type: 'bearer' } });
 });
 
-it('shows an offer with what is needed to decide, and nothing of the hand-over', () => {
+it('shows an offer with what the worker needs to decide, without the handoff', () => {
   const task = taskIn('offered', input);
   const shown = offerView(task, offerOf(task));
   expect(shown).toMatchObject({
@@ -83,7 +83,7 @@ it('shows an offer with what is needed to decide, and nothing of the hand-over',
 });
 
 describe('the body of a webhook', () => {
-  /** Every event of a whole life, each with the task as it was then. */
+  /** Every event of a task from creation to completion, each with the task at that time. */
   function lifeOf(): { task: Task; entry: HistoryEntry }[] {
     const first = createdTask(input);
     let { task } = first;
@@ -106,24 +106,27 @@ describe('the body of a webhook', () => {
   const told = lifeOf();
   const last = told.at(-1)?.task ?? missing();
 
-  it('is told of every state of the life', () => {
+  it('exists for every status', () => {
     expect(told.map(({ entry }) => entry.type)).toEqual(
       STATUSES.slice(0, 9).map((status) => `task.${status}`),
     );
   });
 
-  it.each(told)('$entry.type: has the same bytes on every call, however far the task has come', (one) => {
-    const { task, entry } = one;
-    const body = webhookBody(task, entry);
-    expect(webhookBody(task, entry)).toBe(body);
-    expect(webhookBody(last, entry)).toBe(body);
-    // Also after a way through Redis.
-    expect(webhookBody(JSON.parse(JSON.stringify(last)), JSON.parse(JSON.stringify(entry)))).toBe(body);
-    expect(JSON.parse(body).timestamp).toBe(entry.at);
-    expect(body).not.toContain(SECRET);
-  });
+  it.each(told)(
+    '$entry.type: has the same bytes on every call, also after later changes of the task',
+    (one) => {
+      const { task, entry } = one;
+      const body = webhookBody(task, entry);
+      expect(webhookBody(task, entry)).toBe(body);
+      expect(webhookBody(last, entry)).toBe(body);
+      // Also after being stored as JSON, as in Redis.
+      expect(webhookBody(JSON.parse(JSON.stringify(last)), JSON.parse(JSON.stringify(entry)))).toBe(body);
+      expect(JSON.parse(body).timestamp).toBe(entry.at);
+      expect(body).not.toContain(SECRET);
+    },
+  );
 
-  it('says what the event is about, beside what every event has', () => {
+  it('contains the data of the event and the common fields', () => {
     const byType = new Map(told.map(({ entry }) => [entry.type, JSON.parse(webhookBody(last, entry))]));
     for (const [type, body] of byType) {
       expect(Object.keys(body)).toEqual(['type', 'timestamp', 'data']);
@@ -148,7 +151,7 @@ describe('the body of a webhook', () => {
     expect(byType.get('task.completed').data.result).toMatchObject({ output: 'done', worker_id: 'worker-1' });
   });
 
-  it('never lets what an event is about hide what every event has', () => {
+  it('never lets event data overwrite a common field', () => {
     for (const { entry } of told) {
       const { data } = JSON.parse(webhookBody(last, entry));
       expect([data.event_id, data.sequence, data.status, data.previous_status]).toEqual([

@@ -1,4 +1,4 @@
-// JSON as it was written: what readers may take for different things is found.
+// Scanning JSON as text, to find what different readers may understand differently.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ambiguityOf, type JsonPath, scanJson } from '../../../src/state/text/json-scan.ts';
@@ -14,8 +14,8 @@ function numbersIn(json: string): [path: JsonPath, text: string][] {
   return found;
 }
 
-describe('a scan', () => {
-  it('finds each number with its path, as it is written', () => {
+describe('a scan for numbers', () => {
+  it('finds each number with its path, exactly as written', () => {
     const json = '{"a\\"b": [1.0, {"__proto__": -2e+3}, "3", [], {}, true], "\\\\": 4,"c":{"d":[[5]]}}';
     expect(numbersIn(json)).toEqual([
       [['a"b', 0], '1.0'],
@@ -26,7 +26,7 @@ describe('a scan', () => {
     expect(numbersIn(' -0 ')).toEqual([[[], '-0']]);
   });
 
-  it('finds of any JSON the numbers that are in it', () => {
+  it('finds all numbers of any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.nat(3), (value, indent) => {
         const json = JSON.stringify(value, null, indent);
@@ -50,7 +50,7 @@ function countNumbers(value: unknown): number {
   return Object.values(value).reduce<number>((sum, one) => sum + countNumbers(one), 0);
 }
 
-describe('an ambiguity', () => {
+describe('a duplicate name', () => {
   it.each([
     ['{"a":1,"b":2,"a":1}', 'the member "a" comes twice in one object'],
     ['[{"a":{"b":{},"b":[]}}]', 'the member "b" comes twice in one object'],
@@ -63,7 +63,7 @@ describe('an ambiguity', () => {
     expect(ambiguityOf(json)).toBe(found);
   });
 
-  it('is none where one name is in several objects, or in a text', () => {
+  it('is not reported for a name in several objects or inside a string', () => {
     expect(ambiguityOf('{"a":{"a":[{"a":1},{"a":"\\"a\\":1,\\"a\\":1.0"}]},"b":1e+21}')).toBeNull();
   });
 });

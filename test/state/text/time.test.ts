@@ -1,8 +1,8 @@
-// Times as text: what RFC 3339 takes is read, and nothing else.
+// Parsing times: exactly what RFC 3339 allows is accepted.
 import { describe, expect, it } from 'vitest';
 import { parseTime } from '../../../src/state/text/time.ts';
 
-describe('a time', () => {
+describe('parsing a time', () => {
   it.each([
     ['2026-03-01T09:30:00Z', '2026-03-01T09:30:00.000Z'],
     ['2026-03-01t09:30:00.1239z', '2026-03-01T09:30:00.123Z'],

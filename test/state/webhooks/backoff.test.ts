@@ -1,4 +1,4 @@
-// The wait before a retry: never shorter than promised, never more than a fifth longer, never over a day.
+// The wait before a retry: never shorter than promised, at most 20 % longer, never over a day.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_DELAY_MS, nextAttemptDelay, parseRetryAfter } from '../../../src/state/webhooks/backoff.ts';
@@ -15,7 +15,7 @@ const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const asked = fc.option(fc.integer({ min: 0, max: 2 * DAY_MS }));
 
 describe('nextAttemptDelay', () => {
-  it('is at least the backoff or Retry-After, and at most a fifth longer, for any numbers', () => {
+  it('is at least the backoff or Retry-After and at most 20 % longer, for any numbers', () => {
     fc.assert(
       fc.property(retries, backoffs, asked, chance, (retry, backoffSeconds, retryAfterMs, random) => {
         const delay = nextAttemptDelay({ retry, backoffSeconds, retryAfterMs, random: () => random });
@@ -35,13 +35,13 @@ describe('nextAttemptDelay', () => {
     expect(delays).toEqual([30_000, 60_000, 120_000, 240_000]);
   });
 
-  it('spreads retries over the whole fifth', () => {
+  it('spreads retries over the whole 20 %', () => {
     const at = (random: number) =>
       nextAttemptDelay({ retry: 1, backoffSeconds: 100, retryAfterMs: null, random: () => random });
     expect([at(0), at(0.5), at(0.999_999)]).toEqual([100_000, 110_000, 119_999]);
   });
 
-  it('lets a short Retry-After neither shorten nor lengthen the backoff', () => {
+  it('ignores a Retry-After that is shorter than the backoff', () => {
     expect(nextAttemptDelay({ retry: 3, backoffSeconds: 30, retryAfterMs: 1000, random: () => 0 })).toBe(
       120_000,
     );
@@ -52,7 +52,7 @@ describe('nextAttemptDelay', () => {
     expect(nextAttemptDelay({ retry: 1, backoffSeconds: 1, retryAfterMs: 90_000, random })).toBe(90_000);
   });
 
-  it('stops at a day', () => {
+  it('is at most a day', () => {
     expect(MAX_DELAY_MS).toBe(DAY_MS);
     const random = () => 0.9;
     expect(nextAttemptDelay({ retry: 20, backoffSeconds: 3600, retryAfterMs: null, random })).toBe(DAY_MS);

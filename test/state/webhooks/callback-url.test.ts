@@ -1,4 +1,4 @@
-// Which URL and which address a delivery may go to: decisions alone, nothing is resolved or dialled.
+// Which URLs and addresses a delivery may go to. Only the decision: nothing is resolved or connected.
 import { describe, expect, it } from 'vitest';
 import {
   addressStanding,
@@ -59,16 +59,16 @@ describe('parseTarget', () => {
     expect(parseTarget(url, PUBLIC)).toMatchObject({ ok: true, host, literal, listedOnly: false });
   });
 
-  it('takes http only towards what is listed', () => {
+  it('accepts http only for listed networks', () => {
     expect(parseTarget('http://example.com/', PUBLIC)).toMatchObject({ ok: false, errorClass: 'bad_url' });
     expect(parseTarget('http://8.8.8.8/', LOOPBACK)).toMatchObject({ ok: false, errorClass: 'bad_url' });
     expect(parseTarget('http://127.0.0.1:1/', LOOPBACK)).toMatchObject({ ok: true, literal: '127.0.0.1' });
     expect(parseTarget('http://[::ffff:127.0.0.1]/', LOOPBACK)).toMatchObject({ ok: true });
-    // Which addresses the name has is seen when it is dialled; then all must be listed.
+    // The name is resolved when the connection is made; all its addresses must be listed then.
     expect(parseTarget('http://hooks.corp.example/', LOOPBACK)).toMatchObject({ ok: true, listedOnly: true });
   });
 
-  it('takes names of one label only with listed networks, and localhost only with loopback', () => {
+  it('accepts single-label names only with listed networks, and localhost only with a listed loopback', () => {
     const office = createAddressPolicy(['10.0.0.0/8']);
     expect(parseTarget('https://receiver/', PUBLIC).ok).toBe(false);
     expect(parseTarget('https://receiver/', office)).toMatchObject({ ok: true, listedOnly: true });
@@ -125,7 +125,7 @@ describe('addressStanding', () => {
     '0:0:0:0:0:ffff:10.0.0.1',
   ])('refuses %s, which carries an IPv4 address', (ip) => {
     expect(addressStanding(ip, PUBLIC)).toBe('refused');
-    // What the operator lists of IPv4 is not what such a form is judged by, but for the mapped one and NAT64.
+    // A listed IPv4 network applies to mapped and NAT64 addresses, but not to other forms that embed an IPv4 address.
     const listed = addressStanding(ip, createAddressPolicy(['0.0.0.0/0']));
     expect(listed).toBe(ip.includes('ffff:1') ? 'listed' : 'refused');
   });
@@ -140,7 +140,7 @@ describe('addressStanding', () => {
     expect(addressStanding(ip, createAddressPolicy([cidr]))).toBe(standing);
   });
 
-  it('lists by network, in plain and in mapped form, and nothing beside it', () => {
+  it('lists exactly the addresses of a network, in plain and mapped form', () => {
     const policy = createAddressPolicy([
       '10.1.0.0/16',
       'fd00:1::/32',
@@ -159,7 +159,7 @@ describe('addressStanding', () => {
     ]);
   });
 
-  it('does not take an IPv6 form that carries a listed IPv4 address for that address', () => {
+  it('does not treat an IPv6 address that embeds a listed IPv4 address as listed', () => {
     for (const ip of [
       '::7f00:1',
       '64:ff9b::7f00:1',
@@ -189,7 +189,7 @@ describe('createAddressPolicy', () => {
 });
 
 describe('checkCallbackUrl', () => {
-  it('says nothing when all is well, and one sentence when not', () => {
+  it('returns nothing for a valid URL, and one sentence for an invalid one', () => {
     expect(checkCallbackUrl('https://example.com/hook', PUBLIC)).toBeNull();
     expect(checkCallbackUrl('http://127.0.0.1:9/hook', LOOPBACK)).toBeNull();
     expect(checkCallbackUrl('https://example.com./hook', PUBLIC)).toMatch(/ends in a dot/);

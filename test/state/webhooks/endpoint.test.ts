@@ -1,4 +1,4 @@
-// What an endpoint hears of, which headers it may add, and when it is given up.
+// Which events an endpoint receives, which headers it may add, and when it is disabled.
 import { describe, expect, it } from 'vitest';
 import {
   type Endpoint,
@@ -32,7 +32,7 @@ const endpoint: Endpoint = {
 };
 
 describe('an endpoint', () => {
-  it('hears of what it asked for, in its pools, while it is enabled', () => {
+  it('receives the events it subscribed to, of its pools, while it is enabled', () => {
     expect(wants(endpoint, 'task.created', null)).toBe(true);
     expect(wants(endpoint, 'task.queued', null)).toBe(false);
     expect(wants({ ...endpoint, enabled: false }, 'task.created', null)).toBe(false);
@@ -44,7 +44,7 @@ describe('an endpoint', () => {
     ]);
   });
 
-  it('may add headers of its own, and none of ours', () => {
+  it('accepts custom headers, but none that BioLayer sets', () => {
     for (const name of ['Authorization', 'X-Team', 'cookie']) expect(headerFault(name, 'x')).toBeNull();
     for (const name of [
       'HOST',
@@ -60,7 +60,7 @@ describe('an endpoint', () => {
     for (const value of ['a\nb', 'a\0', 'ü', ' x']) expect(headerFault('x', value)).not.toBeNull();
   });
 
-  it('is hopeless when nothing got through for the limit, and not for a bad day and a silence', () => {
+  it('is disabled after failing for the whole limit, not after one bad day and a silence', () => {
     const failures = (...days: number[]) => {
       const periods = new Set(days.map((day) => periodOf(day * DAY, LIMIT))).size;
       return isHopeless({ since: (days[0] ?? 0) * DAY, periods }, (days.at(-1) ?? 0) * DAY, LIMIT);
@@ -71,7 +71,7 @@ describe('an endpoint', () => {
     expect(failures(0, 0.1, 0.2, 0.3, 9)).toBe(false);
   });
 
-  it('may bring a secret of 24 to 64 bytes', () => {
+  it('accepts a secret of 24 to 64 bytes', () => {
     const secret = (bytes: number) => `whsec_${Buffer.alloc(bytes, 251).toString('base64')}`;
     expect([24, 32, 64].map((bytes) => secretFault(secret(bytes)))).toEqual([null, null, null]);
     for (const wrong of [

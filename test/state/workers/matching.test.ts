@@ -1,4 +1,4 @@
-// Who may do a task and who goes first, and the text that keeps a lane in order.
+// Which workers may do a task, which goes first, and the text that orders a matching queue.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -50,7 +50,7 @@ describe('a worker qualifies', () => {
     expect(qualifies(worker, wanted)).toBe(expected);
   });
 
-  it('and is found under every attribute that the task asks for', () => {
+  it('has every attribute that the task requires in its index', () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd')),
@@ -73,7 +73,7 @@ describe('a worker qualifies', () => {
 });
 
 describe('a worker is eligible', () => {
-  it('only when available and with a place free', () => {
+  it('only when available and with free capacity', () => {
     const task = queuedTask();
     expect(isEligible(sampleWorker(), task, NOW)).toBe(true);
     for (const availability of ['away', 'offline'] as const)
@@ -82,7 +82,7 @@ describe('a worker is eligible', () => {
     expect(isEligible(sampleWorker({ capacity: 2, reservations: ['x', 'y'] }), task, NOW)).toBe(false);
   });
 
-  it('not within the cool-down of their own "no", and then again', () => {
+  it('not during the cool-down after a decline, and again afterwards', () => {
     const worker = sampleWorker({ worker_id: 'a' });
     const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: NOW + 1000 }] };
     expect(isEligible(worker, task, NOW + 999)).toBe(false);
@@ -90,7 +90,7 @@ describe('a worker is eligible', () => {
     expect(isEligible(sampleWorker({ worker_id: 'b' }), task, NOW)).toBe(true);
   });
 
-  it('is left alone after a "no" for the life of the offer, at most half a minute', () => {
+  it('cools down after a decline for the life of the offer, at most 30 s', () => {
     const coolDown = (life: number) => {
       const offered = taskAfter(
         queuedTask(),
@@ -112,7 +112,7 @@ describe('a worker is eligible', () => {
   });
 });
 
-describe('a step', () => {
+describe('a relaxation step', () => {
   const asked: Requirements = {
     worker_pool_id: 'p',
     skills: ['a', 'b'],
@@ -132,7 +132,7 @@ describe('a step', () => {
     min_rating: undefined,
   };
 
-  it('asks for what it names, drops the rest, and never the pool', () => {
+  it('requires what it names and drops the rest, but never the pool', () => {
     const steps = [
       { after_seconds: 60, requirements: { skills: ['a'], min_rating: 3 } },
       { after_seconds: 120, requirements: {} },
@@ -144,30 +144,30 @@ describe('a step', () => {
     expect(() => relaxed({ ...asked, steps }, 59.999)).toThrow();
   });
 
-  it.each(SOFT)('never drops %s that is hard', (hard) => {
+  it.each(SOFT)('never drops %s when it is hard', (hard) => {
     const steps = [{ after_seconds: 60, requirements: {} }];
     const kept = { ...nothing, worker_pool_id: 'p', [hard]: asked[hard] };
     expect(relaxed({ ...asked, hard: [hard], steps }, 60)).toEqual(kept);
   });
 });
 
-describe('the best worker', () => {
+describe('the order of workers', () => {
   const ids = (workers: Worker[]) => workers.map((one) => one.worker_id);
   const a = sampleWorker({ worker_id: 'a', idle_since: NOW - 10, rating: 1 });
   const b = sampleWorker({ worker_id: 'b', idle_since: NOW - 5, rating: 5 });
   const c = sampleWorker({ worker_id: 'c', idle_since: NOW - 5, rating: 4 });
   const d = sampleWorker({ worker_id: 'd', idle_since: NOW - 5, rating: 4 });
 
-  it('is the longest idle, then the best rated, then always the same', () => {
+  it('is by idle time, then rating, then always the same', () => {
     expect(ids(rank([d, c, b, a], queuedTask(), NOW))).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('comes last after a "no", however long they have been idle', () => {
+  it('puts a worker who declined last, however long they have been idle', () => {
     const task = { ...queuedTask(), declines: [{ worker_id: 'a', until: NOW }] };
     expect(ids(rank([a, b, c, d], task, NOW))).toEqual(['b', 'c', 'd', 'a']);
   });
 
-  it('keeps their place in line when an offer leads to nothing, and goes to its end after work', () => {
+  it('keeps the idle time after a revoked or declined offer, and resets it after a lapse or work', () => {
     const asked = affect(a, 'task', { taken: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
     const idleAfter = (effect: Effect) => affect(asked, 'task', effect, NOW)?.idle_since;
@@ -177,13 +177,13 @@ describe('the best worker', () => {
     expect(idleAfter({ freed: 'work' })).toBe(NOW);
   });
 
-  it('goes to the end of the line when they come back from being away', () => {
+  it('resets the idle time of a worker who returns from being away', () => {
     const away = next(a, { availability: 'away' }, NOW);
     expect(away.idle_since).toBe(a.idle_since);
     expect(next(away, { availability: 'available' }, NOW + 1).idle_since).toBe(NOW + 1);
   });
 
-  it('cannot be asked for the same task twice, nor beyond their capacity', () => {
+  it('a worker gets no second offer of a task and none beyond their capacity', () => {
     const asked = affect(sampleWorker({ capacity: 2 }), 't1', { taken: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
     expect(affect(asked, 't1', { taken: 'offer' }, NOW)).toBeNull();
@@ -191,13 +191,13 @@ describe('the best worker', () => {
     expect(full?.reservations).toEqual(['t1', 't2']);
     if (full === null) throw new Error('no place');
     expect(affect(full, 't3', { taken: 'offer' }, NOW)).toBeNull();
-    // Not even what a reviewer sends back.
+    // Not even rework.
     expect(affect(full, 't3', { taken: 'work' }, NOW)).toBeNull();
   });
 });
 
-describe('a lane', () => {
-  it('is shared by tasks that ask for the same, however they say it', () => {
+describe('a matching queue', () => {
+  it('is shared by tasks with the same requirements, in any order and spelling', () => {
     const one = needing({ skills: ['a', 'b'], certifications: ['x'], trust_level: 2 });
     const same = needing({ trust_level: 2, certifications: ['x', 'x'], skills: ['b', 'a', 'a'] });
     expect(matchingQueueOf(same)).toEqual(matchingQueueOf(one));
@@ -205,7 +205,7 @@ describe('a lane', () => {
     expect(new Set(none.map((task) => matchingQueueOf(task).id)).size).toBe(1);
   });
 
-  it('is another for tasks that ask for something else', () => {
+  it('is separate for tasks with other requirements', () => {
     const asked: Requirements[] = [
       {},
       { skills: ['a'] },
@@ -218,7 +218,7 @@ describe('a lane', () => {
     expect(new Set(asked.map((one) => matchingQueueOf(needing(one)).id)).size).toBe(asked.length);
   });
 
-  it('asks of a worker what its tasks ask', () => {
+  it('requires of a worker what its tasks require', () => {
     const wanted = { skills: ['b', 'a'], min_rating: 4, worker_pool_id: 'p' };
     for (const worker of [
       sampleWorker({ skills: ['a', 'b'], pool_ids: ['p'] }),
@@ -247,7 +247,7 @@ describe('a lane', () => {
       created,
       `${idFloor(created)}-7000-8000-000000000000`,
     );
-  it('is in order of urgency, then deadline, then age', () => {
+  it('is ordered by urgency, then deadline, then age', () => {
     fc.assert(
       fc.property(fc.array(waiting, { minLength: 2, maxLength: 12 }), (all) => {
         const byText = all.map((one) => ({ one, place: queueMember(made(one)) }));
@@ -268,7 +268,7 @@ describe('a lane', () => {
     );
   });
 
-  it('keeps the place of a task that comes back to the queue', () => {
+  it('keeps the position of a task that returns to the queue', () => {
     const task = queuedTask(sampleInput({ sla: { urgency: 'high' } }));
     const back = taskAfter(
       task,
@@ -285,7 +285,7 @@ describe('a lane', () => {
   });
 });
 
-it('gives an offer the life that its urgency asks for, unless its pool says otherwise', () => {
+it('takes the life of an offer from the urgency unless the pool sets it', () => {
   expect(URGENCIES.map((one) => offerLife(one, null))).toEqual([300_000, 120_000, 60_000, 30_000]);
   expect(offerLife('critical', 7)).toBe(7000);
   const times = URGENCIES.map(startTime);

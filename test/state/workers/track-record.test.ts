@@ -1,4 +1,4 @@
-// What answers and reviews add up to: the rating with its prior, the rates, and who is taken to be away.
+// The track record of a worker: the rating with its prior, the rates, and when lapsed offers set a worker away.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -26,17 +26,17 @@ import {
 const ratings = fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 60 });
 
 describe('the rating', () => {
-  it('is what was given while nobody has reviewed', () => {
+  it('equals the given rating before the first review', () => {
     expect(ratingOf(newTrackRecord(4.8))).toBe(4.8);
   });
 
-  it('is not decided by one review, and is by many', () => {
+  it('moves little with one review and far with many', () => {
     expect(ratingOf(withRatings(newTrackRecord(5), [1]))).toBe(4.636);
     expect(ratingOf(withRatings(newTrackRecord(5), Array(10).fill(1)))).toBe(3);
     expect(ratingOf(withRatings(newTrackRecord(5), Array(1000).fill(1)))).toBeLessThan(1.1);
   });
 
-  it('lies between all that was said, whatever was said and in whatever order', () => {
+  it('lies between the lowest and the highest rating, in any order', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 5, noNaN: true }), ratings, (given, all) => {
         const rating = ratingOf(withRatings(newTrackRecord(given), all));
@@ -47,7 +47,7 @@ describe('the rating', () => {
     );
   });
 
-  it('begins anew when it is given anew', () => {
+  it('starts again when a new rating is set', () => {
     const record = withGivenRating(withRatings(newTrackRecord(5), [1, 1, 1]), 4);
     expect(ratingOf(record)).toBe(4);
     const worker = next(
@@ -59,25 +59,25 @@ describe('the rating', () => {
   });
 });
 
-it('the rates count what the worker did, and nothing before they did anything', () => {
+it('counts answered and lapsed offers in the rates, which are null before the first', () => {
   expect(ratesOf(newTrackRecord(5))).toEqual({ acceptance_rate: null, lapse_rate: null });
   const answers = ['accepted', 'declined', 'expired', 'accepted'] as const;
   const record = answers.reduce(withAnswer, newTrackRecord(5));
   expect(ratesOf(record)).toEqual({ acceptance_rate: 0.5, lapse_rate: 0.25 });
 });
 
-describe('a worker who lets offers lapse', () => {
+describe('a worker whose offers lapse', () => {
   const lapse = { freed: 'offer', answered: 'expired' } as const;
   const worked = (effects: Parameters<typeof affect>[2][], worker = sampleWorker()) =>
     effects.reduce((one, effect) => affect(one, 'task', effect, NOW) ?? one, worker);
 
-  it('is away after three in a row, and not before', () => {
+  it('is set away after three in a row, and not before', () => {
     const two = worked(Array(LAPSES_TO_AWAY - 1).fill(lapse));
     expect(two.availability).toBe('available');
     expect(worked([lapse], two).availability).toBe('away');
   });
 
-  it('begins to be counted anew with an answer, and when they come back', () => {
+  it('is counted from zero again after an answer or a return', () => {
     for (const answered of ['accepted', 'declined'] as const)
       expect(worked([lapse, lapse, { answered }, lapse, lapse]).availability).toBe('available');
     const away = worked([lapse, lapse, lapse]);
@@ -86,14 +86,14 @@ describe('a worker who lets offers lapse', () => {
     expect(worked([lapse, lapse, lapse], back).availability).toBe('away');
   });
 
-  it('stays offline where they were offline', () => {
+  it('stays offline when already offline', () => {
     const offline = sampleWorker({ availability: 'offline' });
     expect(worked([lapse, lapse, lapse], offline).availability).toBe('offline');
   });
 });
 
-describe('what a change of a task means for its workers', () => {
-  it('tells an answer once', () => {
+describe('a change of a task, for its workers', () => {
+  it('counts an answer once', () => {
     const [offered, accepted] = [taskIn('offered'), taskIn('accepted')];
     expect([...effectsOf(offered, accepted)]).toEqual([[WORKER, { answered: 'accepted' }]]);
     expect(effectsOf(accepted, taskIn('started')).size).toBe(0);
