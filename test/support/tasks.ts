@@ -5,7 +5,7 @@ import type { Circumstance, Command } from '../../src/state/tasks/command.ts';
 import { apply, create, decide } from '../../src/state/tasks/decide.ts';
 import { EVENT_TYPES, type Status } from '../../src/state/tasks/lifecycle.ts';
 import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/tasks/task.ts';
-import { timestamp } from '../../src/state/tasks/view.ts';
+import { timestamp } from '../../src/state/text/time.ts';
 import { newTrackRecord } from '../../src/state/workers/track-record.ts';
 import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 

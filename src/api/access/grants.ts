@@ -3,8 +3,7 @@
 
 import { lacking } from '../../state/access/permission.ts';
 import { type Mode, modeOf } from '../../state/access/tenant.ts';
-import { timestamp } from '../../state/tasks/view.ts';
-import { timeOf } from '../../state/text/time.ts';
+import { timeOf, timestamp } from '../../state/text/time.ts';
 import type { Change } from '../../store/redis/commit.ts';
 import { loadPools, poolAsLoaded } from '../../store/workers/pools.ts';
 import type { ApiDeps } from '../deps.ts';

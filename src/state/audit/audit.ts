@@ -4,8 +4,8 @@
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { timestamp } from '../tasks/view.ts';
 import { isSame } from '../text/same.ts';
+import { timestamp } from '../text/time.ts';
 
 /** An audit event, before it is added to the log. */
 export interface AuditEvent {

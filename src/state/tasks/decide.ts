@@ -2,6 +2,7 @@
 // refusal; no clock, no Redis, no HTTP. A transition that `lifecycle.ts` does not list is refused here and nowhere
 // else, so API routes, processors and delayed jobs all obey the same table.
 
+import { timestamp } from '../text/time.ts';
 import type { Circumstance, Command, Decision, Refusal } from './command.ts';
 import { type CommandName, isFinal, target } from './lifecycle.ts';
 import {
@@ -27,7 +28,7 @@ import {
   settle,
   Transition,
 } from './transition.ts';
-import { submissionView, timestamp } from './view.ts';
+import { submissionView } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(

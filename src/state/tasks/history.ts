@@ -4,8 +4,8 @@
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { timestamp } from '../text/time.ts';
 import type { HistoryEntry, TaskEvent } from './task.ts';
-import { timestamp } from './view.ts';
 
 /** Members of an entry, all of which it has. */
 export const HISTORY_MEMBERS = [

@@ -1,6 +1,7 @@
 // A task while it is being changed, with its events so far, and the steps that several commands share: ending an offer,
 // requeuing, breaching a clock, failing.
 
+import { timestamp } from '../text/time.ts';
 import type { Circumstance, Opinion } from './command.ts';
 import { type EventType, meetsClocks, type Status } from './lifecycle.ts';
 import {
@@ -16,7 +17,6 @@ import {
   type Task,
   type TaskEvent,
 } from './task.ts';
-import { timestamp } from './view.ts';
 
 /** The longest cool-down after a declined or expired offer, ms; it is the offer's life when that is shorter. */
 export const COOL_DOWN_MAX = 30_000;

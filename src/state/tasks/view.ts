@@ -2,15 +2,8 @@
 // secret can only leak from here.
 
 import { orgOf } from '../access/tenant.ts';
+import { timestamp } from '../text/time.ts';
 import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
-
-let last = { ms: 0, text: new Date(0).toISOString() };
-
-/** RFC 3339 UTC with milliseconds. Caches the last value: all times in one change are equal. */
-export function timestamp(ms: number): string {
-  if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
-  return last.text;
-}
 
 function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);

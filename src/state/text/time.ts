@@ -45,3 +45,11 @@ export function timeOf(text: string): number {
   if (at === null) throw new RangeError(`${text} is not an RFC 3339 time`);
   return at;
 }
+
+let last = { ms: 0, text: new Date(0).toISOString() };
+
+/** RFC 3339 UTC with milliseconds. Caches the last value: all times in one change are equal. */
+export function timestamp(ms: number): string {
+  if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
+  return last.text;
+}

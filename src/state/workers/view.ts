@@ -1,7 +1,7 @@
 // The public JSON of a worker.
 
 import { inBoth } from '../access/permission.ts';
-import { timestamp } from '../tasks/view.ts';
+import { timestamp } from '../text/time.ts';
 import { ratesOf } from './track-record.ts';
 import type { Worker } from './worker.ts';
 

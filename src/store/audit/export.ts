@@ -3,7 +3,7 @@
 // this process nor Redis feels how large it is.
 
 import { ExportWriter, type Linked } from '../../state/audit/export-file.ts';
-import { timestamp } from '../../state/tasks/view.ts';
+import { timestamp } from '../../state/text/time.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';

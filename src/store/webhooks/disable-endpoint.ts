@@ -2,7 +2,7 @@
 // are written in one commit.
 
 import { newAuditEvent } from '../../state/audit/audit.ts';
-import { timestamp } from '../../state/tasks/view.ts';
+import { timestamp } from '../../state/text/time.ts';
 import type { DisabledReason } from '../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../audit/audit-log.ts';
 import type { Db } from '../redis/connection.ts';

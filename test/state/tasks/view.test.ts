@@ -5,13 +5,8 @@ import { decide } from '../../../src/state/tasks/decide.ts';
 import { historyEntry } from '../../../src/state/tasks/history.ts';
 import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
 import type { HistoryEntry, Offer, Task } from '../../../src/state/tasks/task.ts';
-import {
-  offerView,
-  taskView,
-  timestamp,
-  webhookBody,
-  workerTaskView,
-} from '../../../src/state/tasks/view.ts';
+import { offerView, taskView, webhookBody, workerTaskView } from '../../../src/state/tasks/view.ts';
+import { timestamp } from '../../../src/state/text/time.ts';
 import { ACCEPTED, at, createdTask, NOW, rfc3339, sampleInput, taskIn, WAY_TO } from '../../support/tasks.ts';
 
 const SECRET = 'sealed-and-still-nobody-s-business';

@@ -4,8 +4,7 @@
 import Type from 'typebox';
 import { MODES, modeOf, orgOf, tenantOf } from '../../../state/access/tenant.ts';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
-import { timeOf } from '../../../state/text/time.ts';
+import { timeOf, timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import {
   type ApiKey,

@@ -2,7 +2,7 @@
 // worth here.
 
 import Type from 'typebox';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
 import {
   addIssuer,

@@ -4,8 +4,8 @@
 import { randomBytes } from 'node:crypto';
 import Type from 'typebox';
 import { changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import {
   findMember,

@@ -3,8 +3,8 @@
 
 import Type from 'typebox';
 import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { newCredential } from '../../../store/identity/credentials.ts';
 import {

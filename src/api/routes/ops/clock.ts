@@ -1,7 +1,7 @@
 // Redis' clock, for the operator: whether it has jumped, and the word that its new time is right.
 
 import Type from 'typebox';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import { type ClockJump, confirmJump, loadJump } from '../../../store/redis/clock-jump.ts';
 import type { Clock } from '../../../store/redis/connection.ts';
 import { route } from '../../http/route.ts';

@@ -1,7 +1,7 @@
 // What was set aside since it cannot be used, for the operator: to be looked at, played again, or thrown away.
 
 import Type from 'typebox';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import {
   type DeadEntry,
   discardDead,

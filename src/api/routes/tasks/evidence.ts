@@ -16,7 +16,7 @@ import {
   UPLOAD_BYTES,
 } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import {
   type Added,
   addEvidence,

@@ -4,8 +4,7 @@
 import { orgOf } from '../../../state/access/tenant.ts';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
-import { parseTime, timeOf } from '../../../state/text/time.ts';
+import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
 import { callbackAuthContext } from '../../../store/identity/orgs.ts';
 import { hasPool } from '../../../store/workers/pools.ts';

@@ -1,7 +1,7 @@
 // The public JSON of a delivery with its attempts; secrets are redacted.
 
 import { poolOf } from '../../../state/tasks/task.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import type { Listed } from '../../../store/webhooks/delivery-lists.ts';

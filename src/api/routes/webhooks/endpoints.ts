@@ -2,8 +2,8 @@
 
 import { orgOf } from '../../../state/access/tenant.ts';
 import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { type Change, commit, together } from '../../../store/redis/commit.ts';

@@ -2,8 +2,7 @@
 // run it.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
-import { parseTime, timeOf } from '../../../state/text/time.ts';
+import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Replay } from '../../../state/webhooks/replay.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';

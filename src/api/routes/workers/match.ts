@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
 import { stepAt, type Task } from '../../../state/tasks/task.ts';
-import { timestamp } from '../../../state/tasks/view.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { explainMatch, placeInQueue, type Sight } from '../../../store/workers/explain.ts';

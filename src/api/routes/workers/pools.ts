@@ -1,8 +1,8 @@
 // Pools, as integrators manage them.
 
 import Type from 'typebox';
-import { timestamp } from '../../../state/tasks/view.ts';
 import { isSame } from '../../../state/text/same.ts';
+import { timestamp } from '../../../state/text/time.ts';
 import type { Pool } from '../../../state/workers/worker.ts';
 import { commit, together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
