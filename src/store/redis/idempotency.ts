@@ -1,19 +1,24 @@
 // Idempotency keys. A request claims its key before it does anything. Its response replaces the claim in the commit of
 // its effect, so after any crash either both exist or neither does. Responses are kept for 24 hours.
 
-import { answerCounter } from '../identity/usage.ts';
+import { type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Guard, Write } from './commit.ts';
 import type { Db } from './connection.ts';
 import { orgKeysOf } from './keys.ts';
 import { shortenTtl } from './ttl.ts';
+import { required } from './unreadable.ts';
 
-const KEPT = 24 * 3600 * 1000;
+const HOUR = 3600_000;
+const KEPT = 24 * HOUR;
+/** The counter of an hour is needed this many hours: a response of its last moment is kept for `KEPT`. */
+const COUNTER_HOURS = KEPT / HOUR + 1;
 /**
  * A claim expires after this, ms, if its request died. A request that took longer finds its claim gone when it commits,
  * and changes nothing.
  */
 const CLAIM = 10_000;
 
+/** A recorded response. */
 export interface KeptAnswer {
   status: number;
   headers: Record<string, string>;
@@ -21,13 +26,21 @@ export interface KeptAnswer {
   body: string | null;
 }
 
+/** A claim on an idempotency key, held by one request. */
 export interface Claim {
   key: string;
+  /** Value of the key while this claim holds it. */
   text: string;
+  /** Hash of the request body. */
+  fingerprint: string;
   /** Hash key and field that count the bytes of recorded responses. */
   counter: { key: string; field: string };
 }
 
+/**
+ * - `claimed`: the request may go ahead. · `answered`: it was answered before.
+ * - `in_flight`: another request with the key is running. · `reused`: the key belongs to a request with another body.
+ */
 export type Claimed =
   | { kind: 'claimed'; claim: Claim }
   | { kind: 'answered'; answer: KeptAnswer }
@@ -39,6 +52,7 @@ export type Claimed =
  * @param scope hash of the route, the credential's view and the key itself: what the key is unique within.
  * @param fingerprint hash of the request body.
  * @param token random; distinguishes this claim from any other.
+ * @throws UnreadableRecord
  */
 export async function claimKey(
   db: Db,
@@ -51,21 +65,40 @@ export async function claimKey(
   const text = JSON.stringify({ fingerprint, token });
   const there = await db.redis.set(key, text, 'PX', CLAIM, 'NX', 'GET');
   if (there === null)
-    return { kind: 'claimed', claim: { key, text, counter: answerCounter(db, orgId, db.clock.now()) } };
-  const kept = JSON.parse(there) as { fingerprint: string; answer?: KeptAnswer };
+    return { kind: 'claimed', claim: { key, text, fingerprint, counter: answerCounter(db, orgId) } };
+  const kept = required(key, readKept(there));
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
   if (kept.answer !== undefined) return { kind: 'answered', answer: kept.answer };
   await shortenTtl(db.redis, key, CLAIM);
   return { kind: 'in_flight' };
 }
 
-/** Guard and writes that replace the claim with the response; the guard fails when the claim was lost. */
+interface Kept {
+  fingerprint: string;
+  /** Absent while the key is claimed. */
+  answer?: KeptAnswer;
+}
+
+const KEPT_SHAPE: Shape<Kept> = { fingerprint: 'string' };
+const ANSWER_SHAPE: Shape<KeptAnswer> = { status: 'number', headers: 'object' };
+
+function readKept(text: string): Read<Kept> {
+  const json = readJson(text);
+  const kept = json.kind === 'known' ? readShape<Kept>(json.value, KEPT_SHAPE) : json;
+  if (kept.kind !== 'known' || kept.value.answer === undefined) return kept;
+  const answer = readShape<KeptAnswer>(kept.value.answer, ANSWER_SHAPE);
+  return answer.kind === 'known' ? kept : answer;
+}
+
+/**
+ * Guard and writes that replace the claim with the response; the guard fails when the claim was lost.
+ * @returns them, and the size of the record in bytes, which counts towards the quota.
+ */
 export function answerWrites(
   claim: Claim,
   answer: KeptAnswer,
 ): { guards: Guard[]; writes: Write[]; bytes: number } {
-  const { key, counter } = claim;
-  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
+  const { key, counter, fingerprint } = claim;
   const text = JSON.stringify({ fingerprint, answer });
   const bytes = key.length + Buffer.byteLength(text);
   return {
@@ -79,14 +112,17 @@ export function answerWrites(
 }
 
 /**
- * The id seed of a request whose effects take several commits. The first try stores its seed, so a repeat after a crash,
- * with another claim, derives the same ids and finds what was done.
- * @param chosen the seed to store, unless there is one.
+ * The id seed of a request whose effects take several commits. The first attempt stores its seed, so a repeat after a
+ * crash, with another claim, derives the same ids and finds the records that exist already.
+ * @param chosen the seed to store, unless there is one. @returns the stored seed.
  */
 export async function idSeedOf(db: Db, claim: Claim, chosen: string): Promise<string> {
-  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
-  // Another body under the same key, after the first claim has expired, gets its own seed.
-  return (await db.redis.set(`${claim.key}:${fingerprint}`, chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
+  return (await db.redis.set(seedKey(claim), chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
+}
+
+/** Another body under the same idempotency key, after the first claim has expired, gets its own seed. */
+function seedKey({ key, fingerprint }: Claim): string {
+  return `${key}:${fingerprint}`;
 }
 
 /** Whether the claim has neither expired nor been answered. */
@@ -102,7 +138,27 @@ export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
 
 /** Releases a claim whose request had no effect, and its id seed. */
 export async function dropClaim(db: Db, claim: Claim): Promise<void> {
-  const { fingerprint } = JSON.parse(claim.text) as { fingerprint: string };
   const script = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end";
-  await db.redis.eval(script, 2, claim.key, `${claim.key}:${fingerprint}`, claim.text);
+  await db.redis.eval(script, 2, claim.key, seedKey(claim), claim.text);
+}
+
+const COUNTER = 'answers:';
+
+/** The counter of the responses recorded in this hour: a field of the tenant's `usage` hash. */
+function answerCounter(db: Db, tenantId: string): Claim['counter'] {
+  const hour = Math.floor(db.clock.now() / HOUR);
+  return { key: orgKeysOf(db.prefix, tenantId).usage, field: `${COUNTER}${hour}` };
+}
+
+/** Bytes of the tenant's recorded responses. Also removes the counters of hours whose responses have expired. */
+export async function countAnswerBytes(db: Db, tenantId: string): Promise<number> {
+  const { usage } = orgKeysOf(db.prefix, tenantId);
+  const counters = Object.entries(await db.redis.hgetall(usage)).filter(([field]) =>
+    field.startsWith(COUNTER),
+  );
+  const oldest = Math.floor(db.clock.now() / HOUR) - COUNTER_HOURS;
+  const isExpired = (field: string) => Number(field.slice(COUNTER.length)) < oldest;
+  const expired = counters.map(([field]) => field).filter(isExpired);
+  if (expired.length > 0) await db.redis.hdel(usage, ...expired);
+  return counters.reduce((sum, [field, bytes]) => (isExpired(field) ? sum : sum + Number(bytes)), 0);
 }
