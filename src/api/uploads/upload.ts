@@ -9,7 +9,7 @@ import { Dicer } from '@fastify/busboy';
 import { decodeExtended, parse as parseDisposition } from 'content-disposition';
 import { parse as parseType } from 'content-type';
 import { childPointer } from '../../output-schema/problem.ts';
-import { EVIDENCE_BYTES, FORM_BYTES } from '../../state/tasks/evidence.ts';
+import { EVIDENCE_BYTES, FORM_BYTES } from '../../state/access/in-flight-limits.ts';
 import type { EvidenceFiles, Incoming } from '../../store/evidence/files.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
 import { safeFileName, safeMediaType } from './file-name.ts';

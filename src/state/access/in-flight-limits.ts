@@ -1,7 +1,12 @@
 // How much requests may hold at once in a web process: each credential, so that it does not take what others need, and
 // the process as a whole, so that it never holds more than it has. Pure; `api/access/in-flight.ts` counts.
 
-import { UPLOAD_BYTES } from '../tasks/evidence.ts';
+/** Largest evidence file in bytes. */
+export const EVIDENCE_BYTES = 25 * 1024 * 1024;
+/** What a multipart form may add to its file, in bytes: boundaries and part headers. */
+export const FORM_BYTES = 64 * 1024;
+/** Largest upload in bytes. */
+export const UPLOAD_BYTES = EVIDENCE_BYTES + FORM_BYTES;
 
 const MIB = 1024 * 1024;
 

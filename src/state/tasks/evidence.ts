@@ -3,12 +3,6 @@
 
 import { type EvidenceRef, isOfWorker, type Task } from './task.ts';
 
-/** Largest file in bytes. */
-export const EVIDENCE_BYTES = 25 * 1024 * 1024;
-/** What a multipart form may add to its file, in bytes: boundaries and part headers. */
-export const FORM_BYTES = 64 * 1024;
-/** Largest upload in bytes. */
-export const UPLOAD_BYTES = EVIDENCE_BYTES + FORM_BYTES;
 /** Most files that one worker may upload for one task. */
 export const EVIDENCE_FILES = 50;
 /** Most files of all workers for one task. */

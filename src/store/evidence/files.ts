@@ -1,6 +1,6 @@
-// Where the bytes of evidence lie: in a folder or in an S3 bucket, through flydrive, under names that the
-// server made. Bytes on their way in go to a file without a name first, so that an upload that breaks off,
-// or a process that dies, leaves nothing. What is read again is held against its SHA-256.
+// The file store, which holds the bytes of evidence: a folder or an S3 bucket, through flydrive, under paths that the
+// server generates. An upload is received into an unlinked temporary file first, so an interrupted upload or a crashed
+// process leaves nothing behind. Files are checked against their SHA-256 when they are read.
 
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises';
@@ -12,15 +12,25 @@ import { setTimeout } from 'node:timers/promises';
 import { Disk } from 'flydrive';
 import { FSDriver } from 'flydrive/drivers/fs';
 
-/** Between two tries to keep a file, ms. */
+/** Pause between two attempts to store a file, ms. */
 const RETRY_PAUSE = 300;
 
-/** The store of files cannot be used now, or has lost or altered a file. */
+/** The path of a file in the file store. */
+export function evidencePath(orgId: string, taskId: string, evidenceId: string): string {
+  return `${orgId}/${taskId}/${evidenceId}`;
+}
+
+/** The path of all files of a task. */
+export function taskFilesPath(orgId: string, taskId: string): string {
+  return `${orgId}/${taskId}`;
+}
+
+/** The file store is unavailable, or has lost or altered a file. */
 export class FileStoreError extends Error {
   override readonly name = 'FileStoreError';
 }
 
-/** Bytes on their way in, in a file that has no name: it ends when it is closed or the process does. */
+/** An upload, received into an unlinked temporary file, which disappears when it is closed or the process ends. */
 export class Incoming {
   readonly #file: FileHandle;
   readonly #hash = createHash('sha256');
@@ -32,7 +42,7 @@ export class Incoming {
     this.#file = file;
   }
 
-  /** @param folder where there is room for it; nothing is seen there. */
+  /** @param folder the folder whose disk takes the bytes; no file remains visible in it. */
   static async create(folder: string): Promise<Incoming> {
     const path = join(folder, randomUUID());
     const file = await open(path, 'wx+', 0o600);
@@ -40,17 +50,21 @@ export class Incoming {
     return new Incoming(file);
   }
 
-  /** How many bytes have arrived. */
+  /** Number of bytes received. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** SHA-256 of the bytes, hex; known when they have all arrived. */
+  /** SHA-256 of the bytes, hex; empty until `fill` has resolved. */
   get sha256(): string {
     return this.#sha256;
   }
 
-  /** Takes in all of `content`. @throws what `content` or `check` throws, or the disk. */
+  /**
+   * Receives all of `content`.
+   * @param check called with the number of bytes received so far; throws to reject the upload.
+   * @throws the error of `content` or `check`; FileStoreError when the disk fails.
+   */
   async fill(content: Readable, check: (bytes: number) => void): Promise<void> {
     await pipeline(content, async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
@@ -63,7 +77,7 @@ export class Incoming {
     this.#sha256 = this.#hash.digest('hex');
   }
 
-  /** The bytes from the first on. */
+  /** A stream of all bytes; may be called again for another attempt. */
   read(): Readable {
     return this.#file.createReadStream({ start: 0, autoClose: false });
   }
@@ -78,58 +92,62 @@ export class Incoming {
     try {
       await this.#file.writeFile(chunk);
     } catch (error) {
-      throw new FileStoreError('no room for a file on its way in', { cause: error });
+      throw new FileStoreError('could not write an incoming file', { cause: error });
     }
   }
 }
 
-interface Place {
+/** Where files are stored, and how. */
+interface Backend {
   disk: Disk;
-  /** Before every key: empty, or ends in a slash. */
+  /** Prefix of every path: empty, or ends in a slash. */
   prefix: string;
-  /** Folder for bytes on their way in. */
+  /** Folder for incoming files. */
   incoming: string;
-  /** How often to try to keep a file. */
-  tries: number;
-  /** Makes sure that a file outlasts a power cut. */
-  settle?(key: string): Promise<void>;
+  /** Number of attempts to store a file. */
+  attempts: number;
+  /** Flushes a stored file to disk, so that it survives a power cut. */
+  flush?(path: string): Promise<void>;
   close?(): void;
 }
 
 export class EvidenceFiles {
-  readonly #place: Place;
+  readonly #backend: Backend;
 
-  constructor(place: Place) {
-    this.#place = place;
+  constructor(backend: Backend) {
+    this.#backend = backend;
   }
 
-  /** A place for bytes on their way in; to be closed by the caller. */
+  /** A new incoming file, which the caller closes. @throws FileStoreError */
   receive(): Promise<Incoming> {
-    return attempt('take in a file', () => Incoming.create(this.#place.incoming));
+    return attempt('create an incoming file', () => Incoming.create(this.#backend.incoming));
   }
 
-  /** Keeps what has come in under `key`. When this fails a part may lie there: remove it. @throws FileStoreError */
-  keep(key: string, incoming: Incoming): Promise<void> {
-    return attempt('keep a file', async () => {
+  /**
+   * Stores an incoming file under `path`.
+   * @throws FileStoreError; a part of the file may then exist, which the caller removes.
+   */
+  keep(path: string, incoming: Incoming): Promise<void> {
+    return attempt('store a file', async () => {
       const options = { contentLength: incoming.bytes, contentType: 'application/octet-stream' };
-      for (let left = this.#place.tries; left > 0; left -= 1) {
-        const put = this.#place.disk.putStream(this.#at(key), incoming.read(), options);
+      for (let left = this.#backend.attempts; left > 0; left -= 1) {
+        const put = this.#backend.disk.putStream(this.#at(path), incoming.read(), options);
         if (left === 1) await put;
         else if (await succeeds(put)) break;
       }
-      await this.#place.settle?.(key);
+      await this.#backend.flush?.(path);
     });
   }
 
   /**
-   * The bytes kept under `key`. The last of them are given out only when all together have this SHA-256.
-   * @throws FileStoreError when they are not there; the stream fails with one when they are not the same.
+   * A stream of the file at `path`. The last chunk is held back until all bytes have this SHA-256.
+   * @throws FileStoreError when there is no such file; the stream fails with one when the SHA-256 differs.
    */
-  async open(key: string, sha256: string): Promise<Readable> {
-    const stored = await attempt('read a file', () => this.#place.disk.getStream(this.#at(key)));
+  async open(path: string, sha256: string): Promise<Readable> {
+    const stored = await attempt('read a file', () => this.#backend.disk.getStream(this.#at(path)));
     const chunks = verified(stored, sha256);
     try {
-      // With the first bytes in hand it is certain that there is something to answer with.
+      // Waits for the first chunk, so that a missing file fails here and not after the response has started.
       const first = await attempt('read a file', () => chunks.next());
       const content = Readable.from(resumed(first, chunks), { objectMode: false });
       content.once('close', () => stored.destroy());
@@ -141,19 +159,22 @@ export class EvidenceFiles {
   }
 
   /** Removes one file; does nothing when there is none. @throws FileStoreError */
-  remove(key: string): Promise<void> {
-    return attempt('remove a file', () => this.#place.disk.delete(this.#at(key)));
+  remove(path: string): Promise<void> {
+    return attempt('remove a file', () => this.#backend.disk.delete(this.#at(path)));
   }
 
-  /** Removes all files of a folder. Names of folders are ids of one length: none is the beginning of another. @throws FileStoreError */
-  removeAll(folder: string): Promise<void> {
-    return attempt('remove files', () => this.#place.disk.deleteAll(this.#at(`${folder}/`)));
+  /** Removes all files below a path. @throws FileStoreError */
+  removeAll(path: string): Promise<void> {
+    return attempt('remove files', () => this.#backend.disk.deleteAll(this.#at(`${path}/`)));
   }
 
-  /** Removes what a process left that died in the moment between making an incoming file and taking its name away. */
+  /**
+   * Removes incoming files of processes that died between creating and unlinking them.
+   * @param olderThan minimum age, ms.
+   */
   async removeStale(olderThan: number): Promise<void> {
-    const { incoming } = this.#place;
-    // The temporary folder of the system is shared with others and cleaned by it.
+    const { incoming } = this.#backend;
+    // The system cleans its temporary folder itself, and other programs use it.
     if (incoming === tmpdir()) return;
     for (const name of await readdir(incoming)) {
       const path = join(incoming, name);
@@ -163,49 +184,49 @@ export class EvidenceFiles {
   }
 
   close(): void {
-    this.#place.close?.();
+    this.#backend.close?.();
   }
 
-  #at(key: string): string {
-    return this.#place.prefix + key;
+  #at(path: string): string {
+    return this.#backend.prefix + path;
   }
 }
 
 /**
- * Opens the store that EVIDENCE_STORE names.
- * @param location a folder, made when it is not there; or
- *   `s3://bucket/prefix?region=…&endpoint=…&path_style=true`. Credentials come from where the AWS SDK looks for them.
- * @throws Error that says what is wrong with it.
+ * Opens the file store that EVIDENCE_STORE names.
+ * @param location a folder, created if missing; or `s3://bucket/prefix?region=…&endpoint=…&path_style=true`, with
+ *   credentials from the environment or files that the AWS SDK reads.
+ * @throws Error with what is wrong with the location.
  */
 export async function openEvidenceFiles(location: string): Promise<EvidenceFiles> {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(location);
   if (!isUrl) return new EvidenceFiles(await folder(resolve(location)));
   if (!location.startsWith('s3://')) throw new Error('EVIDENCE_STORE must be a folder or an s3:// URL');
   const { openBucket } = await import('./bucket.ts');
-  return new EvidenceFiles({ ...(await openBucket(location)), incoming: tmpdir(), tries: 3 });
+  return new EvidenceFiles({ ...(await openBucket(location)), incoming: tmpdir(), attempts: 3 });
 }
 
-async function folder(root: string): Promise<Place> {
+async function folder(root: string): Promise<Backend> {
   const incoming = join(root, '.incoming');
-  // Evidence is for nobody else on this machine.
+  // Other users of the machine must not read evidence.
   await mkdir(incoming, { recursive: true, mode: 0o700 });
-  // A folder that takes no file is found now and not by the first upload.
+  // Fails now, and not in the first upload, when the folder is not writable.
   await (await Incoming.create(incoming)).close();
   return {
     disk: new Disk(new FSDriver({ location: root, visibility: 'private' })),
     prefix: '',
     incoming,
-    tries: 1,
-    async settle(key) {
-      for (const path of [join(root, key), dirname(join(root, key))]) {
-        const file = await open(path, 'r');
+    attempts: 1,
+    async flush(path) {
+      for (const one of [join(root, path), dirname(join(root, path))]) {
+        const file = await open(one, 'r');
         await file.sync().finally(() => file.close());
       }
     },
   };
 }
 
-/** Gives out `chunks` one behind, so that the last is held back until the whole has been checked. */
+/** Yields each chunk when the next has arrived, so that the last one is held back until the whole has been checked. */
 async function* verified(chunks: AsyncIterable<Buffer>, sha256: string): AsyncGenerator<Buffer, void> {
   const hash = createHash('sha256');
   let held: Buffer | null = null;
@@ -214,7 +235,7 @@ async function* verified(chunks: AsyncIterable<Buffer>, sha256: string): AsyncGe
     if (held !== null) yield held;
     held = chunk;
   }
-  if (hash.digest('hex') !== sha256) throw new FileStoreError('a file is not what was handed in');
+  if (hash.digest('hex') !== sha256) throw new FileStoreError('a stored file differs from its SHA-256');
   if (held !== null) yield held;
 }
 
@@ -224,7 +245,7 @@ async function* resumed(first: IteratorResult<Buffer, void>, rest: AsyncGenerato
   yield* rest;
 }
 
-/** Whether it does. The pause after a failure is for whoever tries again. */
+/** Whether the action succeeds; after a failure it resolves only after the pause before the next attempt. */
 async function succeeds(act: Promise<void>): Promise<boolean> {
   try {
     await act;

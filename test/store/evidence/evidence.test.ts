@@ -1,5 +1,5 @@
-// The life of a file in the store: a stray until one commit makes it evidence, a stray again when its task is
-// purged, and gone with the sweep whatever broke off in between.
+// The life of a file: orphaned until one commit makes it evidence, orphaned again when its task is purged, and removed
+// by the sweep wherever this was interrupted.
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,10 +14,10 @@ import {
   loadEvidence,
   type Staged,
   stageEvidence,
-  sweepEvidence,
 } from '../../../src/store/evidence/evidence.ts';
 import { openEvidenceFiles } from '../../../src/store/evidence/files.ts';
 import { countUsage } from '../../../src/store/identity/usage.ts';
+import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { accept, addTask, addWorker, freshOrg, offerTo, openTestDb, step } from '../../support/db.ts';
@@ -35,7 +35,7 @@ let orgId: string;
 let workerId: string;
 let task: Task;
 beforeEach(async () => {
-  // What the test before has left is none of this one's.
+  // Removes what the previous test left.
   await sweepEvidence(db, files, -1);
   orgId = freshOrg(db);
   workerId = (await addWorker(db, orgId)).worker_id;
@@ -58,10 +58,10 @@ const purge = async ({ task_id }: Task) => {
   return commit(db.redis, guards, writes);
 };
 
-/** What is left of this org: files, strays, and ids of evidence of the task. */
+/** The org's files, its orphaned files, and the ids of the task's evidence. */
 async function left() {
   const { orphanedFiles } = orgKeysOf(db.prefix, orgId);
-  const ofOrg = (place: string) => place.startsWith(orgId);
+  const ofOrg = (path: string) => path.startsWith(orgId);
   const ids = (await loadEvidence(db, orgId, task.task_id)).items.map((one) => one.evidence_id);
   return {
     files: (await filesIn(folder)).filter(ofOrg),
@@ -73,26 +73,26 @@ async function left() {
 const NOTHING = { files: [], orphanedFiles: [], ids: [] };
 
 describe('a staged file', () => {
-  it('is a stray with its bytes, and nobody’s evidence', async () => {
-    const { place } = await stage();
-    expect(await left()).toEqual({ files: [place], orphanedFiles: [place], ids: [] });
+  it('is stored as an orphaned file and is not evidence', async () => {
+    const { path } = await stage();
+    expect(await left()).toEqual({ files: [path], orphanedFiles: [path], ids: [] });
   });
 
-  it('becomes evidence and is no stray any more, in one step', async () => {
+  it('becomes evidence and leaves the orphaned files in one commit', async () => {
     const staged = await stage();
     const added = await add(staged);
     expect(added).toMatchObject({ ok: true, evidence: { ...WHAT, worker_id: workerId, bytes: 100 } });
-    expect(await left()).toEqual({ files: [staged.place], orphanedFiles: [], ids: [staged.evidence_id] });
+    expect(await left()).toEqual({ files: [staged.path], orphanedFiles: [], ids: [staged.evidence_id] });
   });
 
-  it('that is evidence by now is not dropped', async () => {
+  it('is not dropped after it has become evidence', async () => {
     const staged = await stage();
     await add(staged);
     await dropStaged(db, files, staged);
-    expect((await left()).files).toEqual([staged.place]);
+    expect((await left()).files).toEqual([staged.path]);
   });
 
-  it('that was dropped cannot become evidence', async () => {
+  it('cannot become evidence after it was dropped', async () => {
     const staged = await stage();
     await dropStaged(db, files, staged);
     expect(await add(staged)).toEqual({ ok: false, code: 'contended' });
@@ -102,7 +102,7 @@ describe('a staged file', () => {
   it.each([
     ['cancelled', { name: 'cancel', reason: null }, 'invalid_transition'],
     ['given back', { name: 'release', worker_id: '', reason: null }, 'not_yours'],
-  ] as const)('is not added to a task that was %s meanwhile', async (_, command, code) => {
+  ] as const)('is not added to a task that was %s after the upload', async (_, command, code) => {
     const staged = await stage();
     await step(db, task, command.name === 'release' ? { ...command, worker_id: workerId } : command);
     expect(await add(staged)).toEqual({ ok: false, code });
@@ -110,10 +110,10 @@ describe('a staged file', () => {
     expect(await left()).toEqual(NOTHING);
   });
 
-  it('is not added to a task that is cancelled between the look at it and the commit', async () => {
+  it('is not added to a task that is cancelled between load and commit', async () => {
     const staged = await stage();
     const { hgetall } = db.redis;
-    // The task has been asked for by then; its evidence is looked at together with it.
+    // The task was requested before its evidence, in the same step.
     vi.spyOn(db.redis, 'hgetall').mockImplementationOnce(async (key) => {
       await step(db, task, { name: 'cancel', reason: null });
       return hgetall.call(db.redis, key);
@@ -122,7 +122,7 @@ describe('a staged file', () => {
     expect(await left()).toMatchObject({ ids: [] });
   });
 
-  it('is added whatever else happens to the task and its evidence at once', async () => {
+  it('is added while the task and its evidence change concurrently', async () => {
     const staged = await Promise.all(Array.from({ length: 20 }, () => stage()));
     const added = await Promise.all([
       ...staged.map(add),
@@ -135,10 +135,10 @@ describe('a staged file', () => {
   });
 });
 
-it('of an org is bounded exactly, whatever tasks it comes for at once', async () => {
+it('never exceeds the quota of the org with concurrent uploads to two tasks', async () => {
   const second = (await addWorker(db, orgId)).worker_id;
   const other = await accept(db, await offerTo(db, await addTask(db, orgId), [second]), second);
-  const handIn = async ({ task_id }: Task, worker_id: string, limit: number) => {
+  const upload = async ({ task_id }: Task, worker_id: string, limit: number) => {
     const incoming = await files.receive();
     await incoming.fill(Readable.from([randomBytes(100)]), () => undefined);
     const staged = await stageEvidence(db, files, orgId, task_id, incoming);
@@ -149,7 +149,7 @@ it('of an org is bounded exactly, whatever tasks it comes for at once', async ()
         writes: [],
       }));
   };
-  const both = [await handIn(task, workerId, 150), await handIn(other, second, 150)];
+  const both = [await upload(task, workerId, 150), await upload(other, second, 150)];
   const added = await Promise.all(both.map((add) => add()));
   expect(added.map((one) => (one.ok ? 'ok' : one.code)).sort()).toEqual(['ok', 'over_quota']);
   expect(await countUsage(db, orgId, 'evidence_bytes')).toBe(100);
@@ -158,7 +158,7 @@ it('of an org is bounded exactly, whatever tasks it comes for at once', async ()
 });
 
 describe('the purge of a task', () => {
-  it('takes all its evidence and nothing of another', async () => {
+  it('removes all evidence of the task and none of another', async () => {
     const [one, two] = [await stage(), await stage()];
     await add(one);
     await add(two);
@@ -177,13 +177,13 @@ describe('the purge of a task', () => {
     await purge(purged);
     expect(await sweepEvidence(db, files)).toBe(1);
     expect((await loadEvidence(db, orgId, purged.task_id)).version).toBe(0);
-    expect(await left()).toEqual({ files: [other.place], orphanedFiles: [], ids: [other.evidence_id] });
+    expect(await left()).toEqual({ files: [other.path], orphanedFiles: [], ids: [other.evidence_id] });
     await purge(purged);
     expect(await sweepEvidence(db, files)).toBe(0);
-    expect(await left()).toEqual({ files: [other.place], orphanedFiles: [], ids: [other.evidence_id] });
+    expect(await left()).toEqual({ files: [other.path], orphanedFiles: [], ids: [other.evidence_id] });
   });
 
-  it('that breaks off before the bytes are gone is finished by the sweep', async () => {
+  it('is finished by the sweep when the bytes could not be removed', async () => {
     await add(await stage());
     vi.spyOn(files, 'removeAll').mockRejectedValueOnce(new Error('the disk is away'));
     await purge(task);
@@ -196,37 +196,37 @@ describe('the purge of a task', () => {
 });
 
 describe('the sweep', () => {
-  it('leaves a young stray alone, whose upload may still be at work', async () => {
+  it('keeps a recent orphaned file, whose upload may still be running', async () => {
     const staged = await stage();
     expect(await sweepEvidence(db, files, HOUR)).toBe(0);
     expect(await add(staged)).toMatchObject({ ok: true });
   });
 
-  it('removes an old stray, which cannot become evidence then, and no evidence', async () => {
+  it('removes an old orphaned file, which then cannot become evidence, and no evidence', async () => {
     const kept = await stage();
     await add(kept);
     const orphanedFile = await stage();
     expect(await sweepEvidence(db, files, -1)).toBe(1);
     expect(await add(orphanedFile)).toEqual({ ok: false, code: 'contended' });
-    expect(await left()).toEqual({ files: [kept.place], orphanedFiles: [], ids: [kept.evidence_id] });
+    expect(await left()).toEqual({ files: [kept.path], orphanedFiles: [], ids: [kept.evidence_id] });
   });
 
-  it('removes the note of a stray whose bytes never came', async () => {
+  it('removes the path of a file whose bytes were never stored', async () => {
     const { orphanedFiles } = orgKeysOf(db.prefix, orgId);
     await db.redis.zadd(orphanedFiles, 1, `${orgId}/${task.task_id}/018f0000-0000-7000-8000-000000000001`);
     expect(await sweepEvidence(db, files)).toBe(1);
     expect(await left()).toEqual(NOTHING);
   });
 
-  it('goes on past one that cannot be removed, and says so', async () => {
+  it('continues after a file that cannot be removed, and throws its error', async () => {
     const [bad, good] = [await stage(), await stage()];
-    // A folder is not removed as a file.
-    await rm(join(folder, bad.place));
-    await mkdir(join(folder, bad.place));
+    // Removing a folder as a file fails.
+    await rm(join(folder, bad.path));
+    await mkdir(join(folder, bad.path));
     await expect(sweepEvidence(db, files, -1)).rejects.toThrow('could not remove a file');
-    expect(await left()).toEqual({ files: [], orphanedFiles: [bad.place], ids: [] });
+    expect(await left()).toEqual({ files: [], orphanedFiles: [bad.path], ids: [] });
     expect(await add(good)).toEqual({ ok: false, code: 'contended' });
-    await rmdir(join(folder, bad.place));
+    await rmdir(join(folder, bad.path));
     expect(await sweepEvidence(db, files)).toBe(1);
     expect(await left()).toEqual(NOTHING);
   });

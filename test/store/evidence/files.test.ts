@@ -1,4 +1,4 @@
-// The bytes themselves, in a folder and in a bucket: whole or not at all, and never other than they were.
+// The file store, in a folder and in a bucket: files are stored whole or not at all, and read back unaltered.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -49,7 +49,7 @@ describe.each(STORES)('$kind', ({ location, look }) => {
   });
   afterAll(() => files?.close());
 
-  it('gives back what it was given, and removes one or all of a folder', async () => {
+  it('returns the stored bytes, and removes one file or all below a path', async () => {
     const bytes = randomBytes(3_000_000);
     for (const key of ['o/t/a', 'o/t/b', 'o/u/c']) await keep(files, key, bytes);
     expect(await look()).toEqual(['o/t/a', 'o/t/b', 'o/u/c']);
@@ -63,11 +63,11 @@ describe.each(STORES)('$kind', ({ location, look }) => {
     await files.removeAll('o/u');
   });
 
-  it('says at once that a file is not there', async () => {
+  it('fails at once when there is no such file', async () => {
     await expect(files.open('o/t/none', sha256(Buffer.alloc(0)))).rejects.toThrow(FileStoreError);
   });
 
-  it('does not give out the last of a file that is not what was handed in', async () => {
+  it('does not yield the last chunk of a file whose SHA-256 differs', async () => {
     const bytes = randomBytes(1_000_000);
     await keep(files, 'o/t/a', bytes);
     let given = 0;
@@ -83,7 +83,7 @@ describe.each(STORES)('$kind', ({ location, look }) => {
     await files.removeAll('o/t');
   });
 
-  it('takes in and gives out bytes as they come, however many are still to come', async () => {
+  it('writes and reads chunk by chunk, without waiting for the whole file', async () => {
     const incoming = await files.receive();
     const [first, second] = [randomBytes(1_000_000), randomBytes(1_000_000)];
     let given = (_: Buffer) => {};
@@ -99,7 +99,7 @@ describe.each(STORES)('$kind', ({ location, look }) => {
       ),
       () => undefined,
     );
-    // The first half is on the disk before there is a second.
+    // The first half is on disk before the second exists.
     await expect
       .poll(async () => (await buffer(incoming.read())).equals(first), { timeout: 20_000 })
       .toBe(true);
@@ -114,7 +114,7 @@ describe.each(STORES)('$kind', ({ location, look }) => {
     await files.removeAll('o/t');
   });
 
-  it('keeps nothing of what breaks off on its way in', async () => {
+  it('leaves nothing of an interrupted upload', async () => {
     const incoming = await files.receive();
     const content = Readable.from(
       (function* () {
@@ -129,7 +129,7 @@ describe.each(STORES)('$kind', ({ location, look }) => {
 });
 
 describe('a folder', () => {
-  it('is made, for its owner alone, with nothing to be seen of what is on its way in', async () => {
+  it('is created for its owner alone, and does not show incoming files', async () => {
     const path = join(folder, 'deep/er');
     const files = await openEvidenceFiles(path);
     expect((await stat(path)).mode & 0o077).toBe(0);
@@ -138,13 +138,13 @@ describe('a folder', () => {
     await incoming.close();
   });
 
-  it('that cannot be made is a fault at the start', async () => {
+  it('fails to open when it cannot be created', async () => {
     const path = join(folder, 'taken');
     await writeFile(path, '');
     await expect(openEvidenceFiles(path)).rejects.toThrow(/EEXIST|ENOTDIR/);
   });
 
-  it('loses the name that a dead process left in the moment before it took it away', async () => {
+  it('is cleared of old incoming files that a dead process did not unlink', async () => {
     const path = join(folder, 'stale');
     const files = await openEvidenceFiles(path);
     for (const name of ['old', 'young']) await writeFile(join(path, '.incoming', name), '');
@@ -156,7 +156,7 @@ describe('a folder', () => {
 });
 
 describe('a bucket', () => {
-  it('that cannot take a file at once is asked again, whole, and not forever', async () => {
+  it('is sent the whole file again after a failure, a limited number of times', async () => {
     const files = await openEvidenceFiles(`s3://evidence?endpoint=${server.endpoint}`);
     const bytes = randomBytes(200_000);
     server.refuse(2);
@@ -168,7 +168,7 @@ describe('a bucket', () => {
     files.close();
   });
 
-  it('that does not answer is told as a store that cannot be used', async () => {
+  it('fails with FileStoreError when it does not answer', async () => {
     const gone = await startBucketServer();
     await gone.close();
     const files = await openEvidenceFiles(`s3://evidence?endpoint=${gone.endpoint}`);
@@ -184,23 +184,23 @@ describe('a bucket', () => {
       { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', pathStyle: true },
     ],
     ['s3://b-1?endpoint=https://s3.test&path_style=false', { pathStyle: false }],
-  ])('%s is understood', (location, parsed) => {
+  ])('%s is parsed', (location, parsed) => {
     expect(parseBucket(location)).toMatchObject(parsed);
   });
 
   it.each([
-    ['s3://', 'names no bucket'],
-    ['s3://B_/x', 'names no bucket'],
-    ['s3://key:secret@bucket', 'must hold no credentials'],
+    ['s3://', 'does not name a valid bucket'],
+    ['s3://B_/x', 'does not name a valid bucket'],
+    ['s3://key:secret@bucket', 'must not contain credentials'],
     ['s3://bucket/a/../b?x=1', 'has an unknown option x'],
-    ['s3://bucket/a b', 'has a prefix of'],
-    ['s3://bucket?endpoint=ftp://x', 'has no http(s) endpoint'],
-    ['s3://bucket?path_style=maybe', 'takes path_style'],
+    ['s3://bucket/a b', 'has a prefix with other characters'],
+    ['s3://bucket?endpoint=ftp://x', 'has an endpoint that is not an http(s) URL'],
+    ['s3://bucket?path_style=maybe', 'has a path_style that is neither'],
   ])('%s is refused', async (location, why) => {
     await expect(openEvidenceFiles(location)).rejects.toThrow(why);
   });
 
-  it('is not reached by any other scheme', async () => {
+  it('is refused with another scheme than s3', async () => {
     await expect(openEvidenceFiles('gs://bucket')).rejects.toThrow('must be a folder or an s3:// URL');
   });
 });

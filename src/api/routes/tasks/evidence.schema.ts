@@ -1,7 +1,7 @@
 // Schemas of evidence.
 
 import Type from 'typebox';
-import { EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
+import { EVIDENCE_BYTES } from '../../../state/access/in-flight-limits.ts';
 import { ClientId, Timestamp, Uuid } from '../../http/schemas.ts';
 
 const fields = {

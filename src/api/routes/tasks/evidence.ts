@@ -4,16 +4,15 @@
 
 import { create as attachment } from 'content-disposition';
 import Type from 'typebox';
+import { FORM_BYTES, UPLOAD_BYTES } from '../../../state/access/in-flight-limits.ts';
 import {
   EVIDENCE_FILES,
   type Evidence,
   evidenceRef,
-  FORM_BYTES,
   isUploadOf,
   refuseEvidence,
   TASK_FILES,
   takesType,
-  UPLOAD_BYTES,
 } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { timestamp } from '../../../state/text/time.ts';
@@ -21,10 +20,10 @@ import {
   type Added,
   addEvidence,
   dropStaged,
-  evidencePath,
   loadEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
+import { evidencePath } from '../../../store/evidence/files.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { type Answer, route, scope } from '../../http/route.ts';
