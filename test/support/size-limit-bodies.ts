@@ -105,6 +105,10 @@ function* fillings(schema: Schema, room: number): Generator<{ name: string; json
   if (schema.type === 'object') {
     yield { name: 'with unknown fields', json: map(() => '1') };
     yield { name: 'with short texts', json: map(() => '"a"') };
+    yield {
+      name: 'with names as long as they may be',
+      json: `{${filled(room - 2, (index) => `"${String(index).padStart(2040, '~')}":1`)}}`,
+    };
     yield { name: 'with one long name', json: `{"${'~'.repeat(room - 10)}":1}` };
     yield {
       name: 'with a long name over many values',

@@ -17,6 +17,13 @@ const DEPTH_LIMIT = MAX_OUTPUT_LEVELS + 2;
 const NAMES_LIMIT = 10_000;
 /** Fewest bytes a name can take: `"":0,`. */
 const NAME_BYTES = 5;
+/** Longest name of a member, in UTF-16 units: error answers point at members by name. */
+const NAME_LENGTH = 2048;
+/** Objects and arrays a body may hold for each name it may hold. */
+const CONTAINERS_PER_NAME = 2;
+/** Fewest bytes an object or array can take: `[]`. */
+const CONTAINER_BYTES = 2;
+const [QUOTE, BACKSLASH, BRACKET, BRACE] = Buffer.from('"\\[{');
 
 const NOT_JSON = 'The body must be application/json.';
 const HALF = 'half a character (a surrogate without its pair)';
@@ -55,6 +62,11 @@ export async function readJsonBody(
   // A chunked body says only by its end that it is empty (RFC 9112, section 7.1): then it is none.
   if (raw.length === 0) return null;
   if (!isTyped) throw new ApiError('unsupported_media_type', NOT_JSON);
+  if (hasMoreContainers(raw, names * CONTAINERS_PER_NAME))
+    throw invalid({
+      pointer: '',
+      message: `has more than ${names * CONTAINERS_PER_NAME} objects and arrays`,
+    });
   let text: string;
   let value: unknown;
   try {
@@ -78,6 +90,28 @@ export function bodyTimeout(): ApiError {
   return new ApiError('request_timeout', 'The body did not arrive in time.', {
     headers: { Connection: 'close' },
   });
+}
+
+/**
+ * Whether JSON text has more than `most` objects and arrays. Asked before the text is parsed, because creating and
+ * collecting them is what costs most processor time.
+ */
+function hasMoreContainers(json: Buffer, most: number): boolean {
+  if (json.length <= most * CONTAINER_BYTES) return false;
+  let count = 0;
+  let isInString = false;
+  for (let index = 0; index < json.length; index += 1) {
+    const byte = json[index];
+    if (isInString) {
+      if (byte === BACKSLASH) index += 1;
+      else if (byte === QUOTE) isInString = false;
+    } else if (byte === QUOTE) isInString = true;
+    else if (byte === BRACKET || byte === BRACE) {
+      count += 1;
+      if (count > most) return true;
+    }
+  }
+  return false;
 }
 
 /** What is wrong with a value that has more than `most` names in all its objects together; null if it has not. */
@@ -122,8 +156,8 @@ function broken(error: unknown, limit: number): ApiError {
 }
 
 /**
- * Whether JSON can be kept and hashed as it came: not nested too deep, no number beyond the range of a double,
- * no half character (I-JSON, RFC 7493, sections 2.1 and 2.2).
+ * Whether JSON can be kept and hashed as it came: not nested too deep, no name too long, no number beyond the range of a
+ * double, no half character (I-JSON, RFC 7493, sections 2.1 and 2.2).
  */
 function isFit(value: unknown, levels: number): boolean {
   if (typeof value === 'string') return value.isWellFormed();
@@ -132,8 +166,15 @@ function isFit(value: unknown, levels: number): boolean {
   if (levels === 0) return false;
   if (Array.isArray(value)) return value.every((inner) => isFit(inner, levels - 1));
   for (const name of Object.keys(value))
-    if (!name.isWellFormed() || !isFit((value as Record<string, unknown>)[name], levels - 1)) return false;
+    if (nameFaultOf(name) !== null || !isFit((value as Record<string, unknown>)[name], levels - 1))
+      return false;
   return true;
+}
+
+/** What is wrong with the name of a member; null if nothing. */
+function nameFaultOf(name: string): string | null {
+  if (name.length > NAME_LENGTH) return `has a name of more than ${NAME_LENGTH} characters`;
+  return name.isWellFormed() ? null : `has a name that holds ${HALF}`;
 }
 
 /** Where the value is not fit, and why. Slower than asking whether it is. */
@@ -152,7 +193,8 @@ function unfit(whole: unknown, most: number): FieldError[] {
   const lookAt = (members: Iterable<[string | number, unknown]>, levels: number): void => {
     for (const [name, inner] of members) {
       if (found.length === MAX_PROBLEMS) return;
-      if (typeof name === 'string' && !name.isWellFormed()) fault(`has a name that holds ${HALF}`);
+      const broken = typeof name === 'string' ? nameFaultOf(name) : null;
+      if (broken !== null) fault(broken);
       else {
         path.push(name);
         look(inner, levels);

@@ -147,6 +147,27 @@ test('looking for numbers that cannot be kept takes at most 50 ms for a body of 
   }
 });
 
+test('refuses a body of more than 20 000 objects and arrays before it is parsed, whatever its texts hold', async () => {
+  const withItems = (items: string) =>
+    JSON.stringify(taskBody({ context: {} })).replace('"context":{}', `"context":{"data":{"a":${items}}}`);
+  const [most, over] = [19_900, 20_001].map((count) => withItems(`[${Array(count).fill('[]').join()}]`));
+  expect((await clients.scope.request('POST', '/v1/tasks', { raw: over ?? '' })).problem.errors).toEqual([
+    { pointer: '', message: 'has more than 20000 objects and arrays' },
+  ]);
+  expect((await clients.scope.request('POST', '/v1/tasks', { raw: most ?? '' })).status).toBe(201);
+  const text = withItems(JSON.stringify('[{"\\'.repeat(15_000)));
+  expect((await clients.scope.request('POST', '/v1/tasks', { raw: text })).status).toBe(201);
+});
+
+test('refuses a name of more than 2048 characters at the object that holds it', async () => {
+  const body = (length: number) => taskBody({ context: { data: { inner: { ['n'.repeat(length)]: 1 } } } });
+  expect((await clients.scope.request('POST', '/v1/tasks', { body: body(2048) })).status).toBe(201);
+  const refused = await clients.scope.request('POST', '/v1/tasks', { body: body(2049) });
+  expect(refused.problem.errors).toEqual([
+    { pointer: '/context/data/inner', message: 'has a name of more than 2048 characters' },
+  ]);
+});
+
 test('fifty faults with one long name do not make a long answer', async () => {
   const names = Array.from({ length: 60 }, (_, index) => `"${'n'.repeat(1900)}${index}":1`);
   const answer = await clients.scope.request('POST', '/v1/tasks', { raw: `{${names.join()}}` });
