@@ -12,14 +12,16 @@ import { newId } from '../store/redis/ids.ts';
 import type { Authenticator } from './access/authenticate.ts';
 import type { ClientAddresses } from './access/client-address.ts';
 import { declaredBytes } from './access/in-flight.ts';
+import type { Principal } from './access/principal.ts';
 import { Reauthorization } from './access/reauthorization.ts';
 import type { ApiDeps } from './deps.ts';
+import type { Answer } from './http/answer.ts';
 import { ApiError, type FieldError, invalid, notFound, takenOver } from './http/problem.ts';
-import type { Answer, Call, Principal, Received, Route } from './http/route.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
 import { canonicalPath, claim, responseWrites } from './middleware/idempotency.ts';
-import { LIMITS, readJsonBody } from './middleware/json-body.ts';
+import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
+import type { Call, Received, Route } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
 /** What all routes are served with. */
@@ -117,7 +119,7 @@ export function serve(
 
 /** Counts the bytes that the request brings until it is over, before any is read. @throws ApiError 429 or 503 */
 function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: Principal): () => void {
-  const { reader, body, bodyLimits = LIMITS } = route;
+  const { reader, body, bodyLimits = BODY_LIMITS } = route;
   if (reader === undefined && body === undefined) return () => undefined;
   const bytes = declaredBytes(ctx.req.headers, reader?.bytes ?? bodyLimits.bytes);
   if (bytes === 0) return () => undefined;

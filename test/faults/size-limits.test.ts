@@ -2,8 +2,8 @@
 // ratio of that of a body of the same size that is refused at once.
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Route } from '../../src/api/http/route.ts';
 import { BODY_LIMIT } from '../../src/api/middleware/json-body.ts';
+import type { Route } from '../../src/api/route.ts';
 import { ROUTES } from '../../src/api/routes/index.ts';
 import { type Client, createOrg, startApi, type TestApi } from '../support/api.ts';
 import { createPerson } from '../support/people.ts';

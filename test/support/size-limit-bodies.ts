@@ -1,7 +1,8 @@
 // Bodies at the limit of size, made from the schema of a route: for each array, map, object and text in it one
 // whose part there is filled up with what is wrong, or right but too much. What no schema says to expect.
-import type { Route } from '../../src/api/http/route.ts';
+
 import { bodyCheck } from '../../src/api/http/validation.ts';
+import type { Route } from '../../src/api/route.ts';
 
 export interface HostileBody {
   name: string;

@@ -8,10 +8,10 @@ import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { sharedKeysOf } from '../../store/redis/keys.ts';
 import { ApiError } from '../http/problem.ts';
-import type { Principal } from '../http/route.ts';
 import { AnonymousRateLimit } from './anonymous-rate-limit.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { isAllowedFrom, type OrgRules, OrgRulesCache } from './org-rules.ts';
+import type { Principal } from './principal.ts';
 import { type Quotas, RateLimits } from './rate-limits.ts';
 
 /** Limits of those for whom no others are set. */

@@ -9,10 +9,10 @@ import { hashOf, noteKeyUse } from '../../store/identity/credentials.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
-import type { Access, Principal } from '../http/route.ts';
 import { type Issuers, isJwt } from '../oauth/issuers.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
+import type { Access, Principal } from './principal.ts';
 
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;

@@ -8,7 +8,7 @@ import type { Change } from '../../store/redis/commit.ts';
 import { loadPools, poolAsLoaded } from '../../store/workers/pools.ts';
 import type { ApiDeps } from '../deps.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
-import type { KeyPrincipal } from '../http/route.ts';
+import type { KeyPrincipal } from './principal.ts';
 
 /** @throws ApiError 403 for a scope, a pool or a mode that the granting key lacks. */
 export function requireGrantable(

@@ -12,7 +12,7 @@ import { loadTokenParties } from '../../store/identity/oauth-records.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf, partitionKeys, sharedKeysOf } from '../../store/redis/keys.ts';
-import type { Principal } from '../http/route.ts';
+import type { Principal } from './principal.ts';
 
 export interface Identity {
   principal: Extract<Principal, { org_id: string }>;

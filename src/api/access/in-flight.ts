@@ -8,7 +8,7 @@ import {
   type InFlightLimits,
 } from '../../state/access/in-flight-limits.ts';
 import { ApiError } from '../http/problem.ts';
-import type { Principal } from '../http/route.ts';
+import type { Principal } from './principal.ts';
 import { bucketOf } from './rate-limits.ts';
 
 const WORDS: Record<InFlightKind, string> = {

@@ -7,7 +7,7 @@ import { loadTask, type StoredTask } from '../../store/tasks/tasks.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
 import type { ApiDeps } from '../deps.ts';
 import { notFound } from '../http/problem.ts';
-import { maySeePool, type WorkerPrincipal } from '../http/route.ts';
+import { maySeePool, type WorkerPrincipal } from './principal.ts';
 
 /** Whether the task is assigned to this worker, or was when it ended. */
 export function isOwnTask(task: Task, principal: WorkerPrincipal): boolean {

@@ -10,7 +10,7 @@ import { ContendedError } from '../../store/redis/contention.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
 import { type BucketView, draw } from '../../store/redis/rate-buckets.ts';
 import { ApiError } from '../http/problem.ts';
-import type { Principal } from '../http/route.ts';
+import type { Principal } from './principal.ts';
 
 /** For how long a handful should last, ms. */
 const BATCH = 50;

@@ -3,8 +3,8 @@
 // looking again every moment.
 
 import type { Context } from 'koa';
-import type { Access, Principal } from '../http/route.ts';
 import type { Authenticator } from './authenticate.ts';
+import type { Access, Principal } from './principal.ts';
 
 /** How long an admission is relied on without looking again, ms: with what is remembered, within a second. */
 const MOMENT = 750;

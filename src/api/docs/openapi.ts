@@ -1,9 +1,10 @@
 // The OpenAPI 3.1 document, made from the same rows that serve the routes.
 
 import type { TSchema } from 'typebox';
+import { type Access, SCOPES } from '../access/principal.ts';
 import { PROBLEMS } from '../http/problem.ts';
-import { type Access, type Answers, type Route, SCOPES } from '../http/route.ts';
 import { Problem } from '../http/schemas.ts';
+import type { Answers, Route } from '../route.ts';
 
 type Json = Record<string, unknown>;
 

@@ -3,8 +3,8 @@
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import type { Answer } from './answer.ts';
 import { ApiError } from './problem.ts';
-import type { Answer } from './route.ts';
 
 export const DEFAULT_LIMIT = 50;
 

@@ -4,8 +4,8 @@
 
 import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
+import type { Route } from '../route.ts';
 import { methodNotAllowed } from './problem.ts';
-import type { Route } from './route.ts';
 
 /** A router that knows one spelling of a place: another would be another route to the idempotency keys. */
 export function newRouter(): Router {

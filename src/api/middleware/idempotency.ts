@@ -6,8 +6,9 @@ import type { Context } from 'koa';
 import type { Db } from '../../store/redis/connection.ts';
 import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/redis/idempotency.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
+import type { KeyPrincipal, Principal } from '../access/principal.ts';
+import type { Answer } from '../http/answer.ts';
 import { ApiError } from '../http/problem.ts';
-import type { Answer, KeyPrincipal, Principal } from '../http/route.ts';
 
 /** What an answer kept for a replay is sealed for: it may hold a secret that is shown once. */
 function placeOf(claim: { key: string }): string {

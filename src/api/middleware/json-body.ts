@@ -6,7 +6,6 @@ import getRawBody from 'raw-body';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { MAX_OUTPUT_LEVELS } from '../../output-schema/shorthand.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
-import type { BodyLimits } from '../http/route.ts';
 import { numberFaults } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
@@ -28,14 +27,23 @@ const [QUOTE, BACKSLASH, BRACKET, BRACE] = Buffer.from('"\\[{');
 const NOT_JSON = 'The body must be application/json.';
 const HALF = 'half a character (a surrogate without its pair)';
 
+/** Limits of a JSON body. */
+export interface BodyLimits {
+  bytes: number;
+  /** Most names in all objects of the body together. */
+  names: number;
+  /** Deepest nesting of objects and arrays. */
+  levels: number;
+}
+
 export interface JsonBody {
   /** The bytes as they came, for the fingerprint of idempotency. */
   raw: Buffer;
   value: unknown;
 }
 
-/** Of a body that holds one thing. */
-export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT, levels: DEPTH_LIMIT };
+/** Limits of a body, unless its route sets others. */
+export const BODY_LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT, levels: DEPTH_LIMIT };
 
 /**
  * Reads the body; null when there is none.
@@ -45,7 +53,7 @@ export const LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT, level
 export async function readJsonBody(
   ctx: Context,
   time: number,
-  { bytes, names, levels }: BodyLimits = LIMITS,
+  { bytes, names, levels }: BodyLimits = BODY_LIMITS,
 ): Promise<JsonBody | null> {
   const { req } = ctx;
   const hasBody =

@@ -1,7 +1,7 @@
 // What the API says of itself as a protected resource (RFC 9728): who gives tokens for it, and with which scopes.
 
 import type { Context } from 'koa';
-import { SCOPES } from '../http/route.ts';
+import { SCOPES } from '../access/principal.ts';
 import { answerOtherMethod } from '../http/router.ts';
 
 export const RESOURCE_PATH = '/.well-known/oauth-protected-resource';

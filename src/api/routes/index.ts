@@ -1,6 +1,6 @@
 // All routes of the API in one table, which the router, the scope checks, the OpenAPI document and the tests use.
 
-import type { Route } from '../http/route.ts';
+import type { Route } from '../route.ts';
 import { auditRoutes } from './audit/audit.ts';
 import { apiKeyRoutes } from './identity/api-keys.ts';
 import { issuerRoutes } from './identity/issuers.ts';

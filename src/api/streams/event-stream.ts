@@ -3,7 +3,8 @@
 // may not see this any more is cut off by the pipeline. What is sent is not known here.
 
 import { Readable } from 'node:stream';
-import type { Answer, Call } from '../http/route.ts';
+import type { Answer } from '../http/answer.ts';
+import type { Call } from '../route.ts';
 
 /** A comment is sent when nothing else is for this long: proxies cut off what is silent. */
 const HEARTBEAT = 15_000;

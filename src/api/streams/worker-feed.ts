@@ -11,7 +11,7 @@ import { loadTasks } from '../../store/tasks/tasks.ts';
 import { type LogEntry, lastLogged, readLog } from '../../store/workers/worker-log.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
 import { isOwnTask, mayShowTask, ownOffers } from '../access/own-task.ts';
-import type { WorkerPrincipal } from '../http/route.ts';
+import type { WorkerPrincipal } from '../access/principal.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
 /** News can be lost; the feed looks for itself this often, ms. */

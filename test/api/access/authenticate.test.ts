@@ -8,9 +8,9 @@ import { Admission } from '../../../src/api/access/admission.ts';
 import { Authenticator } from '../../../src/api/access/authenticate.ts';
 import { ClientAddresses } from '../../../src/api/access/client-address.ts';
 import { OrgRulesCache } from '../../../src/api/access/org-rules.ts';
-import { scope } from '../../../src/api/http/route.ts';
 import { Issuers } from '../../../src/api/oauth/issuers.ts';
 import { JwksCache } from '../../../src/api/oauth/jwks.ts';
+import { scope } from '../../../src/api/route.ts';
 import { USUAL_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
 import {

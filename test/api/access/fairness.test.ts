@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { declaredBytes, InFlight } from '../../../src/api/access/in-flight.ts';
-import type { Principal } from '../../../src/api/http/route.ts';
+import type { Principal } from '../../../src/api/access/principal.ts';
 import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
 import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';

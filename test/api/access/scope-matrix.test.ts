@@ -3,7 +3,8 @@
 // what never was.
 import { Check } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Route, SCOPES } from '../../../src/api/http/route.ts';
+import { SCOPES } from '../../../src/api/access/principal.ts';
+import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import {
   type Answer,

@@ -1,7 +1,7 @@
 // Redis away: killed or silent, every route says 503 within two seconds and asks to try again; nothing hangs,
 // nothing that was acknowledged is lost, and all goes on by itself when Redis is back.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Route } from '../../../src/api/http/route.ts';
+import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { QUOTAS } from '../../../src/config.ts';
 import {

@@ -3,10 +3,10 @@
 // take is measured in test/faults/size-limits.test.ts.
 import Type from 'typebox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Route } from '../../../src/api/http/route.ts';
 import { allFaults, bodyCheck, memberOf } from '../../../src/api/http/validation.ts';
 import { numberFaults } from '../../../src/api/middleware/exact-numbers.ts';
 import { BODY_LIMIT } from '../../../src/api/middleware/json-body.ts';
+import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { stepErrors } from '../../../src/api/routes/tasks/relaxation-rules.ts';
 import { TaskCreate } from '../../../src/api/routes/tasks/tasks.schema.ts';

@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SCOPES } from '../../../src/api/http/route.ts';
+import { SCOPES } from '../../../src/api/access/principal.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import {
   altered,

@@ -9,8 +9,8 @@ import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { route, scope } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 
 const AuditEntry = Type.Object(
   {

@@ -27,12 +27,13 @@ import {
   requireGrantable,
   requirePermissionsOf,
 } from '../../access/grants.ts';
+import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type KeyPrincipal, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;

@@ -19,12 +19,14 @@ import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { type Answer, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
+import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });

@@ -20,11 +20,13 @@ import { together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type Answer, type KeyPrincipal, liveScope, route, SCOPES, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
 const Email = Type.String({ pattern: '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', maxLength: 254 });

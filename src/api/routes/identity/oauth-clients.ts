@@ -19,19 +19,13 @@ import {
 import { type Change, together } from '../../../store/redis/commit.ts';
 import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import {
-  type Answer,
-  type Call,
-  type KeyPrincipal,
-  liveScope,
-  route,
-  SCOPES,
-  scope,
-} from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../../http/schemas.ts';
+import { type Call, liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });

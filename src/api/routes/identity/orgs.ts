@@ -23,10 +23,11 @@ import { ContendedError, updateAttempts } from '../../../store/redis/contention.
 import { requireWholeOrg } from '../../access/grants.ts';
 import { quotasOf } from '../../access/org-rules.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { notFound, takenOver } from '../../http/problem.ts';
-import { type Answer, type Call, liveScope, route, scope } from '../../http/route.ts';
 import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
+import { type Call, liveScope, route, scope } from '../../route.ts';
 import {
   allowlistErrors,
   changed,

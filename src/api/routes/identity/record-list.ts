@@ -7,9 +7,10 @@ import { type OrgKeys, orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import { loadRecords } from '../../../store/redis/records.ts';
 import { maySee } from '../../access/grants.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
-import type { Answer, KeyPrincipal } from '../../http/route.ts';
 
 export interface PageAsked {
   limit?: number;

@@ -4,8 +4,8 @@ import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
 import { type ClockJump, confirmJump, loadJump } from '../../../store/redis/clock-jump.ts';
 import type { Clock } from '../../../store/redis/connection.ts';
-import { route } from '../../http/route.ts';
 import { closed, nullable, Timestamp } from '../../http/schemas.ts';
+import { route } from '../../route.ts';
 
 const ClockView = closed({
   now: Timestamp,

@@ -12,8 +12,8 @@ import {
 import type { ApiDeps } from '../../deps.ts';
 import { listAnswer as answerList, cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { route } from '../../http/route.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp } from '../../http/schemas.ts';
+import { route } from '../../route.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
 const EntryView = Type.Object(

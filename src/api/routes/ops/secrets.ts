@@ -4,8 +4,8 @@ import Type from 'typebox';
 import { MODES, modeOf, orgOf } from '../../../state/access/tenant.ts';
 import { type Lost, resealSome, SEALED_KINDS } from '../../../store/maintenance/resealing.ts';
 import { cursorOf, readCursor } from '../../http/list.ts';
-import { route } from '../../http/route.ts';
 import { closed, nullable, word } from '../../http/schemas.ts';
+import { route } from '../../route.ts';
 
 const BOUND = 'reseal';
 /** Where a step ended: a tenant, and the last of its tasks that was looked at. */

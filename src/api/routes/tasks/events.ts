@@ -13,9 +13,10 @@ import {
   readWholeFeed,
 } from '../../../store/tasks/feed.ts';
 import { loadEvent } from '../../../store/tasks/tasks.ts';
+import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { maySeePool, route, scope } from '../../http/route.ts';
 import { closed, listAnswer, listOf, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { HistoryEntry } from './tasks.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;

@@ -25,9 +25,10 @@ import {
 } from '../../../store/evidence/evidence.ts';
 import { evidencePath } from '../../../store/evidence/files.ts';
 import { ownTask } from '../../access/own-task.ts';
+import type { Answer } from '../../http/answer.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type Answer, route, scope } from '../../http/route.ts';
 import { closed, listAnswer } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { readUpload } from '../../uploads/upload.ts';
 import * as schema from './evidence.schema.ts';
 import { visibleTask } from './tasks.ts';

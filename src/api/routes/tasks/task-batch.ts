@@ -5,12 +5,13 @@
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
 import { idFromSeed } from '../../../store/redis/ids.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError, asApiError, invalid, problemBody } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
-import { type Call, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, Problem } from '../../http/schemas.ts';
 import { allFaults, bodyCheck } from '../../http/validation.ts';
-import { BODY_LIMIT, LIMITS, nameFault } from '../../middleware/json-body.ts';
+import { BODY_LIMIT, BODY_LIMITS, nameFault } from '../../middleware/json-body.ts';
+import { type Call, route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import * as schema from './tasks.schema.ts';
@@ -35,7 +36,11 @@ export const taskBatchRoutes = [
     // An invalid task does not stop the others, so each task is validated in the handler.
     body: closed({ tasks: Type.Array(Type.Unknown(), list) }),
     bodyShown: closed({ tasks: Type.Array(schema.TaskCreate, list) }),
-    bodyLimits: { bytes: 16 * LIMITS.bytes, names: 10 * LIMITS.names, levels: LIMITS.levels + 2 },
+    bodyLimits: {
+      bytes: 16 * BODY_LIMITS.bytes,
+      names: 10 * BODY_LIMITS.names,
+      levels: BODY_LIMITS.levels + 2,
+    },
     answers: {
       200: {
         description: 'One result per task, in the same order; error pointers refer to the whole body',
@@ -95,7 +100,7 @@ async function make(batch: Batch, given: unknown, index: number) {
   const { deps, principal, actor } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const namesFault = nameFault(given, LIMITS.names);
+  const namesFault = nameFault(given, BODY_LIMITS.names);
   const faults =
     namesFault !== null
       ? [namesFault]

@@ -9,9 +9,10 @@ import { idFloor } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { inEach, page } from '../../../store/redis/lists.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
-import type { Answer, KeyPrincipal } from '../../http/route.ts';
 
 export interface TaskFilters {
   status?: Status[];

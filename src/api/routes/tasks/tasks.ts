@@ -6,11 +6,12 @@ import { DECISIONS, poolOf, type Task, URGENCIES } from '../../../state/tasks/ta
 import { taskView } from '../../../state/tasks/view.ts';
 import { changeTask } from '../../../store/commands/change.ts';
 import { loadTask, loadWhole, type StoredTask } from '../../../store/tasks/tasks.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import {
   ClientId,
   closed,
@@ -22,6 +23,7 @@ import {
   Uuid,
   word,
 } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';

@@ -8,8 +8,8 @@ import type { Listed } from '../../../store/webhooks/delivery-lists.ts';
 import { deliveryId } from '../../../store/webhooks/delivery-target.ts';
 import { loadEndpoints } from '../../../store/webhooks/endpoints.ts';
 import { maySee } from '../../access/grants.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { type KeyPrincipal, maySeePool } from '../../http/route.ts';
 
 const REDACTED = '[redacted]';
 

@@ -10,9 +10,9 @@ import { secretFault, withNewSecret } from '../../../state/webhooks/secret.ts';
 import { newWebhookSecret } from '../../../store/identity/orgs.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { endpointContext } from '../../../store/webhooks/endpoints.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { FieldError } from '../../http/problem.ts';
-import type { KeyPrincipal } from '../../http/route.ts';
 import { at } from '../../http/validation.ts';
 import type { EndpointChange, EndpointCreate } from './endpoints.schema.ts';
 

@@ -19,12 +19,14 @@ import {
 } from '../../../store/webhooks/endpoints.ts';
 import { messageWrites } from '../../../store/webhooks/fan-out.ts';
 import { maySee } from '../../access/grants.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { type Answer, type Call, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery, Uuid } from '../../http/schemas.ts';
+import { type Call, route, scope } from '../../route.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
 import {
   EndpointChange,

@@ -21,13 +21,14 @@ import {
   replayUnderWay,
   startWrites,
 } from '../../../store/webhooks/replays.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { type KeyPrincipal, route, scope } from '../../http/route.ts';
 import { closed, listAnswer, PageQuery } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
+import { route, scope } from '../../route.ts';
 import { EndpointParams } from './endpoints.schema.ts';
 import { enabledEndpoint, visibleEndpoint } from './endpoints.ts';
 import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';

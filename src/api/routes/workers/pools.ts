@@ -10,12 +10,14 @@ import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/workers/pools.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import { type Answer, type KeyPrincipal, maySeePool, route, scope } from '../../http/route.ts';
 import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 200 });

@@ -14,11 +14,13 @@ import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
 import { changeWorker } from '../../../store/workers/workers.ts';
 import { isOwnTask, mayShowTask, ownOffers, ownTask, ownWorker } from '../../access/own-task.ts';
+import type { WorkerPrincipal } from '../../access/principal.ts';
+import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { type Answer, type Call, route, type WorkerPrincipal } from '../../http/route.ts';
 import { closed, listAnswer, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { type Call, route } from '../../route.ts';
 import { Assignment, Submission } from '../tasks/tasks.schema.ts';
 import { WorkerView, workerAnswer } from './workers.ts';
 

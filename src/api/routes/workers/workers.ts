@@ -27,12 +27,13 @@ import {
   workerWrites,
 } from '../../../store/workers/workers.ts';
 import { checkPools, maySee, refuse } from '../../access/grants.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import { type Answer, type KeyPrincipal, route, scope } from '../../http/route.ts';
 import {
   ClientId,
   closed,
@@ -43,6 +44,7 @@ import {
   Timestamp,
   word,
 } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 
 const Fields = {

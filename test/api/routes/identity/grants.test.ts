@@ -1,7 +1,7 @@
 // Keys: what one may give another, what a key of some pools may do and see, and how long a key lives.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SCOPES } from '../../../../src/api/http/route.ts';
+import { SCOPES } from '../../../../src/api/access/principal.ts';
 import {
   type Client,
   createKey,

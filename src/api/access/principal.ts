@@ -1,0 +1,69 @@
+// The callers that a route can require, and what is known of the caller of a request.
+
+export const SCOPES = [
+  'tasks:create',
+  'tasks:read',
+  'tasks:cancel',
+  'tasks:review',
+  'events:read',
+  'webhooks:read',
+  'webhooks:write',
+  'pools:read',
+  'pools:write',
+  'workers:read',
+  'workers:write',
+  'keys:read',
+  'keys:write',
+  'org:read',
+  'org:write',
+  'audit:read',
+  'members:read',
+  'members:write',
+  'oauth:read',
+  'oauth:write',
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/**
+ * The caller that a route requires: an API key or access token with a scope, a worker with their token, the operator, or
+ * anyone. `liveOnly` marks routes that change what the org's live data and its sandbox share; they reject test keys.
+ */
+export type Access =
+  | { kind: 'scope'; scope: Scope; liveOnly?: true }
+  | { kind: 'worker' }
+  | { kind: 'operator' }
+  | { kind: 'open' };
+
+/** An API key, or an access token, to which the same rules apply. */
+export interface KeyPrincipal {
+  kind: 'api_key';
+  /** Tenant: the org's id, or the id of its sandbox for a test key (state/access/tenant.ts). */
+  org_id: string;
+  /** Id of the API key; for an access token, of its OAuth client or outside issuer. */
+  key_id: string;
+  /** Actor in histories: `api_key:…`, `oauth_client:…`, `member:…` or `issuer:…`. */
+  actor: string;
+  scopes: readonly string[];
+  /** `["*"]`, or the pools that it is confined to. */
+  pools: readonly string[];
+  /** When it expires, ms; null for never. It cannot grant anything that expires later. */
+  expires_at: number | null;
+}
+
+export interface WorkerPrincipal {
+  kind: 'worker';
+  /** Tenant: the worker's org or sandbox. */
+  org_id: string;
+  worker_id: string;
+  /** Distinguishes workers that had the same id one after the other; see `Worker`. */
+  incarnation: string;
+  /** `["*"]`, or the pools of the key that created the token. Tasks of other pools are hidden from the token. */
+  pools: readonly string[];
+}
+
+export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'anonymous' };
+
+/** Whether the key or worker token may see a pool. A null pool (no pool) is visible only to an unconfined one. */
+export function maySeePool({ pools }: { pools: readonly string[] }, pool: string | null): boolean {
+  return pools.includes('*') || (pool !== null && pools.includes(pool));
+}

@@ -1,0 +1,14 @@
+// The response that a handler returns.
+
+import type { Readable } from 'node:stream';
+
+export interface Answer {
+  status: number;
+  /** JSON value; absent for an empty body. */
+  body?: unknown;
+  /** Opens the bytes of a body that is not JSON; `headers` give its type and length. */
+  content?: () => Promise<Readable>;
+  headers?: Record<string, string>;
+  /** Nothing was created: the response is not stored for the Idempotency-Key, so the request can be repeated with it. */
+  skipRecording?: true;
+}

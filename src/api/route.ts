@@ -1,0 +1,175 @@
+// A route is a row of data (required access, schemas of input and output) with a handler. The router, the scope checks,
+// the OpenAPI document and many tests are generated from these rows.
+
+import type { IncomingMessage } from 'node:http';
+import type { Static, TObject, TSchema } from 'typebox';
+import type { Change } from '../store/redis/commit.ts';
+import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './access/principal.ts';
+import type { ApiDeps } from './deps.ts';
+import type { Answer } from './http/answer.ts';
+import type { FieldError } from './http/problem.ts';
+import type { BodyLimits } from './middleware/json-body.ts';
+
+type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
+  ? KeyPrincipal
+  : A extends { kind: 'worker' }
+    ? WorkerPrincipal
+    : Principal;
+
+/** A request, as its handler sees it. */
+export interface Call<P extends Principal = Principal, Params = unknown, Query = unknown, Body = unknown> {
+  deps: ApiDeps;
+  principal: P;
+  params: Params;
+  query: Query;
+  body: Body;
+  /** Version in `If-Match`; undefined without the header. */
+  ifMatch: number | undefined;
+  requestId: string;
+  /** The client's IP address; null if unknown. */
+  address(): string | null;
+  /** Creates a signal that aborts when the client disconnects, loses its authorization, or the process shuts down. */
+  signal(): AbortSignal;
+  /** `Last-Event-ID` of a client that resumes an event stream. */
+  lastEventId: string | undefined;
+  /** Actor in histories: `api_key:<id>`, `worker:<id>` and so on. */
+  actor: string;
+  /** Guards and writes that store `answer` for the Idempotency-Key; add them to the commit of the effect. */
+  recordAnswer(answer: Answer): Change;
+  /**
+   * Loads the credential, the org's rules and the claim on the Idempotency-Key again. Returns guards under which the
+   * commit fails if any of them changes first.
+   * @throws ApiError 401, 403, or 409 if the permissions of the credential have changed
+   */
+  credentialGuards(): Promise<Change>;
+  /**
+   * Seed of the ids (see `idFromSeed`) of effects that do not fit into one commit. A repeated request with the same
+   * Idempotency-Key gets the same seed and so does not repeat them. Null without a key.
+   */
+  idSeed(): Promise<string | null>;
+  /**
+   * Returns the result of `make` (JSON). A repeated request with the same Idempotency-Key gets the result of the first,
+   * which is stored sealed: for values that are created in one commit and returned after another, such as secrets.
+   */
+  plan<T>(make: () => T): Promise<T>;
+}
+
+/** A body that is not JSON, after its reader has received it. */
+export interface Received<R> {
+  value: R;
+  /** Distinguishes bodies that were sent with the same Idempotency-Key. */
+  fingerprint: string;
+  /** Frees what the handler did not use; called at the end of every request. */
+  release(): Promise<void>;
+}
+
+/** Streams a body that is not JSON, after admission and before the handler. */
+interface BodyReader<P extends Principal = Principal, Params = unknown, Query = unknown, R = unknown> {
+  /** Media type → schema, for the OpenAPI document. */
+  content: Record<string, TSchema>;
+  /** Largest body in bytes. */
+  bytes: number;
+  read(
+    call: Pick<Call<P, Params, Query>, 'deps' | 'principal' | 'params' | 'query' | 'ifMatch' | 'signal'> & {
+      request: IncomingMessage;
+    },
+  ): Promise<Received<R>>;
+}
+
+/** Responses by status; `type` is the media type if it is not JSON. */
+export type Answers = Record<number, { description: string; schema?: TSchema; type?: string }>;
+
+type StaticOf<S, Default> = S extends TSchema ? Static<S> : Default;
+
+export interface RouteDefinition<
+  A extends Access,
+  P extends TObject | undefined,
+  Q extends TObject | undefined,
+  B extends TSchema | undefined,
+  R,
+> {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Path with `{name}` for parameters, as in OpenAPI. */
+  path: string;
+  access: A;
+  tag: string;
+  summary: string;
+  params?: P;
+  query?: Q;
+  /** Schema of the JSON body. */
+  body?: B;
+  /** Whether the body may be absent; the handler then gets `{}`. */
+  bodyOptional?: boolean;
+  /** Schema of the body in the OpenAPI document, if the handler checks more than `body` does. */
+  bodyShown?: TSchema;
+  /** Limits of the body that differ from `BODY_LIMITS`. */
+  bodyLimits?: BodyLimits;
+  /** Whether the handler checks `If-Match`; other routes that write reject every version with 412. */
+  versioned?: true;
+  /** Whether the response contains a credential whose permissions depend on those of the caller. */
+  grants?: true;
+  /** Reads a body that is not JSON; instead of `body`. */
+  reader?: BodyReader<
+    PrincipalOf<A>,
+    StaticOf<P, Record<string, never>>,
+    StaticOf<Q, Record<string, never>>,
+    R
+  >;
+  /** Rejects callers that may not make this request; runs also before a stored response is sent. @throws ApiError 403 */
+  admit?(body: StaticOf<B, undefined>, principal: PrincipalOf<A>): void;
+  /** Checks that no schema can express. They also run on a body that fails its schema, so that all errors are reported. */
+  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
+  answers: Answers;
+  handler(
+    call: Call<
+      PrincipalOf<A>,
+      StaticOf<P, Record<string, never>>,
+      StaticOf<Q, Record<string, never>>,
+      StaticOf<B, R>
+    >,
+  ): Promise<Answer>;
+}
+
+/** A `RouteDefinition` without its type parameters, as the pipeline takes it. */
+export interface Route {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  access: Access;
+  tag: string;
+  summary: string;
+  params?: TObject | undefined;
+  query?: TObject | undefined;
+  body?: TSchema | undefined;
+  bodyOptional?: boolean;
+  bodyShown?: TSchema;
+  bodyLimits?: BodyLimits;
+  versioned?: true;
+  grants?: true;
+  reader?: BodyReader;
+  admit?(body: unknown, principal: Principal): void;
+  rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
+  answers: Answers;
+  handler(call: Call): Promise<Answer>;
+}
+
+/** Defines a route; the types of the handler's parameters, query and body follow from the schemas. */
+export function route<
+  const A extends Access,
+  P extends TObject | undefined = undefined,
+  Q extends TObject | undefined = undefined,
+  B extends TSchema | undefined = undefined,
+  R = undefined,
+>(definition: RouteDefinition<A, P, Q, B, R>): Route {
+  // The pipeline calls the handler only with values that have passed the schemas of its types.
+  return definition as unknown as Route;
+}
+
+/** Access with an API key or access token that has the scope. */
+export function scope<const S extends Scope>(name: S): { kind: 'scope'; scope: S } {
+  return { kind: 'scope', scope: name };
+}
+
+/** Access with a live key that has the scope; see `Access`. */
+export function liveScope<const S extends Scope>(name: S): { kind: 'scope'; scope: S; liveOnly: true } {
+  return { kind: 'scope', scope: name, liveOnly: true };
+}
