@@ -95,8 +95,7 @@ async function timed(prepare: (round: number) => Promise<() => Promise<unknown>>
 async function addWorker(db: Db, org: string, index: number): Promise<void> {
   const skills = [0, 1, 2].map((one) => `s${(index * 7 + one * 11) % SKILLS}`);
   const made = worker(org, `w${index}`, skills, index % 2 === 0 ? ['common'] : []);
-  const { guards, writes } = workerWrites(db, null, { ...made, idle_since: made.idle_since + index });
-  await commit(db.redis, guards, writes);
+  await commit(db.redis, workerWrites(db, null, { ...made, idle_since: made.idle_since + index }));
 }
 
 function worker(org_id: string, worker_id: string, skills: string[], certifications: string[]): Worker {

@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
-import { commit } from '../store/redis/commit.ts';
+import { commit, NO_CHANGE } from '../store/redis/commit.ts';
 import { isUnavailable } from '../store/redis/connection.ts';
 import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../store/redis/idempotency.ts';
 import { newId } from '../store/redis/ids.ts';
@@ -169,7 +169,7 @@ class ResponseRecorder {
 
   /** See `Call`. */
   record(answer: Answer): ReturnType<Call['recordAnswer']> {
-    if (this.claim === null) return { guards: [], writes: [] };
+    if (this.claim === null) return NO_CHANGE;
     this.#isKept = true;
     const { bytes, ...kept } = responseWrites(this.claim, this.#deps.sealer, answer);
     if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
@@ -200,8 +200,7 @@ class ResponseRecorder {
   /** Keeps the answer unless that was part of the effect. */
   async finish(answer: Answer): Promise<void> {
     if (this.claim === null || this.#isKept) return;
-    const { guards, writes } = this.record(answer);
-    await commit(this.#deps.db.redis, guards, writes);
+    await commit(this.#deps.db.redis, this.record(answer));
   }
 
   /** Keeps no answer, since nothing was made. */

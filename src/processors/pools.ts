@@ -7,7 +7,7 @@ import { next } from '../state/workers/worker.ts';
 import { changeTask, type Plan } from '../store/commands/change.ts';
 import { commit, type Guard } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
-import { ContendedError, updateAttempts } from '../store/redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../store/redis/contention.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { memberId, scan } from '../store/redis/lists.ts';
 import { forEachIntact, intactOrNull } from '../store/redis/unreadable.ts';
@@ -58,7 +58,7 @@ async function removePool(db: Db, orgId: string, poolId: string): Promise<Plan |
 }
 
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('worker', async () => {
     const [before, pool] = await Promise.all([
       intactOrNull(db, () => loadWorker(db, orgId, workerId)),
       loadPool(db, orgId, poolId),
@@ -66,7 +66,7 @@ async function leavePool(db: Db, orgId: string, workerId: string, poolId: string
     if (!before?.pool_ids.includes(poolId) || pool !== null) return;
     const pool_ids = before.pool_ids.filter((id) => id !== poolId);
     const { guards, writes } = workerWrites(db, before, next(before, { pool_ids }, db.clock.now()));
-    if (await commit(db.redis, [...guards, isGone(db, orgId, poolId)], writes)) return;
-  }
-  throw new ContendedError('worker');
+    if (await commit(db.redis, { guards: [...guards, isGone(db, orgId, poolId)], writes })) return;
+    return CONFLICT;
+  });
 }

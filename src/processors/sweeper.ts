@@ -195,11 +195,10 @@ export class Sweeper {
         reportFailed(this.#db, `${key} ${member}`, error);
         const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
         const again = now + (isNewer ? PUT_OFF_NEWER : PUT_OFF);
-        await commit(
-          this.#db.redis,
-          [{ kind: 'score', key, member, score }],
-          [['ZADD', key, 'XX', again, member]],
-        );
+        await commit(this.#db.redis, {
+          guards: [{ kind: 'score', key, member, score }],
+          writes: [['ZADD', key, 'XX', again, member]],
+        });
       }
     }
   }
@@ -212,7 +211,10 @@ export class Sweeper {
       : [];
     // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
     if (overdue.length === 0)
-      await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
+      await commit(this.#db.redis, {
+        guards: [{ kind: 'score', key, member, score }],
+        writes: [['ZREM', key, member]],
+      });
     const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
     for (const check of overdue)
       await this.#repair([checkJob(about, check, now)], checkJob(about, check, now, repair));
@@ -243,7 +245,10 @@ export class Sweeper {
     const [orgId = '', endpointId = ''] = member.split(' ');
     for await (const all of releaseOrdered(this.#db, orgId, endpointId))
       await this.#queues.add(all.map((target) => deliveryJob(target, `n${now.toString(36)}`)));
-    await commit(this.#db.redis, [{ kind: 'score', key, member, score }], [['ZREM', key, member]]);
+    await commit(this.#db.redis, {
+      guards: [{ kind: 'score', key, member, score }],
+      writes: [['ZREM', key, member]],
+    });
   }
 
   async #takeFromRemoved(member: string, at: number, repair: string): Promise<void> {

@@ -79,14 +79,16 @@ export async function openStage(): Promise<Stage> {
       const sealed = sealer.seal(newWebhookSecret(), webhookSecretContext(org_id));
       const webhook_secrets = [{ sealed, created_at, expires_at: null }];
       const stamps = { created_at, updated_at: created_at };
-      const { guards, writes } = orgWrites(db, 0, {
-        org_id,
-        version: 1,
-        name: 'Org',
-        webhook_secrets,
-        ...stamps,
-      });
-      await commit(db.redis, guards, writes);
+      await commit(
+        db.redis,
+        orgWrites(db, 0, {
+          org_id,
+          version: 1,
+          name: 'Org',
+          webhook_secrets,
+          ...stamps,
+        }),
+      );
       return org_id;
     },
     async close() {

@@ -29,8 +29,7 @@ async function addOrg(db: Db): Promise<string> {
   const org_id = freshOrg(db);
   const now = db.clock.now();
   const org = { org_id, version: 1, name: 'Org', webhook_secrets: [], created_at: now, updated_at: now };
-  const { guards, writes } = orgWrites(db, 0, org);
-  await commit(db.redis, guards, writes);
+  await commit(db.redis, orgWrites(db, 0, org));
   return org_id;
 }
 

@@ -12,7 +12,7 @@ import { addEvidence, stageEvidence } from '../../src/store/evidence/evidence.ts
 import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { sweepEvidence } from '../../src/store/maintenance/evidence-sweep.ts';
-import { commit } from '../../src/store/redis/commit.ts';
+import { commit, NO_CHANGE } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
@@ -59,7 +59,7 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   await incoming.close();
   const to = { org_id: orgId, task_id: task.task_id, worker_id, incarnation: '', limit: 1e6 };
   const what = { name: 'a.pdf', media_type: 'application/pdf' };
-  await addEvidence(db, to, staged, what, () => ({ guards: [], writes: [] }));
+  await addEvidence(db, to, staged, what, () => NO_CHANGE);
   await step(db, task, { name: 'start', worker_id });
   const submission = { output: 'done', evidence: [], notes: null };
   return step(db, task, { name: 'submit', worker_id, submission }, { name: 'verify' }, { name: 'complete' });
@@ -190,8 +190,7 @@ describe("an org's feed", () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     const bare = { org_id: org, version: 1, name: 'Quiet', webhook_secrets: [] };
-    const { guards, writes } = orgWrites(db, 0, { ...bare, created_at: now, updated_at: now });
-    await commit(db.redis, guards, writes);
+    await commit(db.redis, orgWrites(db, 0, { ...bare, created_at: now, updated_at: now }));
     for (let index = 0; index < 250; index += 1) await addTask(db, org);
     const { feed } = orgKeysOf(db.prefix, org);
     await new Retention({ db: later(db, FEED_KEPT - 60 * SECOND), log: QUIET }).trimFeeds();

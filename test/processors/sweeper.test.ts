@@ -43,15 +43,17 @@ const HOUR = 3600_000;
 async function addOrg(db: Db): Promise<string> {
   const org_id = freshOrg(db);
   const stamps = { created_at: db.clock.now(), updated_at: db.clock.now() };
-  const { guards, writes } = orgWrites(db, 0, {
-    org_id,
-    version: 1,
-    name: 'Org',
-    webhook_secrets: [],
+  await commit(
+    db.redis,
+    orgWrites(db, 0, {
+      org_id,
+      version: 1,
+      name: 'Org',
+      webhook_secrets: [],
 
-    ...stamps,
-  });
-  await commit(db.redis, guards, writes);
+      ...stamps,
+    }),
+  );
   return org_id;
 }
 

@@ -40,8 +40,7 @@ export async function addWorker(db: Db, orgId: string, change: Partial<Worker> =
   const now = db.clock.now();
   const stamps = { idle_since: now, created_at: now, updated_at: now };
   const worker = sampleWorker({ org_id: orgId, ...stamps, ...change });
-  const { guards, writes } = workerWrites(db, null, worker);
-  if (!(await commit(db.redis, guards, writes)))
+  if (!(await commit(db.redis, workerWrites(db, null, worker))))
     throw new Error(`worker ${worker.worker_id} is there already`);
   return worker;
 }
@@ -58,15 +57,14 @@ export async function changeWorker(
     const now = db.clock.now();
     const after =
       change === null ? null : { ...before, ...change, version: before.version + 1, updated_at: now };
-    const { guards, writes } = workerWrites(db, before, after);
-    if (await commit(db.redis, guards, writes)) return;
+    if (await commit(db.redis, workerWrites(db, before, after))) return;
   }
 }
 
 export async function addPool(db: Db, orgId: string, change: Partial<Pool> = {}): Promise<Pool> {
   const pool = samplePool({ org_id: orgId, ...change });
-  const { guards, writes } = poolWrites(db, null, pool);
-  if (!(await commit(db.redis, guards, writes))) throw new Error(`pool ${pool.pool_id} is there already`);
+  if (!(await commit(db.redis, poolWrites(db, null, pool))))
+    throw new Error(`pool ${pool.pool_id} is there already`);
   return pool;
 }
 

@@ -44,8 +44,8 @@ export async function addEndpoint(
     updated_at: now,
     ...change,
   };
-  const { guards, writes } = endpointWrites(db, null, endpoint);
-  if (!(await commit(db.redis, guards, writes))) throw new Error('the endpoint is there already');
+  if (!(await commit(db.redis, endpointWrites(db, null, endpoint))))
+    throw new Error('the endpoint is there already');
   return endpoint;
 }
 
@@ -57,8 +57,8 @@ export async function changeEndpoint(
 ): Promise<void> {
   const stamps = { version: before.version + 1, updated_at: db.clock.now() };
   const after = change === null ? null : { ...before, ...change, ...stamps };
-  const { guards, writes } = endpointWrites(db, before, after);
-  if (!(await commit(db.redis, guards, writes))) throw new Error('the endpoint has changed meanwhile');
+  if (!(await commit(db.redis, endpointWrites(db, before, after))))
+    throw new Error('the endpoint has changed meanwhile');
 }
 
 /** Owes an endpoint `count` messages, all at once. @returns their ids. */
@@ -68,8 +68,7 @@ export async function oweMessages(db: Db, endpoint: Endpoint, count: number): Pr
   const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: '', data: { sequence: 0 } });
   await Promise.all(
     ids.map((id) => {
-      const { guards, writes } = messageWrites(db, endpoint.org_id, endpoint.endpoint_id, { id, at, body });
-      return commit(db.redis, guards, writes);
+      return commit(db.redis, messageWrites(db, endpoint.org_id, endpoint.endpoint_id, { id, at, body }));
     }),
   );
   return ids;
@@ -109,7 +108,6 @@ export async function beginReplay(
     ...{ replay_id: newId(now), org_id, endpoint_id, version: 1, deliveries, status: 'running' },
     ...{ reason: null, cursor: null, walked: false, created_by: 'system', ...times, ...counts },
   };
-  const { guards, writes } = startWrites(db, replay, []);
-  if (!(await commit(db.redis, guards, writes))) throw new Error('another replay is under way');
+  if (!(await commit(db.redis, startWrites(db, replay, [])))) throw new Error('another replay is under way');
   return replay;
 }

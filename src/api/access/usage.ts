@@ -11,7 +11,7 @@ import {
   type StorageUsage,
 } from '../../state/access/storage-quotas.ts';
 import { countUsage, type ListedQuota, openTasksGuard, roomGuard } from '../../store/identity/usage.ts';
-import { type Change, together } from '../../store/redis/commit.ts';
+import { type Change, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
 
@@ -63,7 +63,7 @@ export class Usage {
   async openTask(tenantId: string): Promise<Change> {
     const limit = await this.limit(tenantId, 'open_tasks');
     const used = await this.#openTasks.add(tenantId, 1);
-    if (used <= limit - Math.max(NEAR_COUNT, limit * NEAR_SHARE)) return together();
+    if (used <= limit - Math.max(NEAR_COUNT, limit * NEAR_SHARE)) return merge();
     await this.#requireBelow(tenantId, 'open_tasks', 1);
     return { guards: [openTasksGuard(this.#db, tenantId, limit)], writes: [] };
   }

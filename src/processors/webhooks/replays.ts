@@ -14,7 +14,7 @@ import type { ReplayJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/webhooks/replay.ts';
-import { type Change, commit, together } from '../../store/redis/commit.ts';
+import { type Change, commit, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
 import { readableOrNull } from '../../store/redis/unreadable.ts';
@@ -79,8 +79,7 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
 }
 
 async function end(db: Db, before: Replay, after: Replay): Promise<number | null> {
-  const { guards, writes } = endWrites(db, before, after);
-  return (await commit(db.redis, guards, writes)) ? null : AGAIN;
+  return (await commit(db.redis, endWrites(db, before, after))) ? null : AGAIN;
 }
 
 /** Commits a step. @param walk null while the replay waits. */
@@ -108,13 +107,17 @@ async function commitStep(
     const { task_id, sequence } = target;
     return { task_id, sequence, attempts: delivery?.attempts.length ?? 0 };
   });
-  const { guards, writes } = together(
-    // Nothing is sent to an endpoint that was removed or disabled meanwhile.
-    { guards: [endpointAsLoaded(db, endpoint)], writes: [] },
-    stepWrites(db, before, after, [...still, ...sent], now + rest),
-    ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
-  );
-  return (await commit(db.redis, guards, writes)) ? rest : AGAIN;
+  return (await commit(
+    db.redis,
+    merge(
+      // Nothing is sent to an endpoint that was removed or disabled meanwhile.
+      { guards: [endpointAsLoaded(db, endpoint)], writes: [] },
+      stepWrites(db, before, after, [...still, ...sent], now + rest),
+      ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
+    ),
+  ))
+    ? rest
+    : AGAIN;
 }
 
 function sendWrites(db: Db, found: Found, again: string): Change {

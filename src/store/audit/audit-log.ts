@@ -3,9 +3,9 @@
 
 import { type AuditEntry, type AuditEvent, type AuditHead, auditEntry } from '../../state/audit/audit.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { readableOrNull, required } from '../redis/unreadable.ts';
@@ -23,30 +23,29 @@ export function commitAudited(
   db: Db,
   orgId: string,
   auditEvent: AuditEvent,
-  change: { guards: readonly Guard[]; writes: readonly Write[] },
+  change: Change,
 ): Promise<boolean> {
   return turns.take(`${db.prefix} ${orgId}`, async () => {
     const keys = orgKeysOf(db.prefix, orgId);
     let before = await loadHead(db, orgId);
-    for await (const _attempt of updateAttempts()) {
+    return updateWithRetry('the audit log', async () => {
       const entry = auditEntry(auditEvent, before, db.clock.now());
       const at = Date.parse(entry.at);
-      const done = await commit(
-        db.redis,
-        [...change.guards, { kind: 'version', key: keys.auditHead, version: before.sequence }],
-        [
+      const done = await commit(db.redis, {
+        guards: [...change.guards, { kind: 'version', key: keys.auditHead, version: before.sequence }],
+        writes: [
           ...change.writes,
           ['HSET', keys.auditHead, 'v', entry.sequence, 'h', entry.hash, 't', at],
           ['XADD', keys.audit, `${at}-${entry.sequence}`, 'd', JSON.stringify(entry)],
         ],
-      );
+      });
       if (done) return true;
       const now = await loadHead(db, orgId);
       // The log is as it was: it is the caller's own guards that did not hold.
       if (now.sequence === before.sequence) return false;
       before = now;
-    }
-    throw new ContendedError('the audit log');
+      return CONFLICT;
+    });
   });
 }
 

@@ -6,7 +6,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { type PublicKey, publicKeyOf } from '../../state/access/key-set.ts';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import type { Sealer } from '../redis/sealing.ts';
 
 interface KeptKey {
@@ -39,7 +39,7 @@ async function ensure(
   sealer: Sealer,
 ): Promise<{ kept: KeptKey[]; current: KeptKey; key: KeyObject }> {
   const name = auditKeysKey(db.prefix);
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('audit keys', async () => {
     const text = await db.redis.get(name);
     const kept = text === null ? [] : (JSON.parse(text) as KeptKey[]);
     const current = kept.at(-1);
@@ -50,15 +50,15 @@ async function ensure(
       text === null
         ? ({ kind: 'absent', key: name } as const)
         : ({ kind: 'value', key: name, value: text } as const);
-    await commit(db.redis, [guard], [['SET', name, after]]);
-  }
-  throw new ContendedError('audit keys');
+    await commit(db.redis, { guards: [guard], writes: [['SET', name, after]] });
+    return CONFLICT;
+  });
 }
 
 /** Seals the private half of the key that signs now with the current SECRETS_KEY; false when it was already, or there is none. @throws UnknownSealingKey */
 export async function resealAuditKeys(db: Db, sealer: Sealer): Promise<boolean> {
   const name = auditKeysKey(db.prefix);
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('audit keys', async () => {
     const text = await db.redis.get(name);
     const kept = text === null ? [] : (JSON.parse(text) as KeptKey[]);
     const current = kept.pop();
@@ -67,10 +67,15 @@ export async function resealAuditKeys(db: Db, sealer: Sealer): Promise<boolean> 
     if (sealed === current.sealed) return false;
     // Those before it sign nothing any more.
     const after = JSON.stringify([...kept, { ...current, sealed }]);
-    if (await commit(db.redis, [{ kind: 'value', key: name, value: text }], [['SET', name, after]]))
+    if (
+      await commit(db.redis, {
+        guards: [{ kind: 'value', key: name, value: text }],
+        writes: [['SET', name, after]],
+      })
+    )
       return true;
-  }
-  throw new ContendedError('audit keys');
+    return CONFLICT;
+  });
 }
 
 function newKey(sealer: Sealer): KeptKey {

@@ -8,9 +8,9 @@ import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
 import { newId } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
@@ -30,7 +30,7 @@ export type Changed =
 export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
 
 /** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
-export type ExtraWrites = (task: Task) => { guards: Guard[]; writes: Write[] };
+export type ExtraWrites = (task: Task) => Change;
 
 export interface ChangeOptions {
   actor: string;
@@ -131,7 +131,7 @@ async function change(
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
   let cannotTakeBack = false;
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('task', async () => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
@@ -156,8 +156,8 @@ async function change(
     if (written === 'worker_busy')
       return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
     if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
-  }
-  throw new ContendedError('task');
+    return CONFLICT;
+  });
 }
 
 /** Commits a decided change with the workers it touches. */
@@ -223,11 +223,10 @@ async function write(
     due === null
       ? []
       : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
-  const done = await commit(
-    redis,
-    [...change.guards, ...guards, ...(extra?.guards ?? []), ...isDue],
-    [...change.writes, ...writes, ...(extra?.writes ?? [])],
-  );
+  const done = await commit(redis, {
+    guards: [...change.guards, ...guards, ...(extra?.guards ?? []), ...isDue],
+    writes: [...change.writes, ...writes, ...(extra?.writes ?? [])],
+  });
   return done ? true : 'conflict';
 }
 

@@ -10,7 +10,7 @@ import { readForm } from '../../state/text/forms.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
 import { fetched, required } from '../redis/unreadable.ts';
@@ -153,7 +153,7 @@ export async function replaceInput(
   change: (input: TaskInput) => TaskInput,
 ): Promise<boolean> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('task', async () => {
     const [version, plain, packed, form] = await fetched(key, db.redis.hmgetBuffer(key, 'v', 'i', 'z', 'f'));
     const unknown = readForm(form, TASK_FORM);
     if (unknown !== null) return required(key, unknown);
@@ -170,7 +170,7 @@ export async function replaceInput(
       if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
     }
     if (write === null) return false;
-    if (await commit(db.redis, [guard], [write])) return true;
-  }
-  throw new ContendedError('task');
+    if (await commit(db.redis, { guards: [guard], writes: [write] })) return true;
+    return CONFLICT;
+  });
 }

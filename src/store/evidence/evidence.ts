@@ -16,7 +16,7 @@ import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
-import { type Change, commit, type Guard } from '../redis/commit.ts';
+import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -144,22 +144,21 @@ export async function addEvidence(
       return { ok: false, code: 'over_quota' };
     const counted = evidenceAdded(db, org_id, bytes, limit);
     const extra = extraWrites(evidence);
-    const done = await commit(
-      db.redis,
-      [
+    const done = await commit(db.redis, {
+      guards: [
         { kind: 'version', key: keys.task(task_id), version: stored.task.version },
         { kind: 'version', key, version: there.version },
         { kind: 'score', key: keys.orphanedFiles, member: path, score: staged_at },
         counted.guard,
         ...extra.guards,
       ],
-      [
+      writes: [
         ['HSET', key, 'v', there.version + 1, evidence.evidence_id, JSON.stringify(evidence)],
         counted.write,
         ['ZREM', keys.orphanedFiles, path],
         ...extra.writes,
       ],
-    );
+    });
     if (done) return { ok: true, evidence };
   }
   return { ok: false, code: 'contended' };
@@ -190,7 +189,7 @@ export async function evidencePurge(db: Db, orgId: string, taskId: string): Prom
   const keys = orgKeysOf(db.prefix, orgId);
   const key = keys.evidence(taskId);
   const { version, items } = await loadEvidence(db, orgId, taskId);
-  if (version === 0) return { guards: [], writes: [] };
+  if (version === 0) return NO_CHANGE;
   const bytes = items.reduce((sum, one) => (one.counted ? sum + one.bytes : sum), 0);
   return {
     guards: [{ kind: 'version', key, version }],

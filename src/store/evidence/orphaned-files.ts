@@ -29,14 +29,13 @@ export async function removeOrphanedFile(
   due: number | null,
 ): Promise<boolean> {
   const key = orphanedFilesKey(db, path);
-  const isMarked = await commit(
-    db.redis,
-    [
+  const isMarked = await commit(db.redis, {
+    guards: [
       { kind: 'score', key, member: path, score },
       ...(due === null ? [] : [{ kind: 'due', key, at: due, clock: db.clock } as const]),
     ],
-    [['ZADD', key, TOMBSTONE, path]],
-  );
+    writes: [['ZADD', key, TOMBSTONE, path]],
+  });
   if (!isMarked) return false;
   const isFile = path.split('/').length === 3;
   await (isFile ? files.remove(path) : files.removeAll(path));

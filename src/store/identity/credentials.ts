@@ -7,7 +7,7 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { modeOf } from '../../state/access/tenant.ts';
 import { isObject, type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Worker } from '../../state/workers/worker.ts';
-import type { Change, Guard, Write } from '../redis/commit.ts';
+import type { Change, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import {
@@ -170,7 +170,7 @@ export async function findCredential(
 }
 
 /** Writes that make an API key usable and listed. */
-export function apiKeyWrites(db: Db, key: ApiKey): { guards: Guard[]; writes: Write[] } {
+export function apiKeyWrites(db: Db, key: ApiKey): Change {
   const { guards, writes } = keyRecordWrites(db, 0, key);
   const { index } = sharedKeysOf(db.prefix, key.org_id);
   const member = listMember(key.created_at, key.key_id);
@@ -178,18 +178,14 @@ export function apiKeyWrites(db: Db, key: ApiKey): { guards: Guard[]; writes: Wr
 }
 
 /** Writes that let a key end at `expiresAt` (or when it would anyway) since another takes its place. */
-export function replacedKeyWrites(
-  db: Db,
-  key: ApiKey,
-  by: { key_id: string; expiresAt: number },
-): { guards: Guard[]; writes: Write[] } {
+export function replacedKeyWrites(db: Db, key: ApiKey, by: { key_id: string; expiresAt: number }): Change {
   const expires_at = Math.min(key.expires_at ?? by.expiresAt, by.expiresAt);
   const after = { ...key, version: key.version + 1, expires_at, replaced_by: by.key_id };
   return keyRecordWrites(db, key.version, after);
 }
 
 /** The key itself, under its id to be listed and under its hash to be found. */
-function keyRecordWrites(db: Db, before: number, key: ApiKey): { guards: Guard[]; writes: Write[] } {
+function keyRecordWrites(db: Db, before: number, key: ApiKey): Change {
   const { guards, writes } = recordWrites(
     sharedKeysOf(db.prefix, key.org_id).apiKey(key.key_id),
     before,
@@ -231,7 +227,7 @@ export async function noteKeyUse(db: Db, key: { org_id: string; key_id: string }
 }
 
 /** Writes that revoke an API key: from this commit on nobody finds it. */
-export function revokeApiKey(db: Db, key: ApiKey): { guards: Guard[]; writes: Write[] } {
+export function revokeApiKey(db: Db, key: ApiKey): Change {
   const { apiKey, index } = sharedKeysOf(db.prefix, key.org_id);
   return {
     guards: [{ kind: 'version', key: apiKey(key.key_id), version: key.version }],

@@ -4,7 +4,7 @@
 
 import { hash } from 'node:crypto';
 import type { Shape } from '../../state/text/forms.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { type Change, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -72,13 +72,9 @@ export async function findMember(db: Db, orgId: string, email: string): Promise<
  * Guards and writes of a member's change; `after` null removes them. A guard fails when the record changed
  * meanwhile, or when the address is another member's.
  */
-export function memberWrites(
-  db: Db,
-  before: Member | null,
-  after: Member | null,
-): { guards: Guard[]; writes: Write[] } {
+export function memberWrites(db: Db, before: Member | null, after: Member | null): Change {
   const member = after ?? before;
-  if (member === null) return { guards: [], writes: [] };
+  if (member === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, member.org_id);
   const key = keys.member(member.member_id);
   const place = listMember(member.created_at, member.member_id);
@@ -92,7 +88,9 @@ export function memberWrites(
         ['ZREM', keys.index('members'), place],
       ],
     };
-  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
+  const record = recordWrites(key, before?.version ?? 0, after);
+  const guards = [...record.guards];
+  const writes = [...record.writes];
   const fresh = keys.memberEmail(emailHash(after.email));
   if (fresh !== old) {
     guards.push({ kind: 'absent', key: fresh });

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { parse, stringify } from 'uuid';
 import type { Shape } from '../../state/text/forms.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { type Change, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -70,13 +70,9 @@ export async function loadOAuthClient(db: Db, clientId: string): Promise<OAuthCl
 }
 
 /** Guards and writes of a client's change; `after` null removes it, and all its tokens with it. */
-export function oauthClientWrites(
-  db: Db,
-  before: OAuthClient | null,
-  after: OAuthClient | null,
-): { guards: Guard[]; writes: Write[] } {
+export function oauthClientWrites(db: Db, before: OAuthClient | null, after: OAuthClient | null): Change {
   const client = after ?? before;
-  if (client === null) return { guards: [], writes: [] };
+  if (client === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, client.org_id);
   const key = keys.oauthClient(client.client_id);
   const member = listMember(client.created_at, client.client_id);

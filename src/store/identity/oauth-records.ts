@@ -60,7 +60,7 @@ export class OAuthRecords {
       ['HSET', place.key, 'v', 1, 'd', sealed, 'p', record.password_version ?? ''],
       ['PEXPIRE', place.key, life],
     ];
-    await commit(this.#db.redis, [], writes);
+    await commit(this.#db.redis, { guards: [], writes });
   }
 
   /** The record; undefined when there is none (any more), or when it was sealed with a key now forgotten. */
@@ -88,7 +88,10 @@ export class OAuthRecords {
   consume(kind: string, id: string): Promise<boolean> {
     const { key } = placeOf(this.#db, kind, id);
     const now = Math.floor(this.#db.clock.now() / 1000);
-    return commit(this.#db.redis, [{ kind: 'version', key, version: 1 }], [['HSET', key, 'v', 2, 'c', now]]);
+    return commit(this.#db.redis, {
+      guards: [{ kind: 'version', key, version: 1 }],
+      writes: [['HSET', key, 'v', 2, 'c', now]],
+    });
   }
 
   async remove(kind: string, id: string): Promise<void> {

@@ -6,7 +6,7 @@
 import { generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import type { Sealer } from '../redis/sealing.ts';
 
@@ -79,7 +79,7 @@ async function change(
   next: (settings: OAuthSettings, now: number) => OAuthSettings,
 ): Promise<OAuthSettings> {
   const key = keyOf(db);
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('OAuth settings', async () => {
     const stored = await db.redis.get(key);
     const before: OAuthSettings =
       stored === null ? { cookie_keys: [], signing_keys: [] } : JSON.parse(sealer.open(stored, PLACE));
@@ -90,7 +90,7 @@ async function change(
     if (after === before && isCurrent) return after;
     const guard =
       stored === null ? { kind: 'absent' as const, key } : { kind: 'value' as const, key, value: stored };
-    if (await commit(db.redis, [guard], [['SET', key, sealed]])) return after;
-  }
-  throw new ContendedError('OAuth settings');
+    if (await commit(db.redis, { guards: [guard], writes: [['SET', key, sealed]] })) return after;
+    return CONFLICT;
+  });
 }

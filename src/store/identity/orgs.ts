@@ -6,7 +6,7 @@ import type { QuotaName } from '../../state/access/storage-quotas.ts';
 import { modeOf, tenantOf } from '../../state/access/tenant.ts';
 import type { Quota } from '../../state/access/token-bucket.ts';
 import type { Shape } from '../../state/text/forms.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { type Change, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from '../redis/keys.ts';
 import { loadRecord, recordWrites } from '../redis/records.ts';
@@ -79,7 +79,7 @@ export function withSigningSecrets(org: Org, tenantId: string, secrets: SigningS
 }
 
 /** Guards and writes that put the org in place of its `before` version (0: it is new). */
-export function orgWrites(db: Db, before: number, org: Org): { guards: Guard[]; writes: Write[] } {
+export function orgWrites(db: Db, before: number, org: Org): Change {
   const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
   const { guards, writes } = recordWrites(sharedKeysOf(db.prefix, org.org_id).org, before, org);
   return { guards, writes: before === 0 ? [...writes, ['SADD', orgs, org.org_id]] : writes };
@@ -89,8 +89,8 @@ export function orgWrites(db: Db, before: number, org: Org): { guards: Guard[]; 
  * Guards and writes that open the sandbox of an org, so that it signs its webhooks and is looked after; none
  * when it is open. A sandbox is opened with its first key: most orgs of a big installation never have one.
  */
-export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): { guards: Guard[]; writes: Write[] } {
-  if (org.sandbox_webhook_secrets !== undefined) return { guards: [], writes: [] };
+export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
+  if (org.sandbox_webhook_secrets !== undefined) return NO_CHANGE;
   const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
   const opened = { ...org, version: org.version + 1, sandbox_webhook_secrets: [secret] };
   const { guards, writes } = orgWrites(db, org.version, opened);

@@ -18,7 +18,7 @@ import {
 } from '../identity/orgs.ts';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, ContendedError, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unreadable.ts';
@@ -149,7 +149,7 @@ async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outc
 }
 
 async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): Promise<boolean> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('org', async () => {
     const org = await loadOrg(db, orgOf(tenantId));
     if (org === null) return false;
     const before = signingSecrets(org, tenantId);
@@ -157,14 +157,13 @@ async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): P
     const after = before.map((one) => ({ ...one, sealed: sealer.renew(one.sealed, place) }));
     if (after.every((one, index) => one.sealed === before[index]?.sealed)) return false;
     const changed = { ...withSigningSecrets(org, tenantId, after), version: org.version + 1 };
-    const { guards, writes } = orgWrites(db, org.version, changed);
-    if (await commit(db.redis, guards, writes)) return true;
-  }
-  throw new ContendedError('org');
+    if (await commit(db.redis, orgWrites(db, org.version, changed))) return true;
+    return CONFLICT;
+  });
 }
 
 async function resealEndpoint(db: Db, sealer: Sealer, org_id: string, endpoint_id: string): Promise<boolean> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('webhook endpoint', async () => {
     const before = await loadEndpoint(db, org_id, endpoint_id);
     if (before === null) return false;
     const renew = <T extends { sealed: string }>(one: T): T => ({
@@ -174,10 +173,9 @@ async function resealEndpoint(db: Db, sealer: Sealer, org_id: string, endpoint_i
     const sealed = { secrets: before.secrets.map(renew), headers: before.headers && renew(before.headers) };
     const after = { ...before, ...sealed, version: before.version + 1 };
     if (JSON.stringify({ ...after, version: before.version }) === JSON.stringify(before)) return false;
-    const { guards, writes } = endpointWrites(db, before, after);
-    if (await commit(db.redis, guards, writes)) return true;
-  }
-  throw new ContendedError('webhook endpoint');
+    if (await commit(db.redis, endpointWrites(db, before, after))) return true;
+    return CONFLICT;
+  });
 }
 
 function resealTask(db: Db, sealer: Sealer, tenantId: string, taskId: string): Promise<boolean> {

@@ -11,7 +11,7 @@ import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from '../redis/keys.ts';
 import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
@@ -72,19 +72,12 @@ export async function postpone(db: Db, due: Due, ms: number): Promise<void> {
   await db.redis.zadd(retain, 'XX', db.clock.now() + ms, due.member);
 }
 
-interface Plan {
+interface Plan extends Change {
   gone: 'task' | 'log' | null;
-  guards: Guard[];
-  writes: Write[];
 }
 
 function run(db: Db, plans: readonly Plan[]): Promise<boolean> {
-  const guards = plans.flatMap((one) => one.guards);
-  return commit(
-    db.redis,
-    guards,
-    plans.flatMap((one) => one.writes),
-  );
+  return commit(db.redis, merge(...plans));
 }
 
 function countOf(plans: readonly Plan[]): Purged {

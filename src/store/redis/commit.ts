@@ -30,14 +30,17 @@ export type Guard =
   | { kind: 'at_most'; key: string; field: string; most: number }
   | { kind: 'due'; key: string; at: number; clock: Clock };
 
-/** What must hold, and what is written then: a part of a commit. */
+/** What must hold, and what is written then: a commit, or a part of one. */
 export interface Change {
-  guards: Guard[];
-  writes: Write[];
+  readonly guards: readonly Guard[];
+  readonly writes: readonly Write[];
 }
 
+/** A part that guards nothing and writes nothing. */
+export const NO_CHANGE: Change = { guards: [], writes: [] };
+
 /** All of these as one change. */
-export function together(...changes: readonly Change[]): Change {
+export function merge(...changes: readonly Change[]): Change {
   return {
     guards: changes.flatMap((one) => one.guards),
     writes: changes.flatMap((one) => one.writes),
@@ -125,16 +128,12 @@ const withScript = defineScripts<{
 }>({ biolayerCommit: { lua: SCRIPT } });
 
 /**
- * Runs `writes` in one atomic step if all `guards` hold.
+ * Runs all writes of a change in one atomic step if all its guards hold.
  * @returns false when a guard did not hold; then nothing was written.
  * @throws NotDueError when all guards held but a `due`; nothing was written either.
  * @throws the client's error when Redis is away or refuses (for instance at its memory limit).
  */
-export async function commit(
-  redis: Redis,
-  guards: readonly Guard[],
-  writes: readonly Write[],
-): Promise<boolean> {
+export async function commit(redis: Redis, { guards, writes }: Change): Promise<boolean> {
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   for (const guard of guards) {

@@ -2,7 +2,7 @@
 // its effect, so after any crash either both exist or neither does. Responses are kept for 24 hours.
 
 import { type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Guard, Write } from './commit.ts';
+import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
 import { orgKeysOf } from './keys.ts';
 import { shortenTtl } from './ttl.ts';
@@ -94,10 +94,7 @@ function readKept(text: string): Read<Kept> {
  * Guard and writes that replace the claim with the response; the guard fails when the claim was lost.
  * @returns them, and the size of the record in bytes, which counts towards the quota.
  */
-export function answerWrites(
-  claim: Claim,
-  answer: KeptAnswer,
-): { guards: Guard[]; writes: Write[]; bytes: number } {
+export function answerWrites(claim: Claim, answer: KeptAnswer): Change & { bytes: number } {
   const { key, counter, fingerprint } = claim;
   const text = JSON.stringify({ fingerprint, answer });
   const bytes = key.length + Buffer.byteLength(text);

@@ -2,7 +2,7 @@
 // `f` and the JSON in `d`.
 
 import { broken, type Read, readForm, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Guard, Write } from './commit.ts';
+import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
 import { fetched, readableOrNull, required } from './unreadable.ts';
 
@@ -43,11 +43,7 @@ function parse<T>(text: string | null, shape: Shape<T>): Read<T> {
 }
 
 /** Guard and write that replace version `before` of a record (0: it must not exist). */
-export function recordWrites(
-  key: string,
-  before: number,
-  record: { version: number },
-): { guards: Guard[]; writes: Write[] } {
+export function recordWrites(key: string, before: number, record: { version: number }): Change {
   return {
     guards: [{ kind: 'version', key, version: before }],
     writes: [['HSET', key, 'v', record.version, 'd', JSON.stringify(record), 'f', FORM]],

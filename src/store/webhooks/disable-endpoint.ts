@@ -5,8 +5,9 @@ import { newAuditEvent } from '../../state/audit/audit.ts';
 import { timestamp } from '../../state/text/time.ts';
 import type { DisabledReason } from '../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../audit/audit-log.ts';
+import { type Guard, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { feedNote } from '../tasks/feed.ts';
@@ -25,16 +26,14 @@ export async function disableEndpoint(
   reason: DisabledReason,
   due: number | null = null,
 ): Promise<boolean> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('webhook endpoint', async () => {
     const before = await loadEndpoint(db, orgId, endpointId);
     if (before === null || !before.enabled) return false;
     const now = db.clock.now();
     const disabled = { reason, at: now };
     const after = { ...before, enabled: false, disabled, version: before.version + 1, updated_at: now };
-    const { guards, writes } = endpointWrites(db, before, after);
-    if (due !== null)
-      guards.push({ kind: 'due', key: orgKeysOf(db.prefix, orgId).feed, at: due, clock: db.clock });
     const { feed, changes } = orgKeysOf(db.prefix, orgId);
+    const isDue: Guard[] = due === null ? [] : [{ kind: 'due', key: feed, at: due, clock: db.clock }];
     const note = feedNote(feed, {
       event_id: newId(now),
       type: 'webhook_endpoint.disabled',
@@ -46,13 +45,10 @@ export async function disableEndpoint(
       ...newAuditEvent('system', 'webhook_endpoint.disabled', 'webhook_endpoint', endpointId),
       data: { reason },
     };
-    if (
-      await commitAudited(db, orgId, auditEvent, {
-        guards,
-        writes: [...writes, note, ['PUBLISH', changes, 'feed']],
-      })
-    )
-      return true;
-  }
-  throw new ContendedError('webhook endpoint');
+    const change = merge(endpointWrites(db, before, after), {
+      guards: isDue,
+      writes: [note, ['PUBLISH', changes, 'feed']],
+    });
+    return (await commitAudited(db, orgId, auditEvent, change)) ? true : CONFLICT;
+  });
 }

@@ -2,7 +2,7 @@
 
 import type { Shape } from '../../state/text/forms.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import { type Change, type Guard, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
@@ -56,13 +56,9 @@ export function endpointAsLoaded(db: Db, { org_id, endpoint_id, version }: Endpo
 }
 
 /** Guards and writes that create, change or (with `after` null) remove an endpoint. */
-export function endpointWrites(
-  db: Db,
-  before: Endpoint | null,
-  after: Endpoint | null,
-): { guards: Guard[]; writes: Write[] } {
+export function endpointWrites(db: Db, before: Endpoint | null, after: Endpoint | null): Change {
   const endpoint = after ?? before;
-  if (endpoint === null) return { guards: [], writes: [] };
+  if (endpoint === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, endpoint.org_id);
   const key = keys.endpoint(endpoint.endpoint_id);
   if (after === null)
@@ -75,7 +71,8 @@ export function endpointWrites(
         ['DEL', keys.index(replaysIndex(endpoint.endpoint_id))],
       ],
     };
-  const { guards, writes } = recordWrites(key, before?.version ?? 0, after);
+  const record = recordWrites(key, before?.version ?? 0, after);
+  const writes = [...record.writes];
   if (before === null) writes.push(['ZADD', keys.index('endpoints'), 0, endpoint.endpoint_id]);
   // The sweeper releases the deliveries that wait for earlier events.
   if (before?.ordering === 'per_task' && after.ordering !== 'per_task')
@@ -83,5 +80,5 @@ export function endpointWrites(
   // Earlier failures do not count against an endpoint that is enabled again.
   if (before?.enabled === false && after.enabled)
     writes.push(['DEL', keys.endpointHealth(endpoint.endpoint_id)]);
-  return { guards, writes };
+  return { guards: record.guards, writes };
 }

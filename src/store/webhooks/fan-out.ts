@@ -4,7 +4,7 @@
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -165,7 +165,7 @@ export async function resend(
     );
   }
   writes.push(outboxWrite(keys.outbox, entry));
-  return (await commit(db.redis, guards, writes)) ? 'ok' : 'changed';
+  return (await commit(db.redis, { guards, writes })) ? 'ok' : 'changed';
 }
 
 /**
@@ -179,7 +179,7 @@ export function resendWrites(
   before: { delivery: Delivery; stored: Buffer } | null,
   eventAt: number,
   again: string,
-): { guards: Guard[]; writes: Write[] } {
+): Change {
   const keys = orgKeysOf(db.prefix, target.org_id);
   const [key, field] = [keys.deliveries(target.task_id), fieldOf(target)];
   const entry: OutboxEntry = { kind: 'delivery', ...target, again };
@@ -212,7 +212,7 @@ export function messageWrites(
   orgId: string,
   endpointId: string,
   message: { id: string; at: number; body: string },
-): { guards: Guard[]; writes: Write[] } {
+): Change {
   const keys = orgKeysOf(db.prefix, orgId);
   const target: DeliveryTarget = { org_id: orgId, task_id: message.id, sequence: 0, endpoint_id: endpointId };
   const entry: OutboxEntry = { kind: 'delivery', ...target, again: 'first' };

@@ -4,7 +4,7 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { broken, readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Replay, ReplayStatus, StopReason } from '../../state/webhooks/replay.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import type { Change, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -77,11 +77,6 @@ export function replayUnderWay(db: Db, orgId: string, endpointId: string): Promi
 /** Number of running replays of the org. */
 export function replaysUnderWay(db: Db, orgId: string): Promise<number> {
   return db.redis.hlen(orgKeysOf(db.prefix, orgId).replaying);
-}
-
-interface Change {
-  guards: Guard[];
-  writes: Write[];
 }
 
 /** Replays kept for an endpoint. */

@@ -3,7 +3,7 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import type { Pool } from '../../state/workers/worker.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -59,13 +59,9 @@ export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promis
  * Guards and writes of a pool's change; `after` null removes it. Its id cannot be used again until the removed pool has
  * been emptied, so that a new pool does not inherit workers or tasks in hand.
  */
-export function poolWrites(
-  db: Db,
-  before: Pool | null,
-  after: Pool | null,
-): { guards: Guard[]; writes: Write[] } {
+export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Change {
   const pool = after ?? before;
-  if (pool === null) return { guards: [], writes: [] };
+  if (pool === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, pool.org_id);
   const key = keys.pool(pool.pool_id);
   const member = listMember(pool.created_at, pool.pool_id);
@@ -84,14 +80,17 @@ export function poolWrites(
   }
   const { writes } = recordWrites(key, before?.version ?? 0, after);
   if (before !== null) return { guards: [poolAsLoaded(db, before)], writes };
-  writes.push(['HSET', key, 'i', after.incarnation ?? ''], ['ZADD', keys.index('pools'), 0, member]);
   const removed = removedPoolMember(pool.org_id, pool.pool_id);
   return {
     guards: [
       { kind: 'absent', key },
       { kind: 'score', key: keys.removedPools, member: removed, score: null },
     ],
-    writes,
+    writes: [
+      ...writes,
+      ['HSET', key, 'i', after.incarnation ?? ''],
+      ['ZADD', keys.index('pools'), 0, member],
+    ],
   };
 }
 
@@ -111,14 +110,13 @@ export async function releaseRemovedPool(
 ): Promise<void> {
   const { removedPools, changes } = orgKeysOf(db.prefix, orgId);
   const member = removedPoolMember(orgId, poolId);
-  await commit(
-    db.redis,
-    [{ kind: 'score', key: removedPools, member, score: removedAt }],
-    [
+  await commit(db.redis, {
+    guards: [{ kind: 'score', key: removedPools, member, score: removedAt }],
+    writes: [
       ['ZREM', removedPools, member],
       ['PUBLISH', changes, `pool ${poolId}`],
     ],
-  );
+  });
 }
 
 function removedPoolMember(orgId: string, poolId: string): string {

@@ -5,9 +5,9 @@ import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import { takesUnpooled, workerAttributes } from '../../state/workers/matching.ts';
 import { changesWorker, isReady, next, type Worker } from '../../state/workers/worker.ts';
-import { type Change, commit, type Guard, together, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, merge, NO_CHANGE, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { ContendedError, updateAttempts } from '../redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
 import { outboxWrite } from '../redis/outbox.ts';
@@ -47,13 +47,9 @@ export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | 
  * become able to take work, when what they may be offered changed, or when they may not keep what they are offered.
  * The id of a removed worker cannot be used again until their tasks have been taken back.
  */
-export function workerWrites(
-  db: Db,
-  before: Worker | null,
-  after: Worker | null,
-): { guards: Guard[]; writes: Write[] } {
+export function workerWrites(db: Db, before: Worker | null, after: Worker | null): Change {
   const worker = after ?? before;
-  if (worker === null) return { guards: [], writes: [] };
+  if (worker === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, worker.org_id);
   const key = keys.worker(worker.worker_id);
   const writes: Write[] = [];
@@ -145,14 +141,13 @@ export async function releaseOrphanedReservation(
 ): Promise<void> {
   const keys = orgKeysOf(db.prefix, orgId);
   const member = orphanedReservationMember(orgId, workerId, taskId);
-  await commit(
-    db.redis,
-    [],
-    [
+  await commit(db.redis, {
+    guards: [],
+    writes: [
       ['ZREM', keys.orphanedReservations, member],
       ['SREM', keys.removedWorkerTasks(workerId), taskId],
     ],
-  );
+  });
 }
 
 /** Whether tasks of a removed worker of this id have not been taken back yet. */
@@ -207,7 +202,7 @@ export async function changeWorker(
   credentialGuards: () => Promise<Change>,
   admit: (worker: Worker) => Promise<Change>,
 ): Promise<Worker | null> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('worker', async () => {
     const callerGuards = await credentialGuards();
     const before = await loadWorker(db, orgId, workerId);
     if (before === null) return null;
@@ -215,8 +210,7 @@ export async function changeWorker(
     const given = typeof change === 'function' ? change(before) : change;
     if (!changesWorker(before, given)) return before;
     const after = next(before, given, db.clock.now());
-    const { guards, writes } = together(callerGuards, more, workerWrites(db, before, after));
-    if (await commit(db.redis, guards, writes)) return after;
-  }
-  throw new ContendedError('worker');
+    if (await commit(db.redis, merge(callerGuards, more, workerWrites(db, before, after)))) return after;
+    return CONFLICT;
+  });
 }

@@ -60,13 +60,11 @@ afterEach(() => {
 async function makeKey(): Promise<void> {
   const given = { name: 'k', scopes: ['*'], pools: ['*'], expires_at: null };
   ({ key, text } = newApiKey(freshOrg(db), given, db.clock.now()));
-  const { guards, writes } = apiKeyWrites(db, key);
-  await commit(db.redis, guards, writes);
+  await commit(db.redis, apiKeyWrites(db, key));
 }
 
 async function revoke(): Promise<void> {
-  const { guards, writes } = revokeApiKey(db, key);
-  expect(await commit(db.redis, guards, writes)).toBe(true);
+  expect(await commit(db.redis, revokeApiKey(db, key))).toBe(true);
 }
 
 function request(): Context {
@@ -120,8 +118,9 @@ test('revoked by another process it is refused within a second, though the clock
 test('nor are the rules of an org older than a second, whatever the clock of the machine does', async () => {
   const given = { org_id: freshOrg(db), name: 'o', webhook_secrets: [], created_at: 0, updated_at: 0 };
   const put = async (before: number, ip_allowlist: string[]) => {
-    const { guards, writes } = orgWrites(db, before, { ...given, version: before + 1, ip_allowlist });
-    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(
+      await commit(db.redis, orgWrites(db, before, { ...given, version: before + 1, ip_allowlist })),
+    ).toBe(true);
   };
   await put(0, []);
   const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: USUAL_QUOTAS });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyPool } from '../../../src/processors/pools.ts';
 import { revokeWorkerTokens } from '../../../src/store/identity/credentials.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
-import { commit, together } from '../../../src/store/redis/commit.ts';
+import { commit, merge } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { loadWorker, releaseOrphanedReservation, workerWrites } from '../../../src/store/workers/workers.ts';
@@ -123,8 +123,7 @@ describe('a worker', () => {
     const db = { redis: direct.redis, prefix: direct.prefix, clock };
     const worker = await loadWorker(db, org.org_id, worker_id);
     const tokens = await revokeWorkerTokens(db, org.org_id, worker_id);
-    const { guards, writes } = together(workerWrites(db, worker, null), tokens);
-    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await commit(db.redis, merge(workerWrites(db, worker, null), tokens))).toBe(true);
     release();
     expect((await making).outcome).toBe('404 not_found');
     expect((await org.client.request('POST', '/v1/workers', { body })).status).toBe(201);

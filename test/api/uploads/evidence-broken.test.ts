@@ -198,7 +198,7 @@ describe('a web process that is killed', () => {
     const { worker_id } = worker;
     const task = await accept(db, await offerTo(db, await addTask(db, orgId), [worker_id]), worker_id);
     const token = newCredential('blw_', orgId);
-    await commit(db.redis, [], workerTokenWrites(db, worker, ['*'], token.hash).writes);
+    await commit(db.redis, { guards: [], writes: workerTokenWrites(db, worker, ['*'], token.hash).writes });
 
     const store = join(folder, 'killed');
     child = spawn(process.execPath, ['dist/src/web.js'], {

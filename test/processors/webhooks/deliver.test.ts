@@ -54,8 +54,7 @@ async function addTenant(ends: (number | null)[] = [null]): Promise<Tenant> {
     };
   });
   const record = { org_id: org, version: 1, name: 'Org', webhook_secrets, created_at: now, updated_at: now };
-  const { guards, writes } = orgWrites(db, 0, record);
-  await commit(db.redis, guards, writes);
+  await commit(db.redis, orgWrites(db, 0, record));
   return { org, secrets };
 }
 

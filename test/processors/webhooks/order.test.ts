@@ -75,8 +75,7 @@ describe('in order', () => {
       created_at: now,
       updated_at: now,
     };
-    const { guards, writes } = orgWrites(db, 0, record);
-    await commit(db.redis, guards, writes);
+    await commit(db.redis, orgWrites(db, 0, record));
     const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
       status: nth === 1 && sequence === 3 ? 503 : 204,
     }));
@@ -200,14 +199,13 @@ it('an entry that is relayed before the one before it owes the events of both', 
   const { org_id, endpoint_id } = endpoint;
   const later = { ...db, prefix: `${db.prefix}-unrelayed` };
   const task = await addTask(later, org_id);
-  await commit(
-    later.redis,
-    [],
-    [
+  await commit(later.redis, {
+    guards: [],
+    writes: [
       ['ZADD', orgKeysOf(later.prefix, org_id).index('endpoints'), 0, endpoint_id],
       ['HSET', orgKeysOf(later.prefix, org_id).endpoint(endpoint_id), 'v', 1],
     ],
-  );
+  });
   await db.redis.copy(
     orgKeysOf(db.prefix, org_id).endpoint(endpoint_id),
     orgKeysOf(later.prefix, org_id).endpoint(endpoint_id),

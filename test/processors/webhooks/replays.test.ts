@@ -54,8 +54,7 @@ async function addEndpoint(store: Db, org_id: string): Promise<Endpoint> {
     created_at: now,
     updated_at: now,
   };
-  const { guards, writes } = endpointWrites(store, null, endpoint);
-  expect(await commit(store.redis, guards, writes)).toBe(true);
+  expect(await commit(store.redis, endpointWrites(store, null, endpoint))).toBe(true);
   return endpoint;
 }
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { type AuditEntry, digestOf, newAuditEvent } from '../../../src/state/audit/audit.ts';
 import { commitAudited, loadHead, readAudit } from '../../../src/store/audit/audit-log.ts';
-import { commit } from '../../../src/store/redis/commit.ts';
+import { commit, NO_CHANGE } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
@@ -17,7 +17,7 @@ const auditEvent = (name: string) => ({
   ...newAuditEvent('operator', 'thing.made', 'thing', name),
   data: { name },
 });
-const nothing = { guards: [], writes: [] };
+const nothing = NO_CHANGE;
 
 async function logOf(org: string): Promise<AuditEntry[]> {
   const found = await readAudit(db, org, { order: 'asc', after: null }, 1000);
@@ -54,7 +54,7 @@ describe('a change with its entry', () => {
     expect(await commitAudited(db, org, auditEvent('a'), change)).toBe(true);
     expect(await commitAudited(db, org, auditEvent('b'), change)).toBe(false);
     expect((await logOf(org)).map((one) => one.target.id)).toEqual(['a']);
-    expect(await commit(db.redis, change.guards, change.writes)).toBe(false);
+    expect(await commit(db.redis, change)).toBe(false);
   });
 
   it('is never earlier than the one before, whatever a clock says', async () => {

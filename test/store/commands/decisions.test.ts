@@ -71,8 +71,7 @@ describe('a choice of commands', () => {
       async () => {
         asked += 1;
         if ((await loadPool(db, org, pool.pool_id)) === null) return null;
-        const { guards, writes } = poolWrites(db, pool, null);
-        await commit(db.redis, guards, writes);
+        await commit(db.redis, poolWrites(db, pool, null));
         return {
           commands: [{ name: 'cancel', reason: null }],
           guards: poolGuards(db, org, [pool.pool_id]),

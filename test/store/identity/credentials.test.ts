@@ -117,12 +117,12 @@ describe('in the store', () => {
     const key = apiKey(org, hash);
     expect(await find(text)).toBeNull();
     const { guards, writes } = apiKeyWrites(db, key);
-    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await commit(db.redis, { guards, writes })).toBe(true);
     expect(await find(text)).toEqual(key);
     // Not twice under one id.
-    expect(await commit(db.redis, guards, writes)).toBe(false);
+    expect(await commit(db.redis, { guards, writes })).toBe(false);
     const revoked = revokeApiKey(db, key);
-    expect(await commit(db.redis, revoked.guards, revoked.writes)).toBe(true);
+    expect(await commit(db.redis, revoked)).toBe(true);
     expect(await find(text)).toBeNull();
   });
 
@@ -131,17 +131,17 @@ describe('in the store', () => {
     const give = async (worker_id: string) => {
       const { text, hash } = newCredential('blw_', org);
       const worker = sampleWorker({ org_id: org, worker_id });
-      await commit(db.redis, [], workerTokenWrites(db, worker, ['*'], hash).writes);
+      await commit(db.redis, { guards: [], writes: workerTokenWrites(db, worker, ['*'], hash).writes });
       return text;
     };
     const [first, second, others] = [await give('a'), await give('a'), await give('b')];
     const early = await revokeWorkerTokens(db, org, 'a');
     const third = await give('a');
     // It would have left the third behind.
-    expect(await commit(db.redis, early.guards, early.writes)).toBe(false);
+    expect(await commit(db.redis, early)).toBe(false);
     const { hashes, guards, writes } = await revokeWorkerTokens(db, org, 'a');
     expect([...hashes].sort()).toEqual([hashOf(first), hashOf(second), hashOf(third)].sort());
-    expect(await commit(db.redis, guards, writes)).toBe(true);
+    expect(await commit(db.redis, { guards, writes })).toBe(true);
     expect(await Promise.all([find(first), find(second), find(third)])).toEqual([null, null, null]);
     expect(await find(others)).toEqual({ kind: 'worker_token', org_id: org, worker_id: 'b' });
     expect(await revokeWorkerTokens(db, org, 'a')).toMatchObject({ hashes: [], writes: [] });
@@ -150,8 +150,7 @@ describe('in the store', () => {
   it('the text itself lies nowhere', async () => {
     const org = freshOrg(db);
     const { text, hash } = newCredential('blk_live_', org);
-    const { guards, writes } = apiKeyWrites(db, apiKey(org, hash));
-    await commit(db.redis, guards, writes);
+    await commit(db.redis, apiKeyWrites(db, apiKey(org, hash)));
     const keys = await db.redis.keys(`${db.prefix}:*`);
     const values = await Promise.all(keys.map(contentOf));
     expect(values.some((value) => value.includes(hash))).toBe(true);

@@ -142,21 +142,25 @@ describe('what cannot be undone', () => {
     const db = await wrong(2 * HOUR);
     const key = `${prefix}:{due}:x`;
     const due = { kind: 'due', key, at: db.clock.now() - HOUR, clock: db.clock } as const;
-    await expect(commit(db.redis, [due], [['SET', key, '1']])).rejects.toThrow(NotDueError);
+    await expect(commit(db.redis, { guards: [due], writes: [['SET', key, '1']] })).rejects.toThrow(
+      NotDueError,
+    );
     expect(await db.redis.exists(key)).toBe(0);
     // What can be undone is.
-    expect(await commit(db.redis, [], [['SET', key, '1']])).toBe(true);
+    expect(await commit(db.redis, { guards: [], writes: [['SET', key, '1']] })).toBe(true);
   });
 
   it('is committed once it is due, and not a moment before', async () => {
     const now = await trueTime();
     const key = `${prefix}:{due}:x`;
     const at = (when: number) => ({ kind: 'due', key, at: when, clock: real.clock }) as const;
-    await expect(commit(real.redis, [at(now + 2000)], [['SET', key, '1']])).rejects.toThrow(NotDueError);
-    expect(await commit(real.redis, [at(now - 1)], [['SET', key, '1']])).toBe(true);
+    await expect(
+      commit(real.redis, { guards: [at(now + 2000)], writes: [['SET', key, '1']] }),
+    ).rejects.toThrow(NotDueError);
+    expect(await commit(real.redis, { guards: [at(now - 1)], writes: [['SET', key, '1']] })).toBe(true);
     // A guard that does not hold is said first: the view is stale.
     const stale = [{ kind: 'absent', key } as const, at(now + 2000)];
-    expect(await commit(real.redis, stale, [])).toBe(false);
+    expect(await commit(real.redis, { guards: stale, writes: [] })).toBe(false);
   });
 
   it('a task does not fail, and no clock is breached', async () => {

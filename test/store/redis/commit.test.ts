@@ -1,7 +1,7 @@
 // The commit script: all guards or nothing, byte for byte, in one step.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { commit, type Guard } from '../../../src/store/redis/commit.ts';
+import { commit, type Guard, NO_CHANGE } from '../../../src/store/redis/commit.ts';
 import { openTestDb } from '../../support/db.ts';
 
 const { redis, prefix } = await openTestDb();
@@ -113,7 +113,7 @@ describe('a guard', () => {
     const written = freshKey();
     await prepare(key);
     const before = await redis.dump(key);
-    const done = await commit(redis, [guard(key)], [['SET', written, 'yes']]);
+    const done = await commit(redis, { guards: [guard(key)], writes: [['SET', written, 'yes']] });
     expect(done).toBe(holds);
     expect(await redis.get(written)).toBe(holds ? 'yes' : null);
     expect(await redis.dump(key)).toEqual(before);
@@ -136,7 +136,7 @@ describe('a guard', () => {
         ['HSET', held, 'v', 2],
         ['DEL', broken],
       ] as const;
-      expect(await commit(redis, guards, writes)).toBe(false);
+      expect(await commit(redis, { guards, writes })).toBe(false);
     }
     expect(await redis.exists(written)).toBe(0);
     expect(await redis.hget(held, 'v')).toBe('1');
@@ -147,10 +147,9 @@ describe('a guard', () => {
 describe('the writes', () => {
   it('happen in order, on as many keys as there are', async () => {
     const [hash, list, set, stream] = [freshKey(), freshKey(), freshKey(), freshKey()];
-    const done = await commit(
-      redis,
-      [],
-      [
+    const done = await commit(redis, {
+      guards: [],
+      writes: [
         ['HSET', hash, 'v', 1, 'd', 'old'],
         ['HSET', hash, 'd', 'new'],
         ['RPUSH', list, 'a', 'b'],
@@ -159,7 +158,7 @@ describe('the writes', () => {
         ['ZADD', set, 5, 'm', 7, 'n'],
         ['XADD', stream, '*', 'd', 'entry'],
       ],
-    );
+    });
     expect(done).toBe(true);
     expect(await redis.hgetall(hash)).toEqual({ v: '1', d: 'new' });
     expect(await redis.lrange(list, 0, -1)).toEqual(['c']);
@@ -169,10 +168,9 @@ describe('the writes', () => {
 
   it('that are the same for several keys in a row happen to each of them, once, in their turn', async () => {
     const [one, two, three, four] = [freshKey(), freshKey(), freshKey(), freshKey()];
-    const done = await commit(
-      redis,
-      [{ kind: 'absent', key: four }],
-      [
+    const done = await commit(redis, {
+      guards: [{ kind: 'absent', key: four }],
+      writes: [
         ['RPUSH', one, 'a', 'b'],
         ['RPUSH', two, 'a', 'b'],
         ['RPUSH', three, 'a', 'b'],
@@ -183,7 +181,7 @@ describe('the writes', () => {
         ['LPUSH', two, 'c'],
         ['RPUSH', four, 'd'],
       ],
-    );
+    });
     expect(done).toBe(true);
     const lists = await Promise.all([one, two, three, four].map((key) => redis.lrange(key, 0, '-1')));
     expect(lists).toEqual([['c', 'a', 'b'], ['c', 'a', 'b'], ['a', 'a', 'b', 'a', 'b', 'a'], ['d']]);
@@ -192,16 +190,16 @@ describe('the writes', () => {
   it('keep every byte', async () => {
     const key = freshKey();
     const bytes = Buffer.concat([Buffer.from([0, 255, 13, 10, 128]), randomBytes(100_000)]);
-    expect(await commit(redis, [], [['SET', key, bytes]])).toBe(true);
+    expect(await commit(redis, { guards: [], writes: [['SET', key, bytes]] })).toBe(true);
     expect((await redis.getBuffer(key))?.equals(bytes)).toBe(true);
   });
 
   it('may be none: then the guards alone are answered', async () => {
     const key = freshKey();
-    expect(await commit(redis, [{ kind: 'absent', key }], [])).toBe(true);
+    expect(await commit(redis, { guards: [{ kind: 'absent', key }], writes: [] })).toBe(true);
     await redis.set(key, 'x');
-    expect(await commit(redis, [{ kind: 'absent', key }], [])).toBe(false);
-    expect(await commit(redis, [], [])).toBe(true);
+    expect(await commit(redis, { guards: [{ kind: 'absent', key }], writes: [] })).toBe(false);
+    expect(await commit(redis, NO_CHANGE)).toBe(true);
   });
 
   it('of one step are never seen in parts', async () => {
@@ -209,14 +207,13 @@ describe('the writes', () => {
     const isOver = { value: false };
     const writer = (async () => {
       for (let round = 1; round <= 300; round += 1)
-        await commit(
-          redis,
-          [{ kind: 'version', key: one, version: round - 1 }],
-          [
+        await commit(redis, {
+          guards: [{ kind: 'version', key: one, version: round - 1 }],
+          writes: [
             ['HSET', one, 'v', round],
             ['HSET', two, 'v', round],
           ],
-        );
+        });
       isOver.value = true;
     })();
     const other = redis.duplicate();
@@ -234,14 +231,13 @@ describe('the writes', () => {
   it('of one winner alone happen, of all who saw the same version', async () => {
     const [record, log] = [freshKey(), freshKey()];
     const attempts = Array.from({ length: 100 }, (_, index) =>
-      commit(
-        redis,
-        [{ kind: 'version', key: record, version: 0 }],
-        [
+      commit(redis, {
+        guards: [{ kind: 'version', key: record, version: 0 }],
+        writes: [
           ['HSET', record, 'v', 1, 'by', index],
           ['RPUSH', log, index],
         ],
-      ),
+      }),
     );
     const results = await Promise.all(attempts);
     expect(results.filter(Boolean)).toHaveLength(1);
@@ -251,7 +247,7 @@ describe('the writes', () => {
   it('report a command that Redis refuses', async () => {
     const key = freshKey();
     await redis.set(key, 'text');
-    await expect(commit(redis, [], [['RPUSH', key, 'a']])).rejects.toThrow(/WRONGTYPE/);
+    await expect(commit(redis, { guards: [], writes: [['RPUSH', key, 'a']] })).rejects.toThrow(/WRONGTYPE/);
   });
 });
 
@@ -261,6 +257,6 @@ it('refuses a number that is none, and writes nothing', async () => {
     ['ZADD', one, Number.NaN, 'm'],
     ['ZADD', other, Number.NaN, 'm'],
   ] as const;
-  await expect(commit(redis, [], writes)).rejects.toThrow('not a valid float');
+  await expect(commit(redis, { guards: [], writes })).rejects.toThrow('not a valid float');
   expect(await redis.exists(one, other)).toBe(0);
 });

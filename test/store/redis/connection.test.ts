@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
-import { commit } from '../../../src/store/redis/commit.ts';
+import { commit, NO_CHANGE } from '../../../src/store/redis/commit.ts';
 import { connect, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
 import { testRedisUrl } from '../../support/redis.ts';
@@ -45,7 +45,8 @@ async function fare(request: Promise<unknown>) {
 
 const requests: Record<string, (redis: Redis) => Promise<unknown>> = {
   'a command': (redis) => redis.get('x'),
-  'a commit': (redis) => commit(redis, [{ kind: 'absent', key: 'x' }], [['SET', 'y', '1']]),
+  'a commit': (redis) =>
+    commit(redis, { guards: [{ kind: 'absent', key: 'x' }], writes: [['SET', 'y', '1']] }),
   'a pipeline': async (redis) => {
     for (const [error] of (await redis.pipeline().get('x').get('y').exec()) ?? []) if (error) throw error;
   },
@@ -92,10 +93,10 @@ describe('a commit whose answer is lost', () => {
     const wire = await startRedisProxy(own.url);
     try {
       const redis = await connected('request', wire.url);
-      await commit(redis, [], []);
+      await commit(redis, NO_CHANGE);
       const cut = wire.cutAnswer('evalsha');
       const { answer, error } = await fare(
-        commit(redis, [{ kind: 'absent', key: 'once' }], [['SET', 'once', 'done']]),
+        commit(redis, { guards: [{ kind: 'absent', key: 'once' }], writes: [['SET', 'once', 'done']] }),
       );
       await cut;
       // It happened, which nobody can know here: that it did not would be a lie.
@@ -162,7 +163,9 @@ describe('an outage is told from a fault', () => {
       const redis = await connected('request');
       await redis.config('SET', 'maxmemory', '1mb');
       const key = 'big';
-      const { error } = await fare(commit(redis, [], [['SET', key, Buffer.alloc(100_000)]]));
+      const { error } = await fare(
+        commit(redis, { guards: [], writes: [['SET', key, Buffer.alloc(100_000)]] }),
+      );
       expect(isUnavailable(error)).toBe(true);
       expect(await redis.exists(key)).toBe(0);
     });

@@ -3,7 +3,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { asApiError } from '../../../src/api/http/problem.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
 import { replaceInput } from '../../../src/store/commands/task-writes.ts';
-import { ContendedError, updateAttempts } from '../../../src/store/redis/contention.ts';
+import { CONFLICT, ContendedError, updateWithRetry } from '../../../src/store/redis/contention.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
@@ -16,7 +16,11 @@ const withoutPauses = () => vi.spyOn(Math, 'random').mockReturnValue(0);
 it('attempts are limited', async () => {
   withoutPauses();
   let last = 0;
-  for await (const attempt of updateAttempts()) last = attempt;
+  const update = updateWithRetry('record', async () => {
+    last += 1;
+    return CONFLICT;
+  });
+  await expect(update).rejects.toThrow(ContendedError);
   expect(last).toBe(50);
 });
 

@@ -16,7 +16,7 @@ const claimOf = async (org: string, scope: string, fingerprint: string, token: s
 };
 const keep = (claim: Claim, effect: string) => {
   const { guards, writes } = answerWrites(claim, answer);
-  return commit(db.redis, guards, [...writes, ['INCR', effect]]);
+  return commit(db.redis, { guards, writes: [...writes, ['INCR', effect]] });
 };
 
 describe('a key', () => {

@@ -15,8 +15,8 @@ import {
   replacedKeyWrites,
   revokeApiKey,
 } from '../../../store/identity/credentials.ts';
-import { together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { sharedKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import {
@@ -107,7 +107,7 @@ export const apiKeyRoutes = [
       const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
       const org_id = tenantOf(orgOf(principal.org_id), mode);
       const expires_at = expiryOf(principal, body.expires_at);
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await checkPools(deps, org_id, body.pools);
         refuse([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
@@ -117,8 +117,8 @@ export const apiKeyRoutes = [
           ...newAuditEvent(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
         };
-        const key = together(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
-        const change = together(
+        const key = merge(await deps.usage.room(org_id, 'keys'), apiKeyWrites(deps.db, made.key));
+        const change = merge(
           callerGuards,
           poolGuards,
           key,
@@ -126,8 +126,8 @@ export const apiKeyRoutes = [
           recordAnswer(answer),
         );
         if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return answer;
-      }
-      throw new ContendedError('API key');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -168,7 +168,7 @@ export const apiKeyRoutes = [
     grants: true,
     answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
     async handler({ deps, principal, actor, params, body, ifMatch, recordAnswer, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
         const { key: old } = await visibleKey(deps, principal, params.key_id);
         requireVersion(null, ifMatch);
@@ -187,18 +187,17 @@ export const apiKeyRoutes = [
           ...newAuditEvent(actor, 'api_key.rotated', 'api_key', old.key_id),
           data: { name, replaced_by: key_id, expires_at: timeOrNull(expires_at) },
         };
-        const change = together(
+        const change = merge(
           callerGuards,
           await deps.usage.room(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
           recordAnswer(answer),
         );
-        if (!(await commitAudited(deps.db, orgOf(org_id), auditEvent, change))) continue;
+        if (!(await commitAudited(deps.db, orgOf(org_id), auditEvent, change))) return CONFLICT;
         deps.forgetCredential(old.hash);
         return answer;
-      }
-      throw new ContendedError('API key');
+      });
     },
   }),
   route({
@@ -211,7 +210,7 @@ export const apiKeyRoutes = [
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
         const { key } = await visibleKey(deps, principal, params.key_id);
         requireVersion(null, ifMatch);
@@ -221,12 +220,11 @@ export const apiKeyRoutes = [
           ...newAuditEvent(actor, 'api_key.revoked', 'api_key', key.key_id),
           data: { name: key.name },
         };
-        const change = together(callerGuards, revokeApiKey(deps.db, key));
-        if (!(await commitAudited(deps.db, orgOf(key.org_id), auditEvent, change))) continue;
+        const change = merge(callerGuards, revokeApiKey(deps.db, key));
+        if (!(await commitAudited(deps.db, orgOf(key.org_id), auditEvent, change))) return CONFLICT;
         deps.forgetCredential(key.hash);
         return { status: 204 };
-      }
-      throw new ContendedError('API key');
+      });
     },
   }),
 ];

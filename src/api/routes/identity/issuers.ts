@@ -15,8 +15,8 @@ import {
   removeIssuer,
   TOKEN_TYPES,
 } from '../../../store/identity/issuers.ts';
-import { together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
@@ -110,17 +110,17 @@ export const issuerRoutes = [
         faults.push({ pointer: '/audience', message: "is not this org's" });
       refuse(faults);
       const answer = issuerAnswer(issuer, 201);
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await checkPools(deps, issuer.org_id, body.pools);
         refuse(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
         const room = await deps.usage.room(issuer.org_id, 'issuers');
-        const more = together(callerGuards, poolGuards, room, recordAnswer(answer));
+        const more = merge(callerGuards, poolGuards, room, recordAnswer(answer));
         if (await addIssuer(deps.db, issuer, actor, more)) return answer;
-      }
-      throw new ContendedError('issuer');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -160,16 +160,15 @@ export const issuerRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleIssuer(deps, principal, params.issuer_id);
         requireVersion(before.version, ifMatch);
         requirePermissionsOf(principal, { scopes: Object.values(before.scope_map).flat() });
-        if (!(await removeIssuer(deps.db, before, actor, callerGuards))) continue;
+        if (!(await removeIssuer(deps.db, before, actor, callerGuards))) return CONFLICT;
         deps.forgetCredential(before.issuer_id);
         return { status: 204 };
-      }
-      throw new ContendedError('issuer');
+      });
     },
   }),
 ];

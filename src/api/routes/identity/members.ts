@@ -16,8 +16,8 @@ import {
   normalEmail,
 } from '../../../store/identity/members.ts';
 import { hashPassword, TooManyPasswords } from '../../../store/identity/passwords.ts';
-import { together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
@@ -93,13 +93,13 @@ export const memberRoutes = [
         ...newAuditEvent(actor, 'member.created', 'member', member_id),
         data: { email, name, scopes, pools },
       };
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
         await requireFree(deps, member);
         const poolGuards = await checkPools(deps, member.org_id, body.pools);
         refuse(poolGuards.errors);
         const room = await deps.usage.room(member.org_id, 'members');
-        const change = together(
+        const change = merge(
           callerGuards,
           poolGuards,
           room,
@@ -107,8 +107,8 @@ export const memberRoutes = [
           recordAnswer(answer),
         );
         if (await commitAudited(deps.db, member.org_id, auditEvent, change)) return answer;
-      }
-      throw new ContendedError('member');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -166,7 +166,7 @@ export const memberRoutes = [
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
         ...(password !== undefined && { password_hash: await hashed(deps, password) }),
       };
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
@@ -187,12 +187,11 @@ export const memberRoutes = [
         };
         const auditEvent = { ...newAuditEvent(actor, 'member.updated', 'member', after.member_id), data };
         await requireFree(deps, after);
-        const whole = together(callerGuards, poolGuards, memberWrites(deps.db, before, after));
-        if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
+        const whole = merge(callerGuards, poolGuards, memberWrites(deps.db, before, after));
+        if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) return CONFLICT;
         deps.forgetCredential(after.member_id);
         return memberAnswer(after);
-      }
-      throw new ContendedError('member');
+      });
     },
   }),
   route({
@@ -205,7 +204,7 @@ export const memberRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
@@ -215,12 +214,11 @@ export const memberRoutes = [
           ...newAuditEvent(actor, 'member.removed', 'member', before.member_id),
           data: { email, name },
         };
-        const gone = together(callerGuards, memberWrites(deps.db, before, null));
-        if (!(await commitAudited(deps.db, before.org_id, auditEvent, gone))) continue;
+        const gone = merge(callerGuards, memberWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, before.org_id, auditEvent, gone))) return CONFLICT;
         deps.forgetCredential(before.member_id);
         return { status: 204 };
-      }
-      throw new ContendedError('member');
+      });
     },
   }),
 ];

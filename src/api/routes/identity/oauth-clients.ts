@@ -16,8 +16,8 @@ import {
   type OAuthClient,
   oauthClientWrites,
 } from '../../../store/identity/oauth-clients.ts';
-import { type Change, together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { type Change, merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -100,15 +100,15 @@ export const oauthClientRoutes = [
         ...newAuditEvent(actor, 'oauth_client.created', 'oauth_client', client_id),
         data: { name, grant_types, scopes, pools, public: isPublic },
       };
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await requireSound(deps, client);
         const room = await deps.usage.room(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
-        const change = together(callerGuards, poolGuards, room, made, recordAnswer(answer));
+        const change = merge(callerGuards, poolGuards, room, made, recordAnswer(answer));
         if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return answer;
-      }
-      throw new ContendedError('OAuth client');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -191,7 +191,7 @@ export const oauthClientRoutes = [
     params: Params,
     answers: { 204: { description: 'Gone' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleClient(deps, principal, params.client_id);
         requireVersion(before.version, ifMatch);
@@ -201,12 +201,11 @@ export const oauthClientRoutes = [
           ...newAuditEvent(actor, 'oauth_client.removed', 'oauth_client', client_id),
           data: { name },
         };
-        const gone = together(callerGuards, oauthClientWrites(deps.db, before, null));
-        if (!(await commitAudited(deps.db, org_id, auditEvent, gone))) continue;
+        const gone = merge(callerGuards, oauthClientWrites(deps.db, before, null));
+        if (!(await commitAudited(deps.db, org_id, auditEvent, gone))) return CONFLICT;
         deps.forgetCredential(before.client_id);
         return { status: 204 };
-      }
-      throw new ContendedError('OAuth client');
+      });
     },
   }),
 ];
@@ -217,10 +216,10 @@ async function changeClient(
     'deps' | 'principal' | 'params' | 'ifMatch' | 'actor' | 'credentialGuards'
   >,
   change: (before: OAuthClient) => Partial<OAuthClient>,
-  extraWrites: (after: OAuthClient) => Change = () => together(),
+  extraWrites: (after: OAuthClient) => Change = () => merge(),
 ): Promise<OAuthClient> {
   const { deps, principal, params, ifMatch, actor, credentialGuards } = call;
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('OAuth client', async () => {
     const callerGuards = await credentialGuards();
     const before = await visibleClient(deps, principal, params.client_id);
     requireVersion(before.version, ifMatch);
@@ -245,17 +244,16 @@ async function changeClient(
         'pools',
       ]),
     };
-    const whole = together(
+    const whole = merge(
       callerGuards,
       poolGuards,
       oauthClientWrites(deps.db, before, after),
       extraWrites(after),
     );
-    if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) continue;
+    if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) return CONFLICT;
     deps.forgetCredential(after.client_id);
     return after;
-  }
-  throw new ContendedError('OAuth client');
+  });
 }
 
 async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<OAuthClient> {

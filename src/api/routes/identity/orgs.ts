@@ -18,8 +18,8 @@ import {
   webhookSecretContext,
   withSigningSecrets,
 } from '../../../store/identity/orgs.ts';
-import { type Change, commit, together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { type Change, commit, merge, NO_CHANGE } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { quotasOf } from '../../access/org-rules.ts';
 import type { ApiDeps } from '../../deps.ts';
@@ -92,7 +92,7 @@ export const orgRoutes = [
       const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);
       if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
       const kept = recordAnswer(answer);
-      await commit(deps.db.redis, kept.guards, kept.writes);
+      await commit(deps.db.redis, kept);
       return answer;
     },
   }),
@@ -208,7 +208,7 @@ export const orgRoutes = [
 
 /** Guards and writes that open the sandbox, for its first key; none for an org itself, or when it is open. */
 export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<ReturnType<typeof orgWrites>> {
-  if (modeOf(tenantId) === 'live') return { guards: [], writes: [] };
+  if (modeOf(tenantId) === 'live') return NO_CHANGE;
   return sandboxWrites(deps.db, await ownOrg(deps, tenantId), newSecret(deps.db, deps.sealer, tenantId));
 }
 
@@ -242,21 +242,21 @@ async function changeOrg(
   orgId: string,
   change: (org: Org) => Org,
   auditEvent: (after: Org, before: Org) => AuditEvent,
-  extraWrites: (org: Org) => Change = () => together(),
+  extraWrites: (org: Org) => Change = () => NO_CHANGE,
 ): Promise<Org> {
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('org', async () => {
     const callerGuards = await credentialGuards();
     const before = await ownOrg(deps, orgId);
     const changed = change(before);
     if (isSame(changed, before)) return before;
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const whole = together(callerGuards, orgWrites(deps.db, before.version, after), extraWrites(after));
+    const whole = merge(callerGuards, orgWrites(deps.db, before.version, after), extraWrites(after));
     if (await commitAudited(deps.db, orgId, auditEvent(after, before), whole)) {
       deps.forgetOrg(orgId);
       return after;
     }
-  }
-  throw new ContendedError('org');
+    return CONFLICT;
+  });
 }
 
 /** @param tenantId the org or its sandbox, whose usage is shown. */

@@ -1,7 +1,7 @@
 // Creates tasks within the org's quota of open tasks.
 
 import { createTask } from '../../../store/commands/change.ts';
-import { together } from '../../../store/redis/commit.ts';
+import { merge } from '../../../store/redis/commit.ts';
 import { loadTask } from '../../../store/tasks/tasks.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { ApiError } from '../../http/problem.ts';
@@ -24,7 +24,7 @@ export async function createWithinQuota(
       const room = await usage.openTask(org_id);
       const created = await createTask(db, input, {
         ...options,
-        extraWrites: (task) => (extraWrites === undefined ? room : together(room, extraWrites(task))),
+        extraWrites: (task) => (extraWrites === undefined ? room : merge(room, extraWrites(task))),
       });
       if (created.ok || created.code !== 'stale' || room.guards.length === 0 || retries === 0) return created;
     } catch (error) {

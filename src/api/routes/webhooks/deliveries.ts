@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page, type Range } from '../../../store/redis/lists.ts';
 import { deliveriesIndex } from '../../../store/webhooks/deliveries.ts';
@@ -113,7 +113,7 @@ export const deliveryRoutes = [
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('delivery', async () => {
         const { guards } = await credentialGuards();
         const found = await visibleDelivery(deps, principal, params.delivery_id);
         requireVersion(null, ifMatch);
@@ -127,8 +127,8 @@ export const deliveryRoutes = [
           const [view] = await deliveryViews(deps, principal.org_id, [now]);
           return { status: 202, body: view };
         }
-      }
-      throw new ContendedError('delivery');
+        return CONFLICT;
+      });
     },
   }),
 ];

@@ -6,8 +6,8 @@ import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { type Change, commit, together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { type Change, commit, merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { page } from '../../../store/redis/lists.ts';
@@ -52,13 +52,13 @@ export const endpointRoutes = [
       const { endpoint, secret } = newEndpoint(deps, principal, body);
       const answer = endpointAnswer(endpoint, null, { status: 201, secret });
       const auditEvent = auditEventOf(actor, 'webhook_endpoint.created', endpoint);
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const room = await deps.usage.room(principal.org_id, 'endpoints');
-        const whole = together(callerGuards, room, endpointWrites(db, null, endpoint), recordAnswer(answer));
+        const whole = merge(callerGuards, room, endpointWrites(db, null, endpoint), recordAnswer(answer));
         if (await commitAudited(db, principal.org_id, auditEvent, whole)) return answer;
-      }
-      throw new ContendedError('webhook endpoint');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -121,15 +121,15 @@ export const endpointRoutes = [
     params: EndpointParams,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         const auditEvent = auditEventOf(actor, 'webhook_endpoint.deleted', before);
-        const gone = together(callerGuards, endpointWrites(deps.db, before, null));
+        const gone = merge(callerGuards, endpointWrites(deps.db, before, null));
         if (await commitAudited(deps.db, principal.org_id, auditEvent, gone)) return { status: 204 };
-      }
-      throw new ContendedError('webhook endpoint');
+        return CONFLICT;
+      });
     },
   }),
   ...(['enable', 'disable'] as const).map((word) =>
@@ -163,7 +163,7 @@ export const endpointRoutes = [
     rules: async (body) => secretErrors(body),
     answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleEndpoint(deps, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
@@ -175,11 +175,11 @@ export const endpointRoutes = [
           deps.db,
           principal.org_id,
           newAuditEvent(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
-          together(callerGuards, endpointWrites(deps.db, before, after), recordAnswer(answer)),
+          merge(callerGuards, endpointWrites(deps.db, before, after), recordAnswer(answer)),
         );
         if (done) return answer;
-      }
-      throw new ContendedError('webhook endpoint');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -202,13 +202,13 @@ export const endpointRoutes = [
       const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: timestamp(now), data });
       const answer = { status: 202, body: { event_id: id } };
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const { asLoaded } = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
-        const { guards, writes } = together(callerGuards, asLoaded, message, recordAnswer(answer));
-        if (await commit(deps.db.redis, guards, writes)) return answer;
-      }
-      throw new ContendedError('webhook endpoint');
+        if (await commit(deps.db.redis, merge(callerGuards, asLoaded, message, recordAnswer(answer))))
+          return answer;
+        return CONFLICT;
+      });
     },
   }),
 ];
@@ -246,7 +246,7 @@ async function change(
   to: (before: Endpoint) => Endpoint,
 ): Promise<Answer> {
   const { deps, principal, params, actor, ifMatch, credentialGuards } = call;
-  for await (const _attempt of updateAttempts()) {
+  return updateWithRetry('webhook endpoint', async () => {
     const callerGuards = await credentialGuards();
     const before = await visibleEndpoint(deps, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
@@ -260,11 +260,11 @@ async function change(
         ...(before.headers?.sealed !== after.headers?.sealed && { headers: after.headers?.names ?? [] }),
       },
     };
-    const whole = together(callerGuards, endpointWrites(deps.db, before, after));
+    const whole = merge(callerGuards, endpointWrites(deps.db, before, after));
     if (await commitAudited(deps.db, principal.org_id, auditEvent, whole))
       return endpointAnswer(after, await failingSince(deps, after));
-  }
-  throw new ContendedError('webhook endpoint');
+    return CONFLICT;
+  });
 }
 
 function auditEventOf(actor: string, action: AuditEvent['action'], endpoint: Endpoint): AuditEvent {

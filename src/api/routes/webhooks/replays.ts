@@ -6,8 +6,8 @@ import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Replay } from '../../../state/webhooks/replay.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { page } from '../../../store/redis/lists.ts';
@@ -49,7 +49,7 @@ export const replayRoutes = [
     rules: async (body, { deps }) => rangeErrors(body, deps.db.clock.now()),
     answers: { 202: { description: 'The replay has started', schema: ReplayView } },
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id, ifMatch);
         const { org_id, endpoint_id } = endpoint;
@@ -69,15 +69,10 @@ export const replayRoutes = [
           ...newAuditEvent(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
           data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = together(
-          callerGuards,
-          asLoaded,
-          startWrites(deps.db, replay, old),
-          recordAnswer(answer),
-        );
+        const whole = merge(callerGuards, asLoaded, startWrites(deps.db, replay, old), recordAnswer(answer));
         if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
-      }
-      throw new ContendedError('webhook endpoint');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -125,7 +120,7 @@ export const replayRoutes = [
     bodyOptional: true,
     answers: REPLAY,
     async handler({ deps, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('replay', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleReplay(deps, principal, params);
         requireVersion(before.version, ifMatch);
@@ -138,10 +133,10 @@ export const replayRoutes = [
           ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
           data: { replay_id, sent: after.sent },
         };
-        const whole = together(callerGuards, endWrites(deps.db, before, after), recordAnswer(answer));
+        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordAnswer(answer));
         if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
-      }
-      throw new ContendedError('replay');
+        return CONFLICT;
+      });
     },
   }),
 ];

@@ -4,8 +4,8 @@ import Type from 'typebox';
 import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Pool } from '../../../state/workers/worker.ts';
-import { commit, together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { commit, merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
@@ -73,7 +73,7 @@ export const poolRoutes = [
       if (!maySeePool(principal, pool.pool_id))
         throw new ApiError('pool_forbidden', 'The key is confined to other pools.');
       const answer = poolAnswer(pool, 201);
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
           throw new ApiError('already_exists', `Pool ${pool.pool_id} already exists.`);
@@ -84,15 +84,15 @@ export const poolRoutes = [
             `The workers and tasks of the removed pool ${pool.pool_id} are still being released.`,
           );
         const room = await deps.usage.room(pool.org_id, 'pools');
-        const { guards, writes } = together(
-          callerGuards,
-          room,
-          poolWrites(deps.db, null, pool),
-          recordAnswer(answer),
-        );
-        if (await commit(deps.db.redis, guards, writes)) return answer;
-      }
-      throw new ContendedError('pool');
+        if (
+          await commit(
+            deps.db.redis,
+            merge(callerGuards, room, poolWrites(deps.db, null, pool), recordAnswer(answer)),
+          )
+        )
+          return answer;
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -138,16 +138,16 @@ export const poolRoutes = [
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The pool', schema: PoolView } },
     async handler({ deps, principal, params, body, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
         if (isSame({ ...before, ...body }, before)) return poolAnswer(before);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
-        const { guards, writes } = together(callerGuards, poolWrites(deps.db, before, after));
-        if (await commit(deps.db.redis, guards, writes)) return poolAnswer(after);
-      }
-      throw new ContendedError('pool');
+        if (await commit(deps.db.redis, merge(callerGuards, poolWrites(deps.db, before, after))))
+          return poolAnswer(after);
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -160,14 +160,14 @@ export const poolRoutes = [
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
-        const { guards, writes } = together(callerGuards, poolWrites(deps.db, before, null));
-        if (await commit(deps.db.redis, guards, writes)) return { status: 204 };
-      }
-      throw new ContendedError('pool');
+        if (await commit(deps.db.redis, merge(callerGuards, poolWrites(deps.db, before, null))))
+          return { status: 204 };
+        return CONFLICT;
+      });
     },
   }),
 ];

@@ -9,7 +9,7 @@ import { offerView, workerTaskView } from '../../../state/tasks/view.ts';
 import { AVAILABILITIES, drain } from '../../../state/workers/worker.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { evidenceFor } from '../../../store/evidence/evidence.ts';
-import { together } from '../../../store/redis/commit.ts';
+import { merge } from '../../../store/redis/commit.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
 import { changeWorker } from '../../../store/workers/workers.ts';
@@ -280,7 +280,7 @@ async function changeSelf(
     call.credentialGuards,
     async (before) => {
       requireVersion(before.version, ifMatch);
-      return together();
+      return merge();
     },
   );
   if (worker === null) throw notFound();

@@ -13,8 +13,8 @@ import {
   WORKER_TOKENS,
   workerTokenWrites,
 } from '../../../store/identity/credentials.ts';
-import { type Change, commit, together } from '../../../store/redis/commit.ts';
-import { ContendedError, updateAttempts } from '../../../store/redis/contention.ts';
+import { type Change, commit, merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
@@ -122,7 +122,7 @@ export const workerRoutes = [
       };
       requireUnpooled(principal, body.unpooled_tasks);
       const answer = workerAnswer(worker, principal, 201);
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await requirePools(deps, principal, worker.pool_ids);
         if ((await loadWorker(deps.db, worker.org_id, worker.worker_id)) !== null)
@@ -133,16 +133,21 @@ export const workerRoutes = [
           throw removalInProgress(
             `Tasks of the removed worker ${worker.worker_id} are still being released.`,
           );
-        const { guards, writes } = together(
-          callerGuards,
-          await deps.usage.room(worker.org_id, 'workers'),
-          poolGuards,
-          workerWrites(deps.db, null, worker),
-          recordAnswer(answer),
-        );
-        if (await commit(deps.db.redis, guards, writes)) return answer;
-      }
-      throw new ContendedError('worker');
+        if (
+          await commit(
+            deps.db.redis,
+            merge(
+              callerGuards,
+              await deps.usage.room(worker.org_id, 'workers'),
+              poolGuards,
+              workerWrites(deps.db, null, worker),
+              recordAnswer(answer),
+            ),
+          )
+        )
+          return answer;
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -199,7 +204,7 @@ export const workerRoutes = [
         async (before) => {
           requireChangeable(principal, before);
           requireVersion(before.version, ifMatch);
-          return body.pool_ids === undefined ? together() : requirePools(deps, principal, body.pool_ids);
+          return body.pool_ids === undefined ? merge() : requirePools(deps, principal, body.pool_ids);
         },
       );
       if (worker === null) throw notFound();
@@ -228,7 +233,7 @@ export const workerRoutes = [
         async (before) => {
           requireChangeable(principal, before);
           requireVersion(before.version, ifMatch);
-          return together();
+          return merge();
         },
       );
       if (worker === null) throw notFound();
@@ -245,7 +250,7 @@ export const workerRoutes = [
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
@@ -254,12 +259,11 @@ export const workerRoutes = [
           ...newAuditEvent(actor, 'worker.removed', 'worker', worker.worker_id),
           data: { name: worker.name, tokens_revoked: tokens.hashes.length },
         };
-        const change = together(callerGuards, workerWrites(deps.db, worker, null), tokens);
-        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
+        const change = merge(callerGuards, workerWrites(deps.db, worker, null), tokens);
+        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
         for (const hash of tokens.hashes) deps.forgetCredential(hash);
         return { status: 204 };
-      }
-      throw new ContendedError('worker');
+      });
     },
   }),
   route({
@@ -276,7 +280,7 @@ export const workerRoutes = [
     async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
@@ -285,10 +289,10 @@ export const workerRoutes = [
           throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
         const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
         const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
-        const change = together(callerGuards, token, recordAnswer(answer));
+        const change = merge(callerGuards, token, recordAnswer(answer));
         if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
-      }
-      throw new ContendedError('worker');
+        return CONFLICT;
+      });
     },
   }),
   route({
@@ -301,7 +305,7 @@ export const workerRoutes = [
     params: Params,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
-      for await (const _attempt of updateAttempts()) {
+      return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
@@ -312,12 +316,11 @@ export const workerRoutes = [
           data: { tokens_revoked: hashes.length },
         };
         const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
-        const change = together(callerGuards, asFound, tokens);
-        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) continue;
+        const change = merge(callerGuards, asFound, tokens);
+        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
         for (const hash of hashes) deps.forgetCredential(hash);
         return { status: 204 };
-      }
-      throw new ContendedError('worker');
+      });
     },
   }),
 ];
