@@ -125,7 +125,7 @@ describe('addressStanding', () => {
     '0:0:0:0:0:ffff:10.0.0.1',
   ])('refuses %s, which carries an IPv4 address', (ip) => {
     expect(addressStanding(ip, PUBLIC)).toBe('refused');
-    // A listed IPv4 network applies to mapped and NAT64 addresses, but not to other forms that embed an IPv4 address.
+    // Of these forms, a listed IPv4 network covers mapped addresses only.
     const listed = addressStanding(ip, createAddressPolicy(['0.0.0.0/0']));
     expect(listed).toBe(ip.includes('ffff:1') ? 'listed' : 'refused');
   });
