@@ -1,5 +1,5 @@
-// How long a "no" counts: not asked at all while they cool down, after everybody else for a quarter of an hour
-// more, and then like anybody. The clock is the test's own, to the millisecond.
+// How long a decline counts: the worker gets no offer during the cool-down, ranks last for 15 more minutes, and then
+// normally. The test sets the clock to the millisecond.
 import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
@@ -23,7 +23,7 @@ const QUARTER = 15 * 60 * SECOND;
 
 const at = (now: number) => seenAt(db, now);
 
-/** Says no for them. */
+/** Declines the pending offer of a worker. */
 async function refuse(
   now: number,
   org: string,
@@ -36,7 +36,7 @@ async function refuse(
   return step(at(now), task, { name: 'decline', ...about, retry_after_seconds: retry });
 }
 
-/** A task that `first`, idle for longest, has said no to at `now`, so that it waits for somebody. */
+/** A queued task that `first`, the longest idle worker, declined at `now`. */
 async function refused(retry_after_seconds?: number) {
   const now = db.clock.now();
   const org = freshOrg(db);
@@ -44,7 +44,7 @@ async function refused(retry_after_seconds?: number) {
   const { task_id } = await addTask(at(now), org, { sla: { urgency: 'low' } });
   await matchTask(at(now), org, task_id);
   await refuse(now, org, task_id, 'first', retry_after_seconds);
-  /** Who is asked when the task is matched then; nobody when it goes on waiting. It is put back afterwards. */
+  /** The worker who gets the offer when the task is matched at `then`, or null. The offer is revoked afterwards. */
   const askedAt = async (then: number) => {
     await matchTask(at(then), org, task_id);
     const task = await taskOf(db, org, task_id);
@@ -60,7 +60,7 @@ it.each([
   ['at most half a minute', undefined, 30 * SECOND],
   ['as long as they said', 3600, 3600 * SECOND],
 ])(
-  'who said no is asked like anybody a quarter of an hour after they cooled down: %s',
+  'a worker who declined is ranked normally 15 minutes after the cool-down: %s',
   async (_name, retryAfter, coolDown) => {
     const { now, org, askedAt } = await refused(retryAfter);
     expect(await askedAt(now + coolDown - 1)).toBeNull();
@@ -72,7 +72,7 @@ it.each([
   },
 );
 
-it('whose work is to be done by another is asked again when there is no other', async () => {
+it('a worker whose task was reassigned gets it again when no other worker is eligible', async () => {
   const now = db.clock.now();
   const org = freshOrg(db);
   const review = { mode: 'manual' } as const;
@@ -89,7 +89,7 @@ it('whose work is to be done by another is asked again when there is no other', 
   expect(await offersAt(now + 30 * SECOND)).toMatchObject([{ worker_id }]);
 });
 
-it('a "no" that is forgotten is not kept either', async () => {
+it('a decline that no longer counts is removed from the task', async () => {
   const { now, org, taskId } = await refused();
   await addWorker(db, org, { worker_id: 'second', idle_since: now });
   const later = now + 30 * SECOND + QUARTER;

@@ -1,5 +1,5 @@
-// One bad thing does not stop all: whatever is damaged, unknown or of a newer form is set aside, left or fails to be
-// seen, and everything beside it goes on.
+// One damaged record does not stop the others: what is damaged, unknown or of a newer form becomes a dead entry, waits
+// or fails visibly, and everything else continues.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Relay } from '../../src/processors/relay.ts';
@@ -21,7 +21,7 @@ const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
 const SOON = { timeout: 15_000 };
 const clocked = { sla: { target_latency_seconds: 3600 } } as const;
-/** The one job of a clocked task for which no worker is ready. */
+/** The only job of a task with an SLA clock for which no worker is ready. */
 const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 3_600_000}-clock`;
 const HOUR = 3600_000;
 
@@ -73,7 +73,7 @@ describe('a relay', () => {
       'a form that is no number',
       ['d', JSON.stringify({ form: 'x', kind: 'replay', org_id: 'o', replay_id: 'r' })],
     ],
-  ])('sets an entry aside with %s, and relays all others', async (_name, fields) => {
+  ])('moves an entry with %s to the dead entries and relays all others', async (_name, fields) => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -86,7 +86,7 @@ describe('a relay', () => {
     expect((await waiting(queues)).sort()).toEqual([before, after].map(clockJob).sort());
     expect(await deadEntries(db)).toMatchObject([{ kind: 'outbox', reason: expect.any(String), fields }]);
     expect((await db.redis.xpending(outbox, 'relay'))[0]).toBe(0);
-    // What is played again and still cannot be used comes back.
+    // An entry that is replayed and still cannot be read becomes a dead entry again.
     const [dead] = await deadEntries(db);
     if (dead === undefined) throw new Error('nothing was set aside');
     expect(await replayDead(db, dead)).toBe(true);
@@ -97,12 +97,12 @@ describe('a relay', () => {
     expect(relay.relayed).toBe(2);
   });
 
-  it('relays an entry that was set aside when it is played again and can be used', async () => {
+  it('relays a dead entry that is replayed and can now be read', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
     const key = orgKeysOf(db.prefix, org).index('endpoints');
-    // Something else lies where the endpoints of one org are listed.
+    // The list of endpoints of one org has the wrong type.
     await db.redis.set(key, 'nonsense');
     const task = await addTask(db, org, clocked);
     const other = await addTask(db, freshOrg(db), clocked);
@@ -120,7 +120,7 @@ describe('a relay', () => {
     expect(await waiting(queues)).toContain(clockJob(task));
   });
 
-  it('leaves an entry of a newer form to a process that knows it, and does not turn to it all the time', async () => {
+  it('leaves an entry of a newer form to a process that knows it, without retrying constantly', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -134,7 +134,7 @@ describe('a relay', () => {
     expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 1 });
     const [[id = '', fields = []] = []] = await db.redis.xrange(newerEntries, '-', '+');
     expect(fields.slice(8)).toEqual(['d', JSON.stringify(newer)]);
-    // Some walks later it is still there, untouched: under the same id.
+    // After several reads it is still there under the same id.
     const { entries_added } = await streamInfo(db, outbox);
     await addTask(db, org, clocked);
     await expect.poll(() => relay.relayed, SOON).toBe(2);
@@ -142,7 +142,7 @@ describe('a relay', () => {
       .poll(async () => (await streamInfo(db, outbox)).entries_added, SOON)
       .toBe(Number(entries_added) + 1);
     expect((await db.redis.xrange(newerEntries, '-', '+')).map(([one]) => one)).toEqual([id]);
-    // The form becomes known, as it would by a new version: it is relayed.
+    // Once the form is known, as in a new version, the entry is relayed.
     await db.redis.del(newerEntries);
     const known = JSON.stringify({ ...newer, form: 1 });
     await db.redis.xadd(
@@ -154,7 +154,7 @@ describe('a relay', () => {
     expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 0 });
   });
 
-  it('works on in all partitions when the stream of one has become something else', async () => {
+  it('continues in all other partitions when the stream of one has the wrong type', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -165,14 +165,14 @@ describe('a relay', () => {
     const task = await addTask(db, org, clocked);
     await runRelay(db, queues);
     await expect.poll(() => waiting(queues), SOON).toContain(clockJob(task));
-    // While it is at work, too.
+    // Also while the relay is running.
     await db.redis.del(broken);
     await db.redis.set(broken, 'nonsense');
     const another = await addTask(db, org, clocked);
     await expect.poll(() => waiting(queues), SOON).toContain(clockJob(another));
   });
 
-  it('does not lose what finds no room among the dead', async () => {
+  it('keeps a broken entry pending while the dead entries are full', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -192,7 +192,7 @@ describe('a relay', () => {
     expect(await db.redis.xlen(dead)).toBe(11);
   });
 
-  it('goes on when none of its own entries can be read any more', async () => {
+  it('continues when none of its pending entries can be read', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const blocking = connect(testRedisUrl(), 'patient', () => undefined);
@@ -201,7 +201,7 @@ describe('a relay', () => {
     const org = freshOrg(db);
     const consumer = randomUUID();
     const { outbox } = orgKeysOf(db.prefix, org);
-    // Pending for this very relay, and deleted meanwhile.
+    // Pending for this relay, and deleted meanwhile.
     await addTask(db, org, clocked);
     await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
     await db.redis.xreadgroup('GROUP', 'relay', consumer, 'COUNT', 10, 'STREAMS', outbox, '>');
@@ -231,7 +231,7 @@ const DAMAGES: [name: string, damage: (db: Db, key: string) => Promise<unknown>]
 ];
 
 describe('a sweep', () => {
-  it.each(DAMAGES)('goes on past a task %s', async (_name, damage) => {
+  it.each(DAMAGES)('continues after a task %s', async (_name, damage) => {
     const bare = ownStore();
     const log = keepingLog();
     const db = reporting(bare, log);
@@ -250,7 +250,7 @@ describe('a sweep', () => {
     const sweeper = new Sweeper({ db: seen, queues, log });
     expect(await sweeper.sweep()).toBe(4);
     expect(sweeper.failed).toBe(1);
-    // It does not stand in front of the others any more, is told of once, and is not forgotten.
+    // It no longer blocks the others, is reported once, and is not forgotten.
     expect(Number(await db.redis.zscore(keys.due, `${org} ${broken.task_id}`))).toBeGreaterThan(
       seen.clock.now(),
     );
@@ -281,7 +281,7 @@ describe('a sweep', () => {
     expect(await deadEntries(db)).toEqual([]);
   });
 
-  it('sees what lies behind more broken ones than it looks at in one go', async () => {
+  it('reaches tasks behind more broken ones than fit in one batch', async () => {
     const db = reporting(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -299,7 +299,7 @@ describe('a sweep', () => {
     expect((await waiting(queues)).join()).toContain(task.task_id);
   });
 
-  it('sets members aside that say nothing, in each of its indexes, and they can be played again', async () => {
+  it('moves malformed members of each index to the dead entries, where they can be replayed', async () => {
     const db = reporting(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -325,7 +325,7 @@ describe('a sweep', () => {
     for (const key of indexes) expect(await db.redis.zscore(key, 'nonsense')).toBe('1');
   });
 
-  it('goes on when an index or the list of orgs of one partition is something else', async () => {
+  it('continues when an index or the set of orgs of one partition has the wrong type', async () => {
     const db = reporting(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -355,7 +355,7 @@ describe('a sweep', () => {
     await new Retention({ db, log: keepingLog() }).run();
   });
 
-  it('asks for the next in line when the first of a lane, or another org, cannot be read', async () => {
+  it('requests the next task when the first of a matching queue, or another org, cannot be read', async () => {
     const db = reporting(ownStore());
     const queues = openQueues(db);
     const [org, other] = [await addOrg(db), await addOrg(db)];
@@ -371,7 +371,7 @@ describe('a sweep', () => {
 });
 
 describe('retention', () => {
-  it('purges all others when one cannot be read, and tells of that one', async () => {
+  it('purges all other tasks when one cannot be read, and reports that one', async () => {
     const db = reporting(ownStore());
     const org = await addOrg(db);
     const keys = orgKeysOf(db.prefix, org);
@@ -391,7 +391,7 @@ describe('retention', () => {
     await expect.poll(() => deadEntries(db)).toMatchObject([{ name: keys.task(broken?.task_id ?? '') }]);
   });
 
-  it('trims the feeds of all other orgs when one is something else', async () => {
+  it('trims the feeds of all other orgs when one has the wrong type', async () => {
     const db = reporting(ownStore());
     const orgs = await Promise.all([addOrg(db), addOrg(db), addOrg(db)]);
     const [broken, ...others] = orgs.map((org) => orgKeysOf(db.prefix, org).feed);
@@ -401,7 +401,7 @@ describe('retention', () => {
     for (const feed of others) expect(await db.redis.xlen(feed)).toBe(0);
   });
 
-  it('stops when its lock was lost, and leaves the lock of another alone', async () => {
+  it('stops when its lock was lost, and does not release the lock of another process', async () => {
     const db = reporting(ownStore());
     const org = await addOrg(db);
     for (let count = 0; count < 25; count += 1)
@@ -412,7 +412,7 @@ describe('retention', () => {
     const lock = `${db.prefix}:retention`;
     const retention = new Retention({ db: later(db, 48 * HOUR), log: keepingLog(), every: 20 });
     onTestFinished(() => retention.close());
-    // As it holds the lock, its time runs out and another takes it.
+    // While it holds the lock, the lock expires and another process takes it.
     const { redis } = db;
     const taken = connect(testRedisUrl(), 'patient', () => undefined);
     await whenReady(taken);
@@ -424,13 +424,13 @@ describe('retention', () => {
     await watch();
     await retention.close();
     expect(await redis.get(lock)).toBe('another');
-    // One batch of twenty at most was in hand.
+    // At most one batch of twenty was in progress.
     expect(await redis.zcard(orgKeysOf(db.prefix, org).retain)).toBeGreaterThanOrEqual(5);
   });
 });
 
 describe('a lease', () => {
-  it('is renewed and given back by nobody but its holder', async () => {
+  it('is renewed and released only by its holder', async () => {
     const { redis, prefix } = ownStore();
     const key = `${prefix}:lease`;
     const first = await Lease.take(redis, key, 50);
@@ -464,7 +464,7 @@ describe('a job', () => {
     ],
     ['webhooks', 'party', { form: 1, org_id: 'o', task_id: 't', sequence: 1 }],
     ['retries', 'deliver', { form: 1, org_id: 'o', task_id: 't' }],
-  ] as const)('of %s that is no job (%s) fails at once, to be seen', async (queue, name, data) => {
+  ] as const)('of %s that is malformed (%s) fails at once and stays visible', async (queue, name, data) => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
     const job = await queues.all[queue].add(name, data);
@@ -476,7 +476,7 @@ describe('a job', () => {
   });
 
   it.each(['lifecycle', 'sla', 'webhooks', 'retries'] as const)(
-    'of %s whose data are no JSON fails at once, and all others are run',
+    'of %s whose data are not JSON fails at once, and all others run',
     async (name) => {
       const db = ownStore();
       const queues = openQueues(db);
@@ -487,14 +487,14 @@ describe('a job', () => {
       await runProcessors(db, LIFE);
       for (const one of [job, other])
         await expect.poll(() => queues.all[name].getJobState(one.id ?? ''), SOON).toBe('failed');
-      // It can be looked at with all that is left of it.
+      // The remaining data can be inspected.
       expect((await queues.all[name].getFailed()).map((one) => one.data)).toContainEqual({
         unreadable: '{"form":1,',
       });
     },
   );
 
-  it('of a newer form is left to a newer process: not failed, not run, not turned to all the time', async () => {
+  it('of a newer form is left to a newer process: not failed, not run, not retried constantly', async () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
     for (const name of ['lifecycle', 'sla', 'webhooks', 'retries'] as const) {
@@ -507,7 +507,7 @@ describe('a job', () => {
     }
   });
 
-  it('about a damaged record fails at once and the record is told of; others go on', async () => {
+  it('for a damaged record fails at once, the record is reported, and others run', async () => {
     const db = ownStore();
     const { queues, db: own } = await runProcessors(db, LIFE);
     const org = await addOrg(db);
@@ -526,8 +526,8 @@ describe('a job', () => {
   });
 });
 
-describe('what failed', () => {
-  it('is run once more after a while, so that only what fails still counts as failed', async () => {
+describe('a failed job', () => {
+  it('is retried once after a while, so the count of failed jobs falls again', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);

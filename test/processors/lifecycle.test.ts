@@ -1,5 +1,5 @@
-// Matching, offering and verifying, with all processors at work: who is asked for what in which order, and
-// that no task and no worker is forgotten, whatever the workers do.
+// Matching, offering and verifying, with all processors running: which worker gets which offer in which order, and no
+// task and no worker is forgotten, whatever the workers do.
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
@@ -29,7 +29,7 @@ import { rfc3339 } from '../support/tasks.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 20_000 };
-// The sweeper stays out of it: what is seen here comes from the events alone.
+// The sweeper does not run: everything here follows from events alone.
 await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 
 /** The task once it is offered to this worker. */
@@ -48,7 +48,7 @@ const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).t
 const decline = (db: Db, task: Task, worker_id: string) =>
   step(db, task, { name: 'decline', offer_id: offerIdOf(task, worker_id), worker_id, reason: null });
 
-/** Works on whatever is offered to the worker, one after the other. @returns the task ids in order. */
+/** Completes every offer of the worker, one after the other. @returns the task ids in order. */
 async function workOff(db: Db, worker: Worker, count: number): Promise<string[]> {
   const order: string[] = [];
   while (order.length < count) {
@@ -69,7 +69,7 @@ async function workOff(db: Db, worker: Worker, count: number): Promise<string[]>
 }
 
 describe('matching', () => {
-  it('gives a task to the longest idle, then to the best rated', async () => {
+  it('offers a task to the longest idle worker, then to the best rated', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     await addWorker(db, org, { worker_id: 'short', idle_since: now - 1000, rating: 5 });
@@ -79,7 +79,7 @@ describe('matching', () => {
       await offeredTo(db, await addTask(db, org), expected);
   });
 
-  it('gives a worker the waiting tasks by urgency, deadline and age', async () => {
+  it('offers a worker the waiting tasks by urgency, deadline and age', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     const waiting: [name: string, sla: TaskInput['sla']][] = [
@@ -106,7 +106,7 @@ describe('matching', () => {
     ]);
   });
 
-  it('asks for nothing that the worker does not bring', async () => {
+  it('offers no task whose requirements the worker does not meet', async () => {
     const org = freshOrg(db);
     await addPool(db, org);
     await addWorker(db, org, { skills: ['a'], trust_level: 1, rating: 3 });
@@ -122,13 +122,13 @@ describe('matching', () => {
     const fit = await addTask(db, org, { requirements: { skills: ['a'], trust_level: 1 } });
     await expect.poll(() => statusOf(db, fit), SOON).toBe('offered');
     for (const task of unfit) expect(await statusOf(db, task)).toBe('queued');
-    // Whoever learns it is asked then.
+    // A worker who acquires the skill gets the offer.
     await addWorker(db, org, { worker_id: 'all', skills: ['a', 'b'], certifications: ['a'], trust_level: 5 });
     await changeWorker(db, org, 'all', { rating: 5, pool_ids: ['pool'], capacity: 5 });
     for (const task of unfit) await offeredTo(db, task, 'all');
   });
 
-  it('never gives a worker more than they can take, and leaves nobody idle while tasks wait', async () => {
+  it('never exceeds a worker’s capacity, and leaves no eligible worker idle while tasks wait', async () => {
     const org = freshOrg(db);
     const capacities = [1, 2, 5];
     const workers = await Promise.all(capacities.map((capacity) => addWorker(db, org, { capacity })));
@@ -154,8 +154,8 @@ describe('matching', () => {
   });
 });
 
-describe('a task that a worker will not do', () => {
-  it('is offered to another', async () => {
+describe('a task that a worker does not do', () => {
+  it('is offered to another worker', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     await addWorker(db, org, { worker_id: 'first', idle_since: now - 1000 });
@@ -166,7 +166,7 @@ describe('a task that a worker will not do', () => {
     expect(again.attempt).toBe(1);
   });
 
-  it('comes back to the only one there is, after the cool-down and not before', async () => {
+  it('is offered to the only worker again after the cool-down and not before', async () => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
     await addWorker(db, org, { worker_id: 'only', pool_ids: ['pool'] });
@@ -182,7 +182,7 @@ describe('a task that a worker will not do', () => {
     expect(waited).toBeLessThan(3000);
   });
 
-  it('comes back as well when it lapses unanswered, and others go first meanwhile', async () => {
+  it('is offered again after a lapse, to other workers first', async () => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
     const requirements = { worker_pool_id: 'pool' };
@@ -197,7 +197,7 @@ describe('a task that a worker will not do', () => {
     expect(reasons.slice(0, 2)).toEqual(['created', 'expired']);
   });
 
-  it('goes to others when it is released or not started in time, and counts as an attempt', async () => {
+  it('goes to another worker when released or not started in time, and counts an attempt', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
@@ -217,7 +217,7 @@ describe('a task that a worker will not do', () => {
 });
 
 describe('a worker', () => {
-  it('who goes away has their offers taken back and keeps their work', async () => {
+  it('who goes away loses pending offers and keeps accepted tasks', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a', capacity: 3 });
     const mine = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
@@ -229,12 +229,12 @@ describe('a worker', () => {
     for (const task of offered) await expect.poll(() => statusOf(db, task), SOON).toBe('queued');
     expect(await statusOf(db, mine)).toBe('accepted');
     expect((await workerOf(db, org, 'a')).reservations).toEqual([mine.task_id]);
-    // Taken back is no "no": back again, they are asked at once.
+    // A revoked offer is not a decline: on return, the worker gets it again at once.
     await changeWorker(db, org, 'a', { availability: 'available' });
     for (const task of offered) await offeredTo(db, task, 'a');
   });
 
-  it('who is removed leaves their tasks to others: offered, accepted and started', async () => {
+  it('who is removed returns offered, accepted and started tasks to the queue', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a', capacity: 3 });
     const offered = await offeredTo(db, await addTask(db, org), 'a');
@@ -255,7 +255,7 @@ describe('a worker', () => {
     expect(reasons).toEqual(['worker_gone', 'worker_gone', 'worker_gone']);
   });
 
-  it('who is removed and made again with the same name has nothing of the old one', async () => {
+  it('who is created under the id of a removed one inherits nothing', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
@@ -268,8 +268,8 @@ describe('a worker', () => {
   });
 });
 
-describe('a pool that asks many at once', () => {
-  it('asks as many as it says, the best of them, and frees the others when one accepts', async () => {
+describe('a pool with broadcast offers', () => {
+  it('offers to the best `broadcast_size` workers, and revokes the other offers on an accept', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     await addPool(db, org, { offer_mode: 'broadcast', broadcast_size: 3 });
@@ -284,7 +284,7 @@ describe('a pool that asks many at once', () => {
     expect(task.offers.map((one) => one.worker_id)).toEqual(['a', 'b', 'c']);
     const taken = await accept(db, task, 'b');
     expect(taken.offers.map((one) => one.status)).toEqual(['revoked', 'accepted', 'revoked']);
-    // They are the longest idle still, and the next task is theirs.
+    // The worker is still the longest idle and gets the next task.
     const next = await offeredTo(
       db,
       await addTask(db, org, { requirements: { worker_pool_id: 'pool' } }),
@@ -293,7 +293,7 @@ describe('a pool that asks many at once', () => {
     expect(next.offers.map((one) => one.worker_id)).toEqual(['a', 'c', 'd']);
   });
 
-  it('goes on with the others when some decline, and starts anew when all did', async () => {
+  it('keeps the other offers when some decline, and matches again when all declined', async () => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_mode: 'broadcast', broadcast_size: 2, offer_ttl_seconds: 1 });
     for (const worker_id of ['a', 'b']) await addWorker(db, org, { worker_id, pool_ids: ['pool'] });
@@ -309,7 +309,7 @@ describe('a pool that asks many at once', () => {
 });
 
 describe('a submission', () => {
-  it('that nobody reviews is verified and completed at once', async () => {
+  it('without manual review is verified and completed at once', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const task = await workThrough(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
@@ -318,7 +318,7 @@ describe('a submission', () => {
     expect(types.slice(-3)).toEqual(['task.submitted', 'task.verified', 'task.completed']);
   });
 
-  it('that somebody reviews waits for them', async () => {
+  it('with manual review waits for the reviewer', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const reviewed = await offeredTo(db, await addTask(db, org, { review: { mode: 'manual' } }), 'a');
@@ -329,15 +329,15 @@ describe('a submission', () => {
   });
 });
 
-it('two processes that match the same tasks at once hand out each of them once and over-book nobody', async () => {
-  // Nobody relays here: the matches are made by the test alone.
+it('two processes that match the same tasks at once offer each once and exceed no capacity', async () => {
+  // No relay runs: only the test matches.
   const own = { ...db, prefix: freshPrefix() };
   const org = freshOrg(own);
   const capacities = [1, 1, 1, 1, 2, 2, 3, 5];
   const places = 16;
   const tasks = await Promise.all(Array.from({ length: 40 }, () => addTask(own, org)));
   const workers = await Promise.all(capacities.map((capacity) => addWorker(own, org, { capacity })));
-  // The compiled modules share nothing with these, not even the turns in which one process matches.
+  // The compiled modules share no state with these, so they stand for another process.
   const compiled = pathToFileURL('dist/src/processors/matching.js').href;
   const other = (await import(compiled)) as { matchTask: typeof matchTask };
   await Promise.all(
@@ -347,7 +347,7 @@ it('two processes that match the same tasks at once hand out each of them once a
   expect(now.map((one) => one.status)).toEqual(
     tasks.map((_, index) => (index < places ? 'offered' : 'queued')),
   );
-  // Who was a moment late has written nothing: a second commit of one task would tell its events again.
+  // The later process wrote nothing: a second commit of a task would repeat its events.
   const told = ['task.created', 'task.queued', 'task.matched', 'task.offered'];
   for (const task of now) {
     const history = await historyOf(own, task);
@@ -365,14 +365,14 @@ it('two processes that match the same tasks at once hand out each of them once a
   }
 });
 
-it('a worker taken away at every moment of their work never leaves a task behind', async () => {
+it('the removal of a worker at any step never leaves a task with that worker', async () => {
   const org = freshOrg(db);
   await addWorker(db, org, { worker_id: 'steady', capacity: 3 });
   const tasks = await Promise.all(Array.from({ length: 12 }, () => addTask(db, org)));
   for (let round = 0; round < 6; round += 1) {
     const worker_id = `guest-${round}`;
     await addWorker(db, org, { worker_id, capacity: 4 });
-    // Races with the removal, step by step further: each may be refused, none may get lost.
+    // Each step races with the removal: it may be refused, but no task may be lost.
     const work = async () => {
       for (const id of (await workerOf(db, org, worker_id)).reservations) {
         const task = await taskOf(db, org, id);

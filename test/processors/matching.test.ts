@@ -1,4 +1,4 @@
-// Matching in turns: what makes a job and what makes none, that orgs take turns, and that nothing that is requested is lost.
+// Matching in turns: what adds a job and what does not, orgs take turns, and no request is lost.
 import { describe, expect, it } from 'vitest';
 import { runMatchingTurn, TURN_STEPS } from '../../src/processors/matching.ts';
 import type { MatchingJob } from '../../src/queues/catalogue.ts';
@@ -54,7 +54,7 @@ async function runFirst(db: Db, queues: Queues): Promise<MatchingJob> {
   return first;
 }
 
-describe('a created task makes no matching job', () => {
+describe('a created task adds no matching job', () => {
   const cases: [string, (db: Db, org: string) => Promise<unknown>][] = [
     ['while the org has no worker', async () => undefined],
     ['while its workers are away', (db, org) => addWorker(db, org, { availability: 'away' })],
@@ -77,7 +77,7 @@ describe('a created task makes no matching job', () => {
     await prepare(db, org);
     const relay = await runRelay(db, queues);
     await emptied(db);
-    // What the preparation itself requested is over.
+    // Finish the requests of the preparation itself.
     while ((await turnsOf(queues)).length > 0) await runFirst(db, queues);
     const before = relay.relayed;
     for (let count = 0; count < 3; count += 1)
@@ -90,7 +90,7 @@ describe('a created task makes no matching job', () => {
   });
 });
 
-describe('a waiting task is offered, without the sweeper, once a worker', async () => {
+describe('a waiting task is offered, without the sweeper, as soon as a worker', async () => {
   const db = await openTestDb();
   await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
   const ready = { skills: ['a'], pool_ids: ['pool'], trust_level: 3, rating: 4 };
@@ -143,7 +143,7 @@ describe('a waiting task is offered, without the sweeper, once a worker', async 
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
   });
 
-  it('who alone was ready, and declined, has cooled down', async () => {
+  it('who is the only one and declined has cooled down', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'sole' });
     const task = await addTask(db, org);
@@ -154,7 +154,7 @@ describe('a waiting task is offered, without the sweeper, once a worker', async 
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
   });
 
-  it('is enough after a relaxation step', async () => {
+  it('meets the requirements after a relaxation step', async () => {
     const org = freshOrg(db);
     await addWorker(db, org);
     const steps = [{ after_seconds: 1, requirements: { skills: [] } }];
@@ -166,7 +166,7 @@ describe('a waiting task is offered, without the sweeper, once a worker', async 
 });
 
 describe('orgs take turns', () => {
-  it('a burst of one org has one job, and another org waits for one turn of it, not for all', async () => {
+  it('a burst of one org has one job, and another org waits for one turn only', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const [busy, other] = [freshOrg(db), freshOrg(db)];
@@ -183,7 +183,7 @@ describe('orgs take turns', () => {
     await runFirst(db, queues);
     const late = await addTask(db, other);
     await emptied(db);
-    // The rest of the burst was there first; it has no more than its turn.
+    // The burst came first, but gets one turn only.
     expect((await runFirst(db, queues)).org_id).toBe(busy);
     expect((await runFirst(db, queues)).org_id).toBe(other);
     expect(await statusOf(db, late)).toBe('offered');
@@ -196,8 +196,8 @@ describe('orgs take turns', () => {
   });
 });
 
-describe('nothing that is requested is lost', () => {
-  it('when a process dies within a turn, or after it', async () => {
+describe('no match request is lost', () => {
+  it('when a process dies during a turn or after it', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -205,7 +205,7 @@ describe('nothing that is requested is lost', () => {
     const task = await addTask(db, org);
     const turn = await requestMatches(db, org, [{ kind: 'task', task_id: task.task_id, pool: null }]);
     expect(turn).not.toBeNull();
-    // It has taken the request, and dies.
+    // The process takes the request and dies.
     await takeTurn(db, org, turn ?? '', 10);
     const sweeper = openSweeper(later(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(1);
@@ -216,7 +216,7 @@ describe('nothing that is requested is lost', () => {
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
   });
 
-  it('when it is requested again while its turn is under way', async () => {
+  it('when it is repeated during its turn', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -225,7 +225,7 @@ describe('nothing that is requested is lost', () => {
     const turn = (await requestMatches(db, org, [request])) ?? '';
     const redis = db.redis.duplicate();
     let isAgain = false;
-    // While the worker is looked at, a task comes, and the worker is requested once more.
+    // While the worker's request is handled, a task arrives and the worker is requested again.
     Object.defineProperty(redis, 'zrangebylex', {
       value: async (...args: Parameters<Db['redis']['zrangebylex']>) => {
         const found = await db.redis.zrangebylex(...args);
@@ -246,7 +246,7 @@ describe('nothing that is requested is lost', () => {
     expect(await turnsOf(queues)).toHaveLength(1);
   });
 
-  it('when one request fails for a reason of its own: the others are served, and the job says why', async () => {
+  it('when one request fails: the others are handled, and the job records the reason', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);

@@ -1,5 +1,4 @@
-// The relay: every entry of the outbox becomes its jobs, once, whoever dies in between and in whatever order
-// relays come to what they read.
+// The relay: every outbox entry adds its jobs once, whichever process dies and in whatever order relays handle entries.
 import { describe, expect, it } from 'vitest';
 import { jobsOf } from '../../src/queues/catalogue.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
@@ -22,11 +21,11 @@ import { openQueues, outboxLength, runRelay } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 
 const shared = await openTestDb();
-/** A store with an outbox of its own: what one test leaves unread is not another's. */
+/** A store with its own outbox, so that tests do not see each other's unread entries. */
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
 const emptied = (db: Db) => expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
 
-/** Ids of the jobs there are, in the queues for now and for later. */
+/** Ids of all jobs, waiting and delayed. */
 async function jobIds(queues: ReturnType<typeof openQueues>): Promise<string[]> {
   const lists = await Promise.all(
     Object.values(queues.all).map((queue) => queue.getJobs(['waiting', 'prioritized', 'delayed'])),
@@ -34,7 +33,7 @@ async function jobIds(queues: ReturnType<typeof openQueues>): Promise<string[]> 
   return lists.flat().map((job) => job.id ?? '');
 }
 
-/** Another relay reads what is new and dies before it has done anything. */
+/** Another relay reads the new entries and dies before it handles them. */
 async function readAndDie(db: Db, orgId: string, count = 1000): Promise<OutboxEntry[]> {
   const { outbox } = orgKeysOf(db.prefix, orgId);
   await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM').catch(() => undefined);
@@ -46,8 +45,8 @@ async function readAndDie(db: Db, orgId: string, count = 1000): Promise<OutboxEn
 const clocked = { sla: { target_latency_seconds: 3600 }, review: { mode: 'manual' } } as const;
 const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 3_600_000}-clock`;
 
-describe('an entry', () => {
-  it('becomes the jobs that follow from it, for now and for later', async () => {
+describe('an outbox entry', () => {
+  it('adds its jobs, immediate and delayed', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);
@@ -63,7 +62,7 @@ describe('an entry', () => {
     expect(Math.abs(dueAt - (task.created_at + 3_600_000))).toBeLessThan(1000);
   });
 
-  it('relayed twice makes its jobs once', async () => {
+  it('relayed twice adds its jobs once', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -80,7 +79,7 @@ describe('an entry', () => {
     expect((await jobIds(queues)).sort()).toEqual(once);
   });
 
-  it('that drops a question takes its job away', async () => {
+  it('that cancels a scheduled check removes its job', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);
@@ -96,7 +95,7 @@ describe('an entry', () => {
     expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
-  it('of any number is relayed in order of nothing but its coming: 500 at once, over many orgs', async () => {
+  it('is relayed once by two relays, for 500 entries of many orgs at once', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await Promise.all([runRelay(db, queues), runRelay(db, queues)]);
@@ -110,7 +109,7 @@ describe('an entry', () => {
 });
 
 describe('when a relay dies', () => {
-  it('before it made the jobs, another makes them', async () => {
+  it('before it added the jobs, another relay adds them', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -123,7 +122,7 @@ describe('when a relay dies', () => {
     expect(pending).toBe(0);
   });
 
-  it('after it made the jobs and before it said so, they are not made again', async () => {
+  it('after it added the jobs and before it acknowledged, they are not added again', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -135,22 +134,22 @@ describe('when a relay dies', () => {
     expect(await jobIds(queues)).toEqual([clockJob(task)]);
   });
 
-  it('its entries are left alone for as long as it may still be at them', async () => {
+  it('its entries are not claimed while it may still be processing them', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
     await addTask(db, org);
     await readAndDie(db, org);
     await runRelay(db, queues, 60_000);
-    // A later entry passes by: the relay is at work, and does not touch the other.
+    // A later entry is relayed: the relay is running and does not claim the other.
     const task = await addTask(db, org, clocked);
     await expect.poll(() => jobIds(queues), { timeout: 15_000 }).toEqual([clockJob(task)]);
     expect(await outboxLength(db)).toBe(1);
   });
 });
 
-describe('a question that is dropped and asked again', () => {
-  it('is asked, when both are read together', async () => {
+describe('a check that is cancelled and scheduled again', () => {
+  it('has a job when both entries are read together', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -163,7 +162,7 @@ describe('a question that is dropped and asked again', () => {
     expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
-  it('is asked, when another relay comes to the dropping after the asking', async () => {
+  it('has a job when another relay handles the cancelling entry last', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -185,7 +184,7 @@ describe('a question that is dropped and asked again', () => {
     expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
-  it('is asked when a cool-down goes on through the offer to another', async () => {
+  it('has a job when a cool-down continues during an offer to another worker', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -201,7 +200,7 @@ describe('a question that is dropped and asked again', () => {
       expect(ids).toContain(`match-${twice.task_id}-${until}-cool_down`);
   });
 
-  it('is not asked again when the task has no such question any more', async () => {
+  it('has no job when the task no longer has the check', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = freshOrg(db);
@@ -215,7 +214,7 @@ describe('a question that is dropped and asked again', () => {
 });
 
 describe('a relay', () => {
-  it('goes on when its streams are lost with all that was known of them', async () => {
+  it('continues when its streams and consumer groups are lost', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);
@@ -228,7 +227,7 @@ describe('a relay', () => {
     expect(await jobIds(queues)).toContain(clockJob(task));
   });
 
-  it('leaves nothing in hand when it is closed', async () => {
+  it('has no pending entries after it is closed', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const relay = await runRelay(db, queues);
@@ -240,7 +239,7 @@ describe('a relay', () => {
     expect((await jobIds(queues)).length + (await outboxLength(db))).toBe(100);
   });
 
-  it('tells of a worker who goes away or is removed', async () => {
+  it('adds a job for a worker who goes away or is removed', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     await runRelay(db, queues);

@@ -1,5 +1,5 @@
-// What is kept for as long as it was to be, and then gone without a trace: seen by looking for the task's id
-// in every key and value that is left.
+// Tasks are kept for their retention time and then removed completely: the tests search every remaining key and value
+// for the task's id.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -49,7 +49,7 @@ const keep = (retain_days: number, log_required = true): Partial<Pick<TaskInput,
 const run = (from: Db) => new Retention({ db: from, log: QUIET }).run();
 const cancel = (task: Task) => step(db, task, { name: 'cancel', reason: null });
 
-/** A task that a worker was offered, had, gave evidence for, and did. */
+/** A completed task with an offer, an assignment and evidence. */
 async function completed(orgId: string, change: InputChange = {}): Promise<Task> {
   const { worker_id } = await addWorker(db, orgId);
   const task = await accept(db, await offerTo(db, await addTask(db, orgId, change), [worker_id]), worker_id);
@@ -65,7 +65,7 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   return step(db, task, { name: 'submit', worker_id, submission }, { name: 'verify' }, { name: 'complete' });
 }
 
-/** Delivers what is owed of the task. */
+/** Settles the pending deliveries of the task. */
 async function deliver(task: Task): Promise<void> {
   for (let sequence = 1; sequence <= task.sequence; sequence += 1) {
     const target = { org_id: task.org_id, task_id: task.task_id, sequence };
@@ -78,7 +78,7 @@ async function deliver(task: Task): Promise<void> {
   }
 }
 
-/** Every place in Redis that names the task: key, or key and value. The relay's stream is read and emptied by others. */
+/** Every key, or key and value, in Redis that contains the id of the task, except in the outbox. */
 async function tracesOf({ task_id }: Task): Promise<string[]> {
   const found: string[] = [];
   for (const key of await db.redis.keys(`${db.prefix}:*`)) {
@@ -98,7 +98,7 @@ async function tracesOf({ task_id }: Task): Promise<string[]> {
 }
 
 describe('a finished task', () => {
-  it('is kept for as long as it asks for, and then gone with everything about it, and nothing else', async () => {
+  it('is purged with all its records after its retention time, and nothing else is', async () => {
     const org = freshOrg(db);
     const other = await completed(org, { more: keep(300) });
     const task = await completed(org, { more: keep(2), handoff: { callback_url } });
@@ -121,7 +121,7 @@ describe('a finished task', () => {
     expect(await run(later(db, end + SECOND))).toEqual({ tasks: 0, logs: 0 });
   });
 
-  it('goes once when several purge it at the same time', async () => {
+  it('is purged once when several processes purge it at the same time', async () => {
     const org = freshOrg(db);
     const tasks = await Promise.all(Array.from({ length: 30 }, () => addTask(db, org, { more: keep(1) })));
     await Promise.all(tasks.map(cancel));
@@ -132,7 +132,7 @@ describe('a finished task', () => {
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).index('all'))).toBe(0);
   });
 
-  it('waits for its last event to be delivered, or given up', async () => {
+  it('is purged only after its last event was delivered or given up', async () => {
     const org = freshOrg(db);
     const task = await cancel(await addTask(db, org, { more: keep(1), handoff: { callback_url } }));
     expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
@@ -142,7 +142,7 @@ describe('a finished task', () => {
     expect(await tracesOf(task)).toEqual([]);
   });
 
-  it('that cannot be read holds up no other', async () => {
+  it('that cannot be read does not delay others', async () => {
     const org = freshOrg(db);
     const [bad, good] = [
       await addTask(db, org, { more: keep(1) }),
@@ -158,8 +158,8 @@ describe('a finished task', () => {
   });
 });
 
-describe('a task without a log', () => {
-  it('has no history once it is over and its events are delivered, and is itself kept', async () => {
+describe('a task with log_required false', () => {
+  it('loses its history once it is final and its events are delivered, and is itself kept', async () => {
     const org = freshOrg(db);
     const task = await completed(org, { more: keep(5, false), handoff: { callback_url } });
     const soon = later(db, 20 * SECOND);
@@ -177,7 +177,7 @@ describe('a task without a log', () => {
     expect(await tracesOf(task)).toEqual([]);
   });
 
-  it('goes in one piece when both are due', async () => {
+  it('is purged in one step when task and history are due', async () => {
     const org = freshOrg(db);
     const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
     expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
@@ -186,7 +186,7 @@ describe('a task without a log', () => {
 });
 
 describe("an org's feed", () => {
-  it('goes back 30 days, also when nothing happens any more', async () => {
+  it('goes back 30 days, also when no new events arrive', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     const bare = { org_id: org, version: 1, name: 'Quiet', webhook_secrets: [] };

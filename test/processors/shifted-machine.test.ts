@@ -1,5 +1,5 @@
-// A web and a worker process on machines whose wall clocks jump: what is due fires within a second, nothing else ends,
-// and people stay signed in.
+// A web and a worker process on machines whose wall clocks jump: checks run within a second of their due time, nothing
+// ends early, and members stay signed in.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,7 +15,7 @@ import { taskBody } from '../support/people.ts';
 const HOUR = 3600_000;
 const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 const SHIFTS = [0, 2 * HOUR, -2 * HOUR, 400 * 24 * HOUR];
-/** What follows them, where people sign in. */
+/** The consent page that follows sign-in. */
 const MORE_SHIFTS = [-2 * HOUR, 2 * HOUR];
 
 let redis: OwnRedis;
@@ -91,7 +91,7 @@ interface Shown {
   sla: { breaches: { clock: string; due_at: string; breached_at: string }[] };
 }
 
-it('nothing ends early, and what is due ends in time, whichever way the clocks jump', async () => {
+it('due times hold, neither early nor late, whichever way the clocks jump', async () => {
   const { api_key } = await call<{ api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
     name: 'shifted',
   });
@@ -108,7 +108,7 @@ it('nothing ends early, and what is due ends in time, whichever way the clocks j
     ),
   );
   for (const _shift of SHIFTS.slice(1)) {
-    // One is due by jobs that were made before the jump, one by jobs made after it.
+    // The jobs of one were added before the jump, those of the other after it.
     const before = await soon();
     for (const child of children) child.kill('SIGUSR2');
     const after = await soon();
@@ -128,7 +128,7 @@ it('nothing ends early, and what is due ends in time, whichever way the clocks j
   expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: 'ok' });
 });
 
-it('a sign-in, its codes and tokens hold, and tell the true time, whichever way the clock jumps', async () => {
+it('sign-in, codes and tokens stay valid and carry the true time, whichever way the clock jumps', async () => {
   const { api_key } = await call<{ api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
     name: 'people',
   });
@@ -155,7 +155,7 @@ it('a sign-in, its codes and tokens hold, and tell the true time, whichever way 
   const near = (time: unknown, expected: number) =>
     expect(Math.abs(Number(time) - expected)).toBeLessThan(60);
   let refreshToken = '';
-  // Each step is begun on one time of the machine and ended on another.
+  // The machine's clock changes during each step.
   for (const _shift of MORE_SHIFTS) {
     const verifier = oauth.randomPKCECodeVerifier();
     const authorization = oauth.buildAuthorizationUrl(config, {

@@ -1,4 +1,4 @@
-// The sweeper: whatever is owed and has no job any more gets one again, counted; what has one is left alone.
+// The sweeper: adds and counts lost jobs, and adds none where a job exists.
 import { describe, expect, it } from 'vitest';
 import { checkJob } from '../../src/queues/catalogue.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
@@ -67,7 +67,7 @@ const kinds = async (queues: ReturnType<typeof openQueues>) => {
     .sort();
 };
 
-/** One task in every state that something is owed in, with all its clocks. */
+/** One task in every state that has scheduled checks, with all SLA clocks. */
 async function oneOfEach(db: Db, org: string): Promise<Task[]> {
   const clocks = { target_latency_seconds: 60, deadline: rfc3339(db.clock.now() + 120_000) };
   const worker_id = (await addWorker(db, org, { capacity: 20 })).worker_id;
@@ -86,13 +86,13 @@ async function oneOfEach(db: Db, org: string): Promise<Task[]> {
     ),
     await addTask(db, org, { sla: clocks, requirements: { trust_level: 5 } }),
   ];
-  // Nobody is ready: nothing is to be matched.
+  // No worker is ready, so nothing is matched.
   await changeWorker(db, org, worker_id, { availability: 'away' });
   return tasks;
 }
 
 const OWED = [
-  // Of the five that are open: offered, accepted, started and queued have both clocks.
+  // Of the five open tasks, offered, accepted, started and queued have both SLA clocks.
   ...Array.from({ length: 4 }, () => ['target_latency', 'deadline']).flat(),
   'offer_expiry',
   'start_timeout',
@@ -101,31 +101,31 @@ const OWED = [
 ].sort();
 
 describe('a sweep', () => {
-  it('makes again whatever is overdue and lost, once, and counts it', async () => {
+  it('adds each lost job that is overdue once, and counts it', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
     const tasks = await oneOfEach(db, org);
     const owed = tasks.flatMap((task) => checksOf(task).filter((one) => one.kind !== 'match'));
     expect(owed.map((one) => one.kind).sort()).toEqual(OWED);
-    // The outbox was never relayed: as if the jobs had been made and lost.
+    // The outbox was never relayed, as if the jobs had been added and lost.
     const sweeper = openSweeper(later(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(OWED.length);
     expect(await kinds(queues)).toEqual(OWED);
     expect(await sweeper.sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(OWED);
     expect(sweeper.repaired).toBe(OWED.length);
-    // Lost once more, they are made once more.
+    // Jobs that are lost again are added again.
     await loseJobs(db);
     expect(await sweeper.sweep()).toBe(OWED.length);
   });
 
-  it('leaves alone what has its job, and what is not due', async () => {
+  it('adds no job for a check that has one or is not due', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
     await oneOfEach(db, org);
-    // Only the automatic checks are due at once; the rest has its time.
+    // Only automatic verification is due at once; the other checks are due later.
     expect(await openSweeper(later(db, 20_000), queues).sweep()).toBe(1);
     await loseJobs(db);
     const relay = await runRelay(db, queues);
@@ -136,7 +136,7 @@ describe('a sweep', () => {
     expect(await kinds(queues)).toEqual(made);
   });
 
-  it('makes again what a process with a wrong clock has delayed by hours', async () => {
+  it('adds jobs again that a process with a wrong clock has delayed by hours', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -149,13 +149,13 @@ describe('a sweep', () => {
     const sweeper = openSweeper(later(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
-    // What is put off by seconds has its job.
+    // A check that is delayed by seconds has its job.
     await loseJobs(db);
     await queues.add([{ ...made, opts: { ...made.opts, delay: 2 * HOUR + 30_000 } }]);
     expect(await sweeper.sweep()).toBe(0);
   });
 
-  it("ends locks of jobs that outlive their process since Redis' clock went back", async () => {
+  it("shortens job locks that outlive their process because Redis' clock went back", async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const queue = queues.all.sla;
@@ -170,7 +170,7 @@ describe('a sweep', () => {
     expect(await db.redis.pttl(own)).toBeLessThanOrEqual(5000);
   });
 
-  it('makes lost deliveries again', async () => {
+  it('adds lost delivery jobs again', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -182,7 +182,7 @@ describe('a sweep', () => {
     expect(await sweeper.sweep()).toBe(0);
   });
 
-  it('asks again for what waits while somebody is ready', async () => {
+  it('requests matches again for waiting tasks while a worker is ready', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -193,12 +193,12 @@ describe('a sweep', () => {
     expect(await kinds(queues)).toEqual([]);
     await addWorker(db, org);
     await sweeper.sweep();
-    // The first of each lane is requested, the rest of a lane follows from it; one job does both.
+    // The first task of each matching queue is requested, and the others follow from it; one job does both.
     expect(await kinds(queues)).toEqual(['match']);
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).matchRequests)).toBe(2);
   });
 
-  it('forgets a lane in which nobody waits, and none in which somebody does', async () => {
+  it('removes an empty matching queue and keeps one with waiting tasks', async () => {
     const db = ownStore();
     const org = await addOrg(db);
     const gone = await addTask(db, org, { requirements: { skills: ['gone'] } });
@@ -209,7 +209,7 @@ describe('a sweep', () => {
     expect(await allMatchingQueues(db, org)).toMatchObject([{ requirements: { skills: ['there'] } }]);
   });
 
-  it('takes from a removed worker what they held, when the job for it is lost', async () => {
+  it('releases the tasks of a removed worker when the job for it is lost', async () => {
     const db = ownStore();
     const queues = openQueues(db);
     const org = await addOrg(db);
@@ -234,7 +234,7 @@ describe('a sweep', () => {
       .toBe(0);
   });
 
-  it('does not take from the index what a change has put there meanwhile', async () => {
+  it('does not remove from the index what a concurrent change added', async () => {
     const db = ownStore();
     const org = await addOrg(db);
     const { worker_id } = await addWorker(db, org);
@@ -246,7 +246,7 @@ describe('a sweep', () => {
     );
     const { due } = orgKeysOf(db.prefix, org);
     const member = `${org} ${offered.task_id}`;
-    // The offer is overdue when the index is read; before the task itself is read, it is declined.
+    // The offer is overdue when the index is read, and declined before the task itself is read.
     const ahead = later(db, 10_000);
     const redis = db.redis.duplicate();
     const read = redis.zrangebyscore.bind(redis);
@@ -277,7 +277,7 @@ describe('a sweep', () => {
     }
   });
 
-  it('takes from the index what only the index says', async () => {
+  it('removes index members that no record confirms', async () => {
     const db = ownStore();
     const org = await addOrg(db);
     const task = await addTask(db, org);
@@ -288,8 +288,8 @@ describe('a sweep', () => {
   });
 });
 
-describe('when all jobs are lost in the middle of life', () => {
-  it('every task comes to its end all the same', async () => {
+describe('when all jobs are lost midway', () => {
+  it('every task still reaches a final state', async () => {
     const db = ownStore();
     const org = await addOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
@@ -303,7 +303,7 @@ describe('when all jobs are lost in the middle of life', () => {
         }),
       ),
     );
-    // Two are asked and never answer; the others wait for nobody.
+    // Two workers get offers and never answer; the other tasks do not wait for them.
     await addWorker(db, org, { pool_ids: ['pool'], capacity: 2 });
     await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
     await loseJobs(db);

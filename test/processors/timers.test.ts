@@ -1,4 +1,4 @@
-// The clocks, with all processors at work: in time, once, whatever is late, early or doubled.
+// Due times, with all processors running: each takes effect in time and once, whether jobs are late, early or duplicated.
 import { describe, expect, it } from 'vitest';
 import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
@@ -25,7 +25,7 @@ import { rfc3339 } from '../support/tasks.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 20_000 };
-// The sweeper stays out of it: what is seen here comes from the jobs alone.
+// The sweeper does not run: everything here follows from jobs alone.
 const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 
 const now = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id);
@@ -33,10 +33,10 @@ const statusOf = (db: Db, task: Task) => now(db, task).then((one) => one.status)
 const clocksOf = (db: Db, task: Task) => now(db, task).then((one) => one.breaches.map(({ clock }) => clock));
 const typesOf = (db: Db, task: Task) => historyOf(db, task).then((all) => all.map((one) => one.type));
 
-describe('a clock', () => {
-  it('is breached within a second of its time, and once', async () => {
+describe('an SLA clock', () => {
+  it('is breached once, within a second of its due time', async () => {
     const org = freshOrg(db);
-    // Nobody is there for them, and nothing else is to be done at the time.
+    // No worker is eligible, and nothing else happens at that time.
     const deadline = rfc3339(db.clock.now() + 3500);
     const tasks = await Promise.all(
       Array.from({ length: 30 }, () => addTask(db, org, { sla: { target_latency_seconds: 1, deadline } })),
@@ -60,7 +60,7 @@ describe('a clock', () => {
     }
   });
 
-  it('that passes over somebody at work is told, and the work goes on', async () => {
+  it('that is due while a worker is at work emits the breach, and work continues', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const deadline = rfc3339(db.clock.now() + 3500);
@@ -77,7 +77,7 @@ describe('a clock', () => {
     await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
   });
 
-  it('that passes over an offer nobody has accepted fails the task and frees the worker', async () => {
+  it('that is due during a pending offer fails the task and releases the worker', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const task = await addTask(db, org, { sla: { deadline: rfc3339(db.clock.now() + 2500) } });
@@ -88,7 +88,7 @@ describe('a clock', () => {
     await expect.poll(() => statusOf(db, next), SOON).toBe('offered');
   });
 
-  it('that is met by a submission is not breached, and looked at anew when that is sent back', async () => {
+  it('that is met by a submission is not breached, and is checked again after rework', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const review = { mode: 'manual' } as const;
@@ -108,14 +108,14 @@ describe('a clock', () => {
   });
 });
 
-describe('a job of a clock', () => {
-  it('that comes early is put off until its time', async () => {
+describe('the job of an SLA clock', () => {
+  it('that runs early is delayed until the due time', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 2 } });
     const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
     if (check === undefined) throw new Error('no clock');
     const about = { org_id: org, task_id: task.task_id, version: 1 };
-    // As a machine whose clock is an hour ahead would make it.
+    // As a machine whose clock is an hour ahead would add it.
     await queues.add([checkJob(about, check, check.at + 3600_000, 'early')]);
     const id = `target_latency-${task.task_id}-${check.at}-clock-early`;
     await expect.poll(() => queues.all.sla.getJobState(id), SOON).toBe('delayed');
@@ -126,7 +126,7 @@ describe('a job of a clock', () => {
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
-  it('that is doubled many times rings once', async () => {
+  it('that is duplicated breaches once', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org, { sla: { target_latency_seconds: 1 } });
     const [check] = checksOf(task).filter((one) => one.kind === 'target_latency');
@@ -141,7 +141,7 @@ describe('a job of a clock', () => {
     expect(await typesOf(db, task)).toEqual(['task.created', 'task.queued', 'task.sla_breached']);
   });
 
-  it('about what is over by now does nothing', async () => {
+  it('for a check that no longer applies does nothing', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a', availability: 'available', capacity: 5 });
     const task = await addTask(db, org, { sla: { target_latency_seconds: 3600 } });
@@ -163,8 +163,8 @@ describe('a job of a clock', () => {
   });
 });
 
-describe('time', () => {
-  it('takes back an offer that lapses, within a second', async () => {
+describe('due times', () => {
+  it('expire an offer within a second', async () => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
     await addWorker(db, org, { worker_id: 'a', pool_ids: ['pool'] });
@@ -178,8 +178,8 @@ describe('time', () => {
     expect(late).toBeLessThan(1000);
   });
 
-  it('takes back a task that was accepted and not started', async () => {
-    // Nothing runs here but what the test runs.
+  it('take back a task that was accepted and not started', async () => {
+    // Only the test runs jobs here.
     const own: Db = { ...db, prefix: freshPrefix() };
     const org = freshOrg(own);
     const { worker_id } = await addWorker(own, org);
@@ -199,7 +199,7 @@ describe('time', () => {
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
   });
 
-  it('approves what nobody reviewed, and only the submission it was set for', async () => {
+  it('approve an unreviewed submission, and only the one for which they were set', async () => {
     const org = freshOrg(db);
     await addWorker(db, org, { worker_id: 'a' });
     const review = { mode: 'manual', auto_approve_after_seconds: 3 } as const;
@@ -209,7 +209,7 @@ describe('time', () => {
     const again = await step(db, first, { name: 'rework', feedback: null });
     const submission = { output: 'better', evidence: [], notes: null };
     const second = await step(db, again, { name: 'submit', worker_id: 'a', submission });
-    // The alarm of the first submission, as a relay that comes late would still make it.
+    // The check of the first submission, as a late relay would still add it.
     const [stale] = checksOf(first);
     if (stale === undefined) throw new Error('no such question');
     const about = { org_id: org, task_id: task.task_id, version: 1 };

@@ -1,4 +1,4 @@
-// Those who wait for a receiver that takes no more: they harm nobody, and all of them come in the end.
+// Deliveries in the backlog of a receiver: they do not delay other receivers, and all are sent in the end.
 import { expect, it } from 'vitest';
 import type { Endpoint } from '../../../src/state/webhooks/endpoint.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
@@ -14,7 +14,7 @@ import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/pr
 
 const db = await openTestDb();
 const SOON = { timeout: 30_000, interval: 20 };
-/** What a receiver gets at once of the places of the processors here. */
+/** Slots of a receiver in the processors of this file. */
 const AT_ONCE = 32;
 const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 
@@ -24,10 +24,10 @@ const waitingFor = ({ org_id, endpoint_id }: Endpoint) =>
   db.redis.zcard(orgKeysOf(db.prefix, org_id).backlog(endpoint_id));
 const never = new Promise<void>(() => {});
 
-it('an endpoint that hangs, with 1000 deliveries queued, holds up no healthy one', () =>
+it('an endpoint that hangs with 1000 queued deliveries does not delay a healthy one', () =>
   checkHangingEndpoint(db, queues, 1000, AT_ONCE));
 
-it('those who wait for a busy receiver come in the end, each once', async () => {
+it('deliveries in the backlog of a busy receiver are all sent, each once', async () => {
   const { open, after } = gate();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
@@ -39,7 +39,7 @@ it('those who wait for a busy receiver come in the end, each once', async () => 
   expect(await waitingFor(endpoint)).toBe(0);
 });
 
-it('those who wait for a receiver that cools down spend no attempt, and come when it is back', async () => {
+it('deliveries in the backlog of a cooling receiver use no attempt and are sent when it recovers', async () => {
   let status = 503;
   const receiver = await startCallbackReceiver(() => ({ status }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, {
@@ -54,20 +54,20 @@ it('those who wait for a receiver that cools down spend no attempt, and come whe
   expect(receiver.come.filter((one) => one.id !== first)).toHaveLength(20);
 });
 
-it('those who wait for an endpoint that is disabled meanwhile are stopped, all of them', async () => {
+it('all deliveries in the backlog of an endpoint are stopped when it is disabled', async () => {
   const receiver = await startCallbackReceiver(() => ({ status: 204, after: never }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const [first = ''] = await oweMessages(db, endpoint, 100);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(100 - AT_ONCE);
   await changeEndpoint(db, endpoint, { enabled: false });
-  // As its sweep would: nothing else moves while the receiver hangs.
+  // As the sweeper would: nothing else moves while the receiver hangs.
   await openSweeper(db, queues).sweep();
   await expect.poll(() => countOf(endpoint, 'stopped'), SOON).toBe(100 - AT_ONCE);
   expect(receiver.come).toHaveLength(AT_ONCE);
   expect((await loadDeliveries(db, endpoint.org_id, first)).size).toBe(1);
 });
 
-it('those whom nobody lets out any more are let out by the sweeper', async () => {
+it('the sweeper releases a backlog that no process releases', async () => {
   const receiver = await startCallbackReceiver();
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;

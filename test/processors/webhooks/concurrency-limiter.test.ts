@@ -1,5 +1,5 @@
-// Who may be sent to right now: a receiver that is overloaded or away makes what is new wait, lets retries
-// through, and is found back by one; a slow one gets few places.
+// When a delivery gets a slot: a receiver that is overloaded or down parks new deliveries, lets retries through and is
+// probed by one delivery; a slow receiver gets few slots.
 import { describe, expect, it } from 'vitest';
 import { ConcurrencyLimiter } from '../../../src/processors/webhooks/concurrency-limiter.ts';
 
@@ -37,7 +37,7 @@ describe('a receiver', () => {
     },
   );
 
-  it('that has shown to be quick gets more slots, until it is quick no more', () => {
+  it('that is quick gets more slots until it becomes slow', () => {
     const { clock, limiter, fresh, send } = openLimiter();
     const filled = () => {
       let count = 0;
@@ -50,10 +50,10 @@ describe('a receiver', () => {
     for (let sent = 1; sent < 50; sent += 1) send(answered(204));
     const usual = filled();
     expect(usual).toBe(32);
-    // One of them is the fiftieth answer.
+    // These include the fiftieth answer.
     empty(usual);
     expect(filled()).toBe(52);
-    // Nothing comes back for a while: none in the places that fall free now but the usual ones.
+    // No answer for a while: only the usual number of slots is left.
     clock.now += 101;
     expect(fresh()).toBe(false);
     empty(52);
@@ -65,7 +65,7 @@ describe('a receiver', () => {
     expect(filled()).toBe(32);
   });
 
-  it('that names a time has it', () => {
+  it('that sends Retry-After cools down for that time', () => {
     const { clock, fresh, send } = openLimiter();
     send(answered(503, 10, 20_000));
     clock.now += 19_999;
@@ -74,7 +74,7 @@ describe('a receiver', () => {
     expect(fresh()).toBe(true);
   });
 
-  it('that has cooled down is asked by one at a time until it answers', () => {
+  it('that has cooled down gets one delivery at a time until it answers', () => {
     const { clock, limiter, fresh, send } = openLimiter();
     send(answered(503));
     expect(limiter.freeSlots('a', 0)).toBe(0);
@@ -86,13 +86,13 @@ describe('a receiver', () => {
     expect([fresh(), fresh()]).toEqual([true, true]);
   });
 
-  it.each([500, 404, 400, 301])('that answers %i is there, and cools down for nothing', (status) => {
+  it.each([500, 404, 400, 301])('that answers %i does not cool down', (status) => {
     const { fresh, send } = openLimiter();
     for (let times = 0; times < 10; times += 1) send(answered(status));
     expect(fresh()).toBe(true);
   });
 
-  it('that does not answer cools down after five times in a row', () => {
+  it('that does not answer five times in a row cools down', () => {
     const { fresh, limiter, send } = openLimiter();
     for (let times = 0; times < 4; times += 1) send(answered(null));
     expect(fresh()).toBe(true);
@@ -100,7 +100,7 @@ describe('a receiver', () => {
     expect(fresh()).toBe(false);
   });
 
-  it('has two fifths of the slots, sixty-four at most; a slow one an eighth', () => {
+  it('gets two fifths of the slots, at most 64, and an eighth when slow', () => {
     const { limiter, fresh, send } = openLimiter();
     const slotsOf = (receiver: string, of = limiter) => {
       let slots = 0;
@@ -115,7 +115,7 @@ describe('a receiver', () => {
     expect(fresh('b')).toBe(true);
   });
 
-  it('that hangs is known as slow before the first attempt has run out', () => {
+  it('that hangs counts as slow before the first attempt times out', () => {
     const { clock, limiter, fresh } = openLimiter();
     for (let times = 0; times < 12; times += 1) fresh();
     clock.now += 2001;
@@ -124,7 +124,7 @@ describe('a receiver', () => {
     expect(fresh()).toBe(true);
   });
 
-  it('leaves half of its slots to those who wait for longer', () => {
+  it('keeps half of its slots for the backlog', () => {
     const { limiter } = openLimiter();
     let newcomers = 0;
     while (limiter.tryAcquire('a', true, true)) newcomers += 1;
@@ -134,7 +134,7 @@ describe('a receiver', () => {
     expect(limiter.tryAcquire('a', true)).toBe(true);
   });
 
-  it('that is quick lets those who wait for longer stand in line with those who are new', async () => {
+  it('that is quick serves the backlog and new deliveries in turn', async () => {
     const { limiter, fresh } = openLimiter();
     while (fresh());
     const newcomer = limiter.acquireSoon('a', true, true);
@@ -144,7 +144,7 @@ describe('a receiver', () => {
     expect(await newcomer).toBe(true);
   });
 
-  it('that is not, sends away who is new, and calls nobody while it is full', async () => {
+  it('that is slow and full parks new deliveries and releases none', async () => {
     const { limiter, fresh, send } = openLimiter();
     for (let times = 0; times < 20; times += 1) send(answered(200, 500));
     while (fresh());
@@ -153,14 +153,14 @@ describe('a receiver', () => {
   });
 });
 
-describe('who finds a receiver full', () => {
+describe('a delivery to a receiver without a free slot', () => {
   const full = () => {
     const { clock, limiter, fresh } = openLimiter();
     while (fresh());
     return { clock, limiter };
   };
 
-  it('is let in when a place falls free shortly', async () => {
+  it('gets a slot that becomes free shortly', async () => {
     const { limiter } = full();
     const [first, second] = [limiter.acquireSoon('a', true), limiter.acquireSoon('a', true)];
     limiter.release('a', answered(204));
@@ -170,12 +170,12 @@ describe('who finds a receiver full', () => {
     expect(limiter.tryAcquire('a', true)).toBe(false);
   });
 
-  it('does not stand there for long', async () => {
+  it('does not wait for long', async () => {
     const { limiter } = full();
     expect(await limiter.acquireSoon('a', true)).toBe(false);
   });
 
-  it('does not wait for one that does not move, nor behind many, nor when it cools down', async () => {
+  it('does not wait for a stalled receiver, behind many others, or during a cool-down', async () => {
     const { clock, limiter } = full();
     const many = Array.from({ length: 70 }, () => limiter.acquireSoon('a', true));
     expect(await many.at(-1)).toBe(false);

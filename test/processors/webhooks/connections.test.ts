@@ -1,5 +1,5 @@
-// How sockets are kept and given back: used again where that is safe, replaced where the peer has left, never
-// more than the limit, none left over.
+// How sockets are kept: reused where that is safe, replaced where the peer closed them, never more than the limit, and
+// none left over.
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { parseTarget, type Resolver } from '../../../src/egress/address-guard.ts';
@@ -22,7 +22,7 @@ const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 const requestTo = (url: string) => ({ url, headers: {}, body: '{}' });
 
 describe('keep-alive', () => {
-  it('carries 1000 deliveries, 500 at a time, on few sockets', async () => {
+  it('sends 1000 deliveries, 500 at a time, over few sockets', async () => {
     const receiver = await startHttp();
     const sender = startSender({ maxConnectionsPerOrigin: 25 });
     let left = 1000;
@@ -41,7 +41,7 @@ describe('keep-alive', () => {
     expect(reused / 1000).toBeGreaterThanOrEqual(0.95);
   });
 
-  it('keeps the limit per origin, and serves those who wait in turn', async () => {
+  it('keeps the limit per origin, and serves waiting requests in order', async () => {
     const receiver = await startHttp((response) => setTimeout(() => response.end(), 5));
     const sender = startSender({ maxConnectionsPerOrigin: 1 });
     const urls = Array.from({ length: 10 }, (_, i) => `${receiver.url}/${i}`);
@@ -52,7 +52,7 @@ describe('keep-alive', () => {
     expect(outcomes.map(({ phases }) => phases.reused)).toEqual([false, ...Array(9).fill(true)]);
   });
 
-  it('gives the place of a broken connection to the next who waits', async () => {
+  it('gives the slot of a broken connection to the next waiting request', async () => {
     const receiver = await startTcp((socket) => socket.once('data', () => socket.resetAndDestroy()));
     const sender = startSender({ maxConnectionsPerOrigin: 2 });
     const sends = Array.from({ length: 20 }, () => sender.send(requestTo(receiver.url)));
@@ -60,7 +60,7 @@ describe('keep-alive', () => {
     expect(receiver.connections).toBe(20);
   });
 
-  it('does not let a silent origin hold up another', async () => {
+  it('does not let a silent origin delay another', async () => {
     const silent = await startTcp(() => {});
     const receiver = await startHttp();
     const sender = startSender({ timeoutMs: SLACK_MS, maxConnectionsPerOrigin: 1 });
@@ -71,7 +71,7 @@ describe('keep-alive', () => {
     await Promise.all(stuck);
   });
 
-  it('is not used after an answer that says close, or was not read to its end', async () => {
+  it('is not used after `Connection: close` or a response that was not read completely', async () => {
     for (const [headers, body] of [
       [{ connection: 'close' }, 'ok'],
       [{}, 'x'.repeat(100_000)],
@@ -84,8 +84,8 @@ describe('keep-alive', () => {
   });
 });
 
-describe('waiting for a place', () => {
-  it('ends with its own signal, and leaves the queue', async () => {
+describe('waiting for a connection', () => {
+  it('ends with its own signal and leaves the queue', async () => {
     const receiver = await startTcp(() => {});
     const dial: Dial = async () => ({ socket: connect(receiver.port, '127.0.0.1'), address: '127.0.0.1' });
     const pool = new ConnectionPool({ dial, maxPerOrigin: 1, maxAgeMs: LONG_MS });
@@ -105,8 +105,8 @@ describe('waiting for a place', () => {
   });
 });
 
-describe('a name that moves', () => {
-  it('is followed when the socket is old; until then the socket keeps its peer', async () => {
+describe('a name whose addresses change', () => {
+  it('is resolved again when the socket is old; until then the socket keeps its peer', async () => {
     const receiver = await startHttp();
     let addresses = ['127.0.0.1'];
     let lookups = 0;
@@ -140,8 +140,8 @@ describe('a name that moves', () => {
   });
 });
 
-describe('a peer that left', () => {
-  it('while the socket was idle costs no attempt', async () => {
+describe('a peer that closes the connection', () => {
+  it('while it was idle costs no attempt', async () => {
     const receiver = await startTcp((socket) => {
       socket.on('data', () => {
         socket.write(OK);
@@ -154,7 +154,7 @@ describe('a peer that left', () => {
     expect(receiver.connections).toBe(5);
   });
 
-  it('as the request arrived is called once more on a new socket, once', async () => {
+  it('as the request arrives gets it once more on a new socket, once', async () => {
     let requests = 0;
     // The first request on each socket is answered, the second one resets it.
     const receiver = await startTcp((socket) => {
@@ -172,7 +172,7 @@ describe('a peer that left', () => {
     expect([requests, receiver.connections]).toEqual([3, 2]);
   });
 
-  it('and refuses the new socket too is a failure', async () => {
+  it('and refuses the new socket too is a failed attempt', async () => {
     let requests = 0;
     const receiver = await startTcp((socket) => {
       socket.on('data', () => {
@@ -187,7 +187,7 @@ describe('a peer that left', () => {
     expect([requests, receiver.connections]).toEqual([3, 2]);
   });
 
-  it('is not what a receiver is that answers with garbage', async () => {
+  it('is not assumed when the receiver answers with garbage', async () => {
     let requests = 0;
     const receiver = await startTcp((socket) => {
       socket.on('data', () => {
@@ -201,7 +201,7 @@ describe('a peer that left', () => {
     expect([requests, receiver.connections]).toEqual([2, 1]);
   });
 
-  it('inside its answer is not called again', async () => {
+  it('during its response does not get the request again', async () => {
     let requests = 0;
     const receiver = await startTcp((socket) => {
       socket.on('data', () => {
@@ -222,7 +222,7 @@ describe('a peer that left', () => {
 });
 
 describe('close', () => {
-  it('waits for what is in flight, refuses what comes after, and leaves no socket', async () => {
+  it('waits for requests in flight, refuses new ones, and leaves no socket open', async () => {
     const receiver = await startHttp((response) => setTimeout(() => response.end('late'), 100));
     const sender = new WebhookSender({ policy: LOOPBACK, maxConnectionsPerOrigin: 3 });
     const sends = Array.from({ length: 6 }, () => sender.send(requestTo(receiver.url)));
@@ -239,7 +239,7 @@ describe('close', () => {
     expect(receiver.seen).toHaveLength(6);
   });
 
-  it('is quick where nothing is in flight, though sockets are idle', async () => {
+  it('is immediate when only idle sockets are open', async () => {
     const receiver = await startHttp();
     const sender = new WebhookSender({ policy: LOOPBACK });
     await Promise.all(Array.from({ length: 10 }, () => sender.send(requestTo(receiver.url))));

@@ -1,5 +1,5 @@
-// Deliveries to a task's own callback, with all processors at work and a real receiver: each event comes,
-// signed, is tried again when it ought to be and never earlier, and stops when it ought to stop.
+// Deliveries to a task's callback URL, with all processors running and a real receiver: each event is delivered, signed,
+// retried at the right time and never earlier, and stopped when it must stop.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
 import type { Handoff, Task } from '../../../src/state/tasks/task.ts';
@@ -30,7 +30,7 @@ import { runProcessorsOfFile, sealer } from '../../support/processors.ts';
 const db = await openTestDb();
 const SOON = { timeout: 20_000 };
 const SECOND = 1000;
-/** What a busy machine may add to a wait. */
+/** Tolerance for a busy machine. */
 const SLACK = 3 * SECOND;
 const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 
@@ -40,7 +40,7 @@ interface Tenant {
   secrets: string[];
 }
 
-/** An org with secrets that end so many ms from now; null: not at all. */
+/** An org with secrets that expire after so many ms; null: never. */
 async function addTenant(ends: (number | null)[] = [null]): Promise<Tenant> {
   const org = freshOrg(db);
   const now = db.clock.now();
@@ -62,7 +62,7 @@ const policy = (max_retries: number, backoff_seconds = 1) => ({
   retry_policy: { max_retries, backoff_seconds },
 });
 
-/** A task of which `task.queued` alone is told, unless `handoff` says otherwise. */
+/** A task that delivers only `task.queued`, unless `handoff` says otherwise. */
 const tell = ({ org }: Tenant, url: string, handoff: Partial<Handoff> = {}): Promise<Task> =>
   addTask(db, org, { handoff: { callback_url: url, events: ['task.queued'], ...handoff } });
 
@@ -76,8 +76,8 @@ const jobState = (task: Task, sequence = 2) =>
 /** Waits between one attempt and the next, ms. */
 const waits = (come: Come[]) => come.slice(1).map((one, index) => one.at - (come[index]?.at ?? 0));
 
-describe('every event of a life', () => {
-  it('comes once, signed, with its own id and what it is about', async () => {
+describe('every event of a task', () => {
+  it('is delivered once, signed, with its own id and data', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const { worker_id } = await addWorker(db, tenant.org, { availability: 'offline' });
@@ -99,7 +99,7 @@ describe('every event of a life', () => {
     }
   });
 
-  it('comes to a completed task’s receiver with its result', async () => {
+  it('includes the result in task.completed', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const { worker_id } = await addWorker(db, tenant.org);
@@ -112,7 +112,7 @@ describe('every event of a life', () => {
     expect(JSON.parse(receiver.come[0]?.body ?? '').data.result).toMatchObject({ output: 'done', worker_id });
   });
 
-  it('is one of those that were asked for', async () => {
+  it('is delivered only if `events` names its type', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const task = await tell(tenant, receiver.url, { events: ['task.created', 'task.cancelled'] });
@@ -124,7 +124,7 @@ describe('every event of a life', () => {
 });
 
 describe('a delivery that fails', () => {
-  it('is tried again after the backoff, never earlier: same id, same bytes, a new signature', async () => {
+  it('is retried after the backoff and not before, with the same id and bytes and a new signature', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((_, nth) => ({ status: [500, 404, 302][nth - 1] ?? 200 }));
     const task = await tell(tenant, receiver.url, policy(6));
@@ -157,7 +157,7 @@ describe('a delivery that fails', () => {
     await expect.poll(() => jobState(task), SOON).toBe('completed');
   });
 
-  it('waits for as long as the receiver asks for, but never less than the backoff', async () => {
+  it('waits for Retry-After, but never less than the backoff', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((one, nth) => {
       if (nth > 1) return { status: 204 };
@@ -171,7 +171,7 @@ describe('a delivery that fails', () => {
     expect(of('/short')).toBeGreaterThanOrEqual(2 * SECOND);
   });
 
-  it('is not tried again when there are to be no retries, and is kept as a failed job', async () => {
+  it('is not retried when max_retries is 0, and is kept as a failed job', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const task = await tell(tenant, receiver.url, policy(0));
@@ -182,7 +182,7 @@ describe('a delivery that fails', () => {
     expect(job?.failedReason).toContain('given up after 1 attempts');
   });
 
-  it('is exhausted after its retries, and not pending any longer', async () => {
+  it('is exhausted after its retries and no longer pending', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver(() => ({ status: 503 }));
     const task = await tell(tenant, receiver.url, policy(1));
@@ -195,7 +195,7 @@ describe('a delivery that fails', () => {
     expect(await dueTimeOf(db, { ...task, sequence: 2 })).toBeNull();
   });
 
-  it('is tried again in a lane of its own, beside those that are new', async () => {
+  it('is retried in the retries queue, separate from first attempts', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((_, nth) => ({ status: nth === 1 ? 500 : 204 }));
     await queues.all.retries.pause();
@@ -212,7 +212,7 @@ describe('a delivery that fails', () => {
     expect(receiver.come).toHaveLength(2);
   });
 
-  it('does not hold up the others', async () => {
+  it('does not delay others', async () => {
     const tenant = await addTenant();
     const failing = await startCallbackReceiver(() => ({ status: 500 }));
     const receiver = await startCallbackReceiver();
@@ -223,7 +223,7 @@ describe('a delivery that fails', () => {
     expect((receiver.come[0]?.at ?? 0) - startedAt).toBeLessThan(SLACK);
   });
 
-  it('on nobody who listens is tried again like any other', async () => {
+  it('to a closed port is retried like any other', async () => {
     const tenant = await addTenant();
     const task = await tell(tenant, 'http://127.0.0.1:1/', policy(1));
     await settled(task, 'exhausted');
@@ -236,7 +236,7 @@ describe('a delivery that fails', () => {
 });
 
 describe('a receiver', () => {
-  it('that answers 410 gets nothing more of this task, and everything of others', async () => {
+  it('that answers 410 gets no further events of this task, and all of other tasks', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver((one) => ({ status: one.path === '/gone' ? 410 : 204 }));
     const events = ['task.queued', 'task.cancelled'] as const;
@@ -266,13 +266,13 @@ describe('a receiver', () => {
     expect(elsewhere.come).toEqual([]);
   });
 
-  it('that is slow is not sent the same event a second time meanwhile', async () => {
+  it('that is slow is not sent the same event again during the attempt', async () => {
     const tenant = await addTenant();
     const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     const task = await tell(tenant, receiver.url);
     await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    // The same delivery once more, as a sweeper might make it.
+    // The same delivery again, as the sweeper might add it.
     const again = deliveryJob({ ...task, sequence: 2 }, 'again');
     await queues.add([again]);
     await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('completed');
@@ -284,7 +284,7 @@ describe('a receiver', () => {
 });
 
 describe('the signature', () => {
-  it('is made with both secrets while they are rotated, so that old and new receivers verify', async () => {
+  it('is made with both secrets during a rotation, so receivers with either verify it', async () => {
     const tenant = await addTenant([null, 3600_000]);
     const receiver = await startCallbackReceiver();
     await tell(tenant, receiver.url);
@@ -295,7 +295,7 @@ describe('the signature', () => {
     for (const secret of tenant.secrets) expect(isSigned(secret, come)).toBe(true);
   });
 
-  it('is not made with a secret that has run out', async () => {
+  it('is not made with an expired secret', async () => {
     const tenant = await addTenant([null, -1]);
     const receiver = await startCallbackReceiver();
     await tell(tenant, receiver.url);
@@ -313,7 +313,7 @@ describe('the credential of the callback', () => {
     ['basic', basic, `Basic ${basic}`],
   ] as const;
 
-  it.each(credentials)('%s is not kept where the receiver gives it back', async (type, plain, header) => {
+  it.each(credentials)('%s is not stored when the receiver echoes it', async (type, plain, header) => {
     const tenant = await addTenant();
     const decoded = Buffer.from(plain, 'base64').toString();
     const receiver = await startCallbackReceiver(() => ({
@@ -339,7 +339,7 @@ describe('the credential of the callback', () => {
     expect(receiver.come.map((one) => one.headers.authorization)).toEqual([header, header]);
   });
 
-  it('of another org does not open: nothing is sent without it, and the delivery says why', async () => {
+  it('of another org cannot be opened: nothing is sent without it, and the delivery records why', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const sealed = sealer.seal('stolen', callbackAuthContext(freshOrg(db)));
@@ -353,13 +353,13 @@ describe('the credential of the callback', () => {
   });
 });
 
-it('a delivery that is made ready by hand again is the same to the byte', async () => {
+it('a redelivery has the same bytes', async () => {
   const tenant = await addTenant();
   const receiver = await startCallbackReceiver();
   const { worker_id } = await addWorker(db, tenant.org, { availability: 'offline' });
   const task = await tell(tenant, receiver.url);
   await settled(task, 'succeeded');
-  // The task has moved on and its record lies elsewhere when the event is told once more.
+  // The task has changed and its record is packed when the event is delivered again.
   await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
   const { pendingDeliveries } = orgKeysOf(db.prefix, tenant.org);
   await db.redis.zadd(pendingDeliveries, 1, `${tenant.org} ${task.task_id} 2`);

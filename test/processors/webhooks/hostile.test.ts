@@ -1,5 +1,5 @@
-// One delivery to receivers that do not mean well, or not well enough. Each ends as an outcome within its
-// deadline; none throws, and none keeps a connection.
+// One delivery to hostile or broken receivers. Each attempt ends with an outcome within its deadline; none throws or
+// keeps a connection.
 import { describe, expect, it } from 'vitest';
 import type { SendOutcome } from '../../../src/processors/webhooks/sender.ts';
 import {
@@ -17,7 +17,7 @@ import {
   until,
 } from './receivers.ts';
 
-describe('an answer without end', () => {
+describe('a very long response', () => {
   const endless = (head: string, chunk: string) =>
     startTcp((socket) => {
       socket.once('data', () => {
@@ -27,7 +27,7 @@ describe('an answer without end', () => {
     });
   const CHUNK = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
 
-  it('is read to 64 KiB, then hung up on: a 2xx is a success all the same', async () => {
+  it('is read up to 64 KiB and then cut off; a 2xx still counts as success', async () => {
     const receiver = await endless('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', CHUNK);
     const outcome = await send(receiver);
     expect(outcome).toMatchObject({ ok: true, status: 200, errorClass: null, body: 'x'.repeat(4096) });
@@ -35,7 +35,7 @@ describe('an answer without end', () => {
     await until(() => receiver.open.size === 0);
   });
 
-  it('does not turn a refusal into anything else', async () => {
+  it('that is a refusal stays a refusal', async () => {
     const receiver = await endless('HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n', CHUNK);
     expect(await send(receiver)).toMatchObject({
       ok: false,
@@ -43,7 +43,7 @@ describe('an answer without end', () => {
     });
   });
 
-  it('leaves a body of exactly 64 KiB whole, and the connection in use', async () => {
+  it('of exactly 64 KiB is complete, and its connection is kept', async () => {
     const receiver = await startHttp((response) => response.end('x'.repeat(64 * 1024)));
     const sender = startSender();
     for (let i = 0; i < 3; i += 1) {
@@ -52,7 +52,7 @@ describe('an answer without end', () => {
     expect(receiver.connections).toBe(1);
   });
 
-  it('of 1xx is cut off', async () => {
+  it('of 1xx responses is cut off', async () => {
     const receiver = await endless('', 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(50));
     const outcome = await send(receiver);
     expect(outcome).toMatchObject({ ok: false, status: null, errorClass: 'protocol' });
@@ -84,14 +84,14 @@ describe('the deadline', () => {
   };
   const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n';
 
-  it('holds over a receiver that says nothing, and its connection goes too', async () => {
+  it('ends an attempt at a silent receiver and closes its connection', async () => {
     const receiver = await startTcp(() => {});
     expectTimeout(await sendShort(receiver), null, /before the answer began/);
     await until(() => receiver.received > 0);
     await until(() => receiver.open.size === 0);
   });
 
-  it('holds over a receiver that does not read', async () => {
+  it('ends an attempt at a receiver that does not read', async () => {
     const receiver = await startTcp((socket) => socket.pause());
     const sender = startSender({ timeoutMs: TIMEOUT_MS });
     const body = Buffer.alloc(32 * 1024 * 1024, 'x');
@@ -102,23 +102,23 @@ describe('the deadline', () => {
     );
   });
 
-  it('holds over headers that drip', async () => {
+  it('ends an attempt whose headers arrive slowly', async () => {
     const receiver = await startSaying('HTTP/1.1 200 OK\r\n', { everyMs: 10, text: 'x: y\r\n' });
     expectTimeout(await sendShort(receiver), null, /before the answer began/);
   });
 
-  it('holds over a body that drips: the 2xx does not count', async () => {
+  it('ends an attempt whose body arrives slowly, and its 2xx does not count', async () => {
     const receiver = await startSaying(OK, { everyMs: 10, text: '.' });
     const outcome = await sendShort(receiver);
     expectTimeout(outcome, 200, /inside the body/);
     expect(outcome.body).toMatch(/^\.+$/);
   });
 
-  it('holds over a body that stops', async () => {
+  it('ends an attempt whose body stops', async () => {
     expectTimeout(await sendShort(await startSaying(`${OK}abc`)), 200, /inside the body/);
   });
 
-  it('does not hide a refusal whose body drips', async () => {
+  it('keeps the status of a refusal whose body arrives slowly', async () => {
     const receiver = await startSaying('HTTP/1.1 410 Gone\r\ncontent-length: 9999\r\n\r\n', {
       everyMs: 10,
       text: '.',
@@ -126,7 +126,7 @@ describe('the deadline', () => {
     expect(await sendShort(receiver)).toMatchObject({ ok: false, status: 410, errorClass: 'http_status' });
   });
 
-  it('holds while waiting for a free connection, each send by its own', async () => {
+  it('includes the wait for a free connection, for each send by itself', async () => {
     const receiver = await startTcp(() => {});
     const sender = startSender({ timeoutMs: TIMEOUT_MS, maxConnectionsPerOrigin: 1 });
     const request = { url: receiver.url, headers: {}, body: '{}' };
@@ -138,7 +138,7 @@ describe('the deadline', () => {
   });
 });
 
-describe('a receiver that breaks off', () => {
+describe('a receiver that closes the connection', () => {
   it.each<
     [string, (receiver: { reset: () => void; end: () => void; say: (text: string) => void }) => void, string]
   >([
@@ -216,14 +216,14 @@ describe('a receiver that breaks off', () => {
     expect(receiver.connections).toBe(1);
   });
 
-  it('may end its body by closing', async () => {
+  it('may do so to end its body', async () => {
     const receiver = await startTcp((socket) => {
       socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it'));
     });
     expect(await send(receiver)).toMatchObject({ ok: true, body: 'all of it' });
   });
 
-  it('is not there', async () => {
+  it('does not listen', async () => {
     const outcome = await send(`http://127.0.0.1:${await closedPort()}/`);
     expect(outcome).toMatchObject({ ok: false, status: null, errorClass: 'connect', address: null });
     expect(outcome.error).toMatch(/ECONNREFUSED/);

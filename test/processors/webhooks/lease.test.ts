@@ -1,5 +1,5 @@
-// Several jobs of one delivery at a time, be it that one was lost while the receiver has its request and others take
-// it over, or that it is sent again by hand: the receiver is asked by one of them alone, the one with the lease.
+// Several jobs of one delivery at the same time, because a job lost its lock during the request or a redelivery was
+// requested: only the job with the lease sends the request.
 import { expect, it } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
 import { queuePrefix } from '../../../src/queues/queues.ts';
@@ -23,7 +23,7 @@ const { webhooks, retries } = queues.all;
 const deliveryOf = async (target: DeliveryTarget) =>
   (await loadDeliveries(db, target.org_id, target.task_id)).get(fieldOf(target));
 
-/** Receives what is answered when the test says so. */
+/** A receiver that answers when the test says so. */
 async function startHolding(reply: (nth: number) => number) {
   const { open: answer, after } = gate();
   const receiver = await startCallbackReceiver((_, nth) => {
@@ -33,7 +33,7 @@ async function startHolding(reply: (nth: number) => number) {
   return { receiver, answer };
 }
 
-it('a job whose lock is lost is taken over, and its delivery is still made by one alone', async () => {
+it('a job that lost its lock is taken over, and only one of the two sends the delivery', async () => {
   const { receiver, answer } = await startHolding(() => 204);
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
@@ -43,13 +43,13 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
 
   const { jobId } = deliveryJob(target, 'first').opts;
   const takenOver = async () => {
-    // A lock that is gone is not renewed.
+    // A lost lock is not renewed.
     await db.redis.del(`${queuePrefix(db.prefix)}:webhooks:${jobId}:lock`);
     return (await webhooks.getJob(jobId))?.stalledCounter;
   };
   await expect.poll(takenOver, SOON).toBeGreaterThan(0);
   await expect.poll(() => webhooks.getJobState(jobId), SOON).toBe('completed');
-  // Whoever took it over has put it off to the end of the lease. Should they come before, they go away again.
+  // The process that took the job over delayed it to the end of the lease, and delays it again if it runs earlier.
   const later = retryJob(target, (await dueTimeOf(db, target)) ?? 0, 0).opts.jobId;
   const come = async () => (await retries.getJob(later))?.attemptsStarted;
   expect(await come()).toBe(0);
@@ -66,7 +66,7 @@ it('a job whose lock is lost is taken over, and its delivery is still made by on
   expect((await deliveryOf(target))?.attempts.map((one) => one.status)).toEqual([204]);
 });
 
-it('deliveries that are sent again by hand in the moment of their retry are made once', async () => {
+it('a redelivery at the moment of a retry sends the delivery once', async () => {
   const { receiver, answer } = await startHolding((nth) => (nth === 1 ? 500 : 204));
   const retry_policy = { max_retries: 1, backoff_seconds: 1 };
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, { retry_policy });
@@ -82,7 +82,7 @@ it('deliveries that are sent again by hand in the moment of their retry are made
     resend(db, target, (await deliveryOf(target)) ?? null, 0, 'by-hand', null);
   const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
   await expect.poll(() => receiver.come.length, SOON).toBe(20);
-  // Each has two jobs, unless the retry was there first, and both have been begun.
+  // Each delivery has two jobs, unless the retry came first, and both have started.
   const begun = () =>
     Promise.all(
       all.flatMap((target, index) => [
@@ -93,7 +93,7 @@ it('deliveries that are sent again by hand in the moment of their retry are made
   await expect
     .poll(async () => (await begun()).every((job) => (job?.attemptsStarted ?? 0) > 0), SOON)
     .toBe(true);
-  // Those that are not waiting for the receiver's answer are over, or wait for the end of the lease.
+  // Jobs that do not wait for the answer have ended or wait for the end of the lease.
   await expect
     .poll(async () => (await webhooks.getActiveCount()) + (await retries.getActiveCount()), SOON)
     .toBe(10);

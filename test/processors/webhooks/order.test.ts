@@ -1,5 +1,5 @@
-// Events of a task that are told in order: whatever fails in between, none is sent for the first time before those
-// before it are settled, or have been failing for longer than they may hold up the others.
+// Ordered delivery: whatever fails, no event is first sent before the earlier events are settled or have been failing
+// for longer than the limit.
 import { describe, expect, it } from 'vitest';
 import type { OutboxEntry } from '../../../src/state/outbox.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
@@ -18,10 +18,10 @@ import { outboxLength, runProcessorsOfFile, sealer } from '../../support/process
 
 const db = await openTestDb();
 const SOON = { timeout: 25_000, interval: 20 };
-// Two worker processes: what keeps the order is not in the memory of one.
+// Two worker processes, since the order must not depend on the memory of one.
 const { queues } = await runProcessorsOfFile(db);
 await runProcessorsOfFile(db);
-/** Where nobody is held up for longer than this, ms. */
+/** How long an event may delay later ones, ms. */
 const HOLD = 300;
 const hasty = await openTestDb();
 await runProcessorsOfFile(hasty, { sweepEvery: 200, orderedHold: HOLD });
@@ -47,11 +47,11 @@ const allSucceed = (task: Task, endpoint_id?: string) =>
     .poll(() => statusesOf(task, endpoint_id), SOON)
     .toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded']);
 
-/** Sequences in the order in which each came for the first time. */
+/** Sequences in the order of their first arrival. */
 const firsts = (come: Come[]) => [...new Set(come.map((one) => one.sequence))];
 
-describe('in order', () => {
-  it('an endpoint gets each event after those before it were answered, whichever fail meanwhile', async () => {
+describe('ordered delivery', () => {
+  it('an endpoint gets each event after the earlier ones were settled, also when some fail', async () => {
     const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
       status: nth === 1 && sequence % 2 === 1 ? 500 : 204,
     }));
@@ -62,7 +62,7 @@ describe('in order', () => {
     expect(await db.redis.exists(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id))).toBe(0);
   });
 
-  it('a task’s own receiver does too, also once the task is over', async () => {
+  it('so does a callback URL, also after the task is final', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     const sealed = sealer.seal(newWebhookSecret(), webhookSecretContext(org));
@@ -85,7 +85,7 @@ describe('in order', () => {
     expect(receiver.come.map((one) => one.sequence)).toEqual([1, 2, 3, 3, 4]);
   });
 
-  it('many tasks at once keep theirs, while every seventh attempt fails', async () => {
+  it('many tasks at once keep their order while every seventh attempt fails', async () => {
     let count = 0;
     const receiver = await startCallbackReceiver(() => {
       count += 1;
@@ -97,12 +97,12 @@ describe('in order', () => {
     for (const { task_id } of tasks) {
       const mine = receiver.come.filter((one) => JSON.parse(one.body).data.task_id === task_id);
       expect(firsts(mine)).toEqual([1, 2, 3, 4]);
-      // Nothing of a later one before the last of an earlier one.
+      // No attempt of a later event comes before the last attempt of an earlier one.
       expect(mine.map((one) => one.sequence)).toEqual(mine.map((one) => one.sequence).sort());
     }
   });
 
-  it('an event that keeps failing holds up the next for so long and no longer', async () => {
+  it('an event that keeps failing delays the next for the limit at most', async () => {
     const receiver = await startCallbackReceiver(({ sequence }) => ({ status: sequence === 1 ? 500 : 204 }));
     const endpoint = await patient(receiver.url, {}, hasty);
     const task = await live(endpoint.org_id, {}, hasty);
@@ -115,7 +115,7 @@ describe('in order', () => {
     await changeEndpoint(hasty, endpoint, null);
   });
 
-  it('what is given up lets the next go at once', async () => {
+  it('an exhausted delivery releases the next at once', async () => {
     const receiver = await startCallbackReceiver(({ sequence }) => ({ status: sequence < 3 ? 500 : 204 }));
     const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 0, backoff_seconds: 1 } });
     const task = await live(endpoint.org_id);
@@ -125,7 +125,7 @@ describe('in order', () => {
     expect(receiver.come.map((one) => one.sequence)).toEqual([1, 2, 3, 4]);
   });
 
-  it('what is replayed comes in order too, over all steps of the replay and whichever fail meanwhile', async () => {
+  it('replayed events arrive in order too, over all steps of the replay and also when some fail', async () => {
     const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
       status: nth === 1 && sequence % 4 === 1 ? 500 : 204,
     }));
@@ -133,7 +133,7 @@ describe('in order', () => {
     const { org_id, endpoint_id } = endpoint;
     const workers = ['a', 'b', 'c'];
     const tasks: Task[] = [];
-    // Nobody else is to offer them meanwhile, and nothing is sent yet.
+    // No process offers them meanwhile, and nothing is sent yet.
     await Promise.all([queues.all.lifecycle.pause(), queues.all.webhooks.pause()]);
     for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
     for (let count = 0; count < 6; count += 1) {
@@ -155,7 +155,7 @@ describe('in order', () => {
     expect(await replay()).toMatchObject({ sent: 72, succeeded: 54, failed: 18 });
   });
 
-  it('what is sent again by hand comes in order too', async () => {
+  it('redelivered events arrive in order too', async () => {
     let isAgain = false;
     const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
       status: isAgain && sequence === 1 && nth === 2 ? 500 : 204,
@@ -177,13 +177,13 @@ describe('in order', () => {
   });
 });
 
-it('what waits for an earlier event is let go when the endpoint is told in order no more', async () => {
+it('waiting deliveries are released when ordering is switched off for the endpoint', async () => {
   const receiver = await startCallbackReceiver(({ sequence }) => ({ status: sequence === 1 ? 500 : 204 }));
   const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 6, backoff_seconds: 3600 } });
   const { org_id, endpoint_id } = endpoint;
   const task = await live(org_id);
   const { ordering: turns, orderReleased } = orgKeysOf(db.prefix, org_id);
-  // When the first was tried in vain, and three that wait.
+  // When the first failed, and three deliveries that wait.
   await expect.poll(() => db.redis.hlen(turns(task.task_id)), SOON).toBe(4);
   expect(receiver.come).toHaveLength(1);
   await changeEndpoint(db, endpoint, { ordering: 'none' });
@@ -194,7 +194,7 @@ it('what waits for an earlier event is let go when the endpoint is told in order
   expect(receiver.come).toHaveLength(4);
 });
 
-it('an entry that is relayed before the one before it owes the events of both', async () => {
+it('an outbox entry relayed before an earlier one enqueues the deliveries of both', async () => {
   const endpoint = await patient('http://127.0.0.1:9/', { enabled: true });
   const { org_id, endpoint_id } = endpoint;
   const later = { ...db, prefix: `${db.prefix}-unrelayed` };

@@ -1,5 +1,5 @@
-// Receivers for the sender's tests: real servers on loopback, well-behaved and otherwise, that count what
-// reaches them and are gone when the test is; and the sender they are sent to by.
+// Receivers for the sender's tests, and the sender: real servers on loopback, well-behaved and hostile, that count what
+// reaches them and close with the test.
 
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -24,9 +24,9 @@ import {
 export const LOOPBACK = createAddressPolicy(['127.0.0.0/8']);
 /** For tests of the deadline. */
 export const TIMEOUT_MS = 300;
-/** For what must come to its end by itself, long before the deadline does it; however busy the machine is. */
+/** A deadline for attempts that must end by themselves long before it, however busy the machine is. */
 export const LONG_MS = 25_000;
-/** A busy machine may be late, but not by as much as a deadline that does not hold. */
+/** Tolerance for a busy machine, less than the delay of a deadline that does not work. */
 export const SLACK_MS = 2000;
 
 /** A sender that may reach loopback and is closed with the test. */
@@ -58,7 +58,7 @@ export function watchedDialler() {
   return { asked, connectTcp };
 }
 
-/** Waits for what other processes of the event loop bring about. */
+/** Waits for a condition that other tasks of the event loop bring about. */
 export const until = (condition: () => boolean) => expect.poll(condition, { timeout: 5000 }).toBe(true);
 
 export interface Receiver {
@@ -127,12 +127,12 @@ export async function startHttp(
   return Object.assign(await listen(server), { seen });
 }
 
-/** A bare TCP server, for what no HTTP server would do. `talk` is called with each connection. */
+/** A plain TCP server, for behaviour that no HTTP server has. `talk` is called with each connection. */
 export async function startTcp(talk: (socket: Socket) => void): Promise<Receiver> {
   return await listen(createTcpServer({ allowHalfOpen: true }, talk));
 }
 
-/** A bare TCP server that writes `text` when the first bytes of a request come, and again, `everyMs`. */
+/** A plain TCP server that writes `text` when the first bytes of a request arrive, and again `everyMs`. */
 export async function startSaying(text: string, then?: { everyMs: number; text: string }): Promise<Receiver> {
   return await startTcp((socket) => {
     socket.once('data', () => {
@@ -171,7 +171,7 @@ export function pour(socket: Socket, chunk: string): void {
   write();
 }
 
-/** A port of loopback on which nobody listens. */
+/** A port of loopback on which no server listens. */
 export async function closedPort(): Promise<number> {
   const server = createTcpServer();
   server.listen(0, '127.0.0.1');
@@ -189,7 +189,7 @@ function der(tag: number, ...parts: Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag, ...size]), body]);
 }
 
-/** A key and a self-signed certificate for a host name, valid until 2099, made for this run alone (RFC 5280). */
+/** A key and a self-signed certificate (RFC 5280) for a host name, created for this run and valid until 2099. */
 export function createIdentity(host: string): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const sequence = (...parts: Buffer[]) => der(0x30, ...parts);

@@ -1,5 +1,5 @@
-// Steps of a replay, one by one and with nothing else at work: whatever is killed, repeated or done at once, an
-// event is sent once; it neither runs ahead of its receiver nor is lost with its job.
+// Steps of a replay, one by one and with nothing else running: an event is sent once although steps are killed, repeated
+// or concurrent; a replay keeps within its lead over the receiver and is not lost with its job.
 import { describe, expect, it } from 'vitest';
 import { stepReplay } from '../../../src/processors/webhooks/replays.ts';
 import type { OutboxEntry } from '../../../src/state/outbox.ts';
@@ -58,7 +58,7 @@ async function addEndpoint(store: Db, org_id: string): Promise<Endpoint> {
   return endpoint;
 }
 
-/** An org with so many tasks, of two events each, and a replay of them begun. */
+/** An org with so many tasks of two events each, and a new replay of them. */
 async function setUp(tasks: number, store = db) {
   const org = freshOrg(store);
   for (let at = 0; at < tasks; at += 20)
@@ -68,7 +68,7 @@ async function setUp(tasks: number, store = db) {
 
 const stateOf = (replay: Replay) => loadReplay(db, replay.org_id, replay.replay_id);
 
-/** What the replay has sent so far, by task and sequence, each as often as it was. */
+/** The deliveries that the replay has sent so far, by task and sequence, repeats included. */
 async function sentBy(replay: Replay): Promise<string[]> {
   const entries = await db.redis.xrange(orgKeysOf(db.prefix, replay.org_id).outbox, '-', '+');
   return entries
@@ -77,7 +77,7 @@ async function sentBy(replay: Replay): Promise<string[]> {
     .map((one) => `${one.task_id} ${one.sequence}`);
 }
 
-/** Delivers all that is owed to the replay's endpoint. */
+/** Settles all pending deliveries to the replay's endpoint. */
 async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
   const members = await db.redis.zrange(orgKeysOf(db.prefix, org_id).pendingDeliveries, 0, '-1');
   for (const target of members.map(readPendingMember)) {
@@ -100,14 +100,14 @@ async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
   }
 }
 
-/** What the relay has not come by yet. Other orgs of the test may share the partition. */
+/** Outbox entries that are not relayed yet. Other orgs of the test may share the partition. */
 async function outboxOf(org: string): Promise<OutboxEntry[]> {
   return (await db.redis.xrange(orgKeysOf(db.prefix, org).outbox, '-', '+'))
     .map(([, [, text = '']]) => JSON.parse(text) as OutboxEntry)
     .filter((entry) => entry.org_id === org);
 }
 
-/** The store with something in the way of its commits. */
+/** The store with its commits intercepted. */
 function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>): Db {
   const redis = new Proxy(db.redis, {
     get(target, name) {
@@ -120,33 +120,30 @@ function committing(how: (commitIt: () => Promise<unknown>) => Promise<unknown>)
   return { ...db, redis };
 }
 
-/** A step that has looked and not committed yet. */
-async function heldStep({
-  org_id,
-  replay_id,
-}: Replay): Promise<{ releaseOrdered(): Promise<number | null> }> {
-  let releaseOrdered = () => {};
+/** A step that has read and waits before its commit. */
+async function heldStep({ org_id, replay_id }: Replay): Promise<{ commit(): Promise<number | null> }> {
+  let release = () => {};
   let done: Promise<number | null> = Promise.resolve(null);
   await new Promise<void>((looked) => {
     const store = committing(async (commitIt) => {
       looked();
       await new Promise<void>((resolve) => {
-        releaseOrdered = resolve;
+        release = resolve;
       });
       return commitIt();
     });
     done = stepReplay(store, org_id, replay_id);
   });
   return {
-    releaseOrdered() {
-      releaseOrdered();
+    commit() {
+      release();
       return done;
     },
   };
 }
 
 describe('a replay', () => {
-  it('sends every event once, though each of its steps is made several times at once', async () => {
+  it('sends every event once, although each step runs several times at once', async () => {
     const { org, replay } = await setUp(90);
     for (let round = 0; round < 60; round += 1) {
       await Promise.all([1, 2, 3].map(() => stepReplay(db, org, replay.replay_id)));
@@ -163,7 +160,7 @@ describe('a replay', () => {
     expect(await db.redis.exists(keys.replaying)).toBe(0);
   });
 
-  it('that dies before or after the commit of a step goes on where it was', async () => {
+  it('that dies before or after the commit of a step continues where it was', async () => {
     const { org, replay } = await setUp(60);
     const dying = (before: boolean) =>
       committing(async (commitIt) => {
@@ -181,7 +178,7 @@ describe('a replay', () => {
     expect(await stateOf(replay)).toMatchObject({ status: 'completed', sent: 120, succeeded: 120 });
   });
 
-  it('runs no further ahead of its receiver than it may, and shares its rate', async () => {
+  it('keeps within its lead over the receiver and shares the rate', async () => {
     const { org, replay } = await setUp(90);
     const rests: (number | null)[] = [];
     for (let round = 0; round < 6; round += 1) rests.push(await stepReplay(db, org, replay.replay_id));
@@ -193,7 +190,7 @@ describe('a replay', () => {
     expect(restAfter(REPLAY_STEP, false, 2)).toBe(1000);
   });
 
-  it('does not go back when a step that looked long ago comes to its end', async () => {
+  it('does not go back when a delayed step commits', async () => {
     const { org, replay } = await setUp(90);
     for (let round = 0; round < 3; round += 1) await stepReplay(db, org, replay.replay_id);
     const late = await heldStep(replay);
@@ -201,20 +198,20 @@ describe('a replay', () => {
     await stepReplay(db, org, replay.replay_id);
     await deliver(replay);
     const before = await stateOf(replay);
-    await late.releaseOrdered();
+    await late.commit();
     expect(await stateOf(replay)).toEqual(before);
   });
 
-  it('leaves alone what others have leased in hand since it looked', async () => {
+  it('skips deliveries that were leased after it read them', async () => {
     const { org, replay } = await setUp(1);
     const step = await heldStep(replay);
     const { pendingDeliveries: owedKey } = orgKeysOf(db.prefix, org);
     const entries = await outboxOf(org);
-    // The relay comes by only now.
+    // The relay runs only now.
     const [target] = await enqueueEndpointDeliveries(db, entries.slice(0, 1));
     if (target === undefined) throw new Error('no delivery is pending');
     const leased = await leaseDelivery(db, target, 60_000);
-    await step.releaseOrdered();
+    await step.commit();
     expect(await sentBy(replay)).toEqual([]);
     const lease = leased !== null && 'score' in leased ? leased.score : null;
     expect(Number(await db.redis.zscore(owedKey, pendingMember(target)))).toBe(lease);
@@ -222,7 +219,7 @@ describe('a replay', () => {
     expect(await stateOf(replay)).toMatchObject({ examined: 2, sent: 0 });
   });
 
-  it('of what failed comes by the events of a task in their order, also by those of one moment', async () => {
+  it('of failed deliveries takes the events of a task in order, also those of the same time', async () => {
     const org = freshOrg(db);
     const endpoint = await addEndpoint(db, org);
     for (const worker_id of ['a', 'b', 'c']) await addWorker(db, org, { worker_id });
@@ -243,7 +240,7 @@ describe('a replay', () => {
     expect(found).toEqual(history.map((one) => one.sequence));
   });
 
-  it('whose job was lost is found by the sweeper', async () => {
+  it('whose job was lost is resumed by the sweeper', async () => {
     const store: Db = { ...db, prefix: freshPrefix() };
     const org = freshOrg(store);
     const { replay_id } = await beginReplay(store, await addEndpoint(store, org));

@@ -41,7 +41,7 @@ const work = (sealer: typeof right) =>
     log: { ...QUIET, error: () => undefined },
   });
 
-test('a delivery whose secrets cannot be opened says so and waits for the key', async () => {
+test('a delivery whose secrets cannot be opened records that and waits for the key', async () => {
   const { client } = await createOrg(api);
   const endpoint = await client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
     url: receiver.url,
@@ -63,7 +63,7 @@ test('a delivery whose secrets cannot be opened says so and waits for the key', 
   let processors = await work(wrong);
   try {
     await expect.poll(async () => (await shown()).length, { timeout: 20_000 }).toBe(2);
-    // It is looked at again and again, and that is not an attempt each time.
+    // The job runs repeatedly, but not every run is recorded as an attempt.
     const before = (await shown()).map((one) => one.next_attempt_at);
     await expect
       .poll(async () => (await shown()).every((one, at) => one.next_attempt_at !== before[at]), {
@@ -98,7 +98,7 @@ test('a delivery whose secrets cannot be opened says so and waits for the key', 
     'planted-header',
   ]);
 
-  // The operator's walk names each thing that it could not open.
+  // `secrets reseal` names each secret that it could not open.
   const other = await startApi({ sealer: wrong, prefix: api.prefix });
   try {
     const settings = { env: { BIOLAYER_URL: other.url, OPERATOR_TOKEN: other.operator.credential ?? '' } };

@@ -1,4 +1,4 @@
-// One delivery to receivers that mean well: what they get, and what is kept of their answer.
+// One delivery to well-behaved receivers: what they receive, and what is recorded of their response.
 import { randomBytes } from 'node:crypto';
 import { connect, type TcpNetConnectOpts } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { send, startHttp, startSaying, startSender, TIMEOUT_MS, until, watchedDialler } from './receivers.ts';
 
 describe('a receiver that answers', () => {
-  it('gets the very bytes, with the headers it was promised', async () => {
+  it('gets the exact bytes with the documented headers', async () => {
     const receiver = await startHttp();
     const body = Buffer.from('{"name":"Zoë 🦊"}');
     const outcome = await startSender({ userAgent: 'Test/1' }).send({
@@ -35,7 +35,7 @@ describe('a receiver that answers', () => {
     });
   });
 
-  it('has its address, headers and times in the outcome', async () => {
+  it('is recorded with address, headers and times', async () => {
     const receiver = await startHttp((response) => {
       response.writeHead(201, { 'X-Trace': 'abc', 'Set-Cookie': ['a=1', 'b=2'] });
       response.write('a');
@@ -78,14 +78,14 @@ describe('a receiver that answers', () => {
     expect(elsewhere.connections).toBe(0);
   });
 
-  it('is asked again no sooner than it says', async () => {
+  it('sets the earliest next attempt with Retry-After', async () => {
     const receiver = await startHttp((response) => response.writeHead(500, { 'retry-after': '7' }).end());
     expect(await send(receiver)).toMatchObject({ ok: false, retryAfterMs: 7000 });
     const content = await startHttp((response) => response.writeHead(200, { 'retry-after': '7' }).end());
     expect(await send(content)).toMatchObject({ ok: true, retryAfterMs: null });
   });
 
-  it('may say something informational first', async () => {
+  it('may send informational responses first', async () => {
     const receiver = await startSaying(
       'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok',
     );
@@ -93,16 +93,16 @@ describe('a receiver that answers', () => {
   });
 });
 
-describe('a sender that was frozen until its time was over', () => {
+describe('a sender that was frozen past its deadline', () => {
   const freeze = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-  /** No timer comes between the socket that is open and what is written to it: only the clock tells. */
+  /** No timer fires between opening the socket and writing to it: only the clock shows the delay. */
   const freezing = (ms: number) => (options: TcpNetConnectOpts) =>
     connect(options).once('connect', () => freeze(ms));
 
   it.each([
     ['its own patience', TIMEOUT_MS, () => Number.POSITIVE_INFINITY],
     ['what it was given', 20_000, () => performance.now() + TIMEOUT_MS],
-  ])('by %s, sends nothing on the socket that it has opened', async (_, timeoutMs, end) => {
+  ])('by %s: sends nothing on the open socket', async (_, timeoutMs, end) => {
     const receiver = await startHttp();
     const sender = startSender({ timeoutMs, connectTcp: freezing(2 * TIMEOUT_MS) });
     const outcome = await sender.send({ url: receiver.url, headers: {}, body: '{}', until: end() });
@@ -111,14 +111,14 @@ describe('a sender that was frozen until its time was over', () => {
     expect(receiver.received).toBe(0);
   });
 
-  it('sends when there is time left', async () => {
+  it('sends if there is time left', async () => {
     const receiver = await startHttp();
     const outcome = await send(receiver, { connectTcp: freezing(TIMEOUT_MS) });
     expect(outcome).toMatchObject({ ok: true, isSent: true });
   });
 });
 
-describe('what is kept of an answer', () => {
+describe('the recorded response', () => {
   const bodyOf = async (body: Buffer | string) => {
     const receiver = await startHttp((response) => response.end(body));
     const outcome = await send(receiver);
@@ -126,12 +126,12 @@ describe('what is kept of an answer', () => {
     return outcome.body;
   };
 
-  it('is its first 4 KiB', async () => {
+  it('is the first 4 KiB', async () => {
     expect(await bodyOf('x'.repeat(4096))).toBe('x'.repeat(4096));
     expect(await bodyOf(`${'x'.repeat(4096)}y`)).toBe('x'.repeat(4096));
   });
 
-  it('is cut between characters', async () => {
+  it('is cut at a whole character', async () => {
     expect(await bodyOf(`x${'ä'.repeat(4000)}`)).toBe(`x${'ä'.repeat(2047)}`);
     expect(await bodyOf(`x${'🦊'.repeat(2000)}`)).toBe(`x${'🦊'.repeat(1023)}`);
     expect(await bodyOf(`xx${'🦊'.repeat(2000)}`)).toBe(`xx${'🦊'.repeat(1023)}`);
@@ -158,8 +158,8 @@ describe('what is kept of an answer', () => {
   });
 });
 
-describe('what cannot be sent', () => {
-  it('is an outcome too', async () => {
+describe('a request that cannot be sent', () => {
+  it('is recorded as an outcome', async () => {
     expect(await send('not a url')).toMatchObject({ ok: false, errorClass: 'bad_url', status: null });
     const { connectTcp } = watchedDialler();
     expect(await send('https://10.0.0.1/', { connectTcp })).toMatchObject({

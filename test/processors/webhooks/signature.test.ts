@@ -1,4 +1,4 @@
-// Signatures by Standard Webhooks: the published vector, and what the reference package accepts.
+// Signatures of Standard Webhooks: the published test vector, and what the reference package accepts.
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { signatureHeaders } from '../../../src/processors/webhooks/signature.ts';
@@ -16,7 +16,7 @@ function nowSeconds(): number {
 }
 
 describe('signatureHeaders', () => {
-  it('gives the published vector', () => {
+  it('reproduces the published test vector', () => {
     expect(signatureHeaders({ ...VECTOR, secrets: [SECRET] })).toEqual({
       'webhook-id': VECTOR.id,
       'webhook-timestamp': '1614265330',
@@ -24,7 +24,7 @@ describe('signatureHeaders', () => {
     });
   });
 
-  it('signs the bytes, given as text or as a buffer', () => {
+  it('signs the same bytes given as text or as a buffer', () => {
     const body = '{"name":"Zoë 🦊"}';
     const signable = { id: 'evt_1', timestampSeconds: nowSeconds(), secrets: [SECRET] };
     const headers = signatureHeaders({ ...signable, body });
@@ -32,7 +32,7 @@ describe('signatureHeaders', () => {
     expect(new Webhook(SECRET).verify(body, { ...headers })).toEqual({ name: 'Zoë 🦊' });
   });
 
-  it('is accepted with either secret while one rotates, and with no other', () => {
+  it('verifies with either secret during a rotation and with no other', () => {
     const [current, former] = [newWebhookSecret(), newWebhookSecret()];
     const body = '{"a":1}';
     const headers = {
@@ -45,13 +45,13 @@ describe('signatureHeaders', () => {
     expect(() => new Webhook(current).verify('{"a":2}', headers)).toThrow('No matching signature');
   });
 
-  it('covers id and time', () => {
+  it('covers the id and the timestamp', () => {
     const sign = (id: string, timestampSeconds: number) =>
       signatureHeaders({ id, timestampSeconds, body: '{}', secrets: [SECRET] })['webhook-signature'];
     expect(new Set([sign('a', 1), sign('b', 1), sign('a', 2)]).size).toBe(3);
   });
 
-  it('still signs right when more secrets are in use than are cached', () => {
+  it('signs correctly when more secrets are in use than are cached', () => {
     const secrets = Array.from({ length: 1500 }, newWebhookSecret);
     const timestampSeconds = nowSeconds();
     for (const secret of [...secrets, ...secrets.slice(0, 20)]) {
@@ -79,7 +79,7 @@ describe('signatureHeaders', () => {
     if (secret !== 'whsec_') expect(sign).not.toThrow(secret);
   });
 
-  it('refuses to send unsigned, or with a time that is no whole second', () => {
+  it('throws without a secret or with a time that is not a whole second', () => {
     expect(() => signatureHeaders({ ...VECTOR, secrets: [] })).toThrow(TypeError);
     expect(() => signatureHeaders({ ...VECTOR, timestampSeconds: 1.5, secrets: [SECRET] })).toThrow(
       RangeError,
@@ -88,7 +88,7 @@ describe('signatureHeaders', () => {
 });
 
 describe('newWebhookSecret', () => {
-  it('is 32 new bytes each time', () => {
+  it('returns 32 new random bytes each time', () => {
     const secrets = Array.from({ length: 100 }, newWebhookSecret);
     for (const secret of secrets) {
       expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);

@@ -1,4 +1,4 @@
-// A delivery that cannot be signed gives its slot back: what comes after it is sent.
+// A delivery that cannot be signed releases its slot, so that later deliveries are sent.
 import { expect, test } from 'vitest';
 import { startProcessors } from '../../../src/processors/processors.ts';
 import { endpointContext } from '../../../src/store/webhooks/endpoints.ts';
@@ -10,7 +10,7 @@ import { testRedisUrl } from '../../support/redis.ts';
 
 const db = await openTestDb();
 
-test('a slot of the receiver is given back when signing throws', async () => {
+test('a slot of the receiver is released when signing throws', async () => {
   const failed: string[] = [];
   const processors = await startProcessors({
     redisUrl: testRedisUrl(),
@@ -30,7 +30,7 @@ test('a slot of the receiver is given back when signing throws', async () => {
     await oweMessages(db, right, 1);
     await expect.poll(() => failed, { timeout: 10_000 }).toContain('job failed');
     await changeEndpoint(db, { ...right, version: 2, secrets }, { secrets: right.secrets });
-    // The endpoint is known for a second as it was: what is owed within that fails too.
+    // The endpoint is cached for a second: deliveries within it fail too.
     const isSent = async () => {
       await oweMessages(db, right, 1);
       return receiver.come.length > 0;
