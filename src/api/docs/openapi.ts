@@ -1,4 +1,4 @@
-// The OpenAPI 3.1 document, made from the same rows that serve the routes.
+// The OpenAPI 3.1 document, generated from the route table.
 
 import type { TSchema } from 'typebox';
 import { type Access, SCOPES } from '../access/principal.ts';
@@ -10,7 +10,7 @@ type Json = Record<string, unknown>;
 
 /**
  * The document for these routes.
- * @param version of the software. @param oauth origin of the authorization server, where there is one.
+ * @param version of the software. @param oauth origin of the authorization server, if there is one.
  */
 export function openApi(routes: readonly Route[], version: string, oauth?: string): Json {
   const named = new Map<string, Json>();
@@ -43,7 +43,8 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
         operator: {
           type: 'http',
           scheme: 'bearer',
-          description: 'OPERATOR_TOKEN; or Basic, user `operator`',
+          description:
+            'OPERATOR_TOKEN; also accepted as the password of user `operator` by Basic authentication',
         },
         ...(oauth !== undefined && { oauth2: oauthScheme(oauth) }),
       },
@@ -58,7 +59,9 @@ function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json
     tags: [route.tag],
     summary: route.summary,
     ...(route.access.kind === 'scope' &&
-      route.access.liveOnly && { description: 'With a live key: a test key changes only the sandbox.' }),
+      route.access.liveOnly && {
+        description: 'Requires a live key: a test key can change only the sandbox.',
+      }),
     security: security(route.access, oauth),
     parameters: [
       ...parameters(route.params, 'path', named),
@@ -106,11 +109,11 @@ const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
-  description: 'Same key and body: the first answer again. Kept for 24 hours.',
+  description: 'A repeated request with the same key and body gets the first response. Kept for 24 hours.',
   schema: { type: 'string', minLength: 1, maxLength: 257 },
 };
 
-/** How a client gets an access token; the scopes are those of the routes. */
+/** The OAuth flows; the scopes are those of the routes. */
 function oauthScheme(origin: string): Json {
   const scopes = Object.fromEntries(SCOPES.map((name) => [name, name.replace(':', ', ')]));
   const tokenUrl = `${origin}/oauth/token`;
@@ -153,7 +156,7 @@ function parameters(schema: Route['query'], where: 'path' | 'query', named: Map<
   }));
 }
 
-/** The schema as JSON, with those that have an `$id` moved to the components and referred to. */
+/** The schema as JSON. Schemas with an `$id` are moved to the components and replaced by references. */
 function reference(schema: TSchema, named: Map<string, Json>, inline = false): Json {
   const plain = JSON.parse(JSON.stringify(schema)) as Json;
   return lift(plain, named, inline) as Json;

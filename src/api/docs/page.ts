@@ -1,4 +1,4 @@
-// `/docs`: the OpenAPI document as a page to read. Made once, plain HTML: no script, nothing from elsewhere.
+// `/docs`: the OpenAPI document as one HTML page without scripts or external resources.
 
 type Json = Record<string, unknown>;
 

@@ -1,4 +1,4 @@
-// Bull Board: the operators' view of the queues, read-only, behind the operator's token.
+// Bull Board: a read-only view of the queues for the operator.
 
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
@@ -24,7 +24,7 @@ export function board(queues: Queues, authenticator: Authenticator, admission: A
     options: { uiConfig: { boardTitle: 'BioLayer' } },
   });
   adapter.setBasePath(BOARD_PATH);
-  // What goes wrong is told like everywhere else.
+  // The error middleware of the API answers all errors.
   adapter.setErrorHandler((error) => {
     throw error;
   });
@@ -33,7 +33,7 @@ export function board(queues: Queues, authenticator: Authenticator, admission: A
     if (ctx.path !== BOARD_PATH && !ctx.path.startsWith(`${BOARD_PATH}/`)) return next();
     if (!authenticator.isOperator(ctx.get('Authorization'))) {
       admission.countAnonymous(ctx);
-      throw new ApiError('invalid_credential', 'This is for the operator.', {
+      throw new ApiError('invalid_credential', 'This needs the operator token.', {
         headers: { 'WWW-Authenticate': 'Basic realm="operator"' },
       });
     }

@@ -1,4 +1,4 @@
-// Liveness, readiness and the description of the API: open to anybody.
+// Liveness, readiness and the description of the API, all without credentials.
 
 import type Router from '@koa/router';
 import { type Db, refusalOf } from '../../store/redis/connection.ts';
@@ -6,10 +6,10 @@ import type { Admission } from '../access/admission.ts';
 import { docsPage } from '../docs/page.ts';
 import { ApiError } from '../http/problem.ts';
 
-/** How long Redis has to answer, ms. */
+/** Longest wait for Redis, ms. */
 const ANSWER_LIMIT = 1000;
 
-/** Why Redis refuses to write, by the code of its error. */
+/** Reasons why Redis rejects writes, by error code. */
 const REFUSED: Readonly<Record<string, string>> = {
   OOM: 'its memory is full (maxmemory)',
   READONLY: 'it is a read-only replica',
@@ -23,9 +23,9 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Says whether Redis takes writes: a write that changes nothing, since its key never exists, is refused for the same
- * reasons as any other. However many ask at once, one is under way.
- * @returns a function that resolves when it does. @throws ApiError 503 with the reason
+ * Checks whether Redis accepts writes, with a write that changes nothing because its key never exists. Concurrent callers
+ * share one check.
+ * @returns a function that resolves when Redis does. @throws ApiError 503 with the reason
  */
 function writeProbe({ redis, prefix }: Db): () => Promise<void> {
   let underWay: Promise<void> | null = null;
@@ -39,7 +39,7 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
     } catch (error) {
       const code = refusalOf(error);
       const detail =
-        code === null ? 'Redis does not answer.' : `Redis refuses writes: ${REFUSED[code] ?? code}.`;
+        code === null ? 'Redis does not answer.' : `Redis rejects writes: ${REFUSED[code] ?? code}.`;
       throw new ApiError('unavailable', detail, { headers: { 'Retry-After': '2' } });
     } finally {
       clearTimeout(timer);
@@ -71,9 +71,13 @@ export function addOpenRoutes(
   });
   router.get('/readyz', async (ctx) => {
     await checkWrites();
-    // Requests are served all the same, but what is due waits for an operator.
+    // Requests are served, but deadlines and expiries wait for the operator.
     ctx.body = db.clock.isHeld
-      ? { status: 'degraded', clock: 'held', reason: "Redis' clock has jumped: nothing ends by time" }
+      ? {
+          status: 'degraded',
+          clock: 'held',
+          reason: "Redis' clock has jumped: deadlines and expiries are paused",
+        }
       : { status: 'ok' };
   });
   router.get('/openapi.json', (ctx) => {

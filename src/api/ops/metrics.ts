@@ -1,5 +1,5 @@
-// `/metrics` for Prometheus: requests as they are answered, and what is waiting in Redis at the time of the
-// scrape. A registry for each app, so that several can live in one process.
+// `/metrics` for Prometheus: durations of requests, and counts read from Redis at each scrape. Each app has its own
+// registry, so that tests can run several in one process.
 
 import type { Middleware } from 'koa';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
@@ -10,9 +10,9 @@ import type { Db } from '../../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../../store/redis/keys.ts';
 
 export interface Metrics {
-  /** Times every request; goes outside the error handler's work. */
+  /** Measures every request; must be placed outside the error middleware. */
   middleware: Middleware;
-  /** The scrape: content type and text. */
+  /** Content type and text of a scrape. */
   scrape(): Promise<{ type: string; text: string }>;
 }
 
@@ -28,7 +28,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_jobs',
-    help: 'Jobs of a queue by state; failed: of the last minutes, and those that still fail when run once more',
+    help: 'Jobs of a queue by state; failed: recent failures and jobs that fail repeatedly',
     labelNames: ['queue', 'state'],
     registers: [registry],
     async collect() {
@@ -46,7 +46,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_clock_held',
-    help: "1 while Redis' clock has jumped and nothing ends by time",
+    help: "1 while Redis' clock has jumped and deadlines and expiries are paused",
     registers: [registry],
     collect() {
       this.set(db.clock.isHeld ? 1 : 0);
@@ -54,7 +54,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_outbox_entries',
-    help: 'Commits the relay has yet to turn into jobs',
+    help: 'Outbox entries that the relay has not turned into jobs yet',
     registers: [registry],
     async collect() {
       this.set(await total(PARTITIONS.map((one) => db.redis.xlen(partitionKeys(db.prefix, one).outbox))));
@@ -62,7 +62,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_deliveries_pending',
-    help: 'Webhook deliveries not settled yet',
+    help: 'Pending webhook deliveries',
     registers: [registry],
     async collect() {
       this.set(
@@ -80,7 +80,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_dead_entries',
-    help: 'Entries, members of indexes and records that cannot be used and were set aside',
+    help: 'Dead entries: outbox entries, index members and records that could not be processed',
     registers: [registry],
     async collect() {
       this.set((await countSetAside(db.redis, db.prefix)).dead);
@@ -88,7 +88,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_newer_entries',
-    help: 'Outbox entries that wait for a process which knows their form',
+    help: 'Outbox entries of a newer form that wait for a newer process',
     registers: [registry],
     async collect() {
       this.set((await countSetAside(db.redis, db.prefix)).newer);
@@ -96,7 +96,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_replays_running',
-    help: 'Replays to webhook endpoints under way',
+    help: 'Running replays to webhook endpoints',
     registers: [registry],
     async collect() {
       this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).replays))));

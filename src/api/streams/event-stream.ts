@@ -1,21 +1,21 @@
-// Server-sent events (WHATWG HTML, section 9.2) as the body of an answer: frames, heartbeat, and every way in
-// which a stream ends: the client goes, reads too slowly, has had its time, or the process shuts down; one that
-// may not see this any more is cut off by the pipeline. What is sent is not known here.
+// Server-sent events (WHATWG HTML, section 9.2) as the body of an answer: frames, heartbeat, and the end of a stream. A
+// stream ends when the client disconnects or reads too slowly, when its time is up, or when the process shuts down. The
+// pipeline ends it when the caller loses access.
 
 import { Readable } from 'node:stream';
 import type { Answer } from '../http/answer.ts';
 import type { Call } from '../route.ts';
 
-/** A comment is sent when nothing else is for this long: proxies cut off what is silent. */
+/** Interval of comment frames, ms: proxies close silent connections. */
 const HEARTBEAT = 15_000;
 const BEAT = Buffer.from(':\n\n');
-/** What a client may leave unread, bytes; one that lags behind by more is cut off. */
+/** Most unread bytes; the stream of a slower client is closed. */
 const UNREAD_MOST = 512 * 1024;
-/** How long a client that does not read is waited for when the stream ends, ms. */
+/** How long the end of a stream waits for a client that does not read, ms. */
 const LINGER = 3000;
 
 export interface StreamEvent {
-  /** What the client goes on behind when it comes back; absent on all but the last event of a step. */
+  /** Position after which a reconnecting client resumes; only on the last event of a step. */
   id?: string;
   event: string;
   data: unknown;
@@ -26,7 +26,7 @@ export class EventStream extends Readable {
   #drained: (() => void) | null = null;
   #ending = false;
 
-  /** @param seconds ends the stream by itself. */
+  /** @param closing ends the stream when aborted. @param seconds longest duration. */
   constructor(closing: AbortSignal, seconds: number | undefined) {
     super({ highWaterMark: 16 * 1024 });
     const end = () => this.end();
@@ -39,11 +39,11 @@ export class EventStream extends Readable {
       for (const timer of this.#timers) clearInterval(timer);
       this.#drained?.();
     });
-    // When all clients come back at once after a restart, they do so over a while.
+    // A random delay, so that clients do not all reconnect at once after a restart.
     this.sendFrames(Buffer.from(`retry: ${1000 + Math.round(Math.random() * 2000)}\n\n`));
   }
 
-  /** Tells where the stream stands, without an event: what a client comes back with that was told of nothing yet. */
+  /** Sends a position without an event, so that a client that got no event yet can resume. */
   sendPosition(id: string): void {
     this.sendFrames(Buffer.from(`id: ${id}\n\n`));
   }
@@ -53,14 +53,14 @@ export class EventStream extends Readable {
     this.sendFrames(Buffer.from(frame(event)));
   }
 
-  /** Sends frames made elsewhere, perhaps for many. */
+  /** Sends frames that were built by the caller, perhaps for several streams. */
   sendFrames(frames: Buffer): void {
     if (this.#ending || this.destroyed) return;
     if (this.readableLength + frames.length > UNREAD_MOST) this.destroy();
     else this.push(frames);
   }
 
-  /** Whether nothing more will be sent. */
+  /** Whether the stream is closed for sending. */
   get isOver(): boolean {
     return this.#ending || this.destroyed;
   }
@@ -73,7 +73,7 @@ export class EventStream extends Readable {
     });
   }
 
-  /** Ends the stream as a client likes it: at the end of an event. */
+  /** Ends the stream after the events that were sent. */
   end(): void {
     if (this.isOver) return;
     this.#ending = true;
@@ -89,15 +89,15 @@ export class EventStream extends Readable {
   }
 }
 
-/** An event as text. */
+/** An event as a frame. */
 export function frame({ id, event, data }: StreamEvent): string {
   const name = id === undefined ? '' : `id: ${id}\n`;
   return `${name}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
 /**
- * An answer that is a stream of events.
- * @param begin sends what there is and keeps sending; what it returns is called when the stream is over.
+ * Answers with a stream of events.
+ * @param begin starts sending. @returns from it a function that stops it, called when the stream is over
  */
 export function eventStream(
   call: Pick<Call, 'signal' | 'deps' | 'principal'>,
@@ -108,7 +108,7 @@ export function eventStream(
     status: 200,
     headers: {
       'Content-Type': 'text/event-stream; charset=utf-8',
-      // For a reverse proxy that would rather collect an answer before it passes it on.
+      // Tells a reverse proxy not to buffer the answer.
       'X-Accel-Buffering': 'no',
     },
     async content() {

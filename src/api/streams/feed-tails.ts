@@ -1,5 +1,5 @@
-// The live end of an org's feed. However many clients follow it, one tail an org reads it: once for each
-// news, and hands what is new to all of them. Who comes back after a while first catches up alone.
+// Follows the feeds of orgs. One tail per org reads new events once and passes them to all followers. A follower that
+// starts at an older position first reads the events in between.
 
 import { poolOf } from '../../state/tasks/task.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -10,24 +10,24 @@ import { loadEvent } from '../../store/tasks/tasks.ts';
 
 /** Commits read at once. */
 const BATCH = 100;
-/** Pages kept for others who catch up. */
+/** Cached pages for followers that catch up. */
 const PAGES_KEPT = 10;
-/** News can be lost; the tail looks for itself this often, ms. */
+/** Polling interval, ms: notifications can be lost. */
 const LOOK = 5000;
 
 export interface TailEvent {
   position: string;
-  /** Of the task that it is about; null for none, and for what happened to the org itself. */
+  /** Pool of the event's task; null when the task has none, and for an event of the org itself. */
   pool: string | null;
   event: FeedEvent | OrgEvent;
 }
 
 export interface Follower {
-  /** The last position this one has seen; null: from now on. Kept up by the tail. */
+  /** Position of the last event it got; null: start now. The tail updates it. */
   position: string | null;
-  /** Takes what is new, in order. */
+  /** Takes new events, in order. */
   receive(events: readonly TailEvent[]): void;
-  /** Resolves when it can take more of what it missed. */
+  /** Resolves when it can take more events. */
   ready(): Promise<void>;
   readonly isOver: boolean;
 }
@@ -43,8 +43,8 @@ export class FeedTails {
   }
 
   /**
-   * Follows the org's feed from the follower's position on; resolves once that is under way.
-   * @returns what ends it. @throws the client's error when Redis is away.
+   * Follows the org's feed from the follower's position on; resolves when following has started.
+   * @returns a function that stops it. @throws the error of the Redis client when Redis is unavailable
    */
   async follow(orgId: string, follower: Follower): Promise<() => void> {
     const tail = this.#tails.get(orgId) ?? new Tail(this.#db, this.#changes, orgId);
@@ -79,7 +79,7 @@ class Tail {
   #starting: Promise<void> | null = null;
   #stopListening = () => {};
   #timer: NodeJS.Timeout | null = null;
-  /** Pages read lately for those who catch up, by the position they begin behind. */
+  /** Pages for followers that catch up, by the position before their first event. */
   readonly #pages = new Map<string, Promise<FeedPage>>();
   #catchingUp: Promise<unknown> = Promise.resolve();
   #pumping = false;
@@ -91,7 +91,7 @@ class Tail {
     this.#orgId = orgId;
   }
 
-  /** Resolves when the tail listens and knows where it stands. */
+  /** Resolves when the tail is subscribed and knows the end of the feed. */
   started(): Promise<void> {
     this.#starting ??= this.#start();
     return this.#starting;
@@ -114,20 +114,20 @@ class Tail {
     this.#followers.delete(follower);
   }
 
-  /** Tells the follower what it missed, then lets it hear what comes. */
+  /** Sends the follower the events it missed, then adds it to the live followers. */
   async join(follower: Follower): Promise<void> {
     follower.position ??= this.#position;
     while (!follower.isOver) {
-      // Between this look and joining nothing is awaited: what comes meanwhile is either read or heard.
+      // Nothing is awaited between this check and joining, so no event is skipped.
       if (isBehind(follower.position, this.#position)) {
         const end = this.#position;
         try {
-          const { events, position } = await this.#pageBehind(follower.position);
+          const { events, position } = await this.#pageAfter(follower.position);
           follower.receive(events);
-          // What the feed has let go of is not waited for.
+          // An empty page: the feed has been trimmed up to here.
           follower.position = position === follower.position ? end : position;
         } catch {
-          // Redis is away; the next look may find it back.
+          // Redis is unavailable; try again in a moment.
           await new Promise((resolve) => setTimeout(resolve, 1000));
         }
         await follower.ready();
@@ -139,10 +139,10 @@ class Tail {
   }
 
   /**
-   * The page behind a position, for those who catch up: read once for all who are there, and one page at a time for the
-   * whole org, so that a hundred who come back at once cost what one does.
+   * The page after a position, for followers that catch up. Pages are cached and read one at a time per org, so that a
+   * hundred followers that reconnect at once cost as much as one.
    */
-  #pageBehind(position: string): Promise<FeedPage> {
+  #pageAfter(position: string): Promise<FeedPage> {
     const known = this.#pages.get(position);
     if (known !== undefined) return known;
     const page = this.#catchingUp.then(() => eventsAfter(this.#db, this.#orgId, position));
@@ -150,7 +150,7 @@ class Tail {
     const forget = () => {
       if (this.#pages.get(position) === page) this.#pages.delete(position);
     };
-    // A page that is not full will have more later.
+    // The last page is not cached: new events will be added to it.
     this.#catchingUp = page.then(({ more }) => (more ? undefined : forget()), forget);
     const [oldest] = this.#pages.size > PAGES_KEPT ? this.#pages.keys() : [];
     if (oldest !== undefined) this.#pages.delete(oldest);
@@ -174,16 +174,16 @@ class Tail {
         const before = this.#position;
         this.#position = position;
         if (more) this.#news = true;
-        for (const follower of this.#followers) this.#tell(follower, events, before);
+        for (const follower of this.#followers) this.#send(follower, events, before);
       }
     } catch {
-      // Redis is away; the next look reads on from here.
+      // Redis is unavailable; the next poll continues from here.
     }
   }
 
-  #tell(follower: Follower, events: readonly TailEvent[], before: string): void {
+  #send(follower: Follower, events: readonly TailEvent[], before: string): void {
     const from = follower.position ?? '';
-    // All but those who joined a moment ago stand where the tail stood.
+    // Only followers that have just joined are at another position than the tail was.
     const isUpToDate = from === before || events[0] === undefined || isBehind(from, events[0].position);
     follower.receive(isUpToDate ? events : events.filter((one) => isBehind(from, one.position)));
     if (from === before || isBehind(from, this.#position)) follower.position = this.#position;
@@ -196,7 +196,7 @@ interface FeedPage {
   more: boolean;
 }
 
-/** The events of the next commits behind a position. */
+/** The events of the next commits after a position. */
 async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPage> {
   const { entries, more } = await readWholeFeed(db, orgId, after, BATCH);
   const found = await Promise.all(
@@ -204,7 +204,7 @@ async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPa
       const { position } = one;
       if ('note' in one) return { position, pool: null, event: one.note };
       const about = await readableOrNull(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
-      // What is purged meanwhile, or cannot be read, is left out.
+      // Events that were purged or cannot be read are skipped.
       if (about === null) return null;
       return { position, pool: poolOf(about.task), event: { task_id: one.task_id, ...about.event } };
     }),
@@ -213,7 +213,7 @@ async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPa
   return { events, position: entries.at(-1)?.position ?? after, more };
 }
 
-/** Whether a position of the feed lies before another. */
+/** Whether a position of the feed is before another. */
 function isBehind(one: string, other: string): boolean {
   const [a, b] = [one.split(/[-/]/).map(Number), other.split(/[-/]/).map(Number)];
   for (const [index, part] of a.entries()) if (part !== b[index]) return part < (b[index] ?? 0);

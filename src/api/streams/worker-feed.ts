@@ -1,6 +1,6 @@
-// What a worker's client is told while it listens: first what stands (or, when it comes back in time, what it
-// missed), then every change of their offers, their tasks and themselves. The log says what changed; what is
-// sent is how it is now, so a client that was away is never told of things that are over as if they were not.
+// The event stream of one worker. A new client first gets the current state, a client that reconnects in time gets what
+// it missed; then both get every change of the worker's offers, tasks and own record. The log names what changed, and the
+// current state of that is sent, so that a client never gets an outdated offer or task as current.
 
 import type { Task } from '../../state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../state/tasks/view.ts';
@@ -14,29 +14,29 @@ import { isOwnTask, mayShowTask, ownOffers } from '../access/own-task.ts';
 import type { WorkerPrincipal } from '../access/principal.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
-/** News can be lost; the feed looks for itself this often, ms. */
+/** Polling interval, ms: notifications can be lost. */
 const LOOK = 10_000;
 
 export class WorkerFeed {
   readonly #db: Db;
   readonly #changes: Changes;
-  readonly #who: WorkerPrincipal;
+  readonly #principal: WorkerPrincipal;
   readonly #stream: EventStream;
   #position = '0-0';
   #shownWorker = '';
   #reading = false;
   #news = false;
 
-  constructor(db: Db, changes: Changes, who: WorkerPrincipal, stream: EventStream) {
+  constructor(db: Db, changes: Changes, principal: WorkerPrincipal, stream: EventStream) {
     this.#db = db;
     this.#changes = changes;
-    this.#who = who;
+    this.#principal = principal;
     this.#stream = stream;
   }
 
-  /** @param after the last event the client has had; null for none. @returns what ends it. */
+  /** Starts sending. @param after id of the last event that the client got; null for none. @returns a function that stops it */
   async start(after: string | null): Promise<() => void> {
-    const { org_id, worker_id } = this.#who;
+    const { org_id, worker_id } = this.#principal;
     this.#reading = true;
     const stop = await this.#changes.listen(org_id, (what) => {
       if (what === `worker ${worker_id}`) this.#look();
@@ -45,8 +45,8 @@ export class WorkerFeed {
       const missed = after === null ? null : await readLog(this.#db, org_id, worker_id, after);
       if (after !== null && missed !== null) {
         this.#position = after;
-        await this.#tell(missed);
-      } else await this.#tellAll(after !== null);
+        await this.#sendChanges(missed);
+      } else await this.#sendState(after !== null);
     } catch (error) {
       stop();
       throw error;
@@ -70,40 +70,42 @@ export class WorkerFeed {
   }
 
   async #read(): Promise<void> {
-    const { org_id, worker_id } = this.#who;
+    const { org_id, worker_id } = this.#principal;
     try {
       while (this.#news && !this.#stream.isOver) {
         this.#news = false;
         const entries = await readLog(this.#db, org_id, worker_id, this.#position);
-        if (entries === null) await this.#tellAll(true);
-        else await this.#tell(entries);
+        if (entries === null) await this.#sendState(true);
+        else await this.#sendChanges(entries);
       }
     } catch {
-      // Redis is away; the next look reads on from here.
+      // Redis is unavailable; the next poll continues from here.
     }
   }
 
-  /** All that stands. @param anew whether the client must forget what it was told before. */
-  async #tellAll(anew: boolean): Promise<void> {
-    const { org_id, worker_id } = this.#who;
+  /** Sends the whole current state. @param reset whether the client must discard what it has got before. */
+  async #sendState(reset: boolean): Promise<void> {
+    const { org_id, worker_id } = this.#principal;
     const last = await lastLogged(this.#db, org_id, worker_id);
     const [worker, offers] = await Promise.all([
       loadWorker(this.#db, org_id, worker_id),
-      ownOffers({ db: this.#db }, this.#who),
+      ownOffers({ db: this.#db }, this.#principal),
     ]);
     const held = await loadTasks(this.#db, org_id, worker?.reservations ?? []);
-    const tasks = held.flatMap((one) => (one !== null && isOwnTask(one.task, this.#who) ? [one.task] : []));
-    if (anew) this.#stream.send({ event: 'reset', data: {} });
+    const tasks = held.flatMap((one) =>
+      one !== null && isOwnTask(one.task, this.#principal) ? [one.task] : [],
+    );
+    if (reset) this.#stream.send({ event: 'reset', data: {} });
     for (const { task, offer } of offers) this.#stream.send({ event: 'offer', data: offerView(task, offer) });
     for (const task of tasks) this.#stream.send({ event: 'task', data: workerTaskView(task) });
     this.#position = last;
-    this.#shownWorker = JSON.stringify(worker === null ? {} : workerView(worker, this.#who));
+    this.#shownWorker = JSON.stringify(worker === null ? {} : workerView(worker, this.#principal));
     this.#stream.send({ id: last, event: 'worker', data: JSON.parse(this.#shownWorker) });
   }
 
-  /** What the entries are about, as it is now, and the worker when something about them is new. */
-  async #tell(entries: readonly LogEntry[]): Promise<void> {
-    const { org_id, worker_id } = this.#who;
+  /** Sends the current state of what the entries name, and the worker when the record has changed. */
+  async #sendChanges(entries: readonly LogEntry[]): Promise<void> {
+    const { org_id, worker_id } = this.#principal;
     const ids = [...new Set(entries.map((one) => one.task_id))];
     const [worker, stored] = await Promise.all([
       loadWorker(this.#db, org_id, worker_id),
@@ -117,15 +119,16 @@ export class WorkerFeed {
       this.#position = entry.id;
     }
     if (worker === null) return;
-    const shown = JSON.stringify(workerView(worker, this.#who));
+    const shown = JSON.stringify(workerView(worker, this.#principal));
     if (shown === this.#shownWorker) return;
     this.#shownWorker = shown;
     this.#stream.send({ event: 'worker', data: JSON.parse(shown) });
   }
 
   #eventsOf({ offers, work, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
-    // Of a task that is gone only a token for all pools is told.
-    if (!(task === undefined ? this.#who.pools.includes('*') : mayShowTask(task, this.#who))) return [];
+    // The pool of a purged task is unknown, so only a token for all pools is told of it.
+    if (!(task === undefined ? this.#principal.pools.includes('*') : mayShowTask(task, this.#principal)))
+      return [];
     const events = offers.flatMap(({ offer_id, status }): StreamEvent[] => {
       if (status !== 'pending') return [{ event: 'offer_ended', data: { offer_id, task_id, status } }];
       const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
@@ -134,7 +137,7 @@ export class WorkerFeed {
         : [{ event: 'offer', data: offerView(task, offer) }];
     });
     if (!work) return events;
-    return task !== undefined && isOwnTask(task, this.#who)
+    return task !== undefined && isOwnTask(task, this.#principal)
       ? [...events, { event: 'task', data: workerTaskView(task) }]
       : [...events, { event: 'task_gone', data: { task_id } }];
   }

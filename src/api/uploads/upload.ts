@@ -1,6 +1,6 @@
-// Takes in one uploaded file as it streams: a multipart form with the one field `file`, or a raw body. Never
-// whole in memory; counted, hashed and kept in a file without a name, so that whatever stops it (too large,
-// too slow, client gone, shut down) leaves nothing.
+// Receives one uploaded file as a stream: a multipart form with the single field `file`, or a raw body. The file is never
+// held in memory as a whole. It is counted, hashed and written to an unnamed file, so that an upload that fails leaves
+// nothing behind.
 
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
@@ -17,7 +17,7 @@ import { safeFileName, safeMediaType } from './file-name.ts';
 export interface UploadTimes {
   /** Longest silence of the client, ms. */
   silence: number;
-  /** How long an upload may go on when the process shuts down, ms. */
+  /** How long a running upload may continue when the process shuts down, ms. */
   grace: number;
 }
 
@@ -26,23 +26,24 @@ const TIMES: UploadTimes = { silence: 30_000, grace: 15_000 };
 export interface Upload {
   name: string;
   media_type: string;
-  /** The bytes; to be closed by whoever has the upload. */
+  /** The bytes; the caller must close it. */
   incoming: Incoming;
 }
 
-/** What is known of a file before its bytes come. */
+/** What the caller knows of a file before its bytes arrive. */
 export interface Given {
-  /** What the query says of the name. */
+  /** File name from the query. */
   name?: string | undefined;
   /** Refuses a media type by throwing. */
   checkType(mediaType: string): void;
 }
 
 /**
- * Takes in the file of a request.
- * @param signal aborts when the client is gone or the process shuts down.
- * @throws what `checkType` throws; ApiError 400 for what is not whole or no form, 408 for silence, 413, 415 for compressed bytes,
- *   422 for an empty file or other fields; 503 when the process shuts down. FileStoreError.
+ * Receives the file of a request.
+ * @param signal aborts when the client disconnects or the process shuts down.
+ * @throws what `checkType` throws; ApiError 400 for an incomplete body or invalid form, 408 for a silent client, 413 for
+ *   a large file, 415 for a compressed body, 422 for an empty file or other fields, 503 when the process shuts down;
+ *   FileStoreError.
  */
 export async function readUpload(
   request: IncomingMessage,
@@ -82,7 +83,10 @@ export async function readUpload(
   }
 }
 
-/** The bytes of a request, which fail when it is too long, falls silent or breaks off. The request itself stays as it is, for the answer. */
+/**
+ * The body of a request as a stream, which fails when the body is too long, silent or incomplete. The request itself is
+ * not destroyed, so that it can be answered.
+ */
 function arrivalOf(
   request: IncomingMessage,
   limit: number,
@@ -99,7 +103,7 @@ function arrivalOf(
     },
   });
   const timer = setTimeout(
-    () => arriving.destroy(new ApiError('request_timeout', 'Nothing more of the body came.')),
+    () => arriving.destroy(new ApiError('request_timeout', 'The body did not arrive in time.')),
     silence,
   );
   let closing: NodeJS.Timeout | undefined;
@@ -109,7 +113,7 @@ function arrivalOf(
   if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort);
   const forget = finished(request, { writable: false }, (error) => {
-    if (error) arriving.destroy(new ApiError('malformed_body', 'The body did not arrive whole.'));
+    if (error) arriving.destroy(new ApiError('malformed_body', 'The body is incomplete.'));
   });
   arriving.once('close', () => {
     clearTimeout(timer);
@@ -117,13 +121,13 @@ function arrivalOf(
     signal.removeEventListener('abort', onAbort);
     forget();
   });
-  // An error is told to whoever reads; nobody may be reading yet, or any more.
+  // The reader gets the error too; without a reader it would be unhandled.
   arriving.on('error', () => undefined);
   request.pipe(arriving);
   return arriving;
 }
 
-/** Reads a form of the one field `file` (RFC 7578). */
+/** Reads a form with the single field `file` (RFC 7578). */
 function readForm(
   arriving: Readable,
   contentType: string,
@@ -140,7 +144,7 @@ function readForm(
       failure = error;
       arriving.unpipe(form);
       found?.content.destroy(failed(error));
-      // Nothing may be writing any more when the caller closes what it wrote to.
+      // Reject only when writing has stopped: the caller then closes the file.
       Promise.resolve(filled)
         .catch(() => undefined)
         .then(() => reject(failure));
@@ -149,7 +153,7 @@ function readForm(
     const form = openForm(contentType);
 
     form.on('part', (content) => {
-      // Told by the form, or by whoever reads the part.
+      // The form or the reader of the part reports the error.
       content.on('error', () => undefined);
       content.on('header', (header) => {
         const part = partOf(header as PartHeader);
@@ -180,13 +184,13 @@ function readForm(
   });
 }
 
-/** The lines of a part's head by their name in small letters; each byte is one character. */
+/** The headers of a part by lower-case name; each byte is one character. */
 type PartHeader = Record<string, string[]>;
 
 /**
- * What a part's head says (RFC 7578, section 4.2). Where there is a `filename*` (RFC 8187) as well as a `filename`, the
- * former counts, whatever their order and quoting.
- * @returns null for a part that says no field.
+ * Field name, file name and type of a part (RFC 7578, section 4.2). `filename*` (RFC 8187) takes precedence over
+ * `filename`.
+ * @returns null for a part without a field name
  */
 function partOf(header: PartHeader): { field: string; name: string | undefined; type: string } | null {
   const [disposition = ''] = header['content-disposition'] ?? [];
@@ -197,7 +201,7 @@ function partOf(header: PartHeader): { field: string; name: string | undefined; 
   return { field, name, type: header['content-type']?.[0] ?? 'text/plain' };
 }
 
-/** Browsers write names in UTF-8; anything else is taken for ISO 8859-1. */
+/** Header bytes as text: UTF-8, as browsers write it, else ISO 8859-1. */
 function textOf(binary: string): string {
   const bytes = Buffer.from(binary, 'latin1');
   return isUtf8(bytes) ? bytes.toString() : binary;
@@ -206,7 +210,7 @@ function textOf(binary: string): string {
 /** @throws ApiError 400 */
 function openForm(contentType: string): Dicer {
   const { boundary } = parseType(contentType).parameters;
-  if (boundary === undefined || boundary === '') throw malformed(new Error('there is no boundary'));
+  if (boundary === undefined || boundary === '') throw malformed(new Error('the boundary is missing'));
   const limits = { maxHeaderPairs: 20, maxHeaderSize: 16 * 1024 };
   return new Dicer({ boundary, ...limits });
 }
@@ -226,7 +230,7 @@ function shuttingDown(): ApiError {
 }
 
 function malformed(error: unknown): ApiError {
-  return new ApiError('malformed_body', `The form cannot be read: ${failed(error).message}.`);
+  return new ApiError('malformed_body', `The form is invalid: ${failed(error).message}.`);
 }
 
 function failed(error: unknown): Error {

@@ -36,7 +36,7 @@ test('a jump is shown, makes the process degraded, and is over when it is confir
   expect(await ready()).toEqual({
     status: 'degraded',
     clock: 'held',
-    reason: "Redis' clock has jumped: nothing ends by time",
+    reason: "Redis' clock has jumped: deadlines and expiries are paused",
   });
   const confirmed = await api.operator.post<Shown>('/admin/clock/confirm');
   expect(confirmed).toMatchObject({ held: false, jump: { by_ms: 2 * HOUR, confirmed: true } });

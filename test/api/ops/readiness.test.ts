@@ -46,8 +46,8 @@ const readiness = async () => {
 };
 
 test.each([
-  ['maxmemory', '1', '0', 'Redis refuses writes: its memory is full (maxmemory).'],
-  ['min-replicas-to-write', '1', '0', /^Redis refuses writes: it has too few replicas/],
+  ['maxmemory', '1', '0', 'Redis rejects writes: its memory is full (maxmemory).'],
+  ['min-replicas-to-write', '1', '0', /^Redis rejects writes: it has too few replicas/],
 ])('/readyz says why writes are refused: %s', async (setting, bad, good, expected) => {
   expect(await readiness()).toBe('ready');
   await api.redis.config('SET', setting, bad);

@@ -1,4 +1,4 @@
-// The org's audit log, and what an auditor takes away: the export, and the keys that verify it.
+// The org's audit log, its signed export, and the public keys that verify an export.
 
 import { Readable } from 'node:stream';
 import Type from 'typebox';
@@ -14,10 +14,10 @@ import { route, scope } from '../../route.ts';
 
 const AuditEntry = Type.Object(
   {
-    sequence: Type.Integer({ description: 'Counts 1, 2, 3 … within the org' }),
+    sequence: Type.Integer({ description: '1, 2, 3 … within the org' }),
     at: Timestamp,
     actor: Type.String({ description: '`api_key:<id>`, `operator` …' }),
-    action: Type.String({ description: 'Such as `api_key.created`' }),
+    action: Type.String({ description: 'For example `api_key.created`' }),
     target: Type.Object({ type: Type.String(), id: Type.String() }),
     data: Type.Record(Type.String(), Type.Unknown()),
     previous_hash: nullable(Type.String()),
@@ -31,7 +31,7 @@ const PublicKey = Type.Object(
     kty: word(['OKP']),
     crv: word(['Ed25519']),
     x: Type.String(),
-    kid: Type.String({ description: 'Its thumbprint (RFC 7638)' }),
+    kid: Type.String({ description: 'Thumbprint of the key (RFC 7638)' }),
     use: word(['sig']),
     alg: word(['EdDSA']),
   },
@@ -44,7 +44,7 @@ export const auditRoutes = [
     path: '/v1/audit',
     access: scope('audit:read'),
     tag: 'Audit',
-    summary: "The org's audit log: changes of keys, tokens, secrets and of the org itself",
+    summary: "List the org's audit log: changes of keys, tokens, members, secrets and the org itself",
     query: closed(PageQuery),
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'A page of entries', schema: listAnswer(AuditEntry) } },
@@ -67,10 +67,12 @@ export const auditRoutes = [
     path: '/v1/audit/export',
     access: scope('audit:read'),
     tag: 'Audit',
-    summary: 'The audit log and the histories of all tasks within a time, one JSON document a line, signed',
+    summary: 'Export the audit log and the histories of all tasks in a time range as signed NDJSON',
     query: closed({
       from: Type.Optional(Timestamp),
-      to: Type.Optional(Type.String({ format: 'date-time', description: 'Not included' })),
+      to: Type.Optional(
+        Type.String({ format: 'date-time', description: 'End of the time range, exclusive' }),
+      ),
     }),
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: {
@@ -80,7 +82,7 @@ export const auditRoutes = [
       const from = query.from === undefined ? null : timeOf(query.from);
       const to = query.to === undefined ? null : timeOf(query.to);
       if (from !== null && to !== null && from >= to)
-        throw new ApiError('invalid_query', 'from must lie before to');
+        throw new ApiError('invalid_query', 'from must be before to.');
       return {
         status: 200,
         content: async () => {
@@ -101,7 +103,7 @@ export const auditRoutes = [
     path: '/.well-known/biolayer-audit-keys.json',
     access: { kind: 'open' },
     tag: 'Audit',
-    summary: 'The public keys that verify exports, as a JWK set (RFC 7517)',
+    summary: 'List the public keys that verify exports, as a JWK set (RFC 7517)',
     answers: { 200: { description: 'The keys', schema: closed({ keys: Type.Array(PublicKey) }) } },
     async handler({ deps: { db, sealer } }) {
       return { status: 200, body: { keys: await publicKeys(db, sealer) } };
@@ -109,7 +111,7 @@ export const auditRoutes = [
   }),
 ];
 
-/** Lines as a stream, once there is a first: what fails before it is answered as an error, not by a cut connection. */
+/** The lines as a stream. Awaits the first line, so that an error before it becomes an error answer, not a cut connection. */
 async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {
   const first = await lines.next();
   const all = async function* () {
@@ -117,6 +119,6 @@ async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {
     yield first.value;
     yield* lines;
   };
-  // What waits to be read is no more than a step.
+  // Buffer one item: each is a whole step of the export.
   return Readable.from(all(), { highWaterMark: 1 });
 }

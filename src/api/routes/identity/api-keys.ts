@@ -1,5 +1,6 @@
-// API keys: made by a key that has at least what it gives, shown once, rotated with an overlap, revoked at once.
-// Live and test keys of an org lie together, so that one list shows who may call; a test key sees test keys alone.
+// API keys. A key can create only keys with at most its own permissions. A new key is shown once; a rotated key stays
+// valid for an overlap; a revoked one is rejected at once. Live and test keys of an org are stored together, so that one
+// list shows all of them; a test key sees only test keys.
 
 import Type from 'typebox';
 import { MODES, modeOf, orgOf, tenantOf } from '../../../state/access/tenant.ts';
@@ -37,7 +38,7 @@ import { route, scope } from '../../route.ts';
 import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;
-/** How long a replaced key goes on beside the new one, s. */
+/** How long a replaced key stays valid by default, s. */
 const OVERLAP = DAY;
 const OVERLAP_MOST = 30 * DAY;
 
@@ -47,13 +48,13 @@ const KeyView = Type.Object(
     key_id: Uuid,
     mode: word(MODES),
     name: Type.String(),
-    hint: Type.String({ description: 'How the key begins' }),
+    hint: Type.String({ description: 'First characters of the key' }),
     scopes: Type.Array(Type.String()),
     pools: Type.Array(Type.String()),
     created_at: Timestamp,
     expires_at: nullable(Timestamp),
     last_used_at: nullable(
-      Type.String({ format: 'date-time', description: 'To within some minutes; null: never' }),
+      Type.String({ format: 'date-time', description: 'Accurate to a few minutes; null: never used' }),
     ),
     replaced_by: nullable(Uuid),
   },
@@ -61,7 +62,7 @@ const KeyView = Type.Object(
 );
 const KeyCreated = Type.Object({
   ...KeyView.properties,
-  key: Type.String({ description: 'Shown this once' }),
+  key: Type.String({ description: 'The key itself; shown only in this response' }),
 });
 
 const KeyCreate = closed({
@@ -76,7 +77,7 @@ const KeyCreate = closed({
   ),
   expires_at: Type.Optional(Timestamp),
   mode: Type.Optional(
-    word(MODES, { description: "`test`: for the org's sandbox. Default: that of your key" }),
+    word(MODES, { description: "`test`: for the org's sandbox. Default: the mode of the calling key" }),
   ),
 });
 const KeyRotate = closed({
@@ -85,7 +86,7 @@ const KeyRotate = closed({
       minimum: 0,
       maximum: OVERLAP_MOST,
       default: OVERLAP,
-      description: 'How long the old key lasts',
+      description: 'How long the old key stays valid',
     }),
   ),
   expires_at: Type.Optional(Timestamp),
@@ -161,12 +162,12 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     versioned: true,
     tag: 'API keys',
-    summary: 'Put a new key in the place of one, which goes on for an overlap',
+    summary: 'Rotate an API key: creates a new one and keeps the old one valid for an overlap',
     params: KeyParams,
     body: KeyRotate,
     bodyOptional: true,
     grants: true,
-    answers: { 201: { description: 'The new key, which may what the old one may', schema: KeyCreated } },
+    answers: { 201: { description: 'The new key, with the same permissions', schema: KeyCreated } },
     async handler({ deps, principal, actor, params, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
@@ -175,7 +176,7 @@ export const apiKeyRoutes = [
         const { name, scopes, pools, org_id, replaced_by } = old;
         requireGrantable(principal, { scopes, pools });
         if (replaced_by !== undefined)
-          throw new ApiError('conflict', `The key has been rotated already: ${replaced_by} is in its place.`);
+          throw new ApiError('conflict', `The key was already rotated; key ${replaced_by} replaces it.`);
         const now = deps.db.clock.now();
         const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
         refuse(expiryErrors(principal, expires_at, now));
@@ -206,7 +207,7 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     versioned: true,
     tag: 'API keys',
-    summary: 'Revoke an API key that may do no more than yours',
+    summary: 'Revoke an API key whose permissions do not exceed those of the calling key',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
@@ -215,7 +216,7 @@ export const apiKeyRoutes = [
         const { key } = await visibleKey(deps, principal, params.key_id);
         requireVersion(null, ifMatch);
         requirePermissionsOf(principal, key);
-        // A key that was changed meanwhile, by a rotation, is looked at again: it must not outlive this.
+        // When a rotation changes the key at the same time, the commit fails and the key is loaded again.
         const auditEvent = {
           ...newAuditEvent(actor, 'api_key.revoked', 'api_key', key.key_id),
           data: { name: key.name },

@@ -1,5 +1,5 @@
-// Outside issuers that an org trusts, such as its own identity provider: what their tokens say, and what that is
-// worth here.
+// External issuers of access tokens that an org trusts, such as its identity provider, and the scopes that the claims of
+// their tokens map to.
 
 import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
@@ -59,7 +59,7 @@ export const issuerRoutes = [
     path: '/v1/issuers',
     access: liveScope('oauth:write'),
     tag: 'OAuth',
-    summary: 'Trust an outside issuer of access tokens',
+    summary: 'Register an external issuer of access tokens',
     body: closed({
       name: Name,
       issuer: Text,
@@ -68,7 +68,7 @@ export const issuerRoutes = [
           minLength: 1,
           maxLength: 500,
           description:
-            'What its tokens have as `aud`. Default: `urn:biolayer:org:<org_id>`. Tokens for an audience that does not hold the id of the org name it by the claim `biolayer_org`',
+            'Value of the `aud` claim of its tokens. Default: `urn:biolayer:org:<org_id>`. If the audience does not contain the org id, tokens must have the claim `biolayer_org`',
         }),
       ),
       jwks_uri: Type.String({ maxLength: 2048 }),
@@ -107,7 +107,7 @@ export const issuerRoutes = [
       const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
       if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
       if (!mayClaimAudience(principal.org_id, issuer.audience))
-        faults.push({ pointer: '/audience', message: "is not this org's" });
+        faults.push({ pointer: '/audience', message: 'is not an audience of this org' });
       refuse(faults);
       const answer = issuerAnswer(issuer, 201);
       return updateWithRetry('issuer', async () => {
@@ -115,7 +115,7 @@ export const issuerRoutes = [
         const poolGuards = await checkPools(deps, issuer.org_id, body.pools);
         refuse(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
-          throw new ApiError('already_exists', 'The org has registered this issuer and audience already.');
+          throw new ApiError('already_exists', 'The org has already registered this issuer and audience.');
         const room = await deps.usage.room(issuer.org_id, 'issuers');
         const more = merge(callerGuards, poolGuards, room, recordAnswer(answer));
         if (await addIssuer(deps.db, issuer, actor, more)) return answer;
@@ -128,7 +128,7 @@ export const issuerRoutes = [
     path: '/v1/issuers',
     access: scope('oauth:read'),
     tag: 'OAuth',
-    summary: 'List outside issuers',
+    summary: 'List external issuers',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of issuers', schema: listAnswer(IssuerView) } },
     handler: ({ deps, principal, query }) =>
@@ -144,7 +144,7 @@ export const issuerRoutes = [
     path: '/v1/issuers/{issuer_id}',
     access: scope('oauth:read'),
     tag: 'OAuth',
-    summary: 'Retrieve an outside issuer',
+    summary: 'Retrieve an external issuer',
     params: Params,
     answers: { 200: { description: 'The issuer', schema: IssuerView } },
     handler: async ({ deps, principal, params }) =>
@@ -156,9 +156,9 @@ export const issuerRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Trust an outside issuer no more: its tokens are refused at once',
+    summary: 'Remove an external issuer: its tokens are rejected at once',
     params: Params,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();

@@ -1,5 +1,5 @@
-// Members: the people of an org who may sign in and let OAuth clients act for them. Made by whoever may do at least
-// as much; a password is never shown but for the one that is made for a member who was given none.
+// Members: people of an org who can sign in and allow OAuth clients to act for them. A member can get only permissions
+// that the caller has. The only password ever shown is one that was generated for a new member.
 
 import { randomBytes } from 'node:crypto';
 import Type from 'typebox';
@@ -47,7 +47,9 @@ const MemberView = Type.Object(View, { $id: 'Member' });
 const MemberCreated = Type.Object({
   ...View,
   password: Type.Optional(
-    Type.String({ description: 'The one that was made, where none was given; shown this once' }),
+    Type.String({
+      description: 'Generated password, when the request gave none; shown only in this response',
+    }),
   ),
 });
 const Params = Type.Object({ member_id: Uuid });
@@ -58,7 +60,7 @@ export const memberRoutes = [
     path: '/v1/members',
     access: liveScope('members:write'),
     tag: 'Members',
-    summary: 'Create a member: a person who may sign in',
+    summary: 'Create a member, who can sign in and authorize OAuth clients',
     body: closed({
       email: Email,
       name: Name,
@@ -145,7 +147,7 @@ export const memberRoutes = [
     versioned: true,
     tag: 'Members',
     summary:
-      'Change a member; access tokens held for them follow within a second, and a new password ends their sessions, grants and tokens',
+      'Change a member; access tokens follow within a second, and a new password ends all sessions, grants and tokens of the member',
     params: Params,
     body: closed({
       email: Type.Optional(Email),
@@ -200,9 +202,9 @@ export const memberRoutes = [
     access: liveScope('members:write'),
     versioned: true,
     tag: 'Members',
-    summary: 'Remove a member: every access token held for them ends at once',
+    summary: 'Remove a member and revoke all access tokens of the member',
     params: Params,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
@@ -223,11 +225,11 @@ export const memberRoutes = [
   }),
 ];
 
-/** @throws ApiError 409 when another member of the org has the address. */
+/** Requires that no other member of the org has the email address. @throws ApiError 409 */
 async function requireFree(deps: ApiDeps, { org_id, member_id, email }: Member): Promise<void> {
   const holder = await findMember(deps.db, org_id, email);
   if (holder !== null && holder.member_id !== member_id)
-    throw new ApiError('already_exists', 'A member of the org has this address.');
+    throw new ApiError('already_exists', 'Another member of the org has this email address.');
 }
 
 async function visibleMember(deps: ApiDeps, principal: KeyPrincipal, id: string): Promise<Member> {
@@ -241,7 +243,7 @@ async function hashed({ passwordCost }: ApiDeps, password: string): Promise<stri
     return await hashPassword(password, passwordCost);
   } catch (error) {
     if (!(error instanceof TooManyPasswords)) throw error;
-    throw new ApiError('unavailable', 'Too many passwords are being set.', {
+    throw new ApiError('unavailable', 'Too many passwords are being set at the same time. Try again.', {
       headers: { 'Retry-After': '2' },
     });
   }

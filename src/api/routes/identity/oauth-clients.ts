@@ -1,5 +1,5 @@
-// OAuth clients of an org: made by whoever may do at least as much, their secret shown once, and gone with all
-// their tokens the moment they are removed.
+// OAuth clients of an org. A client can get only permissions that the caller has; its secret is shown once; removing it
+// revokes all its tokens.
 
 import Type from 'typebox';
 import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
@@ -47,7 +47,9 @@ const View = {
 const ClientView = Type.Object(View, { $id: 'OAuthClient' });
 const SecretShown = Type.Object({
   ...View,
-  client_secret: Type.Optional(Type.String({ description: 'Shown this once; a public client has none' })),
+  client_secret: Type.Optional(
+    Type.String({ description: 'Shown only in this response; a public client has none' }),
+  ),
 });
 const Params = Type.Object({ client_id: ClientKey });
 
@@ -66,7 +68,7 @@ export const oauthClientRoutes = [
       public: Type.Optional(
         Type.Boolean({
           default: false,
-          description: 'Cannot keep a secret: an app on a device or in a browser',
+          description: 'A client that cannot keep a secret: an app on a device or in a browser',
         }),
       ),
       redirect_uris: Type.Optional(RedirectUris),
@@ -163,7 +165,7 @@ export const oauthClientRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Replace the secret of an OAuth client; the old one ends at once',
+    summary: 'Replace the secret of an OAuth client; the old secret is rejected at once',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -187,9 +189,9 @@ export const oauthClientRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Remove an OAuth client: all its tokens end at once',
+    summary: 'Remove an OAuth client and revoke all its tokens',
     params: Params,
-    answers: { 204: { description: 'Gone' } },
+    answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
@@ -262,7 +264,10 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
   return client;
 }
 
-/** What no schema can say of a client. @returns guards that hold while its pools are there. @throws ApiError 422 */
+/**
+ * Checks the rules of a client that no schema can express.
+ * @returns guards that fail when one of its pools is removed. @throws ApiError 422
+ */
 async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
   const { errors, ...poolGuards } = await checkPools(deps, client.org_id, client.pools);
   const faults: FieldError[] = [...errors];
@@ -276,11 +281,14 @@ async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change>
   if (isInteractive && redirect_uris.length === 0)
     faults.push({ pointer: '/redirect_uris', message: 'must name at least one for authorization_code' });
   if (!isInteractive && redirect_uris.length > 0)
-    faults.push({ pointer: '/redirect_uris', message: 'is for the grant type authorization_code' });
+    faults.push({
+      pointer: '/redirect_uris',
+      message: 'is allowed only with the grant type authorization_code',
+    });
   if (!isInteractive && post_logout_redirect_uris.length > 0)
     faults.push({
       pointer: '/post_logout_redirect_uris',
-      message: 'is for the grant type authorization_code',
+      message: 'is allowed only with the grant type authorization_code',
     });
   for (const [name, uris] of Object.entries({ redirect_uris, post_logout_redirect_uris }))
     for (const [index, uri] of uris.entries()) {
@@ -291,18 +299,20 @@ async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change>
   return poolGuards;
 }
 
-/** Why a redirect URI is none; null when it is fit (RFC 6749, section 3.1.2, and RFC 8252, section 7). */
+/** What is wrong with a redirect URI (RFC 6749, section 3.1.2, and RFC 8252, section 7); null when it is valid. */
 function redirectFault(uri: string, isPublic: boolean): string | null {
   if (!URL.canParse(uri) || /[\s*\\]/.test(uri)) return 'must be an absolute URL, without wildcards';
   const { protocol, hash, username, password, hostname } = new URL(uri);
-  if (hash !== '' || uri.includes('#')) return 'must have no fragment';
-  if (username !== '' || password !== '') return 'must name no user';
+  if (hash !== '' || uri.includes('#')) return 'must not have a fragment';
+  if (username !== '' || password !== '') return 'must not have a user name or password';
   if (protocol === 'https:') return null;
   if (protocol === 'http:')
-    return ['127.0.0.1', '[::1]', 'localhost'].includes(hostname) ? null : 'must be https, but on loopback';
-  // A scheme of an app's own is a domain in reverse, hence the dot.
+    return ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)
+      ? null
+      : 'must be https, except on loopback';
+  // A private-use scheme is a reversed domain name (RFC 8252, section 7.1), so it has a dot.
   if (isPublic && /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)) return null;
-  return 'must be https, http on loopback or, of a public client, a scheme like com.example.app:';
+  return 'must be https, http on loopback or, for a public client, a scheme such as com.example.app:';
 }
 
 function clientView(client: OAuthClient): object {

@@ -1,4 +1,4 @@
-// What may be changed of an org, by itself and by the operator: where it may be called for from, and how often.
+// Settings of an org that its own keys or the operator can change: IP allowlist, rate limits and quotas.
 
 import Type from 'typebox';
 import { cidrOf, parseNetwork } from '../../../state/access/networks.ts';
@@ -12,41 +12,42 @@ import { at } from '../../http/validation.ts';
 
 export const Name = Type.String({ minLength: 1, maxLength: 200 });
 export const IpAllowlist = Type.Array(
-  Type.String({ maxLength: 50, description: 'CIDR or address, v4 or v6' }),
+  Type.String({ maxLength: 50, description: 'IPv4 or IPv6 network in CIDR notation, or address' }),
   {
     maxItems: 1000,
-    description: 'Networks that its credentials may be used from; empty for anywhere',
+    description: 'Networks that credentials of the org may be used from; empty: any',
   },
 );
 const Quota = closed({
   requests: Type.Integer({ minimum: 1, maximum: 999_999_999 }),
   seconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
 });
-/** What the operator sets. */
+/** Rate limits, as the operator sets them. */
 export const RateLimits = Type.Object(
   { key: Type.Optional(nullable(Quota)), org: Type.Optional(nullable(Quota)) },
   {
     additionalProperties: false,
     description:
-      'Requests at once, refilled over seconds, of each credential and of all; null for the default',
+      'Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: the default',
   },
 );
 export const RateLimitsView = Type.Object(
   { key: nullable(Quota), org: nullable(Quota) },
   {
-    description: 'Requests at once, refilled over seconds, of each credential and of all; null for no limit',
+    description:
+      'Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: no limit',
   },
 );
 const quota = (name: QuotaName) =>
   Type.Optional(nullable(Type.Integer({ minimum: 0, maximum: highestQuota(name) })));
-/** What the operator sets. */
+/** Quotas, as the operator sets them. */
 const StorageQuotas = Type.Object(forEachQuota(quota), {
   additionalProperties: false,
-  description: 'How much of each kind the org may keep, and its sandbox beside it; null for the default',
+  description: 'Quotas of the org, which apply to its sandbox separately; null: the default',
 });
 export const UsageView = Type.Object(
   forEachQuota(() => closed({ used: Type.Integer(), limit: Type.Integer() })),
-  { description: 'How much of each kind is kept, and may be' },
+  { description: 'Usage and limit of each quota' },
 );
 export const OrgChange = closed({ name: Type.Optional(Name), ip_allowlist: Type.Optional(IpAllowlist) });
 export const OperatorChange = closed({
@@ -60,7 +61,7 @@ export function allowlistErrors(body: unknown): FieldError[] {
   if (!Array.isArray(given)) return [];
   return given.flatMap((cidr, index) =>
     typeof cidr === 'string' && parseNetwork(cidr) === null
-      ? [{ pointer: `/ip_allowlist/${index}`, message: 'is not a network, such as 192.0.2.0/24' }]
+      ? [{ pointer: `/ip_allowlist/${index}`, message: 'must be a network such as 192.0.2.0/24' }]
       : [],
   );
 }
@@ -75,17 +76,17 @@ export function quotaErrors(body: unknown): FieldError[] {
   });
 }
 
-/** @throws ApiError 409 when the list would shut out who sends it. */
+/** Requires that the allowlist contains the caller's address. @throws ApiError 409 */
 export function requireAllowed(allowlist: readonly string[], address: string | null): void {
   if (isAllowedFrom(networksOf(allowlist), address)) return;
-  const from = address ?? 'an address that cannot be told';
+  const from = address ?? 'an unknown address';
   throw new ApiError(
     'would_lock_out',
-    `This request comes from ${from}, which the list leaves out. Send it with ?force=true to have it so.`,
+    `This request comes from ${from}, which is not in the list. Send it with ?force=true to set the list anyway.`,
   );
 }
 
-/** The org with the change made to it, its networks in their one spelling. */
+/** The org with the change applied; networks are normalized and without duplicates. */
 export function changed(before: Org, change: OperatorChange): Org {
   const { ip_allowlist, rate_limits, quotas, ...rest } = change;
   const networks = ip_allowlist === undefined ? undefined : (networksOf(ip_allowlist) ?? []).map(cidrOf);

@@ -1,4 +1,4 @@
-// Orgs: made by the operator, seen by their own keys; and the secret that signs an org's webhooks.
+// Orgs, which the operator creates and changes and whose own keys read and change them, and the webhook secret of an org.
 
 import Type from 'typebox';
 import { storageQuotasOf } from '../../../state/access/storage-quotas.ts';
@@ -42,7 +42,7 @@ import {
   UsageView,
 } from './org-change.ts';
 
-/** How long a replaced secret goes on signing beside the new one, ms. */
+/** How long deliveries are signed with a replaced secret as well, ms. */
 const OVERLAP = 24 * 3600 * 1000;
 
 const OrgView = Type.Object(
@@ -78,13 +78,13 @@ export const orgRoutes = [
     rules: async (body) => quotaErrors(body),
     answers: {
       201: {
-        description: 'The org and a key for all',
+        description: 'The org and an API key with all scopes',
         schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
       },
     },
     async handler({ deps, actor, body, recordAnswer, plan }) {
-      // The answer lies with the operator's other answers, not with the new org's data, hence not in one step: a
-      // repeat after a crash in between finds what its first try had planned, and makes no second org.
+      // The answer is stored with the operator's answers, in another hash slot than the org, so this takes two commits.
+      // A repeat after a crash between them finds the plan of the first request and creates no second org.
       const { change, auditEvent, org, apiKey } = await plan(() =>
         newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
       );
@@ -114,7 +114,7 @@ export const orgRoutes = [
     access: { kind: 'operator' },
     versioned: true,
     tag: 'Operators',
-    summary: 'Change an org: its limits, or the ip_allowlist that shut it out',
+    summary: 'Change an org: name, IP allowlist, rate limits and quotas',
     params: OrgParams,
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
@@ -144,7 +144,9 @@ export const orgRoutes = [
     summary: 'Change the org',
     query: closed({
       force: Type.Optional(
-        Type.Boolean({ description: 'Take an ip_allowlist that leaves out the address it is sent from' }),
+        Type.Boolean({
+          description: 'Set the ip_allowlist even if it does not contain the address of this request',
+        }),
       ),
     }),
     body: OrgChange,
@@ -163,7 +165,7 @@ export const orgRoutes = [
     path: '/v1/webhook-secret',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: "The secret that signs deliveries to tasks' own callback URLs",
+    summary: 'Retrieve the secret that signs deliveries to callback URLs of tasks',
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The secret', schema: SecretView } },
     async handler({ deps, principal }) {
@@ -175,7 +177,7 @@ export const orgRoutes = [
     path: '/v1/webhook-secret/rotate',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: 'Replace the secret; for a day both sign',
+    summary: 'Replace the secret; deliveries are signed with both secrets for a day',
     body: closed({}),
     bodyOptional: true,
     admit: (_body, principal) => requireWholeOrg(principal),
@@ -259,7 +261,7 @@ async function changeOrg(
   });
 }
 
-/** @param tenantId the org or its sandbox, whose usage is shown. */
+/** @param tenantId the org or its sandbox; its usage is shown. */
 async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Answer> {
   const { quotas, storageQuotas, usage } = deps;
   const { org_id, name, version, ip_allowlist = [], created_at, updated_at } = org;

@@ -1,5 +1,5 @@
-// Lists of records that have a permission of their own: a caller who is confined to some pools sees those that are
-// confined to the same.
+// Lists of records with permissions, such as members: a caller confined to some pools sees only records confined to the
+// same pools.
 
 import type { Permission } from '../../../state/access/permission.ts';
 import type { Shape } from '../../../state/text/forms.ts';
@@ -12,7 +12,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 
-export interface PageAsked {
+export interface PageQuery {
   limit?: number;
   cursor?: string;
   order?: 'asc' | 'desc';
@@ -20,13 +20,13 @@ export interface PageAsked {
 
 /**
  * A page of the records in an index of the org, by creation.
- * @param index name of the index. @param keyOf key of the record with an id. @param shape what it must have.
- * @param view as it is shown.
+ * @param index name of the index. @param keyOf key of the record with this id. @param shape fields that a record must
+ *   have. @param view its public JSON
  */
 export async function listRecords<T extends Pick<Permission, 'pools'>>(
   { db }: ApiDeps,
   principal: KeyPrincipal,
-  { limit = DEFAULT_LIMIT, cursor, order = 'desc' }: PageAsked,
+  { limit = DEFAULT_LIMIT, cursor, order = 'desc' }: PageQuery,
   {
     index,
     keyOf,

@@ -1,4 +1,4 @@
-// Redis' clock, for the operator: whether it has jumped, and the word that its new time is right.
+// Redis' clock, for the operator: shows whether it has jumped, and confirms the new time.
 
 import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
@@ -9,11 +9,14 @@ import { route } from '../../route.ts';
 
 const ClockView = closed({
   now: Timestamp,
-  held: Type.Boolean({ description: 'Nothing ends by time until the jump is over' }),
+  held: Type.Boolean({ description: 'True while deadlines and expiries are paused because of a jump' }),
   jump: nullable(
     closed({
-      by_ms: Type.Integer({ description: "By how much Redis' clock went ahead; negative for back" }),
-      seen_at: Type.String({ format: 'date-time', description: "By Redis' clock after the jump" }),
+      by_ms: Type.Integer({ description: 'Size of the jump; negative when the clock went back' }),
+      seen_at: Type.String({
+        format: 'date-time',
+        description: "When the jump was seen, by Redis' clock after the jump",
+      }),
       confirmed: Type.Boolean(),
     }),
   ),
@@ -34,7 +37,7 @@ export const clockRoutes = [
     path: '/admin/clock',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary: "The time that all processes go by, and whether Redis' clock has jumped",
+    summary: "Retrieve the clock that all processes use, and whether Redis' clock has jumped",
     answers: { 200: { description: 'The clock', schema: ClockView } },
     async handler({ deps: { db } }) {
       await db.clock.sync();
@@ -46,11 +49,11 @@ export const clockRoutes = [
     path: '/admin/clock/confirm',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary: "Take the time of Redis' clock after a jump for right: what is due by it ends from now on",
+    summary: "Confirm the time of Redis' clock after a jump; deadlines and expiries apply again",
     body: closed({}),
     bodyOptional: true,
     answers: {
-      200: { description: 'The clock; every process goes by it within ten seconds', schema: ClockView },
+      200: { description: 'The clock; every process follows it within ten seconds', schema: ClockView },
     },
     async handler({ deps: { db } }) {
       await db.clock.sync();

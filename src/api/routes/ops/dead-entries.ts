@@ -1,4 +1,4 @@
-// What was set aside since it cannot be used, for the operator: to be looked at, played again, or thrown away.
+// Dead entries, for the operator: entries that could not be processed, to be inspected, replayed or discarded.
 
 import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
@@ -20,12 +20,13 @@ const EntryView = Type.Object(
   {
     entry_id: EntryId,
     kind: Type.String({
-      description: '`outbox`: an entry of the outbox. `member`: of an index. `record`: a note about a record',
+      description:
+        '`outbox`: an outbox entry. `member`: a member of an index. `record`: a note about a record',
     }),
-    name: Type.String({ description: 'Id in the outbox, the member, or the key of the record in Redis' }),
+    name: Type.String({ description: 'Id of the outbox entry, the member, or the Redis key of the record' }),
     reason: Type.String(),
     at: Timestamp,
-    content: Type.Record(Type.String(), Type.String(), { description: 'What was set aside, field by field' }),
+    content: Type.Record(Type.String(), Type.String(), { description: 'The fields of the entry' }),
   },
   { $id: 'DeadEntry' },
 );
@@ -34,9 +35,9 @@ const operator = { access: { kind: 'operator' }, tag: 'Operators' } as const;
 
 const BOUND = listScope('dead-entries');
 const POSITION = /^p\d\d-\d{1,15}-\d{1,15}$/;
-/** A step of playing all again: until when they were set aside (ms), and the last one seen. */
+/** Position of a replay of all entries: the latest time of entries to replay (ms), and the last entry seen. */
 const STEP_POSITION = /^\d{1,15}( p\d\d-\d{1,15}-\d{1,15})?$/;
-/** Entries played again in a step. */
+/** Entries replayed in one step. */
 const STEP = 500;
 
 const { order: _order, ...Page } = PageQuery;
@@ -46,7 +47,7 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'GET',
     path: '/admin/dead-entries',
-    summary: 'List what was set aside since it cannot be used, oldest first within each partition',
+    summary: 'List dead entries, oldest first within each partition',
     query: closed(Page),
     answers: { 200: { description: 'A page of entries', schema: listAnswer(EntryView) } },
     async handler({ deps: { db }, query }) {
@@ -62,12 +63,12 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'POST',
     path: '/admin/dead-entries/replay',
-    summary: 'Play all again that are there now, a step at a time: go on with next_cursor until it is null',
+    summary: 'Replay one step of all current dead entries; repeat with next_cursor until it is null',
     body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
     bodyOptional: true,
     answers: {
       200: {
-        description: 'What one step did',
+        description: 'Result of the step',
         schema: closed({ replayed: Type.Integer(), next_cursor: nullable(Type.String()) }),
       },
     },
@@ -76,7 +77,7 @@ export const deadEntryRoutes = [
       const [until = '', after] = position.split(' ');
       const page = await listDead(db, after === undefined ? null : placeOf(after), STEP);
       let replayed = 0;
-      // What comes back meanwhile is not played again for ever.
+      // Entries that fail again get a later time and are not replayed a second time.
       for (const entry of page) if (entry.at <= Number(until) && (await replayDead(db, entry))) replayed += 1;
       const last = page.length === STEP ? page.at(-1) : undefined;
       const next_cursor = last === undefined ? null : cursorOf(BOUND, `${until} ${idOf(last)}`);
@@ -87,9 +88,9 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'POST',
     path: '/admin/dead-entries/{entry_id}/replay',
-    summary: 'Give an entry back to where it came from; what still cannot be used comes back',
+    summary: 'Replay a dead entry; it returns if it still cannot be processed',
     params: Params,
-    answers: { 200: { description: 'The entry, played again', schema: EntryView } },
+    answers: { 200: { description: 'The entry that was replayed', schema: EntryView } },
     async handler({ deps, params }) {
       const entry = await deadEntry(deps, params.entry_id);
       if (!(await replayDead(deps.db, entry))) throw notFound();
@@ -100,9 +101,9 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'DELETE',
     path: '/admin/dead-entries/{entry_id}',
-    summary: 'Throw an entry away for good',
+    summary: 'Discard a dead entry for good',
     params: Params,
-    answers: { 204: { description: 'It is gone' } },
+    answers: { 204: { description: 'Discarded' } },
     async handler({ deps, params }) {
       if (!(await discardDead(deps.db, await deadEntry(deps, params.entry_id)))) throw notFound();
       return { status: 204 };

@@ -1,4 +1,4 @@
-// What is sealed under SECRETS_KEY, for the operator who changes it.
+// Resealing of stored secrets, for the operator who rotates SECRETS_KEY.
 
 import Type from 'typebox';
 import { MODES, modeOf, orgOf } from '../../../state/access/tenant.ts';
@@ -8,7 +8,7 @@ import { closed, nullable, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const BOUND = 'reseal';
-/** Where a step ended: a tenant, and the last of its tasks that was looked at. */
+/** Position after a step: a tenant, and its last task that was examined. */
 const POSITION = /^[\w-]{1,80}( [\w-]{1,64})?$/;
 
 export const secretRoutes = [
@@ -18,24 +18,24 @@ export const secretRoutes = [
     access: { kind: 'operator' },
     tag: 'Operators',
     summary:
-      'Seal with SECRETS_KEY what an earlier key sealed, a step at a time: go on with next_cursor until it is null',
+      'Reseal secrets of earlier keys with the current SECRETS_KEY, one step; repeat with next_cursor until it is null',
     body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
     bodyOptional: true,
     answers: {
       200: {
-        description: 'What one step did',
+        description: 'Result of the step',
         schema: closed({
-          resealed: Type.Integer({ description: 'Things sealed anew' }),
-          lost: Type.Integer({ description: 'Things that no configured key opens' }),
+          resealed: Type.Integer({ description: 'Number of secrets that were resealed' }),
+          lost: Type.Integer({ description: 'Number of secrets that no configured key can open' }),
           lost_items: Type.Array(
             closed({
               kind: word(SEALED_KINDS),
               org_id: nullable(Type.String()),
               mode: nullable(word(MODES)),
-              id: nullable(Type.String({ description: 'Of the endpoint or the task' })),
-              key_id: nullable(Type.String({ description: 'The key that it was sealed with' })),
+              id: nullable(Type.String({ description: 'Id of the endpoint or task' })),
+              key_id: nullable(Type.String({ description: 'Id of the key that sealed it' })),
             }),
-            { description: 'What these are' },
+            { description: 'The secrets that no configured key can open' },
           ),
           next_cursor: nullable(Type.String()),
         }),
