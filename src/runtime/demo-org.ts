@@ -6,13 +6,10 @@ import { join } from 'node:path';
 import { newTrackRecord } from '../state/workers/track-record.ts';
 import type { Pool, Worker } from '../state/workers/worker.ts';
 import { commitAudited } from '../store/audit/audit-log.ts';
-import {
-  findCredential,
-  newCredential,
-  parseCredential,
-  workerTokenWrites,
-} from '../store/identity/credentials.ts';
+import { newCredential, parseCredential } from '../store/identity/credential-text.ts';
+import { findCredential } from '../store/identity/credentials.ts';
 import { newOrg } from '../store/identity/new-org.ts';
+import { workerTokenWrites } from '../store/identity/worker-tokens.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
 import type { Sealer } from '../store/redis/sealing.ts';

@@ -5,7 +5,8 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { modeOf, orgOf } from '../../state/access/tenant.ts';
-import { hashOf, noteKeyUse } from '../../store/identity/credentials.ts';
+import { noteKeyUse } from '../../store/identity/api-keys.ts';
+import { hashOf } from '../../store/identity/credential-text.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';

@@ -2,13 +2,10 @@
 // server made. An access token may do what it, its client and its member all may, as they are at this moment.
 
 import { intersection } from '../../state/access/permission.ts';
-import {
-  findCredential,
-  hasItsWorker,
-  type OAuthToken,
-  parseCredential,
-} from '../../store/identity/credentials.ts';
+import { parseCredential } from '../../store/identity/credential-text.ts';
+import { findCredential, type OAuthToken } from '../../store/identity/credentials.ts';
 import { loadTokenParties } from '../../store/identity/oauth-records.ts';
+import { hasItsWorker } from '../../store/identity/worker-tokens.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf, partitionKeys, sharedKeysOf } from '../../store/redis/keys.ts';

@@ -12,7 +12,7 @@ import {
   Provider,
 } from 'oidc-provider';
 import { inBoth } from '../../state/access/permission.ts';
-import { type CredentialPrefix, hashOf, newCredential } from '../../store/identity/credentials.ts';
+import { type CredentialPrefix, hashOf, newCredential } from '../../store/identity/credential-text.ts';
 import { loadMember } from '../../store/identity/members.ts';
 import { loadOAuthClient, orgOfClient } from '../../store/identity/oauth-clients.ts';
 import { parseSubject } from '../../store/identity/oauth-records.ts';

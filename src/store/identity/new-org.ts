@@ -4,7 +4,7 @@ import { type AuditEvent, newAuditEvent } from '../../state/audit/audit.ts';
 import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import type { Sealer } from '../redis/sealing.ts';
-import { apiKeyWrites, newApiKey } from './credentials.ts';
+import { apiKeyWrites, newApiKey } from './api-keys.ts';
 import { newWebhookSecret, type Org, orgWrites, webhookSecretContext } from './orgs.ts';
 
 /** A new org with its signing secret and an unlimited API key: guards and writes, and the audit event. */

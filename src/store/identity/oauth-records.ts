@@ -9,7 +9,8 @@ import type { Db } from '../redis/connection.ts';
 import { orgKeysOf, partitionKeys, partitionOf } from '../redis/keys.ts';
 import { loadRecord } from '../redis/records.ts';
 import type { Sealer } from '../redis/sealing.ts';
-import { hashOf, type OAuthToken, parseCredential } from './credentials.ts';
+import { hashOf, parseCredential } from './credential-text.ts';
+import type { OAuthToken } from './credentials.ts';
 import { loadMember, type Member, passwordVersion } from './members.ts';
 import { CLIENT_SHAPE, type OAuthClient, orgOfClient } from './oauth-clients.ts';
 

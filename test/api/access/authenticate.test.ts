@@ -13,12 +13,7 @@ import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { scope } from '../../../src/api/route.ts';
 import { USUAL_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
-import {
-  type ApiKey,
-  apiKeyWrites,
-  newApiKey,
-  revokeApiKey,
-} from '../../../src/store/identity/credentials.ts';
+import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
 import { orgWrites } from '../../../src/store/identity/orgs.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
-import { loadApiKeys, revokeApiKey } from '../../../src/store/identity/credentials.ts';
+import { loadApiKeys, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
 import { loadOrg, orgWrites } from '../../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit } from '../../../src/store/redis/commit.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyPool } from '../../../src/processors/pools.ts';
-import { revokeWorkerTokens } from '../../../src/store/identity/credentials.ts';
+import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, merge } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';

@@ -2,17 +2,10 @@
 // its org's data, what is revoked is not found any more, and the text itself is kept nowhere.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type ApiKey,
-  apiKeyWrites,
-  findCredential,
-  hashOf,
-  newCredential,
-  parseCredential,
-  revokeApiKey,
-  revokeWorkerTokens,
-  workerTokenWrites,
-} from '../../../src/store/identity/credentials.ts';
+import { type ApiKey, apiKeyWrites, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
+import { hashOf, newCredential, parseCredential } from '../../../src/store/identity/credential-text.ts';
+import { findCredential } from '../../../src/store/identity/credentials.ts';
+import { revokeWorkerTokens, workerTokenWrites } from '../../../src/store/identity/worker-tokens.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { partitionOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';

@@ -15,7 +15,7 @@ import {
   newApiKey,
   replacedKeyWrites,
   revokeApiKey,
-} from '../../../store/identity/credentials.ts';
+} from '../../../store/identity/api-keys.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { sharedKeysOf } from '../../../store/redis/keys.ts';

@@ -6,7 +6,7 @@ import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/
 import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { newCredential } from '../../../store/identity/credentials.ts';
+import { newCredential } from '../../../store/identity/credential-text.ts';
 import {
   CLIENT_ID,
   CLIENT_SHAPE,

@@ -6,13 +6,13 @@ import { newTrackRecord } from '../../../state/workers/track-record.ts';
 import { workerView } from '../../../state/workers/view.ts';
 import { AVAILABILITIES, drain, type Worker } from '../../../state/workers/worker.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { newCredential } from '../../../store/identity/credential-text.ts';
 import {
   countWorkerTokens,
-  newCredential,
   revokeWorkerTokens,
   WORKER_TOKENS,
   workerTokenWrites,
-} from '../../../store/identity/credentials.ts';
+} from '../../../store/identity/worker-tokens.ts';
 import { type Change, commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
