@@ -1,4 +1,4 @@
-// Between the library and our store: what it wants kept and what it wants to know of clients.
+// Storage adapters of oidc-provider: they keep its records in our store and give it the OAuth clients of the orgs.
 
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
@@ -6,14 +6,14 @@ import { OAuthRecords } from '../../store/identity/oauth-records.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import { interactionAdapter } from './interactions.ts';
-import { keepRedisTimes } from './redis-time.ts';
+import { storeRedisTimes } from './redis-time.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 const DAY = 24 * 60 * 60;
 
 /**
- * The library's way to each kind of what is kept.
- * @param onEnded told the hash of the id of each token and grant that ends.
+ * The adapter factory for the library, which asks for one adapter per kind of record.
+ * @param onEnded called with the hash of the id of each token and grant that ends.
  */
 export function adapters(
   db: Db,
@@ -25,16 +25,19 @@ export function adapters(
   const adapterOf = (kind: string) => {
     if (kind === 'Client') return clientAdapter(db);
     const kept = kind === 'Interaction' ? interactionAdapter(cookies, records) : adapter(records, kind);
-    return keepRedisTimes(kept, db.clock);
+    return storeRedisTimes(kept, db.clock);
   };
-  return (kind) => oneOutage(adapterOf(kind));
+  return (kind) => failFast(adapterOf(kind));
 }
 
-/** Requests that have found Redis away. */
+/** Requests that have met an unavailable Redis, with the error. */
 const outages = new WeakMap<object, unknown>();
 
-/** The library asks on after a failure, for its cookies and its error page; each would wait anew for a silent Redis. */
-function oneOutage(given: Adapter): Adapter {
+/**
+ * An adapter that fails at once when an earlier call of the same request found Redis unavailable. The library goes on
+ * reading after an error, for its cookies and its error page, and each call would wait for its own timeout.
+ */
+function failFast(given: Adapter): Adapter {
   const ask = async <T>(check: () => Promise<T>): Promise<T> => {
     const request = Provider.ctx?.req;
     if (request !== undefined && outages.has(request)) throw outages.get(request);
@@ -56,11 +59,11 @@ function oneOutage(given: Adapter): Adapter {
   };
 }
 
-/** What the library keeps, kept by us. A second use of a code or refresh token ends all that came of the first. */
+/** Adapter for tokens, grants and sessions. Using a code or refresh token a second time revokes its whole grant. */
 function adapter(records: OAuthRecords, kind: string): Adapter {
   return {
     async upsert(id, payload, seconds) {
-      // A session that nobody has signed in to holds nothing.
+      // A session without a signed-in member holds nothing.
       if (kind === 'Session' && payload.accountId === undefined) return;
       await records.save(kind, id, payload, seconds ?? 365 * DAY);
     },
@@ -73,13 +76,13 @@ function adapter(records: OAuthRecords, kind: string): Adapter {
       if (await records.consume(kind, id)) return;
       const record = await records.find(kind, id);
       if (record?.grantId !== undefined) await records.remove('Grant', record.grantId);
-      throw new errors.InvalidGrant('it was used before');
+      throw new errors.InvalidGrant('it has already been used');
     },
   };
 }
 
 function clientAdapter(db: Db): Adapter {
-  const never = () => Promise.reject(new Error('clients are not for the authorization server to change'));
+  const never = () => Promise.reject(new Error('the authorization server must not change clients'));
   return {
     async find(id) {
       const client = await loadOAuthClient(db, id);
@@ -97,7 +100,7 @@ function clientAdapter(db: Db): Adapter {
 function clientMetadata(client: OAuthClient): AdapterPayload {
   const { client_id, secret_hash, redirect_uris, post_logout_redirect_uris = [], grant_types } = client;
   const isInteractive = grant_types.includes('authorization_code');
-  // Loopback and private-use redirects are those of native apps (RFC 8252): any port, and consent each time.
+  // Redirects to loopback or a private-use scheme make a native app (RFC 8252): any port, and consent each time.
   const isNative = secret_hash === null && redirect_uris.every((uri) => !uri.startsWith('https:'));
   return {
     client_id,

@@ -1,26 +1,26 @@
-// The forms of the pages: each is tied to what it answers by a token that only our page holds, and counts only from
-// our own origin.
+// Forms of the sign-in and consent pages. A form is accepted only with the token that its page contains and from our own
+// origin (protection against CSRF).
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import getRawBody from 'raw-body';
 
-/** Largest form, bytes, and how long it may take to arrive, ms. */
+/** Largest form, bytes, and longest time for it to arrive, ms. */
 const LIMIT = 8 * 1024;
 const TIME = 10_000;
 
-/** Proof that a form came from our page. @param secret signs it. @param about what the form answers. */
+/** The token that proves that a form came from our page. @param secret signs it. @param about what the form answers */
 export function formToken(secret: string, about: string): string {
   return createHmac('sha256', secret).update(`form ${about}`).digest('base64url');
 }
 
-/** Whether a form came from our page: its token is the one put into it, and the browser names no other origin. */
+/** Whether a form came from our page: the token is right and the browser sends no other origin. */
 export function isOwnForm(ctx: Context, given: URLSearchParams, token: string, issuer: string): boolean {
   const origin = ctx.get('Origin');
   return isSame(given.get('token') ?? '', token) && (origin === '' || origin === issuer);
 }
 
-/** The fields of a form; none when it is too large, too slow or no form. */
+/** The fields of a form; none when it is too large, too slow or of another type. */
 export async function readForm(ctx: Context): Promise<URLSearchParams> {
   if (!ctx.is('application/x-www-form-urlencoded')) return new URLSearchParams();
   const late = AbortSignal.timeout(TIME);

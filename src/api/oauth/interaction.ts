@@ -1,8 +1,8 @@
-// The steps of a person between a client's request and its code: sign in, allow. The library keeps what was
-// asked (the interaction) and who is signed in (the session); here the person is looked at and answers.
+// The pages between an authorization request and its code: sign-in and consent. The library keeps the request (the
+// interaction) and the signed-in member (the session); this file shows the pages and handles their forms.
 //
-// A form counts only with the cookie of its interaction, which no other site's form carries (SameSite), with the
-// token that our page put into it, and from our own origin.
+// A form is accepted only with the cookie of its interaction, which a form on another site does not send (SameSite), with
+// the token that our page contains, and from our own origin.
 
 import type { Context } from 'koa';
 import { errors, type Interaction, type Provider } from 'oidc-provider';
@@ -35,11 +35,11 @@ export interface InteractionDeps {
   /** Signs the tokens of forms. */
   secret: string;
   cookies: SealedCookies;
-  /** Where the request comes from; null when that cannot be told. */
+  /** IP address of the client; null when unknown. */
   address: string | null;
 }
 
-/** Answers a request to `/oauth/interaction/{uid}`: shows the step that is next, or takes its answer. */
+/** Answers a request to `/oauth/interaction/{uid}`: shows the current page, or handles its form. */
 export async function interact(ctx: Context, deps: InteractionDeps): Promise<void> {
   const { provider } = deps;
   const interaction = await provider.interactionDetails(ctx.req, ctx.res).catch((error: unknown) => {
@@ -49,7 +49,7 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   const client = interaction && (await loadOAuthClient(deps.db, String(interaction.params.client_id)));
   if (!interaction || !client || ctx.path !== `/oauth/interaction/${interaction.uid}`) {
     ctx.status = 400;
-    return errorPage(ctx, 'This request has expired, or was begun in another browser.');
+    return errorPage(ctx, 'This request has expired, or was started in another browser.');
   }
   const form: Form = {
     action: ctx.path,
@@ -64,11 +64,11 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   const given = await readForm(ctx);
   if (!isOwnForm(ctx, given, form.token, deps.issuer)) {
     ctx.status = 403;
-    return errorPage(ctx, 'This form did not come from this page.');
+    return errorPage(ctx, 'This form was not sent from this page.');
   }
   const action = given.get('action');
   if (action === 'deny')
-    return finish(step, { error: 'access_denied', error_description: 'The member refused.' });
+    return finish(step, { error: 'access_denied', error_description: 'The member denied access.' });
   if (action === 'sign_in' && interaction.prompt.name === 'login') return signIn(step, given);
   if (action === 'allow' && interaction.prompt.name === 'consent') return allow(step);
   return showStep(step);
@@ -90,10 +90,13 @@ async function showStep(step: Step): Promise<void> {
   }
   const member = await signedIn(step);
   if (member === null) return expired(ctx);
-  const wish = wishOf(step, member);
-  if (wish.scopes.length === 0 && !wish.identity)
-    return finish(step, { error: 'access_denied', error_description: 'The member may do nothing of this.' });
-  consentPage(ctx, form, wish);
+  const access = requestedAccess(step, member);
+  if (access.scopes.length === 0 && !access.identity)
+    return finish(step, {
+      error: 'access_denied',
+      error_description: 'The member has none of these permissions.',
+    });
+  consentPage(ctx, form, access);
 }
 
 async function signIn(step: Step, given: URLSearchParams): Promise<void> {
@@ -103,8 +106,8 @@ async function signIn(step: Step, given: URLSearchParams): Promise<void> {
     ctx.status = status;
     signInPage(ctx, form, { email, error });
   };
-  const busy = () => again(503, 'Too many people are signing in. Try again in a moment.');
-  // Asked before anything is counted in Redis: so no more is counted there than passwords are checked.
+  const busy = () => again(503, 'Too many sign-ins at the same time. Try again in a moment.');
+  // Checked first, so that only attempts whose password can be checked are counted in Redis.
   if (!canCheckPassword()) return busy();
   const tried = await attempt(ctx, deps, { address: deps.address, orgId: client.org_id, email });
   if (tried.wait > 0) {
@@ -123,16 +126,16 @@ async function signIn(step: Step, given: URLSearchParams): Promise<void> {
   });
   if (isRight === null) return busy();
   if (member === null || !isRight || member.disabled)
-    return again(401, 'The address or the password is wrong.');
+    return again(401, 'The email address or the password is wrong.');
   await tried.succeeded();
 
   const accountId = subjectOf(member);
-  await forgetOther(step, accountId);
+  await endOtherSession(step, accountId);
   await finish(step, { login: { accountId, amr: ['pwd'], acr: passwordVersion(member) } });
 }
 
-/** Ends the session of whoever else is signed in in this browser, so that the next begins as the new one's. */
-async function forgetOther({ deps: { provider }, interaction }: Step, accountId: string): Promise<void> {
+/** Ends the session of another member in this browser, so that the new member gets a new session. */
+async function endOtherSession({ deps: { provider }, interaction }: Step, accountId: string): Promise<void> {
   const { session } = interaction;
   if (session === undefined || session.accountId === accountId) return;
   const other = await provider.Session.findByUid(session.uid);
@@ -148,7 +151,7 @@ async function allow(step: Step): Promise<void> {
   const { Grant } = deps.provider;
   const known = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
   const grant = known ?? new Grant({ accountId: subjectOf(member), clientId: client.client_id });
-  // That of the session: the member may have another password by now.
+  // The version at sign-in: the member may have changed the password since.
   if (known === undefined) Object.assign(grant, { password_version: interaction.session?.acr });
   const { missingOIDCScope: about, missingResourceScopes: asked } = askedOf(interaction);
   if (about !== undefined) grant.addOIDCScope(about.join(' '));
@@ -156,13 +159,13 @@ async function allow(step: Step): Promise<void> {
     const given = inBoth(member.scopes, scopes);
     const kept = scopes.filter((one) => !given.includes(one));
     if (given.length > 0) grant.addResourceScope(resource, given.join(' '));
-    // So that they are not asked for again at once.
+    // Recorded as rejected, or the library would ask for consent again at once.
     if (kept.length > 0) grant.rejectResourceScope(resource, kept.join(' '));
   }
   await finish(step, { consent: { grantId: await grant.save() } });
 }
 
-/** The member who is signed in; null when they may not any more. */
+/** The signed-in member; null when the member was removed or disabled, or is of another org. */
 async function signedIn({ deps, interaction, client }: Step): Promise<Member | null> {
   const subject = parseSubject(interaction.session?.accountId ?? '');
   if (subject === null || subject.org_id !== client.org_id) return null;
@@ -170,10 +173,10 @@ async function signedIn({ deps, interaction, client }: Step): Promise<Member | n
   return member?.disabled ? null : member;
 }
 
-function wishOf({ interaction, client }: Step, member: Member) {
+function requestedAccess({ interaction, client }: Step, member: Member) {
   const { missingOIDCScope: about = [], missingResourceScopes: asked = {} } = askedOf(interaction);
   const isAsked = Object.keys(asked).length > 0 || about.length > 0;
-  // Asked once more although all was allowed before: the client wants it seen.
+  // Nothing is missing when the client asks for consent to be shown again (prompt=consent).
   const scopes = isAsked ? Object.values(asked).flat() : String(interaction.params.scope ?? '').split(' ');
   return {
     memberName: `${member.name} (${member.email})`,
@@ -203,5 +206,5 @@ async function finish({ ctx, deps, interaction }: Step, result: object): Promise
 
 function expired(ctx: Context): void {
   ctx.status = 400;
-  errorPage(ctx, 'You are not signed in any more.');
+  errorPage(ctx, 'Your sign-in has expired.');
 }

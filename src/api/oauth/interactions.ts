@@ -1,20 +1,19 @@
-// The library's interactions (what a client asked for, and how far the person has come), kept in a sealed cookie of
-// the browser that began them. The cookie lies where the next step is: at the page, or, when the person has answered,
-// at the authorization endpoint, which goes on from there. An answer counts once: that is noted in Redis, after the
-// person has signed in.
+// The library's interactions (an authorization request and its progress), stored in a sealed cookie of the browser that
+// started them. The path of the cookie is that of the next step: the page, or, after its form, the authorization endpoint.
+// A result can be used once; its use is recorded in Redis, which happens only after sign-in.
 
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import type { OAuthRecords } from '../../store/identity/oauth-records.ts';
-import { type SealedCookies, served } from './sealed-cookies.ts';
+import { currentRequest, type SealedCookies } from './sealed-cookies.ts';
 
 const NAME = 'bl_asked';
 /** Longest life of an interaction, s. */
 export const INTERACTION_LIFE = 30 * 60;
 
-/** The library's way to interactions. */
+/** The storage adapter for interactions. */
 export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords): Adapter {
   const request = () => {
-    const ctx = served.getStore();
+    const ctx = currentRequest.getStore();
     if (ctx === undefined) throw new Error('an interaction outside a request');
     return ctx;
   };
@@ -25,8 +24,8 @@ export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords
   return {
     async upsert(uid, payload, seconds = INTERACTION_LIFE) {
       const step = payload.result === undefined ? 'interaction' : 'authorize';
-      const place = { name: NAME, path: `/oauth/${step}/${uid}`, purpose: purposeOf(uid) };
-      if (!cookies.set(request(), place, payload, seconds))
+      const cookie = { name: NAME, path: `/oauth/${step}/${uid}`, purpose: purposeOf(uid) };
+      if (!cookies.set(request(), cookie, payload, seconds))
         throw new errors.InvalidRequest('the authorization request is too long');
     },
     async find(uid) {
@@ -37,7 +36,7 @@ export function interactionAdapter(cookies: SealedCookies, records: OAuthRecords
       cookies.clear(request(), { name: NAME, path: `/oauth/authorize/${uid}` });
       const isAnswer = result?.login !== undefined || result?.consent !== undefined;
       if (isAnswer && !(await records.useOnce('Interaction', uid, INTERACTION_LIFE)))
-        throw new errors.SessionNotFound('the interaction was used before');
+        throw new errors.SessionNotFound('the interaction has already been used');
     },
     consume: unused,
     findByUid: unused,

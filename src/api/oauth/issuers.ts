@@ -1,6 +1,5 @@
-// Access tokens of outside issuers (RFC 9068): verified with the keys of the issuer that an org has registered,
-// and worth what that registration says its claims are worth. What the token itself says decides only which
-// registration is asked.
+// Access tokens of external issuers (RFC 9068). They are verified with the keys of a registered issuer, and the
+// registration maps their claims to scopes. Unverified claims decide only which registration is used.
 
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { orgOf } from '../../state/access/tenant.ts';
@@ -11,7 +10,7 @@ import type { Identity } from '../access/identity.ts';
 import { ApiError } from '../http/problem.ts';
 import type { JwksCache } from './jwks.ts';
 
-/** Signatures that may be asked for: by key pairs alone, so that nothing public can be taken for a secret. */
+/** Accepted signature algorithms: asymmetric only, so that a public key cannot be used as an HMAC secret. */
 export const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -25,12 +24,12 @@ export const ALGORITHMS = [
   'EdDSA',
 ] as const;
 
-/** Difference between clocks that is put up with, s. */
+/** Tolerated clock difference, s. */
 const TOLERANCE = 5;
 const LENGTH_LIMIT = 8 * 1024;
 const MOST_AUDIENCES = 10;
 
-/** Whether a credential has the form of a signed JWT; none of ours has. */
+/** Whether a credential has the form of a signed JWT; credentials of BioLayer do not. */
 export function isJwt(text: string): boolean {
   return text.length <= LENGTH_LIMIT && /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
 }
@@ -44,13 +43,13 @@ export class Issuers {
     this.#jwks = jwks;
   }
 
-  /** Who the token belongs to; null when no org trusts it. */
+  /** The identity of a token; null when it is invalid or no org trusts its issuer. @throws ApiError 503 without keys */
   async identify(token: string): Promise<Identity | null> {
     const registration = await this.#registrationOf(token);
     const payload = registration === null ? null : await this.#verify(token, registration);
     if (registration === null || payload === null) return null;
     const { issuer_id, org_id, pools, version } = registration;
-    // Shown in histories: bounded, and on one line.
+    // The subject is shown in histories: limit its length and characters.
     const subject = String(payload.sub)
       .replaceAll(/[^\x21-\x7e]/g, '?')
       .slice(0, 200);
@@ -71,7 +70,7 @@ export class Issuers {
     };
   }
 
-  /** The one registration that the token is meant for; null when there is none, or several. */
+  /** The registration for the token; null when there is none or more than one. */
   async #registrationOf(token: string): Promise<Issuer | null> {
     let claims: JWTPayload;
     try {
@@ -83,7 +82,7 @@ export class Issuers {
     const audiences = [...new Set([aud ?? []].flat())].filter((one) => typeof one === 'string');
     if (typeof iss !== 'string' || audiences.length > MOST_AUDIENCES) return null;
     const found = await Promise.all(
-      // The org a token claims decides; without the claim each audience is looked up in the org it names.
+      // The org claim decides; without it, each audience is looked up in the org that it names.
       claimed === undefined
         ? orgsNamed(audiences).map(([orgId, named]) => findIssuers(this.#db, orgId, iss, named))
         : typeof claimed === 'string' && orgsNamedBy(claimed)[0] === claimed
@@ -114,13 +113,13 @@ export class Issuers {
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey && !unknownKey)
         return this.#verify(token, registration, true);
-      // Whatever else is wrong with token or keys: it is not proven.
+      // Any other error: the token is not valid.
       return null;
     }
   }
 }
 
-/** Orgs that the audiences name, each with the audiences that name it; at most as many as a token may have. */
+/** The orgs that the audiences name, each with its audiences; at most as many orgs as a token may have audiences. */
 function orgsNamed(audiences: readonly string[]): [orgId: string, audiences: string[]][] {
   const named = new Map<string, string[]>();
   for (const audience of audiences)

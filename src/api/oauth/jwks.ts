@@ -1,7 +1,6 @@
-// The public keys of outside issuers, fetched from where their orgs say they are. The address is a stranger's, so
-// it is dialled like a webhook's: judged, pinned, no redirect, within a time and a size. Keys are kept for some
-// minutes; a token that names a key we do not know has them fetched again, yet not more often than the cool-down
-// allows, and all who ask meanwhile share one fetch.
+// The public keys of external issuers, fetched from the URLs that orgs registered. The URLs are untrusted, so connections
+// are made as for webhooks: address checked and pinned, no redirects, limited time and size. Keys are cached for some
+// minutes. A token with an unknown key causes another fetch, at most one per cool-down; concurrent callers share a fetch.
 
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { Client, type Dispatcher } from 'undici';
@@ -11,14 +10,14 @@ import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-u
 
 const SECOND = 1000;
 const FRESH = 5 * 60 * SECOND;
-/** How long keys are used on when they cannot be fetched anew. */
+/** How long keys are used when they cannot be fetched again, ms. */
 const STALE = 60 * 60 * SECOND;
 const COOL_DOWN = 30 * SECOND;
 const TIME_LIMIT = 1500;
 const SIZE_LIMIT = 256 * 1024;
 const MOST_KEYS = 100;
 const REMEMBERED_MOST = 500;
-/** Fetches under way in the process, and of one org: its addresses may all be slow. */
+/** Concurrent fetches of the process, and of one org, whose servers may all be slow. */
 const AT_ONCE = 20;
 const AT_ONCE_OF_ORG = 4;
 
@@ -35,7 +34,7 @@ export class JwksCache {
   readonly #policy: AddressPolicy;
   readonly #dial: Dial;
   readonly #known = new Map<string, Known>();
-  /** Fetches under way, by org. */
+  /** Number of running fetches by org. */
   readonly #running = new Map<string, number>();
 
   constructor(policy: AddressPolicy, options: Partial<ConnectOptions> = {}) {
@@ -44,9 +43,9 @@ export class JwksCache {
   }
 
   /**
-   * The keys that lie at `uri`; null when those that are needed cannot be had now, which says nothing about a token.
-   * @param unknown whether keys just given did not hold the one that was needed.
-   * @param org whose issuer it is: only so many fetches of one org are under way at once.
+   * The keys at `uri`; null when they cannot be fetched now, so that a token can be neither accepted nor rejected.
+   * @param unknown whether the keys of an earlier call did not contain the needed one.
+   * @param org the org of the issuer; its concurrent fetches are limited.
    */
   async keysOf(uri: string, unknown = false, org = ''): Promise<KeySet | null> {
     const now = performance.now();
@@ -97,7 +96,7 @@ export class JwksCache {
       known.keys = createLocalJWKSet(await this.#read(uri));
       known.fetchedAt = performance.now();
     } catch {
-      // What was fetched before is used on for a while; without it, the client is to try again.
+      // Keys fetched earlier are used for a while; without them the client must try again.
     } finally {
       this.#count(org, -1);
     }
@@ -111,8 +110,8 @@ export class JwksCache {
     const { socket } = await this.#dial(target, trace, signal);
     let isUsed = false;
     const client = new Client(target.url.origin, {
-      // One socket, one request. Not at once: undici loses the request that made it connect when the answer is
-      // synchronous; and never twice, which would be past the guard.
+      // Hands out the connected socket once: another connection would bypass the address check. Asynchronously, because
+      // undici loses the request when the callback is called synchronously.
       connect: (_options, callback) => {
         process.nextTick(() => {
           if (socket.destroyed || isUsed) callback(new Error('the connection is closed'), null);

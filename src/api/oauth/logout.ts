@@ -1,5 +1,5 @@
-// Signing out (OpenID Connect RP-Initiated Logout 1.0): a page that asks, and the end of the browser's session when
-// the person says yes. The library has such an endpoint too, which keeps a session for each visitor who has none.
+// Sign-out (OpenID Connect RP-Initiated Logout 1.0): a page asks for confirmation, then the session of the browser ends.
+// The endpoint of the library is not used, because it stores a session for every visitor.
 
 import { decodeJwt } from 'jose';
 import type { Context } from 'koa';
@@ -9,7 +9,7 @@ import { formToken, isOwnForm, readForm } from './form.ts';
 import { errorPage, signedOutPage, signOutPage } from './pages.ts';
 import { END_SESSION_PATH, SESSION_COOKIE } from './resource.ts';
 
-/** What a client may send along. */
+/** Parameters of the request. */
 const FIELDS = ['client_id', 'id_token_hint', 'post_logout_redirect_uri', 'state'];
 const FIELD_LENGTH = 4000;
 
@@ -29,31 +29,31 @@ export async function endSession(ctx: Context, { provider, issuer, secret }: Log
       return value === null ? [] : [[name, shortened(value, FIELD_LENGTH)]];
     }),
   );
-  const back = await returnOf(provider, fields);
-  if (back === null) {
+  const returnTo = await returnUrl(provider, fields);
+  if (returnTo === null) {
     ctx.status = 400;
-    return errorPage(ctx, 'The application asks to be returned to where it is not registered.');
+    return errorPage(ctx, 'The application has not registered the address it wants you to return to.');
   }
   const session = await provider.Session.get(ctx);
   if (session.accountId !== undefined) {
     const token = formToken(secret, `end session ${session.uid}`);
-    // A client sends people here by GET or POST; only our own form ends anything.
+    // Clients redirect here by GET or POST; only the form of our page ends the session.
     if (given.get('action') !== 'sign_out')
-      return signOutPage(ctx, { action: END_SESSION_PATH, token, fields, redirectUri: back?.href });
+      return signOutPage(ctx, { action: END_SESSION_PATH, token, fields, redirectUri: returnTo?.href });
     if (!isOwnForm(ctx, given, token, issuer)) {
       ctx.status = 403;
-      return errorPage(ctx, 'This form did not come from this page.');
+      return errorPage(ctx, 'This form was not sent from this page.');
     }
     await session.destroy();
   }
   ctx.cookies.set(SESSION_COOKIE, null, { path: '/oauth', httpOnly: true, sameSite: 'lax', signed: true });
-  if (back === undefined) return signedOutPage(ctx);
-  ctx.redirect(back.href);
+  if (returnTo === undefined) return signedOutPage(ctx);
+  ctx.redirect(returnTo.href);
   ctx.status = 303;
 }
 
-/** Where the browser goes afterwards; undefined: it stays here; null: the client may not ask for that. */
-async function returnOf(
+/** The URL to redirect to; undefined for none; null when the client may not use the one it asks for. */
+async function returnUrl(
   provider: Provider,
   { client_id, id_token_hint, post_logout_redirect_uri, state }: Record<string, string>,
 ): Promise<URL | undefined | null> {
@@ -76,7 +76,7 @@ async function returnOf(
   return url;
 }
 
-/** The client that an ID token says it is for; null when it says none. */
+/** The client in the audience of an unverified ID token; null when there is none. */
 function clientOf(idToken: string): string | null {
   try {
     const { aud } = decodeJwt(idToken);

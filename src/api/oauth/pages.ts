@@ -1,6 +1,5 @@
-// The pages people see while they let a client act for them: sign-in, consent, and what went wrong. Plain HTML
-// under a policy that allows nothing but this style sheet (by its hash) and forms that lead back here or, by way
-// of the redirect that ends it all, to the client.
+// HTML pages of the authorization server: sign-in, consent, sign-out and errors. The content security policy allows only
+// this style sheet (by its hash), and forms only to this server and to the redirect URI of the client.
 
 import { hash } from 'node:crypto';
 import type { Context } from 'koa';
@@ -21,18 +20,18 @@ ul{padding-left:1.2rem;margin:.4rem 0 1rem}li{margin:.15rem 0}
 `;
 const STYLE_HASH = hash('sha256', STYLE, 'base64');
 
-/** What the forms of a page need. */
+/** What a page needs for its form. */
 export interface Form {
-  /** Where they lead, within this server. */
+  /** Path that the form is sent to. */
   action: string;
-  /** Proof that they come from this page. */
+  /** Proves that the form came from this page. */
   token: string;
   clientName: string;
-  /** Where the browser is sent in the end; forms may lead there by redirects. */
+  /** Redirect URI of the client; the answer to the form may redirect there. */
   redirectUri: string;
 }
 
-/** Shows the sign-in form. @param error what was wrong with the last try. */
+/** Shows the sign-in form. @param error message about the last attempt */
 export function signInPage(
   ctx: Context,
   form: Form,
@@ -43,7 +42,7 @@ export function signInPage(
   show(
     ctx,
     'Sign in',
-    `<h1>Sign in</h1><p class="who">to go on to <strong>${text(form.clientName)}</strong></p>${alert}
+    `<h1>Sign in</h1><p class="who">to continue to <strong>${text(form.clientName)}</strong></p>${alert}
 <form method="post" action="${text(form.action)}">${hidden(form)}
 <label for="email">Email address</label>
 <input id="email" name="email" type="email" autocomplete="username" required maxlength="254" value="${text(email)}"${focus('email')}>
@@ -55,32 +54,32 @@ export function signInPage(
   );
 }
 
-/** What a client asks of a member. */
-export interface Wish {
+/** The access that a client requests from a member. */
+export interface RequestedAccess {
   memberName: string;
-  /** Where they sign out. */
+  /** Path of the sign-out page. */
   signOut: string;
-  /** Scopes it asks for and the member has. */
+  /** Requested scopes that the member has. */
   scopes: readonly string[];
   pools: readonly string[];
-  /** Whether it asks to be told who the member is. */
+  /** Whether it requests the member's name and email address. */
   identity: boolean;
 }
 
-/** Shows what the client asks for, to be allowed or not. */
-export function consentPage(ctx: Context, form: Form, wish: Wish): void {
-  const asks = wish.scopes.map((scope) => `<li><span class="code">${text(scope)}</span></li>`);
-  if (wish.identity) asks.unshift('<li>See your name and email address</li>');
-  const pools = wish.pools.includes('*')
+/** Shows the requested access, to be allowed or denied. */
+export function consentPage(ctx: Context, form: Form, access: RequestedAccess): void {
+  const asks = access.scopes.map((scope) => `<li><span class="code">${text(scope)}</span></li>`);
+  if (access.identity) asks.unshift('<li>See your name and email address</li>');
+  const pools = access.pools.includes('*')
     ? 'all pools'
-    : `these pools alone: ${wish.pools.join(', ') || 'none'}`;
+    : `these pools: ${access.pools.join(', ') || 'none'}`;
   const { host } = new URL(form.redirectUri);
   show(
     ctx,
     'Allow access',
     `<h1>Allow <strong>${text(form.clientName)}</strong> to act for you?</h1>
-<p class="who">You are signed in as ${text(wish.memberName)}. <a href="${text(wish.signOut)}">Sign out</a></p>
-<p>It asks to:</p><ul>${asks.join('')}</ul><p>in ${text(pools)}. You go on to <span class="code">${text(host || form.redirectUri)}</span>.</p>
+<p class="who">You are signed in as ${text(access.memberName)}. <a href="${text(access.signOut)}">Sign out</a></p>
+<p>It asks to:</p><ul>${asks.join('')}</ul><p>in ${text(pools)}. You continue to <span class="code">${text(host || form.redirectUri)}</span>.</p>
 <form method="post" action="${text(form.action)}">${hidden(form)}
 <button name="action" value="allow">Allow</button>
 <button class="second" name="action" value="deny">Deny</button></form>`,
@@ -88,7 +87,7 @@ export function consentPage(ctx: Context, form: Form, wish: Wish): void {
   );
 }
 
-/** Asks whether to sign out. @param fields of the request, sent along with the answer. */
+/** Asks whether to sign out. @param fields of the request, repeated in the form */
 export function signOutPage(
   ctx: Context,
   {
@@ -114,12 +113,12 @@ export function signOutPage(
   );
 }
 
-/** Says that nobody is signed in any more. */
+/** Confirms the sign-out. */
 export function signedOutPage(ctx: Context): void {
   show(ctx, 'Signed out', '<h1>You are signed out</h1><p>You can close this page.</p>');
 }
 
-/** Shows what went wrong where there is no client to go back to. The status is the caller's. */
+/** Shows an error when the browser cannot be redirected to the client. The caller sets the status. */
 export function errorPage(ctx: Context, message: string): void {
   show(
     ctx,
@@ -138,12 +137,12 @@ function show(ctx: Context, title: string, main: string, redirectUri?: string): 
     'Content-Security-Policy': [
       "default-src 'none'",
       `style-src 'sha256-${STYLE_HASH}'`,
-      // Browsers hold redirects after a form to this too.
+      // Browsers apply this to redirects after a form too.
       `form-action 'self'${redirectUri === undefined ? '' : ` ${sourceOf(redirectUri)}`}`,
       "base-uri 'none'",
       "frame-ancestors 'none'",
     ].join('; '),
-    // Without one a browser says "Origin: null" of our own forms.
+    // With the default policy of headers.ts browsers would send "Origin: null" with our own forms.
     'Referrer-Policy': 'same-origin',
     'Cache-Control': 'no-store',
   });
@@ -152,7 +151,7 @@ function show(ctx: Context, title: string, main: string, redirectUri?: string): 
 <title>${text(title)} · BioLayer</title><style>${STYLE}</style></head><body><main>${main}</main></body></html>`;
 }
 
-/** A redirect URI as a source of a content security policy: its origin, or its scheme where it has none. */
+/** A redirect URI as a source in a content security policy: its origin, or its scheme if it has no origin. */
 function sourceOf(uri: string): string {
   const { origin, protocol } = new URL(uri);
   return origin === 'null' ? protocol : origin;

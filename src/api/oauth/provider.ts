@@ -1,6 +1,6 @@
-// The authorization server: oidc-provider, told what our orgs, clients and members are and what they may do.
-// Access tokens are opaque, so that one that is revoked is refused within a second everywhere; what they may do
-// is decided when they are used (`middleware/authenticate.ts`), not when they are made.
+// The authorization server: oidc-provider, configured with the clients and members of our orgs. Access tokens are opaque,
+// so that a revoked token is rejected by all processes within a second. Their permissions are determined when they are
+// used (`access/authenticate.ts`), not when they are issued.
 
 import { timingSafeEqual } from 'node:crypto';
 import type { JWK } from 'jose';
@@ -22,7 +22,7 @@ import type { Sealer } from '../../store/redis/sealing.ts';
 import { adapters } from './adapters.ts';
 import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';
-import { tellRedisTimes } from './redis-time.ts';
+import { issueRedisTimes } from './redis-time.ts';
 import { END_SESSION_PATH, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
@@ -36,11 +36,11 @@ export interface ProviderOptions {
   db: Db;
   sealer: Sealer;
   cookies: SealedCookies;
-  /** Told the hash of the id of each token and grant that ends. */
+  /** Called with the hash of the id of each token and grant that ends. */
   onEnded(hash: string): void;
 }
 
-/** The authorization server for these settings. It holds no state; a new one may take its place at any time. */
+/** Creates the authorization server for these settings. It holds no state and can be replaced at any time. */
 export function createProvider(options: ProviderOptions): Provider {
   const { issuer, settings, db, sealer, cookies, onEnded } = options;
   const configuration: Configuration = {
@@ -83,7 +83,7 @@ export function createProvider(options: ProviderOptions): Provider {
       claimsParameter: { enabled: false },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
-      // A token bound to a key would be taken without it: the API does not ask for a proof.
+      // The API does not check DPoP proofs, so a key-bound token would be accepted without its key.
       dPoP: { enabled: false },
       introspection: { enabled: true, allowedPolicy: mayIntrospect },
       pushedAuthorizationRequests: { enabled: false },
@@ -95,7 +95,7 @@ export function createProvider(options: ProviderOptions): Provider {
           resourceServer(db, issuer, ctx, resource, client.clientId),
       },
       revocation: { enabled: true, allowedPolicy: mayRevoke },
-      // For the metadata; the endpoint is ours (`logout.ts`), which stores nothing for who is not signed in.
+      // For the metadata only; the endpoint is in `logout.ts`, which stores nothing for visitors.
       rpInitiatedLogout: { enabled: true },
       userinfo: { enabled: false },
     },
@@ -104,7 +104,7 @@ export function createProvider(options: ProviderOptions): Provider {
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: () => false,
     rotateRefreshToken: true,
-    // Whatever is revoked, and whyever, everything of its grant goes with it.
+    // Revoking any token revokes its whole grant.
     revokeGrantPolicy: () => true,
     extraTokenClaims: (_ctx, token) => tokenClaims(db, token),
     clientBasedCORS: () => false,
@@ -115,7 +115,7 @@ export function createProvider(options: ProviderOptions): Provider {
     const [stored, found] = [Buffer.from(String(this.clientSecret)), Buffer.from(hashOf(given))];
     return stored.length === found.length && timingSafeEqual(stored, found);
   };
-  // The library knows one way a client; ours may send their secret either way.
+  // The library allows one authentication method per client; our clients may send the secret in the header or body.
   Object.defineProperty(provider.Client.prototype, 'clientAuthMethod', {
     get(this: { tokenEndpointAuthMethod?: string }) {
       if (this.tokenEndpointAuthMethod === 'none') return 'none';
@@ -124,18 +124,18 @@ export function createProvider(options: ProviderOptions): Provider {
         : 'client_secret_post';
     },
   });
-  giveIds(provider);
-  tellRedisTimes(provider, db.clock);
-  // A grant is kept with the version of the password that the member had signed in with.
-  const kept: unknown = Reflect.get(provider.Grant, 'IN_PAYLOAD');
+  useCredentialIds(provider);
+  issueRedisTimes(provider, db.clock);
+  // Store the version of the member's password at sign-in with each grant.
+  const stored: unknown = Reflect.get(provider.Grant, 'IN_PAYLOAD');
   Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
-    value: [...(Array.isArray(kept) ? kept : []), 'password_version'],
+    value: [...(Array.isArray(stored) ? stored : []), 'password_version'],
   });
   return provider;
 }
 
-/** Ids in the form of our credentials: they say where they lie, and a mistyped one costs no look-up. */
-function giveIds(provider: Provider): void {
+/** Gives tokens ids in the form of our credentials: they name the org, and a mistyped one needs no lookup. */
+function useCredentialIds(provider: Provider): void {
   const prefixes: [object, CredentialPrefix][] = [
     [provider.AccessToken.prototype, 'blo_'],
     [provider.ClientCredentials.prototype, 'blo_'],
@@ -148,13 +148,13 @@ function giveIds(provider: Provider): void {
       value(this: { clientId: string; format?: string }) {
         if (prefix === 'blo_') this.format = 'opaque';
         const orgId = orgOfClient(this.clientId);
-        if (orgId === null) throw new Error('a token of no client');
+        if (orgId === null) throw new Error('a token without a client');
         return newCredential(prefix, orgId).text;
       },
     });
 }
 
-/** The API as the resource that tokens are for, with the scopes that the client may ask for. */
+/** The API as a resource server, with the scopes that the client may request. */
 async function resourceServer(
   db: Db,
   issuer: string,
@@ -168,25 +168,25 @@ async function resourceServer(
   const { params } = ctx.oidc;
   const isNew = ctx.oidc.route !== 'token' || params?.grant_type === 'client_credentials';
   if (params !== undefined && isNew) {
-    // Asking for nothing in particular is asking for all the client may have (RFC 6749, section 3.3).
+    // Without a scope parameter the client gets all its scopes (RFC 6749, section 3.3).
     const asked = typeof params.scope === 'string' ? params.scope.split(' ') : [];
     const unknown = asked.filter((name) => !SIGN_IN_SCOPES.includes(name) && !client.scopes.includes(name));
     if (unknown.length > 0)
-      throw new errors.InvalidScope('the client may not ask for this', unknown.join(' '));
+      throw new errors.InvalidScope('the client may not request this scope', unknown.join(' '));
     if (asked.every((name) => SIGN_IN_SCOPES.includes(name)))
       params.scope = [...asked, ...client.scopes].join(' ');
   }
   return { scope: client.scopes.join(' '), audience: issuer, accessTokenFormat: 'opaque' as const };
 }
 
-/** The sign-in is asked for again when whoever is signed in is not of the org that the client is of. */
+/** Asks for sign-in again when the signed-in member is not of the client's org. */
 function policy(): interactionPolicy.DefaultPolicy {
   const { Check, base } = interactionPolicy;
   const prompts = base();
   prompts
     .get('login')
     ?.checks.add(
-      new Check('no_member', 'whoever is signed in is no member of this org', ({ oidc }) =>
+      new Check('no_member', 'the signed-in member is not of this org', ({ oidc }) =>
         oidc.session?.accountId !== undefined && oidc.account === undefined
           ? Check.REQUEST_PROMPT
           : Check.NO_NEED_TO_PROMPT,
@@ -206,7 +206,7 @@ async function findAccount(db: Db, ctx: KoaContextWithOIDC | undefined, subject:
   return { accountId: subject, claims: async () => ({ sub: subject, org_id, name, email }) };
 }
 
-/** A client that can keep a secret may look at the tokens of its own org; any other at its own alone. */
+/** A confidential client may introspect all tokens of its org; a public client only its own. */
 function mayIntrospect(
   _ctx: KoaContextWithOIDC,
   client: { clientId: string; clientAuthMethod?: string | undefined },
@@ -216,19 +216,19 @@ function mayIntrospect(
   return orgOfClient(token.clientId ?? '') === orgOfClient(client.clientId);
 }
 
-/** A client may revoke its own tokens. @throws InvalidRequest for another's, as RFC 7009, section 2.1, asks */
+/** A client may revoke its own tokens. @throws InvalidRequest for the token of another client (RFC 7009, section 2.1) */
 function mayRevoke(
   _ctx: KoaContextWithOIDC,
   client: { clientId: string; clientAuthMethod?: string | undefined },
   token: { clientId?: string | undefined },
 ): boolean {
   if (token.clientId === client.clientId) return true;
-  // Anybody can claim to be a public client, and is told nothing of whether there is such a token.
+  // A public client is not authenticated, so it must not learn whether the token exists.
   if (client.clientAuthMethod === 'none') return false;
-  throw new errors.InvalidRequest('the token is not of this client');
+  throw new errors.InvalidRequest('the token was not issued to this client');
 }
 
-/** What introspection tells of a token beside the standard claims. */
+/** Additional claims in the introspection response. */
 async function tokenClaims(db: Db, token: object) {
   const { clientId = '', accountId } = token as { clientId?: string; accountId?: string };
   const client = await loadOAuthClient(db, clientId);

@@ -1,4 +1,5 @@
-// What the API says of itself as a protected resource (RFC 9728): who gives tokens for it, and with which scopes.
+// Protected resource metadata of the API (RFC 9728): its authorization server and scopes. Also the paths and names that the
+// authorization server and the pages share.
 
 import type { Context } from 'koa';
 import { SCOPES } from '../access/principal.ts';
@@ -6,15 +7,15 @@ import { answerOtherMethod } from '../http/router.ts';
 
 export const RESOURCE_PATH = '/.well-known/oauth-protected-resource';
 
-/** Where a person signs out. */
+/** Path of the sign-out page. */
 export const END_SESSION_PATH = '/oauth/end-session';
-/** Name of the cookie of a browser in which somebody is signed in. */
+/** Name of the session cookie of a signed-in browser. */
 export const SESSION_COOKIE = 'bl_session';
 
-/** Scopes that are about signing in and not about the API. */
+/** Scopes for sign-in, which give no access to the API. */
 export const SIGN_IN_SCOPES = ['openid', 'offline_access'];
 
-/** Answers with the metadata. @param issuer origin of the API, and of its authorization server. */
+/** Answers with the metadata. @param issuer origin of the API and of its authorization server */
 export function describeResource(ctx: Context, issuer: string): void {
   if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
     answerOtherMethod(ctx, ['GET']);

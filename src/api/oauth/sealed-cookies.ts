@@ -1,7 +1,6 @@
-// What the authorization server must remember of somebody who has not signed in lies with them, in sealed cookies,
-// and not in Redis: nobody can fill Redis before they have shown who they are. Each cookie is sealed under a key of
-// its own, derived from the cookie keys that all processes share, so that the number of cookies does not wear out
-// SECRETS_KEY.
+// Sealed cookies hold the authorization server's state of visitors who have not signed in. It is not stored in Redis, so
+// that unauthenticated requests cannot fill it. Each purpose has its own key, derived from the cookie keys that all
+// processes share, so that the number of cookies does not exhaust SECRETS_KEY.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { hkdfSync } from 'node:crypto';
@@ -9,18 +8,18 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
 import { createSealer } from '../../store/redis/sealing.ts';
 
-/** Browsers keep no longer name and value together (RFC 6265, section 6.1), bytes. */
+/** Most bytes of name and value together that every browser stores (RFC 6265, section 6.1). */
 const LENGTH_LIMIT = 4096;
-/** Longest content once it is unpacked, bytes. */
+/** Longest decompressed content, bytes. */
 const CONTENT_LIMIT = 32 * 1024;
 
-/** The request that is served: the library asks its adapters without saying for whom. */
-export const served = new AsyncLocalStorage<Context>();
+/** The current request: the library calls its adapters without passing it. */
+export const currentRequest = new AsyncLocalStorage<Context>();
 
-export interface CookiePlace {
+export interface CookieSpec {
   name: string;
   path: string;
-  /** What the cookie is for: it does not open as another's. */
+  /** Purpose of the cookie; a cookie opens only for the purpose it was sealed for. */
   purpose: string;
 }
 
@@ -32,8 +31,8 @@ export class SealedCookies {
     this.#key = key;
   }
 
-  /** Sets a cookie for `seconds`. @returns false when the content is too long for one; then none is set. */
-  set(ctx: Context, { name, path, purpose }: CookiePlace, content: object, seconds: number): boolean {
+  /** Sets a cookie for `seconds`. @returns false, without setting it, when the content is too long */
+  set(ctx: Context, { name, path, purpose }: CookieSpec, content: object, seconds: number): boolean {
     const packed = deflateRawSync(JSON.stringify(content)).toString('base64url');
     const value = this.#sealer(purpose).seal(packed, purpose);
     if (name.length + value.length > LENGTH_LIMIT) return false;
@@ -41,11 +40,8 @@ export class SealedCookies {
     return true;
   }
 
-  /** The content of a cookie; null when there is none, or none that was set for this purpose. */
-  get(
-    ctx: Context,
-    { name, purpose }: Pick<CookiePlace, 'name' | 'purpose'>,
-  ): Record<string, unknown> | null {
+  /** The content of a cookie; null when it is missing or was not sealed for this purpose. */
+  get(ctx: Context, { name, purpose }: Pick<CookieSpec, 'name' | 'purpose'>): Record<string, unknown> | null {
     const value = ctx.cookies.get(name, { signed: false });
     if (value === undefined) return null;
     try {
@@ -57,7 +53,7 @@ export class SealedCookies {
     }
   }
 
-  clear(ctx: Context, { name, path }: Pick<CookiePlace, 'name' | 'path'>): void {
+  clear(ctx: Context, { name, path }: Pick<CookieSpec, 'name' | 'path'>): void {
     ctx.cookies.set(name, null, this.#options(path));
   }
 

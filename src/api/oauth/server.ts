@@ -1,6 +1,6 @@
-// The authorization server as a middleware of the API: the paths of OAuth, and what the API tells of itself as a
-// protected resource. The library's server is made when it is first asked, from the settings in Redis, and made
-// anew when they have changed; a request that finds Redis away is answered like any other: 503.
+// The authorization server as Koa middleware: the OAuth paths and the protected resource metadata. The provider is created
+// at the first request from the settings in Redis, and again when they have changed. Without Redis a request is answered
+// with 503, like any other.
 
 import type { Context, Middleware, Next } from 'koa';
 import mount from 'koa-mount';
@@ -15,15 +15,15 @@ import { answerOtherMethod } from '../http/router.ts';
 import { bodyTimeout } from '../middleware/json-body.ts';
 import type { interact } from './interaction.ts';
 import type { endSession } from './logout.ts';
-import { endCookiesByRedisTime } from './redis-time.ts';
+import { shiftCookieExpiry } from './redis-time.ts';
 import { describeResource, END_SESSION_PATH, RESOURCE_PATH } from './resource.ts';
-import { SealedCookies, served } from './sealed-cookies.ts';
+import { currentRequest, SealedCookies } from './sealed-cookies.ts';
 
-/** How long settings are used before they are looked at again, ms. */
+/** How long settings are used before they are loaded again, ms. */
 const FRESH = 60_000;
 
-/** What there is, and by which methods: the library knows only 404 for the others. */
-const PLACES: readonly [path: RegExp, methods: readonly string[]][] = [
+/** Paths and their methods; for other methods the library would answer 404 instead of 405. */
+const PATHS: readonly [path: RegExp, methods: readonly string[]][] = [
   [/^\/\.well-known\/(oauth-authorization-server|openid-configuration)$/, ['GET']],
   [/^\/oauth\/jwks$/, ['GET']],
   [/^\/oauth\/authorize(\/[\w-]+)?$/, ['GET']],
@@ -39,14 +39,14 @@ export interface OAuthOptions {
   addresses: ClientAddresses;
   admission: Admission;
   log: Logger;
-  /** How long a body may take to arrive, ms. */
+  /** Longest time for a body to arrive, ms. */
   bodyTime: number;
-  /** Told the hash of the id of each token and grant that ends here. */
+  /** Called with the hash of the id of each token and grant that ends. */
   onEnded(hash: string): void;
 }
 
 interface Current {
-  /** Of `performance.now()`. */
+  /** When to check the settings again, by `performance.now()`. */
   until: number;
   order: string;
   settings: OAuthSettings;
@@ -62,7 +62,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
   const { issuer, db, sealer, addresses, admission, log } = options;
   const url = new URL(issuer);
   let current: Current | null = null;
-  /** What went wrong in a request, which the library tells in words of its own. */
+  /** Errors by request; the library answers them itself, and this middleware replaces its answer. */
   const failures = new WeakMap<object, unknown>();
 
   const fresh = async (): Promise<Current> => {
@@ -76,7 +76,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
       current.until = performance.now() + FRESH;
       return current;
     }
-    // Loaded when first needed: most processes never are asked, and it is the largest library there is here.
+    // Loaded on first use: it is the largest library, and most processes never need it.
     const [{ createProvider }, { interact }, { endSession }] = await Promise.all([
       import('./provider.ts'),
       import('./interaction.ts'),
@@ -95,21 +95,21 @@ export function oauthServer(options: OAuthOptions): Middleware {
       admission.countAnonymous(ctx);
       return describeResource(ctx, issuer);
     }
-    const [, methods] = PLACES.find(([path]) => path.test(ctx.path)) ?? [];
+    const [, methods] = PATHS.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();
     // Whoever asks: a client, too, shows who it is only in the middle of what it asks for.
     admission.countAnonymous(ctx);
     if (!methods.includes(ctx.method === 'HEAD' ? 'GET' : ctx.method)) return answerOtherMethod(ctx, methods);
     const now = await fresh();
-    // The library makes its URLs and its cookies from the request; what a client or a proxy says of the host
-    // and the scheme is not to be believed.
+    // The library builds URLs and cookies from the request. Host and scheme come from the configuration, because clients
+    // and proxies can send any.
     Object.defineProperties(ctx.request, {
       protocol: { value: url.protocol.slice(0, -1) },
       host: { value: url.host },
     });
     ctx.app.keys = now.settings.cookie_keys;
-    await served.run(ctx, () => answer(ctx, next, now));
-    endCookiesByRedisTime(ctx, db.clock);
+    await currentRequest.run(ctx, () => answer(ctx, next, now));
+    shiftCookieExpiry(ctx, db.clock);
     const failure = failures.get(ctx.req);
     if (failure === undefined) return;
     for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);
@@ -117,7 +117,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     throw failure;
   };
 
-  /** Serves a request in the pages of ours, or in the library. */
+  /** Serves a request by our pages or by the library. */
   async function answer(ctx: Context, next: Next, { provider, cookies, ...current }: Current): Promise<void> {
     const secret = current.settings.cookie_keys[0] ?? '';
     if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
@@ -128,7 +128,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
   }
 }
 
-/** Serves a request whose body the library reads, for as long as that may take. @throws ApiError 408 */
+/** Serves a request whose body the library reads. @throws ApiError 408 when the body does not arrive within `time` */
 async function inTime(ctx: Context, time: number, serve: () => Promise<unknown>): Promise<void> {
   if (ctx.method !== 'POST') return void (await serve());
   let timer: NodeJS.Timeout | undefined;
