@@ -1,6 +1,6 @@
-// All of BioLayer in this process, on a Redis of its own, seen from outside: a task that a person does, then
-// one that nobody does in time. Fails unless every event of both has arrived as a webhook whose signature
-// the public `standardwebhooks` package verifies. Everything it makes lies in one folder, gone at the end.
+// The demo: runs BioLayer in this process on its own Redis and uses it as a client would. One task is completed by a
+// worker; a second one breaches its SLA. The demo fails unless every event of both arrives as a webhook whose signature
+// the public `standardwebhooks` package verifies. All its files are in one folder, which it deletes at the end.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -23,50 +23,50 @@ import { createSealer } from '../src/store/redis/sealing.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-/** A webhook that takes longer than this to arrive has not arrived. */
+/** A webhook that has not arrived after this counts as lost, ms. */
 const ARRIVAL_LIMIT = 15 * SECOND;
-/** The whole demo, on a machine that is busy with other things. */
+/** Time limit of the whole demo, ms; enough for a busy machine. */
 const LIMIT = 2 * MINUTE;
 
 const USAGE = `Usage: script/demo [--wrong-secret]
 
-Runs one task through its whole life, then one that breaches its SLA, and shows
-each event with its verified webhook. Exits 0 when every webhook was verified.
+Runs one task from creation to completion, then one that breaches its SLA, and shows
+each event with its verified webhook. Exits with 0 when every webhook was verified.
 
-  --wrong-secret  verify with another secret than the org's, to see that fail
+  --wrong-secret  verify with a wrong secret, to see the demo fail
 `;
 
-/** What went wrong, said without a stack: there is nothing to debug in here. */
+/** A failure whose message is enough; the stack is not printed. */
 class DemoFailed extends Error {}
 
-/** What undoes each step of the start, in order. */
-const undo: (() => Promise<unknown>)[] = [];
-let undone: Promise<void> | null = null;
+/** Clean-up of each step of the start, in the order of the steps. */
+const cleanups: (() => Promise<unknown>)[] = [];
+let cleanedUp: Promise<void> | null = null;
 
 function cleanUp(): Promise<void> {
-  undone ??= (async () => {
-    for (const step of undo.reverse()) await step();
+  cleanedUp ??= (async () => {
+    for (const step of cleanups.reverse()) await step();
   })();
-  return undone;
+  return cleanedUp;
 }
 
-/** What the receiver got: verified events by their id, and what it refused. */
+/** Results of the receiver: verified events by id, and the reasons of refusals. */
 class Inbox {
   readonly verified = new Map<string, { type: string; at: number }>();
   readonly refused: string[] = [];
-  #news = () => {};
+  #notify = () => {};
 
   take(event: WebhookEvent): void {
     this.verified.set(event.data.event_id, { type: event.type, at: Date.now() });
-    this.#news();
+    this.#notify();
   }
 
   refuse(reason: string): void {
     this.refused.push(reason);
-    this.#news();
+    this.#notify();
   }
 
-  /** Waits until `done` says so. @throws DemoFailed when a webhook is refused or time is up, with what `missing` says. */
+  /** Waits until `done` returns true. @throws DemoFailed with `missing()` when a webhook is refused or the time is up. */
   async until(done: () => boolean, missing: () => string): Promise<void> {
     const end = Date.now() + ARRIVAL_LIMIT;
     while (!done()) {
@@ -76,7 +76,7 @@ class Inbox {
       if (left <= 0) throw new DemoFailed(`${missing()} after ${ARRIVAL_LIMIT / SECOND} s`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
-        this.#news = () => {
+        this.#notify = () => {
           clearTimeout(timer);
           resolve();
         };
@@ -90,7 +90,7 @@ async function main(wrongSecret: boolean): Promise<void> {
   const home = fileURLToPath(new URL('../.data/', import.meta.url));
   await mkdir(home, { recursive: true, mode: 0o700 });
   const dir = await mkdtemp(`${home}demo-`);
-  undo.push(() => rm(dir, { recursive: true, force: true }));
+  cleanups.push(() => rm(dir, { recursive: true, force: true }));
   const { url, org } = await startAll(dir);
   const api = new Client(url, org.api_key);
 
@@ -102,37 +102,39 @@ async function main(wrongSecret: boolean): Promise<void> {
     bearer,
     port: 0,
     onEvent: (event, { headers, body }) => {
-      if (isVerified(secret, headers, `${body} `)) inbox.refuse('a changed body was taken for the real one');
+      if (isVerified(secret, headers, `${body} `)) inbox.refuse('a changed body was verified');
       else inbox.take(event);
     },
     onRefused: (reason) => inbox.refuse(reason),
   });
-  undo.push(() => receiver.close());
+  cleanups.push(() => receiver.close());
 
   say(`API       ${url}/v1`);
-  say(`Redis     its own, in ${relative(process.cwd(), dir)}`);
+  say(`Redis     embedded, in ${relative(process.cwd(), dir)}`);
   say(`Receiver  ${receiver.url}`);
 
-  say('\n1. A task is created, offered to a person, done, verified and handed over.\n');
+  say('\n1. A task is created, offered to a worker, completed and delivered.\n');
   const example: unknown = JSON.parse(
     await readFile(new URL('../examples/task.json', import.meta.url), 'utf8'),
   );
-  const events = await runToCompletion(api, url, org, inbox, moved(example, org, receiver, bearer));
+  const events = await runToCompletion(api, url, org, inbox, taskBody(example, org, receiver, bearer));
 
-  say('\n2. The same, wanted within a second. Nobody takes it on; then it is cancelled.\n');
-  const late = moved(example, org, receiver, bearer, 1);
+  say(
+    '\n2. The same task with a target latency of one second. No worker accepts it in time, and it is cancelled.\n',
+  );
+  const late = taskBody(example, org, receiver, bearer, 1);
   events.push(...(await runIntoBreach(api, inbox, late)));
 
   if (inbox.verified.size !== events.length)
-    throw new DemoFailed(`${events.length} events, but webhooks for ${inbox.verified.size}.`);
-  say(`\n${events.length} events, ${inbox.verified.size} webhooks verified, both histories hold.`);
+    throw new DemoFailed(`${events.length} events, but ${inbox.verified.size} webhooks.`);
+  say(`\n${events.length} events, ${inbox.verified.size} webhooks verified, both histories verified.`);
   say(`Took ${((Date.now() - startedAt) / SECOND).toFixed(1)} s. Next: script/server, and README.md.`);
 }
 
-/** Redis, API, processors and an org with a worker. */
+/** Starts Redis, API and processors, and creates an org with a worker. */
 async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
   const redis = await startEmbeddedRedis({ dir });
-  undo.push(() => redis.stop());
+  cleanups.push(() => redis.stop());
   const sealer = createSealer([randomBytes(32)]);
   const common = {
     redisUrl: redis.url,
@@ -143,14 +145,20 @@ async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
     log: pino({ level: 'warn' }, pino.destination(2)),
   };
   const web = await startWeb({ ...common, host: '127.0.0.1', port: 0, operatorToken: undefined });
-  undo.push(() => web.close());
+  cleanups.push(() => web.close());
   const processors = await startProcessors({ ...common, concurrency: 10 });
-  undo.push(() => processors.close());
+  cleanups.push(() => processors.close());
   return { url: web.url, org: await makeDemoOrg(web.db, sealer) };
 }
 
-/** The example as it is sent: ids that exist, times of today, our receiver. */
-function moved(example: unknown, org: DemoOrg, receiver: Receiver, bearer: string, latency = 600): unknown {
+/** The body of the example task with the ids of this org, current times and the demo's receiver. */
+function taskBody(
+  example: unknown,
+  org: DemoOrg,
+  receiver: Receiver,
+  bearer: string,
+  latency = 600,
+): unknown {
   const task = structuredClone(example) as Record<'origin' | 'sla' | 'requirements' | 'handoff', object>;
   const now = Date.now();
   Object.assign(task.origin, { org_id: org.org_id, created_at: new Date(now).toISOString() });
@@ -168,11 +176,11 @@ function moved(example: unknown, org: DemoOrg, receiver: Receiver, bearer: strin
 
 async function runToCompletion(api: Client, url: string, org: DemoOrg, inbox: Inbox, body: unknown) {
   const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
-  const person = { url, token: org.worker_token };
-  const offer = await nextOffer(person);
+  const worker = { url, token: org.worker_token };
+  const offer = await nextOffer(worker);
   if (offer?.task_id !== taskId) throw new DemoFailed('The worker was not offered the task.');
   const note = 'Called the owner at the number on file. Admits the session: a patch job.\n';
-  const [evidenceId = ''] = await doWork(person, offer, {
+  const [evidenceId = ''] = await doWork(worker, offer, {
     output: { reached_user: true, user_confirmed: true, notes: 'Patch job, ticket follows.' },
     notes: 'Reached at the second call.',
     evidence: { name: 'call-note.txt', mediaType: 'text/plain', content: note },
@@ -185,15 +193,16 @@ async function runToCompletion(api: Client, url: string, org: DemoOrg, inbox: In
   const file = await fetch(`${url}${taskPath(taskId)}/evidence/${evidenceId}`, {
     headers: { authorization: `Bearer ${org.api_key}` },
   });
-  if ((await file.text()) !== note) throw new DemoFailed('The evidence is not what the worker handed in.');
-  say(`\n   Evidence: ${textAt(evidence, 'name')}, given back byte for byte.`);
+  if ((await file.text()) !== note)
+    throw new DemoFailed('The downloaded evidence differs from the uploaded file.');
+  say(`\n   Evidence: ${textAt(evidence, 'name')}, downloaded unchanged.`);
   return events;
 }
 
 async function runIntoBreach(api: Client, inbox: Inbox, body: unknown) {
   const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
   const breached = () => [...inbox.verified.values()].some((one) => one.type === 'task.sla_breached');
-  await inbox.until(breached, () => 'No webhook told of the breach');
+  await inbox.until(breached, () => 'No webhook of the breach arrived');
   await api.send('POST', `${taskPath(taskId)}/cancel`, { body: { reason: 'too late to be of use' } });
   return showTimeline(api, taskId, inbox);
 }
@@ -210,8 +219,7 @@ async function showTimeline(api: Client, taskId: string, inbox: Inbox): Promise<
         .join(', ')}`,
   );
   const broken = firstBroken(events);
-  if (broken !== null)
-    throw new DemoFailed(`The history of ${taskId} does not hold from entry ${broken} on.`);
+  if (broken !== null) throw new DemoFailed(`The history of ${taskId} is not valid from entry ${broken} on.`);
 
   say(`   #     after  ${'event'.padEnd(17)}  ${'about'.padEnd(26)}  webhook`);
   const start = Date.parse(events[0]?.at ?? '');
@@ -246,7 +254,7 @@ function say(line: string): void {
 
 let exitCode: number | null = null;
 
-/** Cleans up and exits; whoever ends first says how. */
+/** Cleans up and exits; the first call decides the exit code. */
 async function end(code: number): Promise<void> {
   if (exitCode !== null) return;
   exitCode = code;
@@ -259,7 +267,7 @@ async function end(code: number): Promise<void> {
   process.exit(exitCode);
 }
 
-/** Like `end`, at once the second time. */
+/** Like `end`; a second signal exits at once. */
 function endBySignal(code: number): void {
   if (exitCode !== null) process.exit(code);
   void end(code);
@@ -274,14 +282,14 @@ if (rest.length > 0 || (flag !== undefined && flag !== '--wrong-secret')) {
 process.on('SIGINT', () => endBySignal(130));
 process.on('SIGTERM', () => endBySignal(143));
 setTimeout(() => {
-  process.stderr.write(`The demo did not get to its end within ${LIMIT / SECOND} s.\n`);
+  process.stderr.write(`The demo did not finish within ${LIMIT / SECOND} s.\n`);
   void end(1);
 }, LIMIT).unref();
 try {
   await main(flag === '--wrong-secret');
 } catch (error) {
   const text = error instanceof DemoFailed ? error.message : error instanceof Error ? error.stack : error;
-  // What fails while all is being taken down is no news.
+  // Errors during the clean-up after a signal are expected.
   if (exitCode === null) process.stderr.write(`\nThe demo failed. ${text}\n`);
   await end(1);
 }

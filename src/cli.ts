@@ -1,9 +1,9 @@
-// The `biolayer` command: an HTTP client of the API for the shell. It shares no code with the server but
-// the form of an event and the check of its hash chain, so what it can do, any client can.
+// The `biolayer` command: an HTTP client of the API for the shell. The only code that it shares with the server is the
+// form of events and the check of their hash chain, so any other client can do the same.
 
 import { runCli } from './cli/program.ts';
 
-// Whoever reads our output may stop early, as in `biolayer tasks list | head -1`.
+// The reader of stdout may close it early, as in `biolayer tasks list | head -1`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

@@ -1,7 +1,7 @@
 /**
- * What the environment says, read once at start. The only reader of process.env: every other file gets
- * the values it needs as arguments, so a process either starts with a sound configuration or names all
- * that is wrong with it at once. A fault line names the variable and never repeats a secret's value.
+ * Reads the configuration from the environment once, at start. This is the only file that reads process.env; all others
+ * receive the values they need as arguments. A process either starts with a valid configuration or reports every fault
+ * at once. A fault names the variable and never repeats the value of a secret.
  */
 import { join } from 'node:path';
 import { type InFlightKind, type InFlightLimits, inFlightLimits } from './state/access/in-flight-limits.ts';
@@ -20,54 +20,55 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** The configuration of a process, validated. */
 export interface Config {
-  /** Unset means an embedded Redis (`server`, `cli`). */
+  /** Undefined for an embedded Redis, which only the `server` process can use. */
   readonly redisUrl: string | undefined;
   readonly host: string;
-  /** 0 lets the system pick a free port. */
+  /** 0 for any free port. */
   readonly port: number;
   readonly operatorToken: string | undefined;
-  /** Base64 of the 32 bytes that encrypt secrets at rest. Set whenever `redisUrl` is. */
+  /** Base64 of the 32-byte key that encrypts stored secrets. Always set when `redisUrl` is. */
   readonly secretsKey: string | undefined;
-  /** The key before the last rotation: still decrypts, never encrypts. */
+  /** The key before the last rotation: it only decrypts. */
   readonly secretsKeyPrevious: string | undefined;
-  /** Id of a key that is lost for good: what it sealed is given up. */
+  /** Id of a key that is lost for good: the process starts although secrets sealed with it cannot be opened. */
   readonly secretsKeyLost: string | undefined;
-  /** Non-public networks that webhooks may reach, as normalised CIDRs. */
+  /** Non-public networks to which webhooks may be sent, as normalised CIDRs. */
   readonly webhookAllowedNetworks: readonly string[];
-  /** Whose X-Forwarded-For is believed, as normalised CIDRs. */
+  /** Proxies whose X-Forwarded-For is trusted, as normalised CIDRs. */
   readonly trustedProxies: readonly string[];
-  /** Whose web pages may call the API, as origins. */
+  /** Origins whose web pages may call the API. */
   readonly corsOrigins: readonly string[];
-  /** How often each credential, each org, and each address without a credential may call; null: as they like. */
+  /** Rate limits of each credential, each org, and each address without a credential; null for no limit. */
   readonly quotas: { readonly key: Quota | null; readonly org: Quota | null; readonly address: Quota | null };
-  /** How much of each kind an org may keep. */
+  /** How much of each kind of record an org may store. */
   readonly storageQuotas: StorageQuotas;
-  /** Connections at once: of a web process, and of one address that is no trusted proxy's. */
+  /** Most concurrent connections of a web process, and of one client address that is not a trusted proxy. */
   readonly connections: { readonly all: number; readonly address: number };
-  /** What requests hold at once in a web process: bytes of JSON bodies, bytes of uploads, open event streams. */
+  /** Limits of a web process on concurrent requests: bytes of JSON bodies, bytes of uploads, open event streams. */
   readonly inFlight: Readonly<Record<InFlightKind, InFlightLimits>>;
-  /** Origin under which clients reach the API; OAuth is off without it. */
+  /** Origin at which clients reach the API; without it OAuth is off. */
   readonly publicUrl: string | undefined;
-  /** A folder or an S3 URL. */
+  /** Where evidence files are stored: a folder or an S3 URL. */
   readonly evidenceStore: string;
   readonly logLevel: LogLevel;
   readonly dataDir: string;
-  /** How many jobs one worker process runs at once. */
+  /** Jobs that one worker process runs concurrently. */
   readonly workerConcurrency: number;
-  /** A webhook endpoint to which nothing has got through for this long is disabled. */
+  /** A webhook endpoint whose deliveries have all failed for this many hours is disabled. */
   readonly webhookDisableAfterHours: number;
 }
 
-/** The configuration of a process that cannot run on an embedded Redis. */
+/** The configuration of a process that needs an external Redis. */
 export interface ConnectedConfig extends Config {
   readonly redisUrl: string;
   readonly secretsKey: string;
 }
 
 /**
- * High enough that only what ran wild meets them: a client that creates a thousand tasks at once does not.
- * An address gets less, since nobody needs many bad credentials.
+ * Default rate limits. A client that creates a thousand tasks at once stays below them. The limit of an address is lower,
+ * because it counts only requests without a valid credential.
  */
 export const QUOTAS = {
   key: { requests: 100_000, seconds: 10 },
@@ -75,10 +76,10 @@ export const QUOTAS = {
   address: { requests: 6000, seconds: 60 },
 } as const satisfies Record<string, Quota>;
 
-/** One address gets a tenth: many people may share one, and nobody needs so many. */
+/** Default connection limits. One address gets a tenth, because many clients may share it. */
 export const CONNECTIONS = { all: 20_000, address: 2000 } as const;
 
-/** Everything that is wrong with the environment, one line per fault. */
+/** All faults of the environment, one line each. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly faults: readonly string[];
@@ -89,10 +90,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Thrown by a parser below; its message completes the sentence "<VARIABLE> …". */
+/** Thrown by the parsers below; the message completes a sentence that begins with the variable's name. */
 class Fault extends Error {}
 
-/** Reads the environment for one kind of process; throws a `ConfigError` that names every fault. */
+/** Reads the configuration of one kind of process. @throws ConfigError with every fault. */
 export function loadConfig(env: Environment, kind: 'web' | 'worker'): ConnectedConfig;
 export function loadConfig(env: Environment, kind: ProcessKind): Config;
 export function loadConfig(env: Environment, kind: ProcessKind): Config {
@@ -146,17 +147,18 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
   return Object.freeze(config);
 }
 
-/** Where the `biolayer` command finds the API, and what it shows there. */
+/** Where the `biolayer` command finds the API, and its credentials. */
 export interface CliConfig {
-  /** Base URL of the API, without a slash at its end. */
+  /** Base URL of the API, without a trailing slash. */
   readonly url: string;
   readonly apiKey: string | undefined;
   readonly operatorToken: string | undefined;
 }
 
 /**
- * Reads the environment for the `biolayer` command; throws a `ConfigError` that names every fault.
- * @param given variables that the command line gives; they go before the environment's.
+ * Reads the configuration of the `biolayer` command.
+ * @param given variables from the command line; they override the environment.
+ * @throws ConfigError with every fault.
  */
 export function loadCliConfig(given: Environment = {}, env: Environment = process.env): CliConfig {
   const { faults, read } = reader({ ...env, ...given });
@@ -169,7 +171,7 @@ export function loadCliConfig(given: Environment = {}, env: Environment = proces
   return Object.freeze(config);
 }
 
-/** Reads variables by name and collects what is wrong with them. */
+/** Reads variables by name and collects their faults. */
 function reader(env: Environment) {
   const faults: string[] = [];
   const given = (name: string): string | undefined => env[name]?.trim() || undefined;
@@ -207,8 +209,7 @@ function asRedisUrl(text: string): string {
     throw new Fault('must be a redis:// or rediss:// URL');
   }
   if (url.hostname === '') throw new Fault('must name a host');
-  if (!/^(\/\d*)?$/.test(url.pathname))
-    throw new Fault('may have a database number as its path, nothing else');
+  if (!/^(\/\d*)?$/.test(url.pathname)) throw new Fault('may have no path other than a database number');
   return text;
 }
 
@@ -221,20 +222,20 @@ function asBaseUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-/** `https://api.example.com`; plain http on loopback alone: tokens and passwords travel there. */
+/** An origin such as `https://api.example.com`. Plain http only on loopback, because tokens and passwords are sent to it. */
 function asOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || `${url.origin}/` !== url.href) {
     throw new Fault('must be an origin such as https://api.example.com, without path, user or query');
   }
   const isLoopback = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
-  if (url.protocol === 'http:' && !isLoopback) throw new Fault('must be https, but on loopback');
+  if (url.protocol === 'http:' && !isLoopback) throw new Fault('must be https, except on loopback');
   return url.origin;
 }
 
 function asCredential(text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new Fault('must be one word of printable ASCII characters');
+  throw new Fault('must consist of printable ASCII characters without spaces');
 }
 
 function asToken(text: string): string {
@@ -244,7 +245,7 @@ function asToken(text: string): string {
 
 function asKey(text: string): string {
   const bytes = Buffer.from(text, 'base64');
-  // Node's decoder skips what is not base64, so only the round trip shows that nothing was.
+  // Node's decoder skips characters that are not base64; the round trip shows whether it skipped any.
   if (bytes.length === 32 && bytes.toString('base64') === text) return text;
   throw new Fault('must be the base64 form of exactly 32 bytes');
 }
@@ -254,7 +255,7 @@ function asOrigins(text: string): readonly string[] {
   const unknown = entries.filter((one) => !/^https?:$/.test(protocolOf(one)) || new URL(one).origin !== one);
   if (unknown.length === 0) return [...new Set(entries)];
   throw new Fault(
-    `must list origins such as https://app.example, which these are not: ${unknown.join(', ')}`,
+    `must be a list of origins such as https://app.example; not an origin: ${unknown.join(', ')}`,
   );
 }
 
@@ -266,7 +267,9 @@ function asQuota(text: string): Quota | null {
   if (text === 'off') return null;
   const quota = parseQuota(text);
   if (quota !== null) return quota;
-  throw new Fault('must be requests/seconds, such as 600/60, at most a million a second; or off');
+  throw new Fault(
+    'must be requests/seconds, such as 600/60, with at most a million requests a second; or off',
+  );
 }
 
 function asLogLevel(text: string): LogLevel {
@@ -280,7 +283,7 @@ function asNetworks(text: string): readonly string[] {
   const networks = entries.map(parseNetwork);
   const unknown = entries.filter((_, index) => networks[index] === null);
   if (unknown.length > 0) {
-    throw new Fault(`must list CIDRs or IP addresses, which these are not: ${unknown.join(', ')}`);
+    throw new Fault(`must be a list of CIDRs or IP addresses; not valid: ${unknown.join(', ')}`);
   }
   return [...new Set(networks.flatMap((network) => (network === null ? [] : cidrOf(network))))];
 }

@@ -1,21 +1,21 @@
-// Everything in one process: an embedded Redis unless REDIS_URL names one, the API, the processors, and a
-// demo org to try it with.
+// Runs everything in one process: the API, the processors, a demo org, and an embedded Redis unless REDIS_URL is set.
 
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { startProcessors } from './processors/processors.ts';
 import { ensureDemoOrg } from './runtime/demo-org.ts';
-import { embeddedSecrets, startEmbeddedRedis } from './runtime/embedded-redis.ts';
+import { startEmbeddedRedis } from './runtime/embedded-redis.ts';
+import { embeddedSecrets } from './runtime/embedded-secrets.ts';
 import { preflight } from './runtime/preflight.ts';
-import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './runtime/process.ts';
-import { patienceOf, startWeb } from './runtime/start-web.ts';
-import { usable } from './runtime/startup-fault.ts';
+import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
+import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
+import { withFileFaults } from './runtime/startup-fault.ts';
 
 await runProcess('server', (env) => loadConfig(env, 'server'), startAll);
 
 async function startAll(config: Config, log: Logger): Promise<void> {
   const { dataDir: dir } = config;
-  const [embedded, own] = await usable(`DATA_DIR ${dir}`, async () => [
+  const [embedded, own] = await withFileFaults(`DATA_DIR ${dir}`, async () => [
     config.redisUrl === undefined ? await startEmbeddedRedis({ dir }) : null,
     await embeddedSecrets(dir),
   ]);
@@ -49,10 +49,10 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     quotas,
     storageQuotas,
     inFlight,
-    // With a Redis of its own it is for this machine, unless it says under what name others reach it.
+    // With an embedded Redis, clients are on this machine unless PUBLIC_URL is set.
     publicUrl: config.publicUrl ?? (config.redisUrl === undefined ? 'own' : undefined),
     evidenceStore,
-    patience: patienceOf(config),
+    clientLimits: clientLimitsOf(config),
     log,
   });
   const processors = await startProcessors({
@@ -84,5 +84,5 @@ BioLayer is up.
   Operator token  ${operatorToken}
 
 `);
-  sayReady(log, { url: web.url, port: web.port });
+  logReady(log, { url: web.url, port: web.port });
 }

@@ -1,8 +1,8 @@
-// The web process: the API.
+// Process type `web`: serves the API.
 
 import { preflight } from './runtime/preflight.ts';
-import { closeOnSignal, loadConfig, runProcess, sayReady, sealerOf } from './runtime/process.ts';
-import { patienceOf, startWeb } from './runtime/start-web.ts';
+import { closeOnSignal, loadConfig, logReady, runProcess, sealerOf } from './runtime/process.ts';
+import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
 
 await runProcess(
   'web',
@@ -10,8 +10,8 @@ await runProcess(
   async (config, log) => {
     const sealer = sealerOf(config);
     await preflight({ redisUrl: config.redisUrl, sealer, lostKey: config.secretsKeyLost, log });
-    const web = await startWeb({ ...config, patience: patienceOf(config), sealer, log });
+    const web = await startWeb({ ...config, clientLimits: clientLimitsOf(config), sealer, log });
     closeOnSignal(log, () => web.close());
-    sayReady(log, { url: web.url, port: web.port });
+    logReady(log, { url: web.url, port: web.port });
   },
 );

@@ -1,8 +1,8 @@
-// The worker process: relay, processors and sweeper. Run as many as there is work for.
+// Process type `worker`: runs relay, processors and sweeper. Any number of these processes may run.
 
 import { startProcessors } from './processors/processors.ts';
 import { preflight } from './runtime/preflight.ts';
-import { closeOnSignal, loadConfig, PREFIX, runProcess, sayReady, sealerOf } from './runtime/process.ts';
+import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
 
 await runProcess(
   'worker',
@@ -21,6 +21,6 @@ await runProcess(
       log,
     });
     closeOnSignal(log, () => processors.close());
-    sayReady(log);
+    logReady(log);
   },
 );

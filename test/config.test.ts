@@ -239,7 +239,7 @@ describe('networks', () => {
     '::/129',
   ])('refuses %s, which not everyone reads alike', (text) => {
     expect(faultsOf({ WEBHOOK_ALLOWED_NETWORKS: text })).toEqual([
-      expect.stringMatching(/^WEBHOOK_ALLOWED_NETWORKS must list/),
+      expect.stringMatching(/^WEBHOOK_ALLOWED_NETWORKS must be a list/),
     ]);
   });
 

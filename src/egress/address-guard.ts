@@ -1,7 +1,6 @@
-// Decides which addresses a delivery may dial. A host name is resolved once, every answer is judged, and
-// one bad answer refuses the whole name; what passes is the pinned list that the dialler must use, so
-// nothing is looked up a second time between the decision and the socket. The rules are pure and live in
-// `state/webhooks/callback-url.ts`; this file adds the look-up.
+// Decides to which addresses a request may connect. A host name is resolved once and every address is checked; one
+// refused address refuses the name. The connection then uses exactly the checked addresses, so a second look-up cannot
+// return others (DNS rebinding). The rules are pure functions in `state/webhooks/callback-url.ts`.
 
 import { Resolver as DnsResolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
@@ -17,18 +16,22 @@ export {
   parseTarget,
 } from '../state/webhooks/callback-url.ts';
 
-/** All addresses of a host name. Rejects when there are none; gives up when the signal aborts. */
+/** Resolves a host name to all its addresses. Rejects when there are none or the signal aborts. */
 export type Resolver = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
 
+/** The checked addresses of a host, or why it is refused. */
 export type Resolution =
   | { readonly ok: true; readonly addresses: readonly string[] }
   | { readonly ok: false; readonly errorClass: 'dns' | 'address_refused'; readonly reason: string };
 
 /**
- * Resolves a host and judges every address. `listedOnly` demands that all are listed by the operator, not
- * merely public (plain http, single-label names). The reason never names an address or whether the
- * name exists inside: it is shown to the customer, who must not learn the inside of the network from it.
- * @throws the signal's reason, when it aborts first.
+ * Resolves a host and checks every address.
+ * @param host a name or an IP literal.
+ * @param options `listedOnly` requires addresses that the operator lists; a public address is not enough. It is set for
+ *   plain http and for single-label names.
+ * @returns the addresses, or a reason that names no address and does not tell whether the name exists in the internal
+ *   network, because integrators see it.
+ * @throws the signal's reason when it aborts first.
  */
 export async function resolveTarget(
   host: string,
@@ -62,7 +65,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'no answer';
 }
 
-/** The promise's outcome, or the signal's reason as a rejection: a resolver may ignore its signal. */
+/** Settles like the promise, or rejects with the signal's reason: a resolver may ignore its signal. */
 async function settleBefore<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);
@@ -73,10 +76,11 @@ async function settleBefore<T>(promise: Promise<T>, signal: AbortSignal): Promis
 }
 
 /**
- * The machine's own name resolution. Names with a dot are asked over DNS by c-ares, because the system's
- * getaddrinfo runs on libuv's four threads, where one customer's dead name server would hold up everybody.
- * Names of a single label, `localhost`, and (where the operator lists networks) names that DNS does not
- * know go to getaddrinfo, which reads the hosts file and the search list.
+ * The name resolution of the machine. Names with a dot are resolved over DNS by c-ares, because getaddrinfo runs on
+ * libuv's four threads, where one name server that does not respond would block all other look-ups. Single-label names
+ * and `localhost` go to getaddrinfo, which reads the hosts file and the search list, and so do names that DNS does not
+ * know if the operator lists networks.
+ * @param options `servers` default to those of the machine; `timeoutMs` of one DNS query; `system` is for tests.
  */
 export function systemResolver(
   policy: AddressPolicy,
@@ -124,9 +128,9 @@ interface CachedAnswer {
 }
 
 /**
- * Remembers answers for `ttlMs` (from `performance.now()`), and shares one look-up between all who ask
- * while it runs. Failures are not kept. Holds at most `size` names, dropping the oldest. Answers are kept,
- * never decisions: each use is judged anew.
+ * Caches the addresses of a resolver for `ttlMs`, and shares a running look-up between callers. Failures are not cached.
+ * Keeps at most `size` names and evicts the oldest. Only addresses are cached: `resolveTarget` checks them on every use.
+ * @param options `timeoutMs` limits one look-up.
  */
 export function cacheAnswers(
   resolver: Resolver,
@@ -138,7 +142,7 @@ export function cacheAnswers(
     if (known !== undefined && performance.now() < known.expiresAt) {
       return settleBefore(known.addresses, signal);
     }
-    // The look-up has its own limit: the first one to ask must not end it for the others.
+    // The look-up has its own time limit, so that the first caller's signal does not end it for the others.
     const limit = AbortSignal.timeout(timeoutMs);
     const addresses = settleBefore(resolver(host, limit), limit);
     const answer: CachedAnswer = { expiresAt: Number.POSITIVE_INFINITY, addresses };

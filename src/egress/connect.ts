@@ -1,6 +1,6 @@
-// Opens one socket towards a judged target: look-up, TCP to a pinned address, proof of the peer, TLS.
-// The peer is proved on the bare TCP socket, so not even a ClientHello reaches an address that was not
-// allowed. Everything here ends by the caller's signal and fails as a DeliveryError.
+// Opens a socket to a target: look-up, TCP connection to a checked address, check of the peer, TLS handshake. The peer
+// is checked before the handshake, so not even a ClientHello reaches an address that is not allowed. Every step ends
+// when the caller's signal aborts, and fails with a DeliveryError.
 
 import {
   isIP,
@@ -18,7 +18,7 @@ import {
   type Target,
 } from './address-guard.ts';
 
-/** What stopped a delivery. The classes are stable: they are stored, counted and shown. */
+/** Why a delivery failed. The values are stable: they are stored, counted and shown by the API. */
 export type ErrorClass =
   | 'http_status'
   | 'redirect'
@@ -30,10 +30,10 @@ export type ErrorClass =
   | 'reset'
   | 'protocol'
   | 'bad_url'
-  /** Not sent: what signs or authorizes the delivery cannot be opened. */
+  /** Nothing was sent, because the secrets that sign or authorize the delivery cannot be opened. */
   | 'secret_unavailable';
 
-/** Why an attempt failed; the message is a sentence for the person who runs the receiver. */
+/** Why an attempt failed; the message is a sentence for the operator of the receiver. */
 export class DeliveryError extends Error {
   readonly errorClass: ErrorClass;
 
@@ -43,16 +43,16 @@ export class DeliveryError extends Error {
   }
 }
 
-/** Where an attempt's time goes, in milliseconds; null for what it never came to or did not need. */
+/** Duration of each phase of an attempt, ms; null for a phase that was skipped or not reached. */
 export interface Trace {
-  /** What is going on right now, to say where the time ran out. */
+  /** The current phase, to complete the sentence "time ran out …". */
   stage: string;
   /** Waiting for a free connection. */
   queueMs: number | null;
   dnsMs: number | null;
   connectMs: number | null;
   tlsMs: number | null;
-  /** Whether the attempt travels on a socket that an earlier one left open. */
+  /** Whether the attempt uses a socket that an earlier attempt opened. */
   reused: boolean;
 }
 
@@ -67,17 +67,18 @@ export interface ConnectOptions {
 
 interface Connected {
   readonly socket: Socket;
-  /** The peer, as the kernel names it. */
+  /** Address of the peer, as the operating system reports it. */
   readonly address: string;
 }
 
-export type Dial = (target: Target, trace: Trace, signal: AbortSignal) => Promise<Connected>;
+/** Opens a connection. @throws DeliveryError, or the signal's reason. */
+export type Connect = (target: Target, trace: Trace, signal: AbortSignal) => Promise<Connected>;
 
-/** Time for one address of several before the next is tried too (RFC 8305); Node's 250 ms loses far hosts. */
+/** Delay before the next of several addresses is tried too (RFC 8305), ms. Node's 250 ms is too short for distant hosts. */
 const NEXT_ADDRESS_MS = 1500;
 
-/** A dialler for one policy. It keeps TLS sessions, so a receiver that is called again resumes its own. */
-export function createConnect({ policy, resolver, ca, connectTcp = netConnect }: ConnectOptions): Dial {
+/** A `Connect` for one policy. It keeps TLS sessions, so later connections to a receiver can resume one. */
+export function createConnect({ policy, resolver, ca, connectTcp = netConnect }: ConnectOptions): Connect {
   const trust = ca === undefined ? {} : { ca };
   const startTls = buildConnector({ timeout: 0, allowH2: false, rejectUnauthorized: true, ...trust });
 
@@ -126,7 +127,7 @@ export function createConnect({ policy, resolver, ca, connectTcp = netConnect }:
   };
 }
 
-/** Answers every look-up with the addresses that were judged. Node never asks it about an IP literal. */
+/** A look-up function that always returns the checked addresses. Node does not call it for an IP literal. */
 function pinned(addresses: readonly string[]): LookupFunction {
   const all = addresses.map((address) => ({ address, family: isIP(address) }));
   return (_host, options, callback) => {
@@ -136,7 +137,7 @@ function pinned(addresses: readonly string[]): LookupFunction {
   };
 }
 
-/** What `start` reports as ready; the TCP socket is destroyed when it fails or the signal aborts first. */
+/** Resolves to the socket that `start` reports. Destroys the TCP socket when it fails or the signal aborts first. */
 async function settled(
   errorClass: 'connect' | 'tls',
   tcp: Socket,
@@ -150,7 +151,7 @@ async function settled(
       reject(reason);
     };
     const abort = () => fail(signal.reason);
-    // Stays for the socket's life: an error while nobody uses it must not end the process.
+    // Kept for the lifetime of the socket: an error while it is idle must not end the process.
     tcp.on('error', (error) => fail(new DeliveryError(errorClass, sentenceOf(errorClass, error))));
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
@@ -166,7 +167,7 @@ async function settled(
 }
 
 function sentenceOf(errorClass: 'connect' | 'tls', error: Error): string {
-  // With several addresses tried, Node reports one error that holds the others.
+  // When several addresses were tried, Node reports an AggregateError of the individual ones.
   const cause = error instanceof AggregateError && error.errors[0] instanceof Error ? error.errors[0] : error;
   const code = 'code' in cause ? String(cause.code) : cause.message;
   return errorClass === 'connect'

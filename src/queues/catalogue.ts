@@ -1,6 +1,5 @@
-// The catalogue of queues: what jobs there are, how they are named, tried again and kept. A job carries ids
-// and the form of its data, never payloads or secrets; its id follows from what it is about, so the same
-// job made twice is one job.
+// The catalogue of queues: which jobs exist, their ids, retries and retention. A job carries ids and the form of its
+// data, never payloads or secrets. Its id is derived from what it is about, so adding the same job twice adds one job.
 
 import type { JobsOptions } from 'bullmq';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
@@ -12,24 +11,24 @@ export type QueueName = (typeof QUEUES)[number];
 /** Form of the job data; see `read-job.ts`. */
 export const JOB_FORM = 1;
 
-/** Asks a question of a task: in `lifecycle` when it is to be asked now, in `sla` when later. */
+/** A check of a task: in the `lifecycle` queue when it is due at once, in `sla` when it is due later. */
 export interface CheckJob {
   form: typeof JOB_FORM;
   org_id: string;
   task_id: string;
-  /** Version of the task that gave rise to it. */
+  /** Version of the task that scheduled it. */
   version: number;
   check: ScheduledCheck;
 }
 
-/** An org has its turn: a part of what it requested is matched. */
+/** An org's turn: the job matches some of the org's match requests. */
 export interface MatchingJob {
   form: typeof JOB_FORM;
   org_id: string;
   turn: string;
 }
 
-/** A worker was removed, or may not be able to keep what they are offered. */
+/** A worker was removed, or is no longer eligible for all of their offers and tasks. */
 export interface WorkerJob {
   form: typeof JOB_FORM;
   org_id: string;
@@ -40,24 +39,24 @@ export interface WorkerJob {
   eligibility_reduced?: boolean;
 }
 
-/** A pool was removed: its tasks are to be taken from those who have them, its workers out of it. */
+/** A pool was removed: its tasks are released from their workers, and its workers leave it. */
 export interface PoolJob {
   form: typeof JOB_FORM;
   org_id: string;
   pool_id: string;
 }
 
-/** A replay to a webhook endpoint goes on: one step of it. */
+/** One step of a replay to a webhook endpoint. */
 export interface ReplayJob {
   form: typeof JOB_FORM;
   org_id: string;
   replay_id: string;
 }
 
-/** One event is owed to the task's callback URL, or to an endpoint; sequence 0 is a message about no task. */
+/** A delivery of one event to the task's callback URL or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof JOB_FORM;
-  /** It comes from the list of those who wait for its receiver: there may be more. */
+  /** Released from the receiver's backlog, which may hold more deliveries. */
   from_backlog?: true;
 }
 
@@ -70,6 +69,7 @@ interface DeliveryTarget {
 
 export type JobData = CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
 
+/** A job to be added to a queue. */
 export interface NewJob {
   queue: QueueName;
   name: string;
@@ -80,7 +80,7 @@ export interface NewJob {
 const SECOND = 1000;
 const DAY = 24 * 3600;
 
-/** A job is one attempt: when to try again is the delivery's own policy, and another job. More are for outages. */
+/** A job makes one delivery attempt; a retry is another job. BullMQ's own attempts are only for outages of Redis. */
 const DELIVERIES: JobsOptions = {
   attempts: 1000,
   backoff: { type: 'custom' },
@@ -89,7 +89,7 @@ const DELIVERIES: JobsOptions = {
   stackTraceLimit: 1,
 };
 
-/** What every job of a queue has in common. */
+/** Default options of the jobs of each queue. */
 export const DEFAULTS: Record<QueueName, JobsOptions> = {
   lifecycle: {
     attempts: 20,
@@ -106,27 +106,27 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
     stackTraceLimit: 3,
   },
   webhooks: DELIVERIES,
-  // Those tried before have a lane of their own, so that thousands due at once hold up no first attempt.
+  // A separate queue, so that thousands of retries due at once do not delay first attempts.
   retries: DELIVERIES,
 };
 
-/** How much of a queue's event stream is kept. */
+/** Most entries kept in a queue's event stream. */
 export const EVENTS_KEPT = 1000;
 
-/** Delay before the next try in ms: 0.2 s doubling up to 30 s, jittered upwards. */
+/** Delay before a failed job runs again, ms: 200 ms, doubled each time up to 30 s, plus up to 20 % jitter. */
 export function backoff(attemptsMade: number): number {
   const base = Math.min(200 * 2 ** Math.max(0, attemptsMade - 1), 30 * SECOND);
   return Math.round(base * (1 + Math.random() * 0.2));
 }
 
-/** Matches that an outbox entry requests. */
+/** The match requests that follow from an outbox entry. */
 export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
   if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
   if (entry.kind !== 'task' || !entry.scheduled.some(isImmediateMatch)) return [];
   return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
 }
 
-/** Jobs that follow from an outbox entry, beside those of the matches it requests. @param now ms, by Redis' clock. */
+/** The jobs that follow from an outbox entry, except those of its match requests. @param now ms, by Redis' clock. */
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
   if (entry.kind === 'worker') {
     const { kind: _kind, ...rest } = entry;
@@ -164,13 +164,16 @@ export function poolJob(
   return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
 }
 
-/** Ids of the delayed jobs that an outbox entry makes pointless. */
+/** Ids of the delayed jobs that an outbox entry cancels. */
 export function cancelledJobs(entry: OutboxEntry): string[] {
   if (entry.kind !== 'task') return [];
   return entry.cancelled.filter(isDelayed).map((check) => checkJobId(entry, check));
 }
 
-/** The job that asks `question`. @param repair set by the sweeper: tells the job from a lost one of the same id. */
+/**
+ * The job of a scheduled check.
+ * @param now ms, by Redis' clock. @param repair set by the sweeper, so that the id differs from that of the lost job.
+ */
 export function checkJob(
   about: { org_id: string; task_id: string; version: number },
   check: ScheduledCheck,
@@ -186,13 +189,13 @@ export function checkJob(
     opts: {
       jobId,
       ...(isDelayed(check) && { delay: Math.max(0, check.at - now) }),
-      // Behind matching, of which each org has one job at a time, however much it submits.
+      // A lower priority than matching: an org has one matching job at a time, but as many of these as it submits.
       ...(check.kind === 'verify' && { priority: 1 }),
     },
   };
 }
 
-/** The job of an org's turn to be matched. Its id is given once. @param repair as in `checkJob`. */
+/** The job of an org's turn. @param turn id of the turn, used once. @param repair as in `checkJob`. */
 export function matchingJob(org_id: string, turn: string, repair: string | null = null): NewJob {
   const jobId = `match-${org_id}-${turn}${repair === null ? '' : `-${repair}`}`;
   return {
@@ -203,7 +206,7 @@ export function matchingJob(org_id: string, turn: string, repair: string | null 
   };
 }
 
-/** The job that takes from a removed worker what they held. @param at when they left, ms. */
+/** The job that releases a task of a removed worker. @param at when the worker was removed, ms. @param repair as in `checkJob`. */
 export function orphanedReservationJob(
   about: { org_id: string; worker_id: string; task_id: string },
   at: number,
@@ -214,11 +217,11 @@ export function orphanedReservationJob(
     queue: 'lifecycle',
     name: 'worker',
     data: { form: JOB_FORM, org_id, worker_id, version: 0, at, orphaned_tasks: [task_id] },
-    opts: { jobId: `left-${task_id}-${worker_id}-${repair}` },
+    opts: { jobId: `orphan-${task_id}-${worker_id}-${repair}` },
   };
 }
 
-/** The job that takes a replay from step to step. @param repair as in `checkJob`. */
+/** The job that runs a replay step by step. @param repair as in `checkJob`. */
 export function replayJob(
   about: { org_id: string; replay_id: string },
   repair: string | null = null,
@@ -228,7 +231,7 @@ export function replayJob(
   return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
 }
 
-/** The job that makes a delivery. @param repair as in `checkJob`; also what tells one that is sent again. */
+/** The job of a first attempt. @param repair as in `checkJob`; a manual redelivery also sets it. */
 export function deliveryJob(about: DeliveryTarget, repair: string | null = null): NewJob {
   const { org_id, task_id, sequence, endpoint_id } = about;
   const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
@@ -243,19 +246,19 @@ export function deliveryJob(about: DeliveryTarget, repair: string | null = null)
   return { queue: 'webhooks', name: 'deliver', data, opts: { jobId } };
 }
 
-/** The job that makes a delivery again, in the lane of those; named by when it is due. @param at, now ms. */
+/** The job of a retry, in the `retries` queue; its id contains the due time. @param at when it is due, ms. @param now ms. */
 export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob {
   const { name, data, opts } = deliveryJob(about, String(Math.ceil(at)));
   return { queue: 'retries', name, data, opts: { ...opts, delay: Math.max(0, Math.ceil(at - now)) } };
 }
 
-/** The job that makes a delivery which has waited for its receiver. */
+/** The job of a delivery that is released from a backlog. @param now ms; makes the id unique. */
 export function backlogJob(about: DeliveryTarget, now: number): NewJob {
   const job = deliveryJob(about, `w${now.toString(36)}`);
   return { ...job, data: { ...job.data, from_backlog: true } };
 }
 
-/** Whether the question is for later: all but the ones that follow at once from where the task stands. */
+/** Whether the check is due later: all checks except verification and an immediate match. */
 export function isDelayed(check: ScheduledCheck): boolean {
   return check.kind !== 'verify' && !isImmediateMatch(check);
 }

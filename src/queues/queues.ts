@@ -1,4 +1,4 @@
-// The BullMQ queues over one connection, as producers see them.
+// The BullMQ queues, opened over one connection to add and remove jobs.
 
 import { type ConnectionOptions, Queue } from 'bullmq';
 import { DEFAULTS, EVENTS_KEPT, type NewJob, type QueueName } from './catalogue.ts';
@@ -9,12 +9,16 @@ export function queuePrefix(prefix: string): string {
   return `{${prefix}-queues}`;
 }
 
+/** The queues of the catalogue. */
 export class Queues {
   readonly all: Record<QueueName, Queue>;
 
   readonly #now: Now;
 
-  /** @param connection is not closed by `close`: it belongs to who made it. @param now Redis' time, which delays are counted from. */
+  /**
+   * @param connection stays open after `close`; the caller closes it.
+   * @param prefix first part of every key. @param now Redis' time, ms; delays are counted from it.
+   */
   constructor(connection: ConnectionOptions, prefix: string, now: Now) {
     this.#now = now;
     const open = (name: QueueName): Queue =>
@@ -34,24 +38,25 @@ export class Queues {
       webhooks: open('webhooks'),
       retries: open('retries'),
     };
-    // The connection's owner hears its errors; without a listener here they would end the process.
+    // The owner of the connection handles its errors. Without a listener here they would end the process.
     for (const queue of Object.values(this.all)) queue.on('error', () => undefined);
   }
 
-  /** Adds jobs, many in a round trip. A job whose id is already there is left as it is. */
+  /** Adds jobs in one round trip. A job whose id already exists is not changed. */
   async add(jobs: readonly NewJob[]): Promise<void> {
-    // Not in bulk: that is a transaction, which nobody needs here, at a higher price than so many commands of one turn.
+    // Not `addBulk`: it runs a transaction, which costs more than pipelined commands and is not needed here.
     const timestamp = this.#now();
     await Promise.all(
       jobs.map(({ queue, name, data, opts }) => this.all[queue].add(name, data, { ...opts, timestamp })),
     );
   }
 
-  /** Removes delayed jobs that are pointless now; one that is being worked on or is not there is left. */
+  /** Removes delayed jobs of the `sla` queue. A job that is running or does not exist is skipped. */
   async drop(jobIds: readonly string[]): Promise<void> {
     await Promise.all(jobIds.map((id) => this.all.sla.remove(id)));
   }
 
+  /** Closes the queues, not the connection. */
   async close(): Promise<void> {
     await Promise.all(Object.values(this.all).map((queue) => queue.close()));
   }

@@ -1,4 +1,4 @@
-// What a job says, from its data as it lies in Redis: of a form that is known here, of a newer one, or unusable.
+// Reads the data of a job from Redis. Its form is known, newer than this process, or unusable.
 
 import { readCheck } from '../state/tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
@@ -26,7 +26,7 @@ const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
 const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
 const DELIVERY: Shape<DeliveryJob> = { org_id: 'string', task_id: 'string', sequence: 'number' };
-const QUESTION: Shape<CheckJob> = {
+const CHECK: Shape<CheckJob> = {
   org_id: 'string',
   task_id: 'string',
   version: 'number',
@@ -35,7 +35,7 @@ const QUESTION: Shape<CheckJob> = {
 
 /**
  * Reads a job.
- * @param job its name and its data as they were found. @returns its data as the processor of the queue takes them.
+ * @param job its name and its data as stored. @returns the data for the processor of the queue, or why it cannot be used.
  */
 export function readJob(queue: QueueName, job: { name: string; data: unknown }): Read<JobData> {
   const { name, data } = job;
@@ -50,11 +50,11 @@ export function readJob(queue: QueueName, job: { name: string; data: unknown }):
     if (name === 'replay') return readShape(data, REPLAY);
     if (name === 'match' && 'turn' in data) return readShape(data, MATCHING);
   }
-  return readQuestionJob(queue, name, data);
+  return readCheckJob(queue, name, data);
 }
 
-function readQuestionJob(queue: QueueName, name: string, data: unknown): Read<CheckJob> {
-  const read = readShape<CheckJob>(data, QUESTION);
+function readCheckJob(queue: QueueName, name: string, data: unknown): Read<CheckJob> {
+  const read = readShape<CheckJob>(data, CHECK);
   if (read.kind !== 'known') return read;
   const check = readCheck(read.value.check);
   if (check.kind !== 'known') return check;

@@ -1,6 +1,5 @@
-// BullMQ by Redis' time. BullMQ goes by the clock of the process: it counts a delay from it, and promotes what is due by
-// it. Where two clocks differ, or one jumps, a job would come hours early or late. Here every time that BullMQ sends
-// to Redis or is told by it is Redis' own, as all our processes follow it.
+// Runs BullMQ on Redis' time. BullMQ uses the clock of the process to schedule and promote delayed jobs, so a job would
+// run early or late when that clock is wrong or jumps. Here every time that BullMQ exchanges with Redis is Redis' own.
 
 import {
   type BackendFactory,
@@ -16,8 +15,8 @@ import {
 export type Now = () => number;
 
 /**
- * Where in the arguments of BullMQ's scripts (6.7.0) the time of the call stands: behind the keys and one argument
- * more. Other scripts use theirs to be shown only.
+ * Index of the current time among the arguments of BullMQ's scripts (6.7.0). Scripts that are not listed use the time
+ * for display only.
  */
 const TIME_AT: Readonly<Record<string, number>> = {
   moveToActive: 12,
@@ -28,7 +27,7 @@ const TIME_AT: Readonly<Record<string, number>> = {
 
 type Backend = ReturnType<typeof createRedisBackend>;
 
-/** Makes what queues and workers talk to Redis through. */
+/** A BullMQ backend, for queues and workers, that uses `now` as the current time. */
 export function backendBy(now: Now): BackendFactory<Backend> {
   return (...args) => {
     const backend = createRedisBackend(...args);
@@ -36,13 +35,14 @@ export function backendBy(now: Now): BackendFactory<Backend> {
     backend.execCommand = (client, name, given) => {
       const at = TIME_AT[name];
       if (at === undefined) return execCommand(client, name, given);
-      if (typeof given[at] !== 'number') throw new Error(`BullMQ calls ${name} in another way`);
+      if (typeof given[at] !== 'number')
+        throw new Error(`BullMQ calls ${name} with other arguments than in 6.7.0`);
       return execCommand(client, name, given.with(at, now()));
     };
     const waitForJob = backend.waitForJob.bind(backend);
     backend.waitForJob = async (seconds) => {
       const marker = await waitForJob(seconds);
-      // Due now: the worker would compare it with the process' own clock.
+      // Due already. A score of 0 keeps the worker from comparing it with the clock of the process.
       return marker !== null && marker.score <= now() ? { ...marker, score: 0 } : marker;
     };
     return backend;
@@ -64,13 +64,13 @@ export class TimedWorker extends Worker {
   }
 }
 
-/** Puts a job that is being worked on off by `ms`. @throws DelayedError, which tells BullMQ so. */
+/** Delays a running job by `ms`. @throws DelayedError always, which tells BullMQ that the job is delayed. */
 export async function putOffJob(
   job: Pick<Job, 'moveToDelayed'>,
   ms: number,
   token: string | undefined,
 ): Promise<never> {
-  // BullMQ takes the difference to this process' clock, whatever that says.
+  // BullMQ subtracts the clock of the process again, so only the difference matters.
   await job.moveToDelayed(Date.now() + ms, token);
   throw new DelayedError();
 }

@@ -1,5 +1,5 @@
-// The org to try things with: made once, with a pool, a worker who can do the example task, and credentials
-// that are kept in the data folder so that they are the same at every start.
+// Creates the demo org: a pool, a worker who is qualified for the example task, and credentials. The credentials are
+// stored in the data folder, so that they stay the same over restarts.
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import type { Sealer } from '../store/redis/sealing.ts';
 import { poolWrites } from '../store/workers/pools.ts';
 import { workerWrites } from '../store/workers/workers.ts';
 
+/** Ids and credentials of a demo org. */
 export interface DemoOrg {
   org_id: string;
   api_key: string;
@@ -24,7 +25,7 @@ export interface DemoOrg {
   pool_id: string;
 }
 
-/** The demo org, made if this Redis does not have the one that the data folder remembers. */
+/** The demo org of `dataDir`; creates one if the folder names none, or one that this Redis does not have. */
 export async function ensureDemoOrg(db: Db, sealer: Sealer, dataDir: string): Promise<DemoOrg> {
   const file = join(dataDir, 'demo.json');
   const known = await readFile(file, 'utf8').then(
@@ -38,7 +39,7 @@ export async function ensureDemoOrg(db: Db, sealer: Sealer, dataDir: string): Pr
   return made;
 }
 
-/** A new org with a pool and an available worker. */
+/** Creates an org with a pool and an available worker. */
 export async function makeDemoOrg(db: Db, sealer: Sealer): Promise<DemoOrg> {
   const now = db.clock.now();
   const { org, apiKey, change, auditEvent } = newOrg(db, sealer, 'Demo', 'system');

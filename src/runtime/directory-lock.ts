@@ -1,9 +1,10 @@
 /**
- * One owner per data directory. Two Redis servers on one AOF destroy it, so whoever starts one holds the
- * directory first, with a `lock-*` file that names the owner and the process it started there.
+ * Locks a data directory for one owner, because two Redis servers on one AOF destroy it. A lock is a file `lock-*` that
+ * names the owner and the server it started.
  *
- * Announce first, look second: of two starts at once, at least one sees the other and withdraws. Nobody
- * takes over another's file, so there is no race for a stale one; whoever comes next sweeps it away.
+ * A process writes its own file first and then reads the others, so of two simultaneous starts at least one sees the
+ * other and withdraws. No process takes over another's file, so there is no race for a stale one; the next start
+ * deletes it.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -13,23 +14,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 interface ProcessIdentity {
   readonly pid: number;
-  /** When the process began, where the system tells: after a reboot a pid alone may be another's. */
+  /** Start time of the process, '' where unknown: a pid alone may be reused, for instance after a reboot. */
   readonly began: string;
 }
 
 interface LockFile {
   readonly owner: ProcessIdentity;
-  /** What the owner runs on the directory, and where it listens. */
+  /** The server that the owner runs on the directory, and where it listens. */
   readonly server?: ProcessIdentity;
   readonly url?: string;
 }
 
+/** A lock held by this process. */
 export interface DirectoryLock {
   /**
-   * Adds the server to the lock, so that it is held while either lives. Synchronous: called in the same
-   * tick as the spawn, there is no moment at which the owner's death leaves a server unnamed.
+   * Adds the server to the lock, which is then held while owner or server is alive. Synchronous, so that it can run in
+   * the same tick as the spawn: a killed owner never leaves behind a server that the lock does not name.
    */
   addServer(pid: number, url: string): void;
+  /** Deletes the lock file. */
   release(): Promise<void>;
 }
 
@@ -39,13 +42,15 @@ export class DirectoryInUseError extends Error {
 }
 
 /**
- * Takes `dir`, which must exist, for this process. A lock of dead processes does not count; for a server
- * that outlives its owner, or a rival as undecided as we are, it waits up to `patience` milliseconds.
+ * Locks a directory for this process. Locks of dead processes are ignored.
+ * @param dir must exist.
+ * @param waitMs how long to wait, ms, for a server that outlives its owner and for another process that starts.
+ * @throws DirectoryInUseError at once when an owner runs a server on it, else after `waitMs`.
  */
-export async function lockDirectory(dir: string, patience = 10_000): Promise<DirectoryLock> {
+export async function lockDirectory(dir: string, waitMs = 10_000): Promise<DirectoryLock> {
   const path = join(dir, `lock-${process.pid}-${randomUUID()}`);
   const owner = identify(process.pid);
-  const deadline = performance.now() + patience;
+  const deadline = performance.now() + waitMs;
   for (;;) {
     write(path, { owner });
     const others = await livingLocks(dir, path);
@@ -56,7 +61,7 @@ export async function lockDirectory(dir: string, patience = 10_000): Promise<Dir
     if (running) {
       throw new DirectoryInUseError(
         `${dir} is in use by another BioLayer (process ${running.owner.pid}). ` +
-          'Stop that one first, or give this one another DATA_DIR.',
+          'Stop it first, or set another DATA_DIR.',
       );
     }
     if (performance.now() > deadline) {
@@ -73,19 +78,19 @@ export async function lockDirectory(dir: string, patience = 10_000): Promise<Dir
   };
 }
 
-/** Where the server listens that now runs on `dir`, if one does. */
+/** URL of the server that runs on `dir`; undefined when none does. */
 export async function runningServerUrl(dir: string): Promise<string | undefined> {
   const locks = await livingLocks(dir);
   return locks.find(({ server }) => server && isAlive(server))?.url;
 }
 
-/** The locks of living processes but for `own`; those of the dead, or cut short by a power loss, go. */
+/** The locks of living processes, except `own`. Deletes those of dead processes and those that are not readable. */
 async function livingLocks(dir: string, own?: string): Promise<LockFile[]> {
   const living: LockFile[] = [];
-  for (const name of (await ifThere(readdir(dir))) ?? []) {
+  for (const name of (await ifExists(readdir(dir))) ?? []) {
     const path = join(dir, name);
     if (!name.startsWith('lock-') || path === own) continue;
-    const text = await ifThere(readFile(path, 'utf8'));
+    const text = await ifExists(readFile(path, 'utf8'));
     if (text === undefined) continue;
     const lock = parse(text);
     if (lock && (isAlive(lock.owner) || (lock.server && isAlive(lock.server)))) living.push(lock);
@@ -94,7 +99,7 @@ async function livingLocks(dir: string, own?: string): Promise<LockFile[]> {
   return living;
 }
 
-async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+async function ifExists<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
   } catch (error) {
@@ -103,11 +108,11 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Whole or not at all: a reader never meets half a lock. */
+/** Writes by renaming, so that a reader never sees a partial file. */
 function write(path: string, lock: LockFile): void {
-  const transition = join(path, '..', `.draft-${randomUUID()}`);
-  writeFileSync(transition, JSON.stringify(lock), { mode: 0o600 });
-  renameSync(transition, path);
+  const temporary = join(path, '..', `.temporary-${randomUUID()}`);
+  writeFileSync(temporary, JSON.stringify(lock), { mode: 0o600 });
+  renameSync(temporary, path);
 }
 
 function parse(text: string): LockFile | undefined {
@@ -120,15 +125,15 @@ function parse(text: string): LockFile | undefined {
 }
 
 function identify(pid: number): ProcessIdentity {
-  return { pid, began: beginning(pid) ?? '' };
+  return { pid, began: startOf(pid) ?? '' };
 }
 
 function isAlive({ pid, began }: ProcessIdentity): boolean {
-  return beginning(pid) === began;
+  return startOf(pid) === began;
 }
 
-/** Undefined when no such process runs; '' when one does and the system tells no more about it. */
-function beginning(pid: number): string | undefined {
+/** Start time of a process as the system reports it; '' when it is not known, undefined when no such process runs. */
+function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

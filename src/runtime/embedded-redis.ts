@@ -1,15 +1,14 @@
 /**
- * A private Redis for a process that was given none: found on PATH, started on loopback with a random
- * password, durable, and gone when its owner is gone, however the owner ends.
+ * A private Redis for a process without REDIS_URL: found on PATH, started on loopback with a random password, durable,
+ * and stopped when its owner ends, even if the owner is killed.
  *
  * Under `<dir>/redis`: the AOF, `redis.conf`, `redis.log` and the lock of the owner.
- * Under `<dir>`: `secrets.json`, what the environment would else have to give.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,44 +16,40 @@ import { promisify } from 'node:util';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 
 const SECOND = 1000;
-/** Loading a large AOF counts into this. */
+/** Longest time from the start to the first answer, ms; loading a large AOF is part of it. */
 const READY_LIMIT = 60 * SECOND;
+/** After this, ms, Redis is killed. */
 const STOP_LIMIT = 10 * SECOND;
 const PORT_TRIES = 5;
 const OLDEST_MAJOR = 7;
 
 export interface EmbeddedRedisOptions {
-  /** The data directory (`DATA_DIR`); Redis keeps to its folder `redis`. */
+  /** The data directory (`DATA_DIR`); Redis uses its folder `redis`. */
   readonly dir: string;
   readonly appendfsync?: 'always' | 'everysec' | 'no' | undefined;
-  /** A random free port unless given. */
+  /** Default: any free port. */
   readonly port?: number | undefined;
 }
 
 export interface EmbeddedRedis {
-  /** With its password. */
+  /** Includes the password. */
   readonly url: string;
   readonly pid: number;
-  /** Resolves once Redis has ended and its directory is free again, whoever ended it. */
+  /** Resolves when Redis has ended, for whatever reason, and its directory is unlocked. */
   readonly ended: Promise<void>;
-  /** Lets Redis write out its AOF and end. May be called more than once. */
+  /** Ends Redis after it has written its AOF. May be called more than once. */
   stop(): Promise<void>;
 }
 
-export interface EmbeddedSecrets {
-  /** Base64 of 32 bytes, as `SECRETS_KEY` is. */
-  readonly secretsKey: string;
-  readonly operatorToken: string;
-}
-
+/** The embedded Redis cannot run. */
 export class EmbeddedRedisError extends Error {
   override readonly name = 'EmbeddedRedisError';
 }
 
 /**
- * Starts a private Redis on the data of `dir` and resolves when it answers. It does not keep the calling
- * process alive. Throws an `EmbeddedRedisError` when none is installed or, with the end of its log, when
- * it does not come up, and a `DirectoryInUseError` when another process runs one on the same directory.
+ * Starts a private Redis on the data of `dir` and resolves when it answers. It does not keep the calling process alive.
+ * @throws EmbeddedRedisError when no server is installed or, with the end of its log, when it does not start.
+ * @throws DirectoryInUseError when another process runs one on the same directory.
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const home = resolve(options.dir, 'redis');
@@ -66,45 +61,12 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
       return await launch(binary, home, lock, options);
     } catch (error) {
       const isPortTaken = error instanceof Error && /address already in use/i.test(error.message);
-      // Between our finding a free port and Redis' binding it, somebody else may have taken it.
+      // Another process may bind the port after we found it free and before Redis binds it.
       if (isPortTaken && options.port === undefined && attempt < PORT_TRIES) continue;
       await lock.release();
       throw error;
     }
   }
-}
-
-/** The secrets of an embedded installation: made on the first call for `dir`, the same ever after. */
-export async function embeddedSecrets(dir: string): Promise<EmbeddedSecrets> {
-  const path = resolve(dir, 'secrets.json');
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  const fresh: EmbeddedSecrets = {
-    secretsKey: randomBytes(32).toString('base64'),
-    operatorToken: randomBytes(24).toString('base64url'),
-  };
-  // A link never replaces: of two first starts one wins, and both go on with the winner's secrets.
-  const transition = `${path}.${randomUUID()}`;
-  await writeFile(transition, `${JSON.stringify(fresh, null, 2)}\n`, { mode: 0o600 });
-  try {
-    await link(transition, path);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  } finally {
-    await rm(transition);
-  }
-  return parseSecrets(await readFile(path, 'utf8'), path);
-}
-
-function parseSecrets(text: string, path: string): EmbeddedSecrets {
-  try {
-    const { secretsKey, operatorToken }: Partial<EmbeddedSecrets> = JSON.parse(text);
-    if (secretsKey && operatorToken) return { secretsKey, operatorToken };
-  } catch {
-    // Said below. The parser's own message would quote what it read.
-  }
-  throw new EmbeddedRedisError(
-    `${path} is damaged. Restore it from a backup: without its key the stored secrets cannot be read.`,
-  );
 }
 
 async function findServer(): Promise<string> {
@@ -119,16 +81,15 @@ async function findServer(): Promise<string> {
   const found = tooOld.length > 0 ? `only ${tooOld.join(' and ')} was found` : 'none was found on PATH';
   throw new EmbeddedRedisError(
     `BioLayer needs redis-server or valkey-server ${OLDEST_MAJOR} or newer, and ${found}. ` +
-      'Install it (Debian and Ubuntu: apt-get install redis-server; macOS: brew install redis), ' +
-      'or set REDIS_URL to name a Redis that runs already.',
+      'Install one (Debian and Ubuntu: apt-get install redis-server; macOS: brew install redis), ' +
+      'or set REDIS_URL to use a running Redis.',
   );
 }
 
 /**
- * Forks a watchdog, then becomes Redis, so that Redis is our own child and the watchdog its shadow. The
- * watchdog reads from a pipe (fd 3) into which we write nothing while Redis runs: its end means that we
- * are gone, even by SIGKILL, and Redis is told to end. A line in it means that Redis has ended already,
- * and its pid, perhaps soon another process', is to be left alone.
+ * Starts a watchdog in the background and then replaces the shell with Redis, so that Redis is our own child. The
+ * watchdog reads a pipe (fd 3). The pipe ends when this process ends, even by SIGKILL; the watchdog then terminates
+ * Redis. A line in the pipe means that Redis has ended already, so its pid, which may be reused, is not signalled.
  */
 const RUN_WATCHED = `
   (read -r _ <&3 || kill -TERM $$) &
@@ -156,26 +117,26 @@ async function launch(
     'hz 100',
   ];
   const conf = join(home, 'redis.conf');
-  await rm(conf, { force: true }); // The mode below counts for a new file alone.
+  await rm(conf, { force: true }); // The mode below applies only to a new file.
   await writeFile(conf, `${settings.join('\n')}\n`, { mode: 0o600 });
 
   const log = join(home, 'redis.log');
   const logFd = openSync(log, 'w', 0o600);
-  // Detached: a Ctrl-C in the terminal is for us to handle, and we need Redis until we are done.
+  // Detached: Ctrl-C in the terminal must reach only this process, which needs Redis during its shutdown.
   const child = spawn('sh', ['-c', RUN_WATCHED, binary, conf], {
     stdio: ['ignore', logFd, logFd, 'pipe'],
     detached: true,
   });
   closeSync(logFd);
-  const leash = child.stdio[3];
-  if (child.pid === undefined || !(leash instanceof Socket)) {
+  const watchdogPipe = child.stdio[3];
+  if (child.pid === undefined || !(watchdogPipe instanceof Socket)) {
     const [error] = await once(child, 'error');
-    throw new EmbeddedRedisError(`sh, which starts Redis, could not be run: ${error}`);
+    throw new EmbeddedRedisError(`Redis could not be started through sh: ${error}`);
   }
   lock.addServer(child.pid, url);
-  leash.on('error', () => {}); // The watchdog is gone: there is nobody left to tell.
+  watchdogPipe.on('error', () => {}); // The watchdog has ended, so nothing needs to be written.
   const exited = once(child, 'exit').then(() => {
-    leash.end('\n');
+    watchdogPipe.end('\n');
   });
 
   try {
@@ -187,12 +148,12 @@ async function launch(
     throw new EmbeddedRedisError(`The embedded Redis ${reason}. The end of ${log}:\n${tail}`);
   }
   child.unref();
-  leash.unref();
+  watchdogPipe.unref();
   const ended = exited.then(() => lock.release());
   return { url, pid: child.pid, ended, stop: () => stop(child, ended) };
 }
 
-/** Throws, saying what Redis did instead, unless it answers before it exits or the time is up. */
+/** Resolves when Redis answers. @throws Error that says whether Redis ended or the time was up. */
 async function untilReady(url: string, exited: Promise<void>): Promise<void> {
   const decided = new AbortController();
   const { signal } = decided;
@@ -212,7 +173,7 @@ async function untilReady(url: string, exited: Promise<void>): Promise<void> {
   }
 }
 
-/** Not while it loads its data, and not for a stranger on the same port, who has another password. */
+/** Whether our Redis answers: false while it loads its data, and for another server on the port, whose password differs. */
 async function answers(url: string): Promise<boolean> {
   const { hostname, port, password } = new URL(url);
   const socket = createConnection(Number(port), hostname);
@@ -222,7 +183,7 @@ async function answers(url: string): Promise<boolean> {
   try {
     for await (const chunk of socket) reply += chunk;
   } catch {
-    return false; // Refused: it does not listen yet.
+    return false; // Connection refused: it does not listen yet.
   }
   return reply.startsWith('+OK\r\n+PONG\r\n');
 }
@@ -230,9 +191,9 @@ async function answers(url: string): Promise<boolean> {
 async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {
   child.ref();
   child.kill('SIGTERM');
-  const patience = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT);
+  const killTimer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT);
   await ended;
-  clearTimeout(patience);
+  clearTimeout(killTimer);
 }
 
 async function freePort(): Promise<number> {

@@ -1,15 +1,15 @@
-// The log of a process: JSON lines on stdout, also for what libraries write to the console.
+// The log of a process: JSON lines on stdout. Console output of libraries becomes log lines too.
 
 import { format } from 'node:util';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { isUnavailable } from '../store/redis/connection.ts';
 
-/** How long a line about a Redis that is away is not repeated, ms. */
+/** Time within which a line about an unavailable Redis is not repeated, ms. */
 const QUIET = 60_000;
 
 /**
- * A log.
- * @param level the least that is written @param name of the process @param stream where to; stdout unless given
+ * Creates the log of a process.
+ * @param level lowest level that is written. @param name of the process. @param stream destination, default stdout.
  */
 export function createLog(level: string, name: string, stream?: DestinationStream): Logger {
   const options = { level, base: { process: name, pid: process.pid }, hooks: { logMethod: quietHook() } };
@@ -18,7 +18,7 @@ export function createLog(level: string, name: string, stream?: DestinationStrea
 
 type LogMethod = NonNullable<NonNullable<pino.LoggerOptions['hooks']>['logMethod']>;
 
-/** Everything that works on Redis meets its absence again and again: each line about it is written once a minute, with no stack. */
+/** Writes each line about an unavailable Redis once a minute and without its stack: every loop would repeat it during an outage. */
 function quietHook(): LogMethod {
   const writtenAt = new Map<string, number>();
   return function write(args, method) {
@@ -34,17 +34,17 @@ function quietHook(): LogMethod {
   };
 }
 
-/** BullMQ's own words on the eviction policy, for each connection; `checkRedis` says it once, with the remedy. */
-const SAID_ELSEWHERE = /^IMPORTANT! Eviction policy is/;
+/** BullMQ's warning about the eviction policy, once per connection; `checkRedis` logs it once, with the remedy. */
+const LOGGED_ELSEWHERE = /^IMPORTANT! Eviction policy is/;
 
-/** Turns what libraries write to the console into lines of the log, each text once. */
+/** Redirects the console to the log. Each text is logged once. */
 export function logConsole(log: Logger): void {
-  const said = new Set<string>();
+  const logged = new Set<string>();
   const write = (level: 'info' | 'warn') => {
     return (...words: unknown[]) => {
       const text = format(...words);
-      if (said.has(text) || SAID_ELSEWHERE.test(text)) return;
-      if (said.size < 1000) said.add(text);
+      if (logged.has(text) || LOGGED_ELSEWHERE.test(text)) return;
+      if (logged.size < 1000) logged.add(text);
       log[level]({}, text);
     };
   };

@@ -1,4 +1,5 @@
-// What must hold before a process starts: Redis is there, lets us in and is fit, and SECRETS_KEY opens what it holds.
+// Checks before a process starts: Redis answers, accepts our credentials and is suitable, and SECRETS_KEY opens the
+// stored secrets.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -14,11 +15,11 @@ import { PREFIX } from './process.ts';
 import { checkRedis } from './redis-check.ts';
 import { StartupFault } from './startup-fault.ts';
 
-/** Of a Redis that is not there, ms. One that loads its data is waited for without limit. */
+/** Longest wait for a Redis that does not answer, ms. The wait for one that loads its data has no limit. */
 const REACH_LIMIT = 10_000;
-/** Between two tries, ms. */
+/** Delay between two tries, ms. */
 const PAUSE = 200;
-/** The longest a connection, and an answer, may take, ms. */
+/** Time limit of a connection attempt and of a command, ms. */
 const ANSWER_LIMIT = 2000;
 
 interface Log {
@@ -26,20 +27,21 @@ interface Log {
   warn(fields: object, message: string): void;
 }
 
+/** What to check. */
 export interface PreflightOptions {
   redisUrl: string;
   sealer: Sealer;
   /** Id of a sealing key that is lost for good. */
   lostKey: string | undefined;
   log: Log;
-  /** How long a Redis that is not there is waited for, ms. */
-  patience?: number;
+  /** Longest wait for a Redis that does not answer, ms. */
+  reachLimit?: number;
 }
 
-/** Resolves when a process may start. @throws StartupFault that says why it may not, and what to do */
+/** Resolves when the process may start. @throws StartupFault with the reason why it may not and the remedy. */
 export async function preflight(options: PreflightOptions): Promise<void> {
-  const { redisUrl, sealer, lostKey, log, patience = REACH_LIMIT } = options;
-  const redis = await reach(redisUrl, patience, log);
+  const { redisUrl, sealer, lostKey, log, reachLimit = REACH_LIMIT } = options;
+  const redis = await reach(redisUrl, reachLimit, log);
   try {
     await checkRedis(redis, PREFIX, log);
     await checkSealingKeys(redis, sealer, lostKey, log);
@@ -70,12 +72,13 @@ async function checkSealingKeys(
   const needed = missing.filter((keyId) => keyId !== lostKey);
   if (needed.length > 0)
     throw new StartupFault(
-      `SECRETS_KEY${sealer.keyIds.length > 1 ? ' and SECRETS_KEY_PREVIOUS are' : ' is'} not what Redis was sealed with. ` +
-        `Needed: ${keyList(needed)}; given: ${keyList(sealer.keyIds)}. Set the right key, or both while it is changed ` +
-        `(docs/operations.md). If a key is lost for good, SECRETS_KEY_LOST=<its id> gives up what it sealed`,
+      `SECRETS_KEY${sealer.keyIds.length > 1 ? ' and SECRETS_KEY_PREVIOUS do' : ' does'} not open all stored secrets. ` +
+        `Needed: ${keyList(needed)}; given: ${keyList(sealer.keyIds)}. Set the right key, or both during a rotation ` +
+        `(docs/operations.md). If a key is lost for good, SECRETS_KEY_LOST=<its id> gives up the secrets sealed with it`,
     );
   for (const keyId of missing)
-    if (await forgetSealingKey(db, keyId)) log.warn({ key_id: keyId }, 'what this key sealed is given up');
+    if (await forgetSealingKey(db, keyId))
+      log.warn({ key_id: keyId }, 'secrets sealed with this key are given up');
   await registerSealingKey(db, sealer);
 }
 
@@ -83,11 +86,11 @@ function keyList(ids: readonly string[]): string {
   return ids.map((id) => `key ${id}`).join(' and ');
 }
 
-/** A connection to a Redis that answers. @throws StartupFault when there is none in time, or it does not let us in */
-async function reach(url: string, patience: number, log: Log): Promise<Redis> {
+/** Connects to Redis. @throws StartupFault when it does not answer in time or refuses the credentials. */
+async function reach(url: string, limit: number, log: Log): Promise<Redis> {
   const at = addressOf(url);
   const since = performance.now();
-  const told = new Set<string>();
+  const logged = new Set<string>();
   for (;;) {
     const redis = new Redis(url, {
       lazyConnect: true,
@@ -97,27 +100,27 @@ async function reach(url: string, patience: number, log: Log): Promise<Redis> {
       connectTimeout: ANSWER_LIMIT,
       commandTimeout: ANSWER_LIMIT,
     });
-    const failure = await tryOut(redis);
+    const failure = await failureOf(redis);
     if (failure === null) return redis;
     redis.disconnect();
     const isLoading = refusalOf(failure) !== null;
-    if (!isLoading && !isUnavailable(failure)) throw new StartupFault(refusedEntry(failure, url));
+    if (!isLoading && !isUnavailable(failure)) throw new StartupFault(loginFault(failure, url));
     const reason = failure.message || String(Reflect.get(failure, 'code'));
-    if (!isLoading && performance.now() - since > patience)
+    if (!isLoading && performance.now() - since > limit)
       throw new StartupFault(
-        `Redis at ${at} does not answer (${reason}): start it, or set REDIS_URL to where it is`,
+        `Redis at ${at} does not answer (${reason}): start it, or set REDIS_URL to its address`,
       );
-    const words = isLoading
+    const message = isLoading
       ? 'waiting for Redis, which is not ready'
       : 'waiting for Redis, which does not answer';
-    if (!told.has(words)) log.info({ redis: at, reason }, words);
-    told.add(words);
+    if (!logged.has(message)) log.info({ redis: at, reason }, message);
+    logged.add(message);
     await sleep(PAUSE);
   }
 }
 
-/** What keeps the connection from being used; null when it can be. */
-async function tryOut(redis: Redis): Promise<Error | null> {
+/** Connects and sends a PING. @returns the error; null when it succeeded. */
+async function failureOf(redis: Redis): Promise<Error | null> {
   let failure: Error | null = null;
   redis.on('error', (error) => {
     failure ??= error;
@@ -131,15 +134,15 @@ async function tryOut(redis: Redis): Promise<Error | null> {
   return failure;
 }
 
-function refusedEntry({ message }: Error, url: string): string {
+function loginFault({ message }: Error, url: string): string {
   const at = addressOf(url);
-  if (/^WRONGPASS/.test(message)) return `Redis at ${at} does not know the user or password in REDIS_URL`;
+  if (/^WRONGPASS/.test(message)) return `Redis at ${at} rejects the user or password in REDIS_URL`;
   if (/NOAUTH/.test(message))
-    return `Redis at ${at} asks for a password: set REDIS_URL to redis://:password@${at}`;
+    return `Redis at ${at} requires a password: set REDIS_URL to redis://:password@${at}`;
   return `Redis at ${at} cannot be used (${message}): check REDIS_URL`;
 }
 
-/** Host and port, without what is secret in the URL. */
+/** Host and port, without the credentials in the URL. */
 function addressOf(url: string): string {
   const { hostname, port } = new URL(url);
   return `${hostname}:${port || '6379'}`;

@@ -1,4 +1,4 @@
-// What every process type does alike: its start, its log, its word when it is ready, and an orderly end.
+// What all process types have in common: start, log, the line that says it is ready, and an orderly shutdown.
 
 import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
@@ -6,12 +6,12 @@ import { type Config, ConfigError, type Environment, loadConfig } from '../confi
 import { createSealer, type Sealer } from '../store/redis/sealing.ts';
 import { createLog, logConsole } from './log.ts';
 
-/** How long a process may take to finish what it has in hand, ms. */
+/** Longest time for the work in progress to finish at shutdown, ms. */
 const SHUTDOWN_LIMIT = 25_000;
 
 /**
- * A signal that comes again within this time is the same request, ms: npm passes on to its child what a terminal or a
- * supervisor has sent to the whole process group.
+ * A signal repeated within this time, ms, counts as one: npm forwards to its child a signal that the terminal or the
+ * supervisor has already sent to the whole process group.
  */
 const SAME_REQUEST = 1000;
 
@@ -22,8 +22,9 @@ export const PREFIX = 'bl';
 export const { version: VERSION } = createRequire(import.meta.url)('#package') as { version: string };
 
 /**
- * Runs the start of a process with its configuration and log. A fault is one line on stderr, without a stack, and exit
- * code 1; faults of the environment are one line each.
+ * Loads the configuration, creates the log and starts a process. If that fails, writes the fault as one line on stderr,
+ * without a stack (faults of the environment as one line each), and exits with code 1.
+ * @param name of the process in its log.
  */
 export async function runProcess<T extends Config>(
   name: string,
@@ -45,7 +46,7 @@ export async function runProcess<T extends Config>(
   }
 }
 
-/** What kept a process from starting, a line each. */
+/** The faults that kept the process from starting, one line each. */
 function faultLines(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.faults;
   const message = error instanceof Error ? error.message : String(error);
@@ -54,13 +55,13 @@ function faultLines(error: unknown): readonly string[] {
 
 export { loadConfig };
 
-/** Says that the process is ready, in the one line others wait for, whatever the log level. */
-export function sayReady(log: Logger, fields: Record<string, unknown> = {}): void {
+/** Logs that the process is ready, at any log level: supervisors and tests wait for this line. */
+export function logReady(log: Logger, fields: Record<string, unknown> = {}): void {
   const always = log.child({}, { level: 'info' });
   always.info(fields, 'ready');
 }
 
-/** The sealer for the configured keys. */
+/** The sealer of the configured keys. */
 export function sealerOf(config: { secretsKey: string; secretsKeyPrevious?: string | undefined }): Sealer {
   const current = Buffer.from(config.secretsKey, 'base64');
   const { secretsKeyPrevious: previous } = config;
@@ -68,8 +69,8 @@ export function sealerOf(config: { secretsKey: string; secretsKeyPrevious?: stri
 }
 
 /**
- * On SIGTERM or SIGINT runs `close` and exits: 0 when it finished in time, 1 when it did not. A signal more than a
- * second after the first ends at once.
+ * On SIGTERM or SIGINT runs `close` and exits: with 0 when it finished in time, otherwise with 1. Another signal more
+ * than a second after the first exits at once.
  */
 export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
   let closingSince: number | null = null;
@@ -81,7 +82,7 @@ export function closeOnSignal(log: Logger, close: () => Promise<void>): void {
     closingSince = performance.now();
     log.info({ signal }, 'shutting down');
     const limit = setTimeout(() => {
-      log.error({}, 'did not finish in time');
+      log.error({}, 'shutdown took too long');
       process.exit(1);
     }, SHUTDOWN_LIMIT);
     try {

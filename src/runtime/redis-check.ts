@@ -1,5 +1,5 @@
-// Whether a Redis is fit for BioLayer: its version, what its user may do, and settings under which nothing is lost.
-// What cannot work is a fault and keeps the process from starting; what may lose data is a warning.
+// Checks that a Redis is suitable: its version, the rights of the user, and settings that keep data durable. What cannot
+// work is a fault that keeps the process from starting; what may lose data is a warning.
 
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
@@ -13,8 +13,8 @@ interface Log {
 const OLDEST_MAJOR = 7;
 
 /**
- * Every command that is sent, by us and by BullMQ, with arguments that change nothing: the key holds a string, so that
- * what is for other types is refused after the user's rights have been looked at. `K` is the key.
+ * Every command that BioLayer and BullMQ send, with arguments that change nothing: the key `K` holds a string, so Redis
+ * refuses commands for other types, but only after it has checked the rights of the user.
  */
 const KEY_COMMANDS = [
   'SET K v PX 5000',
@@ -93,10 +93,10 @@ const KEY_COMMANDS = [
   'UNLINK K',
 ] as const;
 
-/** Those that name no key. `C` is a channel. */
+/** Commands that name no key. `C` is a channel. */
 const OTHER_COMMANDS = ['INFO server', 'TIME', 'PING', 'EVAL return(1) 0', 'PUBLISH C v'] as const;
 
-/** Names of all commands that a user must be allowed, in capitals. */
+/** Names of all commands that the user must be allowed to run, in capitals. */
 export const COMMANDS: readonly string[] = [
   ...[...KEY_COMMANDS, ...OTHER_COMMANDS].map((one) => one.slice(0, one.indexOf(' ')) || one),
   'TIME',
@@ -109,9 +109,9 @@ export const COMMANDS: readonly string[] = [
 ];
 
 /**
- * Checks the Redis at the other end.
- * @param prefix first part of every key
- * @throws StartupFault for a version that is too old, and for a user who lacks a right
+ * Checks a Redis, and logs a warning for settings that may lose data.
+ * @param prefix first part of every key.
+ * @throws StartupFault when the version is too old or the user lacks a right.
  */
 export async function checkRedis(redis: Redis, prefix: string, log: Log): Promise<void> {
   await checkRights(redis, prefix);
@@ -119,41 +119,41 @@ export async function checkRedis(redis: Redis, prefix: string, log: Log): Promis
   const version = info.get('redis_version') ?? '';
   if (Number.parseInt(version, 10) < OLDEST_MAJOR)
     throw new StartupFault(
-      `Redis is of version ${version}: BioLayer needs ${OLDEST_MAJOR}.0 or newer, or Valkey`,
+      `Redis has version ${version}: BioLayer needs ${OLDEST_MAJOR}.0 or newer, or Valkey`,
     );
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction')
     log.warn(
       { setting: 'maxmemory-policy', value: policy },
-      'Redis drops tasks and jobs when its memory is full. Set maxmemory-policy noeviction',
+      'Redis evicts tasks and jobs when its memory is full. Set maxmemory-policy noeviction',
     );
   if (info.get('aof_enabled') === '0')
     log.warn(
       { setting: 'appendonly', value: 'no' },
-      'Redis loses what it acknowledged when it ends. Set appendonly yes and appendfsync everysec',
+      'Redis loses acknowledged writes when it stops. Set appendonly yes and appendfsync everysec',
     );
 }
 
-/** @throws StartupFault that lists the commands, keys and channels that the user may not use, and how to allow them. */
+/** @throws StartupFault that lists the commands, keys and channels the user may not use, and the ACL rule that allows them. */
 async function checkRights(redis: Redis, prefix: string): Promise<void> {
   const suffix = `check:${randomBytes(6).toString('hex')}`;
   const keys = [`${prefix}:${suffix}`, `${queuePrefix(prefix)}:${suffix}`];
   const channel = `${prefix}:${suffix}`;
-  const asked = [
+  const commands = [
     ...keys.flatMap((key) => KEY_COMMANDS.map((one) => ({ one, key }))),
     ...OTHER_COMMANDS.map((one) => ({ one, key: '' })),
   ].map(({ one, key }) => one.split(' ').map((word) => (word === 'K' ? key : word === 'C' ? channel : word)));
   const refused = new Set<string>();
-  const refuse = (error: unknown, command: string, place: string) => {
+  const refuse = (error: unknown, command: string, name: string) => {
     if (!(error instanceof Error) || !error.message.includes('NOPERM')) return;
-    if (/\bkey/i.test(error.message)) refused.add(`keys ${place.slice(0, -suffix.length)}*`);
+    if (/\bkey/i.test(error.message)) refused.add(`keys ${name.slice(0, -suffix.length)}*`);
     else if (/\bchannel/i.test(error.message)) refused.add(`channels ${prefix}:*`);
     else refused.add(command);
   };
   await Promise.all(
-    asked.map(async ([command = '', ...args]) => {
-      const place = args.find((one) => keys.includes(one)) ?? channel;
-      await redis.call(command, ...args).catch((error) => refuse(error, command, place));
+    commands.map(async ([command = '', ...args]) => {
+      const name = args.find((one) => keys.includes(one)) ?? channel;
+      await redis.call(command, ...args).catch((error) => refuse(error, command, name));
     }),
   );
   await redis.evalsha('0'.repeat(40), 0).catch((error) => refuse(error, 'EVALSHA', channel));

@@ -1,5 +1,5 @@
-// Brings up the API on a port: its connections to Redis, its server with the limits that slow or greedy
-// clients meet, and the way down again.
+// Starts the API on a port: the connections to Redis, the HTTP server with its limits for slow and greedy clients, and an
+// orderly shutdown.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -25,43 +25,47 @@ import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import { PREFIX, VERSION } from './process.ts';
-import { listenFault, usable } from './startup-fault.ts';
+import { listenFault, withFileFaults } from './startup-fault.ts';
 
-/** Connections that may wait to be taken: a burst beyond it is made to wait for seconds, or reset. */
-const BACKLOG = 4096;
+/** Size of the listen queue. The operating system delays or resets connections beyond it. */
+const LISTEN_BACKLOG = 4096;
 
-/** How often the files of purged tasks, and those that uploads left behind, are looked for, ms. */
+/** Interval of the sweep that deletes orphaned files, ms. */
 const SWEEP_EVERY = 600_000;
 
-/** How long slow clients are waited for, ms, and how many clients there may be. */
-export interface Patience {
+/** Time limits for slow clients, ms, and limits of concurrent connections. */
+export interface ClientLimits {
+  /** Time for the request headers. */
   headers: number;
-  /** A JSON body; an upload has the time of a whole request. */
+  /** Time for a JSON body; an upload has the time of the whole request. */
   body: number;
+  /** Time for a whole request. */
   request: number;
-  /** A connection on which nothing moves, either way. */
+  /** A connection without any byte in either direction for this long is closed. */
   silence: number;
+  /** Connections of the process. */
   connections: number;
-  /** Those of one address that is no trusted proxy's. */
+  /** Connections of one client address that is not a trusted proxy. */
   addressConnections: number;
 }
 
-const PATIENCE: Patience = {
+const CLIENT_LIMITS: ClientLimits = {
   headers: 10_000,
   body: 30_000,
-  // As long as an upload may take.
+  // The longest time of an upload.
   request: 10 * 60_000,
-  // Longer than any wait for news.
+  // Longer than any long poll.
   silence: 2 * 60_000,
   connections: CONNECTIONS.all,
   addressConnections: CONNECTIONS.address,
 };
 
-/** What of it the configuration says. */
-export function patienceOf({ connections }: Pick<Config, 'connections'>): Partial<Patience> {
+/** The client limits that the configuration sets. */
+export function clientLimitsOf({ connections }: Pick<Config, 'connections'>): Partial<ClientLimits> {
   return { connections: connections.all, addressConnections: connections.address };
 }
 
+/** How to start the API. */
 export interface WebOptions {
   redisUrl: string;
   prefix?: string;
@@ -70,45 +74,50 @@ export interface WebOptions {
   sealer: Sealer;
   operatorToken: string | undefined;
   webhookAllowedNetworks: readonly string[];
-  /** Whose X-Forwarded-For is believed, CIDRs; nobody's unless given. */
+  /** Proxies whose X-Forwarded-For is trusted, as CIDRs; none by default. */
   trustedProxies?: readonly string[];
-  /** Whose web pages may call, as origins; nobody's unless given. */
+  /** Origins whose web pages may call the API; none by default. */
   corsOrigins?: readonly string[];
-  /** What slow and greedy clients meet, where not the defaults. */
-  patience?: Partial<Patience>;
-  /** How often who may call; as often as they like unless given. */
+  /** Client limits that differ from the defaults. */
+  clientLimits?: Partial<ClientLimits>;
+  /** Rate limits; none by default. */
   quotas?: DefaultQuotas;
-  /** Limits of what requests hold that differ from the usual. */
+  /** Limits on concurrent requests that differ from the defaults. */
   inFlight?: InFlightOptions;
-  /** How much an org may keep; the usual unless given. */
+  /** How much an org may store, where it differs from the defaults. */
   storageQuotas?: StorageQuotas;
-  /** What the hash of a new password costs; for tests alone, no process sets it. */
+  /** Cost of a password hash; only tests set it. */
   passwordCost?: PasswordCost;
-  /** Origin under which clients reach the API; `own` for the one it listens on, where that is loopback. OAuth is off without. */
+  /** Origin at which clients reach the API; `own` for the address it listens on, if that is loopback. Without it OAuth is off. */
   publicUrl?: string | undefined;
   /** A folder or an S3 URL, see `openEvidenceFiles`. */
   evidenceStore: string;
   log: Logger;
 }
 
+/** A running API. */
 export interface Web {
   url: string;
   port: number;
   db: Db;
+  /** Finishes requests in progress, then closes everything. */
   close(): Promise<void>;
 }
 
-/** Starts the API; it listens at once and is up when Redis answers. */
+/**
+ * Starts the API. It listens at once; resolves when Redis answers.
+ * @throws StartupFault when it cannot listen or open the evidence store.
+ */
 export async function startWeb(options: WebOptions): Promise<Web> {
   const { log, prefix = PREFIX } = options;
-  const patience = { ...PATIENCE, ...options.patience };
-  const evidence = await usable(`EVIDENCE_STORE ${options.evidenceStore}`, () =>
+  const limits = { ...CLIENT_LIMITS, ...options.clientLimits };
+  const evidence = await withFileFaults(`EVIDENCE_STORE ${options.evidenceStore}`, () =>
     openEvidenceFiles(options.evidenceStore),
   );
   const outages = new OutageLog(log);
   const redis = outages.watch(connect(options.redisUrl, 'request', outages.onError));
   const subscriber = outages.watch(connect(options.redisUrl, 'request', outages.onError));
-  // News come from the server that takes the writes: where one connection leaves a former primary, both do.
+  // Notifications must come from the server that takes the writes: after a failover both connections move.
   redis.on('close', () => subscriber.status === 'ready' && subscriber.disconnect(true));
   const clock = new RedisClock(redis, { prefix, onEvent: logClock(log) });
   const db = withUnreadableLog({ redis, prefix, clock }, log);
@@ -116,26 +125,26 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const schemas = new OutputSchemas();
   const closing = new AbortController();
   const server = createServer({
-    headersTimeout: patience.headers,
-    requestTimeout: patience.request,
-    // Node looks after the two above this often, every half minute unless told.
-    connectionsCheckingInterval: Math.min(1000, patience.headers / 4),
+    headersTimeout: limits.headers,
+    requestTimeout: limits.request,
+    // How often Node checks the two timeouts above; its default is 30 s.
+    connectionsCheckingInterval: Math.min(1000, limits.headers / 4),
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16 * 1024,
-    // Refused by the API, in its own form.
+    // The API refuses such requests itself, with a problem document.
     requireHostHeader: false,
   });
   answerClientError(server);
-  server.timeout = patience.silence;
-  server.maxConnections = patience.connections;
-  limitConnections(server, patience.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
+  server.timeout = limits.silence;
+  server.maxConnections = limits.connections;
+  limitConnections(server, limits.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenFault(error, options.host, options.port)));
-    server.listen(options.port, options.host, BACKLOG, resolve);
+    server.listen(options.port, options.host, LISTEN_BACKLOG, resolve);
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
-  // Not before the port is known, which is part of what the API says of itself.
+  // Created after the port is known, because the API's own URL contains it.
   const app = createApp({
     db,
     changes: new Changes(subscriber, prefix),
@@ -151,7 +160,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     quotas: options.quotas ?? { key: null, org: null, address: null },
     storageQuotas: options.storageQuotas ?? USUAL_QUOTAS,
     passwordCost: options.passwordCost ?? PASSWORD_COST,
-    bodyTime: patience.body,
+    bodyTime: limits.body,
     publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,
     version: VERSION,
     log,
@@ -161,7 +170,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   await Promise.all([whenReady(redis), whenReady(subscriber)]);
   await clock.start();
 
-  // Here and not in a worker process: the folder with the files is where the API is.
+  // In the web process, because only it has access to the folder with the files.
   const sweep = setInterval(() => {
     sweepEvidence(db, evidence).catch((error) => log.warn({ err: error }, 'evidence sweep interrupted'));
   }, SWEEP_EVERY);
@@ -174,7 +183,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       closing.abort();
-      // A kept-alive connection is closed as soon as it is idle, whenever that is.
+      // Closes each kept-alive connection as soon as it is idle.
       const idle = setInterval(() => server.closeIdleConnections(), 50);
       await closed;
       clearInterval(idle);
@@ -189,7 +198,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   };
 }
 
-/** What others than this machine would reach must be named, and be https: a token in the open is everybody's. */
+/** The API's own URL, only on loopback: elsewhere the origin must be https, or tokens would be sent in plain text. */
 function ownUrl(host: string, url: string): string | undefined {
   return ['127.0.0.1', '::1', 'localhost'].includes(host) ? url : undefined;
 }

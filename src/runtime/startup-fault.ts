@@ -1,31 +1,31 @@
-// Faults that keep a process from starting, as the operator reads them: what is wrong and what to do about it.
+// Faults that keep a process from starting, written for the operator: what is wrong and how to fix it.
 
-/** A fault with its remedy. The message is one line and names no secret. */
+/** A fault with its remedy. The message is one line and contains no secret. */
 export class StartupFault extends Error {
   override readonly name = 'StartupFault';
 }
 
-/** What system errors say, by their code. */
+/** Descriptions of system errors by their code. */
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'operation not permitted',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space left on the device',
   ENOTDIR: 'a part of its path is a file',
-  EEXIST: 'a file is in its place',
-  EISDIR: 'a folder is in its place',
+  EEXIST: 'a file of this name exists',
+  EISDIR: 'a folder of this name exists',
   ENOENT: 'it does not exist and cannot be created',
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
 };
 
-/** The reason of a system error in words; its message when the code is not known. */
+/** Describes a system error; its message when the code is not known. */
 function reasonOf(error: unknown): string {
   const code = codeOf(error);
   return (code !== null && REASONS[code]) || (error instanceof Error ? error.message : String(error));
 }
 
-/** Runs a step of the start that works on files. @throws StartupFault that begins with `what`. */
-export async function usable<T>(what: string, step: () => Promise<T>): Promise<T> {
+/** Runs `step` and turns a system error into a StartupFault. @param what begins the message. @throws StartupFault */
+export async function withFileFaults<T>(what: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
@@ -46,7 +46,7 @@ export function listenFault(error: unknown, host: string, port: number): Startup
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return new StartupFault(
-        `HOST ${host} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all`,
+        `HOST ${host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all addresses`,
       );
     default:
       return new StartupFault(`cannot listen on ${at}: ${reasonOf(error)}`);

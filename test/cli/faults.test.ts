@@ -212,8 +212,8 @@ describe('credentials and address', () => {
       faultsOf({ BIOLAYER_URL: 'api.example', BIOLAYER_API_KEY: 'two words', OPERATOR_TOKEN: 'zwölf' }),
     ).toEqual([
       'BIOLAYER_URL must be an http:// or https:// URL, without user, query or fragment',
-      'BIOLAYER_API_KEY must be one word of printable ASCII characters',
-      'OPERATOR_TOKEN must be one word of printable ASCII characters',
+      'BIOLAYER_API_KEY must consist of printable ASCII characters without spaces',
+      'OPERATOR_TOKEN must consist of printable ASCII characters without spaces',
     ]);
     expect(faultsOf({ BIOLAYER_URL: 'https://user:pass@api.example' })).toHaveLength(1);
     expect(loadCliConfig({}, { BIOLAYER_URL: 'https://api.example/bio/' }).url).toBe(

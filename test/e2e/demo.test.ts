@@ -51,7 +51,7 @@ async function finish(...args: string[]): Promise<Run & { code: number | null }>
 
 /** The folder it said it uses, which must be gone, and every process that was started for it with it. */
 async function expectNothingLeft({ stdout }: Run): Promise<void> {
-  const [, dir = ''] = /^Redis {5}its own, in (\.data\/demo-\S+)$/m.exec(stdout) ?? [];
+  const [, dir = ''] = /^Redis {5}embedded, in (\.data\/demo-\S+)$/m.exec(stdout) ?? [];
   expect(dir).not.toBe('');
   expect(existsSync(join(ROOT, dir))).toBe(false);
   if (!existsSync('/proc')) return;
@@ -96,8 +96,8 @@ describe('script/demo', () => {
         ]),
         verified(['created', 'queued', 'matched', 'offered', 'sla_breached', 'cancelled']),
       ]);
-      expect(run.stdout).toContain('15 events, 15 webhooks verified, both histories hold.');
-      expect(run.stdout).toContain('Evidence: call-note.txt, given back byte for byte.');
+      expect(run.stdout).toContain('15 events, 15 webhooks verified, both histories verified.');
+      expect(run.stdout).toContain('Evidence: call-note.txt, downloaded unchanged.');
       expect(run.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
       await expectNothingLeft(run);
     },

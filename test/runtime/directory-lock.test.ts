@@ -38,7 +38,7 @@ it('refuses at once, whatever the patience, when a server runs', async () => {
   const lock = await lockDirectory(dir);
   lock.addServer(process.pid, URL);
   await expect(lockDirectory(dir, 60_000)).rejects.toThrow(
-    `${dir} is in use by another BioLayer (process ${process.pid}). Stop that one first`,
+    `${dir} is in use by another BioLayer (process ${process.pid}). Stop it first`,
   );
 });
 

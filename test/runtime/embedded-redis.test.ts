@@ -19,13 +19,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
 import { DirectoryInUseError } from '../../src/runtime/directory-lock.ts';
 import {
   type EmbeddedRedis,
   EmbeddedRedisError,
   type EmbeddedRedisOptions,
-  embeddedSecrets,
   startEmbeddedRedis,
 } from '../../src/runtime/embedded-redis.ts';
 import { type EmbeddedOwner, startEmbeddedOwner } from '../support/embedded-owner.ts';
@@ -234,7 +232,9 @@ describe('a second one on the same data', () => {
   it('takes over a stale lock', async () => {
     const owner = await own();
     const stale = await lockFiles();
+    const died = once(owner.process, 'exit');
     owner.process.kill('SIGKILL');
+    await died;
     await start();
     expect(stale).toHaveLength(1);
     expect(await lockFiles()).toEqual([expect.stringContaining(`lock-${process.pid}-`)]);
@@ -289,28 +289,5 @@ describe('one that cannot start', () => {
     vi.stubEnv('PATH', bin);
     cleanups.push(() => vi.unstubAllEnvs());
     await expect(startEmbeddedRedis({ dir })).rejects.toThrow(message);
-  });
-});
-
-describe('the secrets of an embedded installation', () => {
-  it('are made once, of full strength, for their owner alone', async () => {
-    const home = join(dir, 'new');
-    const all = await Promise.all([embeddedSecrets(home), embeddedSecrets(home), embeddedSecrets(home)]);
-    const [secrets] = all;
-    expect(all).toEqual([secrets, secrets, secrets]);
-    expect(await embeddedSecrets(home)).toEqual(secrets);
-    expect(
-      loadConfig({ SECRETS_KEY: secrets.secretsKey, OPERATOR_TOKEN: secrets.operatorToken }, 'server'),
-    ).toMatchObject(secrets);
-    expect(await readdir(home)).toEqual(['secrets.json']);
-    expect((await stat(join(home, 'secrets.json'))).mode & 0o777).toBe(0o600);
-    expect(await embeddedSecrets(dir)).not.toEqual(secrets);
-  });
-
-  it('are never made anew over damaged ones', async () => {
-    const path = join(dir, 'secrets.json');
-    await writeFile(path, '{"secretsKey":"half');
-    await expect(embeddedSecrets(dir)).rejects.toThrow(/is damaged/);
-    expect(await readFile(path, 'utf8')).toBe('{"secretsKey":"half');
   });
 });

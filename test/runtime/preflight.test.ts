@@ -36,7 +36,7 @@ beforeEach(async () => {
 });
 
 function start(sealer: Sealer, redisUrl = own.url, lostKey?: string): Promise<void> {
-  return preflight({ redisUrl, sealer, lostKey, log, patience: 300 });
+  return preflight({ redisUrl, sealer, lostKey, log, reachLimit: 300 });
 }
 
 describe('SECRETS_KEY', () => {
@@ -47,7 +47,7 @@ describe('SECRETS_KEY', () => {
     await start(createSealer([first]));
     await start(createSealer([first]));
     await expect(start(createSealer([other]))).rejects.toThrow(
-      `SECRETS_KEY is not what Redis was sealed with. Needed: key ${idOf(first)}; given: key ${idOf(other)}`,
+      `SECRETS_KEY does not open all stored secrets. Needed: key ${idOf(first)}; given: key ${idOf(other)}`,
     );
     await start(createSealer([first]));
   });
@@ -78,7 +78,7 @@ describe('SECRETS_KEY', () => {
   test('while it is changed: only a pair that opens both is taken, and one key only after secrets reseal', async () => {
     await start(createSealer([first]));
     await expect(start(createSealer([second, other]))).rejects.toThrow(
-      `SECRETS_KEY and SECRETS_KEY_PREVIOUS are not what Redis was sealed with. Needed: key ${idOf(first)};`,
+      `SECRETS_KEY and SECRETS_KEY_PREVIOUS do not open all stored secrets. Needed: key ${idOf(first)};`,
     );
     await start(createSealer([first, second]));
     await start(createSealer([second, first]));
@@ -97,7 +97,7 @@ describe('SECRETS_KEY', () => {
     await start(createSealer([first]));
     await expect(start(createSealer([second]), own.url, idOf(other))).rejects.toThrow(/SECRETS_KEY_LOST/);
     await start(createSealer([second]), own.url, idOf(first));
-    expect(lines).toEqual([{ key_id: idOf(first), message: 'what this key sealed is given up' }]);
+    expect(lines).toEqual([{ key_id: idOf(first), message: 'secrets sealed with this key are given up' }]);
     await start(createSealer([second]));
   });
 });
@@ -126,7 +126,7 @@ describe('Redis', () => {
     await redis.config('SET', 'requirepass', 'sesame');
     try {
       await expect(start(sealer)).rejects.toThrow(
-        /asks for a password: set REDIS_URL to redis:\/\/:password@/,
+        /requires a password: set REDIS_URL to redis:\/\/:password@/,
       );
     } finally {
       await redis.config('SET', 'requirepass', '');

@@ -105,7 +105,7 @@ describe('a fault of the start', () => {
     const url = `redis://user:secret-word@127.0.0.1:${redis.port}`;
     const cases: [string, Record<string, string>, RegExp][] = [
       [WEB, { PORT: 'x' }, /^PORT must be a whole number/],
-      [WEB, { HOST: '192.0.2.1' }, /HOST 192\.0\.2\.1 is no address of this machine/],
+      [WEB, { HOST: '192.0.2.1' }, /HOST 192\.0\.2\.1 is not an address of this machine/],
       [
         WEB,
         { EVIDENCE_STORE: `${file}/x` },
@@ -113,7 +113,7 @@ describe('a fault of the start', () => {
       ],
       [SERVER, { REDIS_URL: '', DATA_DIR: file }, /DATA_DIR .* cannot be used: /],
       [SERVER, { REDIS_URL: '', DATA_DIR: none, PATH: '/nowhere' }, /needs redis-server or valkey-server/],
-      [worker, { REDIS_URL: url }, /does not know the user or password in REDIS_URL/],
+      [worker, { REDIS_URL: url }, /rejects the user or password in REDIS_URL/],
     ];
     const faults = await Promise.all(cases.map(([entry, change]) => faultOf(entry, change)));
     for (const [index, [, , expected]] of cases.entries()) expect(faults[index]).toMatch(expected);

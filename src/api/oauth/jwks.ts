@@ -5,7 +5,7 @@
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { Client, type Dispatcher } from 'undici';
 import { systemResolver } from '../../egress/address-guard.ts';
-import { type ConnectOptions, createConnect, type Dial } from '../../egress/connect.ts';
+import { type Connect, type ConnectOptions, createConnect } from '../../egress/connect.ts';
 import { type AddressPolicy, parseTarget } from '../../state/webhooks/callback-url.ts';
 
 const SECOND = 1000;
@@ -32,14 +32,14 @@ interface Known {
 
 export class JwksCache {
   readonly #policy: AddressPolicy;
-  readonly #dial: Dial;
+  readonly #connect: Connect;
   readonly #known = new Map<string, Known>();
   /** Number of running fetches by org. */
   readonly #running = new Map<string, number>();
 
   constructor(policy: AddressPolicy, options: Partial<ConnectOptions> = {}) {
     this.#policy = policy;
-    this.#dial = createConnect({ policy, resolver: systemResolver(policy), ...options });
+    this.#connect = createConnect({ policy, resolver: systemResolver(policy), ...options });
   }
 
   /**
@@ -107,7 +107,7 @@ export class JwksCache {
     if (!target.ok) throw new Error(target.reason);
     const signal = AbortSignal.timeout(TIME_LIMIT);
     const trace = { stage: '', queueMs: null, dnsMs: null, connectMs: null, tlsMs: null, reused: false };
-    const { socket } = await this.#dial(target, trace, signal);
+    const { socket } = await this.#connect(target, trace, signal);
     let isUsed = false;
     const client = new Client(target.url.origin, {
       // Hands out the connected socket once: another connection would bypass the address check. Asynchronously, because

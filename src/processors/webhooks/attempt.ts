@@ -62,7 +62,7 @@ export function unopened(
     at,
     status: null,
     ms: 0,
-    error: `Nothing was sent: what signs or authorizes this delivery is ${reason}. The operator must set the right SECRETS_KEY; it is sent then.`,
+    error: `Nothing was sent: the secret that signs or authorizes this delivery is ${reason}. The delivery is sent once the operator sets the right SECRETS_KEY.`,
     error_class: UNOPENED,
     address: null,
     body: '',

@@ -1,15 +1,14 @@
-// The sockets that deliveries travel on: a bounded number per origin, kept open for the next delivery.
-// One undici Client per socket instead of an Agent, because an Agent neither aborts a request that waits
-// for a socket nor reports which address answered.
+// Pools the sockets of deliveries: a bounded number per origin, kept open for the next delivery. There is one undici
+// Client per socket instead of an Agent, because an Agent neither aborts a request that waits for a socket nor reports
+// the address of the peer.
 //
-// A kept-alive socket is used again without a look-up, for `maxAgeMs` at most. That is safe where the
-// name now resolves to an internal address: the socket still ends at the peer that was checked when it was opened,
-// under the one policy that this pool was made with. A new policy needs a new pool.
+// A kept-alive socket is reused without a look-up for at most `maxAgeMs`. This is safe even if the name now resolves to
+// an internal address: the socket's peer was checked when it was opened. A pool has one address policy for its lifetime.
 
 import type { Socket } from 'node:net';
 import { Client } from 'undici';
 import type { Target } from '../../egress/address-guard.ts';
-import { DeliveryError, type Dial, type Trace } from '../../egress/connect.ts';
+import { type Connect, DeliveryError, type Trace } from '../../egress/connect.ts';
 
 export interface Connection {
   readonly client: Client;
@@ -35,13 +34,13 @@ interface Origin {
 }
 
 export interface PoolOptions {
-  dial: Dial;
+  connect: Connect;
   maxPerOrigin: number;
-  /** Milliseconds after which a socket is not used again, so that the name is looked up anew. */
+  /** Milliseconds after which a socket is not reused, so that its name is looked up again. */
   maxAgeMs: number;
 }
 
-/** Most idle sockets over all origins; beyond that the one idle longest is closed. */
+/** Most idle sockets of all origins together; beyond it, the one idle longest is closed. */
 const MAX_IDLE = 1024;
 /** Most servers keep an idle socket for longer. A shorter time in the server's `Keep-Alive` header is respected. */
 const IDLE_MS = 10_000;
@@ -163,7 +162,7 @@ export class ConnectionPool {
 
   async #open(origin: Origin, target: Target, trace: Trace, signal: AbortSignal): Promise<Connection> {
     try {
-      const { socket, address } = await this.#options.dial(target, trace, signal);
+      const { socket, address } = await this.#options.connect(target, trace, signal);
       const connection: Connection = {
         client: clientOf(origin.name, socket),
         socket,
@@ -174,7 +173,7 @@ export class ConnectionPool {
         isIdle: false,
         isRetired: false,
       };
-      // While in use, the request itself fails.
+      // While the connection is in use, its request fails by itself.
       connection.client.on('disconnect', () => {
         if (connection.isIdle) void this.#retire(connection);
       });
@@ -186,13 +185,13 @@ export class ConnectionPool {
   }
 }
 
-/** Both: a client that was never used does not know its socket yet. */
+/** Destroys socket and client: a client that was never used does not know its socket yet. */
 async function destroy({ client, socket }: Connection): Promise<void> {
   socket.destroy();
   await client.destroy();
 }
 
-/** A client bound to one socket. By default undici would reconnect, without the address check. */
+/** A client bound to one socket. By default undici would reconnect without the address check. */
 function clientOf(origin: string, socket: Socket): Client {
   let unused: Socket | null = socket;
   return new Client(origin, {
@@ -210,7 +209,7 @@ function clientOf(origin: string, socket: Socket): Client {
     },
     pipelining: 1,
     maxHeaderSize: MAX_HEADER_BYTES,
-    // These are idle timers, which a slow trickle of bytes resets; the sender has one absolute deadline instead.
+    // undici's timers restart with every byte received; the sender has one absolute deadline instead.
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveTimeout: IDLE_MS,

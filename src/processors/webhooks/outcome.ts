@@ -104,7 +104,7 @@ export function outcomeOf(attempt: Attempt, failure: DeliveryError | null, now: 
 /** The error of an attempt that reached its deadline. */
 export function timeRanOut({ startedAt, endsAt, trace }: Attempt): DeliveryError {
   const ms = Math.max(0, Math.round(endsAt - startedAt));
-  return new DeliveryError('timeout', `No complete answer within ${ms} ms: time ran out ${trace.stage}.`);
+  return new DeliveryError('timeout', `No complete response within ${ms} ms: time ran out ${trace.stage}.`);
 }
 
 /** An error status decides, however the body ended; a 2xx only counts when the response is complete. */
@@ -137,20 +137,21 @@ export function deliveryErrorOf(error: unknown): DeliveryError {
     return new DeliveryError('tls', `The receiver broke off TLS (${code}).`);
   }
   if (code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return new DeliveryError('protocol', "The answer's headers are longer than 16 KiB.");
+    return new DeliveryError('protocol', 'The response headers are longer than 16 KiB.');
   }
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
-    return new DeliveryError('protocol', 'The answer is not of the length that its headers say.');
+    return new DeliveryError('protocol', 'The response body is not as long as Content-Length says.');
   }
   // undici's parser errors carry no code; its "bad" sockets upgrade, or respond without a request.
   const isCutShort = name === 'HTTPParserError' && message.includes('Invalid EOF state');
-  const isBadAnswer = name === 'HTTPParserError' || (code === 'UND_ERR_SOCKET' && message.startsWith('bad '));
-  if (isCutShort || (RESET_CODES.has(code) && !isBadAnswer)) {
-    return new DeliveryError('reset', 'The receiver closed the connection before the answer was complete.');
+  const isBadResponse =
+    name === 'HTTPParserError' || (code === 'UND_ERR_SOCKET' && message.startsWith('bad '));
+  if (isCutShort || (RESET_CODES.has(code) && !isBadResponse)) {
+    return new DeliveryError('reset', 'The receiver closed the connection before the response was complete.');
   }
-  if (isBadAnswer) {
+  if (isBadResponse) {
     const [, detail = message] = /\(([^()]+)\)$/.exec(message) ?? [];
-    return new DeliveryError('protocol', `The answer is not valid HTTP/1.1 (${detail}).`);
+    return new DeliveryError('protocol', `The response is not valid HTTP/1.1 (${detail}).`);
   }
   return new DeliveryError('protocol', `The request could not be made (${message}).`);
 }

@@ -92,7 +92,7 @@ export class WebhookSender {
     this.timeoutMs = timeoutMs;
     this.#userAgent = userAgent;
     this.#pool = new ConnectionPool({
-      dial: createConnect({
+      connect: createConnect({
         policy,
         resolver: cacheAnswers(resolver, { ttlMs: dnsCacheMs, timeoutMs }),
         ca,
@@ -195,7 +195,7 @@ async function exchange(
   signal.throwIfAborted();
   if (performance.now() >= attempt.endsAt) throw timeRanOut(attempt);
   attempt.address = address;
-  attempt.trace.stage = 'before the answer began';
+  attempt.trace.stage = 'before the response began';
   attempt.sentAt = performance.now();
   return await new Promise<boolean>((resolve, reject) => {
     const end = () => {
@@ -215,14 +215,14 @@ async function exchange(
         if (status < 200) {
           attempt.informational += 1;
           if (attempt.informational > MAX_INFORMATIONAL) {
-            controller.abort(new DeliveryError('protocol', 'The receiver sent a flood of 1xx answers.'));
+            controller.abort(new DeliveryError('protocol', 'The receiver sent too many 1xx responses.'));
           }
           return;
         }
         attempt.status = status;
         attempt.headersAt = performance.now();
         attempt.headers = flatten(headers);
-        attempt.trace.stage = 'inside the body of the answer';
+        attempt.trace.stage = 'while the response body was being read';
       },
       onResponseData: (controller, chunk) => {
         if (attempt.bytes < KEPT_BYTES) attempt.chunks.push(chunk);
@@ -230,7 +230,7 @@ async function exchange(
         if (attempt.bytes <= READ_BYTES) return;
         end();
         resolve(false);
-        controller.abort(new DeliveryError('protocol', 'The answer is longer than what is read.'));
+        controller.abort(new DeliveryError('protocol', 'The response is longer than the read limit.'));
       },
       onResponseEnd: () => {
         end();

@@ -72,11 +72,11 @@ export interface SignatureHeaders {
 
 /**
  * The three headers of a signed delivery, one signature per secret, separated by spaces.
- * @throws TypeError when there is no secret, or one is malformed; RangeError when the time is no whole number.
+ * @throws TypeError when there is no secret, or one is malformed; RangeError when the time is not a whole number.
  */
 export function signatureHeaders({ id, timestampSeconds, body, secrets }: Signable): SignatureHeaders {
-  if (secrets.length === 0) throw new TypeError('a delivery needs a secret to be signed with');
-  if (!Number.isSafeInteger(timestampSeconds)) throw new RangeError('timestampSeconds is no whole number');
+  if (secrets.length === 0) throw new TypeError('a delivery needs at least one signing secret');
+  if (!Number.isSafeInteger(timestampSeconds)) throw new RangeError('timestampSeconds is not a whole number');
   const head = `${id}.${timestampSeconds}.`;
   const signatures = secrets.map((secret) => signatureBy(secret, head, body));
   return {

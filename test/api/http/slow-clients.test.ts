@@ -8,8 +8,8 @@ import { createOrg, startApi, type TestApi } from '../../support/api.ts';
 let api: TestApi;
 let key: string;
 beforeAll(async () => {
-  const patience = { headers: 400, body: 400, request: 1500, silence: 1500, connections: 20 };
-  api = await startApi({ web: { patience, publicUrl: 'own' } });
+  const clientLimits = { headers: 400, body: 400, request: 1500, silence: 1500, connections: 20 };
+  api = await startApi({ web: { clientLimits, publicUrl: 'own' } });
   key = (await createOrg(api)).client.credential ?? '';
 });
 afterAll(() => api.close());
@@ -76,10 +76,10 @@ test('a connection on which nothing ever comes is ended', async () => {
 });
 
 test('beyond those of one address it is told so at once; the connections of trusted proxies are not counted', async () => {
-  const patience = { addressConnections: 5 };
+  const clientLimits = { addressConnections: 5 };
   const [limited, behindProxy] = await Promise.all([
-    startApi({ web: { patience } }),
-    startApi({ web: { patience, trustedProxies: ['127.0.0.1/32'] } }),
+    startApi({ web: { clientLimits } }),
+    startApi({ web: { clientLimits, trustedProxies: ['127.0.0.1/32'] } }),
   ]);
   const open = async ({ url }: TestApi) => {
     const socket = createConnection(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);

@@ -3,7 +3,7 @@
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { parseTarget, type Resolver } from '../../../src/egress/address-guard.ts';
-import type { Dial } from '../../../src/egress/connect.ts';
+import type { Connect } from '../../../src/egress/connect.ts';
 import { ConnectionPool } from '../../../src/processors/webhooks/connections.ts';
 import { newAttempt } from '../../../src/processors/webhooks/outcome.ts';
 import { WebhookSender } from '../../../src/processors/webhooks/sender.ts';
@@ -87,8 +87,8 @@ describe('keep-alive', () => {
 describe('waiting for a connection', () => {
   it('ends with its own signal and leaves the queue', async () => {
     const receiver = await startTcp(() => {});
-    const dial: Dial = async () => ({ socket: connect(receiver.port, '127.0.0.1'), address: '127.0.0.1' });
-    const pool = new ConnectionPool({ dial, maxPerOrigin: 1, maxAgeMs: LONG_MS });
+    const open: Connect = async () => ({ socket: connect(receiver.port, '127.0.0.1'), address: '127.0.0.1' });
+    const pool = new ConnectionPool({ connect: open, maxPerOrigin: 1, maxAgeMs: LONG_MS });
     const target = parseTarget(receiver.url, LOOPBACK);
     if (!target.ok) throw new Error(target.reason);
     const { trace } = newAttempt(LONG_MS);

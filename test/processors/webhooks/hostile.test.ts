@@ -86,7 +86,7 @@ describe('the deadline', () => {
 
   it('ends an attempt at a silent receiver and closes its connection', async () => {
     const receiver = await startTcp(() => {});
-    expectTimeout(await sendShort(receiver), null, /before the answer began/);
+    expectTimeout(await sendShort(receiver), null, /before the response began/);
     await until(() => receiver.received > 0);
     await until(() => receiver.open.size === 0);
   });
@@ -98,24 +98,24 @@ describe('the deadline', () => {
     expectTimeout(
       await sender.send({ url: receiver.url, headers: {}, body }),
       null,
-      /before the answer began/,
+      /before the response began/,
     );
   });
 
   it('ends an attempt whose headers arrive slowly', async () => {
     const receiver = await startSaying('HTTP/1.1 200 OK\r\n', { everyMs: 10, text: 'x: y\r\n' });
-    expectTimeout(await sendShort(receiver), null, /before the answer began/);
+    expectTimeout(await sendShort(receiver), null, /before the response began/);
   });
 
   it('ends an attempt whose body arrives slowly, and its 2xx does not count', async () => {
     const receiver = await startSaying(OK, { everyMs: 10, text: '.' });
     const outcome = await sendShort(receiver);
-    expectTimeout(outcome, 200, /inside the body/);
+    expectTimeout(outcome, 200, /while the response body/);
     expect(outcome.body).toMatch(/^\.+$/);
   });
 
   it('ends an attempt whose body stops', async () => {
-    expectTimeout(await sendShort(await startSaying(`${OK}abc`)), 200, /inside the body/);
+    expectTimeout(await sendShort(await startSaying(`${OK}abc`)), 200, /while the response body/);
   });
 
   it('keeps the status of a refusal whose body arrives slowly', async () => {
