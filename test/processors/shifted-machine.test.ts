@@ -15,7 +15,7 @@ import { taskBody } from '../support/people.ts';
 const HOUR = 3600_000;
 const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 const SHIFTS = [0, 2 * HOUR, -2 * HOUR, 400 * 24 * HOUR];
-/** The consent page that follows sign-in. */
+/** Further jumps, for the sign-in. */
 const MORE_SHIFTS = [-2 * HOUR, 2 * HOUR];
 
 let redis: OwnRedis;
