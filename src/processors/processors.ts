@@ -23,7 +23,7 @@ import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
-import { putOffDelivery } from '../store/webhooks/deliveries.ts';
+import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { Relay } from './relay.ts';

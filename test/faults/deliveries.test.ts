@@ -7,14 +7,15 @@ import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
+import { loadDeliveries } from '../../src/store/webhooks/deliveries.ts';
+import { dueTimeOf } from '../../src/store/webhooks/delivery-lease.ts';
+import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
 import {
   type DeliveryTarget,
   deliveriesIndex,
-  dueTimeOf,
-  loadDeliveries,
-} from '../../src/store/webhooks/deliveries.ts';
-import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts';
-import { fieldOf, readListed } from '../../src/store/webhooks/delivery-target.ts';
+  fieldOf,
+  readListed,
+} from '../../src/store/webhooks/delivery-target.ts';
 import { loadReplay } from '../../src/store/webhooks/replays.ts';
 import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { addTask, addWorker, freshOrg, step } from '../support/db.ts';

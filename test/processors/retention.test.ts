@@ -17,7 +17,8 @@ import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
 import { loadTask } from '../../src/store/tasks/tasks.ts';
-import { leaseDelivery, loadDeliveries, recordDelivery } from '../../src/store/webhooks/deliveries.ts';
+import { loadDeliveries, recordDelivery } from '../../src/store/webhooks/deliveries.ts';
+import { leaseDelivery } from '../../src/store/webhooks/delivery-lease.ts';
 import type { Delivery } from '../../src/store/webhooks/delivery-record.ts';
 import {
   accept,

@@ -9,7 +9,7 @@ import type { Queues } from '../../queues/queues.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { parkDelivery, releaseBacklog } from '../../store/webhooks/backlog.ts';
-import type { DeliveryTarget } from '../../store/webhooks/deliveries.ts';
+import type { DeliveryTarget } from '../../store/webhooks/delivery-target.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 interface ReceiverBacklog {

@@ -20,16 +20,10 @@ import type { Db } from '../../store/redis/connection.ts';
 import { whenDue } from '../../store/redis/due.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
-import {
-  type DeliveryTarget,
-  dueTimeOf,
-  HOLD,
-  type LeasedDelivery,
-  leaseDelivery,
-  PARKED,
-  recordDelivery,
-} from '../../store/webhooks/deliveries.ts';
+import { recordDelivery } from '../../store/webhooks/deliveries.ts';
+import { dueTimeOf, HOLD, type LeasedDelivery, leaseDelivery } from '../../store/webhooks/delivery-lease.ts';
 import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
+import { type DeliveryTarget, PARKED } from '../../store/webhooks/delivery-target.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';

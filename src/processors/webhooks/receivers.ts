@@ -14,7 +14,8 @@ import {
 } from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
-import type { DeliveryTarget, LeasedDelivery } from '../../store/webhooks/deliveries.ts';
+import type { LeasedDelivery } from '../../store/webhooks/delivery-lease.ts';
+import type { DeliveryTarget } from '../../store/webhooks/delivery-target.ts';
 import { endpointContext, loadEndpoint } from '../../store/webhooks/endpoints.ts';
 
 export interface Receiver {

@@ -16,10 +16,11 @@ import type { Db } from '../redis/connection.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from '../redis/keys.ts';
 import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
 import { loadWhole, type WholeTask } from '../tasks/tasks.ts';
-import { deadMember, deliveriesIndex } from '../webhooks/deliveries.ts';
 import { DELIVERY_STATUSES } from '../webhooks/delivery-record.ts';
 import {
   type DeliveryTarget,
+  deadMember,
+  deliveriesIndex,
   listedMember,
   PARKED,
   pendingMember,

@@ -1,64 +1,22 @@
-// Deliveries: the attempts to send an event to a receiver, and when the next attempt is due. A pending delivery is a
-// member of the partition's `pending-deliveries` set, scored by its next attempt. A worker process leases it for the
-// time of an attempt, and records the attempt in one script that checks the lease. A score that ends in half a
-// millisecond is a lease.
+// Deliveries: the record of each attempt to send an event to a receiver. The result of an attempt is recorded in one
+// script that checks the lease (`delivery-lease.ts`).
 
 import { readJson, readShape } from '../../state/text/forms.ts';
 import { type Failing, periodOf } from '../../state/webhooks/endpoint.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { fetched, PUT_OFF, readableOrNull, required } from '../redis/unreadable.ts';
-import { readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
+import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
-import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
-
-export { type DeliveryTarget, PARKED } from './delivery-target.ts';
-
-/** Member of the partition's list of exhausted deliveries. */
-export function deadMember(target: DeliveryTarget, at: number): string {
-  return `${target.org_id} ${listedMember(target, at)}`;
-}
-
-/** Name of the index of an endpoint's deliveries with a status. */
-export function deliveriesIndex(endpointId: string, status: DeliveryStatus): string {
-  return `deliveries:${endpointId}:${status}`;
-}
-
-// Leases a delivery and reads all that it needs in one round trip: earlier attempts and the event.
-// With ordered delivery (ARGV[6]; for the task's own callback, which has no suffix, the task's flag `o`) it waits
-// while an earlier event is pending, until that is settled or has been failing for the hold time (ARGV[9]).
-// ARGV: member, now, lease, field, sequence, 1 if ordered, prefix and suffix of the member around the sequence, hold.
-const LEASE = `
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score then return {} end
-local now = tonumber(ARGV[2])
-local due = tonumber(score)
--- No lease lasts much longer than ours would: one that does was given before the clock went back.
-local isFromFuture = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
-if due > now and not isFromFuture then return {score} end
-local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f')
-if ARGV[6] == '1' or (ARGV[8] == '' and task[4]) then
-  for before = 1, tonumber(ARGV[5]) - 1 do
-    local other = before .. ARGV[8]
-    if redis.call('ZSCORE', KEYS[1], ARGV[7] .. other) then
-      local failing_since = tonumber(redis.call('HGET', KEYS[5], other) or now)
-      local hold_ends = math.ceil(failing_since + tonumber(ARGV[9]))
-      if hold_ends > now then
-        redis.call('HSET', KEYS[5], 'w' .. ARGV[4], '')
-        redis.call('ZADD', KEYS[1], hold_ends, ARGV[1])
-        return {}
-      end
-    end
-  end
-  redis.call('HDEL', KEYS[5], 'w' .. ARGV[4])
-end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-local delivery = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
-local at = tonumber(ARGV[5]) - 1
-local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
-return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5]}
-`;
+import {
+  aroundSequence,
+  type DeliveryTarget,
+  deadMember,
+  deliveriesIndex,
+  fieldOf,
+  listedMember,
+  pendingMember,
+} from './delivery-target.ts';
 
 // Records the result of an attempt while the lease is held. With ordered delivery, a settled delivery makes the next
 // one that waits for it due.
@@ -108,11 +66,9 @@ end
 return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), woken}
 `;
 
-const withScripts = defineScripts<{
-  biolayerLeaseBuffer(...args: (string | number)[]): Promise<(Buffer | null | undefined)[]>;
+const withScript = defineScripts<{
   biolayerRecord(...args: (string | number | Buffer)[]): Promise<[number, string?, string?, string?]>;
 }>({
-  biolayerLease: { lua: LEASE, numberOfKeys: 5 },
   biolayerRecord: { lua: RECORD, numberOfKeys: 7 },
 });
 
@@ -121,105 +77,6 @@ export interface Message {
   id: string;
   at: number;
   body: string;
-}
-
-/** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
-export const HOLD = 3600_000;
-
-/** Upper bound of the difference between the clocks of two processes, ms; a holder treats its lease as that much shorter. */
-const CLOCK_ERROR = 1000;
-
-/** A delivery that this process holds the lease of. */
-export interface LeasedDelivery {
-  delivery: Delivery;
-  /** Identifies this lease when the attempt is recorded. */
-  score: number;
-  /**
-   * End of the lease, by `performance.now()`. Counted from before the request to Redis, so neither a slow answer nor
-   * a suspended process extends it.
-   */
-  until: number;
-  /** Whether it was leased with ordered delivery; only for endpoints. */
-  inOrder: boolean;
-  /** The receiver has answered 410 to another event of the task. */
-  gone: boolean;
-  /** The event with its task; null when the task was purged, or for a message. */
-  subject: WebhookSubject | null;
-  /** The message, for a delivery that belongs to no task; else null. */
-  message: Message | null;
-}
-
-/**
- * Leases a due delivery for `leaseMs`, so that two attempts never overlap. If the process dies, the delivery is due
- * again when the lease ends.
- * @param order whether its endpoint wants ordered delivery (for the task's own callback the task decides), and for how
- *   long a failing delivery holds back the ones after it, ms.
- * @returns the delivery; or when it is due, ms; or null when it is settled or waits for earlier events.
- * @throws UnreadableRecord when the delivery, its task or its message cannot be read; the lease then stays
- */
-export async function leaseDelivery(
-  db: Db,
-  target: DeliveryTarget,
-  leaseMs: number,
-  order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: HOLD },
-): Promise<LeasedDelivery | { dueAt: number } | null> {
-  const keys = orgKeysOf(db.prefix, target.org_id);
-  const until = performance.now() + leaseMs - CLOCK_ERROR;
-  const now = db.clock.now();
-  const isMessage = target.sequence === 0;
-  const [score, recorded, gone, input, packed, entry, form] = await withScripts(db.redis).biolayerLeaseBuffer(
-    keys.pendingDeliveries,
-    keys.deliveries(target.task_id),
-    isMessage ? keys.message(target.task_id) : keys.task(target.task_id),
-    keys.history(target.task_id),
-    keys.ordering(target.task_id),
-    pendingMember(target),
-    now,
-    Math.floor(now) + leaseMs + 0.5,
-    fieldOf(target),
-    target.sequence,
-    order.inOrder ? 1 : '',
-    ...aroundSequence(target),
-    order.holdMs,
-  );
-  if (!score) return null;
-  if (recorded === undefined) return { dueAt: Number(score.toString()) };
-  return {
-    delivery: requireDelivery(keys.deliveries(target.task_id), recorded),
-    score: Number(score.toString()),
-    until,
-    inOrder: order.inOrder,
-    gone: gone !== null && target.endpoint_id === undefined,
-    subject: isMessage
-      ? null
-      : readWebhookSubject(keys.task(target.task_id), target, {
-          input: input ?? null,
-          packed: packed ?? null,
-          entry: entry ?? null,
-          form: form ?? null,
-        }),
-    message: isMessage && entry ? requireMessage(keys.message(target.task_id), entry.toString()) : null,
-  };
-}
-
-/** Prefix and suffix of its member of the `pending-deliveries` set; the sequence stands between them. */
-function aroundSequence({ org_id, task_id, endpoint_id }: DeliveryTarget): [string, string] {
-  return [`${org_id} ${task_id} `, endpoint_id === undefined ? '' : ` ${endpoint_id}`];
-}
-
-/** When the delivery is next due, ms; null when it is settled. */
-export async function dueTimeOf(db: Db, target: DeliveryTarget): Promise<number | null> {
-  const score = await db.redis.zscore(
-    orgKeysOf(db.prefix, target.org_id).pendingDeliveries,
-    pendingMember(target),
-  );
-  return score === null ? null : Number(score);
-}
-
-/** Postpones a delivery that cannot be read by ten minutes. */
-export async function putOffDelivery(db: Db, target: DeliveryTarget): Promise<void> {
-  const { pendingDeliveries: key } = orgKeysOf(db.prefix, target.org_id);
-  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, pendingMember(target));
 }
 
 /** Result of a leased delivery. */
@@ -259,7 +116,7 @@ export async function recordDelivery(
   const isAttempt = delivery.status !== 'stopped' && !isUnsent;
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
-  const [done, since, periods, woken] = await withScripts(db.redis).biolayerRecord(
+  const [done, since, periods, woken] = await withScript(db.redis).biolayerRecord(
     keys.pendingDeliveries,
     keys.deliveries(target.task_id),
     keys.dead,

@@ -3,6 +3,7 @@
 
 import { hash } from 'node:crypto';
 import { listMember } from '../redis/lists.ts';
+import type { DeliveryStatus } from './delivery-record.ts';
 
 /**
  * An event of a task and its receiver: the endpoint, or without one the task's own callback URL. Sequence 0 is a message
@@ -70,4 +71,19 @@ export function deliveryId({ task_id, sequence, endpoint_id }: Omit<DeliveryTarg
   const tail = digest.toString('hex', 0, 8);
   const middle = (0x7000 | (sequence & 0xfff)).toString(16);
   return `${task_id.slice(0, 13)}-${middle}-${tail.slice(0, 4)}-${tail.slice(4)}`;
+}
+
+/** Member of the partition's list of exhausted deliveries. @param at time of the event, ms. */
+export function deadMember(target: DeliveryTarget, at: number): string {
+  return `${target.org_id} ${listedMember(target, at)}`;
+}
+
+/** Name of the index of an endpoint's deliveries with a status. */
+export function deliveriesIndex(endpointId: string, status: DeliveryStatus): string {
+  return `deliveries:${endpointId}:${status}`;
+}
+
+/** Prefix and suffix of its member of the `pending-deliveries` set, around the sequence. */
+export function aroundSequence({ org_id, task_id, endpoint_id }: DeliveryTarget): [string, string] {
+  return [`${org_id} ${task_id} `, endpoint_id === undefined ? '' : ` ${endpoint_id}`];
 }

@@ -11,9 +11,15 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { loadHistory } from '../tasks/tasks.ts';
-import { deadMember, deliveriesIndex } from './deliveries.ts';
 import { type Delivery, packDelivery } from './delivery-record.ts';
-import { type DeliveryTarget, fieldOf, listedMember, pendingMember } from './delivery-target.ts';
+import {
+  type DeliveryTarget,
+  deadMember,
+  deliveriesIndex,
+  fieldOf,
+  listedMember,
+  pendingMember,
+} from './delivery-target.ts';
 import { allEndpoints } from './endpoints.ts';
 
 // Enqueues once: if the field exists, the delivery was enqueued before and may be settled.

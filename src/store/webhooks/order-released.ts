@@ -6,8 +6,14 @@ import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { deliveriesIndex } from './deliveries.ts';
-import { type DeliveryTarget, fieldOf, PARKED, pendingMember, readListed } from './delivery-target.ts';
+import {
+  type DeliveryTarget,
+  deliveriesIndex,
+  fieldOf,
+  PARKED,
+  pendingMember,
+  readListed,
+} from './delivery-target.ts';
 import { loadEndpoint } from './endpoints.ts';
 
 // Makes a waiting delivery due. One that is due, parked or leased stays as it is.

@@ -11,9 +11,9 @@ import { memberId, scan } from '../redis/lists.ts';
 import { fetched, readableOrNull } from '../redis/unreadable.ts';
 import { feedSpan, readFeed } from '../tasks/feed.ts';
 import { loadEvent } from '../tasks/tasks.ts';
-import { deliveriesIndex, requireDelivery } from './deliveries.ts';
+import { requireDelivery } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
-import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
+import { type DeliveryTarget, deliveriesIndex, fieldOf, readListed } from './delivery-target.ts';
 
 /** Feed references, or deliveries, examined in one walk. */
 const EXAMINED_MOST = 100;

@@ -12,7 +12,8 @@ import {
 } from '../../../src/store/identity/orgs.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { dueTimeOf, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
+import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
+import { dueTimeOf } from '../../../src/store/webhooks/delivery-lease.ts';
 import { type Come, isSigned, startCallbackReceiver } from '../../support/callback-receiver.ts';
 import {
   addTask,

@@ -3,8 +3,9 @@
 import { expect, it } from 'vitest';
 import { deliveryJob, retryJob } from '../../../src/queues/catalogue.ts';
 import { queuePrefix } from '../../../src/queues/queues.ts';
-import { type DeliveryTarget, dueTimeOf, loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
-import { fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
+import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
+import { dueTimeOf } from '../../../src/store/webhooks/delivery-lease.ts';
+import { type DeliveryTarget, fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';

@@ -10,12 +10,13 @@ import { commit } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { recordDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import { leaseDelivery } from '../../../src/store/webhooks/delivery-lease.ts';
 import {
   type DeliveryTarget,
-  leaseDelivery,
-  recordDelivery,
-} from '../../../src/store/webhooks/deliveries.ts';
-import { pendingMember, readPendingMember } from '../../../src/store/webhooks/delivery-target.ts';
+  pendingMember,
+  readPendingMember,
+} from '../../../src/store/webhooks/delivery-target.ts';
 import { endpointWrites } from '../../../src/store/webhooks/endpoints.ts';
 import { enqueueEndpointDeliveries } from '../../../src/store/webhooks/fan-out.ts';
 import { walkOn } from '../../../src/store/webhooks/replay-walk.ts';

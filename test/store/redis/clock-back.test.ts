@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { countAttempt } from '../../../src/store/identity/sign-in-attempts.ts';
 import { claimKey } from '../../../src/store/redis/idempotency.ts';
 import { orgKeysOf, PARTITIONS } from '../../../src/store/redis/keys.ts';
-import { leaseDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import { leaseDelivery } from '../../../src/store/webhooks/delivery-lease.ts';
 import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 

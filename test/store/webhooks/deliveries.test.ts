@@ -1,15 +1,10 @@
 // The record of a delivery: taken by one at a time, kept as it was told, and recorded by whoever has it.
 import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import {
-  type DeliveryTarget,
-  dueTimeOf,
-  leaseDelivery,
-  loadDeliveries,
-  recordDelivery,
-} from '../../../src/store/webhooks/deliveries.ts';
+import { loadDeliveries, recordDelivery } from '../../../src/store/webhooks/deliveries.ts';
+import { dueTimeOf, leaseDelivery } from '../../../src/store/webhooks/delivery-lease.ts';
 import type { Attempt, Delivery } from '../../../src/store/webhooks/delivery-record.ts';
-import { pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
+import { type DeliveryTarget, pendingMember } from '../../../src/store/webhooks/delivery-target.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
 const db = await openTestDb();

@@ -5,7 +5,6 @@ import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page, type Range } from '../../../store/redis/lists.ts';
-import { deliveriesIndex } from '../../../store/webhooks/deliveries.ts';
 import {
   deliveriesOfTask,
   findDelivery,
@@ -13,7 +12,7 @@ import {
   loadListed,
 } from '../../../store/webhooks/delivery-lists.ts';
 import { DELIVERY_STATUSES } from '../../../store/webhooks/delivery-record.ts';
-import { fieldOf, readListed } from '../../../store/webhooks/delivery-target.ts';
+import { deliveriesIndex, fieldOf, readListed } from '../../../store/webhooks/delivery-target.ts';
 import { loadEndpoint } from '../../../store/webhooks/endpoints.ts';
 import { resend } from '../../../store/webhooks/fan-out.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
