@@ -125,7 +125,7 @@ export class WorkerFeed {
     this.#stream.send({ event: 'worker', data: JSON.parse(shown) });
   }
 
-  #eventsOf({ offers, work, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
+  #eventsOf({ offers, assigned, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
     // The pool of a purged task is unknown, so only a token for all pools is told of it.
     if (!(task === undefined ? this.#principal.pools.includes('*') : mayShowTask(task, this.#principal)))
       return [];
@@ -136,7 +136,7 @@ export class WorkerFeed {
         ? []
         : [{ event: 'offer', data: offerView(task, offer) }];
     });
-    if (!work) return events;
+    if (!assigned) return events;
     return task !== undefined && isOwnTask(task, this.#principal)
       ? [...events, { event: 'task', data: workerTaskView(task) }]
       : [...events, { event: 'task_gone', data: { task_id } }];

@@ -72,7 +72,12 @@ export interface TaskInput {
   metadata?: Record<string, string>;
 }
 
-export type OfferStatus = 'pending' | 'accepted' | 'declined' | 'expired' | 'revoked' | 'withdrawn';
+const OFFER_STATUSES = ['pending', 'accepted', 'declined', 'expired', 'revoked', 'withdrawn'] as const;
+export type OfferStatus = (typeof OFFER_STATUSES)[number];
+
+export function isOfferStatus(text: string): text is OfferStatus {
+  return OFFER_STATUSES.some((one) => one === text);
+}
 
 /** An offer of the task to one worker. A pending offer takes one of the worker's slots. */
 export interface Offer {

@@ -57,6 +57,26 @@ export function readJson(text: string): Read<unknown> {
   }
 }
 
+/** Reads JSON text whose value has this shape. */
+export function readJsonShape<T>(text: string, shape: Shape<T>): Read<T> {
+  const json = readJson(text);
+  return json.kind === 'known' ? readShape<T>(json.value, shape) : json;
+}
+
+/** Reads JSON text whose value is a list of values of this shape. */
+export function readJsonList<T>(text: string, shape: Shape<T>): Read<T[]> {
+  const json = readJson(text);
+  if (json.kind !== 'known') return json;
+  if (!Array.isArray(json.value)) return broken('not a list');
+  const items: T[] = [];
+  for (const item of json.value) {
+    const read = readShape<T>(item, shape);
+    if (read.kind !== 'known') return read;
+    items.push(read.value);
+  }
+  return { kind: 'known', value: items };
+}
+
 /** A value that cannot be used, with the reason. */
 export function broken(reason: string): { kind: 'broken'; reason: string } {
   return { kind: 'broken', reason };

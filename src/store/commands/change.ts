@@ -215,7 +215,7 @@ async function write(
   const log = logWrites(db, before?.task ?? null, task);
   writes.push(...log.writes);
   // Who changes is told of by the change itself.
-  for (const id of log.told) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
+  for (const id of log.workerIds) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
   const change = taskWrites(db, { before, task, events, history });
   const extra = extraWrites?.(task);
   const { redis, prefix, clock } = db;

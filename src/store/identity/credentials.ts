@@ -26,7 +26,8 @@ export interface OAuthToken {
 
 export type StoredCredential = ApiKey | WorkerToken | OAuthToken;
 
-function readCredential(text: string): Read<StoredCredential> {
+/** Reads a stored credential. */
+export function readCredential(text: string): Read<StoredCredential> {
   const json = readJson(text);
   if (json.kind !== 'known') return json;
   const isKey = isObject(json.value) && json.value.kind === 'api_key';

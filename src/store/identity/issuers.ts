@@ -1,7 +1,7 @@
-// Outside issuers: whose tokens an org takes for access to it, beside those we make. A token names its org, by an
-// audience that holds the org's id or by a claim, and is looked up among the issuers of that org alone. So no
-// registration of one org stands in the way of another's, and no token that is meant for one org can be read as meant
-// for another. Within an org the pair of issuer and audience is registered once.
+// External issuers: issuers whose tokens an org accepts, besides our own. A token names its org, by an audience that
+// contains the org's id or by a claim, and is looked up only among the issuers of that org. So registrations of
+// different orgs cannot conflict, and a token for one org is never accepted for another. Within an org each pair of
+// issuer and audience is registered once.
 
 import { hash } from 'node:crypto';
 import { newAuditEvent } from '../../state/audit/audit.ts';
@@ -20,14 +20,14 @@ export interface Issuer {
   org_id: string;
   version: number;
   name: string;
-  /** `iss` and `aud` of its tokens. */
+  /** `iss` and `aud` claims of its tokens. */
   issuer: string;
   audience: string;
   jwks_uri: string;
   algorithms: string[];
-  /** `typ` that its tokens must have: `at+jwt` (RFC 9068), or `JWT` for those that know no better. */
+  /** Required `typ` of its tokens: `at+jwt` (RFC 9068), or `JWT` for issuers that do not support it. */
   token_type: (typeof TOKEN_TYPES)[number];
-  /** Name of the claim, and what each of its values allows. */
+  /** Name of the claim that grants scopes, and the scopes for each of its values. */
   scope_claim: string;
   scope_map: Record<string, string[]>;
   pools: string[];
@@ -51,32 +51,32 @@ export const ISSUER_SHAPE: Shape<Issuer> = {
   updated_at: 'number',
 };
 
-/** The audience of tokens whose registration names no other. */
+/** The audience of a registration that names none. */
 export function ownAudience(orgId: string): string {
   return `urn:biolayer:org:${orgId}`;
 }
 
-/** Whether the org may register this audience: those of ours belong to the org they name. */
+/** Whether the org may register this audience: an audience in our own form only for the org that it names. */
 export function mayClaimAudience(orgId: string, audience: string): boolean {
   return !audience.toLowerCase().startsWith('urn:biolayer:') || audience === ownAudience(orgId);
 }
 
-/** @throws UnreadableRecord */
+/** Loads an issuer; null when there is none. @throws UnreadableRecord */
 export function loadIssuer(db: Db, orgId: string, issuerId: string): Promise<Issuer | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).issuer(issuerId), ISSUER_SHAPE);
 }
 
-/** The claim by which a token names its org, where its audience does not. */
+/** The claim that names the org of a token whose audience does not. */
 export const ORG_CLAIM = 'biolayer_org';
 
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
 
-/** The ids that an audience holds and that may be an org's, in the spelling in which ids are stored. */
+/** The ids in an audience that may be an org's, in lower case as ids are stored. */
 export function orgsNamedBy(audience: string): string[] {
   return (audience.match(UUID) ?? []).map((id) => id.toLowerCase());
 }
 
-/** The org's registrations for tokens of this issuer, meant for any of these audiences. */
+/** The org's registrations of this issuer with any of these audiences. */
 export async function findIssuers(
   db: Db,
   orgId: string,
@@ -93,8 +93,8 @@ export async function findIssuers(
 
 /**
  * Registers an issuer.
- * @param more what must hold, and be written, with it
- * @returns false when that does not hold, or when the org has registered its pair of issuer and audience already.
+ * @param more guards and writes of the same commit.
+ * @returns false when a guard fails, or when the org has registered this pair of issuer and audience already.
  */
 export async function addIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
   const { org_id, issuer_id, issuer, audience, name, jwks_uri, scope_map, pools } = record;
@@ -117,8 +117,9 @@ export async function addIssuer(db: Db, record: Issuer, actor: string, more: Cha
 }
 
 /**
- * Takes a registration away: from this commit on none of its tokens is taken.
- * @param more what must hold, and be written, with it @returns false when that does not hold, or it had changed.
+ * Removes a registration; from that commit on its tokens are rejected.
+ * @param more guards and writes of the same commit.
+ * @returns false when a guard fails, or when the registration has changed since it was loaded.
  */
 export async function removeIssuer(db: Db, record: Issuer, actor: string, more: Change): Promise<boolean> {
   const { issuer_id, org_id, name, issuer, audience } = record;

@@ -1,6 +1,5 @@
-// Members: the people of an org who may sign in and let a client act for them. The address they sign in with is
-// theirs alone within the org. What they may do at most stands in their record, and holds for every token that
-// a client has of them from the moment it is changed.
+// Members: users of an org who may sign in and authorize a client to act for them. The address is unique within the
+// org. The permissions in the record limit every token that a client holds for the member, with effect from each change.
 
 import { hash } from 'node:crypto';
 import type { Shape } from '../../state/text/forms.ts';
@@ -14,15 +13,15 @@ export interface Member {
   member_id: string;
   org_id: string;
   version: number;
-  /** In lower case. */
+  /** In the form of `normalEmail`. */
   email: string;
   name: string;
   /** See `store/identity/passwords.ts`. */
   password_hash: string;
-  /** Counts the passwords; absent: the first. What was signed in or allowed under an earlier one is void. */
+  /** Incremented with each new password; absent: 1. Sessions and grants of earlier versions are invalid. */
   password_version?: number;
   scopes: string[];
-  /** `["*"]` or the pools they are confined to. */
+  /** `["*"]`, or the pools that the member is restricted to. */
   pools: string[];
   disabled: boolean;
   created_at: number;
@@ -57,27 +56,27 @@ export function emailHash(email: string): string {
   return hash('sha256', normalEmail(email), 'hex');
 }
 
-/** @throws UnreadableRecord */
+/** Loads a member; null when there is none. @throws UnreadableRecord */
 export function loadMember(db: Db, orgId: string, memberId: string): Promise<Member | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).member(memberId), MEMBER_SHAPE);
 }
 
-/** The member of the org who signs in with this address; null when nobody does. */
+/** The member with this address; null when there is none. @throws UnreadableRecord */
 export async function findMember(db: Db, orgId: string, email: string): Promise<Member | null> {
   const id = await db.redis.get(orgKeysOf(db.prefix, orgId).memberEmail(emailHash(email)));
   return id === null ? null : loadMember(db, orgId, id);
 }
 
 /**
- * Guards and writes of a member's change; `after` null removes them. A guard fails when the record changed
- * meanwhile, or when the address is another member's.
+ * Guards and writes that create (`before` null), change or remove (`after` null) a member. The guards fail when the
+ * record has changed since it was loaded, or when another member has the address.
  */
 export function memberWrites(db: Db, before: Member | null, after: Member | null): Change {
   const member = after ?? before;
   if (member === null) return NO_CHANGE;
   const keys = orgKeysOf(db.prefix, member.org_id);
   const key = keys.member(member.member_id);
-  const place = listMember(member.created_at, member.member_id);
+  const listed = listMember(member.created_at, member.member_id);
   const old = before === null ? null : keys.memberEmail(emailHash(before.email));
   if (after === null)
     return {
@@ -85,7 +84,7 @@ export function memberWrites(db: Db, before: Member | null, after: Member | null
       writes: [
         ['DEL', key],
         ...(old === null ? [] : [['DEL', old] as const]),
-        ['ZREM', keys.index('members'), place],
+        ['ZREM', keys.index('members'), listed],
       ],
     };
   const record = recordWrites(key, before?.version ?? 0, after);
@@ -97,6 +96,6 @@ export function memberWrites(db: Db, before: Member | null, after: Member | null
     if (old !== null) writes.push(['DEL', old]);
     writes.push(['SET', fresh, after.member_id]);
   }
-  if (before === null) writes.push(['ZADD', keys.index('members'), 0, place]);
+  if (before === null) writes.push(['ZADD', keys.index('members'), 0, listed]);
   return { guards, writes };
 }

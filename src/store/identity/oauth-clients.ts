@@ -1,5 +1,5 @@
-// OAuth clients: the programs that an org lets ask for access tokens. A client's id says its org, so that it is
-// found without another index; its secret is stored as a hash, like every credential of ours.
+// OAuth clients: programs that may request access tokens of an org. The id of a client contains the id of its org, so
+// no index is needed to find it. Its secret is stored as a hash, like every credential.
 
 import { randomBytes } from 'node:crypto';
 import { parse, stringify } from 'uuid';
@@ -23,10 +23,10 @@ export interface OAuthClient {
   name: string;
   grant_types: GrantType[];
   redirect_uris: string[];
-  /** Where a browser may be sent after signing out; absent: nowhere. */
+  /** Where a browser may be redirected after signing out; absent: nowhere. */
   post_logout_redirect_uris?: string[];
   scopes: string[];
-  /** `["*"]` or the pools its tokens are confined to. */
+  /** `["*"]`, or the pools that its tokens are restricted to. */
   pools: string[];
   /** SHA-256 of the secret; null for a public client, which cannot keep one (RFC 6749, section 2.1). */
   secret_hash: string | null;
@@ -51,7 +51,7 @@ export function newClientId(orgId: string): string {
   return `blc_${Buffer.concat([parse(orgId), randomBytes(16)]).toString('base64url')}`;
 }
 
-/** The org a client id belongs to; null when it is none. */
+/** The org of a client id; null when the id is malformed. */
 export function orgOfClient(clientId: string): string | null {
   if (!new RegExp(CLIENT_ID).test(clientId)) return null;
   try {
@@ -69,7 +69,7 @@ export async function loadOAuthClient(db: Db, clientId: string): Promise<OAuthCl
     : loadRecord(db, orgKeysOf(db.prefix, orgId).oauthClient(clientId), CLIENT_SHAPE);
 }
 
-/** Guards and writes of a client's change; `after` null removes it, and all its tokens with it. */
+/** Guards and writes that create (`before` null), change or remove (`after` null) a client. Its tokens end with it. */
 export function oauthClientWrites(db: Db, before: OAuthClient | null, after: OAuthClient | null): Change {
   const client = after ?? before;
   if (client === null) return NO_CHANGE;

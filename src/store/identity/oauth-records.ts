@@ -1,34 +1,36 @@
-// What the authorization server keeps: sessions, interactions, grants, codes and tokens. Their ids are secrets
-// that open doors, so a record is found by the hash of its id and sealed for its place. What belongs to a grant
-// has an id that says the org's partition and lies there; a session is of no org and lies by its hash.
-// A token whose grant is gone is worth nothing, so the end of a grant is the end of all of them in one step.
-// Sessions and grants are those of a password: they carry its version, and are void once the member has another.
+// Records of the authorization server: sessions, interactions, grants, codes and tokens. Their ids are secrets, so a
+// record is stored under the hash of its id and sealed. The id of a grant and of its codes and tokens names the org's
+// partition, where they are stored; a session belongs to no org and is stored by its hash. A token without its grant is
+// invalid, so removing the grant ends all of its tokens at once. Sessions and grants hold the version of the member's
+// password and are invalid after it has changed.
 
+import { readJsonShape } from '../../state/text/forms.ts';
 import { commit, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf, partitionKeys, partitionOf } from '../redis/keys.ts';
 import { loadRecord } from '../redis/records.ts';
 import type { Sealer } from '../redis/sealing.ts';
+import { required } from '../redis/unreadable.ts';
 import { hashOf, parseCredential } from './credential-text.ts';
-import type { OAuthToken } from './credentials.ts';
+import { type OAuthToken, readCredential } from './credentials.ts';
 import { loadMember, type Member, passwordVersion } from './members.ts';
 import { CLIENT_SHAPE, type OAuthClient, orgOfClient } from './oauth-clients.ts';
 
-/** What the authorization server gives to be kept. */
+/** A record as the authorization server (oidc-provider) stores and loads it. */
 export interface OAuthRecord {
   uid?: string | undefined;
   clientId?: string | undefined;
   accountId?: string | undefined;
   grantId?: string | undefined;
   scope?: string | undefined;
-  /** Of a session: the version of the password that was given (see `isCurrent`). */
+  /** Of a session: the version of the password that the member signed in with. */
   acr?: string | undefined;
-  /** Of a grant: the same. */
+  /** Of a grant: the version of the member's password when it was given. */
   password_version?: string | undefined;
   [field: string]: unknown;
 }
 
-/** Access tokens lie among the other credentials, where each request looks. */
+/** Kinds that are stored with the other credentials, where each request looks them up. */
 const CREDENTIALS = ['AccessToken', 'ClientCredentials'];
 
 export class OAuthRecords {
@@ -36,18 +38,18 @@ export class OAuthRecords {
   readonly #sealer: Sealer;
   readonly #onEnded: (hash: string) => void;
 
-  /** @param onEnded told the hash of the id of each record that is removed. */
+  /** @param onEnded called with the hash of the id of each removed record. */
   constructor(db: Db, sealer: Sealer, onEnded: (hash: string) => void) {
     this.#db = db;
     this.#sealer = sealer;
     this.#onEnded = onEnded;
   }
 
-  /** Keeps a record for `seconds`. */
+  /** Stores a record for `seconds`. */
   async save(kind: string, id: string, record: OAuthRecord, seconds: number): Promise<void> {
     const life = Math.ceil(seconds * 1000);
     const place = placeOf(this.#db, kind, id);
-    const sealed = this.#sealer.seal(JSON.stringify(record), place.name);
+    const sealed = this.#sealer.seal(JSON.stringify(record), place.context);
     if (CREDENTIALS.includes(kind)) {
       const token = this.#tokenOf(record, sealed, life);
       await this.#db.redis.set(place.key, JSON.stringify(token), 'PX', life);
@@ -55,7 +57,7 @@ export class OAuthRecords {
     }
     if (record.uid !== undefined) {
       const index = placeOf(this.#db, 'uid', record.uid);
-      await this.#db.redis.set(index.key, this.#sealer.seal(id, index.name), 'PX', life);
+      await this.#db.redis.set(index.key, this.#sealer.seal(id, index.context), 'PX', life);
     }
     const writes: Write[] = [
       ['HSET', place.key, 'v', 1, 'd', sealed, 'p', record.password_version ?? ''],
@@ -64,28 +66,32 @@ export class OAuthRecords {
     await commit(this.#db.redis, { guards: [], writes });
   }
 
-  /** The record; undefined when there is none (any more), or when it was sealed with a key now forgotten. */
+  /**
+   * Loads a record; undefined when there is none, when the password has changed, or when it cannot be opened because its
+   * key is not configured. @throws UnreadableRecord
+   */
   async find(kind: string, id: string): Promise<OAuthRecord | undefined> {
     const place = placeOf(this.#db, kind, id);
     if (CREDENTIALS.includes(kind)) {
       const text = await this.#db.redis.get(place.key);
-      const token = text === null ? null : (JSON.parse(text) as OAuthToken | { kind: 'other' });
-      return token?.kind === 'oauth_token' ? this.#open(token.sealed, place.name) : undefined;
+      const token = text === null ? null : required(place.key, readCredential(text));
+      return token?.kind === 'oauth_token' ? this.#open(token.sealed, place) : undefined;
     }
     const { d: sealed, v: version, c: consumed } = await this.#db.redis.hgetall(place.key);
-    const record = sealed === undefined ? undefined : this.#open(sealed, place.name);
+    const record = sealed === undefined ? undefined : this.#open(sealed, place);
     if (record !== undefined && !(await this.#isCurrent(kind, record))) return undefined;
     return record && version !== '1' ? { ...record, consumed: Number(consumed) } : record;
   }
 
+  /** Loads a record by its `uid`; as `find`. */
   async findByUid(kind: string, uid: string): Promise<OAuthRecord | undefined> {
     const index = placeOf(this.#db, 'uid', uid);
     const sealed = await this.#db.redis.get(index.key);
-    const id = sealed === null ? undefined : this.#plain(sealed, index.name);
+    const id = sealed === null ? undefined : this.#plain(sealed, index.context);
     return id === undefined ? undefined : this.find(kind, id);
   }
 
-  /** Marks a code or refresh token as used. @returns whether this was its first use, of all at the same time. */
+  /** Marks a code or refresh token as used. @returns true for exactly one caller, its first use. */
   consume(kind: string, id: string): Promise<boolean> {
     const { key } = placeOf(this.#db, kind, id);
     const now = Math.floor(this.#db.clock.now() / 1000);
@@ -95,12 +101,13 @@ export class OAuthRecords {
     });
   }
 
+  /** Removes a record, if there is one. */
   async remove(kind: string, id: string): Promise<void> {
     await this.#db.redis.del(placeOf(this.#db, kind, id).key);
     this.#onEnded(hashOf(id));
   }
 
-  /** Notes for `seconds` that something that is not kept here was used. @returns whether this was its first use. */
+  /** Records for `seconds` that an id without a record, such as a `jti`, was used. @returns whether this was its first use. */
   async useOnce(kind: string, id: string, seconds: number): Promise<boolean> {
     const { key } = placeOf(this.#db, `${kind}Used`, id);
     return (await this.#db.redis.set(key, '1', 'EX', seconds, 'NX')) === 'OK';
@@ -114,14 +121,14 @@ export class OAuthRecords {
     return member !== null && (record.password_version ?? record.acr ?? '1') === passwordVersion(member);
   }
 
-  #open(sealed: string, place: string): OAuthRecord | undefined {
-    const text = this.#plain(sealed, place);
-    return text === undefined ? undefined : (JSON.parse(text) as OAuthRecord);
+  #open(sealed: string, { key, context }: Place): OAuthRecord | undefined {
+    const text = this.#plain(sealed, context);
+    return text === undefined ? undefined : required(key, readJsonShape<OAuthRecord>(text, {}));
   }
 
-  #plain(sealed: string, place: string): string | undefined {
+  #plain(sealed: string, context: string): string | undefined {
     try {
-      return this.#sealer.open(sealed, place);
+      return this.#sealer.open(sealed, context);
     } catch {
       return undefined;
     }
@@ -130,7 +137,7 @@ export class OAuthRecords {
   #tokenOf(record: OAuthRecord, sealed: string, life: number): OAuthToken {
     const client_id = record.clientId ?? '';
     const org_id = orgOfClient(client_id);
-    if (org_id === null) throw new Error('an access token of no client');
+    if (org_id === null) throw new Error('the access token names no client');
     return {
       kind: 'oauth_token',
       org_id,
@@ -144,7 +151,10 @@ export class OAuthRecords {
   }
 }
 
-/** The client and member an access token acts for, as they are now; null when one of them, or its grant, is gone. */
+/**
+ * The current client and member of an access token; null when the token is invalid because its client, member or grant
+ * was removed, the member is disabled or the password has changed. @throws UnreadableRecord
+ */
 export async function loadTokenParties(
   db: Db,
   token: OAuthToken,
@@ -165,25 +175,30 @@ export async function loadTokenParties(
   return { client, member };
 }
 
-/** A member as the subject of tokens. */
+/** The `sub` claim of tokens for a member. */
 export function subjectOf(member: { org_id: string; member_id: string }): string {
   return `${member.org_id}.${member.member_id}`;
 }
 
-/** The member a subject names; null when it names none. */
+/** Parses a `sub` claim from `subjectOf`; null when it is malformed. */
 export function parseSubject(subject: string): { org_id: string; member_id: string } | null {
   const [org_id = '', member_id = '', ...rest] = subject.split('.');
   return org_id === '' || member_id === '' || rest.length > 0 ? null : { org_id, member_id };
 }
 
-/** Where a record lies, and the name it is sealed for. */
-function placeOf(db: Db, kind: string, id: string): { key: string; name: string } {
+interface Place {
+  key: string;
+  /** AAD context of the sealed record. */
+  context: string;
+}
+
+function placeOf(db: Db, kind: string, id: string): Place {
   const known = parseCredential(id);
   const hash = known?.hash ?? hashOf(id);
   const keys = partitionKeys(db.prefix, known?.partition ?? partitionOf(hash));
   const isCredential = CREDENTIALS.includes(kind);
   return {
     key: isCredential ? keys.credential(hash) : keys.oauth(`${kind}:${hash}`),
-    name: `oauth ${kind} ${hash}`,
+    context: `oauth ${kind} ${hash}`,
   };
 }

@@ -1,24 +1,25 @@
-// What all processes of the authorization server must share: the keys that sign ID tokens and those that sign
-// its cookies. Made once, by whichever process needs them first, and kept sealed. A signing key is published
-// for a while before it signs and after it has been replaced, so that whoever caches the public keys is never
-// shown a signature by one they could not have seen.
+// The keys that all processes of the authorization server share: those that sign ID tokens and those that sign cookies.
+// The process that needs them first generates them; they are stored sealed. A signing key is published for a while
+// before it signs and after it has been replaced, so that clients that cache the public keys know every key in use.
 
 import { generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
+import { readJsonShape, type Shape } from '../../state/text/forms.ts';
 import { commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import type { Sealer } from '../redis/sealing.ts';
+import { required } from '../redis/unreadable.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
-/** A signing key is replaced at this age. */
+/** A signing key is replaced at this age, ms. */
 const KEY_LIFE = 90 * DAY;
-/** How long a new key is published before it signs: longer than processes and clients cache. */
+/** How long a new key is published before it signs, ms: longer than processes and clients cache keys. */
 const LEAD = 15 * MINUTE;
-/** How long a replaced key stays published: longer than any ID token lives. */
+/** How long a replaced key stays published, ms: longer than the lifetime of an ID token. */
 const TAIL = 2 * DAY;
-const PLACE = 'oauth-settings';
+const CONTEXT = 'oauth-settings';
 
 export interface SigningKey {
   /** Private, ES256. */
@@ -32,7 +33,12 @@ export interface OAuthSettings {
   signing_keys: SigningKey[];
 }
 
-/** The settings, made if there are none, and with a new signing key if the newest is too old. @throws Error when they were sealed with a key that is not configured. */
+const SHAPE: Shape<OAuthSettings> = { cookie_keys: 'strings', signing_keys: 'list' };
+
+/**
+ * Loads the settings; generates them if there are none, and a new signing key if the newest is too old.
+ * @throws UnknownSealingKey when they were sealed with a key that is not configured.
+ */
 export async function loadOAuthSettings(db: Db, sealer: Sealer): Promise<OAuthSettings> {
   return change(db, sealer, (settings, now) => {
     const [newest] = settings.signing_keys;
@@ -40,10 +46,10 @@ export async function loadOAuthSettings(db: Db, sealer: Sealer): Promise<OAuthSe
   });
 }
 
-/** The keys in the order in which they are to be tried for signing. */
+/** The signing keys, the one that signs first. @param now ms. */
 export function signingOrder({ signing_keys: keys }: OAuthSettings, now: number): SigningKey[] {
   const isReady = (key: SigningKey) => now - key.created_at >= LEAD;
-  // The only key there is signs from the start: nobody can have cached anything else.
+  // The first key of all signs at once: no client can have cached another.
   return [...keys.filter(isReady), ...keys.filter((key) => !isReady(key)).toReversed()];
 }
 
@@ -61,10 +67,10 @@ function rotated(settings: OAuthSettings, now: number): OAuthSettings {
   };
 }
 
-/** Seals the settings with the current key; false when they were already, or there are none. @throws UnknownSealingKey */
+/** Reseals the settings with the current key. @returns false when there was nothing to reseal. @throws UnknownSealingKey */
 export async function resealOAuthSettings(db: Db, sealer: Sealer): Promise<boolean> {
   const before = await db.redis.get(keyOf(db));
-  if (before === null || sealer.renew(before, PLACE) === before) return false;
+  if (before === null || sealer.renew(before, CONTEXT) === before) return false;
   await change(db, sealer, (settings) => settings);
   return true;
 }
@@ -82,10 +88,12 @@ async function change(
   return updateWithRetry('OAuth settings', async () => {
     const stored = await db.redis.get(key);
     const before: OAuthSettings =
-      stored === null ? { cookie_keys: [], signing_keys: [] } : JSON.parse(sealer.open(stored, PLACE));
+      stored === null
+        ? { cookie_keys: [], signing_keys: [] }
+        : required(key, readJsonShape(sealer.open(stored, CONTEXT), SHAPE));
     const after = next(before, db.clock.now());
-    const sealed = sealer.seal(JSON.stringify(after), PLACE);
-    // Sealed with the key before the last rotation of SECRETS_KEY: sealed anew, before that key is forgotten.
+    const sealed = sealer.seal(JSON.stringify(after), CONTEXT);
+    // Settings sealed with an earlier SECRETS_KEY are resealed, so that this key can be removed.
     const isCurrent = stored !== null && stored.split('.')[1] === sealed.split('.')[1];
     if (after === before && isCurrent) return after;
     const guard =

@@ -1,5 +1,5 @@
-// Orgs: the tenants. An org's record holds its name, where it may be called for from, and the secrets that
-// sign its webhooks, sealed.
+// Orgs: the customers of an installation. The record holds the name, the limits, the networks that its credentials may
+// be used from, and the sealed secrets that sign its webhooks.
 
 import { randomBytes } from 'node:crypto';
 import type { QuotaName } from '../../state/access/storage-quotas.ts';
@@ -13,10 +13,10 @@ import { loadRecord, recordWrites } from '../redis/records.ts';
 import { fetched, readableOrNull } from '../redis/unreadable.ts';
 
 export interface SigningSecret {
-  /** The `whsec_…` text, sealed for `webhookSecretContext(org_id)`. */
+  /** The `whsec_…` text, sealed with the AAD context `webhookSecretContext(org_id)`. */
   sealed: string;
   created_at: number;
-  /** While a rotation overlaps, when this one stops signing; null for the current one. */
+  /** During a rotation, when this secret stops signing, ms; null for the current one. */
   expires_at: number | null;
 }
 
@@ -25,13 +25,13 @@ export interface Org {
   version: number;
   name: string;
   webhook_secrets: SigningSecret[];
-  /** CIDRs that its credentials may be used from; none, or absent: anywhere. */
+  /** CIDR ranges that its credentials may be used from; empty or absent: anywhere. */
   ip_allowlist?: string[];
-  /** How often each of its credentials, and all of it, may call; the defaults where null or absent. */
+  /** Rate limits of each credential and of the whole org; null or absent: the defaults. */
   rate_limits?: { key?: Quota | null; org?: Quota | null };
-  /** How much of each kind it may keep; the defaults where null or absent. */
+  /** Storage quotas; null or absent: the defaults. */
   quotas?: Partial<Record<QuotaName, number | null>>;
-  /** Those of its sandbox; absent until the sandbox is opened. */
+  /** Signing secrets of its sandbox; absent until the sandbox is opened. */
   sandbox_webhook_secrets?: SigningSecret[];
   created_at: number;
   updated_at: number;
@@ -42,12 +42,12 @@ export function newWebhookSecret(): string {
   return `whsec_${randomBytes(32).toString('base64')}`;
 }
 
-/** What a sealed webhook secret of the tenant is bound to. */
+/** AAD context of the tenant's sealed webhook secrets. */
 export function webhookSecretContext(orgId: string): string {
   return `${orgId} webhook-secret`;
 }
 
-/** What the sealed callback credentials of the tenant's tasks are bound to. */
+/** AAD context of the sealed callback credentials of the tenant's tasks. */
 export function callbackAuthContext(orgId: string): string {
   return `${orgId} callback-auth`;
 }
@@ -61,7 +61,7 @@ const SHAPE: Shape<Org> = {
   updated_at: 'number',
 };
 
-/** The org with this id; of a sandbox, the org it belongs to. @throws UnreadableRecord */
+/** Loads an org by its own id or the id of its sandbox; null when there is none. @throws UnreadableRecord */
 export function loadOrg(db: Db, orgId: string): Promise<Org | null> {
   return loadRecord(db, sharedKeysOf(db.prefix, orgId).org, SHAPE);
 }
@@ -71,14 +71,14 @@ export function signingSecrets(org: Org, tenantId: string): readonly SigningSecr
   return modeOf(tenantId) === 'test' ? (org.sandbox_webhook_secrets ?? []) : org.webhook_secrets;
 }
 
-/** The org with these secrets for a tenant of its. */
+/** The org with these signing secrets for one of its tenants. */
 export function withSigningSecrets(org: Org, tenantId: string, secrets: SigningSecret[]): Org {
   return modeOf(tenantId) === 'test'
     ? { ...org, sandbox_webhook_secrets: secrets }
     : { ...org, webhook_secrets: secrets };
 }
 
-/** Guards and writes that put the org in place of its `before` version (0: it is new). */
+/** Guards and writes that store the org. @param before its stored version; 0: it is new. */
 export function orgWrites(db: Db, before: number, org: Org): Change {
   const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
   const { guards, writes } = recordWrites(sharedKeysOf(db.prefix, org.org_id).org, before, org);
@@ -86,8 +86,8 @@ export function orgWrites(db: Db, before: number, org: Org): Change {
 }
 
 /**
- * Guards and writes that open the sandbox of an org, so that it signs its webhooks and is looked after; none
- * when it is open. A sandbox is opened with its first key: most orgs of a big installation never have one.
+ * Guards and writes that open the sandbox of an org: it gets a signing secret and is listed with the tenants. Empty when
+ * it is open. A sandbox is opened with its first key, because most orgs never use theirs.
  */
 export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
   if (org.sandbox_webhook_secrets !== undefined) return NO_CHANGE;
@@ -97,7 +97,7 @@ export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
   return { guards, writes: [...writes, ['SADD', orgs, tenantOf(org.org_id, 'test')]] };
 }
 
-/** Ids of all orgs and of all sandboxes, but of partitions whose list is damaged, which is reported. */
+/** Ids of all orgs and open sandboxes. A partition whose list is damaged is left out and reported. */
 export async function allTenants(db: Db): Promise<string[]> {
   const lists = await Promise.all(
     PARTITIONS.map((partition) => {

@@ -1,35 +1,35 @@
-// Passwords at rest: scrypt (RFC 7914) at the cost that OWASP's password storage guide names, each with a salt
-// of its own. The cost stands in the hash, so that it can be raised without touching those that are there.
+// Password hashes: scrypt (RFC 7914) with the cost that the OWASP Password Storage Cheat Sheet recommends, each with its
+// own salt. The hash contains its cost, so the cost can be raised without invalidating existing hashes.
 
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-/** What a hash costs: time by N·r·p, memory by N·r. */
+/** Cost of a hash: time grows with N·r·p, memory with N·r. */
 export interface PasswordCost {
   N: number;
   r: number;
   p: number;
 }
 
-/** The cost of each new hash in production. */
+/** Cost of new hashes in production. */
 export const PASSWORD_COST: Readonly<PasswordCost> = { N: 2 ** 15, r: 8, p: 3 };
 const BYTES = 32;
-/** Hashes at once: each takes 32 MiB and one of the four threads that file access shares. */
-const AT_ONCE = 2;
-/** Callers who wait for one, beyond which it is refused. */
+/** Concurrent computations: each takes 32 MiB and one of the four libuv threads, which file access shares. */
+const CONCURRENCY = 2;
+/** Callers that may wait; further ones are refused. */
 const WAITING_MOST = 64;
 
-/** Thrown when too many passwords are being checked. */
+/** Too many password checks are waiting. */
 export class TooManyPasswords extends Error {}
 
 let running = 0;
 const waiting: (() => void)[] = [];
 
-/** Whether a password would be checked now, or refused. */
+/** Whether a password check would be accepted now. */
 export function canCheckPassword(): boolean {
-  return running < AT_ONCE || waiting.length < WAITING_MOST;
+  return running < CONCURRENCY || waiting.length < WAITING_MOST;
 }
 
-/** @returns `scrypt.<N>.<r>.<p>.<salt>.<hash>`, base64url. @throws TooManyPasswords */
+/** Hashes a password. @returns `scrypt.<N>.<r>.<p>.<salt>.<hash>`, salt and hash in base64url. @throws TooManyPasswords */
 export async function hashPassword(password: string, cost = PASSWORD_COST): Promise<string> {
   const salt = randomBytes(16);
   const hash = await derive(password, salt, BYTES, cost);
@@ -37,11 +37,13 @@ export async function hashPassword(password: string, cost = PASSWORD_COST): Prom
 }
 
 /**
- * Whether the password is the one that was hashed. Takes as long for a `stored` of null (nobody by that name),
- * so that time does not tell who is there. @throws TooManyPasswords
+ * Whether the password has this hash.
+ * @param stored from `hashPassword`; null: there is no such member. That takes the same time, so that response times do
+ *   not reveal which members exist.
+ * @throws TooManyPasswords
  */
 export async function isPassword(password: string, stored: string | null): Promise<boolean> {
-  const [form, N, r, p, salt = '', hash = ''] = (stored ?? NOBODY).split('.');
+  const [form, N, r, p, salt = '', hash = ''] = (stored ?? DUMMY).split('.');
   if (form !== 'scrypt') return false;
   const expected = Buffer.from(hash, 'base64url');
   const cost = { N: Number(N), r: Number(r), p: Number(p) };
@@ -49,7 +51,7 @@ export async function isPassword(password: string, stored: string | null): Promi
   return timingSafeEqual(found, expected) && stored !== null;
 }
 
-const NOBODY = [
+const DUMMY = [
   'scrypt',
   PASSWORD_COST.N,
   PASSWORD_COST.r,
@@ -59,9 +61,9 @@ const NOBODY = [
 ].join('.');
 
 async function derive(password: string, salt: Buffer, bytes: number, cost: ScryptOptions): Promise<Buffer> {
-  if (running >= AT_ONCE) {
-    if (waiting.length >= WAITING_MOST) throw new TooManyPasswords('too many passwords at once');
-    // Whoever ends hands their turn on.
+  if (running >= CONCURRENCY) {
+    if (waiting.length >= WAITING_MOST) throw new TooManyPasswords('too many password checks');
+    // The computation that ends passes its slot on.
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else running += 1;
   try {

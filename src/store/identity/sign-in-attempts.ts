@@ -1,20 +1,21 @@
-// How often sign-in was attempted of late. Counted before the password is looked at, so that a thousand guesses at
-// once count as a thousand; and in Redis, so that it does not matter which process they reach.
+// Limits of sign-in attempts. An attempt is counted before the password is checked, so concurrent guesses all count, and
+// in Redis, so that all processes share the counts.
 
 import { hash } from 'node:crypto';
 import type { Db } from '../redis/connection.ts';
 import { partitionKeys, partitionOf } from '../redis/keys.ts';
 
-/** How long the attempts from one network count, ms. */
+/** Attempts from one network are counted within this time after the first, ms. */
 const WINDOW = 15 * 60_000;
-/** Attempts at one account that need not wait, and how long the next waits, ms: twice as long after each. */
+/** Attempts at one account without a delay, and the first delay, ms, which doubles with each further attempt. */
 const FREE = 3;
 const FIRST_DELAY = 1000;
 const LONGEST_DELAY = 15 * 60_000;
-/** How long attempts at one account are remembered after the last, ms. */
+/** The count of one account expires this long after the last attempt, ms. */
 const REMEMBERED = 60 * 60_000;
 
-// A count that would stay for longer than the window was begun before Redis' clock went back.
+// A key whose remaining time exceeds the window was set before Redis' clock went back.
+// ARGV: window (ms), most attempts. Returns 0, or the time to wait, ms.
 const COUNT = `
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -28,7 +29,8 @@ return left
 
 const UNCOUNT = `if (tonumber(redis.call('GET', KEYS[1])) or 0) > 0 then redis.call('DECR', KEYS[1]) end`;
 
-// 'n': attempts; 't': when the next may be made. A time beyond the longest delay is from before the clock went back.
+// Fields: `n` number of attempts, `t` when the next is allowed (ms). A wait beyond the longest delay was set before the
+// clock went back. ARGV: attempts without delay, first and longest delay, expiry (all ms). Returns the time to wait, ms.
 const DELAY = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -45,30 +47,30 @@ return 0
 
 /**
  * Counts an attempt from a network.
- * @param network never stored as it is. @param most attempts within fifteen minutes of the first.
- * @returns 0 when it is allowed, else how long to wait, ms.
+ * @param network stored only as a hash. @param most attempts within fifteen minutes of the first.
+ * @returns 0 when the attempt is allowed, else the time to wait, ms.
  */
 export async function countAttempt(db: Db, network: string, most: number): Promise<number> {
   return Number(await db.redis.eval(COUNT, 1, keyOf(db, `network ${network}`), WINDOW, most));
 }
 
-/** Takes one attempt from a network back, after it succeeded. */
+/** Subtracts an attempt of a network after it has succeeded. */
 export async function uncountAttempt(db: Db, network: string): Promise<void> {
   await db.redis.eval(UNCOUNT, 1, keyOf(db, `network ${network}`));
 }
 
 /**
- * Counts an attempt at an account by one who attempts it: the first three at once, each later one after twice the
- * delay of the one before, from a second up to a quarter of an hour. One that comes too early is not counted.
- * @param who attempts which account: never stored as it is.
- * @returns 0 when it is allowed, else how long to wait, ms.
+ * Counts an attempt at an account from one source. The first three are allowed at once; after that the delay doubles,
+ * from a second up to fifteen minutes. An attempt that comes too early is not counted.
+ * @param who the source and the account; stored only as a hash.
+ * @returns 0 when the attempt is allowed, else the time to wait, ms.
  */
 export async function delayAttempt(db: Db, who: string): Promise<number> {
   const key = keyOf(db, `account ${who}`);
   return Number(await db.redis.eval(DELAY, 1, key, FREE, FIRST_DELAY, LONGEST_DELAY, REMEMBERED));
 }
 
-/** Forgets the attempts at an account, after one that succeeded. */
+/** Resets the count of an account after a successful attempt. @param who as in `delayAttempt`. */
 export async function forgetAttempts(db: Db, who: string): Promise<void> {
   await db.redis.del(keyOf(db, `account ${who}`));
 }

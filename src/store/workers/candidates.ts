@@ -1,4 +1,4 @@
-// The look-ups behind matching: who is ready for a task, and which waiting task comes first for a worker.
+// The look-ups of matching: the best ready workers for a task, and the first waiting task for a worker.
 
 import { requirementsOf, type Task } from '../../state/tasks/task.ts';
 import {
@@ -19,17 +19,17 @@ import { loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
-/** Workers that one call of the script looks at, so that Redis has time for others in between. */
-const LOOK = 1000;
-/** Workers it gives beyond those asked for: of some who have been idle equally long, the best rated go first. */
+/** Most workers that one call of the script examines, so that it does not block Redis for long. */
+const EXAMINED = 1000;
+/** Workers that it returns beyond `count`: among workers with the same idle time the best rated is chosen. */
 const SPARE = 15;
 
-// Goes over the members of the smallest set, longest idle first, and gives those who are in all of the others.
-// KEYS: the sets by attribute, then the two by level. ARGV: how many are by attribute, where to begin, how many to
-// give, how many to look at, the levels wanted (0: none), the set gone over so far (0: none), who is not wanted.
-// Answers: where to go on ('' when there are no more), in which set, and who.
+// Walks the smallest set, longest idle first, and returns the members that are in all other sets.
+// KEYS: the sets by attribute, then the two by level (trust level, rating). ARGV: number of sets by attribute, start of
+// the walk, number of workers wanted, number to examine, the two minimum levels (0: none), index of the set walked so far
+// (0: first call), then ids to exclude. Returns where to continue ('' at the end), the index of the set, and the ids.
 const CANDIDATES = `
-local sets, start, want, look = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local sets, start, want, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local base, least = tonumber(ARGV[7]), nil
 local levels = {}
 for i = 1, sets do
@@ -44,19 +44,19 @@ for i = 1, 2 do
     levels[#levels + 1] = {key, tonumber(level)}
     local size = redis.call('ZCOUNT', key, level, '+inf')
     if size == 0 then return {'', 0} end
-    if least and size < least and size <= look then few, least = {key, level}, size end
+    if least and size < least and size <= most then few, least = {key, level}, size end
   end
 end
--- That nobody has all of them is seen at a fraction of the price of going over them here.
-if least and least <= 20 * look then
+-- ZINTERCARD finds out that no worker is in all sets much faster than the walk below.
+if least and least <= 20 * most then
   local all = {sets, unpack(KEYS, 1, sets)}
   all[sets + 2], all[sets + 3] = 'LIMIT', 1
   if redis.call('ZINTERCARD', unpack(all)) == 0 then return {'', 0} end
 end
-local unwanted = {}
-for i = 8, #ARGV do unwanted[ARGV[i]] = true end
+local excluded = {}
+for i = 8, #ARGV do excluded[ARGV[i]] = true end
 local function fits(id)
-  if unwanted[id] then return false end
+  if excluded[id] then return false end
   for i = 1, sets do
     if i ~= base and not redis.call('ZSCORE', KEYS[i], id) then return false end
   end
@@ -77,8 +77,8 @@ if few then
   return best
 end
 local found = {'', base}
-local looked = 0
-while looked < look do
+local examined = 0
+while examined < most do
   local page = redis.call('ZRANGE', KEYS[base], start, start + 49)
   for i, id in ipairs(page) do
     if fits(id) then
@@ -90,7 +90,7 @@ while looked < look do
     end
   end
   if #page < 50 then return found end
-  start, looked = start + 50, looked + 50
+  start, examined = start + 50, examined + 50
 end
 found[1] = start
 return found
@@ -103,9 +103,9 @@ const withScript = defineScripts<{
 }>({ biolayerCandidates: { lua: CANDIDATES } });
 
 /**
- * The best `count` workers the task can be offered to now, best first. Goes over the ready workers of the rarest
- * thing asked for, longest idle first, and stops as soon as no better can come: who lacks any of the rest is
- * passed over where they lie, and only who fits is loaded.
+ * The best `count` workers that the task can be offered to now, best first. Walks the ready workers with the rarest
+ * required attribute, longest idle first, and stops as soon as no better one can follow. Workers without the other
+ * attributes are skipped within Redis; only the rest is loaded.
  */
 export async function findWorkers(db: Db, task: Task, count: number): Promise<Worker[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
@@ -116,7 +116,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
     (await loadWorkers(db, task.org_id, ids))
       .filter((one) => one !== null)
       .filter((one) => isEligible(one, task, now));
-  // Who said no, and has not been forgiven, comes after all others; who may not be asked at all, never.
+  // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered it again.
   const declined = [...decliners(task, now)];
   const found: Worker[] = [];
   let next: number | '' = 0;
@@ -125,7 +125,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   while (next !== '' && found.length < count) {
     [next, base, ...ids] = await withScript(db.redis).biolayerCandidates(
       ...[sets.length + 2, ...sets, keys.readyBy('trust_level'), keys.readyBy('rating')],
-      ...[sets.length, next, count + SPARE, LOOK, trust_level, min_rating, base, ...declined],
+      ...[sets.length, next, count + SPARE, EXAMINED, trust_level, min_rating, base, ...declined],
     );
     found.push(...(await eligible(ids)));
   }
@@ -134,8 +134,8 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
 }
 
 /**
- * The first waiting task that the worker is eligible for, over all lanes that fit; null when there is none.
- * @param known a view of one that may be it, loaded a moment ago, to save another load.
+ * The first waiting task that the worker is eligible for, over all matching queues; null when there is none.
+ * @param known a task loaded a moment ago that may be the one, to save a load.
  */
 export async function firstWaitingFor(
   db: Db,
@@ -148,25 +148,26 @@ export async function firstWaitingFor(
     .map(({ id }) => keys.matchingQueue(id));
   if (matchingQueues.length === 0) return null;
   const now = db.clock.now();
-  const refused = new Set<string>();
-  // The heads are enough unless the worker declined one; what lies behind it is looked at before other lanes'.
+  const rejected = new Set<string>();
+  // The first task of each queue is enough, unless the worker is not eligible for one of them: then the tasks behind it
+  // are examined before tasks of other queues that come later.
   deeper: for (let depth = 1; ; depth *= 8) {
     const listed = await Promise.all(
       matchingQueues.map((matchingQueue) => db.redis.zrange(matchingQueue, 0, `${depth - 1}`)),
     );
-    const heads = listed.flatMap((places) =>
-      places.map((place, index) => ({ place, mayHideMore: index === depth - 1 })),
+    const heads = listed.flatMap((members) =>
+      members.map((member, index) => ({ member, mayHideMore: index === depth - 1 })),
     );
-    heads.sort((a, b) => (a.place < b.place ? -1 : 1));
-    for (const { place, mayHideMore } of heads) {
-      if (!refused.has(place)) {
-        const id = taskOfQueueMember(place);
+    heads.sort((a, b) => (a.member < b.member ? -1 : 1));
+    for (const { member, mayHideMore } of heads) {
+      if (!rejected.has(member)) {
+        const id = taskOfQueueMember(member);
         const stored =
           id === known?.task.task_id
             ? known
             : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
         if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now)) return stored;
-        refused.add(place);
+        rejected.add(member);
       }
       if (mayHideMore) continue deeper;
     }

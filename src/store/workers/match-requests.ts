@@ -1,21 +1,21 @@
-// What is to be matched in an org, and the turn in which that is done. An org has one turn at a time, however much
-// it asks for: the job of that turn matches a bounded part, and the rest gets a turn behind the other orgs. Nothing
-// is requested while no worker could take it; whatever makes a worker ready requests that worker.
+// Match requests: the tasks and workers of an org that are to be matched, and the turn in which this happens. An org has
+// one turn at a time, however many requests it has: the job of the turn matches a bounded number, and the rest gets a
+// turn after the other orgs. A request is dropped while no worker is ready; a worker that becomes ready is requested.
 
 import type { MatchRequest } from '../../state/outbox.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
-/** A request as it waits: `sequence` changes when the same is requested again. */
+/** A stored request. `sequence` changes when the same is requested again. */
 export interface Requested {
   kind: MatchRequest['kind'];
   id: string;
   sequence: string;
 }
 
-// KEYS: requests, turns, and for each request the ready workers who may be meant. ARGV: org, then of each request its
-// member, and a worker who must be among those or ''. Answers the turn that is to come, or ''.
+// KEYS: requests, turns, and for each request the set of ready workers it depends on. ARGV: org, then for each request
+// its member and a worker that must be in that set, or '' for any. Returns the turn that needs a job, or ''.
 const REQUEST = `
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 local sequence, isNew = tonumber(last[2] or 0), false
@@ -38,8 +38,8 @@ redis.call('HSET', KEYS[2], ARGV[1], turn)
 return turn
 `;
 
-// KEYS: requests, turns, all ready workers. ARGV: org, the turn, how many. What is requested while nobody is ready is
-// dropped here too. Answers the requests with their sequences; the current turn alone when it is another.
+// KEYS: requests, turns, all ready workers. ARGV: org, turn, count. Drops all requests when no worker is ready.
+// Returns the turn and the requests with their sequences; only the current turn when it is another.
 const TAKE = `
 local turn = redis.call('HGET', KEYS[2], ARGV[1])
 if turn ~= ARGV[2] then return {turn or ''} end
@@ -53,7 +53,7 @@ table.insert(requests, 1, turn)
 return requests
 `;
 
-// ARGV: org, the turn, then each request that is done and its sequence. Answers the next turn, or ''.
+// KEYS: as above. ARGV: org, turn, then each finished request and its sequence. Returns the next turn, or ''.
 const END = `
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return redis.call('HGET', KEYS[2], ARGV[1]) or '' end
 for i = 3, #ARGV, 2 do
@@ -83,8 +83,8 @@ const withScripts = defineScripts<{
 });
 
 /**
- * Requests matches for which a worker is ready; what nobody could take now is left out.
- * @returns the turn whose job must exist for them; null when there is nothing to match.
+ * Stores those of the requests for which a worker is ready.
+ * @returns the turn that needs a job; null when there is nothing to match.
  */
 export async function requestMatches(
   db: Db,
@@ -109,8 +109,9 @@ export async function requestMatches(
 }
 
 /**
- * The first `count` requests of the org, when `turn` is its current one. They stay until `endTurn`, so a process that
- * dies loses none. @returns the current turn with them; without them when it is another; null when there is none.
+ * The first `count` requests of the org, if `turn` is its current turn. They stay stored until `endTurn`, so a crash
+ * loses none.
+ * @returns the current turn with the requests; without requests when it is another turn; null when there is none.
  */
 export async function takeTurn(
   db: Db,
@@ -131,8 +132,8 @@ export async function takeTurn(
 }
 
 /**
- * Ends a turn: takes away what is done, unless it was requested again meanwhile.
- * @returns the turn whose job must exist for the rest; null when nothing is left.
+ * Ends a turn: removes the finished requests, except those requested again since `takeTurn`.
+ * @returns the next turn, which needs a job; null when no request remains.
  */
 export async function endTurn(
   db: Db,
@@ -148,7 +149,10 @@ export async function endTurn(
   return next === '' ? null : next;
 }
 
-/** The turns of a partition's orgs that have not ended, and since when each ought to have its job, ms. @param key the partition's `matchTurns`. */
+/**
+ * The current turns of a partition's orgs, and when each began, ms: since then its job should exist.
+ * @param key the partition's `matchTurns`.
+ */
 export async function openTurns(
   db: Db,
   key: string,

@@ -1,5 +1,5 @@
-// Where tasks wait: a lane for each set of requirements, in the order in which they go. The lanes themselves are
-// listed by one attribute that each asks for, so that whoever lacks it never looks at them, however many they are.
+// Matching queues: one for each set of requirements, with the waiting tasks in the order in which they are offered. The
+// queues of an org are indexed by one attribute that each requires, so a worker without it never reads them.
 
 import type { Requirements, Task } from '../../state/tasks/task.ts';
 import { isObject, readJson } from '../../state/text/forms.ts';
@@ -11,35 +11,36 @@ import { orgKeysOf } from '../redis/keys.ts';
 export interface ListedMatchingQueue {
   id: string;
   requirements: Requirements;
-  /** As it stands in the list. */
+  /** Its member in the index. */
   member: string;
 }
 
-/** Writes that let a task wait in its lane, move to another, or leave. */
+/** Writes that add a task to its matching queue, move it to another or remove it, as its status and relaxation require. */
 export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write[] {
-  const waited = was?.status === 'queued';
-  const waits = task.status === 'queued';
-  // Less may be asked of who takes it than when it began to wait.
-  const moves = waited && waits && was.step !== task.step;
-  if (waited === waits && !moves) return [];
+  const wasQueued = was?.status === 'queued';
+  const isQueued = task.status === 'queued';
+  // A relaxation step changes the requirements.
+  const isMoved = wasQueued && isQueued && was.step !== task.step;
+  if (wasQueued === isQueued && !isMoved) return [];
   const keys = orgKeysOf(db.prefix, task.org_id);
-  const leaves: Write[] = waited
+  const removal: Write[] = wasQueued
     ? [['ZREM', keys.matchingQueue(matchingQueueOf(was).id), queueMember(was)]]
     : [];
-  if (!waits) return leaves;
+  if (!isQueued) return removal;
   const { id, text, attribute } = matchingQueueOf(task);
   return [
-    ...leaves,
+    ...removal,
     ['ZADD', keys.matchingQueue(id), 0, queueMember(task)],
     ['ZADD', keys.matchingQueues, 0, attribute + SEPARATOR + id + SEPARATOR + text],
   ];
 }
 
-/** Neither an id nor JSON has it; an attribute that has it makes a lane be looked at in vain. */
+/** Occurs in no id and no JSON. An attribute that contains it only causes a needless read. */
 const SEPARATOR = '\0';
-const BEHIND = '\x01';
+/** The character after the separator: end of a range. */
+const AFTER_SEPARATOR = '\x01';
 
-/** The lanes that tasks waited in lately and that whoever has these attributes may be fit for. */
+/** The matching queues in use that require one of these attributes; some may be empty. */
 export async function matchingQueuesFor(
   db: Db,
   orgId: string,
@@ -48,21 +49,21 @@ export async function matchingQueuesFor(
   const keys = orgKeysOf(db.prefix, orgId);
   const listed = await Promise.all(
     attributes.map((one) =>
-      db.redis.zrangebylex(keys.matchingQueues, `[${one}${SEPARATOR}`, `(${one}${BEHIND}`),
+      db.redis.zrangebylex(keys.matchingQueues, `[${one}${SEPARATOR}`, `(${one}${AFTER_SEPARATOR}`),
     ),
   );
-  return readLanes(db, orgId, listed.flat());
+  return readMembers(db, orgId, listed.flat());
 }
 
-/** All lanes that tasks waited in lately. */
+/** All matching queues in use; some may be empty. */
 export async function allMatchingQueues(db: Db, orgId: string): Promise<ListedMatchingQueue[]> {
-  return readLanes(db, orgId, await db.redis.zrange(orgKeysOf(db.prefix, orgId).matchingQueues, 0, '-1'));
+  return readMembers(db, orgId, await db.redis.zrange(orgKeysOf(db.prefix, orgId).matchingQueues, 0, '-1'));
 }
 
-const FORGET_EMPTY = `
+const REMOVE_EMPTY = `
 if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end`;
 
-/** Takes a lane from the list unless a task waits in it. */
+/** Removes a matching queue from the index unless a task waits in it. */
 export async function removeEmptyMatchingQueue(
   db: Db,
   orgId: string,
@@ -70,7 +71,7 @@ export async function removeEmptyMatchingQueue(
 ): Promise<void> {
   const keys = orgKeysOf(db.prefix, orgId);
   await db.redis.eval(
-    FORGET_EMPTY,
+    REMOVE_EMPTY,
     2,
     keys.matchingQueues,
     keys.matchingQueue(matchingQueue.id),
@@ -78,14 +79,14 @@ export async function removeEmptyMatchingQueue(
   );
 }
 
-/** The lanes in these members; one that says nothing is reported. */
-function readLanes(db: Db, orgId: string, members: readonly string[]): ListedMatchingQueue[] {
+/** The matching queues of these index members. A malformed member is left out and reported. */
+function readMembers(db: Db, orgId: string, members: readonly string[]): ListedMatchingQueue[] {
   return members.flatMap((member) => {
     const [id = '', text = ''] = member.split(SEPARATOR).slice(-2);
     const json = readJson(text);
     if (json.kind === 'known' && isObject(json.value)) return [{ id, requirements: json.value, member }];
     const key = `${orgKeysOf(db.prefix, orgId).matchingQueues} ${id}`;
-    db.onUnreadable?.({ key, kind: 'broken', reason: 'a lane whose requirements are no JSON' });
+    db.onUnreadable?.({ key, kind: 'broken', reason: 'the requirements of a matching queue are not JSON' });
     return [];
   });
 }

@@ -1,4 +1,4 @@
-// Pools: groups of workers that tasks can ask for, with how offers are made in them.
+// Pools: groups of workers that a task can be restricted to, with their offer mode.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
@@ -21,17 +21,17 @@ const SHAPE: Shape<Pool> = {
   updated_at: 'number',
 };
 
-/** @throws UnreadableRecord */
+/** Loads a pool; null when there is none. @throws UnreadableRecord */
 export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).pool(poolId), SHAPE);
 }
 
-/** How long it is remembered that a pool is there, ms. */
+/** How long an existing pool is cached, ms. */
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 const known = new WeakMap<Db, Map<string, number>>();
 
-/** Whether the org has the pool. That it has is remembered for a second: every task of a busy org asks. */
+/** Whether the pool exists. A positive result is cached for a second, because each new task asks. @throws UnreadableRecord */
 export async function hasPool(db: Db, orgId: string, poolId: string): Promise<boolean> {
   const remembered = known.get(db) ?? new Map<string, number>();
   known.set(db, remembered);
@@ -44,19 +44,19 @@ export async function hasPool(db: Db, orgId: string, poolId: string): Promise<bo
   return true;
 }
 
-/** Guards that the org has these pools. */
+/** Guards that hold while all of these pools exist. */
 export function poolGuards(db: Db, orgId: string, ids: readonly string[]): Guard[] {
   const keys = orgKeysOf(db.prefix, orgId);
   return ids.map((id) => ({ kind: 'present', key: keys.pool(id) }));
 }
 
-/** Loads pools in one round trip, in the order asked; null where there is none. */
+/** Loads pools in one round trip, in the order of `ids`; null for one that does not exist or cannot be read. */
 export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promise<(Pool | null)[]> {
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).pool), SHAPE);
 }
 
 /**
- * Guards and writes of a pool's change; `after` null removes it. Its id cannot be used again until the removed pool has
+ * Guards and writes that create (`before` null), change or remove (`after` null) a pool. Its id cannot be used again until the removed pool has
  * been emptied, so that a new pool does not inherit workers or tasks in hand.
  */
 export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Change {
@@ -94,14 +94,14 @@ export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Cha
   };
 }
 
-/** When a pool of this id was removed that has not been emptied yet, ms; null when there is none. */
+/** When the pool with this id was removed, ms; null when there is none that still has workers or tasks in hand. */
 export async function poolRemovedAt(db: Db, orgId: string, poolId: string): Promise<number | null> {
   const { removedPools } = orgKeysOf(db.prefix, orgId);
   const score = await db.redis.zscore(removedPools, removedPoolMember(orgId, poolId));
   return score === null ? null : Number(score);
 }
 
-/** Notes that the pool that was removed at `removedAt` is empty: its id can be used again. */
+/** Frees the id of a removed pool that is empty now. @param removedAt from `poolRemovedAt`. */
 export async function releaseRemovedPool(
   db: Db,
   orgId: string,
@@ -123,7 +123,7 @@ function removedPoolMember(orgId: string, poolId: string): string {
   return `${orgId} ${poolId}`;
 }
 
-/** Holds while the pool is as it was loaded: the same one, not another of that id. */
+/** Guard that the pool has not changed since it was loaded, nor been replaced by another with the same id. */
 export function poolAsLoaded(db: Db, { org_id, pool_id, version, incarnation = '' }: Pool): Guard {
   return { kind: 'version', key: orgKeysOf(db.prefix, org_id).pool(pool_id), version, incarnation };
 }

@@ -1,51 +1,55 @@
-// What happened to a worker's offers and tasks, in order: a short stream for each worker, so that a client that
-// was away for a moment is told what it missed. It holds references; what they lead to is looked up as it is now.
+// The worker log: a short stream for each worker of what happened to their offers and tasks, so that a client that was
+// disconnected for a moment learns what it missed. Entries are references; the current records are read when needed.
 
-import type { OfferStatus, Task } from '../../state/tasks/task.ts';
+import { isOfferStatus, type OfferStatus, type Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 
-/** How many entries a worker's log keeps at least. */
+/** Minimum number of entries that a log keeps. */
 const KEPT = 100;
 
 export interface LogEntry {
   id: string;
   task_id: string;
-  /** Offers of the task to this worker that began or ended. */
+  /** Offers of the task to this worker that were made or ended. */
   offers: { offer_id: string; status: OfferStatus }[];
-  /** Whether the task is, or was until then, in their hands. */
-  work: boolean;
+  /** Whether the task is assigned to this worker, or was until this change. */
+  assigned: boolean;
 }
 
-/** Writes that log a change of a task for every worker whom it concerns, with the ids of those. */
-export function logWrites(db: Db, before: Task | null, after: Task): { writes: Write[]; told: string[] } {
-  if (before === null) return { writes: [], told: [] };
+/** Writes that log a change of a task for every worker it concerns, and the ids of these workers. */
+export function logWrites(
+  db: Db,
+  before: Task | null,
+  after: Task,
+): { writes: Write[]; workerIds: string[] } {
+  if (before === null) return { writes: [], workerIds: [] };
   const fields = new Map<string, string[]>();
   const add = (id: string, ...more: string[]) => fields.set(id, [...(fields.get(id) ?? []), ...more]);
   const was = new Map(before.offers.map((offer) => [offer.offer_id, offer.status]));
   for (const { offer_id, worker_id, status } of after.offers)
-    if (was.get(offer_id) !== status) add(worker_id, 'o', `${offer_id} ${status}`);
+    if (was.get(offer_id) !== status) add(worker_id, 'offer', `${offer_id} ${status}`);
   for (const id of new Set([before.assignment?.worker_id, after.assignment?.worker_id]))
-    if (id !== undefined) add(id, 'w', '');
+    if (id !== undefined) add(id, 'assigned', '');
   const keys = orgKeysOf(db.prefix, after.org_id);
   const writes = [...fields].map(([id, about]): Write => {
-    // Only an offer begins a log: it is sure that its worker is there.
-    const begins = after.offers.some((one) => one.worker_id === id && one.status === 'pending');
-    const rest = ['MAXLEN', '~', KEPT, '*', 't', after.task_id, ...about];
-    return ['XADD', keys.workerLog(id), ...(begins ? [] : ['NOMKSTREAM']), ...rest];
+    // Only a new offer may create the stream: its commit checks that the worker exists.
+    const mayCreate = after.offers.some((one) => one.worker_id === id && one.status === 'pending');
+    const rest = ['MAXLEN', '~', KEPT, '*', 'task', after.task_id, ...about];
+    return ['XADD', keys.workerLog(id), ...(mayCreate ? [] : ['NOMKSTREAM']), ...rest];
   });
-  return { writes, told: [...fields.keys()] };
+  return { writes, workerIds: [...fields.keys()] };
 }
 
-/** The id of the last entry; `0-0` when there is none. */
+/** Id of the last entry; `0-0` when there is none. */
 export async function lastLogged(db: Db, orgId: string, workerId: string): Promise<string> {
   const key = orgKeysOf(db.prefix, orgId).workerLog(workerId);
   const [last] = await db.redis.xrevrange(key, '+', '-', 'COUNT', 1);
   return last?.[0] ?? '0-0';
 }
 
-/** The entries behind `after`, oldest first; null when some of them are not kept any more. */
+/** The entries after the id `after`, oldest first; null when some of them have been removed. */
 export async function readLog(
   db: Db,
   orgId: string,
@@ -59,21 +63,21 @@ export async function readLog(
   return found.slice(isThere ? 1 : 0).map(([id, fields]) => parse(id, fields));
 }
 
-/** Ids of the entries of a worker's log that are about the task. */
+/** Ids of the entries about the task. */
 export async function findInLog(db: Db, orgId: string, workerId: string, taskId: string): Promise<string[]> {
   const entries = await db.redis.xrange(orgKeysOf(db.prefix, orgId).workerLog(workerId), '-', '+');
   return entries.flatMap(([id, fields]) => (parse(id, fields).task_id === taskId ? [id] : []));
 }
 
 function parse(id: string, fields: string[]): LogEntry {
-  const entry: LogEntry = { id, task_id: '', offers: [], work: false };
+  const entry: LogEntry = { id, task_id: '', offers: [], assigned: false };
   for (let at = 0; at < fields.length; at += 2) {
     const value = fields[at + 1] ?? '';
-    if (fields[at] === 't') entry.task_id = value;
-    else if (fields[at] === 'w') entry.work = true;
+    if (fields[at] === 'task') entry.task_id = value;
+    else if (fields[at] === 'assigned') entry.assigned = true;
     else {
-      const [offer_id = '', status] = value.split(' ');
-      entry.offers.push({ offer_id, status: status as OfferStatus });
+      const [offer_id = '', status = ''] = value.split(' ');
+      if (isOfferStatus(status)) entry.offers.push({ offer_id, status });
     }
   }
   return entry;

@@ -1,5 +1,5 @@
-// How workers lie in Redis, and the index of those who are ready: for each of their attributes a sorted set
-// by idle time, so that matching finds the longest idle among the fewest candidates.
+// Workers in Redis, and the index of ready workers: a sorted set by idle time for each of their attributes, so that
+// matching finds the longest idle worker among the fewest candidates.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
@@ -31,21 +31,21 @@ const SHAPE: Shape<Worker> = {
   updated_at: 'number',
 };
 
-/** Loads workers in one round trip, in the order asked; null where there is none that can be read. */
+/** Loads workers in one round trip, in the order of `ids`; null for one that does not exist or cannot be read. */
 export function loadWorkers(db: Db, orgId: string, ids: readonly string[]): Promise<(Worker | null)[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   return loadRecords(db, ids.map(keys.worker), SHAPE);
 }
 
-/** Loads one worker; null when the org has none of that id. @throws UnreadableRecord */
+/** Loads a worker; null when there is none. @throws UnreadableRecord */
 export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | null> {
   return loadRecord(db, orgKeysOf(db.prefix, orgId).worker(id), SHAPE);
 }
 
 /**
- * Guards and writes of a worker's change; `after` null removes them. An outbox entry is left when they
- * become able to take work, when what they may be offered changed, or when they may not keep what they are offered.
- * The id of a removed worker cannot be used again until their tasks have been taken back.
+ * Guards and writes that create (`before` null), change or remove (`after` null) a worker. An outbox entry is added when
+ * the worker becomes ready, when its eligibility changes, and when it may no longer be eligible for its offers. The id of
+ * a removed worker cannot be used again until its tasks have been taken back.
  */
 export function workerWrites(db: Db, before: Worker | null, after: Worker | null): Change {
   const worker = after ?? before;
@@ -114,7 +114,7 @@ export function workerWrites(db: Db, before: Worker | null, after: Worker | null
   return { guards, writes };
 }
 
-/** Holds while the worker is as they were loaded: the same one, not another of that id. */
+/** Guard that the worker has not changed since it was loaded, nor been replaced by another with the same id. */
 export function asLoaded(
   db: Db,
   {
@@ -127,12 +127,12 @@ export function asLoaded(
   return { kind: 'version', key: orgKeysOf(db.prefix, org_id).worker(worker_id), version, incarnation };
 }
 
-/** The write that tells that something about the worker has changed. */
+/** The write that notifies subscribers of a change of the worker. */
 export function workerNews(db: Db, orgId: string, workerId: string): Write {
   return ['PUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
 }
 
-/** Notes that a task has been taken from a removed worker. */
+/** Removes an orphaned reservation: the task has been taken back from the removed worker. */
 export async function releaseOrphanedReservation(
   db: Db,
   orgId: string,
@@ -150,7 +150,7 @@ export async function releaseOrphanedReservation(
   });
 }
 
-/** Whether tasks of a removed worker of this id have not been taken back yet. */
+/** Whether a removed worker with this id still has tasks that have not been taken back. */
 export async function isBeingRemoved(db: Db, orgId: string, workerId: string): Promise<boolean> {
   return (await db.redis.exists(orgKeysOf(db.prefix, orgId).removedWorkerTasks(workerId))) === 1;
 }
@@ -168,31 +168,32 @@ function concernsMatching(before: Worker | null, after: Worker | null): boolean 
   return isReady(after) && (before === null || !isReady(before) || changedProfile(before, after));
 }
 
-/** Whether offers that they hold may not be theirs any more: they are not there, or bring or take less. */
+/** Whether the worker may no longer be eligible for its offers: it is unavailable, or its profile or capacity is reduced. */
 function isEligibilityReduced(before: Worker | null, after: Worker | null): boolean {
   if (before === null || after === null || after.reservations.length === 0) return false;
-  const isLess = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
-  const lacks = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
+  const isLower = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
+  const isLacking = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
     before[list].some((one) => !after[list].includes(one)),
   );
-  const isGone = before.availability === 'available' && after.availability !== 'available';
-  const isConfined = takesUnpooled(before) && !takesUnpooled(after);
-  return isGone || isLess || lacks || isConfined;
+  const isUnavailable = before.availability === 'available' && after.availability !== 'available';
+  const isRestricted = takesUnpooled(before) && !takesUnpooled(after);
+  return isUnavailable || isLower || isLacking || isRestricted;
 }
 
 function changedProfile(before: Worker | null, after: Worker): boolean {
   const profile = (worker: Worker) => {
     const { capacity, rating, trust_level, pool_ids, skills, certifications } = worker;
-    const may = takesUnpooled(worker);
-    return JSON.stringify([capacity, rating, trust_level, pool_ids, may, skills, certifications]);
+    const unpooled = takesUnpooled(worker);
+    return JSON.stringify([capacity, rating, trust_level, pool_ids, unpooled, skills, certifications]);
   };
   return before === null || profile(before) !== profile(after);
 }
 
 /**
- * Changes a worker by compare-and-set. @returns the worker; null when there is none.
- * @param credentialGuards guards of the caller's authorization, taken before each attempt.
+ * Changes a worker by compare-and-set.
+ * @param credentialGuards guards of the caller's authorization, loaded before each attempt.
  * @param admit throws when the caller may not change the worker; returns further guards of the change.
+ * @returns the worker; null when there is none. @throws UnreadableRecord, ContendedError
  */
 export async function changeWorker(
   db: Db,

@@ -6,7 +6,7 @@ import { stepAt, type Task } from '../../../state/tasks/task.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { explainMatch, placeInQueue, type Sight } from '../../../store/workers/explain.ts';
+import { explainMatch, queuePosition, type Visibility } from '../../../store/workers/explain.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
@@ -129,14 +129,14 @@ export const matchRoutes = [
 
 /** The explanation, limited to the workers and pools that the key may see. */
 async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Promise<object> {
-  const sight: Sight = {
+  const visible: Visibility = {
     worker: (worker) => maySeeWorker(principal, worker),
     pool: (pool) => maySeePool(principal, pool),
   };
-  const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, sight);
+  const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, visible);
   const stepTime = stepAt(task, task.step + 1);
   const waits = task.status === 'queued' || task.status === 'created';
-  const queue = waits ? await placeInQueue(deps.db, task, sample, sight) : null;
+  const queue = waits ? await queuePosition(deps.db, task, sample, visible) : null;
   return {
     reason: waits ? reason : ('not_waiting' satisfies MatchReason),
     ...shown,
