@@ -185,7 +185,7 @@ describe('docs/architecture.md', () => {
     expect(listed.toSorted()).toEqual(keys.sort());
   });
 
-  it('draws a tree of existing files that includes every entry at the top of src', () => {
+  it('draws a tree of existing files that includes the top of src and every folder of a layer', () => {
     const [tree = ''] = blocks('docs/architecture.md', '').filter((one) => one.includes('\nsrc/\n'));
     const drawn: string[] = [];
     let folders: string[] = [];
@@ -203,6 +203,18 @@ describe('docs/architecture.md', () => {
       join('src', entry.isDirectory() ? `${entry.name}/` : entry.name),
     );
     expect(drawn).toEqual(expect.arrayContaining(top));
+    const rooms = ['state', 'store', 'processors', 'api'].flatMap((layer) =>
+      readdirSync(join(ROOT, 'src', layer), { withFileTypes: true }).flatMap((entry) =>
+        entry.isDirectory() ? [join('src', layer, `${entry.name}/`)] : [],
+      ),
+    );
+    expect(drawn).toEqual(expect.arrayContaining(rooms));
+  });
+
+  it('names an existing file for every rule', () => {
+    const files = table('docs/architecture.md', 'rule', 'file').map(([, file = '']) => file);
+    expect(files.length).toBeGreaterThan(30);
+    expect(files.filter((file) => !file.endsWith('.ts') || !existsSync(join(ROOT, 'src', file)))).toEqual([]);
   });
 });
 
