@@ -1,4 +1,4 @@
-// What the environment may say, and that each thing it may not say is named at once and without secrets.
+// Reading the configuration: valid values, defaults, and faults, which are reported together and without secrets.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
@@ -18,15 +18,15 @@ function faultsOf(env: Environment, kind: ProcessKind = 'server'): readonly stri
   }
 }
 
-describe('limits', () => {
-  it('are given as requests/seconds, or taken off', () => {
+describe('rate limits', () => {
+  it('are requests/seconds, or off', () => {
     const { quotas } = loadConfig({ RATE_LIMIT_KEY: '600/60', RATE_LIMIT_ORG: 'off' }, 'server');
     expect(quotas).toMatchObject({ key: { requests: 600, seconds: 60 }, org: null });
   });
 });
 
 describe('quotas', () => {
-  it('are whole numbers, and of endpoints at most 100', () => {
+  it('are whole numbers, at most 100 for endpoints', () => {
     const { storageQuotas } = loadConfig(
       { QUOTA_OPEN_TASKS: '5', QUOTA_EVIDENCE_BYTES: '1000000000000' },
       'server',
@@ -39,8 +39,8 @@ describe('quotas', () => {
   });
 });
 
-describe('what requests hold at once', () => {
-  it('is set by variables, at least what the largest request needs', () => {
+describe('limits of concurrent requests', () => {
+  it('are set by variables, and allow at least the largest request', () => {
     const { inFlight } = loadConfig(
       { MAX_STREAMS: '50', MAX_BODY_BYTES_PER_CREDENTIAL: '5000000' },
       'server',
@@ -55,7 +55,7 @@ describe('what requests hold at once', () => {
 });
 
 describe('defaults', () => {
-  it('need nothing of the environment for a server or a command', () => {
+  it('apply to a server with an empty environment', () => {
     const expected = {
       redisUrl: undefined,
       host: '127.0.0.1',
@@ -87,7 +87,7 @@ describe('defaults', () => {
     expect(loadConfig({}, 'server')).toEqual(expected);
   });
 
-  it('take an empty or blank string for unset', () => {
+  it('apply to variables that are empty or blank', () => {
     const blank = {
       REDIS_URL: '',
       SECRETS_KEY: ' ',
@@ -99,7 +99,7 @@ describe('defaults', () => {
     expect(loadConfig(blank, 'server')).toEqual(loadConfig({}, 'server'));
   });
 
-  it('keep the evidence with the other data', () => {
+  it('put the evidence into the data folder', () => {
     expect(loadConfig({ DATA_DIR: '/srv/data' }, 'server').evidenceStore).toBe('/srv/data/evidence');
     expect(loadConfig({ DATA_DIR: '/srv', EVIDENCE_STORE: 's3://bucket' }, 'server').evidenceStore).toBe(
       's3://bucket',
@@ -107,7 +107,7 @@ describe('defaults', () => {
   });
 });
 
-it('takes every variable as given', () => {
+it('reads every variable', () => {
   const config = loadConfig(
     {
       ...CONNECTED,
@@ -135,8 +135,8 @@ it('takes every variable as given', () => {
   expect(Object.isFrozen(config)).toBe(true);
 });
 
-describe('what is required', () => {
-  it.each(['web', 'worker'] as const)('%s: Redis and the key for secrets', (kind) => {
+describe('required variables', () => {
+  it.each(['web', 'worker'] as const)('of %s are REDIS_URL and SECRETS_KEY', (kind) => {
     expect(faultsOf({}, kind)).toEqual([
       expect.stringMatching(`^REDIS_URL is required by the ${kind} process`),
       expect.stringMatching(/^SECRETS_KEY is required/),
@@ -144,7 +144,7 @@ describe('what is required', () => {
     expect(faultsOf(CONNECTED, kind)).toEqual([]);
   });
 
-  it('server: the key for secrets, once Redis is given', () => {
+  it('of server include SECRETS_KEY if REDIS_URL is set', () => {
     expect(faultsOf({ REDIS_URL: CONNECTED.REDIS_URL }, 'server')).toEqual([
       expect.stringMatching(/^SECRETS_KEY is required/),
     ]);
@@ -180,11 +180,11 @@ it.each([
   ['LOG_LEVEL', 'INFO'],
   ['WORKER_CONCURRENCY', '0'],
   ['WORKER_CONCURRENCY', 'many'],
-])('refuses %s=%s with one line that names it', (name, value) => {
+])('refuses %s=%s with one line that names the variable', (name, value) => {
   expect(faultsOf({ ...CONNECTED, [name]: value })).toEqual([expect.stringMatching(`^${name} `)]);
 });
 
-it('names all faults at once, and each on its line of the message', () => {
+it('reports all faults at once, each on its own line of the message', () => {
   const env = { REDIS_URL: 'nowhere', PORT: 'x', LOG_LEVEL: 'loud', TRUSTED_PROXIES: 'a,b' };
   const faults = faultsOf(env, 'web');
   expect(faults.map((fault) => fault.split(' ', 1)[0]).sort()).toEqual([
@@ -237,13 +237,13 @@ describe('networks', () => {
     '10.0.0.0/8/8',
     'fe80::1%eth0',
     '::/129',
-  ])('refuses %s, which not everyone reads alike', (text) => {
+  ])('refuses %s, which programs interpret differently', (text) => {
     expect(faultsOf({ WEBHOOK_ALLOWED_NETWORKS: text })).toEqual([
       expect.stringMatching(/^WEBHOOK_ALLOWED_NETWORKS must be a list/),
     ]);
   });
 
-  it('names the entries at fault and no others', () => {
+  it('names only the entries that are not valid', () => {
     const [fault] = faultsOf({ TRUSTED_PROXIES: '10.0.0.0/8,nonsense,::1,1.2.3' });
     expect(fault).toMatch(/: nonsense, 1\.2\.3$/);
   });
@@ -262,7 +262,7 @@ describe('networks', () => {
   });
 });
 
-it('answers for any environment with a configuration or with faults that name a variable', () => {
+it('returns a configuration, or faults that name a variable, for any environment', () => {
   const names = ['REDIS_URL', 'PORT', 'SECRETS_KEY', 'TRUSTED_PROXIES', 'LOG_LEVEL', 'WORKER_CONCURRENCY'];
   const env = fc.dictionary(fc.constantFrom(...names), fc.string());
   fc.assert(

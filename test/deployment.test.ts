@@ -1,4 +1,4 @@
-// The files by which others run BioLayer: what the containers may do, and that the files agree with one another.
+// The files for deployment: the rights of the containers, and that the files are consistent.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ function read(name: string): string {
   return readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 }
 
-/** With the defaults of its variables filled in, as compose does. */
+/** The text with the defaults of its variables, as compose fills them in. */
 const text = read('docker-compose.yml').replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1');
 const compose: {
   services: Record<string, Service>;
@@ -41,7 +41,7 @@ const services = Object.entries(compose.services);
 const [redis, web, worker] = ['redis', 'web', 'worker'].map((name) => compose.services[name]);
 
 describe('docker-compose.yml', () => {
-  it.each(services)('%s may do no more than it must', (_name, service) => {
+  it.each(services)('limits the rights of %s', (_name, service) => {
     expect(service).toMatchObject({
       read_only: true,
       cap_drop: ['ALL'],
@@ -53,7 +53,7 @@ describe('docker-compose.yml', () => {
     expect(service).not.toHaveProperty('cap_add');
   });
 
-  it('names images by a full version, to which a digest can be added', () => {
+  it('names images by their full version', () => {
     const images = [redis?.image, web?.build?.args.NODE_IMAGE, ...services.map(([, one]) => one.image)];
     for (const image of images) expect(image).toMatch(/^[a-z]+:\d+\.\d+\.\d+(-[\w-]+)?$/);
     expect(read('Dockerfile')).toContain(`ARG NODE_IMAGE=${web?.build?.args.NODE_IMAGE}\n`);
@@ -62,7 +62,7 @@ describe('docker-compose.yml', () => {
     );
   });
 
-  it('reaches Redis by a password alone, from no other network than its own', () => {
+  it('makes Redis reachable only with a password and from its internal network', () => {
     expect(redis).not.toHaveProperty('ports');
     expect(redis?.networks).toEqual(['inside']);
     expect(compose.networks.inside).toEqual({ internal: true });
@@ -73,11 +73,11 @@ describe('docker-compose.yml', () => {
     expect(redis?.user).toBe('redis');
   });
 
-  it('starts a Redis that keeps what it is given, with its password and not among the arguments', async () => {
+  it('starts a durable Redis whose password is not among the arguments', async () => {
     const [shell = '', ...args] = redis?.command ?? [];
     const dir = await mkdtemp(join(tmpdir(), 'biolayer-compose-'));
     const port = await freePort();
-    // $$ is how compose writes $; the container has its port to itself.
+    // compose writes $ as $$. In the test, Redis needs a free port.
     const script = args.map((one) => one.replaceAll('$$', '$').replace(/^END$/m, `port ${port}\nEND`));
     const child = spawn(shell, script, { cwd: dir, env: { ...process.env, REDISCLI_AUTH: 'sesame' } });
     const client = new Redis(port, '127.0.0.1', { password: 'sesame', retryStrategy: () => 50 });
@@ -87,7 +87,7 @@ describe('docker-compose.yml', () => {
       expect(settings).toEqual(expect.arrayContaining(['noeviction', '1073741824', 'yes', 'sesame']));
       expect(child.spawnargs.join(' ')).not.toContain('sesame');
       const ended = once(child, 'exit');
-      child.kill('SIGTERM'); // As docker stop does, to the process that the shell has become.
+      child.kill('SIGTERM'); // As docker stop does.
       expect(await ended).toEqual([0, null]);
     } finally {
       child.kill('SIGKILL');
@@ -96,7 +96,7 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('gives each of several web processes a port of this host alone', () => {
+  it('gives each web process its own port on loopback', () => {
     expect(web?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:\d+-\d+:3000$/)]);
     for (const [, service] of services) expect(service).not.toHaveProperty('container_name');
   });

@@ -1,4 +1,4 @@
-// The lock file pins every package by the hash of its contents, so that an altered one cannot be installed.
+// The lock file has a hash of every package, so that an altered package cannot be installed.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
@@ -7,7 +7,7 @@ interface LockFile {
   packages: Record<string, { integrity?: string; link?: true }>;
 }
 
-it('holds a SHA-512 for every package that is installed', () => {
+it('has a SHA-512 hash for every installed package', () => {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as LockFile;
   const isInstalled = ([path, entry]: [string, LockFile['packages'][string]]) =>
     path.includes('node_modules/') && !entry.link;

@@ -1,5 +1,5 @@
-// `biolayer audit`: the audit log, its export, and proof that both it and the history of a task are whole,
-// made here and not by the server that keeps them.
+// `biolayer audit`: the audit log, its export, and the verification of exports and of task histories. The verification
+// runs here, independent of the server that stores them.
 
 import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
@@ -15,18 +15,19 @@ import { listAt } from './value.ts';
 
 const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+/** Adds `biolayer audit`. */
 export function addAuditCommands(program: Command, streams: Streams): void {
   const audit = program.command('audit').description('the audit log, and the histories of tasks');
   audit
     .command('verify')
-    .description("recompute the hash chain of a task's history, or all of an export without any server")
+    .description("verify the hash chain of a task's history, or an export file (without a server)")
     .argument('<task_id or file>')
-    .option('--keys <file>', 'JWK set that the signatures of the file must be by')
+    .option('--keys <file>', 'JWK set of the public keys that must have signed the file')
     .action(async (target: string, flags: { keys?: string }, command: Command) => {
       if (TASK_ID.test(target)) await verifyTask(target, command, streams);
       else await verifyFile(target, flags.keys, command, streams);
     });
-  addPageFlags(audit.command('list').description('who changed keys, tokens, secrets and the org')).action(
+  addPageFlags(audit.command('list').description('list changes of keys, tokens, secrets and the org')).action(
     async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const page = await api.send('GET', '/v1/audit', { query: pageQuery(flags) });
@@ -36,9 +37,9 @@ export function addAuditCommands(program: Command, streams: Streams): void {
   );
   audit
     .command('export')
-    .description('print the audit log and the histories of all tasks, signed, a JSON document a line')
+    .description('print the audit log and the histories of all tasks, signed, one JSON document per line')
     .option('--from <time>', 'RFC 3339')
-    .option('--to <time>', 'RFC 3339, not included')
+    .option('--to <time>', 'RFC 3339, exclusive')
     .action(async (flags: { from?: string; to?: string }, command: Command) => {
       const { api } = await openSession(command, streams);
       const text = new TextDecoder();
@@ -73,7 +74,7 @@ async function judgeTask(api: Client, taskId: string) {
       broken,
       entries: entries.length,
       head: entries.at(-1)?.hash ?? null,
-      reason: broken === null ? null : `The history does not hold from entry ${broken} on.`,
+      reason: broken === null ? null : `The history is not valid from entry ${broken} on.`,
     };
   } catch (error) {
     if (!(error instanceof BrokenHistory)) throw error;
@@ -107,15 +108,15 @@ async function verifyFile(
     reason: fault?.reason ?? null,
   };
   out.answer(finding, () => out.record(finding, Object.keys(finding)));
-  if (fault !== null) throw new BrokenHistory(`Line ${fault.line} does not hold: ${fault.reason}.`);
-  if (keys === null) out.note('The signatures were not checked: name the public keys with --keys.');
+  if (fault !== null) throw new BrokenHistory(`Line ${fault.line} is not valid: ${fault.reason}.`);
+  if (keys === null) out.note('The signatures were not checked: pass the public keys with --keys.');
 }
 
-/** Longest line in bytes: many times an entry with the largest output. */
+/** Longest line, bytes: much larger than an entry with the largest output. */
 const LINE_BYTES = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 
-/** Reads line by line, each as its bytes. @throws UsageError when the file cannot be read. */
+/** Checks a file line by line, as bytes. @returns the first fault; null for none. @throws UsageError when it cannot be read. */
 async function firstFault(file: string, check: ExportCheck): Promise<Fault | null> {
   const input = createReadStream(file);
   let rest: Buffer[] = [];
@@ -146,11 +147,11 @@ function parseKeys(file: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new UsageError(`${file} is no JSON.`);
+    throw new UsageError(`${file} is not JSON.`);
   }
 }
 
-/** Writes to stdout, no faster than it is taken. */
+/** Writes to stdout; waits while its buffer is full. */
 async function write({ stdout }: Streams, text: string): Promise<void> {
   await new Promise<void>((resolve) => {
     if (stdout.write(text) === false && stdout.once !== undefined) stdout.once('drain', resolve);

@@ -1,25 +1,28 @@
-// HTTP for the command: one request, its JSON answer or a refusal, and a time limit.
+// The HTTP client of the command: a request returns JSON, or throws when it is refused or takes too long.
 
 import { Refused, Unreachable } from './faults.ts';
 import { at } from './value.ts';
 
 const SECOND = 1000;
-/** Longest wait for an answer, beyond what the request itself asks the server to wait. */
+/** Time limit of a request, ms, in addition to the long poll that it asks for. */
 const LIMIT = 30 * SECOND;
 
+/** Query parameters; a list repeats the parameter. */
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+/** What to send, besides method and path. */
 export interface Request {
   query?: Query | undefined;
   /** Sent as JSON. */
   body?: unknown;
   headers?: Record<string, string> | undefined;
-  /** How long the server is asked to hold the request, s. */
+  /** Duration of the long poll, s. */
   wait?: number | undefined;
-  /** Given the text of a 2xx answer in JSON before it is used; may throw. */
+  /** Called with the text of a 2xx JSON response before it is returned; may throw. */
   inspect?: ((text: string) => void) | undefined;
 }
 
+/** Calls the API with one credential. */
 export class Client {
   readonly #base: string;
   readonly #credential: string;
@@ -31,8 +34,8 @@ export class Client {
 
   /**
    * Sends a request.
-   * @returns the JSON of the answer; null when it has no body.
-   * @throws Refused on any status but 2xx; Unreachable when no answer came in time.
+   * @returns the JSON of the response; null when it has no body.
+   * @throws Refused on any status other than 2xx; Unreachable when there is no response in time.
    */
   async send(
     method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
@@ -47,7 +50,7 @@ export class Client {
 
     const { status, text, location } = await this.#fetch(url, (wait ?? 0) * SECOND + LIMIT, {
       method,
-      // A redirect would send the credential, or a POST turned GET, somewhere else.
+      // Following a redirect would send the credential to another server, or turn a POST into a GET.
       redirect: 'manual',
       headers: {
         Authorization: `Bearer ${this.#credential}`,
@@ -61,21 +64,21 @@ export class Client {
     if (status >= 300 && status < 400)
       throw new Refused(status, {
         code: 'redirected',
-        detail: `${this.#base} redirects to ${location}; name that as the URL.`,
+        detail: `${this.#base} redirects to ${location}; use that as the URL.`,
       });
     if (status >= 400) throw new Refused(status, at(answer, 'code') === undefined ? null : answer);
     if (answer === undefined)
       throw new Refused(status, {
         code: 'not_json',
-        detail: `${this.#base} does not answer in JSON. Is it the API?`,
+        detail: `${this.#base} does not respond with JSON. Is it the URL of the API?`,
       });
     if (text !== '') inspect?.(text);
     return answer;
   }
 
   /**
-   * The body of a GET as it comes, for as long as it takes; nothing of an answer but 2xx.
-   * @throws Refused, Unreachable; when it breaks off, too.
+   * Streams the body of a GET, without a time limit.
+   * @throws Refused on any status other than 2xx; Unreachable, also when the body ends early.
    */
   async *stream(path: string, query: Query): AsyncGenerator<Uint8Array> {
     const url = new URL(this.#base + path);
@@ -90,7 +93,7 @@ export class Client {
       if (response.body !== null) yield* response.body;
     } catch (error) {
       if (error instanceof Refused) throw error;
-      throw new Unreachable(`${this.#base} did not answer to the end: ${reason(error)}`);
+      throw new Unreachable(`the response of ${this.#base} was interrupted: ${reason(error)}`);
     }
   }
 
@@ -100,12 +103,12 @@ export class Client {
       const location = response.headers.get('location') ?? '';
       return { status: response.status, location, text: await response.text() };
     } catch (error) {
-      throw new Unreachable(`${this.#base} was not reached: ${reason(error)}`);
+      throw new Unreachable(`${this.#base} could not be reached: ${reason(error)}`);
     }
   }
 }
 
-/** The JSON of a body, null for none, undefined for what is not JSON. */
+/** The JSON of a body; null for an empty one, undefined when it is not JSON. */
 function parse(text: string): unknown {
   if (text === '') return null;
   try {
@@ -115,10 +118,10 @@ function parse(text: string): unknown {
   }
 }
 
-/** What the network said: `fetch` hides it in the cause, or in each of several when a name has addresses. */
+/** The reason of a network error. `fetch` puts it into the cause, as an AggregateError if several addresses were tried. */
 function reason(error: unknown): string {
   const { cause, name } = error instanceof Error ? error : { cause: undefined, name: '' };
-  if (name === 'TimeoutError') return 'no answer in time';
+  if (name === 'TimeoutError') return 'no response in time';
   const first = cause instanceof AggregateError ? cause.errors[0] : cause;
   if (first instanceof Error) return first.message || first.name;
   return error instanceof Error ? error.message : String(error);

@@ -16,22 +16,23 @@ interface CreateFlags {
   public?: true;
 }
 
+/** Adds `biolayer clients`. */
 export function addClientCommands(program: Command, streams: Streams): void {
   const clients = program.command('clients').description('OAuth clients');
   clients
     .command('create')
-    .description('create an OAuth client; its secret is shown this once')
+    .description('create an OAuth client; its secret is shown only once')
     .requiredOption('--name <name>')
-    .requiredOption('--scope <scope>', 'what its tokens may do at most; may repeat', collect)
-    .option('--pool <pool_id>', 'confine its tokens to these pools; may repeat', collect)
+    .requiredOption('--scope <scope>', 'upper limit of the scopes of its tokens; repeatable', collect)
+    .option('--pool <pool_id>', 'limit its tokens to these pools; repeatable', collect)
     .addOption(
       new Option('--grant-type <type>', 'default: client_credentials').choices([
         'client_credentials',
         'authorization_code',
       ]),
     )
-    .option('--redirect-uri <url>', 'where people are sent back to; may repeat', collect)
-    .option('--public', 'it cannot keep a secret: an app on a device or in a browser')
+    .option('--redirect-uri <url>', 'where users return to after they sign in; repeatable', collect)
+    .option('--public', 'it cannot keep a secret, such as an app on a device or in a browser')
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { name, scope: scopes, pool: pools, grantType, redirectUri: redirect_uris } = flags;
@@ -49,7 +50,7 @@ export function addClientCommands(program: Command, streams: Streams): void {
     });
   clients
     .command('rotate')
-    .description('replace the secret of an OAuth client; the old one ends at once')
+    .description('replace the secret of an OAuth client; the old one becomes invalid at once')
     .argument('<client_id>')
     .action(async (clientId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -59,7 +60,7 @@ export function addClientCommands(program: Command, streams: Streams): void {
     });
   clients
     .command('remove')
-    .description('remove an OAuth client: all its tokens end at once')
+    .description('remove an OAuth client; all its tokens become invalid at once')
     .argument('<client_id>')
     .action(async (clientId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);

@@ -1,15 +1,16 @@
-// `biolayer clock`: for the operator.
+// `biolayer clock`: Redis' clock, for the operator.
 
 import type { Command } from 'commander';
 import { openSession, type Streams } from './session.ts';
 
 const FIELDS = ['now', 'held', 'jump'];
 
+/** Adds `biolayer clock`. */
 export function addClockCommands(program: Command, streams: Streams): void {
   const clock = program.command('clock').description("Redis' clock, for the operator");
   clock
     .command('show')
-    .description("the time that all processes go by, and whether Redis' clock has jumped")
+    .description("show the time that all processes use, and whether Redis' clock has jumped")
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       const shown = await api.send('GET', '/admin/clock');
@@ -17,7 +18,9 @@ export function addClockCommands(program: Command, streams: Streams): void {
     });
   clock
     .command('confirm')
-    .description("take the time of Redis' clock after a jump for right: what is due by it ends from now on")
+    .description(
+      "confirm the time of Redis' clock after a jump; processes then use it and act on everything that is due",
+    )
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       const shown = await api.send('POST', '/admin/clock/confirm', { body: {} });

@@ -1,4 +1,4 @@
-// `biolayer dead-entries`: what was set aside since it cannot be used, for the operator.
+// `biolayer dead-entries`: entries and records that could not be processed, for the operator.
 
 import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
@@ -8,12 +8,13 @@ import { at, listAt, textAt } from './value.ts';
 
 const COLUMNS = ['entry_id', 'kind', 'at', 'reason', 'name'];
 
+/** Adds `biolayer dead-entries`. */
 export function addDeadEntryCommands(program: Command, streams: Streams): void {
   const entries = program
     .command('dead-entries')
-    .description('what was set aside since it cannot be used, for the operator');
+    .description('entries and records that could not be processed, for the operator');
   addPageFlags(entries.command('list'))
-    .description('list what was set aside, and why')
+    .description('list dead entries with their reasons')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       const { limit, cursor } = pageQuery(flags);
@@ -22,12 +23,12 @@ export function addDeadEntryCommands(program: Command, streams: Streams): void {
     });
   entries
     .command('replay')
-    .description('give an entry back to where it came from; what still cannot be used comes back')
+    .description('process an entry again; it becomes a dead entry again if that fails')
     .argument('[entry_id]')
-    .option('--all', 'all that are there now')
+    .option('--all', 'all current dead entries')
     .action(async (id: string | undefined, flags: { all?: true }, command: Command) => {
       if ((id === undefined) === (flags.all === undefined))
-        throw new UsageError('Name either an entry or --all.');
+        throw new UsageError('Pass either an entry id or --all.');
       const { api, out } = await openSession(command, streams, 'operator');
       let replayed = 0;
       if (id !== undefined) {
@@ -45,7 +46,7 @@ export function addDeadEntryCommands(program: Command, streams: Streams): void {
     });
   entries
     .command('discard')
-    .description('throw an entry away for good')
+    .description('delete an entry for good')
     .argument('<entry_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');

@@ -1,4 +1,4 @@
-// `biolayer webhooks deliveries`: what became of events, and making a delivery again.
+// `biolayer webhooks deliveries`: lists deliveries and repeats them.
 
 import { type Command, Option } from 'commander';
 import { endpointPath } from './endpoints.ts';
@@ -18,31 +18,32 @@ interface ListFlags extends PageFlags {
   status?: string[];
 }
 
+/** Adds `biolayer webhooks deliveries`. */
 export function addDeliveryCommands(webhooks: Command, streams: Streams): void {
-  const deliveries = webhooks.command('deliveries').description('what became of events');
+  const deliveries = webhooks.command('deliveries').description('deliveries of events');
   addPageFlags(deliveries.command('list'))
     .description('list the deliveries of a task, or to an endpoint')
     .option('--task <task_id>')
     .option('--endpoint <endpoint_id>')
     .addOption(
-      new Option('--status <status>', 'pending, succeeded, exhausted, stopped; may repeat').argParser(
+      new Option('--status <status>', 'pending, succeeded, exhausted, stopped; repeatable').argParser(
         collect,
       ),
     )
     .action(async (flags: ListFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const query = { status: flags.status, ...pageQuery(flags) };
-      showDeliveries(out, await api.send('GET', `${placeOf(flags)}/deliveries`, { query }));
+      showDeliveries(out, await api.send('GET', `${parentPath(flags)}/deliveries`, { query }));
     });
   addPageFlags(deliveries.command('dead-letters'))
-    .description('list the deliveries that were given up')
+    .description('list deliveries that were given up')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       showDeliveries(out, await api.send('GET', '/v1/dead-letters', { query: pageQuery(flags) }));
     });
   deliveries
     .command('redeliver')
-    .description('make a delivery again, now, whatever became of it')
+    .description('repeat a delivery now, whatever its status')
     .argument('<delivery_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -51,14 +52,14 @@ export function addDeliveryCommands(webhooks: Command, streams: Streams): void {
     });
 }
 
-/** @throws UsageError */
-function placeOf({ task, endpoint }: ListFlags): string {
+/** Path of the task or endpoint whose deliveries are listed. @throws UsageError unless exactly one is named. */
+function parentPath({ task, endpoint }: ListFlags): string {
   if (task !== undefined && endpoint === undefined) return taskPath(task);
   if (endpoint !== undefined && task === undefined) return endpointPath(endpoint);
-  throw new UsageError('Name either --task or --endpoint.');
+  throw new UsageError('Pass either --task or --endpoint.');
 }
 
-/** A page of deliveries, for people with the number of attempts and what the last one came to. */
+/** Prints a page of deliveries; the table has the number of attempts and the result of the last one. */
 function showDeliveries(out: Output, page: unknown): void {
   const rows = listAt(page, 'data').map((delivery) => {
     const attempts = listAt(delivery, 'attempts');
@@ -70,7 +71,7 @@ function showDeliveries(out: Output, page: unknown): void {
   showPage(out, page, rows, COLUMNS);
 }
 
-/** An attempt in a word: the status of its answer, or what stood in the way of one. */
+/** The result of an attempt: the status of the response, or the error class. */
 function outcomeOf(attempt: unknown): string {
   const status = at(attempt, 'status');
   return typeof status === 'number' ? String(status) : textAt(attempt, 'error_class');

@@ -1,4 +1,4 @@
-// `biolayer webhooks endpoints`: the org's own receivers for the events of all its tasks.
+// `biolayer webhooks endpoints`: the org's receivers of the events of all its tasks.
 
 import { type Command, Option } from 'commander';
 import { UsageError } from './faults.ts';
@@ -40,18 +40,20 @@ interface CreateFlags extends FieldFlags {
   secretFile?: string;
 }
 
+/** API path of an endpoint. */
 export function endpointPath(endpointId: string): string {
   return `/v1/webhook-endpoints/${encodeURIComponent(endpointId)}`;
 }
 
+/** Adds `biolayer webhooks endpoints`. */
 export function addEndpointCommands(webhooks: Command, streams: Streams): void {
   const endpoints = webhooks.command('endpoints').description('receivers of the events of all tasks');
   addFieldFlags(endpoints.command('create'))
-    .description('register an endpoint; its secret is shown this once')
+    .description('register an endpoint; its secret is shown only once')
     .argument('<receiver>', 'its URL')
-    .option('--disabled', 'send it nothing yet')
+    .option('--disabled', 'register it disabled')
     .addOption(new Option('--signature <kind>', 'HMAC or Ed25519 (default: v1)').choices(['v1', 'v1a']))
-    .option('--secret-file <file>', 'file with a secret of your own, whsec_…')
+    .option('--secret-file <file>', 'file with your own secret, whsec_…')
     .action(async (url: string, flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { signature, disabled } = flags;
@@ -89,8 +91,8 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
       out.answer(endpoint, () => out.record(endpoint, FIELDS));
     });
   for (const [verb, what] of [
-    ['enable', 'send events to an endpoint again, from now on'],
-    ['disable', 'send no more events to an endpoint'],
+    ['enable', 'resume sending events to an endpoint, from now on'],
+    ['disable', 'stop sending events to an endpoint'],
   ] as const)
     endpoints
       .command(verb)
@@ -103,10 +105,10 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
       });
   endpoints
     .command('rotate-secret')
-    .description('replace the secret, which is shown this once; for an overlap both sign')
+    .description('replace the secret; the new one is shown only once, and both sign during an overlap')
     .argument('<endpoint_id>')
-    .option('--overlap <seconds>', 'how long the old one goes on signing (default: a day)', asNumber)
-    .option('--secret-file <file>', 'file with a secret of your own, whsec_…')
+    .option('--overlap <seconds>', 'how long the old secret still signs (default: a day)', asNumber)
+    .option('--secret-file <file>', 'file with your own secret, whsec_…')
     .action(async (id: string, flags: { overlap?: number; secretFile?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const secret = await secretIn(flags.secretFile);
@@ -116,7 +118,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     });
   endpoints
     .command('test')
-    .description('send a webhook_endpoint.test; its deliveries tell how it went')
+    .description('send a webhook_endpoint.test event; its delivery shows the result')
     .argument('<endpoint_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -125,7 +127,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     });
   endpoints
     .command('delete')
-    .description('remove an endpoint: what is owed to it is not sent any more')
+    .description('remove an endpoint; its pending deliveries are not sent')
     .argument('<endpoint_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -136,20 +138,20 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
 
 function addFieldFlags(command: Command): Command {
   return command
-    .option('--event <type>', 'that it is told of, such as task.completed; may repeat', collect)
+    .option('--event <type>', 'event type to send, such as task.completed; repeatable', collect)
     .option('--description <text>')
-    .option('--headers-file <file>', 'JSON of headers to send too, name to value')
+    .option('--headers-file <file>', 'file with a JSON object of custom headers, name to value')
     .option('--max-retries <n>', '0 to 20', asNumber)
-    .option('--backoff <seconds>', 'wait before the first retry', asNumber)
+    .option('--backoff <seconds>', 'delay before the first retry', asNumber)
     .addOption(
-      new Option('--ordering <kind>', 'events of a task one after the other, or as they come').choices([
+      new Option('--ordering <kind>', 'per_task: events of a task in order; none: as they occur').choices([
         'none',
         'per_task',
       ]),
     );
 }
 
-/** The fields that the flags name. @throws UsageError for a file that cannot be read. */
+/** The fields set by flags. @throws UsageError when a file cannot be read. */
 async function fieldsOf(flags: FieldFlags): Promise<Record<string, unknown>> {
   const { event: events, description, headersFile, maxRetries, backoff, ordering } = flags;
   const policy = givenOnly({ max_retries: maxRetries, backoff_seconds: backoff });

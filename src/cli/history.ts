@@ -1,4 +1,4 @@
-// The history of a task as the API gives it: read in pages, its form checked, and each entry in words.
+// Reads the history of a task from the API in pages, checks its form, and describes its entries.
 
 import { HISTORY_MEMBERS } from '../state/tasks/history.ts';
 import type { HistoryEntry } from '../state/tasks/task.ts';
@@ -9,17 +9,17 @@ import { at, listAt, textAt } from './value.ts';
 
 const PAGE = '200';
 
-/** Path of a task. */
+/** API path of a task. */
 export function taskPath(taskId: string): string {
   return `/v1/tasks/${encodeURIComponent(taskId)}`;
 }
 
-/** Entries with a sequence above `after`, oldest first. */
+/** History entries with a sequence above `after`, oldest first. @throws Refused when the form of an entry is not known. */
 export async function historyAfter(api: Client, taskId: string, after: number): Promise<HistoryEntry[]> {
   const found: HistoryEntry[] = [];
   let cursor: string | undefined;
   do {
-    // From the newest back, so that only what is new is read.
+    // Newest first, so that only new entries are read.
     const page = await readPage(api, taskId, cursor);
     const entries = listAt(page, 'data').map(asEntry);
     const fresh = entries.filter((one) => one.sequence > after);
@@ -29,15 +29,15 @@ export async function historyAfter(api: Client, taskId: string, after: number): 
   return found.reverse();
 }
 
-/** A history with the entry it must end with. */
+/** A complete history and the entry that it must end with. */
 interface WholeHistory {
   entries: HistoryEntry[];
   head: { sequence: number; hash: string };
 }
 
 /**
- * The whole history, read as strictly as an export: each answer has one meaning, and the members it ought to have and no
- * others. @throws BrokenHistory for any other answer
+ * The complete history, read as strictly as an export: each response must be unambiguous JSON with exactly the documented
+ * members. @throws BrokenHistory otherwise.
  */
 export async function readWholeHistory(api: Client, taskId: string): Promise<WholeHistory> {
   const found: HistoryEntry[] = [];
@@ -46,20 +46,20 @@ export async function readWholeHistory(api: Client, taskId: string): Promise<Who
   do {
     const page = await readPage(api, taskId, cursor, refuseAmbiguous);
     if (!isObject(page) || !hasExactly(page, PAGE_MEMBERS) || !Array.isArray(page.data))
-      throw new BrokenHistory('An answer does not have the members of a page of a history.');
+      throw new BrokenHistory('A response does not have the members of a history page.');
     if (!isHead(page.head))
       throw new BrokenHistory(
-        'An answer does not say where the history ends: it was purged, or is withheld.',
+        'A response does not say where the history ends: it was purged, or is withheld.',
       );
     head ??= page.head;
     for (const entry of page.data as unknown[]) {
       if (!isObject(entry) || !hasExactly(entry, HISTORY_MEMBERS) || !isEntry(entry))
-        throw new BrokenHistory('An entry does not have the members of an entry.');
+        throw new BrokenHistory('A history entry does not have the documented members.');
       found.push(entry);
     }
     cursor = textAt(page, 'next_cursor') || undefined;
     if ((cursor !== undefined) !== page.has_more || (page.data.length === 0 && page.has_more))
-      throw new BrokenHistory('An answer does not say whether there is more.');
+      throw new BrokenHistory('A response does not say consistently whether there are more entries.');
   } while (cursor !== undefined);
   return { entries: found.reverse(), head };
 }
@@ -80,7 +80,7 @@ function readPage(
 
 function refuseAmbiguous(text: string): void {
   const ambiguity = ambiguityOf(text);
-  if (ambiguity !== null) throw new BrokenHistory(`An answer has two meanings: ${ambiguity}.`);
+  if (ambiguity !== null) throw new BrokenHistory(`A response is ambiguous JSON: ${ambiguity}.`);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -100,7 +100,7 @@ function asEntry(value: unknown): HistoryEntry {
   if (isEntry(value)) return value;
   throw new Refused(200, {
     code: 'unknown_form',
-    detail: 'This version does not know this form of history.',
+    detail: 'This version does not know the form of this history.',
   });
 }
 
@@ -115,7 +115,7 @@ function isEntry(value: unknown): value is HistoryEntry {
   );
 }
 
-/** What the entry is about, in a few words. */
+/** A short description of an entry. */
 export function describe({ type, actor, data }: HistoryEntry): string {
   const text = (...path: string[]) => textAt(data, ...path);
   const detail = text('detail') === '' ? '' : `: ${text('detail')}`;

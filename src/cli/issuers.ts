@@ -1,4 +1,4 @@
-// `biolayer issuers`: the outside issuers whose access tokens the org takes.
+// `biolayer issuers`: external issuers whose access tokens the org accepts.
 
 import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
@@ -18,18 +18,19 @@ interface CreateFlags {
   pool?: string[];
 }
 
+/** Adds `biolayer issuers`. */
 export function addIssuerCommands(program: Command, streams: Streams): void {
-  const issuers = program.command('issuers').description('outside issuers of access tokens');
+  const issuers = program.command('issuers').description('external issuers of access tokens');
   issuers
     .command('create')
-    .description('trust an outside issuer')
+    .description('trust an external issuer')
     .requiredOption('--name <name>')
-    .requiredOption('--issuer <iss>', 'iss of its tokens')
-    .requiredOption('--jwks-uri <url>', 'where its public keys are')
-    .requiredOption('--map <value=scope>', 'what a value of the claim allows; may repeat', collect)
-    .option('--audience <aud>', 'aud of its tokens (default: urn:biolayer:org:<org_id>)')
-    .option('--scope-claim <name>', 'claim that is looked up in the map (default: scope)')
-    .option('--pool <pool_id>', 'confine its tokens to these pools; may repeat', collect)
+    .requiredOption('--issuer <iss>', 'iss claim of its tokens')
+    .requiredOption('--jwks-uri <url>', 'URL of its public keys')
+    .requiredOption('--map <value=scope>', 'scope that a value of the claim grants; repeatable', collect)
+    .option('--audience <aud>', 'aud claim of its tokens (default: urn:biolayer:org:<org_id>)')
+    .option('--scope-claim <name>', 'claim that --map applies to (default: scope)')
+    .option('--pool <pool_id>', 'limit its tokens to these pools; repeatable', collect)
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { name, issuer, jwksUri: jwks_uri, audience, scopeClaim: scope_claim, pool: pools } = flags;
@@ -39,7 +40,7 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
       out.answer(made, () => out.record(made, FIELDS));
     });
   addPageFlags(issuers.command('list'))
-    .description('list outside issuers')
+    .description('list external issuers')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const page = await api.send('GET', '/v1/issuers', { query: pageQuery(flags) });
@@ -47,7 +48,7 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
     });
   issuers
     .command('remove')
-    .description('trust an outside issuer no more: its tokens are refused at once')
+    .description('stop trusting an external issuer; its tokens are refused at once')
     .argument('<issuer_id>')
     .action(async (issuerId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -56,7 +57,7 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
     });
 }
 
-/** `write=tasks:create`, several a value. @throws UsageError */
+/** Parses pairs such as `write=tasks:create`; a value may have several scopes. @throws UsageError */
 function mapOf(pairs: readonly string[]): Record<string, string[]> {
   const map = new Map<string, string[]>();
   for (const pair of pairs) {

@@ -20,14 +20,15 @@ interface RotateFlags {
   expiresAt?: string;
 }
 
+/** Adds `biolayer keys`. */
 export function addKeyCommands(program: Command, streams: Streams): void {
   const keys = program.command('keys').description('API keys');
   keys
     .command('create')
-    .description('create an API key, which is shown this once')
+    .description('create an API key; it is shown only once')
     .requiredOption('--name <name>')
-    .requiredOption('--scope <scope>', 'what it may do, such as tasks:create; may repeat', collect)
-    .option('--pool <pool_id>', 'confine it to these pools; may repeat', collect)
+    .requiredOption('--scope <scope>', 'what it may do, such as tasks:create; repeatable', collect)
+    .option('--pool <pool_id>', 'limit it to these pools; repeatable', collect)
     .option('--expires-at <time>', 'RFC 3339')
     .option('--test', "a test key, for the org's sandbox")
     .action(async (flags: CreateFlags, command: Command) => {
@@ -56,10 +57,10 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     });
   keys
     .command('rotate')
-    .description('make a new key in the place of one, which goes on for an overlap; it is shown this once')
+    .description('replace a key; the new one is shown only once, and the old one stays valid for an overlap')
     .argument('<key_id>')
-    .option('--expires-in <seconds>', 'how long the old key lasts (default: a day)', asNumber)
-    .option('--expires-at <time>', 'when the new key ends, RFC 3339 (default: when the old one would)')
+    .option('--expires-in <seconds>', 'how long the old key stays valid (default: a day)', asNumber)
+    .option('--expires-at <time>', 'when the new key expires, RFC 3339 (default: as the old one)')
     .action(async (keyId: string, flags: RotateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { expiresIn: expires_in_seconds, expiresAt: expires_at } = flags;
@@ -70,7 +71,7 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     });
   keys
     .command('revoke')
-    .description('revoke an API key: it ends at once')
+    .description('revoke an API key; it becomes invalid at once')
     .argument('<key_id>')
     .action(async (keyId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);

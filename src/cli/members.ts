@@ -1,4 +1,4 @@
-// `biolayer members`: the people of the org who may sign in.
+// `biolayer members`: the members of the org, who can sign in.
 
 import type { Command } from 'commander';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
@@ -15,18 +15,19 @@ interface CreateFlags {
   passwordFile?: string;
 }
 
+/** Adds `biolayer members`. */
 export function addMemberCommands(program: Command, streams: Streams): void {
   const members = program
     .command('members')
-    .description('people who may sign in and let OAuth clients act for them');
+    .description('members, who can sign in and authorize OAuth clients');
   members
     .command('create')
-    .description('create a member; a password that is made for them is shown this once')
+    .description('create a member; a generated password is shown only once')
     .requiredOption('--email <address>')
     .requiredOption('--name <name>')
-    .requiredOption('--scope <scope>', 'what they may do at most; may repeat', collect)
-    .option('--pool <pool_id>', 'confine them to these pools; may repeat', collect)
-    .option('--password-file <file>', 'file with their password; one is made without')
+    .requiredOption('--scope <scope>', 'upper limit of their scopes; repeatable', collect)
+    .option('--pool <pool_id>', 'limit them to these pools; repeatable', collect)
+    .option('--password-file <file>', 'file with their password (default: a generated one)')
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { email, name, scope: scopes, pool: pools, passwordFile } = flags;
@@ -47,7 +48,7 @@ export function addMemberCommands(program: Command, streams: Streams): void {
     });
   members
     .command('remove')
-    .description('remove a member: every access token held for them ends at once')
+    .description('remove a member; all access tokens issued for them become invalid at once')
     .argument('<member_id>')
     .action(async (memberId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);

@@ -1,15 +1,16 @@
-// `biolayer orgs`: for the operator.
+// `biolayer orgs`: orgs, for the operator.
 
 import { type Command, InvalidArgumentError } from 'commander';
 import { QUOTA_NAMES } from '../state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from '../state/access/token-bucket.ts';
 import { openSession, type Streams } from './session.ts';
 
+/** Adds `biolayer orgs`. */
 export function addOrgCommands(program: Command, streams: Streams): void {
   const orgs = program.command('orgs').description('orgs, for the operator');
   orgs
     .command('create')
-    .description('create an org with its first API key, which is shown this once')
+    .description('create an org and its first API key, which is shown only once')
     .requiredOption('--name <name>')
     .action(async ({ name }: { name: string }, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
@@ -18,7 +19,7 @@ export function addOrgCommands(program: Command, streams: Streams): void {
     });
   orgs
     .command('get')
-    .description('an org with its limits and its allowlist')
+    .description('show an org with its limits and its allowlist')
     .argument('<org_id>')
     .action(async (orgId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
@@ -27,13 +28,13 @@ export function addOrgCommands(program: Command, streams: Streams): void {
     });
   orgs
     .command('update')
-    .description('change an org: its name, its limits, its allowlist')
+    .description('change the name, limits or allowlist of an org')
     .argument('<org_id>')
     .option('--name <name>')
-    .option('--rate-limit-key <requests/seconds>', 'of each credential, or default', quota)
-    .option('--rate-limit-org <requests/seconds>', 'of the whole org, or default', quota)
-    .option('--quota <name=limit>', 'how much it may keep, or name=default; may repeat', storageQuota, {})
-    .option('--ip-allowlist <cidrs>', 'comma-separated; empty for anywhere', networks)
+    .option('--rate-limit-key <requests/seconds>', 'rate limit of each credential, or default', quota)
+    .option('--rate-limit-org <requests/seconds>', 'rate limit of the whole org, or default', quota)
+    .option('--quota <name=limit>', 'how much it may store, or name=default; repeatable', storageQuota, {})
+    .option('--ip-allowlist <cidrs>', 'comma-separated; empty allows all addresses', networks)
     .action(async (orgId: string, flags: UpdateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       const { name, rateLimitKey: key, rateLimitOrg: org, quota: quotas, ipAllowlist: ip_allowlist } = flags;
@@ -62,14 +63,16 @@ interface UpdateFlags {
 function quota(text: string): Quota | null {
   const parsed = text === 'default' ? null : parseQuota(text);
   if (parsed === null && text !== 'default')
-    throw new InvalidArgumentError('It is requests/seconds, such as 600/60, or default.');
+    throw new InvalidArgumentError('It must be requests/seconds, such as 600/60, or default.');
   return parsed;
 }
 
 function storageQuota(text: string, before: Record<string, number | null>): Record<string, number | null> {
   const [, name = '', limit = ''] = /^([a-z_]+)=(\d{1,15}|default)$/.exec(text) ?? [];
   if (!QUOTA_NAMES.some((known) => known === name))
-    throw new InvalidArgumentError(`It is name=limit or name=default; the names: ${QUOTA_NAMES.join(', ')}.`);
+    throw new InvalidArgumentError(
+      `It must be name=limit or name=default; the names are: ${QUOTA_NAMES.join(', ')}.`,
+    );
   return { ...before, [name]: limit === 'default' ? null : Number(limit) };
 }
 

@@ -1,4 +1,4 @@
-// `biolayer pools`: groups of workers that tasks can ask for.
+// `biolayer pools`: groups of workers that tasks can require.
 
 import { type Command, Option } from 'commander';
 import { addPageFlags, asNumber, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
@@ -15,21 +15,22 @@ interface CreateFlags {
   offerTtl?: number;
 }
 
+/** Adds `biolayer pools`. */
 export function addPoolCommands(program: Command, streams: Streams): void {
   const pools = program.command('pools').description('groups of workers');
   pools
     .command('create')
     .description('create a pool')
     .requiredOption('--name <name>')
-    .option('--pool-id <id>', 'an id of your own choice')
+    .option('--pool-id <id>', 'id of the pool (default: generated)')
     .addOption(
-      new Option('--offer-mode <mode>', 'one worker at a time or several').choices([
+      new Option('--offer-mode <mode>', 'offer a task to one worker at a time, or to several').choices([
         'sequential',
         'broadcast',
       ]),
     )
-    .option('--broadcast-size <n>', 'how many are asked at once', asNumber)
-    .option('--offer-ttl <seconds>', 'life of an offer', asNumber)
+    .option('--broadcast-size <n>', 'number of workers to whom a task is offered at the same time', asNumber)
+    .option('--offer-ttl <seconds>', 'how long an offer is valid', asNumber)
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const pool = await api.send('POST', '/v1/pools', {

@@ -1,4 +1,4 @@
-// The grammar of the command: nouns, verbs, flags, help. What each verb does stands in the noun's own file.
+// Assembles the `biolayer` command. Each noun has its own file with its verbs and flags.
 
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
@@ -25,20 +25,20 @@ Environment:
 
 Exit codes:
   0  done
-  1  the API refused; stderr says why
-  2  the command line, its environment or a file is wrong
-  3  the API was not reached
-  4  audit verify: the history does not hold
+  1  the API refused the request; stderr says why
+  2  wrong command line, environment or file
+  3  the API could not be reached
+  4  audit verify: the history or export is not valid
 `;
 
 /**
  * Runs one command line.
- * @param args without the names of node and script.
- * @returns the exit code. @throws what is a fault of ours.
+ * @param args the arguments after the name of the command.
+ * @returns the exit code. @throws any error that is a bug of the command itself.
  */
 export async function runCli(args: readonly string[], streams: Streams): Promise<ExitCode> {
   const program = new Command('biolayer')
-    .description('Hand work to people, from the shell.')
+    .description('Hand work to people from the shell.')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),

@@ -1,4 +1,4 @@
-// `biolayer webhooks replays`: the events of a span of time, sent to an endpoint again.
+// `biolayer webhooks replays`: sends the events of a period to an endpoint again.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
@@ -27,8 +27,8 @@ const FIELDS = [
 ];
 const COLUMNS = ['replay_id', 'status', 'deliveries', 'since', 'until', 'sent', 'succeeded', 'failed'];
 
-/** How often a replay that is waited for is looked at, ms. */
-const LOOK = 1000;
+/** Interval at which `--wait` polls the replay, ms. */
+const POLL_EVERY = 1000;
 
 interface StartFlags {
   since: string;
@@ -38,17 +38,22 @@ interface StartFlags {
   wait?: true;
 }
 
+/** Adds `biolayer webhooks replays`. */
 export function addReplayCommands(webhooks: Command, streams: Streams): void {
-  const replays = webhooks.command('replays').description('events sent to an endpoint again');
+  const replays = webhooks.command('replays').description('replays of events to an endpoint');
   replays
     .command('start')
-    .description('send the events of a span of time to an endpoint again')
+    .description('send the events of a period to an endpoint again')
     .argument('<endpoint_id>')
     .requiredOption('--since <time>', 'RFC 3339: events from then on')
     .option('--until <time>', 'RFC 3339: events before then (default: now)')
-    .addOption(new Option('--deliveries <which>', 'which of them (default: failed)').choices(REPLAY_CHOICES))
-    .option('--idempotency-key <key>', 'so that the same command again begins no second replay')
-    .option('--wait', 'until it has ended')
+    .addOption(
+      new Option('--deliveries <which>', 'which deliveries to repeat (default: failed)').choices(
+        REPLAY_CHOICES,
+      ),
+    )
+    .option('--idempotency-key <key>', 'repeating the command with this key starts no second replay')
+    .option('--wait', 'wait until it has ended')
     .action(async (endpointId: string, flags: StartFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { since, until, deliveries, idempotencyKey: key, wait } = flags;
@@ -62,10 +67,10 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     });
   replays
     .command('get')
-    .description('show how far a replay has come')
+    .description('show the progress of a replay')
     .argument('<endpoint_id>')
     .argument('<replay_id>')
-    .option('--wait', 'until it has ended')
+    .option('--wait', 'wait until it has ended')
     .action(async (endpointId: string, replayId: string, { wait }: { wait?: true }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const path = replayPath(endpointId, replayId);
@@ -83,7 +88,7 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     });
   replays
     .command('cancel')
-    .description('end a replay: it sends nothing more')
+    .description('cancel a replay')
     .argument('<endpoint_id>')
     .argument('<replay_id>')
     .action(async (endpointId: string, replayId: string, _flags: unknown, command: Command) => {
@@ -97,11 +102,11 @@ function replayPath(endpointId: string, replayId: string): string {
   return `${endpointPath(endpointId)}/replays/${encodeURIComponent(replayId)}`;
 }
 
-/** The replay once it has ended. */
+/** Polls a replay until it has ended. */
 async function endOf(api: Client, path: string): Promise<unknown> {
   for (;;) {
     const replay = await api.send('GET', path);
     if (textAt(replay, 'status') !== 'running') return replay;
-    await sleep(LOOK);
+    await sleep(POLL_EVERY);
   }
 }

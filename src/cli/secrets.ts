@@ -1,21 +1,20 @@
-// `biolayer secrets`: for the operator.
+// `biolayer secrets`: secrets sealed with SECRETS_KEY, for the operator.
 
 import type { Command } from 'commander';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
 
+/** Adds `biolayer secrets`. */
 export function addSecretCommands(program: Command, streams: Streams): void {
-  const secrets = program
-    .command('secrets')
-    .description('what is sealed under SECRETS_KEY, for the operator');
+  const secrets = program.command('secrets').description('secrets sealed with SECRETS_KEY, for the operator');
   secrets
     .command('reseal')
-    .description('seal with SECRETS_KEY what SECRETS_KEY_PREVIOUS sealed, so that it is needed no more')
+    .description('reseal all secrets with SECRETS_KEY; SECRETS_KEY_PREVIOUS can be removed afterwards')
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       let [resealed, lost] = [0, 0];
       let lostItems: unknown[] = [];
-      // Once more after a walk that found something: a task may have been written just then as it was read before.
+      // Repeated until a pass finds nothing: a task may be written back with secrets it was read with before the reseal.
       for (let found = 1; found > 0; resealed += found) {
         found = 0;
         lost = 0;

@@ -1,5 +1,5 @@
-// What every command needs: its flags, the API with the right credential, and where to print. Secrets come
-// from the environment or from a file, never from a flag, which everybody on the machine could read.
+// The session of a command: global flags, the API client with the right credential, and the output. Secrets come from the
+// environment or a file and never from a flag, because other users of the machine can read the arguments of a process.
 
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
@@ -8,14 +8,16 @@ import { Client } from './client.ts';
 import { UsageError } from './faults.ts';
 import { Output, type Sink } from './output.ts';
 
+/** Streams and environment of a command line. */
 export interface Streams {
   stdin: AsyncIterable<Buffer | string> & { isTTY?: boolean | undefined };
   stdout: Sink;
   stderr: Sink;
-  /** Variables instead of the process's own. */
+  /** Replaces the environment of the process. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
+/** The API client and the output of a command. */
 export interface Session {
   api: Client;
   out: Output;
@@ -28,7 +30,7 @@ interface GlobalFlags {
   operatorTokenFile?: string;
 }
 
-/** Adds the flags that every command takes. */
+/** Adds the flags of all commands. */
 export function addGlobalFlags(program: Command): void {
   program
     .option('--json', 'print one JSON document')
@@ -38,8 +40,8 @@ export function addGlobalFlags(program: Command): void {
 }
 
 /**
- * The session of a command.
- * @param caller whose credential it takes: that of an org's API key, or the operator's.
+ * Opens the session of a command.
+ * @param caller which credential to use: the API key of an org, or the operator token.
  * @throws UsageError or ConfigError
  */
 export async function openSession(
@@ -63,18 +65,19 @@ export async function openSession(
   };
 }
 
-/** Where a command prints that needs no API. */
+/** The output of a command that does not call the API. */
 export function openOutput(command: Command, streams: Streams): Output {
   const { json } = command.optsWithGlobals<GlobalFlags>();
   return new Output(streams.stdout, streams.stderr, json === true);
 }
 
 const MISSING = {
-  api_key: 'There is no API key: set BIOLAYER_API_KEY, or name a file with --api-key-file.',
-  operator: 'This is for the operator: set OPERATOR_TOKEN, or name a file with --operator-token-file.',
+  api_key: 'No API key: set BIOLAYER_API_KEY, or pass a file with --api-key-file.',
+  operator:
+    'This command is for the operator: set OPERATOR_TOKEN, or pass a file with --operator-token-file.',
 };
 
-/** The text of a file. @throws UsageError */
+/** Reads a text file. @throws UsageError when it cannot be read. */
 export async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');

@@ -1,4 +1,4 @@
-// `biolayer tasks`: create, look at, follow and cancel.
+// `biolayer tasks`: creates, shows, lists, follows and cancels tasks.
 
 import { type Command, Option } from 'commander';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
@@ -59,13 +59,14 @@ interface FilterFlags extends PageFlags {
   createdBefore?: string;
 }
 
+/** Adds `biolayer tasks`. */
 export function addTaskCommands(program: Command, streams: Streams): void {
-  const tasks = program.command('tasks').description('tasks for people');
+  const tasks = program.command('tasks').description('tasks');
   tasks
     .command('create')
     .description('create a task from JSON, the body of POST /v1/tasks')
-    .option('--file <file>', 'where the JSON is; stdin when left out')
-    .option('--idempotency-key <key>', 'so that the same command again makes no second task')
+    .option('--file <file>', 'file with the JSON (default: stdin)')
+    .option('--idempotency-key <key>', 'repeating the command with this key creates no second task')
     .action(async (flags: { file?: string; idempotencyKey?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const body = await readJson(flags.file, streams);
@@ -77,20 +78,20 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .command('get')
     .description('show a task')
     .argument('<task_id>')
-    .option('--wait <seconds>', 'until it is final, at most this long (1 to 60)', asNumber)
+    .option('--wait <seconds>', 'wait until it is final, at most this long (1 to 60)', asNumber)
     .action(async (taskId: string, { wait }: { wait?: number }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       showTask(out, await api.send('GET', taskPath(taskId), { wait }));
     });
   addPageFlags(tasks.command('list'))
-    .description('list tasks; filters may repeat or hold a comma-separated list')
+    .description('list tasks; filters are repeatable and accept comma-separated lists')
     .option('--status <status>', 'such as queued', collect)
     .option('--domain <domain>', 'such as security', collect)
     .addOption(new Option('--urgency <urgency>', URGENCIES.join(', ')).argParser(collect))
-    .option('--pool <pool_id>', 'that they ask for', collect)
+    .option('--pool <pool_id>', 'required pool', collect)
     .option('--task-type <type>', 'such as verification', collect)
-    .option('--product <product>', 'where they come from', collect)
-    .option('--request-id <id>', 'of their origin', collect)
+    .option('--product <product>', 'product of their origin', collect)
+    .option('--request-id <id>', 'request id of their origin', collect)
     .option('--created-after <time>', 'RFC 3339')
     .option('--created-before <time>', 'RFC 3339')
     .action(async (flags: FilterFlags, command: Command) => {
@@ -131,7 +132,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     });
   tasks
     .command('match')
-    .description('why is a task not matched?')
+    .description('show why a task is not matched')
     .argument('<task_id>')
     .action(async (taskId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -149,12 +150,12 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     });
 }
 
-/** A task for people: the fields that say most. */
+/** Prints the most important fields of a task. */
 function showTask(out: Output, task: unknown): void {
   out.answer(task, () => out.record(task, FIELDS));
 }
 
-/** Why a task waits, for people: the reason first, then whom each requirement rules out. */
+/** Prints why a task waits: the reason, then how many workers each requirement excludes. */
 function showMatch(out: Output, match: unknown): void {
   out.answer(match, () => {
     out.record(match, MATCH_FIELDS);
@@ -169,11 +170,11 @@ function eventCells(entry: Parameters<typeof describe>[0]): string[] {
   return [String(entry.sequence).padStart(3), entry.at, entry.type.padEnd(TYPE_WIDTH), describe(entry)];
 }
 
-/** JSON from a file, or from stdin. @throws UsageError */
+/** Reads JSON from a file or from stdin. @throws UsageError */
 async function readJson(file: string | undefined, { stdin }: Streams): Promise<unknown> {
   const isStdin = file === undefined || file === '-';
   if (isStdin && stdin.isTTY === true)
-    throw new UsageError('Name a file with --file, or send the JSON of the task on stdin.');
+    throw new UsageError('Pass a file with --file, or the JSON of the task on stdin.');
   const text = isStdin ? await readAll(stdin) : await readText(file);
   try {
     return JSON.parse(text);

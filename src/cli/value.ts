@@ -1,6 +1,6 @@
-// Looking into JSON of which nothing is known: what the API answers is shown, not relied on.
+// Reads values from unchecked JSON. The command displays responses of the API but does not depend on their form.
 
-/** What stands at a path of names; undefined where there is nothing. */
+/** The value at a path of names; undefined when there is none. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (inner, name) =>
@@ -11,13 +11,13 @@ export function at(value: unknown, ...path: readonly string[]): unknown {
   );
 }
 
-/** The text at a path; '' where there is none. */
+/** The string at a path; '' when there is none. */
 export function textAt(value: unknown, ...path: readonly string[]): string {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : '';
 }
 
-/** The list at a path; empty where there is none. */
+/** The array at a path; empty when there is none. */
 export function listAt(value: unknown, ...path: readonly string[]): unknown[] {
   const found = at(value, ...path);
   return Array.isArray(found) ? found : [];

@@ -1,5 +1,5 @@
-// Following a task to its end. The API holds each look for a second or until the task is final, so the end
-// is seen at once and every step within a second; the history is read only when the version moved on.
+// Follows a task until it is final. Each request is a long poll of one second that ends early when the task is final, so
+// the end is seen at once and any other change within a second. The history is read only when the version has changed.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal, STATUSES } from '../state/tasks/lifecycle.ts';
@@ -10,16 +10,17 @@ import { historyAfter, taskPath } from './history.ts';
 import { at } from './value.ts';
 
 const SECOND = 1000;
-/** An outage that is longer than this ends the watch, ms. */
-const PATIENCE = 30 * SECOND;
+/** A longer outage ends the watch, ms. */
+const OUTAGE_LIMIT = 30 * SECOND;
 
+/** Callbacks of `watchTask`. */
 export interface Watcher {
   onEvent(entry: HistoryEntry): void;
-  /** The API is away for now. */
+  /** The API is unavailable; the watch continues. Called once per outage. */
   onOutage(reason: string): void;
 }
 
-/** Follows the task. @returns the final task with all its events. @throws Refused or Unreachable */
+/** Follows a task. @returns the final task with all its events. @throws Refused, or Unreachable after a long outage. */
 export async function watchTask(
   api: Client,
   taskId: string,
@@ -27,7 +28,7 @@ export async function watchTask(
 ): Promise<{ task: unknown; events: HistoryEntry[] }> {
   const events: HistoryEntry[] = [];
   let version: unknown;
-  let lostSince: number | null = null;
+  let unavailableSince: number | null = null;
   for (;;) {
     try {
       const task = await api.send('GET', taskPath(taskId), version === undefined ? {} : { wait: 1 });
@@ -39,19 +40,19 @@ export async function watchTask(
       }
       if (STATUSES.some((status) => status === at(task, 'status') && isFinal(status)))
         return { task, events };
-      lostSince = null;
+      unavailableSince = null;
     } catch (error) {
-      if (!isPassing(error)) throw error;
-      if (lostSince === null) watcher.onOutage(error.message);
-      lostSince ??= performance.now();
-      if (performance.now() - lostSince > PATIENCE) throw error;
+      if (!isTemporary(error)) throw error;
+      if (unavailableSince === null) watcher.onOutage(error.message);
+      unavailableSince ??= performance.now();
+      if (performance.now() - unavailableSince > OUTAGE_LIMIT) throw error;
       await sleep(SECOND);
     }
   }
 }
 
-/** Whether it may be over in a moment: nobody there, unavailable, or too many requests. */
-function isPassing(error: unknown): error is Unreachable | Refused {
+/** Whether the error may be temporary: no response, unavailable, or too many requests. */
+function isTemporary(error: unknown): error is Unreachable | Refused {
   return (
     error instanceof Unreachable || (error instanceof Refused && [429, 502, 503, 504].includes(error.status))
   );

@@ -1,4 +1,4 @@
-// `biolayer webhooks`: what a receiver needs, the org's endpoints, and what became of deliveries.
+// `biolayer webhooks`: the signing secret, endpoints, deliveries and replays.
 
 import type { Command } from 'commander';
 import { addDeliveryCommands } from './deliveries.ts';
@@ -7,6 +7,7 @@ import { addReplayCommands } from './replays.ts';
 import { openSession, type Streams } from './session.ts';
 import { textAt } from './value.ts';
 
+/** Adds `biolayer webhooks`. */
 export function addWebhookCommands(program: Command, streams: Streams): void {
   const webhooks = program.command('webhooks').description('webhooks');
   webhooks
@@ -15,7 +16,7 @@ export function addWebhookCommands(program: Command, streams: Streams): void {
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const secret = await api.send('GET', '/v1/webhook-secret');
-      // Bare, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
+      // Only the secret, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
       out.answer(secret, () => out.line(textAt(secret, 'secret')));
     });
   addEndpointCommands(webhooks, streams);

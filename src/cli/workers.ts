@@ -1,4 +1,4 @@
-// `biolayer workers`: the people, and the tokens they work with.
+// `biolayer workers`: workers and their tokens.
 
 import { type Command, Option } from 'commander';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
@@ -17,19 +17,20 @@ interface CreateFlags {
   availability?: string;
 }
 
+/** Adds `biolayer workers`. */
 export function addWorkerCommands(program: Command, streams: Streams): void {
-  const workers = program.command('workers').description('human workers');
+  const workers = program.command('workers').description('workers, the people who do tasks');
   workers
     .command('create')
     .description('create a worker')
     .requiredOption('--name <name>')
-    .option('--worker-id <id>', 'an id of your own choice')
-    .option('--pool <pool_id>', 'pools they belong to; may repeat', collect)
-    .option('--skill <skill>', 'may repeat', collect)
-    .option('--certification <certification>', 'may repeat', collect)
+    .option('--worker-id <id>', 'id of the worker (default: generated)')
+    .option('--pool <pool_id>', 'pools they belong to; repeatable', collect)
+    .option('--skill <skill>', 'repeatable', collect)
+    .option('--certification <certification>', 'repeatable', collect)
     .option('--trust-level <n>', '0 to 5', asNumber)
     .option('--rating <n>', '0 to 5', asNumber)
-    .option('--capacity <n>', 'tasks at once', asNumber)
+    .option('--capacity <n>', 'most tasks at the same time', asNumber)
     .addOption(new Option('--availability <state>').choices(['available', 'away', 'offline']))
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
@@ -70,7 +71,7 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
     });
   workers
     .command('token')
-    .description('make a token for a worker, which is shown this once')
+    .description('create a token for a worker; it is shown only once')
     .argument('<worker_id>')
     .action(async (workerId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);

@@ -1,24 +1,24 @@
 /*
- * How Ajv is kept from making an error of every wrong item that a client sends. What decides stops at its first
- * error. Only for what it refuses is a second function compiled, which collects errors until there are enough: Ajv
- * has no such bound, so one is put into the loops of the code that it generates. Where alternatives (`anyOf`) have
- * made that many, what they say may be incomplete; the decision never is.
+ * Bounds the number of errors that Ajv creates. One compiled function decides and stops at the first error. Only for a
+ * refused value a second one is compiled, which collects errors up to a limit. Ajv has no such limit, so it is inserted
+ * into the loops of the generated code. The list of errors may be incomplete, for instance under `anyOf`; the decision
+ * is always complete.
  */
 import { _, type Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js';
 import { amendKeyword } from './keywords.ts';
 
-/** A function that says what is wrong with a value: [] if nothing, at most some more than `most` errors otherwise. */
+/** Returns the errors of a value: [] for a valid one, otherwise at most slightly more than the limit. */
 export type Collect = (value: unknown) => readonly ErrorObject[];
 
-/** Every loop that Ajv 8 writes over data: by index, over names, over own names. */
+/** Matches every loop over data in the code that Ajv 8 generates: by index, over names, over own names. */
 const LOOP = /for\((?:let \w+=\d+; \w+<\w+; \w+\+\+|const \w+ (?:in|of) [^{]+)\)\{/g;
 
-/** Makes an Ajv with these options, its keywords and formats in place. */
+/** Creates an Ajv with these options, including our keywords and formats. */
 export type Engine = (options: Options) => Ajv2020;
 
 /**
- * An Ajv whose functions collect errors, for schemas that another one has accepted.
- * @param most errors after which no more are looked for.
+ * Creates an Ajv whose functions collect errors, for schemas that another Ajv has accepted.
+ * @param most number of errors at which the search stops.
  */
 export function collectingAjv(engine: Engine, options: Options, most: number): Ajv2020 {
   const ajv = engine({
@@ -34,7 +34,10 @@ export function collectingAjv(engine: Engine, options: Options, most: number): A
   return ajv;
 }
 
-/** @param decide stops at the first error. @param makeCollect gives the function that goes on, when it is first needed. */
+/**
+ * Combines both functions.
+ * @param decide stops at the first error. @param makeCollect compiles the function that collects; called when first needed.
+ */
 export function collector(decide: ValidateFunction, makeCollect: () => ValidateFunction): Collect {
   let collect: ValidateFunction | null = null;
   return (value) => {
@@ -46,14 +49,14 @@ export function collector(decide: ValidateFunction, makeCollect: () => ValidateF
   };
 }
 
-/** Keywords that look at each member of a value, with the one that says how many members there may be. */
+/** Keywords that check each member of a value, with the keyword that limits the number of members. */
 const LIMITED = {
   items: 'maxItems',
   uniqueItems: 'maxItems',
   additionalProperties: 'maxProperties',
 } as const;
 
-/** Members of what holds more of them than it may are not looked at. */
+/** Skips the members of a value that has more members than its limit allows. */
 function lookWithinLimits(ajv: Ajv2020): void {
   for (const [keyword, limit] of Object.entries(LIMITED)) {
     amendKeyword(ajv, keyword, (cxt, write) => {
@@ -63,7 +66,7 @@ function lookWithinLimits(ajv: Ajv2020): void {
       cxt.gen.if(_`${size} <= ${most}`, write);
     });
   }
-  // Of items that are not what is looked for nothing is told, only that it was not found.
+  // `contains` reports only that no item matched, not the errors of each item.
   amendKeyword(ajv, 'contains', (cxt, write) => {
     const subschema = cxt.subschema.bind(cxt);
     cxt.subschema = (...given) => {

@@ -1,7 +1,7 @@
 /*
- * From a stranger's schema to a function that checks outputs, by way of Ajv. Runs in a thread of the pool only:
- * any of this may take too long or too much memory, and there it can be stopped.
- * Every schema has an Ajv of its own, so that no schema can ever see another one.
+ * Compiles an untrusted schema to a function that checks outputs, with Ajv. This runs only in a thread of the pool, which
+ * can be killed when it takes too long or too much memory. Each schema has its own Ajv, so that schemas cannot affect
+ * each other.
  */
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
@@ -13,20 +13,21 @@ import { compilePattern, type Pattern } from './patterns.ts';
 import { childPointer, type Problem, report } from './problem.ts';
 
 const OPTIONS: Options = {
-  strict: false, // Unknown keywords and formats are annotations, as 2020-12 says.
+  strict: false, // Unknown keywords and formats are annotations (JSON Schema 2020-12, core, section 6.5).
   ownProperties: true,
   logger: false,
 };
 
-/** Errors after which no more are looked for; `report` then keeps the first distinct ones. */
+/** Number of errors at which the search stops; `report` then keeps the first distinct ones. */
 const MAX_ERRORS = 1_000;
 
-/** Says what is wrong with an output; [] if nothing. Pointers are into the output. */
+/** Returns the problems of an output, with pointers into it; [] for a valid one. */
 export type OutputCheck = (output: unknown) => Problem[];
 
 /**
- * Compiles `schema` (JSON, within the limits of size and depth that the main thread has checked).
- * Gives the check, or what is wrong with the schema, with pointers into it. Throws nothing.
+ * Compiles a schema. Never throws.
+ * @param schema JSON, within the limits of size and depth that the main thread has checked.
+ * @returns the check, or the problems of the schema, with pointers into it.
  */
 export function compileSchema(schema: unknown): { check: OutputCheck } | { problems: Problem[] } {
   const { problems, copy, patterns } = inspectSchema(schema);
@@ -57,7 +58,7 @@ export function compileSchema(schema: unknown): { check: OutputCheck } | { probl
     return { check: (output) => run(collect, output) };
   } catch (error) {
     const reason =
-      error instanceof RangeError ? 'it is too deep' : error instanceof Error ? error.message : '';
+      error instanceof RangeError ? 'it is nested too deeply' : error instanceof Error ? error.message : '';
     return { problems: [{ pointer: '', message: `does not compile: ${reason}` }] };
   }
 }
@@ -76,7 +77,7 @@ function run(collect: Collect, output: unknown): Problem[] {
 
 let metaSchema: Collect | null = null;
 
-/** What the meta-schema of 2020-12 says of `schema`. One compiled for all: it keeps nothing of what it checks. */
+/** Problems of a schema under the meta-schema of 2020-12, which is compiled once. */
 function metaProblems(schema: unknown): Problem[] {
   metaSchema ??= collectMetaErrors();
   return run(metaSchema, schema);
@@ -98,11 +99,11 @@ function* toProblems(errors: readonly ErrorObject[]): Generator<Problem> {
   }
 }
 
-/** An error of Ajv's as a problem; null for those that only repeat what another one says. */
+/** Converts an error of Ajv; null for one that only repeats another. */
 function toProblem({ keyword, instancePath, params, message, propertyName }: ErrorObject): Problem | null {
   const text = message ?? 'is not valid';
   if (propertyName !== undefined) {
-    return { pointer: childPointer(instancePath, propertyName), message: `is a name that ${text}` };
+    return { pointer: childPointer(instancePath, propertyName), message: `is a property name that ${text}` };
   }
   switch (keyword) {
     case 'required':

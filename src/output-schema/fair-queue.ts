@@ -1,36 +1,36 @@
 /*
- * Jobs of several owners who share threads. The owner whose jobs have taken the least time goes first, so that one
- * with many slow jobs waits for itself and not others for it.
+ * A fair queue of jobs of several owners. The next job belongs to the owner whose jobs have taken the least time so far,
+ * so that many slow jobs of one owner delay only that owner.
  */
 
 interface Owner<Job> {
   waiting: Job[];
   running: number;
-  /** Time charged so far, ms; a new owner begins where those who wait stand now. */
+  /** Time charged so far, ms; a new owner starts at the current level. */
   charged: number;
 }
 
-/** Every job costs at least so much, ms: thousands that take no time are work too. */
+/** Minimum charge of a job, ms, because very short jobs also cost time. */
 const LEAST_CHARGE = 0.2;
 
-/** See the head of the file. */
+/** A queue with one line per owner; see the comment at the top. */
 export class FairQueue<Job extends { owner: string }> {
   readonly #owners = new Map<string, Owner<Job>>();
   #length = 0;
-  /** What the owner had been charged who was last given a turn, ms. */
+  /** Highest charge of an owner at the time one of their jobs was taken, ms. */
   #level = 0;
 
-  /** Jobs that wait. */
+  /** Number of waiting jobs. */
   get length(): number {
     return this.#length;
   }
 
-  /** How many jobs of the owner wait. */
+  /** Number of waiting jobs of an owner. */
   lengthOf(owner: string): number {
     return this.#owners.get(owner)?.waiting.length ?? 0;
   }
 
-  /** Adds a job behind the others of its owner; @param isFirst before them. */
+  /** Adds a job after the other jobs of its owner. @param isFirst before them. */
   add(job: Job, isFirst = false): void {
     const owner = this.#owners.get(job.owner) ?? { waiting: [], running: 0, charged: this.#level };
     this.#owners.set(job.owner, owner);
@@ -40,8 +40,8 @@ export class FairQueue<Job extends { owner: string }> {
   }
 
   /**
-   * Takes the job that is next; it counts as running until `end`.
-   * @param most how many jobs of one owner may run at once. @returns undefined when no job may run now.
+   * Takes the next job, which counts as running until `end`.
+   * @param most most jobs of one owner that may run at the same time. @returns undefined when no job may run now.
    */
   take(most: number): Job | undefined {
     let next: Owner<Job> | undefined;
@@ -65,7 +65,7 @@ export class FairQueue<Job extends { owner: string }> {
     this.#forget(job.owner, owner);
   }
 
-  /** Takes out a job that waits. @returns whether it did. */
+  /** Removes a waiting job. @returns false when it is not waiting. */
   remove(job: Job): boolean {
     const owner = this.#owners.get(job.owner);
     const index = owner?.waiting.indexOf(job) ?? -1;
@@ -76,7 +76,7 @@ export class FairQueue<Job extends { owner: string }> {
     return true;
   }
 
-  /** Takes out all that wait. */
+  /** Removes and returns all waiting jobs. */
   clear(): Job[] {
     const all = [...this.#owners.values()].flatMap(({ waiting }) => waiting.splice(0));
     this.#length = 0;
@@ -84,7 +84,7 @@ export class FairQueue<Job extends { owner: string }> {
   }
 
   #forget(name: string, { waiting, running, charged }: Owner<Job>): void {
-    // One that has been charged more than the others keeps that until they have caught up.
+    // An owner above the level is kept, or its charge would be forgotten.
     if (waiting.length === 0 && running === 0 && charged <= this.#level) this.#owners.delete(name);
     if (this.#owners.size > OWNERS_KEPT)
       for (const [id, one] of this.#owners)
@@ -92,5 +92,5 @@ export class FairQueue<Job extends { owner: string }> {
   }
 }
 
-/** Owners without jobs are forgotten beyond this. */
+/** Beyond this number, owners without jobs are removed. */
 const OWNERS_KEPT = 1000;

@@ -1,9 +1,8 @@
-// The formats of JSON Schema 2020-12 (validation, section 7.3), each as strict as the document that it names: one
-// table for the API's own bodies and for output schemas. docs/output-schemas.md says what that decides.
+// The formats of JSON Schema 2020-12 (validation, section 7.3), each as strict as the document that defines it. See
+// docs/output-schemas.md for the consequences.
 
 import { isIPv4, isIPv6 } from 'node:net';
 import type { Ajv2020 } from 'ajv/dist/2020.js';
-import { parseTime } from '../state/text/time.ts';
 
 type Test = (text: string) => boolean;
 
@@ -15,7 +14,7 @@ const matches =
 const TIME = /^(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:z|([+-])(\d\d):(\d\d))$/i;
 const MINUTES_A_DAY = 24 * 60;
 
-/** RFC 3339 `full-date`: a day that there is. */
+/** RFC 3339 `full-date`: an existing day. */
 function isDate(text: string): boolean {
   const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text)?.map(Number) ?? [];
   if (year === undefined || month === undefined || day === undefined) return false;
@@ -28,9 +27,9 @@ function daysIn(year: number, month: number): number {
 }
 
 /**
- * RFC 3339 `full-time`. A leap second is the last one of a day of UTC.
- * @returns the time in minutes of UTC, counted from the start of the day that it names, and whether it is a leap second;
- *   null for what is none.
+ * RFC 3339 `full-time`. A leap second is the last second of a UTC day.
+ * @returns the time in minutes of UTC since the start of the named day, and whether it is a leap second; null when the
+ *   text is not a time.
  */
 function timeOf(text: string): { minute: number; isLeap: boolean } | null {
   const [, hour = '', minute = '', second = '', sign, ahead = '0', by = '0'] = TIME.exec(text) ?? [];
@@ -43,13 +42,13 @@ function timeOf(text: string): { minute: number; isLeap: boolean } | null {
   return isLeap && !isLast ? null : { minute: at, isLeap };
 }
 
-/** RFC 3339 `date-time`, with `T` between the two. A leap second is the last one of a month of UTC (its appendix D). */
+/** RFC 3339 `date-time`, separated by `T`. A leap second is the last second of a UTC month (appendix D). */
 function isDateTime(text: string): boolean {
   const date = text.slice(0, 10);
   const time = /^t$/i.test(text.charAt(10)) ? timeOf(text.slice(11)) : null;
   if (time === null || !isDate(date)) return false;
   if (!time.isLeap) return true;
-  // The day after that second, in UTC.
+  // The UTC day after the leap second.
   const next = new Date(Date.parse(date) + (time.minute + 1) * 60_000);
   return next.getUTCDate() === 1;
 }
@@ -57,7 +56,7 @@ function isDateTime(text: string): boolean {
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const HOSTNAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'i');
 
-/** RFC 1123, section 2.1: labels of letters, digits and hyphens, no dot at the end. */
+/** RFC 1123, section 2.1: labels of letters, digits and hyphens, without a trailing dot. */
 function isHostname(text: string): boolean {
   return text.length <= 253 && HOSTNAME.test(text);
 }
@@ -96,7 +95,7 @@ function isUri(text: string, relative: boolean): boolean {
   if (whole === undefined || (scheme === undefined && !relative)) return false;
   if (!PATH.test(path) || !QUERY.test(query) || !QUERY.test(fragment)) return false;
   if (authority !== undefined) return isAuthority(authority) && (path === '' || path.startsWith('/'));
-  // Its first segment would be taken for a scheme.
+  // With a colon, the first segment would be read as a scheme.
   return scheme !== undefined || !path.split('/', 1).join().includes(':');
 }
 
@@ -119,10 +118,10 @@ const URI_TEMPLATE = new RegExp(`^(?:${LITERAL}|\\{[+#./;?&=,!@|]?${VARSPEC}(?:,
 const POINTER = '(?:/(?:[^~/]|~0|~1)*)*';
 const CLOCK_PART = '(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S)';
 const DAY_PART = '(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)';
-/** RFC 3339, appendix A: no unit is left out between two, weeks stand alone. */
+/** RFC 3339, appendix A: no unit between two others is omitted, and weeks stand alone. */
 const DURATION = new RegExp(`^P(?:\\d+W|${DAY_PART}(?:T${CLOCK_PART})?|T${CLOCK_PART})$`);
 
-/** ECMA-262, with the u flag; never run. */
+/** ECMA-262 with the u flag. The expression is compiled but never executed. */
 function isRegex(text: string): boolean {
   try {
     new RegExp(text, 'u');
@@ -144,7 +143,7 @@ const FORMATS: Record<string, Test> = {
   uri: (text) => isUri(text, false),
   'uri-reference': (text) => isUri(text, true),
   'uri-template': matches(URI_TEMPLATE),
-  // RFC 9562, section 4: not its URN.
+  // RFC 9562, section 4; not the URN form.
   uuid: matches(/^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i),
   // RFC 6901.
   'json-pointer': matches(new RegExp(`^${POINTER}$`)),
@@ -153,13 +152,7 @@ const FORMATS: Record<string, Test> = {
   regex: isRegex,
 };
 
-/** Asserts the formats of 2020-12 in what `ajv` compiles. */
+/** Adds the formats of 2020-12 to `ajv`, as assertions. */
 export function addFormats(ajv: Ajv2020): void {
   for (const [name, validate] of Object.entries(FORMATS)) ajv.addFormat(name, { type: 'string', validate });
-}
-
-/** The same for the API's own bodies: a `date-time` is one that it can keep and show again. */
-export function addApiFormats(ajv: Ajv2020): void {
-  addFormats(ajv);
-  ajv.addFormat('date-time', { type: 'string', validate: (text: string) => parseTime(text) !== null });
 }

@@ -1,8 +1,8 @@
 /*
- * Reads a stranger's JSON Schema keyword by keyword, says what is refused in it, and makes the copy that Ajv gets
- * to see. The copy holds only keywords this file knows, in the places where 2020-12 knows them; `$id`, `$schema`
- * and the stranger's own names for things (`$defs`, anchors) are gone, and every `$ref` goes where we say.
- * So nothing that a schema says can reach another schema, and what we do not understand stays an annotation.
+ * Reads an untrusted JSON Schema keyword by keyword, reports what is refused, and makes the copy that Ajv compiles. The
+ * copy has only the keywords listed here, where 2020-12 allows them. `$id`, `$schema`, `$defs` and anchors are removed,
+ * and each `$ref` is replaced by one that we choose. So a schema cannot refer to another one, and unknown keywords
+ * remain annotations.
  */
 import { spellOutConditions } from './conditions.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
@@ -10,13 +10,13 @@ import { childPointer, isJsonObject, type Problem } from './problem.ts';
 import { checkReferences, type Reference, type SchemaNode } from './references.ts';
 import { PatternError } from './regex-syntax.ts';
 
-/** Most schemas within one schema (each property, item and branch is one), and most different patterns. */
+/** Most subschemas (each property, item and branch is one), and most different patterns. */
 const MAX_SUBSCHEMAS = 1_500;
 const MAX_PATTERNS = 100;
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 
-/** How a keyword holds schemas, and whether they look at the same value (in place), below it, or are not applied. */
+/** How a keyword contains schemas, and whether they apply to the same value, to its members (below), or not at all. */
 type Role = { holds: 'schema' | 'list' | 'map'; applies: 'in place' | 'below' | 'never' };
 
 const inPlace = (holds: Role['holds']): Role => ({ holds, applies: 'in place' });
@@ -53,21 +53,21 @@ const ASSERTIONS = new Set(
   ).split(' '),
 );
 
-/** Keywords that would mean something to the engine or to the reader, but not what 2020-12 lets us promise. */
+/** Keywords that Ajv or the author would understand differently from 2020-12, or that are not supported. */
 const REFUSED = new Map([
-  ['$async', 'is not supported: an output is checked at once'],
-  ['$data', 'is not supported: a limit is a constant'],
+  ['$async', 'is not supported: outputs are checked synchronously'],
+  ['$data', 'is not supported: limits must be constants'],
   ['$dynamicRef', 'is not supported: use $ref'],
   ['$dynamicAnchor', 'is not supported: use $anchor'],
   ['$recursiveRef', 'is not supported: use $ref'],
   ['$recursiveAnchor', 'is not supported: use $anchor'],
-  ['$vocabulary', 'is not supported: only the standard vocabularies are'],
+  ['$vocabulary', 'is not supported: only the standard vocabularies are available'],
   ['nullable', 'is not a keyword of JSON Schema 2020-12: use "type" with "null" in a list'],
   ['dependencies', 'is not a keyword of JSON Schema 2020-12: use dependentRequired or dependentSchemas'],
   ['additionalItems', 'is not a keyword of JSON Schema 2020-12: use prefixItems with items'],
 ]);
 
-/** What was found, the copy, and its patterns by source: compiled, or what is wrong with them. */
+/** The problems, the copy, and its patterns by source: compiled, or the fault. */
 export type Inspected = {
   problems: Problem[];
   copy: unknown;
@@ -77,9 +77,10 @@ export type Inspected = {
 class TooLarge extends Error {}
 
 /**
- * What is refused in `schema` ([] if nothing), with pointers into it, and the copy to compile. Malformed keywords
- * are not reported, that is the meta-schema's part; the copy is of use only if neither has found anything.
- * `schema` is JSON, not nested so deep that recursion could fail (the caller has checked).
+ * Inspects a schema. Malformed keywords are not reported, because the meta-schema does that.
+ * @param schema JSON, whose depth the caller has limited, so that recursion cannot fail.
+ * @returns the problems ([] for none), with pointers into the schema, and the copy to compile, which is valid only if
+ *   neither this function nor the meta-schema finds a problem.
  */
 export function inspectSchema(schema: unknown): Inspected {
   const inspection = new Inspection();
@@ -109,16 +110,16 @@ class Inspection {
   readonly anchors = new Map<string, SchemaNode>();
   readonly references: Reference[] = [];
   readonly conditions: Copy[] = [];
-  /** By source: the compiled pattern, or what is wrong with it. */
+  /** By source: the compiled pattern, or its fault. */
   readonly patterns = new Map<string, Pattern | string>();
   #namesProto: string | null = null;
-  /** By keyword that holds schemas: where it was last seen. */
+  /** Pointer of the last use of each keyword that contains schemas. */
   readonly #lastUse = new Map<string, string>();
 
   visit(schema: unknown, pointer: string): SchemaNode {
     const node: SchemaNode = { pointer, copy: schema, inPlace: [], below: [] };
     this.nodes.set(pointer, node);
-    if (this.nodes.size > MAX_SUBSCHEMAS) throw new TooLarge(`holds more than ${MAX_SUBSCHEMAS} schemas`);
+    if (this.nodes.size > MAX_SUBSCHEMAS) throw new TooLarge(`contains more than ${MAX_SUBSCHEMAS} schemas`);
     if (!isJsonObject(schema)) return node;
     const copy: Record<string, unknown> = {};
     node.copy = copy;
@@ -133,7 +134,7 @@ class Inspection {
     return node;
   }
 
-  /** Pairs of keywords, anywhere in the schema, of which Ajv makes something else than 2020-12 says. */
+  /** Refuses pairs of keywords for which Ajv's result differs from 2020-12. */
   refuseCombinations(): void {
     const properties = this.#lastUse.get('unevaluatedProperties');
     const items = this.#lastUse.get('unevaluatedItems');
@@ -158,10 +159,10 @@ class Inspection {
     const children = this.#children(role.holds, value, at, (name) => {
       if (keyword === 'patternProperties') this.#pattern(name, childPointer(at, name));
     });
-    if (children === null) return; // Malformed: the meta-schema will say so.
+    if (children === null) return; // Malformed; the meta-schema reports it.
     if (role.applies === 'in place') node.inPlace.push(...children.map(([, child]) => child));
     if (role.applies === 'below') node.below.push(...children.map(([, child]) => child));
-    if (role.applies === 'never') return; // What is referred to gets into the copy by the reference.
+    if (role.applies === 'never') return; // A referenced schema is copied through its reference.
     if (role.holds === 'list') copy[keyword] = children.map(([, child]) => child.copy);
     else if (role.holds === 'schema') copy[keyword] = children[0]?.[1].copy;
     else this.#copyMap(copy, keyword, children, at);
@@ -185,7 +186,7 @@ class Inspection {
     });
   }
 
-  /** Ajv skips a property called `__proto__`; said another way, it is checked like any other. */
+  /** Ajv ignores a property called `__proto__`, so it is expressed with other keywords. */
   #copyMap(copy: Copy, keyword: string, children: [string, SchemaNode][], at: string): void {
     const map = memberOf(copy, keyword);
     for (const [name, child] of children) {
@@ -225,7 +226,7 @@ class Inspection {
     let compiled = this.patterns.get(source);
     if (compiled === undefined) {
       if (this.patterns.size === MAX_PATTERNS)
-        throw new TooLarge(`holds more than ${MAX_PATTERNS} different patterns`);
+        throw new TooLarge(`contains more than ${MAX_PATTERNS} different patterns`);
       compiled = compiledOrFault(source);
       this.patterns.set(source, compiled);
     }
@@ -238,13 +239,13 @@ class Inspection {
       this.#refuse(at, refusal);
     } else if (keyword === '$schema') {
       const isKnown = typeof value === 'string' && value.replace(/#$/, '') === DIALECT;
-      if (!isKnown) this.#refuse(at, `is not ${DIALECT}, the one dialect that is understood`);
+      if (!isKnown) this.#refuse(at, `is not ${DIALECT}, the only supported dialect`);
     } else if (keyword === '$id') {
       if (node.pointer !== '')
         this.#refuse(at, 'is not supported below the root: refer to "#/…" or to an $anchor');
       else if (typeof value !== 'string') this.#refuse(at, 'must be string');
     } else if (keyword === '$anchor' && typeof value === 'string') {
-      if (this.anchors.has(value)) this.#refuse(at, 'is used for another schema too');
+      if (this.anchors.has(value)) this.#refuse(at, 'is also used for another schema');
       this.anchors.set(value, node);
     } else if (keyword === '$ref' && typeof value === 'string') {
       this.references.push({ node, copy, target: value, pointer: at });
@@ -254,12 +255,12 @@ class Inspection {
 
 type Copy = Record<string, unknown>;
 
-/** The patterns `^__proto__$` and `__proto__`, in a spelling that strangers are not given. */
+/** The patterns `^__proto__$` and `__proto__`, in a spelling that schemas may not use. */
 const PROTO_PATTERN = '^(?:__proto__){1}$';
 const PROTO_INSIDE = '(?:__proto__){1}';
 const WITHOUT_PROTO = { not: { required: ['__proto__'] } };
 
-/** The object under `keyword`, made if there is none yet. */
+/** The object at `keyword`; created if there is none. */
 function memberOf(copy: Copy, keyword: string): Copy {
   const there = copy[keyword];
   if (isJsonObject(there)) return there;
@@ -275,7 +276,7 @@ function addBranch(copy: Copy, branch: unknown): void {
 
 function compiledOrFault(source: string): Pattern | string {
   if (source === PROTO_PATTERN || source === PROTO_INSIDE)
-    return 'is kept for inner use: spell it another way';
+    return 'is reserved for internal use: write it differently';
   try {
     return compilePattern(source);
   } catch (error) {

@@ -1,31 +1,31 @@
 /*
- * Ajv's keywords that this code replaces, and why: its comparison of JSON values calls the output's own
- * `valueOf` and `constructor` members; its `uniqueItems` takes quadratic time; its `multipleOf` divides in binary
- * (19.99 is no multiple of 0.01); its `unevaluatedProperties` takes `constructor` for a property already seen, and
- * its `unevaluatedItems` counts from `true` where all items were seen.
+ * Replaces or corrects keywords of Ajv. Its comparison of JSON values calls `valueOf` and `constructor` members of the
+ * output; its `uniqueItems` takes quadratic time; its `multipleOf` divides in binary (19.99 is not a multiple of 0.01);
+ * its `unevaluatedProperties` treats `constructor` as an evaluated property; and its `unevaluatedItems` uses `true` as a
+ * number when all items are evaluated.
  */
 import { _, type Ajv2020, type CodeKeywordDefinition, type KeywordCxt, Name } from 'ajv/dist/2020.js';
 import { elided } from '../state/text/text.ts';
 import { isJsonObject } from './problem.ts';
 
-/** Most values of an `enum` spelled out in a message, and the longest value, in UTF-16 units. */
+/** Most values of an `enum` in a message, and the length of a value, UTF-16 units. */
 const SHOWN_VALUES = 8;
 const SHOWN_LENGTH = 60;
 
 type Test = (data: unknown) => boolean;
 
-/** Puts the replacements into `ajv`. Call it before its first schema is compiled; it is for one schema only. */
+/** Installs the replacements in `ajv`, which may compile only one schema afterwards. */
 export function replaceKeywords(ajv: Ajv2020): void {
-  // One list for all tests: Ajv takes quadratic time over the number of values that its code refers to.
+  // One list for all tests, because Ajv takes quadratic time in the number of values that its code references.
   const tests: Test[] = [];
-  ajv.removeKeyword('id'); // Throws; in 2020-12 it is a name like any other.
+  ajv.removeKeyword('id'); // Ajv throws for it, but in 2020-12 it is an ordinary name.
   for (const replacement of [constant, enumeration, unique, multiple]) {
     ajv.removeKeyword(replacement.keyword);
     ajv.addKeyword(define(replacement, tests));
   }
   for (const keyword of ['required', 'dependentRequired']) {
     amendKeyword(ajv, keyword, (cxt, write) => {
-      askForEach(cxt);
+      checkEachName(cxt);
       write();
     });
   }
@@ -40,16 +40,19 @@ export function replaceKeywords(ajv: Ajv2020): void {
 }
 
 /**
- * Where Ajv stops at the first error, it takes the name of a missing property for whether one is missing: one that is
- * called "" never was. Where it goes on, it asks for each by itself.
+ * When Ajv stops at the first error, it uses the name of the missing property as a flag, so a missing property called ""
+ * goes unnoticed. When it collects all errors, it checks each property separately, so that mode is used for such names.
  */
-function askForEach(cxt: KeywordCxt): void {
+function checkEachName(cxt: KeywordCxt): void {
   const lists: unknown[] = Array.isArray(cxt.schema) ? [cxt.schema] : Object.values(cxt.schema);
   if (lists.some((names) => Array.isArray(names) && names.includes('')))
     Reflect.set(cxt, 'it', { ...cxt.it, allErrors: true });
 }
 
-/** Has `amend` write the code of a keyword of Ajv's own, with `write` for what it would be; in this `ajv` alone. */
+/**
+ * Wraps the code generation of one of Ajv's keywords, in this `ajv` only.
+ * @param amend called instead; it calls `write` to generate the original code. @throws Error for an unknown keyword.
+ */
 export function amendKeyword(
   ajv: Ajv2020,
   keyword: string,
@@ -57,13 +60,13 @@ export function amendKeyword(
 ): void {
   const definition = ajv.getKeyword(keyword);
   if (typeof definition !== 'object' || !('code' in definition))
-    throw new Error(`Ajv has no ${keyword} of its own`);
+    throw new Error(`Ajv does not define ${keyword}`);
   const { code } = definition;
-  // Ajv keeps a copy of each definition of its own, in the order in which keywords must be looked at.
+  // Each Ajv has its own copy of the definition. Replacing the keyword would change the order of evaluation.
   definition.code = (cxt, ruleType) => amend(cxt, () => code(cxt, ruleType));
 }
 
-/** A keyword that is one question asked of a value, prepared from what the schema says. */
+/** A keyword implemented as one test of a value, prepared from the keyword's value in the schema. */
 type Replacement = {
   keyword: string;
   type?: 'array' | 'number';
@@ -118,7 +121,7 @@ const multiple: Replacement = {
   message: (divisor) => `must be a multiple of ${divisor}`,
 };
 
-/** `seen` maps each property seen to true, and is asked for names like `constructor`: it must inherit nothing. */
+/** `seen` is an object with a member for each evaluated property. Names such as `constructor` are looked up in it, so it must inherit nothing. */
 function forgetInherited({ gen, it }: KeywordCxt): void {
   const seen = it.props;
   if (!(seen instanceof Name)) return;
@@ -127,7 +130,7 @@ function forgetInherited({ gen, it }: KeywordCxt): void {
   });
 }
 
-/** `seen` is the number of items seen, but true for all of them and undefined where no branch counted. */
+/** `seen` is the number of evaluated items; Ajv also sets it to true for all items, and leaves it undefined when no branch counted. */
 function countFromNumber({ gen, it }: KeywordCxt): void {
   const seen = it.items;
   if (seen instanceof Name) gen.assign(seen, _`${seen} === true ? Infinity : ${seen} || 0`);
@@ -137,7 +140,7 @@ function shown(value: unknown): string {
   return elided(JSON.stringify(value), SHOWN_LENGTH);
 }
 
-/** Equality as JSON Schema has it: by value, members in any order. Looks no deeper than `a` goes. */
+/** Equality of JSON Schema: by value, members in any order. Recurses no deeper than `a`. */
 function isSameJson(a: unknown, b: unknown): boolean {
   if (Array.isArray(a)) {
     return Array.isArray(b) && a.length === b.length && a.every((item, index) => isSameJson(item, b[index]));
@@ -149,7 +152,7 @@ function isSameJson(a: unknown, b: unknown): boolean {
   return names.every((name) => Object.hasOwn(b, name) && isSameJson(a[name], b[name]));
 }
 
-/** In time linear in the items' size: equal values have the same canonical text. */
+/** Linear in the size of the items: equal values have the same canonical text. */
 function hasUniqueItems(items: readonly unknown[]): boolean {
   return new Set(items.map(canonicalText)).size === items.length;
 }
@@ -161,7 +164,7 @@ function canonicalText(value: unknown): string {
   return `{${members.map((name) => `${JSON.stringify(name)}:${canonicalText(value[name])}`).join()}}`;
 }
 
-/** Whether `value` is a multiple of `divisor` (> 0) in decimal, as both are written in JSON. */
+/** Whether `value` is a multiple of `divisor` (> 0), computed in decimal. */
 function isMultiple(value: number, divisor: number): boolean {
   if (Number.isSafeInteger(value) && Number.isSafeInteger(divisor)) return value % divisor === 0;
   const [digits, exponent] = decimal(value);

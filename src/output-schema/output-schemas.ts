@@ -1,7 +1,6 @@
 /*
- * Output schemas, which strangers write and other strangers' work is checked against. The card's shorthand is
- * checked here and now; a JSON Schema goes to a thread that can be killed, since compiling or running one may
- * take any amount of time. Either way the answer is a list of problems, empty where there are none.
+ * Checks output schemas of tasks, and outputs against them. Both are untrusted. The shorthand is checked in this thread; a
+ * JSON Schema is checked in a thread that can be killed, because compiling or running it may take any amount of time.
  */
 import { hash } from 'node:crypto';
 import { Lru } from './lru.ts';
@@ -18,36 +17,37 @@ import {
 export { CheckerBusyError, type PoolLimits } from './pool.ts';
 export type { Problem } from './problem.ts';
 
-/** Largest schema, as JSON in bytes of UTF-8, and its deepest nesting of arrays and objects. */
+/** Largest schema, bytes of UTF-8, and its deepest nesting of arrays and objects. */
 const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_SCHEMA_LEVELS = 32;
 
-/** Largest output, as JSON in bytes of UTF-8: that of a request's body. */
+/** Largest output, bytes of UTF-8. */
 const MAX_OUTPUT_BYTES = 256 * 1024;
 
-/** Schemas remembered as acceptable, by hash: 44 bytes each. */
+/** Number of accepted schemas that are cached, by hash of 44 bytes. */
 const REMEMBERED = 10_000;
 
-/** What a task asks for. */
+/** The output that a task requires. */
 export type WantedOutput = { expected_format: 'structured_json' | 'text'; schema?: unknown };
 
 type Text = { text: string; key: string };
 
-/** Checks schemas and outputs. One for the whole process: it owns the threads. See docs/output-schemas.md. */
+/** Checks schemas and outputs. It owns the threads, so a process needs one instance. See docs/output-schemas.md. */
 export class OutputSchemas {
   readonly #pool: ThreadPool;
   readonly #accepted = new Lru<true>(REMEMBERED);
   readonly #underWay = new Map<string, Promise<Problem[]>>();
 
-  /** `limits` of the pool: milliseconds and counts, see `PoolLimits`; what is not given has its default. */
+  /** @param limits of the pool that differ from the defaults. */
   constructor(limits: Partial<PoolLimits> = {}) {
     this.#pool = new ThreadPool(limits);
   }
 
   /**
-   * Whether `schema` (parsed JSON) is acceptable as a task's output schema: [] if so, else what is wrong, with
-   * pointers into the schema. `org` is charged for the time it takes. Rejects with CheckerBusyError where it could not
-   * be found out.
+   * Checks a schema.
+   * @param schema parsed JSON. @param org is charged for the time.
+   * @returns the problems, with pointers into the schema; [] when it is acceptable.
+   * @throws CheckerBusyError when it could not be checked now.
    */
   async check(schema: unknown, org = ''): Promise<Problem[]> {
     if (!isJsonObject(schema)) return [{ pointer: '', message: 'must be an object' }];
@@ -59,7 +59,7 @@ export class OutputSchemas {
     if (Array.isArray(prepared)) return prepared;
     const { text, key } = prepared;
     if (this.#accepted.get(key) === true) return [];
-    // Not shared with other orgs, whose turn may be later.
+    // Not shared between orgs, because their jobs run in different order.
     const sharing = `${org} ${key}`;
     let running = this.#underWay.get(sharing);
     if (running === undefined) {
@@ -74,10 +74,10 @@ export class OutputSchemas {
   }
 
   /**
-   * Whether `output` (parsed JSON) is valid under `schema`: [] if so, else what is wrong, with pointers into the
-   * output. `org` is charged for the time it takes. A schema that `check` would refuse accepts nothing. Rejects with
-   * CheckerBusyError where it could
-   * not be found out.
+   * Checks an output. A schema that `check` refuses accepts no output.
+   * @param output parsed JSON. @param org is charged for the time.
+   * @returns the problems, with pointers into the output; [] when it is valid.
+   * @throws CheckerBusyError when it could not be checked now.
    */
   async validate(schema: unknown, output: unknown, org = ''): Promise<Problem[]> {
     if (!isJsonObject(schema)) return [unusable('', 'must be an object')];
@@ -95,27 +95,27 @@ export class OutputSchemas {
   }
 
   /**
-   * Whether `output` (parsed JSON) is what a task asks for: text that is not empty, or JSON that is valid under its
-   * schema. [] if so, else what is wrong, with pointers into the output. Rejects like `validate`.
+   * Checks an output against the requirement of its task: text that is not empty, or JSON that is valid under the schema.
+   * Parameters, result and errors as in `validate`.
    */
   async checkOutput(wanted: WantedOutput, output: unknown, org: string): Promise<Problem[]> {
     if (wanted.expected_format === 'structured_json') return this.validate(wanted.schema, output, org);
     return typeof output === 'string' && output !== '' ? [] : [{ pointer: '', message: 'must be text' }];
   }
 
-  /** Ends the threads. What is being checked is rejected with CheckerBusyError, and so is what comes later. */
+  /** Ends the threads. Checks in progress and later ones are rejected with CheckerBusyError. */
   close(): Promise<void> {
     return this.#pool.close();
   }
 }
 
-/** True for a JSON Schema, false for shorthand. A field of the shorthand may be called `type`. */
+/** Whether it is a JSON Schema and not shorthand, in which a field may be called `type`. */
 function isJsonSchema(schema: Record<string, unknown>): boolean {
   if (Object.hasOwn(schema, '$schema')) return true;
   return Object.hasOwn(schema, 'type') && schema.type === 'object' && isJsonObject(schema.properties);
 }
 
-/** The schema as JSON with its hash, or what is wrong with its size. */
+/** The schema as JSON text with its hash, or the problems of its size. */
 function prepare(schema: Record<string, unknown>): Text | Problem[] {
   const tooDeep = findTooDeep(schema, MAX_SCHEMA_LEVELS);
   if (tooDeep !== null) {

@@ -1,6 +1,6 @@
 /*
- * A stranger's regular expression, made safe: refused if a backtracking engine could run away on it, and run
- * here by RE2, whose time is linear in the text whatever the pattern.
+ * Compiles untrusted regular expressions. A pattern on which a backtracking engine could take exponential or high
+ * polynomial time is refused. Others run on RE2, which takes linear time for any pattern.
  */
 import { RE2JS } from 're2js';
 import { isSafePattern } from 'redos-detector';
@@ -8,30 +8,31 @@ import { ambiguityOf, type Danger } from './regex-ambiguity.ts';
 import { positions } from './regex-automaton.ts';
 import { PatternError, parseRegex, toRe2 } from './regex-syntax.ts';
 
-/** Longest pattern, in UTF-16 units, and most character sets it may hold once its counts are written out. */
+/** Longest pattern, UTF-16 units, and most character sets after its counted repeats are expanded. */
 const MAX_PATTERN_LENGTH = 2_000;
 const MAX_PATTERN_POSITIONS = 5_000;
 
-/** The appeal's bounds: milliseconds, and readings of one text (its default). */
-const APPEAL_MS = 60;
-const APPEAL_SCORE = 200;
+/** Limits of the second check: time, ms, and readings of one text (its default). */
+const SECOND_CHECK_MS = 60;
+const SECOND_CHECK_SCORE = 200;
 
-/** A compiled pattern, as Ajv wants its regular expressions. Searches anywhere in the text, as JSON Schema says. */
+/** A compiled pattern in the form that Ajv requires. It matches anywhere in the text, as in JSON Schema. */
 export type Pattern = { test: (text: string) => boolean; toString: () => string };
 
 const REASONS: Record<Exclude<Danger, 'none'>, string> = {
   exponential: 'it repeats something that can match the same text in several ways, as ^(a+)+$ does',
   polynomial:
     'it has more than three unbounded repeats in a row that can match the same text, as .*.*.*.* does',
-  'empty repeat': 'it repeats many times what can match nothing, as (a?){80} does',
+  'empty repeat': 'it repeats something that can match nothing many times, as (a?){80} does',
   combinatorial: 'it can match the same text in too many ways, as (a|a)(a|a)(a|a)… does',
-  'too complicated': 'it is too complicated to tell that it cannot',
+  'too complicated': 'it is too complicated to show that it cannot',
 };
 
 /**
- * Compiles `source`, an ECMAScript pattern (read with the u flag, see `parseRegex`).
- * Throws PatternError, its message fit to stand behind "the pattern …", where the pattern is malformed, too
- * large, cannot run in linear time, or can backtrack catastrophically elsewhere.
+ * Compiles a pattern.
+ * @param source an ECMAScript pattern, read with the u flag (see `parseRegex`).
+ * @throws PatternError when it is malformed, too large, cannot run in linear time, or can backtrack catastrophically in
+ *   other engines. The message completes "the pattern …".
  */
 export function compilePattern(source: string): Pattern {
   if (source.length > MAX_PATTERN_LENGTH) {
@@ -44,24 +45,24 @@ export function compilePattern(source: string): Pattern {
   const re2Source = toRe2(regex);
   const { danger, isExact } = ambiguityOf(regex);
   const isFinal = isExact && danger !== 'combinatorial';
-  if (danger !== 'none' && (isFinal || !isAcquitted(source))) {
+  if (danger !== 'none' && (isFinal || !passesSecondCheck(source))) {
     throw new PatternError(`can backtrack catastrophically: ${REASONS[danger]}`);
   }
   const re2 = compileRe2(re2Source);
-  // Ajv merges patterns whose toString() is equal, and RE2JS' own says [object Object]: spell it out.
+  // Ajv merges patterns with equal toString(), which is [object Object] for every RE2JS.
   return { test: (text) => re2.test(text), toString: () => `re2 ${source}` };
 }
 
 /**
- * Where our own search had to guess, redos-detector decides: it counts exactly, but is slow, and calls every
- * super-linear pattern infinite, so it cannot be the first judge (it refuses most patterns for e-mail).
+ * A second check by redos-detector, for patterns that our search could not decide exactly. It counts exactly but is slow,
+ * and treats every super-linear pattern as infinite, so as a first check it would refuse most patterns for e-mail.
  */
-function isAcquitted(source: string): boolean {
+function passesSecondCheck(source: string): boolean {
   try {
-    const bounds = { timeout: APPEAL_MS, maxScore: APPEAL_SCORE, maxSteps: 20_000 };
+    const bounds = { timeout: SECOND_CHECK_MS, maxScore: SECOND_CHECK_SCORE, maxSteps: 20_000 };
     return isSafePattern(source, { ...bounds, unicode: true }).safe;
   } catch {
-    return false; // It does not know every syntax; what it cannot read it cannot acquit.
+    return false; // It does not support all syntax; a pattern it cannot parse stays refused.
   }
 }
 

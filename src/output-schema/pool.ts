@@ -1,26 +1,26 @@
 /*
- * A few worker threads in which strangers' schemas are compiled and run, each job against a deadline.
- * A thread that is late or runs out of memory is killed and replaced: that is the only way to stop JavaScript
- * that does not return, and it costs this process neither its event loop nor its life. Threads start when first
- * needed, and an idle pool never keeps the process alive.
+ * A pool of worker threads that compile and run untrusted schemas, each job with a deadline. A thread that misses it or
+ * runs out of memory is killed and replaced: JavaScript that does not return cannot be stopped in another way, and the
+ * event loop of this process stays free. Threads start when first needed. An idle pool does not keep the process alive.
  */
 import { Worker } from 'node:worker_threads';
 import { FairQueue } from './fair-queue.ts';
 import type { Problem } from './problem.ts';
-import type { Answer, ScheduledCheck } from './thread.ts';
+import type { CheckRequest, ThreadMessage } from './thread.ts';
 
 const SECOND = 1_000;
 
-/**
- * Threads; milliseconds a job may run; MiB of V8 heap it may use (with what its thread remembers); jobs that may
- * wait in all and of one org, and milliseconds they may.
- */
 export type PoolLimits = {
   threads: number;
+  /** Longest time a job may run, ms. */
   deadlineMs: number;
+  /** Largest V8 heap of a thread, including its cached schemas, MiB. */
   heapMb: number;
+  /** Most waiting jobs. */
   maxWaiting: number;
+  /** Most waiting jobs of one org. */
   maxWaitingOfOrg: number;
+  /** Longest time a job may wait, ms. */
   maxWaitMs: number;
 };
 
@@ -33,23 +33,23 @@ const POOL_LIMITS: PoolLimits = {
   maxWaitMs: 10 * SECOND,
 };
 
-/** What a thread runs. Not compiled yet, as in tests, it first needs a loader for itself. */
+/** The code of a thread. In tests it is TypeScript, which needs a loader first. */
 const BODY = new URL(import.meta.url.endsWith('.ts') ? './thread.mjs' : './thread.js', import.meta.url);
 
-/** A new thread reads and compiles its own code first; on a busy machine that takes a while. */
+/** Longest start of a thread, ms; loading its code takes a while on a busy machine. */
 const START_MS = 30 * SECOND;
 
-/** The pool cannot take the job now: too many wait, it waited too long, or the pool is closed. The caller may try again. */
+/** The job cannot run now: too many jobs wait, it waited too long, or the pool is closed. The caller may try again. */
 export class CheckerBusyError extends Error {
   override readonly name = 'CheckerBusyError';
 }
 
-const SHUT_DOWN = 'Output schemas are no longer checked here: this process is shutting down.';
+const SHUT_DOWN = 'This process is shutting down and does not check output schemas.';
 
 type Job = {
-  /** The org that asked. */
+  /** The org that is charged. */
   owner: string;
-  check: ScheduledCheck;
+  request: CheckRequest;
   isSecondTry: boolean;
   resolve: (problems: Problem[]) => void;
   reject: (error: Error) => void;
@@ -61,14 +61,14 @@ type Thread = {
   isReady: boolean;
   served: number;
   job: Job | null;
-  /** When it was given its job. */
+  /** Start of its current job, by `performance.now()`. */
   since: number;
   timer: NodeJS.Timeout | null;
 };
 
 /**
- * See the head of the file. Jobs of one org are done in the order they came, orgs by the time that theirs have taken; an
- * org has never all of several threads.
+ * The pool. Jobs of one org run in the order of their arrival; between orgs, the one that has used the least time is next.
+ * One org never occupies all of several threads.
  */
 export class ThreadPool {
   readonly #limits: PoolLimits;
@@ -81,28 +81,34 @@ export class ThreadPool {
   }
 
   /**
-   * The answer to `question` of an org. A job over its deadline, or out of memory, is answered with a problem that says so.
-   * Rejects with CheckerBusyError where it could not be done now, with another Error where no thread can start.
+   * Runs a check.
+   * @param owner the org that is charged.
+   * @returns the problems; a job that exceeds its deadline or memory returns a problem that says so.
+   * @throws CheckerBusyError when it cannot run now; another Error when no thread can start.
    */
-  run(check: ScheduledCheck, owner: string): Promise<Problem[]> {
+  run(request: CheckRequest, owner: string): Promise<Problem[]> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(new CheckerBusyError(SHUT_DOWN));
       if (this.#waiting.length >= this.#limits.maxWaiting) {
-        return reject(new CheckerBusyError('Too many output schemas wait to be checked. Try again soon.'));
+        return reject(
+          new CheckerBusyError('Too many output schemas are waiting to be checked. Try again soon.'),
+        );
       }
       if (this.#waiting.lengthOf(owner) >= this.#limits.maxWaitingOfOrg) {
         return reject(
-          new CheckerBusyError('Too many output schemas of this org wait to be checked. Try again soon.'),
+          new CheckerBusyError(
+            'Too many output schemas of this org are waiting to be checked. Try again soon.',
+          ),
         );
       }
       const waiting = setTimeout(() => this.#giveUp(job), this.#limits.maxWaitMs);
-      const job: Job = { owner, check, isSecondTry: false, resolve, reject, waiting };
+      const job: Job = { owner, request, isSecondTry: false, resolve, reject, waiting };
       this.#waiting.add(job);
       this.#assign();
     });
   }
 
-  /** Kills the threads; what was running or waiting is rejected. Resolves when they are gone. */
+  /** Kills the threads and rejects running and waiting jobs. Resolves when the threads have ended. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const error = new CheckerBusyError(SHUT_DOWN);
@@ -144,9 +150,9 @@ export class ThreadPool {
     thread.job = job;
     thread.since = performance.now();
     thread.worker.ref();
-    thread.worker.postMessage(job.check);
+    thread.worker.postMessage(job.request);
     thread.timer = setTimeout(() => {
-      // An answer may lie unread behind this timer, if this thread was busy itself: let it be read first.
+      // If this thread was busy, an unread message may be waiting; setImmediate reads it first.
       setImmediate(() => {
         if (thread.job === job) this.#drop(thread, 'takes too long to check');
       });
@@ -158,14 +164,14 @@ export class ThreadPool {
       name: 'output-schema',
       execArgv: [],
       env: {},
-      // V8 ends the whole process where one allocation overshoots a thread's heap by more than some MiB: that
-      // sizes are bounded before (schema, output, patterns, subschemas) is what makes this limit a safe one.
+      // V8 ends the whole process when one allocation exceeds the heap of a thread by some MiB. The limits of schema,
+      // output, patterns and subschemas prevent such allocations.
       resourceLimits: { maxOldGenerationSizeMb: this.#limits.heapMb, maxYoungGenerationSizeMb: 16 },
     });
     const thread: Thread = { worker, isReady: false, served: 0, job: null, since: 0, timer: null };
-    thread.timer = setTimeout(() => this.#failStart(thread, new Error('no answer')), START_MS);
+    thread.timer = setTimeout(() => this.#failStart(thread, new Error('it did not become ready')), START_MS);
     this.#threads.add(thread);
-    worker.on('message', (answer: Answer) => this.#hear(thread, answer));
+    worker.on('message', (message: ThreadMessage) => this.#receive(thread, message));
     worker.on('error', (error: Error & { code?: string }) => {
       const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
       if (!thread.isReady) this.#failStart(thread, error);
@@ -177,14 +183,14 @@ export class ThreadPool {
     });
   }
 
-  #hear(thread: Thread, answer: Answer): void {
+  #receive(thread: Thread, message: ThreadMessage): void {
     if (thread.timer !== null) clearTimeout(thread.timer);
     thread.timer = null;
     thread.worker.unref();
-    if (answer.ready) {
+    if (message.ready) {
       thread.isReady = true;
     } else {
-      thread.job?.resolve(answer.problems);
+      thread.job?.resolve(message.problems);
       this.#end(thread);
       thread.job = null;
       thread.served += 1;
@@ -193,8 +199,8 @@ export class ThreadPool {
   }
 
   /**
-   * Ends a thread that failed its job. One that had served others may have failed for what those left behind
-   * (memory), so with `mayRetry` the job gets a second try, on a fresh thread.
+   * Ends a thread that failed its job. If it had run other jobs, their memory may be the cause, so with `mayRetry` the job
+   * is repeated once on a new thread.
    */
   #drop(thread: Thread, message: string, mayRetry = false): void {
     if (!this.#threads.delete(thread)) return;
@@ -213,7 +219,7 @@ export class ThreadPool {
     this.#assign();
   }
 
-  /** A thread that cannot start will not start for the next job either: say so instead of trying for ever. */
+  /** Rejects all waiting jobs when a thread cannot start, because the next one would not start either. */
   #failStart(thread: Thread, cause: Error): void {
     if (!this.#threads.delete(thread)) return;
     if (thread.timer !== null) clearTimeout(thread.timer);
@@ -222,7 +228,7 @@ export class ThreadPool {
     for (const job of this.#waiting.clear()) this.#reject(job, error);
   }
 
-  /** Charges the org for what the thread did. */
+  /** Charges the org for the time of the thread's job. */
   #end(thread: Thread): void {
     if (thread.job !== null) this.#waiting.end(thread.job, performance.now() - thread.since);
   }

@@ -1,13 +1,13 @@
 /*
- * Follows the `$ref`s of one schema. They must stay inside it, must not go round without going down into the
- * output, and must not multiply: forty lines of schema in which each definition uses the next one twice ask for
- * more work than there is time. Once checked, each refers to a place of our choosing in the copy.
+ * Resolves the `$ref`s of a schema. They must stay inside the schema, must not be circular without descending into the
+ * output, and must not multiply: forty definitions that each use the next one twice expand to 2^40 schemas. The copy
+ * gets new references with names that we choose.
  */
 import { childPointer, isJsonObject, type Problem } from './problem.ts';
 
 type Copy = Record<string, unknown>;
 
-/** One schema within the schema. `copy` is what Ajv gets; a schema that is no object is copied as it is. */
+/** A subschema. `copy` is the version that Ajv compiles; a boolean schema is copied unchanged. */
 export type SchemaNode = {
   pointer: string;
   copy: unknown;
@@ -15,15 +15,15 @@ export type SchemaNode = {
   below: SchemaNode[];
 };
 
-/** A `$ref`: its text, where it stands, and the copy that is to carry it. */
+/** A `$ref`: its text, its pointer, and the copy that it is written to. */
 export type Reference = { node: SchemaNode; copy: Copy; target: string; pointer: string };
 
-/** Schemas to apply if every `$ref` were replaced by what it refers to, once. */
+/** Most schemas after every `$ref` is replaced once by its target. */
 const MAX_EXPANDED = 100_000;
 
 /**
- * Ties every reference to its target in the copies, and says which ones cannot be ([] if all could).
- * Problems point at the `$ref`, or at the root where the whole is too heavy.
+ * Resolves all references and writes them to the copies.
+ * @returns the problems ([] for none), with pointers to the `$ref`, or to the root when the whole schema is too large.
  */
 export function checkReferences(
   root: SchemaNode,
@@ -33,7 +33,7 @@ export function checkReferences(
 ): Problem[] {
   const problems: Problem[] = [];
   const targets = new Map<SchemaNode, SchemaNode>();
-  const shelf = new Map<SchemaNode, string>();
+  const names = new Map<SchemaNode, string>();
   for (const reference of references) {
     const found = resolve(reference.target, nodes, anchors);
     if (typeof found === 'string') {
@@ -41,18 +41,18 @@ export function checkReferences(
       continue;
     }
     targets.set(reference.node, found);
-    tie(reference.copy, found, root, shelf);
+    setReference(reference.copy, found, root, names);
   }
-  if (isJsonObject(root.copy) && shelf.size > 0) {
-    root.copy.$defs = Object.fromEntries([...shelf].map(([target, name]) => [name, target.copy]));
+  if (isJsonObject(root.copy) && names.size > 0) {
+    root.copy.$defs = Object.fromEntries([...names].map(([target, name]) => [name, target.copy]));
   }
   for (const { node, pointer } of references) {
     if (returnsTo(node, targets)) {
-      problems.push({ pointer, message: 'refers back to itself without going down into the output' });
+      problems.push({ pointer, message: 'refers back to itself without descending into the output' });
     }
   }
   if (problems.length === 0 && expandedWeight(root, targets, new Map()) > MAX_EXPANDED) {
-    const message = `stands for more than ${MAX_EXPANDED} schemas once each $ref is replaced by what it refers to`;
+    const message = `expands to more than ${MAX_EXPANDED} schemas when each $ref is replaced by its target`;
     problems.push({ pointer: '', message });
   }
   return problems;
@@ -67,7 +67,7 @@ function resolve(
   const fragment = decode(target.slice(1));
   const isPointer = fragment === '' || fragment.startsWith('/');
   const found = isPointer ? nodes.get(canonical(fragment)) : anchors.get(fragment);
-  return found ?? 'refers to nothing in this schema (or to a place where there can be no schema)';
+  return found ?? 'does not refer to a schema in this document';
 }
 
 function decode(fragment: string): string {
@@ -78,7 +78,7 @@ function decode(fragment: string): string {
   }
 }
 
-/** The pointer as `childPointer` would have written it. */
+/** The pointer in the form that `childPointer` writes. */
 function canonical(pointer: string): string {
   if (pointer === '') return '';
   const tokens = pointer.slice(1).split('/');
@@ -88,18 +88,23 @@ function canonical(pointer: string): string {
   );
 }
 
-/** Puts the target on the copy's own shelf, under a name of ours, and refers to it there. */
-function tie(copy: Copy, target: SchemaNode, root: SchemaNode, shelf: Map<SchemaNode, string>): void {
+/** Sets the `$ref` of the copy to the target, which gets a name in the `$defs` of the root. */
+function setReference(
+  copy: Copy,
+  target: SchemaNode,
+  root: SchemaNode,
+  names: Map<SchemaNode, string>,
+): void {
   if (target === root) {
     copy.$ref = '#';
     return;
   }
-  const name = shelf.get(target) ?? `r${shelf.size}`;
-  shelf.set(target, name);
+  const name = names.get(target) ?? `r${names.size}`;
+  names.set(target, name);
   copy.$ref = `#/$defs/${name}`;
 }
 
-/** True if applying `start` would apply `start` again to the same value. */
+/** Whether applying `start` applies `start` to the same value again. */
 function returnsTo(start: SchemaNode, targets: ReadonlyMap<SchemaNode, SchemaNode>): boolean {
   const seen = new Set<SchemaNode>();
   const pending = [start];
@@ -115,7 +120,7 @@ function returnsTo(start: SchemaNode, targets: ReadonlyMap<SchemaNode, SchemaNod
   return false;
 }
 
-/** 1 for each schema that would be applied, a recursive one counted once where it closes its circle. */
+/** Number of schemas after expansion; a recursive schema counts once where its cycle closes. */
 function expandedWeight(
   node: SchemaNode,
   targets: ReadonlyMap<SchemaNode, SchemaNode>,

@@ -1,20 +1,20 @@
 /*
- * Finds the regular expressions on which a backtracking engine can run away. BioLayer itself runs patterns in
- * linear time, but the schema travels on to workers' forms and integrators' validators, which backtrack.
+ * Finds regular expressions that can take too long in a backtracking engine. BioLayer runs patterns in linear time, but
+ * forms of workers and validators of integrators use the same schema with backtracking engines.
  *
- * What makes backtracking explode is ambiguity: one text that the pattern can read in many ways. So the
- * pattern becomes an automaton and we search it for "detours": two different ways to read the same text from one
- * state to another (Weber and Seidl's criterion, as Weideman et al. applied it to backtracking in 2016).
- *   - a detour inside a loop can be taken on every turn: exponential, `(a+)+`, `(a|a)*`, `(a|aa)+`;
- *   - detours from loop to loop to loop: polynomial, the more of them the higher its degree, `.*.*.*.*`;
- *   - what has no loops can still have too many readings, `a?a?a?a?…`: there are at most so many;
- *   - turns of a counted repeat that match nothing can be chosen in too many ways, `(?:a?){80}`.
+ * Backtracking takes long when one text can be read in many ways. The pattern is converted to an automaton, which is
+ * searched for "detours": two different paths from one state to another that read the same text (the criterion of Weber
+ * and Seidl, applied to backtracking by Weideman et al. in 2016).
+ *   - A detour inside a loop can be taken on every turn: exponential, as in `(a+)+`, `(a|a)*`, `(a|aa)+`.
+ *   - Detours from loop to loop: polynomial; its degree grows with their number, as in `.*.*.*.*`.
+ *   - A pattern without loops can still have too many readings, as `a?a?a?a?…`.
+ *   - Turns of a counted repeat that match nothing can be chosen in too many ways, as in `(?:a?){80}`.
  */
 import { Automaton, TooComplicated } from './regex-automaton.ts';
 import { type CodePoints, intersects } from './regex-sets.ts';
 import type { Regex } from './regex-syntax.ts';
 
-/** How a pattern can run away. `too complicated`: the search was given up, so nothing is known. */
+/** Why a pattern can take too long. `too complicated`: the search was given up, so nothing is known. */
 export type Danger =
   | 'none'
   | 'exponential'
@@ -23,24 +23,24 @@ export type Danger =
   | 'empty repeat'
   | 'too complicated';
 
-/** The verdict; `isExact` is false where a large counted repeat was taken for an unbounded one. */
+/** The result; `isExact` is false when a large counted repeat was treated as an unbounded one. */
 export type Ambiguity = { danger: Danger; isExact: boolean };
 
-/** Loops in a row that can share the text between them in any way: `.*foo.*bar.*` has 3. More: 'polynomial'. */
+/** Most successive loops that can divide a text between them in any way; `.*foo.*bar.*` has 3. More: 'polynomial'. */
 const MAX_SHARING_LOOPS = 3;
-/** Readings of one text, its turns in loops not counted. More: 'combinatorial'. */
+/** Most readings of one text, not counting turns in loops. More: 'combinatorial'. */
 const MAX_READINGS = 10_000;
-/** Steps of the search for detours: some ten milliseconds. */
+/** Most steps of the search for detours, about ten milliseconds. */
 const MAX_STEPS = 200_000;
 
-/** How ambiguous `regex` is, found in bounded time. Never less than it is: a doubt counts as a danger. */
+/** How ambiguous a pattern is, in bounded time. The result may be too high but never too low. */
 export function ambiguityOf(regex: Regex): Ambiguity {
   try {
     const automaton = new Automaton(regex);
     const ends = detours(automaton);
     const { isExact } = automaton;
     if (automaton.repeatsNothing) return { danger: 'empty repeat', isExact: true };
-    const danger = judge(automaton.follow, ends);
+    const danger = dangerOfLoops(automaton.follow, ends);
     if (danger !== 'none') return { danger, isExact };
     return { danger: mostReadings(automaton) > MAX_READINGS ? 'combinatorial' : 'none', isExact };
   } catch (error) {
@@ -49,7 +49,7 @@ export function ambiguityOf(regex: Regex): Ambiguity {
   }
 }
 
-/** For each state, the states at the end of a detour: reached from it in two ways by one and the same text. */
+/** For each state, the ends of its detours: states reached from it on two paths by the same text. */
 function detours({ sets, follow }: Automaton): Set<number>[] {
   let steps = 0;
   return follow.map((_, from) => {
@@ -66,7 +66,7 @@ function detours({ sets, follow }: Automaton): Set<number>[] {
             if (a !== b || count > 1) ends.add(nextA);
             continue;
           }
-          // Two readings have no order: the lower state stands first.
+          // The pair has no order, so the lower state comes first.
           const pair: [number, number] = nextA < nextB ? [nextA, nextB] : [nextB, nextA];
           const key = pair[0] * sets.length + pair[1];
           if (seen.has(key) || !intersects(sets[nextA] ?? [], sets[nextB] ?? [])) continue;
@@ -79,13 +79,13 @@ function detours({ sets, follow }: Automaton): Set<number>[] {
   });
 }
 
-function judge(follow: readonly Map<number, number>[], ends: readonly Set<number>[]): Danger {
+function dangerOfLoops(follow: readonly Map<number, number>[], ends: readonly Set<number>[]): Danger {
   const { loopOf, order } = loops(follow);
   const loopOfState = (state: number): number => loopOf[state] ?? -1;
   const isLooping = (state: number): boolean =>
     [...(follow[state]?.keys() ?? [])].some((next) => loopOfState(next) === loopOfState(state));
   const sharing: number[] = [];
-  // Successors come first in `order`, so every value read below is final, bar those of the loop itself.
+  // `order` lists successors first, so every value read below is final, except those of the loop itself.
   for (const [loop, states] of order.entries()) {
     let most = 0;
     for (const state of states) {
@@ -129,8 +129,8 @@ function loops(follow: readonly Map<number, number>[]): { loopOf: number[]; orde
 }
 
 /**
- * An upper bound of the ways in which any one text is read, turns in loops not counted. From the end to the start:
- * each character leads on to all states that can read it, and from each of them the worst may follow.
+ * An upper bound of the number of readings of one text, not counting turns in loops. Computed from the end to the start:
+ * each character leads to all states that can read it, and each of them is assumed to continue in the worst way.
  */
 function mostReadings({ sets, follow, end }: Automaton): number {
   const { loopOf, order } = loops(follow);
@@ -154,7 +154,7 @@ function worstLetter(weighted: readonly (readonly [CodePoints, number])[]): numb
   const edges = weighted.flatMap(([set, weight]) =>
     set.flatMap(([low, high]) => [[low, weight] as const, [high + 1, -weight] as const]),
   );
-  // Where one set ends and another begins they share nothing: what ends goes first.
+  // A set that ends where another begins shares no character with it, so ends are sorted first.
   edges.sort(([a, gain], [b, other]) => a - b || gain - other);
   let [sum, worst] = [0, 0];
   for (const [, weight] of edges) {

@@ -1,38 +1,38 @@
 /*
- * The position automaton of a regular expression (Glushkov): one state per character set, no empty moves. Unlike
- * the textbook's it counts in how many ways one state follows another, because that is what backtracking
- * multiplies: in `(a+)+` the `a` follows itself once by the inner loop and once by the outer.
+ * The position automaton (Glushkov) of a regular expression: one state per character set, no empty moves. In addition it
+ * counts in how many ways one state follows another, because backtracking multiplies these: in `(a+)+`, `a` follows
+ * itself once through the inner loop and once through the outer one.
  */
 import type { CodePoints } from './regex-sets.ts';
 import type { Regex } from './regex-syntax.ts';
 
-/** States, and moves while building. */
+/** Most states, and most moves while building. */
 const MAX_STATES = 2_000;
 const MAX_MOVES = 400_000;
 
-/** Thrown where a pattern is too large to be judged in bounded time. */
+/** The pattern is too large to be analysed in bounded time. */
 export class TooComplicated extends Error {}
 
-/** A part of the pattern: how many ways through it without text, and the positions at its ends (with ways). */
+/** A part of the pattern: number of ways to match nothing, and its first and last positions with their number of ways. */
 type Part = { empty: number; first: Map<number, number>; last: Map<number, number> };
 
-/** More ways than anybody counts. */
+/** Upper limit of counted ways. */
 const MANY = 1e9;
 
 function ways(count: number): number {
   return Math.min(MANY, count);
 }
 
-/** The position automaton: state 0 is the start, every other state a character set just read. */
+/** The position automaton: state 0 is the start; every other state is a character set that was just read. */
 export class Automaton {
   readonly sets: CodePoints[] = [[]];
-  /** follow[a].get(b) = in how many ways b can be read right after a. */
+  /** follow[a].get(b) is the number of ways in which b can be read directly after a. */
   readonly follow: Map<number, number>[] = [new Map()];
-  /** In how many ways the pattern can end after a state. */
+  /** Number of ways in which the pattern can end after a state. */
   readonly end = new Map<number, number>();
-  /** False where a large counted repeat was taken for an unbounded one, which can only add readings. */
+  /** False when a large counted repeat was treated as unbounded, which can only add readings. */
   isExact = true;
-  /** Whether something that can match nothing is repeated too often to be written out. */
+  /** Whether something that can match nothing is repeated too often to be unrolled. */
   repeatsNothing = false;
   #links = 0;
 
@@ -93,7 +93,7 @@ export class Automaton {
       return this.#join(this.#unrolled(body, min, min), this.#loop(body, 0));
     if (max !== Number.POSITIVE_INFINITY || min > 1) {
       this.isExact = false;
-      // Each turn may be one that matches nothing: too many ways to choose which.
+      // Each turn may match nothing, so there are too many ways to choose those turns.
       if (isNullable(body)) this.repeatsNothing = true;
     }
     return this.#loop(body, min);
@@ -131,13 +131,13 @@ function sum(a: Map<number, number>, b: Map<number, number>, times: number): Map
   return total;
 }
 
-/** Counted repeats small enough to be written out; a larger one counts as a loop (and may look worse than it is). */
+/** Whether a counted repeat is small enough to be unrolled; a larger one is treated as a loop, with more readings. */
 function isUnrolled(body: Regex, max: number): boolean {
   const size = Math.max(1, positions(body));
   return max <= (size <= 1 || isNullable(body) ? 64 : 8) && size * max <= 64;
 }
 
-/** Whether it can match without reading anything. */
+/** Whether a part can match the empty text. */
 function isNullable(regex: Regex): boolean {
   switch (regex.kind) {
     case 'set':
@@ -153,7 +153,7 @@ function isNullable(regex: Regex): boolean {
   }
 }
 
-/** The character sets in `regex` once every counted repeat is written out. */
+/** Number of character sets after every counted repeat is unrolled. */
 export function positions(regex: Regex): number {
   if (regex.kind === 'set') return 1;
   if (regex.kind === 'sequence') return regex.parts.reduce((total, part) => total + positions(part), 0);

@@ -1,7 +1,7 @@
 /*
- * Sets of Unicode code points as sorted, disjoint [low, high] ranges: what one position of a regular
- * expression can match. Both the translation to RE2 and the search for ambiguity work on these, so the two
- * can never disagree about what `\s`, `.` or `\p{L}` means. Meanings are ECMAScript's (with the u flag).
+ * Sets of Unicode code points, as sorted and disjoint [low, high] ranges, that one position of a regular expression can
+ * match. The translation to RE2 and the search for ambiguity both use them, so they agree on the meaning of `\s`, `.` and
+ * `\p{L}`, which is that of ECMAScript with the u flag.
  */
 
 /** Inclusive ranges, sorted, neither overlapping nor touching. */
@@ -41,7 +41,7 @@ export function only(codePoint: number): CodePoints {
   return [[codePoint, codePoint]];
 }
 
-/** The ranges put in order and joined; they may come in any order and overlap. */
+/** The union of ranges, which may overlap and have any order. */
 export function union(ranges: Iterable<readonly [number, number]>): CodePoints {
   const joined: [number, number][] = [];
   for (const [low, high] of [...ranges].sort((a, b) => a[0] - b[0])) {
@@ -64,7 +64,7 @@ export function complement(set: CodePoints): CodePoints {
   return gaps;
 }
 
-/** True if some code point is in both. */
+/** Whether two sets share a code point. */
 export function intersects(a: CodePoints, b: CodePoints): boolean {
   let i = 0;
   let j = 0;
@@ -81,9 +81,9 @@ export function intersects(a: CodePoints, b: CodePoints): boolean {
 const properties = new Map<string, CodePoints>();
 
 /**
- * The code points that have the Unicode property `\p{name}`, by this Node's own tables.
- * Costs a walk through Unicode (some 20 ms) the first time a property is named, nothing afterwards: there are a
- * few hundred properties, so the memory is bounded. Throws SyntaxError if ECMAScript knows no such property.
+ * The code points with the Unicode property `\p{name}`, by the tables of this Node. The first use of a property takes
+ * about 20 ms; the result is cached, and there are only a few hundred properties.
+ * @throws SyntaxError when ECMAScript has no such property.
  */
 export function unicodeProperty(name: string): CodePoints {
   const known = properties.get(name);
@@ -104,7 +104,7 @@ export function unicodeProperty(name: string): CodePoints {
   return ranges;
 }
 
-/** True at the start of a plane whose characters, bar its last two, all have the same properties. */
+/** Whether a plane begins here whose characters, except the last two, all have the same properties. */
 function isUniform(codePoint: number): boolean {
   const plane = codePoint >> 16;
   return (codePoint & 0xffff) === 0 && plane >= 4 && plane !== 14;

@@ -1,8 +1,7 @@
 /*
- * Reads an ECMAScript regular expression into a small tree. JSON Schema patterns are ECMAScript's, while the
- * engine that runs them here is RE2: going through a tree of our own gives each pattern its ECMAScript meaning
- * on the other engine (`\s`, `.`, `\p{Letter}`, escapes) and gives the search for ambiguity something to walk.
- * Whether a pattern is well formed is left to `new RegExp`; this reader trusts that it was asked first.
+ * Parses an ECMAScript regular expression to a small tree. Patterns of JSON Schema are ECMAScript but run on RE2, so the
+ * tree is translated with ECMAScript's meaning of `\s`, `.`, `\p{Letter}` and escapes. The search for ambiguity uses it
+ * too. `new RegExp` has checked the syntax before; this parser relies on that.
  */
 import {
   ALL,
@@ -17,7 +16,7 @@ import {
   WORD,
 } from './regex-sets.ts';
 
-/** What a pattern is made of. Groups leave no trace: nobody reads captures, and laziness changes no verdict. */
+/** A part of a pattern. Groups and laziness are omitted, because captures are not used and laziness does not change the result. */
 export type Regex =
   | { kind: 'set'; set: CodePoints }
   | { kind: 'sequence'; parts: readonly Regex[] }
@@ -25,13 +24,13 @@ export type Regex =
   | { kind: 'repeat'; body: Regex; min: number; max: number }
   | { kind: 'start' | 'end' | 'boundary' | 'no boundary' };
 
-/** A pattern that is no regular expression, or is one that a linear-time engine cannot run. */
+/** The pattern is not a regular expression, or cannot run in linear time. */
 export class PatternError extends Error {}
 
 /**
- * The tree of `source`, read with the u flag as JSON Schema asks; a pattern that only the older syntax accepts
- * (`\-` outside a class, `[\w-.]`, a lone `{`) is read with those characters taken literally.
- * `max` of an unbounded repeat is Infinity. Throws PatternError.
+ * Parses a pattern with the u flag, as JSON Schema requires. A pattern that is valid only without it (`\-` outside a
+ * class, `[\w-.]`, a single `{`) is read with these characters as literals. `max` of an unbounded repeat is Infinity.
+ * @throws PatternError
  */
 export function parseRegex(source: string): Regex {
   return new Reader(source, isUnicodePattern(source)).pattern();
@@ -157,7 +156,7 @@ class Reader {
     return this.#take('\\') ? this.#escape(true) : only(this.#codePoint());
   }
 
-  /** What stands behind a backslash. */
+  /** Parses an escape after its backslash. */
   #escape(inClass: boolean): CodePoints {
     const property = this.#unicode ? this.#match(PROPERTY) : null;
     if (property !== null) {
@@ -178,9 +177,7 @@ class Reader {
       throw new PatternError('uses a back reference, which cannot be run in linear time');
     }
     if (/[A-Za-z]/.test(character)) {
-      throw new PatternError(
-        `has the escape \\${character}, which ECMAScript does not know (at least not in this form)`,
-      );
+      throw new PatternError(`has the escape \\${character}, which is not valid in ECMAScript in this form`);
     }
     return only(character.codePointAt(0) ?? 0);
   }
@@ -203,7 +200,7 @@ class Reader {
 
   #control(): number {
     const letter = this.#source[this.#at] ?? '';
-    if (!/[A-Za-z]/.test(letter)) throw new PatternError('has \\c without a letter behind it');
+    if (!/[A-Za-z]/.test(letter)) throw new PatternError('has \\c without a letter after it');
     this.#at += 1;
     return letter.charCodeAt(0) % 32;
   }
@@ -242,15 +239,15 @@ const CLASS_ESCAPES: Record<string, CodePoints> = {
   W: complement(WORD),
 };
 
-/** The code point of a set that came from a single character, else null. */
+/** The code point of a set with a single one; otherwise null. */
 function single(set: CodePoints): number | null {
   const [range, more] = set;
   return range !== undefined && more === undefined && range[0] === range[1] ? range[0] : null;
 }
 
 /**
- * `regex` in the syntax of RE2, matching exactly what ECMAScript would.
- * Throws PatternError where a count is beyond RE2's limit of 1,000.
+ * Translates a pattern to the syntax of RE2, with exactly ECMAScript's meaning.
+ * @throws PatternError when a count exceeds RE2's limit of 1000.
  */
 export function toRe2(regex: Regex): string {
   switch (regex.kind) {

@@ -1,11 +1,11 @@
 /*
- * The card's shorthand for an output: field name → one of six words, `?` behind the word for optional.
- * It is the common case and needs no compiler: a plain loop on the main thread, one pass over the fields.
- * Names are only ever read as own properties, so `__proto__` and `constructor` are names like any other.
+ * The shorthand for output schemas: field name → one of six types, with `?` after the type of an optional field. It is the
+ * common case and is checked in the main thread, in one pass over the fields. Only own properties are read, so
+ * `__proto__` and `constructor` are ordinary names.
  */
 import { childPointer, findTooDeep, isJsonObject, type Problem, report } from './problem.ts';
 
-/** Deepest nesting of arrays and objects in an output, shorthand or JSON Schema, in levels. */
+/** Deepest nesting of arrays and objects in an output, levels; for shorthand and JSON Schema. */
 export const MAX_OUTPUT_LEVELS = 128;
 
 type Word = { optional: boolean; must: string; accepts: (value: unknown) => boolean };
@@ -26,15 +26,15 @@ const WORDS = new Map<unknown, Word>(
   ]),
 );
 
-const NOT_A_WORD = `is not one of ${Object.keys(TYPES).join(', ')} (with ? behind it where the field is optional)`;
-/** Taken as it stands, such a field would be required under its odd name, and no output would ever be valid. */
-const MISPLACED = 'has a ? behind the name: it belongs behind the type, as in "notes": "string?"';
+const NOT_A_WORD = `is not one of ${Object.keys(TYPES).join(', ')} (with ? after it if the field is optional)`;
+/** Such a field would be required with `?` in its name, so no output would be valid. */
+const MISPLACED = 'has a ? after the name: it belongs after the type, as in "notes": "string?"';
 const NOT_A_SCHEMA =
   '; a JSON Schema is recognised by "$schema", or by "type": "object" with an object under "properties"';
 
 /**
- * What is wrong with `schema` as shorthand; [] if nothing. `{}` is accepted and asks for an empty object.
- * Pointers are into the schema.
+ * Checks a shorthand schema. `{}` is accepted and requires an empty object.
+ * @returns the problems, with pointers into the schema; [] for none.
  */
 export function checkShorthand(schema: Record<string, unknown>): Problem[] {
   const problems: Problem[] = [];
@@ -51,8 +51,9 @@ export function checkShorthand(schema: Record<string, unknown>): Problem[] {
 }
 
 /**
- * What is wrong with `output` under the shorthand `schema`; [] if nothing. Pointers are into the output.
- * A schema that `checkShorthand` would refuse accepts no output: the answer says so at the root.
+ * Checks an output against a shorthand schema. A schema that `checkShorthand` refuses accepts no output; the problem is
+ * then at the root.
+ * @returns the problems, with pointers into the output; [] for none.
  */
 export function validateShorthand(schema: Record<string, unknown>, output: unknown): Problem[] {
   if (!isJsonObject(output)) return [{ pointer: '', message: 'must be an object' }];
@@ -81,12 +82,12 @@ export function validateShorthand(schema: Record<string, unknown>, output: unkno
   return problems.length === 0 ? problems : report(problems);
 }
 
-/** The problem of an output nested beyond `MAX_OUTPUT_LEVELS`, at the first value that is. */
+/** The problem of a value nested deeper than `MAX_OUTPUT_LEVELS`. */
 export function tooDeepOutput(pointer: string): Problem {
   return { pointer, message: `is nested more than ${MAX_OUTPUT_LEVELS} levels deep` };
 }
 
-/** The problem of an output that cannot be checked, because its schema would itself be refused. */
+/** The problem of an output whose schema is not acceptable. @param pointer into the schema. */
 export function unusable(pointer: string, message: string): Problem {
   const where = pointer === '' ? '' : ` at ${JSON.stringify(pointer)}`;
   return { pointer: '', message: `cannot be checked, its schema is not acceptable${where}: ${message}` };

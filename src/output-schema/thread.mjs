@@ -1,6 +1,5 @@
-// The first file of a checking thread where the sources run uncompiled. Node gives a worker thread no loader for
-// TypeScript of its own, whether the process was started with tsx or by Vitest, so this one asks for it before
-// the real body is read.
+// The first file of a checking thread when the sources are not compiled, as under tsx and Vitest. Node starts a worker
+// thread without the TypeScript loader of the process, so it is registered before the thread's code is loaded.
 import { register } from 'tsx/esm/api';
 
 register();

@@ -1,6 +1,6 @@
 /*
- * The body of a checking thread: one question in, one answer out, nothing kept but compiled schemas.
- * It holds no secret (its environment is empty) and may be killed at any moment, in the middle of anything.
+ * The code of a checking thread. It answers each request with one message and keeps only compiled schemas. It has no
+ * secrets (its environment is empty) and may be killed at any moment.
  */
 import { parentPort } from 'node:worker_threads';
 import { compileSchema, type OutputCheck } from './compile.ts';
@@ -8,19 +8,19 @@ import { Lru } from './lru.ts';
 import { type Problem, report } from './problem.ts';
 import { unusable } from './shorthand.ts';
 
-/** What the pool asks: is `schema` (JSON text) acceptable, or, with an `output` (JSON text), is that valid? */
-export type ScheduledCheck = { key: string; schema: string; output: string | null };
+/** A request of the pool: check a schema, or with `output` an output against it. Both are JSON text. */
+export type CheckRequest = { key: string; schema: string; output: string | null };
 
-/** What a thread says: that it is ready for questions, or the problems it found. */
-export type Answer = { ready: true } | { ready: false; problems: Problem[] };
+/** A message to the pool: the thread is ready, or the problems it found. */
+export type ThreadMessage = { ready: true } | { ready: false; problems: Problem[] };
 
-/** Compiled schemas kept in a thread: at most so many, of so many bytes of schema in all. */
+/** Most compiled schemas that a thread keeps, and their total size, bytes of schema text. */
 const MAX_SCHEMAS = 200;
 const MAX_SCHEMA_BYTES = 512 * 1024;
 
 const checks = new Lru<OutputCheck>(MAX_SCHEMAS, MAX_SCHEMA_BYTES);
 
-function answer({ key, schema, output }: ScheduledCheck): Problem[] {
+function problemsOf({ key, schema, output }: CheckRequest): Problem[] {
   let check = checks.get(key);
   if (check === undefined) {
     const compiled = compileSchema(JSON.parse(schema));
@@ -37,7 +37,7 @@ function asOutputProblem({ pointer, message }: Problem): Problem {
   return unusable(pointer, message);
 }
 
-/** Compiles something of everything, so that the first real question is not the one that pays for cold code. */
+/** Compiles a schema with many features, so that the first request does not run cold code. */
 function warmUp(): void {
   const pattern = { type: 'string', pattern: '^[a-z .-]+$', minLength: 1, format: 'email' };
   const schema = {
@@ -51,8 +51,8 @@ function warmUp(): void {
 
 if (parentPort !== null) {
   const port = parentPort;
-  const say = (message: Answer): void => port.postMessage(message);
+  const send = (message: ThreadMessage): void => port.postMessage(message);
   warmUp();
-  port.on('message', (check: ScheduledCheck) => say({ ready: false, problems: answer(check) }));
-  say({ ready: true });
+  port.on('message', (request: CheckRequest) => send({ ready: false, problems: problemsOf(request) }));
+  send({ ready: true });
 }

@@ -1,4 +1,4 @@
-// The `biolayer` command against a running API: what its nouns and verbs do, and what people see of it.
+// The `biolayer` command against a running API: its verbs, and its output for users.
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 type Given = Omit<Settings, 'env'> & { env?: Record<string, string | undefined> };
 
-/** The settings of a command of the org's. */
+/** Settings of a command that uses the org's API key. */
 function as({ env = {}, ...rest }: Given = {}): Settings {
   return { env: { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: key, OPERATOR_TOKEN, ...env }, ...rest };
 }
@@ -62,8 +62,8 @@ async function createTask(fields: Record<string, unknown> = {}): Promise<string>
   return task_id;
 }
 
-describe('the nouns and verbs', () => {
-  it('set up an org with a pool, a worker and keys, each answer one JSON document', async () => {
+describe('biolayer', () => {
+  it('creates an org with a pool, a worker and keys, and prints one JSON document for each', async () => {
     const made = await json<{ org_id: string; api_key: string }>(['orgs', 'create', '--name', 'Acme']);
     expect(made.org_id).toMatch(UUID);
     const env = { BIOLAYER_API_KEY: made.api_key };
@@ -151,7 +151,7 @@ describe('the nouns and verbs', () => {
     expect((await run(['webhooks', 'secret'], { env })).stdout).toBe(`${secret}\n`);
   });
 
-  it('make a test key, which works in the sandbox and nowhere else', async () => {
+  it('creates a test key that works only in the sandbox', async () => {
     const made = await json<{ key: string }>([
       ...['keys', 'create', '--name', 'try', '--test'],
       ...['--scope', 'tasks:read,tasks:create,pools:read'],
@@ -164,7 +164,7 @@ describe('the nouns and verbs', () => {
     expect(await run(['tasks', 'get', task_id])).toMatchObject({ code: 1, stdout: '' });
   });
 
-  it('rotate a key: both work for the overlap that was asked for, and the new one ends when it is told', async () => {
+  it('rotates a key: both are valid for the overlap, and the new one expires at the given time', async () => {
     const old = await json<{ key_id: string; key: string }>([
       'keys',
       'create',
@@ -204,7 +204,7 @@ describe('the nouns and verbs', () => {
     expect(await run(['keys', 'rotate', made.key_id, '--expires-in', '-1'])).toMatchObject({ stdout: '' });
   });
 
-  it('create a task from a file or stdin, once for an idempotency key, and show and cancel it', async () => {
+  it('creates a task from a file or stdin, once per idempotency key, and shows and cancels it', async () => {
     const body = JSON.stringify(taskBody({ title: 'From the shell' }));
     const path = await file(body);
     const made = await json<{ task_id: string }>(['tasks', 'create', '--file', path]);
@@ -219,11 +219,11 @@ describe('the nouns and verbs', () => {
     });
     const cancelled = await json(['tasks', 'cancel', made.task_id, '--reason', 'no longer needed']);
     expect(cancelled).toMatchObject({ status: 'cancelled', cancellation: { reason: 'no longer needed' } });
-    // Final, so that it answers at once, however long it may wait.
+    // The task is final, so the long poll returns at once.
     expect(await json(['tasks', 'get', made.task_id, '--wait', '60'])).toMatchObject({ status: 'cancelled' });
   });
 
-  it('list tasks by filters, page by page', async () => {
+  it('lists tasks by filters, page by page', async () => {
     const product = freshName('product');
     const origin = { product, request_id: 'r' };
     const ids = [];
@@ -244,14 +244,14 @@ describe('the nouns and verbs', () => {
 
     const page = await json<Tasks>([...list, '--limit', '2']);
     expect(idsOf(page)).toEqual([third, second]);
-    const people = await run([...list, '--limit', '2']);
-    expect(people.stderr).toBe(`There are more: --cursor ${page.next_cursor}\n`);
+    const table = await run([...list, '--limit', '2']);
+    expect(table.stderr).toBe(`More entries: --cursor ${page.next_cursor}\n`);
     expect(idsOf(await json<Tasks>([...list, '--limit', '2', '--cursor', page.next_cursor]))).toEqual([
       first,
     ]);
   });
 
-  it('show a history and find it whole, until somebody changes an entry', async () => {
+  it('shows a history and verifies it, and reports a changed or missing entry', async () => {
     const taskId = await createTask();
     const events = await run(['tasks', 'events', taskId]);
     expect(events.stdout.split('\n').map((line) => line.replace(/\d{4}-\S+/, 'time'))).toEqual([
@@ -267,19 +267,19 @@ describe('the nouns and verbs', () => {
     const entry = await api.redis.lindex(history, 1);
     await api.redis.lset(history, 1, entry?.replace('"created"', '"tampered"') ?? '');
     const broken = await run(['audit', 'verify', taskId, '--json']);
-    expect(broken).toMatchObject({ code: 4, stderr: 'The history does not hold from entry 2 on.\n' });
+    expect(broken).toMatchObject({ code: 4, stderr: 'The history is not valid from entry 2 on.\n' });
     expect(JSON.parse(broken.stdout)).toMatchObject({ valid: false, first_broken: 2 });
 
-    // Its end alone is known by what the task says of it.
+    // A missing last entry is noticed because the task records the hash of its head.
     await api.redis.rpop(history);
     expect(await run(['audit', 'verify', taskId])).toMatchObject({
       code: 4,
-      stderr: 'The history does not hold from entry 2 on.\n',
+      stderr: 'The history is not valid from entry 2 on.\n',
     });
   });
 
-  describe('find no history whole whose answer', () => {
-    /** Verifies what a server answers that changes the text of the true answer. */
+  describe('reports a history as not valid when the response', () => {
+    /** Verifies the response of a server that changes the text of the real response. */
     async function verified(taskId: string, change: (text: string) => string) {
       const { text } = await org.client.request('GET', `/v1/tasks/${taskId}/events?order=desc`);
       const server = createServer((_request, response) => response.end(change(text)));
@@ -298,18 +298,30 @@ describe('the nouns and verbs', () => {
         'twice',
       ],
       ['writes a number differently', (text) => text.replace('"sequence":1', '"sequence":1.0'), 'one form'],
-      ['has a member more in an entry', (text) => text.replace('"actor":', '"note":1,"actor":'), 'An entry'],
-      ['has a member more', (text) => text.replace('"has_more"', '"note":1,"has_more"'), 'An answer does'],
-      ['has no head', (text) => text.replace(/,"head":\{[^}]*\}/, ''), 'An answer does'],
-      ['has null for its head', (text) => text.replace(/"head":\{[^}]*\}/, '"head":null'), 'history ends'],
-      ['has a head with more', (text) => text.replace('"head":{', '"head":{"n":1,'), 'history ends'],
       [
-        'has the number of another head',
+        'has an additional member in an entry',
+        (text) => text.replace('"actor":', '"note":1,"actor":'),
+        'A history entry',
+      ],
+      [
+        'has an additional member',
+        (text) => text.replace('"has_more"', '"note":1,"has_more"'),
+        'A response does',
+      ],
+      ['has no head', (text) => text.replace(/,"head":\{[^}]*\}/, ''), 'A response does'],
+      ['has null as its head', (text) => text.replace(/"head":\{[^}]*\}/, '"head":null'), 'history ends'],
+      [
+        'has an additional member in its head',
+        (text) => text.replace('"head":{', '"head":{"n":1,'),
+        'history ends',
+      ],
+      [
+        'has the sequence of another head',
         (text) => text.replace('"head":{"sequence":2', '"head":{"sequence":3'),
         'entry 3',
       ],
       [
-        'says that there is more and not where',
+        'says that there are more entries, without a cursor',
         (text) => text.replace('"has_more":false', '"has_more":true'),
         'more',
       ],
@@ -323,14 +335,14 @@ describe('the nouns and verbs', () => {
     });
   });
 
-  it('say why a task is not matched', async () => {
+  it('shows why a task is not matched', async () => {
     const taskId = await createTask();
     const { stdout } = await run(['tasks', 'match', taskId]);
     expect(stdout).toMatch(/^reason +nobody_qualifies$/m);
     expect((await json<{ reason: string }>(['tasks', 'match', taskId])).reason).toBe('nobody_qualifies');
   });
 
-  it('read a history of several pages', async () => {
+  it('reads a history of several pages', async () => {
     const taskId = await createTask();
     const { data } = await org.client.get<Page<HistoryEntry>>(`/v1/tasks/${taskId}/events`);
     let last = data.at(-1);
@@ -365,8 +377,8 @@ describe('the nouns and verbs', () => {
   });
 });
 
-describe('what people see', () => {
-  it('is a short table, cut where the terminal ends', async () => {
+describe('output for users', () => {
+  it('is a short table, cut to the width of the terminal', async () => {
     const product = freshName('product');
     await createTask({
       origin: { product, request_id: 'r' },
@@ -388,17 +400,17 @@ describe('what people see', () => {
     expect(await run(['tasks', 'list', '--product', 'none'])).toEqual({
       code: 0,
       stdout: '',
-      stderr: 'There are none.\n',
+      stderr: 'No entries.\n',
     });
   });
 
-  it('is never cut where it is a secret', async () => {
+  it('never cuts a secret', async () => {
     const made = await run(['keys', 'create', '--name', 'narrow', '--scope', 'tasks:read'], { columns: 20 });
     expect(made.stdout).toMatch(/^key {9}blk_live_[0-9A-Za-z]{34,}$/m);
     expect((await run(['webhooks', 'secret'], { columns: 20 })).stdout).toMatch(/^whsec_\S{44}\n$/);
   });
 
-  it('cannot be made to steer the terminal by the title of a task', async () => {
+  it('replaces control characters in the title of a task', async () => {
     const taskId = await createTask({ title: 'a\u001b[2Jb\u009bc\u202ed\r\ne' });
     expect((await run(['tasks', 'get', taskId])).stdout).toContain('title              a�[2Jb�c�d��e\n');
     expect(await json(['tasks', 'get', taskId])).toMatchObject({ title: 'a\u001b[2Jb\u009bc\u202ed\r\ne' });

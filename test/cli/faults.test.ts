@@ -1,4 +1,4 @@
-// How the command fails: with which exit code, with which words, and with nothing on stdout.
+// Failures of the command: the exit code, the message on stderr, and nothing on stdout.
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -35,7 +35,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-/** The settings of a command of the org's. */
+/** Settings of a command that uses the org's API key. */
 function as({ env = {}, ...rest }: Settings = {}): Settings {
   return { env: { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: key, OPERATOR_TOKEN, ...env }, ...rest };
 }
@@ -49,7 +49,7 @@ async function file(content: string): Promise<string> {
   return path;
 }
 
-/** Something on loopback that is not the API. */
+/** Starts a server on loopback that is not the API. */
 async function startOther(
   answer: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
@@ -68,8 +68,8 @@ function urlOf(server: Server): string {
   return `http://127.0.0.1:${address.port}`;
 }
 
-describe('what goes wrong', () => {
-  it('is 1 when the API refuses, with its words and every pointer', async () => {
+describe('exit code', () => {
+  it('is 1 when the API refuses the request, with its message and all pointers', async () => {
     const body = JSON.stringify({ ...taskBody(), title: '', sla: { urgency: 'soon' } });
     expect(await run(['tasks', 'create', '--json'], { stdin: body })).toMatchObject({
       code: 1,
@@ -104,7 +104,7 @@ describe('what goes wrong', () => {
       ['pools', 'create', '--name', 'x', '--offer-mode', 'auction'],
       /Allowed choices are sequential, broadcast/,
     ],
-    [['tasks', 'create'], /Name a file with --file, or send the JSON of the task on stdin/],
+    [['tasks', 'create'], /Pass a file with --file, or the JSON of the task on stdin/],
     [['tasks', 'create', '--file', '/none/such'], /\/none\/such cannot be read: ENOENT/],
     [['tasks', 'list', '--api-key-file', '/none/such'], /\/none\/such cannot be read: ENOENT/],
     [['tasks', 'list', '--url', 'ftp://x'], /BIOLAYER_URL must be an http:\/\/ or https:\/\/ URL/],
@@ -112,7 +112,7 @@ describe('what goes wrong', () => {
     expect(await run(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
   });
 
-  it('is 2 for input that is not JSON, and for a credential that is missing', async () => {
+  it('is 2 for input that is not JSON and for a missing credential', async () => {
     const broken = await run(['tasks', 'create'], { stdin: '{"title":' });
     expect(broken).toMatchObject({ code: 2, stderr: expect.stringMatching(/^stdin is not JSON: /) });
     const keyless = await run(['tasks', 'list'], { env: { BIOLAYER_API_KEY: undefined } });
@@ -125,20 +125,20 @@ describe('what goes wrong', () => {
   });
 });
 
-describe('a URL that is not the API', () => {
+describe('exit code for a URL that is not the API', () => {
   const list = (url: string) => run(['tasks', 'list', '--json'], { env: { BIOLAYER_URL: url } });
 
-  it('is 3 when nobody listens there', async () => {
+  it('is 3 when no process listens there', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = urlOf(server);
     await new Promise((resolve) => server.close(resolve));
     const ran = await list(url);
     expect(ran).toMatchObject({ code: 3, stdout: '' });
-    expect(ran.stderr).toMatch(/^http:\/\/127\.0\.0\.1:\d+ was not reached: connect ECONNREFUSED/);
+    expect(ran.stderr).toMatch(/^http:\/\/127\.0\.0\.1:\d+ could not be reached: connect ECONNREFUSED/);
   });
 
-  it('is 3 when the answer breaks off', async () => {
+  it('is 3 when the response is interrupted', async () => {
     const url = await startOther((_request, response) => {
       response.writeHead(200, { 'content-length': '1000' });
       response.write('{', () => response.destroy());
@@ -146,16 +146,16 @@ describe('a URL that is not the API', () => {
     expect(await list(url)).toMatchObject({
       code: 3,
       stdout: '',
-      stderr: expect.stringMatching(/was not reached: /),
+      stderr: expect.stringMatching(/could not be reached: /),
     });
   });
 
-  it('is 1 when something else answers', async () => {
+  it('is 1 when another server responds', async () => {
     const page = await startOther((_request, response) => response.end('<html>Welcome'));
     expect(await list(page)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: `not_json: ${page} does not answer in JSON. Is it the API?\n`,
+      stderr: `not_json: ${page} does not respond with JSON. Is it the URL of the API?\n`,
     });
     const gateway = await startOther((_request, response) =>
       response.writeHead(502).end('<html>Bad gateway'),
@@ -163,7 +163,7 @@ describe('a URL that is not the API', () => {
     expect(await list(gateway)).toMatchObject({ code: 1, stdout: '', stderr: 'http_502: HTTP 502\n' });
   });
 
-  it('is 1 when it redirects, and the credential goes no further', async () => {
+  it('is 1 when it redirects, and the credential is not sent on', async () => {
     let followed = 0;
     const elsewhere = await startOther((_request, response) => {
       followed += 1;
@@ -174,14 +174,14 @@ describe('a URL that is not the API', () => {
     );
     expect(await list(url)).toMatchObject({
       code: 1,
-      stderr: `redirected: ${url} redirects to ${elsewhere}; name that as the URL.\n`,
+      stderr: `redirected: ${url} redirects to ${elsewhere}; use that as the URL.\n`,
     });
     expect(followed).toBe(0);
   });
 });
 
-describe('credentials and address', () => {
-  it('come from files or the environment, the files first, and never from a flag', async () => {
+describe('credentials and URL', () => {
+  it('come from files or the environment, files first, and never from a flag', async () => {
     const keyFile = await file(`${key}\n`);
     const tokenFile = await file(OPERATOR_TOKEN);
     const env = {

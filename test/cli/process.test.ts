@@ -1,5 +1,4 @@
-// The command as a process of its own: its exit code for the shell, what a closed pipe does to it, and that
-// it is found by npx.
+// The command as a process: its exit code in a shell, a closed pipe, and npx.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +10,7 @@ import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
 import { taskBody } from '../support/people.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Each starts a node of its own, on a machine that may be busy. */
+/** Each test starts Node, on a machine that may be busy, ms. */
 const LIMIT = 120_000;
 
 let api: TestApi;
@@ -47,7 +46,7 @@ describe('biolayer', () => {
   );
 
   it(
-    'creates the task of examples/ as it stands, in the pool of the demo org',
+    'creates the unchanged task of examples/ in the pool of the demo org',
     async () => {
       await org.client.post('/v1/pools', { pool_id: 'demo-pool', name: 'Demo pool' });
       const ran = await shell('bin/biolayer.js tasks create --file examples/task.json --json');
@@ -61,7 +60,7 @@ describe('biolayer', () => {
   );
 
   it(
-    'compiles itself in a fresh clone, and says what to run where nothing is installed',
+    'compiles itself in a fresh clone, and says what to run when nothing is installed',
     async () => {
       const clone = await mkdtemp(join(tmpdir(), 'biolayer-clone-'));
       try {
@@ -86,7 +85,7 @@ describe('biolayer', () => {
   );
 
   it(
-    'takes a task on stdin and tells the shell when it is refused',
+    'reads a task from stdin and exits with 1 when it is refused',
     async () => {
       const { code, stdout, stderr } = await shell('echo "{}" | bin/biolayer.js tasks create');
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -96,9 +95,9 @@ describe('biolayer', () => {
   );
 
   it(
-    'ends in peace when its reader leaves',
+    'exits with 0 when the reader of its output closes the pipe',
     async () => {
-      // More than a pipe holds, so that it is still writing when nobody reads any more.
+      // More than a pipe can hold, so that it still writes when the reader has closed it.
       const instructions = 'x'.repeat(19_000);
       for (let count = 0; count < 20; count += 1)
         await org.client.post('/v1/tasks', taskBody({ instructions }));

@@ -1,4 +1,4 @@
-// Following a task: every event once, to the end, through an outage of the API.
+// `tasks watch`: every event once, until the task is final, also during an outage of the API.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ function eventsIn(stdout: string): string[] {
 }
 
 describe('tasks watch', () => {
-  it('prints each event as it happens, and the end', async () => {
+  it('prints each event as it happens, and the final status', async () => {
     const taskId = await createTask();
     const { ran, done } = watch(taskId);
     await vi.waitFor(
@@ -78,7 +78,7 @@ describe('tasks watch', () => {
     await org.client.delete(`/v1/workers/${worker_id}`);
   });
 
-  it('ends with one JSON document, the final task with its events', async () => {
+  it('prints one JSON document, the final task with its events', async () => {
     const taskId = await createTask();
     const { ran, done } = watch(taskId, api.url, '--json');
     await org.client.post(`/v1/tasks/${taskId}/cancel`, { reason: 'enough' });
@@ -90,7 +90,7 @@ describe('tasks watch', () => {
     });
   });
 
-  it('goes on when the API comes back', async () => {
+  it('continues when the API is available again', async () => {
     const evidenceStore = await mkdtemp(join(tmpdir(), 'biolayer-cli-'));
     const start = (port: number) =>
       startWeb({
@@ -103,7 +103,7 @@ describe('tasks watch', () => {
     const { ran, done } = watch(taskId, before.url);
     await vi.waitFor(() => expect(ran.stdout).toContain('task.queued'), PATIENT);
     await before.close();
-    await vi.waitFor(() => expect(ran.stderr).toMatch(/was not reached: .*; trying again\n$/), PATIENT);
+    await vi.waitFor(() => expect(ran.stderr).toMatch(/could not be reached: .*; trying again\n$/), PATIENT);
     await org.client.post(`/v1/tasks/${taskId}/cancel`);
     const after = await start(before.port);
     onTestFinished(async () => {
@@ -120,7 +120,7 @@ describe('tasks watch', () => {
     ]);
   });
 
-  it('ends when there is no such task', async () => {
+  it('exits with 1 when the task does not exist', async () => {
     const { done } = watch('01890a5d-ac96-774b-bcce-b302099a8057');
     expect(await done).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^not_found/) });
   });

@@ -1,4 +1,4 @@
-// `biolayer webhooks` against a running API and a real receiver: endpoints, what became of deliveries, replays.
+// `biolayer webhooks` against a running API and a real receiver: endpoints, deliveries, replays.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ interface Delivery {
   status: string;
 }
 
-/** The commands of an org of its own. */
+/** Creates an org and runs commands with its API key. */
 async function setUp(): Promise<{
   org: Org;
   json: <T = Record<string, unknown>>(...args: string[]) => Promise<T>;
@@ -54,7 +54,7 @@ async function file(name: string, text: string): Promise<string> {
   return path;
 }
 
-it('an endpoint is made, changed, looked at, switched, tested and removed', async () => {
+it('creates, changes, shows, enables, tests and removes an endpoint', async () => {
   const { json, run } = await setUp();
   const receiver = await startCallbackReceiver();
   const own = `whsec_${Buffer.alloc(24, 3).toString('base64')}`;
@@ -90,7 +90,7 @@ it('an endpoint is made, changed, looked at, switched, tested and removed', asyn
   expect(await run('endpoints', 'create', 'https://10.0.0.1/')).toMatchObject({ code: 1 });
 });
 
-it('deliveries are listed, made again, and replayed', async () => {
+it('lists, repeats and replays deliveries', async () => {
   const { org, json, run } = await setUp();
   const receiver = await startCallbackReceiver(() => ({ status: 500 }));
   const { endpoint_id } = await json<Endpoint>(

@@ -1,5 +1,5 @@
-// The whole system as processes of its own: a durable Redis, a web process and two worker processes, each of
-// which can be killed at any moment and comes back at once, as under a supervisor.
+// Runs the whole system as processes: a durable Redis, a web process and two worker processes. Each can be killed at any
+// moment and is restarted at once, as under a supervisor.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,13 +8,17 @@ import { freePort, startOwnRedis } from '../support/own-redis.ts';
 
 export const OPERATOR_TOKEN = 'operator-token-of-the-trial';
 
-export const PARTS = ['worker 1', 'web', 'redis', 'worker 2'] as const;
+/**
+ * In the order of the kills. Worker processes come first: a killed one still holds the leases of its deliveries for 20 s
+ * and the locks of its jobs for 10 s, and these expire while the other parts are killed.
+ */
+export const PARTS = ['worker 1', 'worker 2', 'web', 'redis'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface System {
   url: string;
   redisUrl: string;
-  /** SIGKILL, then the same part again; resolves when it is ready. */
+  /** Kills a part with SIGKILL and starts it again; resolves when it is ready. */
   killAndRestart(part: Part): Promise<void>;
   stop(): Promise<void>;
 }
@@ -50,7 +54,7 @@ export async function startSystem(): Promise<System> {
       Promise.reject(new Error(`${part} ended before it was ready`)),
     );
     await Promise.race([ready, ended]);
-    // From here on its end is somebody's doing.
+    // After this, only a test ends it.
     ended.catch(() => undefined);
   };
   const kill = async (part: Part) => {

@@ -1,5 +1,5 @@
-// A trial: tasks go through their whole lives while parts of the system are killed again and again. The
-// people in it behave as people do: they try again when nobody answers, and look what they have on the desk.
+// A trial: tasks are created, done and delivered while parts of the system are killed. The simulated workers behave like
+// real clients: they repeat requests that fail, and continue the tasks that are assigned to them.
 
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -11,12 +11,13 @@ import { firstBroken } from '../../src/state/tasks/history.ts';
 import type { HistoryEntry } from '../../src/state/tasks/task.ts';
 import { OPERATOR_TOKEN, PARTS, type Part, type System, startSystem } from './system.ts';
 
+/** The result of a trial. */
 export interface Trial {
-  /** What went wrong, in words; empty when all is well. */
+  /** One sentence for each fault; empty when everything is right. */
   faults: string[];
   completed: number;
   kills: Record<Part, number>;
-  /** Deliveries that came more than once, all the same to the byte. */
+  /** Deliveries that arrived more than once, with the same bytes. */
   repeats: number;
   seconds: number;
 }
@@ -26,7 +27,7 @@ const CAPACITY = 3;
 
 /**
  * Runs a trial.
- * @param tasks how many are created. @param rounds how often each part is killed. @param limit ms for all of it.
+ * @param tasks number of tasks. @param rounds how often each part is killed. @param limit time limit, ms.
  */
 export async function runTrial(tasks: number, rounds: number, limit: number): Promise<Trial> {
   const started = performance.now();
@@ -54,19 +55,19 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
     }
 
     const done = new AbortController();
-    const people = tokens.map((token) => work(call, token, done.signal));
+    const workers = tokens.map((token) => work(call, token, done.signal));
     const watching = watchCapacity(call, key, done.signal, faults);
     const killing = killParts(system, rounds, done.signal);
     const ids = await createAll(call, key, tasks, receiver.url);
     const finals = await Promise.all(ids.map((id) => finalStatus(call, key, id, over)));
     for (const [index, status] of finals.entries())
       if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
-    if (over.aborted) throw new Error(`the time was up: ${faults.slice(0, 20).join('; ')}`);
+    if (over.aborted) throw new Error(`the time limit was reached: ${faults.slice(0, 20).join('; ')}`);
     const kills = await killing;
     done.abort();
-    await Promise.all([...people, watching]);
+    await Promise.all([...workers, watching]);
 
-    if (new Set(ids).size !== tasks) faults.push('a create was answered with the task of another');
+    if (new Set(ids).size !== tasks) faults.push('two creates returned the same task');
     await settled(system.redisUrl, over, faults);
     await checkTasks(call, key, ids, receiver, faults);
     return {
@@ -85,7 +86,7 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
 type Json = Record<string, unknown>;
 type Call = (method: string, path: string, credential: string, body?: Json, headers?: Json) => Promise<Json>;
 
-/** Calls until somebody answers other than "not now"; a 404 or 409 is an answer. */
+/** Repeats a request until it gets a response other than 503; a 404 or 409 is a response. */
 function caller(url: string, over: AbortSignal): Call {
   return async (method, path, credential, body, headers = {}) => {
     for (;;) {
@@ -140,8 +141,8 @@ async function createAll(call: Call, key: string, count: number, callback: strin
 }
 
 /**
- * A person: takes what is offered, and does what is on the desk, until `done`. Who was kept from answering three
- * times in a row is taken to be away, and comes back.
+ * A worker: accepts offers and does the assigned tasks, until `done`. A worker who lets three offers in a row expire
+ * becomes `away`, and this one then becomes available again.
  */
 async function work(call: Call, token: string, done: AbortSignal): Promise<void> {
   while (!done.aborted) {
@@ -149,8 +150,11 @@ async function work(call: Call, token: string, done: AbortSignal): Promise<void>
     if (offers.length === 0 && (await call('GET', '/v1/worker', token)).availability !== 'available')
       await call('PATCH', '/v1/worker', token, { availability: 'available' });
     for (const { offer_id } of offers) await call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
-    const desk = (await call('GET', '/v1/worker/tasks', token)).data as { task_id: string; status: string }[];
-    for (const { task_id, status } of desk) {
+    const assigned = (await call('GET', '/v1/worker/tasks', token)).data as {
+      task_id: string;
+      status: string;
+    }[];
+    for (const { task_id, status } of assigned) {
       if (status === 'accepted') await call('POST', `/v1/worker/tasks/${task_id}/start`, token);
       await call('POST', `/v1/worker/tasks/${task_id}/submit`, token, { output: { ok: true } });
     }
@@ -170,7 +174,7 @@ async function watchCapacity(call: Call, key: string, done: AbortSignal, faults:
     if (active_tasks !== 0) faults.push(`${worker_id} still holds ${active_tasks}`);
 }
 
-/** Kills every part in turn, `rounds` times, a little later each time so as to hit other moments. */
+/** Kills each part in turn, `rounds` times, after random delays so that the kills hit different moments. */
 async function killParts(system: System, rounds: number, done: AbortSignal): Promise<Record<Part, number>> {
   const kills = Object.fromEntries(PARTS.map((part) => [part, 0])) as Record<Part, number>;
   for (let round = 0; round < rounds; round += 1)
@@ -183,7 +187,7 @@ async function killParts(system: System, rounds: number, done: AbortSignal): Pro
   return kills;
 }
 
-/** How a task ended, or how it stood when the time was up. */
+/** The final status of a task, or its status when the time limit was reached. */
 async function finalStatus(call: Call, key: string, id: string, over: AbortSignal): Promise<string> {
   let last = 'unknown';
   try {
@@ -197,16 +201,18 @@ async function finalStatus(call: Call, key: string, id: string, over: AbortSigna
   }
 }
 
-/** Waits until nothing is owed and nothing is left to relay. */
+/** Waits until no delivery is pending and the outbox is empty. */
 async function settled(redisUrl: string, over: AbortSignal, faults: string[]): Promise<void> {
   const redis = new Redis(redisUrl);
   try {
     for (;;) {
-      const owed = await redis.keys('bl:{*}:pending-deliveries');
+      const pending = await redis.keys('bl:{*}:pending-deliveries');
       const outbox = await Promise.all((await redis.keys('bl:{*}:outbox')).map((key) => redis.xlen(key)));
-      if (owed.length === 0 && outbox.every((length) => length === 0)) return;
+      if (pending.length === 0 && outbox.every((length) => length === 0)) return;
       if (over.aborted) {
-        faults.push(`${owed.length} partitions still owe deliveries, ${outbox.join()} entries to relay`);
+        faults.push(
+          `${pending.length} partitions still have pending deliveries, ${outbox.join()} entries are not relayed`,
+        );
         return;
       }
       await sleep(100);
@@ -223,18 +229,27 @@ async function checkTasks(
   receiver: Receiver,
   faults: string[],
 ): Promise<void> {
-  for (const id of ids) {
+  await inParallel(ids, async (id) => {
     const history = (await call('GET', `/v1/tasks/${id}/events?limit=200`, key)).data as HistoryEntry[];
     const broken = firstBroken(history);
-    if (broken !== null) faults.push(`history of ${id} breaks at ${broken}`);
+    if (broken !== null) faults.push(`history of ${id} is not valid from ${broken} on`);
     const finals = history.filter((entry) => entry.type === 'task.completed');
     if (finals.length !== 1) faults.push(`${id} completed ${finals.length} times`);
-    if (history.at(-1)?.type !== 'task.completed') faults.push(`${id} went on after its end`);
+    if (history.at(-1)?.type !== 'task.completed') faults.push(`${id} has events after its completion`);
     for (const { event_id, type } of history)
       if (!receiver.bodies.has(event_id)) faults.push(`${type} of ${id} never arrived`);
-  }
+  });
   const count = await countTasks(call, key);
   if (count !== ids.length) faults.push(`${count} tasks exist, ${ids.length} were created`);
+}
+
+/** Runs `work` for each item, at most ten at the same time. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = items.values();
+  const run = async () => {
+    for (const item of rest) await work(item);
+  };
+  await Promise.all(Array.from({ length: 10 }, run));
 }
 
 async function countTasks(call: Call, key: string): Promise<number> {
@@ -257,7 +272,7 @@ interface Receiver {
   close(): Promise<void>;
 }
 
-/** Verifies every delivery; answers one in twenty with 503 after having taken it. */
+/** Verifies every delivery; answers every twentieth with 503 although it has recorded it. */
 async function startReceiver(): Promise<Receiver> {
   const bodies = new Map<string, string>();
   const faults: string[] = [];
@@ -275,7 +290,7 @@ async function startReceiver(): Promise<Receiver> {
       } catch (error) {
         faults.push(`${id} does not verify: ${error}`);
       }
-      if ((bodies.get(id) ?? body) !== body) faults.push(`${id} came with two bodies`);
+      if ((bodies.get(id) ?? body) !== body) faults.push(`${id} arrived with two different bodies`);
       bodies.set(id, body);
       response.statusCode = received % 20 === 0 ? 503 : 204;
       response.end();

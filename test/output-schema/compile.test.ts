@@ -1,6 +1,5 @@
-// What a JSON Schema means once it is compiled: a table of our own, and the official JSON-Schema-Test-Suite, a copy of
-// which lies in test/fixtures (it is on no registry). What is refused is listed and counted, so that a change in it is
-// seen.
+// Compiled schemas, by a table of cases and by the official JSON-Schema-Test-Suite, of which test/fixtures has a copy (it
+// is on no registry). Refused schemas are listed and counted, so that a change is noticed.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,17 +8,17 @@ import { describe, expect, it } from 'vitest';
 import { compileSchema } from '../../src/output-schema/compile.ts';
 import { validateShorthand } from '../../src/output-schema/shorthand.ts';
 
-/** The pointers at what is wrong with `output`; throws if `schema` is refused. */
+/** Pointers of the problems of an output. @throws Error when the schema is refused. */
 function pointersOf(schema: unknown, output: unknown): string[] {
   const compiled = compileSchema(schema);
   if ('problems' in compiled) throw new Error(JSON.stringify(compiled.problems));
   return compiled.check(output).map(({ pointer }) => pointer);
 }
 
-/** JSON text, for names that a literal cannot give a member. */
+/** Parses JSON, for member names that an object literal cannot have. */
 const json = (text: string): unknown => JSON.parse(text);
 
-it.each(['', 'a'])('a message shortens a long value at whole characters', (shift) => {
+it.each(['', 'a'])('shortens a long value in a message at whole characters', (shift) => {
   const value = shift + '\u{1f600}'.repeat(60);
   for (const schema of [{ const: value }, { enum: [value, 1] }]) {
     const compiled = compileSchema(schema);
@@ -200,14 +199,14 @@ describe('a compiled schema', () => {
     }
   });
 
-  it('reports at most fifty problems, and no endless pointers', () => {
+  it('reports at most fifty problems, and shortens long pointers', () => {
     const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, at) => [`p${at}`, at]));
     expect(pointersOf({ additionalProperties: { type: 'string' } }, wide)).toHaveLength(50);
     const long = { a: { ['x'.repeat(100_000)]: 1 } };
     expect(pointersOf({ properties: { a: { additionalProperties: false } } }, long)).toEqual(['/a']);
   });
 
-  it('says what shorthand says, where the two mean the same', () => {
+  it('reports the same problems as the equivalent shorthand', () => {
     const types = ['boolean', 'string', 'number', 'integer', 'array', 'object'];
     const name = fc.oneof(
       fc.constantFrom('a', 'b', '__proto__', 'constructor', 'toString', '/~'),
@@ -238,7 +237,7 @@ describe('a compiled schema', () => {
     );
   });
 
-  it('takes 0.1 × 3 for a multiple of 0.1, as it is written', () => {
+  it('computes multipleOf in decimal', () => {
     const parts = fc.record({
       unit: fc.integer({ min: 1, max: 9_999 }),
       times: fc.integer({ min: -9_999, max: 9_999 }),
@@ -261,7 +260,7 @@ const folder = fileURLToPath(
 );
 
 describe('the required cases of the official suite', () => {
-  /** By file: groups of cases whose schema we refuse. */
+  /** By file: number of groups whose schema is refused. */
   const REFUSED: Record<string, number> = {
     'anchor.json': 3, // $id below the root
     'defs.json': 1, // refers to the meta-schema
@@ -272,7 +271,7 @@ describe('the required cases of the official suite', () => {
     'unevaluatedProperties.json': 1, // $dynamicRef
     'vocabulary.json': 2, // other dialects
   };
-  /** By file: cases with another verdict than the suite's. Formats are asserted here, an annotation there. */
+  /** By file: number of cases with another result than in the suite, where formats are annotations. */
   const DIFFERENT: Record<string, number> = { 'format.json': 15 };
 
   type Group = {
@@ -281,7 +280,7 @@ describe('the required cases of the official suite', () => {
     tests: { description: string; data: unknown; valid: boolean }[];
   };
 
-  it('agree, but for those listed', () => {
+  it('have the same result, except those listed', () => {
     let verdicts = 0;
     const refused: Record<string, number> = {};
     const different: Record<string, number> = {};

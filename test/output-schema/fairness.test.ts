@@ -1,4 +1,4 @@
-// That the schemas of one org do not starve those of another.
+// The schemas of one org do not delay those of another.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FairQueue } from '../../src/output-schema/fair-queue.ts';
 import { CheckerBusyError, OutputSchemas } from '../../src/output-schema/output-schemas.ts';
@@ -6,7 +6,7 @@ import { CheckerBusyError, OutputSchemas } from '../../src/output-schema/output-
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const level = { $ref: '#/$defs/t' };
 const properties = { a: level };
-/** Each level of an output doubles the work: a hundred levels never end. */
+/** Each level of an output doubles the work, so a hundred levels never end. */
 const doubling = (title: string) => ({
   $schema: DIALECT,
   title,
@@ -16,10 +16,10 @@ const doubling = (title: string) => ({
 const nested = (levels: number): unknown => (levels === 0 ? {} : { a: nested(levels - 1) });
 const quick = { type: 'object', properties: { done: { type: 'boolean' } } };
 
-describe('jobs of several orgs', () => {
+describe('FairQueue', () => {
   const jobs = (owner: string, count: number) => Array.from({ length: count }, () => ({ owner }));
 
-  it('go by the time that those of their org have taken', () => {
+  it('takes the next job from the owner whose jobs have taken the least time', () => {
     const queue = new FairQueue<{ owner: string }>();
     for (const job of [...jobs('slow', 3), ...jobs('quick', 3)]) queue.add(job);
     const order: string[] = [];
@@ -31,7 +31,7 @@ describe('jobs of several orgs', () => {
     expect(queue.length).toBe(0);
   });
 
-  it('an org that comes later does not wait for the time that others had before', () => {
+  it('does not charge a new owner for the time that others used before', () => {
     const queue = new FairQueue<{ owner: string }>();
     for (const job of jobs('early', 5)) queue.add(job);
     for (let count = 0; count < 2; count += 1) {
@@ -47,15 +47,15 @@ describe('jobs of several orgs', () => {
     expect(order).toEqual(['late', 'early', 'late', 'early']);
   });
 
-  it('never run on all threads for one org', () => {
+  it('never runs more jobs of one owner than allowed', () => {
     const queue = new FairQueue<{ owner: string }>();
     for (const job of [...jobs('a', 3), ...jobs('b', 1)]) queue.add(job);
     expect([queue.take(1)?.owner, queue.take(1)?.owner, queue.take(1)]).toEqual(['a', 'b', undefined]);
   });
 });
 
-describe('an org whose outputs take as long as they may', () => {
-  // None of its jobs ends by itself while this runs.
+describe('an org whose outputs take very long to check', () => {
+  // None of its jobs ends during the test.
   const own = new OutputSchemas({ deadlineMs: 600_000, maxWaitMs: 600_000, maxWaitingOfOrg: 2 });
   const settled: unknown[] = [];
   const refused: unknown[] = [];
@@ -71,13 +71,13 @@ describe('an org whose outputs take as long as they may', () => {
 
   afterAll(() => own.close());
 
-  it("does not hold up another org's", async () => {
+  it('does not delay the checks of another org', async () => {
     for (let count = 0; count < 5; count += 1)
       expect(await own.validate(quick, { done: true }, 'other')).toEqual([]);
     expect(settled).toEqual([]);
   });
 
-  it('is refused beyond what may wait of it', async () => {
+  it('is refused when too many of its jobs wait', async () => {
     // One runs, two wait.
     expect(refused).toHaveLength(5);
     for (const error of refused) expect(error).toBeInstanceOf(CheckerBusyError);

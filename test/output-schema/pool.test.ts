@@ -1,4 +1,4 @@
-// That no stranger's schema or output can hold up this process, end it, or keep it alive.
+// An untrusted schema or output cannot block this process, end it, or keep it alive.
 import { execFile } from 'node:child_process';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -8,12 +8,12 @@ import { CheckerBusyError, OutputSchemas, type PoolLimits } from '../../src/outp
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const SECOND = 1_000;
-/** Far from the defaults, so that a busy machine does not make a test of something else fail. */
+/** Far above the defaults, so that a busy machine does not make other tests fail. */
 const PATIENT = { deadlineMs: 20 * SECOND, maxWaitMs: 60 * SECOND };
 
 vi.setConfig({ testTimeout: 120 * SECOND });
 
-/** A pool of its own for one test, closed behind it. */
+/** Runs a test with its own pool and closes it. */
 async function withLimits(
   limits: Partial<PoolLimits>,
   use: (own: OutputSchemas) => Promise<void>,
@@ -31,11 +31,11 @@ const object = (properties: Record<string, unknown>, more: object = {}): Record<
   properties,
   ...more,
 });
-/** Valid all the way down: errors to remember would make it a matter of memory. */
+/** Valid at every level, because collected errors would use memory instead of time. */
 const nested = (levels: number): unknown => (levels === 0 ? {} : { a: nested(levels - 1) });
 
 describe('hostile schemas and outputs', () => {
-  /** Each level of depth doubles the work: a hundred levels would take for ever. */
+  /** Each level doubles the work, so a hundred levels never end. */
   const doubling = {
     $schema: DIALECT,
     $ref: '#/$defs/t',
@@ -53,7 +53,7 @@ describe('hostile schemas and outputs', () => {
     },
   );
 
-  it('are refused while the event loop stays free', async () => {
+  it('are refused without blocking the event loop', async () => {
     await withLimits({ deadlineMs: 2 * SECOND }, async (own) => {
       await own.check(object({}));
       const delay = monitorEventLoopDelay({ resolution: 5 });
@@ -67,7 +67,7 @@ describe('hostile schemas and outputs', () => {
       ]);
       delay.disable();
       expect(answers.map(([problem]) => problem?.message)).toEqual([
-        expect.stringContaining('stands for more than'),
+        expect.stringContaining('expands to more than'),
         expect.stringContaining('can backtrack catastrophically'),
         expect.stringContaining('can backtrack catastrophically'),
         'takes too long to check',
@@ -78,10 +78,10 @@ describe('hostile schemas and outputs', () => {
     });
   });
 
-  it('do not take the process down with their memory', async () => {
+  it('do not end the process by their use of memory', async () => {
     await withLimits({ threads: 1, heapMb: 24, deadlineMs: 60 * SECOND }, async (own) => {
       await own.check(object({}));
-      // No branch holds of any item, and what each finds is kept until the last has been tried.
+      // No branch matches any item, and the errors of all branches are kept until the last one is tried.
       const flood = {
         $schema: DIALECT,
         contains: { anyOf: Array.from({ length: 1_000 }, () => ({ type: 'string' })) },
@@ -95,14 +95,14 @@ describe('hostile schemas and outputs', () => {
     });
   });
 
-  it('are told of at most fifty faults, and no more than a thousand are looked for', async () => {
+  it('get at most fifty problems, and the search stops after a thousand errors', async () => {
     await withLimits({ threads: 1, heapMb: 48, deadlineMs: 60 * SECOND }, async (own) => {
       const strict = {
         $schema: DIALECT,
         items: { allOf: Array.from({ length: 1_000 }, () => ({ type: 'string' })) },
       };
       const wrong = Array.from({ length: 60_000 }, () => 1);
-      // All of them would not fit into the memory of the thread.
+      // All errors would not fit into the memory of the thread.
       expect(await own.validate(strict, wrong)).toEqual([{ pointer: '/0', message: 'must be string' }]);
       const named = Object.fromEntries(wrong.slice(0, 10_000).map((one, at) => [`wrong-${at}`, one]));
       const closed = { $schema: DIALECT, additionalProperties: { not: true } };
@@ -110,7 +110,7 @@ describe('hostile schemas and outputs', () => {
     });
   });
 
-  it('do not spoil the answers of those who wait behind them', async () => {
+  it('do not affect the results of the jobs that wait behind them', async () => {
     await withLimits({ threads: 1, deadlineMs: SECOND }, async (own) => {
       const [late, ...others] = await Promise.all([
         own.validate(doubling, nested(100)),
@@ -123,7 +123,7 @@ describe('hostile schemas and outputs', () => {
 });
 
 describe('the pool', () => {
-  it('is asked once for one schema, however many wait for it', async () => {
+  it('checks a schema once for all concurrent calls', async () => {
     await withLimits({ threads: 1, maxWaiting: 1 }, async (own) => {
       const answers = await Promise.all(Array.from({ length: 1_000 }, () => own.check(object({ a: {} }))));
       expect(new Set(answers.map(String))).toEqual(new Set(['']));
@@ -131,7 +131,7 @@ describe('the pool', () => {
     });
   });
 
-  it('says so when it is too busy', async () => {
+  it('rejects with CheckerBusyError when too many jobs wait', async () => {
     await withLimits({ threads: 1, maxWaiting: 2 }, async (own) => {
       const asked = Array.from({ length: 4 }, (_, at) => own.check(object({ [`a${at}`]: {} })));
       const settled = await Promise.allSettled(asked);
@@ -141,7 +141,7 @@ describe('the pool', () => {
     });
   });
 
-  it('rejects what it was doing when it is closed, and what comes after', async () => {
+  it('rejects running and later checks when it is closed', async () => {
     const own = new OutputSchemas();
     const running = expect(own.check(object({ a: {} }))).rejects.toThrow(CheckerBusyError);
     await own.close();

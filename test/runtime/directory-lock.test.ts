@@ -1,4 +1,4 @@
-// The lock alone, without a Redis: who gets the directory, who does not, and which locks do not count.
+// The directory lock without a Redis: who gets it, who is refused, and which locks are ignored.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-it('is held until it is released, and leaves nothing behind', async () => {
+it('is held until it is released, and leaves no file', async () => {
   const lock = await lockDirectory(dir);
   await expect(lockDirectory(dir, 0)).rejects.toThrow(DirectoryInUseError);
   await lock.release();
@@ -27,14 +27,14 @@ it('is held until it is released, and leaves nothing behind', async () => {
   await (await lockDirectory(dir, 0)).release();
 });
 
-it('goes to exactly one of many that start at once', async () => {
+it('is given to exactly one of several simultaneous starts', async () => {
   await writeFile(join(dir, 'lock-1-stale'), '');
   const starts = await Promise.allSettled(Array.from({ length: 6 }, () => lockDirectory(dir, 1000)));
   expect(starts.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   expect(await readdir(dir)).toHaveLength(1);
 });
 
-it('refuses at once, whatever the patience, when a server runs', async () => {
+it('is refused at once, whatever the waiting time, when a server runs', async () => {
   const lock = await lockDirectory(dir);
   lock.addServer(process.pid, URL);
   await expect(lockDirectory(dir, 60_000)).rejects.toThrow(
@@ -42,7 +42,7 @@ it('refuses at once, whatever the patience, when a server runs', async () => {
   );
 });
 
-it('tells where the server listens, while it lives', async () => {
+it('names the URL of the server while it is alive', async () => {
   expect(await runningServerUrl(join(dir, 'missing'))).toBeUndefined();
   const server = spawn(process.execPath, ['-e', 'setInterval(() => {}, 60_000)']);
   await once(server, 'spawn');
@@ -57,11 +57,11 @@ it('tells where the server listens, while it lives', async () => {
 });
 
 it.each([
-  ['cut short', '{"owner":{"pi'],
+  ['that is cut short', '{"owner":{"pi'],
   ['that is empty', ''],
-  ['of nobody', '{}'],
-  ['of a pid that is another process by now', JSON.stringify({ owner: { pid: process.pid, began: '1' } })],
-])('is not kept out by a lock %s', async (_, content) => {
+  ['without an owner', '{}'],
+  ['of a pid that another process has now', JSON.stringify({ owner: { pid: process.pid, began: '1' } })],
+])('ignores a lock %s', async (_, content) => {
   await writeFile(join(dir, 'lock-1-stale'), content);
   await lockDirectory(dir, 0);
   expect(await readdir(dir)).toEqual([expect.stringContaining(`lock-${process.pid}-`)]);

@@ -1,5 +1,5 @@
-// The embedded Redis on real servers: what it is set to, what it survives, and above all that it never
-// outlives its owner and never shares its data with a second one.
+// The embedded Redis on real servers: its settings, what its data survive, that it never outlives its owner, and that two
+// servers never use the same data.
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import {
@@ -60,14 +60,14 @@ async function setting(client: Redis, name: string): Promise<unknown> {
   return Array.isArray(reply) ? reply[1] : undefined;
 }
 
-/** Resolves when the server at the other end is gone. Needs nothing of it meanwhile: it may be stopped. */
+/** `lost` resolves when the server has ended; it also works while the server is stopped. */
 async function connectionTo(url: string): Promise<{ lost: Promise<unknown> }> {
   const socket = createConnection(Number(new URL(url).port), '127.0.0.1').resume();
   await once(socket, 'connect');
   return { lost: once(socket, 'close') };
 }
 
-/** Neither Redis nor its watchdog runs: both write to the log under `dir`. */
+/** Expects that neither Redis nor its watchdog runs; both write to the log under `dir`. */
 async function expectNoProcesses(): Promise<void> {
   if (!existsSync('/proc')) return;
   await vi.waitFor(async () => {
@@ -81,11 +81,11 @@ function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone already, as it should be.
+    // It has ended already, as expected.
   }
 }
 
-/** Resolves when files of that prefix have come and gone in Redis' folder, `times` events in all. */
+/** Resolves after `times` events (creation or deletion) of files with that prefix in Redis' folder. */
 async function appearances(prefix: string, times: number): Promise<void> {
   let seen = 0;
   for await (const { filename } of watch(join(dir, 'redis'))) {
@@ -93,7 +93,7 @@ async function appearances(prefix: string, times: number): Promise<void> {
   }
 }
 
-/** Another process with a Redis on `dir`, killed after the test at the latest. */
+/** Starts another process with a Redis on `dir`; killed at the end of the test. */
 async function own(rest?: string): Promise<EmbeddedOwner> {
   const owner = await startEmbeddedOwner(dir, rest);
   cleanups.push(() => owner.process.kill('SIGKILL'));
@@ -104,7 +104,7 @@ async function lockFiles(): Promise<string[]> {
   return (await readdir(join(dir, 'redis'))).filter((name) => name.startsWith('lock-'));
 }
 
-describe('a running one', () => {
+describe('an embedded Redis', () => {
   it('is durable, evicts nothing and fires timers on time', async () => {
     const client = await connect((await start()).url);
     expect(await setting(client, 'appendonly')).toBe('yes');
@@ -116,7 +116,7 @@ describe('a running one', () => {
     expect(await setting(client, 'dir')).toBe(join(dir, 'redis'));
   });
 
-  it('takes a port and an fsync policy', async () => {
+  it('accepts a port and an fsync policy', async () => {
     const { url } = await start();
     const port = Number(new URL(url).port);
     const other = join(dir, 'other');
@@ -126,12 +126,12 @@ describe('a running one', () => {
     expect(await setting(await connect(second.url), 'appendfsync')).toBe('always');
   });
 
-  it('opens to its password alone, which no command line and no other user shows', async () => {
+  it('requires its password, which neither the command line nor other users can see', async () => {
     const { url, pid } = await start();
     const { hostname, port, password } = new URL(url);
-    const stranger = createConnection(Number(port), hostname).setEncoding('utf8');
-    stranger.write('GET key\r\nQUIT\r\n');
-    expect((await stranger.toArray()).join('')).toMatch(/^-NOAUTH/);
+    const client = createConnection(Number(port), hostname).setEncoding('utf8');
+    client.write('GET key\r\nQUIT\r\n');
+    expect((await client.toArray()).join('')).toMatch(/^-NOAUTH/);
     expect((await stat(join(dir, 'redis', 'redis.conf'))).mode & 0o777).toBe(0o600);
     expect((await stat(join(dir, 'redis'))).mode & 0o777).toBe(0o700);
     for (const name of await lockFiles())
@@ -168,8 +168,8 @@ describe('the data', () => {
   });
 });
 
-describe('the end', () => {
-  it('may be asked for twice, and leaves no process and no lock', async () => {
+describe('its end', () => {
+  it('can be requested twice, and leaves no process and no lock', async () => {
     const redis = await start();
     await Promise.all([redis.stop(), redis.stop()]);
     await redis.stop();
@@ -178,7 +178,7 @@ describe('the end', () => {
     await expectNoProcesses();
   });
 
-  it('may come by kill -9 of Redis, and leaves no process and no lock', async () => {
+  it('by kill -9 of Redis leaves no process and no lock', async () => {
     const redis = await start();
     process.kill(redis.pid, 'SIGKILL');
     await redis.ended;
@@ -187,7 +187,7 @@ describe('the end', () => {
     await redis.stop();
   });
 
-  it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('comes with that of its owner by %s', async (signal) => {
+  it.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('follows the end of its owner by %s', async (signal) => {
     const owner = await own();
     const { lost } = await connectionTo(owner.redis.url);
     owner.process.kill(signal);
@@ -196,32 +196,32 @@ describe('the end', () => {
     expect(await readFile(join(dir, 'redis', 'redis.log'), 'utf8')).toMatch(/ready to exit/);
   });
 
-  it('does not come by the Ctrl-C that its owner handles', async () => {
+  it('does not follow a Ctrl-C that its owner handles', async () => {
     const owner = await own(
       "process.on('SIGINT', () => redis.stop().then(() => console.log('stopped'))); setInterval(() => {}, 60_000);",
     );
-    const said = once(owner.output, 'line');
+    const printed = once(owner.output, 'line');
     process.kill(-owner.pid, 'SIGINT'); // As a terminal does: the whole group at once.
-    expect(await said).toEqual(['stopped']);
+    expect(await printed).toEqual(['stopped']);
     const log = await readFile(join(dir, 'redis', 'redis.log'), 'utf8');
     expect(log).toMatch(/Received SIGTERM/);
     expect(log).not.toMatch(/Received SIGINT/);
   });
 
-  it('of an owner with nothing left to do is not held up by Redis', async () => {
+  it('does not delay the exit of an owner with nothing left to do', async () => {
     const owner = await own('');
     expect(await once(owner.process, 'exit')).toEqual([0, null]);
   });
 
-  it('can be awaited by an owner with nothing else left to do', async () => {
+  it('can be awaited by an owner with nothing else to do', async () => {
     const owner = await own('await redis.stop();');
     expect(await once(owner.process, 'exit')).toEqual([0, null]);
     expect(await lockFiles()).toEqual([]);
   });
 });
 
-describe('a second one on the same data', () => {
-  it('is refused, naming the process that holds them', async () => {
+describe('a second embedded Redis on the same data', () => {
+  it('is refused with the pid of the owner', async () => {
     const owner = await own();
     const refused = startEmbeddedRedis({ dir });
     await expect(refused).rejects.toThrow(DirectoryInUseError);
@@ -250,19 +250,19 @@ describe('a second one on the same data', () => {
     await died;
 
     const order: string[] = [];
-    const lookedTwice = appearances(`lock-${process.pid}-`, 3);
+    const checkedTwice = appearances(`lock-${process.pid}-`, 3);
     const next = start().then(() => order.push('second started'));
     const first = lost.then(() => order.push('first ended'));
-    await lookedTwice;
-    order.push('looked twice');
+    await checkedTwice;
+    order.push('checked twice');
     process.kill(owner.redis.pid, 'SIGCONT');
     await Promise.all([first, next]);
-    expect(order).toEqual(['looked twice', 'first ended', 'second started']);
+    expect(order).toEqual(['checked twice', 'first ended', 'second started']);
   });
 });
 
-describe('one that cannot start', () => {
-  it('says why with the end of its log, and leaves the directory free', async () => {
+describe('an embedded Redis that cannot start', () => {
+  it('reports the end of its log, and releases the directory', async () => {
     const manifest = join(dir, 'redis', 'appendonlydir', 'appendonly.aof.manifest');
     await mkdir(join(manifest, '..'), { recursive: true });
     await writeFile(manifest, 'nonsense\n');
@@ -278,8 +278,8 @@ describe('one that cannot start', () => {
   it.each([
     ['there is none', undefined, /none was found on PATH.*apt-get install redis-server.*REDIS_URL/],
     ['there is only an old one', 'Redis server v=6.0.16 sha=0', /only redis-server 6\.0\.16 was found/],
-    ['it does not tell its version', 'hello', /only redis-server 0 was found/],
-  ])('says what to do when %s', async (_, version, message) => {
+    ['its version is not readable', 'hello', /only redis-server 0 was found/],
+  ])('reports the remedy when %s', async (_, version, message) => {
     const bin = join(dir, 'bin');
     await mkdir(bin);
     if (version) {

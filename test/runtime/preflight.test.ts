@@ -1,4 +1,4 @@
-// What must hold of Redis before a process starts, and what is only warned of.
+// The checks of Redis before a process starts: faults and warnings.
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ describe('SECRETS_KEY', () => {
   const [first, second, other] = [randomBytes(32), randomBytes(32), randomBytes(32)];
   const idOf = (key: Buffer) => createSealer([key]).keyIds[0] ?? '';
 
-  test('is refused when it opens nothing of what Redis holds', async () => {
+  test('is refused when it does not open the stored secrets', async () => {
     await start(createSealer([first]));
     await start(createSealer([first]));
     await expect(start(createSealer([other]))).rejects.toThrow(
@@ -52,7 +52,7 @@ describe('SECRETS_KEY', () => {
     await start(createSealer([first]));
   });
 
-  test('is not held against an org whose record is damaged', async () => {
+  test('is accepted when the record of an org is damaged', async () => {
     const org_id = '018f0000-0000-7000-8000-000000000002';
     const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
     await redis.sadd(partitionKeys('bl', partitionOf(org_id)).orgs, org_id);
@@ -60,7 +60,7 @@ describe('SECRETS_KEY', () => {
     await start(createSealer([first]));
   });
 
-  test('is held against the secrets of an org where no process has left a probe yet', async () => {
+  test('is checked against the secrets of an org when no process has registered its key yet', async () => {
     const sealer = createSealer([first]);
     const org_id = '018f0000-0000-7000-8000-000000000001';
     const { orgKeysOf, partitionKeys, partitionOf } = await import('../../src/store/redis/keys.ts');
@@ -75,14 +75,14 @@ describe('SECRETS_KEY', () => {
     await start(sealer);
   });
 
-  test('while it is changed: only a pair that opens both is taken, and one key only after secrets reseal', async () => {
+  test('during a rotation: only a pair that opens all secrets is accepted, and one key only after a reseal', async () => {
     await start(createSealer([first]));
     await expect(start(createSealer([second, other]))).rejects.toThrow(
       `SECRETS_KEY and SECRETS_KEY_PREVIOUS do not open all stored secrets. Needed: key ${idOf(first)};`,
     );
     await start(createSealer([first, second]));
     await start(createSealer([second, first]));
-    // Some is sealed with either by now.
+    // Both keys have sealed something now.
     await expect(start(createSealer([first, other]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
     await expect(start(createSealer([second]))).rejects.toThrow(`Needed: key ${idOf(first)}`);
     await retireSealingKeys(
@@ -93,7 +93,7 @@ describe('SECRETS_KEY', () => {
     await expect(start(createSealer([first]))).rejects.toThrow(`Needed: key ${idOf(second)}`);
   });
 
-  test('that is lost for good is given up by its id', async () => {
+  test('that is lost for good is given up by SECRETS_KEY_LOST', async () => {
     await start(createSealer([first]));
     await expect(start(createSealer([second]), own.url, idOf(other))).rejects.toThrow(/SECRETS_KEY_LOST/);
     await start(createSealer([second]), own.url, idOf(first));
@@ -105,7 +105,7 @@ describe('SECRETS_KEY', () => {
 describe('Redis', () => {
   const sealer = createSealer([randomBytes(32)]);
 
-  test('that is not there is told with its address and without its password', async () => {
+  test('that does not answer is reported with its address and without its password', async () => {
     const fault = await start(sealer, 'redis://:hunter2@127.0.0.1:1').catch((error: Error) => error.message);
     expect(fault).toMatch(
       /^Redis at 127\.0\.0\.1:1 does not answer \(.*ECONNREFUSED.*\): start it, or set REDIS_URL/,
@@ -113,13 +113,13 @@ describe('Redis', () => {
     expect(fault).not.toContain('hunter2');
   });
 
-  test('that is silent is not waited for for ever', async () => {
+  test('that accepts connections but does not answer is refused after the time limit', async () => {
     own.freeze();
     const refused = expect(start(sealer)).rejects.toThrow(/does not answer/);
     await refused.finally(() => own.thaw());
   });
 
-  test('that asks for a password, or has no such database, is told so', async () => {
+  test('that requires a password, or does not have the database, is reported', async () => {
     await expect(start(sealer, `${own.url}/99`)).rejects.toThrow(
       /cannot be used \(.*DB index is out of range/,
     );
@@ -133,7 +133,7 @@ describe('Redis', () => {
     }
   });
 
-  test('that is a read-only replica is told so, once something must be written', async () => {
+  test('that is a read-only replica is reported', async () => {
     await redis.replicaof('127.0.0.1', 1);
     try {
       await expect(start(sealer)).rejects.toThrow(/it is a read-only replica; set REDIS_URL to the primary/);
@@ -142,7 +142,7 @@ describe('Redis', () => {
     }
   });
 
-  test('under which tasks may be lost is warned of, each setting in one line with its remedy', async () => {
+  test('whose settings may lose tasks is reported by one warning per setting, with the remedy', async () => {
     await start(sealer);
     expect(lines).toEqual([]);
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
@@ -177,7 +177,7 @@ describe('the rights of the user', () => {
     redis.call('ACL', 'SETUSER', 'limited', 'reset', 'on', '>word', ...rules);
   const RIGHTS = ['~bl:*', '~{bl-queues}:*', '&bl:*', '+@all', '-@admin', '-@dangerous', '+info'];
 
-  test('are enough as the refusal and docs/operations.md tell them', async () => {
+  test('are sufficient as given in the fault and in docs/operations.md', async () => {
     await grant(...RIGHTS);
     await start(sealer, url());
     expect(await redis.keys('*check*')).toEqual([]);
@@ -192,12 +192,12 @@ describe('the rights of the user', () => {
     ['the keys', ['resetkeys', '~{bl-queues}:*'], 'may not use keys bl:*.'],
     ['channels', ['resetchannels'], 'may not use channels bl:*.'],
     ['information', ['-info'], 'may not use INFO.'],
-  ])('without %s are told by what is missing', async (_name, rules, expected) => {
+  ])('without %s are reported by what is missing', async (_name, rules, expected) => {
     await grant(...RIGHTS, ...rules);
     await expect(start(sealer, url())).rejects.toThrow(expected);
   });
 
-  test('are looked at for every command that the sources send', () => {
+  test('are checked for every command that the sources send', () => {
     const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((one) =>
       one.endsWith('.ts'),
     );

@@ -1,5 +1,5 @@
-// How processes start and end, as an operator sees it: each fault of the start is one line with its remedy and exit
-// code 1, and a signal to whatever started a process ends the process.
+// Start and end of processes: each fault is one line with its remedy and exit code 1, and a signal to the parent of a
+// process ends the process.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { startProcess } from '../support/processes.ts';
 
-/** Each starts a node of its own, on a machine that may be busy. */
+/** Each test starts Node, on a machine that may be busy. */
 vi.setConfig({ testTimeout: 90_000 });
 
 let redis: OwnRedis;
@@ -36,7 +36,7 @@ afterAll(async () => {
 
 describe('a signal to the parent', () => {
   test.each(['start:web', 'start:worker'])(
-    'npm run %s ends the process and leaves nothing',
+    'npm run %s: ends the process and all its children',
     async (script) => {
       const npm = startProcess('npm', ['run', script], env);
       await npm.ready;
@@ -47,14 +47,14 @@ describe('a signal to the parent', () => {
     },
   );
 
-  test('sh gives its place to what a script of package.json runs', async () => {
+  test('scripts of package.json replace their shell by the process (exec)', async () => {
     const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     const running = Object.entries<string>(scripts).filter(([, one]) => /\bnode |script\/|vitest/.test(one));
     expect(running.length).toBeGreaterThan(5);
     expect(running.filter(([, one]) => !one.startsWith('exec '))).toEqual([]);
   });
 
-  test('that is passed on twice, as npm does to a process group, lets work in flight finish', async () => {
+  test('that arrives twice, as npm forwards it to a process group, lets requests in progress finish', async () => {
     const web = startProcess(process.execPath, ['dist/src/web.js'], env);
     const { url = '' } = await web.ready;
     const socket = createConnection(Number(new URL(url).port), '127.0.0.1');
@@ -65,7 +65,7 @@ describe('a signal to the parent', () => {
     socket.write(
       'POST /oauth/token HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n',
     );
-    // It has begun to serve the request when it asks for the body.
+    // The request is in progress when the server asks for its body.
     await expect.poll(() => reply).toContain('100 Continue');
     web.process.kill('SIGTERM');
     await expect.poll(() => web.stdout()).toContain('shutting down');
@@ -90,7 +90,7 @@ describe('a fault of the start', () => {
     return stderr;
   }
 
-  test('a port that is taken', async () => {
+  test('reports a port that is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const port = String((taken.address() as AddressInfo).port);
@@ -99,7 +99,7 @@ describe('a fault of the start', () => {
     expect(fault).toContain(`another process listens on 127.0.0.1:${port}: stop it, or set PORT`);
   });
 
-  test('of the environment, of folders, of what is missing and of Redis', async () => {
+  test('is reported for the environment, folders, a missing redis-server and Redis', async () => {
     const none = join(dir, 'none');
     const worker = 'dist/src/worker.js';
     const url = `redis://user:secret-word@127.0.0.1:${redis.port}`;

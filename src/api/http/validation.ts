@@ -4,9 +4,9 @@
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
 import { collectingAjv, collector, type Engine } from '../../output-schema/collect.ts';
-import { addApiFormats } from '../../output-schema/formats.ts';
+import { addFormats } from '../../output-schema/formats.ts';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
-import { TIME_FAULT } from '../../state/text/time.ts';
+import { parseTime, TIME_FAULT } from '../../state/text/time.ts';
 import type { FieldError } from './problem.ts';
 
 /** Errors after which no more are looked for: several may be about one field. */
@@ -14,7 +14,9 @@ const MOST_ERRORS = 4 * MAX_PROBLEMS;
 
 const engine: Engine = (options) => {
   const ajv = new Ajv2020(options);
-  addApiFormats(ajv);
+  addFormats(ajv);
+  // Narrower than in output schemas: a time that can be stored and shown again.
+  ajv.addFormat('date-time', { type: 'string', validate: (text: string) => parseTime(text) !== null });
   return ajv;
 };
 const checkOf = (options: Options) => {

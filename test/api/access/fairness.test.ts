@@ -80,7 +80,7 @@ describe('over HTTP', () => {
   }
 
   it('an output schema that finds no room to be checked is answered 503, to be tried again', async () => {
-    const busy = new CheckerBusyError('Too many output schemas wait to be checked. Try again soon.');
+    const busy = new CheckerBusyError('Too many output schemas are waiting to be checked. Try again soon.');
     const check = vi.spyOn(OutputSchemas.prototype, 'check').mockRejectedValueOnce(busy);
     const answer = await org.client
       .request('POST', '/v1/tasks', { body: taskBody() })

@@ -254,7 +254,7 @@ describe('a file that was tampered with', () => {
       return runCommand(['audit', 'verify', file, '--keys', keys], { env: {} });
     };
     expect((await found(whole)).code).toBe(0);
-    expect((await found(whole.subarray(0, -1))).stderr).toContain(`Line ${lines.length} does not hold`);
+    expect((await found(whole.subarray(0, -1))).stderr).toContain(`Line ${lines.length} is not valid`);
     expect((await found(Buffer.concat([whole, Buffer.from('\n')]))).code).toBe(4);
     expect((await found(Buffer.concat([whole, Buffer.from(' ')]))).code).toBe(4);
     const place = whole.indexOf('no longer');
@@ -282,13 +282,13 @@ describe('a file that was tampered with', () => {
     expect(await verified(forged)).toMatchObject({ code: 0 });
     const { code, stderr } = await verified(forged, '--keys', keys);
     expect(code).toBe(4);
-    expect(stderr).toContain(`Line ${lastEntry() + 2} does not hold`);
+    expect(stderr).toContain(`Line ${lastEntry() + 2} is not valid`);
   });
 
   test('is not one whose key is not known, nor one that is not there', async () => {
     const none = join(dir, 'none.json');
     await writeFile(none, '{"keys":[]}');
-    expect((await verified(lines, '--keys', none)).stderr).toContain('Line 1 does not hold');
+    expect((await verified(lines, '--keys', none)).stderr).toContain('Line 1 is not valid');
     expect((await runCommand(['audit', 'verify', join(dir, 'nowhere')], { env: {} })).code).toBe(2);
   });
 });
