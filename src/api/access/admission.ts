@@ -1,5 +1,5 @@
-// What a request must pass beside having a good credential: its org's allowlist of addresses, and the limits
-// on how often a credential, an org, or an address without a credential may call.
+// The checks of a request besides its credential: the org's IP allowlist, and the rate limits of credentials, orgs and,
+// for unauthenticated requests, addresses.
 
 import type { Context } from 'koa';
 import type { StorageQuotas } from '../../state/access/storage-quotas.ts';
@@ -14,9 +14,9 @@ import { isAllowedFrom, type OrgRules, OrgRulesCache } from './org-rules.ts';
 import type { Principal } from './principal.ts';
 import { type Quotas, RateLimits } from './rate-limits.ts';
 
-/** Limits of those for whom no others are set. */
+/** Rate limits of orgs and keys that have none of their own. */
 export interface DefaultQuotas extends Quotas {
-  /** Of one address' requests without a good credential, in one process; of IPv6, of a /64. */
+  /** Limit of unauthenticated requests for one address (of IPv6, its /64) in one process; null for none. */
   address: Quota | null;
 }
 
@@ -31,7 +31,7 @@ export class Admission {
   readonly #limits: RateLimits;
   readonly #anonymousRateLimit: AnonymousRateLimit;
 
-  /** @param storage how much orgs may keep for which nobody has said otherwise. */
+  /** @param storage storage quotas of orgs that have none of their own. */
   constructor(db: Db, addresses: ClientAddresses, defaults: DefaultQuotas, storage: StorageQuotas) {
     this.#db = db;
     this.#addresses = addresses;
@@ -40,34 +40,31 @@ export class Admission {
     this.#anonymousRateLimit = new AnonymousRateLimit(defaults.address, addresses);
   }
 
-  /** Forgets what is remembered of an org. */
+  /** Drops the cached rules of an org. */
   forgetOrg(orgId: string): void {
     this.#orgRules.forget(orgId);
   }
 
-  /** How much the tenant's org may keep, by its rules as they were at most a second ago. */
+  /** Storage quotas of the tenant's org, at most a second old. */
   storageQuotas(tenantId: string): StorageQuotas | Promise<StorageQuotas> {
     const rules = this.#orgRules.of(tenantId);
     return rules instanceof Promise ? rules.then((known) => known.storage) : rules.storage;
   }
 
-  /** Lets a caller with a good credential pass. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
+  /** Checks the allowlist and counts the request of an authenticated caller. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
   async admit(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
     const { quotas, networks } = await this.#orgRules.of(caller.org_id);
     if (!this.#isFrom(ctx, networks)) throw notAllowed();
     await this.#limits.count(ctx, caller, quotas);
   }
 
-  /** Whether the org's allowlist has the caller's address. @param age how old the list may be, ms; a second unless given */
+  /** Whether the org's allowlist contains the caller's address. @param age maximum age of the list in ms; a second by default */
   async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
     const { networks } = await this.#orgRules.of(caller.org_id, age);
     return this.#isFrom(ctx, networks);
   }
 
-  /**
-   * The org's rules as they are now, as what a commit rests on.
-   * @throws ApiError 403 `ip_not_allowed`
-   */
+  /** Loads the org's rules again. Returns a guard that holds until they change. @throws ApiError 403 `ip_not_allowed` */
   async orgGuard(ctx: Context, caller: { org_id: string }): Promise<Guard> {
     const { networks, version } = await this.#orgRules.of(caller.org_id, 0);
     if (!this.#isFrom(ctx, networks)) throw notAllowed();
@@ -79,14 +76,14 @@ export class Admission {
   }
 
   /**
-   * Counts a request whose credential is about to be looked up. @throws ApiError 429
-   * @returns takes that back, for a credential that turns out to be good.
+   * Counts a request before its credential is looked up. @throws ApiError 429
+   * @returns a function that undoes the count, for a valid credential.
    */
   reserveAnonymous(ctx: Context): () => void {
     return this.#anonymousRateLimit.reserve(ctx);
   }
 
-  /** Counts a request of somebody unknown, once: a bad credential, or what is open to all. @throws ApiError 429 */
+  /** Counts an unauthenticated request, once: an invalid credential or an open route. @throws ApiError 429 */
   countAnonymous(ctx: Context): void {
     this.#anonymousRateLimit.count(ctx);
   }

@@ -1,6 +1,6 @@
-// Where a request comes from: the socket's peer; or, when that is a proxy of ours, what the proxies say in
-// X-Forwarded-For. Each proxy appends whom it heard from, so the list is read from the right, past the proxies
-// we trust, to the first address that is not one: what stands left of it, the client may have written itself.
+// The client's address: the peer of the socket or, behind trusted proxies, an address from X-Forwarded-For. Each proxy
+// appends the address of its own client, so the list is read from the right to the first address that is not a trusted
+// proxy. Entries further left are ignored, since the client can forge them.
 
 import type { IncomingMessage } from 'node:http';
 import {
@@ -12,11 +12,11 @@ import {
 } from '../../state/access/networks.ts';
 
 /**
- * The client's address: IPv4 dotted, IPv6 in its short form (RFC 5952); null when it cannot be told, as when
- * a trusted proxy names something that is no address.
- * @param peer the address at the other end of the socket.
+ * The client's address: dotted IPv4, or IPv6 in its short form (RFC 5952). Null if it is unknown, for instance when a
+ * trusted proxy sent something that is not an address.
+ * @param peer address of the socket's peer.
  * @param forwarded the X-Forwarded-For fields, joined by commas in their order.
- * @param trusted whose word is taken.
+ * @param trusted networks of trusted proxies.
  */
 export function clientAddress(
   peer: string | undefined,
@@ -24,32 +24,32 @@ export function clientAddress(
   trusted: readonly Network[],
 ): string | null {
   let address = peer === undefined ? null : readAddress(peer);
-  // Empty elements of a list say nothing (RFC 9110, section 5.6.1.2).
-  const named = (forwarded ?? '').split(',').flatMap((one) => one.trim() || []);
-  while (address !== null && named.length > 0 && isWithin(address, trusted))
-    address = readAddress(named.pop() ?? '');
+  // Empty list elements are ignored (RFC 9110, section 5.6.1.2).
+  const hops = (forwarded ?? '').split(',').flatMap((one) => one.trim() || []);
+  while (address !== null && hops.length > 0 && isWithin(address, trusted))
+    address = readAddress(hops.pop() ?? '');
   return address === null ? null : address.toString();
 }
 
-/** An address in any form that proxies write: `a`, `a:port`, `[a]`, `[a]:port`, with a zone (RFC 4007, section 11). */
+/** Parses an address in the forms that proxies write: `a`, `a:port`, `[a]`, `[a]:port`, with a zone (RFC 4007, section 11). */
 function readAddress(text: string): Address | null {
   const [, bracketed, v4] = /^(?:\[([^\]]+)\]|(\d+\.\d+\.\d+\.\d+))(?::\d{1,5})?$/.exec(text) ?? [];
   const plain = (bracketed ?? v4 ?? text).replace(/^([0-9a-f:.]+)%[\w.-]+$/i, '$1');
   return parseAddress(plain);
 }
 
-/** What counts as one address: of IPv6 the /64 that one host has for itself; `unknown` where it cannot be told. */
+/** The unit that address limits count: an IPv4 address, or the /64 of an IPv6 address, which one host can use alone. */
 export function addressGroup(text: string | null): string {
   const address = text === null ? null : readAddress(text);
   if (address === null) return 'unknown';
   return address.kind() === 'ipv4' ? address.toString() : address.toByteArray().slice(0, 8).join('.');
 }
 
-/** Tells of each request where it comes from, by the proxies that are trusted. */
+/** Determines client addresses behind a given set of trusted proxies. */
 export class ClientAddresses {
   readonly #trusted: readonly Network[];
 
-  /** @param trusted CIDRs. @throws RangeError naming the one that is none. */
+  /** @param trusted CIDRs. @throws RangeError that names an invalid one */
   constructor(trusted: readonly string[]) {
     this.#trusted = trusted.map((cidr) => {
       const network = parseNetwork(cidr);
@@ -72,10 +72,10 @@ export class ClientAddresses {
     return peer !== null && isWithin(peer, this.#trusted);
   }
 
-  /** Whether a trusted proxy says that the client spoke TLS. */
+  /** Whether a trusted proxy reports (X-Forwarded-Proto) that the client used TLS. */
   isSecure(request: IncomingMessage): boolean {
     if (!this.isTrusted(request.socket.remoteAddress)) return false;
-    const said = [request.headers['x-forwarded-proto']].flat().join();
-    return said.split(',').at(-1)?.trim().toLowerCase() === 'https';
+    const protocols = [request.headers['x-forwarded-proto']].flat().join();
+    return protocols.split(',').at(-1)?.trim().toLowerCase() === 'https';
   }
 }

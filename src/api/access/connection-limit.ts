@@ -1,5 +1,5 @@
-// How many connections one address may hold: else one client takes all that a process has. Those of trusted proxies are
-// not counted, since many clients come by each; a proxy has a limit of its own for them.
+// Limits the connections of one address, so that one client cannot take all connections of a process. Trusted proxies are
+// exempt, since each carries many clients and has its own limits for them.
 
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -7,10 +7,10 @@ import { answerOn } from '../http/client-error.ts';
 import { ApiError } from '../http/problem.ts';
 import { addressGroup, type ClientAddresses } from './client-address.ts';
 
-/** Refuses the connections of an address (of IPv6, its /64) beyond `most`, with 429, before anything is read. */
+/** Rejects connections of an address (of IPv6, its /64) beyond `most` with 429, before anything is read from them. */
 export function limitConnections(server: Server, most: number, addresses: ClientAddresses): void {
   const open = new Map<string, number>();
-  // Node's own listener begins to read requests.
+  // The listener of Node that starts to read requests.
   const serve = server.listeners('connection');
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
@@ -19,13 +19,13 @@ export function limitConnections(server: Server, most: number, addresses: Client
       for (const listener of serve) listener.call(server, socket);
     };
     if (addresses.isTrusted(remoteAddress)) return accept();
-    const whose = addressGroup(remoteAddress ?? null);
-    const count = (open.get(whose) ?? 0) + 1;
-    open.set(whose, count);
+    const group = addressGroup(remoteAddress ?? null);
+    const count = (open.get(group) ?? 0) + 1;
+    open.set(group, count);
     socket.once('close', () => {
-      const left = (open.get(whose) ?? 1) - 1;
-      if (left > 0) open.set(whose, left);
-      else open.delete(whose);
+      const left = (open.get(group) ?? 1) - 1;
+      if (left > 0) open.set(group, left);
+      else open.delete(group);
     });
     if (count > most) answerOn(socket, tooMany(most));
     else accept();
@@ -33,7 +33,7 @@ export function limitConnections(server: Server, most: number, addresses: Client
 }
 
 function tooMany(most: number): ApiError {
-  return new ApiError('rate_limited', `This address holds more than ${most} connections.`, {
+  return new ApiError('rate_limited', `This address has more than ${most} open connections.`, {
     headers: { 'Retry-After': '10' },
   });
 }

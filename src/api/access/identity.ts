@@ -1,5 +1,5 @@
-// Whom a credential of ours stands for: an API key, a worker's token, or an access token that our authorization
-// server made. An access token may do what it, its client and its member all may, as they are at this moment.
+// Resolves a credential that BioLayer issued to a principal: an API key, a worker token, or an access token of the
+// authorization server. An access token has the permissions that it, its client and its member currently have in common.
 
 import { intersection } from '../../state/access/permission.ts';
 import { parseCredential } from '../../store/identity/credential-text.ts';
@@ -13,15 +13,15 @@ import type { Principal } from './principal.ts';
 
 export interface Identity {
   principal: Extract<Principal, { org_id: string }>;
-  /** ms since the epoch; null for never. */
+  /** When the credential expires, ms since the epoch; null for never. */
   expires_at: number | null;
-  /** By any of these it is forgotten: its hash, that of its grant, and the ids of whom it acts for. */
+  /** Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or issuer. */
   names: readonly string[];
-  /** Hold in a commit while the credential, and whom it acts for, are as they were found. */
+  /** Guards that hold while the credential, and the client and member it acts for, are unchanged. */
   guards: Guard[];
 }
 
-/** Who the credential belongs to; null when it is none (any more). Expiry is for the caller to judge. */
+/** The identity of a credential; null if it is unknown or revoked. The caller must check the expiry. */
 export async function identify(db: Db, text: string): Promise<Identity | null> {
   const where = parseCredential(text);
   if (where === null) return null;
@@ -64,7 +64,7 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   const parties = await loadTokenParties(db, token);
   if (parties === null) return null;
   const { client, member } = parties;
-  const may = intersection(
+  const permissions = intersection(
     { scopes: token.scopes, pools: ['*'] },
     client,
     ...(member === null ? [] : [member]),
@@ -80,7 +80,7 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   if (member !== null)
     guards.push({ kind: 'version', key: keys.member(member.member_id), version: member.version });
   return {
-    principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...may, expires_at },
+    principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...permissions, expires_at },
     expires_at,
     names: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
     guards,

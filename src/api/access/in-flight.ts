@@ -1,6 +1,5 @@
-// What requests hold while they last (bytes of bodies, bytes of uploads, open streams), counted by credential and for
-// the process, so that no credential holds so much that others are refused, and all together never hold more than the
-// process has.
+// Limits what concurrent requests hold (bytes of bodies, bytes of uploads, open streams), for each credential and for the
+// process: one credential cannot starve the others, and all together cannot exhaust the process.
 
 import {
   IN_FLIGHT_LIMITS,
@@ -11,13 +10,13 @@ import { ApiError } from '../http/problem.ts';
 import type { Principal } from './principal.ts';
 import { bucketOf } from './rate-limits.ts';
 
-const WORDS: Record<InFlightKind, string> = {
+const NOUNS: Record<InFlightKind, string> = {
   bodies: 'bytes of request bodies',
   uploads: 'bytes of uploads',
   streams: 'event streams',
 };
 
-/** Limits that differ from `IN_FLIGHT_LIMITS`. */
+/** Limits that override `IN_FLIGHT_LIMITS`. */
 export type InFlightOptions = Partial<Record<InFlightKind, InFlightLimits>>;
 
 export class InFlight {
@@ -29,8 +28,9 @@ export class InFlight {
   }
 
   /**
-   * Counts `amount` for the caller until the returned function is called; that may be called more than once.
-   * @throws ApiError 429 when the credential holds too much, 503 when the process does; both with Retry-After.
+   * Adds `amount` to what the caller holds.
+   * @returns a function that releases it; calling it again has no effect.
+   * @throws ApiError 429 beyond the limit of the credential, 503 beyond that of the process; both with Retry-After
    */
   hold(kind: InFlightKind, principal: Principal, amount: number): () => void {
     const { credential, process } = this.#limits[kind];
@@ -38,13 +38,13 @@ export class InFlight {
     if (this.#of(mine) + amount > credential)
       throw new ApiError(
         'rate_limited',
-        `This credential has as many ${WORDS[kind]} open as it may: ${credential}.`,
+        `This credential already holds too many ${NOUNS[kind]}: the limit is ${credential}.`,
         {
           headers: RETRY,
         },
       );
     if (this.#of(kind) + amount > process)
-      throw new ApiError('unavailable', `This process has as many ${WORDS[kind]} open as it may.`, {
+      throw new ApiError('unavailable', `This process already holds too many ${NOUNS[kind]}.`, {
         headers: RETRY,
       });
     this.#add(mine, amount);
@@ -71,7 +71,7 @@ export class InFlight {
 
 const RETRY = { 'Retry-After': '2' };
 
-/** How many bytes a request may bring: what it declares, or else, and at most, `limit`. */
+/** Largest number of bytes that a request can send: its Content-Length, but at most `limit`. */
 export function declaredBytes(headers: { [name: string]: unknown }, limit: number): number {
   if (headers['transfer-encoding'] !== undefined) return limit;
   return Math.min(Math.max(0, Number(headers['content-length'] ?? 0) || 0), limit);

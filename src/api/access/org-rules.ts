@@ -1,7 +1,6 @@
-// What an org asks of every request of its own, beyond a good credential: to come from an address that it
-// lists, and no more often than was agreed. Remembered for at most a second by the process's own clock, which
-// never steps back, so that a busy org costs no look-up a request and a change holds in every process within
-// that second, in the one that made it at once.
+// The rules of an org for its requests: IP allowlist, rate limits, storage quotas. They are cached for at most a second,
+// so that a busy org does not cost a look-up for each request. A change takes effect within that second in every process,
+// and at once in the process that made it.
 
 import { isWithin, type Network, parseAddress, parseNetwork } from '../../state/access/networks.ts';
 import { type StorageQuotas, storageQuotasOf } from '../../state/access/storage-quotas.ts';
@@ -14,21 +13,21 @@ const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 
 export interface OrgRules {
-  /** Of the org's record; 0 when there is none. */
+  /** Version of the org's record; 0 if there is none. */
   version: number;
-  /** Where its credentials may be used from; null for anywhere. */
+  /** Networks from which its credentials may be used; null for all. */
   networks: readonly Network[] | null;
   quotas: Quotas;
   storage: StorageQuotas;
 }
 
-/** What holds for orgs that have no rules of their own. */
+/** Rules of orgs that have none of their own. */
 export interface DefaultRules {
   quotas: Quotas;
   storage: StorageQuotas;
 }
 
-/** The rules in an org's record; of an org that is not there, the defaults. */
+/** The rules in an org's record; the defaults if there is no record. */
 function rulesOf(org: Org | null, defaults: DefaultRules): OrgRules {
   return {
     version: org?.version ?? 0,
@@ -38,18 +37,18 @@ function rulesOf(org: Org | null, defaults: DefaultRules): OrgRules {
   };
 }
 
-/** The quotas that hold for an org: its own where it has them. */
+/** An org's rate limits: its own, or the defaults. */
 export function quotasOf(org: Org | null, defaults: Quotas): Quotas {
   return { key: org?.rate_limits?.key ?? defaults.key, org: org?.rate_limits?.org ?? defaults.org };
 }
 
-/** An allowlist as networks; an empty one allows all. */
+/** Parses an allowlist; null for an empty one, which allows all addresses. */
 export function networksOf(allowlist: readonly string[]): readonly Network[] | null {
   if (allowlist.length === 0) return null;
   return allowlist.map(parseNetwork).filter((network) => network !== null);
 }
 
-/** Whether the allowlist lets the address in. One that cannot be told is in no list. */
+/** Whether the allowlist contains the address. An unknown address (null) is in no list. */
 export function isAllowedFrom(networks: readonly Network[] | null, address: string | null): boolean {
   if (networks === null) return true;
   const parsed = address === null ? null : parseAddress(address);
@@ -67,8 +66,8 @@ export class OrgRulesCache {
   }
 
   /**
-   * The rules of a tenant's org; at once when they are remembered. @throws what Redis throws.
-   * @param age how old they may be, ms.
+   * The rules of a tenant's org; not a promise if they are cached. @throws errors of Redis
+   * @param age maximum age, ms.
    */
   of(tenantId: string, age = REMEMBERED): OrgRules | Promise<OrgRules> {
     const orgId = orgOf(tenantId);
@@ -78,7 +77,7 @@ export class OrgRulesCache {
     return this.#load(orgId, now);
   }
 
-  /** Forgets an org that was changed; also what is being loaded of it at this moment. */
+  /** Drops the cached rules of an org, and a look-up of them that is in progress. */
   forget(orgId: string): void {
     this.#known.delete(orgId);
   }

@@ -1,7 +1,7 @@
-// How often a credential and its org may call. The buckets lie in Redis, for all processes together; a process
-// takes from them by the handful, as many as its caller is about to use within a twentieth of a second, so a
-// busy caller costs some twenty draws a second and no round trip on most requests. A slow one is counted one by one.
-// What is left is told as draft-ietf-httpapi-ratelimit-headers has it.
+// Rate limits of credentials and orgs. The token buckets are in Redis, shared by all processes. A process draws a batch of
+// tokens, about as many as the caller will use within 50 ms, so that a busy caller costs about twenty draws a second and
+// most requests need no round trip. For a slow caller each batch is one token. The headers follow
+// draft-ietf-httpapi-ratelimit-headers.
 
 import type { Context } from 'koa';
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
@@ -12,17 +12,17 @@ import { type BucketView, draw } from '../../store/redis/rate-buckets.ts';
 import { ApiError } from '../http/problem.ts';
 import type { Principal } from './principal.ts';
 
-/** For how long a handful should last, ms. */
-const BATCH = 50;
-/** What a process has taken and not used is forgotten after this, ms. */
-const KEPT = 1000;
-const CALLERS_MOST = 10_000;
-/** Draws that one request waits for: each gives as many as wait, so more than two are due to another request each time. */
-const DRAWS_MOST = 10;
-/** An empty bucket is asked again after this at the earliest, ms: one that said otherwise was not understood. */
-const EMPTY_LEAST = 1;
+/** How long a batch of tokens should last, ms. */
+const BATCH_TIME = 50;
+/** Unused tokens of a batch are discarded after this, ms. */
+const BATCH_MAX_AGE = 1000;
+const MAX_CALLERS = 10_000;
+/** Draws that one request waits for. A draw asks for as many tokens as requests wait, so more than two are exceptional. */
+const MAX_DRAWS = 10;
+/** Shortest time before an empty bucket is asked again, ms. */
+const MIN_EMPTY_TIME = 1;
 
-/** Quotas of each credential and of the org as a whole; null for none. */
+/** Rate limits of each credential and of the org as a whole; null for none. */
 export interface Quotas {
   key: Quota | null;
   org: Quota | null;
@@ -31,54 +31,56 @@ export interface Quotas {
 type OrgCaller = Extract<Principal, { org_id: string }>;
 type Bucket = { name: string; key: string; quota: Quota };
 
-/** What a process holds for one caller. */
+/** The tokens that a process holds for one caller. */
 interface LocalTokenBatch {
   quotas: Quotas;
   buckets: Bucket[];
   policies: string;
   views: BucketView[];
   left: number;
-  spent: number;
+  used: number;
   drawnAt: number;
+  /** Requests that wait for a draw. */
   waiting: number;
+  /** The draw in progress. */
   drawing: Promise<void> | null;
-  /** Until when it is known that there is none. */
+  /** The buckets are known to be empty until this time, by the monotonic clock. */
   emptyUntil: number;
 }
 
 export class RateLimits {
   readonly #db: Db;
-  readonly #hands = new Map<string, LocalTokenBatch>();
+  readonly #batches = new Map<string, LocalTokenBatch>();
 
   constructor(db: Db) {
     this.#db = db;
   }
 
   /**
-   * Counts a request, and says in its answer what is left.
-   * @throws ApiError 429 when there is none; what Redis throws when it is away.
+   * Takes a token for a request and sets the RateLimit headers of its response.
+   * @throws ApiError 429 if there is none; errors of Redis
    */
   async count(ctx: Context, caller: OrgCaller, quotas: Quotas): Promise<void> {
     if (quotas.key === null && quotas.org === null) return;
-    const hand = this.#handOf(caller, quotas);
-    const taken = take(hand) || (await this.#wait(hand, ctx));
-    ctx.res.setHeader('RateLimit-Policy', hand.policies);
-    ctx.res.setHeader('RateLimit', standings(hand));
-    if (!taken) throw limited(hand);
+    const batch = this.#batchOf(caller, quotas);
+    const taken = take(batch) || (await this.#wait(batch, ctx));
+    ctx.res.setHeader('RateLimit-Policy', batch.policies);
+    ctx.res.setHeader('RateLimit', remaining(batch));
+    if (!taken) throw limited(batch);
   }
 
-  #handOf(caller: OrgCaller, quotas: Quotas): LocalTokenBatch {
+  #batchOf(caller: OrgCaller, quotas: Quotas): LocalTokenBatch {
     const name = bucketOf(caller);
     const id = `${caller.org_id} ${name}`;
-    const known = this.#hands.get(id);
+    const known = this.#batches.get(id);
     if (known !== undefined && isSame(known.quotas.key, quotas.key) && isSame(known.quotas.org, quotas.org))
       return known;
     const keys = orgKeysOf(this.#db.prefix, caller.org_id);
-    const bucket = (kind: string, whose: string, quota: Quota | null): Bucket[] =>
-      // With other quotas it is another bucket, and full.
+    const bucket = (kind: string, owner: string, quota: Quota | null): Bucket[] =>
+      // Changed quotas use a new bucket, which is full.
       quota === null
         ? []
-        : [{ name: kind, key: keys.rate(`${whose}:${quota.requests}/${quota.seconds}`), quota }];
+        : [{ name: kind, key: keys.rate(`${owner}:${quota.requests}/${quota.seconds}`), quota }];
     const buckets = [...bucket('key', name, quotas.key), ...bucket('org', 'org', quotas.org)];
     const made: LocalTokenBatch = {
       quotas,
@@ -86,53 +88,53 @@ export class RateLimits {
       policies: policies(buckets),
       views: [],
       left: 0,
-      spent: 0,
+      used: 0,
       drawnAt: Number.NEGATIVE_INFINITY,
       waiting: 0,
       drawing: null,
       emptyUntil: Number.NEGATIVE_INFINITY,
     };
-    if (this.#hands.size >= CALLERS_MOST) this.#hands.clear();
-    this.#hands.set(id, made);
+    if (this.#batches.size >= MAX_CALLERS) this.#batches.clear();
+    this.#batches.set(id, made);
     return made;
   }
 
   /**
-   * Draws until there is one for this request, or none for anybody.
-   * @throws ContendedError when other requests were first each time, or the client is gone.
+   * Draws tokens until this request gets one, or the buckets are empty.
+   * @throws ContendedError if other requests took all tokens of each draw, or the client has disconnected
    */
-  async #wait(hand: LocalTokenBatch, ctx: Context): Promise<boolean> {
-    hand.waiting += 1;
+  async #wait(batch: LocalTokenBatch, ctx: Context): Promise<boolean> {
+    batch.waiting += 1;
     try {
-      for (let draws = 0; draws < DRAWS_MOST && !ctx.req.socket.destroyed; draws += 1) {
-        if (hand.emptyUntil > performance.now()) return false;
-        hand.drawing ??= this.#draw(hand);
-        await hand.drawing;
-        if (take(hand)) return true;
+      for (let draws = 0; draws < MAX_DRAWS && !ctx.req.socket.destroyed; draws += 1) {
+        if (batch.emptyUntil > performance.now()) return false;
+        batch.drawing ??= this.#draw(batch);
+        await batch.drawing;
+        if (take(batch)) return true;
       }
       throw new ContendedError('rate bucket');
     } finally {
-      hand.waiting -= 1;
+      batch.waiting -= 1;
     }
   }
 
-  async #draw(hand: LocalTokenBatch): Promise<void> {
+  async #draw(batch: LocalTokenBatch): Promise<void> {
     const now = performance.now();
     try {
-      const { granted, buckets } = await draw(this.#db.redis, hand.buckets, wanted(hand, now));
-      hand.views = buckets;
-      hand.left = granted;
-      hand.spent = 0;
-      hand.drawnAt = now;
+      const { granted, buckets } = await draw(this.#db.redis, batch.buckets, wanted(batch, now));
+      batch.views = buckets;
+      batch.left = granted;
+      batch.used = 0;
+      batch.drawnAt = now;
       if (granted < 1)
-        hand.emptyUntil = performance.now() + Math.max(EMPTY_LEAST, ...buckets.map((one) => one.wait));
+        batch.emptyUntil = performance.now() + Math.max(MIN_EMPTY_TIME, ...buckets.map((one) => one.wait));
     } finally {
-      hand.drawing = null;
+      batch.drawing = null;
     }
   }
 }
 
-/** What a caller is counted by. */
+/** Name of the caller's own bucket. */
 export function bucketOf(caller: OrgCaller): string {
   switch (caller.kind) {
     case 'api_key':
@@ -146,18 +148,21 @@ function isSame(one: Quota | null, other: Quota | null): boolean {
   return one === other || (one?.requests === other?.requests && one?.seconds === other?.seconds);
 }
 
-function take(hand: LocalTokenBatch): boolean {
-  if (hand.left < 1 || performance.now() - hand.drawnAt > KEPT) return false;
-  hand.left -= 1;
-  hand.spent += 1;
+function take(batch: LocalTokenBatch): boolean {
+  if (batch.left < 1 || performance.now() - batch.drawnAt > BATCH_MAX_AGE) return false;
+  batch.left -= 1;
+  batch.used += 1;
   return true;
 }
 
-/** As many as wait; or as will be used soon by how fast the last handful went, at most twice as many as that. */
-function wanted(hand: LocalTokenBatch, now: number): number {
-  const soon = Math.ceil((hand.spent * BATCH) / Math.max(1, now - hand.drawnAt));
-  const most = Math.min(...hand.buckets.map(({ quota }) => BATCH / stepOf(quota)));
-  return Math.max(1, hand.waiting, Math.floor(Math.min(soon, 2 * hand.spent, most)));
+/**
+ * Tokens to draw: one for each waiting request, or as many as will be used in `BATCH_TIME` at the rate of the last batch,
+ * but at most twice the last batch.
+ */
+function wanted(batch: LocalTokenBatch, now: number): number {
+  const soon = Math.ceil((batch.used * BATCH_TIME) / Math.max(1, now - batch.drawnAt));
+  const most = Math.min(...batch.buckets.map(({ quota }) => BATCH_TIME / stepOf(quota)));
+  return Math.max(1, batch.waiting, Math.floor(Math.min(soon, 2 * batch.used, most)));
 }
 
 /** `RateLimit-Policy`: `"key";q=100;w=60`. */
@@ -165,8 +170,8 @@ function policies(buckets: readonly { name: string; quota: Quota }[]): string {
   return buckets.map(({ name, quota }) => `"${name}";q=${quota.requests};w=${quota.seconds}`).join(', ');
 }
 
-/** `RateLimit`: `"key";r=99;t=1`. What this process holds is still the caller's. */
-function standings({ buckets, views, left }: LocalTokenBatch): string {
+/** `RateLimit`: `"key";r=99;t=1`. The tokens of the local batch still count as remaining. */
+function remaining({ buckets, views, left }: LocalTokenBatch): string {
   return buckets
     .map(({ name }, index) => {
       const view = views[index];
@@ -177,14 +182,14 @@ function standings({ buckets, views, left }: LocalTokenBatch): string {
 
 function limited({ buckets, emptyUntil, views }: LocalTokenBatch): ApiError {
   const empty = buckets.find((_, index) => (views[index]?.wait ?? 0) > 0) ?? buckets[0];
-  const whose = empty?.name === 'org' ? 'The org calls' : 'This credential calls';
-  return rateLimited(whose, empty?.quota, emptyUntil - performance.now());
+  const subject = empty?.name === 'org' ? 'The org calls' : 'This credential calls';
+  return rateLimited(subject, empty?.quota, emptyUntil - performance.now());
 }
 
-/** 429. @param wait until the next request may pass, ms. */
-export function rateLimited(whose: string, quota: Quota | undefined, wait: number): ApiError {
+/** 429. @param subject start of the message, such as `The org calls`. @param wait time until the next token, ms. */
+export function rateLimited(subject: string, quota: Quota | undefined, wait: number): ApiError {
   const most = quota === undefined ? '' : `: at most ${quota.requests} requests in ${quota.seconds} s`;
-  return new ApiError('rate_limited', `${whose} too often${most}.`, {
+  return new ApiError('rate_limited', `${subject} too often${most}.`, {
     headers: { 'Retry-After': String(Math.max(1, Math.ceil(wait / 1000))) },
   });
 }

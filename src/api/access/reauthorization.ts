@@ -1,21 +1,20 @@
-// A request that takes longer than a moment (a slow body, a wait for news, a stream, a download) is for callers who
-// would be admitted at its end too. A revocation in this process is noticed at once, one in another process by
-// looking again every moment.
+// Reauthorizes long requests (slow bodies, long polling, streams, downloads): the caller must still be admitted when the
+// request ends. A revocation in this process takes effect at once, one in another process at the next periodic check.
 
 import type { Context } from 'koa';
 import type { Authenticator } from './authenticate.ts';
 import type { Access, Principal } from './principal.ts';
 
-/** How long an admission is relied on without looking again, ms: with what is remembered, within a second. */
-const MOMENT = 750;
+/** Interval between checks, ms. Together with the age of the authenticator's cache it stays below one second. */
+const CHECK_INTERVAL = 750;
 
-/** The admission of one request, renewed while it goes on. */
+/** The authorization of one request, which is renewed while the request runs. */
 export class Reauthorization {
   readonly #ctx: Context;
   readonly #authenticator: Authenticator;
   readonly #access: Access;
   readonly #principal: Principal;
-  #lookedAt = performance.now();
+  #checkedAt = performance.now();
   #revocations: number;
   #lost: AbortController | null = null;
 
@@ -35,60 +34,60 @@ export class Reauthorization {
 
   /** Admits the caller of a request. @throws ApiError 401, 403 or 429 */
   static async begin(ctx: Context, authenticator: Authenticator, access: Access): Promise<Reauthorization> {
-    // Read first: a revocation may overtake the look-up.
+    // Read before the look-up, during which something may be revoked.
     const { revocations } = authenticator;
     const principal = await authenticator.admit(ctx, access);
     return new Reauthorization(ctx, authenticator, access, principal, revocations);
   }
 
-  /** Who was admitted. */
   get principal(): Principal {
     return this.#principal;
   }
 
   /**
-   * Looks again whether the caller is admitted, unless that was done a moment ago and nothing was revoked since.
-   * @throws ApiError 401, 403 or 429; 409 when the credential may something else by now.
+   * Checks the authorization again, unless that was done recently and nothing has been revoked since.
+   * @throws ApiError 401, 403 or 429; 409 if the permissions of the credential have changed
    */
   async renew(): Promise<void> {
     const { revocations } = this.#authenticator;
-    const isRecent = performance.now() - this.#lookedAt < MOMENT && revocations === this.#revocations;
+    const isRecent =
+      performance.now() - this.#checkedAt < CHECK_INTERVAL && revocations === this.#revocations;
     if (isRecent && this.#lost?.signal.aborted !== true) return;
     await this.#authenticator.reauthorize(this.#ctx, this.#access, this.#principal);
-    this.#lookedAt = performance.now();
+    this.#checkedAt = performance.now();
     this.#revocations = revocations;
   }
 
-  /** Aborts when the caller is not admitted any more; watched from the first use until the answer is out. */
+  /** Aborts when the caller loses the authorization; monitored from the first use to the end of the response. */
   get lost(): AbortSignal {
     this.#lost ??= this.#watch();
     return this.#lost.signal;
   }
 
-  /** Whether `lost` was used and has aborted. */
+  /** Whether `lost` has been used and is aborted. */
   get isLost(): boolean {
     return this.#lost?.signal.aborted === true;
   }
 
   #watch(): AbortController {
     const lost = new AbortController();
-    const look = async () => {
-      // That it cannot be asked now is no answer: Redis may be away for a moment.
+    const check = async () => {
+      // An error, such as a short outage of Redis, does not end the request.
       if (await this.#authenticator.stillAdmits(this.#ctx, this.#principal).catch(() => true)) return;
       stop();
       lost.abort();
     };
-    // Spread out: thousands of streams may have begun at once.
-    const timer = setInterval(() => void look(), MOMENT + Math.random() * 100);
-    const ignore = this.#authenticator.onRevocation(this.#principal, () => void look());
+    // Jitter, since thousands of streams may have started together.
+    const timer = setInterval(() => void check(), CHECK_INTERVAL + Math.random() * 100);
+    const unfollow = this.#authenticator.onRevocation(this.#principal, () => void check());
     const stop = () => {
       clearInterval(timer);
-      ignore();
+      unfollow();
     };
     this.#ctx.res.once('close', stop);
     if (this.#ctx.res.closed) stop();
-    // What was revoked between the admission and this moment is noticed too.
-    if (this.#authenticator.revocations !== this.#revocations) void look();
+    // Something may have been revoked between the admission and this call.
+    if (this.#authenticator.revocations !== this.#revocations) void check();
     return lost;
   }
 }

@@ -1,6 +1,5 @@
-// What an org may still make, by the limits on what it keeps. What is listed is counted in the commit that makes it. Open
-// tasks are too: but a process remembers for a second how many an org has, and while that is far from the limit a
-// create asks nothing of Redis for it.
+// Enforces the storage quotas of an org. Records are counted in the commit that creates them. For open tasks and stored
+// responses a process caches the usage for a second and skips that count while the usage is far below the limit.
 
 import {
   forEachQuota,
@@ -15,15 +14,15 @@ import { type Change, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
 
-/** The limits of a tenant's org as they were at most a second ago. */
+/** Storage quotas of the tenant's org, at most a second old. */
 type LimitsOf = (tenantId: string) => StorageQuotas | Promise<StorageQuotas>;
 
-/** What is left of a limit below which each change is counted in its commit: this share of it, and at least so many. */
+/** A usage is near its limit when less than this share of the limit is left, or less than this number. */
 const NEAR_SHARE = 0.1;
 const NEAR_COUNT = 1000;
 const NEAR_BYTES = 10 * 1024 * 1024;
 
-/** 422 for what there are too many of. @param owner who has them: `The org`. @param label what they are. */
+/** 422 for a reached limit. @param owner subject of the message, such as `The org`. @param label plural name of the records. */
 export function quotaExceeded(
   quota: string,
   owner: string,
@@ -38,28 +37,28 @@ export function quotaExceeded(
 export class Usage {
   readonly #db: Db;
   readonly #limitsOf: LimitsOf;
-  readonly #openTasks: RememberedCounts;
-  readonly #answerBytes: RememberedCounts;
+  readonly #openTasks: CachedCounts;
+  readonly #answerBytes: CachedCounts;
 
   constructor(db: Db, limitsOf: LimitsOf) {
     this.#db = db;
     this.#limitsOf = limitsOf;
-    this.#openTasks = new RememberedCounts((id) => countUsage(db, id, 'open_tasks'));
-    this.#answerBytes = new RememberedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
+    this.#openTasks = new CachedCounts((id) => countUsage(db, id, 'open_tasks'));
+    this.#answerBytes = new CachedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
   }
 
-  /** The tenant's limit. */
+  /** The tenant's limit of one kind. */
   async limit(tenantId: string, name: QuotaName): Promise<number> {
     return (await this.#limitsOf(tenantId))[name];
   }
 
-  /** Guards of the commit that makes one more of these. @throws ApiError 422 `quota_exceeded` */
+  /** Guards for the commit that creates one more record of a kind. @throws ApiError 422 `quota_exceeded` */
   async room(tenantId: string, name: ListedQuota): Promise<Change> {
     const limit = await this.#requireBelow(tenantId, name, 1);
     return { guards: [roomGuard(this.#db, tenantId, name, limit)], writes: [] };
   }
 
-  /** Guards of the commit that makes one more task; none while there is room for many. @throws ApiError 422 */
+  /** Guards for the commit that creates a task; none while the usage is far below the limit. @throws ApiError 422 */
   async openTask(tenantId: string): Promise<Change> {
     const limit = await this.limit(tenantId, 'open_tasks');
     const used = await this.#openTasks.add(tenantId, 1);
@@ -68,12 +67,12 @@ export class Usage {
     return { guards: [openTasksGuard(this.#db, tenantId, limit)], writes: [] };
   }
 
-  /** Whether `bytes` more of evidence may be kept; asked again by the commit. @throws ApiError 422 `quota_exceeded` */
+  /** Requires room for `bytes` of evidence; the commit checks it again. @throws ApiError 422 `quota_exceeded` */
   async requireEvidenceRoom(tenantId: string, bytes: number): Promise<void> {
     await this.#requireBelow(tenantId, 'evidence_bytes', bytes);
   }
 
-  /** Whether one more answer may be kept for an Idempotency-Key. @throws ApiError 422 `quota_exceeded` */
+  /** Requires room for the stored response of an Idempotency-Key. @throws ApiError 422 `quota_exceeded` */
   async requireAnswerRoom(tenantId: string): Promise<void> {
     const limit = await this.limit(tenantId, 'idempotent_answer_bytes');
     const used = await this.#answerBytes.add(tenantId, 0);
@@ -81,12 +80,12 @@ export class Usage {
     await this.#requireBelow(tenantId, 'idempotent_answer_bytes', 1);
   }
 
-  /** Notes that an answer of so many bytes is kept. */
+  /** Adds a stored response to the cached usage. */
   noteAnswer(tenantId: string, bytes: number): void {
     this.#answerBytes.note(tenantId, bytes);
   }
 
-  /** How much of each kind the tenant keeps, and may. */
+  /** The tenant's usage and limit of each kind. */
   async of(tenantId: string, limits: StorageQuotas): Promise<StorageUsage> {
     const counts = await Promise.all(QUOTA_NAMES.map((name) => countUsage(this.#db, tenantId, name)));
     const used = new Map(QUOTA_NAMES.map((name, index) => [name, counts[index] ?? 0]));
@@ -106,8 +105,8 @@ export class Usage {
 const REMEMBERED = 1000;
 const REMEMBERED_MOST = 10_000;
 
-/** Counts by tenant, at most a second old, with what this process has added since. */
-class RememberedCounts {
+/** Cached counts by tenant: at most a second old, plus what this process has added since. */
+class CachedCounts {
   readonly #count: (tenantId: string) => Promise<number>;
   readonly #known = new Map<string, { until: number; counted: Promise<number>; added: number }>();
 
@@ -115,7 +114,7 @@ class RememberedCounts {
     this.#count = count;
   }
 
-  /** Adds to the count of a tenant. @returns the count with it. @throws what Redis throws */
+  /** Adds to a tenant's count. @returns the new count. @throws errors of Redis */
   async add(tenantId: string, more: number): Promise<number> {
     const now = performance.now();
     let known = this.#known.get(tenantId);
@@ -134,7 +133,7 @@ class RememberedCounts {
     }
   }
 
-  /** Adds to the count of a tenant where it is remembered. */
+  /** Adds to a tenant's count if it is cached. */
   note(tenantId: string, more: number): void {
     const known = this.#known.get(tenantId);
     if (known !== undefined) known.added += more;
