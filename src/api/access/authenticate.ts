@@ -1,6 +1,6 @@
-// Who calls. A credential is looked up by its hash and remembered for at most a second from before the look-up
-// on, so that a busy client costs no look-up a request and a revoked key is refused everywhere within that
-// second, in the process that revoked it at once.
+// Authentication. A credential is looked up by its hash and cached for at most a second, counted from before the look-up,
+// so that a busy client does not cost a look-up for each request. A revoked credential is rejected within that second in
+// every process, and at once in the process that revoked it.
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
@@ -10,40 +10,47 @@ import { hashOf } from '../../store/identity/credential-text.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
-import { type Issuers, isJwt } from '../oauth/issuers.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
 import type { Access, Principal } from './principal.ts';
 
-const REMEMBERED = 1000;
-const REMEMBERED_MOST = 10_000;
-/** What is asked in the middle of a long request is remembered for less, ms: who asks has waited before asking. */
-const AGAIN = 100;
-/** How often a process notes that a key is in use, ms: `last_used_at` is that coarse. */
-const NOTED = 5 * 60 * 1000;
+const CACHE_TIME = 1000;
+const MAX_CACHED = 10_000;
+/** Maximum age of a cached identity when a long request checks its authorization again, ms. */
+const RECHECK_AGE = 100;
+/** How often a process updates `last_used_at` of a key, ms. */
+const USE_INTERVAL = 5 * 60 * 1000;
+
+/** Access tokens that are not ours, but of outside issuers. */
+interface TokenIssuers {
+  /** Whether the text has the form of such a token. */
+  isJwt(text: string): boolean;
+  /** The token's identity; null when no org trusts it. */
+  identify(token: string): Promise<Identity | null>;
+}
 
 export class Authenticator {
   readonly #db: Db;
   readonly #operatorHash: Buffer | null;
   readonly #admission: Admission;
-  readonly #issuers: Issuers;
+  readonly #issuers: TokenIssuers;
   readonly #resourceMetadata: string | null;
-  /** By hash. `until` is of the process's own clock, which never steps back. */
+  /** By hash; `until` is a time of the monotonic clock. */
   readonly #known = new Map<string, { until: number; found: Identity }>();
-  /** Names under which a principal is forgotten. */
+  /** Names under which a cached principal can be dropped; see `Identity`. */
   readonly #names = new WeakMap<Principal, readonly string[]>();
-  /** Long requests that are told at once of a revocation that may concern them. */
+  /** Long requests, which are notified of a revocation that may concern them. */
   readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
-  /** Key id → when its use was noted last, by the process's clock. */
-  readonly #noted = new Map<string, number>();
+  /** Key id → when `last_used_at` was last updated, by the monotonic clock. */
+  readonly #useNotedAt = new Map<string, number>();
 
-  /** @param resourceMetadata where what is needed to get an access token is told (RFC 9728); null without OAuth. */
+  /** @param resourceMetadata URL of the protected resource metadata (RFC 9728); null without OAuth. */
   constructor(
     db: Db,
     operatorToken: string | undefined,
     admission: Admission,
-    issuers: Issuers,
+    issuers: TokenIssuers,
     resourceMetadata: string | null,
   ) {
     this.#db = db;
@@ -53,35 +60,35 @@ export class Authenticator {
     this.#resourceMetadata = resourceMetadata;
   }
 
-  /** Revocations and narrowed rules so far: a look-up that one of them overtook may have found what is there no more. */
+  /** Number of revocations and rule changes so far. A look-up during which it changes may have read an outdated state. */
   get revocations(): number {
     return this.#revocations;
   }
 
-  /** Forgets the credentials with this name: a hash of theirs or of their grant, or the id of a client, member or issuer. */
+  /** Drops cached credentials by name: their hash or that of their grant, or the id of a client, member or issuer. */
   forget(name: string): void {
     for (const [hash, { found }] of this.#known) if (found.names.includes(name)) this.#known.delete(hash);
-    this.#tell((principal) => this.#names.get(principal)?.includes(name) === true);
+    this.#notify((principal) => this.#names.get(principal)?.includes(name) === true);
   }
 
-  /** Has the long requests of an org looked at again: its rules have changed. */
+  /** Makes long requests of an org check their authorization again, after a change of its rules. */
   recheckOrg(orgId: string): void {
-    this.#tell((principal) => 'org_id' in principal && orgOf(principal.org_id) === orgId);
+    this.#notify((principal) => 'org_id' in principal && orgOf(principal.org_id) === orgId);
   }
 
-  /** Calls `onRevocation` whenever something was revoked that the principal may act by. @returns what ends that. */
+  /** Calls `onRevocation` whenever a credential of the principal may have been revoked. @returns a function that stops this */
   onRevocation(principal: Principal, onRevocation: () => void): () => void {
     const follower = { principal, onRevocation };
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
   }
 
-  #tell(isConcerned: (principal: Principal) => boolean): void {
+  #notify(isConcerned: (principal: Principal) => boolean): void {
     this.#revocations += 1;
     for (const { principal, onRevocation } of this.#followers) if (isConcerned(principal)) onRevocation();
   }
 
-  /** The caller, allowed what `access` asks for. @throws ApiError 401, 403 or 429. */
+  /** Authenticates the caller, counts the request and checks that `access` is permitted. @throws ApiError 401, 403 or 429 */
   async admit(ctx: Context, access: Access): Promise<Principal> {
     if (access.kind === 'open') {
       this.#admission.countAnonymous(ctx);
@@ -97,18 +104,21 @@ export class Authenticator {
     await this.#admission.admit(ctx, principal);
     if (access.kind === 'worker') {
       if (principal.kind === 'worker') return principal;
-      throw new ApiError('insufficient_scope', 'This is for workers, with their own token.');
+      throw new ApiError('insufficient_scope', 'This requires a worker token.');
     }
     if (principal.kind !== 'api_key')
-      throw new ApiError('insufficient_scope', `This needs an API key with the scope ${access.scope}.`);
+      throw new ApiError('insufficient_scope', `This requires an API key with the scope ${access.scope}.`);
     if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
       throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
     if (access.liveOnly && modeOf(principal.org_id) === 'test')
-      throw new ApiError('live_key_required', 'A test key changes only the sandbox, and this is not in it.');
+      throw new ApiError(
+        'live_key_required',
+        'This changes data outside the sandbox and requires a live key.',
+      );
     return principal;
   }
 
-  /** Whether the header is the operator's: Bearer, or Basic with user `operator`. */
+  /** Whether the Authorization header holds the operator's token: as Bearer, or as Basic with the user `operator`. */
   isOperator(header: string): boolean {
     if (this.#operatorHash === null) return false;
     const [scheme = '', value = ''] = header.split(' ');
@@ -122,22 +132,22 @@ export class Authenticator {
   }
 
   /**
-   * Whether a caller whose request takes long would be admitted again at this moment: the same credential, good
-   * for the same, from an address that is allowed. Counts as no request.
-   * @throws ApiError or the client's error when it cannot be told.
+   * Whether the caller of a long request would still be admitted: the credential is valid with the same permissions, and
+   * the address is allowed. Does not count as a request.
+   * @throws ApiError, or an error of Redis, if this cannot be determined
    */
   async stillAdmits(ctx: Context, was: Principal): Promise<boolean> {
     if (was.kind === 'anonymous') return true;
     if (was.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const text = bearerOf(ctx.get('Authorization'));
-    const found = text === undefined ? null : await this.#look(text, hashOf(text), AGAIN);
-    if (found === null || mayWhat(found.principal) !== mayWhat(was)) return false;
-    return this.#admission.isAllowed(ctx, found.principal, AGAIN);
+    const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE);
+    if (found === null || permissionsOf(found.principal) !== permissionsOf(was)) return false;
+    return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE);
   }
 
   /**
-   * Admits once more who was admitted a while ago.
-   * @throws ApiError 401, 403 or 429; 409 when the credential may something else by now.
+   * Requires that the caller of a long request is still admitted.
+   * @throws ApiError 401, 403 or 429; 409 if the permissions of the credential have changed
    */
   async reauthorize(ctx: Context, access: Access, was: Principal): Promise<void> {
     if (await this.stillAdmits(ctx, was)) return;
@@ -146,15 +156,15 @@ export class Authenticator {
   }
 
   /**
-   * What the caller acts by at this moment, looked up anew, as guards that hold until it changes: for a commit that
-   * must not come after its credential has been revoked or narrowed.
-   * @throws ApiError 401, 403 `ip_not_allowed`; 409 when the credential may something else, or for shorter, by now.
+   * Looks up the credential and the org's rules again. Returns guards that hold until they change, for a commit that must
+   * fail if the credential is revoked or restricted first.
+   * @throws ApiError 401, 403 `ip_not_allowed`; 409 if the permissions or the expiry of the credential have changed
    */
   async credentialGuards(ctx: Context, was: Principal): Promise<Guard[]> {
     if (!('org_id' in was)) return [];
     const header = ctx.get('Authorization');
     const text = bearerOf(header) ?? '';
-    const found = await this.#find(text, hashOf(text));
+    const found = await this.#load(text, hashOf(text));
     if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
       throw this.#unauthorized(header);
     if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
@@ -165,10 +175,10 @@ export class Authenticator {
     const text = bearerOf(header);
     if (text !== undefined) {
       const hash = hashOf(text);
-      // One that was good a while ago does not pay for bad ones from the same address. Any other is counted before
-      // it is looked up, so that a thousand guesses at once count as a thousand.
+      // A cached credential is not limited by invalid ones from the same address. Any other is counted before it is
+      // looked up, so that a thousand concurrent guesses count as a thousand.
       const refund = this.#known.has(hash) ? null : this.#admission.reserveAnonymous(ctx);
-      const found = await this.#look(text, hash);
+      const found = await this.#lookUp(text, hash);
       if (found !== null) {
         refund?.();
         return found.principal;
@@ -178,35 +188,37 @@ export class Authenticator {
     throw this.#unauthorized(header);
   }
 
-  /** @param age how old what is remembered may be, ms. */
-  async #look(text: string, hash: string, age = REMEMBERED): Promise<Identity | null> {
+  /** The identity of a credential, from the cache or looked up. @param age maximum age of a cached one, ms. */
+  async #lookUp(text: string, hash: string, age = CACHE_TIME): Promise<Identity | null> {
     const known = this.#known.get(hash);
-    const isFresh = known !== undefined && known.until > performance.now() + REMEMBERED - age;
-    const found = isFresh ? known.found : await this.#find(text, hash);
+    const isFresh = known !== undefined && known.until > performance.now() + CACHE_TIME - age;
+    const found = isFresh ? known.found : await this.#load(text, hash);
     if (found === null) this.#known.delete(hash);
     const now = this.#db.clock.now();
     if (found === null || (found.expires_at !== null && found.expires_at <= now)) return null;
-    if (!isFresh) await this.#note(found.principal, now);
+    if (!isFresh) await this.#noteUse(found.principal, now);
     return found;
   }
 
-  /** Notes that a key is used, now and then. That this fails is no reason to refuse anything. */
-  async #note(principal: Principal, now: number): Promise<void> {
+  /** Updates `last_used_at` of a key from time to time. A failure does not affect the request. */
+  async #noteUse(principal: Principal, now: number): Promise<void> {
     if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
     const at = performance.now();
-    if (at - (this.#noted.get(principal.key_id) ?? -NOTED) < NOTED) return;
-    if (this.#noted.size >= REMEMBERED_MOST) this.#noted.clear();
-    this.#noted.set(principal.key_id, at);
+    if (at - (this.#useNotedAt.get(principal.key_id) ?? -USE_INTERVAL) < USE_INTERVAL) return;
+    if (this.#useNotedAt.size >= MAX_CACHED) this.#useNotedAt.clear();
+    this.#useNotedAt.set(principal.key_id, at);
     await noteKeyUse(this.#db, principal, now).catch(() => undefined);
   }
 
-  async #find(text: string, hash: string): Promise<Identity | null> {
+  async #load(text: string, hash: string): Promise<Identity | null> {
     const [begun, revocations] = [performance.now(), this.#revocations];
-    const found = isJwt(text) ? await this.#issuers.identify(text) : await identify(this.#db, text);
+    const found = this.#issuers.isJwt(text)
+      ? await this.#issuers.identify(text)
+      : await identify(this.#db, text);
     if (found === null) return null;
-    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
+    if (this.#known.size >= MAX_CACHED) this.#known.clear();
     this.#names.set(found.principal, found.names);
-    if (this.#revocations === revocations) this.#known.set(hash, { until: begun + REMEMBERED, found });
+    if (this.#revocations === revocations) this.#known.set(hash, { until: begun + CACHE_TIME, found });
     return found;
   }
 
@@ -219,13 +231,16 @@ export class Authenticator {
   }
 }
 
-/** What a caller may do; not for how long, which a rotation of their key changes. */
-function mayWhat(principal: Principal): string {
+/** The permissions of a caller, without the expiry, which the rotation of a key changes. */
+function permissionsOf(principal: Principal): string {
   return JSON.stringify({ ...principal, expires_at: null });
 }
 
 function hasChanged(): ApiError {
-  return new ApiError('conflict', 'What this credential may do has changed meanwhile. Try again.');
+  return new ApiError(
+    'conflict',
+    'The permissions of this credential have changed during the request. Try again.',
+  );
 }
 
 function bearerOf(header: string): string | undefined {

@@ -1,22 +1,21 @@
-// What a key may give to another: nothing that it lacks itself. Not a scope, not a pool, not a mode, and not
-// a day beyond its own end.
+// What a key may grant to another credential: no scope, pool or mode that it lacks itself, and no later expiry than its own.
 
 import { lacking } from '../../state/access/permission.ts';
 import { type Mode, modeOf } from '../../state/access/tenant.ts';
 import { timeOf, timestamp } from '../../state/text/time.ts';
 import type { Change } from '../../store/redis/commit.ts';
+import type { Db } from '../../store/redis/connection.ts';
 import { loadPools, poolAsLoaded } from '../../store/workers/pools.ts';
-import type { ApiDeps } from '../deps.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
 import type { KeyPrincipal } from './principal.ts';
 
-/** @throws ApiError 403 for a scope, a pool or a mode that the granting key lacks. */
+/** Requires that the key may grant these. @throws ApiError 403 for a scope, pool or mode that it lacks */
 export function requireGrantable(
   principal: KeyPrincipal,
   { scopes, pools = [], mode }: { scopes: readonly string[]; pools?: readonly string[]; mode?: Mode },
 ): void {
   if (mode === 'live' && modeOf(principal.org_id) === 'test')
-    throw new ApiError('live_key_required', 'A test key can make only test keys.');
+    throw new ApiError('live_key_required', 'A test key can create only test keys.');
   const missing = scopes.filter((one) => !principal.scopes.includes('*') && !principal.scopes.includes(one));
   if (missing.length > 0)
     throw new ApiError('insufficient_scope', `The key cannot grant what it lacks: ${missing.join(', ')}.`);
@@ -26,8 +25,8 @@ export function requireGrantable(
 }
 
 /**
- * For what does not end by itself: a caller who does cannot make it, nor take it over.
- * @throws ApiError 403 for that too.
+ * Requires that the key may grant these without an expiry, so it must not expire itself.
+ * @throws ApiError 403
  */
 export function requireNonExpiring(
   principal: KeyPrincipal,
@@ -35,54 +34,61 @@ export function requireNonExpiring(
 ): void {
   requireGrantable(principal, { scopes, pools });
   if (principal.expires_at !== null)
-    throw new ApiError('insufficient_scope', 'A credential that ends cannot make one that does not.');
+    throw new ApiError(
+      'insufficient_scope',
+      'A credential that expires cannot grant access that does not expire.',
+    );
 }
 
-/** For what is about the org as a whole, with all its pools. @throws ApiError 403 for a caller who is confined to some. */
+/** Requires that the key is not confined to pools, for routes about the whole org. @throws ApiError 403 */
 export function requireWholeOrg(principal: KeyPrincipal): void {
   if (!principal.pools.includes('*'))
-    throw new ApiError('pool_forbidden', 'This is for keys that are not confined to pools.');
+    throw new ApiError('pool_forbidden', 'This requires a key that is not confined to pools.');
 }
 
-/** Changing somebody who may do more would be a way to become them. @throws ApiError 403 */
+/**
+ * Requires that the key has all scopes of another credential or member that it changes. Otherwise changing it would be
+ * a way to gain its permissions.
+ * @throws ApiError 403
+ */
 export function requirePermissionsOf(principal: KeyPrincipal, other: { scopes: readonly string[] }): void {
   const missing = lacking(principal.scopes, other.scopes);
   if (missing.length > 0)
-    throw new ApiError('insufficient_scope', `The key lacks what this one may: ${missing.join(', ')}.`);
+    throw new ApiError('insufficient_scope', `The key lacks permissions of this one: ${missing.join(', ')}.`);
 }
 
-/** Whether the caller may see somebody of these pools. */
+/** Whether the key may see something that is confined to these pools. */
 export function maySee(principal: KeyPrincipal, other: { pools: readonly string[] }): boolean {
   return lacking(principal.pools, other.pools).length === 0;
 }
 
-/** When what is granted ends, ms: when it is asked to; else when the granting key does; null for never. */
-export function expiryOf(principal: KeyPrincipal, asked: string | undefined): number | null {
-  return asked === undefined ? principal.expires_at : timeOf(asked);
+/** When a granted credential expires, ms: as requested, or with the granting key; null for never. */
+export function expiryOf(principal: KeyPrincipal, requested: string | undefined): number | null {
+  return requested === undefined ? principal.expires_at : timeOf(requested);
 }
 
-/** What is wrong with that end. */
-export function expiryErrors(principal: KeyPrincipal, end: number | null, now: number): FieldError[] {
+/** Errors of that expiry: in the past, or later than the key's own. */
+export function expiryErrors(principal: KeyPrincipal, expiry: number | null, now: number): FieldError[] {
   const pointer = '/expires_at';
-  if (end !== null && !(end > now)) return [{ pointer, message: 'must be in the future' }];
+  if (expiry !== null && !(expiry > now)) return [{ pointer, message: 'must be in the future' }];
   const own = principal.expires_at;
-  if (own === null || (end !== null && end <= own)) return [];
-  return [{ pointer, message: `must be no later than ${timestamp(own)}, when your own key ends` }];
+  if (own === null || (expiry !== null && expiry <= own)) return [];
+  return [{ pointer, message: `must be no later than ${timestamp(own)}, when your own key expires` }];
 }
 
 /**
- * The pools that something is to be for: what is wrong with the list, and guards that hold while they are there.
- * @param pools ids, or `*` @param field of the body, for the errors
+ * Checks that pools exist. Returns the errors, and guards that hold while the pools exist.
+ * @param pools ids, or `*`. @param field field of the body that the errors name.
  */
 export async function checkPools(
-  deps: ApiDeps,
+  db: Db,
   tenantId: string,
   pools: readonly string[] = [],
   field = 'pools',
 ): Promise<Change & { errors: FieldError[] }> {
-  const known = await loadPools(deps.db, tenantId, pools);
+  const known = await loadPools(db, tenantId, pools);
   return {
-    guards: known.flatMap((pool) => (pool === null ? [] : [poolAsLoaded(deps.db, pool)])),
+    guards: known.flatMap((pool) => (pool === null ? [] : [poolAsLoaded(db, pool)])),
     writes: [],
     errors: pools.flatMap((id, index) =>
       id !== '*' && known[index] === null
@@ -92,7 +98,7 @@ export async function checkPools(
   };
 }
 
-/** @throws ApiError 422 for each of the errors. */
+/** @throws ApiError 422 with these errors, if there are any */
 export function refuse(errors: readonly FieldError[]): void {
   if (errors.length > 0) throw invalid(...errors);
 }

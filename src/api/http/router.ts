@@ -4,7 +4,6 @@
 
 import { Router } from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import type { Route } from '../route.ts';
 import { methodNotAllowed } from './problem.ts';
 
 /** A router that knows one spelling of a place: another would be another route to the idempotency keys. */
@@ -13,7 +12,7 @@ export function newRouter(): Router {
 }
 
 /** Middleware that has each of the routes served in its place. @param rest takes what is none of them. */
-export function placing(
+export function placing<Route extends { path: string; method: string }>(
   routes: readonly Route[],
   serve: (route: Route) => Middleware,
   rest: Router,

@@ -29,11 +29,6 @@ const TOLERANCE = 5;
 const LENGTH_LIMIT = 8 * 1024;
 const MOST_AUDIENCES = 10;
 
-/** Whether a credential has the form of a signed JWT; credentials of BioLayer do not. */
-export function isJwt(text: string): boolean {
-  return text.length <= LENGTH_LIMIT && /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
-}
-
 export class Issuers {
   readonly #db: Db;
   readonly #jwks: JwksCache;
@@ -41,6 +36,11 @@ export class Issuers {
   constructor(db: Db, jwks: JwksCache) {
     this.#db = db;
     this.#jwks = jwks;
+  }
+
+  /** Whether a credential has the form of a signed JWT; credentials of BioLayer do not. */
+  isJwt(text: string): boolean {
+    return text.length <= LENGTH_LIMIT && /^ey[\w-]+\.[\w-]+\.[\w-]*$/.test(text);
   }
 
   /** The identity of a token; null when it is invalid or no org trusts its issuer. @throws ApiError 503 without keys */

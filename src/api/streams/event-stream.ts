@@ -3,8 +3,9 @@
 // pipeline ends it when the caller loses access.
 
 import { Readable } from 'node:stream';
+import type { InFlight } from '../access/in-flight.ts';
+import type { Principal } from '../access/principal.ts';
 import type { Answer } from '../http/answer.ts';
-import type { Call } from '../route.ts';
 
 /** Interval of comment frames, ms: proxies close silent connections. */
 const HEARTBEAT = 15_000;
@@ -100,7 +101,7 @@ export function frame({ id, event, data }: StreamEvent): string {
  * @param begin starts sending. @returns from it a function that stops it, called when the stream is over
  */
 export function eventStream(
-  call: Pick<Call, 'signal' | 'deps' | 'principal'>,
+  call: { signal(): AbortSignal; deps: { inFlight: InFlight }; principal: Principal },
   seconds: number | undefined,
   begin: (stream: EventStream) => Promise<() => void>,
 ): Answer {

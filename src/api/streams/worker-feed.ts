@@ -89,7 +89,7 @@ export class WorkerFeed {
     const last = await lastLogged(this.#db, org_id, worker_id);
     const [worker, offers] = await Promise.all([
       loadWorker(this.#db, org_id, worker_id),
-      ownOffers({ db: this.#db }, this.#principal),
+      ownOffers(this.#db, this.#principal),
     ]);
     const held = await loadTasks(this.#db, org_id, worker?.reservations ?? []);
     const tasks = held.flatMap((one) =>

@@ -110,7 +110,7 @@ export const apiKeyRoutes = [
       const expires_at = expiryOf(principal, body.expires_at);
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
-        const poolGuards = await checkPools(deps, org_id, body.pools);
+        const poolGuards = await checkPools(deps.db, org_id, body.pools);
         refuse([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
         const answer = created(made);

@@ -102,7 +102,7 @@ export const issuerRoutes = [
         created_at: now,
         updated_at: now,
       };
-      const { errors } = await checkPools(deps, principal.org_id, body.pools);
+      const { errors } = await checkPools(deps.db, principal.org_id, body.pools);
       const faults: FieldError[] = [...errors];
       const wrong = checkCallbackUrl(body.jwks_uri, deps.addressPolicy);
       if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
@@ -112,7 +112,7 @@ export const issuerRoutes = [
       const answer = issuerAnswer(issuer, 201);
       return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
-        const poolGuards = await checkPools(deps, issuer.org_id, body.pools);
+        const poolGuards = await checkPools(deps.db, issuer.org_id, body.pools);
         refuse(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has already registered this issuer and audience.');

@@ -71,7 +71,7 @@ export const memberRoutes = [
     admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 201: { description: 'The member', schema: MemberCreated } },
     async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
-      refuse((await checkPools(deps, principal.org_id, body.pools)).errors);
+      refuse((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
       const now = deps.db.clock.now();
       const member: Member = {
@@ -98,7 +98,7 @@ export const memberRoutes = [
       return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
         await requireFree(deps, member);
-        const poolGuards = await checkPools(deps, member.org_id, body.pools);
+        const poolGuards = await checkPools(deps.db, member.org_id, body.pools);
         refuse(poolGuards.errors);
         const room = await deps.usage.room(member.org_id, 'members');
         const change = merge(
@@ -162,7 +162,7 @@ export const memberRoutes = [
     async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
       const { password, ...fields } = body;
       requirePermissionsOf(principal, await visibleMember(deps, principal, params.member_id));
-      refuse((await checkPools(deps, principal.org_id, body.pools)).errors);
+      refuse((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const change = {
         ...fields,
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
@@ -173,7 +173,7 @@ export const memberRoutes = [
         const before = await visibleMember(deps, principal, params.member_id);
         requireVersion(before.version, ifMatch);
         requirePermissionsOf(principal, before);
-        const poolGuards = await checkPools(deps, principal.org_id, body.pools);
+        const poolGuards = await checkPools(deps.db, principal.org_id, body.pools);
         refuse(poolGuards.errors);
         if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
         const after: Member = {

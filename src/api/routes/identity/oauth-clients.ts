@@ -269,7 +269,7 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
  * @returns guards that fail when one of its pools is removed. @throws ApiError 422
  */
 async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
-  const { errors, ...poolGuards } = await checkPools(deps, client.org_id, client.pools);
+  const { errors, ...poolGuards } = await checkPools(deps.db, client.org_id, client.pools);
   const faults: FieldError[] = [...errors];
   const { grant_types, redirect_uris, post_logout_redirect_uris = [], secret_hash } = client;
   if (secret_hash === null && grant_types.includes('client_credentials'))

@@ -83,7 +83,7 @@ export const eventStreamRoutes = [
       const { deps, principal, query, lastEventId = null } = call;
       if (lastEventId !== null && !LOG_POSITION.test(lastEventId))
         throw new ApiError('invalid_cursor', 'Last-Event-ID is not an id of this stream.');
-      await ownWorker(deps, principal);
+      await ownWorker(deps.db, principal);
       return eventStream(call, query.max_seconds, (stream) => {
         const feed = new WorkerFeed(deps.db, deps.changes, principal, stream);
         return feed.start(lastEventId);

@@ -54,7 +54,7 @@ export const evidenceRoutes = [
       bytes: UPLOAD_BYTES,
       async read({ deps, principal, params, query, ifMatch, signal, request }) {
         // Checked before the bytes are read, and again when the file is added.
-        const { task } = await ownTask(deps, principal, params.task_id);
+        const { task } = await ownTask(deps.db, principal, params.task_id);
         const there = await loadEvidence(deps.db, principal.org_id, params.task_id);
         const code = refuseEvidence(task, principal, there.items);
         if (code !== null) throw refusal(code);
@@ -100,7 +100,7 @@ export const evidenceRoutes = [
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
-      await ownTask(deps, principal, params.task_id);
+      await ownTask(deps.db, principal, params.task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
       return listOf(items.filter((one) => isUploadOf(one, principal)));
     },

@@ -63,7 +63,7 @@ export const humanRoutes = [
     tag,
     summary: 'Retrieve the calling worker',
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps, principal), principal),
+    handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps.db, principal), principal),
   }),
   route({
     method: 'PATCH',
@@ -97,15 +97,15 @@ export const humanRoutes = [
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
     async handler({ deps, principal, query, signal }) {
-      await ownWorker(deps, principal);
-      let offers = await ownOffers(deps, principal);
+      await ownWorker(deps.db, principal);
+      let offers = await ownOffers(deps.db, principal);
       if (offers.length === 0 && query.wait !== undefined) {
         const { org_id, worker_id } = principal;
         const found = await deps.changes.waitFor(
           org_id,
           (what) => what === `worker ${worker_id}`,
           async () => {
-            const list = await ownOffers(deps, principal);
+            const list = await ownOffers(deps.db, principal);
             return list.length > 0 ? list : null;
           },
           query.wait * 1000,
@@ -175,7 +175,7 @@ export const humanRoutes = [
     summary: 'List the tasks assigned to me',
     answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
     async handler({ deps, principal }) {
-      const worker = await ownWorker(deps, principal);
+      const worker = await ownWorker(deps.db, principal);
       const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);
       const mine = stored.filter((one) => one !== null && isOwnTask(one.task, principal));
       return list(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
@@ -190,7 +190,7 @@ export const humanRoutes = [
     params: TaskParams,
     answers: oneTask,
     handler: async ({ deps, principal, params }) =>
-      taskAnswer((await ownTask(deps, principal, params.task_id)).task),
+      taskAnswer((await ownTask(deps.db, principal, params.task_id)).task),
   }),
   route({
     method: 'POST',
@@ -316,7 +316,7 @@ async function work(
   choose: (task: Task) => Plan | Promise<Plan>,
   answer?: Answer,
 ): Promise<Answer> {
-  const loaded = await ownTask(deps, principal, params.task_id);
+  const loaded = await ownTask(deps.db, principal, params.task_id);
   const chooseOwn = (task: Task) => {
     if (!isOwnTask(task, principal)) throw notFound();
     return choose(task);

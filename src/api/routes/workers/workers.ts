@@ -360,7 +360,7 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
   const confined = !principal.pools.includes('*');
   if (confined && (ids.length === 0 || !ids.every((id) => principal.pools.includes(id))))
     throw new ApiError('pool_forbidden', 'The key may put workers only into its own pools.');
-  const { errors, ...poolGuards } = await checkPools(deps, principal.org_id, ids, 'pool_ids');
+  const { errors, ...poolGuards } = await checkPools(deps.db, principal.org_id, ids, 'pool_ids');
   refuse(errors);
   return poolGuards;
 }
