@@ -4,6 +4,7 @@
 
 import { Resolver as DnsResolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { LRUCache } from 'lru-cache';
 import { type AddressPolicy, addressStanding } from '../state/webhooks/callback-url.ts';
 
 export type {
@@ -122,41 +123,28 @@ async function askDns(
   }
 }
 
-interface CachedAnswer {
-  expiresAt: number;
-  readonly addresses: Promise<readonly string[]>;
-}
-
 /**
  * Caches the addresses of a resolver for `ttlMs`, and shares a running look-up between callers. Failures are not cached.
- * Keeps at most `size` names and evicts the oldest. Only addresses are cached: `resolveTarget` checks them on every use.
+ * Keeps at most `size` names and evicts the least recently used. Only addresses are cached: `resolveTarget` checks them on every use.
  * @param options `timeoutMs` limits one look-up.
  */
 export function cacheAnswers(
   resolver: Resolver,
   { ttlMs, timeoutMs, size = 1000 }: { ttlMs: number; timeoutMs: number; size?: number },
 ): Resolver {
-  const answers = new Map<string, CachedAnswer>();
+  const answers = new LRUCache<string, Promise<readonly string[]>>({ max: size, ttl: ttlMs });
   return (host, signal) => {
     const known = answers.get(host);
-    if (known !== undefined && performance.now() < known.expiresAt) {
-      return settleBefore(known.addresses, signal);
-    }
+    if (known !== undefined) return settleBefore(known, signal);
     // The look-up has its own time limit, so that the first caller's signal does not end it for the others.
     const limit = AbortSignal.timeout(timeoutMs);
     const addresses = settleBefore(resolver(host, limit), limit);
-    const answer: CachedAnswer = { expiresAt: Number.POSITIVE_INFINITY, addresses };
-    answers.delete(host);
-    const [oldest] = answers.size >= size ? answers.keys() : [];
-    if (oldest !== undefined) answers.delete(oldest);
-    answers.set(host, answer);
+    // Without a time to live while it runs: it starts with the answer.
+    answers.set(host, addresses, { ttl: 0 });
+    const isCached = () => answers.peek(host) === addresses;
     addresses.then(
-      () => {
-        answer.expiresAt = performance.now() + ttlMs;
-      },
-      () => {
-        if (answers.get(host) === answer) answers.delete(host);
-      },
+      () => isCached() && answers.set(host, addresses),
+      () => isCached() && answers.delete(host),
     );
     return settleBefore(addresses, signal);
   };

@@ -3,7 +3,7 @@
  * JSON Schema is checked in a thread that can be killed, because compiling or running it may take any amount of time.
  */
 import { hash } from 'node:crypto';
-import { Lru } from './lru.ts';
+import { LRUCache } from 'lru-cache';
 import { type PoolLimits, ThreadPool } from './pool.ts';
 import { findTooDeep, isJsonObject, type Problem } from './problem.ts';
 import {
@@ -25,7 +25,7 @@ const MAX_SCHEMA_LEVELS = 32;
 const MAX_OUTPUT_BYTES = 256 * 1024;
 
 /** Number of accepted schemas that are cached, by hash of 44 bytes. */
-const REMEMBERED = 10_000;
+const MAX_ACCEPTED = 10_000;
 
 /** The output that a task requires. */
 export type WantedOutput = { expected_format: 'structured_json' | 'text'; schema?: unknown };
@@ -35,7 +35,7 @@ type Text = { text: string; key: string };
 /** Checks schemas and outputs. It owns the threads, so a process needs one instance. See docs/output-schemas.md. */
 export class OutputSchemas {
   readonly #pool: ThreadPool;
-  readonly #accepted = new Lru<true>(REMEMBERED);
+  readonly #accepted = new LRUCache<string, true>({ max: MAX_ACCEPTED });
   readonly #underWay = new Map<string, Promise<Problem[]>>();
 
   /** @param limits of the pool that differ from the defaults. */

@@ -2,9 +2,10 @@
  * The code of a checking thread. It answers each request with one message and keeps only compiled schemas. It has no
  * secrets (its environment is empty) and may be killed at any moment.
  */
+
 import { parentPort } from 'node:worker_threads';
+import { LRUCache } from 'lru-cache';
 import { compileSchema, type OutputCheck } from './compile.ts';
-import { Lru } from './lru.ts';
 import { type Problem, report } from './problem.ts';
 import { unusable } from './shorthand.ts';
 
@@ -18,7 +19,7 @@ export type ThreadMessage = { ready: true } | { ready: false; problems: Problem[
 const MAX_SCHEMAS = 200;
 const MAX_SCHEMA_BYTES = 512 * 1024;
 
-const checks = new Lru<OutputCheck>(MAX_SCHEMAS, MAX_SCHEMA_BYTES);
+const checks = new LRUCache<string, OutputCheck>({ max: MAX_SCHEMAS, maxSize: MAX_SCHEMA_BYTES });
 
 function problemsOf({ key, schema, output }: CheckRequest): Problem[] {
   let check = checks.get(key);
@@ -28,7 +29,7 @@ function problemsOf({ key, schema, output }: CheckRequest): Problem[] {
       return output === null ? compiled.problems : report(compiled.problems.map(asOutputProblem));
     }
     check = compiled.check;
-    checks.set(key, check, schema.length);
+    checks.set(key, check, { size: schema.length });
   }
   return output === null ? [] : check(JSON.parse(output));
 }

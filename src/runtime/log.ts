@@ -1,6 +1,7 @@
 // The log of a process: JSON lines on stdout. Console output of libraries becomes log lines too.
 
 import { format } from 'node:util';
+import { LRUCache } from 'lru-cache';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { isUnavailable } from '../store/redis/connection.ts';
 
@@ -20,15 +21,13 @@ type LogMethod = NonNullable<NonNullable<pino.LoggerOptions['hooks']>['logMethod
 
 /** Writes each line about an unavailable Redis once a minute and without its stack: every loop would repeat it during an outage. */
 function quietHook(): LogMethod {
-  const writtenAt = new Map<string, number>();
+  const recent = new LRUCache<string, true>({ max: 100, ttl: QUIET });
   return function write(args, method) {
     const [fields, message] = args as unknown as [object, string];
     const error: unknown = typeof fields === 'object' && fields !== null ? Reflect.get(fields, 'err') : null;
     if (!(error instanceof Error) || !isUnavailable(error)) return method.apply(this, args);
-    const now = performance.now();
-    if (now - (writtenAt.get(message) ?? Number.NEGATIVE_INFINITY) < QUIET) return;
-    if (writtenAt.size >= 100) writtenAt.clear();
-    writtenAt.set(message, now);
+    if (recent.has(message)) return;
+    recent.set(message, true);
     const { err: _error, ...others } = fields as Record<string, unknown>;
     method.call(this, { ...others, reason: error.message }, message);
   };

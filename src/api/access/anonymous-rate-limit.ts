@@ -2,6 +2,7 @@
 // The counters are kept in the memory of this process: a flood must not load Redis, and open routes must work without it.
 
 import type { Context } from 'koa';
+import { LRUCache } from 'lru-cache';
 import { type Quota, stepOf, takeOne } from '../../state/access/token-bucket.ts';
 import { addressGroup, type ClientAddresses } from './client-address.ts';
 import { rateLimited } from './rate-limits.ts';
@@ -17,7 +18,7 @@ export class AnonymousRateLimit {
   readonly #total: Quota | null;
   readonly #addresses: ClientAddresses;
   /** Network → when its bucket is full again. */
-  readonly #fullAt = new Map<string, number>();
+  readonly #fullAt = new LRUCache<string, number>({ max: MAX_NETWORKS });
   /** When the bucket of all networks together is full again. */
   #totalFullAt = 0;
   /** Requests that have been counted. */
@@ -55,10 +56,6 @@ export class AnonymousRateLimit {
     const network = addressGroup(this.#addresses.of(ctx.req));
     const taken = takeOne(quota, this.#fullAt.get(network) ?? 0, performance.now());
     if (!taken.ok) throw refusal(ctx, 'address', quota, taken.wait);
-    const [first] = this.#fullAt.keys();
-    if (this.#fullAt.size >= MAX_NETWORKS && first !== undefined) this.#fullAt.delete(first);
-    // Taken out first, so that the one at the front is the one not seen for longest.
-    this.#fullAt.delete(network);
     this.#fullAt.set(network, taken.fullAt);
     return () => {
       this.#counted.delete(ctx.req);

@@ -4,6 +4,7 @@
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
+import { LRUCache } from 'lru-cache';
 import { modeOf, orgOf } from '../../state/access/tenant.ts';
 import { noteKeyUse } from '../../store/identity/api-keys.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
@@ -35,15 +36,18 @@ export class Authenticator {
   readonly #admission: Admission;
   readonly #issuers: TokenIssuers;
   readonly #resourceMetadata: string | null;
-  /** By hash; `until` is a time of the monotonic clock. */
-  readonly #known = new Map<string, { until: number; found: Identity }>();
+  /**
+   * By hash, with the start of the look-up by the monotonic clock. An outdated entry is kept, because it shows that the
+   * credential was valid recently.
+   */
+  readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>({ max: MAX_CACHED });
   /** Names under which a cached principal can be dropped; see `Identity`. */
   readonly #names = new WeakMap<Principal, readonly string[]>();
   /** Long requests, which are notified of a revocation that may concern them. */
   readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
-  /** Key id → when `last_used_at` was last updated, by the monotonic clock. */
-  readonly #useNotedAt = new Map<string, number>();
+  /** Ids of keys whose `last_used_at` has been updated recently. */
+  readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL });
 
   /** @param resourceMetadata URL of the protected resource metadata (RFC 9728); null without OAuth. */
   constructor(
@@ -191,7 +195,7 @@ export class Authenticator {
   /** The identity of a credential, from the cache or looked up. @param age maximum age of a cached one, ms. */
   async #lookUp(text: string, hash: string, age = CACHE_TIME): Promise<Identity | null> {
     const known = this.#known.get(hash);
-    const isFresh = known !== undefined && known.until > performance.now() + CACHE_TIME - age;
+    const isFresh = known !== undefined && performance.now() - known.loadedAt < age;
     const found = isFresh ? known.found : await this.#load(text, hash);
     if (found === null) this.#known.delete(hash);
     const now = this.#db.clock.now();
@@ -203,22 +207,19 @@ export class Authenticator {
   /** Updates `last_used_at` of a key from time to time. A failure does not affect the request. */
   async #noteUse(principal: Principal, now: number): Promise<void> {
     if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
-    const at = performance.now();
-    if (at - (this.#useNotedAt.get(principal.key_id) ?? -USE_INTERVAL) < USE_INTERVAL) return;
-    if (this.#useNotedAt.size >= MAX_CACHED) this.#useNotedAt.clear();
-    this.#useNotedAt.set(principal.key_id, at);
+    if (this.#recentlyUsed.has(principal.key_id)) return;
+    this.#recentlyUsed.set(principal.key_id, true);
     await noteKeyUse(this.#db, principal, now).catch(() => undefined);
   }
 
   async #load(text: string, hash: string): Promise<Identity | null> {
-    const [begun, revocations] = [performance.now(), this.#revocations];
+    const [loadedAt, revocations] = [performance.now(), this.#revocations];
     const found = this.#issuers.isJwt(text)
       ? await this.#issuers.identify(text)
       : await identify(this.#db, text);
     if (found === null) return null;
-    if (this.#known.size >= MAX_CACHED) this.#known.clear();
     this.#names.set(found.principal, found.names);
-    if (this.#revocations === revocations) this.#known.set(hash, { until: begun + CACHE_TIME, found });
+    if (this.#revocations === revocations) this.#known.set(hash, { loadedAt, found });
     return found;
   }
 

@@ -2,6 +2,7 @@
 // so that a busy org does not cost a look-up for each request. A change takes effect within that second in every process,
 // and at once in the process that made it.
 
+import { LRUCache } from 'lru-cache';
 import { isWithin, type Network, parseAddress, parseNetwork } from '../../state/access/networks.ts';
 import { type StorageQuotas, storageQuotasOf } from '../../state/access/storage-quotas.ts';
 import { orgOf } from '../../state/access/tenant.ts';
@@ -9,8 +10,8 @@ import { loadOrg, type Org } from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Quotas } from './rate-limits.ts';
 
-const REMEMBERED = 1000;
-const REMEMBERED_MOST = 10_000;
+const CACHE_TIME = 1000;
+const MAX_CACHED = 10_000;
 
 export interface OrgRules {
   /** Version of the org's record; 0 if there is none. */
@@ -55,10 +56,17 @@ export function isAllowedFrom(networks: readonly Network[] | null, address: stri
   return parsed !== null && isWithin(parsed, networks);
 }
 
+/** Rules, or the look-up of them in progress. */
+interface CachedRules {
+  /** Start of the look-up, by the monotonic clock: its result may be outdated when it arrives. */
+  loadedAt: number;
+  rules: OrgRules | Promise<OrgRules>;
+}
+
 export class OrgRulesCache {
   readonly #db: Db;
   readonly #defaults: DefaultRules;
-  readonly #known = new Map<string, { until: number; rules: OrgRules | Promise<OrgRules> }>();
+  readonly #cache = new LRUCache<string, CachedRules>({ max: MAX_CACHED });
 
   constructor(db: Db, defaults: DefaultRules) {
     this.#db = db;
@@ -69,33 +77,28 @@ export class OrgRulesCache {
    * The rules of a tenant's org; not a promise if they are cached. @throws errors of Redis
    * @param age maximum age, ms.
    */
-  of(tenantId: string, age = REMEMBERED): OrgRules | Promise<OrgRules> {
+  of(tenantId: string, age = CACHE_TIME): OrgRules | Promise<OrgRules> {
     const orgId = orgOf(tenantId);
-    const now = performance.now();
-    const known = this.#known.get(orgId);
-    if (known !== undefined && known.until > now + REMEMBERED - age) return known.rules;
-    return this.#load(orgId, now);
+    const cached = this.#cache.get(orgId);
+    if (cached !== undefined && performance.now() - cached.loadedAt < age) return cached.rules;
+    return this.#load(orgId);
   }
 
   /** Drops the cached rules of an org, and a look-up of them that is in progress. */
   forget(orgId: string): void {
-    this.#known.delete(orgId);
+    this.#cache.delete(orgId);
   }
 
-  async #load(orgId: string, now: number): Promise<OrgRules> {
+  async #load(orgId: string): Promise<OrgRules> {
+    const loadedAt = performance.now();
     const loading = loadOrg(this.#db, orgId).then((org) => rulesOf(org, this.#defaults));
-    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    const entry: { until: number; rules: OrgRules | Promise<OrgRules> } = {
-      // From before the look-up on: what it finds may be out of date when it arrives.
-      until: now + REMEMBERED,
-      rules: loading,
-    };
-    this.#known.set(orgId, entry);
+    const entry: CachedRules = { loadedAt, rules: loading };
+    this.#cache.set(orgId, entry);
     try {
       entry.rules = await loading;
       return entry.rules;
     } catch (error) {
-      if (this.#known.get(orgId) === entry) this.#known.delete(orgId);
+      if (this.#cache.peek(orgId) === entry) this.#cache.delete(orgId);
       throw error;
     }
   }

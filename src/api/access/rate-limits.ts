@@ -4,6 +4,7 @@
 // draft-ietf-httpapi-ratelimit-headers.
 
 import type { Context } from 'koa';
+import { LRUCache } from 'lru-cache';
 import { type Quota, stepOf } from '../../state/access/token-bucket.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ContendedError } from '../../store/redis/contention.ts';
@@ -50,7 +51,7 @@ interface LocalTokenBatch {
 
 export class RateLimits {
   readonly #db: Db;
-  readonly #batches = new Map<string, LocalTokenBatch>();
+  readonly #batches = new LRUCache<string, LocalTokenBatch>({ max: MAX_CALLERS });
 
   constructor(db: Db) {
     this.#db = db;
@@ -94,7 +95,6 @@ export class RateLimits {
       drawing: null,
       emptyUntil: Number.NEGATIVE_INFINITY,
     };
-    if (this.#batches.size >= MAX_CALLERS) this.#batches.clear();
     this.#batches.set(id, made);
     return made;
   }

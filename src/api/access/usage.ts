@@ -1,6 +1,7 @@
 // Enforces the storage quotas of an org. Records are counted in the commit that creates them. For open tasks and stored
 // responses a process caches the usage for a second and skips that count while the usage is far below the limit.
 
+import { LRUCache } from 'lru-cache';
 import {
   forEachQuota,
   QUOTA_NAMES,
@@ -102,13 +103,16 @@ export class Usage {
   }
 }
 
-const REMEMBERED = 1000;
-const REMEMBERED_MOST = 10_000;
+const CACHE_TIME = 1000;
+const MAX_CACHED = 10_000;
 
 /** Cached counts by tenant: at most a second old, plus what this process has added since. */
 class CachedCounts {
   readonly #count: (tenantId: string) => Promise<number>;
-  readonly #known = new Map<string, { until: number; counted: Promise<number>; added: number }>();
+  readonly #cache = new LRUCache<string, { counted: Promise<number>; added: number }>({
+    max: MAX_CACHED,
+    ttl: CACHE_TIME,
+  });
 
   constructor(count: (tenantId: string) => Promise<number>) {
     this.#count = count;
@@ -116,26 +120,24 @@ class CachedCounts {
 
   /** Adds to a tenant's count. @returns the new count. @throws errors of Redis */
   async add(tenantId: string, more: number): Promise<number> {
-    const now = performance.now();
-    let known = this.#known.get(tenantId);
-    if (known === undefined || known.until <= now) {
-      if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-      known = { until: now + REMEMBERED, counted: this.#count(tenantId), added: 0 };
-      this.#known.set(tenantId, known);
+    let cached = this.#cache.get(tenantId);
+    if (cached === undefined) {
+      cached = { counted: this.#count(tenantId), added: 0 };
+      this.#cache.set(tenantId, cached);
     }
-    known.added += more;
-    const { added } = known;
+    cached.added += more;
+    const { added } = cached;
     try {
-      return (await known.counted) + added;
+      return (await cached.counted) + added;
     } catch (error) {
-      if (this.#known.get(tenantId) === known) this.#known.delete(tenantId);
+      if (this.#cache.peek(tenantId) === cached) this.#cache.delete(tenantId);
       throw error;
     }
   }
 
   /** Adds to a tenant's count if it is cached. */
   note(tenantId: string, more: number): void {
-    const known = this.#known.get(tenantId);
-    if (known !== undefined) known.added += more;
+    const cached = this.#cache.get(tenantId);
+    if (cached !== undefined) cached.added += more;
   }
 }

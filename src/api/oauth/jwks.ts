@@ -3,6 +3,7 @@
 // minutes. A token with an unknown key causes another fetch, at most one per cool-down; concurrent callers share a fetch.
 
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { Client, type Dispatcher } from 'undici';
 import { systemResolver } from '../../egress/address-guard.ts';
 import { type Connect, type ConnectOptions, createConnect } from '../../egress/connect.ts';
@@ -16,7 +17,7 @@ const COOL_DOWN = 30 * SECOND;
 const TIME_LIMIT = 1500;
 const SIZE_LIMIT = 256 * 1024;
 const MOST_KEYS = 100;
-const REMEMBERED_MOST = 500;
+const MAX_URIS = 500;
 /** Concurrent fetches of the process, and of one org, whose servers may all be slow. */
 const AT_ONCE = 20;
 const AT_ONCE_OF_ORG = 4;
@@ -33,7 +34,7 @@ interface Known {
 export class JwksCache {
   readonly #policy: AddressPolicy;
   readonly #connect: Connect;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LRUCache<string, Known>({ max: MAX_URIS });
   /** Number of running fetches by org. */
   readonly #running = new Map<string, number>();
 
@@ -77,8 +78,6 @@ export class JwksCache {
   }
 
   #remember(uri: string): Known {
-    const [oldest] = this.#known.size >= REMEMBERED_MOST ? this.#known.keys() : [];
-    if (oldest !== undefined) this.#known.delete(oldest);
     const known: Known = {
       keys: null,
       fetchedAt: Number.NEGATIVE_INFINITY,

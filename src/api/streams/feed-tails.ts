@@ -1,6 +1,7 @@
 // Follows the feeds of orgs. One tail per org reads new events once and passes them to all followers. A follower that
 // starts at an older position first reads the events in between.
 
+import { LRUCache } from 'lru-cache';
 import { poolOf } from '../../state/tasks/task.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Changes } from '../../store/redis/pub-sub.ts';
@@ -80,7 +81,7 @@ class Tail {
   #stopListening = () => {};
   #timer: NodeJS.Timeout | null = null;
   /** Pages for followers that catch up, by the position before their first event. */
-  readonly #pages = new Map<string, Promise<FeedPage>>();
+  readonly #pages = new LRUCache<string, Promise<FeedPage>>({ max: PAGES_KEPT });
   #catchingUp: Promise<unknown> = Promise.resolve();
   #pumping = false;
   #news = false;
@@ -148,12 +149,10 @@ class Tail {
     const page = this.#catchingUp.then(() => eventsAfter(this.#db, this.#orgId, position));
     this.#pages.set(position, page);
     const forget = () => {
-      if (this.#pages.get(position) === page) this.#pages.delete(position);
+      if (this.#pages.peek(position) === page) this.#pages.delete(position);
     };
     // The last page is not cached: new events will be added to it.
     this.#catchingUp = page.then(({ more }) => (more ? undefined : forget()), forget);
-    const [oldest] = this.#pages.size > PAGES_KEPT ? this.#pages.keys() : [];
-    if (oldest !== undefined) this.#pages.delete(oldest);
     return page;
   }
 

@@ -2,6 +2,7 @@
 // Endpoints and secrets are cached for a second.
 
 import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { CallbackAuth, Handoff } from '../../state/tasks/task.ts';
 import { webhookBody } from '../../state/tasks/view.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
@@ -56,13 +57,13 @@ interface Sealed {
 }
 
 /** Cache time, ms; the overlap of a secret rotation is longer. */
-const REMEMBERED = 1000;
-const REMEMBERED_MOST = 10_000;
+const CACHE_TIME = 1000;
+const MAX_CACHED = 10_000;
 
 export class Receivers {
   readonly #db: Db;
   readonly #sealer: Sealer;
-  readonly #known = new Map<string, { until: number; value: Promise<unknown> }>();
+  readonly #cache = new LRUCache<string, Promise<unknown>>({ max: MAX_CACHED, ttl: CACHE_TIME });
 
   constructor(db: Db, sealer: Sealer) {
     this.#db = db;
@@ -99,7 +100,7 @@ export class Receivers {
 
   async #callback(target: DeliveryTarget, url: string, handoff: Handoff): Promise<Receiver> {
     const { org_id: orgId } = target;
-    const secrets = await this.#remember(`org ${orgId}`, async () => {
+    const secrets = await this.#cached(`org ${orgId}`, async () => {
       const org = await loadOrg(this.#db, orgId);
       return this.#valid(org === null ? [] : signingSecrets(org, orgId), webhookSecretContext(orgId));
     });
@@ -120,7 +121,7 @@ export class Receivers {
   }
 
   #endpoint(orgId: string, id: string): Promise<OpenEndpoint | null> {
-    return this.#remember(`endpoint ${orgId} ${id}`, async () => {
+    return this.#cached(`endpoint ${orgId} ${id}`, async () => {
       const endpoint = await loadEndpoint(this.#db, orgId, id);
       if (!endpoint?.enabled) return null;
       let opened: Receiver | null = null;
@@ -155,15 +156,13 @@ export class Receivers {
   }
 
   /** Null is not cached, or a redelivery right after an endpoint was enabled would be stopped. */
-  #remember<T>(name: string, load: () => Promise<T>): Promise<T> {
-    const now = performance.now();
-    const known = this.#known.get(name);
-    if (known !== undefined && known.until > now) return known.value as Promise<T>;
+  #cached<T>(name: string, load: () => Promise<T>): Promise<T> {
+    const known = this.#cache.get(name);
+    if (known !== undefined) return known as Promise<T>;
     const value = load();
-    const forget = () => this.#known.delete(name);
-    value.then((found) => found === null && forget(), forget);
-    if (this.#known.size >= REMEMBERED_MOST) this.#known.clear();
-    this.#known.set(name, { until: now + REMEMBERED, value });
+    const remove = () => this.#cache.delete(name);
+    value.then((found) => found === null && remove(), remove);
+    this.#cache.set(name, value);
     return value;
   }
 }

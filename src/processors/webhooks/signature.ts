@@ -3,13 +3,14 @@
 // a rotation every valid secret signs. A secret that is an Ed25519 key (`whsk_`) signs as `v1a`.
 
 import { createHmac, createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { secretFault } from '../../state/webhooks/secret.ts';
 
 const PREFIX = 'whsec_';
 const CACHED_KEYS = 1000;
 
-/** Decoded keys by secret, oldest first: base64 is decoded once per secret, not once per delivery. */
-const keys = new Map<string, Buffer>();
+/** Decoded keys by secret: base64 is decoded once per secret, not once per delivery. */
+const keys = new LRUCache<string, Buffer>({ max: CACHED_KEYS });
 
 function keyOf(secret: string): Buffer {
   const known = keys.get(secret);
@@ -19,10 +20,6 @@ function keyOf(secret: string): Buffer {
   // The message must not contain the secret, because it is logged.
   if (fault !== null) throw new TypeError(`a webhook secret ${fault}`);
   const key = Buffer.from(secret.slice(PREFIX.length), 'base64');
-  if (keys.size >= CACHED_KEYS) {
-    const [oldest] = keys.keys();
-    if (oldest !== undefined) keys.delete(oldest);
-  }
   keys.set(secret, key);
   return key;
 }
@@ -30,7 +27,7 @@ function keyOf(secret: string): Buffer {
 const PRIVATE_PREFIX = 'whsk_';
 /** Prefix of the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
-const privateKeys = new Map<string, KeyObject>();
+const privateKeys = new LRUCache<string, KeyObject>({ max: CACHED_KEYS });
 
 /** Reads `whsk_` and the base64 of the key's 32 bytes, optionally followed by the public key. */
 function privateKeyOf(secret: string): KeyObject {
@@ -41,7 +38,6 @@ function privateKeyOf(secret: string): KeyObject {
     throw new TypeError(`a signing key is ${PRIVATE_PREFIX} and the base64 of 32 or 64 bytes`);
   const der = Buffer.concat([PKCS8, bytes.subarray(0, 32)]);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  if (privateKeys.size >= CACHED_KEYS) privateKeys.clear();
   privateKeys.set(secret, key);
   return key;
 }

@@ -2,6 +2,7 @@
 // together, on a single Redis and on a Redis Cluster alike.
 
 import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { orgOf } from '../../state/access/tenant.ts';
 
 /** Number of partitions. Part of the data layout: never change it for existing data. */
@@ -66,8 +67,7 @@ export function partitionKeys(prefix: string, partition: string) {
 export type OrgKeys = ReturnType<typeof orgKeys>;
 
 /** By org: a process hardly ever has more than one prefix. */
-const cache = new Map<string, { prefix: string; keys: OrgKeys }>();
-const CACHED = 10_000;
+const cache = new LRUCache<string, { prefix: string; keys: OrgKeys }>({ max: 10_000 });
 
 /** Keys of records that an org's live tenant and sandbox share: the org and its API keys. */
 export function sharedKeysOf(prefix: string, orgId: string): Pick<OrgKeys, 'org' | 'apiKey' | 'index'> {
@@ -79,7 +79,6 @@ export function orgKeysOf(prefix: string, orgId: string): OrgKeys {
   const known = cache.get(orgId);
   if (known?.prefix === prefix) return known.keys;
   const keys = orgKeys(prefix, orgId);
-  if (cache.size >= CACHED) cache.clear();
   cache.set(orgId, { prefix, keys });
   return keys;
 }

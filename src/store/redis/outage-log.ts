@@ -2,6 +2,7 @@
 // Connections retry several times a second, and each retry emits an error.
 
 import type { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
 import { isUnavailable } from './connection.ts';
 import type { Log as FullLog } from './log.ts';
 
@@ -12,8 +13,8 @@ const QUIET = 60_000;
 
 export class OutageLog {
   readonly #log: Log;
-  /** When each line was written last, by `performance.now()`. */
-  readonly #writtenAt = new Map<string, number>();
+  /** Lines that were written recently. */
+  readonly #recent = new LRUCache<string, true>({ max: 100, ttl: QUIET });
   #isAway = false;
 
   constructor(log: Log) {
@@ -34,17 +35,15 @@ export class OutageLog {
     redis.on('ready', () => {
       if (!this.#isAway) return;
       this.#isAway = false;
-      this.#writtenAt.clear();
+      this.#recent.clear();
       this.#log.info({}, 'Redis is available again');
     });
     return redis;
   }
 
   #isDue(text: string): boolean {
-    const now = performance.now();
-    if (now - (this.#writtenAt.get(text) ?? Number.NEGATIVE_INFINITY) < QUIET) return false;
-    if (this.#writtenAt.size >= 100) this.#writtenAt.clear();
-    this.#writtenAt.set(text, now);
+    if (this.#recent.has(text)) return false;
+    this.#recent.set(text, true);
     return true;
   }
 }

@@ -1,5 +1,6 @@
 // Pools: groups of workers that a task can be restricted to, with their offer mode.
 
+import { LRUCache } from 'lru-cache';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import type { Pool } from '../../state/workers/worker.ts';
@@ -27,20 +28,19 @@ export function loadPool(db: Db, orgId: string, poolId: string): Promise<Pool | 
 }
 
 /** How long an existing pool is cached, ms. */
-const REMEMBERED = 1000;
-const REMEMBERED_MOST = 10_000;
-const known = new WeakMap<Db, Map<string, number>>();
+const CACHE_TIME = 1000;
+const MAX_CACHED = 10_000;
+const caches = new WeakMap<Db, LRUCache<string, true>>();
 
 /** Whether the pool exists. A positive result is cached for a second, because each new task asks. @throws UnreadableRecord */
 export async function hasPool(db: Db, orgId: string, poolId: string): Promise<boolean> {
-  const remembered = known.get(db) ?? new Map<string, number>();
-  known.set(db, remembered);
+  const cache = caches.get(db) ?? new LRUCache<string, true>({ max: MAX_CACHED, ttl: CACHE_TIME });
+  caches.set(db, cache);
   const key = orgKeysOf(db.prefix, orgId).pool(poolId);
-  const now = db.clock.now();
-  if ((remembered.get(key) ?? 0) > now) return true;
+  const start = performance.now();
+  if (cache.has(key)) return true;
   if ((await loadPool(db, orgId, poolId)) === null) return false;
-  if (remembered.size >= REMEMBERED_MOST) remembered.clear();
-  remembered.set(key, now + REMEMBERED);
+  cache.set(key, true, { start });
   return true;
 }
 
