@@ -26,7 +26,7 @@ const allow = (client: Client, list: unknown, headers: Record<string, string> = 
 const outcome = async (client: Client, path: string, headers: Record<string, string>) =>
   (await client.request('GET', path, { headers })).outcome;
 
-describe('an org with a list', () => {
+describe('an org with an IP allowlist', () => {
   let org: Org;
   let person: Person;
   beforeAll(async () => {
@@ -51,23 +51,23 @@ describe('an org with a list', () => {
     expect(await outcome(person.client, '/v1/worker', headers)).toBe(expected);
   });
 
-  test('the proxy itself is not on it', async () => {
+  test('refuses the address of the proxy itself', async () => {
     expect(await outcome(org.client, '/v1/tasks', {})).toBe('403 ip_not_allowed');
   });
 
-  test('a bad credential is told nothing of it, and a missing scope comes after it', async () => {
+  test('answers 401 to a wrong credential, and checks the address before the scope', async () => {
     expect(await outcome(api.client('blk_live_x'), '/v1/tasks', OUTSIDE)).toBe('401 invalid_credential');
     expect(await outcome(person.client, '/v1/tasks', OUTSIDE)).toBe('403 ip_not_allowed');
     expect(await outcome(person.client, '/v1/tasks', INSIDE)).toBe('403 insufficient_scope');
   });
 
-  test('other orgs and what is open are not concerned', async () => {
+  test('does not affect other orgs and open routes', async () => {
     const neighbour = await createOrg(api);
     expect(await outcome(neighbour.client, '/v1/tasks', OUTSIDE)).toBe('200');
     expect(await outcome(api.client(null), '/livez', OUTSIDE)).toBe('200');
   });
 
-  test('nothing happens to a request from elsewhere', async () => {
+  test('a refused request has no effect', async () => {
     const create = await org.client.request('POST', '/v1/pools', { body: { name: 'p' }, headers: OUTSIDE });
     expect(create.outcome).toBe('403 ip_not_allowed');
     const pools = await org.client.get<{ data: unknown[] }>('/v1/pools', { headers: INSIDE });
@@ -75,7 +75,7 @@ describe('an org with a list', () => {
   });
 });
 
-test('a change holds at once where it was made and within a second elsewhere, both ways', async () => {
+test('a change applies at once in its process and within a second in others, both ways', async () => {
   const org = await createOrg(api);
   const elsewhere = other.client(org.client.credential);
   const both = () =>
@@ -94,7 +94,7 @@ test('a change holds at once where it was made and within a second elsewhere, bo
 });
 
 describe('PATCH /v1/org', () => {
-  test('keeps networks in one spelling, and an empty list lets all in', async () => {
+  test('normalizes networks, and an empty list allows all addresses', async () => {
     const { client } = await createOrg(api);
     expect(await client.get('/v1/org', { headers: OUTSIDE })).toMatchObject({ ip_allowlist: [] });
     const list = ['203.0.113.9', '10.1.2.3/8', '2001:DB8::5/32', '::ffff:203.0.113.9', '203.0.113.9/32'];
@@ -112,7 +112,7 @@ describe('PATCH /v1/org', () => {
     expect(await outcome(client, '/v1/org', OUTSIDE)).toBe('200');
   });
 
-  test('does not let its author shut themselves out, unless forced', async () => {
+  test('refuses a list without the caller’s address unless forced', async () => {
     const { client } = await createOrg(api);
     const list = ['203.0.113.0/24'];
     const refused = await allow(client, list, OUTSIDE);

@@ -83,7 +83,7 @@ test('a key is looked up once a second', async () => {
   expect(lookUps.made).toBe(before + 1);
 });
 
-test('a look-up that a revocation overtakes is not remembered', async () => {
+test('a look-up that races with a revocation is not cached', async () => {
   await makeKey();
   const before = lookUps.made;
   const { open: release, after } = gate();
@@ -98,7 +98,7 @@ test('a look-up that a revocation overtakes is not remembered', async () => {
   expect(await tryKey()).toBe(false);
 });
 
-test('revoked by another process it is refused within a second, though the clock of the machine stepped back', async () => {
+test('a key revoked by another process is refused within a second, although the machine’s clock went back', async () => {
   await makeKey();
   expect(await tryKey()).toBe(true);
   await revoke();
@@ -110,7 +110,7 @@ test('revoked by another process it is refused within a second, though the clock
   expect(await tryKey()).toBe(false);
 });
 
-test('nor are the rules of an org older than a second, whatever the clock of the machine does', async () => {
+test('the rules of an org are at most a second old, whatever the machine’s clock does', async () => {
   const given = { org_id: freshOrg(db), name: 'o', webhook_secrets: [], created_at: 0, updated_at: 0 };
   const put = async (before: number, ip_allowlist: string[]) => {
     expect(

@@ -25,8 +25,8 @@ const endpointOf = async () =>
   ).endpoint_id;
 const recordOf = async <T>(key: string) => JSON.parse((await api.redis.hget(key, 'd')) ?? '{}') as T;
 
-describe('secrets that sign', () => {
-  it('are the newest five of an endpoint, however often they are replaced', async () => {
+describe('signing secrets', () => {
+  it('are the newest five of an endpoint, however often it rotates them', async () => {
     const id = await endpointOf();
     for (let count = 0; count < 7; count += 1)
       await org.client.post(`/v1/webhook-endpoints/${id}/rotate-secret`);
@@ -43,7 +43,7 @@ describe('secrets that sign', () => {
 });
 
 describe('attempts of a delivery', () => {
-  it('are the first few and the last once it was made again many times', async () => {
+  it('are the first 5 and the last 45 after many redeliveries', async () => {
     const handoff = {
       callback_url: 'http://127.0.0.1:9/none',
       retry_policy: { max_retries: 0 },
@@ -80,7 +80,7 @@ describe('attempts of a delivery', () => {
 });
 
 describe('tokens of a worker', () => {
-  it('are at most a hundred, exactly', async () => {
+  it('are exactly 100 at most', async () => {
     const { worker_id } = await createPerson(api, org.client);
     await api.redis.sadd(keys().workerTokens(worker_id), ...Array.from({ length: 97 }, () => randomUUID()));
     const answers = await Promise.all(
@@ -98,7 +98,7 @@ describe('tokens of a worker', () => {
 });
 
 describe('replays and test messages of an endpoint', () => {
-  it('are kept up to a number, and a time', async () => {
+  it('are kept up to a number and for a time', async () => {
     const id = await endpointOf();
     const index = keys().index(`replays:${id}`);
     // As if made some time ago: by their ids they come before all others.
@@ -121,7 +121,7 @@ describe('replays and test messages of an endpoint', () => {
 });
 
 describe('an audit entry', () => {
-  it('of a change that is large says how large, not all of it', async () => {
+  it('of a large change contains its size instead of its data', async () => {
     const ip_allowlist = [
       '127.0.0.0/8',
       ...Array.from({ length: 900 }, (_, at) => `198.51.${at >> 8}.${at & 255}/32`),
@@ -136,8 +136,8 @@ describe('an audit entry', () => {
   });
 });
 
-describe('what changes nothing', () => {
-  it('leaves no version, no audit entry and no entry for the relay', async () => {
+describe('a change that changes nothing', () => {
+  it('makes no version, no audit entry and no outbox entry', async () => {
     const { name } = await org.client.get<{ name: string }>('/v1/org');
     const id = await endpointOf();
     const { worker_id, client } = await createPerson(api, org.client, { availability: 'away' });

@@ -11,7 +11,7 @@ const TRUSTED = ['10.0.0.0/8', '127.0.0.1', 'fd00::/8', '2001:db8:ffff::/48'].ma
 
 const from = (peer: string | undefined, forwarded?: string) => clientAddress(peer, forwarded, TRUSTED);
 
-describe('without a proxy of ours', () => {
+describe('without a trusted proxy', () => {
   test.each([
     ['203.0.113.9', '203.0.113.9'],
     ['::ffff:203.0.113.9', '203.0.113.9'],
@@ -19,18 +19,18 @@ describe('without a proxy of ours', () => {
     ['2001:DB8:0:0::1', '2001:db8::1'],
     ['fe80::1%eth0', 'fe80::1'],
     ['::1', '::1'],
-  ])('the peer %s is %s, whatever it says of itself', (peer, address) => {
+  ])('the peer %s is %s, whatever its headers say', (peer, address) => {
     expect(from(peer)).toBe(address);
     for (const said of ['198.51.100.1', '10.0.0.1', '127.0.0.1, 10.0.0.1', 'garbage'])
       expect(from(peer, said)).toBe(address);
   });
 
-  test('a socket that is gone has no address', () => {
+  test('a closed socket has no address', () => {
     expect(from(undefined, '203.0.113.9')).toBeNull();
   });
 });
 
-describe('behind a proxy of ours', () => {
+describe('behind a trusted proxy', () => {
   test.each<[what: string, forwarded: string | undefined, address: string | null]>([
     ['no field: the proxy itself asks', undefined, '10.1.2.3'],
     ['an empty field', '', '10.1.2.3'],
@@ -81,18 +81,18 @@ describe('behind a proxy of ours', () => {
   });
 });
 
-describe('of a request', () => {
+describe('the headers of a request', () => {
   type Request = Parameters<ClientAddresses['of']>[0];
   const addresses = new ClientAddresses(['10.0.0.0/8']);
   const request = (remoteAddress: string, headers: Record<string, string | string[]>) =>
     ({ socket: { remoteAddress }, headers }) as unknown as Request;
 
-  test('fields that repeat are one list, in their order', () => {
+  test('repeated fields are one list in order', () => {
     const fields = { 'x-forwarded-for': ['198.51.100.1', '203.0.113.9, 10.0.0.1'] };
     expect(addresses.of(request('10.1.2.3', fields))).toBe('203.0.113.9');
   });
 
-  test('TLS is what a proxy of ours, and only such a one, says last', () => {
+  test('TLS is the last value that a trusted proxy sent', () => {
     const isSecure = (peer: string, said: string) =>
       addresses.isSecure(request(peer, { 'x-forwarded-proto': said }));
     expect(isSecure('10.1.2.3', 'https')).toBe(true);

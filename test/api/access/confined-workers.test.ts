@@ -31,7 +31,7 @@ afterAll(() => api.close());
 
 const create = (requirements: object) => org.client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
 
-test('a worker made by a confined key is offered tasks of its pool, and none without a pool', async () => {
+test('a worker made by a confined key gets tasks of its pool and none without a pool', async () => {
   const person = await createPerson(api, confined, { pool_ids: [own] });
   const unpooled = await create({});
   const pooled = await create({ worker_pool_id: own });

@@ -155,7 +155,7 @@ async function caught(request: () => Promise<Answer>, meanwhile: () => Promise<u
   return answer;
 }
 
-test.each(CASES)('a key revoked at the commit of $name makes nothing', async ({ name, route }) => {
+test.each(CASES)('$name has no effect when the key is revoked before the commit', async ({ name, route }) => {
   const key = await createKey(direct, org.client);
   const near = pinched.client(key.credential);
   await near.get('/v1/org');
@@ -179,7 +179,7 @@ test.each(CASES)('a key revoked at the commit of $name makes nothing', async ({ 
   expect(keyless((await everything()) as string[])).toEqual(keyless(before as string[]));
 });
 
-test('a request from an address that leaves the allowlist at its commit makes nothing', async () => {
+test('a request has no effect when its address leaves the allowlist before the commit', async () => {
   const near = pinched.client(org.client.credential);
   const request = () => near.request('POST', '/v1/pools', { body: { pool_id: 'never', name: 'x' } });
   const answer = await caught(request, async () => {

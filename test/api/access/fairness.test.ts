@@ -35,9 +35,9 @@ async function counted(): Promise<{ db: Db; count: () => number; close: () => vo
   return { db: { ...db, redis }, count: () => commands, close: () => redis.disconnect() };
 }
 
-describe('what requests hold', () => {
+describe('resources in progress', () => {
   const caller = (key_id: string) => ({ kind: 'api_key', org_id: 'o', key_id }) as Principal;
-  it('is bounded by credential with 429, for the process with 503, and free when it is given back', () => {
+  it('are limited by credential (429) and by process (503), and free when released', () => {
     const held = new InFlight({ uploads: { credential: 10, process: 15 } });
     const release = held.hold('uploads', caller('a'), 8);
     const hold = (key: string, amount: number) => () => held.hold('uploads', caller(key), amount);
@@ -48,7 +48,7 @@ describe('what requests hold', () => {
     expect(hold('b', 8)).not.toThrow();
   });
 
-  it('is what is declared, or all that may come where nothing is', () => {
+  it('count with their declared length, or with the maximum', () => {
     expect(declaredBytes({ 'content-length': '7' }, 10)).toBe(7);
     expect(declaredBytes({ 'content-length': '70' }, 10)).toBe(10);
     expect(declaredBytes({ 'transfer-encoding': 'chunked' }, 10)).toBe(10);
@@ -79,7 +79,7 @@ describe('over HTTP', () => {
     return socket;
   }
 
-  it('an output schema that finds no room to be checked is answered 503, to be tried again', async () => {
+  it('returns 503 with Retry-After when too many schema checks wait', async () => {
     const busy = new CheckerBusyError('Too many output schemas are waiting to be checked. Try again soon.');
     const check = vi.spyOn(OutputSchemas.prototype, 'check').mockRejectedValueOnce(busy);
     const answer = await org.client
@@ -89,7 +89,7 @@ describe('over HTTP', () => {
     expect(answer.problem.detail).toBe(busy.message);
   });
 
-  it('a body beyond what its credential may have open is refused before it is read; others are taken', async () => {
+  it('refuses a body over the credential’s limit before it is read, and accepts those of others', async () => {
     const other = await createOrg(api);
     const [one, two] = [org.client.credential, other.client.credential];
     const small = { body: { pad: 'x'.repeat(150 * KIB) } };
@@ -109,7 +109,7 @@ describe('over HTTP', () => {
     await expect.poll(() => status(org.client), SOON).toBe(422);
   });
 
-  it('a stream beyond those that its credential may have open is refused until one ends', async () => {
+  it('refuses a stream over the credential’s limit until one ends', async () => {
     const open = async () => {
       const stop = new AbortController();
       const answer = await fetch(`${api.url}/v1/events/stream`, {
@@ -124,7 +124,7 @@ describe('over HTTP', () => {
     await expect.poll(async () => (await open()).status, SOON).toBe(200);
   });
 
-  it('a page of the feed costs a key of an empty pool a few commands, however much others did', async () => {
+  it('reads a page of the feed for an empty pool in a few commands, however many events other pools have', async () => {
     const org = await createOrg(api);
     const pool = await createPool(org.client);
     const confined = await createKey(api, org.client, { scopes: ['events:read'], pools: [pool] });
@@ -145,7 +145,7 @@ describe('over HTTP', () => {
 });
 
 describe('a page of a list', () => {
-  it('ends when it has looked through enough, says where to go on, and stops for a client that is gone', async () => {
+  it('ends after its maximum of entries with a cursor, and stops when the client disconnects', async () => {
     const watched = await counted();
     const key = `${db.prefix}:list:${freshOrg(db)}`;
     const members = Array.from({ length: LOOKED_THROUGH_MOST + 500 }, (_, index) =>
@@ -170,8 +170,8 @@ describe('a page of a list', () => {
   });
 });
 
-describe('those who catch up with the feed', () => {
-  it('read it once for all', async () => {
+describe('streams that catch up with the feed', () => {
+  it('share one read', async () => {
     const watched = await counted();
     const subscriber = connect(testRedisUrl(), 'patient', () => undefined);
     const org = freshOrg(db);
@@ -205,7 +205,7 @@ describe('those who catch up with the feed', () => {
 });
 
 describe('keys of issuers', () => {
-  it('are fetched for one org only so many at once, and meanwhile for another', async () => {
+  it('are fetched for one org up to its limit, without delaying another', async () => {
     const asked: string[] = [];
     const silent = createServer((request) => void asked.push(request.url ?? ''));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));

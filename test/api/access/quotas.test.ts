@@ -68,32 +68,35 @@ const MADE = {
   ],
 } as const satisfies Record<string, readonly [string, () => object]>;
 
-describe('what is listed', () => {
-  it.each(Object.entries(MADE))('is bounded exactly when many %s are made at once', async (name, made) => {
-    const [path, body] = made;
-    const org = await createOrg(api);
-    const { used = 0 } = (await usageOf(org))[name] ?? {};
-    const most = used + 2;
-    expect((await limit(org, { [name]: most })).usage[name]).toEqual({ used, limit: most });
-    const answers = await Promise.all(
-      Array.from({ length: 4 }, () => org.client.request('POST', path, { body: body() })),
-    );
-    expect(outcomes(answers)).toEqual(['201', '201', '422 quota_exceeded', '422 quota_exceeded']);
-    for (const one of answers) if (one.status !== 201) expectRefused(one, name);
-    expect((await usageOf(org))[name]).toEqual({ used: most, limit: most });
-    // With the default again there is room.
-    await limit(org, { [name]: null });
-    expect((await org.client.request('POST', path, { body: body() })).status).toBe(201);
-  });
+describe('records with a quota', () => {
+  it.each(Object.entries(MADE))(
+    'are limited exactly when many %s are created at once',
+    async (name, made) => {
+      const [path, body] = made;
+      const org = await createOrg(api);
+      const { used = 0 } = (await usageOf(org))[name] ?? {};
+      const most = used + 2;
+      expect((await limit(org, { [name]: most })).usage[name]).toEqual({ used, limit: most });
+      const answers = await Promise.all(
+        Array.from({ length: 4 }, () => org.client.request('POST', path, { body: body() })),
+      );
+      expect(outcomes(answers)).toEqual(['201', '201', '422 quota_exceeded', '422 quota_exceeded']);
+      for (const one of answers) if (one.status !== 201) expectRefused(one, name);
+      expect((await usageOf(org))[name]).toEqual({ used: most, limit: most });
+      // With the default again there is room.
+      await limit(org, { [name]: null });
+      expect((await org.client.request('POST', path, { body: body() })).status).toBe(201);
+    },
+  );
 
-  it('counts the key that a rotation makes', async () => {
+  it('count the key that a rotation makes', async () => {
     const org = await createOrg(api);
     const { keyId } = await createKey(api, org.client);
     await limit(org, { keys: 2 });
     expectRefused(await org.client.request('POST', `/v1/api-keys/${keyId}/rotate`), 'keys');
   });
 
-  it('has limits that only the operator sets', async () => {
+  it('have limits that only the operator sets', async () => {
     const { client } = await createOrg(api);
     const answer = await client.request('PATCH', '/v1/org', { body: { quotas: { pools: 9 } } });
     expect(answer.outcome).toBe('422 validation_failed');
@@ -105,7 +108,7 @@ describe('open tasks', () => {
   const create = (org: Org, headers = {}) =>
     org.client.request('POST', '/v1/tasks', { body: taskBody(), headers });
 
-  it('are bounded exactly when many are created at once, and one that ends makes room', async () => {
+  it('are limited exactly when many are created at once, and one that ends frees a place', async () => {
     const org = await createOrg(api);
     await limit(org, { open_tasks: 3 });
     const answers = await Promise.all(Array.from({ length: 8 }, () => create(org)));
@@ -117,7 +120,7 @@ describe('open tasks', () => {
     expect((await usageOf(org)).open_tasks).toEqual({ used: 3, limit: 3 });
   });
 
-  it('are bounded in a batch too, each task by itself', async () => {
+  it('are limited in a batch too, for each task separately', async () => {
     const org = await createOrg(api);
     await limit(org, { open_tasks: 2 });
     const body = { tasks: [taskBody(), taskBody(), taskBody()] };
@@ -132,7 +135,7 @@ describe('open tasks', () => {
     });
   });
 
-  it('leave a first answer to be told again when the limit is reached', async () => {
+  it('do not affect the replay of a stored response at the limit', async () => {
     const org = await createOrg(api);
     await limit(org, { open_tasks: 1 });
     const body = taskBody();
@@ -142,7 +145,7 @@ describe('open tasks', () => {
     expect([first.status, again.status, again.text]).toEqual([201, 201, first.text]);
   });
 
-  it('of the sandbox are counted apart from those of the org', async () => {
+  it('of the sandbox are counted separately', async () => {
     const org = await createOrg(api);
     await limit(org, { open_tasks: 1 });
     const client = await createKey(api, org.client, { mode: 'test' });
@@ -154,7 +157,7 @@ describe('open tasks', () => {
 });
 
 describe('bytes', () => {
-  it('of evidence are bounded, and freed by the purge in the same step', async () => {
+  it('of evidence are limited, and freed in the commit of the purge', async () => {
     const org = await createOrg(api);
     const { task, person } = await bringTo(api, org, 'started');
     await limit(org, { evidence_bytes: 250 });
@@ -171,7 +174,7 @@ describe('bytes', () => {
     expect((await usageOf(org)).evidence_bytes?.used).toBe(0);
   });
 
-  it('of kept answers are bounded, and requests without a key go on', async () => {
+  it('of stored responses are limited, and requests without a key are still accepted', async () => {
     const org = await createOrg(api);
     const send = (headers = {}) => org.client.request('POST', '/v1/tasks', { body: taskBody(), headers });
     expect((await send({ 'Idempotency-Key': 'a' })).status).toBe(201);
@@ -183,7 +186,7 @@ describe('bytes', () => {
     await createPool(org.client);
   });
 
-  it('are not kept of a batch that made nothing', async () => {
+  it('are not stored for a batch that created nothing', async () => {
     const org = await createOrg(api);
     const body = { tasks: [{ nothing: 'of a task' }] };
     const headers = { 'Idempotency-Key': freshName('key') };
@@ -195,7 +198,7 @@ describe('bytes', () => {
     expect(await api.redis.keys(`${api.prefix}:*${org.org_id}:idempotency:*`)).toEqual([]);
   });
 
-  it('of one answer are bounded: a larger one is not kept, and its repeat does nothing', async () => {
+  it('of one response are limited: a larger one is not stored, and its repeat has no effect', async () => {
     const org = await createOrg(api);
     const big = () => taskBody({ context: { data: { text: randomBytes(90_000).toString('base64') } } });
     const body = { tasks: Array.from({ length: 12 }, big) };

@@ -49,7 +49,7 @@ const outcomes = (answers: Answer[]) => ({
 });
 
 describe('a credential', () => {
-  test('has its requests, is told what is left, and then is told to wait', async () => {
+  test('gets its requests, sees what is left, and then gets 429 with Retry-After', async () => {
     const { client } = await limitedOrg({ key: SLOW });
     for (let sent = 1; sent <= 5; sent += 1) {
       const answer = await list(client);
@@ -69,13 +69,13 @@ describe('a credential', () => {
     expect(refused.problem.detail).toContain('5 requests in 3600 s');
   });
 
-  test('has exactly its requests, all at once and over two processes', async () => {
+  test('gets exactly its requests, all at once and over two processes', async () => {
     const { client } = await limitedOrg({ key: { requests: 50, seconds: 3600 } });
     const answers = await many(40, client, other.client(client.credential));
     expect(outcomes(answers)).toEqual({ passed: 50, limited: 30 });
   });
 
-  test('does not pay for another of its org', async () => {
+  test('is not limited by another credential of its org', async () => {
     const { client } = await limitedOrg({ key: SLOW });
     const second = await createKey(api, client);
     const person = await createPerson(api, second, {});
@@ -85,7 +85,7 @@ describe('a credential', () => {
     expect((await person.client.request('GET', '/v1/worker')).outcome).toBe('429 rate_limited');
   });
 
-  test('is answered although its bucket lies beyond its window: the clock went back', async () => {
+  test('is answered although its bucket is filled beyond its window because the clock went back', async () => {
     const { client, org_id } = await limitedOrg({ key: SLOW, org: SLOW });
     expect((await list(client)).outcome).toBe('200');
     const buckets = await api.redis.keys(`*${org_id}:rate:*`);
@@ -97,7 +97,7 @@ describe('a credential', () => {
     });
   });
 
-  test('a refused request does nothing', async () => {
+  test('a refused request has no effect', async () => {
     const { client, org_id } = await limitedOrg({ key: { requests: 2, seconds: 3600 } });
     const create = () => client.request('POST', '/v1/tasks', { body: taskBody() });
     expect([await create(), await create(), await create()].map((one) => one.status)).toEqual([
@@ -107,7 +107,7 @@ describe('a credential', () => {
     expect((await client.get<{ data: unknown[] }>('/v1/tasks')).data).toHaveLength(2);
   });
 
-  test('what was used comes back evenly', async () => {
+  test('the bucket refills evenly', async () => {
     const { client } = await limitedOrg({ key: { requests: 4, seconds: 2 } });
     expect(outcomes(await many(8, client)).passed).toBe(4);
     const refused = await list(client);
@@ -118,7 +118,7 @@ describe('a credential', () => {
 });
 
 describe('an org', () => {
-  test('has its requests over all its credentials and processes', async () => {
+  test('has one limit over all its credentials and processes', async () => {
     const { client } = await limitedOrg({ org: { requests: 30, seconds: 3600 } });
     const second = await createKey(api, client);
     const answers = await many(20, client, other.client(second.credential));
@@ -129,7 +129,7 @@ describe('an org', () => {
     expect((await list(neighbour.client)).outcome).toBe('200');
   });
 
-  test('is given other limits by the operator, at once here and within a second elsewhere', async () => {
+  test('gets other limits from the operator, at once in this process and within a second in others', async () => {
     const { client, org_id } = await limitedOrg({ key: SLOW });
     const elsewhere = other.client(client.credential);
     await many(6, client, elsewhere);
@@ -154,7 +154,7 @@ describe('an org', () => {
     [{ org: { requests: 2_000_000, seconds: 1 } }, '/rate_limits/org/requests'],
     [{ worker: null }, '/rate_limits/worker'],
     ['5/1', '/rate_limits'],
-  ])('is not given %j', async (rate_limits, pointer) => {
+  ])('refuses the limits %j', async (rate_limits, pointer) => {
     const { org_id } = await createOrg(api);
     for (const [method, path] of [
       ['PATCH', `/admin/orgs/${org_id}`],
@@ -166,7 +166,7 @@ describe('an org', () => {
     }
   });
 
-  test('sets its own name and addresses, never its limits', async () => {
+  test('can set its name and allowlist but not its limits', async () => {
     const { client } = await limitedOrg({});
     const answer = await client.request('PATCH', '/v1/org', { body: { rate_limits: {} } });
     expect(answer.problem.errors?.map((one) => one.pointer)).toEqual(['/rate_limits']);
@@ -174,7 +174,7 @@ describe('an org', () => {
 });
 
 describe('the defaults', () => {
-  test('let a thousand requests at once pass, for some twenty draws a second', async () => {
+  test('allow a thousand requests at once with about twenty draws per second', async () => {
     const { client } = await createOrg(api);
     await list(client);
     const monitor = await monitorRedis();
@@ -197,7 +197,7 @@ describe('the defaults', () => {
   });
 });
 
-describe('strangers', () => {
+describe('requests without a valid credential', () => {
   let strict: TestApi;
   beforeAll(async () => {
     strict = await startApi({
@@ -225,7 +225,7 @@ describe('strangers', () => {
     ['a wrong operator token', async () => 'wrong', '/metrics'],
     ['a wrong operator token at the board', async () => 'wrong', '/admin/queues'],
     ['what is open', async () => null, '/openapi.json'],
-  ])('%s passes five times from one address', async (_what, credential, path) => {
+  ])('%s: five are allowed from one address', async (_what, credential, path) => {
     const client = strict.client(await credential());
     const headers = address();
     const first = path === '/openapi.json' ? '200' : '401 invalid_credential';
@@ -253,7 +253,7 @@ describe('strangers', () => {
     ['PUT', '/v1/tasks', '405'],
     ['OPTIONS', '/v1/tasks', '200'],
     ['GET', '/.well-known/biolayer-audit-keys.json', '200'],
-  ])('%s %s is open and counted', async (method, path, first) => {
+  ])('%s %s is open and limited', async (method, path, first) => {
     const headers = { ...address(), Accept: 'text/html' };
     for (let sent = 0; sent < 5; sent += 1)
       expect(String((await fetch(strict.url + path, { method, headers })).status)).toBe(first);
@@ -262,7 +262,7 @@ describe('strangers', () => {
     expect(refused.headers.get('set-cookie')).toBeNull();
   });
 
-  test('a thousand guesses at once count as a thousand, and a good credential as none', async () => {
+  test('count every guess of a thousand at once, and no valid credential', async () => {
     const headers = address();
     const guess = (await unknownKey()) ?? '';
     const all = await Promise.all(
@@ -276,7 +276,7 @@ describe('strangers', () => {
     }
   });
 
-  test('all addresses together have a thousand for what is open, and nobody with a credential pays for it', async () => {
+  test('have a total limit for open routes that does not affect valid credentials', async () => {
     const backlog = await startApi({
       web: {
         trustedProxies: ['127.0.0.0/8'],
@@ -298,7 +298,7 @@ describe('strangers', () => {
     await backlog.close();
   });
 
-  test('all of one IPv6 network of a host are one', async () => {
+  test('are counted by /64 for IPv6', async () => {
     const from = (text: string) =>
       strict.client(null).request('GET', '/v1/tasks', { headers: { 'X-Forwarded-For': text } });
     for (let sent = 0; sent < 5; sent += 1) expect((await from(`2001:db8:1:2::${sent}`)).status).toBe(401);
@@ -306,7 +306,7 @@ describe('strangers', () => {
     expect((await from('2001:db8:1:3::1')).status).toBe(401);
   });
 
-  test('who is known is not stopped by their neighbours, nor by health checks', async () => {
+  test('do not limit known credentials of the same address, and health checks are not counted', async () => {
     const headers = address();
     const { client } = await createOrg(strict);
     expect((await client.request('GET', '/v1/tasks', { headers })).status).toBe(200);

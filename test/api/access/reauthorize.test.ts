@@ -58,7 +58,7 @@ async function statusOf(sent: ClientRequest): Promise<number | undefined> {
   return response.statusCode;
 }
 
-test('one that waits is not told what comes', async () => {
+test('a waiting request gets no data', async () => {
   const key = await createKey(api, org.client);
   const { task_id } = await org.client.post<TaskView>('/v1/tasks', taskBody());
   const waiting = key.request('GET', `/v1/tasks/${task_id}?wait=60`);
@@ -68,7 +68,7 @@ test('one that waits is not told what comes', async () => {
   expect((await waiting).outcome).toBe('401 invalid_credential');
 });
 
-test('a body that was long on its way does nothing', async () => {
+test('a slow body has no effect', async () => {
   const key = await createKey(api, org.client);
   const body = JSON.stringify(taskBody({ task_type: 'never_made' }));
   const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
@@ -81,7 +81,7 @@ test('a body that was long on its way does nothing', async () => {
   expect((await org.client.get<Page<TaskView>>('/v1/tasks?task_type=never_made')).data).toEqual([]);
 });
 
-test('a file that was long on its way is not kept', async () => {
+test('a slow upload is not stored', async () => {
   const { person, task } = staged;
   const { token } = await owner.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
   const headers = { 'Content-Type': 'text/plain', 'Content-Length': 10 };
@@ -124,7 +124,7 @@ test('a download breaks off', async () => {
   expect(bytes).toBeLessThan(24 * MiB);
 });
 
-describe('in the process that revokes, at once', () => {
+describe('at once in the process that revokes', () => {
   /** Well below the pace at which a process looks again by itself, ms. */
   const AT_ONCE = 500;
   /** How long what was begun goes on behind `shutOut`, ms. */
@@ -134,7 +134,7 @@ describe('in the process that revokes, at once', () => {
     return [await begun, performance.now() - began];
   }
 
-  test('a stream ends: of a key, of a worker, of an org with another allowlist', async () => {
+  test('a stream ends: of a key, of a worker, of an org with a changed allowlist', async () => {
     const own = await createOrg(api);
     const key = await createKey(api, own.client);
     const person = await createPerson(api, own.client);
@@ -151,7 +151,7 @@ describe('in the process that revokes, at once', () => {
     for (const [end, shutOut] of ends) expect((await outlives(end, shutOut))[1]).toBeLessThan(AT_ONCE);
   });
 
-  test('a wait ends with what a new request would be told', async () => {
+  test('a wait ends with the answer to a new request', async () => {
     for (const kind of ['task', 'offers']) {
       const own = await createOrg(api);
       const key = await createKey(api, own.client);
@@ -176,7 +176,7 @@ describe('in the process that revokes, at once', () => {
     }
   });
 
-  test('a download breaks off', async () => {
+  test('a download is cut off', async () => {
     const { person, task } = staged;
     const { token } = await org.client.post<{ token: string }>(`/v1/workers/${person.worker_id}/tokens`);
     const path = `/v1/worker/tasks/${task.task_id}/evidence`;
@@ -199,7 +199,7 @@ describe('in the process that revokes, at once', () => {
     expect([response.complete, ms < AT_ONCE]).toEqual([false, true]);
   });
 
-  test('a body that arrives a moment later does nothing', async () => {
+  test('a body that arrives later has no effect', async () => {
     const key = await createKey(api, org.client);
     const body = JSON.stringify(taskBody({ task_type: 'never_made_either' }));
     const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
@@ -224,7 +224,7 @@ describe('a stream ends within a second', () => {
     return performance.now() - began;
   }
 
-  test('of the revocation of a key or of a worker’s tokens', async () => {
+  test('of the revocation of a key or a worker’s tokens', async () => {
     const key = await createKey(api, org.client);
     const events = await listen(key, '/v1/events/stream');
     expect(await lasts(events, () => owner.delete(`/v1/api-keys/${key.keyId}`))).toBeLessThan(AT_MOST);
@@ -242,7 +242,7 @@ describe('a stream ends within a second', () => {
     expect(await lasts(events, shutOut)).toBeLessThan(AT_MOST);
   });
 
-  test('and not for a rotation, as long as the old key is good', async () => {
+  test('but not after a rotation while the old key is valid', async () => {
     const key = await createKey(other, owner);
     const events = await listen(api.client(key.credential), '/v1/events/stream?max_seconds=3');
     expect(await lasts(events, () => owner.post(`/v1/api-keys/${key.keyId}/rotate`, {}))).toBeGreaterThan(
@@ -250,7 +250,7 @@ describe('a stream ends within a second', () => {
     );
   });
 
-  test('also when its address, last of all, has used up its tries, which must not keep it open', async () => {
+  test('also when its address has used up its anonymous rate limit', async () => {
     const key = await createKey(api, org.client);
     const events = await listen(key, '/v1/events/stream');
     const guesses = Array.from({ length: 30 }, () => fetch(`${api.url}/v1/tasks`));

@@ -59,7 +59,7 @@ describe('a pool', () => {
   const poolsOf = async ({ worker_id }: Person) =>
     (await org.client.get<{ pool_ids: string[] }>(`/v1/workers/${worker_id}`)).pool_ids;
 
-  test('is not made under the id of a removed one before that is emptied, and inherits no workers', async () => {
+  test('cannot reuse the id of a removed pool before that is emptied, and inherits no workers', async () => {
     const pool = await createPool(org.client);
     const person = await createPerson(direct, org.client, { pool_ids: [pool] });
     await org.client.delete(`/v1/pools/${pool}`);
@@ -72,7 +72,7 @@ describe('a pool', () => {
     expect(await poolsOf(person)).toEqual([]);
   });
 
-  test('whose removed namesake has a worker of a newer form is not made until that one has left it', async () => {
+  test('cannot reuse the id while the removed pool has a worker of a newer form', async () => {
     const pool = await createPool(org.client);
     const person = await createPerson(direct, org.client, { pool_ids: [pool] });
     const key = orgKeysOf(direct.prefix, org.org_id).worker(person.worker_id);
@@ -86,7 +86,7 @@ describe('a pool', () => {
     expect(await poolsOf(person)).toEqual([]);
   });
 
-  test('that is emptied late keeps the id of its second removal blocked', async () => {
+  test('that is emptied late keeps its id blocked after a second removal', async () => {
     const pool = await createPool(org.client);
     await org.client.delete(`/v1/pools/${pool}`);
     const { removedPools } = orgKeysOf(direct.prefix, org.org_id);
@@ -111,7 +111,7 @@ describe('a worker', () => {
     return new Person(worker_id, whole.client(token));
   }
 
-  test('has no token that was made while a removed one of the same id was going', async () => {
+  test('gets no token that was made during the removal of a worker with the same id', async () => {
     const { worker_id } = await createPerson(direct, org.client);
     const body = { worker_id, name: 'anew' };
     const path = `/v1/workers/${worker_id}`;
@@ -131,7 +131,7 @@ describe('a worker', () => {
     expect(hashes).toEqual([]);
   });
 
-  test('is not made under the id of a removed one whose tasks have not been taken back', async () => {
+  test('cannot reuse the id of a removed worker whose tasks are not released', async () => {
     const { worker_id } = await createPerson(direct, org.client);
     const keys = orgKeysOf(direct.prefix, org.org_id);
     await direct.redis.sadd(keys.removedWorkerTasks(worker_id), 'task');
@@ -148,7 +148,7 @@ describe('a worker', () => {
     expect((await remaking()).status).toBe(201);
   });
 
-  test('has neither the files nor the kept answers of a removed one with the same id', async () => {
+  test('gets neither files nor stored responses of a removed worker with the same id', async () => {
     const own = await createOrg(whole);
     const pool = await createPool(own.client);
     const old = await createPerson(whole, own.client, { pool_ids: [pool] });

@@ -42,8 +42,8 @@ interface Secret {
   secret: string;
 }
 
-describe('inside', () => {
-  test('a task goes its whole way, and bears the id of the org everywhere', async () => {
+describe('inside the sandbox', () => {
+  test('a task reaches completion and shows the id of the org everywhere', async () => {
     const { task } = done;
     expect(task.status).toBe('completed');
     expect([task.org_id, (task.origin as Record<string, unknown>).org_id]).toEqual([
@@ -59,7 +59,7 @@ describe('inside', () => {
     }
   });
 
-  test('its webhooks are signed by its own secret, which is rotated alone', async () => {
+  test('webhooks are signed with the sandbox’s secret, which rotates separately', async () => {
     const [ours, theirs] = await Promise.all(
       [sandbox, live].map(({ client }) => client.get<Secret>('/v1/webhook-secret')),
     );
@@ -72,7 +72,7 @@ describe('inside', () => {
     expect((await live.client.get<Secret>('/v1/webhook-secret')).secret).toBe(theirs.secret);
   });
 
-  test('origin.org_id may be the org’s, and nothing else, its own name inside least of all', async () => {
+  test('origin.org_id may be the org’s id only, not the internal id', async () => {
     const creating = (org_id: string) => {
       const origin = { product: 'tests', request_id: 'r', org_id };
       return sandbox.client.request('POST', '/v1/tasks', { body: taskBody({ origin }) });
@@ -82,10 +82,10 @@ describe('inside', () => {
   });
 });
 
-describe('what is in the one is not in the other', () => {
+describe('live data and sandbox are separate', () => {
   const both = () => [[live.client, sandbox.client] as const, [sandbox.client, live.client] as const];
 
-  test('lists, filters, the feed and their cursors', async () => {
+  test('in lists, filters, the feed and cursors', async () => {
     for (const [one, other] of both()) {
       const pool = await createPool(one);
       const person = await createPerson(api, one, { pool_ids: [pool] });
@@ -107,7 +107,7 @@ describe('what is in the one is not in the other', () => {
     }
   });
 
-  test('the same ids name other things', async () => {
+  test('the same ids name different records', async () => {
     const [pool, worker] = [freshName('pool'), freshName('worker')];
     for (const { client } of [live, sandbox]) {
       await client.post('/v1/pools', { pool_id: pool, name: 'p' });
@@ -121,7 +121,7 @@ describe('what is in the one is not in the other', () => {
     }
   });
 
-  test('a worker of the sandbox is offered nothing live', async () => {
+  test('a worker of the sandbox gets no live offers', async () => {
     const [skill] = [freshName('skill')];
     const fields = { skills: [skill] };
     const tester = await createPerson(api, sandbox.client, fields);
@@ -142,7 +142,7 @@ describe('what is in the one is not in the other', () => {
     }
   });
 
-  test('idempotency keys', async () => {
+  test('in idempotency keys', async () => {
     const name = freshName('idempotency');
     const headers = { 'Idempotency-Key': name };
     const create = (client: Client): Promise<Answer> =>
@@ -158,8 +158,8 @@ describe('what is in the one is not in the other', () => {
   });
 });
 
-describe('what the org has once', () => {
-  test('the org is the same to both but for what they keep; a test key reads it and changes nothing of it', async () => {
+describe('what live data and sandbox share', () => {
+  test('a test key reads the org, with the sandbox’s usage, and cannot change it', async () => {
     const seen = await Promise.all([live, sandbox].map(({ client }) => client.get<object>('/v1/org')));
     expect({ ...seen[1], usage: null }).toEqual({ ...seen[0], usage: null });
     const changing = await sandbox.client.request('PATCH', '/v1/org', { body: { name: 'taken' } });
@@ -167,7 +167,7 @@ describe('what the org has once', () => {
     expect(await live.client.get('/v1/org')).toEqual(seen[0]);
   });
 
-  test('a live key makes keys of both kinds, a test key test keys alone, its own kind unless told', async () => {
+  test('a live key makes keys of both modes, a test key only test keys; the default is the own mode', async () => {
     const make = (client: Client, mode?: string) =>
       client.request('POST', '/v1/api-keys', { body: { name: 'k', scopes: ['tasks:read'], mode } });
     const made = [await make(live.client), await make(live.client, 'test'), await make(sandbox.client)];
@@ -180,7 +180,7 @@ describe('what the org has once', () => {
     expect((await api.client(disguised).request('GET', '/v1/tasks')).outcome).toBe('401 invalid_credential');
   });
 
-  test('a test key sees, rotates and revokes test keys alone', async () => {
+  test('a test key sees, rotates and revokes only test keys', async () => {
     const keys = await Promise.all(
       (['live', 'test'] as const).map((mode) => createKey(api, live.client, { mode })),
     );
@@ -205,7 +205,7 @@ describe('what the org has once', () => {
     expect((await keys[1]?.request('GET', '/v1/org'))?.outcome).toBe('401 invalid_credential');
   });
 
-  test('a key for some pools grants a test key for pools of these names at most', async () => {
+  test('a confined key makes a test key only for pools with the same ids', async () => {
     const pool = freshName('pool');
     for (const { client } of [live, sandbox]) await client.post('/v1/pools', { pool_id: pool, name: 'p' });
     const other = await createPool(sandbox.client);
@@ -216,7 +216,7 @@ describe('what the org has once', () => {
     expect((await grant([other])).outcome).toBe('403 pool_forbidden');
   });
 
-  test('ten first test keys at once open one sandbox', async () => {
+  test('ten concurrent first test keys open one sandbox', async () => {
     const org = await createOrg(api);
     const keys = await Promise.all(
       Array.from({ length: 10 }, () => createKey(api, org.client, { mode: 'test' })),

@@ -306,7 +306,7 @@ describe('the matrix tries every route', () => {
   });
 });
 
-describe('a credential that nobody is', () => {
+describe('an invalid credential', () => {
   test.each(CASES)('$name', async ({ route }) => {
     const none = await call(api.client(null), route, 'things');
     expect(none.outcome).toBe('401 invalid_credential');
@@ -333,14 +333,14 @@ describe('a credential that nobody is', () => {
     );
   });
 
-  test('a key in the query is none', async () => {
+  test('a key in the query is ignored', async () => {
     for (const name of ['api_key', 'access_token', 'key', 'authorization']) {
       const answer = await api.client(null).request('GET', `/v1/tasks?${name}=${good()}`);
       expect(answer.outcome).toBe('401 invalid_credential');
     }
   });
 
-  test('the name of the scheme is taken in any case (RFC 9110, section 11.1)', async () => {
+  test('the scheme name is case-insensitive (RFC 9110, section 11.1)', async () => {
     for (const scheme of ['bearer', 'BEARER']) {
       const headers = { Authorization: `${scheme} ${good()}` };
       expect((await api.client(null).request('GET', '/v1/tasks', { headers })).status).toBe(200);
@@ -371,7 +371,7 @@ describe('scopes', () => {
     route.access.kind === 'scope' ? [{ route, name, scope: route.access.scope }] : [],
   );
 
-  test.each(cases)('$name wants $scope', async ({ route, scope }) => {
+  test.each(cases)('$name requires $scope', async ({ route, scope }) => {
     const { only, allBut } = scoped.get(scope) ?? {};
     if (only === undefined || allBut === undefined) throw new Error(`no keys for ${scope}`);
     expect((await call(allBut, route, 'things')).outcome).toBe('403 insufficient_scope');
@@ -381,7 +381,7 @@ describe('scopes', () => {
   });
 
   test.each(PROMISED.filter(([name]) => CASES.some((one) => one.name === name)))(
-    '%s is for %s',
+    '%s requires %s',
     (name, scope) => {
       const { access } = CASES.find((one) => one.name === name)?.route ?? {};
       expect(access).toMatchObject({ kind: 'scope', scope });
@@ -389,7 +389,7 @@ describe('scopes', () => {
   );
 });
 
-describe("another's thing is like a thing that never was", () => {
+describe('a record of another org looks like one that does not exist', () => {
   const withThings = CASES.filter(
     ({ route }) => route.path.includes('{') && route.access.kind !== 'operator',
   );
@@ -411,7 +411,7 @@ describe("another's thing is like a thing that never was", () => {
   const lists = CASES.filter(
     ({ route }) => route.method === 'GET' && !route.path.includes('{') && route.access.kind !== 'operator',
   );
-  test.each(lists)('$name shows none of them', async ({ route }) => {
+  test.each(lists)('$name lists none of them', async ({ route }) => {
     for (const [name, who] of strangersTo(route)) {
       const { status, text } = await call(who, route, 'things');
       // What is about the whole org is not for keys that are confined to pools.
@@ -429,7 +429,7 @@ describe("another's thing is like a thing that never was", () => {
     },
   );
 
-  test('waiting for it is over at once', async () => {
+  test('a wait for it ends at once', async () => {
     for (const who of [stranger.client, confined, tester]) {
       const began = performance.now();
       const [theirs, nothing] = await Promise.all(
@@ -441,7 +441,7 @@ describe("another's thing is like a thing that never was", () => {
     }
   });
 
-  test('the cursor of a list is like one that never was', async () => {
+  test('a cursor of its lists looks invalid', async () => {
     for (const path of ['/v1/tasks', '/v1/events', '/v1/pools', '/v1/workers', '/v1/api-keys']) {
       const { next_cursor } = await owner.client.get<{ next_cursor: string }>(`${path}?limit=1`);
       expect(next_cursor).toEqual(expect.any(String));
@@ -454,7 +454,7 @@ describe("another's thing is like a thing that never was", () => {
     }
   });
 
-  test('an answer kept for an idempotency key is told to nobody else', async () => {
+  test('its stored responses are not replayed', async () => {
     const { task_id } = await owner.client.post<{ task_id: string }>(
       '/v1/tasks',
       taskBody({ requirements: { worker_pool_id: things.pool_id, skills: ['x'] } }),
@@ -470,7 +470,7 @@ describe("another's thing is like a thing that never was", () => {
     }
   });
 
-  test('its events and evidence neither, not by way of a task of one’s own', async () => {
+  test('its events and evidence are hidden, also through a task of one’s own', async () => {
     for (const who of [stranger.client, tester]) {
       const { task_id } = await who.post<{ task_id: string }>('/v1/tasks', taskBody());
       const nothing = await who.request('GET', `/v1/tasks/${task_id}/evidence/${NEVER}`);
@@ -489,14 +489,14 @@ describe("another's thing is like a thing that never was", () => {
       }
   });
 
-  test('a filter for a pool that is not the own finds nothing', async () => {
+  test('a filter for a pool of another org finds nothing', async () => {
     for (const who of [stranger.client, confined]) {
       const { text } = await who.request('GET', `/v1/tasks?pool=${things.pool_id}`);
       expect(JSON.parse(text).data).toEqual([]);
     }
   });
 
-  test('a pool that is not the own is refused like one that is not there', async () => {
+  test('a pool of another org is refused like one that does not exist', async () => {
     const creating = (pool: string | undefined, who: Client) =>
       who.request('POST', '/v1/tasks', { body: taskBody({ requirements: { worker_pool_id: pool } }) });
     const theirs = await creating(things.pool_id, confined);

@@ -78,7 +78,7 @@ async function everything(redis: Redis, prefix: string): Promise<string> {
   return [...keys, ...pieces].join('\n');
 }
 
-test('no secret lies open in Redis, is in a list or comes back with a task', async () => {
+test('no secret is readable in Redis, in lists or in a task', async () => {
   const secret = (what: string) => `${what}-${randomBytes(12).toString('hex')}`;
   const [token, username, password] = [secret('token'), secret('user'), secret('pass')];
   const org = await createOrg(api);

@@ -47,7 +47,7 @@ test('is valid OpenAPI 3.1', async () => {
   expect(result.valid).toBe(true);
 });
 
-test('every reference in it leads somewhere', () => {
+test('has a target for every reference', () => {
   const text = JSON.stringify(document);
   const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, target = '']) => target);
   expect(references.length).toBeGreaterThan(10);
@@ -61,7 +61,7 @@ test('every reference in it leads somewhere', () => {
   }
 });
 
-test('has every route and no other, each with an id of its own', () => {
+test('has exactly the routes, each with its own id', () => {
   const there = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
@@ -73,7 +73,7 @@ test('has every route and no other, each with an id of its own', () => {
 describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.path}` })))(
   '$name',
   ({ route }) => {
-    test('says its parameters, body, answers and who may call it', () => {
+    test('describes its parameters, body, responses and access', () => {
       const operation = operationOf(route.method, route.path);
       expect(operation.summary).not.toBe('');
       const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
@@ -98,7 +98,7 @@ describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.pat
   },
 );
 
-test('its body of POST /v1/tasks takes what the API takes and refuses what a schema can refuse', async () => {
+test('accepts the bodies of POST /v1/tasks that the API accepts, and refuses what a schema can refuse', async () => {
   const ajv = new Ajv2020({ strict: false });
   ajvFormats.default(ajv);
   ajv.addSchema(document, 'openapi');
@@ -115,7 +115,7 @@ test('its body of POST /v1/tasks takes what the API takes and refuses what a sch
     expect([fault.at, validate(broken(fullBody(poolId), fault.at, fault.value))]).toEqual([fault.at, false]);
 });
 
-test('the page names every route and needs nothing from elsewhere', async () => {
+test('the page names every route and loads nothing from other origins', async () => {
   const { text, headers } = await api.client(null).request('GET', '/docs');
   expect(headers.get('content-type')).toMatch(/^text\/html/);
   expect(headers.get('content-security-policy')).toMatch(/default-src 'none'/);
@@ -123,7 +123,7 @@ test('the page names every route and needs nothing from elsewhere', async () => 
   expect(text).not.toMatch(/<script|<link|<iframe|src=|https?:\/\/(?!127)/);
 });
 
-test('the page renders in a browser, without an error or a request elsewhere', async () => {
+test('the page renders in a browser without errors or requests to other origins', async () => {
   // Where there is no browser the test above has to do.
   if (!existsSync(CHROMIUM)) return;
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });

@@ -135,7 +135,7 @@ describe.each(Object.entries(CASES))('%s', (_name, { method, path, base, faults,
     expect(await snapshot(api.redis, api.prefix)).toEqual(before);
   });
 
-  test('what is no object', async () => {
+  test('a body that is not an object', async () => {
     for (const body of [[], 'x', 5, null, true]) {
       const answer = await send(body);
       expect([answer.outcome, answer.problem.errors?.[0]?.pointer]).toEqual(['422 validation_failed', '']);
@@ -145,7 +145,7 @@ describe.each(Object.entries(CASES))('%s', (_name, { method, path, base, faults,
 });
 
 // Last: from here on Redis is not as it was.
-describe('what is right is kept as it was given', () => {
+describe('valid bodies are stored as given', () => {
   test('a pool, with defaults, changed, removed', async () => {
     const own = (await createOrg(api)).client;
     const created = await own.request('POST', '/v1/pools', { body: { pool_id: 'a-B_9', name: '漢' } });
@@ -206,7 +206,7 @@ describe('what is right is kept as it was given', () => {
     expect((await client.request('GET', `/v1/workers/${worker_id}`)).status).toBe(200);
   });
 
-  test('of a hundred who create the same pool one does', async () => {
+  test('one of a hundred concurrent creates of the same pool succeeds', async () => {
     const body = { pool_id: freshName('pool'), name: 'x' };
     const answers = await Promise.all(
       Array.from({ length: 100 }, () => client.request('POST', '/v1/pools', { body })),
@@ -215,7 +215,7 @@ describe('what is right is kept as it was given', () => {
     expect(answers.filter((one) => one.outcome === '409 already_exists')).toHaveLength(99);
   });
 
-  test('changes made at once are all made, one after the other', async () => {
+  test('concurrent changes are all applied, one after the other', async () => {
     const pool_id = await createPool(client);
     const path = `/v1/pools/${pool_id}`;
     await Promise.all([
@@ -239,7 +239,7 @@ describe('what is right is kept as it was given', () => {
     });
   });
 
-  test('a rotated secret is a new one; the old one goes on for a while', async () => {
+  test('a rotation returns a new secret, and the old one stays valid for a while', async () => {
     interface Secret {
       secret: string;
       previous_expires_at: string | null;

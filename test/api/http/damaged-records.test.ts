@@ -49,14 +49,14 @@ const KINDS: Record<string, () => Promise<{ path: string; id: string; key: strin
 const idsOf = async (path: string): Promise<string> =>
   JSON.stringify((await org.client.get<Page<object>>(`${path}?limit=200`)).data);
 
-describe.each(Object.keys(KINDS))('of a %s', (kind) => {
+describe.each(Object.keys(KINDS))('a damaged %s', (kind) => {
   const make = () => (KINDS[kind] ?? KINDS.task)?.() ?? Promise.reject(new Error('no kind'));
 
   it.each([
     ['no JSON', 'd', 's', '{"half'],
     ['another kind of JSON', 'd', 's', '[]'],
     ['too few fields', 'd', 's', '{"version":1}'],
-  ])('the list shows all others when one holds %s', async (_name, plain, state, value) => {
+  ])('the list shows all others when one contains %s', async (_name, plain, state, value) => {
     const [broken, fine] = [await make(), await make()];
     await api.redis.hset(broken.key, kind === 'task' ? state : plain, value);
     const shown = await idsOf(broken.path);
@@ -67,7 +67,7 @@ describe.each(Object.keys(KINDS))('of a %s', (kind) => {
     await api.redis.del(broken.key);
   });
 
-  it('one of a newer form is left out of the list, and asked for again later', async () => {
+  it('a newer form is left out of the list, and a read answers 503', async () => {
     const [newer, fine] = [await make(), await make()];
     await api.redis.hset(newer.key, 'f', 2);
     expect(await idsOf(newer.path)).toContain(fine.id);
@@ -76,23 +76,20 @@ describe.each(Object.keys(KINDS))('of a %s', (kind) => {
   });
 });
 
-it.each(['worker', 'pool', 'endpoint'])(
-  'what a newer process added to a %s survives a change',
-  async (kind) => {
-    const made = await KINDS[kind]?.();
-    if (made === undefined) throw new Error('no kind');
-    const record = JSON.parse((await api.redis.hget(made.key, 'd')) ?? '') as object;
-    await api.redis.hset(made.key, 'd', JSON.stringify({ ...record, colour: { of: 'the future' } }));
-    const change = kind === 'endpoint' ? { description: 'changed' } : { name: 'changed' };
-    await org.client.patch(`${made.path}/${made.id}`, change);
-    expect(JSON.parse((await api.redis.hget(made.key, 'd')) ?? '')).toMatchObject({
-      ...change,
-      colour: { of: 'the future' },
-    });
-  },
-);
+it.each(['worker', 'pool', 'endpoint'])('unknown fields of a %s survive a change', async (kind) => {
+  const made = await KINDS[kind]?.();
+  if (made === undefined) throw new Error('no kind');
+  const record = JSON.parse((await api.redis.hget(made.key, 'd')) ?? '') as object;
+  await api.redis.hset(made.key, 'd', JSON.stringify({ ...record, colour: { of: 'the future' } }));
+  const change = kind === 'endpoint' ? { description: 'changed' } : { name: 'changed' };
+  await org.client.patch(`${made.path}/${made.id}`, change);
+  expect(JSON.parse((await api.redis.hget(made.key, 'd')) ?? '')).toMatchObject({
+    ...change,
+    colour: { of: 'the future' },
+  });
+});
 
-it('what a newer process added to a task survives a change', async () => {
+it('unknown fields of a task survive a change', async () => {
   const made = await KINDS.task?.();
   if (made === undefined) throw new Error('no task');
   const state = JSON.parse((await api.redis.hget(made.key, 's')) ?? '') as object;
@@ -106,7 +103,7 @@ it('what a newer process added to a task survives a change', async () => {
   });
 });
 
-it('the command lists, replays and discards what was set aside', async () => {
+it('the command lists, replays and discards dead entries', async () => {
   const settings = { env: { BIOLAYER_URL: api.url, OPERATOR_TOKEN } };
   const run = <T>(...args: string[]) => jsonOf<T>(['dead-entries', ...args], settings);
   await run('replay', '--all');
@@ -122,7 +119,7 @@ it('the command lists, replays and discards what was set aside', async () => {
   expect(metrics.text).toMatch(/^biolayer_dead_entries 0$/m);
 });
 
-it('what a newer process added to an org or a replay survives a change', async () => {
+it('unknown fields of an org or a replay survive a change', async () => {
   const { endpoint_id } = await org.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
     url: 'https://receiver.example/',
   });

@@ -30,7 +30,7 @@ afterAll(async () => {
   await redis.stop();
 });
 
-test('writes say 503 and write nothing, reads go on, and there is a way back', async () => {
+test('writes return 503 and write nothing, reads continue, and writes recover', async () => {
   const poolId = await createPool(client);
   const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
   const before = await snapshot(api.redis, api.prefix);
@@ -68,7 +68,7 @@ test('writes say 503 and write nothing, reads go on, and there is a way back', a
   for (const write of writes) expect((await write()).status).toBeLessThan(300);
 });
 
-test('at whatever moment the memory runs out, a task is there whole or not at all', async () => {
+test('a task is stored completely or not at all whenever the memory runs out', async () => {
   const fill = { background: 'x'.repeat(20_000) };
   const { used_memory: used } = Object.fromEntries(
     (await api.redis.info('memory')).split('\r\n').map((line) => line.split(':') as [string, string]),

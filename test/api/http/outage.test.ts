@@ -124,7 +124,7 @@ async function misbehaving(headers: Record<string, string> = {}): Promise<string
 }
 
 describe.each(WAYS)('%s', (_name, way) => {
-  test('every route says 503 in time, the process is alive and not ready; then all goes on', async () => {
+  test('every route returns 503 in time, the process is alive and not ready, and then recovers', async () => {
     // Credentials fresh in memory and not are both tried: the second round has lost them.
     await goAway(way);
     expect(await misbehaving()).toEqual([]);
@@ -194,7 +194,7 @@ describe.each(WAYS)('%s', (_name, way) => {
     }
   });
 
-  test('what waits for news is answered, and who waits through it is told', async () => {
+  test('waiting requests are answered, and waits that outlast the outage get the change', async () => {
     const { task } = await bringTo(api, org, 'queued');
     const channels = async () => (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
     const there = `/v1/tasks/${task.task_id}`;
@@ -219,7 +219,7 @@ describe.each(WAYS)('%s', (_name, way) => {
     expect((await again).status).toBe('cancelled');
   });
 
-  test('what was acknowledged before is there after, and a clock that fell due meanwhile rings', async () => {
+  test('acknowledged writes survive, and an SLA clock due meanwhile is breached', async () => {
     const deadline = new Date(Date.now() + 1500).toISOString();
     const body = taskBody({ sla: { urgency: 'high', deadline } });
     const [waiting, due] = await Promise.all([
@@ -238,7 +238,7 @@ describe.each(WAYS)('%s', (_name, way) => {
   });
 });
 
-test('the API starts before Redis does and is up as soon as it is', async () => {
+test('the API starts before Redis and is ready as soon as Redis is', async () => {
   await goAway({ away: () => redis.kill(), back: () => redis.start() });
   let isUp = false;
   const starting = startApi({ redisUrl: redis.url }).finally(() => {
@@ -257,7 +257,7 @@ test.each<[string, () => Promise<unknown>]>([
   ['a timer', () => new Promise((resolve) => setTimeout(resolve, 1))],
   ['an immediate', () => new Promise((resolve) => setImmediate(resolve))],
   ['an answer', () => api.web.db.redis.ping()],
-])('a process too busy after %s to hear an answer does not take Redis for silent', async (_, begin) => {
+])('a process that is busy after %s does not treat Redis as silent', async (_, begin) => {
   const { redis: connection } = api.web.db;
   await begin();
   const answer = connection.ping();

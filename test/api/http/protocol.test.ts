@@ -74,17 +74,17 @@ describe('JSON', () => {
     ['an overlong form', [0xc0, 0xaf]],
     ['a surrogate', [0xed, 0xa0, 0x80]],
     ['a sequence cut off', [0xe6, 0xbc]],
-  ])('%s is no UTF-8', async (_name, bytes) => {
+  ])('%s is not UTF-8', async (_name, bytes) => {
     const [head = '', tail = ''] = JSON.stringify(taskBody({ title: '@@' })).split('@@');
     const raw = new Uint8Array([...Buffer.from(head), ...bytes, ...Buffer.from(tail)]);
     expect((await client.request('POST', '/v1/tasks', { raw })).outcome).toBe('400 malformed_json');
   });
 
-  test('no body where one is required', async () => {
+  test('a missing body is refused where one is required', async () => {
     expect((await client.request('POST', '/v1/tasks')).outcome).toBe('400 malformed_json');
   });
 
-  test('text of all planes, escapes and names like __proto__ come back as they were given', async () => {
+  test('text of all planes, escapes and names like __proto__ are returned unchanged', async () => {
     const raw = `{"nul":"\\u0000","rtl":"\u202eabc","emoji":"👩🏽‍🔬","nfd":"e\u0301","plane16":"\u{10ffff}","sep":"\u2028",
       "__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"":"","a/b~c":[1.5e-7,-0.0,[],{}]}`;
     const metadata = '{"__proto__":"kept","toString":"kept","ключ":"値"}';
@@ -111,7 +111,7 @@ describe('numbers', () => {
     ['too small for a double', '1e-400', '/context/data/n'],
     ['too large for a double', '1e400', '/context/data/n'],
     ['one among others', '[1, {"a/b": 12345678901234567891}]', '/context/data/n/1/a~1b'],
-  ])('%s is refused, at its place', async (_name, text, pointer) => {
+  ])('%s is refused with its pointer', async (_name, text, pointer) => {
     const raw = JSON.stringify(taskBody({ context: { data: { n: 'NUMBER' } } })).replace('"NUMBER"', text);
     const answer = await client.request('POST', '/v1/tasks', { raw });
     expect(answer.outcome).toBe('422 validation_failed');
@@ -126,13 +126,13 @@ describe('numbers', () => {
     '100000000000000000000',
     '1.7976931348623157e308',
     '5e-324',
-  ])('%s is kept', async (text) => {
+  ])('%s is kept exactly', async (text) => {
     const raw = JSON.stringify(taskBody({ context: { data: { n: 'NUMBER' } } })).replace('"NUMBER"', text);
     const { context } = (await client.request('POST', '/v1/tasks', { raw })).as<TaskView>();
     expect(context).toEqual({ data: { n: Number(text) } });
   });
 
-  test('text that looks like one is text', async () => {
+  test('text that looks like a number stays text', async () => {
     const data = { a: ': 12345678901234567891', b: '7241196035518234117' };
     expect((await client.post<TaskView>('/v1/tasks', taskBody({ context: { data } }))).context).toEqual({
       data,
@@ -140,7 +140,7 @@ describe('numbers', () => {
   });
 });
 
-test('a chunked body that is empty is none, with a Content-Type or without', async () => {
+test('an empty chunked body counts as no body, with or without a Content-Type', async () => {
   const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
   const cancel = (type: string) =>
     rawExchange(
@@ -151,7 +151,7 @@ test('a chunked body that is empty is none, with a Content-Type or without', asy
   expect(await cancel('Content-Type: application/json\r\n')).toMatch(/^HTTP\/1.1 409 /);
 });
 
-test('ids are the same in capitals', async () => {
+test('ids are case-insensitive', async () => {
   const { task_id, org_id } = await client.post<TaskView>(
     '/v1/tasks',
     taskBody({ origin: { product: 'p', request_id: 'r', org_id: org.org_id.toUpperCase() } }),
@@ -177,7 +177,7 @@ describe('media type', () => {
   });
 
   test.each(['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/vnd.x+json'])(
-    '"%s" is',
+    '"%s" is JSON',
     async (type) => {
       const answer = await client.request('POST', '/v1/tasks', {
         body: taskBody(),
@@ -187,7 +187,7 @@ describe('media type', () => {
     },
   );
 
-  test('a compressed body is not taken', async () => {
+  test('a compressed body is refused', async () => {
     const headers = { 'Content-Encoding': 'gzip' };
     const answer = await client.request('POST', '/v1/tasks', { body: taskBody(), headers });
     expect(answer.outcome).toBe('415 unsupported_media_type');
@@ -195,14 +195,14 @@ describe('media type', () => {
 });
 
 describe('size', () => {
-  test('256 KiB is taken and one byte more is not', async () => {
+  test('accepts 256 KiB and refuses one byte more', async () => {
     const fits = await client.request('POST', '/v1/tasks', { raw: bodyOf(LIMIT) });
     expect(fits.outcome).toBe('201');
     const over = await client.request('POST', '/v1/tasks', { raw: bodyOf(LIMIT + 1) });
     expect(over.outcome).toBe('413 body_too_large');
   });
 
-  test('a body that does not say its length is refused as soon as it is too large', async () => {
+  test('refuses a body without a length as soon as it is too large', async () => {
     const sent = request(`${api.url}/v1/tasks`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${client.credential}`, 'Content-Type': 'application/json' },
@@ -218,7 +218,7 @@ describe('size', () => {
     sent.destroy();
   });
 
-  test('a length that is too large is refused before the body is sent', async () => {
+  test('refuses a declared length over the limit before the body is sent', async () => {
     const head = `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n`;
     const reply = await rawExchange(head);
     expect(reply).toMatch(/^HTTP\/1.1 413 /);
@@ -229,26 +229,29 @@ describe('size', () => {
     ['with its length', 'Content-Length: 8000000', ''],
     ['in chunks', 'Transfer-Encoding: chunked', '7a1200\r\n'],
     ['on a connection to be closed', 'Connection: close\r\nContent-Length: 8000000', ''],
-  ])('one who sends all of a body that is too large %s can read the answer', async (_name, fields, chunk) => {
-    const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
-    const failures: Error[] = [];
-    socket.on('error', (error) => failures.push(error));
-    socket.write(
-      `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\n${fields}\r\n\r\n${chunk}`,
-    );
-    // As a blocking client does: nothing is read before all is sent, in pieces that wait for one another.
-    socket.pause();
-    const piece = Buffer.alloc(100_000, 'x');
-    for (let sent = 0; sent < 8_000_000 && failures.length === 0; sent += piece.length)
-      await new Promise((resolve) => socket.write(piece, resolve));
-    if (chunk !== '') await new Promise((resolve) => socket.write('\r\n0\r\n\r\n', resolve));
-    let reply = '';
-    for await (const data of socket) reply += data;
-    expect(failures).toEqual([]);
-    expect(reply).toMatch(/^HTTP\/1\.1 413 .*"code":"body_too_large"/s);
-  });
+  ])(
+    'a client that sends a whole body over the limit %s can read the answer',
+    async (_name, fields, chunk) => {
+      const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
+      const failures: Error[] = [];
+      socket.on('error', (error) => failures.push(error));
+      socket.write(
+        `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\n${fields}\r\n\r\n${chunk}`,
+      );
+      // As a blocking client does: nothing is read before all is sent, in pieces that wait for one another.
+      socket.pause();
+      const piece = Buffer.alloc(100_000, 'x');
+      for (let sent = 0; sent < 8_000_000 && failures.length === 0; sent += piece.length)
+        await new Promise((resolve) => socket.write(piece, resolve));
+      if (chunk !== '') await new Promise((resolve) => socket.write('\r\n0\r\n\r\n', resolve));
+      let reply = '';
+      for await (const data of socket) reply += data;
+      expect(failures).toEqual([]);
+      expect(reply).toMatch(/^HTTP\/1\.1 413 .*"code":"body_too_large"/s);
+    },
+  );
 
-  test('the server goes on after a client that broke off', async () => {
+  test('the server continues after a client that disconnects', async () => {
     const head = `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"a":`;
     const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
     await once(socket, 'connect');
@@ -258,7 +261,7 @@ describe('size', () => {
   });
 });
 
-describe('what is no request', () => {
+describe('malformed requests', () => {
   test.each([
     ['no HTTP', 'hello\r\n\r\n', 400, 'malformed_request'],
     ['a header that is none', 'GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n', 400, 'malformed_request'],
@@ -299,7 +302,7 @@ describe('what is no request', () => {
       413,
       'body_too_large',
     ],
-  ])('%s is told so, like any error', async (_name, text, status, code) => {
+  ])('%s is answered with a problem', async (_name, text, status, code) => {
     const isWhole = (reply: string) => /\r\n\r\n\{.*\}$/s.test(reply);
     const [head = '', body = ''] = (await rawExchange(text, isWhole)).split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
@@ -309,7 +312,7 @@ describe('what is no request', () => {
   });
 });
 
-describe('places and methods', () => {
+describe('paths and methods', () => {
   test.each([
     '/',
     '/v1',
@@ -321,7 +324,7 @@ describe('places and methods', () => {
     '/v1/tasks/',
     '/favicon.ico',
     '/%2e%2e/etc/passwd',
-  ])('%s is nowhere', async (path) => {
+  ])('%s is 404', async (path) => {
     expect((await client.request('GET', path)).outcome).toBe('404 not_found');
   });
 
@@ -333,12 +336,12 @@ describe('places and methods', () => {
     '0190163d-8694-739b-aea5-966c26f8ad9',
     "'; DROP",
     '__proto__',
-  ])('a task called %s is not there', async (id) => {
+  ])('a task with the id %s is 404', async (id) => {
     expect((await client.request('GET', `/v1/tasks/${id}`)).outcome).toBe('404 not_found');
   });
 
   const paths = [...new Set(ROUTES.map((route) => route.path))];
-  test.each(paths)('%s names its methods to who uses another', async (path) => {
+  test.each(paths)('%s lists its methods in a 405', async (path) => {
     const methods = ROUTES.filter((route) => route.path === path).map((route): string => route.method);
     const place = path.replaceAll(/\{\w+\}/g, '0190163d-8694-739b-aea5-966c26f8ad90');
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((one) => !methods.includes(one))) {
@@ -354,7 +357,7 @@ describe('places and methods', () => {
     for (const method of methods) expect(options.headers.get('allow')).toContain(method);
   });
 
-  test('a method that nobody knows changes nothing of what is there and what is not', async () => {
+  test('an unknown method is 405 where a route exists and 404 elsewhere', async () => {
     expect((await client.request('PROPFIND', '/v1/nope')).outcome).toBe('404 not_found');
     const known = await client.request('PROPFIND', '/v1/tasks');
     expect([known.outcome, known.headers.get('allow')]).toEqual([
@@ -363,7 +366,7 @@ describe('places and methods', () => {
     ]);
   });
 
-  test('HEAD is GET without the body', async () => {
+  test('HEAD answers like GET without the body', async () => {
     const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
     for (const path of [`/v1/tasks/${task_id}`, '/v1/tasks', '/livez', '/openapi.json', '/docs']) {
       const get = await client.request('GET', path);
@@ -392,7 +395,7 @@ describe('request id', () => {
     expect(headers.get('request-id')).not.toBe(id);
   });
 
-  test('every answer has one of its own', async () => {
+  test('every response has its own', async () => {
     const paths = ['/livez', '/v1/tasks', '/nowhere', '/openapi.json', '/admin/queues'];
     const answers = await Promise.all([...paths, ...paths].map((path) => client.request('GET', path)));
     const ids = answers.map((one) => one.headers.get('request-id'));
@@ -432,7 +435,7 @@ describe('query', () => {
     '/v1/tasks/0190163d-8694-739b-aea5-966c26f8ad90?wait=61',
     '/v1/tasks/0190163d-8694-739b-aea5-966c26f8ad90?wait=soon',
     '/v1/org?verbose=1',
-  ])('%s is refused by name', async (path) => {
+  ])('%s is refused with its name', async (path) => {
     const answer = await client.request('GET', path);
     expect(answer.outcome).toBe('400 invalid_query');
     const [, name = ''] = /\?(\w+)=/.exec(path) ?? [];
@@ -440,7 +443,7 @@ describe('query', () => {
   });
 
   test.each(['/v1/tasks', '/v1/pools', '/v1/workers', '/v1/api-keys', '/v1/events'])(
-    'a cursor that %s never gave is refused',
+    'a cursor that %s did not issue is refused',
     async (path) => {
       const forged = (content: unknown) => Buffer.from(JSON.stringify(content)).toString('base64url');
       for (const cursor of ['', 'x', 'AAAA', forged(null), forged([]), forged(['x', 'y'])])

@@ -42,7 +42,7 @@ test.each(ONE.map((route) => ({ route, name: `${route.method} ${route.path}` }))
   },
 );
 
-test('a batch tells of 500 faults beside the first of each task', async () => {
+test('a batch reports 500 faults besides the first of each task', async () => {
   const wrong = { handoff: { events: Array.from({ length: 2000 }, () => 1) }, ...unknownFields(100) };
   const answer = await clients.scope.request('POST', '/v1/tasks/batch', {
     body: { tasks: Array.from({ length: 100 }, () => wrong) },
@@ -54,7 +54,7 @@ test('a batch tells of 500 faults beside the first of each task', async () => {
   expect(counts.slice(10)).toEqual(Array.from({ length: 90 }, () => 1));
 });
 
-test('what is refused of a task in a batch is what is refused of it alone', async () => {
+test('a task in a batch gets the same errors as alone', async () => {
   const backlogged = { context: { data: unknownFields(10_000) } };
   const deep = JSON.parse(`{"context":${'['.repeat(129)}${']'.repeat(129)}}`) as object;
   for (const task of [backlogged, deep]) {
@@ -70,7 +70,7 @@ test('what is refused of a task in a batch is what is refused of it alone', asyn
   }
 });
 
-test('no item is looked at of an array over its limit, nor any of a body with faults enough', () => {
+test('items of an array over its limit, or of a body with enough faults, are not checked', () => {
   let visits = 0;
   const counted = (items: unknown[]) =>
     new Proxy(items, {
@@ -94,7 +94,7 @@ test('no item is looked at of an array over its limit, nor any of a body with fa
   expect(visits).toBeLessThan(500);
 });
 
-test('no rule runs over a part that the schema refused', async () => {
+test('rules do not run on parts that the schema refused', async () => {
   let visits = 0;
   const labels = Array.from({ length: 50_000 }, (_, index) => `label-${index}`);
   const body = {
@@ -115,7 +115,7 @@ test('no rule runs over a part that the schema refused', async () => {
   expect(visits).toBe(0);
 });
 
-test('a body whose numbers would make its answer many times as long is refused, a body that may only double is taken', async () => {
+test('a body whose numbers would make the response many times as long is refused; doubling is accepted', async () => {
   const answers = (count: number) =>
     clients.scope.request('POST', '/v1/tasks', {
       raw: `${JSON.stringify(taskBody({ context: {} })).replace('"context":{}', `"context":{"data":{"n":[${Array(count).fill('1e20').join()}]}}`)}`,
@@ -127,7 +127,7 @@ test('a body whose numbers would make its answer many times as long is refused, 
   ]);
 });
 
-test('looking for numbers that cannot be kept takes at most 50 ms for a body of 256 KiB', () => {
+test('the scan for inexact numbers takes at most 50 ms for a body of 256 KiB', () => {
   const filled = (item: string) =>
     `[1e1,${Array(Math.floor(BODY_LIMIT / (item.length + 1)))
       .fill(item)
@@ -168,7 +168,7 @@ test('refuses a name of more than 2048 characters at the object that holds it', 
   ]);
 });
 
-test('fifty faults with one long name do not make a long answer', async () => {
+test('fifty faults with one long name make a short response', async () => {
   const names = Array.from({ length: 60 }, (_, index) => `"${'n'.repeat(1900)}${index}":1`);
   const answer = await clients.scope.request('POST', '/v1/tasks', { raw: `{${names.join()}}` });
   expect(answer.status).toBe(422);
@@ -176,7 +176,7 @@ test('fifty faults with one long name do not make a long answer', async () => {
   expect(answer.text.length).toBeLessThan(20_000);
 });
 
-test('queries: the first fifty faults, and nothing of a list over its limit but that', async () => {
+test('queries report the first fifty faults, and only the length of a list over its limit', async () => {
   const many = Array.from({ length: 2000 }, (_, index) => `p${index}`);
   const unknown = await clients.scope.request('GET', `/v1/tasks?${many.join('&')}`);
   expect(unknown.problem.errors).toHaveLength(50);
@@ -186,7 +186,7 @@ test('queries: the first fifty faults, and nothing of a list over its limit but 
   ]);
 });
 
-test('texts are cut at whole characters, wherever an answer shortens them', async () => {
+test('shortened texts end at a whole character', async () => {
   const name = '\u{1f600}'.repeat(600);
   for (const shift of ['', 'a']) {
     const { text, problem } = await clients.scope.request('POST', '/v1/tasks', {

@@ -39,14 +39,14 @@ function drip(socket: Socket, text: string): void {
 const head = (length: number) =>
   `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
 
-test('headers that drip are cut off with 408', async () => {
+test('slow headers are cut off with 408', async () => {
   const socket = open();
   socket.write('GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ');
   drip(socket, 'abc');
   expect(await untilCut(socket)).toMatch(/^HTTP\/1\.1 408 .*"code":"request_timeout"/s);
 });
 
-test('a body that drips is cut off with 408, and the connection ends', async () => {
+test('a slow body is cut off with 408, and the connection closes', async () => {
   const socket = open();
   socket.write(head(10_000));
   drip(socket, ' ');
@@ -54,13 +54,13 @@ test('a body that drips is cut off with 408, and the connection ends', async () 
   expect(said).toMatch(/^HTTP\/1\.1 408 .*\r\nConnection: close\r\n.*"code":"request_timeout"/is);
 });
 
-test('a body that never comes is cut off as well', async () => {
+test('a body that never arrives is cut off as well', async () => {
   const socket = open();
   socket.write(head(10_000));
   expect(await untilCut(socket)).toMatch(/^HTTP\/1\.1 408 /);
 });
 
-test.each(['token', 'revoke', 'introspect'])('so is one for /oauth/%s', async (place) => {
+test.each(['token', 'revoke', 'introspect'])('so is a body for /oauth/%s', async (place) => {
   const socket = open();
   socket.write(
     `POST /oauth/${place} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 10000\r\n\r\n`,
@@ -71,11 +71,11 @@ test.each(['token', 'revoke', 'introspect'])('so is one for /oauth/%s', async (p
   expect(performance.now() - began).toBeLessThan(1400);
 });
 
-test('a connection on which nothing ever comes is ended', async () => {
+test('an idle connection is closed', async () => {
   expect(await untilCut(open())).toMatch(/^(HTTP\/1\.1 408 .*)?$/s);
 });
 
-test('beyond those of one address it is told so at once; the connections of trusted proxies are not counted', async () => {
+test('connections over the limit of an address get 429 at once; those of trusted proxies are not counted', async () => {
   const clientLimits = { addressConnections: 5 };
   const [limited, behindProxy] = await Promise.all([
     startApi({ web: { clientLimits } }),
@@ -105,7 +105,7 @@ test('beyond those of one address it is told so at once; the connections of trus
   }
 });
 
-test('beyond the most connections nobody is let in, until some go', async () => {
+test('connections over the limit of the process are closed until others end', async () => {
   const ask = (socket: Socket): Promise<'answered' | 'shut out'> => {
     socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
     return new Promise((resolve) => {

@@ -31,7 +31,7 @@ function ifMatch(value: string): { headers: Record<string, string> } {
   return { headers: { 'If-Match': value } };
 }
 
-test('a task carries its version as a strong ETag, everywhere it is shown alone', async () => {
+test('every response with a single task has its version as a strong ETag', async () => {
   const created = await client.request('POST', '/v1/tasks', { body: taskBody() });
   const { task_id, version } = created.as<TaskView>();
   expect(version).toBe(1);
@@ -43,7 +43,7 @@ test('a task carries its version as a strong ETag, everywhere it is shown alone'
   expect(cancelled.as<TaskView>().version).toBeGreaterThan(read.as<TaskView>().version);
 });
 
-test('If-None-Match spares the body of what has not changed', async () => {
+test('If-None-Match returns 304 for an unchanged record', async () => {
   const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody());
   const path = `/v1/tasks/${task_id}`;
   const etag = (await client.request('GET', path)).headers.get('etag') ?? '';
@@ -78,7 +78,7 @@ describe('If-Match', () => {
     expect(status).toBe(outcome === '200' ? 'cancelled' : 'queued');
   });
 
-  test('guards every step of a worker, and the review', async () => {
+  test('protects every step of a worker and the review', async () => {
     const { task, person } = await bringTo(api, org, 'accepted');
     const mine = `/v1/worker/tasks/${task.task_id}`;
     const steps: [Client, string, unknown][] = [
@@ -96,14 +96,14 @@ describe('If-Match', () => {
     }
   });
 
-  test('guards the release of a task', async () => {
+  test('protects the release of a task', async () => {
     const { task, person } = await bringTo(api, org, 'started');
     const path = `/v1/worker/tasks/${task.task_id}/release`;
     expect((await person.client.request('POST', path, ifMatch(STALE))).outcome).toBe('412 version_mismatch');
     expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).status).toBe('started');
   });
 
-  test.each(['accept', 'decline'])('guards the answer to an offer: %s', async (word) => {
+  test.each(['accept', 'decline'])('protects the answer to an offer: %s', async (word) => {
     const { task, person } = await bringTo(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const path = `/v1/worker/offers/${offer_id}/${word}`;
@@ -117,7 +117,7 @@ describe('If-Match', () => {
     ROUTES.filter((one) => one.method !== 'GET' && !one.versioned && one.access.kind === 'scope').map(
       (one) => [one.method, one.path] as const,
     ),
-  )('is refused by %s %s, which writes to nothing that has a version', async (method, path) => {
+  )('is refused by %s %s, which changes no record with a version', async (method, path) => {
     const id = '0190163d-8694-739b-aea5-966c26f8ad90';
     const answer = await client.request(method, path.replaceAll(/\{\w+\}/g, id), ifMatch(STALE));
     // What is required of a body is said first.
@@ -126,14 +126,14 @@ describe('If-Match', () => {
     );
   });
 
-  test('creates nothing when it names a version', async () => {
+  test('refuses creates', async () => {
     const fresh = (await createOrg(api)).client;
     const answer = await fresh.request('POST', '/v1/tasks', { body: taskBody(), ...ifMatch('"1"') });
     expect(answer.outcome).toBe('412 version_mismatch');
     expect((await fresh.get<Page<TaskView>>('/v1/tasks')).data).toEqual([]);
   });
 
-  test('of many who saw the same version one wins', async () => {
+  test('allows one of many concurrent changes of the same version', async () => {
     const { task } = await bringTo(api, org, 'submitted');
     const review = (decision: string) =>
       client.request('POST', `/v1/tasks/${task.task_id}/review`, {
@@ -149,7 +149,7 @@ describe('If-Match', () => {
   });
 });
 
-describe('what else has a version', () => {
+describe('other records with a version', () => {
   let person: Person;
   let poolId: string;
   beforeEach(async () => {
