@@ -116,7 +116,7 @@ export class Retention {
     const { retain } = partitionKeys(this.#db.prefix, partition);
     const due = await duePurges(this.#db, partition, BATCH);
     for (const { member, at: score } of due.filter((one) => !NOTE.test(one.member))) {
-      const reason = 'the member of an index says nothing';
+      const reason = 'the member of an index is malformed';
       this.#log.error({ index: retain, member }, `${reason}, and is set aside`);
       await takeOut(this.#db, partition, retain, { name: member, score, reason });
     }

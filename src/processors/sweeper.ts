@@ -181,7 +181,7 @@ export class Sweeper {
   ): Promise<void> {
     for (const [member, score] of await this.#overdue(key, now)) {
       if (!form.test(member)) {
-        const reason = 'the member of an index says nothing';
+        const reason = 'the member of an index is malformed';
         this.#log.error({ index: key, member }, `${reason}, and is set aside`);
         await takeOut(this.#db, partition, key, { name: member, score, reason });
         this.failed += 1;

@@ -6,13 +6,11 @@ import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
 import { Sweeper } from '../../src/processors/sweeper.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
-import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { countSetAside, replayDead } from '../../src/store/maintenance/dead-entries.ts';
-import { commit } from '../../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import { Lease } from '../../src/store/redis/lease.ts';
-import { addTask, addWorker, freshOrg, offerTo, openTestDb, step, taskOf } from '../support/db.ts';
+import { addOrg, addTask, addWorker, freshOrg, offerTo, openTestDb, step, taskOf } from '../support/db.ts';
 import { deadEntries, keepingLog, reporting } from '../support/poison.ts';
 import { later, openQueues, outboxLength, runProcessors, runRelay } from '../support/processors.ts';
 import { freshPrefix, testRedisUrl } from '../support/redis.ts';
@@ -24,14 +22,6 @@ const clocked = { sla: { target_latency_seconds: 3600 } } as const;
 /** The only job of a task with an SLA clock for which no worker is ready. */
 const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 3_600_000}-clock`;
 const HOUR = 3600_000;
-
-async function addOrg(db: Db): Promise<string> {
-  const org_id = freshOrg(db);
-  const now = db.clock.now();
-  const org = { org_id, version: 1, name: 'Org', webhook_secrets: [], created_at: now, updated_at: now };
-  await commit(db.redis, orgWrites(db, 0, org));
-  return org_id;
-}
 
 const waiting = async (queues: ReturnType<typeof openQueues>): Promise<string[]> => {
   const states = ['waiting', 'prioritized', 'delayed'] as const;
@@ -396,7 +386,8 @@ describe('retention', () => {
     const orgs = await Promise.all([addOrg(db), addOrg(db), addOrg(db)]);
     const [broken, ...others] = orgs.map((org) => orgKeysOf(db.prefix, org).feed);
     await db.redis.set(broken ?? '', 'nonsense');
-    for (const feed of others) await db.redis.xadd(feed, '1-1', 't', 'x', 's', '1', 'e', 'created');
+    for (const feed of others)
+      await db.redis.xadd(feed, '1-1', 'task', 'x', 'sequence', '1', 'events', 'created');
     await new Retention({ db, log: keepingLog() }).trimFeeds();
     for (const feed of others) expect(await db.redis.xlen(feed)).toBe(0);
   });

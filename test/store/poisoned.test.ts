@@ -11,16 +11,15 @@ import type { Task } from '../../src/state/tasks/task.ts';
 import { commitAudited } from '../../src/store/audit/audit-log.ts';
 import { exportAudit } from '../../src/store/audit/export.ts';
 import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
-import { callbackAuthContext, orgWrites } from '../../src/store/identity/orgs.ts';
+import { callbackAuthContext } from '../../src/store/identity/orgs.ts';
 import { sweepEvidence } from '../../src/store/maintenance/evidence-sweep.ts';
 import { resealSome } from '../../src/store/maintenance/resealing.ts';
-import { commit } from '../../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { Changes } from '../../src/store/redis/pub-sub.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { loadReplay, loadReplays } from '../../src/store/webhooks/replays.ts';
-import { addTask, freshOrg, openTestDb, step } from '../support/db.ts';
+import { addOrg, addTask, openTestDb, step } from '../support/db.ts';
 import { addEndpoint, beginReplay } from '../support/endpoints.ts';
 import { deadEntries, reporting } from '../support/poison.ts';
 import { later } from '../support/processors.ts';
@@ -29,14 +28,6 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 const shared = await openTestDb();
 const ownStore = (): Db => reporting({ ...shared, prefix: freshPrefix() });
 const HOUR = 3600_000;
-
-async function addOrg(db: Db): Promise<string> {
-  const org_id = freshOrg(db);
-  const now = db.clock.now();
-  const org = { org_id, version: 1, name: 'Org', webhook_secrets: [], created_at: now, updated_at: now };
-  await commit(db.redis, orgWrites(db, 0, org));
-  return org_id;
-}
 
 /** Three tasks, of which the second is of no use: damaged, or not even of the type it must have. */
 async function threeTasks(db: Db, org: string, isHash: boolean, change = {}): Promise<[Task, Task, Task]> {
@@ -153,7 +144,7 @@ it('the end of a feed tells all events but those that cannot be read', async () 
   const stop = await new FeedTails(db, new Changes(subscriber, db.prefix)).follow(org, follower);
   onTestFinished(stop);
   const { feed, changes } = orgKeysOf(db.prefix, org);
-  await db.redis.xadd(feed, '*', 't', 'x', 's', 'none', 'e', 'created');
+  await db.redis.xadd(feed, '*', 'task', 'x', 'sequence', 'none', 'events', 'created');
   await db.redis.xadd(feed, '*', 'o', '{"half');
   const [first, broken, last] = await threeTasks(db, org, true);
   const cancelled = await step(db, last, { name: 'cancel', reason: null });

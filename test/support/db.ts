@@ -6,6 +6,7 @@ import { isFinal } from '../../src/state/tasks/lifecycle.ts';
 import type { HistoryEntry, Task } from '../../src/state/tasks/task.ts';
 import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 import { changeTask, createTask } from '../../src/store/commands/change.ts';
+import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { RedisClock } from '../../src/store/redis/clock.ts';
 import { commit } from '../../src/store/redis/commit.ts';
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
@@ -30,9 +31,18 @@ export async function openTestDb(prefix = freshPrefix()): Promise<Db> {
   return { redis, prefix, clock };
 }
 
-/** An org id that nothing lies under yet. */
+/** A new org id, without any records. */
 export function freshOrg(db: Db): string {
   return newId(db.clock.now());
+}
+
+/** Stores an org, so that walks over all tenants find it. @returns its id. */
+export async function addOrg(db: Db): Promise<string> {
+  const org_id = freshOrg(db);
+  const now = db.clock.now();
+  const org = { org_id, version: 1, name: 'Org', webhook_secrets: [], created_at: now, updated_at: now };
+  await commit(db.redis, orgWrites(db, 0, org));
+  return org_id;
 }
 
 /** Makes a worker. @throws Error when the org has one of that id. */

@@ -1,8 +1,8 @@
-// The org's audit log: a stream of hash-chained entries with its head beside it. An entry is written in the
-// very commit that makes the change it tells of, so there is no change without its entry, nor the reverse.
+// The org's audit log: a stream of hash-chained entries, and its head. An entry is written in the commit of the change
+// that it records, so there is no change without its entry and no entry without its change.
 
 import { type AuditEntry, type AuditEvent, type AuditHead, auditEntry } from '../../state/audit/audit.ts';
-import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import { readJsonShape, type Shape } from '../../state/text/forms.ts';
 import { type Change, commit } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
@@ -10,14 +10,14 @@ import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { readableOrNull, required } from '../redis/unreadable.ts';
 
-const turns = new KeyedMutex();
+/** Commits to the log of one org run one at a time within this process, because each changes the head. */
+const mutex = new KeyedMutex();
 
 /**
- * Commits a change together with the entry of the org's audit log that tells of it: `commit`, for whatever an
- * auditor would ask about.
- * @param fact who did what; never a secret.
- * @param change guards and writes, as `commit` takes them; all keys of the same org.
- * @returns false when one of the guards given did not hold; then nothing was written.
+ * Commits a change together with its entry in the org's audit log.
+ * @param auditEvent who did what; must not contain a secret.
+ * @param change all its keys belong to the org.
+ * @returns false when a guard of the change failed; then nothing was written. @throws ContendedError
  */
 export function commitAudited(
   db: Db,
@@ -25,7 +25,7 @@ export function commitAudited(
   auditEvent: AuditEvent,
   change: Change,
 ): Promise<boolean> {
-  return turns.take(`${db.prefix} ${orgId}`, async () => {
+  return mutex.take(`${db.prefix} ${orgId}`, async () => {
     const keys = orgKeysOf(db.prefix, orgId);
     let before = await loadHead(db, orgId);
     return updateWithRetry('the audit log', async () => {
@@ -41,7 +41,7 @@ export function commitAudited(
       });
       if (done) return true;
       const now = await loadHead(db, orgId);
-      // The log is as it was: it is the caller's own guards that did not hold.
+      // The head is unchanged, so a guard of the change failed.
       if (now.sequence === before.sequence) return false;
       before = now;
       return CONFLICT;
@@ -49,7 +49,7 @@ export function commitAudited(
   });
 }
 
-/** Where the org's audit log ends. */
+/** The head of the org's audit log: sequence, hash and time of the last entry. */
 export async function loadHead(db: Db, orgId: string): Promise<AuditHead> {
   const [sequence, hash, at] = await db.redis.hmget(orgKeysOf(db.prefix, orgId).auditHead, 'v', 'h', 't');
   return { sequence: Number(sequence ?? 0), hash: hash ?? null, at: Number(at ?? 0) };
@@ -57,13 +57,13 @@ export async function loadHead(db: Db, orgId: string): Promise<AuditHead> {
 
 const SHAPE: Shape<AuditEntry> = { sequence: 'number', at: 'string', hash: 'string' };
 
-/** What a position in the log looks like. */
+/** A valid position in the log. */
 export const POSITION = /^\d{1,15}-\d{1,15}$/;
 
 /**
- * Entries of the log in order, at most `count`. One that cannot be read is left out and reported: whoever verifies the
- * chain finds the gap.
- * @param range `after`: the position to go on behind; `from` and `to`: times, ms, the latter excluded.
+ * Entries of the log in order, at most `count`. An unreadable entry is left out and reported; verification of the chain
+ * finds the gap.
+ * @param range `after`: the position to continue after; `from` and `to`: times, ms, `to` excluded.
  */
 export async function readAudit(
   db: Db,
@@ -76,12 +76,12 @@ export async function readAudit(
   const high = range.to === undefined ? '+' : `(${range.to}-0`;
   const read: { position: string; entry: AuditEntry }[] = [];
   for (let after = range.after, more = true; more && read.length < count; ) {
-    const behind = after === null ? null : `(${after}`;
+    const start = after === null ? null : `(${after}`;
     const left = count - read.length;
     const found =
       range.order === 'asc'
-        ? await db.redis.xrange(audit, behind ?? low, high, 'COUNT', left)
-        : await db.redis.xrevrange(audit, behind ?? high, low, 'COUNT', left);
+        ? await db.redis.xrange(audit, start ?? low, high, 'COUNT', left)
+        : await db.redis.xrevrange(audit, start ?? high, low, 'COUNT', left);
     for (const [position, [, text = '']] of found) {
       const entry = await readableOrNull(db, async () => readEntry(`${audit} ${position}`, text));
       if (entry !== null) read.push({ position, entry });
@@ -93,5 +93,5 @@ export async function readAudit(
 }
 
 function readEntry(key: string, text: string): AuditEntry {
-  return required(key, readShape<AuditEntry>(required(key, readJson(text)), SHAPE));
+  return required(key, readJsonShape<AuditEntry>(text, SHAPE));
 }

@@ -1,6 +1,6 @@
-// Writes an org's export: its audit log and the histories of its tasks within a range of time, chain by
-// chain in the order of creation. It reads in small steps and only as fast as it is read from, so neither
-// this process nor Redis feels how large it is.
+// Writes an org's audit export: its audit log and the histories of its tasks within a time range, one hash chain after
+// the other in the order of creation. It reads in small steps and no faster than the client, so the size of an export
+// burdens neither this process nor Redis.
 
 import { ExportWriter, type Linked } from '../../state/audit/export-file.ts';
 import { timestamp } from '../../state/text/time.ts';
@@ -16,14 +16,15 @@ import { signingKey } from './signing-keys.ts';
 
 /** Tasks and log entries read in one step. */
 const STEP = 50;
-/** By how much, at most, an id may be later than its task: when both were made its clock, or another's, may have been ahead, ms. */
-const AHEAD = 24 * 3600 * 1000;
-/** What happened in the last moments may not be written yet; it is left to the next export, ms. */
+/** The time in a task's id may be later than its creation by up to this, ms, because clocks may have been ahead. */
+const ID_AHEAD = 24 * 3600 * 1000;
+/** Events of the last moments may not be committed yet; they are left to the next export, ms. */
 const SETTLING = 2000;
 
 /**
- * The lines of an export in pieces of text.
- * @param range times, ms: `from` (null: all) up to, without, `to` (null: all that is settled).
+ * The text of an export, in pieces of whole lines.
+ * @param range times, ms: `from` (null: the beginning) up to `to`, excluded (null: now).
+ * @param signal aborts the export. @throws the signal's reason; the client's error in an outage
  */
 export async function* exportAudit(
   db: Db,
@@ -54,7 +55,8 @@ export async function* exportAudit(
   yield writer.end();
 }
 
-interface Between {
+/** Times, ms; `to` is excluded. */
+interface TimeRange {
   from: number;
   to: number;
 }
@@ -63,7 +65,7 @@ async function* auditLog(
   db: Db,
   writer: ExportWriter,
   orgId: string,
-  range: Between,
+  range: TimeRange,
 ): AsyncGenerator<string> {
   const head = await loadHead(db, orgId);
   let first: Linked | null = null;
@@ -81,28 +83,28 @@ async function* auditLog(
     if (page.length < STEP) break;
     after = page.at(-1)?.position ?? null;
   }
-  // What is noted of the log's end holds, whatever the log itself looks like.
+  // The stored head is authoritative, even if entries of the stream are missing.
   const { hash } = head;
   const isWithin = hash !== null && head.at >= range.from && head.at < range.to;
   const end = isWithin ? { sequence: head.sequence, hash } : last;
   if (end !== null) yield headOf(writer, 'org', first, end);
 }
 
-/** The heads of tasks, those that ended before `from` passed over without being read. */
+/** The histories of tasks. Tasks that ended before `from` are skipped without loading them. */
 async function* histories(
   db: Db,
   writer: ExportWriter,
   orgId: string,
-  range: Between,
+  range: TimeRange,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string> {
   const keys = orgKeysOf(db.prefix, orgId);
-  const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + AHEAD) } as const;
+  const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + ID_AHEAD) } as const;
   for await (const chunk of scan(db, [keys.index('all')], created))
     for (let at = 0; at < chunk.length; at += STEP) {
-      // Where nothing is found nothing is sent, so the client's absence shows here alone.
+      // While no lines are found nothing is sent, so a disconnected client is only noticed here.
       signal?.throwIfAborted();
-      const ids = await livedWithin(db, orgId, chunk.slice(at, at + STEP), range.from);
+      const ids = await notEndedBefore(db, orgId, chunk.slice(at, at + STEP), range.from);
       const lines = (await loadWholes(db, orgId, ids)).flatMap((whole) =>
         whole === null ? [] : linesOf(writer, whole, range),
       );
@@ -110,15 +112,15 @@ async function* histories(
     }
 }
 
-function linesOf(writer: ExportWriter, { task, head, history }: WholeTask, range: Between): string[] {
-  // Without a head its history is not kept.
+function linesOf(writer: ExportWriter, { task, head, history }: WholeTask, range: TimeRange): string[] {
+  // Without a head the history has been purged.
   if (head === '') return [];
   const chain = `task/${task.task_id}`;
   const entries = history.filter((one) => {
     const at = Date.parse(one.at);
     return at >= range.from && at < range.to;
   });
-  // What the task says of the end of its history holds, whatever the history itself looks like.
+  // The head in the task is authoritative, even if entries of the history are missing.
   const isWhole = history.length === task.sequence && history.at(-1)?.hash === head;
   const end = isWhole ? (entries.at(-1) ?? null) : { sequence: task.sequence, hash: head };
   if (end === null) return [];
@@ -140,8 +142,13 @@ function headOf(
   });
 }
 
-/** The ids of tasks that had not ended before `from`. */
-async function livedWithin(db: Db, orgId: string, ids: readonly string[], from: number): Promise<string[]> {
+/** Those of the tasks that had not ended before `from`, ms. */
+async function notEndedBefore(
+  db: Db,
+  orgId: string,
+  ids: readonly string[],
+  from: number,
+): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   const ends = await Promise.all(
     ids.map((id) => readableOrNull(db, () => fetched(keys.task(id), db.redis.hget(keys.task(id), 'e')))),

@@ -1,11 +1,12 @@
-// What cannot be used is set aside here, so that all others go on and nothing is lost: a stream in each partition,
-// which the operator looks at and plays again. It is bounded; what finds no room stays where it is.
+// Dead entries: what cannot be processed is set aside in a stream of its partition, so that everything else goes on and
+// nothing is lost. The operator inspects and replays it. The stream is bounded; when it is full, entries stay where they
+// are. Kinds:
 //
-// - `outbox`: an entry of the outbox that no process can make jobs of, moved here as it was.
-// - `member`: a member of an index that leads to nothing, moved here with its score.
-// - `record`: a note that a record cannot be read. The record stays where it is.
+// - `outbox`: an outbox entry that cannot be turned into jobs, moved here unchanged.
+// - `member`: a malformed member of an index, moved here with its score.
+// - `record`: a report that a record cannot be read. The record stays where it is.
 //
-// Entries of a newer form are not dead: they wait in a stream of their own for a process that knows the form.
+// Entries of a newer form are not dead: they wait in a separate stream for a process that can read them.
 
 import type { Redis } from 'ioredis';
 import { shortened } from '../../state/text/text.ts';
@@ -13,15 +14,15 @@ import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
-/** Most dead entries of a partition, and most that wait for a newer process. */
+/** Most dead entries of a partition, and most entries of a newer form. */
 const MOST_DEAD = 10_000;
 const MOST_NEWER = 100_000;
 
 /** The consumer group of the relays. */
 export const RELAY_GROUP = 'relay';
 
-// Every entry begins with four fields: kind, name, reason, at. What is moved follows behind them, as it was.
-// KEYS: outbox, stream it goes to. ARGV: group, id, most, reason, now.
+// Every entry starts with four fields: kind, name, reason, at. The fields of a moved entry follow unchanged.
+// KEYS: outbox, destination stream. ARGV: group, id, most entries, reason, now.
 const SET_ASIDE = `
 if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
@@ -33,7 +34,7 @@ redis.call('XDEL', KEYS[1], ARGV[2])
 return 1
 `;
 
-// KEYS: stream it lies in, outbox. ARGV: id.
+// KEYS: source stream, outbox. ARGV: id.
 const BACK_TO_OUTBOX = `
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not found then return 0 end
@@ -42,7 +43,7 @@ redis.call('XDEL', KEYS[1], ARGV[1])
 return 1
 `;
 
-// KEYS: dead entries, names. ARGV: name, reason, now, most.
+// KEYS: dead entries, dead names. ARGV: name, reason, now, most entries.
 const NOTE = `
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return 0 end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
@@ -51,7 +52,7 @@ redis.call('HSET', KEYS[2], ARGV[1], id)
 return 1
 `;
 
-// KEYS: dead entries, index. ARGV: member, score, reason, now, most.
+// KEYS: dead entries, index. ARGV: member, score, reason, now, most entries.
 const TAKE_OUT = `
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return 0 end
@@ -68,7 +69,7 @@ redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return 1
 `;
 
-// KEYS: dead entries, names. ARGV: id, name.
+// KEYS: dead entries, dead names. ARGV: id, name.
 const FORGET = `
 if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 if redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[2]) end
@@ -89,9 +90,9 @@ const withScripts = defineScripts<
 });
 
 /**
- * Moves an entry out of the outbox in one step, as it is.
- * @param where `dead` for what cannot be used, `newer` for what a newer process can.
- * @returns false when there is no room: it is left pending.
+ * Moves an entry out of the outbox, unchanged.
+ * @param where `dead` when it cannot be processed, `newer` when a newer process can read it.
+ * @returns false when the stream is full; the entry then stays pending.
  */
 export async function setAside(
   db: Db,
@@ -106,10 +107,10 @@ export async function setAside(
   return (await withScripts(db.redis).biolayerSetAside(keys.outbox, stream, ...args)) === 1;
 }
 
-/** Longest reason that is kept, characters. */
+/** Longest stored reason, characters. */
 const REASON = 500;
 
-/** Entries that wait for a newer process, at most `count`, behind `after` (null: from the first). */
+/** Entries of a newer form, at most `count`, after the id `after` (null: from the first). */
 export async function newerEntries(
   db: Db,
   partition: string,
@@ -121,13 +122,13 @@ export async function newerEntries(
   return found.map(([id, fields]) => ({ id, fields: fields.slice(HEAD) }));
 }
 
-/** Gives an entry that waited for a newer process back to the outbox. @returns false when another did. */
+/** Moves an entry of a newer form back to the outbox. @returns false when another process has done it. */
 export async function releaseNewer(db: Db, partition: string, id: string): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
   return (await withScripts(db.redis).biolayerBackToOutbox(keys.newerEntries, keys.outbox, id)) === 1;
 }
 
-/** Notes, once, that the record under `key` cannot be read. */
+/** Reports once that the record under `key` cannot be read. */
 export async function noteRecord(db: Db, key: string, reason: string): Promise<void> {
   const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
   if (!PARTITIONS.includes(partition)) return;
@@ -136,7 +137,7 @@ export async function noteRecord(db: Db, key: string, reason: string): Promise<v
   await withScripts(db.redis).biolayerNoteDead(keys.deadEntries, keys.deadNames, ...args);
 }
 
-/** Moves a member that leads to nothing out of an index of a partition, unless its score is another by now. */
+/** Moves a malformed member out of an index, unless its score has changed. */
 export async function takeOut(
   db: Db,
   partition: string,
@@ -148,21 +149,22 @@ export async function takeOut(
   await withScripts(db.redis).biolayerTakeOut(deadEntries, index, ...args);
 }
 
+/** A dead entry. */
 export interface DeadEntry {
   partition: string;
   /** Its id in the stream of its partition. */
   id: string;
   kind: string;
-  /** What it is about: id in the outbox, name of a member, or key of a record. */
+  /** Id of the outbox entry, the index member, or the key of the record. */
   name: string;
   reason: string;
   /** When it was set aside, ms. */
   at: number;
-  /** What was moved, field by field; empty for a note. */
+  /** Names and values of the moved fields, alternating; empty for kind `record`. */
   fields: string[];
 }
 
-/** Elements of an entry before what was moved: four fields with their values. */
+/** Elements of an entry before the moved ones: four fields with their values. */
 const HEAD = 8;
 
 function readDead(partition: string, [id, fields]: [string, string[]]): DeadEntry {
@@ -170,7 +172,7 @@ function readDead(partition: string, [id, fields]: [string, string[]]): DeadEntr
   return { partition, id, kind, name, reason, at: Number(at), fields: fields.slice(HEAD) };
 }
 
-/** Dead entries, partition by partition, oldest first; at most `count`. @param after the last one seen. */
+/** Dead entries by partition, oldest first, at most `count`. @param after the last one of the previous page. */
 export async function listDead(
   db: Db,
   after: Pick<DeadEntry, 'partition' | 'id'> | null,
@@ -188,15 +190,15 @@ export async function listDead(
   return found;
 }
 
-/** One dead entry; null when there is none of that id. */
+/** Loads a dead entry; null when there is none. */
 export async function loadDead(db: Db, partition: string, id: string): Promise<DeadEntry | null> {
   const [found] = await db.redis.xrange(partitionKeys(db.prefix, partition).deadEntries, id, id);
   return found === undefined ? null : readDead(partition, found);
 }
 
 /**
- * Gives what was set aside back to where it came from; a note about a record is forgotten. What still cannot be used
- * comes back here. @returns false when another did it.
+ * Moves a dead entry back to where it came from; the report of a record is removed. What still cannot be processed becomes
+ * a dead entry again. @returns false when it was replayed or removed already.
  */
 export async function replayDead(db: Db, entry: DeadEntry): Promise<boolean> {
   const keys = partitionKeys(db.prefix, entry.partition);
@@ -209,7 +211,7 @@ export async function replayDead(db: Db, entry: DeadEntry): Promise<boolean> {
   return discardDead(db, entry);
 }
 
-/** Removes a dead entry for good. @returns false when there is none any more. */
+/** Removes a dead entry permanently. @returns false when there is none. */
 export async function discardDead(
   db: Db,
   { partition, id, name }: Pick<DeadEntry, 'partition' | 'id' | 'name'>,
@@ -218,7 +220,7 @@ export async function discardDead(
   return (await withScripts(db.redis).biolayerForgetDead(keys.deadEntries, keys.deadNames, id, name)) === 1;
 }
 
-/** How many entries are dead, and how many wait for a newer process, over all partitions. */
+/** Number of dead entries, and of entries of a newer form, in all partitions. */
 export async function countSetAside(redis: Redis, prefix: string): Promise<{ dead: number; newer: number }> {
   const counts = await Promise.all(
     PARTITIONS.map(async (partition) => {

@@ -1,6 +1,6 @@
-// After SECRETS_KEY was changed: what is kept for long and lies sealed with the earlier key is sealed anew, so that
-// the earlier one can be thrown away. A walk over all orgs and tasks in steps, each of them small; whoever is
-// stopped goes on, or begins again: what is done is passed over. What ends by itself is left alone.
+// Reseals secrets after SECRETS_KEY has changed, so that the earlier key can be removed. Walks all orgs and tasks in small
+// steps. An interrupted walk continues or starts again: secrets that are resealed already are skipped. Short-lived records
+// are not resealed.
 
 import { orgOf } from '../../state/access/tenant.ts';
 import type { TaskInput } from '../../state/tasks/task.ts';
@@ -25,20 +25,22 @@ import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unread
 import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
 import { retireSealingKeys } from './sealing-keys.ts';
 
-/** Tasks and orgs looked at in one step. */
+/** Tasks and orgs examined in one step. */
 const STEP = 500;
-const AT_ONCE = 100;
+/** Tasks resealed concurrently. */
+const CONCURRENCY = 100;
 
+/** Result of one step. */
 export interface Resealed {
-  /** Things that were sealed anew. */
+  /** Number of resealed records. */
   resealed: number;
-  /** What no key opens any more. */
+  /** Records that no configured key opens. */
   lost: Lost[];
-  /** Where to go on; null when all has been looked at. */
+  /** Where the next step starts; null at the end. */
   next: string | null;
 }
 
-/** Kinds of things that are sealed for long. */
+/** Kinds of records with long-lived secrets. */
 export const SEALED_KINDS = [
   'audit_signing_key',
   'oauth_settings',
@@ -47,22 +49,22 @@ export const SEALED_KINDS = [
   'task',
 ] as const;
 
-/** A thing whose secrets cannot be opened. */
+/** A record whose secrets cannot be opened. */
 export interface Lost {
   kind: (typeof SEALED_KINDS)[number];
-  /** Its org, or that org's sandbox; null for what belongs to the whole system. */
+  /** Id of its tenant; null for a record of the whole installation. */
   tenant: string | null;
-  /** Id of the endpoint or task; null where there is one of its kind. */
+  /** Id of the endpoint or task; null for the other kinds. */
   id: string | null;
-  /** Id of the key that it says it was sealed with; null when it says none. */
+  /** Id of the key that sealed it; null when it names none. */
   key_id: string | null;
 }
 
 type Count = Omit<Resealed, 'next'>;
-/** What became of one thing: whether it was sealed anew, or that it is lost. */
+/** Result of one record: whether it was resealed, or that it is lost. */
 type Outcome = boolean | Lost;
 
-/** One step of the walk. @param after where the step before it ended; null at the beginning. */
+/** Runs one step of the walk. @param after `next` of the previous step; null at the beginning. */
 export async function resealSome(db: Db, sealer: Sealer, after: string | null): Promise<Resealed> {
   const count: Count = { resealed: 0, lost: [] };
   const add = (outcomes: readonly Outcome[]) => {
@@ -73,8 +75,8 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
   if (after === null)
     add(
       await Promise.all([
-        tried(db, 'audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
-        tried(db, 'oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
+        tryReseal(db, 'audit_signing_key', null, null, () => resealAuditKeys(db, sealer)),
+        tryReseal(db, 'oauth_settings', null, null, () => resealOAuthSettings(db, sealer)),
       ]),
     );
   let [from = '', task = ''] = (after ?? '').split(' ');
@@ -90,24 +92,24 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
     for (;;) {
       if (left <= 0) return { ...count, next: `${tenantId} ${task}`.trim() };
       const all = orgKeysOf(db.prefix, tenantId).index('all');
-      const behind = task === '' ? '-' : `(${task}`;
-      const read = () => fetched(all, db.redis.zrangebylex(all, behind, '+', 'LIMIT', 0, AT_ONCE));
+      const start = task === '' ? '-' : `(${task}`;
+      const read = () => fetched(all, db.redis.zrangebylex(all, start, '+', 'LIMIT', 0, CONCURRENCY));
       const ids = (await readableOrNull(db, read)) ?? [];
       add(
         await Promise.all(
-          ids.map((id) => tried(db, 'task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
+          ids.map((id) => tryReseal(db, 'task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
         ),
       );
       left -= ids.length;
       task = ids.at(-1) ?? '';
-      if (ids.length < AT_ONCE) break;
+      if (ids.length < CONCURRENCY) break;
     }
   }
   await retireSealingKeys(db, sealer);
   return { ...count, next: null };
 }
 
-async function tried(
+async function tryReseal(
   db: Db,
   kind: Lost['kind'],
   tenant: string | null,
@@ -124,7 +126,7 @@ async function tried(
   }
 }
 
-/** The key of what is sealed, to tell of it by. */
+/** Key of a record, for reports. */
 function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | null): string {
   if (tenant === null) return kind;
   const keys = orgKeysOf(db.prefix, tenant);
@@ -141,9 +143,9 @@ async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outc
     fetched(keys.index('endpoints'), db.redis.zrange(keys.index('endpoints'), 0, '-1')),
   );
   return Promise.all([
-    tried(db, 'webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
+    tryReseal(db, 'webhook_secret', tenantId, null, () => resealSigningSecrets(db, sealer, tenantId)),
     ...(ids ?? []).map((id) =>
-      tried(db, 'webhook_endpoint', tenantId, id, () => resealEndpoint(db, sealer, tenantId, id)),
+      tryReseal(db, 'webhook_endpoint', tenantId, id, () => resealEndpoint(db, sealer, tenantId, id)),
     ),
   ]);
 }
@@ -153,8 +155,8 @@ async function resealSigningSecrets(db: Db, sealer: Sealer, tenantId: string): P
     const org = await loadOrg(db, orgOf(tenantId));
     if (org === null) return false;
     const before = signingSecrets(org, tenantId);
-    const place = webhookSecretContext(tenantId);
-    const after = before.map((one) => ({ ...one, sealed: sealer.renew(one.sealed, place) }));
+    const context = webhookSecretContext(tenantId);
+    const after = before.map((one) => ({ ...one, sealed: sealer.renew(one.sealed, context) }));
     if (after.every((one, index) => one.sealed === before[index]?.sealed)) return false;
     const changed = { ...withSigningSecrets(org, tenantId, after), version: org.version + 1 };
     if (await commit(db.redis, orgWrites(db, org.version, changed))) return true;

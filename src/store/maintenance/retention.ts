@@ -1,11 +1,11 @@
-// How long a finished task is kept. The commit that ends a task notes in the `retain` index when it is to go:
+// Purges final tasks. The commit that ends a task adds members to the `retain` set, scored by when they are due:
 //
-// 1. `<org> <task>` is due `audit.retain_days` after the end. One commit takes the task with its history, its
-//    deliveries, its evidence (the bytes go with the next sweep), its references in feed, lists and indexes,
-//    and the note itself: whoever is killed on the way leaves the note, and all of it is done again.
-// 2. `<org> <task> log`, of a task that asks for no log, is due at once and takes the history and the deliveries.
+// 1. `<org> <task>` is due `audit.retain_days` after the end. One commit removes the task with its history, deliveries and
+//    evidence (the sweep removes the bytes), its references in feed, lists and indexes, and the member itself. So an
+//    interrupted purge leaves the member and is repeated.
+// 2. `<org> <task> log`, for a task with `audit.log_required: false`, is due at once and removes history and deliveries.
 //
-// Neither happens while an event of the task is still owed to a receiver: it is asked again when that is due.
+// A purge is postponed while the task has pending deliveries.
 
 import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
@@ -28,10 +28,10 @@ import {
 } from '../webhooks/delivery-target.ts';
 import { findInLog } from '../workers/worker-log.ts';
 
-/** What cannot be purged yet is not asked again before this, ms. */
-const PAUSE = 10_000;
+/** A postponed purge is tried again after this at the earliest, ms. */
+const POSTPONED = 10_000;
 
-/** What is due in a partition, at most `count`. */
+/** Purges that are due in a partition, at most `count`. */
 export async function duePurges(db: Db, partition: string, count: number): Promise<Due[]> {
   const { retain } = partitionKeys(db.prefix, partition);
   const now = db.clock.now();
@@ -39,24 +39,25 @@ export async function duePurges(db: Db, partition: string, count: number): Promi
   return flat.flatMap((member, index) => (index % 2 === 0 ? readNote(member, Number(flat[index + 1])) : []));
 }
 
+/** Numbers of purged tasks, and of tasks whose history and deliveries alone were purged. */
 export interface Purged {
   tasks: number;
   logs: number;
 }
 
 /**
- * Does what is due, all of one partition, in one commit where nothing comes in between. May be repeated.
- * @throws NotDueError when Redis' own clock says that it is not due; UnreadableRecord when one cannot be read
+ * Runs due purges of one partition, in one commit if possible. Repeatable.
+ * @throws NotDueError when one is not due by Redis' clock; UnreadableRecord
  */
 export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
-  // What takes the whole task takes its history too.
+  // The purge of a task includes its history.
   const whole = new Set(due.filter((one) => !one.log).map((one) => one.task_id));
   const wanted = due.filter((one) => !one.log || !whole.has(one.task_id));
   const plans = await Promise.all(
     wanted.map(async (one) => planOf(db, one, await loadWhole(db, one.org_id, one.task_id))),
   );
   if (await run(db, plans)) return countOf(plans);
-  // One of them is not as it was read, which of a finished task only another purge can be the reason of.
+  // A task has changed since it was loaded: another purge got there first. The rest is purged one by one.
   const purged: Purged = { tasks: 0, logs: 0 };
   for (const plan of plans) {
     if (!(await run(db, [plan]))) continue;
@@ -67,14 +68,15 @@ export async function purge(db: Db, due: readonly Due[]): Promise<Purged> {
   return purged;
 }
 
-/** Puts off what failed, so that it holds up nothing else. */
+/** Postpones a failed purge by `ms`, so that it does not block others. */
 export async function postpone(db: Db, due: Due, ms: number): Promise<void> {
   const { retain } = orgKeysOf(db.prefix, due.org_id);
   await db.redis.zadd(retain, 'XX', db.clock.now() + ms, due.member);
 }
 
 interface Plan extends Change {
-  gone: 'task' | 'log' | null;
+  /** What is purged; null when the purge is postponed or the task does not exist. */
+  purges: 'task' | 'log' | null;
 }
 
 function run(db: Db, plans: readonly Plan[]): Promise<boolean> {
@@ -82,55 +84,55 @@ function run(db: Db, plans: readonly Plan[]): Promise<boolean> {
 }
 
 function countOf(plans: readonly Plan[]): Purged {
-  const of = (what: Plan['gone']) => plans.filter((one) => one.gone === what).length;
+  const of = (what: Plan['purges']) => plans.filter((one) => one.purges === what).length;
   return { tasks: of('task'), logs: of('log') };
 }
 
 async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {
   const keys = orgKeysOf(db.prefix, due.org_id);
   const done: Write = ['ZREM', keys.retain, due.member];
-  if (whole === null) return { gone: null, guards: [], writes: [done] };
+  if (whole === null) return { purges: null, guards: [], writes: [done] };
   const { task, history } = whole;
   const guards: Guard[] = [
     { kind: 'version', key: keys.task(task.task_id), version: task.version },
     { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
   ];
-  const owedUntil = await lastDeliveryDue(db, task);
-  if (owedUntil !== null) {
-    const at = Math.max(owedUntil, db.clock.now() + PAUSE);
-    return { gone: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
+  const deliveryDue = await lastDeliveryDue(db, task);
+  if (deliveryDue !== null) {
+    const at = Math.max(deliveryDue, db.clock.now() + POSTPONED);
+    return { purges: null, guards, writes: [['ZADD', keys.retain, at, due.member]] };
   }
-  const traces = await tracesOf(db, task, history);
+  const references = await referenceWrites(db, task, history);
   const evidence = await evidencePurge(db, task.org_id, task.task_id);
   return due.log
     ? {
-        gone: 'log',
+        purges: 'log',
         guards,
         writes: [
           ...forgetHistory(db, task),
-          // They tell of each event when it was, and cannot be made again without it.
-          ...(await deliveryTraces(db, task, history)),
+          // Their list members contain times of the events and cannot be derived once the history is gone.
+          ...(await deliveryListWrites(db, task, history)),
           ['UNLINK', keys.deliveries(task.task_id)],
-          ...traces,
+          ...references,
           done,
         ],
       }
     : {
-        gone: 'task',
+        purges: 'task',
         guards: [...guards.slice(0, -1), ...evidence.guards, ...guards.slice(-1)],
         writes: [
-          ...(await deliveryTraces(db, task, history)),
+          ...(await deliveryListWrites(db, task, history)),
           ...taskPurgeWrites(db, task),
           ...evidence.writes,
-          ...traces,
+          ...references,
           done,
         ],
       };
 }
 
 /**
- * When the last event of the task that is owed is next to be tried, ms; null when none is owed, and 0 when one
- * waits for its receiver until nobody knows when.
+ * When the last pending delivery of the task is due, ms; null when none is pending; 0 when one is parked in a backlog,
+ * so that its time is unknown.
  */
 async function lastDeliveryDue(db: Db, task: Task): Promise<number | null> {
   const { deliveries, pendingDeliveries: pendingKey } = orgKeysOf(db.prefix, task.org_id);
@@ -146,8 +148,8 @@ async function lastDeliveryDue(db: Db, task: Task): Promise<number | null> {
   return last < PARKED ? last : 0;
 }
 
-/** Writes that take the task's deliveries out of the lists they stand in. */
-async function deliveryTraces(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
+/** Writes that remove the task's deliveries from lists. */
+async function deliveryListWrites(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
   const { org_id, task_id } = task;
   const keys = orgKeysOf(db.prefix, org_id);
   const fields = await db.redis.hkeys(keys.deliveries(task_id));
@@ -180,12 +182,12 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
   ];
 }
 
-/** Writes that take what the history names out of the org's feed and out of the workers' lists and logs. */
-async function tracesOf(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
+/** Writes that remove the references of the history from the org's feed and the workers' offers and logs. */
+async function referenceWrites(db: Db, task: Task, history: readonly HistoryEntry[]): Promise<Write[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
-  // What is older has left the feed by itself.
-  const young = history.filter((one) => Date.parse(one.at) > db.clock.now() - FEED_KEPT);
-  const references = await findInFeed(db, task.org_id, task.task_id, young);
+  // Older entries have left the feed already.
+  const recent = history.filter((one) => Date.parse(one.at) > db.clock.now() - FEED_KEPT);
+  const feedEntries = await findInFeed(db, task.org_id, task.task_id, recent);
   const offers = history.flatMap(offersIn);
   const logs = await Promise.all(
     [...new Set(offers.map((one) => one.worker_id))].map(async (id): Promise<Write[]> => {
@@ -195,28 +197,28 @@ async function tracesOf(db: Db, task: Task, history: readonly HistoryEntry[]): P
   );
   return [
     ...logs.flat(),
-    ...(references.length === 0 ? [] : [['XDEL', keys.feed, ...references] as const]),
+    ...(feedEntries.length === 0 ? [] : [['XDEL', keys.feed, ...feedEntries] as const]),
     ...offers.map((offer) => offerWrite(keys, offer, task.task_id)),
   ];
 }
 
-interface Made {
+interface OfferRef {
   offer_id: string;
   worker_id: string;
 }
 
-function offerWrite(keys: OrgKeys, { offer_id, worker_id }: Made, taskId: string): Write {
+function offerWrite(keys: OrgKeys, { offer_id, worker_id }: OfferRef, taskId: string): Write {
   return ['ZREM', keys.workerOffers(worker_id), `${offer_id} ${taskId}`];
 }
 
-/** The offers an entry tells of. */
-function offersIn({ type, data }: HistoryEntry): Made[] {
+/** The offers in a history entry. */
+function offersIn({ type, data }: HistoryEntry): OfferRef[] {
   if (type !== 'task.offered') return [];
   const all: unknown[] = Array.isArray(data.offers) ? data.offers : [data];
-  return all.filter(isMade);
+  return all.filter(isOfferRef);
 }
 
-function isMade(value: unknown): value is Made {
+function isOfferRef(value: unknown): value is OfferRef {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -18,7 +18,7 @@ export function withUnreadableLog(db: Db, log: Pick<Log, 'info' | 'error'>): Db 
       if (reported.has(key)) return;
       reported.set(key, true);
       if (kind === 'newer') return log.info({ key, reason }, 'a record is left to a newer process');
-      log.error({ key, reason }, 'a record cannot be read and is passed over');
+      log.error({ key, reason }, 'a record cannot be read and is left out');
       noteRecord(db, key, reason).catch(() => reported.delete(key));
     },
   };

@@ -2,6 +2,8 @@
 // to all processes.
 
 import type { Redis } from 'ioredis';
+import { readJsonShape, type Shape } from '../../state/text/forms.ts';
+import { required } from './unreadable.ts';
 
 export interface ClockJump {
   /** By how much Redis' clock is ahead of the expected time, ms. */
@@ -22,10 +24,12 @@ const KEPT = 10 * 60_000;
 /** A confirmation stays until every process has sampled the time, ms. */
 const CONFIRMATION_KEPT = 60_000;
 
-/** The current jump; null when there is none. */
+const SHAPE: Shape<ClockJump> = { by: 'number', seen_at: 'number', confirmed: 'boolean' };
+
+/** The current jump; null when there is none. @throws UnreadableRecord */
 export async function loadJump(redis: Redis, prefix: string): Promise<ClockJump | null> {
   const text = await redis.get(clockJumpKey(prefix));
-  return text === null ? null : (JSON.parse(text) as ClockJump);
+  return text === null ? null : required(clockJumpKey(prefix), readJsonShape(text, SHAPE));
 }
 
 /** Records a jump for other processes. */

@@ -62,7 +62,7 @@ export class RedisClock implements Clock {
 
   /** The current time, ms. @throws Error that counts as an outage before the first sample */
   now(): number {
-    if (this.#anchor === null) throw new Error('Redis has not told the time yet');
+    if (this.#anchor === null) throw new Error('No time sample from Redis yet');
     return Math.floor(this.#anchor.time + performance.now() - this.#anchor.moment);
   }
 

@@ -1,6 +1,6 @@
-// The one way to write: guards and writes in one Lua script. When every guard holds, all writes happen in
-// one atomic step; when one does not, nothing happens and the caller loads again and decides anew. The
-// script knows keys and commands, nothing of tasks.
+// The only way to change records: guards and writes in one Lua script. If every guard holds, all writes happen in one
+// atomic step. If one fails, nothing is written, and the caller loads the records and decides again. The script knows
+// keys and commands, but nothing about tasks.
 
 import type { Redis } from 'ioredis';
 import type { Clock } from './connection.ts';
@@ -8,16 +8,17 @@ import { DUE_LUA, dueArguments, NotDueError } from './due.ts';
 import { defineScripts } from './scripts.ts';
 
 /**
- * - `version`: the record (a hash) has this version in field `v`; 0 says that it must not exist. With `incarnation`,
- *   it is also the one that was loaded and no later one of the same id (field `i`, see `store/redis/records.ts`).
- * - `score`: the member has this score in the sorted set, bit for bit; null: it is not in the set.
+ * - `version`: the record (a hash) has this version in field `v`; 0: it must not exist. With `incarnation`, field `i`
+ *   must have this value too: the record has not been removed and created again with the same id.
+ * - `score`: the member has exactly this score in the sorted set; null: it is not in the set.
  * - `absent`: the key does not exist. · `present`: it does. · `value`: the string key holds exactly this.
  * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
- * - `room`: the sorted set, together with `others`, or the set (`of`), has fewer than so many members.
- * - `at_most`: the field of the hash, 0 where it is not there, is at most this.
- * - `due`: it is `at` (ms) by Redis' own clock at this very moment, and that clock agrees with the process'; for what
- *   cannot be undone. It belongs behind the other guards. The key only says where.
+ * - `room`: the sorted set has fewer than `most` members, counted together with the sets `others`; for a plain set, `of`
+ *   is `SCARD`.
+ * - `at_most`: the number in the field of the hash (absent: 0) is at most `most`.
+ * - `due`: the time `at` (ms) has come by Redis' clock, and that clock agrees with the process's; for irreversible
+ *   changes. Place it after the other guards. Its key only selects the hash slot.
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number; incarnation?: string | undefined }
@@ -50,58 +51,58 @@ export function merge(...changes: readonly Change[]): Change {
 /** A Redis command whose first argument is its key (or, for PUBLISH, its channel). */
 export type Write = readonly [command: string, key: string, ...args: (string | number | Buffer)[]];
 
-// KEYS: the key of each guard, then of each write. ARGV: how many guards; each one's kind and what it needs; then of
-// each write how many arguments it has, the command, and those. Before one that is for several keys in a row stands
-// minus how many they are.
+// KEYS: the key of each guard, then the key of each write. ARGV: number of guards; for each guard its kind and its
+// arguments; for each write the number of its arguments, the command, and the arguments. A negative number -n
+// before a write applies it to the next n keys.
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 local counted = 0
 for i = 1, guards do
   local kind, key = ARGV[at], KEYS[i]
-  if kind == 'v' then
+  if kind == 'version' then
     if (redis.call('HGET', key, 'v') or '0') ~= ARGV[at + 1] then return 0 end
     at = at + 2
-  elseif kind == 'i' then
+  elseif kind == 'incarnation' then
     local found = redis.call('HMGET', key, 'v', 'i')
     if (found[1] or '0') ~= ARGV[at + 1] or (found[2] or '') ~= ARGV[at + 2] then return 0 end
     at = at + 3
-  elseif kind == 'p' then
+  elseif kind == 'present' then
     if redis.call('EXISTS', key) == 0 then return 0 end
     at = at + 1
-  elseif kind == 'm' then
+  elseif kind == 'members' then
     local count = tonumber(ARGV[at + 1])
     if redis.call('SCARD', key) ~= count then return 0 end
     for index = at + 2, at + 1 + count do
       if redis.call('SISMEMBER', key, ARGV[index]) == 0 then return 0 end
     end
     at = at + 2 + count
-  elseif kind == 's' then
+  elseif kind == 'score' then
     local score = redis.call('ZSCORE', key, ARGV[at + 1])
     if not score or tonumber(score) ~= tonumber(ARGV[at + 2]) then return 0 end
     at = at + 3
-  elseif kind == 'u' then
+  elseif kind == 'unlisted' then
     if redis.call('ZSCORE', key, ARGV[at + 1]) then return 0 end
     at = at + 2
-  elseif kind == 'a' then
+  elseif kind == 'absent' then
     if redis.call('EXISTS', key) == 1 then return 0 end
     at = at + 1
-  elseif kind == 'f' then
+  elseif kind == 'field' then
     if redis.call('HGET', key, ARGV[at + 1]) ~= ARGV[at + 2] then return 0 end
     at = at + 3
-  elseif kind == 'n' then
+  elseif kind == 'no_field' then
     if redis.call('HEXISTS', key, ARGV[at + 1]) == 1 then return 0 end
     at = at + 2
-  elseif kind == 'c' then
+  elseif kind == 'count' then
     counted = counted + redis.call('ZCARD', key)
     at = at + 1
-  elseif kind == 'r' then
+  elseif kind == 'room' then
     if counted + redis.call(ARGV[at + 1], key) >= tonumber(ARGV[at + 2]) then return 0 end
     counted = 0
     at = at + 3
-  elseif kind == 'l' then
+  elseif kind == 'at_most' then
     if tonumber(redis.call('HGET', key, ARGV[at + 1]) or '0') > tonumber(ARGV[at + 2]) then return 0 end
     at = at + 3
-  elseif kind == 'd' then
+  elseif kind == 'due' then
     local time = notDue(ARGV[at + 1], ARGV[at + 2])
     if time then return -time end
     at = at + 3
@@ -129,54 +130,54 @@ const withScript = defineScripts<{
 
 /**
  * Runs all writes of a change in one atomic step if all its guards hold.
- * @returns false when a guard did not hold; then nothing was written.
- * @throws NotDueError when all guards held but a `due`; nothing was written either.
- * @throws the client's error when Redis is away or refuses (for instance at its memory limit).
+ * @returns false when a guard failed; then nothing was written.
+ * @throws NotDueError when a `due` guard failed; then nothing was written either.
+ * @throws the client's error in an outage, or when Redis refuses the write (for instance at its memory limit).
  */
 export async function commit(redis: Redis, { guards, writes }: Change): Promise<boolean> {
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
   for (const guard of guards) {
-    // Those that are counted together stand one behind the other.
+    // Sets that are counted together precede the key that has the limit.
     if (guard.kind === 'room')
       for (const other of guard.others ?? []) {
         keys.push(other);
-        args.push('c');
+        args.push('count');
       }
     keys.push(guard.key);
     switch (guard.kind) {
       case 'version':
-        if (guard.incarnation === undefined) args.push('v', guard.version);
-        else args.push('i', guard.version, guard.incarnation);
+        if (guard.incarnation === undefined) args.push('version', guard.version);
+        else args.push('incarnation', guard.version, guard.incarnation);
         break;
       case 'score':
-        if (guard.score === null) args.push('u', guard.member);
-        else args.push('s', guard.member, guard.score);
+        if (guard.score === null) args.push('unlisted', guard.member);
+        else args.push('score', guard.member, guard.score);
         break;
       case 'absent':
-        args.push('a');
+        args.push('absent');
         break;
       case 'present':
-        args.push('p');
+        args.push('present');
         break;
       case 'members':
-        args.push('m', guard.members.length, ...guard.members);
+        args.push('members', guard.members.length, ...guard.members);
         break;
       case 'value':
-        args.push('g', guard.value);
+        args.push('value', guard.value);
         break;
       case 'field':
-        if (guard.value === null) args.push('n', guard.field);
-        else args.push('f', guard.field, guard.value);
+        if (guard.value === null) args.push('no_field', guard.field);
+        else args.push('field', guard.field, guard.value);
         break;
       case 'room':
-        args.push('r', guard.of ?? 'ZCARD', guard.most);
+        args.push('room', guard.of ?? 'ZCARD', guard.most);
         break;
       case 'at_most':
-        args.push('l', guard.field, guard.most);
+        args.push('at_most', guard.field, guard.most);
         break;
       case 'due':
-        args.push('d', ...dueArguments(guard.clock, guard.at));
+        args.push('due', ...dueArguments(guard.clock, guard.at));
         break;
     }
   }
@@ -198,7 +199,7 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
   return answer === 1;
 }
 
-/** Whether the writes are the same but for their key: as many as a task has indexes, for one. */
+/** Whether two writes differ only in their key, such as those to the indexes of a task. */
 function isSame(one: Write, other: Write): boolean {
   if (one.length !== other.length || one[0] !== other[0]) return false;
   for (let index = 2; index < one.length; index += 1) if (one[index] !== other[index]) return false;

@@ -1,7 +1,7 @@
 // Idempotency keys. A request claims its key before it does anything. Its response replaces the claim in the commit of
 // its effect, so after any crash either both exist or neither does. Responses are kept for 24 hours.
 
-import { type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import { type Read, readJsonShape, readShape, type Shape } from '../../state/text/forms.ts';
 import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
 import { orgKeysOf } from './keys.ts';
@@ -83,8 +83,7 @@ const KEPT_SHAPE: Shape<Kept> = { fingerprint: 'string' };
 const ANSWER_SHAPE: Shape<KeptAnswer> = { status: 'number', headers: 'object' };
 
 function readKept(text: string): Read<Kept> {
-  const json = readJson(text);
-  const kept = json.kind === 'known' ? readShape<Kept>(json.value, KEPT_SHAPE) : json;
+  const kept = readJsonShape<Kept>(text, KEPT_SHAPE);
   if (kept.kind !== 'known' || kept.value.answer === undefined) return kept;
   const answer = readShape<KeptAnswer>(kept.value.answer, ANSWER_SHAPE);
   return answer.kind === 'known' ? kept : answer;

@@ -1,33 +1,34 @@
-// Lists: sorted sets whose members sort as text by creation. A page is read by member, not by number, so
-// what is added or removed elsewhere never shifts it; several indexes are merged as they are read.
+// Lists: sorted sets whose members sort as text by creation time. A page continues after a member, not at an offset, so
+// members that are added or removed elsewhere never shift it. Several indexes are merged while they are read.
 
 import type { Db } from './connection.ts';
 import { isOfItem, reportFailed } from './unreadable.ts';
 
+/** Part of a list to read. */
 export interface Range {
   order: 'asc' | 'desc';
-  /** Start behind this member; null from the beginning. */
+  /** Start after this member; null: at the beginning. */
   after: string | null;
-  /** Only members at or above, and below, these texts. */
+  /** Only members from `from`, below `to`; null: no bound. */
   from: string | null;
   to: string | null;
 }
 
 const CHUNK = 200;
-/** Members that one page looks through at most, so that filters that hardly ever meet do not keep Redis busy. */
-export const LOOKED_THROUGH_MOST = 20_000;
+/** Most members that one page examines, so that filters with few matches do not keep Redis busy. */
+export const EXAMINED_MOST = 20_000;
 
-/** Index member of a record whose id does not sort by creation itself. */
+/** Index member of a record whose id does not sort by creation time. @param createdAt ms. */
 export function listMember(createdAt: number, id: string): string {
   return `${String(createdAt).padStart(14, '0')}:${id}`;
 }
 
-/** The id in a member that `listMember` made. */
+/** The id in a member from `listMember`. */
 export function memberId(member: string): string {
   return member.slice(15);
 }
 
-/** Those of the members that are in at least one index of each family, in their order. */
+/** Those of the members that are in at least one index of each family, in the same order. */
 export async function inEach(
   db: Db,
   families: readonly (readonly string[])[],
@@ -40,7 +41,7 @@ export async function inEach(
   return members.filter((_, at) => found.every((family) => family.some((list) => list[at] !== null)));
 }
 
-/** Members of the union of `keys` in order, chunk by chunk, without repeats. */
+/** Members of the union of the indexes in order, in chunks, without duplicates. */
 export async function* scan(db: Db, keys: readonly string[], range: Range): AsyncGenerator<string[]> {
   let after = range.after;
   for (;;) {
@@ -69,7 +70,7 @@ async function readChunk(
     ),
   );
   const before = (a: string, b: string) => (ascending ? a < b : a > b);
-  // A full list may go on behind its last member; what lies behind the nearest such end is not known yet.
+  // An index with a full chunk may continue. Members after the nearest such end are left to the next chunk.
   const ends = lists.filter((list) => list.length === CHUNK).map((list) => list.at(-1) ?? '');
   const end = ends.reduce<string | null>(
     (near, one) => (near === null || before(one, near) ? one : near),
@@ -80,11 +81,12 @@ async function readChunk(
 }
 
 /**
- * One page: up to `limit` items for which `load` gives something, and the member to go on behind when there
- * are more. `load` is given members in order and answers for each with the item, or null to leave it out; `sift`
- * may leave members out before, which for many that do not fit is a lot cheaper. One member that `load` fails on is
- * left out and reported. A page that has looked through `LOOKED_THROUGH_MOST` members, or whose `signal` aborts, ends
- * there, be it full or not.
+ * One page of a list. It may end before it is full: after `EXAMINED_MOST` members, or when `signal` aborts.
+ * @param limit most items.
+ * @param load returns the item of each member, or null to leave it out. A member that it fails on is left out and
+ *   reported.
+ * @param filter may leave members out before they are loaded, which is much cheaper.
+ * @returns the items, and the member after which the next page starts; null when there are no more items.
  */
 export async function page<T>(
   db: Db,
@@ -92,15 +94,15 @@ export async function page<T>(
   range: Range,
   limit: number,
   load: (members: string[]) => Promise<(T | null)[]>,
-  sift: (members: string[]) => Promise<string[]> = async (members) => members,
+  filter: (members: string[]) => Promise<string[]> = async (members) => members,
   signal?: AbortSignal,
 ): Promise<{ items: T[]; next: string | null }> {
   const items: T[] = [];
   let last: string | null = null;
-  let lookedThrough = 0;
+  let examined = 0;
   for await (const scanned of scan(db, keys, range)) {
-    const chunk = await sift(scanned);
-    // Small steps when the page is nearly full: most lists need one more item than a page, to know there is one.
+    const chunk = await filter(scanned);
+    // Small steps when the page is nearly full: one more item than the page tells whether there is a next page.
     let size = 1;
     for (let at = 0; at < chunk.length; ) {
       size = Math.max(2 * size, limit - items.length + 1);
@@ -115,9 +117,8 @@ export async function page<T>(
         size = 1;
       }
     }
-    lookedThrough += scanned.length;
-    if (lookedThrough >= LOOKED_THROUGH_MOST || signal?.aborted === true)
-      return { items, next: scanned.at(-1) ?? null };
+    examined += scanned.length;
+    if (examined >= EXAMINED_MOST || signal?.aborted === true) return { items, next: scanned.at(-1) ?? null };
   }
   return { items, next: null };
 }

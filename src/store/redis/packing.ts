@@ -1,9 +1,9 @@
-// A finished task as one compressed piece. All of them have the same field names and the same steps in their
-// history, which a dictionary (RFC 1950, section 2.2) holds once instead of each task: it takes a quarter off.
+// Compressed JSON of final tasks. A preset dictionary (RFC 1950, section 2.2) holds their common field names and history
+// entries, which makes them a quarter smaller.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 
-/** Part of the data's layout: never change it on a living store. What is common most of all stands last. */
+/** Part of the data layout: never change it for existing data. The most common texts are last. */
 const DICTIONARY = Buffer.from(
   [
     '"task.cancelled","cancelled","task.failed","failed","code":"deadline_exceeded","message":"rejected"',
@@ -38,12 +38,12 @@ const DICTIONARY = Buffer.from(
   ].join(''),
 );
 
-/** @param value anything that JSON can say. */
+/** Compresses a value. @param value any JSON value. */
 export function packJson(value: unknown): Buffer {
   return deflateRawSync(JSON.stringify(value), { dictionary: DICTIONARY });
 }
 
-/** What `packJson` packed. */
+/** The value that `packJson` compressed. @throws Error when the bytes are damaged */
 export function unpackJson(packed: Buffer): unknown {
   return JSON.parse(inflateRawSync(packed, { dictionary: DICTIONARY }).toString());
 }

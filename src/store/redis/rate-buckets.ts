@@ -9,15 +9,16 @@ import { defineScripts } from './scripts.ts';
 
 /** State of a bucket after a draw. */
 export interface BucketView {
+  /** Number of tokens. */
   left: number;
-  /** ms until it is full. */
+  /** Time until it is full, ms. */
   full_in: number;
-  /** ms until it has a token; 0 when it has one. */
+  /** Time until it has a token, ms; 0 when it has one. */
   wait: number;
 }
 
 export interface Draw {
-  /** 0 when one of the buckets is empty. */
+  /** Tokens taken from each bucket; 0 when one of them is empty. */
   granted: number;
   buckets: BucketView[];
 }
@@ -60,7 +61,7 @@ const withScript = defineScripts<{
 /**
  * Takes up to `wanted` from every one of the buckets, the same from each, in one round trip.
  * @param buckets keys of one hash slot, with their quotas.
- * @throws the client's error when Redis is away.
+ * @throws the client's error in an outage.
  */
 export async function draw(
   redis: Redis,

@@ -1,7 +1,7 @@
 // Plain records, such as workers, pools, orgs and API keys: a hash with the version in `v`, the number of its form in
-// `f` and the JSON in `d`.
+// `f` and the JSON in `d`. Records whose id can be used again have an incarnation in `i`.
 
-import { broken, type Read, readForm, readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import { broken, type Read, readForm, readJsonShape, type Shape } from '../../state/text/forms.ts';
 import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
 import { fetched, readableOrNull, required } from './unreadable.ts';
@@ -38,11 +38,10 @@ export function readRecord<T>(key: string, fields: readonly (string | null)[], s
 
 function parse<T>(text: string | null, shape: Shape<T>): Read<T> {
   if (text === null) return broken('incomplete');
-  const json = readJson(text);
-  return json.kind === 'known' ? readShape<T>(json.value, shape) : json;
+  return readJsonShape(text, shape);
 }
 
-/** Guard and write that replace version `before` of a record (0: it must not exist). */
+/** Guard and write that store a record. @param before its stored version; 0: it must not exist. */
 export function recordWrites(key: string, before: number, record: { version: number }): Change {
   return {
     guards: [{ kind: 'version', key, version: before }],

@@ -1,18 +1,18 @@
-// Lua scripts as commands of a connection. Defined once per connection, when first needed there: from then on
-// ioredis sends their digest alone, and the text again only to a Redis that does not know it.
+// Lua scripts as commands of a connection. They are defined once per connection, when first needed. ioredis then sends
+// only the digest of a script, and its text again only to a Redis that does not know it.
 
 import type { Redis } from 'ioredis';
 
-/** A script, and how many of its arguments are keys; without it their number is the first argument. */
+/** A script and the number of its keys; without it, the number is the first argument of each call. */
 interface Script {
   lua: string;
   numberOfKeys?: number;
 }
 
 /**
- * @param scripts by the names of their commands. @typeParam Commands the commands as they are called; with
- *   `Buffer` behind its name, one answers in bytes.
- * @returns what gives a connection with these commands.
+ * @param scripts by the names of their commands.
+ * @typeParam Commands the signatures of the commands; one with `Buffer` after its name returns bytes.
+ * @returns a function that adds these commands to a connection.
  */
 export function defineScripts<Commands>(
   scripts: Readonly<Record<string, Script>>,

@@ -1,5 +1,6 @@
-// The org's feed: every event of every task in the order of the commits, for those who would rather ask
-// than be told. The stream holds references; the entries themselves lie in their task's history.
+// The org's feed: all events in the order of the commits, for integrators that poll or stream instead of receiving
+// webhooks. The stream holds references; the events are in the history of their task. Stream fields: `task` id,
+// `sequence` of the first event, `events` types, `pool`; or `org_event`, the JSON of an event of the org itself.
 
 import type { EventType } from '../../state/tasks/lifecycle.ts';
 import type { HistoryEntry, TaskEvent } from '../../state/tasks/task.ts';
@@ -10,10 +11,10 @@ import { DUE_LUA, dueArguments, NotDueError } from '../redis/due.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
-/** How long the feed goes back, ms. */
+/** How long events stay in the feed, ms. */
 export const FEED_KEPT = 30 * 24 * 3600 * 1000;
 
-/** Something that happened to the org itself rather than to a task of it. */
+/** An event of the org itself rather than of a task. */
 export interface OrgEvent {
   event_id: string;
   type: (typeof ORG_EVENT_TYPES)[number];
@@ -24,28 +25,28 @@ export interface OrgEvent {
 
 export const ORG_EVENT_TYPES = ['webhook_endpoint.disabled'] as const;
 
-/** The write that puts an event of the org itself into its feed. */
+/** The write that adds an event of the org itself to its feed. */
 export function feedNote(key: string, event: OrgEvent): Write {
-  return ['XADD', key, '*', 'o', JSON.stringify(event)];
+  return ['XADD', key, '*', 'org_event', JSON.stringify(event)];
 }
 
 export interface FeedReference {
-  /** Position in the feed; a cursor names the last one seen. */
+  /** Position in the feed: `<stream entry>/<sequence>`. A cursor is the last position that was read. */
   position: string;
   task_id: string;
   sequence: number;
   type: EventType;
-  /** Pool of the task, null for none; absent in what earlier versions wrote. */
+  /** Pool of the task, null for none; absent in entries of earlier versions. */
   pool?: string | null;
 }
 
-/** Something that happened to the org itself, as it stands in the feed. */
+/** An event of the org itself, with its position in the feed. */
 export interface FeedNote {
   position: string;
   note: OrgEvent;
 }
 
-/** The write that puts a commit's events into the feed, as one entry. */
+/** The write that adds a commit's events to the feed, as one entry. */
 export function feedWrite(
   key: string,
   taskId: string,
@@ -53,12 +54,13 @@ export function feedWrite(
   events: readonly TaskEvent[],
 ): Write {
   const types = events.map((event) => event.type.slice('task.'.length)).join();
-  return ['XADD', key, '*', 't', taskId, 's', events[0]?.sequence ?? 0, 'e', types, 'p', pool ?? ''];
+  const sequence = events[0]?.sequence ?? 0;
+  return ['XADD', key, '*', 'task', taskId, 'sequence', sequence, 'events', types, 'pool', pool ?? ''];
 }
 
 /**
- * References behind `after` (null: from the beginning), oldest first, none older than the feed goes back: those
- * of the next `count` commits.
+ * References after a position (null: from the beginning), oldest first, none older than `FEED_KEPT`.
+ * @param count number of commits whose events are read. @returns them, and whether there are more.
  */
 export async function readFeed(
   db: Db,
@@ -75,7 +77,7 @@ export async function readFeed(
   }
 }
 
-/** As `readFeed`, with what happened to the org itself. */
+/** As `readFeed`, with the events of the org itself. */
 export async function readWholeFeed(
   db: Db,
   orgId: string,
@@ -85,18 +87,18 @@ export async function readWholeFeed(
   const oldest = String(db.clock.now() - FEED_KEPT);
   const [seenEntry = '', seen = '0'] = (after ?? '').split('/');
   const start = after === null || Number(seenEntry.split('-')[0]) < Number(oldest) ? oldest : seenEntry;
-  // The entry that holds the last event seen may hold more of the same commit.
+  // The entry with the last event that was read may hold more events of the same commit.
   const key = orgKeysOf(db.prefix, orgId).feed;
   const found = await db.redis.xrange(key, start, '+', 'COUNT', count + 1);
   const entries = found.flatMap(([entry, fields]): (FeedReference | FeedNote)[] => {
     const [name, task_id = '', , first, , types = '', , pool] = fields;
     const where = pool === undefined ? {} : { pool: pool === '' ? null : pool };
-    if (name === 'o') {
+    if (name === 'org_event') {
       const note = entry === seenEntry ? null : readNote(db, `${key} ${entry}`, task_id);
       return note === null ? [] : [{ position: `${entry}/0`, note }];
     }
     if (!Number.isInteger(Number(first))) {
-      db.onUnreadable?.({ key: `${key} ${entry}`, kind: 'broken', reason: 'refers to no event' });
+      db.onUnreadable?.({ key: `${key} ${entry}`, kind: 'broken', reason: 'its sequence is not a number' });
       return [];
     }
     const all = types.split(',').map((type, index) => {
@@ -125,31 +127,37 @@ function readNote(db: Db, key: string, text: string): OrgEvent | null {
   return null;
 }
 
-/** The position of the last event; one before all others when there is none. */
+/** The position of the last event; `0-0/0` when there is none. */
 export async function lastPosition(db: Db, orgId: string): Promise<string> {
   const [last] = await db.redis.xrevrange(orgKeysOf(db.prefix, orgId).feed, '+', '-', 'COUNT', 1);
   if (last === undefined) return '0-0/0';
   const [entry, [name, , , first, , types = '']] = last;
-  if (name === 'o') return `${entry}/0`;
+  if (name === 'org_event') return `${entry}/0`;
   return `${entry}/${Number(first) + types.split(',').length - 1}`;
 }
 
-/** An event of the feed: the history entry with the task it belongs to. */
+/** An event of the feed: the history entry with the id of its task. */
 export type FeedEvent = HistoryEntry & { task_id: string };
 
-/** How much earlier, and later, than its `at` says a commit may stand in the feed, which goes by Redis' own clock, ms. */
+/**
+ * The stream ids of the feed are times of Redis' clock. They may be earlier or later than the `at` of the event by up to
+ * this, ms.
+ */
 const EARLY = 2000;
 const LATE = 5000;
-/** Where in the feed events of a time lie: the position before all of them, and the time (ms) behind which none stands. */
+/**
+ * The part of the feed that holds the events of a time span (ms).
+ * @returns the position before the first, and the time (ms) after which there are none.
+ */
 export function feedSpan(since: number, until: number): { before: string; end: number } {
   return { before: `${Math.max(0, since - EARLY)}-0/0`, end: until + LATE };
 }
 
-/** How many entries are looked through at first, and at most, in one step. */
-const FEW = 10;
-const MANY = 320;
+/** Entries read in the first step of a search; each step doubles it up to the second number. */
+const FIRST_CHUNK = 10;
+const LAST_CHUNK = 320;
 
-/** The feed's entries that refer to these events of a task. */
+/** Ids of the stream entries that refer to these events of a task. */
 export async function findInFeed(
   db: Db,
   orgId: string,
@@ -157,22 +165,23 @@ export async function findInFeed(
   events: readonly Pick<HistoryEntry, 'sequence' | 'at'>[],
 ): Promise<string[]> {
   const found = new Set<string>();
-  const left = new Set(events.map((one) => one.sequence));
+  const missing = new Set(events.map((one) => one.sequence));
   const { feed } = orgKeysOf(db.prefix, orgId);
   for (const { sequence, at } of events) {
     const time = Date.parse(at);
-    // Nearly always within a few milliseconds; the rest is looked through only for what is not there.
+    // The entry is nearly always within a few milliseconds; the earlier range is only read when it is not found there.
     for (const [from, to] of [
       [time - 5, time + LATE],
       [time - EARLY, time - 5],
     ] as const) {
       let start = String(from);
-      for (let count = FEW; left.has(sequence); count = Math.min(2 * count, MANY)) {
+      for (let count = FIRST_CHUNK; missing.has(sequence); count = Math.min(2 * count, LAST_CHUNK)) {
         const chunk = await db.redis.xrange(feed, start, to, 'COUNT', count);
         for (const [entry, [, task_id, , first, , types = '']] of chunk) {
           if (task_id !== taskId) continue;
           found.add(entry);
-          for (let index = 0; index < types.split(',').length; index += 1) left.delete(Number(first) + index);
+          for (let index = 0; index < types.split(',').length; index += 1)
+            missing.delete(Number(first) + index);
         }
         if (chunk.length < count) break;
         start = `(${chunk.at(-1)?.[0]}`;
@@ -182,14 +191,15 @@ export async function findInFeed(
   return [...found];
 }
 
-/** A process may be ahead of Redis by less than this, ms. */
-const AHEAD = 1000;
+/** The clock of a process is ahead of Redis' clock by less than this, ms. */
+const CLOCK_ERROR = 1000;
 
-// ARGV: the time from which on the entries are too old, what Redis' time ought to be, the oldest to stay.
+// ARGV: the time that must have come and the expected time (see `DUE_LUA`), the oldest time to keep.
+// Returns the number of removed entries, or Redis' negated time when it is not due.
 const TRIM = `${DUE_LUA}
 local time = notDue(ARGV[1], ARGV[2])
 if time then return -time end
--- Whole nodes of the stream, some at a time; then what is left of the last.
+-- First whole nodes of the stream, a bounded number at a time; then the rest of the last node.
 local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[3], 'LIMIT', 1000)
 if trimmed > 0 then return trimmed end
 return redis.call('XTRIM', KEYS[1], 'MINID', ARGV[3])
@@ -200,12 +210,12 @@ const withScript = defineScripts<{ biolayerTrim(...args: (string | number)[]): P
 });
 
 /**
- * Takes out of the feed of an org what is older than it goes back.
- * @throws NotDueError when by Redis' own clock it is not
+ * Removes entries older than `FEED_KEPT` from the feed of an org.
+ * @throws NotDueError when Redis' clock disagrees
  */
 export async function trimFeed(db: Db, orgId: string): Promise<void> {
   const { feed } = orgKeysOf(db.prefix, orgId);
-  const now = db.clock.now() - AHEAD;
+  const now = db.clock.now() - CLOCK_ERROR;
   const oldest = now - FEED_KEPT;
   for (let trimmed = 1; trimmed > 0; ) {
     trimmed = await withScript(db.redis).biolayerTrim(feed, ...dueArguments(db.clock, now), oldest);

@@ -1,15 +1,15 @@
-// Where a worker's offers are found. Offers live in their task; each worker has an index of those made to
-// them, by when they end or ended, so that an offer that is over is still known as such for a while.
+// The index of a worker's offers. Offers are part of their task; each worker has a set of the offers made to it by when
+// they end or ended, so that an ended offer is still found for a while.
 
 import type { Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 
-/** How many offers a worker's index keeps; the ones that ended first go first. */
+/** Most offers in a worker's index; those that ended first are removed first. */
 const KEPT = 200;
 
-/** Index writes for the offers that began or ended between two views of a task. */
+/** Index writes for the offers that were made or ended between two versions of a task. */
 export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
   const keys = orgKeysOf(db.prefix, after.org_id);
   const was = new Map((before?.offers ?? []).map((offer) => [offer.offer_id, offer.status]));
@@ -24,7 +24,7 @@ export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
   return writes;
 }
 
-/** Offers in the index that had not ended at `now`, as ids. */
+/** The worker's offers that have not ended. @param now ms. */
 export async function openOffers(
   db: Db,
   orgId: string,
@@ -36,7 +36,7 @@ export async function openOffers(
   return members.map(parse);
 }
 
-/** The task of an offer made to the worker, open or over; null when none of that id is known. */
+/** Id of the task of a worker's offer, open or ended; null when the index has no offer with this id. */
 export async function taskOfOffer(
   db: Db,
   orgId: string,

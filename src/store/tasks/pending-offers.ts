@@ -1,11 +1,11 @@
-// A worker's offers with what is offered: the index says where they are, the tasks what they are.
+// A worker's pending offers with their tasks. The index names the tasks; the offers are read from them.
 
 import type { Offer, Task } from '../../state/tasks/task.ts';
 import type { Db } from '../redis/connection.ts';
 import { openOffers } from './offers.ts';
 import { loadTasks } from './tasks.ts';
 
-/** The worker's offers that can be answered now, with their tasks. */
+/** The worker's offers that can be accepted or declined now, with their tasks. */
 export async function pendingOffers(
   db: Db,
   orgId: string,

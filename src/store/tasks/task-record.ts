@@ -1,19 +1,28 @@
-// What is kept of a task, and the bytes that it is kept as. While it is open: a hash with its state and its input
-// (which never changes and so is written once), and a list of its history. When it is final all of that is packed
-// into one compressed field, since most tasks of an org are finished and only looked at now and then.
+// The stored form of a task. While the task is open: a hash with its state and its input (which never changes, so it is
+// written once), and a list with its history. When it is final, all of that is packed into one compressed field, because
+// most tasks of an org are final and rarely read.
 
 import { isStatus } from '../../state/tasks/lifecycle.ts';
 import type { HistoryEntry, Task, TaskInput } from '../../state/tasks/task.ts';
-import { broken, type Read, readForm, readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import {
+  broken,
+  isObject,
+  type Read,
+  readForm,
+  readJson,
+  readJsonShape,
+  readShape,
+  type Shape,
+} from '../../state/text/forms.ts';
 import { packJson, unpackJson } from '../redis/packing.ts';
 
-/** The form that tasks have: in the field `f` of their hash, or within the one piece of a final one. */
+/** The current form of tasks: stored in field `f` of the hash, or inside the packed field of a final task. */
 export const TASK_FORM = 1;
 
-/** What changes in a task. */
+/** The part of a task that changes. */
 export type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
 
-/** The part of a task that its state is, with what a newer process has put into it. */
+/** The state of a task, including fields of a newer version. */
 export function stateOf({
   input: _input,
   task_id: _id,
@@ -48,7 +57,7 @@ const INPUT: Shape<TaskInput> = {
   audit: 'object',
 };
 
-/** What changes in a task, from its JSON. */
+/** Reads the state of a task from its JSON. */
 export function readState(text: string): Read<State> {
   const json = readJson(text);
   return json.kind === 'known' ? checkedState(json.value) : json;
@@ -56,28 +65,36 @@ export function readState(text: string): Read<State> {
 
 function checkedState(value: unknown): Read<State> {
   const state = readShape(value, STATE);
-  return state.kind === 'known' && !isStatus(state.value.status) ? broken('of no known status') : state;
+  return state.kind === 'known' && !isStatus(state.value.status) ? broken('its status is unknown') : state;
 }
 
-/** A task's input, from its JSON. */
+/** Reads the input of a task from its JSON. */
 export function readInput(text: string): Read<TaskInput> {
-  const json = readJson(text);
-  return json.kind === 'known' ? readShape(json.value, INPUT) : json;
+  return readJsonShape(text, INPUT);
 }
 
-/** One entry of a history, from its JSON. */
+/** Reads one entry of a history from its JSON. */
 export function readEntry(text: string): Read<PackedEntry> {
   const json = readJson(text);
   return json.kind === 'known' ? checkedEntry(json.value) : json;
 }
 
 function checkedEntry(value: unknown): Read<PackedEntry> {
-  const isEntry =
-    Array.isArray(value) && value.length >= 9 && [0, 1, 2, 4, 8].every((at) => typeof value[at] === 'string');
-  return isEntry ? { kind: 'known', value: value as PackedEntry } : broken('an entry of the history is none');
+  return isPackedEntry(value) ? { kind: 'known', value } : broken('an entry of the history is malformed');
 }
 
-/** An entry of the history, its sequence and the hash before it being where it stands. */
+function isPackedEntry(value: unknown): value is PackedEntry {
+  if (!Array.isArray(value)) return false;
+  const [id, type, status, previous, at, actor, attempt, data, hash]: unknown[] = value;
+  return (
+    [id, type, status, at, actor, hash].every((one) => typeof one === 'string') &&
+    (previous === null || typeof previous === 'string') &&
+    Number.isFinite(attempt) &&
+    isObject(data)
+  );
+}
+
+/** A stored entry of the history. Its sequence and previous hash follow from its position. */
 export type PackedEntry = [
   id: string,
   type: string,
@@ -90,7 +107,7 @@ export type PackedEntry = [
   hash: string,
 ];
 
-/** The entry as it is kept. */
+/** The stored form of an entry. */
 export function packEntry(entry: HistoryEntry): PackedEntry {
   return [
     entry.event_id,
@@ -105,12 +122,12 @@ export function packEntry(entry: HistoryEntry): PackedEntry {
   ];
 }
 
-/** A whole history from what is kept of it, oldest first. */
+/** A whole history from its stored entries, oldest first. */
 export function unpackEntries(entries: readonly PackedEntry[]): HistoryEntry[] {
   return entries.map((entry, index) => unpackEntry(entry, index + 1, entries[index - 1]?.[8] ?? null));
 }
 
-/** One entry from what is kept of it, where it stands and the hash before it. */
+/** One entry from its stored form, its sequence and the hash of the previous entry. */
 export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: string | null): HistoryEntry {
   const [event_id, type, status, previous_status, at, actor, attempt_of_task, data, hash] = entry;
   return {
@@ -128,16 +145,16 @@ export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: 
   };
 }
 
-/** A final task as one piece; without a form it is of the first. */
+/** A final task: `head` is the hash of the last history entry; without a form, it has the first form. */
 export type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string, form?: number];
 
-/** The bytes of a final task. */
+/** The packed field of a final task. */
 export function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
   const packed: Packed = [input, state, history, head, TASK_FORM];
   return packJson(packed);
 }
 
-/** What `pack` was given. */
+/** Reads the packed field of a final task. */
 export function readPacked(packed: Buffer): Read<Packed> {
   let value: unknown;
   try {
@@ -145,12 +162,15 @@ export function readPacked(packed: Buffer): Read<Packed> {
   } catch {
     return broken('not compressed JSON');
   }
-  if (!Array.isArray(value)) return broken('not a finished task');
-  const unknown = readForm(value[4], TASK_FORM);
+  if (!Array.isArray(value)) return broken('not a final task');
+  const [packedInput, packedState, history, head, form]: unknown[] = value;
+  const unknown = readForm(form, TASK_FORM);
   if (unknown !== null) return unknown;
-  if (typeof value[3] !== 'string' || !Array.isArray(value[2])) return broken('not a finished task');
-  const [input, state, history] = value as unknown[] & [unknown, unknown, unknown[]];
-  for (const part of [readShape(input, INPUT), checkedState(state), ...history.map(checkedEntry)])
-    if (part.kind !== 'known') return part;
-  return { kind: 'known', value: value as Packed };
+  if (typeof head !== 'string' || !Array.isArray(history)) return broken('not a final task');
+  const input = readShape(packedInput, INPUT);
+  if (input.kind !== 'known') return input;
+  const state = checkedState(packedState);
+  if (state.kind !== 'known') return state;
+  if (!history.every(isPackedEntry)) return broken('an entry of the history is malformed');
+  return { kind: 'known', value: [input.value, state.value, history, head] };
 }

@@ -1,4 +1,4 @@
-// Tasks as they are read: alone, many at once, with their history, or one event of it.
+// Loads tasks: one, several, with their history, or with one event of it.
 
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
@@ -16,21 +16,22 @@ import {
   unpackEntry,
 } from './task-record.ts';
 
-/** A task as loaded, with the hash of its last history entry. */
+/** A loaded task. */
 export interface StoredTask {
   task: Task;
+  /** Hash of the last history entry; '' when the history has been purged. */
   head: string;
 }
 
-/** Loads one task; null when the org has none of that id. @throws UnreadableRecord */
+/** Loads a task; null when there is none. @throws UnreadableRecord */
 export async function loadTask(db: Db, orgId: string, taskId: string): Promise<StoredTask | null> {
   const key = orgKeysOf(db.prefix, orgId).task(taskId);
   return readStored(orgId, taskId, key, await fetched(key, db.redis.hmgetBuffer(key, ...FIELDS)));
 }
 
 /**
- * Loads several tasks in one round trip, in the order asked; null where there is none, or one that cannot be read,
- * which is reported.
+ * Loads tasks in one round trip, in the order of `taskIds`; null for one that does not exist or cannot be read. An
+ * unreadable task is reported.
  */
 export function loadTasks(db: Db, orgId: string, taskIds: readonly string[]): Promise<(StoredTask | null)[]> {
   return Promise.all(taskIds.map((id) => readableOrNull(db, () => loadTask(db, orgId, id))));
@@ -66,12 +67,13 @@ function readStored(
   };
 }
 
-/** A task with all of its history, oldest first; `head` is '' when its history is not kept any more. */
+/** A task with its history. */
 export interface WholeTask extends StoredTask {
+  /** Oldest entry first; empty when it has been purged. */
   history: HistoryEntry[];
 }
 
-/** Loads one task with its history as they are at one moment; null when there is none. @throws UnreadableRecord */
+/** Loads a task and its history in one atomic read; null when there is none. @throws UnreadableRecord */
 export async function loadWhole(db: Db, orgId: string, id: string): Promise<WholeTask | null> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [taskReply, listReply] =
@@ -91,7 +93,7 @@ export async function loadWhole(db: Db, orgId: string, id: string): Promise<Whol
   };
 }
 
-/** Loads several tasks with their histories, in the order asked; null where there is none that can be read. */
+/** Loads tasks with their histories, in the order of `ids`; null for one that does not exist or cannot be read. */
 export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promise<(WholeTask | null)[]> {
   return Promise.all(ids.map((id) => readableOrNull(db, () => loadWhole(db, orgId, id))));
 }
@@ -113,7 +115,7 @@ function entriesOf(
     : required(key, readPacked(packed))[2];
 }
 
-/** The whole history of a task as it is kept, oldest first. @throws UnreadableRecord */
+/** The stored entries of a task's history, oldest first. @throws UnreadableRecord */
 export async function loadEntries(db: Db, orgId: string, taskId: string): Promise<PackedEntry[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   const [key, listKey] = [keys.task(taskId), keys.history(taskId)];
@@ -124,12 +126,12 @@ export async function loadEntries(db: Db, orgId: string, taskId: string): Promis
   return entriesOf(key, packed, listKey, list);
 }
 
-/** The whole history of a task, oldest first. @throws UnreadableRecord */
+/** The history of a task, oldest first. @throws UnreadableRecord */
 export async function loadHistory(db: Db, orgId: string, taskId: string): Promise<HistoryEntry[]> {
   return unpackEntries(await loadEntries(db, orgId, taskId));
 }
 
-/** A task with one event of its history; null when there is no such event. @throws UnreadableRecord */
+/** Loads a task with one event of its history; null when there is no such event. @throws UnreadableRecord */
 export async function loadEvent(
   db: Db,
   orgId: string,
@@ -137,7 +139,7 @@ export async function loadEvent(
   sequence: number,
 ): Promise<{ task: Task; event: HistoryEntry } | null> {
   const listKey = orgKeysOf(db.prefix, orgId).history(taskId);
-  // One event of an open task is read alone; a finished task is one piece anyway.
+  // Of an open task only this event is read. A final task is one packed field.
   const [stored, list] = await Promise.all([
     loadTask(db, orgId, taskId),
     fetched(listKey, db.redis.lrange(listKey, Math.max(0, sequence - 2), `${sequence - 1}`)),
@@ -153,16 +155,16 @@ export async function loadEvent(
   return event === undefined ? null : { task: stored.task, event };
 }
 
-/** What a webhook is about: one event, and what never changes in its task. */
+/** The content of a webhook: one event, and the fields of its task that never change. */
 export interface WebhookSubject {
   task: Pick<Task, 'task_id' | 'org_id' | 'input'>;
   event: Omit<HistoryEntry, 'previous_hash' | 'hash'>;
 }
 
 /**
- * One event of a task from what Redis holds of it: `input` and that event's `entry` while the task is open,
- * `packed` when it is final. Null when they hold no such event.
- * @param key of the task. @throws UnreadableRecord
+ * Reads the subject of a webhook from stored fields: the task's `input` and the event's `entry` while the task is open,
+ * `packed` when it is final; null when they do not contain the event.
+ * @param key of the task, named in errors. @throws UnreadableRecord
  */
 export function readWebhookSubject(
   key: string,
