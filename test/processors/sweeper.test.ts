@@ -4,18 +4,16 @@ import { checkJob } from '../../src/queues/catalogue.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
-import { orgWrites } from '../../src/store/identity/orgs.ts';
-import { commit } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { allMatchingQueues } from '../../src/store/workers/matching-queues.ts';
 import {
   accept,
+  addOrg,
   addPool,
   addTask,
   addWorker,
   changeWorker,
-  freshOrg,
   historyOf,
   offerTo,
   openTestDb,
@@ -38,24 +36,6 @@ import { rfc3339 } from '../support/tasks.ts';
 const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
 const HOUR = 3600_000;
-
-/** An org that the sweeper knows of. */
-async function addOrg(db: Db): Promise<string> {
-  const org_id = freshOrg(db);
-  const stamps = { created_at: db.clock.now(), updated_at: db.clock.now() };
-  await commit(
-    db.redis,
-    orgWrites(db, 0, {
-      org_id,
-      version: 1,
-      name: 'Org',
-      webhook_secrets: [],
-
-      ...stamps,
-    }),
-  );
-  return org_id;
-}
 
 const kinds = async (queues: ReturnType<typeof openQueues>) => {
   const lists = await Promise.all(

@@ -148,9 +148,7 @@ describe('a page of a list', () => {
   it('ends after its maximum of entries with a cursor, and stops when the client disconnects', async () => {
     const watched = await counted();
     const key = `${db.prefix}:list:${freshOrg(db)}`;
-    const members = Array.from({ length: EXAMINED_MOST + 500 }, (_, index) =>
-      String(index).padStart(8, '0'),
-    );
+    const members = Array.from({ length: EXAMINED_MOST + 500 }, (_, index) => String(index).padStart(8, '0'));
     for (let at = 0; at < members.length; at += 5000)
       await db.redis.zadd(key, ...members.slice(at, at + 5000).flatMap((one) => [0, one]));
     const range = { order: 'asc', after: null, from: null, to: null } as const;
