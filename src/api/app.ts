@@ -1,4 +1,4 @@
-// The API as a Koa app. It is made from what it needs and never listens: the entry points and the tests do.
+// The API as a Koa app. It does not listen; the entry points and the tests attach it to a server.
 
 import Koa from 'koa';
 import type { Logger } from 'pino';
@@ -33,19 +33,19 @@ export interface AppOptions
   extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight' | 'usage'> {
   queues: Queues;
   operatorToken: string | undefined;
-  /** Whose X-Forwarded-For is believed, CIDRs. */
+  /** Networks of trusted proxies, CIDRs; their X-Forwarded-For is used. */
   trustedProxies: readonly string[];
-  /** Whose web pages may call. */
+  /** Origins of web pages that may call the API. */
   corsOrigins: readonly string[];
-  /** Limits of what requests hold that differ from the usual. */
+  /** Limits of concurrent requests that override the defaults. */
   inFlight?: InFlightOptions;
-  /** How long a JSON body may take to arrive, ms. */
+  /** Time limit for receiving a JSON body, ms. */
   bodyTime: number;
-  /** Origin under which clients reach the API; OAuth is off without it. */
+  /** Origin under which clients reach the API; without it OAuth is disabled. */
   publicUrl: string | undefined;
   version: string;
   log: Logger;
-  /** Aborts when the process shuts down: requests that wait are answered then. */
+  /** Aborts when the process shuts down; waiting requests are then answered. */
   closing: AbortSignal;
 }
 
@@ -108,14 +108,14 @@ export function createApp(options: AppOptions): Koa {
   }
   const serving = { authenticator, addresses, bodyTime, closing };
   app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
-  // What is not there, whoever asks for it.
+  // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {
     admission.countAnonymous(ctx);
     return next();
   });
-  // Koa's own report of errors that come after the answer has begun, such as a client that went away.
+  // Koa reports errors after the start of a response here, such as a disconnected client.
   app.on('error', (error) =>
-    log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'an answer broke off'),
+    log[error instanceof FileStoreError ? 'error' : 'debug']({ err: error }, 'a response was interrupted'),
   );
   return app;
 }

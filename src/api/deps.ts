@@ -1,4 +1,4 @@
-// What the handlers of all routes work with. It belongs to the app, since it names things of every room.
+// The dependencies of the route handlers, created once for the app.
 
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { StorageQuotas } from '../state/access/storage-quotas.ts';
@@ -13,11 +13,10 @@ import type { InFlight } from './access/in-flight.ts';
 import type { Usage } from './access/usage.ts';
 import type { FeedTails } from './streams/feed-tails.ts';
 
-/** What handlers work with. */
 export interface ApiDeps {
   db: Db;
   changes: Changes;
-  /** Bytes and streams that running requests hold. */
+  /** Limits of bytes and streams that concurrent requests hold. */
   inFlight: InFlight;
   /** Followers of the orgs' feeds. */
   feedTails: FeedTails;
@@ -28,14 +27,14 @@ export interface ApiDeps {
   quotas: DefaultQuotas;
   /** Default storage quotas. */
   storageQuotas: StorageQuotas;
-  /** What the hash of a new password costs. */
+  /** Cost of hashing a new password. */
   passwordCost: PasswordCost;
-  /** Usage of the storage quotas. */
+  /** Enforces the storage quotas. */
   usage: Usage;
   /** The store of evidence files. */
   evidence: EvidenceFiles;
-  /** Drops cached credentials, by their hash or by the id of their client, member or issuer, so that a revocation holds at once. */
+  /** Drops cached credentials by their hash or the id of their client, member or issuer, so that a revocation takes effect at once. */
   forgetCredential(name: string): void;
-  /** Drops the cached rules of an org, so that a change of them holds at once. */
+  /** Drops the cached rules of an org, so that a change takes effect at once. */
   forgetOrg(orgId: string): void;
 }

@@ -1,6 +1,6 @@
-// From a route row to what Koa runs: admit the caller, read and check what came in, claim the idempotency
-// key, ask the rules, call the handler, send its answer. Each step is a line; the order is the contract.
-// What takes longer than a moment is for callers who would be admitted at its end too (`reauthorization.ts`).
+// Turns a route into Koa middleware: admit the caller, read and validate the input, claim the Idempotency-Key, check the
+// rules, call the handler, send the response. The order of these steps is part of the contract. During long requests the
+// authorization of the caller is renewed (`reauthorization.ts`).
 
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
@@ -24,11 +24,11 @@ import type { RequestState } from './middleware/request-id.ts';
 import type { Call, Received, Route } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
-/** What all routes are served with. */
+/** What serving any route requires. */
 export interface Serving {
   authenticator: Authenticator;
   addresses: ClientAddresses;
-  /** How long a JSON body may take to arrive, ms. */
+  /** Time limit for receiving a JSON body, ms. */
   bodyTime: number;
   /** Aborts when the process shuts down. */
   closing: AbortSignal;
@@ -48,9 +48,9 @@ export function serve(
     const admission = await Reauthorization.begin(ctx, authenticator, route.access);
     const { principal } = admission;
     const params = ctx.params as Record<string, unknown>;
-    // An id that cannot be one names nothing.
+    // No record can have a malformed id.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
-    lowerIds(params, route.params);
+    lowerCaseIds(params, route.params);
     const query = readQuery(ctx, route.query, checkQuery);
     const release = holdBody(ctx, route, deps, principal);
     try {
@@ -103,12 +103,12 @@ export function serve(
       await admission.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
       const answer = await answerTo(ctx, route, call, recorder, raw);
-      // What was done is told to who did it; what is only shown, to who may see it now.
+      // The result of a write is sent to the caller in any case; a read requires authorization at this moment.
       if (route.method === 'GET') await admission.renew();
       const content = await send(ctx, answer);
-      if (content !== undefined) breakOff(content, admission);
+      if (content !== undefined) endWhenLost(content, admission);
     } catch (error) {
-      // Broken off for a caller who is not admitted any more: that is what they are told.
+      // The error may be a consequence of the lost authorization, which is then reported instead.
       if (admission.isLost) await admission.renew();
       throw error;
     } finally {
@@ -117,7 +117,7 @@ export function serve(
   }
 }
 
-/** Counts the bytes that the request brings until it is over, before any is read. @throws ApiError 429 or 503 */
+/** Counts the bytes of the body, before they are read, until the request ends. @throws ApiError 429 or 503 */
 function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: Principal): () => void {
   const { reader, body, bodyLimits = BODY_LIMITS } = route;
   if (reader === undefined && body === undefined) return () => undefined;
@@ -126,7 +126,7 @@ function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: 
   return inFlight.hold(reader === undefined ? 'bodies' : 'uploads', principal, bytes);
 }
 
-/** The handler's answer; or the first one again, for an Idempotency-Key that has one. */
+/** The response of the handler, or the stored response of the Idempotency-Key. */
 async function answerTo(
   ctx: Context,
   route: Route,
@@ -142,7 +142,7 @@ async function answerTo(
   try {
     if (recorder.claim !== null && 'org_id' in principal)
       await deps.usage.requireAnswerRoom(principal.org_id);
-    // Not before the claim: what was in the future then, or there, may not be so when the answer is replayed.
+    // After the claim, because rules that the first request passed may reject its repetition, such as a past time.
     refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
     const answer = await route.handler(call);
     if (answer.skipRecording) await recorder.drop();
@@ -154,11 +154,11 @@ async function answerTo(
   }
 }
 
-/** What becomes of the claim of a request with an Idempotency-Key; without one there is nothing to keep. */
+/** Stores the response for the request's Idempotency-Key, or releases the key. Without a key it does nothing. */
 class ResponseRecorder {
   readonly #deps: ApiDeps;
   readonly #tenantId: string | null;
-  #isKept = false;
+  #isRecorded = false;
   /** Null until the key is claimed. */
   claim: Claim | null = null;
 
@@ -170,10 +170,10 @@ class ResponseRecorder {
   /** See `Call`. */
   record(answer: Answer): ReturnType<Call['recordAnswer']> {
     if (this.claim === null) return NO_CHANGE;
-    this.#isKept = true;
-    const { bytes, ...kept } = responseWrites(this.claim, this.#deps.sealer, answer);
+    this.#isRecorded = true;
+    const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
     if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
-    return kept;
+    return change;
   }
 
   /** See `Call`. */
@@ -192,34 +192,34 @@ class ResponseRecorder {
     return JSON.parse(sealer.open(first, context)) as T;
   }
 
-  /** @throws ApiError 409 when the claim has lapsed: the request may be under way once more. */
+  /** Requires that the claim is still held; otherwise a repeated request may be running. @throws ApiError 409 */
   async requireClaim(): Promise<void> {
     if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
   }
 
   /** Keeps the answer unless that was part of the effect. */
   async finish(answer: Answer): Promise<void> {
-    if (this.claim === null || this.#isKept) return;
+    if (this.claim === null || this.#isRecorded) return;
     await commit(this.#deps.db.redis, this.record(answer));
   }
 
-  /** Keeps no answer, since nothing was made. */
+  /** Releases the key without a stored response, because nothing was created. */
   async drop(): Promise<void> {
     if (this.claim !== null) await dropClaim(this.#deps.db, this.claim);
   }
 
-  /** Nothing happened: a corrected request may use the key. Should this fail too, the claim times out. */
+  /** Releases the key after an error, so that a corrected request can use it. If this fails, the claim times out. */
   async release(error: unknown): Promise<void> {
     if (this.claim === null) return;
     const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
-    // Redis that has just been silent may be so again, and the client has waited long enough.
+    // If Redis is unavailable, the release may hang, and the client has already waited.
     if (!isUnavailable(error)) await released;
   }
 }
 
-/** @returns what goes on being sent. */
+/** Sends the response. @returns the stream that is still being sent, if any */
 async function send(ctx: Context, answer: Answer): Promise<Readable | undefined> {
-  // Opened before anything of the answer is set: it may fail.
+  // Opened before any part of the response is set, because this may fail.
   const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
   ctx.status = answer.status;
   if (answer.content !== undefined) ctx.body = content ?? '';
@@ -230,22 +230,22 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
     ctx.status = answer.status;
     return undefined;
   }
-  // Said first, so that Koa does not guess it from the text.
+  // Set first, or Koa guesses the type from the text.
   ctx.res.setHeader('Content-Type', 'application/json; charset=utf-8');
   ctx.body = JSON.stringify(answer.body);
   if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;
 }
 
-/** Ends what goes on being sent once its caller may not have it any more; a stream of events ends by its signal. */
-function breakOff(content: Readable, admission: Reauthorization): void {
+/** Ends a download when its caller loses the authorization. Event streams end by their signal. */
+function endWhenLost(content: Readable, admission: Reauthorization): void {
   if (content instanceof EventStream || content.destroyed) return;
-  const destroy = () => content.destroy(new Error('the caller may not have this any more'));
+  const destroy = () => content.destroy(new Error('the caller has lost the authorization'));
   admission.lost.addEventListener('abort', destroy);
 }
 
-/** UUIDs are the same in capitals (RFC 9562, section 4); ours are kept in small letters. */
-function lowerIds(params: Record<string, unknown>, schema: TObject | undefined): void {
+/** Converts UUIDs to lower case, in which they are stored; they are case-insensitive on input (RFC 9562, section 4). */
+function lowerCaseIds(params: Record<string, unknown>, schema: TObject | undefined): void {
   for (const [name, value] of Object.entries(params)) {
     const field: { format?: string } = schema?.properties[name] ?? {};
     if (field.format === 'uuid' && typeof value === 'string') params[name] = value.toLowerCase();
@@ -255,7 +255,7 @@ function lowerIds(params: Record<string, unknown>, schema: TObject | undefined):
 const NO_QUERY = { type: 'object', additionalProperties: false } as unknown as TObject;
 
 function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Record<string, unknown> {
-  // Without a prototype: a parameter may be called __proto__.
+  // Without a prototype, because a parameter may be named __proto__.
   const query: Record<string, unknown> = Object.create(null);
   for (const [name, value] of Object.entries(ctx.query)) {
     const list = listSchema(schema?.properties[name]);
@@ -270,7 +270,7 @@ function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Rec
   return query;
 }
 
-/** What a list of values is made of; null for a parameter that is none. In free text a comma means itself. */
+/** Whether the items of a list parameter are free text, in which a comma does not separate items; null for other parameters. */
 function listSchema(schema: TSchema | undefined): { isText: boolean } | null {
   if (schema === undefined || !('items' in schema)) return null;
   const items = schema.items as { enum?: unknown; pattern?: unknown };
@@ -288,8 +288,8 @@ function refuse(errors: FieldError[]): void {
 }
 
 /**
- * The version a strong ETag in If-Match names.
- * @throws ApiError 400 for what is none; 412 for one that cannot be of what the route writes to.
+ * The version in If-Match; undefined without one.
+ * @throws ApiError 400 for a malformed header; 412 for an ETag that no record of the route can have
  */
 function readIfMatch(ctx: Context, route: Route): number | undefined {
   const text = ctx.get('If-Match');
@@ -297,8 +297,8 @@ function readIfMatch(ctx: Context, route: Route): number | undefined {
   const [, version] = /^"(\d{1,15})"$/.exec(text) ?? [];
   if (version !== undefined && route.versioned) return Number(version);
   if (/^(W\/)?"[^"]*"$/.test(text))
-    throw new ApiError('version_mismatch', 'If-Match names no version of this.');
-  throw new ApiError('invalid_header', 'If-Match takes one strong ETag, such as "3".');
+    throw new ApiError('version_mismatch', 'If-Match is not a version of this resource.');
+  throw new ApiError('invalid_header', 'If-Match must be one strong ETag, such as "3".');
 }
 
 function signalOf(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {

@@ -1,5 +1,5 @@
-// Answers what Node would answer itself, or leave without an answer: bytes that are no HTTP, headers too large or too
-// slow, CONNECT. No middleware is reached by these, so the problem is written to the socket by hand.
+// Responses to client errors that occur before a request is parsed (malformed HTTP, headers that are too large or too slow)
+// and to CONNECT. These do not reach any middleware, so the problem document is written directly to the socket.
 
 import { randomUUID } from 'node:crypto';
 import { type Server, STATUS_CODES } from 'node:http';
@@ -7,17 +7,17 @@ import type { Duplex } from 'node:stream';
 import { endLingering } from './linger.ts';
 import { ApiError, methodNotAllowed, problemBody } from './problem.ts';
 
-/** How long a client may go on sending after such an answer, ms. */
-const UNPARSED_LINGER = 2000;
+/** How long a client may keep sending after such a response, ms. */
+const CLIENT_ERROR_LINGER = 2000;
 
-/** Connections that have been answered: more errors may come from what they still send. */
+/** Connections that have got such a response; the rest of their input may cause further errors. */
 const answered = new WeakSet<Duplex>();
 
-/** Has every answer of the server made here or by its `request` listener. */
+/** Makes the server answer client errors here, and pass requests with an Expect header to its `request` listener. */
 export function answerClientError(server: Server): void {
   server.on('clientError', (error, socket) => {
     if (answered.has(socket)) return;
-    // An answer that is on its way must not be mixed with this one; Node itself looks there too.
+    // A response that has started must not be mixed with this one. Node uses the same field for this check.
     const answering: unknown = Reflect.get(socket, '_httpMessage');
     const hasBegun =
       typeof answering === 'object' && answering !== null && Reflect.get(answering, 'headersSent');
@@ -30,7 +30,7 @@ export function answerClientError(server: Server): void {
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
-/** Writes the problem (RFC 9457) to a connection and ends it. */
+/** Writes a problem document (RFC 9457) to a connection and ends it. */
 export function answerOn(socket: Duplex, problem: ApiError): void {
   const requestId = randomUUID();
   const body = JSON.stringify(problemBody(problem, requestId));
@@ -45,7 +45,7 @@ export function answerOn(socket: Duplex, problem: ApiError): void {
   ];
   answered.add(socket);
   socket.on('error', () => undefined);
-  endLingering(socket, `${head.join('\r\n')}\r\n\r\n${body}`, UNPARSED_LINGER);
+  endLingering(socket, `${head.join('\r\n')}\r\n\r\n${body}`, CLIENT_ERROR_LINGER);
 }
 
 function problemOf(code: unknown): ApiError {
@@ -53,12 +53,12 @@ function problemOf(code: unknown): ApiError {
     case 'HPE_HEADER_OVERFLOW':
       return new ApiError('headers_too_large', 'The headers are larger than 16 KiB.');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return new ApiError('body_too_large', 'The extensions of a chunk are larger than 16 KiB.');
+      return new ApiError('body_too_large', 'The chunk extensions are larger than 16 KiB.');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new ApiError('request_timeout', 'The request did not arrive in time.');
     case 'HPE_INVALID_METHOD':
-      return new ApiError('malformed_request', 'The request begins with no method of HTTP.');
+      return new ApiError('malformed_request', 'The request does not start with an HTTP method.');
     default:
-      return new ApiError('malformed_request', 'This is not HTTP/1.1.');
+      return new ApiError('malformed_request', 'This is not a valid HTTP/1.1 request.');
   }
 }

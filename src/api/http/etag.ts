@@ -1,4 +1,4 @@
-// Versions of records as strong ETags, and `If-Match`.
+// Record versions as strong ETags, and the check of `If-Match`.
 
 import { ApiError } from './problem.ts';
 
@@ -10,6 +10,6 @@ export function etag(record: { version: number }): string {
 /** Requires that the record still has the version in `If-Match`, if given. @throws ApiError 412 */
 export function requireVersion(version: number | null, ifMatch: number | undefined): void {
   if (ifMatch === undefined || ifMatch === version) return;
-  const detail = version === null ? 'This has no version.' : `The version is ${version} now.`;
+  const detail = version === null ? 'This resource has no version.' : `The current version is ${version}.`;
   throw new ApiError('version_mismatch', detail);
 }

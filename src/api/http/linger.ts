@@ -1,20 +1,20 @@
-// How a connection ends on which the client still sends when its answer is out. One that is closed then is reset,
-// and the client, in the middle of a write, never reads the answer. So what it sends is read and thrown away for a
-// while, as servers do (nginx: lingering_close); a client that goes on for longer is cut off.
+// Ends a connection while the client is still sending. Closing it at once would cause a reset, and the client might never
+// read the response. So its input is read and discarded for a while, like `lingering_close` of nginx, and then the
+// connection is destroyed.
 
 import type { Duplex } from 'node:stream';
 
-/** How long a client may go on sending, ms, and how much. */
+/** How long a client may keep sending, ms, and how many bytes. */
 export const LINGER = 10_000;
-const MOST = 32 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
 
 /**
- * Ends our half of the connection, and all of it when the client has ended its own.
- * @param last what is sent before @param time for how long what comes is thrown away, ms
+ * Ends our half of the connection, and the connection when the client has ended its half.
+ * @param last bytes to send first. @param time how long input is discarded, ms.
  */
 export function endLingering(socket: Duplex, last: string, time = LINGER): void {
-  cutOffLater(socket, time);
-  let left = MOST;
+  destroyLater(socket, time);
+  let left = MAX_BYTES;
   socket.on('data', (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) socket.destroy();
@@ -24,18 +24,18 @@ export function endLingering(socket: Duplex, last: string, time = LINGER): void 
   socket.resume();
 }
 
-/** Destroys the connection after `time`, ms, unless it is closed before. @returns a function that calls it off */
-export function cutOffLater(socket: Duplex, time: number): () => void {
+/** Destroys the connection after `time` ms, unless it closes first. @returns a function that cancels this */
+export function destroyLater(socket: Duplex, time: number): () => void {
   const timer = setTimeout(() => socket.destroy(), time);
-  const callOff = () => clearTimeout(timer);
-  socket.once('close', callOff);
+  const cancel = () => clearTimeout(timer);
+  socket.once('close', cancel);
   return () => {
-    callOff();
-    socket.removeListener('close', callOff);
+    cancel();
+    socket.removeListener('close', cancel);
   };
 }
 
-/** Whether a client that has sent so many bytes since its answer was out is to be cut off. */
+/** Whether a client has sent too many bytes since its response ended. */
 export function isTooMuch(bytes: number): boolean {
-  return bytes > MOST;
+  return bytes > MAX_BYTES;
 }

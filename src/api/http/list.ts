@@ -1,5 +1,5 @@
-// Pages of lists: what a cursor is, and the shape of the answer. A cursor names the last item shown and is
-// bound to its org, route and filters; with any other it is refused.
+// Pages of lists: cursors and the form of the response. A cursor contains the last item of the page and is bound to the
+// org, route and filters; with others it is rejected.
 
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
@@ -9,29 +9,29 @@ import { ApiError } from './problem.ts';
 export const DEFAULT_LIMIT = 50;
 
 /**
- * What a cursor is bound to: anything that makes another list. Filters that mean the same make the same: in whatever
- * order they and their values stand, and however often a value is repeated.
+ * A hash of everything that determines a list, to which its cursors are bound. The order of filters and of their values,
+ * and repeated values, make no difference.
  */
 export function listScope(...parts: unknown[]): string {
-  const text = canonicalize(parts.map(sameMeaning)) ?? '';
+  const text = canonicalize(parts.map(normalized)) ?? '';
   return hash('sha256', text, 'base64url').slice(0, 16);
 }
 
-function sameMeaning(part: unknown): unknown {
+function normalized(part: unknown): unknown {
   if (Array.isArray(part)) return [...new Set(part)].sort();
   if (typeof part !== 'object' || part === null) return part ?? null;
   const given = Object.entries(part).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given.map(([name, value]) => [name, sameMeaning(value)]));
+  return Object.fromEntries(given.map(([name, value]) => [name, normalized(value)]));
 }
 
-/** The cursor that goes on behind `last`. */
+/** The cursor that continues after `last`. */
 export function cursorOf(scope: string, last: string): string {
   return Buffer.from(JSON.stringify([scope, last])).toString('base64url');
 }
 
 /**
- * The member a cursor goes on behind; null without a cursor.
- * @param form what the members of the list look like, where another would be an error to Redis.
+ * The list member after which a cursor continues; null without a cursor.
+ * @param form pattern of the members, if Redis would reject others.
  * @throws ApiError 400 `invalid_cursor`
  */
 export function readCursor(scope: string, cursor: string | undefined, form = /^/): string | null {
@@ -40,12 +40,12 @@ export function readCursor(scope: string, cursor: string | undefined, form = /^/
     const [bound, last] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (bound === scope && typeof last === 'string' && form.test(last)) return last;
   } catch {
-    // Not one of ours; said below.
+    // Not a cursor of this API; rejected below.
   }
   throw new ApiError('invalid_cursor', 'The cursor does not belong to this list.');
 }
 
-/** The answer of a list. @param more what it says beside its items. */
+/** The response of a list. @param more further fields. */
 export function listAnswer(data: unknown[], scope: string, next: string | null, more: object = {}): Answer {
   return {
     status: 200,

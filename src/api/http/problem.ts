@@ -1,5 +1,5 @@
-// Errors as clients see them: RFC 9457 problem details. One class carries the stable code and the status;
-// anything else that is thrown is a fault of ours and shows nothing of itself.
+// Errors as clients see them: problem details (RFC 9457). `ApiError` carries the stable code. Any other error is an internal
+// error, and its message is not shown to clients.
 
 import { CheckerBusyError } from '../../output-schema/output-schemas.ts';
 import { report } from '../../output-schema/problem.ts';
@@ -54,18 +54,18 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** What is wrong with one place of the body; `pointer` is a JSON Pointer (RFC 6901). */
+/** An error of one field of the body; `pointer` is a JSON Pointer (RFC 6901). */
 export interface FieldError {
   pointer: string;
   message: string;
 }
 
-/** An error meant for the client. */
+/** An error that is reported to the client. */
 export class ApiError extends Error {
   readonly code: ProblemCode;
   readonly errors: readonly FieldError[] | null;
   readonly headers: Readonly<Record<string, string>>;
-  /** Name of the limit that is reached. */
+  /** Name of the reached limit, for `quota_exceeded`. */
   readonly quota: string | undefined;
 
   constructor(
@@ -73,7 +73,7 @@ export class ApiError extends Error {
     detail: string,
     more: { errors?: readonly FieldError[]; headers?: Record<string, string>; quota?: string } = {},
   ) {
-    super(elided(wholeCharacters(detail), MOST_DETAIL));
+    super(elided(wholeCharacters(detail), MAX_DETAIL));
     this.name = 'ApiError';
     this.code = code;
     this.errors = more.errors ?? null;
@@ -86,43 +86,45 @@ export class ApiError extends Error {
   }
 }
 
-/** The one answer for what is not there and for what is another's. */
+/** 404. The same for a missing resource and for one of another org, so that neither can be told from the other. */
 export function notFound(): ApiError {
-  return new ApiError('not_found', 'There is nothing here by that name.');
+  return new ApiError('not_found', 'There is no such resource.');
 }
 
-/** 405 (RFC 9110, section 15.5.6). @param Allow the methods that there are, separated by commas */
+/** 405 (RFC 9110, section 15.5.6). @param Allow the supported methods, separated by commas. */
 export function methodNotAllowed(method: string, Allow: string): ApiError {
-  return new ApiError('method_not_allowed', `This does not take ${method}.`, { headers: { Allow } });
+  return new ApiError('method_not_allowed', `This resource does not support ${method}.`, {
+    headers: { Allow },
+  });
 }
 
-/** 409 for an id whose removed pool or worker has not been emptied yet. */
+/** 409 for an id of a removed pool or worker that has not been emptied yet. */
 export function removalInProgress(detail: string): ApiError {
   return new ApiError('removal_in_progress', `${detail} Try again soon.`, {
     headers: { 'Retry-After': '1' },
   });
 }
 
-/** 409 for a change that was not made since its Idempotency-Key is another request's by now, or things keep changing. */
+/** 409 for a request whose Idempotency-Key has been claimed by another request, or that lost against other changes. */
 export function takenOver(): ApiError {
-  return new ApiError('conflict', 'The request was taken over by another.');
+  return new ApiError('conflict', 'Another request has replaced this one.');
 }
 
-/** Longest text of a detail, in UTF-16 units. */
-const MOST_DETAIL = 1000;
+/** Longest `detail`, in UTF-16 units. */
+const MAX_DETAIL = 1000;
 
-/** 422 for one or more fields, of which the first fifty are told. */
+/** 422 for one or more fields, of which the first fifty are reported. */
 export function invalid(...faults: FieldError[]): ApiError {
   const errors = report(faults);
   const detail = errors.map((one) => `${one.pointer || 'body'}: ${one.message}`).join('; ');
   return new ApiError('validation_failed', detail, { errors });
 }
 
-/** What to tell the client of anything that was thrown. */
+/** Converts anything that was thrown to an error for the client. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (isUnavailable(error) || error instanceof FileStoreError || error instanceof ContendedError)
-    return new ApiError('unavailable', 'The service cannot take this now. Try again soon.', {
+    return new ApiError('unavailable', 'The service is unavailable. Try again soon.', {
       headers: { 'Retry-After': '2' },
     });
   if (error instanceof CheckerBusyError)
@@ -130,20 +132,24 @@ export function asApiError(error: unknown): ApiError {
   if (error instanceof UnopenableError)
     return new ApiError(
       'unavailable',
-      'A secret that this needs cannot be opened: the operator of this service knows.',
+      'A secret that this request needs cannot be decrypted. The error has been logged for the operator.',
       {
         headers: { 'Retry-After': '60' },
       },
     );
-  // In the middle of a deployment another process may be able to read it.
+  // During a deployment another process may be able to read it.
   if (error instanceof UnreadableRecord && error.kind === 'newer')
-    return new ApiError('unavailable', 'This cannot be read here yet. Try again soon.', {
-      headers: { 'Retry-After': '5' },
-    });
+    return new ApiError(
+      'unavailable',
+      'This record cannot be read yet by the process that you reached. Try again soon.',
+      {
+        headers: { 'Retry-After': '5' },
+      },
+    );
   return new ApiError('internal_error', 'Something went wrong on our side.');
 }
 
-/** The body of a problem answer. */
+/** The problem document. */
 export function problemBody(error: ApiError, requestId: string): Record<string, unknown> {
   const [status, title] = PROBLEMS[error.code];
   return {

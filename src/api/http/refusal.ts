@@ -1,14 +1,14 @@
-// Refused changes of tasks as errors for clients.
+// Converts rejected changes of tasks to errors for clients.
 
 import type { Created } from '../../store/commands/change.ts';
 import { ApiError, invalid, notFound } from './problem.ts';
 
-/** The fault of a pool that the org does not have. */
+/** The error for a pool that the org does not have. */
 export const NO_POOL = { pointer: '/requirements/worker_pool_id', message: 'is not a pool of this org' };
 
-/** The error for a change that was refused. */
+/** The error for a rejected change. */
 export function refusal(changed: Created): ApiError {
-  if (changed.ok) throw new Error('the change was not refused');
+  if (changed.ok) throw new Error('the change was not rejected');
   switch (changed.code) {
     case 'pool_gone':
       return invalid(NO_POOL);

@@ -1,13 +1,13 @@
-// Schemas that several resources share, and short names for the forms that TypeBox has no word for.
+// Schemas that several resources share, and short names for types that TypeBox does not provide.
 
 import Type, { type TSchema } from 'typebox';
 
-/** One of a list of words. */
+/** One of a list of strings. */
 export function word<const T extends readonly string[]>(values: T, options: Record<string, unknown> = {}) {
   return Type.Unsafe<T[number]>({ type: 'string', enum: values, ...options });
 }
 
-/** A value of `schema`'s type or null. */
+/** A value of the schema, or null. */
 export function nullable<T extends TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
@@ -15,12 +15,12 @@ export function nullable<T extends TSchema>(schema: T) {
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 export const Uuid = Type.String({ format: 'uuid' });
 export const Slug = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
-/** An id that the client may choose. */
+/** An id that the client can choose. */
 export const ClientId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
 const Label = Type.String({ minLength: 1, maxLength: 200 });
 export const Labels = Type.Array(Label, { maxItems: 200 });
 
-/** An object that takes no other fields. */
+/** An object that permits no other fields. */
 export function closed<P extends Record<string, TSchema>>(properties: P) {
   return Type.Object(properties, { additionalProperties: false });
 }
@@ -34,7 +34,7 @@ export const Problem = Type.Object(
     code: Type.String(),
     request_id: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
-    quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: which limit is reached' })),
+    quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: the limit that is reached' })),
   },
   { description: 'RFC 9457 problem details' },
 );
@@ -46,12 +46,12 @@ export const PageQuery = {
   order: Type.Optional(word(['asc', 'desc'], { default: 'desc' })),
 };
 
-/** A query parameter that may repeat, or, unless it is free text, be a comma-separated list. */
+/** A query parameter that may be repeated or, unless it is free text, be a comma-separated list. */
 export function listOf<T extends TSchema>(schema: T) {
   return Type.Optional(Type.Array(schema, { maxItems: 50 }));
 }
 
-/** The answer of a list. */
+/** The response of a list. */
 export function listAnswer(item: TSchema) {
   return Type.Object({
     data: Type.Array(item),
@@ -60,7 +60,7 @@ export function listAnswer(item: TSchema) {
   });
 }
 
-/** Pools that somebody is confined to; `*` for all. */
+/** Pools that a credential is confined to; `*` for all. */
 export const PoolList = Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
   minItems: 1,
   maxItems: 100,

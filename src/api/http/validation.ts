@@ -1,5 +1,5 @@
-// Checks requests against their schemas, all faults at once up to a bound, and says each at the JSON Pointer of
-// the field it is about: a missing field at its own place, an unknown one too.
+// Validates requests against their schemas. All errors up to a limit are reported, each with the JSON Pointer of its field,
+// also for missing and unknown fields.
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
@@ -9,8 +9,8 @@ import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { parseTime, TIME_FAULT } from '../../state/text/time.ts';
 import type { FieldError } from './problem.ts';
 
-/** Errors after which no more are looked for: several may be about one field. */
-const MOST_ERRORS = 4 * MAX_PROBLEMS;
+/** Errors after which validation stops; several may concern the same field. */
+const MAX_ERRORS = 4 * MAX_PROBLEMS;
 
 const engine: Engine = (options) => {
   const ajv = new Ajv2020(options);
@@ -21,18 +21,18 @@ const engine: Engine = (options) => {
 };
 const checkOf = (options: Options) => {
   const deciding = engine(options);
-  const collecting = collectingAjv(engine, options, MOST_ERRORS);
+  const collecting = collectingAjv(engine, options, MAX_ERRORS);
   return (schema: TSchema): Check =>
     check(collector(deciding.compile(schema), () => collecting.compile(schema)));
 };
 
-/** What is wrong with a value, at most `MAX_PROBLEMS`; [] if nothing. */
+/** Returns the errors of a value, at most `MAX_PROBLEMS`. */
 export type Check = (value: unknown) => FieldError[];
 
-/** A check of JSON bodies. */
+/** Compiles the check of a JSON body. */
 export const bodyCheck = checkOf({ discriminator: true, strict: true, allowUnionTypes: true });
 
-/** A check of query parameters, which come as text and are turned into what the schema says. */
+/** Compiles the check of query parameters, which are text and are converted to the types of the schema. */
 export const queryCheck = checkOf({ coerceTypes: true, allowUnionTypes: true });
 
 function check(collect: ReturnType<typeof collector>): Check {
@@ -40,7 +40,7 @@ function check(collect: ReturnType<typeof collector>): Check {
     const errors = new Map<string, FieldError>();
     for (const error of collect(value)) {
       const found = fieldError(error);
-      // The first fault of a field tells most: a wrong type makes all its other rules fail too.
+      // Only the first error of a field is useful: a wrong type makes all other rules fail too.
       if (!errors.has(found.pointer)) errors.set(found.pointer, found);
       if (errors.size === MAX_PROBLEMS) break;
     }
@@ -80,31 +80,31 @@ function fieldError(error: ErrorObject): FieldError {
   }
 }
 
-/** Rules that no schema can say, asked of a body of any form. */
+/** Checks that no schema can express; the body may have any form. */
 export type Rules = (body: unknown) => Promise<FieldError[]>;
 
 /**
- * All that is wrong with a body of which `check` found `broken`: that, and what the rules find wrong with the parts
- * that it took. A body with more faults than are told of has no part that is known to be right.
- * The body is not for use any more: the parts that were refused are taken out of it.
+ * All errors of a body: those of its schema (`broken`), and those that the rules find in the valid parts. With too many
+ * errors of the schema the valid parts are unknown, so the rules are skipped.
+ * The body cannot be used afterwards, because its invalid parts are removed.
  */
 export async function allFaults(body: unknown, broken: FieldError[], rules: Rules): Promise<FieldError[]> {
   if (broken.length >= MAX_PROBLEMS) return broken;
   if (broken.length === 0) return rules(body);
-  const isToldOf = (pointer: string) =>
+  const isReported = (pointer: string) =>
     broken.some((one) => pointer === one.pointer || pointer.startsWith(`${one.pointer}/`));
-  const found = await rules(withoutRefused(body, broken));
-  return [...broken, ...found.filter((one) => !isToldOf(one.pointer))];
+  const found = await rules(withoutInvalid(body, broken));
+  return [...broken, ...found.filter((one) => !isReported(one.pointer))];
 }
 
-/** The body without the parts that the faults are about; undefined where that is all of it. */
-function withoutRefused(body: unknown, faults: readonly FieldError[]): unknown {
+/** The body without the parts that have errors; undefined if that is the whole body. */
+function withoutInvalid(body: unknown, faults: readonly FieldError[]): unknown {
   for (const { pointer } of faults) {
     const names = pointer.split('/').slice(1).map(unescaped);
     const last = names.pop();
     if (last === undefined) return undefined;
     const holder = names.reduce(memberOf, body);
-    // The items behind one that is refused stay where they are.
+    // Keeps the indexes of the following items.
     if (Array.isArray(holder)) holder[Number(last)] = undefined;
     else if (typeof holder === 'object' && holder !== null) Reflect.deleteProperty(holder, last);
   }
@@ -115,13 +115,13 @@ function unescaped(token: string): string {
   return token.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
-/** An own member of a value; undefined where there is none. */
+/** An own member of a value; undefined if there is none. */
 export function memberOf(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
   return (value as Record<string, unknown>)[name];
 }
 
-/** The value at a path of the body; undefined where there is none. */
+/** The value at a path of the body; undefined if there is none. */
 export function at(body: unknown, ...path: string[]): unknown {
   return path.reduce(memberOf, body);
 }

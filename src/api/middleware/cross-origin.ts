@@ -1,10 +1,10 @@
-// Which web pages may call the API from a browser: those of the origins that the operator lists, nobody else's.
-// Credentials are sent as a header that a page must set itself, so no cookie is ever let through.
+// CORS: web pages of the origins that the operator lists may call the API. Credentials are sent in the Authorization header,
+// so cookies are never allowed.
 
 import cors from '@koa/cors';
 import type { Middleware } from 'koa';
 
-/** What a page may read of an answer besides its body. */
+/** Response headers that a page may read. */
 const EXPOSED = [
   'ETag',
   'Idempotent-Replayed',
@@ -14,18 +14,26 @@ const EXPOSED = [
   'Request-Id',
   'Retry-After',
 ];
-const TAKEN = ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'Last-Event-ID', 'Request-Id'];
+/** Request headers that a page may send. */
+const ALLOWED = [
+  'Authorization',
+  'Content-Type',
+  'Idempotency-Key',
+  'If-Match',
+  'Last-Event-ID',
+  'Request-Id',
+];
 
-/** @param origins such as `https://app.example`; none: no page may. */
+/** @param origins such as `https://app.example`; with none, no page may call the API. */
 export function crossOrigin(origins: readonly string[]): Middleware[] {
   if (origins.length === 0) return [];
   const listed = new Set(origins);
   return [
     cors({
-      // An empty text: not one word about it, as if there were no CORS.
+      // An empty string: no CORS headers at all.
       origin: (ctx) => (listed.has(ctx.get('Origin')) ? ctx.get('Origin') : ''),
       allowMethods: ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE'],
-      allowHeaders: TAKEN,
+      allowHeaders: ALLOWED,
       exposeHeaders: EXPOSED,
       maxAge: 600,
     }),

@@ -1,4 +1,4 @@
-// Turns any error into an RFC 9457 answer, and what nobody answered into a 404.
+// Converts errors to problem documents (RFC 9457), and requests without a response to 404.
 
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
@@ -13,7 +13,7 @@ export function errors(log: Logger): Middleware<RequestState> {
       await next();
       const isMethod = ctx.status === 405 || ctx.status === 501;
       const Allow = isMethod ? String(ctx.response.get('Allow')) : '';
-      // An unknown method on a path that does not exist.
+      // A 405 or 501 without Allow is an unknown method on a path that does not exist.
       if ((ctx.status === 404 && ctx.body == null) || (isMethod && Allow === '')) throw notFound();
       if (isMethod) throw methodNotAllowed(ctx.method, Allow);
     } catch (error) {

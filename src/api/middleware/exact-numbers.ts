@@ -1,25 +1,25 @@
-// Numbers that a double cannot hold as they were written, such as an id of 19 digits: JavaScript would keep and
-// return another number (RFC 8259, section 6). They are refused, so that what is kept is what was sent. So is a body
-// whose numbers grow too much when they are written out, as 1e20 does.
+// Rejects numbers that a double cannot represent exactly, such as an id of 19 digits: JavaScript would store and return a
+// different number (RFC 8259, section 6). Also rejects bodies whose numbers become much longer when they are written
+// without an exponent, such as 1e20.
 
 import { compareNumber } from 'lossless-json';
 import { childPointer } from '../../output-schema/problem.ts';
 import { scanJson } from '../../state/text/json-scan.ts';
 import type { FieldError } from '../http/problem.ts';
 
-/** A number of 16 or more digits, or with an exponent: any other is exact (IEEE 754 doubles hold 15 digits). */
+/** A number of 16 or more digits, or with an exponent. Any other is exact, because IEEE 754 doubles hold 15 digits. */
 const SUSPECT = /(?:^|[\s:,[])-?(?:\d[\d.]{15}|[\d.]+[eE])/;
-/** Numbers that a double holds: at most 15 digits, far from the ends of its range. */
+/** Numbers that are always exact: at most 15 digits, far from the limits of the range. */
 const PLAIN = /^-?[\d.]{1,15}$/;
 const SHORT = /^-?[\d.]{1,15}[eE][-+]?\d{1,2}$/;
-const MESSAGE = 'is a number that cannot be kept exactly; send it as a string';
-const GROWN = 'holds numbers that grow too much when they are written without an exponent';
+const MESSAGE = 'is a number that cannot be stored exactly; send it as a string';
+const GROWN = 'contains numbers that become too long when they are written without an exponent';
 /** Characters by which a small body may grow; a larger one may double. */
 const GROWTH = 4096;
 
 /**
- * Where JSON holds numbers that would be changed by being read, or that would make the answer far larger than the body.
- * @param json valid JSON. @param most faults that are reported.
+ * The errors of numbers in JSON that would change when they are parsed, or would make the response much larger than the body.
+ * @param json valid JSON. @param most largest number of errors.
  */
 export function numberFaults(json: string, most: number): FieldError[] {
   const found: FieldError[] = [];
@@ -41,7 +41,7 @@ export function numberFaults(json: string, most: number): FieldError[] {
   return found;
 }
 
-/** Whether JavaScript writes the number again as one of the same value. */
+/** Whether JavaScript serializes the number with the same value. */
 function isExact(text: string, value: number, written: string): boolean {
   return Number.isFinite(value) && compareNumber(text, written) === 0;
 }

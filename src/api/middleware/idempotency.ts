@@ -1,4 +1,4 @@
-// The Idempotency-Key of a POST: claims it, replays the first answer, or says why not.
+// The Idempotency-Key of a POST: claims the key, or replays the stored response of the first request.
 
 import { hash, randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -10,12 +10,12 @@ import type { KeyPrincipal, Principal } from '../access/principal.ts';
 import type { Answer } from '../http/answer.ts';
 import { ApiError } from '../http/problem.ts';
 
-/** What an answer kept for a replay is sealed for: it may hold a secret that is shown once. */
-function placeOf(claim: { key: string }): string {
+/** AAD context of a stored response, which is sealed because it may contain a secret that is shown once. */
+function contextOf(claim: { key: string }): string {
   return `answer ${claim.key}`;
 }
 
-/** The key's text, or null when there is none. @throws ApiError 400 for one that is no key. */
+/** The request's key, or null without one. @throws ApiError 400 for an invalid key */
 function keyOf(ctx: Context): string | null {
   const header = ctx.headers['idempotency-key'];
   if (header === undefined) return null;
@@ -23,13 +23,13 @@ function keyOf(ctx: Context): string | null {
   const [, quoted] = /^"(.*)"$/.exec(text) ?? [];
   const key = quoted ?? text;
   if (!/^[\x20-\x7e]{1,255}$/.test(key))
-    throw new ApiError('invalid_header', 'Idempotency-Key takes 1 to 255 printable ASCII characters.');
+    throw new ApiError('invalid_header', 'Idempotency-Key must be 1 to 255 printable ASCII characters.');
   return key;
 }
 
 /**
- * The one spelling of the route and its parameters: `/v1/workers/%61da` and `/v1/workers/ada` are one request.
- * @param template path of the route, `{name}` for a parameter. @param params as they were decoded.
+ * The canonical path of a request: `/v1/workers/%61da` and `/v1/workers/ada` are the same.
+ * @param template path of the route, with `{name}` for a parameter. @param params the decoded parameters.
  */
 export function canonicalPath(template: string, params: Readonly<Record<string, unknown>>): string {
   return template.replaceAll(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(String(params[name])));
@@ -38,10 +38,10 @@ export function canonicalPath(template: string, params: Readonly<Record<string, 
 /**
  * Claims the request's key.
  * @param path of the request, see `canonicalPath`.
- * @param grants whether the answer holds a credential that may all that its maker may: then it is told again only
- *   to who may the same, for as long.
- * @returns null without a key; the claim to answer under; or the first answer, to be sent again.
- * @throws ApiError 409 while the first request runs, 422 when the key came with another body.
+ * @param grants whether the response contains a credential with permissions of its creator; it is then replayed only to
+ *   callers with the same permissions and expiry.
+ * @returns null without a key; a claim under which to record the response; or the stored response to replay.
+ * @throws ApiError 409 while the first request runs, 422 if the key was used with another body
  */
 export async function claim(
   ctx: Context,
@@ -55,10 +55,10 @@ export async function claim(
   if (ctx.method !== 'POST') return null;
   const key = keyOf(ctx);
   if (key === null) return null;
-  // A caller who sees less than another must not be shown the other's answer: the view is part of the scope.
+  // A caller must not get a stored response with data that it cannot see, so its visibility is part of the scope.
   const view =
     principal.kind === 'api_key'
-      ? `org ${[...principal.pools].sort().join()}${grants ? ` ${mayWhat(principal)}` : ''}`
+      ? `org ${[...principal.pools].sort().join()}${grants ? ` ${permissionsOf(principal)}` : ''}`
       : principal.kind === 'worker'
         ? `worker ${principal.worker_id} ${principal.incarnation}${principal.pools.includes('*') ? '' : ` ${[...principal.pools].sort().join()}`}`
         : principal.kind;
@@ -80,7 +80,7 @@ export async function claim(
       throw new ApiError('idempotency_key_reused', 'This Idempotency-Key was used with another body.');
     case 'answered': {
       const { status, headers } = claimed.answer;
-      const text = opened(sealer, claimed.answer, placeOf({ key: scope }));
+      const text = opened(sealer, claimed.answer, contextOf({ key: scope }));
       return {
         replay: {
           status,
@@ -92,45 +92,45 @@ export async function claim(
   }
 }
 
-/** The text of a kept answer. @throws ApiError 409 when what sealed it is gone: it must not be done once more. */
-function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, place: string): string {
+/** The text of a stored response. @throws ApiError 409 if it is lost; the request must not be executed again */
+function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, context: string): string {
   const lost = (why: string) => {
-    const detail = `The first request with this Idempotency-Key was answered with ${status}, and what it did stands. ${why}`;
+    const detail = `The first request with this Idempotency-Key was answered with ${status} and has taken effect. ${why}`;
     const { Location } = headers;
     return new ApiError('idempotency_answer_lost', detail, {
       headers: Location === undefined ? {} : { Location },
     });
   };
-  if (body === null) throw lost(`Its answer was larger than ${KEPT_BYTES} bytes and was not kept.`);
+  if (body === null) throw lost(`Its response was larger than ${MAX_STORED_BYTES} bytes and was not stored.`);
   try {
-    return sealer.open(body, place);
+    return sealer.open(body, context);
   } catch (error) {
     if (!(error instanceof UnopenableError)) throw error;
-    throw lost('Its answer was sealed with a SECRETS_KEY that is not configured any more.');
+    throw lost('Its response was encrypted with a SECRETS_KEY that is no longer configured.');
   }
 }
 
-/** Guards and writes that keep `answer` in the claim's place. */
+/** Guards and writes that replace the claim by the stored response. */
 export function responseWrites(
   claimed: Claim,
   sealer: Sealer,
   answer: Answer,
 ): ReturnType<typeof answerWrites> {
   const text = pack(answer.body === undefined ? '' : JSON.stringify(answer.body));
-  const place = placeOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) });
+  const context = contextOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) });
   return answerWrites(claimed, {
     status: answer.status,
     headers: answer.headers ?? {},
-    body: Buffer.byteLength(text) > KEPT_BYTES ? null : sealer.seal(text, place),
+    body: Buffer.byteLength(text) > MAX_STORED_BYTES ? null : sealer.seal(text, context),
   });
 }
 
-/** The largest answer that is kept, in bytes as it is packed: one about a single thing is always smaller. */
-const KEPT_BYTES = 1024 * 1024;
+/** Largest stored response, in bytes after compression. Only responses to batches can be larger. */
+const MAX_STORED_BYTES = 1024 * 1024;
 
-/** Answers larger than this are kept compressed, characters: those to batches are a thousand times the usual. */
+/** Responses of at least this many characters, such as those of batches, are stored compressed. */
 const PACKED_FROM = 16_384;
-/** How a packed answer begins, and no JSON does. */
+/** Prefix of a compressed response; no JSON text starts with it. */
 const PACKED = '~';
 
 function pack(text: string): string {
@@ -142,7 +142,7 @@ function unpack(text: string): string {
   return inflateRawSync(Buffer.from(text.slice(PACKED.length), 'base64')).toString();
 }
 
-function mayWhat({ scopes, expires_at }: KeyPrincipal): string {
+function permissionsOf({ scopes, expires_at }: KeyPrincipal): string {
   return `${[...scopes].sort().join()} ${expires_at}`;
 }
 

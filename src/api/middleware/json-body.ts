@@ -1,4 +1,4 @@
-// Reads a JSON body within its bounds: bytes, media type, encoding, nesting, and what can be kept as it came.
+// Reads a JSON body and enforces its limits: size, media type, encoding, nesting, and values that can be stored exactly.
 
 import { isUtf8 } from 'node:buffer';
 import type { Context } from 'koa';
@@ -10,11 +10,11 @@ import { numberFaults } from './exact-numbers.ts';
 
 /** Largest body in bytes. */
 export const BODY_LIMIT = 256 * 1024;
-/** Deepest nesting of objects and arrays: that of the deepest output, within the body that hands it in. */
+/** Deepest nesting: that of the deepest output, inside the body that submits it. */
 const DEPTH_LIMIT = MAX_OUTPUT_LEVELS + 2;
 /** Most names in all objects of a body together. */
 const NAMES_LIMIT = 10_000;
-/** Fewest bytes a name can take: `"":0,`. */
+/** Fewest bytes of an object member: `"":0,`. */
 const NAME_BYTES = 5;
 /** Longest name of a member, in UTF-16 units: error answers point at members by name. */
 const NAME_LENGTH = 2048;
@@ -25,7 +25,7 @@ const CONTAINER_BYTES = 2;
 const [QUOTE, BACKSLASH, BRACKET, BRACE] = Buffer.from('"\\[{');
 
 const NOT_JSON = 'The body must be application/json.';
-const HALF = 'half a character (a surrogate without its pair)';
+const SURROGATE = 'an unpaired surrogate';
 
 /** Limits of a JSON body. */
 export interface BodyLimits {
@@ -37,7 +37,7 @@ export interface BodyLimits {
 }
 
 export interface JsonBody {
-  /** The bytes as they came, for the fingerprint of idempotency. */
+  /** The received bytes, for the fingerprint of the Idempotency-Key. */
   raw: Buffer;
   value: unknown;
 }
@@ -46,9 +46,9 @@ export interface JsonBody {
 export const BODY_LIMITS: BodyLimits = { bytes: BODY_LIMIT, names: NAMES_LIMIT, levels: DEPTH_LIMIT };
 
 /**
- * Reads the body; null when there is none.
- * @param time how long it may take to arrive, ms.
- * @throws ApiError 400, 408, 413, 415, or 422 for JSON that cannot be kept.
+ * Reads the body; null if there is none.
+ * @param time time limit for receiving it, ms.
+ * @throws ApiError 400, 408, 413, 415, or 422 for JSON that cannot be stored exactly
  */
 export async function readJsonBody(
   ctx: Context,
@@ -60,14 +60,14 @@ export async function readJsonBody(
     req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
   if (!hasBody) return null;
   const isTyped = req.headers['content-type'] !== undefined;
-  // What nearly every client sends needs no parser of media types.
+  // Skips the media type parser for the value that nearly all clients send.
   if (isTyped && req.headers['content-type'] !== 'application/json' && !ctx.is('application/json', '+json'))
     throw new ApiError('unsupported_media_type', NOT_JSON);
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity')
     throw new ApiError('unsupported_media_type', 'The body must not be compressed.');
   const raw = await read(ctx, bytes, time);
-  // A chunked body says only by its end that it is empty (RFC 9112, section 7.1): then it is none.
+  // An empty chunked body (RFC 9112, section 7.1) counts as no body.
   if (raw.length === 0) return null;
   if (!isTyped) throw new ApiError('unsupported_media_type', NOT_JSON);
   if (hasMoreContainers(raw, names * CONTAINERS_PER_NAME))
@@ -85,7 +85,7 @@ export async function readJsonBody(
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError('malformed_json', `The body is not JSON: ${error.message}`);
   }
-  if (!isFit(value, levels)) throw invalid(...unfit(value, levels));
+  if (!isExact(value, levels)) throw invalid(...inexactFaults(value, levels));
   const tooManyNames = raw.length > names * NAME_BYTES ? nameFault(value, names) : null;
   if (tooManyNames !== null) throw invalid(tooManyNames);
   const inexact = numberFaults(text, MAX_PROBLEMS);
@@ -93,7 +93,7 @@ export async function readJsonBody(
   return { raw, value };
 }
 
-/** 408; what may still come of the body is not waited for. */
+/** 408; closes the connection instead of waiting for the rest of the body. */
 export function bodyTimeout(): ApiError {
   return new ApiError('request_timeout', 'The body did not arrive in time.', {
     headers: { Connection: 'close' },
@@ -122,14 +122,14 @@ function hasMoreContainers(json: Buffer, most: number): boolean {
   return false;
 }
 
-/** What is wrong with a value that has more than `most` names in all its objects together; null if it has not. */
+/** The error of a value with more than `most` names in all its objects together; null otherwise. */
 export function nameFault(value: unknown, most: number): FieldError | null {
   return namesLeft(value, most) >= 0
     ? null
     : { pointer: '', message: `has more than ${most} names in its objects` };
 }
 
-/** How many more names there may be beside those in the value; below 0 where it has too many. */
+/** `most` minus the number of names in the value; counting stops below 0. */
 function namesLeft(value: unknown, most: number): number {
   if (typeof value !== 'object' || value === null) return most;
   const inner: unknown[] = Array.isArray(value) ? value : Object.values(value);
@@ -148,33 +148,33 @@ function read(ctx: Context, limit: number, time: number): Promise<Buffer> {
     getRawBody(ctx.req, { length, limit }, (error, body) => {
       clearTimeout(timer);
       if (body !== undefined) resolve(body);
-      else reject(broken(error, limit));
+      else reject(readError(error, limit));
     });
   });
 }
 
-/** What to tell of a body that could not be read. */
-function broken(error: unknown, limit: number): ApiError {
+/** The error for a body that could not be read. */
+function readError(error: unknown, limit: number): ApiError {
   const type = error instanceof Error && 'type' in error ? error.type : null;
-  if (type !== 'entity.too.large') return new ApiError('malformed_json', 'The body did not arrive whole.');
-  // What is still on its way is thrown away, and the connection ends.
+  if (type !== 'entity.too.large') return new ApiError('malformed_json', 'The body is incomplete.');
+  // The rest of the body is discarded, and the connection ends.
   return new ApiError('body_too_large', `The body is larger than ${limit} bytes.`, {
     headers: { Connection: 'close' },
   });
 }
 
 /**
- * Whether JSON can be kept and hashed as it came: not nested too deep, no name too long, no number beyond the range of a
- * double, no half character (I-JSON, RFC 7493, sections 2.1 and 2.2).
+ * Whether JSON can be stored and hashed unchanged: not nested too deeply, no name too long, no number beyond the range of a
+ * double, no unpaired surrogate (I-JSON, RFC 7493, sections 2.1 and 2.2).
  */
-function isFit(value: unknown, levels: number): boolean {
+function isExact(value: unknown, levels: number): boolean {
   if (typeof value === 'string') return value.isWellFormed();
   if (typeof value === 'number') return Number.isFinite(value);
   if (typeof value !== 'object' || value === null) return true;
   if (levels === 0) return false;
-  if (Array.isArray(value)) return value.every((inner) => isFit(inner, levels - 1));
+  if (Array.isArray(value)) return value.every((inner) => isExact(inner, levels - 1));
   for (const name of Object.keys(value))
-    if (nameFaultOf(name) !== null || !isFit((value as Record<string, unknown>)[name], levels - 1))
+    if (nameFaultOf(name) !== null || !isExact((value as Record<string, unknown>)[name], levels - 1))
       return false;
   return true;
 }
@@ -182,35 +182,35 @@ function isFit(value: unknown, levels: number): boolean {
 /** What is wrong with the name of a member; null if nothing. */
 function nameFaultOf(name: string): string | null {
   if (name.length > NAME_LENGTH) return `has a name of more than ${NAME_LENGTH} characters`;
-  return name.isWellFormed() ? null : `has a name that holds ${HALF}`;
+  return name.isWellFormed() ? null : `has a name that contains ${SURROGATE}`;
 }
 
-/** Where the value is not fit, and why. Slower than asking whether it is. */
-function unfit(whole: unknown, most: number): FieldError[] {
+/** The errors of a value for which `isExact` is false; slower than that check. */
+function inexactFaults(whole: unknown, most: number): FieldError[] {
   const found: FieldError[] = [];
   const path: (string | number)[] = [];
   const fault = (message: string) => found.push({ pointer: path.reduce<string>(childPointer, ''), message });
-  const look = (value: unknown, levels: number): void => {
+  const check = (value: unknown, levels: number): void => {
     if (typeof value !== 'object' || value === null) {
-      if (isFit(value, levels)) return;
-      fault(typeof value === 'string' ? `holds ${HALF}` : 'is a number out of range');
+      if (isExact(value, levels)) return;
+      fault(typeof value === 'string' ? `contains ${SURROGATE}` : 'is a number out of range');
     } else if (levels === 0) fault(`is nested deeper than ${most} levels`);
-    else if (Array.isArray(value)) lookAt(value.entries(), levels - 1);
-    else lookAt(namesOf(value), levels - 1);
+    else if (Array.isArray(value)) checkMembers(value.entries(), levels - 1);
+    else checkMembers(namesOf(value), levels - 1);
   };
-  const lookAt = (members: Iterable<[string | number, unknown]>, levels: number): void => {
+  const checkMembers = (members: Iterable<[string | number, unknown]>, levels: number): void => {
     for (const [name, inner] of members) {
       if (found.length === MAX_PROBLEMS) return;
       const broken = typeof name === 'string' ? nameFaultOf(name) : null;
       if (broken !== null) fault(broken);
       else {
         path.push(name);
-        look(inner, levels);
+        check(inner, levels);
         path.pop();
       }
     }
   };
-  look(whole, most);
+  check(whole, most);
   return found;
 }
 

@@ -1,9 +1,9 @@
-// Every answer carries a Request-Id; the caller's own is kept when it is fit to be echoed and logged.
+// Every response has a Request-Id: that of the request if it is safe to echo and log, else a new one.
 
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 
-const FIT = /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/;
+const SAFE = /^[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?$/;
 
 export interface RequestState {
   requestId: string;
@@ -12,7 +12,7 @@ export interface RequestState {
 export function requestId(): Middleware<RequestState> {
   return (ctx, next) => {
     const given = String(ctx.req.headers['request-id'] ?? '');
-    ctx.state.requestId = FIT.test(given) ? given : randomUUID();
+    ctx.state.requestId = SAFE.test(given) ? given : randomUUID();
     ctx.res.setHeader('Request-Id', ctx.state.requestId);
     return next();
   };

@@ -1,28 +1,28 @@
-// Where an answer is out before its request has arrived (a file too large, a wrong token), the rest of the request is
-// read and thrown away: see linger.ts.
+// When a response ends before its request has been received (a file that is too large, an invalid token), the rest of the
+// request is read and discarded: see linger.ts.
 
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
-import { cutOffLater, isTooMuch, LINGER } from '../http/linger.ts';
+import { destroyLater, isTooMuch, LINGER } from '../http/linger.ts';
 
-/** @param linger how long the client may go on sending, ms */
+/** @param linger how long the client may keep sending, ms. */
 export function unreadBody(linger = LINGER): Middleware {
   return (ctx, next) => {
     const { req, res } = ctx;
     res.once('prefinish', () => {
-      if (!req.complete) throwAway(req, linger);
+      if (!req.complete) discard(req, linger);
     });
     return next();
   };
 }
 
-function throwAway(request: IncomingMessage, linger: number): void {
+function discard(request: IncomingMessage, linger: number): void {
   const { socket } = request;
-  // Node destroys the socket with the end of an answer that closes the connection. Its end is enough: the client sees
-  // that nothing more comes, and is not reset.
+  // Node destroys the socket at the end of a response that closes the connection. Ending it is enough: the client reads the
+  // end of the response and gets no reset.
   const destroySoon = socket.destroySoon.bind(socket);
   socket.destroySoon = () => void socket.end();
-  const callOff = cutOffLater(socket, linger);
+  const cancel = destroyLater(socket, linger);
   let bytes = 0;
   request.on('error', () => undefined);
   request.unpipe();
@@ -31,7 +31,7 @@ function throwAway(request: IncomingMessage, linger: number): void {
     if (isTooMuch(bytes)) socket.destroy();
   });
   request.once('end', () => {
-    callOff();
+    cancel();
     socket.destroySoon = destroySoon;
     if (socket.writableEnded) destroySoon();
   });

@@ -98,7 +98,7 @@ export async function createTask(
   if (made !== null) return { ok: true, task: made.task };
   if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
     return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
-  return { ok: false, code: 'stale', message: 'The request was taken over by another.' };
+  return { ok: false, code: 'stale', message: 'Another request has replaced this one.' };
 }
 
 /**

@@ -123,7 +123,10 @@ test('a body whose numbers would make the response many times as long is refused
   expect((await answers(200)).status).toBe(201);
   const refused = await answers(50_000);
   expect(refused.problem.errors).toEqual([
-    { pointer: '', message: 'holds numbers that grow too much when they are written without an exponent' },
+    {
+      pointer: '',
+      message: 'contains numbers that become too long when they are written without an exponent',
+    },
   ]);
 });
 
