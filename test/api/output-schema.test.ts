@@ -75,14 +75,14 @@ describe('shorthand', () => {
     expect((await schemas.validate(SHORTHAND, output)).map(({ pointer }) => pointer)).toEqual(pointers);
   });
 
-  it('takes inherited members for absent ones', async () => {
+  it('treats inherited members as absent', async () => {
     expect(await schemas.validate({ toString: 'object?', constructor: 'string?' }, {})).toEqual([]);
     expect(await schemas.validate({ constructor: 'object' }, {})).toEqual([
       { pointer: '/constructor', message: 'is required' },
     ]);
   });
 
-  it('accepts no output under a schema that is itself not acceptable', async () => {
+  it('accepts no output for an unacceptable schema', async () => {
     const [problem] = await schemas.validate({ a: 'nonsense' }, { a: 1 });
     expect(problem).toMatchObject({ pointer: '', message: expect.stringContaining('/a') });
   });
@@ -117,7 +117,7 @@ describe('shorthand', () => {
   const wordOf = ({ type, optional }: { type: string; optional: boolean }): string =>
     optional ? `${type}?` : type;
 
-  it('accepts what it names, with or without the optional fields', async () => {
+  it('accepts the named fields, with or without the optional ones', async () => {
     await fc.assert(
       fc.asyncProperty(fields, fc.boolean(), async (list, isFull) => {
         const schema = Object.fromEntries(list.map(([field]) => [field.name, wordOf(field)]));
@@ -130,7 +130,7 @@ describe('shorthand', () => {
     );
   });
 
-  it('finds each field that is missing, of another type, or not named, and nothing else', async () => {
+  it('reports exactly the fields that are missing, of another type, or not named', async () => {
     await fc.assert(
       fc.asyncProperty(fields, fc.infiniteStream(fc.nat(2)), async (list, faults) => {
         const schema = Object.fromEntries(
@@ -232,7 +232,7 @@ describe('JSON Schema', () => {
     expect(await problemsOf(schema)).toEqual(expect.arrayContaining([expect.stringMatching(problem)]));
   });
 
-  it('says all that is wrong at once', async () => {
+  it('reports all problems of a schema at once', async () => {
     const schema = object(
       { a: { type: 'x' }, b: { $ref: 'other' }, c: { pattern: '(a*)*b' } },
       { $async: true },
@@ -243,7 +243,7 @@ describe('JSON Schema', () => {
     );
   });
 
-  it('points at what is wrong in an output', async () => {
+  it('reports problems of an output with their pointers', async () => {
     const schema = object(
       {
         name: { type: 'string', pattern: '^[A-Z]' },
@@ -272,7 +272,7 @@ describe('JSON Schema', () => {
     expect(await schemas.validate({ ...schema, additionalProperties: true }, good)).toEqual([]);
   });
 
-  it('keeps patterns apart, and schemas', async () => {
+  it('keeps patterns and schemas separate', async () => {
     const schema = object({ a: { pattern: '^a$' }, b: { pattern: '^b$' } });
     expect(await schemas.validate(schema, { a: 'a', b: 'b' })).toEqual([]);
     expect((await schemas.validate(schema, { a: 'b', b: 'a' })).map(({ pointer }) => pointer)).toEqual([
@@ -286,7 +286,7 @@ describe('JSON Schema', () => {
     expect(verdicts.map((problems) => problems.length)).toEqual([0, 1]);
   });
 
-  it('refuses outputs that are too deep, too large, or nothing', async () => {
+  it('refuses outputs that are too deep, too large, or undefined', async () => {
     const any = { $schema: DIALECT };
     expect(await schemas.validate(any, nested(128))).toEqual([]);
     expect((await schemas.validate(any, nested(200_000 / 100)))[0]?.message).toMatch(/more than 128 levels/);

@@ -20,7 +20,7 @@ const preflight = (who: Client, Origin: string) =>
   who.request('OPTIONS', '/v1/tasks', { headers: { Origin, 'Access-Control-Request-Method': 'POST' } });
 const about = (headers: Headers) => [...headers.keys()].filter((name) => name.startsWith('access-control-'));
 
-test('a listed page may call, is told so before, and reads what it needs', async () => {
+test('a listed origin may call, gets a preflight answer, and reads the exposed headers', async () => {
   const before = await preflight(api.client(null), LISTED);
   expect(before.status).toBe(204);
   expect(before.headers.get('access-control-allow-origin')).toBe(LISTED);
@@ -36,7 +36,7 @@ test('a listed page may call, is told so before, and reads what it needs', async
 });
 
 test.each(['https://evil.example', 'null', 'http://app.example', 'https://app.example.evil', '*'])(
-  'a page of %s is told nothing',
+  'a page of %s gets no CORS headers',
   async (Origin) => {
     const before = await preflight(api.client(null), Origin);
     expect(before.headers.get('allow')).toContain('POST');
@@ -46,13 +46,13 @@ test.each(['https://evil.example', 'null', 'http://app.example', 'https://app.ex
   },
 );
 
-test('without a list there is none of it', async () => {
+test('without a list no response has CORS headers', async () => {
   const before = await preflight(closed.client(null), LISTED);
   const { headers } = await closed.client(null).request('GET', '/livez', { headers: { Origin: LISTED } });
   expect([...about(before.headers), ...about(headers)]).toEqual([]);
 });
 
-test('every answer forbids guessing, framing and sharing; TLS is asked for where a trusted proxy has it', async () => {
+test('every response forbids sniffing, framing and sharing; HSTS is set behind a TLS proxy', async () => {
   for (const [path, proto, hsts] of [
     ['/v1/tasks', 'https', 'max-age=31536000; includeSubDomains'],
     ['/nowhere', 'https', 'max-age=31536000; includeSubDomains'],

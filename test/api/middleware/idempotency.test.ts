@@ -62,7 +62,7 @@ function expectReplay(first: Answer, second: Answer): void {
 }
 
 describe('same key, same body', () => {
-  test('a task is made once and its answer replayed, bare or quoted', async () => {
+  test('creates a task once and replays the response, with a bare or quoted key', async () => {
     const [body, key] = [taskBody({ title: '漢 👍 "quoted"' }), freshName('key')];
     const { request_id } = body.origin as { request_id: string };
     const first = await create(body, key);
@@ -84,7 +84,7 @@ describe('same key, same body', () => {
       (id: string) => `/v1/tasks/${id}/cancel`,
       (id: string) => `/v1/tasks/%3${id[0]}${id.slice(1)}/cancel`,
     ],
-  ])('the path to %s spelled with percent escapes is the same path', async (name, plain, spelled) => {
+  ])('the path to %s with percent escapes is the same path', async (name, plain, spelled) => {
     const made = name === 'a task' ? await client.post<TaskView>('/v1/tasks', taskBody()) : null;
     const id = made?.task_id ?? (await createPerson(api, client)).worker_id;
     const options = { headers: keyed(freshName('key')) };
@@ -93,14 +93,14 @@ describe('same key, same body', () => {
     expectReplay(first, await client.request('POST', spelled(id), options));
   });
 
-  test('the replay is the first answer even when the task has moved on', async () => {
+  test('replays the first response even when the task has changed', async () => {
     const [body, key] = [taskBody(), freshName('key')];
     const first = await create(body, key);
     await client.post(`/v1/tasks/${first.as<TaskView>().task_id}/cancel`);
     expectReplay(first, await create(body, key));
   });
 
-  test('the replay comes also when the deadline that was still ahead has passed', async () => {
+  test('replays also when the deadline has passed meanwhile', async () => {
     const deadline = new Date(Date.now() + 700).toISOString();
     const [body, key] = [taskBody({ sla: { urgency: 'low', deadline } }), freshName('key')];
     const first = await create(body, key);
@@ -110,7 +110,7 @@ describe('same key, same body', () => {
     expect((await create(body, freshName('key'))).outcome).toBe('422 validation_failed');
   });
 
-  test('1000 at once make one task', async () => {
+  test('1000 concurrent requests create one task', async () => {
     const [body, key] = [taskBody(), freshName('key')];
     const answers = await Promise.all(Array.from({ length: 1000 }, () => create(body, key)));
     const outcomes = new Set(answers.map((one) => one.outcome));
@@ -122,7 +122,7 @@ describe('same key, same body', () => {
     expect((await create(body, key)).outcome).toBe('201');
   });
 
-  test('an API key replays with the very same secret', async () => {
+  test('replays an API key with the same secret', async () => {
     const options = { body: { name: 'once', scopes: ['tasks:read'] }, headers: keyed(freshName('key')) };
     const first = await client.request('POST', '/v1/api-keys', options);
     expectReplay(first, await client.request('POST', '/v1/api-keys', options));
@@ -131,7 +131,7 @@ describe('same key, same body', () => {
     expect((await api.client(first.as<{ key: string }>().key).request('GET', '/v1/tasks')).status).toBe(200);
   });
 
-  test('so do a worker token, a pool, a worker, an org and a rotated secret', async () => {
+  test('replays a worker token, a pool, a worker, an org and a rotated secret', async () => {
     const worker = await createPerson(api, client);
     const posts: [Client, string, unknown][] = [
       [client, `/v1/workers/${worker.worker_id}/tokens`, undefined],
@@ -148,7 +148,7 @@ describe('same key, same body', () => {
     }
   });
 
-  test('accept, start and cancel answer again instead of refusing a step that is done', async () => {
+  test('replays accept, start and cancel instead of refusing them', async () => {
     const { task, person } = await bringTo(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const steps: [Client, string][] = [
@@ -165,7 +165,7 @@ describe('same key, same body', () => {
     }
   });
 
-  test('an answer without a body is replayed too', async () => {
+  test('replays a response without a body', async () => {
     const { task, person } = await bringTo(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const options = { body: { reason: 'no time' }, headers: keyed(freshName('key')) };
@@ -177,7 +177,7 @@ describe('same key, same body', () => {
     );
   });
 
-  test('what is kept is kept for a day', async () => {
+  test('stores responses for a day', async () => {
     await create(taskBody(), freshName('key'));
     const keys = await api.redis.keys(`${api.prefix}:*:idempotency:*`);
     const lives = await Promise.all(keys.map((key) => api.redis.pttl(key)));
@@ -186,8 +186,8 @@ describe('same key, same body', () => {
   });
 });
 
-describe('same key, another matter', () => {
-  test('another body is refused and changes nothing', async () => {
+describe('same key, another request', () => {
+  test('refuses another body and changes nothing', async () => {
     const [body, other, key] = [taskBody(), taskBody(), freshName('key')];
     const first = await create(body, key);
     expect((await create(other, key)).outcome).toBe('422 idempotency_key_reused');
@@ -195,7 +195,7 @@ describe('same key, another matter', () => {
     expectReplay(first, await create(body, key));
   });
 
-  test('another route and another org know nothing of it', async () => {
+  test('another route and another org are independent', async () => {
     const [key, body] = [freshName('key'), taskBody()];
     const other = await createOrg(api);
     const answers = [
@@ -210,7 +210,7 @@ describe('same key, another matter', () => {
     }
   });
 
-  test('the same path of another thing is another route', async () => {
+  test('the path of another record is independent', async () => {
     const key = freshName('key');
     const { task: one } = await bringTo(api, org, 'queued');
     const { task: two } = await bringTo(api, org, 'queued');
@@ -220,7 +220,7 @@ describe('same key, another matter', () => {
     }
   });
 
-  test('a key with less to give is not shown what one with more was given', async () => {
+  test('a key with fewer scopes does not get the response of one with more', async () => {
     const options = { body: { name: 'all', scopes: ['*'] }, headers: keyed(freshName('key')) };
     const first = await client.request('POST', '/v1/api-keys', options);
     expect(first.status).toBe(201);
@@ -230,7 +230,7 @@ describe('same key, another matter', () => {
     expect(second.outcome).toBe('403 insufficient_scope');
   });
 
-  test('a key with less to give is not shown what a rotation gave', async () => {
+  test('a key with fewer scopes does not get the response of a rotation', async () => {
     const old = await createKey(api, client);
     const options = { headers: keyed(freshName('key')) };
     const path = `/v1/api-keys/${old.keyId}/rotate`;
@@ -242,7 +242,7 @@ describe('same key, another matter', () => {
     expect((await client.request('POST', path, options)).text).toBe(first.text);
   });
 
-  test('a key that ends is not shown one that does not', async () => {
+  test('an expiring key does not get the response with a key that does not expire', async () => {
     const options = { body: { name: 'for good', scopes: ['*'] }, headers: keyed(freshName('key')) };
     const first = await client.request('POST', '/v1/api-keys', options);
     const ending = await createKey(api, client, { expires_at: new Date(Date.now() + 60_000).toISOString() });
@@ -251,7 +251,7 @@ describe('same key, another matter', () => {
     expect(second.as<{ expires_at: string | null }>().expires_at).not.toBeNull();
   });
 
-  test('a key with less to give is not shown the secret of an OAuth client', async () => {
+  test('a key with fewer scopes does not get the secret of an OAuth client', async () => {
     const named = { name: 'c', scopes: ['tasks:read'] };
     const { client_id } = await client.post<{ client_id: string }>('/v1/oauth-clients', named);
     const options = { headers: keyed(freshName('key')) };
@@ -262,7 +262,7 @@ describe('same key, another matter', () => {
     expect((await lesser.request('POST', path, options)).outcome).toBe('403 insufficient_scope');
   });
 
-  test('a key of other pools is not shown the answer of its sister', async () => {
+  test('a key of other pools does not get the response', async () => {
     const pools = [await createPool(client), await createPool(client)];
     const sisters = await Promise.all(pools.map((id) => createKey(api, client, { pools: [id] })));
     const key = freshName('key');
@@ -300,7 +300,7 @@ describe('a request that fails', () => {
     expect(answer.headers.get('idempotent-replayed')).toBeNull();
   });
 
-  test('a name that is taken stays taken, with or without a key', async () => {
+  test('a taken id is refused with and without a key', async () => {
     const pool_id = await createPool(client);
     const options = { body: { pool_id, name: 'again' }, headers: keyed(freshName('key')) };
     for (const _ of [1, 2])
@@ -308,7 +308,7 @@ describe('a request that fails', () => {
   });
 });
 
-test('an answer sealed by a key that was dropped is told to be lost, and nothing is done again', async () => {
+test('a response sealed by a removed key is 409 idempotency_answer_lost, without a second effect', async () => {
   const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
   const before = await startApi({ sealer: createSealer([oldKey]) });
   const after = await startApi({ prefix: before.prefix, sealer: createSealer([newKey]) });
@@ -329,7 +329,7 @@ test('an answer sealed by a key that was dropped is told to be lost, and nothing
   }
 });
 
-describe('what is no key', () => {
+describe('malformed keys', () => {
   test.each([
     ['', '""'],
     ['too long', 'x'.repeat(256)],
@@ -344,7 +344,7 @@ describe('what is no key', () => {
     ['255', 'y'.repeat(255)],
     ['255 in quotes', `"${'z'.repeat(255)}"`],
     ['inner quotes', 'a"b'],
-  ])('%s is one', async (_name, key) => {
+  ])('%s is accepted', async (_name, key) => {
     expect((await create(taskBody(), key)).status).toBe(201);
   });
 });

@@ -53,7 +53,7 @@ afterAll(async () => {
   await proxy.close();
 });
 
-test('while the first request runs, another process answers 409 to the second', async () => {
+test('returns 409 to a second request while another process runs the first', async () => {
   const [body, key] = [taskBody(), freshName('key')];
   const { held, release } = proxy.hold('evalsha');
   const first = create(body, key, near);
@@ -68,7 +68,7 @@ test('while the first request runs, another process answers 409 to the second', 
   expect((await create(body, key, far)).text).toBe((await first).text);
 });
 
-test('an answer of Redis that is lost is never told as a refusal, and the retry finds the one task', async () => {
+test('a lost reply of Redis is never reported as a refusal, and the retry finds the one task', async () => {
   const [body, key] = [taskBody(), freshName('key')];
   const cut = proxy.cutAnswer('evalsha');
   const first = await create(body, key, near);
@@ -80,7 +80,7 @@ test('an answer of Redis that is lost is never told as a refusal, and the retry 
   expect(await tasksOf(request_id, far)).toEqual([again.as<TaskView>().task_id]);
 });
 
-test('a commit whose answer is lost is not told as a conflict without a key either', async () => {
+test('a commit whose reply is lost is not reported as a conflict, also without a key', async () => {
   const { task_id } = await far.post<TaskView>('/v1/tasks', taskBody());
   const cut = proxy.cutAnswer('evalsha');
   const first = await near.request('POST', `/v1/tasks/${task_id}/cancel`);
@@ -89,7 +89,7 @@ test('a commit whose answer is lost is not told as a conflict without a key eith
   expect((await far.get<TaskView>(`/v1/tasks/${task_id}`)).status).toBe('cancelled');
 });
 
-test('Redis that falls silent between claim and commit costs less than two seconds', async () => {
+test('answers within two seconds when Redis stops responding between claim and commit', async () => {
   const [body, key] = [taskBody(), freshName('key')];
   const { held, release } = proxy.hold('evalsha');
   const started = performance.now();

@@ -102,7 +102,7 @@ async function create(text: string, task = taskBody()) {
   return api.client(text).request('POST', '/v1/tasks', { body: task });
 }
 
-test('a token of the registered issuer creates a task, and the history says who', async () => {
+test('a token of a registered issuer creates a task, and the history names its subject', async () => {
   expect(registration.audience).toBe(`urn:biolayer:org:${org.org_id}`);
   const answer = await create(await token());
   expect(answer.outcome).toBe('201');
@@ -194,8 +194,8 @@ test.each<[string, () => Promise<string> | string]>([
   expect((await create(await make())).outcome).toBe('401 invalid_credential');
 });
 
-describe('two orgs', () => {
-  test('may trust one issuer, and a token lets into the one it is for', async () => {
+describe('two orgs with outside issuers', () => {
+  test('can trust one issuer, and a token gives access only to the org it names', async () => {
     const theirs = await register(stranger);
     expect((await create(await token())).as<TaskView>().org_id).toBe(org.org_id);
     expect((await create(await token({ claims: { aud: theirs.audience } }))).as<TaskView>().org_id).toBe(
@@ -206,7 +206,7 @@ describe('two orgs', () => {
     expect((await create(both)).outcome).toBe('401 invalid_credential');
   });
 
-  test('cannot stand in the way of each other: both register one pair, and the token names its org', async () => {
+  test('can register the same pair, and the token names its org', async () => {
     const audience = 'https://api.example.com';
     const [squatted, rightful] = [await register(stranger, { audience }), await register(org, { audience })];
     expect(squatted.issuer_id).not.toBe(rightful.issuer_id);
@@ -236,7 +236,7 @@ describe('two orgs', () => {
     expect((await create(await aimed(org.org_id))).outcome).toBe('201');
   });
 
-  test('cannot register an audience that names the other', async () => {
+  test('cannot register an audience that names the other org', async () => {
     const stolen = await stranger.client.request('POST', '/v1/issuers', {
       body: body({ audience: registration.audience }),
     });
@@ -249,7 +249,7 @@ describe('two orgs', () => {
     expect((await create(await token({ claims: { aud: audience } }))).as<TaskView>().org_id).toBe(org.org_id);
   });
 
-  test('register one pair at once: each once, whole, and named in its own log alone', async () => {
+  test('that register one pair at once get one complete registration each, in their own log only', async () => {
     const audience = 'https://racing.example.com';
     const asked = await Promise.all(
       [org, org, org, stranger, stranger].map((by) =>
@@ -270,7 +270,7 @@ describe('two orgs', () => {
   });
 });
 
-test('a registration that is removed ends its tokens at once', async () => {
+test('removing a registration ends its tokens at once', async () => {
   const audience = 'urn:short';
   const { issuer_id } = await register(org, { audience, pools: ['*'] });
   const text = await token({ claims: { aud: audience, biolayer_org: org.org_id } });
@@ -279,7 +279,7 @@ test('a registration that is removed ends its tokens at once', async () => {
   expect((await create(text)).outcome).toBe('401 invalid_credential');
 });
 
-test('its pools confine, and nobody registers more than they may', async () => {
+test('pools of an issuer confine its tokens, and a caller cannot register more than it has', async () => {
   const pool = await createPool(org.client);
   await register(org, { audience: 'urn:pool', pools: [pool] });
   const text = await token({ claims: { aud: 'urn:pool', biolayer_org: org.org_id } });
@@ -301,7 +301,7 @@ test.each([
   expect([answer.status, answer.problem.errors?.[0]?.pointer]).toEqual([422, pointer]);
 });
 
-test('a token whose keys cannot be fetched is answered 503 with Retry-After', async () => {
+test('returns 503 with Retry-After when the keys of a token cannot be fetched', async () => {
   const gone = createServer();
   await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
   const { port } = gone.address() as AddressInfo;
@@ -315,7 +315,7 @@ test('a token whose keys cannot be fetched is answered 503 with Retry-After', as
   ]);
 });
 
-test('keys are fetched once for many, again for one that is new, and not for each that never was', async () => {
+test('keys are fetched once for many tokens, again for a new key id, and not for each unknown one', async () => {
   const cache = new JwksCache(createAddressPolicy(['127.0.0.1/32']));
   fetched = 0;
   await Promise.all(Array.from({ length: 50 }, () => cache.keysOf(uri)));
@@ -333,7 +333,7 @@ test.each<[string, (response: import('node:http').ServerResponse) => void]>([
   ['too many keys', (response) => void response.end(JSON.stringify({ keys: Array(101).fill(keys.public) }))],
   ['no JSON', (response) => void response.end('<html>')],
   ['nothing in time', () => undefined],
-])('keys are not taken from an answer that is %s', async (_name, answer) => {
+])('keys are not accepted from a response that is %s', async (_name, answer) => {
   const bad = createServer((_request, response) => answer(response));
   await new Promise<void>((resolve) => bad.listen(0, '127.0.0.1', resolve));
   const started = performance.now();

@@ -122,7 +122,7 @@ async function errorOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('metadata', () => {
-  test('the 401 says where to look, that says who gives tokens, and that how', async () => {
+  test('a 401 leads to the resource metadata and from there to the authorization server', async () => {
     const refused = await api.client(null).request('GET', '/v1/tasks');
     const [, url = ''] =
       /^Bearer resource_metadata="([^"]+)"$/.exec(refused.headers.get('www-authenticate') ?? '') ?? [];
@@ -161,7 +161,7 @@ describe('metadata', () => {
     ['/oauth/token', 'POST, OPTIONS'],
     ['/oauth/revoke', 'POST, OPTIONS'],
     ['/oauth/introspect', 'POST, OPTIONS'],
-  ])('%s names its methods: %s', async (path, allowed) => {
+  ])('%s lists its methods: %s', async (path, allowed) => {
     const nobody = api.client(null);
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
       if (allowed.includes(method)) continue;
@@ -173,14 +173,14 @@ describe('metadata', () => {
     expect((await nobody.request('GET', '/oauth/never-was')).outcome).toBe('404 not_found');
   });
 
-  test('what a client says of the host is not believed', async () => {
+  test('the Host header of a client is not used', async () => {
     const response = await fetch(`${api.url}/.well-known/oauth-authorization-server`, {
       headers: { 'X-Forwarded-Host': 'evil.example' },
     });
     expect(await response.text()).not.toContain('evil');
   });
 
-  test('the description names the flows, and every scoped route takes either credential', async () => {
+  test('OpenAPI describes the flows, and every scoped route accepts both credentials', async () => {
     const document = await api.client(null).get<{
       components: { securitySchemes: { oauth2: { flows: Record<string, { tokenUrl: string }> } } };
       paths: Record<string, Record<string, { security: object[] }>>;
@@ -194,7 +194,7 @@ describe('metadata', () => {
     ]);
   });
 
-  test('without PUBLIC_URL there is none of it', async () => {
+  test('without PUBLIC_URL OAuth is off', async () => {
     const plain = await startApi();
     for (const path of [
       '/oauth/token',
@@ -231,7 +231,7 @@ describe('client credentials', () => {
     );
   });
 
-  test('asking for nothing in particular gets all the client may have, and no more is to be had', async () => {
+  test('a request without scope gets all scopes of the client, and no others are granted', async () => {
     const made = await makeClient();
     expect((await machineToken(made)).scope).toBe('tasks:create tasks:read');
     expect(await errorOf(machineToken(made, { scope: 'tasks:create tasks:cancel' }))).toBe('invalid_scope');
@@ -271,11 +271,11 @@ describe('client credentials', () => {
     expect(await errorOf(machineToken(change(await makeClient())))).toBe('invalid_client');
   });
 
-  test('a client for people gets none for itself', async () => {
+  test('a client for members gets no token for itself', async () => {
     expect(await errorOf(machineToken(app))).toBe('invalid_request');
   });
 
-  test('a secret that was replaced is refused, and the new one is taken', async () => {
+  test('a replaced secret is refused, and the new one is accepted', async () => {
     const made = await makeClient();
     const rotated = await org.client.post<Made>(`/v1/oauth-clients/${made.client_id}/rotate-secret`);
     expect(await errorOf(machineToken(made))).toBe('invalid_client');
@@ -283,8 +283,8 @@ describe('client credentials', () => {
   });
 });
 
-describe('a token ends', () => {
-  test('when it is revoked: at once here, within a second elsewhere', async () => {
+describe('an access token ends', () => {
+  test('when it is revoked: at once in this process, within a second in others', async () => {
     const elsewhere = await startApi({ prefix: api.prefix });
     const made = await makeClient();
     const { access_token } = await machineToken(made);
@@ -312,7 +312,7 @@ describe('a token ends', () => {
     expect(await errorOf(machineToken(made))).toBe('invalid_client');
   });
 
-  test('only its own client may revoke it, and only those of its org may look at it', async () => {
+  test('only its own client can revoke a token, and only clients of its org can introspect it', async () => {
     const made = await makeClient();
     const { access_token } = await machineToken(made);
     const [colleague, foreigner] = [await makeClient(), await makeClient({}, stranger.client)];
@@ -338,7 +338,7 @@ describe('a token ends', () => {
 });
 
 describe('a member', () => {
-  test('signs in, allows, and the client acts for them as far as both may', async () => {
+  test('signs in and consents, and the client gets the intersection of their rights', async () => {
     const { redeem, browser } = await authorize(
       app,
       { scope: 'openid tasks:create tasks:read pools:read' },
@@ -371,12 +371,12 @@ describe('a member', () => {
     expect((await again.redeem()).access_token).toMatch(/^blo_/);
   });
 
-  test('refuses, and the client is told', async () => {
+  test('refuses consent, and the client gets access_denied', async () => {
     const browser = new Browser(api.url, 'deny');
     expect(await errorOf((await authorize(app, {}, member.email, browser)).redeem())).toBe('access_denied');
   });
 
-  test('of another org is nobody here, and is asked to sign in as somebody who is', async () => {
+  test('of another org must sign in as a member of this org', async () => {
     const theirs = await makeMember({}, stranger.client);
     const browser = new Browser(api.url);
     await expect(authorize(app, {}, theirs.email, browser)).rejects.toThrow('wrong');
@@ -391,7 +391,7 @@ describe('a member', () => {
     expect((await create(tokens.access_token)).as<TaskView>().org_id).toBe(org.org_id);
   });
 
-  test('who is disabled, loses a scope or is removed takes their tokens along', async () => {
+  test('who is disabled, removed or loses a scope loses the tokens for it', async () => {
     const one = await makeMember();
     const path = `/v1/members/${one.member_id}`;
     const tokens = await (await authorize(app, {}, one.email)).redeem();
@@ -409,8 +409,8 @@ describe('a member', () => {
   });
 });
 
-describe('a code', () => {
-  test('is good once; a second use ends what came of the first', async () => {
+describe('an authorization code', () => {
+  test('is valid once, and a second use ends the tokens of the first', async () => {
     const { redeem } = await authorize(app);
     const tokens = await redeem();
     expect((await create(tokens.access_token)).outcome).toBe('201');
@@ -420,7 +420,7 @@ describe('a code', () => {
       .toBe('401 invalid_credential');
   });
 
-  test('used ten times at once gives tokens at most once, and those are not left', async () => {
+  test('used ten times at once returns tokens at most once, and they are revoked', async () => {
     const { redeem } = await authorize(app);
     const all = await Promise.allSettled(Array.from({ length: 10 }, () => redeem()));
     const good = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -431,7 +431,7 @@ describe('a code', () => {
         .toBe('401 invalid_credential');
   });
 
-  test('needs its verifier, its client and its redirect URI', async () => {
+  test('requires its verifier, its client and its redirect URI', async () => {
     const { redeem } = await authorize(app);
     expect(await errorOf(redeem(oauth.randomPKCECodeVerifier()))).toBe('invalid_grant');
     const second = await authorize(app);
@@ -455,7 +455,7 @@ describe('a code', () => {
   });
 });
 
-describe('a request for a code', () => {
+describe('an authorization request', () => {
   const ask = async (change: (url: URL) => void) => {
     const config = await discover(app);
     const url = oauth.buildAuthorizationUrl(config, {
@@ -495,7 +495,7 @@ describe('a request for a code', () => {
       (url: URL) => url.searchParams.set('response_type', 'token'),
       'unsupported_response_type',
     ],
-  ])('%s goes back with an error', async (_name, change, error) => {
+  ])('with %s redirects back with an error', async (_name, change, error) => {
     const { status, location } = await ask(change);
     expect(status).toBe(303);
     expect(location.startsWith(REDIRECT)).toBe(true);
@@ -510,7 +510,7 @@ describe('a request for a code', () => {
       (url: URL) => url.searchParams.set('redirect_uri', `${REDIRECT}/../x`),
     ],
     ['of a client that never was', (url: URL) => url.searchParams.set('client_id', 'blc_nobody')],
-  ])('%s goes nowhere', async (_name, change) => {
+  ])('with %s does not redirect', async (_name, change) => {
     const { status, location, text } = await ask(change);
     expect([status, location]).toEqual([400, '']);
     expect(text).toContain('This did not work');
@@ -519,7 +519,7 @@ describe('a request for a code', () => {
 });
 
 describe('a refresh token', () => {
-  test('is replaced each time; an old one that comes again ends the family', async () => {
+  test('is replaced at each use, and reuse of an old one ends the grant', async () => {
     const config = await discover(app);
     const first = await (await authorize(app)).redeem();
     const second = await oauth.refreshTokenGrant(config, first.refresh_token ?? '');
@@ -537,7 +537,7 @@ describe('a refresh token', () => {
       .toBe('401 invalid_credential');
   });
 
-  test('revoked takes its access token along', async () => {
+  test('ends its access token when revoked', async () => {
     const config = await discover(app);
     const tokens = await (await authorize(app)).redeem();
     await oauth.tokenRevocation(config, tokens.refresh_token ?? '');
@@ -547,7 +547,7 @@ describe('a refresh token', () => {
     expect(await oauth.tokenIntrospection(config, tokens.access_token)).toEqual({ active: false });
   });
 
-  test('is no access token, and neither is anything else of OAuth', async () => {
+  test('is not an access token, nor is anything else of OAuth', async () => {
     const { redeem, back } = await authorize(app);
     const tokens = await redeem();
     for (const text of [
@@ -561,7 +561,7 @@ describe('a refresh token', () => {
 });
 
 describe('the pages', () => {
-  test('take a form only from themselves', async () => {
+  test('accept forms only from their own origin', async () => {
     const browser = new Browser(api.url);
     const config = await discover(app);
     const url = oauth.buildAuthorizationUrl(config, {
@@ -581,7 +581,7 @@ describe('the pages', () => {
     expect((await browser.submit(fields, { Origin: api.url })).status).toBe(303);
   });
 
-  test('are strict about what they may load and where they may lead', async () => {
+  test('have a strict Content-Security-Policy', async () => {
     const browser = new Browser(api.url);
     const config = await discover(app);
     const url = oauth.buildAuthorizationUrl(config, {
@@ -602,8 +602,8 @@ describe('the pages', () => {
   });
 });
 
-describe('who makes them', () => {
-  test('gives nothing that they lack, and changes nobody who may do more', async () => {
+describe('the creator of clients and members', () => {
+  test('cannot grant what they lack, or change a client or member that has more', async () => {
     const pool = await createPool(org.client);
     const small = await createKey(api, org.client, {
       scopes: ['members:write', 'members:read', 'oauth:write', 'oauth:read', 'tasks:read'],
@@ -643,20 +643,20 @@ describe('who makes them', () => {
     [{ public: true }, '/public'],
     [{ pools: ['never-was'] }, '/pools/0'],
     [{ scopes: ['*'] }, '/scopes/0'],
-  ])('a client that is not sound is refused: %j', async (fields, pointer) => {
+  ])('refuses an invalid client: %j', async (fields, pointer) => {
     const body = { name: 'x', scopes: ['tasks:read'], ...fields };
     const answer = await org.client.request('POST', '/v1/oauth-clients', { body });
     expect([answer.status, answer.problem.errors?.[0]?.pointer]).toEqual([422, pointer]);
   });
 
-  test('an address is one member, however it is written', async () => {
+  test('an e-mail address belongs to one member, whatever its spelling', async () => {
     const body = { email: member.email.toUpperCase(), name: 'x', scopes: ['tasks:read'] };
     expect((await org.client.request('POST', '/v1/members', { body })).outcome).toBe('409 already_exists');
     // Elsewhere it is another's.
     expect((await stranger.client.request('POST', '/v1/members', { body })).outcome).toBe('201');
   });
 
-  test('no secret of it lies open in Redis', async () => {
+  test('no OAuth secret is readable in Redis', async () => {
     const made = await makeClient();
     const { access_token } = await machineToken(made);
     const { redeem, back } = await authorize(app, { scope: 'openid tasks:read' });
@@ -679,7 +679,7 @@ describe('who makes them', () => {
   });
 });
 
-test('a public client on a device needs no secret, may use any port of loopback, and is allowed each time', async () => {
+test('a public client on a device needs no secret, may use any loopback port, and needs consent each time', async () => {
   const made = await makeClient({
     public: true,
     grant_types: ['authorization_code'],
@@ -706,7 +706,7 @@ test('a public client on a device needs no secret, may use any port of loopback,
   }
 });
 
-test('all of it survives a restart', async () => {
+test('clients, sessions and tokens survive a restart', async () => {
   const sealer = createSealer([randomBytes(32)]);
   const before = await startApi({ web: { publicUrl: 'own' }, sealer });
   const { client } = await createOrg(before);

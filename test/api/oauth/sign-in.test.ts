@@ -75,8 +75,8 @@ async function keysNow(): Promise<string[]> {
   return (await api.redis.keys(`${api.prefix}:*`)).sort();
 }
 
-describe('before somebody signs in', () => {
-  test('nothing lies in Redis, whatever is asked for and whatever cookies come along', async () => {
+describe('before a member signs in', () => {
+  test('Redis stores nothing, whatever the request and its cookies', async () => {
     const { email } = await makeMember();
     const { browser: former } = await signIn(email);
     await former.open('/oauth/end-session');
@@ -95,7 +95,7 @@ describe('before somebody signs in', () => {
     expect(await keysNow()).toEqual(before);
   });
 
-  test('a wrong password leaves but counts', async () => {
+  test('a wrong password stores only counts', async () => {
     const browser = new Browser(api.url);
     await browser.open(request().url);
     const before = await keysNow();
@@ -107,7 +107,7 @@ describe('before somebody signs in', () => {
     expect(await api.redis.keys('*nobody@example.com*')).toEqual([]);
   });
 
-  test('a request that is too long for a cookie is refused, and the client is told', async () => {
+  test('a request that is too long for a cookie is invalid_request', async () => {
     const state = randomBytes(4000).toString('base64url');
     const answer = await fetch(request({ state }).url, { redirect: 'manual' });
     const location = new URL(answer.headers.get('location') ?? 'none:');
@@ -117,7 +117,7 @@ describe('before somebody signs in', () => {
     ]);
   });
 
-  test('an altered cookie, or that of another request, is none', async () => {
+  test('an altered cookie, or one of another request, is ignored', async () => {
     const { email } = await makeMember();
     const [one, other] = [new Browser(api.url), new Browser(api.url)];
     await one.open(request().url);
@@ -132,7 +132,7 @@ describe('before somebody signs in', () => {
     expect((await one.submit(fields)).status).toBe(303);
   });
 
-  test('an answer counts once, though the browser kept it', async () => {
+  test('an answer is used once, although the browser keeps the cookie', async () => {
     const { email } = await makeMember();
     const browser = new Browser(api.url);
     await browser.open(request().url);
@@ -174,7 +174,7 @@ describe('a new password', () => {
   });
 
   test.each(['signed in', 'about to allow', 'back with a code'])(
-    'reaches who had got as far as: %s',
+    'ends a sign-in that has reached: %s',
     async (step) => {
       const { email, path } = await makeMember();
       const browser = new Browser(api.url);
@@ -201,7 +201,7 @@ describe('a new password', () => {
 });
 
 describe('signing out', () => {
-  test('is told of in the metadata, asks, and ends the session of this browser at once', async () => {
+  test('is in the metadata, asks for confirmation, and ends the session of this browser at once', async () => {
     const metadata = await (await fetch(`${api.url}/.well-known/openid-configuration`)).json();
     expect(metadata).toMatchObject({ end_session_endpoint: `${api.url}/oauth/end-session` });
     const { email } = await makeMember();
@@ -224,7 +224,7 @@ describe('signing out', () => {
     expect((await api.client(tokens.access_token).request('GET', '/v1/tasks')).status).toBe(200);
   });
 
-  test('leads back to the application where that is registered, and nowhere else', async () => {
+  test('redirects only to a registered URI of the client', async () => {
     const { email } = await makeMember();
     const { browser } = await signIn(email);
     const path = (uri: string) =>
@@ -238,7 +238,7 @@ describe('signing out', () => {
   });
 });
 
-describe('attempts to sign in', () => {
+describe('sign-in attempts', () => {
   const at = (address: string) => ({ 'X-Forwarded-For': address });
   const from = (address: string, browser?: Browser) =>
     browser?.copy(at(address)) ?? new Browser(api.url, 'allow', at(address));
@@ -247,7 +247,7 @@ describe('attempts to sign in', () => {
     return browser.submit({ email, password, action: 'sign_in' });
   }
 
-  test('wait longer and longer for the network they come from, and lock nobody else out', async () => {
+  test('are delayed more and more for their network, without locking the account for others', async () => {
     const { email } = await makeMember();
     const home = (await signIn(email, from('192.0.2.7'))).browser;
     const guesses = await Promise.all(
@@ -278,7 +278,7 @@ describe('attempts to sign in', () => {
     expect((await attempt(from(network, home), other, PASSWORD)).status).toBe(429);
   });
 
-  test('are fifty from one network for all accounts together, of which those that succeed do not count', async () => {
+  test('are limited to fifty failed ones from one network for all accounts', async () => {
     const { email } = await makeMember();
     const network = '203.0.113.9';
     const db = api.web.db;
@@ -288,7 +288,7 @@ describe('attempts to sign in', () => {
     expect((await attempt(from(network), 'nobody@example.com', 'a wrong guess')).status).toBe(429);
   });
 
-  test('wait twice as long each time, at most a quarter of an hour, and a success forgets them', async () => {
+  test('are delayed twice as long each time, at most 15 minutes, until a success', async () => {
     const { db } = api.web;
     const who = freshName('who');
     const key = attemptsKey(who);

@@ -25,7 +25,7 @@ const jump = (by: number) =>
 const isAbout = (shown: Shown, behind: number) =>
   expect(Math.abs(Date.parse(shown.now) + behind - Date.now())).toBeLessThan(30_000);
 
-test('a jump is shown, makes the process degraded, and is over when it is confirmed', async () => {
+test('a clock jump is shown, degrades the process, and ends when it is confirmed', async () => {
   const show = () => api.operator.get<Shown>('/admin/clock');
   expect(await show()).toMatchObject({ held: false, jump: null });
   expect(await ready()).toEqual({ status: 'ok' });
@@ -66,7 +66,7 @@ test('the command shows and confirms a jump', async () => {
   }
 });
 
-test('the clock is for the operator alone', async () => {
+test('the clock requires the operator token', async () => {
   const { client } = await createOrg(api);
   for (const by of [client, api.client(null)]) {
     expect((await by.request('GET', '/admin/clock')).status).toBe(401);

@@ -27,13 +27,13 @@ function basic(user: string, password: string): Record<string, string> {
   return { Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
 }
 
-test.each(['/livez', '/readyz', '/openapi.json', '/docs'])('%s is open to anybody', async (path) => {
+test.each(['/livez', '/readyz', '/openapi.json', '/docs'])('%s needs no credential', async (path) => {
   for (const who of [nobody, api.client('nonsense')])
     expect((await who.request('GET', path)).status).toBe(200);
 });
 
 describe.each(['/admin/queues', '/admin/queues/', '/admin/queues/api/queues', '/metrics'])('%s', (path) => {
-  test('is there for the operator, by Bearer and by Basic', async () => {
+  test('accepts the operator token by Bearer and by Basic', async () => {
     const answers = [
       await api.operator.request('GET', path),
       await nobody.request('GET', path, { headers: basic('operator', OPERATOR_TOKEN) }),
@@ -42,7 +42,7 @@ describe.each(['/admin/queues', '/admin/queues/', '/admin/queues/api/queues', '/
     expect(answers.map((one) => one.status)).toEqual([200, 200, 200]);
   });
 
-  test('is there for nobody else', async () => {
+  test('refuses all other credentials', async () => {
     const { client } = await createOrg(api);
     const { client: worker } = await createPerson(api, client);
     for (const who of [
@@ -81,7 +81,7 @@ async function statusOf(path: string): Promise<number> {
   return Number(reply.split(' ')[1]);
 }
 
-test('no way of writing the path leads past the operator', async () => {
+test('no spelling of the path avoids the check', async () => {
   const ways = [
     '/ADMIN/queues',
     '/Admin/Queues/api/queues',
@@ -110,7 +110,7 @@ test('no way of writing the path leads past the operator', async () => {
 });
 
 describe('the board', () => {
-  test('lists the three queues and shows their jobs', async () => {
+  test('lists the queues and shows their jobs', async () => {
     const running = await startApi({ processors: true, prefix: api.prefix });
     const { client } = await createOrg(api);
     const deadline = new Date(Date.now() + 3_600_000).toISOString();
@@ -133,7 +133,7 @@ describe('the board', () => {
     await running.close();
   });
 
-  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('takes no %s', async (method) => {
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('refuses %s', async (method) => {
     for (const path of [
       '/queues/sla/pause',
       '/queues/sla/clean/completed',
@@ -148,7 +148,7 @@ describe('the board', () => {
     for (const queue of queues) expect(queue).toMatchObject({ isPaused: false, readOnlyMode: true });
   });
 
-  test('loads nothing from elsewhere and cannot be framed', async () => {
+  test('loads nothing from other origins and cannot be framed', async () => {
     const { headers, text } = await api.operator.request('GET', '/admin/queues');
     const policy = headers.get('content-security-policy') ?? '';
     expect(policy).toMatch(/default-src 'self'/);
@@ -162,7 +162,7 @@ describe('the board', () => {
   });
 });
 
-test('headers that every answer has', async () => {
+test('every response has the common headers', async () => {
   const { client } = await createOrg(api);
   for (const answer of [
     await nobody.request('GET', '/livez'),
@@ -175,7 +175,7 @@ test('headers that every answer has', async () => {
   }
 });
 
-test('without an operator token nobody is the operator, not even with an empty one', async () => {
+test('without OPERATOR_TOKEN no request is accepted, not even with an empty token', async () => {
   const locked = await startApi({ operatorToken: null });
   for (const headers of [
     {},

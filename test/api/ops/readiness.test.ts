@@ -48,7 +48,7 @@ const readiness = async () => {
 test.each([
   ['maxmemory', '1', '0', 'Redis rejects writes: its memory is full (maxmemory).'],
   ['min-replicas-to-write', '1', '0', /^Redis rejects writes: it has too few replicas/],
-])('/readyz says why writes are refused: %s', async (setting, bad, good, expected) => {
+])('/readyz gives the reason for refused writes: %s', async (setting, bad, good, expected) => {
   expect(await readiness()).toBe('ready');
   await api.redis.config('SET', setting, bad);
   try {
@@ -60,7 +60,7 @@ test.each([
   expect(await api.redis.exists(`${api.prefix}:writable`)).toBe(0);
 });
 
-test('after a failover connections leave the former primary, and work goes on', async () => {
+test('after a failover connections leave the former primary, and work continues', async () => {
   if (first === undefined || second === undefined) throw new Error('not started');
   const { client } = await createOrg(api);
   const admin = async (port: number, ...command: string[]) => {
@@ -89,7 +89,7 @@ test('after a failover connections leave the former primary, and work goes on', 
   expect((await person.client.request('GET', '/v1/worker')).status).toBe(200);
 });
 
-test('an outage is a line when it begins and one when it is over, without a stack', async () => {
+test('logs one line when an outage begins and one when it ends, without a stack', async () => {
   const own = await startOwnRedis();
   const lines: string[] = [];
   const log = createLog('info', 'test', { write: (line) => void lines.push(line) });

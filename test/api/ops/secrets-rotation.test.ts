@@ -113,7 +113,7 @@ afterAll(async () => {
 });
 
 describe('a change of SECRETS_KEY', () => {
-  test('goes unnoticed while both keys are given', async () => {
+  test('has no visible effect while both keys are set', async () => {
     await expectDelivered(over, 'task.cancelled');
     before = await shown();
     expect(before).toMatchObject({ signs: expect.any(String), signing: { keys: [expect.anything()] } });
@@ -122,7 +122,7 @@ describe('a change of SECRETS_KEY', () => {
     expect((await sealedBy(earlier)).length).toBeGreaterThan(3);
   });
 
-  test('is brought to its end step by step, begun again or not', async () => {
+  test('is completed step by step, also when repeated', async () => {
     const step = (cursor?: string | null) =>
       api.operator.post<{ resealed: number; lost: number; next_cursor: string | null }>(
         '/admin/secrets/reseal',
@@ -143,7 +143,7 @@ describe('a change of SECRETS_KEY', () => {
     expect(wrong.outcome).toBe('400 invalid_cursor');
   });
 
-  test('is over: without the earlier key nothing is lost', async () => {
+  test('is complete: without the earlier key nothing is lost', async () => {
     await start([current]);
     expect(await shown()).toEqual(before);
     await client().post(`/v1/tasks/${open.task_id}/cancel`);
@@ -157,7 +157,7 @@ describe('a change of SECRETS_KEY', () => {
       .toBe(4);
   });
 
-  test('tells what no key opens any more', async () => {
+  test('reports what no key opens', async () => {
     await start([randomBytes(32)]);
     const { resealed, lost } = await api.operator.post<{ resealed: number; lost: number }>(
       '/admin/secrets/reseal',

@@ -7,7 +7,7 @@ const api = await startApi();
 afterAll(() => api.close());
 
 describe('GET /v1/audit', () => {
-  test('tells of every change of keys, tokens, secrets and the org, and of who made it', async () => {
+  test('lists every change of keys, tokens, secrets and the org with its actor', async () => {
     const { client, org_id } = await createOrg(api, 'Acme');
     const key = await createKey(api, client, { scopes: ['workers:write', 'audit:read'] });
     await key.post('/v1/workers', { worker_id: 'w', name: 'Ada' });
@@ -48,7 +48,7 @@ describe('GET /v1/audit', () => {
       expect(text).not.toContain(String(one).slice(9));
   });
 
-  test('comes in pages of either order', async () => {
+  test('has pages in both orders', async () => {
     const { client } = await createOrg(api);
     for (const name of ['a', 'b', 'c', 'd']) await client.patch('/v1/org', { name });
     for (const [order, expected] of [
@@ -68,7 +68,7 @@ describe('GET /v1/audit', () => {
     expect((await client.request('GET', '/v1/audit?cursor=x')).outcome).toBe('400 invalid_cursor');
   });
 
-  test('is not for keys that are confined to pools, nor for other orgs', async () => {
+  test('is refused to confined keys and hidden from other orgs', async () => {
     const { client } = await createOrg(api);
     const confined = await createKey(api, client, { pools: [await createPool(client)] });
     expect((await confined.request('GET', '/v1/audit')).outcome).toBe('403 pool_forbidden');

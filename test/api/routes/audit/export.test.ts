@@ -84,7 +84,7 @@ async function verified(text: readonly string[], ...flags: string[]): Promise<Ra
 }
 
 describe('an export', () => {
-  test('has every chain with its signed head, and is verified without a server', async () => {
+  test('has every chain with its signed head, and verifies without a server', async () => {
     const log = parsed(lines).filter((one) => one.chain === 'org');
     expect(log.at(-1)).toMatchObject({ kind: 'head', n: 1, last: log.length - 1 });
     const tasks = shape(lines).filter((one) => one.includes('task/'));
@@ -104,7 +104,7 @@ describe('an export', () => {
     expect(json).toMatchObject({ valid: true, signatures: 'valid', chains: 3, org_id: org.org_id });
   });
 
-  test('is signed so that others can verify it', async () => {
+  test('is signed so that other implementations can verify it', async () => {
     const set = await api
       .client(null)
       .get<{ keys: { kid: string; x: string }[] }>('/.well-known/biolayer-audit-keys.json');
@@ -121,7 +121,7 @@ describe('an export', () => {
     expect(kept).toContain('"sealed":"s1.');
   });
 
-  test('has what happened from one time up to another', async () => {
+  test('contains the entries from one time up to another', async () => {
     const at = (hours: number) => new Date(db.clock.now() - hours * HOUR).toISOString();
     const early = await exported(`?to=${at(2)}`);
     expect(shape(early).filter((one) => one.startsWith('entry'))).toHaveLength(4);
@@ -144,7 +144,7 @@ describe('an export', () => {
     expect(await outcome('?from=yesterday')).toBe('400 invalid_query');
   });
 
-  test('is for keys of the whole org with the scope, and of this org alone', async () => {
+  test('requires an unconfined key of this org with the scope', async () => {
     const confined = await createKey(api, org.client, { pools: [await createPool(org.client)] });
     expect((await confined.request('GET', '/v1/audit/export')).outcome).toBe('403 pool_forbidden');
     const weak = await createKey(api, org.client, { scopes: ['tasks:read'] });
@@ -189,7 +189,7 @@ describe('a file that was tampered with', () => {
     ['a line behind the end', () => [...lines, '{}'], () => lines.length],
     ['no JSON', () => lines.with(1, '{'), () => 1],
   ];
-  test.each(cases)('shows %s', async (_name, change, place) => {
+  test.each(cases)('is detected by %s', async (_name, change, place) => {
     const { code, stderr } = await verified(change(), '--keys', keys);
     expect({ code, line: /^Line (\d+) /.exec(stderr)?.[1] }).toEqual({ code: 4, line: String(place() + 1) });
   });
@@ -217,7 +217,7 @@ describe('a file that was tampered with', () => {
     ['another line break', (line) => line.replace(',', ',\u2028')],
   ];
   test.each(rewritten)(
-    'shows a line with %s, whatever its kind, with and without keys',
+    'is detected by a line of any kind with %s, with and without keys',
     async (_name, rewrite) => {
       const index = (kind: string) => parsed(lines).findIndex((line) => line.kind === kind);
       for (const place of ['export', 'entry', 'head', 'end'].map(index)) {
@@ -234,7 +234,7 @@ describe('a file that was tampered with', () => {
     },
   );
 
-  test('shows a signature written another way', async () => {
+  test('is detected by a signature in another encoding', async () => {
     const place = lines.findIndex((line) => line.includes('"kind":"head"'));
     const signature = parsed(lines)[place]?.signature;
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -246,7 +246,7 @@ describe('a file that was tampered with', () => {
     }
   });
 
-  test('shows a file whose bytes are no UTF-8, or that does not end with a line feed', async () => {
+  test('is detected by bytes that are not UTF-8, or a missing line feed at the end', async () => {
     const file = join(dir, 'bytes.ndjson');
     const whole = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     const found = async (bytes: Buffer) => {
@@ -261,14 +261,14 @@ describe('a file that was tampered with', () => {
     expect((await found(Buffer.from(whole).fill(0xff, place, place + 1))).code).toBe(4);
   });
 
-  test('takes what people write, line separators and byte order marks included', async () => {
+  test('is not reported for texts with line separators and byte order marks', async () => {
     const other = await createOrg(api);
     const task = await addTask(ago(1), other.org_id);
     await step(ago(1), task, { name: 'cancel', reason: 'one\u2028two\u2029three\u0085\ufeff \u{1f600}' });
     expect(await verified(await exported('', other), '--keys', keys)).toMatchObject({ code: 0 });
   });
 
-  test('shows a chain that was forged from its first entry on, by the signature of its head', async () => {
+  test('is detected by the signature of the head if a chain was recomputed from its first entry', async () => {
     const from = lastEntry() - 2;
     let previous: string | null = null;
     const forged = lines.map((line, place) => {
@@ -285,7 +285,7 @@ describe('a file that was tampered with', () => {
     expect(stderr).toContain(`Line ${lastEntry() + 2} is not valid`);
   });
 
-  test('is not one whose key is not known, nor one that is not there', async () => {
+  test('is reported separately from an unknown key and a missing file', async () => {
     const none = join(dir, 'none.json');
     await writeFile(none, '{"keys":[]}');
     expect((await verified(lines, '--keys', none)).stderr).toContain('Line 1 is not valid');
@@ -293,7 +293,7 @@ describe('a file that was tampered with', () => {
   });
 });
 
-test('an entry that Redis has lost, even the last, shows in the export', async () => {
+test('the export shows an entry that Redis has lost, even the last', async () => {
   const other = await createOrg(api);
   const task = await addTask(ago(1), other.org_id);
   await api.redis.rpop(orgKeysOf(api.prefix, other.org_id).history(task.task_id));
@@ -302,7 +302,7 @@ test('an entry that Redis has lost, even the last, shows in the export', async (
   expect(stderr).toContain('ends with entry 2, which is missing');
 });
 
-test('the command takes the export and the keys', async () => {
+test('the command downloads the export and the keys', async () => {
   const env = { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: org.client.credential ?? '' };
   const taken = await runCommand(['audit', 'export'], { env });
   expect(taken.code).toBe(0);
@@ -312,7 +312,7 @@ test('the command takes the export and the keys', async () => {
   expect((await runCommand(['audit', 'list'], { env })).stdout).toContain('thing.made');
 });
 
-test('goes as fast as it is read, and stops when the reader goes', async () => {
+test('the export is as fast as its reader, and stops when the reader disconnects', async () => {
   const many = await createOrg(api);
   // More than what the sockets in between take in by themselves.
   const reason = 'x'.repeat(40_000);

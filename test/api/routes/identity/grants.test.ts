@@ -51,8 +51,8 @@ function into(pool: string | null): Record<string, unknown> {
   return taskBody({ requirements: pool === null ? {} : { worker_pool_id: pool } });
 }
 
-describe('a key cannot grant what it lacks', () => {
-  test.each(SCOPES)('not the scope %s', async (scope) => {
+describe('a key that grants', () => {
+  test.each(SCOPES)('cannot grant the scope %s if it lacks it', async (scope) => {
     const lacks = await createKey(api, master, {
       scopes: SCOPES.filter((one) => one !== scope || one === 'keys:write'),
     });
@@ -63,14 +63,14 @@ describe('a key cannot grant what it lacks', () => {
     expect((await grant(has, { scopes: [scope] })).outcome).toBe('201');
   });
 
-  test('not a pool, nor all of them, even though it has every scope', async () => {
+  test('cannot grant a pool that it lacks, or all pools, even with every scope', async () => {
     const confined = await createKey(api, master, { pools: [pools[0], pools[1]] });
     for (const wanted of [[pools[2]], [pools[0], pools[2]], ['*'], ['never-was']])
       expect((await grant(confined, { pools: wanted })).outcome).toBe('403 pool_forbidden');
     expect((await grant(confined, { pools: [pools[1]] })).outcome).toBe('201');
   });
 
-  test('and gives its own pools when none are named', async () => {
+  test('grants its own pools when none are named', async () => {
     const confined = await createKey(api, master, { pools: [pools[0]] });
     const given = (await grant(confined, {})).as<KeyView>();
     expect(given.pools).toEqual([pools[0]]);
@@ -79,16 +79,16 @@ describe('a key cannot grant what it lacks', () => {
     ]);
   });
 
-  test('a pool that is not there can be granted by nobody', async () => {
+  test('cannot grant a pool that does not exist', async () => {
     const answer = await grant(master, { pools: [pools[0], 'never-was'] });
     expect(answer.problem.errors?.map((one) => one.pointer)).toEqual(['/pools/1']);
   });
 });
 
-describe('a key that ends', () => {
+describe('a key that expires', () => {
   const inDays = (days: number) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOString();
 
-  test('grants nothing that lasts longer, and its own end when none is named', async () => {
+  test('grants nothing that lasts longer, and its own end by default', async () => {
     const [own, earlier, later] = [inDays(10), inDays(9), inDays(11)];
     const ending = await createKey(api, master, { expires_at: own });
     expect((await grant(ending, {})).as<KeyView>().expires_at).toBe(own);
@@ -102,7 +102,7 @@ describe('a key that ends', () => {
     expect((await grant(master, {})).as<KeyView>().expires_at).toBeNull();
   });
 
-  test('rotates none that lasts longer, unless the new one does not', async () => {
+  test('rotates a key that lasts longer only if the new one does not', async () => {
     const ending = await createKey(api, master, { expires_at: inDays(10) });
     const lasting = await createKey(api, master);
     const rotate = (body: object) => ending.request('POST', `/v1/api-keys/${lasting.keyId}/rotate`, { body });
@@ -124,7 +124,7 @@ describe('a rotation', () => {
     return data.find((one) => one.key_id === keyId);
   };
 
-  test('gives a key that may the same; for a day both are good', async () => {
+  test('returns a key with the same rights; both are valid for a day', async () => {
     const scopes = ['org:read', 'keys:write'];
     const old = await createKey(api, master, { scopes, pools: [pools[1]] });
     const answer = await rotate(master, old.keyId);
@@ -142,7 +142,7 @@ describe('a rotation', () => {
     expect((await grant(old, { scopes: ['org:read'] })).as<KeyView>().expires_at).toBe(before?.expires_at);
   });
 
-  test('without an overlap the old key is over at once, though it was in use', async () => {
+  test('without an overlap ends the old key at once, even while it is in use', async () => {
     const old = await createKey(api, master);
     expect((await old.request('GET', '/v1/org')).status).toBe(200);
     const made = (await rotate(old, old.keyId, { expires_in_seconds: 0 })).as<KeyView>();
@@ -150,14 +150,14 @@ describe('a rotation', () => {
     expect((await api.client(made.key).request('GET', '/v1/org')).status).toBe(200);
   });
 
-  test('an overlap does not lengthen the life of a key', async () => {
+  test('does not extend the life of a key by its overlap', async () => {
     const expires_at = new Date(Date.now() + 3600 * 1000).toISOString();
     const old = await createKey(api, master, { expires_at });
     const made = (await rotate(master, old.keyId)).as<KeyView>();
     expect([made.expires_at, (await stored(old.keyId))?.expires_at]).toEqual([expires_at, expires_at]);
   });
 
-  test('of one key happens once, whoever asks, and under one idempotency key answers the same', async () => {
+  test('of one key happens once, and is replayed for one idempotency key', async () => {
     const old = await createKey(api, master);
     const asked = await Promise.all(Array.from({ length: 10 }, () => rotate(master, old.keyId)));
     expect(asked.map((one) => one.outcome).sort()).toEqual(['201', ...Array(9).fill('409 conflict')]);
@@ -171,7 +171,7 @@ describe('a rotation', () => {
     expect(again.headers.get('idempotent-replayed')).toBe('true');
   });
 
-  test('racing a revocation leaves no old key alive', async () => {
+  test('that races with a revocation leaves no old key valid', async () => {
     for (let times = 0; times < 5; times += 1) {
       const old = await createKey(api, master);
       const revoking = master.request('DELETE', `/v1/api-keys/${old.keyId}`);
@@ -181,7 +181,7 @@ describe('a rotation', () => {
     }
   });
 
-  test('is not for who lacks what the key has', async () => {
+  test('is refused to a caller who lacks a scope of the key', async () => {
     const old = await createKey(api, master, { scopes: ['tasks:read', 'keys:write'], pools: [pools[0]] });
     const lacksScope = await createKey(api, master, { scopes: ['keys:write'] });
     expect((await rotate(lacksScope, old.keyId)).outcome).toBe('403 insufficient_scope');
@@ -204,7 +204,7 @@ describe('a rotation', () => {
   });
 });
 
-describe('a key of some pools', () => {
+describe('a confined key', () => {
   let confined: Client;
   let mine: TaskView;
   let theirs: TaskView;
@@ -217,7 +217,7 @@ describe('a key of some pools', () => {
     free = await master.post<TaskView>('/v1/tasks', into(null));
   });
 
-  test('creates only into them', async () => {
+  test('creates tasks only in its pools', async () => {
     expect((await confined.request('POST', '/v1/tasks', { body: into(pools[1]) })).outcome).toBe('201');
     for (const pool of [pools[2], null])
       expect((await confined.request('POST', '/v1/tasks', { body: into(pool) })).outcome).toBe(
@@ -225,7 +225,7 @@ describe('a key of some pools', () => {
       );
   });
 
-  test('sees only their tasks, alone, in lists and in the feed', async () => {
+  test('sees only tasks of its pools: single ones, in lists and in the feed', async () => {
     expect((await confined.request('GET', `/v1/tasks/${mine.task_id}`)).status).toBe(200);
     for (const { task_id } of [theirs, free])
       for (const path of ['', '/events', '/evidence', '?wait=1'])
@@ -240,14 +240,14 @@ describe('a key of some pools', () => {
     }
   });
 
-  test('cancels only theirs', async () => {
+  test('cancels only tasks of its pools', async () => {
     for (const { task_id } of [theirs, free])
       expect((await confined.request('POST', `/v1/tasks/${task_id}/cancel`)).outcome).toBe('404 not_found');
     const own = await confined.post<TaskView>('/v1/tasks', into(pools[0]));
     expect((await confined.post<TaskView>(`/v1/tasks/${own.task_id}/cancel`)).status).toBe('cancelled');
   });
 
-  test('sees and makes only their workers', async () => {
+  test('sees and creates only workers of its pools', async () => {
     const worker = (pool_ids: string[]) => ({ name: freshName('w'), pool_ids });
     const ids = await Promise.all(
       [[pools[0]], [pools[2]], [], [pools[2], pools[1]]].map(
@@ -263,7 +263,7 @@ describe('a key of some pools', () => {
     expect((await confined.request('POST', '/v1/workers', { body: worker([pools[1]]) })).outcome).toBe('201');
   });
 
-  test('sees a worker whom other pools share, and neither changes them nor gets their token', async () => {
+  test('sees a worker of several pools, but cannot change them or make their token', async () => {
     const shared = { name: freshName('w'), pool_ids: [pools[0], pools[2]] };
     const { worker_id } = await master.post<{ worker_id: string }>('/v1/workers', shared);
     const path = `/v1/workers/${worker_id}`;
@@ -282,7 +282,7 @@ describe('a key of some pools', () => {
     expect(await master.get(path)).toEqual(before);
   });
 
-  test('has nothing to do with what is about the whole org', async () => {
+  test('cannot use what belongs to the whole org', async () => {
     const before = [await master.get('/v1/org'), await master.get('/v1/webhook-secret')];
     for (const [method, path, body] of [
       ['PATCH', '/v1/org', { ip_allowlist: [], name: 'mine' }],
@@ -295,7 +295,7 @@ describe('a key of some pools', () => {
     expect([await master.get('/v1/org'), await master.get('/v1/webhook-secret')]).toEqual(before);
   });
 
-  test('sees only its own pools and can make no other', async () => {
+  test('sees only its own pools and cannot create others', async () => {
     const { data } = await confined.get<Page<{ pool_id: string }>>('/v1/pools');
     expect(data.map((one) => one.pool_id).sort()).toEqual([pools[0], pools[1]].sort());
     expect((await confined.request('POST', '/v1/pools', { body: { name: 'more' } })).outcome).toBe(
@@ -306,7 +306,7 @@ describe('a key of some pools', () => {
     );
   });
 
-  test('sees and revokes only keys of no more pools than its own', async () => {
+  test('sees and revokes only keys with no more pools than its own', async () => {
     const lesser = await createKey(api, master, { pools: [pools[1]] });
     const wider = await createKey(api, master, { pools: [pools[1], pools[2]] });
     const { data } = await confined.get<Page<{ key_id: string }>>('/v1/api-keys?limit=200');
@@ -317,11 +317,11 @@ describe('a key of some pools', () => {
   });
 });
 
-describe('a key ends no key that may do more', () => {
+describe('a key cannot end a key that has more', () => {
   const revoke = (who: Client, { keyId }: { keyId: string }) =>
     who.request('DELETE', `/v1/api-keys/${keyId}`);
 
-  test('by its scopes: neither by a revocation nor by a rotation, and of its own kind it does', async () => {
+  test('scopes, neither by revocation nor by rotation; it can end one with the same scopes', async () => {
     const scopes = ['keys:write', 'keys:read', 'tasks:read'];
     const lesser = await createKey(api, master, { scopes });
     const better = await createKey(api, master, { scopes: ['tasks:read', 'tasks:create'] });
@@ -340,7 +340,7 @@ describe('a key ends no key that may do more', () => {
     expect((await revoke(lesser, lesser)).status).toBe(204);
   });
 
-  test('for the sandbox either', async () => {
+  test('scopes in the sandbox either', async () => {
     const lesser = await createKey(api, master, { scopes: ['keys:write'], mode: 'test' });
     const better = await createKey(api, master, { scopes: ['tasks:read'], mode: 'test' });
     expect((await revoke(lesser, better)).outcome).toBe('403 insufficient_scope');
@@ -351,7 +351,7 @@ describe('a key ends no key that may do more', () => {
 });
 
 describe('the life of a key', () => {
-  test('it is shown once', async () => {
+  test('is shown once', async () => {
     const { key, key_id } = await master.post<KeyView>('/v1/api-keys', { name: 'shown once', scopes: ['*'] });
     expect(key).toMatch(/^blk_(live|test)_[0-9A-Za-z]{22,}$/);
     const { text } = await master.request('GET', '/v1/api-keys?limit=200');
@@ -359,12 +359,12 @@ describe('the life of a key', () => {
     expect(text).not.toContain(key);
   });
 
-  test('no two are alike', async () => {
+  test('is unique', async () => {
     const keys = await Promise.all(Array.from({ length: 50 }, () => grant(master, {})));
     expect(new Set(keys.map((one) => one.as<KeyView>().key.slice(10, 30))).size).toBe(50);
   });
 
-  test('revoked, it is over at once, also in the middle of use', async () => {
+  test('ends at once when revoked, also while in use', async () => {
     const key = await createKey(api, master);
     const use = async () => {
       const outcomes: string[] = [];
@@ -378,7 +378,7 @@ describe('the life of a key', () => {
     expect((await master.request('DELETE', `/v1/api-keys/${key.keyId}`)).outcome).toBe('404 not_found');
   });
 
-  test('says about when it was used last', async () => {
+  test('shows approximately when it was last used', async () => {
     const key = await createKey(api, master);
     const used = async () => {
       const { data } = await master.get<Page<KeyView>>('/v1/api-keys?limit=200');
@@ -396,7 +396,7 @@ describe('the life of a key', () => {
     expect(await api.redis.keys(`${api.prefix}:*:key:${key.keyId}`)).toEqual([]);
   });
 
-  test('a mistyped key is refused without a look-up', async () => {
+  test('refuses a mistyped key without a look-up', async () => {
     const good = master.credential ?? '';
     const mistyped = good.slice(0, -1) + (good.endsWith('x') ? 'y' : 'x');
     const monitor = await monitorRedis();
@@ -407,7 +407,7 @@ describe('the life of a key', () => {
     monitor.close();
   });
 
-  test('a key may revoke itself', async () => {
+  test('can be ended by the key itself', async () => {
     const key = await createKey(api, master);
     expect((await key.request('DELETE', `/v1/api-keys/${key.keyId}`)).status).toBe(204);
     expect((await key.request('GET', '/v1/org')).outcome).toBe('401 invalid_credential');

@@ -45,7 +45,7 @@ function download(client: Client, taskId: string, evidenceId: string, method = '
 }
 
 describe('a file', () => {
-  it('comes back byte for byte when it was sent raw', async () => {
+  it('sent raw is returned byte for byte', async () => {
     const { task, person } = started;
     const bytes = randomBytes(300_000);
     const got = await upload(
@@ -80,7 +80,7 @@ describe('a file', () => {
     expect(back.headers['content-security-policy']).toContain("default-src 'none'");
   });
 
-  it('comes back byte for byte when it was sent as a form', async () => {
+  it('sent as a form is returned byte for byte', async () => {
     const { task, person } = started;
     // Holds what looks like the boundary, and ends in a line break.
     const bytes = Buffer.concat([
@@ -103,7 +103,7 @@ describe('a file', () => {
     expect(back.headers['content-disposition']).toMatch(/^attachment; filename="/);
   });
 
-  it('is told of by HEAD without its bytes', async () => {
+  it('is described by HEAD without its bytes', async () => {
     const { task, person } = started;
     const { evidence_id } = await handIn(person, task.task_id);
     const head = await download(org.client, task.task_id, evidence_id, 'HEAD');
@@ -112,7 +112,7 @@ describe('a file', () => {
     expect(head.body).toHaveLength(0);
   });
 
-  it('is listed for its worker and for who may read the task', async () => {
+  it('is listed for its worker and for readers of the task', async () => {
     const { task, person } = await bringTo(api, org, 'accepted');
     const first = await handIn(person, task.task_id, randomBytes(1), 'first.txt');
     const second = await handIn(person, task.task_id, randomBytes(2), 'second.txt');
@@ -129,8 +129,8 @@ describe('a file', () => {
   });
 });
 
-describe('a task takes files', () => {
-  it.each(['submitted', 'completed', 'failed'] as const)('no longer when it is %s', async (status) => {
+describe('a task accepts files', () => {
+  it.each(['submitted', 'completed', 'failed'] as const)('not when it is %s', async (status) => {
     const { task, person } = await bringTo(api, org, status);
     expect((await upload(person.client, task.task_id, randomBytes(10))).outcome).toBe(
       '409 invalid_transition',
@@ -143,7 +143,7 @@ describe('a task takes files', () => {
     expect((await upload(person.client, task.task_id, randomBytes(10))).outcome).toBe('404 not_found');
   });
 
-  it('only while it is as the client last saw it, when the client says so', async () => {
+  it('only at the version in If-Match', async () => {
     const { task, person } = started;
     const stale = { 'If-Match': `"${task.version - 1}"` };
     const { outcome } = await upload(person.client, task.task_id, randomBytes(10), stale);
@@ -152,7 +152,7 @@ describe('a task takes files', () => {
     expect((await upload(person.client, task.task_id, randomBytes(10), now)).outcome).toBe('201');
   });
 
-  it('up to fifty, also when more come at once', async () => {
+  it('up to fifty, also when more arrive at once', async () => {
     const { task, person } = await bringTo(api, org, 'started');
     const all = await Promise.all(
       Array.from({ length: 56 }, () => upload(person.client, task.task_id, randomBytes(10))),
@@ -165,8 +165,8 @@ describe('a task takes files', () => {
   });
 });
 
-describe('nobody else', () => {
-  it('may add to a task or see what its worker added', async () => {
+describe('another worker or org', () => {
+  it('cannot add files to a task or see its files', async () => {
     const { task } = started;
     const other = await createPerson(api, org.client, { availability: 'away' });
     const foreign = await createOrg(api);
@@ -179,7 +179,7 @@ describe('nobody else', () => {
     expect(key.outcome).toBe('403 insufficient_scope');
   });
 
-  it('gets a file: the answer is that of one that never was', async () => {
+  it('gets the same 404 as for a file that does not exist', async () => {
     const { task, person, poolId } = started;
     const { evidence_id } = await handIn(person, task.task_id);
     const foreign = await createOrg(api);
@@ -219,7 +219,7 @@ describe('a submission', () => {
     });
   }
 
-  it('that must have evidence is refused without, and the result shows it', async () => {
+  it('without required evidence is refused, and the result lists the evidence', async () => {
     const { task, person } = await bringTo(api, org, 'started', { output });
     for (const more of [{}, { evidence_ids: [] }]) {
       const refused = await submit(person, task.task_id, more);
@@ -237,7 +237,7 @@ describe('a submission', () => {
     expect((await download(org.client, task.task_id, first.evidence_id)).status).toBe(200);
   });
 
-  it('carries the files that it names, in its order, and no others', async () => {
+  it('has exactly the files that it names, in its order', async () => {
     const { task, person } = await bringTo(api, org, 'started', { output });
     const made = [];
     for (let count = 0; count < 3; count += 1) made.push(await handIn(person, task.task_id));
@@ -255,7 +255,7 @@ describe('a submission', () => {
     expect(done.result.evidence).toEqual([third, first]);
   });
 
-  it('of the next worker cannot lean on the files of the one before', async () => {
+  it('of the next worker cannot use files of the previous worker', async () => {
     const { task, person, poolId } = await bringTo(api, org, 'started', { output });
     const before = await handIn(person, task.task_id);
     await person.client.post(`/v1/worker/tasks/${task.task_id}/release`);
@@ -279,7 +279,7 @@ describe('a submission', () => {
 });
 
 describe('an Idempotency-Key', () => {
-  it('makes one file of the same bytes sent twice, and refuses others', async () => {
+  it('stores the same bytes once, and refuses other bytes', async () => {
     const { task, person } = await bringTo(api, org, 'started');
     const bytes = randomBytes(1000);
     const key = { 'Idempotency-Key': 'once' };
@@ -305,7 +305,7 @@ describe('an Idempotency-Key', () => {
     await expectLeft(api, org.org_id, task.task_id, [first.json<EvidenceView>().evidence_id]);
   });
 
-  it('is free again after a refusal', async () => {
+  it('can be used again after a refusal', async () => {
     const { task, person } = await bringTo(api, org, 'started');
     const key = { 'Idempotency-Key': 'again' };
     expect((await upload(person.client, task.task_id, Buffer.alloc(0), key)).outcome).toBe(
@@ -315,8 +315,8 @@ describe('an Idempotency-Key', () => {
   });
 });
 
-describe('the description', () => {
-  it('shows a form and bytes going in, and bytes coming out', async () => {
+describe('OpenAPI', () => {
+  it('describes a form and bytes as input, and bytes as output', async () => {
     const response = await fetch(`${api.url}/openapi.json`);
     const { paths } = (await response.json()) as {
       paths: Record<

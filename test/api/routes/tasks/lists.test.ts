@@ -126,13 +126,13 @@ describe('filters of tasks', () => {
     expect(ids(await walk<TaskView>(client, `/v1/tasks?${query()}`, 3))).toEqual(newestFirst(wanted));
   });
 
-  test('request_id', async () => {
+  test('filters by request_id', async () => {
     const own = tasks[1]?.origin.request_id ?? '';
     const { data } = await client.get<Page<TaskView>>(`/v1/tasks?request_id=${own}`);
     expect(ids(data)).toEqual([tasks[1]?.task_id]);
   });
 
-  test('free text is taken whole, commas and all', async () => {
+  test('free text is one value, commas included', async () => {
     const own = (await createOrg(api)).client;
     const products = ['Falk, Reyes & Söhne', 'Falk', ' Reyes & Söhne'];
     const made: TaskView[] = [];
@@ -155,7 +155,7 @@ describe('filters of tasks', () => {
     '2199-02-30T00:00:00Z',
     '9999-12-31T23:59:59-08:00',
     'tomorrow',
-  ])('%s is no time, and no filter is left out for it', async (text) => {
+  ])('%s is not a time and is refused, not ignored', async (text) => {
     for (const path of ['/v1/tasks?created_after=', '/v1/tasks?created_before=', '/v1/audit/export?from=']) {
       const answer = await client.request('GET', path + text);
       expect(answer.outcome).toBe('400 invalid_query');
@@ -163,19 +163,19 @@ describe('filters of tasks', () => {
     }
   });
 
-  test('a leap second is the moment after it', async () => {
+  test('a leap second counts as the moment after it', async () => {
     const { data } = await client.get<Page<TaskView>>(
       '/v1/tasks?created_after=2016-12-31T23:59:60Z&limit=200',
     );
     expect(data).toHaveLength(tasks.length);
   });
 
-  test('a listed task is the task as it is shown alone', async () => {
+  test('a listed task equals the single task', async () => {
     const { data } = await client.get<Page<TaskView>>('/v1/tasks?limit=1');
     expect(data[0]).toEqual(await client.get(`/v1/tasks/${data[0]?.task_id}`));
   });
 
-  test('50 a page unless asked otherwise', async () => {
+  test('a page has 50 tasks by default', async () => {
     const own = (await createOrg(api)).client;
     await Promise.all(Array.from({ length: 60 }, () => own.post('/v1/tasks', taskBody())));
     const page = await own.get<Page<TaskView>>('/v1/tasks');
@@ -185,8 +185,8 @@ describe('filters of tasks', () => {
   });
 });
 
-describe('pages while others write', () => {
-  test.each(['desc', 'asc'])('every task that was there is seen once and in order, %s', async (order) => {
+describe('pages during writes', () => {
+  test.each(['desc', 'asc'])('show every earlier task once and in order, %s', async (order) => {
     const own = (await createOrg(api)).client;
     for (let made = 0; made < 20; made += 1) await own.post('/v1/tasks', taskBody());
     const { data } = await own.get<Page<TaskView>>(`/v1/tasks?limit=200&order=${order}`);
@@ -197,7 +197,7 @@ describe('pages while others write', () => {
     expect(seen.filter((id) => there.includes(id))).toEqual(there);
   });
 
-  test('a list by status whose tasks leave the status is not shifted', async () => {
+  test('are not shifted when tasks leave the status of the list', async () => {
     const own = (await createOrg(api)).client;
     for (let made = 0; made < 12; made += 1) await own.post('/v1/tasks', taskBody());
     const there = ids((await own.get<Page<TaskView>>('/v1/tasks?limit=200')).data);
@@ -219,7 +219,7 @@ describe('a cursor', () => {
     return next_cursor;
   }
 
-  test('fits the list it came from, with another limit too', async () => {
+  test('fits its list, also with another limit', async () => {
     const cursor = await cursorOf(client, '/v1/tasks?domain=legal&limit=2');
     const answer = await client.request('GET', `/v1/tasks?domain=legal&limit=5&cursor=${cursor}`);
     expect(ids(answer.as<Page<TaskView>>().data)).toEqual(
@@ -227,7 +227,7 @@ describe('a cursor', () => {
     );
   });
 
-  test('fits the same filters said otherwise', async () => {
+  test('fits the same filters in another order or spelling', async () => {
     const since = 'created_after=2020-01-01T00:00:00Z';
     const cursor = await cursorOf(client, `/v1/tasks?status=queued,cancelled&domain=legal&${since}&limit=1`);
     const query =
@@ -258,7 +258,7 @@ describe('a cursor', () => {
   });
 
   test.each(['/v1/tasks', '/v1/pools', '/v1/workers', '/v1/api-keys', '/v1/events'])(
-    'that was tampered with is refused or harmless, at %s',
+    'that was altered is refused or harmless, at %s',
     async (path) => {
       const own = await createOrg(api);
       for (let made = 0; made < 3; made += 1) {
@@ -303,7 +303,7 @@ describe('other lists', () => {
         (await who.post<{ key_id: string }>('/v1/api-keys', { name: 'k', scopes: ['*'] })).key_id,
     ],
   ];
-  test.each(creators)('%s goes by creation, newest first, page by page', async (path, field, create) => {
+  test.each(creators)('%s is ordered by creation, newest first, in pages', async (path, field, create) => {
     const own = (await createOrg(api)).client;
     const made: string[] = [];
     for (let count = 0; count < 7; count += 1) {
@@ -316,7 +316,7 @@ describe('other lists', () => {
     expect(shown(await walk(own, `${path}?order=asc`, 3))).toEqual(made);
   });
 
-  test("a task's history goes page by page too, either way", async () => {
+  test("a task's history has pages in both orders", async () => {
     const path = `/v1/tasks/${tasks[0]?.task_id}/events`;
     const sequences = (list: EventView[]) => list.map((one) => one.sequence);
     expect(sequences(await walk<EventView>(client, path, 1))).toEqual([1, 2, 3]);
@@ -327,7 +327,7 @@ describe('other lists', () => {
 describe('GET /v1/events', () => {
   type FeedEvent = EventView & { task_id: string };
 
-  test('tells all that happened in its order, by type where asked, and goes on from its cursor', async () => {
+  test('returns all events in order, filtered by type, and continues from its cursor', async () => {
     const own = (await createOrg(api)).client;
     const made: string[] = [];
     for (let count = 0; count < 5; count += 1)

@@ -41,7 +41,7 @@ describe('nesting', () => {
   const nested = (levels: number, leaf = '1') =>
     JSON.parse('{"a":'.repeat(levels) + leaf + '}'.repeat(levels)) as object;
 
-  test('an output of 128 levels is taken and comes back, one of 129 is refused', async () => {
+  test('an output of 128 levels is accepted and returned, one of 129 is refused', async () => {
     const schema = { extra: 'object' };
     const output = { expected_format: 'structured_json', schema, review: { mode: 'manual' } };
     const { task, person } = await bringTo(api, org, 'started', { output });
@@ -57,7 +57,7 @@ describe('nesting', () => {
     expect(shown.submission.output).toEqual(submitted);
   });
 
-  test('an output schema of 32 levels is taken, one of 33 is refused', async () => {
+  test('an output schema of 32 levels is accepted, one of 33 is refused', async () => {
     const levels = (leaf: string) =>
       JSON.parse(`${'{"properties":{"a":'.repeat(15)}${leaf}${'}}'.repeat(15)}`) as object;
     const create = (schema: object) =>
@@ -74,34 +74,37 @@ describe('nesting', () => {
 });
 
 describe('cancel', () => {
-  test.each<Reachable>(['queued', 'offered', 'accepted', 'started'])('a task that is %s', async (status) => {
-    const { task, person } = await bringTo(api, org, status);
-    const body = { reason: 'changed our minds ✋' };
-    const cancelled = await client.post<TaskView>(`/v1/tasks/${task.task_id}/cancel`, body);
-    expect(cancelled.status).toBe('cancelled');
-    expect(cancelled.cancellation).toEqual({
-      reason: body.reason,
-      cancelled_by: expect.stringMatching(/^api_key:/),
-    });
-    expect(await client.get(`/v1/tasks/${task.task_id}`)).toEqual(cancelled);
-    expect((await typesOf(task.task_id)).at(-1)).toBe('cancelled');
-    // The worker is free, told, and can do no more with it.
-    expect(await activeTasks(person.worker_id)).toBe(0);
-    for (const list of ['offers', 'tasks'])
-      expect((await person.client.get<Page<unknown>>(`/v1/worker/${list}`)).data).toEqual([]);
-    if (status === 'accepted' || status === 'started') {
-      expect((await person.client.get<TaskView>(`/v1/worker/tasks/${task.task_id}`)).status).toBe(
-        'cancelled',
-      );
-      const late = await person.client.request('POST', `/v1/worker/tasks/${task.task_id}/submit`, {
-        body: { output: OUTPUT },
+  test.each<Reachable>(['queued', 'offered', 'accepted', 'started'])(
+    'cancels a task that is %s',
+    async (status) => {
+      const { task, person } = await bringTo(api, org, status);
+      const body = { reason: 'changed our minds ✋' };
+      const cancelled = await client.post<TaskView>(`/v1/tasks/${task.task_id}/cancel`, body);
+      expect(cancelled.status).toBe('cancelled');
+      expect(cancelled.cancellation).toEqual({
+        reason: body.reason,
+        cancelled_by: expect.stringMatching(/^api_key:/),
       });
-      expect(late.outcome).toBe('409 invalid_transition');
-    }
-  });
+      expect(await client.get(`/v1/tasks/${task.task_id}`)).toEqual(cancelled);
+      expect((await typesOf(task.task_id)).at(-1)).toBe('cancelled');
+      // The worker is free, told, and can do no more with it.
+      expect(await activeTasks(person.worker_id)).toBe(0);
+      for (const list of ['offers', 'tasks'])
+        expect((await person.client.get<Page<unknown>>(`/v1/worker/${list}`)).data).toEqual([]);
+      if (status === 'accepted' || status === 'started') {
+        expect((await person.client.get<TaskView>(`/v1/worker/tasks/${task.task_id}`)).status).toBe(
+          'cancelled',
+        );
+        const late = await person.client.request('POST', `/v1/worker/tasks/${task.task_id}/submit`, {
+          body: { output: OUTPUT },
+        });
+        expect(late.outcome).toBe('409 invalid_transition');
+      }
+    },
+  );
 
   test.each<Reachable>(['submitted', 'completed', 'failed', 'cancelled'])(
-    'not a task that is %s',
+    'returns 409 for a task that is %s',
     async (status) => {
       const { task } = await bringTo(api, org, status);
       const answer = await client.request('POST', `/v1/tasks/${task.task_id}/cancel`, {
@@ -112,7 +115,7 @@ describe('cancel', () => {
     },
   );
 
-  test('without a body, with an empty one, with a reason of null characters, not with other fields', async () => {
+  test('accepts no body, an empty one and a reason with null characters, and refuses other fields', async () => {
     const cancelling = async (options: object) => {
       const { task } = await bringTo(api, org, 'queued');
       return client.request('POST', `/v1/tasks/${task.task_id}/cancel`, options);
@@ -126,7 +129,7 @@ describe('cancel', () => {
     expect(wrong.problem.errors?.map((one) => one.pointer).sort()).toEqual(['/force', '/reason']);
   });
 
-  test('of cancel and accept at the same moment one wins, and the worker is left as that says', async () => {
+  test('lets one of cancel and accept win, with the worker in the matching state', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { task, person } = await bringTo(api, org, 'offered');
       const { offer_id } = await person.offerOf(task.task_id);
@@ -142,7 +145,7 @@ describe('cancel', () => {
 });
 
 describe('a worker', () => {
-  test('does the steps in their order and no other', async () => {
+  test('takes the steps only in their order', async () => {
     const { task, person } = await bringTo(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const offer = `/v1/worker/offers/${offer_id}`;
@@ -162,7 +165,7 @@ describe('a worker', () => {
     expect(await outcome(`${mine}/release`)).toBe('409 invalid_transition');
   });
 
-  test('sees in an offer what they need to decide, and nothing of the hand-over', async () => {
+  test('sees in an offer what they need to decide, without the handoff', async () => {
     const handoff = {
       callback_url: 'https://example.com/secret-hook',
       callback_auth: { type: 'bearer', token: 'tok-secret' },
@@ -199,7 +202,7 @@ describe('a worker', () => {
     ['several', { output: { seen: 1, x: 1, y: 2 } }, ['/output/seen', '/output/x', '/output/y']],
     ['notes that are none', { output: OUTPUT, notes: 5 }, ['/notes']],
     ['fields that are not known', { output: OUTPUT, status: 'completed' }, ['/status']],
-  ])('hands in %s and is told where it is wrong; the task stays started', async (_name, body, pointers) => {
+  ])('who submits %s gets 422 with pointers, and the task stays started', async (_name, body, pointers) => {
     const { task, person } = await started();
     const answer = await person.client.request('POST', `/v1/worker/tasks/${task.task_id}/submit`, { body });
     expect(answer.outcome).toBe('422 validation_failed');
@@ -214,7 +217,7 @@ describe('a worker', () => {
     return kept;
   }
 
-  test('may decline, and is asked again when nobody else is there', async () => {
+  test('who declines gets the task again when no other worker is available', async () => {
     const poolId = await createPool(client, { offer_ttl_seconds: 1 });
     const person = await createPerson(api, client, { pool_ids: [poolId] });
     const body = taskBody({ requirements: { worker_pool_id: poolId } });
@@ -229,7 +232,7 @@ describe('a worker', () => {
     expect(data.find((one) => one.data.reason === 'declined')?.data).toMatchObject({ detail: 'busy' });
   });
 
-  test('may give a task back', async () => {
+  test('can release a task', async () => {
     const { task, person } = await bringTo(api, org, 'started');
     await person.client.patch('/v1/worker', { availability: 'away' });
     const path = `/v1/worker/tasks/${task.task_id}/release`;
@@ -239,7 +242,7 @@ describe('a worker', () => {
     expect(await activeTasks(person.worker_id)).toBe(0);
   });
 
-  test('knows nothing of offers and tasks that never were', async () => {
+  test('gets 404 for offers and tasks that do not exist', async () => {
     const person = await createPerson(api, client);
     for (const path of [
       `offers/${NEVER}/accept`,
@@ -250,7 +253,7 @@ describe('a worker', () => {
       expect((await person.client.request('POST', `/v1/worker/${path}`)).outcome).toBe('404 not_found');
   });
 
-  test('says whether they are there; away, they are offered nothing', async () => {
+  test('sets their availability; away, they get no offers', async () => {
     const poolId = await createPool(client);
     const person = await createPerson(api, client, { pool_ids: [poolId], availability: 'offline' });
     for (const availability of ['away', 'offline', 'available'])
@@ -266,7 +269,7 @@ describe('a worker', () => {
     });
   });
 
-  test('removed while at work, leaves the task to others', async () => {
+  test('who is removed while at work returns the task to the queue', async () => {
     const { task, person, poolId } = await bringTo(api, org, 'started');
     await client.delete(`/v1/workers/${person.worker_id}`);
     expect((await person.client.request('GET', '/v1/worker')).outcome).toBe('401 invalid_credential');
@@ -307,7 +310,7 @@ describe('review', () => {
     expect((await review(task.task_id, { decision: 'approve' })).as<TaskView>().status).toBe('completed');
   });
 
-  test('reassign', async () => {
+  test('reassign returns the task to the queue', async () => {
     const { task, person } = await bringTo(api, org, 'submitted');
     await person.client.patch('/v1/worker', { availability: 'away' });
     const answer = await review(task.task_id, { decision: 'reassign' });
@@ -319,7 +322,7 @@ describe('review', () => {
     });
   });
 
-  test('reassign asks another, though its worker is there and nobody else is yet', async () => {
+  test('reassign waits for another worker although the previous one is available', async () => {
     const { task, person, poolId } = await bringTo(api, org, 'submitted');
     await review(task.task_id, { decision: 'reassign' });
     const { reason } = await client.get<{ reason: string }>(`/v1/tasks/${task.task_id}/match`);
@@ -334,7 +337,7 @@ describe('review', () => {
   });
 
   test.each<Reachable>(['queued', 'offered', 'accepted', 'started', 'completed', 'failed', 'cancelled'])(
-    'not of a task that is %s',
+    'returns 409 for a task that is %s',
     async (status) => {
       const { task } = await bringTo(api, org, status);
       for (const decision of ['approve', 'reject', 'rework', 'reassign'])
@@ -344,7 +347,7 @@ describe('review', () => {
   );
 
   test.each(['approve', 'rework', 'reassign', 'reject'])(
-    "%s with a rating moves the worker's, once, by the formula",
+    "%s with a rating changes the worker's rating once, by the formula",
     async (decision) => {
       const { task, person } = await bringTo(api, org, 'submitted');
       await person.client.patch('/v1/worker', { availability: 'away' });
@@ -364,7 +367,7 @@ describe('review', () => {
     },
   );
 
-  test('decides for what the worker may do next', async () => {
+  test('changes which tasks the worker is eligible for', async () => {
     const { task, person, poolId } = await bringTo(api, org, 'submitted');
     const requirements = { worker_pool_id: poolId, min_rating: 4.8 };
     await review(task.task_id, { decision: 'approve', rating: 1 });
@@ -384,7 +387,7 @@ describe('review', () => {
     });
   });
 
-  test.each([1, 2])('ends the task when it has had its %i attempts', async (max_attempts) => {
+  test.each([1, 2])('fails the task after its %i attempts', async (max_attempts) => {
     const poolId = await createPool(client);
     const person = await createPerson(api, client, { pool_ids: [poolId] });
     const output = {
@@ -408,7 +411,7 @@ describe('review', () => {
     expect(mine).toMatchObject({ status: 'failed', feedback: `no ${max_attempts}` });
   });
 
-  test('shows its feedback to the next worker too, and is for nobody with a worker token', async () => {
+  test('shows its feedback to the next worker too, and is refused to worker tokens', async () => {
     const { task, person, poolId } = await bringTo(api, org, 'submitted');
     const path = `/v1/tasks/${task.task_id}/review`;
     const own = await person.client.request('POST', path, { body: { decision: 'approve', rating: 5 } });
@@ -427,14 +430,14 @@ describe('review', () => {
     ]),
     [{ decision: 'maybe' }, ['/decision']],
     [{ decision: null, feedback: 1, more: 1 }, ['/decision', '/feedback', '/more']],
-  ])('%j is no review', async (body, pointers) => {
+  ])('refuses the review %j', async (body, pointers) => {
     const { task } = await bringTo(api, org, 'queued');
     const answer = await review(task.task_id, body);
     expect(answer.outcome).toBe('422 validation_failed');
     expect(answer.problem.errors?.map((one) => one.pointer).sort()).toEqual(pointers);
   });
 
-  test('a result is not shown before the task is completed', async () => {
+  test('shows no result before the task is completed', async () => {
     const { task } = await bringTo(api, org, 'submitted');
     expect(task.result).toBeNull();
     expect((await review(task.task_id, { decision: 'reject' })).as<TaskView>().result).toBeNull();

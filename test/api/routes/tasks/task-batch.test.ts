@@ -59,7 +59,7 @@ async function all(client: Client): Promise<TaskView[]> {
   }
 }
 
-test('five hundred are made, in their order, and are tasks like any other', async () => {
+test('creates 500 tasks in order, equal to tasks created alone', async () => {
   const { client } = await createOrg(api);
   const given = bodies(500, 'many');
   const answer = await send(client, given);
@@ -73,7 +73,7 @@ test('five hundred are made, in their order, and are tasks like any other', asyn
   expect((await client.get<Page<unknown>>(`/v1/tasks/${there[7]?.task_id}/events`)).data).toHaveLength(2);
 });
 
-test('a wrong one does not stop the others, and is told like alone, at its place in the body', async () => {
+test('creates the valid tasks, and reports invalid ones with their pointers in the body', async () => {
   const { client } = await createOrg(api);
   const pool = await createPool(client);
   const confined = await createKey(api, client, { pools: [pool] });
@@ -115,14 +115,14 @@ test.each<[string, unknown, string]>([
   ['no list', { tasks: {} }, '/tasks'],
   ['nothing', {}, '/tasks'],
   ['a field beside', { tasks: [taskBody()], all_or_none: true }, '/all_or_none'],
-])('a batch of %s is refused whole', async (_what, body, pointer) => {
+])('refuses a whole batch of %s', async (_what, body, pointer) => {
   const { client } = await createOrg(api);
   const answer = await client.request('POST', '/v1/tasks/batch', { body });
   expect(answer.problem.errors?.map((one) => one.pointer)).toEqual([pointer]);
   expect(await all(client)).toEqual([]);
 });
 
-test('under its key it gives the first answer again, byte for byte, and another body is refused', async () => {
+test('replays the first response byte for byte for its key, and refuses another body', async () => {
   const { client } = await createOrg(api);
   const given = [...bodies(60, 'again'), { title: 'wrong' }];
   const first = await send(client, given, 'k');
@@ -135,7 +135,7 @@ test('under its key it gives the first answer again, byte for byte, and another 
   expect(await all(client)).toHaveLength(120);
 });
 
-test('twenty at once under one key make each task once', async () => {
+test('creates each task once for twenty concurrent requests with one key', async () => {
   const { client } = await createOrg(api);
   const given = bodies(20, 'race');
   const answers = await Promise.all(Array.from({ length: 20 }, () => send(client, given, 'k')));
@@ -144,7 +144,7 @@ test('twenty at once under one key make each task once', async () => {
   expect(await all(client)).toHaveLength(20);
 });
 
-test('one that died half-way is ended by its repeat, and nothing is there twice', async () => {
+test('completes a half-finished batch on its repeat, without duplicates', async () => {
   const { client } = await createOrg(api);
   const near = pinched.client(client.credential);
   await expect.poll(async () => (await near.request('GET', '/v1/org')).status).toBe(200);

@@ -69,14 +69,14 @@ describe('one fault', () => {
 });
 
 describe('several faults', () => {
-  test('an empty body lacks all that is required', async () => {
+  test('an empty body lacks all required fields', async () => {
     const pointers = await pointersOf({});
     expect(pointers.sort()).toEqual(
       ['/domain', '/instructions', '/origin', '/output', '/sla', '/task_type', '/title'].sort(),
     );
   });
 
-  test('all of them are said at once, whatever kind they are', async () => {
+  test('are all reported at once, of every kind', async () => {
     const faults: [string, unknown][] = [
       ['/extra', 1],
       ['/origin/product', MISSING],
@@ -105,7 +105,7 @@ describe('several faults', () => {
     expect((await pointersOf(body)).sort()).toEqual(faults.map(([at]) => at).sort());
   });
 
-  test('two faults of rules beyond the schema, in a body the schema takes', async () => {
+  test('are reported for two rules beyond the schema, in a body that the schema accepts', async () => {
     const body = broken(broken(fullBody(poolId), '/sla/deadline', '2020-01-01T00:00:00Z'), '/output/schema', {
       type: 'object',
       properties: { a: { pattern: '^(a+)+$' }, b: { $ref: 'https://example.com/x' } },
@@ -118,7 +118,7 @@ describe('several faults', () => {
   });
 });
 
-describe('JSON that cannot be kept as it came', () => {
+describe('JSON that cannot be stored as sent', () => {
   const cases: [string, string, string][] = [
     ['a number out of range', '"context":{"data":{"n":[1e999]}}', '/context/data/n/0'],
     ['a number of 19 digits', '"context":{"data":{"n":7241196035518234117}}', '/context/data/n'],
@@ -158,7 +158,7 @@ describe('names of all objects together', () => {
     return JSON.stringify({ ...body, context: { data } });
   }
 
-  test('10 001 are too many', async () => {
+  test('10 001 are refused', async () => {
     const answer = await client.request('POST', '/v1/tasks', { raw: bodyOfNames(10_001) });
     expect(answer.outcome).toBe('422 validation_failed');
     expect(answer.problem.errors).toEqual([
@@ -167,13 +167,13 @@ describe('names of all objects together', () => {
     await expectUnchanged();
   });
 
-  test('10 000 are taken', async () => {
+  test('10 000 are accepted', async () => {
     const answer = await client.request('POST', '/v1/tasks', { raw: bodyOfNames(10_000) });
     expect(answer.outcome).toBe('201');
   });
 });
 
-describe('what is at the edge of a rule is taken', () => {
+describe('values at the limit of a rule are accepted', () => {
   const edges: [string, unknown][] = [
     ['/title', 'x'],
     ['/title', 'x'.repeat(200)],

@@ -43,7 +43,7 @@ async function quietTask(): Promise<string> {
 }
 
 describe('GET /v1/tasks/{id}?wait=', () => {
-  test('comes back as soon as the task is final', async () => {
+  test('returns as soon as the task is final', async () => {
     const taskId = await quietTask();
     const waits = timed(client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`));
     await expect.poll(listening).toBe(1);
@@ -53,7 +53,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     expect(took).toBeLessThan(4000);
   });
 
-  test('does not come back for changes that are not the end', async () => {
+  test('does not return for other changes', async () => {
     const { task, person } = await bringTo(api, org, 'accepted');
     let done = false;
     const waits = client.get<TaskView>(`/v1/tasks/${task.task_id}?wait=60`).finally(() => {
@@ -67,7 +67,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     expect((await waits).status).toBe('completed');
   });
 
-  test('comes back with the task as it is when the time is up', async () => {
+  test('returns the current task when the time is up', async () => {
     const taskId = await quietTask();
     const { took, value } = await timed(client.get<TaskView>(`/v1/tasks/${taskId}?wait=1`));
     expect(value.status).toBe('queued');
@@ -75,7 +75,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     expect(took).toBeLessThan(4000);
   });
 
-  test('does not wait for what is final already, and not for what is not there', async () => {
+  test('does not wait for a final or unknown task', async () => {
     const { task } = await bringTo(api, org, 'cancelled');
     expect((await timed(client.get(`/v1/tasks/${task.task_id}?wait=60`))).took).toBeLessThan(2000);
     const nowhere = '/v1/tasks/0190163d-8694-739b-aea5-966c26f8ad90?wait=60';
@@ -84,7 +84,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     expect(took).toBeLessThan(2000);
   });
 
-  test('fifty who wait for one task are all told', async () => {
+  test('answers all of fifty waits for one task', async () => {
     const taskId = await quietTask();
     const waits = Array.from({ length: 50 }, () => client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`));
     await expect.poll(listening).toBe(1);
@@ -92,7 +92,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     for (const task of await Promise.all(waits)) expect(task.status).toBe('cancelled');
   });
 
-  test('a client that goes leaves nothing, one that stays is still told', async () => {
+  test('leaves nothing behind when a client disconnects, and answers the others', async () => {
     const taskId = await quietTask();
     const leaving = new AbortController();
     const gone = client.request('GET', `/v1/tasks/${taskId}?wait=60`, { signal: leaving.signal });
@@ -109,7 +109,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
 });
 
 describe('GET /v1/worker/offers?wait=', () => {
-  test('comes back as soon as there is an offer', async () => {
+  test('returns as soon as there is an offer', async () => {
     const poolId = await createPool(client);
     const person = await createPerson(api, client, { pool_ids: [poolId] });
     const waits = timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=60'));
@@ -121,7 +121,7 @@ describe('GET /v1/worker/offers?wait=', () => {
     expect(took).toBeLessThan(6000);
   });
 
-  test('is empty when the time is up', async () => {
+  test('returns an empty list when the time is up', async () => {
     const person = await createPerson(api, client, { pool_ids: [await createPool(client)] });
     const { took, value } = await timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=1'));
     expect(value).toEqual({ data: [], has_more: false, next_cursor: null });
@@ -129,7 +129,7 @@ describe('GET /v1/worker/offers?wait=', () => {
   });
 });
 
-test('when the API closes, requests that wait are answered first', async () => {
+test('waiting requests are answered before the API closes', async () => {
   const other = await startApi({ prefix: api.prefix });
   const waits = other.client(client.credential).get<TaskView>(`/v1/tasks/${await quietTask()}?wait=60`);
   await expect.poll(listening).toBe(1);
