@@ -92,9 +92,9 @@ async function writeSame(id: string, text: string, body: Body): Promise<void> {
     cancellation: null,
   };
   const scheduled = [
-    { kind: 'target_latency', at: late, ref: null },
-    { kind: 'deadline', at: deadline, ref: null },
-    { kind: 'match', at: now, ref: null },
+    { kind: 'target_latency', at: late },
+    { kind: 'deadline', at: deadline },
+    { kind: 'match', at: now, after: null },
   ];
   const entry = {
     kind: 'task',

@@ -2,7 +2,7 @@
 // for hours; one that only a newer process can run is left to it, however often this one comes upon it.
 
 import { type Job, UnrecoverableError } from 'bullmq';
-import type { JobData, QueueName } from '../queues/catalogue.ts';
+import type { Jobs, QueueName } from '../queues/catalogue.ts';
 import { readJob } from '../queues/read-job.ts';
 import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
 import type { Db } from '../store/redis/connection.ts';
@@ -11,18 +11,22 @@ import { UnreadableRecord } from '../store/redis/unreadable.ts';
 /** When a job of a newer form is looked at again at the earliest, ms: another process may come upon it then. */
 const LEFT_ALONE = 5_000;
 
-/** @param J what the processor of the queue takes. */
-export type RunJob<J extends JobData> = (job: Job<J>, token: string | undefined) => Promise<void>;
+/** Runs a job that was read. @param job to put it off. @param token BullMQ's, of the lock. */
+export type RunJob<Q extends QueueName> = (
+  read: Jobs[Q],
+  job: Job,
+  token: string | undefined,
+) => Promise<void>;
 
 /**
  * The processor of a queue, with its jobs read before they are run.
  * @param onBroken what else is done when a record that a job is about is damaged.
  */
-export function guardJobs<J extends JobData>(
+export function guardJobs<Q extends QueueName>(
   db: Db,
-  queue: QueueName,
-  run: RunJob<J>,
-  onBroken: (data: J) => Promise<unknown> = async () => undefined,
+  queue: Q,
+  run: RunJob<Q>,
+  onBroken: (read: Jobs[Q]) => Promise<unknown> = async () => undefined,
 ): (job: Job, token: string | undefined) => Promise<void> {
   return async (job, token) => {
     const read = readJob(queue, job);
@@ -32,12 +36,12 @@ export function guardJobs<J extends JobData>(
       throw new UnrecoverableError(`The job cannot be run: ${read.reason}.`);
     }
     try {
-      await run(job, token);
+      await run(read.value, job, token);
     } catch (error) {
       if (!(error instanceof UnreadableRecord)) throw error;
       if (error.kind === 'newer') return leave(job, token);
       db.onUnreadable?.(error);
-      await onBroken(job.data);
+      await onBroken(read.value);
       throw new UnrecoverableError(error.message);
     }
   };

@@ -1,9 +1,9 @@
-// What follows at once from a change: verification, what is taken back from workers, and the start of matching. Each handler looks at the
-// task as it is now, asks whether there is something to do, and does it by a commit that fails if the task has changed.
+// Jobs that run at once after a change: verification, turns of matching, steps of replays, and what removed pools and
+// workers leave behind. A handler reads the records as they are now and commits only if they have not changed since.
 
 import type { Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
-import type { CheckJob, MatchingJob, PoolJob, ReplayJob, WorkerJob } from '../queues/catalogue.ts';
+import type { Jobs, WorkerJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
@@ -15,54 +15,49 @@ import { orgKeysOf } from '../store/redis/keys.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
 import { loadWorker, releaseOrphanedReservation } from '../store/workers/workers.ts';
-import { poolOfTask, requestMatching, runMatchingTurn } from './matching.ts';
+import { poolOfTask, runMatchingTurn } from './matching.ts';
 import { emptyPool } from './pools.ts';
 import { verify } from './verification.ts';
 import { runReplayJob } from './webhooks/replays.ts';
 
 const SYSTEM = { actor: 'system' };
 
-/** Runs a job of the `lifecycle` queue. */
+/** Runs a job of the `lifecycle` queue. @param job to put it off. @param token BullMQ's, of its lock. */
 export async function runLifecycleJob(
-  db: Db,
-  queues: Queues,
-  schemas: OutputSchemas,
-  job: Job<CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>,
+  { db, queues, schemas }: { db: Db; queues: Queues; schemas: OutputSchemas },
+  { name, data }: Jobs['lifecycle'],
+  job: Pick<Job, 'moveToDelayed'>,
   token: string | undefined,
 ): Promise<void> {
-  const { data } = job;
-  if ('turn' in data) return runMatchingTurn(db, queues, data);
-  if ('worker_id' in data) return reclaimFrom(db, queues, data);
-  if ('pool_id' in data) return emptyPool(db, data.org_id, data.pool_id);
-  if ('replay_id' in data) return runReplayJob(db, data, job, token);
-  const { org_id, task_id, check } = data;
-  // Only a process of an earlier version makes a job for each match.
-  if (check.kind === 'match')
-    return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  if (check.kind === 'verify') {
-    const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
-    await changeTask(db, org_id, task_id, (task) => verify(db, schemas, task, onward), SYSTEM);
-    return;
+  switch (name) {
+    case 'match':
+      return runMatchingTurn(db, queues, data);
+    case 'worker':
+      return reclaimFrom(db, data);
+    case 'pool':
+      return emptyPool(db, data.org_id, data.pool_id);
+    case 'replay':
+      return runReplayJob(db, data, job, token);
+    case 'verify': {
+      const onward: Command[] = [{ name: 'verify' }, { name: 'complete' }];
+      await changeTask(db, data.org_id, data.task_id, (task) => verify(db, schemas, task, onward), SYSTEM);
+    }
   }
-  throw new Error(`lifecycle knows no question ${check.kind}`);
 }
 
-/** Takes back what a worker left behind, and the offers that they may not accept now. */
-async function reclaimFrom(db: Db, queues: Queues, data: WorkerJob): Promise<void> {
-  const { org_id, worker_id } = data;
-  await forEachIntact(db, data.orphaned_tasks, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
+/** Releases the tasks that a removed worker left, and revokes offers that the worker may no longer accept. */
+async function reclaimFrom(db: Db, data: WorkerJob): Promise<void> {
+  const { org_id, worker_id, orphaned_tasks, eligibility_reduced } = data;
+  await forEachIntact(db, orphaned_tasks, orgKeysOf(db.prefix, org_id).task, async (taskId) => {
     await changeTask(db, org_id, taskId, [{ name: 'remove_worker', worker_id }], SYSTEM);
     await releaseOrphanedReservation(db, org_id, worker_id, taskId);
   });
+  if (eligibility_reduced !== true) return;
   const worker = await loadWorker(db, org_id, worker_id);
-  if (worker === null) return;
-  if (data.eligibility_reduced === true || worker.availability !== 'available')
-    await revokeOffers(db, worker);
-  // A process of an earlier version has made this job alone for a worker who became ready.
-  await requestMatching(db, queues, org_id, [{ kind: 'worker', worker_id }]);
+  if (worker !== null) await revokeOffers(db, worker);
 }
 
-/** Takes back what the worker may not accept any more, and what goes beyond a capacity that has become less. */
+/** Revokes offers that the worker may no longer accept, and those beyond a capacity that was reduced. */
 async function revokeOffers(db: Db, worker: Worker): Promise<void> {
   const { org_id, worker_id, reservations, capacity } = worker;
   const held = (await loadTasks(db, org_id, reservations)).filter((one) => one !== null);
@@ -74,7 +69,7 @@ async function revokeOffers(db: Db, worker: Worker): Promise<void> {
   const keyOf = ({ task }: StoredTask) => orgKeysOf(db.prefix, org_id).task(task.task_id);
   await forEachIntact(db, revoked, keyOf, async (stored) => {
     const { task } = stored;
-    // When the pool itself is gone, whoever empties it takes back all of its tasks, and says why.
+    // The tasks of a removed pool are released by its own job, which gives that reason.
     if (poolOf(task) !== null && (await poolOfTask(db, task)) === null) return;
     await changeTask(db, org_id, task.task_id, (now) => revokeOffer(db, now, worker_id), {
       ...SYSTEM,
@@ -83,7 +78,7 @@ async function revokeOffers(db: Db, worker: Worker): Promise<void> {
   });
 }
 
-/** Takes one offer back, unless the worker may accept it and has capacity for it after all. */
+/** Revokes one offer, unless the worker may accept it and has capacity for it after all. */
 async function revokeOffer(db: Db, task: Task, worker_id: string): Promise<Plan | null> {
   const worker = await loadWorker(db, task.org_id, worker_id);
   if (worker === null || (mayAccept(worker, task) && worker.reservations.length <= worker.capacity))

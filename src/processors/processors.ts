@@ -4,17 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
-import {
-  backoff,
-  type CheckJob,
-  type DeliveryJob,
-  type MatchingJob,
-  type PoolJob,
-  QUEUES,
-  type QueueName,
-  type ReplayJob,
-  type WorkerJob,
-} from '../queues/catalogue.ts';
+import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { withUnreadableLog } from '../store/maintenance/unreadable-log.ts';
@@ -103,16 +93,14 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     holdMs: options.orderedHold,
   });
 
-  const deliver: RunJob<DeliveryJob> = (job, token) => webhooks.run(job, token);
+  const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
   // Nothing of it can be sent: the sweeper makes the next job of it, not the end of its lease.
-  const putOff = (data: DeliveryJob) => putOffDelivery(db, data);
+  const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
-    lifecycle: guardJobs<CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob>(
-      db,
-      'lifecycle',
-      (job, token) => runLifecycleJob(db, queues, schemas, job, token),
+    lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>
+      runLifecycleJob({ db, queues, schemas }, read, job, token),
     ),
-    sla: guardJobs<CheckJob>(db, 'sla', (job, token) => runSlaJob(db, queues, schemas, job, token)),
+    sla: guardJobs(db, 'sla', ({ data }, job, token) => runSlaJob({ db, queues, schemas }, data, job, token)),
     webhooks: guardJobs(db, 'webhooks', deliver, putOff),
     retries: guardJobs(db, 'retries', deliver, putOff),
   };

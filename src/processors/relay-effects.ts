@@ -8,7 +8,7 @@
 import { cancelledJobs, checkJob, deliveryJob, jobsOf, matchRequestsOf } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { checkKey, checksOf, mayReturn } from '../state/tasks/checks.ts';
+import { checkKey, checksOf, isDelayed, mayReturn } from '../state/tasks/checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
@@ -67,7 +67,9 @@ async function askAgain({ db, queues }: RelayDeps, entry: OutboxEntry, now: numb
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);
   if (stored === null) return;
-  const asked = checksOf(stored.task).filter((check) => removed.has(checkKey(check)));
+  const asked = checksOf(stored.task)
+    .filter(isDelayed)
+    .filter((check) => removed.has(checkKey(check)));
   const about = { ...entry, version: stored.task.version };
   await queues.add(asked.map((check) => checkJob(about, check, now)));
 }

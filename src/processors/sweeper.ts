@@ -143,9 +143,7 @@ export class Sweeper {
       await each(keys.pendingDeliveries, OWED, (member, score) =>
         this.#deliverOverdue(member, score, now, repair),
       );
-      await each(keys.orphanedReservations, TRIPLE, (member, at) =>
-        this.#takeFromRemoved(member, at, repair),
-      );
+      await each(keys.orphanedReservations, TRIPLE, (member) => this.#takeFromRemoved(member, repair));
       await each(keys.removedPools, PAIR, (member, at) => this.#emptyRemovedPool(member, at, repair));
       await each(keys.replays, PAIR, (member) => this.#goOnReplaying(member, repair));
       await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
@@ -207,7 +205,9 @@ export class Sweeper {
     const [orgId = '', taskId = ''] = member.split(' ');
     const stored = await loadTask(this.#db, orgId, taskId);
     const overdue = stored
-      ? checksOf(stored.task).filter((one) => one.kind !== 'match' && one.at <= now - GRACE)
+      ? checksOf(stored.task)
+          .filter((one) => one.kind !== 'match')
+          .filter((one) => one.at <= now - GRACE)
       : [];
     // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
     if (overdue.length === 0)
@@ -251,9 +251,9 @@ export class Sweeper {
     });
   }
 
-  async #takeFromRemoved(member: string, at: number, repair: string): Promise<void> {
+  async #takeFromRemoved(member: string, repair: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
-    await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, at, repair));
+    await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, repair));
   }
 
   async #emptyRemovedPool(member: string, at: number, repair: string): Promise<void> {

@@ -1,75 +1,73 @@
-// Asks the questions whose time has come: is the offer still open, was the task started, is a clock due and
-// not met? A delayed job is only the alarm; the answer comes from the task as it is now, so a job that is
-// late, early, doubled or no longer wanted does no harm.
+// Runs scheduled checks that are due: has the offer expired, was the task started, is an SLA clock due and not met? A
+// delayed job only says when to look; the task as it is now decides. So a job that is late, early, duplicated or no
+// longer needed does no harm.
 
 import type { Job } from 'bullmq';
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import type { CheckJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import { putOffJob } from '../queues/redis-time.ts';
-import type { ScheduledCheck } from '../state/tasks/checks.ts';
+import type { DelayedCheck } from '../state/tasks/checks.ts';
 import type { Command } from '../state/tasks/command.ts';
 import { changeTask } from '../store/commands/change.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { requestMatching } from './matching.ts';
 import { verify } from './verification.ts';
 
-/** While nothing may end by time, a question is put off by this much, ms. */
+/** Delay of a check while nothing may expire (see `isHeld` of the clock), ms. */
 const HELD_PAUSE = 2000;
 
-/** Runs a job of the `sla` queue. */
+/** Runs a job of the `sla` queue. @param job to put it off. @param token BullMQ's, of its lock. */
 export async function runSlaJob(
-  db: Db,
-  queues: Queues,
-  schemas: OutputSchemas,
-  job: Job<CheckJob>,
+  { db, queues, schemas }: { db: Db; queues: Queues; schemas: OutputSchemas },
+  { org_id, task_id, check }: CheckJob<DelayedCheck>,
+  job: Pick<Job, 'moveToDelayed'>,
   token: string | undefined,
 ): Promise<void> {
-  const { org_id, task_id, check } = job.data;
-  await putOffIfEarly(db, job, token);
+  await putOffIfEarly(db, check, job, token);
   if (check.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  const commands = answer(check);
+  const commands = commandsOf(check);
   const changed = await changeTask(
     db,
     org_id,
     task_id,
-    // A submission that nobody has reviewed is approved only as it would be verified.
+    // A submission that was not reviewed is approved only if it passes the automatic checks.
     check.kind === 'auto_approve' ? (task) => verify(db, schemas, task, commands) : commands,
     { actor: 'system' },
   );
-  // Refused since Redis' clock has said something else meanwhile: it is asked again.
-  if (!changed.ok && changed.code === 'not_due') await putOffIfEarly(db, job, token);
+  // Redis' clock may have been set back since the check began.
+  if (!changed.ok && changed.code === 'not_due') await putOffIfEarly(db, check, job, token);
 }
 
-/** @throws DelayedError when it is not due by Redis' clock, or that has jumped */
-async function putOffIfEarly(db: Db, job: Job<CheckJob>, token: string | undefined): Promise<void> {
-  const { check } = job.data;
+/** @throws DelayedError when the check is not due by Redis' clock, or that clock has jumped */
+async function putOffIfEarly(
+  db: Db,
+  check: DelayedCheck,
+  job: Pick<Job, 'moveToDelayed'>,
+  token: string | undefined,
+): Promise<void> {
   const endsNothing = check.kind === 'match' || check.kind === 'relax';
   const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : check.at - db.clock.now();
   if (wait <= 0) return;
   await putOffJob(job, wait, token);
 }
 
-/** The commands to give when the question is answered with yes; the lifecycle refuses them when it is no. */
-function answer(check: ScheduledCheck): Command[] {
+/** The commands to give when the check is due; the lifecycle refuses them when they no longer apply. */
+function commandsOf(check: Exclude<DelayedCheck, { kind: 'match' }>): Command[] {
   switch (check.kind) {
     case 'target_latency':
     case 'deadline':
       return [{ name: 'clock', clock: check.kind }];
     case 'offer_expiry':
-      return [{ name: 'expire', offer_id: check.ref ?? '' }];
+      return [{ name: 'expire', offer_id: check.offer_id }];
     case 'start_timeout':
-      return [{ name: 'start_timeout', accepted_at: Number(check.ref) }];
+      return [{ name: 'start_timeout', accepted_at: check.accepted_at }];
     case 'relax':
       return [{ name: 'relax' }];
-    case 'auto_approve':
-      return [
-        { name: 'approve', feedback: null, submitted_at: Number(check.ref), is_automatic: true },
-        { name: 'complete' },
-      ];
-    case 'match':
-    case 'verify':
-      throw new Error(`sla knows no question ${check.kind}`);
+    case 'auto_approve': {
+      const { submitted_at } = check;
+      return [{ name: 'approve', feedback: null, submitted_at, is_automatic: true }, { name: 'complete' }];
+    }
   }
 }

@@ -3,7 +3,7 @@
 
 import type { JobsOptions } from 'bullmq';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import type { ScheduledCheck } from '../state/tasks/checks.ts';
+import { type DelayedCheck, isDelayed, type ScheduledCheck, subjectOf } from '../state/tasks/checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
@@ -11,15 +11,17 @@ export type QueueName = (typeof QUEUES)[number];
 /** Form of the job data; see `read-job.ts`. */
 export const JOB_FORM = 1;
 
-/** A check of a task: in the `lifecycle` queue when it is due at once, in `sla` when it is due later. */
-export interface CheckJob {
+/** A check of a task: in `lifecycle` if it is run at once, in `sla` if it is run later. */
+export interface CheckJob<C extends ScheduledCheck = ScheduledCheck> {
   form: typeof JOB_FORM;
   org_id: string;
   task_id: string;
-  /** Version of the task that scheduled it. */
-  version: number;
-  check: ScheduledCheck;
+  check: C;
 }
+
+type VerifyCheck = Extract<ScheduledCheck, { kind: 'verify' }>;
+/** A check with a job of its own; a match at once is requested instead. */
+type JobCheck = VerifyCheck | DelayedCheck;
 
 /** An org's turn: the job matches some of the org's match requests. */
 export interface MatchingJob {
@@ -28,13 +30,11 @@ export interface MatchingJob {
   turn: string;
 }
 
-/** A worker was removed, or is no longer eligible for all of their offers and tasks. */
+/** A worker was removed, or is no longer eligible for all of their offers. */
 export interface WorkerJob {
   form: typeof JOB_FORM;
   org_id: string;
   worker_id: string;
-  version: number;
-  at: number;
   orphaned_tasks: string[];
   eligibility_reduced?: boolean;
 }
@@ -57,7 +57,7 @@ export interface ReplayJob {
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof JOB_FORM;
   /** Released from the receiver's backlog, which may hold more deliveries. */
-  from_backlog?: true;
+  from_backlog?: boolean;
 }
 
 interface DeliveryTarget {
@@ -67,15 +67,23 @@ interface DeliveryTarget {
   endpoint_id?: string | undefined;
 }
 
-export type JobData = CheckJob | MatchingJob | WorkerJob | PoolJob | ReplayJob | DeliveryJob;
+/** The jobs of each queue, by name. */
+export interface Jobs {
+  lifecycle:
+    | { name: 'verify'; data: CheckJob<VerifyCheck> }
+    | { name: 'match'; data: MatchingJob }
+    | { name: 'worker'; data: WorkerJob }
+    | { name: 'pool'; data: PoolJob }
+    | { name: 'replay'; data: ReplayJob };
+  sla: { name: DelayedCheck['kind']; data: CheckJob<DelayedCheck> };
+  webhooks: { name: 'deliver'; data: DeliveryJob };
+  retries: { name: 'deliver'; data: DeliveryJob };
+}
 
 /** A job to be added to a queue. */
-export interface NewJob {
-  queue: QueueName;
-  name: string;
-  data: JobData;
-  opts: JobsOptions & { jobId: string };
-}
+export type NewJob = {
+  [Q in QueueName]: { queue: Q; opts: JobsOptions & { jobId: string } } & Jobs[Q];
+}[QueueName];
 
 const SECOND = 1000;
 const DAY = 24 * 3600;
@@ -122,36 +130,42 @@ export function backoff(attemptsMade: number): number {
 /** The match requests that follow from an outbox entry. */
 export function matchRequestsOf(entry: OutboxEntry): MatchRequest[] {
   if (entry.kind === 'worker') return [{ kind: 'worker', worker_id: entry.worker_id }];
-  if (entry.kind !== 'task' || !entry.scheduled.some(isImmediateMatch)) return [];
+  if (entry.kind !== 'task' || entry.scheduled.every(hasJob)) return [];
   return [{ kind: 'task', task_id: entry.task_id, pool: entry.pool }];
 }
 
 /** The jobs that follow from an outbox entry, except those of its match requests. @param now ms, by Redis' clock. */
 export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
-  if (entry.kind === 'worker') {
-    const { kind: _kind, ...rest } = entry;
-    if (entry.orphaned_tasks.length === 0 && entry.eligibility_reduced !== true) return [];
-    return [
-      {
-        queue: 'lifecycle',
-        name: 'worker',
-        data: { form: JOB_FORM, ...rest },
-        opts: { jobId: `worker-${entry.org_id}-${entry.worker_id}-${entry.at}-${entry.version}` },
-      },
-    ];
+  switch (entry.kind) {
+    case 'worker':
+      return workerJobs(entry);
+    case 'pool':
+      return [poolJob(entry)];
+    case 'replay':
+      return [replayJob(entry)];
+    case 'delivery':
+      return [deliveryJob(entry, entry.again)];
+    case 'task': {
+      const { org_id, task_id } = entry;
+      return [
+        ...entry.scheduled.filter(hasJob).map((check) => checkJob(entry, check, now)),
+        ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
+      ];
+    }
   }
-  if (entry.kind === 'pool') return [poolJob(entry)];
-  if (entry.kind === 'replay') return [replayJob(entry)];
-  if (entry.kind === 'delivery') {
-    const { kind: _kind, again, ...about } = entry;
-    return [deliveryJob(about, again)];
-  }
-  const { org_id, task_id, version } = entry;
+}
+
+function workerJobs(entry: Extract<OutboxEntry, { kind: 'worker' }>): NewJob[] {
+  const { org_id, worker_id, orphaned_tasks, eligibility_reduced = false, at, version } = entry;
+  if (orphaned_tasks.length === 0 && !eligibility_reduced) return [];
+  const data = { form: JOB_FORM, org_id, worker_id, orphaned_tasks, eligibility_reduced } as const;
   return [
-    ...entry.scheduled
-      .filter((check) => !isImmediateMatch(check))
-      .map((check) => checkJob({ org_id, task_id, version }, check, now)),
-    ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
+    {
+      queue: 'lifecycle',
+      name: 'worker',
+      data,
+      opts: { jobId: `worker-${org_id}-${worker_id}-${at}-${version}` },
+    },
   ];
 }
 
@@ -171,28 +185,29 @@ export function cancelledJobs(entry: OutboxEntry): string[] {
 }
 
 /**
- * The job of a scheduled check.
- * @param now ms, by Redis' clock. @param repair set by the sweeper, so that the id differs from that of the lost job.
+ * The job of a check.
+ * @param about the task at the version that scheduled the check. @param now ms, by Redis' clock.
+ * @param repair set by the sweeper: distinguishes the job from a lost one of the same id.
  */
 export function checkJob(
   about: { org_id: string; task_id: string; version: number },
-  check: ScheduledCheck,
+  check: JobCheck,
   now: number,
   repair: string | null = null,
 ): NewJob {
-  const { org_id, task_id, version } = about;
+  const { org_id, task_id } = about;
+  const base = { form: JOB_FORM, org_id, task_id } as const;
   const jobId = checkJobId(about, check) + (repair === null ? '' : `-${repair}`);
-  return {
-    queue: isDelayed(check) ? 'sla' : 'lifecycle',
-    name: check.kind,
-    data: { form: JOB_FORM, org_id, task_id, version, check },
-    opts: {
-      jobId,
-      ...(isDelayed(check) && { delay: Math.max(0, check.at - now) }),
-      // A lower priority than matching: an org has one matching job at a time, but as many of these as it submits.
-      ...(check.kind === 'verify' && { priority: 1 }),
-    },
-  };
+  if (isDelayed(check))
+    return {
+      queue: 'sla',
+      name: check.kind,
+      data: { ...base, check },
+      opts: { jobId, delay: Math.max(0, check.at - now) },
+    };
+  // A lower priority than matching: an org has one matching job at a time, but as many of these as it submits.
+  const opts = { jobId, priority: 1 };
+  return { queue: 'lifecycle', name: check.kind, data: { ...base, check }, opts };
 }
 
 /** The job of an org's turn. @param turn id of the turn, used once. @param repair as in `checkJob`. */
@@ -206,17 +221,16 @@ export function matchingJob(org_id: string, turn: string, repair: string | null 
   };
 }
 
-/** The job that releases a task of a removed worker. @param at when the worker was removed, ms. @param repair as in `checkJob`. */
+/** The job that releases a task which a removed worker still holds. @param repair as in `checkJob`. */
 export function orphanedReservationJob(
   about: { org_id: string; worker_id: string; task_id: string },
-  at: number,
   repair: string,
 ): NewJob {
   const { org_id, worker_id, task_id } = about;
   return {
     queue: 'lifecycle',
     name: 'worker',
-    data: { form: JOB_FORM, org_id, worker_id, version: 0, at, orphaned_tasks: [task_id] },
+    data: { form: JOB_FORM, org_id, worker_id, orphaned_tasks: [task_id] },
     opts: { jobId: `orphan-${task_id}-${worker_id}-${repair}` },
   };
 }
@@ -233,42 +247,48 @@ export function replayJob(
 
 /** The job of a first attempt. @param repair as in `checkJob`; a manual redelivery also sets it. */
 export function deliveryJob(about: DeliveryTarget, repair: string | null = null): NewJob {
+  return { queue: 'webhooks', name: 'deliver', ...delivery(about, repair) };
+}
+
+/** The job of a retry; its id contains the due time. @param at when it is due, ms. @param now ms. */
+export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob {
+  const { data, opts } = delivery(about, String(Math.ceil(at)));
+  const delay = Math.max(0, Math.ceil(at - now));
+  return { queue: 'retries', name: 'deliver', data, opts: { ...opts, delay } };
+}
+
+/** The job of a delivery that is released from a backlog. @param now ms; makes the id unique. */
+export function backlogJob(about: DeliveryTarget, now: number): NewJob {
+  const { data, opts } = delivery(about, `w${now.toString(36)}`);
+  return { queue: 'webhooks', name: 'deliver', data: { ...data, from_backlog: true }, opts };
+}
+
+function delivery(
+  about: DeliveryTarget,
+  suffix: string | null,
+): { data: DeliveryJob; opts: { jobId: string } } {
   const { org_id, task_id, sequence, endpoint_id } = about;
   const target = endpoint_id === undefined ? '' : `-${endpoint_id}`;
-  const jobId = `deliver-${task_id}-${sequence}${target}${repair === null ? '' : `-${repair}`}`;
-  const data: DeliveryJob = {
+  const data = {
     form: JOB_FORM,
     org_id,
     task_id,
     sequence,
     ...(endpoint_id !== undefined && { endpoint_id }),
+  } as const;
+  return {
+    data,
+    opts: { jobId: `deliver-${task_id}-${sequence}${target}${suffix === null ? '' : `-${suffix}`}` },
   };
-  return { queue: 'webhooks', name: 'deliver', data, opts: { jobId } };
 }
 
-/** The job of a retry, in the `retries` queue; its id contains the due time. @param at when it is due, ms. @param now ms. */
-export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob {
-  const { name, data, opts } = deliveryJob(about, String(Math.ceil(at)));
-  return { queue: 'retries', name, data, opts: { ...opts, delay: Math.max(0, Math.ceil(at - now)) } };
+/** Whether the check has a job of its own: all but a match at once, which is requested in a turn of the org. */
+function hasJob(check: ScheduledCheck): check is JobCheck {
+  return check.kind !== 'match' || check.after !== null;
 }
 
-/** The job of a delivery that is released from a backlog. @param now ms; makes the id unique. */
-export function backlogJob(about: DeliveryTarget, now: number): NewJob {
-  const job = deliveryJob(about, `w${now.toString(36)}`);
-  return { ...job, data: { ...job.data, from_backlog: true } };
-}
-
-/** Whether the check is due later: all checks except verification and an immediate match. */
-export function isDelayed(check: ScheduledCheck): boolean {
-  return check.kind !== 'verify' && !isImmediateMatch(check);
-}
-
-function isImmediateMatch(check: ScheduledCheck): boolean {
-  return check.kind === 'match' && check.ref === null;
-}
-
-function checkJobId(about: { task_id: string; version: number }, check: ScheduledCheck): string {
+function checkJobId(about: { task_id: string; version: number }, check: JobCheck): string {
   return isDelayed(check)
-    ? `${check.kind}-${about.task_id}-${check.at}-${check.ref ?? 'clock'}`
+    ? `${check.kind}-${about.task_id}-${check.at}-${subjectOf(check) ?? 'clock'}`
     : `${check.kind}-${about.task_id}-v${about.version}`;
 }

@@ -1,13 +1,12 @@
-// Reads the data of a job from Redis. Its form is known, newer than this process, or unusable.
+// Reads a job from Redis, by its queue and name. Its form is known, newer than this process, or unusable.
 
-import { readCheck } from '../state/tasks/checks.ts';
+import { type DelayedCheck, isDelayed, readCheck, type ScheduledCheck } from '../state/tasks/checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
   type CheckJob,
   type DeliveryJob,
-  isDelayed,
   JOB_FORM,
-  type JobData,
+  type Jobs,
   type MatchingJob,
   type PoolJob,
   type QueueName,
@@ -18,46 +17,83 @@ import {
 const WORKER: Shape<WorkerJob> = {
   org_id: 'string',
   worker_id: 'string',
-  version: 'number',
-  at: 'number',
   orphaned_tasks: 'strings',
+  eligibility_reduced: 'boolean?',
 };
 const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
 const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
-const DELIVERY: Shape<DeliveryJob> = { org_id: 'string', task_id: 'string', sequence: 'number' };
-const CHECK: Shape<CheckJob> = {
+const DELIVERY: Shape<DeliveryJob> = {
   org_id: 'string',
   task_id: 'string',
-  version: 'number',
-  check: 'object',
+  sequence: 'number',
+  endpoint_id: 'string?',
+  from_backlog: 'boolean?',
+};
+const CHECK: Shape<CheckJob> = { org_id: 'string', task_id: 'string', check: 'object' };
+
+/** The reader of each queue: takes a job whose form is known. */
+const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]> } = {
+  lifecycle(name, data) {
+    switch (name) {
+      case 'verify':
+        return named(name, readCheckJob(data, isVerify));
+      case 'match':
+        return named(name, readShape<MatchingJob>(data, MATCHING));
+      case 'worker':
+        return named(name, readShape<WorkerJob>(data, WORKER));
+      case 'pool':
+        return named(name, readShape<PoolJob>(data, POOL));
+      case 'replay':
+        return named(name, readShape<ReplayJob>(data, REPLAY));
+      default:
+        return unknownJob(name);
+    }
+  },
+  sla(name, data) {
+    const read = readCheckJob(data, isDelayed);
+    if (read.kind !== 'known') return read;
+    const { kind } = read.value.check;
+    return kind === name ? named(kind, read) : unknownJob(name);
+  },
+  webhooks: readDelivery,
+  retries: readDelivery,
 };
 
 /**
  * Reads a job.
- * @param job its name and its data as stored. @returns the data for the processor of the queue, or why it cannot be used.
+ * @param job its name and its data as stored. @returns the job for the processor of the queue, or why it cannot be used.
  */
-export function readJob(queue: QueueName, job: { name: string; data: unknown }): Read<JobData> {
+export function readJob<Q extends QueueName>(queue: Q, job: { name: string; data: unknown }): Read<Jobs[Q]> {
   const { name, data } = job;
   if (!isObject(data) || data.form === undefined) return broken('without the form of its data');
-  const unknown = readForm(data.form, JOB_FORM);
-  if (unknown !== null) return unknown;
-  if (queue === 'webhooks' || queue === 'retries')
-    return name === 'deliver' ? readShape(data, DELIVERY) : broken(`no job of this queue: ${name}`);
-  if (queue === 'lifecycle') {
-    if (name === 'worker') return readShape(data, WORKER);
-    if (name === 'pool') return readShape(data, POOL);
-    if (name === 'replay') return readShape(data, REPLAY);
-    if (name === 'match' && 'turn' in data) return readShape(data, MATCHING);
-  }
-  return readCheckJob(queue, name, data);
+  return readForm(data.form, JOB_FORM) ?? READERS[queue](name, data);
 }
 
-function readCheckJob(queue: QueueName, name: string, data: unknown): Read<CheckJob> {
+function readDelivery(name: string, data: unknown): Read<Jobs['webhooks']> {
+  return name === 'deliver' ? named(name, readShape<DeliveryJob>(data, DELIVERY)) : unknownJob(name);
+}
+
+function readCheckJob<C extends ScheduledCheck>(
+  data: unknown,
+  isHere: (check: ScheduledCheck) => check is C,
+): Read<CheckJob<C>> {
   const read = readShape<CheckJob>(data, CHECK);
   if (read.kind !== 'known') return read;
   const check = readCheck(read.value.check);
   if (check.kind !== 'known') return check;
-  const isHere = check.value.kind === name && isDelayed(check.value) === (queue === 'sla');
-  return isHere ? read : broken(`no job of this queue: ${name}`);
+  if (!isHere(check.value)) return unknownJob(check.value.kind);
+  return { kind: 'known', value: { ...read.value, check: check.value } };
+}
+
+function isVerify(check: ScheduledCheck): check is Exclude<ScheduledCheck, DelayedCheck | { kind: 'match' }> {
+  return check.kind === 'verify';
+}
+
+function named<N extends string, D>(name: N, read: Read<D>): Read<{ name: N; data: D }> {
+  return read.kind === 'known' ? { kind: 'known', value: { name, data: read.value } } : read;
+}
+
+function unknownJob(name: string): { kind: 'broken'; reason: string } {
+  return broken(`no job of this queue: ${name}`);
 }

@@ -84,7 +84,7 @@ it('a worker whose task was reassigned gets it again when no other worker is eli
     await matchTask(at(then), org, task.task_id);
     return (await taskOf(db, org, task.task_id)).offers.filter((one) => one.status === 'pending');
   };
-  expect(checksOf(reassigned)).toContainEqual({ kind: 'match', at: now + 30 * SECOND, ref: 'cool_down' });
+  expect(checksOf(reassigned)).toContainEqual({ kind: 'match', at: now + 30 * SECOND, after: 'cool_down' });
   expect(await offersAt(now + 30 * SECOND - 1)).toEqual([]);
   expect(await offersAt(now + 30 * SECOND)).toMatchObject([{ worker_id }]);
 });

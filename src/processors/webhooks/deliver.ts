@@ -66,11 +66,14 @@ export class WebhookProcessor {
   }
 
   /** Runs a job of the `webhooks` or the `retries` queue. */
-  async run(job: Job<DeliveryJob>, token: string | undefined): Promise<void> {
+  async run(
+    { org_id, task_id, sequence, endpoint_id, from_backlog }: DeliveryJob,
+    job: Pick<Job, 'moveToDelayed' | 'queueName'>,
+    token: string | undefined,
+  ): Promise<void> {
     const { db, sender, holdMs = HOLD } = this.#deps;
-    const { org_id, task_id, sequence, endpoint_id, from_backlog } = job.data;
     const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
-    if (from_backlog === undefined && (await this.park(target))) return;
+    if (from_backlog !== true && (await this.park(target))) return;
     // Cached for a second, and read for the attempt anyway.
     const isEndpointInOrder =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
@@ -116,7 +119,7 @@ export class WebhookProcessor {
 
   /** Reschedules the job of a delivery that is not due yet. */
   async #putOff(
-    job: Job<DeliveryJob>,
+    job: Pick<Job, 'moveToDelayed' | 'queueName'>,
     token: string | undefined,
     target: DeliveryTarget,
     dueAt: number,

@@ -2,44 +2,85 @@
 // alone. So a commit creates jobs for the checks that the task has now and did not have before, and the sweeper can
 // always tell which jobs should exist. A check loads the task again when it runs.
 
-import { broken, type Read, readShape } from '../text/forms.ts';
+import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
 import { isFinal, meetsClocks } from './lifecycle.ts';
 import { CLOCKS, dueAt, startTime, stepAt, type Task } from './task.ts';
 
-const CHECKS = [
-  'match',
-  'verify',
-  'auto_approve',
-  'offer_expiry',
-  'start_timeout',
-  'relax',
-  'target_latency',
-  'deadline',
-] as const;
+/** A check, and when to run it (`at`, ms). The jobs of all but the first two are delayed until then. */
+export type ScheduledCheck =
+  /** Is there a worker for the task? Asked as soon as it is queued. */
+  | { kind: 'match'; at: number; after: null }
+  /** Does the submission pass the automatic checks? */
+  | { kind: 'verify'; at: number }
+  | DelayedCheck;
 
-/**
- * - `match`: is there a worker for the task? · `verify`: does it pass the automatic checks?
- * - `auto_approve`: is there still no review? · `offer_expiry`: is offer `ref` still pending?
- * - `start_timeout`: accepted at `ref`, and still not started? · `relax`: still queued when a relaxation step is due?
- * - `target_latency`, `deadline`: is the SLA clock due and not met?
- */
-type CheckKind = (typeof CHECKS)[number];
+export type DelayedCheck =
+  /** Is there a worker now that a cool-down has ended, or a relaxation step applies? */
+  | { kind: 'match'; at: number; after: 'cool_down' | 'relaxation' }
+  /** Is the submission of this time (ms) still not reviewed? */
+  | { kind: 'auto_approve'; at: number; submitted_at: number }
+  /** Is the offer still pending? */
+  | { kind: 'offer_expiry'; at: number; offer_id: string }
+  /** Accepted at this time (ms), has the task still not been started? */
+  | { kind: 'start_timeout'; at: number; accepted_at: number }
+  /** Is the task still queued when its relaxation step, counted from 1, is due? */
+  | { kind: 'relax'; at: number; step: number }
+  /** Is the SLA clock due and not met? */
+  | { kind: 'target_latency'; at: number }
+  | { kind: 'deadline'; at: number };
 
-export interface ScheduledCheck {
-  kind: CheckKind;
-  /** When to run the check, ms. */
-  at: number;
-  /** What the check is about, where the kind alone does not say. */
-  ref: string | null;
-}
+type CheckKind = ScheduledCheck['kind'];
+
+const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } = {
+  match: { at: 'number', after: 'string or null' },
+  verify: { at: 'number' },
+  auto_approve: { at: 'number', submitted_at: 'number' },
+  offer_expiry: { at: 'number', offer_id: 'string' },
+  start_timeout: { at: 'number', accepted_at: 'number' },
+  relax: { at: 'number', step: 'number' },
+  target_latency: { at: 'number' },
+  deadline: { at: 'number' },
+};
 
 /** Reads a check in an outbox entry or a job. */
 export function readCheck(value: unknown): Read<ScheduledCheck> {
-  const read = readShape<ScheduledCheck>(value, { kind: 'string', at: 'number' });
-  if (read.kind !== 'known') return read;
-  const { kind, ref } = read.value;
-  const isKnown = CHECKS.some((one) => one === kind) && (ref === null || typeof ref === 'string');
+  if (!isObject(value) || !isKind(value.kind)) return broken('names an unknown check');
+  const read = readShape<ScheduledCheck>(value, SHAPES[value.kind]);
+  const isKnown = read.kind !== 'known' || read.value.kind !== 'match' || isReason(read.value.after);
   return isKnown ? read : broken('names an unknown check');
+}
+
+function isKind(kind: unknown): kind is CheckKind {
+  return typeof kind === 'string' && Object.hasOwn(SHAPES, kind);
+}
+
+function isReason(after: unknown): boolean {
+  return after === null || after === 'cool_down' || after === 'relaxation';
+}
+
+/** Whether the job of a check is for a later time, and not to be run at once. */
+export function isDelayed(check: ScheduledCheck): check is DelayedCheck {
+  return check.kind !== 'verify' && (check.kind !== 'match' || check.after !== null);
+}
+
+/** What tells a check from others of its kind that are due at the same time; null where there are none. */
+export function subjectOf(check: ScheduledCheck): string | number | null {
+  switch (check.kind) {
+    case 'match':
+      return check.after;
+    case 'auto_approve':
+      return check.submitted_at;
+    case 'offer_expiry':
+      return check.offer_id;
+    case 'start_timeout':
+      return check.accepted_at;
+    case 'relax':
+      return check.step;
+    case 'verify':
+    case 'target_latency':
+    case 'deadline':
+      return null;
+  }
 }
 
 /** All checks of the task, in no particular order. */
@@ -49,35 +90,35 @@ export function checksOf(task: Task): ScheduledCheck[] {
   for (const clock of CLOCKS) {
     const at = dueAt(task, clock);
     const open = !meetsClocks(task.status) && !task.breaches.some((one) => one.clock === clock);
-    if (at !== null && open) checks.push({ kind: clock, at, ref: null });
+    if (at !== null && open) checks.push({ kind: clock, at });
   }
   switch (task.status) {
     case 'queued':
-      checks.push({ kind: 'match', at: task.status_changed_at, ref: null });
+      checks.push({ kind: 'match', at: task.status_changed_at, after: null });
       relaxationChecks(task, checks);
       for (const until of new Set(task.declines.map((one) => one.until)))
-        if (until > task.status_changed_at) checks.push({ kind: 'match', at: until, ref: 'cool_down' });
+        if (until > task.status_changed_at) checks.push({ kind: 'match', at: until, after: 'cool_down' });
       break;
     case 'offered':
       for (const offer of task.offers)
         if (offer.status === 'pending')
-          checks.push({ kind: 'offer_expiry', at: offer.expires_at, ref: offer.offer_id });
+          checks.push({ kind: 'offer_expiry', at: offer.expires_at, offer_id: offer.offer_id });
       break;
     case 'accepted':
       if (task.assignment !== null) {
         const { accepted_at } = task.assignment;
         const at = accepted_at + startTime(task.input.sla.urgency);
-        checks.push({ kind: 'start_timeout', at, ref: String(accepted_at) });
+        checks.push({ kind: 'start_timeout', at, accepted_at });
       }
       break;
     case 'submitted': {
       const { mode, auto_approve_after_seconds: wait } = task.input.output.review;
-      if (mode === 'auto') checks.push({ kind: 'verify', at: task.status_changed_at, ref: null });
+      if (mode === 'auto') checks.push({ kind: 'verify', at: task.status_changed_at });
       else if (wait !== undefined)
         checks.push({
           kind: 'auto_approve',
           at: task.status_changed_at + wait * 1000,
-          ref: String(task.status_changed_at),
+          submitted_at: task.status_changed_at,
         });
       break;
     }
@@ -89,9 +130,9 @@ export function checksOf(task: Task): ScheduledCheck[] {
 function relaxationChecks(task: Task, checks: ScheduledCheck[]): void {
   const relaxed = stepAt(task, task.step);
   if (relaxed !== null && relaxed > task.status_changed_at)
-    checks.push({ kind: 'match', at: relaxed, ref: `step-${task.step}` });
+    checks.push({ kind: 'match', at: relaxed, after: 'relaxation' });
   const next = stepAt(task, task.step + 1);
-  if (next !== null) checks.push({ kind: 'relax', at: next, ref: `step-${task.step + 1}` });
+  if (next !== null) checks.push({ kind: 'relax', at: next, step: task.step + 1 });
 }
 
 /** The checks in `after` that are not in `before`. With the arguments swapped: the checks to cancel. */
@@ -109,10 +150,19 @@ export function newChecks(
  * of a cool-down when the next worker declines too.
  */
 export function mayReturn(check: ScheduledCheck): boolean {
-  const { kind, ref } = check;
-  return (
-    kind === 'target_latency' || kind === 'deadline' || kind === 'relax' || (kind === 'match' && ref !== null)
-  );
+  switch (check.kind) {
+    case 'target_latency':
+    case 'deadline':
+    case 'relax':
+      return true;
+    case 'match':
+      return check.after !== null;
+    case 'verify':
+    case 'auto_approve':
+    case 'offer_expiry':
+    case 'start_timeout':
+      return false;
+  }
 }
 
 /** When the next of these checks is due, ms; null when none is. Matches do not count: they do not wait for a time. */
@@ -124,5 +174,5 @@ export function nextDue(checks: readonly ScheduledCheck[]): number | null {
 
 /** Identifies a check among those of its task. */
 export function checkKey(check: ScheduledCheck): string {
-  return `${check.kind} ${check.at} ${check.ref}`;
+  return `${check.kind} ${check.at} ${subjectOf(check)}`;
 }

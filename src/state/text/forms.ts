@@ -10,16 +10,31 @@ export type Read<T> =
   | { kind: 'newer'; form: number }
   | { kind: 'broken'; reason: string };
 
-/** The type of a field. `strings`: an array of strings, `list`: any array, `object`: neither null nor an array. */
-type FieldType = 'string' | 'number' | 'boolean' | 'strings' | 'list' | 'object';
+/**
+ * The type of a field. `strings`: an array of strings, `list`: any array, `object`: neither null nor an array. With `?`
+ * the field may be absent.
+ */
+type FieldType =
+  | 'string'
+  | 'string?'
+  | 'string or null'
+  | 'number'
+  | 'boolean'
+  | 'boolean?'
+  | 'strings'
+  | 'list'
+  | 'object';
 
-/** The required fields of a value. Other fields are not checked. */
+/** The fields of a value and their types. Other fields are not checked. */
 export type Shape<T> = Readonly<Partial<Record<keyof T & string, FieldType>>>;
 
 const CHECKS: Record<FieldType, (value: unknown) => boolean> = {
   string: (value) => typeof value === 'string',
+  'string?': (value) => value === undefined || typeof value === 'string',
+  'string or null': (value) => value === null || typeof value === 'string',
   number: (value) => Number.isFinite(value),
   boolean: (value) => typeof value === 'boolean',
+  'boolean?': (value) => value === undefined || typeof value === 'boolean',
   strings: (value) => Array.isArray(value) && value.every((one) => typeof one === 'string'),
   list: Array.isArray,
   object: isObject,

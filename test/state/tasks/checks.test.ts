@@ -1,7 +1,13 @@
 // The scheduled checks of a task: those of each state, and the difference between two versions, from which jobs are
 // added and cancelled.
 import { describe, expect, it } from 'vitest';
-import { checksOf, newChecks, nextDue, type ScheduledCheck } from '../../../src/state/tasks/checks.ts';
+import {
+  checkKey,
+  checksOf,
+  newChecks,
+  nextDue,
+  type ScheduledCheck,
+} from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
@@ -24,7 +30,7 @@ const LATENCY = NOW + 300_000;
 const clocked = sampleInput({ sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 300 } });
 const CLOCKS = [`target_latency ${LATENCY} null`, `deadline ${DEADLINE} null`];
 
-const names = (asked: ScheduledCheck[]) => asked.map(({ kind, at, ref }) => `${kind} ${at} ${ref}`).sort();
+const names = (asked: ScheduledCheck[]) => asked.map(checkKey).sort();
 const of = (task: Task) => names(checksOf(task));
 const change = (before: Task, commands: readonly Command[], now: number) => {
   const task = taskAfter(before, commands, now);

@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checksOf, newChecks, nextDue } from '../../../src/state/tasks/checks.ts';
+import { checkKey, checksOf, newChecks, nextDue } from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
@@ -301,14 +301,14 @@ describe('every random sequence of commands', () => {
   });
 
   it('schedules and cancels exactly the checks that the task has', () => {
-    const names = (task: Task) => checksOf(task).map((one) => `${one.kind} ${one.at} ${one.ref}`);
+    const names = (task: Task) => checksOf(task).map(checkKey);
     always(({ changes }) => {
       const [first] = made(changes);
       const open = new Set(first === undefined ? [] : names(first.before));
       return made(changes).every(({ before, after }) => {
         const [was, is] = [checksOf(before), checksOf(after)];
-        for (const one of newChecks(is, was)) open.delete(`${one.kind} ${one.at} ${one.ref}`);
-        for (const one of newChecks(was, is)) open.add(`${one.kind} ${one.at} ${one.ref}`);
+        for (const one of newChecks(is, was)) open.delete(checkKey(one));
+        for (const one of newChecks(was, is)) open.add(checkKey(one));
         return JSON.stringify([...open].sort()) === JSON.stringify(names(after).sort());
       });
     });
