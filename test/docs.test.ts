@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
-import { EVENT_TYPES, GIVE_UP, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
+import { EVENT_TYPES, GIVE_UP, IN_PLACE, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
 import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
 import { COOL_DOWN_MAX } from '../src/state/tasks/transition.ts';
 import { offerLife } from '../src/state/workers/matching.ts';
@@ -71,6 +71,12 @@ describe('docs/lifecycle.md', () => {
   it('lists every transition in the table', () => {
     expect(table('docs/lifecycle.md', 'command', 'from', 'to', 'when')).toEqual(
       TRANSITIONS.map(({ command, from, to, when }) => [command, from.join(' '), to, when]),
+    );
+  });
+
+  it('lists every command that leaves the state as it is', () => {
+    expect(table('docs/lifecycle.md', 'command', 'in', 'when')).toEqual(
+      IN_PLACE.map(({ command, from, when }) => [command, from.join(' '), when]),
     );
   });
 

@@ -58,7 +58,7 @@ function commandsOf(check: Exclude<DelayedCheck, { kind: 'match' }>): Command[] 
   switch (check.kind) {
     case 'target_latency':
     case 'deadline':
-      return [{ name: 'clock', clock: check.kind }];
+      return [{ name: check.kind }];
     case 'offer_expiry':
       return [{ name: 'expire', offer_id: check.offer_id }];
     case 'start_timeout':

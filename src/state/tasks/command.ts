@@ -32,7 +32,8 @@ export type Command =
   | ({ name: 'reassign'; is_rework?: boolean } & Opinion)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
-  | { name: 'clock'; clock: Clock }
+  /** An SLA clock is due. */
+  | { name: Clock }
   | { name: 'relax' };
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */

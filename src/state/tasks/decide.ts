@@ -4,7 +4,7 @@
 
 import { timestamp } from '../text/time.ts';
 import type { Circumstance, Command, Decision, Refusal } from './command.ts';
-import { type CommandName, isFinal, target } from './lifecycle.ts';
+import { type CommandName, isAllowed, target } from './lifecycle.ts';
 import {
   type Clock,
   dueAt,
@@ -83,10 +83,7 @@ export function apply(transition: Transition, commands: readonly Command[]): Dec
 
 function step(transition: Transition, command: Command): Refusal | null {
   const { task, by } = transition;
-  if (command.name === 'clock') return checkClock(transition, command.clock);
-  if (command.name === 'relax') return relax(transition);
-  const to = target(command.name, task.status);
-  if (to === null) return illegal(task, command.name);
+  if (!isAllowed(command.name, task.status)) return illegal(task, command.name);
 
   switch (command.name) {
     case 'queue':
@@ -221,6 +218,11 @@ function step(transition: Transition, command: Command): Refusal | null {
       task.cancellation = { reason: command.reason, cancelled_by: by.actor };
       transition.move('cancelled', { cancellation: task.cancellation });
       return null;
+    case 'target_latency':
+    case 'deadline':
+      return checkClock(transition, command.name);
+    case 'relax':
+      return relax(transition);
   }
 }
 
@@ -228,9 +230,9 @@ function step(transition: Transition, command: Command): Refusal | null {
 function checkClock(transition: Transition, clock: Clock): Refusal | null {
   const { task } = transition;
   const due = dueAt(task, clock);
-  if (due === null || isFinal(task.status) || !transition.isPast(due)) return notDue();
+  if (due === null || !transition.isPast(due)) return notDue();
   const breached = breach(transition, clock);
-  const gaveUp = clock === 'deadline' && target('deadline', task.status) !== null;
+  const gaveUp = target(clock, task.status) === 'failed';
   if (gaveUp) fail(transition, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');
   return breached || gaveUp ? null : notDue();
 }
@@ -238,7 +240,7 @@ function checkClock(transition: Transition, clock: Clock): Refusal | null {
 /** Applies the relaxation steps that are due while the task is queued. Emits no event. */
 function relax({ task, by }: Transition): Refusal | null {
   const step = stepsDue(task, by.now);
-  if (task.status !== 'queued' || step <= task.step) return notDue();
+  if (step <= task.step) return notDue();
   task.step = step;
   return null;
 }
@@ -254,17 +256,27 @@ function isOther(task: Task, submittedAt: number | undefined): boolean {
 }
 
 function illegal(task: Task, command: CommandName): Refusal {
-  const code =
-    command === 'cancel'
-      ? 'task_not_cancellable'
-      : offerCommand(command)
-        ? 'offer_not_pending'
-        : 'invalid_transition';
-  return { code, message: `A task that is ${task.status} does not allow ${command.replace('_', ' ')}.` };
+  const message = `A task that is ${task.status} does not allow ${command.replace('_', ' ')}.`;
+  return { code: codeOf(command), message };
 }
 
-function offerCommand(command: CommandName): boolean {
-  return command === 'accept' || command === 'decline' || command === 'expire' || command === 'revoke';
+/** The code with which a command is refused in a state that does not allow it. */
+function codeOf(command: CommandName): Refusal['code'] {
+  switch (command) {
+    case 'cancel':
+      return 'task_not_cancellable';
+    case 'accept':
+    case 'decline':
+    case 'expire':
+    case 'revoke':
+      return 'offer_not_pending';
+    case 'target_latency':
+    case 'deadline':
+    case 'relax':
+      return 'not_due';
+    default:
+      return 'invalid_transition';
+  }
 }
 
 function notPending(): Refusal {

@@ -63,17 +63,22 @@ export const COMMANDS = [
   'complete',
   'cancel',
   'deadline',
+  'target_latency',
+  'relax',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
 
-/** One row: given in any state of `from`, the command leads to `to`; `when` says it in words. */
+/** A row: in any state of `from`, the command leads to `to`. `when` is for the documentation. */
 export interface Transition {
   readonly command: CommandName;
   readonly from: readonly Status[];
   readonly to: Status;
   readonly when: string;
 }
+
+/** A row: in any state of `from`, the command changes the task and leaves its state as it is. */
+type InPlace = Omit<Transition, 'to'>;
 
 /**
  * The table. A command that sends a task back to `queued` leads to `failed` instead when its deadline
@@ -98,7 +103,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { command: 'start_timeout', from: ['accepted'], to: 'queued', when: 'accepted but not started in time' },
   {
     command: 'remove_worker',
-    from: ['matched', 'offered', 'accepted', 'started', 'submitted'],
+    from: ['offered', 'accepted', 'started', 'submitted'],
     to: 'queued',
     when: 'the worker is gone',
   },
@@ -134,6 +139,28 @@ export const TRANSITIONS: readonly Transition[] = [
   },
 ];
 
+/** Commands that change a task and leave its state as it is, with the states in which they may. */
+export const IN_PLACE: readonly InPlace[] = [
+  ...(['decline', 'expire', 'revoke', 'remove_worker'] as const).map(
+    (command): InPlace => ({
+      command,
+      from: ['offered'],
+      when: 'other offers of the task are still pending',
+    }),
+  ),
+  {
+    command: 'deadline',
+    from: ['accepted', 'started'],
+    when: 'the deadline passes while a worker is at work',
+  },
+  {
+    command: 'target_latency',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started'],
+    when: 'the target latency passes without a submission',
+  },
+  { command: 'relax', from: ['queued'], when: 'a relaxation step is due' },
+];
+
 /** Commands that send a task back to the queue, or, when it may not go on, to `failed`. */
 export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
   (row) => row.to === 'queued' && row.command !== 'queue',
@@ -150,9 +177,17 @@ const targets = new Map<string, Status>(
   TRANSITIONS.flatMap((row) => row.from.map((from) => [`${row.command} ${from}`, row.to] as const)),
 );
 
-/** Where `command` leads from `from`, or null when the table does not allow it. */
+/** Where `command` leads from `from`; null when it does not leave this state. */
 export function target(command: CommandName, from: Status): Status | null {
   return targets.get(`${command} ${from}`) ?? null;
+}
+
+/** Whether `command` may be given in this state. */
+export function isAllowed(command: CommandName, status: Status): boolean {
+  return (
+    target(command, status) !== null ||
+    IN_PLACE.some((row) => row.command === command && row.from.includes(status))
+  );
 }
 
 /** Whether a task in this state has met its SLA clocks: it has a submission that was not sent back. */

@@ -64,7 +64,7 @@ describe('the scheduled checks of a state', () => {
   });
 
   it('a breached SLA clock has no check', () => {
-    const rung = taskAfter(taskIn('started', clocked), [{ name: 'clock', clock: 'target_latency' }], LATENCY);
+    const rung = taskAfter(taskIn('started', clocked), [{ name: 'target_latency' }], LATENCY);
     expect(of(rung)).toEqual([`deadline ${DEADLINE} null`]);
   });
 

@@ -7,6 +7,7 @@ import {
   COMMANDS,
   type CommandName,
   GIVE_UP,
+  IN_PLACE,
   isFinal,
   STATUSES,
   type Status,
@@ -33,7 +34,7 @@ const DEADLINE = NOW + 5 * MINUTE;
 const submission = { output: 'done', evidence: [], notes: null };
 
 /** A command that fits the samples, so that only the state decides. */
-const FITTING: Record<CommandName, Command> = {
+const FITTING: { [K in CommandName]: Command & { name: K } } = {
   queue: { name: 'queue' },
   match: { name: 'match', worker_ids: [WORKER] },
   offer: { name: 'offer', offers: [{ offer_id: OFFER, worker_id: WORKER, expires_at: OFFER_ENDS }] },
@@ -54,7 +55,9 @@ const FITTING: Record<CommandName, Command> = {
   reject: { name: 'reject', feedback: 'no' },
   complete: { name: 'complete' },
   cancel: { name: 'cancel', reason: 'mistake' },
-  deadline: { name: 'clock', clock: 'deadline' },
+  deadline: { name: 'deadline' },
+  target_latency: { name: 'target_latency' },
+  relax: { name: 'relax' },
 };
 
 /** When the command is given: when the offer or the deadline is due, or before that for all other commands. */
@@ -72,10 +75,7 @@ function frozen<T>(value: T): T {
 }
 
 const PAIRS = STATUSES.flatMap((status) => COMMANDS.map((command) => [status, command] as const));
-/** The table allows `remove_worker` in `matched`, but there is no worker to remove: the same commit makes the offer. */
-const LEGAL = PAIRS.filter(([status, command]) => target(command, status) !== null).filter(
-  ([status, command]) => !(status === 'matched' && command === 'remove_worker'),
-);
+const LEGAL = PAIRS.filter(([status, command]) => target(command, status) !== null);
 const ILLEGAL = PAIRS.filter(([status, command]) => target(command, status) === null);
 
 describe('a legal command', () => {
@@ -101,8 +101,56 @@ describe('a legal command', () => {
   });
 });
 
+/** States that the tables list for a command in a state, sorted. */
+function listed(status: Status, command: CommandName): Status[] {
+  const to = target(command, status);
+  const staysIn = IN_PLACE.filter((row) => row.command === command && row.from.includes(status));
+  const mayFail = to !== null && (GIVE_UP.includes(command) || command === 'rework');
+  return [
+    ...new Set([
+      ...(to === null ? [] : [to]),
+      ...staysIn.map(() => status),
+      ...(mayFail ? ['failed' as const] : []),
+    ]),
+  ].sort();
+}
+
+describe('the tables of commands', () => {
+  const steps = [{ after_seconds: 60, requirements: {} }];
+  const input = sampleInput({
+    sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 120 },
+    requirements: { skills: ['reading'], steps },
+  });
+  const twoOffers = [OFFER, 'offer-2'].map((offer_id, index) => ({
+    offer_id,
+    worker_id: index === 0 ? WORKER : 'other',
+    expires_at: OFFER_ENDS,
+  }));
+
+  /** The task in this state, with one and with two offers, and with and without attempts left. */
+  function samples(status: Status): Task[] {
+    const task = taskIn(status, input);
+    const offered = taskAfter(queuedTask(input), [FITTING.match, { name: 'offer', offers: twoOffers }], NOW);
+    const all = status === 'offered' ? [task, offered] : [task];
+    return all.flatMap((one) => [one, { ...one, attempt: DEFAULT_MAX_ATTEMPTS }]).map(frozen);
+  }
+
+  it.each(PAIRS)('list every state that decide reaches: %s, %s', (status, command) => {
+    const reached = new Set<Status>();
+    for (const task of samples(status))
+      for (const now of [ACCEPTED, NOW + MINUTE, OFFER_ENDS, DEADLINE]) {
+        const decision = decide(task, [FITTING[command]], at(now));
+        if (decision.ok) reached.add(decision.task.status);
+      }
+    expect([...reached].sort()).toEqual(listed(status, command));
+  });
+});
+
+/** Commands of scheduled checks: in a state that does not allow them, nothing is due. */
+const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax'];
+
 describe('an illegal command', () => {
-  const refused = ILLEGAL.filter(([, command]) => command !== 'deadline');
+  const refused = ILLEGAL.filter(([, command]) => !SCHEDULED.includes(command));
   it.each(refused)('%s: %s is refused', (status, command) => {
     const decision = decide(sample(status), [FITTING[command]], at(momentOf(command)));
     const code =
@@ -289,7 +337,7 @@ describe('the SLA clocks', () => {
   const due = NOW + 2 * MINUTE;
   const input = sampleInput({ sla: { target_latency_seconds: 120, deadline: rfc3339(DEADLINE) } });
   const ring = (task: Task, clock: 'target_latency' | 'deadline', now: number) =>
-    decide(task, [{ name: 'clock', clock }], at(now));
+    decide(task, [{ name: clock }], at(now));
 
   it('are breached once, when they are due and not before', () => {
     const task = taskIn('started', input);
@@ -332,8 +380,8 @@ describe('a change that depends on the time', () => {
   const cases: [Status, Command, due: number][] = [
     ['offered', FITTING.expire, OFFER_ENDS],
     ['offered', { name: 'decline', offer_id: OFFER, worker_id: WORKER, reason: null }, OFFER_ENDS],
-    ['queued', { name: 'clock', clock: 'deadline' }, OFFER_ENDS],
-    ['accepted', { name: 'clock', clock: 'target_latency' }, NOW + MINUTE],
+    ['queued', { name: 'deadline' }, OFFER_ENDS],
+    ['accepted', { name: 'target_latency' }, NOW + MINUTE],
     ['accepted', FITTING.release, OFFER_ENDS],
     ['submitted', FITTING.rework, NOW + MINUTE],
   ];

@@ -17,23 +17,46 @@ const SECOND = 1000;
 
 type What = Command['name'] | 'hand out' | 'approve and complete' | 'verify and complete';
 
-const EVERYTHING: readonly What[] = [
-  ...COMMANDS.flatMap((name) => (name === 'deadline' ? [] : [name])),
-  'clock',
-  'hand out',
-  'approve and complete',
-  'verify and complete',
-];
+const EVERYTHING: readonly What[] = [...COMMANDS, 'hand out', 'approve and complete', 'verify and complete'];
 
 /** The usual commands in each state: the next step, and the ways back and out. */
 const USUAL: Record<Status, readonly What[]> = {
   created: ['queue', 'queue', 'cancel'],
-  queued: ['hand out', 'hand out', 'hand out', 'match', 'clock', 'cancel'],
-  matched: ['offer', 'offer', 'clock', 'cancel'],
-  offered: ['accept', 'accept', 'accept', 'decline', 'decline', 'expire', 'revoke', 'remove_worker', 'clock'],
-  accepted: ['start', 'start', 'start', 'release', 'start_timeout', 'remove_worker', 'clock'],
-  started: ['submit', 'submit', 'submit', 'release', 'remove_worker', 'clock', 'cancel'],
-  submitted: ['rework', 'reassign', 'approve', 'verify', 'approve and complete', 'reject', 'clock'],
+  queued: ['hand out', 'hand out', 'hand out', 'match', 'deadline', 'target_latency', 'cancel'],
+  matched: ['offer', 'offer', 'deadline', 'target_latency', 'cancel'],
+  offered: [
+    'accept',
+    'accept',
+    'accept',
+    'decline',
+    'decline',
+    'expire',
+    'revoke',
+    'remove_worker',
+    'deadline',
+    'target_latency',
+  ],
+  accepted: [
+    'start',
+    'start',
+    'start',
+    'release',
+    'start_timeout',
+    'remove_worker',
+    'deadline',
+    'target_latency',
+  ],
+  started: ['submit', 'submit', 'submit', 'release', 'remove_worker', 'deadline', 'target_latency', 'cancel'],
+  submitted: [
+    'rework',
+    'reassign',
+    'approve',
+    'verify',
+    'approve and complete',
+    'reject',
+    'deadline',
+    'target_latency',
+  ],
   verified: ['complete'],
   completed: EVERYTHING,
   failed: EVERYTHING,
@@ -123,8 +146,8 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: what, feedback: null }];
     case 'cancel':
       return [{ name: 'cancel', reason: null }];
-    case 'clock':
-      return [{ name: 'clock', clock: move.count === 1 ? 'deadline' : 'target_latency' }];
+    case 'deadline':
+    case 'target_latency':
     case 'relax':
     case 'remove_pool':
     case 'queue':
