@@ -1,4 +1,4 @@
-// The baseline of a delivery: a BullMQ job, an HMAC over the body, one HTTP POST. No records, no guard.
+// The baseline of a delivery: a BullMQ job, an HMAC over the body and one HTTP POST, without records and address checks.
 
 import { createHmac } from 'node:crypto';
 import { Worker } from 'bullmq';

@@ -1,9 +1,9 @@
-// The baselines of a create: the same body through Koa, its schema through Ajv, and one EVALSHA, with none of what
-// makes it a service (credentials, limits, rules, idempotency, metrics, errors, layers).
+// The baselines of a create: the same body through Koa, its schema through Ajv, and one EVALSHA, without credentials,
+// limits, rules, idempotency, metrics, errors and layers.
 //
-// `POST /same` leaves in Redis what a create leaves: the record, its history in a chain of hashes, all indexes,
-// the lane, the clock, the feed, the outbox. `POST /least` leaves a hash of ten fields, three sorted sets and a
-// stream, which is less than a task that can be listed, matched and told of.
+// `POST /same` writes to Redis what a create writes: the record, its hash-chained history, all indexes, the matching
+// queue, the due time, the feed and the outbox. `POST /least` writes a hash of ten fields, three sorted sets and a
+// stream, which is not enough to list, match and deliver a task.
 
 import { hash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
@@ -34,7 +34,7 @@ redis.call('ZADD', KEYS[4], 0, ARGV[1])
 redis.call('XADD', KEYS[5], '*', 'id', ARGV[1])
 return 1`,
 });
-// KEYS: task, history, lane, lanes, due, feed, outbox, changes, then the indexes.
+// KEYS: task, history, matching queue, matching queues, due, feed, outbox, changes, then the indexes.
 redis.defineCommand('bareSame', {
   numberOfKeys: 16,
   lua: `

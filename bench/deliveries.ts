@@ -1,5 +1,5 @@
-// Deliveries: how many a second and a second of the worker's CPU, beside the baseline; on how many connections;
-// how soon after the commit their first bytes are there; and what an endpoint that hangs costs a healthy one.
+// Deliveries: the rate per second and per CPU second of the worker process, compared with the baseline; the reuse of
+// connections; the latency from commit to first byte; and the effect of an endpoint that hangs on a healthy one.
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,9 +12,9 @@ import { type Child, Client, cardBody, createOrg, type Org, type Stage } from '.
 
 export interface Delivered {
   per_second: number;
-  /** Deliveries by a second of CPU of the worker process; null where the system does not tell. */
+  /** Deliveries per CPU second of the worker process; null where it is not known. */
   per_cpu_second: number | null;
-  /** Share of the requests that came on a connection that was open already. */
+  /** Share of requests on a reused connection. */
   reuse: number;
 }
 
@@ -29,7 +29,7 @@ interface Received {
 
 const received = (receiver: Client) => receiver.call<Received>('GET', '/', '');
 
-/** Resolves once the receiver has had `count`. @throws Error after `limit` ms. */
+/** Waits until the receiver has `count` requests. @throws Error after `limit` ms. */
 async function hasHad(receiver: Client, count: number, limit = 120_000): Promise<Received> {
   const end = performance.now() + limit;
   for (;;) {
@@ -40,11 +40,11 @@ async function hasHad(receiver: Client, count: number, limit = 120_000): Promise
   }
 }
 
-/** Seconds of CPU that a process has used (proc_pid_stat(5)); null where there is no /proc. */
+/** CPU seconds that a process has used (proc_pid_stat(5)); null without /proc. */
 async function cpuOf({ pid }: Child): Promise<number | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // Fields 14 and 15, in ticks of a hundredth; the name before them may hold blanks.
+    // Fields 14 and 15, in ticks of 10 ms; the name before them may contain spaces.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / 100;
   } catch {
@@ -63,9 +63,8 @@ async function measured(client: Client, worker: Child, before: number | null, co
 }
 
 /**
- * Deliveries of BioLayer: `count` tasks owe one event each. As with the baseline, whose jobs are there before its
- * worker starts, a first worker process has relayed and tried to match them all meanwhile, so that nothing but
- * deliveries is measured.
+ * Deliveries of BioLayer: `count` tasks with one event each. As in the baseline, the jobs exist before the measured worker
+ * process starts: a first process has relayed and matched all tasks, so that only deliveries are measured.
  */
 export async function deliveries(
   stage: Stage,
@@ -93,7 +92,7 @@ export async function deliveries(
   await first.stop();
   await webhooks.resume();
   const worker = await stage.start('src/worker.js');
-  // What a process costs until it is ready is not of its deliveries; the first are made by then.
+  // The start of the process is not part of the measurement.
   const before = await cpuOf(worker);
   const client = new Client(target, 1);
   const result = await measured(client, worker, before, count);
@@ -102,7 +101,7 @@ export async function deliveries(
   return result;
 }
 
-/** Deliveries of the baseline, from the same number of jobs added before its worker starts. */
+/** Deliveries of the baseline, from the same number of jobs that exist before its worker starts. */
 export async function bareDeliveries(stage: Stage, count: number, delayMs: number): Promise<Delivered> {
   const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
   const target = `http://127.0.0.1:${receiver.ready.port}`;
@@ -127,8 +126,8 @@ export interface Latency {
 }
 
 /**
- * How long after the commit the first byte is at the receiver, at half of what web, worker and receiver together
- * carry: from creating tasks until all is done that follows from it, matching and deliveries alike.
+ * Latency from commit to first byte, at half of the highest rate that web, worker and receiver can sustain together,
+ * including matching and deliveries.
  */
 export async function latencyAtHalfLoad(
   stage: Stage,
@@ -143,7 +142,7 @@ export async function latencyAtHalfLoad(
   const client = new Client(target, 1);
   const body = cardBody(target, { events: ['task.created', 'task.queued'] });
   const create = () => api.call('POST', '/v1/tasks', org.api_key, body);
-  // Both processes warm, and the connections open; then as many as they carry.
+  // Warms up both processes and opens the connections, then measures the highest rate.
   await inTurns(500, 20, create);
   await hasHad(client, 1000);
   await settled(stage.redis);
@@ -151,10 +150,10 @@ export async function latencyAtHalfLoad(
   const burst = seconds * 200;
   await inTurns(burst, 20, create);
   await hasHad(client, 1000 + 2 * burst);
-  // What were left to do would be there beside the half load.
+  // Remaining work would add to the half load.
   await settled(stage.redis);
   const rate = (burst * 1000) / (performance.now() - start);
-  // At this load too until the code is as fast as it gets.
+  // Warms up at this load too.
   const before = await paced(rate / 2, seconds / 3, create);
   await hasHad(client, 1000 + 2 * (burst + before));
   await client.call('DELETE', '/', '');
@@ -165,7 +164,7 @@ export async function latencyAtHalfLoad(
   return { per_second: (2 * made) / seconds, p50_ms, p99_ms, reuse: 1 - connections / count };
 }
 
-/** Does `work` `rate` times a second, come what may. @returns how often. */
+/** Starts `work` `rate` times a second, regardless of earlier calls. @returns the number of calls. */
 async function paced(rate: number, seconds: number, work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   const all: Promise<unknown>[] = [];
@@ -178,8 +177,8 @@ async function paced(rate: number, seconds: number, work: () => Promise<unknown>
 }
 
 /**
- * What a healthy endpoint sees of one that hangs: p99 from commit to first byte, alone, and with `queued`
- * deliveries to an endpoint of another org that never answers.
+ * The effect of an endpoint that hangs on a healthy one: p99 from commit to first byte, alone, and with `queued`
+ * deliveries to an endpoint of another org that never responds.
  */
 export async function besideHanging(
   stage: Stage,
@@ -215,7 +214,7 @@ export async function besideHanging(
   await measure();
   const alone = await measure();
   await inTurns(queued, 20, () => api.call('POST', '/v1/tasks', bad.api_key, body));
-  // All are owed, and all questions about the tasks asked: what is left is the deliveries that hang.
+  // Waits until all deliveries are enqueued and all checks have run, so that only the deliveries that hang remain.
   const queues = new Queues(stage.redis, PREFIX, Date.now);
   await until(async () => {
     const left = PARTITIONS.map((one) => stage.redis.xlen(partitionKeys(PREFIX, one).outbox));

@@ -1,5 +1,5 @@
-// What a burst of one org's tasks does to another org: how long its tasks wait for their offer, alone and while the
-// burst is matched. Both times are those of the task's history.
+// The effect of a burst of one org's tasks on another org: the time from create to offer, alone and during the burst, by
+// the times of the history.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inTurns, type Measured } from './measures.ts';
@@ -7,7 +7,7 @@ import { Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 const BURST = 5000;
 const BATCH = 50;
-/** Tasks of the other org while it is alone, and pause between any two, ms. */
+/** Number of tasks of the other org without a burst, and the pause between two, ms. */
 const TASKS = 100;
 const PAUSE = 40;
 const WORKERS = 30;
@@ -18,7 +18,7 @@ interface Waits {
   p95_ms: number;
 }
 
-/** Aim: beside the burst the p95 from create to offer is at most twice what it is alone. */
+/** Goal: the p95 from create to offer during the burst is at most twice the p95 without it. */
 export async function measureFairness(stage: Stage, scale: number): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const worker = await stage.start('src/worker.js');
@@ -69,7 +69,7 @@ export async function measureFairness(stage: Stage, scale: number): Promise<Meas
   };
 }
 
-/** How long the tasks waited from their creation to their offer. */
+/** Times of the tasks from creation to offer. */
 async function waitsOf(api: Client, key: string, ids: readonly string[]): Promise<Waits> {
   const waits: number[] = [];
   for (const id of ids) {

@@ -1,13 +1,13 @@
-// What an attacker's schemas and outputs cost everybody else: the p99 of another org's creates at a steady rate,
-// alone, and while some connections send nothing but what is meant to take the checker a long time.
+// The effect of hostile schemas and outputs on other orgs: the p99 of another org's creates at a steady rate, alone and
+// while some connections send only schemas and outputs that take very long to check.
 
 import { steadyP99 } from './purge.ts';
 import { type Client, cardBody, createOrg, type Org } from './stage.ts';
 
-/** Connections of the attacker's that send schemas, and as many that hand in outputs. */
+/** Connections of the attacker that send schemas, and the same number that submit outputs. */
 const CONNECTIONS = 4;
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
-/** A backtracking engine needs longer for this and the output below than anybody has. */
+/** With the output below, a backtracking engine would take practically forever. */
 const SLOW = {
   $schema: DIALECT,
   type: 'object',
@@ -17,11 +17,11 @@ const OUTPUT = { a: 'x'.repeat(200_000) };
 
 export interface Attacked {
   p99_ms: { without: number; during: number };
-  /** What the attacker was answered, by status. */
+  /** Responses to the attacker, by status. */
   answers: Record<string, number>;
 }
 
-/** Measures over `seconds` each; a worker process must be running. */
+/** Runs the measurements, each for `seconds`; a worker process must be running. */
 export async function measureAttack(url: string, api: Client, seconds: number): Promise<Attacked> {
   const victim = await createOrg(api, 0, 1);
   const attacker = await createOrg(api, CONNECTIONS, 1);
@@ -52,7 +52,7 @@ export async function measureAttack(url: string, api: Client, seconds: number): 
   return { p99_ms: { without: (before + after) / 2, during }, answers };
 }
 
-/** One of three kinds, each anew so that nothing is remembered of it. */
+/** One of three kinds of hostile schemas, each different so that it is not cached. */
 function hostileSchema(index: number): unknown {
   const $schema = DIALECT;
   switch (index % 3) {
@@ -63,7 +63,7 @@ function hostileSchema(index: number): unknown {
         properties: { a: { pattern: `^(([a-z])+.)+[A-Z]([a-z])+${index}$` } },
       };
     case 1:
-      // Each definition stands for two of the one before.
+      // Each definition uses the one before it twice.
       return {
         $schema,
         title: `${index}`,
@@ -76,7 +76,7 @@ function hostileSchema(index: number): unknown {
         ),
       };
     default:
-      // As large as a schema may be, and new: it has to be compiled.
+      // As large as a schema may be, and new, so that it must be compiled.
       return {
         $schema,
         title: `${index}`,
@@ -96,7 +96,7 @@ function withSchema(schema: unknown): unknown {
   return { ...body, output: { ...body.output, schema } };
 }
 
-/** A task of the attacker's own that one of their workers has started. */
+/** Creates a task of the attacker that one of their workers has started. */
 async function startedTask(
   api: Client,
   org: Org,

@@ -1,5 +1,5 @@
-// How long matching takes among many: workers who are ready and tasks that wait, at a tenth of the size and at
-// the whole, so that it shows what grows. The look-ups and the commits are the processors' own, in this process.
+// The duration of matching with many ready workers and waiting tasks, at a tenth of the size and at full size, to show how
+// it grows. Runs the look-ups and commits of the processors in this process.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { matchTask } from '../src/processors/matching.ts';
@@ -20,7 +20,7 @@ const WORKERS = 10_000;
 const TASKS = 100_000;
 const SKILLS = 40;
 const ROUNDS = 1000;
-/** Before they are timed: until the code is as fast as it gets. */
+/** Rounds before the measurement, to warm up. */
 const WARM_UP = 100;
 
 interface Times {
@@ -51,7 +51,7 @@ async function measureAt(stage: Stage, scale: number): Promise<Record<string, Ti
   const org = newId(db.clock.now());
   let made = 0;
   await inTurns(WORKERS * scale, 50, () => addWorker(db, org, made++));
-  // What waits asks for a certificate that none of the ready has, in as many lanes as there are skills and levels.
+  // Waiting tasks require a certification that no ready worker has, in one matching queue per skill and level.
   let waiting = 0;
   await inTurns(TASKS * scale, 50, () => {
     waiting += 1;
@@ -64,7 +64,7 @@ async function measureAt(stage: Stage, scale: number): Promise<Record<string, Ti
     return () => matchTask(db, org, id);
   });
   times['a task nobody can do'] = await timed(async (round) => {
-    // Many have the one skill and many the other; nobody has both.
+    // Many workers have one of the skills, but none has both.
     const id = await addTask(db, org, { skills: [`s${round % SKILLS}`, `s${(round + 1) % SKILLS}`] });
     return () => matchTask(db, org, id);
   });
@@ -76,12 +76,12 @@ async function measureAt(stage: Stage, scale: number): Promise<Record<string, Ti
   return times;
 }
 
-/** Times what `prepare` gives, round for round. */
+/** Measures the work that `prepare` returns, once per round. */
 async function timed(prepare: (round: number) => Promise<() => Promise<unknown>>): Promise<Times> {
   const taken: number[] = [];
   for (let round = 0; round < WARM_UP + ROUNDS; round += 1) {
     const work = await prepare(round);
-    // What preparing left behind is not what is measured.
+    // Lets pending callbacks of the preparation run before the measurement.
     await sleep(0);
     const start = performance.now();
     await work();

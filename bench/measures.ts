@@ -1,5 +1,5 @@
-// The measurements. Each takes a stage and gives numbers; what is compared runs in the same run, since the
-// machine's mood is worth more than most differences.
+// The measurements. Values that are compared are measured in the same run, because the speed of the machine varies more
+// than most differences.
 
 import autocannon from 'autocannon';
 import type { Redis } from 'ioredis';
@@ -8,9 +8,9 @@ import { type Client, cardBody, type Org, type Stage } from './stage.ts';
 export type Cell = string | number;
 
 export interface Measured {
-  /** What goes into the JSON document, under the part's name. */
+  /** Goes into the JSON document, under the name of the part. */
   figures: unknown;
-  /** Of four cells: what, ours, the baseline, their ratio. */
+  /** Rows of four cells: name, our value, the baseline, their ratio. */
   rows: Cell[][];
 }
 
@@ -20,7 +20,7 @@ export interface Rate {
   p99_ms: number;
 }
 
-/** Creates a second over `seconds` at `connections` at once, all of them answered 201. */
+/** Creates per second over `seconds` on `connections` connections. @throws Error unless all succeed. */
 export async function creates(
   url: string,
   credential: string,
@@ -40,7 +40,7 @@ export async function creates(
   return { per_second: result.requests.average, p50_ms: result.latency.p50, p99_ms: result.latency.p99 };
 }
 
-/** Plays `count` whole lives through the HTTP API with `org`'s workers. @returns lives a second. */
+/** Runs `count` tasks from creation to completion through the API with the workers of an org. @returns tasks per second. */
 export async function lives(
   api: Client,
   org: Org,
@@ -87,7 +87,7 @@ export interface Cost {
   bytes_out: number;
 }
 
-/** What Redis did for `work`, a task: commands, reads from sockets (round trips), bytes; less what it does idle. */
+/** Cost of `work` for Redis, per task: commands, socket reads (round trips) and bytes, minus those of an idle system. */
 export async function cost(redis: Redis, tasks: number, work: () => Promise<unknown>): Promise<Cost> {
   const idleStart = await counters(redis);
   const idleFor = 2000;
@@ -127,7 +127,7 @@ function difference(after: Cost, before: Cost): Cost {
   };
 }
 
-/** Bytes of Redis memory a finished task of ten events takes (nine of its life and a breach), webhooks delivered. */
+/** Redis memory of a finished task with ten events (including a breach) and its deliveries, bytes. */
 export async function memoryPerTask(
   stage: Stage,
   api: Client,
@@ -142,7 +142,7 @@ export async function memoryPerTask(
       const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);
       ids.push(task_id);
     });
-    // Everything breaches its target latency before anybody starts.
+    // Waits until every task has breached its target latency.
     await new Promise((resolve) => setTimeout(resolve, 2000));
     let left = tasks;
     await Promise.all(
@@ -164,7 +164,7 @@ export async function memoryPerTask(
     for (const id of ids) await api.call('GET', `/v1/tasks/${id}?wait=30`, org.api_key);
     await settled(stage.redis);
   };
-  // First fill what is bounded (BullMQ's finished jobs and event streams), so that only what grows is measured.
+  // First fills bounded keys (BullMQ's finished jobs and event streams), so that only growing ones are measured.
   await play(600);
   const before = await usedMemory(stage.redis);
   await play(count);
@@ -172,8 +172,8 @@ export async function memoryPerTask(
 }
 
 /**
- * Empties Redis and the file that it writes all to; from then on a file that has grown is not written anew beside what
- * is measured, which would fall to whoever writes most.
+ * Empties Redis and its AOF, and switches off the automatic rewrite of the AOF, which would slow down the measurement that
+ * writes most.
  */
 export async function emptied(redis: Redis): Promise<void> {
   const isWritten = async () =>
@@ -185,32 +185,32 @@ export async function emptied(redis: Redis): Promise<void> {
   await until(isWritten);
 }
 
-/** Resolves when no delivery is owed and the outbox is empty. */
+/** Waits until no delivery is pending, the outbox is empty and no job is waiting or running. */
 export async function settled(redis: Redis): Promise<void> {
   await until(async () => {
-    const owed = await redis.keys('bl:{*}:pending-deliveries');
+    const pending = await redis.keys('bl:{*}:pending-deliveries');
     const outbox = await redis.keys('bl:{*}:outbox');
     const lengths = await Promise.all(outbox.map((key) => redis.xlen(key)));
     const jobs = await redis.keys('{bl-queues}:*');
     const busy = jobs.filter((key) => /:(wait|active|prioritized)$/.test(key));
-    return owed.length + busy.length === 0 && lengths.every((length) => length === 0);
+    return pending.length + busy.length === 0 && lengths.every((length) => length === 0);
   });
 }
 
-/** Resolves once it is so. @throws Error after two minutes. */
+/** Waits until `isSo` returns true. @throws Error after two minutes. */
 export async function until(isSo: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 1200; tries += 1) {
     if (await isSo()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error('what was waited for did not come about');
+  throw new Error('the condition was not met within two minutes');
 }
 
 async function usedMemory(redis: Redis): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
 }
 
-/** Runs `work` `count` times, `width` at once. */
+/** Runs `work` `count` times, `width` at the same time. */
 export async function inTurns(count: number, width: number, work: () => Promise<unknown>): Promise<void> {
   let left = count;
   const turn = async () => {

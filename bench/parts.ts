@@ -1,5 +1,5 @@
-// The parts of the benchmark. Each starts what it needs on the stage, measures, ends what it started, and gives
-// its figures with the rows of the table that shows them to people.
+// The parts of the benchmark. Each starts the processes it needs, measures, stops them, and returns its figures and the
+// rows of the printed table.
 
 import {
   bareDeliveries,
@@ -27,10 +27,10 @@ import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './
 import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
 import { measureStreams } from './streams.ts';
 
-/** @param scale 1 for a full run; less does less work. */
+/** @param scale 1 for a full run; a smaller value does less work. */
 type Part = (stage: Stage, scale: number) => Promise<Measured>;
 
-/** Every part by the name that chooses it on the command line, in the order they run. */
+/** All parts by their name on the command line, in the order in which they run. */
 export const PARTS: Record<string, Part> = {
   creates: measureCreates,
   deliveries: measureDeliveries,
@@ -45,7 +45,7 @@ export const PARTS: Record<string, Part> = {
   streams: measureStreams,
 };
 
-/** Aim: 0.6 of what the same work, done barely, gives; beside it what storing the least gives. */
+/** Goal: 0.6 of the rate of the same work without the service; a baseline with minimal records is measured too. */
 async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
   const seconds = Math.max(2, Math.round(8 * scale));
   const { web, url, api } = await startApi(stage);
@@ -54,8 +54,8 @@ async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
   const same = `${bare.ready.url}/same`;
   const least = `${bare.ready.url}/least`;
   const rates: [url: string, rate: Rate][] = [];
-  // In turns: the machine's mood changes within seconds. Each on an empty Redis, and first for as long again: a
-  // process that was idle has thrown away its compiled code, and one that has just begun has none yet.
+  // Alternating, because the speed of the machine varies within seconds. Each on an empty Redis and after a warm-up of the
+  // same length: V8 has no optimised code in a new process, and drops it in an idle one.
   for (const one of [same, least, target, target, least, same]) {
     await emptied(stage.redis);
     const credential = one === target ? (await createOrg(api, 0, 1)).api_key : '';
@@ -87,7 +87,7 @@ async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-/** Aims: 0.6 of the baseline's rates; 95 % of the requests on open connections. */
+/** Goals: 0.6 of the rates of the baseline; 95 % of requests on reused connections. */
 async function measureDeliveries(stage: Stage, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const count = Math.round(8000 * scale);
@@ -118,7 +118,7 @@ async function measureDeliveries(stage: Stage, scale: number): Promise<Measured>
   };
 }
 
-/** Aim: a p99 of 50 ms at half of what is carried. */
+/** Goal: a p99 of 50 ms at half of the highest rate. */
 async function measureLatency(stage: Stage, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const latency = await latencyAtHalfLoad(stage, web, Math.max(3, Math.round(15 * scale)));
@@ -132,7 +132,7 @@ async function measureLatency(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-/** Aim: beside an endpoint that hangs, with 10 000 deliveries queued, the p99 is at most twice what it is alone. */
+/** Goal: with an endpoint that hangs and 10 000 queued deliveries, the p99 is at most twice the p99 without them. */
 async function measureHanging(stage: Stage, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const queued = Math.round(10_000 * Math.max(scale, 0.3));
@@ -167,7 +167,7 @@ async function measureLives(stage: Stage, scale: number): Promise<Measured> {
   const many = Math.round(2000 * scale);
   const without = Math.round(await lives(api, crew, many, null));
   const withHooks = Math.round(await lives(api, crew, many, target));
-  // What the lives above left to be delivered would count as what Redis does idle.
+  // Remaining deliveries would count as the cost of an idle system.
   await settled(stage.redis);
   const life = await cost(stage.redis, 300, () => lives(api, crew, 300, null));
   const hooked = await cost(stage.redis, 300, () => lives(api, crew, 300, target));
@@ -190,9 +190,9 @@ async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const worker = await stage.start('src/worker.js');
   const receiver = await stage.start('bench/receiver.js');
-  const hands = await createOrg(api, 30, 50);
+  const org = await createOrg(api, 30, 50);
   const target = `http://127.0.0.1:${receiver.ready.port}`;
-  const bytes = await memoryPerTask(stage, api, hands, Math.round(1000 * Math.max(scale, 0.3)), target);
+  const bytes = await memoryPerTask(stage, api, org, Math.round(1000 * Math.max(scale, 0.3)), target);
   await Promise.all([worker.stop(), receiver.stop(), web.stop(), api.close()]);
   return {
     figures: { bytes_per_finished_task: bytes },
@@ -200,7 +200,7 @@ async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-/** Aim: the p99 while 10 000 tasks are purged is at most half as much again as without. */
+/** Goal: the p99 while 10 000 tasks are purged is at most 1.5 times the p99 without. */
 async function measurePurge(stage: Stage, scale: number): Promise<Measured> {
   const { web, url, api } = await startApi(stage);
   const org = await createOrg(api, 0, 1);

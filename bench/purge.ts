@@ -1,5 +1,5 @@
-// What a purge costs everybody else: the p99 of creates at a steady rate while nothing is purged, and while
-// worker processes purge finished tasks.
+// The effect of a purge on other requests: the p99 of creates at a steady rate, without a purge and while worker processes
+// purge finished tasks.
 
 import autocannon from 'autocannon';
 import { PREFIX } from '../src/runtime/process.ts';
@@ -7,7 +7,7 @@ import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns } from './measures.ts';
 import { type Client, cardBody, type Org, type Stage } from './stage.ts';
 
-/** Creates a second, well below what a web process can take: waiting in line would hide what is measured. */
+/** Creates per second, far below the capacity of a web process, so that queueing does not hide the effect. */
 const RATE = 100;
 
 /** Creates `count` tasks and cancels them. */
@@ -34,10 +34,10 @@ export async function steadyP99(url: string, org: Org, seconds: number): Promise
   return latency.p99;
 }
 
-/** Makes all finished tasks due at once. @returns how many there are. */
+/** Makes all finished tasks due at once. @returns their number. */
 export async function makeDue({ redis }: Stage): Promise<number> {
   let count = 0;
-  for (const key of notes()) {
+  for (const key of retainKeys()) {
     const members = await redis.zrange(key, 0, '-1');
     count += members.length;
     if (members.length > 0) await redis.zadd(key, ...members.flatMap((member) => [1, member]));
@@ -45,21 +45,21 @@ export async function makeDue({ redis }: Stage): Promise<number> {
   return count;
 }
 
-/** How many finished tasks are left. */
+/** Number of remaining finished tasks. */
 export async function leftToPurge({ redis }: Stage): Promise<number> {
-  const counts = await Promise.all(notes().map((key) => redis.zcard(key)));
+  const counts = await Promise.all(retainKeys().map((key) => redis.zcard(key)));
   return counts.reduce((sum, one) => sum + one, 0);
 }
 
-/** Resolves once there are at most `count` left. @throws Error after ten minutes. */
+/** Waits until at most `count` are left. @throws Error after ten minutes. */
 export async function purgedDownTo(stage: Stage, count: number): Promise<void> {
   for (const end = performance.now() + 600_000; performance.now() < end; ) {
     if ((await leftToPurge(stage)) <= count) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error('the purge does not come to its end');
+  throw new Error('the purge did not finish within ten minutes');
 }
 
-function notes(): string[] {
+function retainKeys(): string[] {
   return PARTITIONS.map((partition) => partitionKeys(PREFIX, partition).retain);
 }

@@ -1,6 +1,6 @@
-// A webhook receiver as a process of its own: answers at once (or after DELAY_MS; never with HANG) and counts.
-// `GET /` tells how many came, when the first and the last, on how many connections, and how long after their
-// events their first bytes came; `DELETE /` forgets all that.
+// A webhook receiver as a process: responds at once, after DELAY_MS, or never with HANG, and counts requests. `GET /`
+// returns their number, the times of the first and last, the number of connections, and the latency from event to first
+// byte; `DELETE /` resets all of it.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -33,7 +33,7 @@ const server = createServer((request, response) => {
     if (begin.length < 200) begin += chunk.toString('latin1', 0, 200);
   });
   request.on('end', () => {
-    // The event's own time is of its commit; the baseline's bodies have none.
+    // The timestamp of an event is the time of its commit; bodies of the baseline have none.
     const at = /"timestamp":"([^"]+)"/.exec(begin)?.[1];
     if (at !== undefined) ages.push(came - Date.parse(at));
     if (hangs) {

@@ -1,6 +1,6 @@
-// `npm run bench`: prints a table for people, then one JSON document. Every figure stands beside its
-// baseline from the same run; compare the ratios, not the figures, with other machines.
-// `npm run bench -- --quick` does a tenth of the work, `npm run bench -- creates lives` these parts alone.
+// `npm run bench`: prints a table on stderr and a JSON document on stdout. Every figure has a baseline from the same run;
+// compare ratios, not figures, between machines. `npm run bench -- --quick` does a tenth of the work, and
+// `npm run bench -- creates lives` runs only these parts.
 
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
 });
 const unknown = positionals.filter((name) => PARTS[name] === undefined);
 if (unknown.length > 0) {
-  say(`There is no part ${unknown.join(', ')}. The parts: ${Object.keys(PARTS).join(', ')}`);
+  say(`Unknown part: ${unknown.join(', ')}. Parts: ${Object.keys(PARTS).join(', ')}`);
   process.exit(2);
 }
 const figures: Record<string, unknown> = {
@@ -24,7 +24,7 @@ const rows: Cell[][] = [];
 for (const [name, measure] of Object.entries(PARTS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   say(`${name} …`);
-  // Each on a Redis of its own: what one part leaves is not the next one's load.
+  // Each part has its own Redis, so that the data of one part does not affect the next.
   const stage = await setStage();
   try {
     const measured = await measure(stage, values.quick ? 0.1 : 1);

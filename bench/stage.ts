@@ -1,5 +1,5 @@
-// The stage a benchmark plays on: a private Redis, BioLayer's own processes as in production, a receiver,
-// and a small client. Everything is on loopback and ends with the run.
+// The environment of a benchmark: a private Redis, processes of BioLayer as in production, and a small client. Everything
+// is on loopback and ends with the run.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ const SECRETS_KEY = Buffer.alloc(32, 7).toString('base64');
 
 export interface Child {
   pid: number;
-  /** What the child said when it was ready. */
+  /** The fields of the line that says it is ready. */
   ready: Record<string, unknown>;
   stop(): Promise<void>;
 }
@@ -24,12 +24,12 @@ export interface Child {
 export interface Stage {
   redisUrl: string;
   redis: Redis;
-  /** Starts a compiled file, named from `dist/`, as a process; resolves at its line with `"msg":"ready"`. */
+  /** Starts a compiled file, relative to `dist/`, as a process; resolves when it is ready. */
   start(file: string, env?: Record<string, string>): Promise<Child>;
   close(): Promise<void>;
 }
 
-/** Sets the stage: a fresh Redis with AOF every second, as `docker-compose.yml` has it. */
+/** Starts a new Redis with AOF every second, as in `docker-compose.yml`. */
 export async function setStage(): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-bench-'));
   const embedded = await startEmbeddedRedis({ dir });
@@ -87,7 +87,7 @@ export class Client {
     this.#pool = new Pool(url, { connections, pipelining: 1 });
   }
 
-  /** @throws Error on any status but 2xx. */
+  /** Sends a request. @throws Error on any status other than 2xx. */
   async call<T>(
     method: 'GET' | 'POST' | 'DELETE',
     path: string,
@@ -116,11 +116,11 @@ export class Client {
 export interface Org {
   org_id: string;
   api_key: string;
-  /** Tokens of workers who can do the card's task. */
+  /** Tokens of workers who are qualified for the task of `cardBody`. */
   workers: string[];
 }
 
-/** An org with a pool `bench` and workers who can do the card's task. */
+/** Creates an org with a pool `bench` and workers who are qualified for the task of `cardBody`. */
 export async function createOrg(client: Client, workers: number, capacity: number): Promise<Org> {
   const made = await client.call<{ org_id: string; api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
     name: 'Bench',
@@ -152,7 +152,7 @@ export async function createOrg(client: Client, workers: number, capacity: numbe
   return { ...made, workers: tokens };
 }
 
-/** The card's body, without evidence (files are not what is measured), times moved to the present. */
+/** The body of the example task with current times, without evidence. */
 export function cardBody(callbackUrl: string | null, more: { latency?: number; events?: string[] } = {}) {
   return {
     origin: {

@@ -1,5 +1,5 @@
-// What open streams of events cost a web process, and how soon those who listen are told: half of them follow an
-// org's events, half a worker's offers.
+// Memory of a web process for open event streams, and the latency of their events. Half of the streams follow the events
+// of an org, half the offers of a worker.
 
 import { readFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
@@ -7,20 +7,20 @@ import type { Measured } from './measures.ts';
 import { Client, cardBody, createOrg, type Stage } from './stage.ts';
 
 const STREAMS = 2000;
-/** What one credential may have open in a web process. */
+/** Most open streams of one credential in a web process. */
 const STREAMS_OF_A_KEY = 100;
 const WORKERS = 50;
 const TASKS = 50;
-/** Tasks before it counts: until the code is as fast as it gets. */
+/** Tasks before the measurement, to warm up. */
 const WARM_UP = 10;
 
 interface Heard {
   event: string;
-  /** From the moment it happened, by its own word, to its arrival, ms. */
+  /** Time from the event's own timestamp to its arrival, ms. */
   late: number;
 }
 
-/** Memory and lateness of this share of 2000 streams on one web process. */
+/** Measures memory and latency of this share of 2000 streams on one web process. */
 export async function measureStreams(stage: Stage, scale: number): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
@@ -28,7 +28,7 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
   const org = await createOrg(api, WORKERS, 50);
   const count = Math.round(STREAMS * scale);
   const keys = await followKeys(api, org.api_key, Math.ceil(count / 2 / STREAMS_OF_A_KEY));
-  // Warm, so that what is compared is streams alone.
+  // Warms up, so that only the streams add memory.
   for (let index = 0; index < 200; index += 1) await api.call('GET', '/v1/tasks', org.api_key);
   const before = await residentBytes(Number(web.ready.pid));
   const heard: Heard[] = [];
@@ -79,7 +79,7 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
   };
 }
 
-/** Keys of the org that may follow its events. */
+/** Creates keys that may follow the events of the org. */
 async function followKeys(api: Client, orgKey: string, count: number): Promise<string[]> {
   const keys: string[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -89,7 +89,7 @@ async function followKeys(api: Client, orgKey: string, count: number): Promise<s
   return keys;
 }
 
-/** Opens a stream; resolves with its first bytes. */
+/** Opens a stream; resolves when its first bytes arrive. */
 function listen(agent: Agent, url: string, credential: string, heard: Heard[]): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { agent, headers: { authorization: `Bearer ${credential}` } }, (answer) => {

@@ -119,9 +119,7 @@ async function main(wrongSecret: boolean): Promise<void> {
   );
   const events = await runToCompletion(api, url, org, inbox, taskBody(example, org, receiver, bearer));
 
-  say(
-    '\n2. The same task with a target latency of one second. No worker accepts it in time, and it is cancelled.\n',
-  );
+  say('\n2. A task that no worker accepts within its target latency; it is cancelled.\n');
   const late = taskBody(example, org, receiver, bearer, 1);
   events.push(...(await runIntoBreach(api, inbox, late)));
 

@@ -204,7 +204,10 @@ describe('JSON Schema', () => {
     [object({ a: { $ref: '#/properties/a' } }), /^\/properties\/a\/\$ref refers back to itself/],
     [object({ a: { $ref: 1 } }), /^\/properties\/a\/\$ref must be string/],
     [object({ a: { $id: 'https://example.com/a' } }), /^\/properties\/a\/\$id /],
-    [object({ a: { $anchor: 'x' }, b: { $anchor: 'x' } }), /^\/properties\/b\/\$anchor is used for another/],
+    [
+      object({ a: { $anchor: 'x' }, b: { $anchor: 'x' } }),
+      /^\/properties\/b\/\$anchor is also used for another/,
+    ],
     [object({}, { $async: true }), /^\/\$async /],
     [object({ a: { minimum: { $data: '1/b' } } }), /^\/properties\/a\/minimum must be a constant: \$data/],
     [object({ a: { $dynamicRef: '#a' } }), /^\/properties\/a\/\$dynamicRef /],

@@ -1,5 +1,5 @@
-// The customer's card, end to end: its example posted as it stands, done by a person through the worker's
-// routes with evidence, and told of by webhooks that the public package verifies.
+// The example of the customer's card, end to end: posted unchanged, done by a worker with evidence, and delivered by
+// webhooks that the public package verifies.
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -30,12 +30,12 @@ const STEPS = [
 ];
 const TYPES = STEPS.map((step) => `task.${step}`);
 
-describe('posted as it stands', () => {
+describe('the example, posted unchanged', () => {
   let api: TestApi;
   let org: Org;
 
   beforeAll(async () => {
-    // Without processors: nobody is to be called at the card's address.
+    // Without processors, so that nothing is sent to the callback URL of the example.
     api = await startApi();
     org = await createOrg(api);
     await createPool(org.client, { pool_id: CARD.requirements.worker_pool_id });
@@ -43,7 +43,7 @@ describe('posted as it stands', () => {
 
   afterAll(() => api.close());
 
-  test('is a task: the input with defaults filled in, secrets shown as their type alone', async () => {
+  test('returns 201 with the task: its input with defaults, and secrets reduced to their type', async () => {
     const body = cardOf(org.org_id);
     const answer = await org.client.request('POST', '/v1/tasks', { body });
     expect(answer.status).toBe(201);
@@ -80,20 +80,20 @@ describe('posted as it stands', () => {
       expect((await org.client.get<Page<TaskView>>(`/v1/tasks?${filter}`)).data).toEqual([task]);
   });
 
-  test('with its times as they are it is refused: they have passed', async () => {
+  test('returns 422 when its deadline has passed', async () => {
     const body = { ...cardOf(org.org_id), sla: CARD.sla };
     const answer = await org.client.request('POST', '/v1/tasks', { body });
     expect(answer.problem.errors?.map((one) => one.pointer)).toEqual(['/sla/deadline']);
   });
 
-  test('with the id of no org it is of another', async () => {
+  test('returns 403 when the org id is of another org', async () => {
     expect((await org.client.request('POST', '/v1/tasks', { body: cardOf('uuid') })).outcome).toBe(
       '403 org_mismatch',
     );
   });
 });
 
-/** JSON with its names in order: the canonical form (RFC 8785), for what has no odd numbers. */
+/** JSON with sorted names: the canonical form (RFC 8785) of values without unusual numbers. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -105,7 +105,7 @@ function sha256(content: string | Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-describe('done by a person', () => {
+describe('the example, done by a worker', () => {
   let api: TestApi;
   let org: Org;
   let client: Client;
@@ -163,7 +163,7 @@ describe('done by a person', () => {
     return { evidence_id, name, media_type, bytes: length, sha256: digest };
   }
 
-  test('runs through all its states to completed, with evidence, history and webhooks', async () => {
+  test('reaches completed through all states, with evidence, history and webhooks', async () => {
     const { task_id } = await post();
     await person.accept(task_id);
     await person.start(task_id);
@@ -224,7 +224,7 @@ describe('done by a person', () => {
     expect(completed?.body.data.result).toEqual(task.result);
   });
 
-  /** Gap-free, each bound to the one before. */
+  /** Expects that the events are complete and each contains the hash of the one before. */
   function expectChain(events: readonly EventView[]): void {
     for (const [index, event] of events.entries()) {
       const { hash, ...rest } = event;
@@ -272,7 +272,7 @@ describe('done by a person', () => {
     expect(raw).not.toContain('callback');
   }
 
-  test('a delivery that fails is tried again with the same id and bytes, not before its time', async () => {
+  test('retries a failed delivery with the same id and bytes, after the backoff', async () => {
     let refused = 0;
     receiver.answer = ({ body }) => {
       if (body.type !== 'task.completed' || refused === 2) return 204;
@@ -296,12 +296,12 @@ describe('done by a person', () => {
     for (const one of [second, third]) expect([one?.id, one?.raw]).toEqual([first?.id, first?.raw]);
     for (const one of attempts()) expect(isSignedWith(secret, one)).toBe(true);
     const [t1 = 0, t2 = 0, t3 = 0] = attempts().map((one) => one.timestamp);
-    // Whole seconds: of a wait of 1 s and one of 2 s at least so much must show.
+    // Timestamps are whole seconds; the backoffs are at least 1 s and 2 s.
     expect(t2 - t1).toBeGreaterThanOrEqual(1);
     expect(t3 - t2).toBeGreaterThanOrEqual(2);
   });
 
-  test('only the events that were asked for are told, with the credentials that were given', async () => {
+  test('delivers only the requested events, with the given credentials', async () => {
     const { task_id } = await post({
       callback_auth: { type: 'basic', username: 'ünï', password: 'p:w' },
       events: ['task.started', 'task.cancelled'],
@@ -322,10 +322,10 @@ describe('done by a person', () => {
     expect(cancelled?.body.data.cancellation).toMatchObject({ reason: 'found out' });
   });
 
-  test('while the secret rotates deliveries are signed with both', async () => {
+  test('signs deliveries with both secrets during a rotation', async () => {
     const rotated = await client.post<{ secret: string }>('/v1/webhook-secret/rotate');
     const mine: Received[] = [];
-    // A process may go on with the secrets it has just read for a moment.
+    // A worker process caches secrets for a second.
     await expect
       .poll(
         async () => {

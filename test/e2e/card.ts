@@ -1,6 +1,6 @@
 // The customer's own example of a task, from their card of the API.
 
-/** The example of the card, letter for letter. */
+/** The example of the card, unchanged. */
 export const CARD = {
   origin: {
     org_id: 'uuid',
@@ -39,7 +39,7 @@ export const CARD = {
   audit: { log_required: true, retain_days: 365 },
 };
 
-/** The example with ids that exist and times that fit. */
+/** The example with an existing org and valid times. */
 export function cardOf(orgId: string): typeof CARD {
   const now = Date.now();
   return {

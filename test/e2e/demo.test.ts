@@ -1,4 +1,4 @@
-// The demo as a person runs it: a child process, its exit code, what it prints, and what it leaves behind.
+// The demo as a process: its exit code, its output, and that it leaves nothing behind.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 function start(...args: string[]): Run {
-  // Not through script/demo, which would install packages; it does nothing else.
+  // script/demo would also install packages.
   const child = spawn(process.execPath, ['--import', 'tsx', 'script/demo.ts', ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -49,7 +49,7 @@ async function finish(...args: string[]): Promise<Run & { code: number | null }>
   return { ...run, code };
 }
 
-/** The folder it said it uses, which must be gone, and every process that was started for it with it. */
+/** Expects that the folder of the demo and all its processes are gone. */
 async function expectNothingLeft({ stdout }: Run): Promise<void> {
   const [, dir = ''] = /^Redis {5}embedded, in (\.data\/demo-\S+)$/m.exec(stdout) ?? [];
   expect(dir).not.toBe('');
@@ -76,10 +76,10 @@ function timelines(stdout: string): string[][] {
 
 describe('script/demo', () => {
   it(
-    'shows every event of both tasks with its verified webhook, in 80 columns, and leaves nothing',
+    'prints every event of both tasks with its verified webhook, in 80 columns, and leaves nothing behind',
     async () => {
       const run = await finish();
-      // On a busy machine it may warn of this and that; what it must not do is fail.
+      // On a busy machine it may print warnings.
       expect(run.code, run.stderr).toBe(0);
       const verified = (types: string[]) => types.map((type, index) => `${index + 1} task.${type} verified`);
       expect(timelines(run.stdout)).toEqual([
@@ -105,7 +105,7 @@ describe('script/demo', () => {
   );
 
   it(
-    'fails and says which events lack a webhook when signatures do not verify',
+    'fails and lists the events without a verified webhook when signatures are wrong',
     async () => {
       const run = await finish('--wrong-secret');
       expect(run.code).toBe(1);
@@ -122,7 +122,7 @@ describe('script/demo', () => {
   );
 
   it(
-    'takes all down when it is told to end',
+    'stops everything on SIGTERM',
     async () => {
       const run = start();
       await vi.waitFor(() => expect(run.stdout).toContain('1. A task is created'), { timeout: LIMIT / 2 });
@@ -136,7 +136,7 @@ describe('script/demo', () => {
   );
 
   it(
-    'says how it is used',
+    'prints its usage',
     async () => {
       expect(await finish('--nonsense')).toMatchObject({
         code: 2,

@@ -1,5 +1,4 @@
-// The quick start of README.md, its commands typed into a shell as they are printed, against a server that is
-// started as it says; only ports and credentials are put in. The examples run in it as they do for a reader.
+// Runs the commands of the quick start of README.md in a shell, with only ports and credentials replaced.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -18,7 +17,7 @@ interface Running {
   output: string;
 }
 
-/** Starts a process with all it starts in a group of its own, which is gone when the test is. */
+/** Starts a process in its own group, which is ended at the end of the test. */
 function start(command: string, args: string[], env: Record<string, string>): Running {
   const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
   const running: Running = { process: child, output: '' };
@@ -32,7 +31,7 @@ function start(command: string, args: string[], env: Record<string, string>): Ru
     try {
       process.kill(-child.pid, 'SIGTERM');
     } catch {
-      return; // They have all ended.
+      return; // The whole group has ended.
     }
     await closed;
   });
@@ -61,7 +60,7 @@ it(
     onTestFinished(() => rm(dataDir, { recursive: true }));
     const receiverPort = String(await freePort());
 
-    // script/server installs packages and then does this.
+    // script/server would also install packages.
     const server = start(process.execPath, ['dist/src/server.js'], {
       WEBHOOK_ALLOWED_NETWORKS: '127.0.0.0/8',
       DATA_DIR: dataDir,

@@ -1,5 +1,5 @@
-// A customer's webhook receiver on loopback: takes what comes, checks each signature with the public package
-// of Standard Webhooks, and answers as the test says.
+// A webhook receiver on loopback that records deliveries and responds as the test says. Signatures are verified with the
+// public package of Standard Webhooks.
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,16 +13,16 @@ export interface Received {
   headers: IncomingHttpHeaders;
   raw: string;
   body: { type: string; timestamp: string; data: Record<string, unknown> };
-  /** What it was answered with. */
+  /** Status of the response. */
   status: number;
 }
 
 export interface Receiver {
   url: string;
   received: Received[];
-  /** Chooses the status of the next answers; 204 unless told. */
+  /** Chooses the status of responses; default 204. */
   answer: (received: Omit<Received, 'status'>) => number;
-  /** The deliveries of these types, in any order, once each of them has come and been taken. */
+  /** Waits until each of these types was delivered successfully. @returns all such deliveries. */
   taken(types: readonly string[]): Promise<Received[]>;
   close(): Promise<void>;
 }
@@ -62,7 +62,7 @@ export async function startReceiver(): Promise<Receiver> {
   return receiver;
 }
 
-/** Whether the delivery is signed with this `whsec_…` secret, by the public package. */
+/** Whether the delivery is signed with this `whsec_…` secret. */
 export function isSignedWith(secret: string, { raw, headers }: Received): boolean {
   try {
     new Webhook(secret).verify(raw, headers as Record<string, string>);

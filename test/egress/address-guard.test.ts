@@ -1,5 +1,4 @@
-// The guard's decisions, with fake resolvers and a name server on loopback. Nothing is dialled: what is
-// refused here is refused before there is a socket.
+// Decisions of the address guard, with fake resolvers and a name server on loopback. No connection is opened.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -32,22 +31,19 @@ describe('resolveTarget', () => {
   const resolve = (resolver: Resolver, policy = PUBLIC, listedOnly = false) =>
     resolveTarget('hooks.example', policy, resolver, never(), { listedOnly });
 
-  it('pins every address that was judged', async () => {
+  it('returns every checked address once', async () => {
     const resolver = answering(['8.8.8.8', '2606:4700::1111', '8.8.8.8']);
     expect(await resolve(resolver)).toEqual({ ok: true, addresses: ['8.8.8.8', '2606:4700::1111'] });
     expect(resolver.calls).toBe(1);
   });
 
-  it.each(REFUSED_ADDRESSES)(
-    'refuses a name that has %s among public addresses, wherever it stands',
-    async (ip) => {
-      for (const answer of [[ip], [ip, '8.8.8.8'], ['8.8.8.8', ip], ['8.8.8.8', ip, '1.1.1.1']]) {
-        expect(await resolve(answering(answer))).toMatchObject({ ok: false, errorClass: 'address_refused' });
-      }
-    },
-  );
+  it.each(REFUSED_ADDRESSES)('refuses a name with %s among public addresses, in any position', async (ip) => {
+    for (const answer of [[ip], [ip, '8.8.8.8'], ['8.8.8.8', ip], ['8.8.8.8', ip, '1.1.1.1']]) {
+      expect(await resolve(answering(answer))).toMatchObject({ ok: false, errorClass: 'address_refused' });
+    }
+  });
 
-  it('judges each look-up anew when answers flip', async () => {
+  it('checks the addresses of each look-up', async () => {
     const resolver = answering(['8.8.8.8'], ['169.254.169.254'], ['8.8.8.8']);
     expect([
       (await resolve(resolver)).ok,
@@ -56,7 +52,7 @@ describe('resolveTarget', () => {
     ]).toEqual([true, false, true]);
   });
 
-  it('demands listed addresses, not merely public ones, where it is told to', async () => {
+  it('requires listed addresses with listedOnly', async () => {
     expect(await resolve(answering(['127.0.0.1']), LOOPBACK, true)).toMatchObject({ ok: true });
     expect(await resolve(answering(['127.0.0.1', '8.8.8.8']), LOOPBACK, true)).toMatchObject({
       ok: false,
@@ -65,12 +61,12 @@ describe('resolveTarget', () => {
     expect(await resolve(answering(['127.0.0.1', '8.8.8.8']), LOOPBACK)).toMatchObject({ ok: true });
   });
 
-  it('tells the customer nothing of the inside', async () => {
+  it('does not name a refused address', async () => {
     const refused = await resolve(answering(['10.20.30.40']));
     expect(JSON.stringify(refused)).not.toContain('10.20.30.40');
   });
 
-  it('never asks a resolver about a literal', async () => {
+  it('does not resolve an IP literal', async () => {
     const resolver = answering(['8.8.8.8']);
     expect(await resolveTarget('10.0.0.1', PUBLIC, resolver, never())).toMatchObject({ ok: false });
     expect(await resolveTarget('8.8.4.4', PUBLIC, resolver, never())).toEqual({
@@ -89,7 +85,7 @@ describe('resolveTarget', () => {
     });
   });
 
-  it('ends with its signal, though the resolver never does', async () => {
+  it('ends with its signal even if the resolver ignores it', async () => {
     const deaf: Resolver = () => new Promise(() => {});
     await expect(
       resolveTarget('hooks.example', PUBLIC, deaf, AbortSignal.abort(new Error('too late'))),
@@ -99,7 +95,7 @@ describe('resolveTarget', () => {
 });
 
 describe('cacheAnswers', () => {
-  it('asks once for many, and again when the answer is old', async () => {
+  it('shares one look-up between callers, and repeats it when the cache entry expires', async () => {
     const resolver = answering(['8.8.8.8'], ['1.1.1.1']);
     const cached = cacheAnswers(resolver, { ttlMs: 30, timeoutMs: 1000 });
     const answers = await Promise.all(Array.from({ length: 50 }, () => cached('a.example', never())));
@@ -109,7 +105,7 @@ describe('cacheAnswers', () => {
     expect(resolver.calls).toBe(2);
   });
 
-  it('keeps no failure', async () => {
+  it('does not cache a failure', async () => {
     let calls = 0;
     const flaky: Resolver = async () => {
       calls += 1;
@@ -121,7 +117,7 @@ describe('cacheAnswers', () => {
     expect(await cached('a.example', never())).toEqual(['8.8.8.8']);
   });
 
-  it('does not let one that gives up end the look-up of the others', async () => {
+  it('continues a shared look-up when one caller aborts', async () => {
     let answer: (addresses: string[]) => void = () => {};
     const slow: Resolver = () =>
       new Promise((resolve) => {
@@ -137,7 +133,7 @@ describe('cacheAnswers', () => {
     expect(await second).toEqual(['8.8.8.8']);
   });
 
-  it('asks again after a look-up that never ended', async () => {
+  it('repeats a look-up that exceeded its time limit', async () => {
     let calls = 0;
     const cached = cacheAnswers(
       () => {
@@ -150,7 +146,7 @@ describe('cacheAnswers', () => {
     expect(await cached('a.example', never())).toEqual(['8.8.8.8']);
   });
 
-  it('remembers no more names than it may', async () => {
+  it('caches a limited number of names', async () => {
     const resolver = answering(['8.8.8.8']);
     const cached = cacheAnswers(resolver, { ttlMs: 60_000, timeoutMs: 1000, size: 2 });
     for (const name of ['a', 'b', 'c', 'c', 'b', 'a']) await cached(name, never());
@@ -202,7 +198,7 @@ describe('systemResolver', () => {
 
   const ipv4 = (ip: string) => ({ type: 1, data: Buffer.from(ip.split('.').map(Number)) });
 
-  it('asks DNS for both families, follows aliases, and has an alias to the inside refused', async () => {
+  it('queries DNS for both families, follows aliases, and refuses an alias of an internal address', async () => {
     const inside = { ...ipv4('10.0.0.5'), name: 'db.inside.example' };
     const server = await startNameServer({
       'both.example': [
@@ -224,7 +220,7 @@ describe('systemResolver', () => {
     await expect(resolver('unknown.example', never())).rejects.toMatchObject({ code: 'ENOTFOUND' });
   });
 
-  it('stops asking a name server that is silent when its signal says so', async () => {
+  it('ends a query to a silent name server when its signal aborts', async () => {
     const silent = createSocket('udp4');
     silent.bind(0, '127.0.0.1');
     await once(silent, 'listening');
@@ -238,7 +234,7 @@ describe('systemResolver', () => {
     expect(performance.now() - startedAt).toBeLessThan(5000);
   });
 
-  it('asks the system about bare names, and about unknown ones where networks are listed', async () => {
+  it('resolves single-label names with the system, and unknown ones too if networks are listed', async () => {
     const server = await startNameServer({});
     stop = server.close;
     const asked: string[] = [];
@@ -258,7 +254,7 @@ describe('systemResolver', () => {
     });
   });
 
-  it('finds localhost where the system finds it', async () => {
+  it('resolves localhost to a loopback address', async () => {
     const addresses = await systemResolver(PUBLIC)('localhost', never());
     expect(addresses.length).toBeGreaterThan(0);
     expect(addresses.every((ip) => addressStanding(ip, LOOPBACK) === 'listed')).toBe(true);

@@ -1,5 +1,5 @@
-// The guard where it bites: a delivery to a name, from the look-up to the first byte. Inside addresses are
-// answered by fake resolvers and must not be dialled; that the dialler was not even asked is part of the test.
+// Connections of deliveries, from the look-up to the first byte. Fake resolvers return internal addresses, and the tests
+// check that no connection to them is attempted.
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { createAddressPolicy, type Resolver } from '../../src/egress/address-guard.ts';
@@ -19,7 +19,7 @@ import {
 
 const HOST = 'hooks.example.com';
 
-/** Answers look-ups one after the other, the last one for ever. */
+/** A resolver that returns these answers in turn, and then the last one again. */
 function answering(...answers: string[][]): { resolver: Resolver; names: string[] } {
   const names: string[] = [];
   const resolver: Resolver = async (host) => {
@@ -29,7 +29,7 @@ function answering(...answers: string[][]): { resolver: Resolver; names: string[
   return { resolver, names };
 }
 
-describe('a name that leads inside', () => {
+describe('a name with an internal address', () => {
   it.each<[string, string[]]>([
     ['a private address', ['10.0.0.1']],
     ['the metadata service', ['169.254.169.254']],
@@ -37,8 +37,8 @@ describe('a name that leads inside', () => {
     ['private and public addresses', ['192.168.1.1', '8.8.8.8']],
     ['a listed and a private address', ['127.0.0.1', '10.0.0.1']],
     ['an address inside an IPv6 one', ['64:ff9b::7f00:1']],
-    ['no address at all that is one', ['not an address']],
-  ])('(%s) is refused with nothing dialled', async (_what, addresses) => {
+    ['something that is not an address', ['not an address']],
+  ])('(%s) is refused without a connection', async (_what, addresses) => {
     const receiver = await startHttp();
     for (const scheme of ['https', 'http']) {
       const { asked, connectTcp } = watchedDialler();
@@ -56,7 +56,7 @@ describe('a name that leads inside', () => {
     expect(receiver.connections).toBe(0);
   });
 
-  it('is refused as a literal, without a look-up', async () => {
+  it('is refused without a look-up when it is an IP literal', async () => {
     const { asked, connectTcp } = watchedDialler();
     const { resolver, names } = answering(['127.0.0.1']);
     const policy = createAddressPolicy(['127.0.0.9']);
@@ -67,7 +67,7 @@ describe('a name that leads inside', () => {
     expect([asked, names]).toEqual([[], []]);
   });
 
-  it('is refused over http when it is public but not listed', async () => {
+  it('is refused over http when the address is public but not listed', async () => {
     const { asked, connectTcp } = watchedDialler();
     const { resolver } = answering(['8.8.8.8']);
     const outcome = await send(`http://${HOST}/`, { resolver, connectTcp });
@@ -77,7 +77,7 @@ describe('a name that leads inside', () => {
 });
 
 describe('the look-up', () => {
-  it('is made once for a connection, and what it answered is what is dialled', async () => {
+  it('is made once for a connection, which uses its result', async () => {
     const receiver = await startHttp();
     const { asked, connectTcp } = watchedDialler();
     const { resolver, names } = answering(['127.0.0.1'], ['10.0.0.1']);
@@ -92,7 +92,7 @@ describe('the look-up', () => {
     expect.assertions(4);
   });
 
-  it('is shared by sends at the same time, and remembered for a while', async () => {
+  it('is shared by concurrent requests, and cached', async () => {
     const receiver = await startHttp((response) => response.writeHead(200, { connection: 'close' }).end());
     const { resolver, names } = answering(['127.0.0.1']);
     const sender = startSender({ resolver, dnsCacheMs: 60_000 });
@@ -104,7 +104,7 @@ describe('the look-up', () => {
     expect(names).toHaveLength(1);
   });
 
-  it('may fail, or never end', async () => {
+  it('can fail or exceed the time limit', async () => {
     const failing: Resolver = () => Promise.reject(Object.assign(new Error('x'), { code: 'ENOTFOUND' }));
     expect(await send(`https://${HOST}/`, { resolver: failing })).toMatchObject({
       ok: false,
@@ -127,9 +127,9 @@ describe('the look-up', () => {
 });
 
 describe('the peer', () => {
-  it.each(['http', 'https'])('is proved before a byte is written (%s)', async (scheme) => {
+  it.each(['http', 'https'])('is checked before a byte is written (%s)', async (scheme) => {
     const receiver = await startTcp(() => {});
-    // A dialler gone wrong: it ends at an address that nobody allowed.
+    // Simulates a connection that ends at an address that is not allowed.
     const connectTcp = () => connect(receiver.port, '127.0.0.1');
     const policy = createAddressPolicy(['127.0.0.9']);
     const { resolver } = answering(['127.0.0.9']);
@@ -146,7 +146,7 @@ describe('TLS', () => {
   const { resolver } = answering(['127.0.0.1']);
   const options: Partial<SenderOptions> = { resolver, ca: identity.cert };
 
-  it('goes to the name that was looked up, on the address that was pinned', async () => {
+  it('uses the name for SNI and the checked address for the connection', async () => {
     const receiver = await startTls(identity);
     const outcome = await send(`https://${HOST}:${receiver.port}/hook`, options);
     expect(outcome).toMatchObject({ ok: true, status: 200, body: 'ok', address: '127.0.0.1' });
@@ -154,7 +154,7 @@ describe('TLS', () => {
     expect(receiver.names).toEqual([HOST]);
   });
 
-  it('keeps its connection, and resumes its session on the next', async () => {
+  it('reuses a connection, and resumes the TLS session on the next one', async () => {
     const receiver = await startTls(identity);
     const sender = startSender({ ...options, connectionMaxAgeMs: 1000 });
     const request = { url: `https://${HOST}:${receiver.port}/`, headers: {}, body: '{}' };
@@ -172,7 +172,7 @@ describe('TLS', () => {
     await until(() => receiver.open.size === 0);
   });
 
-  it('fails for a certificate of another name, and for an address that it does not name', async () => {
+  it('fails for a certificate of another name, and for an IP address that the certificate does not contain', async () => {
     const receiver = await startTls(identity);
     for (const host of ['other.example.com', '127.0.0.1']) {
       const outcome = await send(`https://${host}:${receiver.port}/`, options);
@@ -181,7 +181,7 @@ describe('TLS', () => {
     }
   });
 
-  it('fails with a receiver that speaks none, and one that falls silent', async () => {
+  it('fails when the receiver does not use TLS, and when it does not respond', async () => {
     const plain = await startHttp();
     expect(await send(`https://${HOST}:${plain.port}/`, options)).toMatchObject({
       ok: false,

@@ -1,5 +1,5 @@
-// A worker process killed exactly between two steps, each time: what it had begun is ended by the next one,
-// and nothing happens twice. A pinched wire to Redis holds the process where it is to die.
+// Kills a worker process between two steps: the next process completes the work, and nothing happens twice. A proxy for
+// Redis holds the process at the step.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -23,7 +23,7 @@ import {
 import { loseJobs, outboxLength } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
-/** Longer than it takes to be sure that a process is dead: its locks, leases and readings run out. */
+/** Longer than locks, leases and pending outbox entries of a dead process last. */
 const RESCUED = { timeout: 60_000, interval: 100 };
 const SOON = { timeout: 20_000, interval: 20 };
 
@@ -40,7 +40,7 @@ const statusOf = (task: Task) => now(task).then((one) => one.status);
 const pendingEntries = async (org: string) =>
   Number((await db.redis.xpending(orgKeysOf(db.prefix, org).outbox, 'relay'))[0]);
 
-/** Every event once, the chain whole, the task where it belongs, nothing left to relay. */
+/** Expects each event once, a valid chain, consistent indexes and an empty outbox. */
 async function isWhole(task: Task, types: readonly string[]): Promise<void> {
   const history = await historyOf(db, task);
   expect(history.map((one) => one.type.slice('task.'.length))).toEqual(types);
@@ -52,11 +52,11 @@ async function isWhole(task: Task, types: readonly string[]): Promise<void> {
 const OFFERED = ['created', 'queued', 'matched', 'offered'];
 const COMPLETED = [...OFFERED, 'accepted', 'started', 'submitted', 'verified', 'completed'];
 
-it('after it was given an entry of the outbox, before it made anything of it', async () => {
+it('completes the work of a process killed after it received an outbox entry and before it added jobs', async () => {
   const org = freshOrg(db);
   await addWorker(db, org, { capacity: 20 });
   const first = await stage.startWorker();
-  // Asleep in its read: Redis gives the entry to one who does not wake up any more.
+  // Stopped during its read, so that Redis assigns the entry to a process that does not continue.
   const isReading = async () => / cmd=xreadgroup /.test(String(await db.redis.client('LIST')));
   let task: Task | null = null;
   for (let tries = 0; tries < 20 && task === null; tries += 1) {
@@ -68,7 +68,7 @@ it('after it was given an entry of the outbox, before it made anything of it', a
     }
     if (task === null) first.kill('SIGCONT');
   }
-  if (task === null) throw new Error('it was never caught reading');
+  if (task === null) throw new Error('the process was never stopped during a read');
   const caught = task;
   await stage.kill(first);
   expect([await statusOf(caught), await pendingEntries(org)]).toEqual(['queued', 1]);
@@ -77,10 +77,10 @@ it('after it was given an entry of the outbox, before it made anything of it', a
   await isWhole(caught, OFFERED);
 });
 
-it('after it made the jobs of an entry, before it said so', async () => {
+it('completes the work of a process killed after it added the jobs of an entry and before the acknowledgement', async () => {
   const org = freshOrg(db);
-  const first = await stage.startWorker(stage.wire.url);
-  const { held } = stage.wire.hold('xack');
+  const first = await stage.startWorker(stage.proxy.url);
+  const { held } = stage.proxy.hold('xack');
   const task = await addTask(db, org);
   await held;
   await stage.kill(first);
@@ -92,11 +92,11 @@ it('after it made the jobs of an entry, before it said so', async () => {
   await isWhole(task, OFFERED);
 });
 
-it('after it chose a worker for a task, before it committed that', async () => {
+it('completes the work of a process killed after it chose a worker and before the commit', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await stage.startWorker(stage.wire.url);
-  const { held } = stage.wire.hold('matched,offered');
+  const first = await stage.startWorker(stage.proxy.url);
+  const { held } = stage.proxy.hold('matched,offered');
   const task = await addTask(db, org);
   await held;
   await stage.kill(first);
@@ -107,12 +107,12 @@ it('after it chose a worker for a task, before it committed that', async () => {
   expect((await workerOf(db, org, worker_id)).reservations).toEqual([task.task_id]);
 });
 
-it('after it committed an offer, before it learnt of it', async () => {
+it('completes the work of a process killed after it committed an offer and before the reply', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await stage.startWorker(stage.wire.url);
-  // Killed with its wire cut: it would else connect again and ask once more.
-  const cut = stage.wire.cutAnswer('matched,offered');
+  const first = await stage.startWorker(stage.proxy.url);
+  // The connection is closed before the kill, or the process would reconnect and repeat the command.
+  const cut = stage.proxy.cutReply('matched,offered');
   const task = await addTask(db, org);
   await cut;
   await stage.kill(first);
@@ -125,13 +125,13 @@ it('after it committed an offer, before it learnt of it', async () => {
   expect((await workerOf(db, org, worker_id)).reservations).toEqual([task.task_id]);
 });
 
-it('after it found a submission good, before it completed the task', async () => {
+it('completes the work of a process killed after it verified a submission and before the commit', async () => {
   const org = freshOrg(db);
   const { worker_id } = await addWorker(db, org);
-  const first = await stage.startWorker(stage.wire.url);
+  const first = await stage.startWorker(stage.proxy.url);
   const task = await addTask(db, org);
   await expect.poll(() => statusOf(task), SOON).toBe('offered');
-  const { held } = stage.wire.hold('verified,completed');
+  const { held } = stage.proxy.hold('verified,completed');
   await workThrough(db, await now(task), worker_id);
   await held;
   await stage.kill(first);
@@ -146,7 +146,7 @@ interface Come {
   body: string;
 }
 
-/** A receiver until the test is over; answers the `nth` request of all with what `answer` says. */
+/** Starts a receiver that responds to the `nth` request with the status `answer(nth)`. */
 async function startReceiver(answer: (nth: number) => number = () => 204) {
   const come: Come[] = [];
   const server = createServer(async (request, response) => {
@@ -167,12 +167,12 @@ async function startReceiver(answer: (nth: number) => number = () => 204) {
 const deliveryOf = async (task: Task, sequence: number) =>
   (await loadDeliveries(db, task.org_id, task.task_id)).get(String(sequence));
 
-it('after it told the receiver, before it noted that: told again, the same to the byte', async () => {
+it('repeats a delivery with the same bytes when a process is killed before it recorded the attempt', async () => {
   const { come, callback_url } = await startReceiver();
   const org = await stage.signingOrg();
-  const first = await stage.startWorker(stage.wire.url);
-  // What records an attempt names the list of those given up; what takes a delivery does not.
-  const { held } = stage.wire.hold(':dead');
+  const first = await stage.startWorker(stage.proxy.url);
+  // The script that records an attempt names the `dead` set; the one that leases a delivery does not.
+  const { held } = stage.proxy.hold(':dead');
   const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
   await held;
   await stage.kill(first);
@@ -184,7 +184,7 @@ it('after it told the receiver, before it noted that: told again, the same to th
   expect((await deliveryOf(task, 2))?.attempts).toHaveLength(1);
 });
 
-it('while it told of many tasks in order: the next goes on in order', async () => {
+it('continues ordered deliveries in order when a process is killed', async () => {
   const { come, callback_url } = await startReceiver((nth) => (nth % 5 === 0 ? 500 : 204));
   const org = await stage.signingOrg();
   const { worker_id } = await addWorker(db, org, { availability: 'offline' });
@@ -206,7 +206,7 @@ it('while it told of many tasks in order: the next goes on in order', async () =
   }
 });
 
-it('and what BullMQ keeps is gone, with a retry queued: the sweeper makes what is owed', async () => {
+it('recreates a retry when all keys of BullMQ are lost', async () => {
   const { come, callback_url } = await startReceiver((nth) => (nth === 1 ? 500 : 204));
   const org = await stage.signingOrg();
   await stage.startWorker();

@@ -1,5 +1,5 @@
-// Deliveries in every state they can be in, while Redis or all its jobs are taken away, and workers killed or frozen:
-// each comes, none is recorded twice, and no receiver has two requests of one at a time.
+// Deliveries in every state, while Redis is killed, jobs are lost, and worker processes are killed or suspended: each
+// arrives, none is recorded twice, and no delivery has two requests at the same time.
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { retryJob } from '../../src/queues/catalogue.ts';
 import { Queues } from '../../src/queues/queues.ts';
@@ -19,15 +19,15 @@ import {
 import { loadReplay } from '../../src/store/webhooks/replays.ts';
 import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { addTask, addWorker, freshOrg, step } from '../support/db.ts';
-import { addEndpoint, beginReplay, oweMessages } from '../support/endpoints.ts';
+import { addEndpoint, beginReplay, enqueueMessages } from '../support/endpoints.ts';
 import { gate } from '../support/gate.ts';
 import { loseJobs, outboxLength } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const SOON = { timeout: 20_000, interval: 20 };
-/** Longer than leases and locks, and than the sweeper takes to find what is lost. */
+/** Longer than leases and locks, and than the sweeper needs to find lost jobs. */
 const RESCUED = { timeout: 120_000, interval: 100 };
-/** What a receiver gets at once of a worker process' places. */
+/** Most concurrent attempts of a worker process to one receiver. */
 const AT_ONCE = 64;
 
 let stage: Stage;
@@ -43,7 +43,7 @@ afterEach(async () => {
   await stage.close();
 });
 
-const addressee = (url: string, change: Partial<Endpoint> = {}) =>
+const endpointAt = (url: string, change: Partial<Endpoint> = {}) =>
   addEndpoint(db, freshOrg(db), url, { retry_policy: { max_retries: 10, backoff_seconds: 5 }, ...change });
 
 const indexOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
@@ -51,7 +51,7 @@ const indexOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
 const deliveryOf = async (owed: DeliveryTarget) =>
   (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
 
-/** Every delivery to the endpoint has succeeded, recorded once, and has come at least once, the same to the byte. */
+/** Expects that every delivery succeeded, is recorded once, and arrived at least once with the same bytes. */
 async function allCame(endpoint: Endpoint, receiver: CallbackReceiver, count: number): Promise<void> {
   const succeeded = indexOf(endpoint, 'succeeded');
   await expect.poll(() => db.redis.zcard(succeeded), RESCUED).toBe(count);
@@ -64,29 +64,29 @@ async function allCame(endpoint: Endpoint, receiver: CallbackReceiver, count: nu
   expect(new Set(receiver.come.map((one) => `${one.id} ${one.body}`)).size).toBe(count);
 }
 
-/** Deliveries in all states; resolves when they are in them. */
+/** Creates deliveries in all states. */
 async function inAllStates() {
   const { open, after } = gate();
   const held = (): Reply => ({ status: 204, after });
   const failingFirst = (_: unknown, nth: number): Reply => ({ status: nth === 1 ? 500 : 204 });
 
-  // In flight, and parked in their receiver's list.
+  // In progress, and parked in the backlog.
   const busy = await startCallbackReceiver(held);
-  const toBusy = await addressee(busy.url);
-  await oweMessages(db, toBusy, AT_ONCE + 6);
-  // Delayed until they are tried again.
+  const toBusy = await endpointAt(busy.url);
+  await enqueueMessages(db, toBusy, AT_ONCE + 6);
+  // Waiting for a retry.
   const failing = await startCallbackReceiver(failingFirst);
-  const toFailing = await addressee(failing.url);
-  await oweMessages(db, toFailing, 3);
-  // Waiting for an earlier one, which is to be tried again.
+  const toFailing = await endpointAt(failing.url);
+  await enqueueMessages(db, toFailing, 3);
+  // Waiting for an earlier delivery, which waits for a retry.
   const ordered = await startCallbackReceiver((come, nth) =>
     come.sequence === 1 ? failingFirst(come, nth) : { status: 204 },
   );
-  const toOrdered = await addressee(ordered.url, { ordering: 'per_task' });
+  const toOrdered = await endpointAt(ordered.url, { ordering: 'per_task' });
   const { worker_id } = await addWorker(db, toOrdered.org_id, { availability: 'offline' });
   const told = await addTask(db, toOrdered.org_id);
   await step(db, told, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
-  // A replay that has sent some, and waits for the receiver before it sends the rest.
+  // A replay that waits for the receiver before it sends the rest.
   const replayed = await startCallbackReceiver(held);
   const org = freshOrg(db);
   for (let count = 0; count < 60; count += 1) await addTask(db, org);
@@ -106,11 +106,11 @@ async function inAllStates() {
     .toBe(4);
   await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
 
-  // And jobs that nobody has begun.
+  // Jobs that have not started.
   await queues.all.webhooks.pause();
   const fresh = await startCallbackReceiver();
-  const toFresh = await addressee(fresh.url);
-  await oweMessages(db, toFresh, 5);
+  const toFresh = await endpointAt(fresh.url);
+  await enqueueMessages(db, toFresh, 5);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
   expect([busy.come.length, ordered.come.length, fresh.come.length]).toEqual([AT_ONCE, 1, 0]);
   expect(await queues.all.retries.getDelayedCount()).toBe(4);
@@ -140,9 +140,9 @@ it.each([
       await stage.redis.start();
     },
   ],
-  ['all that BullMQ keeps is gone', () => loseJobs(db)],
+  ['all keys of BullMQ are lost', () => loseJobs(db)],
   [
-    'all of it is killed at once, and BullMQ comes back with nothing',
+    'Redis and all worker processes are killed and all keys of BullMQ are lost',
     async () => {
       await Promise.all([stage.redis.kill(), ...stage.workers().map(stage.kill)]);
       await stage.redis.start();
@@ -150,7 +150,7 @@ it.each([
       await stage.startWorker();
     },
   ],
-])('every delivery comes, whatever state it is in, when %s', async (_, fault) => {
+])('delivers everything, whatever its state, when %s', async (_, fault) => {
   await stage.startWorker();
   const deliveries = await inAllStates();
   await fault();
@@ -159,14 +159,14 @@ it.each([
   await deliveries.allCame();
 });
 
-it('a process frozen between taking a delivery and sending it sends nothing once another has it', async () => {
+it('does not send from a process that was suspended between lease and request when another process has the lease', async () => {
   const { open, after } = gate();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
-  const endpoint = await addressee(receiver.url);
-  const frozen = await stage.startWorker(stage.wire.url);
-  // What takes a delivery looks at the turns of its task.
-  const { held, release } = stage.wire.hold(':ordering:');
-  const [task_id = ''] = await oweMessages(db, endpoint, 1);
+  const endpoint = await endpointAt(receiver.url);
+  const frozen = await stage.startWorker(stage.proxy.url);
+  // The script that leases a delivery reads the ordering state of its task.
+  const { held, release } = stage.proxy.hold(':ordering:');
+  const [task_id = ''] = await enqueueMessages(db, endpoint, 1);
   const { org_id, endpoint_id } = endpoint;
   const owed: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await held;
@@ -178,7 +178,7 @@ it('a process frozen between taking a delivery and sending it sends nothing once
   await expect.poll(() => receiver.come.length, RESCUED).toBe(1);
   const due = (await dueTimeOf(db, owed)) ?? 0;
   frozen.kill('SIGCONT');
-  // It has seen that the delivery is another's, and has put it off until that one's lease is over; or has sent it.
+  // It has seen the lease of the other process and delayed its job until that lease ends, or it has sent the request.
   const putOff = () => queues.all.retries.getJobState(retryJob(owed, due, 0).opts.jobId);
   await expect.poll(async () => receiver.come.length > 1 || (await putOff()) === 'delayed', SOON).toBe(true);
   expect(receiver.come).toHaveLength(1);

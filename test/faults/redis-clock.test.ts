@@ -1,5 +1,5 @@
-// A redis-server whose clock really jumps, forward and back, under libfaketime: nothing ends by it and nobody is locked
-// out, until it is back or an operator confirms it.
+// A redis-server whose clock jumps forward and back, under libfaketime: nothing ends and no client is refused until the
+// clock is back or an operator confirms the new time.
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,12 +12,12 @@ import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { taskBody } from '../support/people.ts';
 import { QUIET, sealer } from '../support/processors.ts';
 
-/** Where Debian's package puts it. */
+/** Path of the library in Debian's package. */
 const library = readdirSync('/usr/lib')
   .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
   .find((path) => existsSync(path));
 if (library === undefined)
-  console.warn('redis-clock.test.ts is not run: it needs libfaketime (Debian: apt-get install libfaketime)');
+  console.warn('redis-clock.test.ts is skipped: it needs libfaketime (Debian: apt-get install libfaketime)');
 
 const SOON = { timeout: 30_000 };
 const HOUR = 3600_000;
@@ -34,7 +34,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
   let api: TestApi;
   let processors: Processors;
 
-  /** Sets the clock of Redis to so much ahead of the true time. */
+  /** Sets the clock of Redis ahead of the real time. */
   async function setClock(ahead: string): Promise<void> {
     await writeFile(join(dir, 'next'), `${ahead}\n`);
     await rename(join(dir, 'next'), join(dir, 'clock'));
@@ -44,7 +44,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     dir = await mkdtemp(join(tmpdir(), 'biolayer-clock-'));
     await setClock('+0');
     redis = await startOwnRedis({
-      // Without the C library's allocator, jemalloc asks for the time while libfaketime is being set up.
+      // libc comes first, because jemalloc reads the time while libfaketime initialises.
       LD_PRELOAD: `${library}:libc.so.6`,
       FAKETIME_TIMESTAMP_FILE: join(dir, 'clock'),
       FAKETIME_CACHE_DURATION: '1',
@@ -78,7 +78,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     expect(await ready()).toBe('ok');
   };
 
-  it('that jumps breaches, purges and locks out nothing, and is followed when it is confirmed', async () => {
+  it('causes no breach, purge or refusal when it jumps, and is followed after a confirmation', async () => {
     const { client } = await createOrg(api);
     const create = (target: number, deadline?: string) =>
       client.post<Shown>(
@@ -108,7 +108,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
       expect(made[0]?.task_id).toBe(made[1]?.task_id);
     };
 
-    // Forward and back by itself.
+    // Jumps forward and back.
     await breached(await create(1));
     await setClock('+400d');
     await held();
@@ -120,7 +120,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     await breached(meanwhile);
     await nothingEnded();
 
-    // Back, and forward again, each confirmed.
+    // Jumps back and forward, each time confirmed.
     for (const ahead of ['-2h', '+0']) {
       await setClock(ahead);
       await held();

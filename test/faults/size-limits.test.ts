@@ -1,5 +1,5 @@
-// What bodies at the limit of size cost a web process, for every route that takes one: its processor time in the
-// ratio of that of a body of the same size that is refused at once.
+// CPU time of a web process for bodies at the size limit, for every route with a body, relative to a body of the same size
+// that is refused at once.
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BODY_LIMIT } from '../../src/api/middleware/json-body.ts';
@@ -10,7 +10,7 @@ import { createPerson } from '../support/people.ts';
 import { hostileBodies } from '../support/size-limit-bodies.ts';
 
 const ID = '00000000-0000-7000-8000-000000000000';
-/** Generous: the baseline is some 2 ms for 256 KiB, and others use the machine. */
+/** A generous factor: the baseline is about 2 ms for 256 KiB, and other processes use the machine. */
 const TIMES = 25;
 
 let api: TestApi;
@@ -25,10 +25,10 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 interface Cost {
-  /** Processor time of the process, which is the client too, ms. */
+  /** CPU time of the process, which is also the client, ms. */
   ms: number;
   status: number;
-  /** Of the answer. */
+  /** Size of the response. */
   bytes: number;
 }
 
@@ -63,29 +63,29 @@ function send(route: Route, text: string): Promise<Cost> {
   });
 }
 
-/** The cheapest of some tries: what else the machine does only adds. */
+/** The lowest cost of several tries, because other load only adds to it. */
 async function cost(route: Route, text: string, tries = 1): Promise<Cost> {
-  let intersection = await send(route, text);
+  let lowest = await send(route, text);
   for (let at = 1; at < tries; at += 1) {
     const next = await send(route, text);
-    if (next.ms < intersection.ms) intersection = next;
+    if (next.ms < lowest.ms) lowest = next;
   }
-  return intersection;
+  return lowest;
 }
 
 test.each(ROUTES.filter((route) => route.body !== undefined).map((route) => ({ route, path: route.path })))(
-  'POST or PATCH $path',
+  'limits the cost of $path',
   async ({ route, path }) => {
     const bytes = route.bodyLimits?.bytes ?? BODY_LIMIT;
     const refused = `{"unknown":"${'x'.repeat(bytes - 20)}"}`;
     const baseline = await cost(route, refused, 10);
     const limit = TIMES * baseline.ms;
     const found: (Cost & { name: string; size: number })[] = [];
-    // Of a batch a body costs what sixteen others do.
+    // A body of a batch costs as much as sixteen others, so fewer are tried.
     for (const { name, text } of hostileBodies(route, bytes, route.bodyLimits !== undefined)) {
       const once = await cost(route, text);
-      const intersection = once.ms > limit / 2 ? await cost(route, text, 3) : once;
-      found.push({ name, size: text.length, ...intersection });
+      const lowest = once.ms > limit / 2 ? await cost(route, text, 3) : once;
+      found.push({ name, size: text.length, ...lowest });
     }
     found.sort((a, b) => b.ms - a.ms);
     const shown = found.slice(0, 3).map((one) => `${one.ms.toFixed(1)} ms ${one.status} ${one.name}`);

@@ -1,4 +1,4 @@
-// A Redis of the test's own, a wire to it that can be pinched, and real worker processes, to be killed or frozen.
+// A separate Redis, a proxy for it that can hold commands, and worker processes that can be killed or suspended.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,25 +15,25 @@ import { type RedisProxy, startRedisProxy } from '../support/redis-proxy.ts';
 
 export interface Stage {
   redis: OwnRedis;
-  wire: RedisProxy;
-  /** The store, by a connection of the test's own. */
+  proxy: RedisProxy;
+  /** The store, over a connection of the test. */
   db: Db;
-  /** A worker process that is ready; `url` of the wire, should that be pinched. */
+  /** Starts a worker process and waits until it is ready. @param url that of the proxy to hold its commands. */
   startWorker(url?: string): Promise<ChildProcess>;
-  /** Those that were started and have not been killed. */
+  /** Processes that were started and not killed. */
   workers(): ChildProcess[];
-  /** SIGKILL; resolves when it is gone. */
+  /** Sends SIGKILL; resolves when the process has ended. */
   kill(child: ChildProcess): Promise<void>;
   /** An org whose deliveries to callback URLs are signed. */
   signingOrg(): Promise<string>;
-  /** Ends all of it. */
+  /** Ends everything. */
   close(): Promise<void>;
 }
 
-/** Starts a Redis; the rest as it is asked for. */
+/** Starts Redis and the proxy. */
 export async function openStage(): Promise<Stage> {
   const redis = await startOwnRedis();
-  const wire = await startRedisProxy(redis.url);
+  const proxy = await startRedisProxy(redis.url);
   const own = connect(redis.url, 'patient', () => undefined);
   await whenReady(own);
   const clock = new RedisClock(own);
@@ -49,7 +49,7 @@ export async function openStage(): Promise<Stage> {
   };
   return {
     redis,
-    wire,
+    proxy,
     db,
     kill,
     workers: () => [...children],
@@ -95,7 +95,7 @@ export async function openStage(): Promise<Stage> {
       await Promise.all([...children].map(kill));
       clock.stop();
       own.disconnect();
-      await wire.close();
+      await proxy.close();
       await redis.stop();
     },
   };

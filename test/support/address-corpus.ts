@@ -1,6 +1,6 @@
-// Hosts that must never be reached by a stranger's URL, shared by the tests of the rules and of the guard.
+// Hosts that an untrusted URL must never reach, for the tests of the rules and of the address guard.
 
-/** Every known way to spell an inside address past a guard (docs: webhook facts), and some more. */
+/** Known spellings of internal addresses that bypass naive guards. */
 export const BYPASSES = [
   '127.1',
   '0x7f.1',
@@ -73,7 +73,7 @@ export const BYPASSES = [
   '255.255.255.255',
 ] as const;
 
-/** Those of them that are addresses, as a resolver would answer them. */
+/** The addresses among them, as a resolver returns them. */
 export const REFUSED_ADDRESSES = [
   ...BYPASSES.filter((host) => /^[\d.]+$/.test(host) && host.split('.').length === 4),
   ...BYPASSES.filter((host) => host.startsWith('[')).map((host) => host.slice(1, -1).replace('%25', '%')),

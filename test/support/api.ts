@@ -1,6 +1,5 @@
-// The API as a test meets it: started on a port of its own with keys of its own, called over real HTTP. The
-// client holds every answer against the documented schemas; builders make the orgs, pools, workers and tasks
-// that a test is not about.
+// The API for tests: started on its own port with its own key prefix, and called over HTTP. The client checks every
+// response against the documented schemas. Builders create the orgs, keys and pools that a test needs.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,34 +15,34 @@ import { freshPrefix, testRedisUrl } from './redis.ts';
 
 export const OPERATOR_TOKEN = 'operator-token-of-the-tests';
 
-/** Passwords of tests are no secrets: their hashes cost a thousandth of those in production. */
+/** Cheap password hashes: they cost a thousandth of those in production. */
 const QUICK_PASSWORDS = { N: 2 ** 7, r: 8, p: 1 };
 
 export interface ApiOptions {
-  /** The suite's Redis unless given. */
+  /** Default: the Redis of the suite. */
   redisUrl?: string;
   prefix?: string;
-  /** What other processes of the same system seal with; one of its own unless given. */
+  /** To share sealed secrets with other processes; default: a new one. */
   sealer?: Sealer;
-  /** Networks webhooks may reach, CIDR. */
+  /** Networks to which webhooks may be sent, CIDR. */
   webhookAllowedNetworks?: readonly string[];
-  /** Limits and proxies that are not the defaults. */
+  /** Options that differ from the defaults. */
   web?: Partial<WebOptions>;
-  /** `OPERATOR_TOKEN` unless given; null for none. */
+  /** Default: `OPERATOR_TOKEN`; null for none. */
   operatorToken?: string | null;
-  /** Where the processes log to. */
+  /** Log of API and processors. */
   log?: Logger;
-  /** Whether to run the processors too, in this process. */
+  /** Whether to run the processors in this process too. */
   processors?: boolean;
 }
 
 export interface TestApi {
   url: string;
   prefix: string;
-  /** The folder with the bytes of evidence, gone when the API is closed. */
+  /** The folder with the evidence files; deleted when the API is closed. */
   evidence: string;
   web: Web;
-  /** A connection of the test's own, to look at what lies in Redis. */
+  /** A connection of the test, to inspect Redis. */
   redis: Redis;
   /** A client with this credential; null for none. */
   client(credential: string | null): Client;
@@ -51,7 +50,7 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
-/** Starts the API, and the processors where asked for, on a free port of loopback. */
+/** Starts the API, and optionally the processors, on a free port of loopback. */
 export async function startApi(options: ApiOptions = {}): Promise<TestApi> {
   const { redisUrl = testRedisUrl(), prefix = freshPrefix(), webhookAllowedNetworks = [] } = options;
   const { operatorToken = OPERATOR_TOKEN } = options;
@@ -101,13 +100,13 @@ export interface Problem {
 export interface RequestOptions {
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as it is, instead of `body`. */
+  /** Sent unchanged, instead of `body`. */
   raw?: string | Uint8Array<ArrayBuffer>;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** One answer, whatever its status. */
+/** A response of any status. */
 export class Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -119,7 +118,7 @@ export class Answer {
     this.text = text;
   }
 
-  /** The body as what the documented schema, which it was held against, says it is. */
+  /** The body; its form was checked against the documented schema. */
   as<T>(): T {
     return JSON.parse(this.text) as T;
   }
@@ -128,7 +127,7 @@ export class Answer {
     return this.as<Problem>();
   }
 
-  /** The status and, of an error, its code: what most tests are about. */
+  /** The status and, for an error, its code. */
   get outcome(): string {
     return this.status < 400 ? String(this.status) : `${this.status} ${this.problem.code}`;
   }
@@ -146,7 +145,7 @@ export class Client {
     this.#check = check;
   }
 
-  /** Sends a request. @throws when the answer is not as it is documented. */
+  /** Sends a request. @throws Error when the response differs from its documentation. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const { body, raw, headers = {}, signal } = options;
     const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
@@ -167,12 +166,12 @@ export class Client {
     return answer;
   }
 
-  /** The body of a GET that must succeed. */
+  /** The body of a GET. @throws Error unless it succeeds. */
   get<T>(path: string, options?: RequestOptions): Promise<T> {
     return this.#mustSucceed<T>('GET', path, options);
   }
 
-  /** The body of a POST that must succeed. */
+  /** The body of a POST. @throws Error unless it succeeds. */
   post<T>(path: string, body?: unknown, options?: RequestOptions): Promise<T> {
     return this.#mustSucceed<T>('POST', path, { body, ...options });
   }
@@ -235,23 +234,23 @@ export interface OfferView {
 
 export interface Org {
   org_id: string;
-  /** With the org's first key, which may do everything. */
+  /** Uses the org's first key, which has all scopes. */
   client: Client;
 }
 
 let made = 0;
-/** A name that no other thing of this test process has. */
+/** A name that is unique in this test process. */
 export function freshName(what: string): string {
   made += 1;
   return `${what}-${process.pid}-${made}`;
 }
 
-/** A credential or an id with one character changed, never the one it was; not among the last, which may be a checksum. */
+/** A credential or id with one character changed, but not one of the last, which may be a checksum. */
 export function altered(text: string): string {
   return text.slice(0, -8) + (text.at(-8) === 'x' ? 'y' : 'x') + text.slice(-7);
 }
 
-/** A new org. */
+/** Creates an org. */
 export async function createOrg(api: TestApi, name = freshName('org')): Promise<Org> {
   const { org_id, api_key } = await api.operator.post<{ org_id: string; api_key: string }>('/admin/orgs', {
     name,
@@ -266,7 +265,7 @@ export interface KeyOptions {
   mode?: 'live' | 'test';
 }
 
-/** A new key made by `client`'s; everything unless told. */
+/** Creates a key with `client`; by default with all scopes. */
 export async function createKey(
   api: TestApi,
   client: Client,
@@ -280,7 +279,7 @@ export async function createKey(
   return Object.assign(api.client(key), { keyId: key_id });
 }
 
-/** A new pool. @returns its id. */
+/** Creates a pool. @returns its id. */
 export async function createPool(client: Client, fields: Record<string, unknown> = {}): Promise<string> {
   const { pool_id } = await client.post<{ pool_id: string }>('/v1/pools', {
     name: freshName('pool'),
@@ -289,7 +288,7 @@ export async function createPool(client: Client, fields: Record<string, unknown>
   return pool_id;
 }
 
-/** Resolves once `at` (ms since the epoch, or RFC 3339) lies in the past. */
+/** Resolves once `at` (ms since the epoch, or RFC 3339) has passed. */
 export async function passed(at: number | string): Promise<void> {
   const end = typeof at === 'number' ? at : Date.parse(at);
   while (Date.now() <= end) await sleep(end - Date.now() + 1);

@@ -1,4 +1,4 @@
-// As much of a browser as the pages of OAuth need: cookies by path, redirects one by one, forms as they stand.
+// A minimal browser for the OAuth pages: cookies by path, redirects, and forms.
 
 interface Page {
   status: number;
@@ -13,7 +13,7 @@ export class Browser {
   readonly #cookies = new Map<string, { value: string; path: string }>();
   /** Titles of the pages that were shown, in order. */
   readonly seen: string[] = [];
-  /** The page that is shown: its address, the token of its form, its text. */
+  /** The current page: its address, the token of its form, its text. */
   at = '';
   token = '';
   text = '';
@@ -25,19 +25,19 @@ export class Browser {
     this.#headers = headers;
   }
 
-  /** Another browser with the same cookies, elsewhere if other headers are given. */
+  /** Another browser with the same cookies, optionally with other headers. */
   copy(headers = this.#headers): Browser {
     const copy = new Browser(this.#origin, this.#choice, headers);
     for (const [name, cookie] of this.#cookies) copy.#cookies.set(name, cookie);
     return copy;
   }
 
-  /** Its cookies, as `name=value`. */
+  /** The cookies, as `name=value`. */
   get cookies(): string[] {
     return [...this.#cookies].map(([name, { value }]) => `${name.split(' ')[0]}=${value}`);
   }
 
-  /** From an address through all the pages to the redirect that leads elsewhere. @throws Error with an alert that is shown. */
+  /** Follows all pages from a URL to the redirect to another origin. @throws Error with the text of an alert. */
   async through(url: string, email: string, password: string): Promise<URL> {
     let next = await this.#follow(url);
     for (let steps = 0; steps < 6; steps += 1) {
@@ -50,13 +50,13 @@ export class Browser {
       const location = answer.headers.get('location');
       next = location === null ? answer : await this.#follow(location);
     }
-    throw new Error('it leads nowhere');
+    throw new Error('too many pages');
   }
 
-  /** Opens a page, following redirects. @throws Error when they lead elsewhere. */
+  /** Opens a page and follows redirects. @throws Error when they lead to another origin. */
   async open(url: string): Promise<Page> {
     const page = await this.#follow(url);
-    if (page instanceof URL) throw new Error(`it leads to ${page}`);
+    if (page instanceof URL) throw new Error(`redirected to ${page}`);
     return page;
   }
 

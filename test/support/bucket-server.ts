@@ -1,5 +1,5 @@
-// As much of S3 as evidence needs, on loopback: objects put, got, listed and deleted, path style. It asks for
-// a signature to be there and for lengths to be told, as S3 does, and checks neither.
+// A minimal S3 server on loopback: puts, gets, lists and deletes objects, path style. It requires a signature and a
+// content length, as S3 does, but does not verify the signature.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,11 +9,12 @@ export interface BucketServer {
   endpoint: string;
   /** `/bucket/key` → bytes. */
   objects: Map<string, Buffer>;
-  /** Answers so many of the next uploads with 503. */
+  /** Responds to the next `count` uploads with 503. */
   refuse(count: number): void;
   close(): Promise<void>;
 }
 
+/** Starts a bucket server on a free port. */
 export async function startBucketServer(): Promise<BucketServer> {
   const objects = new Map<string, Buffer>();
   let refusals = 0;
@@ -24,7 +25,7 @@ export async function startBucketServer(): Promise<BucketServer> {
     const answer = (status: number, text: string | Buffer = '') => response.writeHead(status).end(text);
     if (!request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 ')) return answer(403);
     if (request.method === 'PUT') {
-      if (!tellsLength(request, body)) return answer(411);
+      if (!hasContentLength(request, body)) return answer(411);
       refusals -= 1;
       if (refusals >= 0) return answer(503, '<Error><Code>SlowDown</Code></Error>');
       objects.set(path, body);
@@ -64,6 +65,6 @@ export async function startBucketServer(): Promise<BucketServer> {
   };
 }
 
-function tellsLength({ headers }: IncomingMessage, body: Buffer): boolean {
+function hasContentLength({ headers }: IncomingMessage, body: Buffer): boolean {
   return headers['content-length'] === String(body.length) && headers['content-encoding'] === undefined;
 }

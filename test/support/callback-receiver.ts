@@ -1,4 +1,4 @@
-// A receiver of webhooks on loopback that keeps what came and when, and answers as the test says.
+// A webhook receiver on loopback that records requests and responds as the test says.
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,19 +21,19 @@ export interface Reply {
   status: number;
   headers?: Record<string, string>;
   body?: string;
-  /** Answers when this resolves. */
+  /** Delays the response until this resolves. */
   after?: Promise<unknown>;
 }
 
 export interface CallbackReceiver {
   url: string;
-  /** In the order of their coming. */
+  /** Requests in the order of their arrival. */
   come: Come[];
-  /** What the `nth` attempt (from 1) of an event is answered. */
+  /** The response to the `nth` attempt (from 1) of an event. */
   reply: (come: Come, nth: number) => Reply;
 }
 
-/** Starts a receiver that is gone when the test is. */
+/** Starts a receiver; closed at the end of the test. */
 export async function startCallbackReceiver(
   reply: CallbackReceiver['reply'] = () => ({ status: 204 }),
 ): Promise<CallbackReceiver> {
@@ -70,7 +70,7 @@ export async function startCallbackReceiver(
   return receiver;
 }
 
-/** Whether what came is signed with the `whsec_…` secret, by the public package of Standard Webhooks. */
+/** Whether the request is signed with the `whsec_…` secret; verified by the public package of Standard Webhooks. */
 export function isSigned(secret: string, { body, headers }: Come): boolean {
   try {
     new Webhook(secret).verify(body, headers as Record<string, string>);

@@ -1,5 +1,4 @@
-// The `biolayer` command as a test runs it: in the test's own process, over real HTTP, with what it prints
-// caught. What only a process of its own can show is tested on one.
+// Runs the `biolayer` command in the process of the test, over HTTP, and captures its output.
 import { expect } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 
@@ -10,15 +9,15 @@ export interface Ran {
 }
 
 export interface Settings {
-  /** What stands on stdin; without it stdin is a terminal. */
+  /** Content of stdin; without it stdin is a terminal. */
   stdin?: string;
   /** The whole environment. */
   env?: Record<string, string | undefined>;
-  /** Width of the terminal on stdout; none without it. */
+  /** Width of stdout; without it stdout is not a terminal. */
   columns?: number;
 }
 
-/** Starts a command line. @returns what it printed so far, and its end. */
+/** Starts a command line. @returns its output so far, and a promise of its result. */
 export function startCli(args: readonly string[], settings: Settings): { ran: Ran; done: Promise<Ran> } {
   const { stdin, env = {}, columns } = settings;
   const ran: Ran = { code: -1, stdout: '', stderr: '' };
@@ -46,7 +45,7 @@ export function runCommand(args: readonly string[], settings: Settings): Promise
   return startCli(args, settings).done;
 }
 
-/** The one JSON document of a command that must succeed. */
+/** Runs a command with `--json`, expects that it succeeds, and returns its JSON document. */
 export async function jsonOf<T = Record<string, unknown>>(
   args: readonly string[],
   settings: Settings,

@@ -1,5 +1,5 @@
-// A store of a test file's own on the suite's Redis, and what tests put into it without the API: workers,
-// pools, tasks and steps of theirs. Also ways to look at what lies there.
+// A store with its own key prefix on the Redis of the suite, and helpers that write workers, pools and tasks to it and
+// inspect it, without the API.
 import { afterAll } from 'vitest';
 import type { Command } from '../../src/state/tasks/command.ts';
 import { isFinal } from '../../src/state/tasks/lifecycle.ts';
@@ -18,7 +18,7 @@ import { loadWorker, workerWrites } from '../../src/store/workers/workers.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
 import { type InputChange, sampleInput, samplePool, sampleWorker } from './tasks.ts';
 
-/** Opens a store under keys of its own; call it where a file or a `describe` begins. */
+/** Opens a store with its own key prefix; called at the top level of a file or a `describe`. */
 export async function openTestDb(prefix = freshPrefix()): Promise<Db> {
   const redis = connect(testRedisUrl(), 'patient', (error) => console.error(error));
   await whenReady(redis);
@@ -45,7 +45,7 @@ export async function addOrg(db: Db): Promise<string> {
   return org_id;
 }
 
-/** Makes a worker. @throws Error when the org has one of that id. */
+/** Creates a worker. @throws Error when the org has one with that id. */
 export async function addWorker(db: Db, orgId: string, change: Partial<Worker> = {}): Promise<Worker> {
   const now = db.clock.now();
   const stamps = { idle_since: now, created_at: now, updated_at: now };
@@ -78,7 +78,7 @@ export async function addPool(db: Db, orgId: string, change: Partial<Pool> = {})
   return pool;
 }
 
-/** Creates and queues a task. */
+/** Creates a queued task. */
 export async function addTask(db: Db, orgId: string, change: InputChange = {}): Promise<Task> {
   const created = await createTask(db, sampleInput({ ...change, org_id: orgId }), {
     org_id: orgId,
@@ -88,7 +88,7 @@ export async function addTask(db: Db, orgId: string, change: InputChange = {}): 
   return created.task;
 }
 
-/** Gives commands to a task. @throws Error when they are refused. */
+/** Applies commands to a task in one commit. @throws Error when they are refused. */
 export async function step(db: Db, task: Task, ...commands: Command[]): Promise<Task> {
   const changed = await changeTask(db, task.org_id, task.task_id, commands, { actor: 'system' });
   if (!changed.ok) throw new Error(`${commands.map((one) => one.name)}: ${changed.code}, ${changed.message}`);
@@ -102,14 +102,14 @@ export function offerTo(db: Db, task: Task, ids: readonly string[], life = 60_00
   return step(db, task, { name: 'match', worker_ids: [...ids] }, { name: 'offer', offers });
 }
 
-/** The offer of the round made to the worker. @throws Error when there is none. */
+/** Id of the current offer to a worker. @throws Error when there is none. */
 export function offerIdOf(task: Task, workerId: string): string {
   const offer = task.offers.find((one) => one.worker_id === workerId);
   if (offer === undefined) throw new Error(`no offer to ${workerId}`);
   return offer.offer_id;
 }
 
-/** Offers the task to one after the other, who say no: three events each, of two commits. */
+/** Offers the task to each worker in turn, who declines it: three events of two commits for each. */
 export async function declineAll(db: Db, task: Task, ids: readonly string[]): Promise<Task> {
   let now = task;
   for (const worker_id of ids) {
@@ -124,7 +124,7 @@ export function accept(db: Db, task: Task, workerId: string): Promise<Task> {
   return step(db, task, { name: 'accept', offer_id: offerIdOf(task, workerId), worker_id: workerId });
 }
 
-/** Accepts, starts and submits what is offered to the worker. */
+/** Accepts, starts and submits a task that is offered to the worker. */
 export async function workThrough(db: Db, task: Task, workerId: string): Promise<Task> {
   const accepted = await accept(db, task, workerId);
   const started = await step(db, accepted, { name: 'start', worker_id: workerId });
@@ -132,14 +132,14 @@ export async function workThrough(db: Db, task: Task, workerId: string): Promise
   return step(db, started, { name: 'submit', worker_id: workerId, submission });
 }
 
-/** The task as it is. @throws Error when there is none. */
+/** The current task. @throws Error when there is none. */
 export async function taskOf(db: Db, orgId: string, taskId: string): Promise<Task> {
   const stored = await loadTask(db, orgId, taskId);
   if (stored === null) throw new Error(`no task ${taskId}`);
   return stored.task;
 }
 
-/** The worker as they are. @throws Error when there is none. */
+/** The current worker. @throws Error when there is none. */
 export async function workerOf(db: Db, orgId: string, id: string): Promise<Worker> {
   const worker = await loadWorker(db, orgId, id);
   if (worker === null) throw new Error(`no worker ${id}`);
@@ -150,7 +150,7 @@ export function historyOf(db: Db, task: { org_id: string; task_id: string }): Pr
   return loadHistory(db, task.org_id, task.task_id);
 }
 
-/** Every place where an open or finished task must stand, and no other; an empty list when all is right. */
+/** Differences between a task and its entries in status indexes, matching queues and due times; [] for none. */
 export async function misplacements(db: Db, task: Task): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
   const found: string[] = [];
@@ -162,9 +162,10 @@ export async function misplacements(db: Db, task: Task): Promise<string[]> {
   const matchingQueues = await db.redis.keys(`${keys.matchingQueue('').replace(/[{}]/g, '?')}*`);
   let waits = 0;
   for (const key of matchingQueues)
-    for (const place of await db.redis.zrange(key, 0, '-1')) if (place.endsWith(task.task_id)) waits += 1;
-  if (waits !== (task.status === 'queued' ? 1 : 0)) found.push(`stands in ${waits} lanes`);
+    for (const position of await db.redis.zrange(key, 0, '-1'))
+      if (position.endsWith(task.task_id)) waits += 1;
+  if (waits !== (task.status === 'queued' ? 1 : 0)) found.push(`is in ${waits} matching queues`);
   const isDue = (await db.redis.zscore(keys.due, `${task.org_id} ${task.task_id}`)) !== null;
-  if (isDue && isFinal(task.status)) found.push('is due though it is over');
+  if (isDue && isFinal(task.status)) found.push('is due although it is final');
   return found;
 }

@@ -1,5 +1,5 @@
-// Holds every answer that a test sees against what is promised of all answers: the OpenAPI document that the
-// API itself serves, and the contract's rules for errors. A test need not ask for it; the client always does.
+// Checks every response that a test receives against the OpenAPI document that the API serves and the contract's rules for
+// errors. The client of `api.ts` does this for each response.
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
 
@@ -20,14 +20,14 @@ interface SeenAnswer {
   path: string;
   status: number;
   headers: Headers;
-  /** The body as it came. */
+  /** The body as received. */
   text: string;
 }
 
-/** Says what of an answer is not as documented; [] if nothing. */
+/** Returns the differences between a response and its documentation; [] for none. */
 export type AnswerCheck = (answer: SeenAnswer) => string[];
 
-/** The check against the document that is served at `url`. */
+/** Creates a check against the OpenAPI document served at `url`. */
 export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApiDocument;
   const ajv = new Ajv2020({ strict: false, allErrors: true });
@@ -37,7 +37,7 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   const templates = Object.keys(document.paths).map((path) => ({ path, form: formOf(path) }));
 
   const validatorOf = (schema: Json, steps: string[]): ValidateFunction => {
-    // Compiled once for all the places that refer to it.
+    // Compiled once for all references to it.
     const target = typeof schema.$ref === 'string' ? schema.$ref.slice(1) : null;
     const pointer =
       target ?? steps.map((one) => `/${one.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
@@ -49,11 +49,11 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   };
 
   return (answer) => {
-    // These have no body to be of any form (RFC 9110, sections 9.3.2, 9.3.7 and 15.4.5).
+    // These have no body (RFC 9110, sections 9.3.2, 9.3.7 and 15.4.5).
     if (answer.method === 'HEAD' || answer.method === 'OPTIONS' || answer.status === 304) return [];
     const faults = answer.status >= 400 ? problemFaults(answer) : [];
     const plain = answer.path.replace(/\?.*/s, '');
-    // An exact path is meant before one with parameters.
+    // An exact path has precedence over one with parameters.
     const path = templates
       .filter(({ form }) => form.test(plain))
       .map((one) => one.path)
@@ -91,7 +91,7 @@ function formOf(path: string): RegExp {
   return new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 }
 
-/** What the contract says of all errors (section 1). */
+/** Checks the rules of the contract for all errors (section 1). */
 function problemFaults({ status, headers, text }: SeenAnswer): string[] {
   const faults: string[] = [];
   const need = (holds: boolean, what: string) => {
@@ -116,6 +116,6 @@ function problemFaults({ status, headers, text }: SeenAnswer): string[] {
   need(status !== 405 || headers.has('allow'), '405 without Allow');
   need((status !== 429 && status !== 503) || headers.has('retry-after'), `${status} without Retry-After`);
   need(body.code !== 'validation_failed' || Array.isArray(body.errors), 'validation_failed without errors');
-  need(status !== 500, 'is a fault of the server');
+  need(status !== 500, 'is an internal error');
   return faults;
 }

@@ -1,5 +1,5 @@
-// A second process that owns an embedded Redis, so that a test can kill it: what happens to a Redis whose
-// owner dies cannot be tried on the test's own process. It runs what the suite compiled, which starts far sooner.
+// A second process that owns an embedded Redis, so that a test can kill the owner. It runs the compiled sources, which
+// start much faster.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 export interface EmbeddedOwner {
   readonly process: ChildProcess;
-  /** Also the id of its process group, which it has to itself, as in a terminal. */
+  /** Also the id of its own process group, as in a terminal. */
   readonly pid: number;
   readonly output: Interface;
   readonly redis: { readonly url: string; readonly pid: number };
@@ -15,7 +15,10 @@ export interface EmbeddedOwner {
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Starts it and waits until it has a Redis on `dir` and has done what `rest` says: to stay, unless told. */
+/**
+ * Starts the owner and waits until its Redis runs on `dir`.
+ * @param rest code that the owner runs afterwards; by default it stays alive.
+ */
 export async function startEmbeddedOwner(
   dir: string,
   rest = 'setInterval(() => {}, 60_000);',

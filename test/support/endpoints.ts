@@ -1,4 +1,4 @@
-// Webhook endpoints, what is owed to them and replays, put into a store without the API.
+// Writes webhook endpoints, pending deliveries and replays to a store without the API.
 
 import { EVENT_TYPES } from '../../src/state/tasks/lifecycle.ts';
 import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
@@ -11,7 +11,11 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { memberId } from '../../src/store/redis/lists.ts';
 import { recordDelivery } from '../../src/store/webhooks/deliveries.ts';
 import { leaseDelivery } from '../../src/store/webhooks/delivery-lease.ts';
-import { deliveriesIndex, readListed } from '../../src/store/webhooks/delivery-target.ts';
+import {
+  type DeliveryTarget,
+  deliveriesIndex,
+  readListed,
+} from '../../src/store/webhooks/delivery-target.ts';
 import { endpointContext, endpointWrites } from '../../src/store/webhooks/endpoints.ts';
 import { messageWrites } from '../../src/store/webhooks/fan-out.ts';
 import { startWrites } from '../../src/store/webhooks/replays.ts';
@@ -62,8 +66,8 @@ export async function changeEndpoint(
     throw new Error('the endpoint has changed meanwhile');
 }
 
-/** Owes an endpoint `count` messages, all at once. @returns their ids. */
-export async function oweMessages(db: Db, endpoint: Endpoint, count: number): Promise<string[]> {
+/** Enqueues `count` messages to an endpoint at the same time. @returns their ids. */
+export async function enqueueMessages(db: Db, endpoint: Endpoint, count: number): Promise<string[]> {
   const at = db.clock.now();
   const ids = Array.from({ length: count }, () => newId(at));
   const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: '', data: { sequence: 0 } });
@@ -75,11 +79,11 @@ export async function oweMessages(db: Db, endpoint: Endpoint, count: number): Pr
   return ids;
 }
 
-/** Gives up all that is owed to an endpoint, without an attempt. @returns how many. */
+/** Gives up all pending deliveries to an endpoint, without an attempt. @returns their number. */
 export async function giveUpAll(db: Db, { org_id, endpoint_id }: Endpoint): Promise<number> {
   const pending = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'pending'));
   const members = await db.redis.zrange(pending, 0, '-1');
-  for (const target of members.map((member) => readListed(org_id, memberId(member)))) {
+  const giveUp = async (target: DeliveryTarget) => {
     const leased = await leaseDelivery(db, target, 60_000);
     if (leased === null || 'dueAt' in leased) throw new Error('not due');
     await recordDelivery(db, target, {
@@ -92,11 +96,12 @@ export async function giveUpAll(db: Db, { org_id, endpoint_id }: Endpoint): Prom
         failingLimit: 1000,
       },
     });
-  }
+  };
+  await Promise.all(members.map((member) => giveUp(readListed(org_id, memberId(member)))));
   return members.length;
 }
 
-/** Begins a replay of all that has happened so far. */
+/** Starts a replay of all events so far. */
 export async function beginReplay(
   db: Db,
   { org_id, endpoint_id }: Endpoint,

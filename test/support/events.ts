@@ -1,5 +1,5 @@
-// A client of server-sent events, as the standard reads them (WHATWG HTML, section 9.2): events one after the
-// other, the id to come back with, and how the stream ended.
+// A client of server-sent events (WHATWG HTML, section 9.2) that returns events one by one, keeps the last id, and
+// reports how the stream ended.
 import type { Client } from './api.ts';
 
 export interface Seen<T = Record<string, unknown>> {
@@ -10,9 +10,9 @@ export interface Seen<T = Record<string, unknown>> {
 
 export class Listener {
   readonly response: Response;
-  /** What a client comes back with. */
+  /** Id that a client sends when it reconnects. */
   lastEventId = '';
-  /** Text since the last whole event, when the stream is over. */
+  /** Text after the last complete event when the stream has ended. */
   rest = '';
   comments = 0;
   readonly #abort: AbortController;
@@ -24,11 +24,11 @@ export class Listener {
     this.#events = this.#read();
   }
 
-  /** The next event. @throws when the stream ends or breaks off before. */
+  /** The next event, optionally of a type. @throws Error when the stream ends before. */
   async next<T = Record<string, unknown>>(event?: string): Promise<Seen<T>> {
     for (;;) {
       const { done, value } = await this.#events.next();
-      if (done) throw new Error('the stream is over');
+      if (done) throw new Error('the stream has ended');
       if (event === undefined || value.event === event) return value as Seen<T>;
     }
   }
@@ -71,7 +71,7 @@ export class Listener {
   }
 }
 
-/** Opens a stream. @throws Error when the answer is none. */
+/** Opens a stream. @throws Error unless the status is 200. */
 export async function listen(client: Client, path: string, lastEventId?: string): Promise<Listener> {
   const abort = new AbortController();
   const response = await fetch(client.url + path, {

@@ -1,6 +1,6 @@
-// Something that happens when a test says so.
+// A promise that the test resolves.
 
-/** @returns `after` resolves once `open` has been called. */
+/** Creates a gate: `after` resolves when `open` is called. */
 export function gate(): { open(): void; after: Promise<void> } {
   let open = () => {};
   const after = new Promise<void>((resolve) => {

@@ -1,6 +1,5 @@
-// Runs once around the whole suite: the compiled sources, which tests start as processes, and a private Redis in
-// a temporary folder, its URL provided to every test file. A REDIS_URL of the environment is never used: tests
-// write, and it may be somebody's.
+// Runs once before and after the suite: compiles the sources, which tests start as processes, and starts a private Redis
+// in a temporary folder, whose URL every test file receives. Tests write to Redis, so they never use REDIS_URL.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,7 +14,7 @@ declare module 'vitest' {
   }
 }
 
-/** Compiles, and starts the suite's Redis; the function it returns stops it and removes its data. */
+/** Compiles the sources and starts the Redis of the suite. @returns a function that stops it and deletes its data. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await promisify(execFile)('script/build');
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-test-'));

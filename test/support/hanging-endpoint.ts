@@ -1,5 +1,5 @@
-// An endpoint that never answers, with many deliveries queued, beside a healthy one: with a thousand in the suite, with
-// ten thousand in test/faults.
+// Checks that an endpoint that never responds does not delay a healthy one. The suite uses a thousand queued deliveries,
+// test/faults ten thousand.
 import { expect } from 'vitest';
 import type { Queues } from '../../src/queues/queues.ts';
 import type { Endpoint } from '../../src/state/webhooks/endpoint.ts';
@@ -9,14 +9,14 @@ import type { DeliveryStatus } from '../../src/store/webhooks/delivery-record.ts
 import { deliveriesIndex } from '../../src/store/webhooks/delivery-target.ts';
 import { startCallbackReceiver } from './callback-receiver.ts';
 import { freshOrg } from './db.ts';
-import { addEndpoint, changeEndpoint, oweMessages } from './endpoints.ts';
+import { addEndpoint, changeEndpoint, enqueueMessages } from './endpoints.ts';
 import { outboxLength } from './processors.ts';
 
 const SOON = { timeout: 30_000, interval: 20 };
 
 /**
- * Checks that the healthy endpoint gets its events at once, and that the deliveries that wait are in no queue.
- * @param count deliveries queued for the endpoint that hangs. @param slots what a receiver gets at once of the processors.
+ * Checks that the healthy endpoint gets its events at once, and that waiting deliveries are in no queue.
+ * @param count deliveries queued for the endpoint that hangs. @param slots most concurrent attempts to one receiver.
  */
 export async function checkHangingEndpoint(
   db: Db,
@@ -31,15 +31,15 @@ export async function checkHangingEndpoint(
   const healthy = await startCallbackReceiver();
   const bad = await addEndpoint(db, org, hanging.url);
   const good = await addEndpoint(db, org, healthy.url);
-  await oweMessages(db, bad, count);
+  await enqueueMessages(db, bad, count);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
-  await oweMessages(db, good, 50);
+  await enqueueMessages(db, good, 50);
   await expect.poll(() => countOf(good, 'succeeded'), SOON).toBe(50);
   expect(healthy.come).toHaveLength(50);
-  // None of the first has run out yet, and none has taken a slot beyond those that one receiver gets.
+  // No attempt has timed out yet, and the hanging endpoint uses no more slots than one receiver may.
   expect(hanging.come.length).toBeLessThanOrEqual(slots);
   expect(await countOf(bad, 'pending')).toBe(count);
-  // A delivery that waits is in no queue, and costs nothing.
+  // The other deliveries wait in the backlog and not in a queue.
   const waiting = () => db.redis.zcard(orgKeysOf(db.prefix, org).backlog(bad.endpoint_id));
   await expect.poll(waiting, SOON).toBe(count - hanging.come.length);
   expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);

@@ -1,9 +1,9 @@
-// The order of test files: those that take longest begin first, so that the two workers end at about the same time.
-// Vitest does this itself where it remembers earlier runs; a fresh clone has none.
+// Sorts test files so that the longest start first and the two workers end at about the same time. Vitest does this
+// itself when it has results of earlier runs, which a fresh clone does not have.
 import { relative } from 'node:path';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files of more than about ten seconds, longest first; any other file comes after them. */
+/** Files that take more than about ten seconds, longest first. */
 const LONGEST = [
   'test/e2e/crash.test.ts',
   'test/processors/webhooks/deliver.test.ts',
@@ -32,12 +32,12 @@ const LONGEST = [
   'test/api/access/rate-limits.test.ts',
 ];
 
-/** Sorts files as Vitest does, but for the longest, which come first. */
+/** Sorts files as Vitest does, with the longest first. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
-      const place = LONGEST.indexOf(relative(this.ctx.config.root, moduleId));
-      return place < 0 ? LONGEST.length : place;
+      const index = LONGEST.indexOf(relative(this.ctx.config.root, moduleId));
+      return index < 0 ? LONGEST.length : index;
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }

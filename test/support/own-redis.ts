@@ -1,5 +1,5 @@
-// A Redis of a test's own, to be stopped, killed and started again on the same port and data, unlike the
-// suite's, which others use at the same time. Durable: what it has answered survives a SIGKILL.
+// A separate, durable Redis that a test can stop, kill and restart on the same port and data. Acknowledged writes survive
+// a SIGKILL.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,20 +12,20 @@ import { Redis } from 'ioredis';
 export interface OwnRedis {
   readonly url: string;
   readonly port: number;
-  /** SIGSTOP: it holds its connections and answers nothing until `thaw`. */
+  /** Sends SIGSTOP: connections stay open, and nothing is answered until `thaw`. */
   freeze(): void;
   thaw(): void;
-  /** SIGKILL; resolves when it is gone. */
+  /** Sends SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>;
-  /** Resolves when it answers again on the data it had. */
+  /** Starts it again on the same data; resolves when it answers. */
   start(): Promise<void>;
-  /** Ends it and removes its data. */
+  /** Ends it and deletes its data. */
   stop(): Promise<void>;
 }
 
 const READY_LIMIT = 30_000;
 
-/** A port of loopback that nobody listens on now. */
+/** A free port of loopback. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -36,7 +36,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts a Redis with the AOF on. @param env beside this process' environment. */
+/** Starts a Redis with AOF. @param env variables in addition to those of this process. */
 export async function startOwnRedis(env: Readonly<Record<string, string>> = {}): Promise<OwnRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-own-redis-'));
   const port = await freePort();

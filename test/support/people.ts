@@ -1,5 +1,4 @@
-// People at work, for tests: a worker with their token who waits for the offer of a task and takes it through
-// its states by hand, and tasks brought to the state that a test is about.
+// Workers for tests, who accept offers and do tasks through the API, and tasks that are brought to a given status.
 import {
   type Client,
   createPool,
@@ -11,7 +10,7 @@ import {
   type TestApi,
 } from './api.ts';
 
-/** A body that `POST /v1/tasks` takes, for a task that nobody can do unless `fields` ask for less. */
+/** A valid body of `POST /v1/tasks`. By default no worker has the required skill. */
 export function taskBody(fields: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     origin: { product: 'tests', request_id: freshName('request') },
@@ -26,10 +25,10 @@ export function taskBody(fields: Record<string, unknown> = {}): Record<string, u
   };
 }
 
-/** An output that the schema of `taskBody` takes. */
+/** An output that is valid under the schema of `taskBody`. */
 export const OUTPUT = { seen: true };
 
-/** A human worker, with their own token. */
+/** A worker with a client that uses their token. */
 export class Person {
   readonly worker_id: string;
   readonly client: Client;
@@ -39,7 +38,7 @@ export class Person {
     this.client = client;
   }
 
-  /** The pending offer of this task, waited for. */
+  /** Waits for the offer of a task. @throws Error after 25 s. */
   async offerOf(taskId: string): Promise<OfferView> {
     const end = Date.now() + 25_000;
     while (Date.now() < end) {
@@ -64,7 +63,7 @@ export class Person {
   }
 }
 
-/** A new worker who is there, with a token. */
+/** Creates an available worker with a token. */
 export async function createPerson(
   api: TestApi,
   client: Client,
@@ -98,8 +97,8 @@ export interface Staged {
 }
 
 /**
- * A task brought to `status` by the routes alone, in a pool of its own with one worker. Needs the processors
- * for all but `queued` and `cancelled`.
+ * Creates a task in its own pool with one worker and brings it to a status through the API. Needs the processors for every
+ * status except `queued` and `cancelled`.
  */
 export async function bringTo(
   api: TestApi,

@@ -1,18 +1,18 @@
-// Damaged and newer things, put where a process comes upon them.
+// Helpers for tests with damaged and newer records.
 
 import { type DeadEntry, listDead } from '../../src/store/maintenance/dead-entries.ts';
 import { withUnreadableLog } from '../../src/store/maintenance/unreadable-log.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 
-/** A log that keeps what it is told. */
+/** A log that keeps its lines. */
 export function keepingLog(): Log & { lines: { fields: object; message: string }[] } {
   const lines: { fields: object; message: string }[] = [];
   const add = (fields: object, message: string) => lines.push({ fields, message });
   return { lines, debug: () => undefined, info: add, warn: add, error: add };
 }
 
-/** The store as a process has it, which tells of what it cannot read. */
+/** A store that logs unreadable records, as a process has it. */
 export function reporting(db: Db, log: Log = keepingLog()): Db {
   return withUnreadableLog(db, log);
 }

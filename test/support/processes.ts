@@ -1,4 +1,4 @@
-// Processes of the system as an operator starts them, with all that they start in a group of their own.
+// Starts processes of the system as an operator does, each with its children in its own process group.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,18 +8,18 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Running {
   readonly process: ChildProcess;
-  /** What it has written so far. */
+  /** The output so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
-  /** Resolves with its exit code and signal, and all that it wrote. */
+  /** Resolves with exit code, signal and all output. */
   readonly ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
-  /** Resolves with the fields of its line that says that it is ready. */
+  /** Resolves with the fields of the log line that says it is ready. */
   readonly ready: Promise<{ url?: string }>;
-  /** Whether anything that it started runs still. */
+  /** Whether a process of its group is still running. */
   hasOrphans(): boolean;
 }
 
-/** Starts a command in the project's folder; what is left of its group when the test is over is killed. */
+/** Starts a command in the project's folder; its group is killed at the end of the test. */
 export function startProcess(
   command: string,
   args: readonly string[],
@@ -32,7 +32,7 @@ export function startProcess(
     try {
       return process.kill(-pid, signal);
     } catch {
-      return false; // They have all ended.
+      return false; // The whole group has ended.
     }
   };
   onTestFinished(() => void signalGroup('SIGKILL'));

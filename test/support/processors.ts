@@ -1,5 +1,5 @@
-// Processors as a worker process runs them, started by a test on the suite's Redis under the keys of its
-// store and closed with it; and single parts of them, for tests that want to hold the others still.
+// Starts the processors of a worker process, or single parts of them, on the Redis of the suite with the key prefix of a
+// test.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, onTestFinished } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
@@ -12,7 +12,7 @@ import type { Log } from '../../src/store/redis/log.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { testRedisUrl } from './redis.ts';
 
-/** Says nothing but what is wrong. */
+/** A log that prints only errors. */
 export const QUIET: Log = {
   debug: () => undefined,
   info: () => undefined,
@@ -20,7 +20,7 @@ export const QUIET: Log = {
   error: (fields, message) => console.error(message, fields),
 };
 
-/** What seals all that a test file seals and its processors open, be they in its process or in others. */
+/** The sealing key of a test file and of its processors, also in other processes. */
 export const secretsKey = randomBytes(32);
 export const sealer: Sealer = createSealer([secretsKey]);
 
@@ -31,14 +31,14 @@ export interface RunOptions {
   jobLock?: number;
 }
 
-/** Starts all processors; closed when the test is over. */
+/** Starts all processors; closed at the end of the test. */
 export async function runProcessors(db: Db, options: RunOptions = {}): Promise<Processors> {
   const processors = await start(db, options);
   onTestFinished(() => processors.close());
   return processors;
 }
 
-/** Starts all processors for a whole file; call it where the file begins. */
+/** Starts all processors for a file; called at its top level. */
 export async function runProcessorsOfFile(db: Db, options: RunOptions = {}): Promise<Processors> {
   const processors = await start(db, options);
   afterAll(() => processors.close());
@@ -57,20 +57,20 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
   });
 }
 
-/** The queues alone: nothing works on what is in them. */
+/** Opens the queues without processors. */
 export function openQueues(db: Db): Queues {
   const queues = new Queues(db.redis, db.prefix, () => db.clock.now());
   onTestFinished(() => queues.close());
   return queues;
 }
 
-/** A relay alone: jobs are made, nothing works on them. */
+/** Runs a relay without processors: it adds jobs that nothing runs. */
 export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000): Promise<Relay> {
   const blocking = connect(testRedisUrl(), 'patient', () => undefined);
   await whenReady(blocking);
   const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: QUIET, abandonedAfter });
   onTestFinished(async () => {
-    // It sits in a read of a second, which ends with its connection.
+    // The relay blocks in a read of up to a second, which ends when its connection closes.
     const closed = relay.close();
     blocking.disconnect();
     await closed;
@@ -79,12 +79,12 @@ export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000):
   return relay;
 }
 
-/** A sweeper that sweeps when it is told to. */
+/** A sweeper that runs only when the test calls it. */
 export function openSweeper(db: Db, queues: Queues): Sweeper {
   return new Sweeper({ db, queues, log: QUIET });
 }
 
-/** Entries that no relay has done with yet, over all partitions. */
+/** Number of outbox entries that are not relayed, over all partitions. */
 export async function outboxLength(db: Db): Promise<number> {
   const lengths = await Promise.all(
     PARTITIONS.map((partition) => db.redis.xlen(partitionKeys(db.prefix, partition).outbox)),
@@ -92,13 +92,13 @@ export async function outboxLength(db: Db): Promise<number> {
   return lengths.reduce((sum, one) => sum + one, 0);
 }
 
-/** Takes away all that BullMQ keeps, as a flushed or restored Redis would. */
+/** Deletes all keys of BullMQ, like a flushed or restored Redis. */
 export async function loseJobs(db: Db): Promise<void> {
   const keys = await db.redis.keys(`${queuePrefix(db.prefix).replace(/[{}]/g, '?')}:*`);
   if (keys.length > 0) await db.redis.del(...keys);
 }
 
-/** The store with a clock that stands still at `then`, ms: the same data, seen from then. */
+/** The same store with a clock that stands still at `then`, ms. */
 export function seenAt(db: Db, then: number): Db {
   const clock = {
     now: () => then,
@@ -111,7 +111,7 @@ export function seenAt(db: Db, then: number): Db {
   return { ...db, clock };
 }
 
-/** The store as it is seen `ms` from now. */
+/** The same store with a clock that stands still `ms` from now. */
 export function later(db: Db, ms: number): Db {
   return seenAt(db, db.clock.now() + ms);
 }

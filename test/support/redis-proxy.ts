@@ -1,29 +1,29 @@
-// A wire to Redis that a test can pinch: it holds a command on its way there, or cuts the wire before the
-// answer to it comes back. Only so can a request be caught between two of its steps, each time.
+// A TCP proxy for Redis that can hold a command, or close the connection before the reply to a command arrives. This
+// stops a process between two steps reliably.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { gate } from './gate.ts';
 
-interface Trap {
+interface Trigger {
   command: string;
-  sprung: () => void;
+  onMatch: () => void;
 }
 
 export interface RedisProxy {
   url: string;
-  /** Holds the connection that next sends `command`, from that command on, until `release`. */
+  /** Holds the next connection that sends `command`, from that command on, until `release`. */
   hold(command: string): { held: Promise<void>; release(): void };
-  /** Lets the next `command` through and cuts its connection when the answer comes. Resolves when it is cut. */
-  cutAnswer(command: string): Promise<void>;
+  /** Forwards the next `command` and closes its connection when the reply arrives. Resolves when it is closed. */
+  cutReply(command: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens the wire to the Redis at `url`. */
+/** Starts a proxy for the Redis at `url`. */
 export async function startRedisProxy(url: string): Promise<RedisProxy> {
   const { hostname, port } = new URL(url);
   const sockets = new Set<Socket>();
-  let reservations: (Trap & { released: Promise<void> }) | null = null;
-  let cutting: Trap | null = null;
+  let holding: (Trigger & { released: Promise<void> }) | null = null;
+  let cutting: Trigger | null = null;
 
   const server = createServer((near) => {
     const far = createConnection(Number(port), hostname);
@@ -42,17 +42,17 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     let cut: (() => void) | null = null;
     near.on('data', (data) => {
       const text = data.toString('latin1').toLowerCase();
-      if (reservations !== null && text.includes(reservations.command)) {
-        waitFor = reservations.released;
+      if (holding !== null && text.includes(holding.command)) {
+        waitFor = holding.released;
         isHeld = true;
         waitFor.then(() => {
           isHeld = false;
         });
-        reservations.sprung();
-        reservations = null;
+        holding.onMatch();
+        holding = null;
       }
       if (cutting !== null && text.includes(cutting.command)) {
-        cut = cutting.sprung;
+        cut = cutting.onMatch;
         cutting = null;
       }
       if (isHeld) waitFor.then(() => far.write(data));
@@ -74,13 +74,13 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
     hold(command) {
       const { open: release, after: released } = gate();
       const held = new Promise<void>((resolve) => {
-        reservations = { command, sprung: resolve, released };
+        holding = { command, onMatch: resolve, released };
       });
       return { held, release };
     },
-    cutAnswer: (command) =>
+    cutReply: (command) =>
       new Promise((resolve) => {
-        cutting = { command, sprung: resolve };
+        cutting = { command, onMatch: resolve };
       }),
     async close() {
       for (const socket of sockets) socket.destroy();

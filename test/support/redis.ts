@@ -1,5 +1,5 @@
-// How a test reaches the suite's Redis. Test files run side by side on the one server, so each keeps to
-// keys under a prefix of its own and none ever flushes.
+// Access to the Redis of the suite. Test files share the server at the same time, so each uses its own key prefix and
+// none flushes it.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -11,14 +11,14 @@ export function testRedisUrl(): string {
   return inject('redisUrl');
 }
 
-/** A key prefix that no other test has. */
+/** A unique key prefix. */
 export function freshPrefix(): string {
   return `test-${randomBytes(6).toString('hex')}`;
 }
 
 /**
- * What Redis is asked from now on, by MONITOR, on a bare socket: a client of Redis takes what others ask in the
- * moment before it knows that it monitors for answers of its own.
+ * Records all commands that Redis receives from now on (MONITOR). Uses a plain socket, because ioredis takes commands of
+ * other clients for its own replies until it knows that it monitors.
  */
 export async function monitorRedis(): Promise<{ seen(): string; close(): void }> {
   const { hostname, port, password } = new URL(testRedisUrl());

@@ -1,5 +1,5 @@
-// Preloaded into a process (`--import`): a machine whose wall clock jumps. Each SIGUSR2 makes Date go by the next of
-// the shifts in CLOCK_SHIFTS (ms, comma-separated; the first holds from the start). What is monotonic goes on as it is.
+// Preloaded into a process (`--import`) to simulate a wall clock that jumps. Each SIGUSR2 shifts Date by the next value of
+// CLOCK_SHIFTS (ms, comma-separated; the first applies from the start). Monotonic clocks are not changed.
 const shifts = (process.env.CLOCK_SHIFTS ?? '0').split(',').map(Number);
 let shift = shifts.shift() ?? 0;
 process.on('SIGUSR2', () => {

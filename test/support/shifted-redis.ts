@@ -1,17 +1,17 @@
-// A connection to Redis that tells another time than Redis has, and a monotonic clock to go with it: the clock of a
-// Redis that jumps, and minutes that pass at once.
+// A connection to Redis with a shifted TIME, and a shifted monotonic clock, to simulate a jump of Redis' clock and
+// minutes that pass.
 import type { Redis } from 'ioredis';
 import { vi } from 'vitest';
 
 export interface ShiftedRedis {
   redis: Redis;
-  /** By how much TIME is ahead, ms. */
+  /** How much TIME is ahead, ms. */
   shift: number;
-  /** Lets `ms` pass at once, for Redis and for this process. */
+  /** Advances the clocks of Redis and of this process by `ms`. */
   pass(ms: number): void;
 }
 
-/** @param real asked for everything; only what TIME answers is changed. Mocks are restored by the test. */
+/** @param real handles all commands; only the reply to TIME is changed. The test restores the mocks. */
 export function shiftedRedis(real: Redis): ShiftedRedis {
   const monotonic = performance.now.bind(performance);
   let passed = 0;

@@ -1,5 +1,5 @@
-// Bodies at the limit of size, made from the schema of a route: for each array, map, object and text in it one
-// whose part there is filled up with what is wrong, or right but too much. What no schema says to expect.
+// Bodies at the size limit, made from the schema of a route: for each array, map, object and string in it, one body in
+// which that part is filled with invalid values, or with too many valid ones.
 
 import { bodyCheck } from '../../src/api/http/validation.ts';
 import type { Route } from '../../src/api/route.ts';
@@ -12,7 +12,7 @@ export interface HostileBody {
 
 type Schema = Record<string, unknown>;
 
-/** Something that a text of nearly every kind may be. */
+/** Strings that are valid for most schemas. */
 const TEXTS = [
   'a',
   'image/png',
@@ -26,8 +26,9 @@ const WRONG = ['1', '""', '{}', '[]', 'null'];
 const HERE = '"@@here@@"';
 
 /**
- * @param bytes how long each body is to be, at most.
- * @param few one filling for each array, map and object, none for texts.
+ * Generates the bodies.
+ * @param bytes largest size of a body.
+ * @param few whether to make only one body for each array, map and object, and none for strings.
  */
 export function* hostileBodies(route: Route, bytes: number, few = false): Generator<HostileBody> {
   const schema = (route.bodyShown ?? route.body) as unknown as Schema;
@@ -42,7 +43,7 @@ export function* hostileBodies(route: Route, bytes: number, few = false): Genera
   }
 }
 
-/** All parts of a schema that hold anything, with how to get there. */
+/** All parts of a schema with their paths. */
 function* parts(schema: Schema, at: string[]): Generator<{ at: string[]; found: Schema }> {
   yield { at, found: schema };
   for (const [name, inner] of Object.entries((schema.properties ?? {}) as Record<string, Schema>))
@@ -55,7 +56,7 @@ function branches(schema: Schema): Schema[] {
   return [...((schema.anyOf ?? []) as Schema[]), ...((schema.oneOf ?? []) as Schema[])];
 }
 
-/** A value of the schema with what must be there, and at `at` the place to fill. */
+/** A value with the required members of the schema and a placeholder at `at`. */
 function framed(schema: Schema, at: readonly string[]): unknown {
   const [name, ...rest] = at;
   if (name === undefined) return '@@here@@';
@@ -126,7 +127,7 @@ function* fillings(schema: Schema, room: number): Generator<{ name: string; json
     yield { name: 'an array', json: list(() => '1') };
 }
 
-/** As many of `make`'s as fit into the room, in bytes, separated by commas. */
+/** As many items of `make` as fit into `room` bytes, separated by commas. */
 function filled(room: number, make: (index: number) => string, most = Number.POSITIVE_INFINITY): string {
   const made: string[] = [];
   for (let left = room; made.length < most; ) {

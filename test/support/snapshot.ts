@@ -1,8 +1,8 @@
-// What lies in Redis under a test's prefix, to show that a refused request left nothing behind.
+// Snapshots of the keys of a test, to show that a refused request changed nothing.
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 
-/** Every key of the prefix, BullMQ's too, with a digest of its type and value; but for the counts of requests. */
+/** Every key of the prefix, including BullMQ's, with a digest of its type and value; without rate limit counters. */
 export async function snapshot(redis: Redis, prefix: string): Promise<Map<string, string>> {
   const keys = new Set<string>();
   for (const pattern of [`${prefix}:*`, `{${prefix}-queues}:*`]) {

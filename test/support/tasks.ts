@@ -1,5 +1,4 @@
-// Samples for tests below the API: inputs, workers and pools with every default filled in, and tasks brought
-// by real commands to the state a test wants to start from.
+// Sample inputs, workers and pools for tests without the API, and tasks brought to a status by real commands.
 import { randomUUID } from 'node:crypto';
 import type { Circumstance, Command } from '../../src/state/tasks/command.ts';
 import { apply, create, decide } from '../../src/state/tasks/decide.ts';
@@ -9,7 +8,7 @@ import { timestamp } from '../../src/state/text/time.ts';
 import { newTrackRecord } from '../../src/state/workers/track-record.ts';
 import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 
-/** When the samples of pure tests are made, ms. */
+/** Creation time of the samples of pure tests, ms. */
 export const NOW = Date.UTC(2026, 1, 4, 19, 21);
 const ORG = '018f0000-0000-7000-8000-000000000001';
 
@@ -22,7 +21,7 @@ export interface InputChange {
   more?: Partial<Pick<TaskInput, 'audit' | 'context' | 'metadata' | 'domain' | 'title'>>;
 }
 
-/** The input of a task: text output, normal urgency, no clocks, no demands, no callback, unless changed. */
+/** The input of a task: text output, normal urgency, no SLA, no requirements and no callback, unless changed. */
 export function sampleInput(change: InputChange = {}): TaskInput {
   const { requirements, handoff } = change;
   return {
@@ -56,7 +55,7 @@ export function sampleInput(change: InputChange = {}): TaskInput {
   };
 }
 
-/** An available worker who can take `capacity` 1, unless changed. */
+/** An available worker with capacity 1, unless changed. */
 export function sampleWorker(change: Partial<Worker> = {}): Worker {
   return {
     worker_id: `w-${randomUUID().slice(0, 8)}`,
@@ -95,12 +94,12 @@ export function samplePool(change: Partial<Pool> = {}): Pool {
   };
 }
 
-/** Who commands in a pure test. */
+/** The circumstances of a command in a pure test. */
 export function at(now: number, actor = 'system'): Circumstance {
   return { now, actor, newId: randomUUID };
 }
 
-/** The task that the commands lead to. @throws Error when one of them is refused. */
+/** The task after the commands. @throws Error when one is refused. */
 export function taskAfter(task: Task, commands: readonly Command[], now: number): Task {
   const decision = decide(task, commands, at(now));
   if (!decision.ok) throw new Error(`${commands.map((one) => one.name)}: ${decision.refusal.message}`);
@@ -109,12 +108,12 @@ export function taskAfter(task: Task, commands: readonly Command[], now: number)
 
 export const WORKER = 'worker-1';
 export const OFFER = 'offer-1';
-/** When the offer of a sample lapses, ms. */
+/** When the offer of a sample expires, ms. */
 export const OFFER_ENDS = NOW + 120_000;
 /** When a sample worker accepts, ms. */
 export const ACCEPTED = NOW + 1000;
 
-/** How a sample comes into each state, from a queued task. */
+/** The commands that bring a sample to each status from the previous one. */
 export const WAY_TO: Record<Status, readonly Command[] | null> = {
   created: null,
   queued: [],
@@ -134,13 +133,13 @@ export const WAY_TO: Record<Status, readonly Command[] | null> = {
   cancelled: [{ name: 'cancel', reason: null }],
 };
 
-/** A task newly created, with its first event. */
+/** A created task with its first event. */
 export function createdTask(input = sampleInput(), now = NOW): { task: Task; events: TaskEvent[] } {
   const transition = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, at(now));
   return { task: transition.task, events: transition.events };
 }
 
-/** A task created and queued in one change, as the store does it. */
+/** A task created and queued in one transition, as by the store. */
 export function queuedTask(input = sampleInput(), now = NOW, task_id: string = randomUUID()): Task {
   const transition = create(input, { task_id, org_id: input.origin.org_id }, at(now));
   const decision = apply(transition, [{ name: 'queue' }]);
@@ -158,7 +157,7 @@ const LINE: readonly Status[] = [
   'completed',
 ];
 
-/** A task in `status`; offered at `NOW`, accepted at `ACCEPTED`, everything later then too. */
+/** A task in `status`; offered at `NOW`, and everything later at `ACCEPTED`. */
 export function taskIn(status: Status, input = sampleInput()): Task {
   if (status === 'created') return createdTask(input).task;
   if (status === 'cancelled')
@@ -171,5 +170,5 @@ export function taskIn(status: Status, input = sampleInput()): Task {
   return task;
 }
 
-/** `ms` as the contract writes times. */
+/** `ms` in the time format of the contract. */
 export const rfc3339 = timestamp;

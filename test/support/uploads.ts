@@ -1,5 +1,4 @@
-// Uploads as clients of all manners send them: whole or in pieces, with lengths that lie, or broken off; and
-// what must be left of one that came to nothing.
+// Sends uploads in all forms: complete, in pieces, with a wrong length, or interrupted; and checks what they leave.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readlink } from 'node:fs/promises';
@@ -33,11 +32,11 @@ export interface Got {
 export interface Sent {
   method?: string;
   headers?: Record<string, string>;
-  /** Whole, or piece by piece; pieces go without a Content-Length unless `headers` has one. */
+  /** Complete, or in pieces, which are sent without a Content-Length unless `headers` has one. */
   body?: Buffer | Iterable<Buffer>;
 }
 
-/** Sends a request by Node's own client, which says nothing of itself and gets to see an answer that comes early. */
+/** Sends a request with Node's client, which adds no headers and receives a response that arrives before the end of the body. */
 export async function send(client: Client, path: string, { method = 'POST', headers, body }: Sent = {}) {
   const request = open(client, path, method, headers);
   request.on('error', () => undefined);
@@ -46,7 +45,7 @@ export async function send(client: Client, path: string, { method = 'POST', head
   else Readable.from(body, { objectMode: false }).pipe(request);
   const [response] = await answered;
   const got = await received(response);
-  // Whoever has the answer does not go on sending.
+  // After the response, the rest of the body is not sent.
   if (!request.writableFinished) request.destroy();
   return got;
 }
@@ -71,7 +70,7 @@ async function received(response: IncomingMessage): Promise<Got> {
   };
 }
 
-/** A request that is begun and left to the caller. */
+/** Opens a request, which the caller completes. */
 export function open(client: Client, path: string, method = 'POST', headers: Record<string, string> = {}) {
   const { hostname, port } = new URL(client.url);
   return httpRequest({
@@ -84,7 +83,7 @@ export function open(client: Client, path: string, method = 'POST', headers: Rec
   });
 }
 
-/** Uploads bytes as they are. */
+/** Uploads a file as the body of the request. */
 export function upload(client: Client, taskId: string, body: Sent['body'], headers = {}, name?: string) {
   const query = name === undefined ? '' : `?name=${encodeURIComponent(name)}`;
   const type = { 'Content-Type': 'application/pdf', ...headers };
@@ -96,7 +95,7 @@ export function uploadPath(taskId: string): string {
 }
 
 export interface Part {
-  /** The head as it stands on the wire. */
+  /** The headers of the part, as sent. */
   head: string;
   body: Iterable<Buffer>;
 }
@@ -131,7 +130,7 @@ export function sendForm(client: Client, taskId: string, body: Iterable<Buffer>)
   return send(client, uploadPath(taskId), { headers, body });
 }
 
-/** So many random bytes, in pieces of at most 64 KiB. */
+/** Random bytes, in pieces of at most 64 KiB. */
 export function* pieces(bytes: number): Generator<Buffer> {
   const piece = randomBytes(Math.min(bytes, 64 * 1024));
   for (let left = bytes; left > 0; left -= piece.length) yield piece.subarray(0, left);
@@ -141,7 +140,7 @@ export function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The files in the store, by the path within it. */
+/** The files of the store, by their path in it. */
 export async function filesIn(folder: string): Promise<string[]> {
   const found = await readdir(folder, { recursive: true, withFileTypes: true });
   return found
@@ -150,22 +149,22 @@ export async function filesIn(folder: string): Promise<string[]> {
     .sort();
 }
 
-/** Waits until nothing is on its way in, and expects exactly these files, these strays and this evidence. */
+/** Waits until no upload is in progress, and expects exactly these files and records, and no orphaned files. */
 export async function expectLeft(api: TestApi, orgId: string, taskId: string, ids: readonly string[]) {
   await vi.waitFor(async () => expect(await openIn(api.evidence)).toEqual([]), { timeout: 20_000 });
   const keys = orgKeysOf(api.prefix, orgId);
-  const ofTask = (place: string) => place.startsWith(`${orgId}/${taskId}`);
+  const ofTask = (path: string) => path.startsWith(`${orgId}/${taskId}`);
   await vi.waitFor(
     async () => expect((await api.redis.zrange(keys.orphanedFiles, '0', '-1')).filter(ofTask)).toEqual([]),
     { timeout: 20_000 },
   );
-  const places = [...ids].sort().map((id) => `${orgId}/${taskId}/${id}`);
-  expect((await filesIn(api.evidence)).filter(ofTask)).toEqual(places);
+  const paths = [...ids].sort().map((id) => `${orgId}/${taskId}/${id}`);
+  expect((await filesIn(api.evidence)).filter(ofTask)).toEqual(paths);
   const known = await api.redis.hkeys(keys.evidence(taskId));
   expect(known.filter((one) => one !== 'v').sort()).toEqual([...ids].sort());
 }
 
-/** What this process, in which the API runs, holds open in a folder: files on their way in have no other trace. */
+/** Open files of this process in a folder. The API runs in this process, and uploads in progress have no other trace. */
 export async function openIn(folder: string): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd');
   const paths = await Promise.all(descriptors.map((one) => readlink(`/proc/self/fd/${one}`).catch(() => '')));

@@ -22,7 +22,9 @@ import { bringTo, createPerson, type Staged, taskBody } from '../../support/peop
 import { freshPrefix } from '../../support/redis.ts';
 import { type EvidenceView, MiB } from '../../support/uploads.ts';
 
-/** How long a process may go on as before, ms, and what a busy machine adds. */
+/** Longer than a process relies on an admission without checking it again (750 ms), ms. */
+const RELIED_ON = 800;
+/** Longest time until a revocation in another process takes effect, plus time for a busy machine, ms. */
 const AT_MOST = 1000 + 700;
 
 let api: TestApi;
@@ -62,7 +64,8 @@ test('a waiting request gets no data', async () => {
   const key = await createKey(api, org.client);
   const { task_id } = await org.client.post<TaskView>('/v1/tasks', taskBody());
   const waiting = key.request('GET', `/v1/tasks/${task_id}?wait=60`);
-  await sleep(1000);
+  // No event marks the moment from which the admission must be checked again.
+  await sleep(RELIED_ON);
   await owner.delete(`/v1/api-keys/${key.keyId}`);
   await owner.post(`/v1/tasks/${task_id}/cancel`);
   expect((await waiting).outcome).toBe('401 invalid_credential');
@@ -74,7 +77,8 @@ test('a slow body has no effect', async () => {
   const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
   const sent = begin(key, '/v1/tasks', headers);
   sent.write(body.slice(0, 50));
-  await sleep(800);
+  // No event marks the moment from which the admission must be checked again.
+  await sleep(RELIED_ON);
   await owner.delete(`/v1/api-keys/${key.keyId}`);
   sent.end(body.slice(50));
   expect(await statusOf(sent)).toBe(401);
@@ -91,6 +95,7 @@ test('a slow upload is not stored', async () => {
   sent.on('error', () => undefined);
   const status = statusOf(sent);
   await owner.delete(`/v1/workers/${person.worker_id}/tokens`);
+  // The server notices the revocation with the next bytes of the body, so no event marks when to send them.
   await sleep(AT_MOST);
   sent.end('67890');
   expect(await status).toBe(401);
@@ -113,6 +118,7 @@ test('a download breaks off', async () => {
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   expect(response.statusCode).toBe(200);
   await owner.delete(`/v1/api-keys/${key.keyId}`);
+  // The client reads nothing until the server must have ended the download, so it sees no event.
   await sleep(AT_MOST);
   let bytes = 0;
   response.on('data', (piece: Buffer) => {

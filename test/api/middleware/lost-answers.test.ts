@@ -70,7 +70,7 @@ test('returns 409 to a second request while another process runs the first', asy
 
 test('a lost reply of Redis is never reported as a refusal, and the retry finds the one task', async () => {
   const [body, key] = [taskBody(), freshName('key')];
-  const cut = proxy.cutAnswer('evalsha');
+  const cut = proxy.cutReply('evalsha');
   const first = await create(body, key, near);
   await cut;
   expect(['201', '503 unavailable']).toContain(first.outcome);
@@ -82,7 +82,7 @@ test('a lost reply of Redis is never reported as a refusal, and the retry finds 
 
 test('a commit whose reply is lost is not reported as a conflict, also without a key', async () => {
   const { task_id } = await far.post<TaskView>('/v1/tasks', taskBody());
-  const cut = proxy.cutAnswer('evalsha');
+  const cut = proxy.cutReply('evalsha');
   const first = await near.request('POST', `/v1/tasks/${task_id}/cancel`);
   await cut;
   expect(['200', '503 unavailable']).toContain(first.outcome);

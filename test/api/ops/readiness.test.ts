@@ -98,6 +98,7 @@ test('logs one line when an outage begins and one when it ends, without a stack'
     await own.kill();
     // Connections have met a refusal several times by then.
     await expect.poll(async () => (await other.client(null).request('GET', '/readyz')).status).toBe(503);
+    // During this time connections retry; that they log no further lines is what is tested.
     await new Promise((resolve) => setTimeout(resolve, 1500));
     await own.start();
     await expect.poll(() => lines.join(''), { timeout: 10_000 }).toContain('Redis is available again');

@@ -8,7 +8,7 @@ import type { DeliveryStatus } from '../../../src/store/webhooks/delivery-record
 import { deliveriesIndex } from '../../../src/store/webhooks/delivery-target.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
-import { addEndpoint, changeEndpoint, oweMessages } from '../../support/endpoints.ts';
+import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
 import { gate } from '../../support/gate.ts';
 import { checkHangingEndpoint } from '../../support/hanging-endpoint.ts';
 import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/processors.ts';
@@ -32,7 +32,7 @@ it('deliveries in the backlog of a busy receiver are all sent, each once', async
   const { open, after } = gate();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
-  const ids = await oweMessages(db, endpoint, 300);
+  const ids = await enqueueMessages(db, endpoint, 300);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(300 - AT_ONCE);
   open();
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(300);
@@ -46,9 +46,9 @@ it('deliveries in the backlog of a cooling receiver use no attempt and are sent 
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, {
     retry_policy: { max_retries: 1, backoff_seconds: 1 },
   });
-  const [first = ''] = await oweMessages(db, endpoint, 1);
+  const [first = ''] = await enqueueMessages(db, endpoint, 1);
   await expect.poll(() => receiver.come.length, SOON).toBe(1);
-  await oweMessages(db, endpoint, 20);
+  await enqueueMessages(db, endpoint, 20);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(20);
   status = 204;
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(21);
@@ -58,7 +58,7 @@ it('deliveries in the backlog of a cooling receiver use no attempt and are sent 
 it('all deliveries in the backlog of an endpoint are stopped when it is disabled', async () => {
   const receiver = await startCallbackReceiver(() => ({ status: 204, after: never }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
-  const [first = ''] = await oweMessages(db, endpoint, 100);
+  const [first = ''] = await enqueueMessages(db, endpoint, 100);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(100 - AT_ONCE);
   await changeEndpoint(db, endpoint, { enabled: false });
   // As the sweeper would: nothing else moves while the receiver hangs.
@@ -73,7 +73,7 @@ it('the sweeper releases a backlog that no process releases', async () => {
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
   await queues.all.webhooks.pause();
-  const ids = await oweMessages(db, endpoint, 40);
+  const ids = await enqueueMessages(db, endpoint, 40);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
   for (const task_id of ids)
     expect(await parkDelivery(db, { org_id, task_id, sequence: 0, endpoint_id }, endpoint_id, null)).toBe(

@@ -9,7 +9,7 @@ import { type DeliveryTarget, fieldOf } from '../../../src/store/webhooks/delive
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
-import { addEndpoint, oweMessages } from '../../support/endpoints.ts';
+import { addEndpoint, enqueueMessages } from '../../support/endpoints.ts';
 import { gate } from '../../support/gate.ts';
 import { runProcessorsOfFile } from '../../support/processors.ts';
 
@@ -38,7 +38,7 @@ it('a job that lost its lock is taken over, and only one of the two sends the de
   const { receiver, answer } = await startHolding(() => 204);
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const { org_id, endpoint_id } = endpoint;
-  const [task_id = ''] = await oweMessages(db, endpoint, 1);
+  const [task_id = ''] = await enqueueMessages(db, endpoint, 1);
   const target: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await expect.poll(() => receiver.come.length, SOON).toBe(1);
 
@@ -73,7 +73,7 @@ it('a redelivery at the moment of a retry sends the delivery once', async () => 
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url, { retry_policy });
   const { org_id, endpoint_id } = endpoint;
   await retries.pause();
-  const ids = await oweMessages(db, endpoint, 10);
+  const ids = await enqueueMessages(db, endpoint, 10);
   const all = ids.map((task_id): DeliveryTarget => ({ org_id, task_id, sequence: 0, endpoint_id }));
   await expect.poll(() => retries.getDelayedCount(), SOON).toBeGreaterThanOrEqual(10);
   const dues = await Promise.all(all.map((target) => dueTimeOf(db, target)));

@@ -4,7 +4,7 @@ import { startProcessors } from '../../../src/processors/processors.ts';
 import { endpointContext } from '../../../src/store/webhooks/endpoints.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
-import { addEndpoint, changeEndpoint, oweMessages } from '../../support/endpoints.ts';
+import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
 import { QUIET, sealer } from '../../support/processors.ts';
 import { testRedisUrl } from '../../support/redis.ts';
 
@@ -27,12 +27,12 @@ test('a slot of the receiver is released when signing throws', async () => {
     const sealed = sealer.seal('whsk_AAAA', endpointContext(right));
     const secrets = [{ sealed, created_at: db.clock.now(), expires_at: null }];
     await changeEndpoint(db, right, { secrets });
-    await oweMessages(db, right, 1);
+    await enqueueMessages(db, right, 1);
     await expect.poll(() => failed, { timeout: 10_000 }).toContain('job failed');
     await changeEndpoint(db, { ...right, version: 2, secrets }, { secrets: right.secrets });
     // The endpoint is cached for a second: deliveries within it fail too.
     const isSent = async () => {
-      await oweMessages(db, right, 1);
+      await enqueueMessages(db, right, 1);
       return receiver.come.length > 0;
     };
     await expect.poll(isSent, { timeout: 10_000, interval: 300 }).toBe(true);

@@ -94,7 +94,7 @@ describe('a commit whose answer is lost', () => {
     try {
       const redis = await connected('request', wire.url);
       await commit(redis, NO_CHANGE);
-      const cut = wire.cutAnswer('evalsha');
+      const cut = wire.cutReply('evalsha');
       const { answer, error } = await fare(
         commit(redis, { guards: [{ kind: 'absent', key: 'once' }], writes: [['SET', 'once', 'done']] }),
       );

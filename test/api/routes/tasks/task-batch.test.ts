@@ -150,7 +150,7 @@ test('completes a half-finished batch on its repeat, without duplicates', async 
   await expect.poll(async () => (await near.request('GET', '/v1/org')).status).toBe(200);
   const given = bodies(180, 'dies');
   // Once the commit of this task is at Redis, no answer comes back any more: some are made, nobody knows which.
-  const cut = proxy.cutAnswer('dies-70.');
+  const cut = proxy.cutReply('dies-70.');
   expect((await send(near, given, 'k')).outcome).toBe('503 unavailable');
   await cut;
   const made = await all(client);

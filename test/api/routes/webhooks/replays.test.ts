@@ -155,7 +155,7 @@ describe('a replay', () => {
     await createTasks(client, 1);
     await settled(client, endpoint, 'exhausted', 1);
     await client.patch(endpoint, { retry_policy: { max_retries: 5, backoff_seconds: 3600 } });
-    // A worker process believes what it has read of an endpoint for a second.
+    // The worker process caches the old endpoint for a second; no event marks the end of that.
     await sleep(1100);
     await createTasks(client, 1);
     await expect.poll(() => receiver.come.length, SOON).toBe(2);
