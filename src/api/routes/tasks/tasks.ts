@@ -43,21 +43,14 @@ export const taskRoutes = [
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },
     async handler({ deps, principal, body, actor, recordAnswer }) {
       const input = taskInput(deps, principal, body);
-      let answer: Answer | null = null;
       const created = await createWithinQuota(deps, input, {
         org_id: principal.org_id,
         actor,
         requirePool: true,
-        extraWrites: (task) => {
-          answer = {
-            ...taskAnswer(task, 201),
-            headers: { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) },
-          };
-          return recordAnswer(answer);
-        },
+        extraWrites: (task) => recordAnswer(createdAnswer(task)),
       });
-      if (!created.ok || answer === null) throw refusal(created);
-      return answer;
+      if (!created.ok) throw refusal(created);
+      return createdAnswer(created.task);
     },
   }),
   route({
@@ -203,6 +196,11 @@ export async function visibleTask(
 }
 
 /** The task with its version as ETag. */
-function taskAnswer(task: Task, status = 200): Answer {
-  return { status, body: taskView(task), headers: { ETag: etag(task) } };
+function taskAnswer(task: Task): Answer {
+  return { status: 200, body: taskView(task), headers: { ETag: etag(task) } };
+}
+
+function createdAnswer(task: Task): Answer {
+  const headers = { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) };
+  return { status: 201, body: taskView(task), headers };
 }

@@ -11,7 +11,7 @@ import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { evidenceFor } from '../../../store/evidence/evidence.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
-import { loadTask, loadTasks } from '../../../store/tasks/tasks.ts';
+import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { changeWorker } from '../../../store/workers/workers.ts';
 import { isOwnTask, mayShowTask, ownOffers, ownTask, ownWorker } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
@@ -298,33 +298,36 @@ async function answerOffer(
   const { org_id, worker_id } = principal;
   const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
   if (taskId === null) throw notFound();
-  const loaded = await loadTask(deps.db, org_id, taskId);
-  if (loaded !== null && !mayShowTask(loaded.task, principal)) throw notFound();
-  const changed = await changeTask(deps.db, org_id, taskId, [command], {
+  const plan = (task: Task): Plan => {
+    if (!mayShowTask(task, principal)) throw notFound();
+    requireVersion(task.version, ifMatch);
+    return { commands: [command] };
+  };
+  const changed = await changeTask(deps.db, org_id, taskId, plan, {
     actor,
-    ifVersion: ifMatch,
-    ...(loaded !== null && { loaded }),
     extraWrites: (task) => recordAnswer(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
   return answer ?? taskAnswer(changed.task);
 }
 
-/** Changes one of the worker's own tasks. @param choose plans the change; called for the version that the commit guards. */
+/**
+ * Changes one of the worker's own tasks. `changeTask` loads the task, once per attempt.
+ * @param plan plans the change for the version that the commit guards.
+ * @throws ApiError 404 for the task of another worker, 412, or the refusal of the lifecycle
+ */
 async function work(
   { deps, principal, params, ifMatch, actor, recordAnswer }: HumanCall<{ task_id: string }>,
-  choose: (task: Task) => Plan | Promise<Plan>,
+  plan: (task: Task) => Plan | Promise<Plan>,
   answer?: Answer,
 ): Promise<Answer> {
-  const loaded = await ownTask(deps.db, principal, params.task_id);
-  const chooseOwn = (task: Task) => {
+  const planOwn = (task: Task) => {
     if (!isOwnTask(task, principal)) throw notFound();
-    return choose(task);
+    requireVersion(task.version, ifMatch);
+    return plan(task);
   };
-  const changed = await changeTask(deps.db, principal.org_id, params.task_id, chooseOwn, {
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
     actor,
-    loaded,
-    ifVersion: ifMatch,
     extraWrites: (task) => recordAnswer(answer ?? taskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);

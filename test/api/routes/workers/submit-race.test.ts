@@ -27,6 +27,18 @@ function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
   });
 }
 
+test('loads the task once for each attempt, also when another change is waited for', async () => {
+  const { task, person } = await bringTo(api, org, 'started', {
+    output: { expected_format: 'structured_json', schema: { seen: 'boolean' }, review: { mode: 'manual' } },
+  });
+  const loads = vi.spyOn(Redis.prototype, 'hmgetBuffer');
+  const path = `/v1/worker/tasks/${task.task_id}/submit`;
+  const invalid = () => person.client.request('POST', path, { body: { output: { seen: 'yes' } } });
+  const answers = await Promise.all([invalid(), invalid()]);
+  expect(answers.map((one) => one.outcome)).toEqual(['422 validation_failed', '422 validation_failed']);
+  expect(loads.mock.calls.filter(([key]) => String(key).endsWith(`:task:${task.task_id}`))).toHaveLength(2);
+});
+
 test.each([
   ['an output that breaks the schema', { output: { seen: 'yes' } }, false],
   ['an output without the evidence it needs', { output: { seen: true } }, true],
