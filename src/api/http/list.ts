@@ -45,6 +45,11 @@ export function readCursor(scope: string, cursor: string | undefined, form = /^/
   throw new ApiError('invalid_cursor', 'The cursor does not belong to this list.');
 }
 
+/** The response of a list without pages. */
+export function wholeList(data: unknown[]): Answer {
+  return { status: 200, body: { data, has_more: false, next_cursor: null } };
+}
+
 /** The response of a list. @param more further fields. */
 export function listAnswer(data: unknown[], scope: string, next: string | null, more: object = {}): Answer {
   return {

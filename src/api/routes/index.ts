@@ -20,7 +20,10 @@ import { endpointRoutes } from './webhooks/endpoints.ts';
 import { replayRoutes } from './webhooks/replays.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
-import { humanRoutes } from './workers/worker.ts';
+import { callingWorkerRoutes } from './workers/worker.ts';
+import { workerOfferRoutes } from './workers/worker-offers.ts';
+import { workerTaskRoutes } from './workers/worker-tasks.ts';
+import { workerTokenRoutes } from './workers/worker-tokens.ts';
 import { workerRoutes } from './workers/workers.ts';
 
 export const ROUTES: readonly Route[] = [
@@ -31,7 +34,10 @@ export const ROUTES: readonly Route[] = [
   ...eventStreamRoutes,
   ...poolRoutes,
   ...workerRoutes,
-  ...humanRoutes,
+  ...workerTokenRoutes,
+  ...callingWorkerRoutes,
+  ...workerOfferRoutes,
+  ...workerTaskRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,

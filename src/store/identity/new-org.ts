@@ -1,11 +1,20 @@
-// A new org: its record, its first signing secret and its first API key.
+// A new org, with its record, first signing secret and first API key; and the opening of its sandbox.
 
+import { modeOf, orgOf } from '../../state/access/tenant.ts';
 import { type AuditEvent, newAuditEvent } from '../../state/audit/audit.ts';
+import { type Change, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import type { Sealer } from '../redis/sealing.ts';
 import { apiKeyWrites, newApiKey } from './api-keys.ts';
-import { newWebhookSecret, type Org, orgWrites, webhookSecretContext } from './orgs.ts';
+import {
+  loadOrg,
+  newWebhookSecret,
+  type Org,
+  orgWrites,
+  sandboxWrites,
+  webhookSecretContext,
+} from './orgs.ts';
 
 /** A new org with its signing secret and an unlimited API key: guards and writes, and the audit event. */
 export function newOrg(db: Db, sealer: Sealer, name: string, actor: string, rateLimits?: Org['rate_limits']) {
@@ -45,4 +54,12 @@ export function newSecret(db: Db, sealer: Sealer, orgId: string) {
     created_at: db.clock.now(),
     expires_at: null,
   };
+}
+
+/** What opens the sandbox of an org when its first key is created; nothing for a live tenant or when it is open. */
+export async function openSandbox(db: Db, sealer: Sealer, tenantId: string): Promise<Change> {
+  if (modeOf(tenantId) === 'live') return merge();
+  const org = await loadOrg(db, tenantId);
+  if (org === null) throw new Error(`org ${orgOf(tenantId)} is missing`);
+  return sandboxWrites(db, org, newSecret(db, sealer, tenantId));
 }

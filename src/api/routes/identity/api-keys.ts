@@ -16,6 +16,7 @@ import {
   replacedKeyWrites,
   revokeApiKey,
 } from '../../../store/identity/api-keys.ts';
+import { openSandbox } from '../../../store/identity/new-org.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { sharedKeysOf } from '../../../store/redis/keys.ts';
@@ -35,7 +36,6 @@ import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { openSandbox } from './orgs.ts';
 
 const DAY = 24 * 3600;
 /** How long a replaced key stays valid by default, s. */
@@ -123,7 +123,7 @@ export const apiKeyRoutes = [
           callerGuards,
           poolGuards,
           key,
-          await openSandbox(deps, org_id),
+          await openSandbox(deps.db, deps.sealer, org_id),
           recordAnswer(answer),
         );
         if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return answer;

@@ -22,7 +22,7 @@ import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } 
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
@@ -191,5 +191,5 @@ function issuerView({
 
 function issuerAnswer(issuer: Issuer, status = 200): Answer {
   const location = status === 201 && { Location: `/v1/issuers/${issuer.issuer_id}` };
-  return { status, body: issuerView(issuer), headers: { ETag: `"${issuer.version}"`, ...location } };
+  return { status, body: issuerView(issuer), headers: { ETag: etag(issuer), ...location } };
 }

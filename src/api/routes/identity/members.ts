@@ -23,7 +23,7 @@ import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } 
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
@@ -257,5 +257,5 @@ function memberView(member: Member): object {
 
 function memberAnswer(member: Member, status = 200): Answer {
   const location = status === 201 && { Location: `/v1/members/${member.member_id}` };
-  return { status, body: memberView(member), headers: { ETag: `"${member.version}"`, ...location } };
+  return { status, body: memberView(member), headers: { ETag: etag(member), ...location } };
 }

@@ -18,14 +18,15 @@ import {
 } from '../../../store/identity/oauth-clients.ts';
 import { type Change, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
-import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
-import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
+import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
+import { requireValidClient } from './oauth-client-rules.ts';
 import { listRecords } from './record-list.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });
@@ -104,7 +105,7 @@ export const oauthClientRoutes = [
       };
       return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
-        const poolGuards = await requireSound(deps, client);
+        const poolGuards = await requireValidClient(deps.db, client);
         const room = await deps.usage.room(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
         const change = merge(callerGuards, poolGuards, room, made, recordAnswer(answer));
@@ -229,7 +230,7 @@ async function changeClient(
     const changed = { ...before, ...change(before) };
     if (isSame(changed, before)) return before;
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
-    const poolGuards = await requireSound(deps, after);
+    const poolGuards = await requireValidClient(deps.db, after);
     const isRotation = after.secret_hash !== before.secret_hash;
     const auditEvent: AuditEvent = {
       ...newAuditEvent(
@@ -264,57 +265,6 @@ async function visibleClient(deps: ApiDeps, principal: KeyPrincipal, id: string)
   return client;
 }
 
-/**
- * Checks the rules of a client that no schema can express.
- * @returns guards that fail when one of its pools is removed. @throws ApiError 422
- */
-async function requireSound(deps: ApiDeps, client: OAuthClient): Promise<Change> {
-  const { errors, ...poolGuards } = await checkPools(deps.db, client.org_id, client.pools);
-  const faults: FieldError[] = [...errors];
-  const { grant_types, redirect_uris, post_logout_redirect_uris = [], secret_hash } = client;
-  if (secret_hash === null && grant_types.includes('client_credentials'))
-    faults.push({
-      pointer: '/public',
-      message: 'must be false for client_credentials, which needs a secret',
-    });
-  const isInteractive = grant_types.includes('authorization_code');
-  if (isInteractive && redirect_uris.length === 0)
-    faults.push({ pointer: '/redirect_uris', message: 'must name at least one for authorization_code' });
-  if (!isInteractive && redirect_uris.length > 0)
-    faults.push({
-      pointer: '/redirect_uris',
-      message: 'is allowed only with the grant type authorization_code',
-    });
-  if (!isInteractive && post_logout_redirect_uris.length > 0)
-    faults.push({
-      pointer: '/post_logout_redirect_uris',
-      message: 'is allowed only with the grant type authorization_code',
-    });
-  for (const [name, uris] of Object.entries({ redirect_uris, post_logout_redirect_uris }))
-    for (const [index, uri] of uris.entries()) {
-      const fault = redirectFault(uri, secret_hash === null);
-      if (fault !== null) faults.push({ pointer: `/${name}/${index}`, message: fault });
-    }
-  refuse(faults);
-  return poolGuards;
-}
-
-/** What is wrong with a redirect URI (RFC 6749, section 3.1.2, and RFC 8252, section 7); null when it is valid. */
-function redirectFault(uri: string, isPublic: boolean): string | null {
-  if (!URL.canParse(uri) || /[\s*\\]/.test(uri)) return 'must be an absolute URL, without wildcards';
-  const { protocol, hash, username, password, hostname } = new URL(uri);
-  if (hash !== '' || uri.includes('#')) return 'must not have a fragment';
-  if (username !== '' || password !== '') return 'must not have a user name or password';
-  if (protocol === 'https:') return null;
-  if (protocol === 'http:')
-    return ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)
-      ? null
-      : 'must be https, except on loopback';
-  // A private-use scheme is a reversed domain name (RFC 8252, section 7.1), so it has a dot.
-  if (isPublic && /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)) return null;
-  return 'must be https, http on loopback or, for a public client, a scheme such as com.example.app:';
-}
-
 function clientView(client: OAuthClient): object {
   const { client_id, name, grant_types, redirect_uris, post_logout_redirect_uris = [] } = client;
   const { scopes, pools, secret_hash } = client;
@@ -335,5 +285,5 @@ function clientView(client: OAuthClient): object {
 function clientAnswer(client: OAuthClient, status = 200, secret: object = {}): Answer {
   const location = status === 201 && { Location: `/v1/oauth-clients/${client.client_id}` };
   const body = { ...clientView(client), ...secret };
-  return { status, body, headers: { ETag: `"${client.version}"`, ...location } };
+  return { status, body, headers: { ETag: etag(client), ...location } };
 }

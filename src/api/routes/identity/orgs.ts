@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { storageQuotasOf } from '../../../state/access/storage-quotas.ts';
-import { modeOf, orgOf } from '../../../state/access/tenant.ts';
+import { orgOf } from '../../../state/access/tenant.ts';
 import { type AuditEvent, changesOf, newAuditEvent } from '../../../state/audit/audit.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
@@ -13,7 +13,6 @@ import {
   loadOrg,
   type Org,
   orgWrites,
-  sandboxWrites,
   signingSecrets,
   webhookSecretContext,
   withSigningSecrets,
@@ -24,7 +23,7 @@ import { requireWholeOrg } from '../../access/grants.ts';
 import { quotasOf } from '../../access/org-rules.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
 import { notFound, takenOver } from '../../http/problem.ts';
 import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
@@ -208,12 +207,6 @@ export const orgRoutes = [
   }),
 ];
 
-/** Guards and writes that open the sandbox, for its first key; none for an org itself, or when it is open. */
-export async function openSandbox(deps: ApiDeps, tenantId: string): Promise<ReturnType<typeof orgWrites>> {
-  if (modeOf(tenantId) === 'live') return NO_CHANGE;
-  return sandboxWrites(deps.db, await ownOrg(deps, tenantId), newSecret(deps.db, deps.sealer, tenantId));
-}
-
 async function ownOrg(deps: ApiDeps, orgId: string): Promise<Org> {
   const org = await loadOrg(deps.db, orgId);
   if (org === null) throw notFound();
@@ -264,7 +257,7 @@ async function changeOrg(
 /** @param tenantId the org or its sandbox; its usage is shown. */
 async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Answer> {
   const { quotas, storageQuotas, usage } = deps;
-  const { org_id, name, version, ip_allowlist = [], created_at, updated_at } = org;
+  const { org_id, name, ip_allowlist = [], created_at, updated_at } = org;
   return {
     status: 200,
     body: {
@@ -276,7 +269,7 @@ async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Ans
       created_at: timestamp(created_at),
       updated_at: timestamp(updated_at),
     },
-    headers: { ETag: `"${version}"` },
+    headers: { ETag: etag(org) },
   };
 }
 

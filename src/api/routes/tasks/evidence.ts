@@ -25,13 +25,14 @@ import {
 } from '../../../store/evidence/evidence.ts';
 import { evidencePath } from '../../../store/evidence/files.ts';
 import { ownTask } from '../../access/own-task.ts';
+import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
+import { wholeList } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { readUpload } from '../../uploads/upload.ts';
 import * as schema from './evidence.schema.ts';
-import { visibleTask } from './tasks.ts';
 
 const tag = 'Evidence';
 
@@ -102,7 +103,7 @@ export const evidenceRoutes = [
     async handler({ deps, principal, params }) {
       await ownTask(deps.db, principal, params.task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
-      return listOf(items.filter((one) => isUploadOf(one, principal)));
+      return evidenceList(items.filter((one) => isUploadOf(one, principal)));
     },
   }),
   route({
@@ -114,8 +115,8 @@ export const evidenceRoutes = [
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
-      await visibleTask(deps, principal, params.task_id);
-      return listOf((await loadEvidence(deps.db, principal.org_id, params.task_id)).items);
+      await visibleTask(deps.db, principal, params.task_id);
+      return evidenceList((await loadEvidence(deps.db, principal.org_id, params.task_id)).items);
     },
   }),
   route({
@@ -134,7 +135,7 @@ export const evidenceRoutes = [
     },
     async handler({ deps, principal, params }) {
       const { task_id, evidence_id } = params;
-      await visibleTask(deps, principal, task_id);
+      await visibleTask(deps.db, principal, task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
       const evidence = items.find((one) => one.evidence_id === evidence_id);
       if (evidence === undefined) throw notFound();
@@ -160,13 +161,13 @@ function uploadAnswer(evidence: Evidence): Answer {
   return { status: 201, body: evidenceRef(evidence) };
 }
 
-function listOf(items: Evidence[]): Answer {
+function evidenceList(items: Evidence[]): Answer {
   const data = items.map(({ uploaded_at, worker_id, ...ref }) => ({
     ...evidenceRef(ref),
     worker_id,
     uploaded_at: timestamp(uploaded_at),
   }));
-  return { status: 200, body: { data, has_more: false, next_cursor: null } };
+  return wholeList(data);
 }
 
 function wrongType({ input }: Task, type: string): ApiError {

@@ -2,12 +2,11 @@
 
 import Type from 'typebox';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { DECISIONS, poolOf, type Task, URGENCIES } from '../../../state/tasks/task.ts';
+import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { changeTask } from '../../../store/commands/change.ts';
-import { loadTask, loadWhole, type StoredTask } from '../../../store/tasks/tasks.ts';
-import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
-import type { ApiDeps } from '../../deps.ts';
+import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
+import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
@@ -87,7 +86,7 @@ export const taskRoutes = [
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The task', schema: schema.Task } },
     async handler({ deps, principal, params, query, signal }) {
-      const { task } = await visibleTask(deps, principal, params.task_id);
+      const { task } = await visibleTask(deps.db, principal, params.task_id);
       if (query.wait === undefined || isFinal(task.status)) return taskAnswer(task);
       const { task_id } = params;
       await deps.changes.waitFor(
@@ -100,7 +99,7 @@ export const taskRoutes = [
         query.wait * 1000,
         signal(),
       );
-      return taskAnswer((await visibleTask(deps, principal, task_id)).task);
+      return taskAnswer((await visibleTask(deps.db, principal, task_id)).task);
     },
   }),
   route({
@@ -115,7 +114,7 @@ export const taskRoutes = [
     bodyOptional: true,
     answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
-      const loaded = await visibleTask(deps, principal, params.task_id);
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
       const changed = await changeTask(
         deps.db,
         principal.org_id,
@@ -148,7 +147,7 @@ export const taskRoutes = [
     }),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
-      const loaded = await visibleTask(deps, principal, params.task_id);
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
       const { decision, rating = null, feedback = null } = body;
       const submitted_at = loaded.task.submission?.submitted_at;
       const changed = await changeTask(
@@ -174,7 +173,7 @@ export const taskRoutes = [
     query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
     answers: { 200: { description: 'The history', schema: schema.History } },
     async handler({ deps, principal, params, query }) {
-      await visibleTask(deps, principal, params.task_id);
+      await visibleTask(deps.db, principal, params.task_id);
       const whole = await loadWhole(deps.db, principal.org_id, params.task_id);
       if (whole === null) throw notFound();
       const { task, head: hash, history } = whole;
@@ -183,17 +182,6 @@ export const taskRoutes = [
     },
   }),
 ];
-
-/** Loads a task that the key may see. @throws ApiError 404 */
-export async function visibleTask(
-  deps: ApiDeps,
-  principal: KeyPrincipal,
-  taskId: string,
-): Promise<StoredTask> {
-  const stored = await loadTask(deps.db, principal.org_id, taskId);
-  if (stored === null || !maySeePool(principal, poolOf(stored.task))) throw notFound();
-  return stored;
-}
 
 /** The task with its version as ETag. */
 function taskAnswer(task: Task): Answer {

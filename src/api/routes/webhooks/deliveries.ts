@@ -16,17 +16,16 @@ import { deliveriesIndex, fieldOf, readListed } from '../../../store/webhooks/de
 import { loadEndpoint } from '../../../store/webhooks/endpoints.ts';
 import { resend } from '../../../store/webhooks/fan-out.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
+import { visibleEndpoint, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, listAnswer, listOf, PageQuery, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { visibleTask } from '../tasks/tasks.ts';
 import { DeliveryView } from './deliveries.schema.ts';
 import { deliveryViews, visibleDeliveries } from './delivery-view.ts';
 import { EndpointParams } from './endpoints.schema.ts';
-import { visibleEndpoint } from './endpoints.ts';
 
 const Statuses = listOf(word(DELIVERY_STATUSES));
 const Page = listAnswer(DeliveryView);
@@ -44,7 +43,7 @@ export const deliveryRoutes = [
     async handler({ deps, principal, params, query }) {
       const { org_id } = principal;
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', status } = query;
-      await visibleTask(deps, principal, params.task_id);
+      await visibleTask(deps.db, principal, params.task_id);
       const bound = listScope('deliveries', org_id, params.task_id, status, order);
       const after = readCursor(bound, cursor);
       const there = (await deliveriesOfTask(deps.db, org_id, params.task_id)) ?? [];
@@ -71,7 +70,7 @@ export const deliveryRoutes = [
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, params, query }) {
       const { org_id } = principal;
-      const { endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      const { endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', status = DELIVERY_STATUSES } = query;
       const bound = listScope('deliveries', org_id, endpoint_id, status, order);
       const keys = orgKeysOf(deps.db.prefix, org_id);
@@ -157,7 +156,7 @@ async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: strin
     await findDelivery(deps.db, principal.org_id, id),
   ]);
   if (found === null) throw notFound();
-  if (found.task === null) await visibleEndpoint(deps, principal, found.target.endpoint_id ?? '');
+  if (found.task === null) await visibleEndpoint(deps.db, principal, found.target.endpoint_id ?? '');
   return found;
 }
 

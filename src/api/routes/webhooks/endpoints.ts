@@ -6,28 +6,24 @@ import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { type Change, commit, merge } from '../../../store/redis/commit.ts';
+import { commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { page } from '../../../store/redis/lists.ts';
-import {
-  endpointAsLoaded,
-  endpointWrites,
-  loadEndpoint,
-  loadEndpoints,
-} from '../../../store/webhooks/endpoints.ts';
+import { endpointWrites, loadEndpoints } from '../../../store/webhooks/endpoints.ts';
 import { messageWrites } from '../../../store/webhooks/fan-out.ts';
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import type { ApiDeps } from '../../deps.ts';
+import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, notFound } from '../../http/problem.ts';
+import { ApiError } from '../../http/problem.ts';
 import { closed, listAnswer, PageQuery, Uuid } from '../../http/schemas.ts';
 import { type Call, route, scope } from '../../route.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
+import { endpointAnswer, endpointView, failingSince } from './endpoint-view.ts';
 import {
   EndpointChange,
   EndpointCreate,
@@ -80,7 +76,7 @@ export const endpointRoutes = [
           one !== null && maySee(principal, one) ? one : null,
         ),
       );
-      const failing = await Promise.all(items.map((one) => failingSince({ db }, one)));
+      const failing = await Promise.all(items.map((one) => failingSince(db, one)));
       const views = items.map((one, index) => endpointView(one, failing[index] ?? null));
       return answerList(views, bound, next);
     },
@@ -94,8 +90,8 @@ export const endpointRoutes = [
     params: EndpointParams,
     answers: { 200: { description: 'The endpoint', schema: EndpointView } },
     async handler({ deps, principal, params }) {
-      const endpoint = await visibleEndpoint(deps, principal, params.endpoint_id);
-      return endpointAnswer(endpoint, await failingSince(deps, endpoint));
+      const endpoint = await visibleEndpoint(deps.db, principal, params.endpoint_id);
+      return endpointAnswer(endpoint, await failingSince(deps.db, endpoint));
     },
   }),
   route({
@@ -123,7 +119,7 @@ export const endpointRoutes = [
     async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
-        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        const before = await visibleEndpoint(deps.db, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         const auditEvent = auditEventOf(actor, 'webhook_endpoint.deleted', before);
         const gone = merge(callerGuards, endpointWrites(deps.db, before, null));
@@ -165,12 +161,12 @@ export const endpointRoutes = [
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
-        const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+        const before = await visibleEndpoint(deps.db, principal, params.endpoint_id);
         requireVersion(before.version, ifMatch);
         if (before.signature === 'v1a' && body.secret !== undefined)
           throw invalid('/secret', 'is only for signature v1');
         const { after, secret } = rotated(deps, before, body);
-        const answer = endpointAnswer(after, await failingSince(deps, after), { status: 200, secret });
+        const answer = endpointAnswer(after, await failingSince(deps.db, after), { status: 200, secret });
         const done = await commitAudited(
           deps.db,
           principal.org_id,
@@ -204,7 +200,7 @@ export const endpointRoutes = [
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
-        const { asLoaded } = await enabledEndpoint(deps, principal, endpoint_id, ifMatch);
+        const { asLoaded } = await enabledEndpoint(deps.db, principal, endpoint_id, ifMatch);
         if (await commit(deps.db.redis, merge(callerGuards, asLoaded, message, recordAnswer(answer))))
           return answer;
         return CONFLICT;
@@ -212,31 +208,6 @@ export const endpointRoutes = [
     },
   }),
 ];
-
-/** Loads an endpoint that the key may see: the key is for all of its pools. @throws ApiError 404 */
-export async function visibleEndpoint(
-  deps: Pick<ApiDeps, 'db'>,
-  principal: KeyPrincipal,
-  id: string,
-): Promise<Endpoint> {
-  const endpoint = await loadEndpoint(deps.db, principal.org_id, id);
-  if (endpoint === null || !maySee(principal, endpoint)) throw notFound();
-  return endpoint;
-}
-
-/** Loads an enabled endpoint, with a guard that fails when it changes. @throws ApiError 404, 409 when disabled, 412 */
-export async function enabledEndpoint(
-  deps: Pick<ApiDeps, 'db'>,
-  principal: KeyPrincipal,
-  id: string,
-  ifMatch: number | undefined,
-): Promise<{ endpoint: Endpoint; asLoaded: Change }> {
-  const endpoint = await visibleEndpoint(deps, principal, id);
-  requireVersion(endpoint.version, ifMatch);
-  if (!endpoint.enabled)
-    throw new ApiError('endpoint_unavailable', 'The endpoint is disabled. Enable it first.');
-  return { endpoint, asLoaded: { guards: [endpointAsLoaded(deps.db, endpoint)], writes: [] } };
-}
 
 async function change(
   call: Pick<
@@ -248,10 +219,10 @@ async function change(
   const { deps, principal, params, actor, ifMatch, credentialGuards } = call;
   return updateWithRetry('webhook endpoint', async () => {
     const callerGuards = await credentialGuards();
-    const before = await visibleEndpoint(deps, principal, params.endpoint_id);
+    const before = await visibleEndpoint(deps.db, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
     const changed = to(before);
-    if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps, before));
+    if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps.db, before));
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const auditEvent: AuditEvent = {
       ...newAuditEvent(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
@@ -262,7 +233,7 @@ async function change(
     };
     const whole = merge(callerGuards, endpointWrites(deps.db, before, after));
     if (await commitAudited(deps.db, principal.org_id, auditEvent, whole))
-      return endpointAnswer(after, await failingSince(deps, after));
+      return endpointAnswer(after, await failingSince(deps.db, after));
     return CONFLICT;
   });
 }
@@ -274,49 +245,4 @@ function auditEventOf(actor: string, action: AuditEvent['action'], endpoint: End
 
 function invalid(pointer: string, message: string): ApiError {
   return new ApiError('validation_failed', `${pointer} ${message}.`, { errors: [{ pointer, message }] });
-}
-
-async function failingSince({ db }: Pick<ApiDeps, 'db'>, endpoint: Endpoint): Promise<number | null> {
-  const { endpointHealth } = orgKeysOf(db.prefix, endpoint.org_id);
-  const since = await db.redis.hget(endpointHealth(endpoint.endpoint_id), 'f');
-  return since === null ? null : Number(since);
-}
-
-function endpointView(endpoint: Endpoint, failing: number | null): object {
-  const { disabled, secrets, headers, created_at, updated_at } = endpoint;
-  const [, previous] = secrets;
-  return {
-    endpoint_id: endpoint.endpoint_id,
-    url: endpoint.url,
-    description: endpoint.description,
-    events: endpoint.events,
-    enabled: endpoint.enabled,
-    disabled: disabled && { reason: disabled.reason, at: timestamp(disabled.at) },
-    failing_since: failing === null ? null : timestamp(failing),
-    signature: endpoint.signature,
-    public_key: endpoint.public_key,
-    previous_secret_expires_at: previous?.expires_at == null ? null : timestamp(previous.expires_at),
-    header_names: headers?.names ?? [],
-    retry_policy: endpoint.retry_policy,
-    ordering: endpoint.ordering ?? 'none',
-    created_at: timestamp(created_at),
-    updated_at: timestamp(updated_at),
-  };
-}
-
-function endpointAnswer(
-  endpoint: Endpoint,
-  failing: number | null,
-  told: { status: number; secret: string | null } | null = null,
-): Answer {
-  const { endpoint_id, version } = endpoint;
-  const { status = 200 } = told ?? {};
-  return {
-    status,
-    body: { ...endpointView(endpoint, failing), ...(told !== null && { secret: told.secret }) },
-    headers: {
-      ETag: `"${version}"`,
-      ...(status === 201 && { Location: `/v1/webhook-endpoints/${endpoint_id}` }),
-    },
-  };
 }

@@ -22,6 +22,7 @@ import {
   startWrites,
 } from '../../../store/webhooks/replays.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
+import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
@@ -30,7 +31,6 @@ import { closed, listAnswer, PageQuery } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { EndpointParams } from './endpoints.schema.ts';
-import { enabledEndpoint, visibleEndpoint } from './endpoints.ts';
 import { ReplayParams, ReplayStart, ReplayView } from './replays.schema.ts';
 
 const REPLAY = { 200: { description: 'The replay', schema: ReplayView } };
@@ -51,7 +51,7 @@ export const replayRoutes = [
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
-        const { endpoint, asLoaded } = await enabledEndpoint(deps, principal, params.endpoint_id, ifMatch);
+        const { endpoint, asLoaded } = await enabledEndpoint(deps.db, principal, params.endpoint_id, ifMatch);
         const { org_id, endpoint_id } = endpoint;
         const running = await replayUnderWay(deps.db, org_id, endpoint_id);
         if (running !== null)
@@ -86,7 +86,7 @@ export const replayRoutes = [
     answers: { 200: { description: 'A page of replays', schema: listAnswer(ReplayView) } },
     async handler({ deps, principal, params, query }) {
       const { db } = deps;
-      const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+      const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('replays', org_id, endpoint_id, order);
       const range = { order, after: readCursor(bound, cursor), from: null, to: null };
@@ -147,7 +147,7 @@ async function visibleReplay(
   principal: KeyPrincipal,
   params: { endpoint_id: string; replay_id: string },
 ): Promise<Replay> {
-  const { org_id, endpoint_id } = await visibleEndpoint(deps, principal, params.endpoint_id);
+  const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
   const replay = await loadReplay(deps.db, org_id, params.replay_id);
   if (replay?.endpoint_id !== endpoint_id) throw notFound();
   return replay;

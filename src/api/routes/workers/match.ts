@@ -8,14 +8,13 @@ import type { Explanation, MatchReason } from '../../../state/workers/explain.ts
 import { newId } from '../../../store/redis/ids.ts';
 import { explainMatch, queuePosition, type Visibility } from '../../../store/workers/explain.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
+import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
 import * as schema from '../tasks/tasks.schema.ts';
-import { visibleTask } from '../tasks/tasks.ts';
-import { maySeeWorker } from './workers.ts';
 
 const REASONS = [
   'eligible',
@@ -100,7 +99,7 @@ export const matchRoutes = [
     params: Type.Object({ task_id: Uuid }),
     answers: { 200: { description: 'The explanation', schema: Match } },
     async handler({ deps, principal, params }) {
-      const { task } = await visibleTask(deps, principal, params.task_id);
+      const { task } = await visibleTask(deps.db, principal, params.task_id);
       return answer({
         task_id: task.task_id,
         status: task.status,

@@ -13,7 +13,7 @@ import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/w
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
@@ -194,6 +194,6 @@ function poolAnswer(pool: Pool, status = 200): Answer {
   return {
     status,
     body: poolView(pool),
-    headers: { ETag: `"${pool.version}"`, ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
+    headers: { ETag: etag(pool), ...(status === 201 && { Location: `/v1/pools/${pool.pool_id}` }) },
   };
 }

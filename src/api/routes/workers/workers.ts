@@ -1,88 +1,38 @@
-// Workers and their tokens, as integrators manage them.
+// Workers, as integrators manage them.
 
 import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { newTrackRecord } from '../../../state/workers/track-record.ts';
 import { workerView } from '../../../state/workers/view.ts';
-import { AVAILABILITIES, drain, type Worker } from '../../../state/workers/worker.ts';
+import { drain, type Worker } from '../../../state/workers/worker.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
-import { newCredential } from '../../../store/identity/credential-text.ts';
-import {
-  countWorkerTokens,
-  revokeWorkerTokens,
-  WORKER_TOKENS,
-  workerTokenWrites,
-} from '../../../store/identity/worker-tokens.ts';
+import { revokeWorkerTokens } from '../../../store/identity/worker-tokens.ts';
 import { type Change, commit, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { memberId, page } from '../../../store/redis/lists.ts';
 import {
-  asLoaded,
   changeWorker,
   isBeingRemoved,
   loadWorker,
   loadWorkers,
   workerWrites,
 } from '../../../store/workers/workers.ts';
-import { checkPools, maySee, refuse } from '../../access/grants.ts';
+import { checkPools, refuse } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { quotaExceeded } from '../../access/usage.ts';
+import { changeableWorker, maySeeWorker, requireChangeable, visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import {
-  ClientId,
-  closed,
-  Labels,
-  listAnswer,
-  nullable,
-  PageQuery,
-  Timestamp,
-  word,
-} from '../../http/schemas.ts';
+import { ClientId, closed, listAnswer, PageQuery } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
+import { workerAnswer } from './worker-answer.ts';
+import { WorkerFields, WorkerParams, WorkerView } from './workers.schema.ts';
 
-const Fields = {
-  name: Type.String({ minLength: 1, maxLength: 200 }),
-  pool_ids: Type.Array(ClientId, { maxItems: 100, uniqueItems: true }),
-  unpooled_tasks: Type.Boolean({
-    description:
-      'Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false',
-  }),
-  skills: Labels,
-  certifications: Labels,
-  trust_level: Type.Number({ minimum: 0, maximum: 5, default: 0 }),
-  rating: Type.Number({ minimum: 0, maximum: 5, default: 5 }),
-  capacity: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
-  availability: word(AVAILABILITIES, { default: 'offline' }),
-};
-export const WorkerView = Type.Object(
-  {
-    worker_id: ClientId,
-    ...Fields,
-    draining: Type.Boolean({
-      description: 'The worker finishes the current tasks, gets no new offers and then goes offline',
-    }),
-    active_tasks: Type.Integer({ description: 'Capacity in use by offers and tasks' }),
-    rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
-    acceptance_rate: nullable(
-      Type.Number({ description: 'Share of the ended offers that were accepted; null without any' }),
-    ),
-    lapse_rate: nullable(
-      Type.Number({ description: 'Share of the ended offers that expired unanswered; null without any' }),
-    ),
-    created_at: Timestamp,
-    updated_at: Timestamp,
-  },
-  { $id: 'Worker' },
-);
-const Params = Type.Object({ worker_id: ClientId });
-const { name, ...optional } = Fields;
+const { name, ...optional } = WorkerFields;
 
 export const workerRoutes = [
   route({
@@ -177,10 +127,10 @@ export const workerRoutes = [
     access: scope('workers:read'),
     tag: 'Workers',
     summary: 'Retrieve a worker',
-    params: Params,
+    params: WorkerParams,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     handler: async ({ deps, principal, params }) =>
-      workerAnswer(await visibleWorker(deps, principal, params.worker_id), principal),
+      workerAnswer(await visibleWorker(deps.db, principal, params.worker_id), principal),
   }),
   route({
     method: 'PATCH',
@@ -189,8 +139,8 @@ export const workerRoutes = [
     versioned: true,
     tag: 'Workers',
     summary: 'Change a worker; offers that the worker may now not accept go to other workers',
-    params: Params,
-    body: Type.Partial(closed(Fields), { additionalProperties: false }),
+    params: WorkerParams,
+    body: Type.Partial(closed(WorkerFields), { additionalProperties: false }),
     answers: { 200: { description: 'The worker', schema: WorkerView } },
     async handler(call) {
       const { deps, principal, params, body, ifMatch } = call;
@@ -218,7 +168,7 @@ export const workerRoutes = [
     versioned: true,
     tag: 'Workers',
     summary: 'Drain a worker: current tasks are finished, no new offers arrive, then the worker goes offline',
-    params: Params,
+    params: WorkerParams,
     body: closed({}),
     bodyOptional: true,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
@@ -247,12 +197,12 @@ export const workerRoutes = [
     versioned: true,
     tag: 'Workers',
     summary: 'Remove a worker: tokens are revoked at once, offers and tasks go back to the queue',
-    params: Params,
+    params: WorkerParams,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
-        const worker = await changeableWorker(deps, principal, params.worker_id);
+        const worker = await changeableWorker(deps.db, principal, params.worker_id);
         requireVersion(worker.version, ifMatch);
         const tokens = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
         const auditEvent = {
@@ -266,91 +216,7 @@ export const workerRoutes = [
       });
     },
   }),
-  route({
-    method: 'POST',
-    path: '/v1/workers/{worker_id}/tokens',
-    access: scope('workers:write'),
-    versioned: true,
-    tag: 'Workers',
-    summary: 'Create a token for a worker; it is shown once',
-    params: Params,
-    body: closed({}),
-    bodyOptional: true,
-    answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
-    async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
-      const { text, hash } = newCredential('blw_', principal.org_id);
-      const answer = { status: 201, body: { token: text } };
-      return updateWithRetry('worker', async () => {
-        const callerGuards = await credentialGuards();
-        const worker = await changeableWorker(deps, principal, params.worker_id);
-        requireVersion(worker.version, ifMatch);
-        const count = await countWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-        if (count >= WORKER_TOKENS)
-          throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
-        const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
-        const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
-        const change = merge(callerGuards, token, recordAnswer(answer));
-        if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
-        return CONFLICT;
-      });
-    },
-  }),
-  route({
-    method: 'DELETE',
-    path: '/v1/workers/{worker_id}/tokens',
-    access: scope('workers:write'),
-    versioned: true,
-    tag: 'Workers',
-    summary: "Revoke all of a worker's tokens",
-    params: Params,
-    answers: { 204: { description: 'Revoked' } },
-    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
-      return updateWithRetry('worker', async () => {
-        const callerGuards = await credentialGuards();
-        const worker = await changeableWorker(deps, principal, params.worker_id);
-        requireVersion(worker.version, ifMatch);
-        const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
-        if (hashes.length === 0) return { status: 204 };
-        const auditEvent = {
-          ...newAuditEvent(actor, 'worker_token.revoked', 'worker', worker.worker_id),
-          data: { tokens_revoked: hashes.length },
-        };
-        const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
-        const change = merge(callerGuards, asFound, tokens);
-        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
-        for (const hash of hashes) deps.forgetCredential(hash);
-        return { status: 204 };
-      });
-    },
-  }),
 ];
-
-async function visibleWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
-  const worker = await loadWorker(deps.db, principal.org_id, workerId);
-  if (worker === null || !maySeeWorker(principal, worker)) throw notFound();
-  return worker;
-}
-
-async function changeableWorker(deps: ApiDeps, principal: KeyPrincipal, workerId: string): Promise<Worker> {
-  const worker = await visibleWorker(deps, principal, workerId);
-  requireChangeable(principal, worker);
-  return worker;
-}
-
-/**
- * Requires that the key is for all pools of the worker: a change affects all of them, and a token shows their tasks.
- * @throws ApiError 404 when the key may not see the worker, 403 when it lacks one of the pools
- */
-function requireChangeable(principal: KeyPrincipal, worker: Worker): void {
-  if (!maySeeWorker(principal, worker)) throw notFound();
-  if (!maySee(principal, { pools: worker.pool_ids }))
-    throw new ApiError('pool_forbidden', 'The worker is also in pools that the key is not for.');
-}
-
-/** Whether the key may see this worker: it is for all pools, or for one of the worker's. */
-export function maySeeWorker(principal: KeyPrincipal, worker: Worker): boolean {
-  return principal.pools.includes('*') || worker.pool_ids.some((id) => principal.pools.includes(id));
-}
 
 /**
  * Requires that the pools exist and that the key may put workers into them.
@@ -369,15 +235,4 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
 function requireUnpooled(principal: KeyPrincipal, asked: boolean | undefined): void {
   if (asked === true && !principal.pools.includes('*'))
     throw new ApiError('pool_forbidden', 'The key may give workers only tasks of its own pools.');
-}
-
-export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] }, status = 200): Answer {
-  return {
-    status,
-    body: workerView(worker, viewer),
-    headers: {
-      ETag: `"${worker.version}"`,
-      ...(status === 201 && { Location: `/v1/workers/${worker.worker_id}` }),
-    },
-  };
 }

@@ -1,0 +1,137 @@
+// The offers of the calling worker: list, accept, decline.
+
+import Type from 'typebox';
+import type { Command } from '../../../state/tasks/command.ts';
+import type { Task } from '../../../state/tasks/task.ts';
+import { offerView } from '../../../state/tasks/view.ts';
+import { changeTask, type Plan } from '../../../store/commands/change.ts';
+import { taskOfOffer } from '../../../store/tasks/offers.ts';
+import { mayShowTask, ownOffers, ownWorker } from '../../access/own-task.ts';
+import type { WorkerPrincipal } from '../../access/principal.ts';
+import type { Answer } from '../../http/answer.ts';
+import { requireVersion } from '../../http/etag.ts';
+import { wholeList } from '../../http/list.ts';
+import { notFound } from '../../http/problem.ts';
+import { refusal } from '../../http/refusal.ts';
+import { closed, listAnswer, Timestamp, Uuid } from '../../http/schemas.ts';
+import { type Call, route } from '../../route.ts';
+import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
+
+const access = { kind: 'worker' } as const;
+const tag = 'Worker';
+const Params = Type.Object({ offer_id: Uuid });
+const OfferView = Type.Object(
+  {
+    offer_id: Uuid,
+    task_id: Uuid,
+    status: Type.String(),
+    offered_at: Timestamp,
+    expires_at: Timestamp,
+    task: WorkerTask,
+  },
+  { $id: 'Offer' },
+);
+
+export const workerOfferRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/worker/offers',
+    access,
+    tag,
+    summary: 'List my pending offers; with wait, answers when there is one or the time is up',
+    query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
+    answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
+    async handler({ deps, principal, query, signal }) {
+      await ownWorker(deps.db, principal);
+      let offers = await ownOffers(deps.db, principal);
+      if (offers.length === 0 && query.wait !== undefined) {
+        const { org_id, worker_id } = principal;
+        const found = await deps.changes.waitFor(
+          org_id,
+          (what) => what === `worker ${worker_id}`,
+          async () => {
+            const list = await ownOffers(deps.db, principal);
+            return list.length > 0 ? list : null;
+          },
+          query.wait * 1000,
+          signal(),
+        );
+        offers = found ?? [];
+      }
+      return wholeList(offers.map(({ task, offer }) => offerView(task, offer)));
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/accept',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Accept an offer',
+    params: Params,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) =>
+      answerOffer(call, {
+        name: 'accept',
+        offer_id: call.params.offer_id,
+        worker_id: call.principal.worker_id,
+        incarnation: call.principal.incarnation,
+      }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/offers/{offer_id}/decline',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Decline an offer',
+    params: Params,
+    body: closed({
+      ...Reason.properties,
+      retry_after_seconds: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 86_400,
+          description:
+            'When this task may be offered to me again. Default: after a cool-down of at most 30 s',
+        }),
+      ),
+    }),
+    bodyOptional: true,
+    answers: { 204: { description: 'Declined' } },
+    async handler(call) {
+      const { offer_id } = call.params;
+      const { worker_id } = call.principal;
+      const { retry_after_seconds } = call.body;
+      return answerOffer(
+        call,
+        { name: 'decline', offer_id, worker_id, reason: call.body.reason ?? null, retry_after_seconds },
+        { status: 204 },
+      );
+    },
+  }),
+];
+
+/** Accepts or declines an offer. @throws ApiError 404 for an offer of another worker, 409 when it is not pending */
+async function answerOffer(
+  { deps, principal, params, ifMatch, actor, recordAnswer }: Call<WorkerPrincipal, { offer_id: string }>,
+  command: Command,
+  answer?: Answer,
+): Promise<Answer> {
+  const { org_id, worker_id } = principal;
+  const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
+  if (taskId === null) throw notFound();
+  const plan = (task: Task): Plan => {
+    if (!mayShowTask(task, principal)) throw notFound();
+    requireVersion(task.version, ifMatch);
+    return { commands: [command] };
+  };
+  const changed = await changeTask(deps.db, org_id, taskId, plan, {
+    actor,
+    extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? workerTaskAnswer(changed.task);
+}

@@ -1,0 +1,148 @@
+// The tasks of the calling worker: list, start, give back, submit.
+
+import Type from 'typebox';
+import { orgOf } from '../../../state/access/tenant.ts';
+import { evidenceProblems } from '../../../state/tasks/evidence.ts';
+import type { Task } from '../../../state/tasks/task.ts';
+import { workerTaskView } from '../../../state/tasks/view.ts';
+import { changeTask, type Plan } from '../../../store/commands/change.ts';
+import { evidenceFor } from '../../../store/evidence/evidence.ts';
+import { loadTasks } from '../../../store/tasks/tasks.ts';
+import { isOwnTask, ownTask, ownWorker } from '../../access/own-task.ts';
+import type { WorkerPrincipal } from '../../access/principal.ts';
+import type { Answer } from '../../http/answer.ts';
+import { requireVersion } from '../../http/etag.ts';
+import { wholeList } from '../../http/list.ts';
+import { invalid, notFound } from '../../http/problem.ts';
+import { refusal } from '../../http/refusal.ts';
+import { closed, listAnswer, Uuid } from '../../http/schemas.ts';
+import { type Call, route } from '../../route.ts';
+import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
+
+const access = { kind: 'worker' } as const;
+const tag = 'Worker';
+const Params = Type.Object({ task_id: Uuid });
+
+export const workerTaskRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks',
+    access,
+    tag,
+    summary: 'List the tasks assigned to me',
+    answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
+    async handler({ deps, principal }) {
+      const worker = await ownWorker(deps.db, principal);
+      const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);
+      const mine = stored.filter((one) => one !== null && isOwnTask(one.task, principal));
+      return wholeList(mine.map((one) => (one === null ? null : workerTaskView(one.task))));
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/worker/tasks/{task_id}',
+    access,
+    tag,
+    summary: 'Retrieve one of my tasks',
+    params: Params,
+    answers: oneTask,
+    handler: async ({ deps, principal, params }) =>
+      workerTaskAnswer((await ownTask(deps.db, principal, params.task_id)).task),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/start',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Start work on a task',
+    params: Params,
+    body: closed({}),
+    bodyOptional: true,
+    answers: oneTask,
+    handler: (call) =>
+      changeOwnTask(call, () => ({ commands: [{ name: 'start', worker_id: call.principal.worker_id }] })),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/release',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Give a task back to the queue',
+    params: Params,
+    body: Reason,
+    bodyOptional: true,
+    answers: { 204: { description: 'Given back' } },
+    handler: (call) =>
+      changeOwnTask(
+        call,
+        () => {
+          const { worker_id } = call.principal;
+          return { commands: [{ name: 'release', worker_id, reason: call.body.reason ?? null }] };
+        },
+        { status: 204 },
+      ),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/submit',
+    access,
+    versioned: true,
+    tag,
+    summary: 'Submit the result; if it breaks the output schema it is rejected and the task stays started',
+    params: Params,
+    body: closed({
+      output: Type.Unknown(),
+      notes: Type.Optional(Type.String({ maxLength: 20_000 })),
+      evidence_ids: Type.Optional(Type.Array(Uuid, { maxItems: 50, uniqueItems: true })),
+    }),
+    answers: oneTask,
+    async handler(call) {
+      const { deps, principal, body } = call;
+      const { worker_id } = principal;
+      return changeOwnTask(call, async (task) => {
+        const evidence = await evidenceFor(
+          deps.db,
+          task,
+          principal,
+          body.evidence_ids?.map((id) => id.toLowerCase()),
+        );
+        const submission = { output: body.output, evidence: evidence.chosen, notes: body.notes ?? null };
+        // In any other state the lifecycle rejects the command; that error matters more than errors of the output.
+        if (task.status === 'started') {
+          const problems = await deps.schemas.checkOutput(task.input.output, body.output, orgOf(task.org_id));
+          const errors = [
+            ...problems.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
+            ...evidenceProblems(task, evidence),
+          ];
+          if (errors.length > 0) throw invalid(...errors);
+        }
+        return { commands: [{ name: 'submit', worker_id, submission }], guards: [evidence.guard] };
+      });
+    },
+  }),
+];
+
+/**
+ * Changes one of the worker's own tasks. `changeTask` loads the task, once per attempt.
+ * @param plan plans the change for the version that the commit guards.
+ * @throws ApiError 404 for the task of another worker, 412, or the refusal of the lifecycle
+ */
+async function changeOwnTask(
+  { deps, principal, params, ifMatch, actor, recordAnswer }: Call<WorkerPrincipal, { task_id: string }>,
+  plan: (task: Task) => Plan | Promise<Plan>,
+  answer?: Answer,
+): Promise<Answer> {
+  const planOwn = (task: Task) => {
+    if (!isOwnTask(task, principal)) throw notFound();
+    requireVersion(task.version, ifMatch);
+    return plan(task);
+  };
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
+    actor,
+    extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer ?? workerTaskAnswer(changed.task);
+}

@@ -1,0 +1,81 @@
+// Tokens of workers, as integrators create and revoke them.
+
+import Type from 'typebox';
+import { newAuditEvent } from '../../../state/audit/audit.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { newCredential } from '../../../store/identity/credential-text.ts';
+import {
+  countWorkerTokens,
+  revokeWorkerTokens,
+  WORKER_TOKENS,
+  workerTokenWrites,
+} from '../../../store/identity/worker-tokens.ts';
+import { type Change, merge } from '../../../store/redis/commit.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
+import { asLoaded } from '../../../store/workers/workers.ts';
+import { quotaExceeded } from '../../access/usage.ts';
+import { changeableWorker } from '../../access/visible.ts';
+import { requireVersion } from '../../http/etag.ts';
+import { closed } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
+import { WorkerParams } from './workers.schema.ts';
+
+export const workerTokenRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/workers/{worker_id}/tokens',
+    access: scope('workers:write'),
+    versioned: true,
+    tag: 'Workers',
+    summary: 'Create a token for a worker; it is shown once',
+    params: WorkerParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
+    async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
+      const { text, hash } = newCredential('blw_', principal.org_id);
+      const answer = { status: 201, body: { token: text } };
+      return updateWithRetry('worker', async () => {
+        const callerGuards = await credentialGuards();
+        const worker = await changeableWorker(deps.db, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
+        const count = await countWorkerTokens(deps.db, worker.org_id, worker.worker_id);
+        if (count >= WORKER_TOKENS)
+          throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
+        const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
+        const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
+        const change = merge(callerGuards, token, recordAnswer(answer));
+        if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
+        return CONFLICT;
+      });
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/workers/{worker_id}/tokens',
+    access: scope('workers:write'),
+    versioned: true,
+    tag: 'Workers',
+    summary: "Revoke all of a worker's tokens",
+    params: WorkerParams,
+    answers: { 204: { description: 'Revoked' } },
+    async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
+      return updateWithRetry('worker', async () => {
+        const callerGuards = await credentialGuards();
+        const worker = await changeableWorker(deps.db, principal, params.worker_id);
+        requireVersion(worker.version, ifMatch);
+        const { hashes, ...tokens } = await revokeWorkerTokens(deps.db, worker.org_id, worker.worker_id);
+        if (hashes.length === 0) return { status: 204 };
+        const auditEvent = {
+          ...newAuditEvent(actor, 'worker_token.revoked', 'worker', worker.worker_id),
+          data: { tokens_revoked: hashes.length },
+        };
+        const asFound: Change = { guards: [asLoaded(deps.db, worker)], writes: [] };
+        const change = merge(callerGuards, asFound, tokens);
+        if (!(await commitAudited(deps.db, worker.org_id, auditEvent, change))) return CONFLICT;
+        for (const hash of hashes) deps.forgetCredential(hash);
+        return { status: 204 };
+      });
+    },
+  }),
+];

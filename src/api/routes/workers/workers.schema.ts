@@ -1,0 +1,42 @@
+// Schemas of a worker.
+
+import Type from 'typebox';
+import { AVAILABILITIES } from '../../../state/workers/worker.ts';
+import { ClientId, Labels, nullable, Timestamp, word } from '../../http/schemas.ts';
+
+/** What integrators set of a worker. */
+export const WorkerFields = {
+  name: Type.String({ minLength: 1, maxLength: 200 }),
+  pool_ids: Type.Array(ClientId, { maxItems: 100, uniqueItems: true }),
+  unpooled_tasks: Type.Boolean({
+    description:
+      'Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false',
+  }),
+  skills: Labels,
+  certifications: Labels,
+  trust_level: Type.Number({ minimum: 0, maximum: 5, default: 0 }),
+  rating: Type.Number({ minimum: 0, maximum: 5, default: 5 }),
+  capacity: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
+  availability: word(AVAILABILITIES, { default: 'offline' }),
+};
+export const WorkerView = Type.Object(
+  {
+    worker_id: ClientId,
+    ...WorkerFields,
+    draining: Type.Boolean({
+      description: 'The worker finishes the current tasks, gets no new offers and then goes offline',
+    }),
+    active_tasks: Type.Integer({ description: 'Capacity in use by offers and tasks' }),
+    rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
+    acceptance_rate: nullable(
+      Type.Number({ description: 'Share of the ended offers that were accepted; null without any' }),
+    ),
+    lapse_rate: nullable(
+      Type.Number({ description: 'Share of the ended offers that expired unanswered; null without any' }),
+    ),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+  },
+  { $id: 'Worker' },
+);
+export const WorkerParams = Type.Object({ worker_id: ClientId });
