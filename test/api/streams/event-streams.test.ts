@@ -43,7 +43,7 @@ interface Told extends EventView {
 }
 
 describe('the events of an org', () => {
-  test('come as they happen, as the feed has them', async () => {
+  test('are sent as they happen, as in the feed', async () => {
     const org = await createOrg(api);
     await post(org);
     const listener = await follow(org.client, '/v1/events/stream');
@@ -60,7 +60,7 @@ describe('the events of an org', () => {
     expect(seen.map((one) => one.data)).toEqual(data.slice(2, 4));
   });
 
-  test('miss nothing for a client that is cut off before its first event', async () => {
+  test('are complete for a client that is disconnected before its first event', async () => {
     const org = await createOrg(api);
     const cut = await follow(org.client, '/v1/events/stream?types=task.cancelled');
     const cutOff = cut.all().catch(() => []);
@@ -73,7 +73,7 @@ describe('the events of an org', () => {
     expect((await again.next<Told>()).data.task_id).toBe(task_id);
   });
 
-  test('are all there, once and in order, for a client that comes and goes', async () => {
+  test('are complete, once each and in order, for a client that reconnects', async () => {
     const org = await createOrg(api);
     const seen: string[] = [];
     const creating = (async () => {
@@ -104,7 +104,7 @@ describe('the events of an org', () => {
     expect(seen).toEqual(all.slice(start, start + 100).map((one) => one.event_id));
   });
 
-  test('go on from where a page of the feed ended, and only with its types', async () => {
+  test('continue after a page of the feed, only with the same types', async () => {
     const org = await createOrg(api);
     const { task_id } = await post(org);
     const page = await org.client.get<Page<Told>>('/v1/events?types=task.cancelled,task.failed');
@@ -122,7 +122,7 @@ describe('the events of an org', () => {
     );
   });
 
-  test('tell what happened to the org itself among those of its tasks, whoever may know', async () => {
+  test('include events of the org itself for unconfined keys', async () => {
     const org = await createOrg(api);
     const confined = await createKey(api, org.client, { pools: [await createPool(org.client)] });
     const live = await follow(org.client, '/v1/events/stream');
@@ -151,7 +151,7 @@ describe('the events of an org', () => {
     expect(await theirs.all()).toEqual([]);
   });
 
-  test('show a key of some pools those of its pools alone, and no other org anything', async () => {
+  test('show a confined key only those of its pools, and other orgs nothing', async () => {
     const [org, stranger] = [await createOrg(api), await createOrg(api)];
     const pool = await createPool(org.client);
     const confined = await createKey(api, org.client, { pools: [pool] });
@@ -166,7 +166,7 @@ describe('the events of an org', () => {
   });
 });
 
-describe('what a worker is told', () => {
+describe("a worker's stream", () => {
   async function staged(fields: object = {}) {
     const org = await createOrg(api);
     const poolId = await createPool(org.client);
@@ -175,7 +175,7 @@ describe('what a worker is told', () => {
     return { org, poolId, person, task };
   }
 
-  test('is their offers and tasks as they come and change, and themselves', async () => {
+  test('sends the worker, and their offers and tasks as they change', async () => {
     const { org, person, task } = await staged();
     const listener = await follow(person.client, '/v1/worker/stream');
     expect((await listener.next()).data).toMatchObject({ worker_id: person.worker_id, active_tasks: 0 });
@@ -194,7 +194,7 @@ describe('what a worker is told', () => {
     for (;;) if ((await listener.next('worker')).data.capacity === 5) break;
   });
 
-  test('after coming back, is what they missed and nothing twice', async () => {
+  test('sends missed changes after a reconnect, and none twice', async () => {
     const { org, person, task } = await staged();
     const before = await follow(person.client, '/v1/worker/stream');
     const first = await task();
@@ -225,7 +225,7 @@ describe('what a worker is told', () => {
     );
   });
 
-  test('is nothing of anybody else', async () => {
+  test('sends nothing of other workers', async () => {
     const { org, poolId, person, task } = await staged();
     const colleague = await createPerson(api, org.client, { pool_ids: [poolId], availability: 'away' });
     const listener = await follow(colleague.client, '/v1/worker/stream?max_seconds=1');
@@ -235,7 +235,7 @@ describe('what a worker is told', () => {
   });
 });
 
-test('behind Last-Event-ID both streams go on when the API is started anew, with nothing lost and nothing twice', async () => {
+test('both streams continue after Last-Event-ID when the API restarts, without gaps or repeats', async () => {
   const shared = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
   const first = await startApi({ ...shared, processors: true });
   const org = await createOrg(first);
@@ -269,7 +269,7 @@ test('behind Last-Event-ID both streams go on when the API is started anew, with
   expect(told.task_id).not.toBe(missed.task_id);
 });
 
-test('a quiet stream is given a sign of life every fifteen seconds, which no client takes for an event', () => {
+test('a quiet stream gets a comment line every 15 seconds, which clients do not treat as an event', () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const stream = new EventStream(new AbortController().signal, undefined);
@@ -285,7 +285,7 @@ test('a quiet stream is given a sign of life every fifteen seconds, which no cli
 });
 
 describe('a stream ends', () => {
-  test('when its credential is revoked, its worker removed, or its address not allowed any more', async () => {
+  test('when its credential is revoked, its worker removed, or its address no longer allowed', async () => {
     const org = await createOrg(api);
     const key = await createKey(api, org.client);
     const [dismissed, removed] = [await createPerson(api, org.client), await createPerson(api, org.client)];
@@ -304,7 +304,7 @@ describe('a stream ends', () => {
     expect(streams.map((one) => one.rest)).toEqual(['', '', '', '']);
   });
 
-  test('at once and whole when the process shuts down', async () => {
+  test('at once, after a complete event, when the process shuts down', async () => {
     const own = await startApi();
     const org = await createOrg(own);
     const listener = await listen(org.client, '/v1/events/stream');
@@ -317,7 +317,7 @@ describe('a stream ends', () => {
     expect(listener.rest).toBe('');
   });
 
-  test('for a client that does not read, before it costs much', async () => {
+  test('for a client that does not read, before it uses much memory', async () => {
     const stream = new EventStream(new AbortController().signal, undefined);
     const closed = once(stream, 'close');
     let sent = 0;
@@ -330,7 +330,7 @@ describe('a stream ends', () => {
   });
 });
 
-test('many streams need no connection to Redis more than one', async () => {
+test('many streams need no more connections to Redis than one', async () => {
   // Connections of this API alone, by their name: other files use the same Redis.
   const connectionName = freshPrefix();
   const own = await startApi({ redisUrl: `${testRedisUrl()}?connectionName=${connectionName}` });

@@ -49,7 +49,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-describe('an upload that makes no end', () => {
+describe('an upload that does not end', () => {
   /** A server that takes in one upload and answers with the code of its refusal. */
   function receiver(signal: AbortSignal, times: UploadTimes): Promise<number> {
     const server = createServer((request, response) => {
@@ -81,12 +81,12 @@ describe('an upload that makes no end', () => {
   it.each([
     ['raw', {}],
     ['as a form', FORM],
-  ])('%s is given up when the client falls silent', async (_, headers) => {
+  ])('%s is aborted when the client stops sending', async (_, headers) => {
     const port = await receiver(new AbortController().signal, { silence: 150, grace: 60_000 });
     expect(await beginAt(port, headers)).toBe('request_timeout');
   });
 
-  it('is taken from a client that is slow but not silent', async () => {
+  it('is accepted from a slow client that keeps sending', async () => {
     const silence = 1500;
     const port = await receiver(new AbortController().signal, { silence, grace: 60_000 });
     const request = httpRequest({ port, host: '127.0.0.1', method: 'POST', agent: false });
@@ -100,7 +100,7 @@ describe('an upload that makes no end', () => {
     expect(await text(response)).toBe('taken');
   });
 
-  it('is given up some time after the process was told to end', async () => {
+  it('is aborted some time after the process is told to end', async () => {
     const closing = new AbortController();
     const port = await receiver(closing.signal, { silence: 60_000, grace: 150 });
     expect(await beginAt(port, {}, () => closing.abort())).toBe('unavailable');
@@ -108,7 +108,7 @@ describe('an upload that makes no end', () => {
     expect(await beginAt(port)).toBe('unavailable');
   });
 
-  it('is taken when it comes to its end in that time', async () => {
+  it('is accepted when it completes in that time', async () => {
     const closing = new AbortController();
     const port = await receiver(closing.signal, { silence: 60_000, grace: 60_000 });
     closing.abort();
@@ -116,7 +116,7 @@ describe('an upload that makes no end', () => {
     expect(await response.text()).toBe('taken');
   });
 
-  it('is cut off in the end when its client goes on after the answer', async () => {
+  it('is cut off when its client keeps sending after the response', async () => {
     const app = new Koa();
     app.use(unreadBody(150));
     app.use((ctx) => {
@@ -132,7 +132,7 @@ describe('an upload that makes no end', () => {
   });
 });
 
-describe('bytes in the store', () => {
+describe('damaged bytes in the store', () => {
   let api: TestApi;
   let org: Org;
   let person: Person;
@@ -159,7 +159,7 @@ describe('bytes in the store', () => {
     ['that are gone', unlink],
     ['that were altered', (file: string) => writeFile(file, randomBytes(100))],
     ['that were cut', (file: string) => truncate(file, 50)],
-  ])('%s are answered as a fault that may pass, with nothing to save', async (_, harm) => {
+  ])('%s: are answered 503 without content', async (_, harm) => {
     const { file, path } = await handIn(100);
     await harm(file);
     const got = await send(org.client, path, { method: 'GET' });
@@ -168,13 +168,13 @@ describe('bytes in the store', () => {
     expect(got.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
-  it('that were altered far into a large file break the answer off', async () => {
+  it('far into a large file cut the response off', async () => {
     const { file, path } = await handIn(2 * MiB);
     await writeFile(file, randomBytes(2 * MiB));
     await expect(send(org.client, path, { method: 'GET' })).rejects.toThrow(/aborted/);
   });
 
-  it('are still there for the next who asks when somebody broke off', async () => {
+  it('are not caused by a client that aborts a download', async () => {
     const { path } = await handIn(5 * MiB);
     const { hostname, port } = new URL(api.url);
     const headers = { Authorization: `Bearer ${org.client.credential}` };
@@ -192,7 +192,7 @@ describe('a web process that is killed', () => {
     child?.kill('SIGKILL');
   });
 
-  it('in the middle of an upload leaves nothing of it', async () => {
+  it('during an upload leaves nothing of it', async () => {
     const db = await openTestDb('bl');
     const orgId = freshOrg(db);
     const worker = await addWorker(db, orgId);

@@ -60,8 +60,8 @@ function taken(got: { outcome: string; json<T>(): T }): EvidenceView {
   return evidence;
 }
 
-describe('how much one credential may have on its way', () => {
-  it('is four of the largest files: the fifth is answered 429', async () => {
+describe('the uploads of one credential', () => {
+  it('are limited to four of the largest files; the fifth gets 429', async () => {
     const { client } = person;
     const open5 = Array.from({ length: 5 }, () =>
       open(client, path, 'POST', { 'Content-Length': String(LIMIT) }),
@@ -81,7 +81,7 @@ describe('how much one credential may have on its way', () => {
 });
 
 describe('the size of a file', () => {
-  it('may be 25 MiB to the byte, raw or in a form', async () => {
+  it('may be exactly 25 MiB, raw or in a form', async () => {
     const bytes = randomBytes(LIMIT);
     for (const got of [
       await upload(person.client, taskId, bytes),
@@ -97,11 +97,11 @@ describe('the size of a file', () => {
     await expectLeft(api, org.org_id, taskId, kept);
   });
 
-  it('may not be a byte more when its length is told', async () => {
+  it('may not be a byte more with a declared length', async () => {
     await expectRefused(await upload(person.client, taskId, randomBytes(LIMIT + 1)), '413 body_too_large');
   });
 
-  it('is told before a byte is sent', async () => {
+  it('is refused before a byte is sent', async () => {
     const request = open(person.client, path, 'POST', { 'Content-Length': String(LIMIT + 1) });
     request.flushHeaders();
     const [response] = await once(request, 'response');
@@ -109,7 +109,7 @@ describe('the size of a file', () => {
     await expectRefused({ outcome: String(response.statusCode) }, '413');
   });
 
-  it('may not be a byte more when its length is not told', async () => {
+  it('may not be a byte more without a declared length', async () => {
     await expectRefused(await upload(person.client, taskId, pieces(LIMIT + 1)), '413 body_too_large');
   });
 
@@ -123,7 +123,7 @@ describe('the size of a file', () => {
     );
   });
 
-  it('counts what surrounds a file in a form, too', async () => {
+  it('includes the other parts of a form', async () => {
     function* padded() {
       yield* pieces(2 * LIMIT);
       yield Buffer.from('\r\n');
@@ -132,7 +132,7 @@ describe('the size of a file', () => {
     await expectRefused(await sendForm(person.client, taskId, padded()), '413 body_too_large');
   });
 
-  it('may not be nothing', async () => {
+  it('may not be zero', async () => {
     const raw = await upload(person.client, taskId, Buffer.alloc(0));
     await expectRefused(raw, '422 validation_failed');
     expect(raw.problem.errors).toEqual([{ pointer: '', message: 'is empty' }]);
@@ -142,7 +142,7 @@ describe('the size of a file', () => {
   });
 });
 
-describe('a task that takes files of some types', () => {
+describe('a task that accepts files of some types', () => {
   let choosy: string;
   let other: Person;
   beforeAll(async () => {
@@ -152,11 +152,14 @@ describe('a task that takes files of some types', () => {
     other = staged.person;
   });
 
-  it.each(['image/png', 'IMAGE/JPEG; q=1', 'application/pdf'])('takes %s, raw or in a form', async (type) => {
-    const raw = await upload(other.client, choosy, randomBytes(9), { 'Content-Type': type });
-    const inForm = await uploadForm(other.client, choosy, [filePart(randomBytes(9), { type })]);
-    expect([raw.outcome, inForm.outcome]).toEqual(['201', '201']);
-  });
+  it.each(['image/png', 'IMAGE/JPEG; q=1', 'application/pdf'])(
+    'accepts %s, raw or in a form',
+    async (type) => {
+      const raw = await upload(other.client, choosy, randomBytes(9), { 'Content-Type': type });
+      const inForm = await uploadForm(other.client, choosy, [filePart(randomBytes(9), { type })]);
+      expect([raw.outcome, inForm.outcome]).toEqual(['201', '201']);
+    },
+  );
 
   it.each(['text/html', 'imagery/png', 'application/pdfx', 'nothing'])('refuses %s', async (type) => {
     const before = await filesIn(api.evidence);
@@ -169,14 +172,14 @@ describe('a task that takes files of some types', () => {
     await vi.waitFor(async () => expect(await filesIn(api.evidence)).toEqual(before));
   });
 
-  it('says so to the worker and to who reads the task', async () => {
+  it('shows them to the worker and to readers of the task', async () => {
     const { output } = await other.client.get<{ output: unknown }>(`/v1/worker/tasks/${choosy}`);
     expect(output).toMatchObject({ evidence_types: ['image/*', 'application/PDF'] });
     expect(await org.client.get(`/v1/tasks/${choosy}`)).toMatchObject({ output });
   });
 });
 
-describe('an upload that breaks off', () => {
+describe('an aborted upload', () => {
   const inForm = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
   it.each([
     ['raw, with a length that it does not keep', { 'Content-Length': String(5 * MiB) }, false],
@@ -232,7 +235,7 @@ describe('a form', () => {
     );
   });
 
-  it('may have a preamble, and something after its end', async () => {
+  it('may have a preamble and an epilogue', async () => {
     const bytes = randomBytes(50);
     const body = [Buffer.from('preamble\r\n'), ...form([filePart(bytes)]), Buffer.from('epilogue')];
     expect(taken(await sendForm(person.client, taskId, body)).sha256).toBe(sha256(bytes));
@@ -246,20 +249,20 @@ describe('a form', () => {
     ['before the field, unquoted', "filename*=utf-8''re%C3%A7u.png; filename=recu.png; name=file"],
     ['in quotes', `${plain}; filename*="utf-8''re%C3%A7u.png"; name=file`],
     ['in ISO 8859-1', `name=file; ${plain}; filename*=iso-8859-1''re%E7u.png`],
-  ])('has the name that filename* says: %s', async (_, parameters) => {
+  ])('takes the name from filename*: %s', async (_, parameters) => {
     const head = `Content-Disposition: form-data; ${parameters}`;
     const got = await uploadForm(person.client, taskId, [{ head, body: [Buffer.from('x')] }]);
     expect(taken(got).name).toBe('reçu.png');
   });
 
-  it('may have a file that has no name and no type', async () => {
+  it('may have a file without name and type', async () => {
     const part = { head: 'content-disposition:form-data;name=file', body: [Buffer.from('x')] };
     const evidence = taken(await uploadForm(person.client, taskId, [part]));
     expect(evidence).toMatchObject({ name: 'file', media_type: 'text/plain', bytes: 1 });
   });
 });
 
-describe('what a client says of a file', () => {
+describe('what a client declares of a file', () => {
   it.each([
     ['../../../etc/passwd', 'passwd'],
     ['C:\\Users\\me\\report.pdf', 'report.pdf'],
@@ -272,7 +275,7 @@ describe('what a client says of a file', () => {
     ['invoice\u202Efdp.exe', 'invoicefdp.exe'],
     ['Пример 报告 🦊.pdf', 'Пример 报告 🦊.pdf'],
     [`${'ü'.repeat(1000)}.pdf`, `${'ü'.repeat(98)}.pdf`],
-  ])('its name %j is kept as %j', async (name, safe) => {
+  ])('the name %j is stored as %j', async (name, safe) => {
     const evidence = taken(await upload(person.client, taskId, randomBytes(9), {}, name));
     expect(evidence.name).toBe(safe);
     const back = await send(org.client, `/v1/tasks/${taskId}/evidence/${evidence.evidence_id}`, {
@@ -293,17 +296,17 @@ describe('what a client says of a file', () => {
     ['text/html, text/plain', 'application/octet-stream'],
     ['multipart/x-mixed-replace; boundary=x', 'application/octet-stream'],
     [`text/${'x'.repeat(200)}`, 'application/octet-stream'],
-  ])('its type %j is kept as %j', async (type, safe) => {
+  ])('the type %j is stored as %j', async (type, safe) => {
     const got = await upload(person.client, taskId, randomBytes(9), { 'Content-Type': type });
     expect(taken(got).media_type).toBe(safe);
   });
 
-  it('may be no type at all', async () => {
+  it('may lack a type', async () => {
     const got = await send(person.client, path, { body: randomBytes(9) });
     expect(taken(got)).toMatchObject({ name: 'file', media_type: 'application/octet-stream' });
   });
 
-  it('must be uncompressed and of the known parameters', async () => {
+  it('must be uncompressed, with known parameters only', async () => {
     const zipped = { 'Content-Encoding': 'gzip' };
     await expectRefused(
       await upload(person.client, taskId, randomBytes(9), zipped),
@@ -315,7 +318,7 @@ describe('what a client says of a file', () => {
 });
 
 it.each(['close', 'keep-alive'])(
-  'a client that is not let in gets its answer though it sends all before it listens (%s)',
+  'a refused client gets its response although it sends everything before it reads (%s)',
   async (connection) => {
     const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
     await once(socket, 'connect');

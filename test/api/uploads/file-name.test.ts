@@ -29,7 +29,7 @@ describe('a file name', () => {
     expect(safeFileName(given)).toBe(safe);
   });
 
-  it('keeps its extension when it is cut, and whole characters', () => {
+  it('keeps its extension and whole characters when it is shortened', () => {
     const name = safeFileName(`${'🦊'.repeat(100)}.tar.gz`);
     expect(name).toBe(`${'🦊'.repeat(49)}.gz`);
     expect(Buffer.byteLength(safeFileName(`a.${'b'.repeat(5000)}`))).toBe(200);
@@ -46,7 +46,7 @@ describe('a file name', () => {
       .map((parts) => parts.join('')),
   );
 
-  it('is never a path, empty, too long or invisible, and safe names stay as they are', () => {
+  it('is never a path, empty, too long or invisible, and safe names are unchanged', () => {
     fc.assert(
       fc.property(text, (given) => {
         const name = safeFileName(given);

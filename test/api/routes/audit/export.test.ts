@@ -285,7 +285,7 @@ describe('a file that was tampered with', () => {
     expect(stderr).toContain(`Line ${lastEntry() + 2} is not valid`);
   });
 
-  test('is reported separately from an unknown key and a missing file', async () => {
+  test('is reported for an unknown key, and a missing file exits 2', async () => {
     const none = join(dir, 'none.json');
     await writeFile(none, '{"keys":[]}');
     expect((await verified(lines, '--keys', none)).stderr).toContain('Line 1 is not valid');

@@ -55,7 +55,7 @@ const settled = (client: Client, endpoint: Endpoint, status: string, count = 1) 
   expect.poll(async () => (await deliveriesOf(client, endpoint, status)).length, SOON).toBe(count);
 
 describe('an endpoint', () => {
-  it('is told of the events it wants of every task, signed for it alone', async () => {
+  it('receives its event types of every task, signed with its own secret', async () => {
     const { client } = await createOrg(api);
     const [one, two] = [await startCallbackReceiver(), await startCallbackReceiver()];
     const first = await register(client, one.url, { headers: { 'X-Team': 'blue' } });
@@ -90,7 +90,7 @@ describe('an endpoint', () => {
     );
   });
 
-  it('hears of the pools alone that the key that made it is for', async () => {
+  it('receives only events of the pools of the key that created it', async () => {
     const { client } = await createOrg(api);
     const pool = await createPool(client);
     const confined = await createKey(api, client, { pools: [pool] });
@@ -102,7 +102,7 @@ describe('an endpoint', () => {
     expect(receiver.come).toHaveLength(1);
   });
 
-  it('signs with both secrets while one takes the place of the other', async () => {
+  it('signs with both secrets during a rotation', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver();
     const endpoint = await register(client, receiver.url);
@@ -116,7 +116,7 @@ describe('an endpoint', () => {
     await settled(client, endpoint, 'succeeded');
   });
 
-  it('signs with Ed25519 when asked to', async () => {
+  it('signs with Ed25519 for signature v1a', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver();
     const endpoint = await register(client, receiver.url, { signature: 'v1a' });
@@ -131,7 +131,7 @@ describe('an endpoint', () => {
     expect(verifySignature(null, content, key, Buffer.from(signature, 'base64'))).toBe(true);
   });
 
-  it('that answers 410 is disabled at once, and the feed says so', async () => {
+  it('that answers 410 is disabled at once, with an event in the feed', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver(() => ({ status: 410 }));
     const endpoint = await register(client, receiver.url);
@@ -150,7 +150,7 @@ describe('an endpoint', () => {
     expect(receiver.come).toHaveLength(2);
   });
 
-  it('that is removed with a retry queued is sent nothing any more', async () => {
+  it('that is removed with a queued retry receives nothing', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const endpoint = await register(client, receiver.url, { retry_policy: { backoff_seconds: 1 } });
@@ -164,7 +164,7 @@ describe('an endpoint', () => {
   });
 });
 
-it('an endpoint that is disabled with a retry queued is sent nothing; what is made again once it is enabled comes', async () => {
+it('an endpoint disabled with a queued retry receives nothing until a redelivery after it is enabled', async () => {
   const { client } = await createOrg(api);
   const receiver = await startCallbackReceiver(() => ({ status: 500 }));
   const endpoint = await register(client, receiver.url, { retry_policy: { backoff_seconds: 1 } });
@@ -186,7 +186,7 @@ it('an endpoint that is disabled with a retry queued is sent nothing; what is ma
 });
 
 describe('a delivery', () => {
-  it('that was given up is a dead letter until it is made again', async () => {
+  it('that is exhausted is a dead letter until it is redelivered', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const endpoint = await register(client, receiver.url, { retry_policy: { max_retries: 0 } });
@@ -209,7 +209,7 @@ describe('a delivery', () => {
     expect(done?.attempts.map((one) => one.status)).toEqual([500, 204]);
   });
 
-  it('is not made twice at once by hand and by itself', async () => {
+  it('is not sent by a redelivery and a retry at the same time', async () => {
     const { client } = await createOrg(api);
     let answer = (): void => undefined;
     const after = new Promise<void>((resolve) => {
@@ -230,7 +230,7 @@ describe('a delivery', () => {
     await expect.poll(() => receiver.come.length, SOON).toBe(2);
   });
 
-  it('to a callback URL can be made again too', async () => {
+  it('to a callback URL can be redelivered too', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver((_come, nth) => ({ status: nth === 1 ? 410 : 204 }));
     const handoff = { callback_url: receiver.url, events: ['task.created'] };
@@ -257,7 +257,7 @@ describe('the headers of an endpoint', () => {
     ['another port', 'https://receiver.example:8443/in', {}, []],
     ['another host, with new ones', 'https://other.example/in', { headers: { 'X-New': 'x' } }, ['X-New']],
     ['another host, disabled for now', 'https://other.example/in', { enabled: false }, []],
-  ])('go with the URL to %s or stay behind', async (_name, to, more, kept) => {
+  ])('when the URL changes to %s: are kept or dropped', async (_name, to, more, kept) => {
     const { client } = await createOrg(api);
     const { endpoint_id } = await register(client, 'https://receiver.example/in', { headers });
     const path = `${PATH}/${endpoint_id}`;
@@ -269,7 +269,7 @@ describe('the headers of an endpoint', () => {
     expect(back.header_names).toEqual('headers' in more ? [] : kept);
   });
 
-  it('are not sent to the receiver of another origin', async () => {
+  it('are not sent to another origin', async () => {
     const { client } = await createOrg(api);
     const [old, other] = [await startCallbackReceiver(), await startCallbackReceiver()];
     const endpoint = await register(client, old.url, { headers });
@@ -282,7 +282,7 @@ describe('the headers of an endpoint', () => {
   });
 });
 
-describe('what breaks a rule', () => {
+describe('an invalid endpoint', () => {
   it.each([
     [{ url: 'http://93.184.216.34/' }, '/url'],
     [{ url: 'https://10.0.0.1/' }, '/url'],
@@ -298,7 +298,7 @@ describe('what breaks a rule', () => {
     [{ retry_policy: { max_retries: 21 } }, '/retry_policy/max_retries'],
     [{ ordering: 'per_org' }, '/ordering'],
     [{ more: 1 }, '/more'],
-  ])('is refused by its pointer: %j', async (fault, pointer) => {
+  ])('is refused with its pointer: %j', async (fault, pointer) => {
     const { client } = await createOrg(api);
     const body = { url: 'https://receiver.example/', ...fault };
     const { status, problem } = await client.request('POST', PATH, { body });
@@ -306,7 +306,7 @@ describe('what breaks a rule', () => {
     expect((await client.get<Page<Endpoint>>(PATH)).data).toEqual([]);
   });
 
-  it('is no secret of its own that fits, which then signs', async () => {
+  it('accepts a valid secret of its own, which then signs', async () => {
     const { client } = await createOrg(api);
     const secret = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
     const made = await register(client, 'https://receiver.example/', { secret });

@@ -65,7 +65,7 @@ const ended = async (client: Client, endpoint: string, { replay_id }: Replay, st
 };
 
 describe('a replay', () => {
-  it('of what failed sends it again, once, with the same id, and nothing else', async () => {
+  it('of failed deliveries sends exactly those again, once, with the same id', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver(() => ({ status: 204 }));
     const endpoint = await register(client, receiver.url);
@@ -101,7 +101,7 @@ describe('a replay', () => {
     });
   });
 
-  it('of what is undelivered adds what happened before the endpoint and while it was disabled', async () => {
+  it('of undelivered events adds those from before the endpoint and while it was disabled', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver();
     await createTasks(client, 2);
@@ -124,7 +124,7 @@ describe('a replay', () => {
     expect([all.sent, receiver.come.length]).toEqual([4, 7]);
   });
 
-  it('keeps to its span of time, and to the pools of the endpoint', async () => {
+  it('keeps to its period and to the pools of the endpoint', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver();
     const pool = await createPool(client);
@@ -148,7 +148,7 @@ describe('a replay', () => {
     expect(JSON.parse(receiver.come[0]?.body ?? '').data.task_id).toBe(second.task_id);
   });
 
-  it('counts what failed again, and leaves alone what is pending', async () => {
+  it('counts deliveries that failed again, and skips pending ones', async () => {
     const { client } = await createOrg(api);
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const endpoint = await register(client, receiver.url);
@@ -164,7 +164,7 @@ describe('a replay', () => {
     expect(receiver.come).toHaveLength(3);
   });
 
-  it('is one at a time, can be cancelled, and is begun once under an Idempotency-Key', async () => {
+  it('is one at a time, can be cancelled, and starts once for an Idempotency-Key', async () => {
     const { client } = await createOrg(api);
     const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
@@ -195,7 +195,7 @@ describe('a replay', () => {
   it.each([
     ['disabled', 'endpoint_disabled'],
     ['deleted', 'endpoint_deleted'],
-  ])('ends when its endpoint is %s on the way, and says why', async (what, reason) => {
+  ])('stops with a reason when its endpoint is %s', async (what, reason) => {
     const { client, org_id } = await createOrg(api);
     const { open: answer, after } = gate();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
@@ -223,7 +223,7 @@ describe('a replay is refused', () => {
     [{ since: LONG_AGO, until: LONG_AGO }, '/until'],
     [{ since: LONG_AGO, deliveries: 'some' }, '/deliveries'],
     [{ since: LONG_AGO, more: 1 }, '/more'],
-  ])('by the pointer of what is wrong: %j', async (body, pointer) => {
+  ])('with its pointer: %j', async (body, pointer) => {
     const { client } = await createOrg(api);
     const endpoint = await register(client, 'https://receiver.example/');
     const { status, problem } = await client.request('POST', `${endpoint}/replay`, { body });
@@ -231,7 +231,7 @@ describe('a replay is refused', () => {
     expect((await client.get<Page<Replay>>(`${endpoint}/replays`)).data).toEqual([]);
   });
 
-  it('by a disabled endpoint, and to others as what never was', async () => {
+  it('for a disabled endpoint, and with 404 for other orgs', async () => {
     const [{ client }, stranger] = [await createOrg(api), await createOrg(api)];
     const endpoint = await register(client, 'https://receiver.example/');
     const other = await register(client, 'https://receiver.example/');
@@ -251,7 +251,7 @@ describe('a replay is refused', () => {
   });
 });
 
-it('an org has at most a hundred endpoints, however many are made at once', async () => {
+it('an org has at most 100 endpoints, however many are created at once', async () => {
   const { client } = await createOrg(api);
   const body = { url: 'https://receiver.example/' };
   const made = await Promise.all(Array.from({ length: 104 }, () => client.request('POST', PATH, { body })));

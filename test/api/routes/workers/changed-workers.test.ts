@@ -53,14 +53,14 @@ const eventsOf = async (client: Client, id: string) =>
 const accept = (person: Person, { offer_id }: OfferView) =>
   person.client.request('POST', `/v1/worker/offers/${offer_id}/accept`);
 
-describe('who loses what a task asks for while they are asked', () => {
+describe('a worker who no longer meets the requirements of a pending offer', () => {
   test.each<[string, unknown]>([
     ['pool_ids', []],
     ['skills', ['reads']],
     ['certifications', []],
     ['trust_level', 2.9],
     ['rating', 3.9],
-  ])('%s: the offer is revoked, and another is asked', async (what, less) => {
+  ])('%s: the offer is revoked, and another worker gets one', async (what, less) => {
     const { client, person, all, create, change, queued } = await staged();
     const id = await create(what);
     const offer = await person.offerOf(id);
@@ -80,7 +80,7 @@ describe('who loses what a task asks for while they are asked', () => {
     expect(await other.accept(id)).toMatchObject({ status: 'accepted', attempt: 1 });
   });
 
-  test('by a review of other work, likewise', async () => {
+  test('by a review of another task: the offer is revoked too', async () => {
     const { client, person, create, queued } = await staged({ capacity: 2 });
     const output = {
       expected_format: 'structured_json',
@@ -97,7 +97,7 @@ describe('who loses what a task asks for while they are asked', () => {
     await queued(id);
   });
 
-  test('keeps the offers of what they can still do, and all that they have accepted', async () => {
+  test('keeps other offers and all accepted tasks', async () => {
     const { client, person, create, change, queued } = await staged({ capacity: 4 });
     const [accepted, started] = [await create('certifications'), await create('certifications')];
     for (const id of [accepted, started]) await person.accept(id);
@@ -119,7 +119,7 @@ describe('who loses what a task asks for while they are asked', () => {
     expect((await accept(person, offer)).outcome).toBe('200');
   });
 
-  test('is one of several asked: the others go on being asked', async () => {
+  test('and is one of several with an offer: the other offers stay pending', async () => {
     const { client } = await createOrg(api);
     const pool = await createPool(client, { offer_mode: 'broadcast', broadcast_size: 2 });
     const fields = { pool_ids: [pool], certifications: ['soc'] };
@@ -139,7 +139,7 @@ describe('who loses what a task asks for while they are asked', () => {
   });
 });
 
-test('who is to do less at once gives up the latest offers that are too many', async () => {
+test('a worker with a reduced capacity loses the latest offers beyond it', async () => {
   const { client, person, create, change, queued } = await staged({ capacity: 4 });
   const work = await create('nothing');
   await person.accept(work);

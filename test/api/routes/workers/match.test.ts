@@ -49,7 +49,7 @@ async function staged() {
   return { org, client: org.client, body, add, preview, match, create };
 }
 
-test('says for each requirement whom it rules out, and who misses least', async () => {
+test('shows for each requirement how many workers it excludes, and which misses it by the least', async () => {
   const { add, create, match, preview } = await staged();
   await add('no-reader', { skills: ['calls'] });
   await add('novice', { skills: [], certifications: [], trust_level: 1, rating: 2 });
@@ -83,7 +83,7 @@ test('says for each requirement whom it rules out, and who misses least', async 
   expect((await match(second)).queue).toEqual({ position: 2, same_requirements: 2 });
 });
 
-test('tells those who are away from those who are busy, and how long it may take', async () => {
+test('distinguishes workers who are away and busy, and estimates the wait', async () => {
   const { add, create, match, preview } = await staged();
   await add('gone', { availability: 'offline' });
   expect(await preview()).toMatchObject({ reason: 'away', unavailable: { offline: 1 } });
@@ -104,7 +104,7 @@ test('tells those who are away from those who are busy, and how long it may take
   expect(critical.estimated_wait_seconds).toBeGreaterThanOrEqual(1);
 });
 
-test('estimates the wait from the place in the line and how fast those who are there work', async () => {
+test('estimates the wait from the queue position and the speed of the available workers', async () => {
   const { org, add, create, match, preview } = await staged();
   const [quick, unknown] = [
     await add('quick', { capacity: 2 }),
@@ -125,7 +125,7 @@ test('estimates the wait from the place in the line and how fast those who are t
   expect(await waits()).toEqual([20, 40]);
 });
 
-test('counts what others wait for with the same people, and by urgency', async () => {
+test('counts other tasks that wait for the same workers, by urgency', async () => {
   const { client, create, match, add } = await staged();
   await add('one', {});
   const busy = await create();
@@ -140,7 +140,7 @@ test('counts what others wait for with the same people, and by urgency', async (
   expect((await match(low)).queue?.position).toBe(2);
 });
 
-test('says when one who declined is asked again', async () => {
+test('shows when a worker who declined can get the task again', async () => {
   const { add, create, match } = await staged();
   const person = await add('unwilling', {});
   const id = await create();
@@ -154,7 +154,7 @@ test('says when one who declined is asked again', async () => {
 });
 
 describe('a preview', () => {
-  test('leaves nothing behind', async () => {
+  test('stores nothing', async () => {
     const { org, preview } = await staged();
     const ofOrg = async () =>
       [...(await snapshot(api.redis, api.prefix))].filter(([key]) => key.includes(org.org_id));
@@ -165,7 +165,7 @@ describe('a preview', () => {
     expect(await ofOrg()).toEqual(before);
   });
 
-  test('refuses what creating would refuse', async () => {
+  test('refuses what a create would refuse', async () => {
     const { client } = await staged();
     const body = taskBody({ requirements: { worker_pool_id: 'none', trust_level: 9 }, more: 1 });
     const created = await client.request('POST', '/v1/tasks', { body });
@@ -175,7 +175,7 @@ describe('a preview', () => {
   });
 });
 
-test('a key of some pools learns nothing of the people and the queue of others', async () => {
+test('a confined key sees nothing of workers and queues of other pools', async () => {
   const { org, client, add } = await staged();
   const [own, other] = [await createPool(client), await createPool(client)];
   await add('mine', { pool_ids: [own], trust_level: 1 });
@@ -193,7 +193,7 @@ test('a key of some pools learns nothing of the people and the queue of others',
   expect(whole.nearest_misses.map((one) => one.worker_id)).toEqual(['mine', 'theirs']);
 });
 
-test('of a task that waits, too: its people and rivals of those pools are all that the key is told of', async () => {
+test('for a waiting task, a confined key sees only workers and competing tasks of its pools', async () => {
   const { org, client, add, create, match } = await staged();
   const [own, other] = [await createPool(client), await createPool(client)];
   const shared = await add('shared', { pool_ids: [own, other] });

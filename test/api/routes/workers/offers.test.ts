@@ -73,8 +73,8 @@ async function consistentEventsOf(id: string): Promise<EventView[]> {
 const accept = (person: Person, offerId: string) =>
   person.client.request('POST', `/v1/worker/offers/${offerId}/accept`);
 
-describe('of one broadcast offer', () => {
-  test('200 parallel accepts make one winner and 199 times 409', async () => {
+describe('a broadcast offer', () => {
+  test('lets one of 200 parallel accepts win and returns 409 to the others', async () => {
     const { people, create } = await poolWith(200, { offer_mode: 'broadcast', broadcast_size: 200 });
     const id = await create();
     const offers = await Promise.all(people.map((person) => person.offerOf(id)));
@@ -96,8 +96,8 @@ describe('of one broadcast offer', () => {
   }, 60_000);
 });
 
-describe('who says no', () => {
-  test('and is the only one is asked again, and the task completes', async () => {
+describe('a worker who declines', () => {
+  test('and is the only one gets the task again, and it completes', async () => {
     const { person, create } = await poolWith(1, { offer_ttl_seconds: 1 });
     const id = await create();
     const { offer_id } = await person.offerOf(id);
@@ -108,7 +108,7 @@ describe('who says no', () => {
     expect((await org.client.get<TaskView>(`/v1/tasks/${id}?wait=10`)).status).toBe('completed');
   });
 
-  test('until a time is not asked before it, and then asked', async () => {
+  test('with retry_after_seconds gets the task again after it and not before', async () => {
     const { person, create } = await poolWith(1, { offer_ttl_seconds: 1 });
     const id = await create();
     const { offer_id } = await person.offerOf(id);
@@ -127,8 +127,8 @@ describe('who says no', () => {
   });
 });
 
-describe('who goes', () => {
-  test.each(['offline', 'away'])('%s takes no offer with them', async (availability) => {
+describe('a worker who leaves', () => {
+  test.each(['offline', 'away'])('%s keeps no offer', async (availability) => {
     const { person, create } = await poolWith(1, {});
     const id = await create();
     const { offer_id } = await person.offerOf(id);
@@ -140,7 +140,7 @@ describe('who goes', () => {
     expect(await workerOf(person)).toMatchObject({ active_tasks: 0, acceptance_rate: null });
   });
 
-  test('without a word, letting three offers lapse in a row, is away', async () => {
+  test('without notice is set away after three expired offers in a row', async () => {
     const { person, create } = await poolWith(1, { offer_ttl_seconds: 1 }, { capacity: 3 });
     const ids = [await create(), await create(), await create()];
     await expect.poll(async () => (await workerOf(person)).availability, SOON).toBe('away');
@@ -150,7 +150,7 @@ describe('who goes', () => {
     await person.accept(ids[0] ?? '');
   });
 
-  test('in good order finishes what they have, gets nothing new, and is offline then', async () => {
+  test('by draining finishes their tasks, gets no new ones, and becomes offline', async () => {
     const { person, create } = await poolWith(1, {}, { capacity: 2 });
     const [mine, offered] = [await create(), await create()];
     await person.accept(mine);
@@ -174,7 +174,7 @@ describe('who goes', () => {
     expect(await person.client.post('/v1/worker/drain')).toMatchObject({ availability: 'offline' });
   });
 
-  test('in good order with nothing in hand but an offer, is offline as soon as it is taken back', async () => {
+  test('by draining with only a pending offer is offline as soon as it is revoked', async () => {
     const { person, create } = await poolWith(1, {});
     const id = await create();
     const { offer_id } = await person.offerOf(id);
@@ -188,7 +188,7 @@ describe('who goes', () => {
   });
 });
 
-test('a pool that is removed gives its tasks back to the queue, and a new one of its name takes them up', async () => {
+test('the tasks of a removed pool return to the queue, and a new pool with its id takes them', async () => {
   const { poolId, person, create } = await poolWith(1, {}, { capacity: 3 });
   const [started, accepted, offered] = [await create(), await create(), await create()];
   for (const id of [started, accepted]) await person.accept(id);
@@ -205,10 +205,10 @@ test('a pool that is removed gives its tasks back to the queue, and a new one of
   for (const id of [started, accepted, offered]) await person.offerOf(id);
 });
 
-describe('an accept that races', () => {
+describe('an accept that races with', () => {
   const ROUNDS = 12;
 
-  test('the expiry has one outcome, and the history says the same', async () => {
+  test('the expiry has one outcome, which the history shows', async () => {
     const { people, create } = await poolWith(ROUNDS, { offer_ttl_seconds: 2 });
     const ids = await Promise.all(Array.from({ length: ROUNDS }, () => create()));
     const offers = (await Promise.all(people.map(offersUntilThere))).flat();
@@ -247,7 +247,7 @@ describe('an accept that races', () => {
     return (await person.client.get<Page<OfferView>>('/v1/worker/offers?wait=20')).data;
   }
 
-  test('the cancellation leaves the task cancelled and nobody holding it', async () => {
+  test('the cancellation leaves the task cancelled and no worker assigned', async () => {
     const { people, create } = await poolWith(ROUNDS, {});
     await Promise.all(Array.from({ length: ROUNDS }, () => create()));
     const offers = (await Promise.all(people.map(offersUntilThere))).flat();

@@ -20,7 +20,7 @@ afterAll(() => api.close());
 
 const WANTED = { skills: ['a', 'b'], certifications: ['c'], trust_level: 3, min_rating: 4 };
 
-test('a task asks for less as time goes by, but never for less than what is hard', async () => {
+test('relaxation steps lower the requirements over time, except those in hard', async () => {
   const { client } = await createOrg(api);
   const half = await createPerson(api, client, {
     skills: ['a'],

@@ -42,7 +42,7 @@ test('loads the task once for each attempt, also when another change is waited f
 test.each([
   ['an output that breaks the schema', { output: { seen: 'yes' } }, false],
   ['an output without the evidence it needs', { output: { seen: true } }, true],
-])('%s is not taken when the task is started meanwhile', async (_name, body, evidence_required) => {
+])('refuses %s when the task is started meanwhile', async (_name, body, evidence_required) => {
   const output = { expected_format: 'structured_json', schema: { seen: 'boolean' }, evidence_required };
   const { task, person } = await bringTo(api, org, 'accepted', {
     output: { ...output, review: { mode: 'manual' } },
