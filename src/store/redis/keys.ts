@@ -57,7 +57,10 @@ export function partitionKeys(prefix: string, partition: string) {
     orphanedFiles: `${base}:orphaned-files`,
     /** String: the principal of a credential, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:credential:${hash}`,
-    /** Hash or string: a record of the authorization server (grant, code, session …), by the SHA-256 of its id. */
+    /**
+     * Hash or string: a record of the authorization server (grant, code, session …), by the SHA-256 of its id. `v` 1, or 2
+     * once it was used; `d` the sealed record; `p` version of the member's password; `c` when it was used (s).
+     */
     oauth: (name: string) => `${base}:oauth:${name}`,
     /** String: number of recent sign-in attempts from a network. Hash: attempts at an account (`n`) and when the next is allowed (`t`, ms). */
     attempts: (name: string) => `${base}:sign-in-attempts:${name}`,
@@ -124,6 +127,7 @@ function orgKeys(prefix: string, orgId: string) {
     /** Set: hashes of the worker's tokens. */
     workerTokens: (id: string) => `${base}:tokens:${id}`,
     pool: (id: string) => `${base}:pool:${id}`,
+    /** Hash: a plain record (see `records.ts`); `u`, when the key was last used (ms). */
     apiKey: (id: string) => `${base}:key:${id}`,
     /** String: when the token bucket of a credential, or of the org, is full again. */
     rate: (who: string) => `${base}:rate:${who}`,
