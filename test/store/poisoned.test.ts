@@ -1,4 +1,4 @@
-// One damaged record of each kind among others: whoever walks over them goes on to all the others.
+// One damaged record of each kind among intact ones: every walk processes all the others.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ const shared = await openTestDb();
 const ownStore = (): Db => reporting({ ...shared, prefix: freshPrefix() });
 const HOUR = 3600_000;
 
-/** Three tasks, of which the second is of no use: damaged, or not even of the type it must have. */
+/** Three tasks, of which the second is damaged: its JSON, or even the type of its key. */
 async function threeTasks(db: Db, org: string, isHash: boolean, change = {}): Promise<[Task, Task, Task]> {
   const [first, broken, last] = [
     await addTask(db, org, change),
@@ -56,7 +56,7 @@ it.each(DAMAGES)('a replay sends all events but those of a task %s', async (_nam
   expect(await loadReplay(db, org, replay.replay_id)).toMatchObject({ examined: 6, sent: 4 });
 });
 
-it('a damaged replay hides and stops no other', async () => {
+it('a damaged replay neither hides nor stops others', async () => {
   const db = ownStore();
   const org = await addOrg(db);
   await addTask(db, org);
@@ -69,7 +69,7 @@ it('a damaged replay hides and stops no other', async () => {
   expect(shown).toMatchObject([null, { replay_id: other.replay_id, sent: 2 }]);
 });
 
-it.each(DAMAGES)('resealing goes on past a task %s, and names it', async (_name, isHash) => {
+it.each(DAMAGES)('resealing continues after a task %s, and names it', async (_name, isHash) => {
   const db = ownStore();
   const [earlier, current] = [randomBytes(32), randomBytes(32)];
   const org = await addOrg(db);
@@ -89,7 +89,7 @@ it.each(DAMAGES)('resealing goes on past a task %s, and names it', async (_name,
   expect(lost).toEqual([{ kind: 'task', tenant: org, id: broken.task_id, key_id: null }]);
 });
 
-it.each(DAMAGES)('an audit export holds all chains but that of a task %s', async (_name, isHash) => {
+it.each(DAMAGES)('an audit export contains all chains but that of a task %s', async (_name, isHash) => {
   const db = ownStore();
   const org = await addOrg(db);
   for (const name of ['a', 'b', 'c'])
@@ -128,7 +128,7 @@ it('the sweep of evidence sets a member aside that is no file, and removes all o
   expect(dead).toContainEqual(['member', '../../etc']);
 });
 
-it('the end of a feed tells all events but those that cannot be read', async () => {
+it('the tail of a feed sends all events but those that cannot be read', async () => {
   const db = ownStore();
   const org = await addOrg(db);
   const subscriber = connect(testRedisUrl(), 'patient', () => undefined);
@@ -152,6 +152,6 @@ it('the end of a feed tells all events but those that cannot be read', async () 
   const ofTask = ({ task_id }: Task) =>
     told.filter(({ event }) => 'task_id' in event && event.task_id === task_id).length;
   await expect.poll(() => [ofTask(first), ofTask(cancelled)]).toEqual([2, 3]);
-  // What was told before the record was damaged is told.
+  // Events that were read before the damage are still sent.
   expect(ofTask(broken)).toBeLessThanOrEqual(2);
 });

@@ -1,5 +1,4 @@
-// The audit log of an org: an entry with every change and none without, in one unbroken chain however many
-// write at once.
+// The audit log of an org: one entry for each change, in an unbroken chain, also with concurrent writers.
 import { describe, expect, it } from 'vitest';
 import { type AuditEntry, digestOf, newAuditEvent } from '../../../src/state/audit/audit.ts';
 import { commitAudited, loadHead, readAudit } from '../../../src/store/audit/audit-log.ts';
@@ -10,7 +9,7 @@ import { freshOrg, openTestDb } from '../../support/db.ts';
 import { later } from '../../support/processors.ts';
 
 const db = await openTestDb();
-/** As another process would see it: it takes turns with nobody here. */
+/** The module as another process has it, with its own mutex. */
 const elsewhere: Db = { ...db, redis: db.redis.duplicate() };
 
 const auditEvent = (name: string) => ({
@@ -33,7 +32,7 @@ function expectChain(entries: AuditEntry[]): void {
 }
 
 describe('a change with its entry', () => {
-  it('is one chain of all that two processes write at once', async () => {
+  it('extends one chain when two processes write concurrently', async () => {
     const org = freshOrg(db);
     const names = Array.from({ length: 40 }, (_, index) => `n${index}`);
     const done = await Promise.all(
@@ -47,7 +46,7 @@ describe('a change with its entry', () => {
     expect(await loadHead(db, org)).toMatchObject({ sequence: 40, hash: entries.at(-1)?.hash });
   });
 
-  it('leaves no entry when a guard of its own does not hold', async () => {
+  it('writes no entry when a guard of the change fails', async () => {
     const org = freshOrg(db);
     const key = orgKeysOf(db.prefix, org).pool('p');
     const change = { guards: [{ kind: 'absent', key } as const], writes: [['HSET', key, 'v', 1] as const] };
@@ -57,7 +56,7 @@ describe('a change with its entry', () => {
     expect(await commit(db.redis, change)).toBe(false);
   });
 
-  it('is never earlier than the one before, whatever a clock says', async () => {
+  it('is never earlier than the previous entry, whatever the clock says', async () => {
     const org = freshOrg(db);
     await commitAudited(later(db, 60_000), org, auditEvent('a'), nothing);
     await commitAudited(db, org, auditEvent('b'), nothing);

@@ -1,5 +1,5 @@
-// Credentials: what is mistyped is refused by its checksum without a look-up, what is right is found beside
-// its org's data, what is revoked is not found any more, and the text itself is kept nowhere.
+// Credentials: the checksum rejects a mistyped one without a look-up, a valid one is found in the partition of its org, a
+// revoked one is not found, and the text itself is never stored.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ApiKey, apiKeyWrites, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
@@ -14,7 +14,7 @@ import { sampleWorker } from '../../support/tasks.ts';
 const db = await openTestDb();
 
 describe('a credential', () => {
-  it.each(['blk_live_', 'blk_test_', 'blw_'] as const)('%s: says where it is found', (prefix) => {
+  it.each(['blk_live_', 'blk_test_', 'blw_'] as const)('%s names its partition', (prefix) => {
     for (let tries = 0; tries < 50; tries += 1) {
       const org = freshOrg(db);
       const { text, hash } = newCredential(prefix, org);
@@ -28,13 +28,13 @@ describe('a credential', () => {
     }
   });
 
-  it('is another every time', () => {
+  it('is different each time', () => {
     const org = freshOrg(db);
     const texts = Array.from({ length: 1000 }, () => newCredential('blw_', org).text);
     expect(new Set(texts).size).toBe(texts.length);
   });
 
-  it('is refused when one character was mistyped, wherever', () => {
+  it('is rejected when any one character is mistyped', () => {
     const { text } = newCredential('blk_live_', freshOrg(db));
     fc.assert(
       fc.property(
@@ -49,7 +49,7 @@ describe('a credential', () => {
     );
   });
 
-  it('is refused when two characters changed places, or it is cut or padded', () => {
+  it('is rejected when two characters are swapped, or it is cut or padded', () => {
     const { text } = newCredential('blk_test_', freshOrg(db));
     for (let at = 0; at + 1 < text.length; at += 1) {
       const [a = '', b = ''] = [text[at], text[at + 1]];
@@ -60,7 +60,7 @@ describe('a credential', () => {
       expect(parseCredential(padded)).toBeNull();
   });
 
-  it('is nothing else', () => {
+  it('has no other form', () => {
     fc.assert(fc.property(fc.string(), (text) => parseCredential(text) === null));
   });
 });
@@ -87,7 +87,7 @@ async function find(text: string) {
   return where === null ? null : findCredential(db, where);
 }
 
-/** All that lies under a key, as text. */
+/** The value of a key, as text. */
 async function contentOf(key: string): Promise<string> {
   switch (await db.redis.type(key)) {
     case 'string':
@@ -103,8 +103,8 @@ async function contentOf(key: string): Promise<string> {
   }
 }
 
-describe('in the store', () => {
-  it('an API key is found from its commit on until it is revoked', async () => {
+describe('the store', () => {
+  it('finds an API key from its commit until it is revoked', async () => {
     const org = freshOrg(db);
     const { text, hash } = newCredential('blk_live_', org);
     const key = apiKey(org, hash);
@@ -112,14 +112,14 @@ describe('in the store', () => {
     const { guards, writes } = apiKeyWrites(db, key);
     expect(await commit(db.redis, { guards, writes })).toBe(true);
     expect(await find(text)).toEqual(key);
-    // Not twice under one id.
+    // A second key with the same id is refused.
     expect(await commit(db.redis, { guards, writes })).toBe(false);
     const revoked = revokeApiKey(db, key);
     expect(await commit(db.redis, revoked)).toBe(true);
     expect(await find(text)).toBeNull();
   });
 
-  it('all tokens of a worker end together, and nobody else’s', async () => {
+  it('revokes all tokens of a worker and no others', async () => {
     const org = freshOrg(db);
     const give = async (worker_id: string) => {
       const { text, hash } = newCredential('blw_', org);
@@ -130,7 +130,7 @@ describe('in the store', () => {
     const [first, second, others] = [await give('a'), await give('a'), await give('b')];
     const early = await revokeWorkerTokens(db, org, 'a');
     const third = await give('a');
-    // It would have left the third behind.
+    // Without the guard, the third token would stay valid.
     expect(await commit(db.redis, early)).toBe(false);
     const { hashes, guards, writes } = await revokeWorkerTokens(db, org, 'a');
     expect([...hashes].sort()).toEqual([hashOf(first), hashOf(second), hashOf(third)].sort());
@@ -140,7 +140,7 @@ describe('in the store', () => {
     expect(await revokeWorkerTokens(db, org, 'a')).toMatchObject({ hashes: [], writes: [] });
   });
 
-  it('the text itself lies nowhere', async () => {
+  it('does not contain the text of a credential', async () => {
     const org = freshOrg(db);
     const { text, hash } = newCredential('blk_live_', org);
     await commit(db.redis, apiKeyWrites(db, apiKey(org, hash)));

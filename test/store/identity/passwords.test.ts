@@ -1,15 +1,15 @@
-// Passwords at rest: what a hash costs unless a caller asks for less, and that it opens for its password alone.
+// Password hashes: their cost, and that each matches only its password.
 import { describe, expect, it } from 'vitest';
 import { hashPassword, isPassword } from '../../../src/store/identity/passwords.ts';
 
 describe('the hash of a password', () => {
-  it('costs what OWASP recommends unless told otherwise', async () => {
+  it('has the cost that OWASP recommends by default', async () => {
     expect(await hashPassword('correct horse battery')).toMatch(
       /^scrypt\.32768\.8\.3\.[\w-]{22}\.[\w-]{43}$/,
     );
   });
 
-  it('is checked at the cost it was made with, and holds for its password alone', async () => {
+  it('is checked at its own cost and matches only its password', async () => {
     const stored = await hashPassword('correct horse battery', { N: 2 ** 7, r: 8, p: 1 });
     expect(stored).toMatch(/^scrypt\.128\.8\.1\./);
     expect(await isPassword('correct horse battery', stored)).toBe(true);

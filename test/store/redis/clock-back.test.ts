@@ -1,4 +1,4 @@
-// What was set before Redis' clock went back holds nobody up for as long as it went back by.
+// After Redis' clock goes back, claims, delays and leases from before block nothing for longer than usual.
 import { expect, it } from 'vitest';
 import { countAttempt } from '../../../src/store/identity/sign-in-attempts.ts';
 import { claimKey } from '../../../src/store/redis/idempotency.ts';
@@ -10,7 +10,7 @@ import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 const HOUR = 3600_000;
 const db = await openTestDb();
 
-it('the claim of an idempotency key', async () => {
+it('shortens the claim of an idempotency key', async () => {
   const org = freshOrg(db);
   await claimKey(db, org, 'scope', 'print', 'first');
   const key = orgKeysOf(db.prefix, org).idempotency('scope');
@@ -19,7 +19,7 @@ it('the claim of an idempotency key', async () => {
   expect(await db.redis.pttl(key)).toBeLessThanOrEqual(10_000);
 });
 
-it('a lock-out of sign-ins', async () => {
+it('shortens the delay of sign-ins', async () => {
   await countAttempt(db, 'somebody', 1);
   const [key] = (
     await Promise.all(PARTITIONS.map((one) => db.redis.keys(`${db.prefix}:{${one}}:sign-in-attempts:*`)))
@@ -28,7 +28,7 @@ it('a lock-out of sign-ins', async () => {
   expect(await countAttempt(db, 'somebody', 1)).toBeLessThanOrEqual(15 * 60_000);
 });
 
-it('the lease of a delivery', async () => {
+it('ends the lease of a delivery', async () => {
   const org = freshOrg(db);
   const { task_id } = await addTask(db, org);
   const target = { org_id: org, task_id, sequence: 1 };
@@ -36,7 +36,7 @@ it('the lease of a delivery', async () => {
   const lease = Math.floor(db.clock.now()) + 2 * HOUR + 0.5;
   await db.redis.zadd(key, lease, pendingMember(target));
   expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ delivery: { status: 'pending' } });
-  // One that may be another's, and one that is not due, are left alone.
+  // A lease that may belong to another process, and a delivery that is not due, stay as they are.
   expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ dueAt: expect.any(Number) });
   await db.redis.zadd(key, Math.floor(db.clock.now()) + 2 * HOUR, pendingMember(target));
   expect(await leaseDelivery(db, target, 20_000)).toMatchObject({ dueAt: expect.any(Number) });

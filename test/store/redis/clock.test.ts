@@ -43,19 +43,22 @@ const isAbout = async (clock: RedisClock, ahead = 0) =>
   expect(Math.abs(clock.now() - (await trueTime()) - ahead)).toBeLessThan(1000);
 
 describe("the machine's clock", () => {
-  it.each([2 * HOUR, -2 * HOUR, 400 * 24 * HOUR])('that jumps by %i ms changes nothing', async (jump) => {
-    const { clock, events } = await started();
-    const machine = Date.now;
-    vi.spyOn(Date, 'now').mockImplementation(() => machine() + jump);
-    await isAbout(clock);
-    await clock.sync();
-    await isAbout(clock);
-    expect([clock.isHeld, events]).toEqual([false, []]);
-  });
+  it.each([2 * HOUR, -2 * HOUR, 400 * 24 * HOUR])(
+    'that jumps by %i ms does not change the time',
+    async (jump) => {
+      const { clock, events } = await started();
+      const machine = Date.now;
+      vi.spyOn(Date, 'now').mockImplementation(() => machine() + jump);
+      await isAbout(clock);
+      await clock.sync();
+      await isAbout(clock);
+      expect([clock.isHeld, events]).toEqual([false, []]);
+    },
+  );
 });
 
 describe("Redis' clock", () => {
-  it('is followed where it drifts', async () => {
+  it('is followed when it drifts', async () => {
     const { clock, events } = await started();
     shifted.shift = 1500;
     await clock.sync();
@@ -129,7 +132,7 @@ describe("Redis' clock", () => {
   });
 });
 
-describe('what cannot be undone', () => {
+describe('an irreversible change', () => {
   /** The store as a process has it that took its time two hours too late, or whose Redis has gone back since. */
   async function wrong(shift: number): Promise<Db> {
     shifted.shift = shift;
@@ -150,7 +153,7 @@ describe('what cannot be undone', () => {
     expect(await commit(db.redis, { guards: [], writes: [['SET', key, '1']] })).toBe(true);
   });
 
-  it('is committed once it is due, and not a moment before', async () => {
+  it('is committed when it is due and not before', async () => {
     const now = await trueTime();
     const key = `${prefix}:{due}:x`;
     const at = (when: number) => ({ kind: 'due', key, at: when, clock: real.clock }) as const;
@@ -163,7 +166,7 @@ describe('what cannot be undone', () => {
     expect(await commit(real.redis, { guards: stale, writes: [] })).toBe(false);
   });
 
-  it('a task does not fail, and no clock is breached', async () => {
+  it('is not made: no task fails and no SLA clock is breached', async () => {
     const org = freshOrg(real);
     const sla = { deadline: new Date(real.clock.now() + HOUR).toISOString(), target_latency_seconds: 1800 };
     const task = await addTask(real, org, { sla });
@@ -178,7 +181,7 @@ describe('what cannot be undone', () => {
     expect(db.clock.isHeld).toBe(true);
   });
 
-  it('a finished task is not purged', async () => {
+  it('is not made: no final task is purged', async () => {
     const org = freshOrg(real);
     const task = await addTask(real, org);
     await step(real, task, { name: 'cancel', reason: null });

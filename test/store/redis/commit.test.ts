@@ -1,4 +1,4 @@
-// The commit script: all guards or nothing, byte for byte, in one step.
+// The commit script writes all or nothing, byte for byte, in one atomic step.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { commit, type Guard, NO_CHANGE } from '../../../src/store/redis/commit.ts';
@@ -17,37 +17,27 @@ describe('a guard', () => {
     boolean,
   ][] = [
     [
-      'version: the record has it',
+      'version: the same',
       (key) => redis.hset(key, 'v', 3),
       (key) => ({ kind: 'version', key, version: 3 }),
       true,
     ],
     [
-      'version: the record has a later one',
+      'version: a later one',
       (key) => redis.hset(key, 'v', 4),
       (key) => ({ kind: 'version', key, version: 3 }),
       false,
     ],
+    ['version: no record', async () => undefined, (key) => ({ kind: 'version', key, version: 3 }), false],
+    ['version 0: no record', async () => undefined, (key) => ({ kind: 'version', key, version: 0 }), true],
     [
-      'version: the record is gone',
-      async () => undefined,
-      (key) => ({ kind: 'version', key, version: 3 }),
-      false,
-    ],
-    [
-      'version 0: there is none',
-      async () => undefined,
-      (key) => ({ kind: 'version', key, version: 0 }),
-      true,
-    ],
-    [
-      'version 0: there is one',
+      'version 0: a record exists',
       (key) => redis.hset(key, 'v', 1),
       (key) => ({ kind: 'version', key, version: 0 }),
       false,
     ],
     [
-      'score: the member has it, with every bit',
+      'score: the same, bit for bit',
       (key) => redis.zadd(key, 1_770_232_860_123.25, 'm'),
       (key) => ({ kind: 'score', key, member: 'm', score: 1_770_232_860_123.25 }),
       true,
@@ -64,8 +54,8 @@ describe('a guard', () => {
       (key) => ({ kind: 'score', key, member: 'm', score: 1 }),
       false,
     ],
-    ['absent: nothing there', async () => undefined, (key) => ({ kind: 'absent', key }), true],
-    ['absent: something there', (key) => redis.set(key, ''), (key) => ({ kind: 'absent', key }), false],
+    ['absent: no key', async () => undefined, (key) => ({ kind: 'absent', key }), true],
+    ['absent: a key exists', (key) => redis.set(key, ''), (key) => ({ kind: 'absent', key }), false],
     ['value: the same', (key) => redis.set(key, 'ü'), (key) => ({ kind: 'value', key, value: 'ü' }), true],
     ['value: another', (key) => redis.set(key, 'ü '), (key) => ({ kind: 'value', key, value: 'ü' }), false],
     [
@@ -81,31 +71,36 @@ describe('a guard', () => {
       false,
     ],
     [
-      'field: not there',
+      'field: missing',
       (key) => redis.hset(key, 'other', ''),
       (key) => ({ kind: 'field', key, field: 'f', value: '' }),
       false,
     ],
     [
-      'no field: not there',
+      'no field: missing',
       (key) => redis.hset(key, 'other', ''),
       (key) => ({ kind: 'field', key, field: 'f', value: null }),
       true,
     ],
     [
-      'no field: there, and empty',
+      'no field: present and empty',
       (key) => redis.hset(key, 'f', ''),
       (key) => ({ kind: 'field', key, field: 'f', value: null }),
       false,
     ],
-    ['room: for one more', (key) => redis.zadd(key, 0, 'a'), (key) => ({ kind: 'room', key, most: 2 }), true],
     [
-      'room: none',
+      'room: one more fits',
+      (key) => redis.zadd(key, 0, 'a'),
+      (key) => ({ kind: 'room', key, most: 2 }),
+      true,
+    ],
+    [
+      'room: full',
       (key) => redis.zadd(key, 0, 'a', 0, 'b'),
       (key) => ({ kind: 'room', key, most: 2 }),
       false,
     ],
-    ['value: nothing there', async () => undefined, (key) => ({ kind: 'value', key, value: '' }), false],
+    ['value: no key', async () => undefined, (key) => ({ kind: 'value', key, value: '' }), false],
   ];
 
   it.each(cases)('%s', async (_, prepare, guard, holds) => {
@@ -119,7 +114,7 @@ describe('a guard', () => {
     expect(await redis.dump(key)).toEqual(before);
   });
 
-  it('that fails is enough, wherever it stands among those that hold', async () => {
+  it('that fails prevents all writes, at any position', async () => {
     const [held, broken, written] = [freshKey(), freshKey(), freshKey()];
     await redis.hset(held, 'v', 1);
     await redis.hset(broken, 'v', 2);
@@ -145,7 +140,7 @@ describe('a guard', () => {
 });
 
 describe('the writes', () => {
-  it('happen in order, on as many keys as there are', async () => {
+  it('happen in order, on any number of keys', async () => {
     const [hash, list, set, stream] = [freshKey(), freshKey(), freshKey(), freshKey()];
     const done = await commit(redis, {
       guards: [],
@@ -166,7 +161,7 @@ describe('the writes', () => {
     expect((await redis.xrange(stream, '-', '+')).map(([, fields]) => fields)).toEqual([['d', 'entry']]);
   });
 
-  it('that are the same for several keys in a row happen to each of them, once, in their turn', async () => {
+  it('that are the same for several keys happen once to each, in order', async () => {
     const [one, two, three, four] = [freshKey(), freshKey(), freshKey(), freshKey()];
     const done = await commit(redis, {
       guards: [{ kind: 'absent', key: four }],
@@ -194,7 +189,7 @@ describe('the writes', () => {
     expect((await redis.getBuffer(key))?.equals(bytes)).toBe(true);
   });
 
-  it('may be none: then the guards alone are answered', async () => {
+  it('may be empty: then only the guards are checked', async () => {
     const key = freshKey();
     expect(await commit(redis, { guards: [{ kind: 'absent', key }], writes: [] })).toBe(true);
     await redis.set(key, 'x');
@@ -202,7 +197,7 @@ describe('the writes', () => {
     expect(await commit(redis, NO_CHANGE)).toBe(true);
   });
 
-  it('of one step are never seen in parts', async () => {
+  it('of one commit are never seen partially', async () => {
     const [one, two] = [freshKey(), freshKey()];
     const isOver = { value: false };
     const writer = (async () => {
@@ -228,7 +223,7 @@ describe('the writes', () => {
     }
   });
 
-  it('of one winner alone happen, of all who saw the same version', async () => {
+  it('happen for only one of concurrent commits on the same version', async () => {
     const [record, log] = [freshKey(), freshKey()];
     const attempts = Array.from({ length: 100 }, (_, index) =>
       commit(redis, {
@@ -251,7 +246,7 @@ describe('the writes', () => {
   });
 });
 
-it('refuses a number that is none, and writes nothing', async () => {
+it('rejects an invalid number and writes nothing', async () => {
   const [one, other] = [freshKey(), freshKey()];
   const writes = [
     ['ZADD', one, Number.NaN, 'm'],

@@ -1,5 +1,5 @@
-// Connections when Redis is away: one that serves requests says so soon, whatever the way Redis is away; a
-// patient one waits and goes on. And the clock that follows Redis'.
+// Connections in an outage of Redis: commands of a request connection fail soon, those of a patient one wait and go on.
+// Also the clock that follows Redis'.
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
@@ -10,11 +10,11 @@ import { testRedisUrl } from '../../support/redis.ts';
 import { startRedisProxy } from '../../support/redis-proxy.ts';
 
 const LIMIT = 2000;
-/** What a machine with other work may add. */
+/** Tolerance for a busy machine. */
 const SLACK = 1500;
 
 let own: OwnRedis;
-/** Gives each test of a `describe` a Redis of its own; the tests outside need none. */
+/** Starts a Redis for each test of a `describe`. */
 const withOwnRedis = () => {
   beforeEach(async () => {
     own = await startOwnRedis();
@@ -33,7 +33,7 @@ afterEach(() => {
   for (const redis of open.splice(0)) redis.disconnect();
 });
 
-/** How a request fares: what it was answered, or what was said of the outage, and how long it took. */
+/** Result of a request: its reply or error, and how long it took. */
 async function fare(request: Promise<unknown>) {
   const startedAt = performance.now();
   const outcome = await request.then(
@@ -55,7 +55,7 @@ const requests: Record<string, (redis: Redis) => Promise<unknown>> = {
 describe.each(Object.entries(requests))('%s on a request connection', (_, request) => {
   withOwnRedis();
 
-  it('fails within two seconds when Redis holds the connection and says nothing', async () => {
+  it('fails within two seconds when Redis keeps the connection open and does not reply', async () => {
     const redis = await connected('request');
     own.freeze();
     const { error, ms } = await fare(request(redis));
@@ -65,7 +65,7 @@ describe.each(Object.entries(requests))('%s on a request connection', (_, reques
     await expect.poll(() => fare(request(redis)).then((one) => one.error), { timeout: 10_000 }).toBeNull();
   });
 
-  it('fails at once when Redis is dead, and works again when it is back', async () => {
+  it('fails at once while Redis is down, and works again afterwards', async () => {
     const redis = await connected('request');
     await own.kill();
     const { error, ms } = await fare(request(redis));
@@ -75,7 +75,7 @@ describe.each(Object.entries(requests))('%s on a request connection', (_, reques
     await expect.poll(() => fare(request(redis)).then((one) => one.error), { timeout: 10_000 }).toBeNull();
   });
 
-  it('fails soon when Redis dies while it waits', async () => {
+  it('fails soon when Redis dies while a command waits', async () => {
     const redis = await connected('request');
     own.freeze();
     const pending = fare(request(redis));
@@ -86,10 +86,10 @@ describe.each(Object.entries(requests))('%s on a request connection', (_, reques
   });
 });
 
-describe('a commit whose answer is lost', () => {
+describe('a commit whose reply is lost', () => {
   withOwnRedis();
 
-  it('is not sent a second time, to be taken for a conflict with itself', async () => {
+  it('is not sent a second time, which would conflict with itself', async () => {
     const wire = await startRedisProxy(own.url);
     try {
       const redis = await connected('request', wire.url);
@@ -99,7 +99,7 @@ describe('a commit whose answer is lost', () => {
         commit(redis, { guards: [{ kind: 'absent', key: 'once' }], writes: [['SET', 'once', 'done']] }),
       );
       await cut;
-      // It happened, which nobody can know here: that it did not would be a lie.
+      // The commit happened, which this process cannot know, so it must not report that nothing was written.
       expect([answer, isUnavailable(error)]).toEqual([null, true]);
       await expect.poll(() => redis.status, { timeout: 10_000 }).toBe('ready');
       expect(await redis.get('once')).toBe('done');
@@ -112,7 +112,7 @@ describe('a commit whose answer is lost', () => {
 describe('a patient connection', () => {
   withOwnRedis();
 
-  it('waits for a Redis that is not there yet', async () => {
+  it('waits for a Redis that has not started yet', async () => {
     await own.kill();
     const redis = connect(own.url, 'patient', () => undefined);
     open.push(redis);
@@ -122,7 +122,7 @@ describe('a patient connection', () => {
     expect(await redis.ping()).toBe('PONG');
   });
 
-  it('waits through a death and finds what was answered before', async () => {
+  it('waits during a restart and reads what was written before', async () => {
     const redis = await connected('patient');
     await redis.set('kept', 'yes');
     await own.kill();
@@ -132,7 +132,7 @@ describe('a patient connection', () => {
   });
 });
 
-describe('an outage is told from a fault', () => {
+describe('an outage is distinguished from a fault', () => {
   const scripted = (message: string) => new Error(`${message}`);
   it.each([
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -156,10 +156,10 @@ describe('an outage is told from a fault', () => {
     expect(isUnavailable(message)).toBe(false);
   });
 
-  describe('out of a script', () => {
+  describe('in a script', () => {
     withOwnRedis();
 
-    it('also, when Redis is at its memory limit', async () => {
+    it('also when Redis is at its memory limit', async () => {
       const redis = await connected('request');
       await redis.config('SET', 'maxmemory', '1mb');
       const key = 'big';
@@ -173,7 +173,7 @@ describe('an outage is told from a fault', () => {
 });
 
 describe('the clock', () => {
-  it('tells Redis’ time, whatever this machine says', async () => {
+  it('returns Redis’ time, independent of the machine’s clock', async () => {
     const redis = await connected('patient', testRedisUrl());
     const clock = new RedisClock(redis);
     const skew = 3_600_000;
@@ -187,7 +187,7 @@ describe('the clock', () => {
     }
   });
 
-  it('starts in the very moment Redis goes away, and is right when it is back', async () => {
+  it('starts when Redis goes away at that moment, and is right afterwards', async () => {
     own = await startOwnRedis();
     onTestFinished(() => own.stop());
     const redis = await connected('request');
@@ -200,7 +200,7 @@ describe('the clock', () => {
     clock.stop();
   });
 
-  it('does not jitter by what a measurement may be wrong by', async () => {
+  it('does not jitter within the measurement error', async () => {
     const redis = await connected('patient', testRedisUrl());
     const clock = new RedisClock(redis);
     await clock.sync();

@@ -1,4 +1,4 @@
-// Compare-and-set against a record that changes each time: it ends, and says why.
+// Compare-and-set on a record that changes at each attempt ends with an error.
 import { afterEach, expect, it, vi } from 'vitest';
 import { asApiError } from '../../../src/api/http/problem.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
@@ -13,7 +13,7 @@ afterEach(() => vi.restoreAllMocks());
 /** Without the pauses between attempts. */
 const withoutPauses = () => vi.spyOn(Math, 'random').mockReturnValue(0);
 
-it('attempts are limited', async () => {
+it('limits the number of attempts', async () => {
   withoutPauses();
   let last = 0;
   const update = updateWithRetry('record', async () => {
@@ -24,7 +24,7 @@ it('attempts are limited', async () => {
   expect(last).toBe(50);
 });
 
-it('an update of a record that others change each time ends', async () => {
+it('ends an update of a record that changes at each attempt', async () => {
   withoutPauses();
   const org = freshOrg(db);
   const { task_id } = await addTask(db, org);
@@ -40,7 +40,7 @@ it('an update of a record that others change each time ends', async () => {
   expect(tries).toBe(50);
 });
 
-it('a change of a task whose commit never holds ends, and a client is told to try again', async () => {
+it('answers 503 when no commit of a task succeeds', async () => {
   withoutPauses();
   const org = freshOrg(db);
   const { task_id } = await addTask(db, org);

@@ -1,5 +1,5 @@
-// Idempotency keys: one of many claims wins; the answer takes its place in the same step as the effect, or
-// neither happens; a claim that was given back or has run out can be had again.
+// Idempotency keys: one of many claims wins; the response replaces the claim in the commit of the effect, or neither is
+// written; a released or expired claim can be taken again.
 import { describe, expect, it } from 'vitest';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { answerWrites, type Claim, claimKey, releaseClaim } from '../../../src/store/redis/idempotency.ts';
@@ -20,7 +20,7 @@ const keep = (claim: Claim, effect: string) => {
 };
 
 describe('a key', () => {
-  it('is had by one of 1000 who claim it at once', async () => {
+  it('is granted to one of 1000 concurrent claims', async () => {
     const org = freshOrg(db);
     const claims = await Promise.all(
       Array.from({ length: 1000 }, (_, index) => claimKey(db, org, 'scope', 'body', `token-${index}`)),
@@ -30,7 +30,7 @@ describe('a key', () => {
     expect(kinds.filter((one) => one === 'in_flight')).toHaveLength(999);
   });
 
-  it('with another body is refused, in flight and answered alike', async () => {
+  it('is refused with another body, while in flight and after the response', async () => {
     const org = freshOrg(db);
     const claim = await claimOf(org, 'scope', 'body', 'a');
     expect((await claimKey(db, org, 'scope', 'other', 'b')).kind).toBe('reused');
@@ -38,7 +38,7 @@ describe('a key', () => {
     expect((await claimKey(db, org, 'scope', 'other', 'b')).kind).toBe('reused');
   });
 
-  it('gives the first answer again, as often as asked', async () => {
+  it('returns the first response to every repeat', async () => {
     const org = freshOrg(db);
     const claim = await claimOf(org, 'scope', 'body', 'a');
     expect(await keep(claim, `${claim.key}-effect`)).toBe(true);
@@ -46,7 +46,7 @@ describe('a key', () => {
       expect(await claimKey(db, org, 'scope', 'body', 'b')).toEqual({ kind: 'answered', answer });
   });
 
-  it('is another in another org, and for another scope', async () => {
+  it('is independent in each org and scope', async () => {
     const [one, two] = [freshOrg(db), freshOrg(db)];
     await claimOf(one, 'scope', 'body', 'a');
     await claimOf(two, 'scope', 'body', 'b');
@@ -55,13 +55,13 @@ describe('a key', () => {
 });
 
 describe('a claim', () => {
-  it('that is given back can be had again, with another body too', async () => {
+  it('can be taken again after its release, also with another body', async () => {
     const org = freshOrg(db);
     await releaseClaim(db, await claimOf(org, 'scope', 'body', 'a'));
     await claimOf(org, 'scope', 'corrected', 'b');
   });
 
-  it('is given back by nobody but who has it, and not once it is answered', async () => {
+  it('is released only by its holder, and not after the response', async () => {
     const org = freshOrg(db);
     const first = await claimOf(org, 'scope', 'body', 'a');
     await releaseClaim(db, { ...first, text: JSON.stringify({ fingerprint: 'body', token: 'b' }) });
@@ -71,11 +71,11 @@ describe('a claim', () => {
     expect((await claimKey(db, org, 'scope', 'body', 'c')).kind).toBe('answered');
   });
 
-  it('that was lost to another changes nothing any more', async () => {
+  it('cannot commit after it was lost to another request', async () => {
     const org = freshOrg(db);
     const slow = await claimOf(org, 'scope', 'body', 'slow');
     const effect = `${slow.key}-effect`;
-    // It ran out and somebody else has it now.
+    // It expired and another request holds the key now.
     await db.redis.del(slow.key);
     const fast = await claimOf(org, 'scope', 'body', 'fast');
     expect(await keep(slow, effect)).toBe(false);
@@ -84,7 +84,7 @@ describe('a claim', () => {
     expect(await db.redis.get(effect)).toBe('1');
   });
 
-  it('of a dead request runs out by itself; its answer is kept for a day', async () => {
+  it('expires by itself; a response is kept for a day', async () => {
     const org = freshOrg(db);
     const claim = await claimOf(org, 'scope', 'body', 'a');
     expect(claim.key).toBe(orgKeysOf(db.prefix, org).idempotency('scope'));

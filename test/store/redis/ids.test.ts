@@ -1,39 +1,39 @@
-// Ids sort by the time of their making, also within a millisecond and when the clock goes back.
+// Ids sort by creation, also within a millisecond and when the clock goes back.
 import { describe, expect, it, vi } from 'vitest';
 import { NOW } from '../../support/tasks.ts';
 
-// A process remembers its newest id, so this file has a source of ids of its own.
+// The newest id is module state, so this file imports its own instance.
 vi.resetModules();
 const { idFloor, newId } = await import('../../../src/store/redis/ids.ts');
 
 const sorted = (ids: string[]) => ids.every((id, index) => index === 0 || (ids[index - 1] ?? '') < id);
 
 describe('an id', () => {
-  it('is a UUIDv7 of its time', () => {
+  it('is a UUIDv7 with its creation time', () => {
     const id = newId(NOW + 1);
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).toBe(NOW + 1);
   });
 
-  it('sorts behind all made before it: 20 000 in one millisecond', () => {
+  it('sorts after all earlier ids: 20 000 in one millisecond', () => {
     const ids = Array.from({ length: 20_000 }, () => newId(NOW + 2));
     expect(sorted(ids)).toBe(true);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it('sorts so when the clock goes forth and back', () => {
+  it('sorts by creation when the clock goes back and forth', () => {
     const steps = [3, 5, 4, 1, 5, 5, 6, 2, 7];
     expect(sorted(steps.map((step) => newId(NOW + step)))).toBe(true);
   });
 
-  it('is of its time again once a clock that was far ahead has been set right', () => {
+  it('has the current time again after a clock that was far ahead is corrected', () => {
     newId(NOW + 3600_000);
     const ids = [newId(NOW + 10), newId(NOW + 10), newId(NOW + 11)];
     expect(sorted([idFloor(NOW + 10), ...ids, idFloor(NOW + 12)])).toBe(true);
   });
 });
 
-it('gives a bound below all ids of a millisecond and above all before', () => {
+it('returns a bound below all ids of a millisecond and above all earlier ones', () => {
   const before = newId(NOW + 999);
   const id = newId(NOW + 1000);
   expect(idFloor(NOW + 1000) <= id).toBe(true);

@@ -1,4 +1,4 @@
-// Work on one key, one after the other: what those that wait are told, and what ends their wait.
+// Work on one key runs one at a time: what waiting work learns, and what ends its wait.
 import { expect, it } from 'vitest';
 import { KeyedMutex } from '../../../src/store/redis/keyed-mutex.ts';
 import { gate } from '../../support/gate.ts';
@@ -26,7 +26,7 @@ it('runs work on one key one at a time, and tells it that it waited', async () =
   expect(log).toContain('e false');
 });
 
-it('fails all that wait at once when the work before found Redis unavailable', async () => {
+it('fails all waiting work at once when the previous work found Redis unavailable', async () => {
   const mutex = new KeyedMutex(60_000);
   const ran: string[] = [];
   const all = [
@@ -39,7 +39,7 @@ it('fails all that wait at once when the work before found Redis unavailable', a
   expect(await mutex.take('key', async (hasWaited) => hasWaited)).toBe(false);
 });
 
-it('runs what waits after any other error', async () => {
+it('runs waiting work after any other error', async () => {
   const mutex = new KeyedMutex();
   const failed = mutex.take('key', () => Promise.reject(new Error('of its own')));
   const next = mutex.take('key', async () => 'done');
@@ -47,7 +47,7 @@ it('runs what waits after any other error', async () => {
   expect(await next).toBe('done');
 });
 
-it('with patience, waits no longer than that for work that hangs', async () => {
+it('waits no longer than its patience for work that hangs', async () => {
   const mutex = new KeyedMutex(20);
   const hanging = gate();
   const first = mutex.take('key', () => hanging.after);

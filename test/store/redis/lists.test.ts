@@ -1,5 +1,5 @@
-// Pages: full unless they are the last, in order, without repeats or gaps, whatever is added meanwhile and
-// however many indexes are merged.
+// Pages are full except the last, in order, without duplicates or gaps, also while members are added and with several
+// indexes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { inEach, listMember, memberId, page, type Range, scan } from '../../../src/store/redis/lists.ts';
@@ -18,7 +18,7 @@ const fill = async (key: string, members: string[]) => {
 const whole: Range = { order: 'asc', after: null, from: null, to: null };
 const asTheyAre = async (members: string[]) => members;
 
-/** All pages one after the other. */
+/** All pages in order. */
 async function pages(
   keys: string[],
   range: Range,
@@ -56,7 +56,7 @@ describe('a list', () => {
     expect(descending.flat()).toEqual(numbers(0, count).map(member).reverse());
   });
 
-  it('has full pages also when most of what stands in the index is left out', async () => {
+  it('has full pages even when most members are left out', async () => {
     const key = freshIndex();
     await fill(key, numbers(0, 3000).map(member));
     const seventh = async (members: string[]) => members.map((one) => (Number(one) % 7 === 0 ? one : null));
@@ -69,7 +69,7 @@ describe('a list', () => {
     for (const one of found.slice(0, -1)) expect(one).toHaveLength(50);
   });
 
-  it('loads only what stands in an index of each family', async () => {
+  it('loads only members that are in an index of each family', async () => {
     const [walked, thirds, fifths, sevenths] = [freshIndex(), freshIndex(), freshIndex(), freshIndex()];
     await fill(walked, numbers(0, 1000).map(member));
     for (const [key, step] of [
@@ -106,7 +106,7 @@ describe('a list', () => {
         await db.redis.zrem(key, member(Math.floor(Math.random() * 500) * 2 + 1));
       });
       const list = seen.flat();
-      // What was there all the time is seen once, in order; what came in between may be seen, never twice.
+      // Members that existed all the time are seen once, in order; members added meanwhile at most once.
       expect(list.filter((one) => Number(one) % 2 === 0)).toEqual(
         order === 'asc' ? even : [...even].reverse(),
       );
@@ -116,7 +116,7 @@ describe('a list', () => {
     }
   });
 
-  it('keeps within its bounds: the lower is in, the upper is out', async () => {
+  it('includes the lower bound and excludes the upper', async () => {
     const key = freshIndex();
     await fill(key, numbers(0, 100).map(member));
     for (const order of ['asc', 'desc'] as const) {
@@ -126,7 +126,7 @@ describe('a list', () => {
     }
   });
 
-  it('of several indexes is their union in order, without repeats', async () => {
+  it('of several indexes is their union in order, without duplicates', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.uniqueArray(fc.nat(2000), { maxLength: 700, size: 'max' }), {
@@ -136,7 +136,7 @@ describe('a list', () => {
         fc.constantFrom<'asc' | 'desc'>('asc', 'desc'),
         fc.constantFrom(1, 10, 200, 333),
         async (drawn, order, limit) => {
-          // Pages of one are a request each: few are enough to meet every edge.
+          // Pages of one item need a request each, so only a few are read.
           const indexes = limit === 1 ? drawn.map((all) => all.slice(0, 50)) : drawn;
           const keys = indexes.map(freshIndex);
           await Promise.all(
@@ -156,9 +156,9 @@ describe('a list', () => {
     );
   });
 
-  it('is scanned whole, chunk by chunk, from behind a member', async () => {
+  it('is scanned completely in chunks after a member', async () => {
     const [first, second] = [freshIndex(), freshIndex()];
-    // One index dense at the start, the other at the end: their chunks end at different places.
+    // One index dense at the start, the other at the end: their chunks end at different members.
     await fill(first, numbers(0, 900).map(member));
     await fill(second, [...numbers(890, 1500), 3].map(member));
     const seen: string[] = [];
@@ -170,7 +170,7 @@ describe('a list', () => {
   });
 });
 
-it('puts records whose ids say nothing of their age in order of creation', () => {
+it('sorts records by creation time when their ids do not', () => {
   const made = [listMember(5, 'z'), listMember(40, 'a'), listMember(1_770_232_860_000, 'a:b')];
   expect([...made].sort()).toEqual(made);
   expect(made.map(memberId)).toEqual(['z', 'a', 'a:b']);

@@ -25,8 +25,8 @@ async function timed<T>(work: Promise<T>): Promise<{ found: T; ms: number }> {
   return { found, ms: performance.now() - startedAt };
 }
 
-describe('whoever waits', () => {
-  it('is woken by the commit of what they wait for', async () => {
+describe('a waiting request', () => {
+  it('is woken by the commit it waits for', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org);
     let looks = 0;
@@ -51,7 +51,7 @@ describe('whoever waits', () => {
     expect(ms).toBeLessThan(AT_ONCE);
   });
 
-  it('does not wait for what is there already', async () => {
+  it('does not wait for a state that exists already', async () => {
     const { found, ms } = await timed(
       changes.waitFor(
         freshOrg(db),
@@ -65,7 +65,7 @@ describe('whoever waits', () => {
     expect(ms).toBeLessThan(AT_ONCE);
   });
 
-  it('is not woken by others’ news', async () => {
+  it('is not woken by other changes', async () => {
     const [org, other] = [freshOrg(db), freshOrg(db)];
     let looks = 0;
     const end = new AbortController();
@@ -90,7 +90,7 @@ describe('whoever waits', () => {
     expect(await waiting).toBeNull();
   });
 
-  it('misses nothing that happens while they look', async () => {
+  it('misses no change while it reads', async () => {
     const org = freshOrg(db);
     const { changes: channel } = orgKeysOf(db.prefix, org);
     let looks = 0;
@@ -114,7 +114,7 @@ describe('whoever waits', () => {
     expect(ms).toBeLessThan(AT_ONCE);
   });
 
-  it('is let go when the time is up, or at once when they hang up', async () => {
+  it('ends at its timeout, or at once when the client disconnects', async () => {
     const org = freshOrg(db);
     const short = await timed(
       changes.waitFor(
@@ -152,7 +152,7 @@ describe('whoever waits', () => {
     expect(gone.ms).toBeLessThan(AT_ONCE);
   });
 
-  it('listens no longer than they wait', async () => {
+  it('unsubscribes when it ends', async () => {
     const org = freshOrg(db);
     const { changes: channel } = orgKeysOf(db.prefix, org);
     const listeners = async () => Number((await db.redis.pubsub('NUMSUB', channel))[1]);
@@ -182,7 +182,7 @@ describe('when Redis dies', () => {
     for (const end of ends.splice(0)) await end();
   });
 
-  it('news of the outage are lost, and found by looking', async () => {
+  it('finds changes by polling when notifications were lost', async () => {
     const own = await startOwnRedis();
     const listening = connect(own.url, 'request', () => undefined);
     const writing = new Redis(own.url, { maxRetriesPerRequest: null, retryStrategy: () => 50 });
@@ -216,7 +216,7 @@ describe('when Redis dies', () => {
     expect(looks).toBeGreaterThan(1);
   });
 
-  it('those who come then are told so at once, and those who come later are served again', async () => {
+  it('fails new requests at once, and serves them again afterwards', async () => {
     const own = await startOwnRedis();
     const listening = connect(own.url, 'request', () => undefined);
     ends.push(

@@ -26,7 +26,7 @@ it.each([
   expect(await redis.pttl(key)).toBeLessThanOrEqual(60_000);
 });
 
-it('a bucket that is a moment beyond its window is empty, and says for how long', async () => {
+it('treats a bucket slightly beyond its window as empty, with its wait', async () => {
   const key = await bucketFullIn(60_500);
   const { granted, buckets } = await draw(redis, [{ key, quota }], 4);
   expect(granted).toBe(0);
@@ -35,7 +35,7 @@ it('a bucket that is a moment beyond its window is empty, and says for how long'
   expect(buckets[0]?.wait).toBeLessThanOrEqual(6000);
 });
 
-it('of several buckets the one that does not fit costs the others nothing', async () => {
+it('takes nothing from any bucket when one of them is empty', async () => {
   const [strange, usual] = [await bucketFullIn(3600_000), await bucketFullIn(0)];
   const { granted, buckets } = await draw(
     redis,

@@ -6,12 +6,12 @@ import { createSealer } from '../../../src/store/redis/sealing.ts';
 const [oldKey, newKey] = [randomBytes(32), randomBytes(32)];
 const sealer = createSealer([oldKey]);
 
-describe('what is sealed', () => {
-  it.each(['', 'token', 'ü'.repeat(1000), '\u0000\n'])('opens as it was: %j', (plain) => {
+describe('a sealed text', () => {
+  it.each(['', 'token', 'ü'.repeat(1000), '\u0000\n'])('opens to the original: %j', (plain) => {
     expect(sealer.open(sealer.seal(plain, 'here'), 'here')).toBe(plain);
   });
 
-  it('does not show what it is, and never looks the same twice', () => {
+  it('does not contain the plain text and differs each time', () => {
     const sealed = [sealer.seal('token-token', 'here'), sealer.seal('token-token', 'here')];
     expect(sealed[0]).not.toBe(sealed[1]);
     for (const one of sealed) {
@@ -20,7 +20,7 @@ describe('what is sealed', () => {
     }
   });
 
-  it('has a key of its own: one that begins alike but for its salt opens nothing', () => {
+  it('has its own key: with another salt it does not open', () => {
     const [form = '', id = '', text = ''] = sealer.seal('token', 'here').split('.');
     const bytes = Buffer.from(text, 'base64url');
     const plain = createDecipheriv('aes-256-gcm', oldKey, bytes.subarray(16, 28), { authTagLength: 16 })
@@ -39,11 +39,11 @@ describe('what is sealed', () => {
     expect(() => sealer.open(`${form}.${id}.${bytes.toString('base64url')}`, 'here')).toThrow();
   });
 
-  it('does not open in another place', () => {
+  it('does not open with another context', () => {
     expect(() => sealer.open(sealer.seal('token', 'org-a callback-auth'), 'org-b callback-auth')).toThrow();
   });
 
-  it('does not open when one bit of it was changed, wherever', () => {
+  it('does not open when any bit was changed', () => {
     const sealed = sealer.seal('token', 'here');
     const [form = '', id = '', text = ''] = sealed.split('.');
     const bytes = Buffer.from(text, 'base64url');
@@ -54,11 +54,11 @@ describe('what is sealed', () => {
     }
   });
 
-  it.each(['', 's1', 's1..', 'plain text', 's2.abc.def'])('does not open what is none: %j', (text) => {
+  it.each(['', 's1', 's1..', 'plain text', 's2.abc.def'])('is rejected when malformed: %j', (text) => {
     expect(() => sealer.open(text, 'here')).toThrow();
   });
 
-  it('does not open when it was cut short', () => {
+  it('does not open when truncated', () => {
     const sealed = sealer.seal('token', 'here');
     for (let length = 0; length < sealed.length; length += 1)
       expect(() => sealer.open(sealed.slice(0, length), 'here')).toThrow();
@@ -68,17 +68,17 @@ describe('what is sealed', () => {
 describe('when the key is rotated', () => {
   const both = createSealer([newKey, oldKey]);
 
-  it('what the previous key sealed still opens', () => {
+  it('opens texts of the previous key', () => {
     expect(both.open(sealer.seal('token', 'here'), 'here')).toBe('token');
   });
 
-  it('the new key seals', () => {
+  it('seals with the new key', () => {
     const sealed = both.seal('token', 'here');
     expect(createSealer([newKey]).open(sealed, 'here')).toBe('token');
     expect(() => sealer.open(sealed, 'here')).toThrow(/not configured/);
   });
 
-  it('what a forgotten key sealed does not open, and says why', () => {
+  it('rejects texts of a removed key and names the key', () => {
     expect(() => createSealer([newKey]).open(sealer.seal('token', 'here'), 'here')).toThrow(/not configured/);
   });
 });

@@ -1,5 +1,5 @@
-// How a task lies in Redis: the same before and after it is packed, in every index where it belongs, with
-// all that a commit owes the relay, the feed and the receiver.
+// Stored tasks: the same before and after packing, in the right indexes, with outbox entries, feed entries and pending
+// deliveries.
 import { describe, expect, it } from 'vitest';
 import { checksOf } from '../../../src/state/tasks/checks.ts';
 import { firstBroken } from '../../../src/state/tasks/history.ts';
@@ -25,7 +25,7 @@ import { rfc3339 } from '../../support/tasks.ts';
 const db = await openTestDb();
 const callback_url = 'https://receiver.example/hook';
 
-/** The views of a task through its whole life, each as it was returned by the change that made it. */
+/** All versions of a task, as the changes returned them. */
 async function wholeLife(org: string): Promise<Task[]> {
   const { worker_id } = await addWorker(db, org);
   const queued = await addTask(db, org, {
@@ -43,7 +43,7 @@ async function wholeLife(org: string): Promise<Task[]> {
 }
 
 describe('a task', () => {
-  it('is loaded as it was left, open or packed', async () => {
+  it('is loaded as it was stored, open or packed', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     let task = await addTask(db, org, { more: { metadata: { a: 'ü' } } });
@@ -57,7 +57,7 @@ describe('a task', () => {
     await same();
   });
 
-  it('is one key once it is over', async () => {
+  it('is one key when it is final', async () => {
     const org = freshOrg(db);
     const task = (await wholeLife(org)).at(-1);
     if (task === undefined) throw new Error('no task');
@@ -66,7 +66,7 @@ describe('a task', () => {
     expect(await db.redis.exists(keys.history(task.task_id))).toBe(0);
   });
 
-  it('stands where it belongs in every state', async () => {
+  it('is in the right indexes in every state', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const queued = await addTask(db, org, { sla: { target_latency_seconds: 300 } });
@@ -80,7 +80,7 @@ describe('a task', () => {
     expect(await misplacements(db, await step(db, back, { name: 'cancel', reason: null }))).toEqual([]);
   });
 
-  it('is due when its next question is', async () => {
+  it('is due at its next scheduled check', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const { due } = orgKeysOf(db.prefix, org);
@@ -93,7 +93,7 @@ describe('a task', () => {
     expect(await dueAt()).toBe(queued.created_at + 300_000);
   });
 
-  it('that is not there is null, in its place among others', async () => {
+  it('that does not exist is null, in the order of the ids', async () => {
     const org = freshOrg(db);
     const task = await addTask(db, org);
     const found = await loadTasks(db, org, ['nothing', task.task_id, 'nothing']);
@@ -104,7 +104,7 @@ describe('a task', () => {
 });
 
 describe('the history', () => {
-  it('is whole at every step and the same after the packing', async () => {
+  it('is complete at every step and the same after packing', async () => {
     const org = freshOrg(db);
     const views = await wholeLife(org);
     const last = views.at(-1);
@@ -128,7 +128,7 @@ describe('the history', () => {
     expect(stored?.head).toBe(history.at(-1)?.hash);
   });
 
-  it('gives each event alone as it gives it among the others', async () => {
+  it('returns each event alone as in the whole history', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const open = await offerTo(db, await addTask(db, org), [worker_id]);
@@ -147,8 +147,8 @@ describe('the history', () => {
   });
 });
 
-describe('a commit leaves', () => {
-  it('in the outbox what is asked, dropped and to be delivered with that version', async () => {
+describe('a commit writes', () => {
+  it('the scheduled and cancelled checks and the deliveries of its version to the outbox', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const { outbox } = orgKeysOf(db.prefix, org);
@@ -185,7 +185,7 @@ describe('a commit leaves', () => {
     expect(third).toMatchObject({ version: 3, cancelled: checksOf(offered), deliveries: [] });
   });
 
-  it('among what is owed each event that the receiver wants, and no other', async () => {
+  it('a pending delivery for each event that the receiver wants, and no other', async () => {
     const org = freshOrg(db);
     const { pendingDeliveries: owed } = orgKeysOf(db.prefix, org);
     const mine = async (id: string) =>
@@ -200,7 +200,7 @@ describe('a commit leaves', () => {
     expect(await mine(silent.task_id)).toEqual([]);
   });
 
-  it('in the feed every event, in the order of the commits', async () => {
+  it('every event to the feed, in the order of the commits', async () => {
     const org = freshOrg(db);
     const last = (await wholeLife(org)).at(-1);
     if (last === undefined) throw new Error('no task');
@@ -210,7 +210,7 @@ describe('a commit leaves', () => {
     expect(feed.map(({ task_id, sequence, type }) => [task_id, sequence, type])).toEqual(
       history.map(({ sequence, type }) => [last.task_id, sequence, type]),
     );
-    // Read on from any place, also from amid the events of one commit: nothing twice, nothing left out.
+    // Continuing at any position, also between events of one commit, repeats and skips nothing.
     for (const [index, one] of feed.entries())
       expect((await readFeed(db, org, one.position, 100)).references).toEqual(feed.slice(index + 1));
     expect(await readFeed(db, freshOrg(db), null, 100)).toEqual({ references: [], more: false });

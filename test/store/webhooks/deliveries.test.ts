@@ -1,4 +1,4 @@
-// The record of a delivery: taken by one at a time, kept as it was told, and recorded by whoever has it.
+// Deliveries: leased by one process at a time, and recorded only by the holder of the lease.
 import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { loadDeliveries, recordDelivery } from '../../../src/store/webhooks/deliveries.ts';
@@ -23,21 +23,21 @@ const attempt: Attempt = {
   timings: { queue: null, dns: null, connect: 0.4, tls: null, first_byte: 10.1, body: 1.5 },
 };
 
-/** A delivery that is owed since now. */
+/** A delivery that is pending since now. */
 async function owedDelivery(): Promise<DeliveryTarget> {
   const org = freshOrg(db);
   const task = await addTask(db, org, { handoff: { callback_url: 'https://receiver.example/' } });
   return { org_id: org, task_id: task.task_id, sequence: 1 };
 }
 
-/** Takes it. @throws Error when it cannot be had. */
+/** Leases it. @throws Error when that fails. */
 async function take(target: DeliveryTarget, lease = LEASE) {
   const leased = await leaseDelivery(db, target, lease);
   if (leased === null || 'dueAt' in leased) throw new Error(`not to be had: ${JSON.stringify(leased)}`);
   return leased;
 }
 
-/** Records what came of it. @returns false when that is not the taker's any more. */
+/** Records an attempt. @returns false when the lease was lost. */
 async function record(
   target: DeliveryTarget,
   score: number,
@@ -50,14 +50,14 @@ async function record(
 }
 
 describe('a delivery', () => {
-  it('is target from the commit of its event on, with no attempt yet', async () => {
+  it('is pending from the commit of its event, without an attempt', async () => {
     const target = await owedDelivery();
     expect(await dueTimeOf(db, target)).toBeLessThanOrEqual(db.clock.now());
     expect(await take(target)).toMatchObject({ delivery: { status: 'pending', attempts: [] }, gone: false });
     expect(await leaseDelivery(db, { ...target, sequence: 99 }, LEASE)).toBeNull();
   });
 
-  it('is had by one of many who would take it at once, the others are told when to come back', async () => {
+  it('is leased to one of many concurrent callers; the others learn when it is due', async () => {
     const target = await owedDelivery();
     const leased = await Promise.all(Array.from({ length: 50 }, () => leaseDelivery(db, target, LEASE)));
     const had = leased.flatMap((one) => (one !== null && 'score' in one ? [one] : []));
@@ -67,10 +67,10 @@ describe('a delivery', () => {
     expect(await dueTimeOf(db, target)).toBe(had[0]?.score);
   });
 
-  it('of one who died is had again when their time is up, and the dead record nothing any more', async () => {
+  it('can be leased again when the lease ends; the previous holder can then record nothing', async () => {
     const target = await owedDelivery();
     const dead = await take(target, 1);
-    // The lease is a millisecond long: it is over when the store's clock says so.
+    // The lease of a millisecond ends by the store's clock.
     await expect.poll(() => db.clock.now()).toBeGreaterThan(dead.score);
     const next = await take(target);
     const done: Delivery = { status: 'succeeded', attempts: [attempt] };
@@ -78,7 +78,7 @@ describe('a delivery', () => {
     expect(await record(target, next.score, done)).toBe(true);
   });
 
-  it('keeps each attempt, and is target again when the next is due', async () => {
+  it('keeps each attempt, and is due again at the next one', async () => {
     const target = await owedDelivery();
     const first: Delivery = { status: 'pending', attempts: [attempt] };
     const next = db.clock.now() + 30_000;
@@ -100,7 +100,7 @@ describe('a delivery', () => {
     expect(await dueTimeOf(db, target)).toBeNull();
   });
 
-  it('that is settled is leased and recorded no more', async () => {
+  it('cannot be leased or recorded after it is settled', async () => {
     const target = await owedDelivery();
     const { score } = await take(target);
     const done: Delivery = { status: 'exhausted', attempts: [attempt] };
@@ -109,13 +109,13 @@ describe('a delivery', () => {
     expect(await leaseDelivery(db, target, LEASE)).toBeNull();
   });
 
-  it('in somebody’s hands stays there when one before it, for which it once waited, is settled', async () => {
+  it('stays leased when an earlier delivery that it once waited for is settled', async () => {
     const first = await owedDelivery();
     const second = { ...first, sequence: 2 };
     const order = { inOrder: true, holdMs: 1000_000 };
     const { score } = await take(first);
     expect(await leaseDelivery(db, second, LEASE, order)).toBeNull();
-    // Sent again by hand while the receiver is not told in order.
+    // Redelivered on request while ordered delivery is off.
     const { pendingDeliveries: target } = orgKeysOf(db.prefix, first.org_id);
     await db.redis.zadd(target, db.clock.now(), pendingMember(second));
     const leased = await take(second);
@@ -125,7 +125,7 @@ describe('a delivery', () => {
     expect(await dueTimeOf(db, second)).toBe(leased.score);
   });
 
-  it('answered with 410 says so to all others of its task, and to no other task', async () => {
+  it('answered with 410 marks all deliveries of its task, and no other task', async () => {
     const target = await owedDelivery();
     const { score } = await take(target);
     await record(target, score, { status: 'exhausted', attempts: [attempt] }, null, true);

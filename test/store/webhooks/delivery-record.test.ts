@@ -1,4 +1,4 @@
-// What is stored of a delivery: read by one reader, and stored again with what a newer process put into it.
+// The stored form of a delivery: one reader, which preserves what a newer process added.
 import { pack, unpack } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { packDelivery, readDelivery } from '../../../src/store/webhooks/delivery-record.ts';
@@ -23,7 +23,7 @@ describe('a delivery', () => {
     expect(readDelivery(stored).kind).toBe('broken');
   });
 
-  it('of a newer form is told apart', () => {
+  it('of a newer form is recognized', () => {
     expect(readDelivery(Buffer.from(pack([-2, 'whatever'])))).toEqual({ kind: 'newer', form: 2 });
   });
 });

@@ -1,4 +1,4 @@
-// The look-ups of matching, held against looking at everybody and everything.
+// The look-ups of matching, compared with an examination of all workers and tasks.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Requirements, URGENCIES } from '../../../src/state/tasks/task.ts';
@@ -44,7 +44,7 @@ const something = fc.record({
   deadline: fc.option(fc.integer({ min: 60, max: 600 }), { nil: undefined }),
 });
 
-describe('whoever is there and whatever waits', () => {
+describe('for any workers and waiting tasks', () => {
   it('the workers found for a task are the best of all eligible ones', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -76,7 +76,7 @@ describe('whoever is there and whatever waits', () => {
     );
   });
 
-  it('the task found for a worker is the first of all they are eligible for', async () => {
+  it('the task found for a worker is the first that it is eligible for', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(something, { maxLength: 12 }),
@@ -105,7 +105,7 @@ describe('whoever is there and whatever waits', () => {
 });
 
 describe('a worker', () => {
-  it('is found among thousands who are not fit, by the rarest thing asked for', async () => {
+  it('is found among thousands of ineligible ones, by the rarest required attribute', async () => {
     const org = freshOrg(db);
     for (let at = 0; at < 20; at += 1)
       await Promise.all(
@@ -118,10 +118,10 @@ describe('a worker', () => {
     expect((await findWorkers(db, task, 5)).map((one) => one.worker_id)).toEqual([worker_id]);
   });
 
-  it('who is not fit does not hide those behind them', async () => {
+  it('that is ineligible does not hide those after it', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
-    // More of them than one look-up takes, all idle for longer.
+    // More of them than one look-up examines, all idle for longer.
     await Promise.all(
       Array.from({ length: 70 }, (_, index) =>
         addWorker(db, org, { worker_id: `low-${index}`, trust_level: 1, idle_since: now - 1000 }),
@@ -132,7 +132,7 @@ describe('a worker', () => {
     expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
   });
 
-  it('is found behind more who lack one of two things than one look takes, and by a level few have', async () => {
+  it('is found after more ineligible ones than one look-up examines, and by a rare level', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     for (let at = 0; at < 22; at += 1)
@@ -147,7 +147,7 @@ describe('a worker', () => {
           }),
         ),
       );
-    // As many who lack the other thing: neither set is much the smaller one.
+    // As many lack the other attribute: neither set is much smaller.
     for (let at = 0; at < 22; at += 1)
       await Promise.all(
         Array.from({ length: 50 }, (_, index) =>
@@ -169,7 +169,7 @@ describe('a worker', () => {
     expect(await ids({ min_rating: 4.1 })).toEqual([]);
   });
 
-  it('who never declined is found behind any number who did and may be asked again', async () => {
+  it('without declines is found before any number of workers that declined', async () => {
     const org = freshOrg(db);
     const now = db.clock.now();
     const decliners = Array.from({ length: 70 }, (_, index) => `d-${index}`);
@@ -185,7 +185,7 @@ describe('a worker', () => {
     expect((await findWorkers(db, task, 1)).map((one) => one.worker_id)).toEqual([worker_id]);
   });
 
-  it('is not found when away, full, changed or removed, and found again when back', async () => {
+  it('is not found when unavailable, full, changed or removed, and found again when ready', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org, { skills: ['a'], pool_ids: ['p'], certifications: ['c'] });
     const asking = [{ skills: ['a'] }, { worker_pool_id: 'p' }, { certifications: ['c'] }, {}];
@@ -204,7 +204,7 @@ describe('a worker', () => {
     expect(await found()).toEqual([true, true, true, true]);
     await changeWorker(db, org, worker_id, null);
     expect(await found()).toEqual([false, false, false, false]);
-    // Nor do they stand in the way of others.
+    // It does not hide other workers either.
     const { ready, readyBy } = orgKeysOf(db.prefix, org);
     const sets = ['any', 'skill:a', 'skill:b', 'pool:p', 'cert:c'].map((one) => ready(one));
     const levels = ['trust_level', 'rating'].map((one) => readyBy(one));
@@ -212,8 +212,8 @@ describe('a worker', () => {
   });
 });
 
-describe('a lane', () => {
-  it('is looked at by those alone who have what it is listed by, and found by all who fit', async () => {
+describe('a matching queue', () => {
+  it('is read only by workers with its index attribute, and found by all qualified ones', async () => {
     const org = freshOrg(db);
     const asked: Requirements[] = [{}, { skills: ['a'] }, { skills: ['a', 'b'] }, { worker_pool_id: 'p' }];
     for (const requirements of asked) await addTask(db, org, { requirements });
@@ -237,7 +237,7 @@ describe('a lane', () => {
 });
 
 describe('a task', () => {
-  it('that the worker declined does not hide those behind it, however many they are', async () => {
+  it('that the worker declined does not hide those after it', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     for (let count = 0; count < 12; count += 1) {
@@ -257,7 +257,7 @@ describe('a task', () => {
     expect((await firstWaitingFor(db, worker))?.task.task_id).toBe(high.task_id);
   });
 
-  it('keeps its place when it comes back', async () => {
+  it('keeps its queue position when it returns', async () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const old = await addTask(db, org);
