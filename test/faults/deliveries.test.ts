@@ -48,8 +48,8 @@ const endpointAt = (url: string, change: Partial<Endpoint> = {}) =>
 
 const indexOf = ({ org_id, endpoint_id }: Endpoint, status: DeliveryStatus) =>
   orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, status));
-const deliveryOf = async (owed: DeliveryTarget) =>
-  (await loadDeliveries(db, owed.org_id, owed.task_id)).get(fieldOf(owed));
+const deliveryOf = async (target: DeliveryTarget) =>
+  (await loadDeliveries(db, target.org_id, target.task_id)).get(fieldOf(target));
 
 /** Expects that every delivery succeeded, is recorded once, and arrived at least once with the same bytes. */
 async function allCame(endpoint: Endpoint, receiver: CallbackReceiver, count: number): Promise<void> {
@@ -84,8 +84,8 @@ async function inAllStates() {
   );
   const toOrdered = await endpointAt(ordered.url, { ordering: 'per_task' });
   const { worker_id } = await addWorker(db, toOrdered.org_id, { availability: 'offline' });
-  const told = await addTask(db, toOrdered.org_id);
-  await step(db, told, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+  const task = await addTask(db, toOrdered.org_id);
+  await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
   // A replay that waits for the receiver before it sends the rest.
   const replayed = await startCallbackReceiver(held);
   const org = freshOrg(db);
@@ -102,7 +102,7 @@ async function inAllStates() {
     .toBe(6);
   await expect.poll(() => failing.come.length, SOON).toBe(3);
   await expect
-    .poll(() => db.redis.hlen(orgKeysOf(db.prefix, told.org_id).ordering(told.task_id)), SOON)
+    .poll(() => db.redis.hlen(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id)), SOON)
     .toBe(4);
   await expect.poll(async () => (await replay())?.sent, SOON).toBe(100);
 
@@ -168,22 +168,22 @@ it('does not send from a process that was suspended between lease and request wh
   const { held, release } = stage.proxy.hold(':ordering:');
   const [task_id = ''] = await enqueueMessages(db, endpoint, 1);
   const { org_id, endpoint_id } = endpoint;
-  const owed: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
+  const target: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
   await held;
   frozen.kill('SIGSTOP');
   release();
-  const lease = async () => ((await dueTimeOf(db, owed)) ?? 0) % 1;
+  const lease = async () => ((await dueTimeOf(db, target)) ?? 0) % 1;
   await expect.poll(lease, SOON).toBe(0.5);
   await stage.startWorker();
   await expect.poll(() => receiver.come.length, RESCUED).toBe(1);
-  const due = (await dueTimeOf(db, owed)) ?? 0;
+  const due = (await dueTimeOf(db, target)) ?? 0;
   frozen.kill('SIGCONT');
   // It has seen the lease of the other process and delayed its job until that lease ends, or it has sent the request.
-  const putOff = () => queues.all.retries.getJobState(retryJob(owed, due, 0).opts.jobId);
+  const putOff = () => queues.all.retries.getJobState(retryJob(target, due, 0).opts.jobId);
   await expect.poll(async () => receiver.come.length > 1 || (await putOff()) === 'delayed', SOON).toBe(true);
   expect(receiver.come).toHaveLength(1);
   open();
-  await expect.poll(async () => (await deliveryOf(owed))?.status, RESCUED).toBe('succeeded');
-  expect((await deliveryOf(owed))?.attempts).toHaveLength(1);
+  await expect.poll(async () => (await deliveryOf(target))?.status, RESCUED).toBe('succeeded');
+  expect((await deliveryOf(target))?.attempts).toHaveLength(1);
   expect(receiver.come).toHaveLength(1);
 });
