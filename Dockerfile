@@ -1,7 +1,7 @@
-# One image for both process types: web as it is, a worker with `--no-healthcheck` (it has no port) and the
+# One image for both process types. It runs a web process. For a worker, use `--no-healthcheck` (it has no port) and the
 # command `node dist/src/worker.js`.
 
-# A full version; a digest behind it (node:…@sha256:…) pins it to the byte.
+# A full version; add a digest (node:…@sha256:…) to pin the exact image.
 ARG NODE_IMAGE=node:20.20.2-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -17,11 +17,11 @@ COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
-# tini reaps orphans and passes SIGTERM on, which node as process 1 would not take by default.
+# tini reaps orphans and forwards SIGTERM, which node ignores as process 1.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends tini \
   && rm -rf /var/lib/apt/lists/*
-# Where the evidence goes unless EVIDENCE_STORE says otherwise; a volume put here inherits the owner.
+# The default evidence store; a volume mounted here inherits the owner.
 RUN install -d -o node -g node -m 700 /data /data/evidence
 WORKDIR /app
 COPY package.json ./
@@ -29,7 +29,7 @@ COPY bin ./bin
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER node
-# Loopback would be the container's own: what is reachable from outside is up to the published ports.
+# Loopback would be that of the container; the published ports decide what is reachable from outside.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data EVIDENCE_STORE=/data/evidence
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

@@ -1,5 +1,5 @@
-// A receiver of webhooks as yours might be: it checks each signature with the public `standardwebhooks`
-// package, tells a repeat by its id, and answers at once. Also the receiver of `script/demo`.
+// An example receiver of webhooks: it verifies each signature with the public `standardwebhooks`
+// package, ignores repeated ids, and responds at once. `script/demo` uses it too.
 //
 //   WEBHOOK_SECRET=whsec_… node --import tsx examples/receiver.ts
 
@@ -20,13 +20,13 @@ export interface WebhookEvent {
 export interface ReceiverOptions {
   /** The org's `whsec_…`, from `GET /v1/webhook-secret`. */
   secret: string;
-  /** What `callback_auth` of type bearer promised to send; unset: not looked at. */
+  /** The token of `callback_auth` of type bearer; unset: not checked. */
   bearer?: string | undefined;
-  /** 0 takes a free port. */
+  /** 0 selects a free port. */
   port: number;
-  /** Called once an event, however often it is delivered. */
+  /** Called once per event, however often it is delivered. */
   onEvent(event: WebhookEvent, raw: { headers: Record<string, string>; body: string }): void;
-  /** Called for every request that is not from BioLayer or was changed on its way. */
+  /** Called for every request that is not from BioLayer or was changed in transit. */
   onRefused(reason: string): void;
 }
 
@@ -41,7 +41,7 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   const seen = new Set<string>();
   const server = createServer(async (request, response) => {
     try {
-      // The bytes as they came: JSON that was parsed and written again has another signature.
+      // The unchanged bytes: JSON that was parsed and serialized again has another signature.
       const body = await read(request);
       const headers = one(request.headers);
       if (options.bearer !== undefined && !isSame(headers.authorization, `Bearer ${options.bearer}`))
@@ -97,7 +97,7 @@ function asEvent(value: unknown): WebhookEvent {
   const event = value as Partial<WebhookEvent> | null;
   const { event_id, sequence, task_id } = event?.data ?? {};
   if (typeof event?.type !== 'string' || !event_id || !task_id || typeof sequence !== 'number')
-    throw new Error('signed, but no event of a task');
+    throw new Error('signed, but not an event of a task');
   return event as WebhookEvent;
 }
 

@@ -1,5 +1,5 @@
-// A human worker's app, in as few lines as it takes: wait for an offer, accept, start, hand in a file and
-// the result. `script/demo` plays its worker with it.
+// A minimal app of a human worker: wait for an offer, accept it, start, upload a file and
+// submit the result. `script/demo` uses it for its worker.
 //
 //   WORKER_TOKEN=blw_… node --import tsx examples/worker.ts
 
@@ -31,7 +31,7 @@ export async function nextOffer(api: WorkerApi): Promise<Offer | null> {
   return data[0] ?? null;
 }
 
-/** Accepts an offer, does the work and hands it in. @returns ids of the evidence that went with it. */
+/** Accepts an offer, does the work and submits it. @returns ids of the uploaded evidence. */
 export async function doWork(api: WorkerApi, offer: Offer, work: Work): Promise<string[]> {
   const { evidence } = work;
   const task = `/v1/worker/tasks/${offer.task_id}`;
@@ -65,7 +65,7 @@ async function call<T>(
   return JSON.parse(text || 'null') as T;
 }
 
-/** Something of the right form for a task's shorthand schema. A person would read, call and type. */
+/** A made-up output that matches a task's shorthand schema. A real worker would read, call and type. */
 function madeUp(schema: Record<string, unknown> = {}): Record<string, unknown> {
   const samples: Record<string, unknown> = {
     boolean: true,
@@ -90,6 +90,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     console.log(`${offer.task_id}  ${offer.task.title}: ${offer.task.instructions}`);
     const evidence = { name: 'call-note.txt', mediaType: 'text/plain', content: 'Called at 09:41 UTC.\n' };
     await doWork(api, offer, { output: madeUp(offer.task.output.schema), evidence });
-    console.log(`${offer.task_id}  handed in`);
+    console.log(`${offer.task_id}  submitted`);
   }
 }
