@@ -1,4 +1,4 @@
-// What a caller of OutputSchemas sees: shorthand and JSON Schema, what is accepted and refused, and where it points.
+// OutputSchemas: shorthand and JSON Schema, accepted and rejected schemas and outputs, and error pointers.
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { OutputSchemas, type Problem } from '../../src/output-schema/output-schemas.ts';

@@ -54,8 +54,8 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
 }
 
 /**
- * Adds `/livez`, `/readyz`, `/openapi.json` and `/docs`. The first two are never limited: whoever asks for them
- * would take a process for dead for another's flood.
+ * Adds `/livez`, `/readyz`, `/openapi.json` and `/docs`. The first two have no rate limit: otherwise a flood of other
+ * requests from the same network would make a healthy process look dead to its health checks.
  */
 export function addOpenRoutes(
   router: Router,

@@ -1,5 +1,5 @@
-// The description of the API: valid OpenAPI 3.1, complete, and true: that the answers are as it says, the
-// client of all these tests checks by the way. And the page made from it, in a browser where there is one.
+// The OpenAPI 3.1 document is valid and complete; the test client checks every answer of all tests against it. Also the
+// page made from it, in a browser if one is installed.
 import { existsSync } from 'node:fs';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';

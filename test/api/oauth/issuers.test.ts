@@ -1,5 +1,5 @@
-// Access tokens of outside issuers, made with jose and keys of the test's own, served over a real socket: which are
-// taken, what they are worth, and every way in which one is refused.
+// Access tokens of external issuers, made with jose and keys that the test serves over a real socket: accepted tokens,
+// their scopes, and every reason for rejection.
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -201,7 +201,7 @@ describe('two orgs with outside issuers', () => {
     expect((await create(await token({ claims: { aud: theirs.audience } }))).as<TaskView>().org_id).toBe(
       stranger.org_id,
     );
-    // For both at once it is for neither.
+    // A token that names two registrations is rejected.
     const both = await token({ claims: { aud: [registration.audience, theirs.audience] } });
     expect((await create(both)).outcome).toBe('401 invalid_credential');
   });
@@ -223,7 +223,7 @@ describe('two orgs with outside issuers', () => {
       await aimed(org.org_id.toUpperCase()),
       await aimed(`${org.org_id} `),
       await aimed(`${stranger.org_id},${org.org_id}`),
-      // An audience of one org and the claim of another.
+      // The audience names one org and the claim another.
       await aimed(stranger.org_id, registration.audience),
     ];
     for (const text of refused) expect((await create(text)).outcome).toBe('401 invalid_credential');

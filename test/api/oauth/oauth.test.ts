@@ -1,5 +1,5 @@
-// OAuth 2.0 with a client that nobody here wrote (openid-client), over real sockets: tokens for machines and for
-// people, what they may do, how they end, and what is refused.
+// OAuth 2.0 with an independent client (openid-client) over real sockets: tokens for machines and members, their
+// permissions, how they end, and what is rejected.
 import { createHash, randomBytes } from 'node:crypto';
 import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -25,10 +25,10 @@ const PASSWORD = 'correct horse battery';
 let api: TestApi;
 let org: Org;
 let stranger: Org;
-/** A client that signs people in, and a member of the same org. */
+/** A client for sign-in, and a member of the same org. */
 let app: Made;
 let member: { member_id: string; email: string };
-/** Where the member stays signed in, so that not every test waits for a password to be checked. */
+/** A browser in which the member stays signed in, which saves password checks in the tests. */
 let regular: Browser;
 
 interface Made {
@@ -70,7 +70,7 @@ function makeMember(fields: Record<string, unknown> = {}, by: Client = org.clien
   });
 }
 
-/** The server as openid-client finds it. */
+/** The server's configuration, discovered by openid-client. */
 function discover({ client_id, client_secret }: Made, auth?: oauth.ClientAuth): Promise<oauth.Configuration> {
   return oauth.discovery(new URL(api.url), client_id, client_secret, auth, {
     algorithm: 'oauth2',
@@ -225,7 +225,7 @@ describe('client credentials', () => {
     expect(org_id).toBe(org.org_id);
     const { data } = await org.client.get<{ data: { actor: string }[] }>(`/v1/tasks/${task_id}/events`);
     expect(data[0]?.actor).toBe(`oauth_client:${made.client_id}`);
-    // A scope that it did not ask for it does not have.
+    // The token lacks scopes that were not requested.
     expect((await api.client(tokens.access_token).request('GET', '/v1/tasks')).outcome).toBe(
       '403 insufficient_scope',
     );
@@ -365,7 +365,7 @@ describe('a member', () => {
     expect((await api.client(tokens.access_token).request('GET', '/v1/pools')).outcome).toBe(
       '403 insufficient_scope',
     );
-    // Signed in and allowed once, neither is asked for again.
+    // After one sign-in and consent, neither page is shown again.
     const again = await authorize(app, {}, member.email, browser);
     expect(browser.seen).toHaveLength(2);
     expect((await again.redeem()).access_token).toMatch(/^blo_/);

@@ -1,5 +1,5 @@
-// Signing in and out with the real pages: what lies where before somebody has signed in, what ends with a password
-// or a session, and how often sign-in may be attempted, by whom and from where.
+// Sign-in and sign-out with the real pages: where state is stored before sign-in, what ends with a password change or a
+// session, and the limits of attempts.
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addressGroup } from '../../../src/api/access/client-address.ts';
@@ -165,7 +165,7 @@ describe('a new password', () => {
     expect(refreshed.error).toBe('invalid_grant');
     expect((await browser.open(request().url)).text).toContain('<h1>Sign in</h1>');
     expect(await outcome(bystander.tokens.access_token)).toBe('200');
-    // Another change of theirs ends nothing.
+    // Other changes of the member end nothing.
     await org.client.patch(other.path, { name: 'Eda' });
     expect(await outcome(bystander.tokens.access_token)).toBe('200');
     expect(
@@ -220,7 +220,7 @@ describe('signing out', () => {
     expect((await elsewhere.browser.open(request({ prompt: 'consent' }).url)).text).toContain(
       'to act for you?',
     );
-    // What was allowed to an application stays allowed.
+    // Consent given to an application remains.
     expect((await api.client(tokens.access_token).request('GET', '/v1/tasks')).status).toBe(200);
   });
 
@@ -266,7 +266,7 @@ describe('sign-in attempts', () => {
     // From the next network, and in a browser that is known from the very network of the guesses.
     expect((await attempt(from('2001:db8:0:2::1'), email, PASSWORD)).status).toBe(303);
     expect((await attempt(from('2001:db8:0:1::99', home), email, PASSWORD)).status).toBe(303);
-    // That it is known for one member helps with no other.
+    // A browser remembered for one member counts as unknown for another.
     const { email: other } = await makeMember();
     const network = '198.51.100.1';
     await delayAttempt(api.web.db, `network ${network} ${org.org_id} ${emailHash(other)}`);
@@ -309,7 +309,7 @@ describe('sign-in attempts', () => {
   });
 });
 
-/** Where the attempts at an account lie. */
+/** The Redis key of the attempts at an account. */
 function attemptsKey(who: string): string {
   const digest = createHash('sha256').update(`account ${who}`).digest('hex');
   return partitionKeys(api.prefix, partitionOf(digest)).attempts(digest);

@@ -1,4 +1,4 @@
-// A jump of Redis' clock as the operator sees it: /readyz, the routes and the command.
+// A jump of Redis' clock in /readyz, the operator routes and the command.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noteJump } from '../../../src/store/redis/clock-jump.ts';
 import { createOrg, OPERATOR_TOKEN, startApi, type TestApi } from '../../support/api.ts';
@@ -42,7 +42,7 @@ test('a clock jump is shown, degrades the process, and ends when it is confirmed
   expect(confirmed).toMatchObject({ held: false, jump: { by_ms: 2 * HOUR, confirmed: true } });
   isAbout(confirmed, 0);
   expect(await ready()).toEqual({ status: 'ok' });
-  // There is nothing left to confirm.
+  // Nothing remains to be confirmed.
   expect(await api.operator.post<Shown>('/admin/clock/confirm')).toMatchObject({ held: false, jump: null });
 });
 

@@ -1,5 +1,4 @@
-// What operators see: whether the process lives and is ready, the queues, the metrics; and that nobody else
-// sees the latter two, in whatever way the path is written.
+// Liveness, readiness, the queue board and metrics. The last two need the operator token, however the path is written.
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

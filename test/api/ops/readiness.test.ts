@@ -1,5 +1,5 @@
-// What an operator sees of a Redis that does not take writes: /readyz says why, the log says it once, and connections
-// leave a server that a failover has made a replica.
+// A Redis that rejects writes: /readyz gives the reason, the log reports it once, and connections leave a server that a
+// failover has made a replica.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// SECRETS_KEY is changed on a system that has one of everything that is sealed for long: while both keys are given
-// all goes on as it was, and after `biolayer secrets reseal` it does so without the earlier one.
+// Rotation of SECRETS_KEY on a system with one secret of every kind: everything works while both keys are configured, and
+// after `biolayer secrets reseal` also without the earlier key.
 import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unpackJson } from '../../../src/store/redis/packing.ts';
@@ -130,7 +130,7 @@ describe('a change of SECRETS_KEY', () => {
       );
     const first = await step();
     expect(first).toMatchObject({ lost: 0, next_cursor: expect.any(String) });
-    // The operator's shell was closed here.
+    // Simulates an interrupted command.
     const settings = { env: { BIOLAYER_URL: api.url, OPERATOR_TOKEN: api.operator.credential ?? '' } };
     const done = await jsonOf<{ resealed: number; lost: number }>(['secrets', 'reseal'], settings);
     expect(done.lost).toBe(0);

@@ -1,5 +1,4 @@
-// Server-sent events: what is told live and after coming back, to whom, at what cost for Redis, and each way in
-// which a stream ends.
+// Server-sent events: live events and resumption, visibility, load on Redis, and the ways a stream ends.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -82,7 +81,7 @@ describe('the events of an org', () => {
     let last: string | undefined;
     const first = await follow(org.client, '/v1/events/stream');
     await first.next();
-    // From here on whoever comes back goes on behind what they have had.
+    // From here on, reconnecting clients resume after the last event they got.
     last = first.lastEventId;
     first.close();
     while (seen.length < 100) {
@@ -138,7 +137,7 @@ describe('the events of an org', () => {
     await disableEndpoint(api.web.db, org.org_id, endpoint_id, 'gone');
     await post(org);
     const [told, same] = [await live.next<Told>(), await typed.next<Told>()];
-    // Told at once, not when the tail looks for itself.
+    // Sent at once by notification, not by polling.
     expect(Date.now() - startedAt).toBeLessThan(4000);
     expect(told.event).toBe('webhook_endpoint.disabled');
     expect(told.data).toMatchObject({ data: { endpoint_id, reason: 'gone' } });
@@ -210,7 +209,7 @@ describe("a worker's stream", () => {
       ['offer', second.task_id, 'pending'],
       ['offer_ended', first.task_id, 'withdrawn'],
     ]);
-    // Who comes anew, or after too long, is told all that stands.
+    // A new client, or one that returns too late, gets the whole current state.
     const anew = await (await follow(person.client, '/v1/worker/stream?max_seconds=1')).all();
     expect(anew.map((one) => [one.event, one.data.task_id])).toEqual([
       ['offer', second.task_id],

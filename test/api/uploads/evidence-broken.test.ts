@@ -1,5 +1,5 @@
-// When something gives way under an upload or a download: a client that falls silent or will not stop, a
-// process that shuts down or is killed, bytes in the store that are gone or altered.
+// Failures during upload and download: silent clients and clients that exceed the limit, processes that shut down or are
+// killed, and stored bytes that are missing or changed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -50,7 +50,7 @@ async function listen(server: Server): Promise<number> {
 }
 
 describe('an upload that does not end', () => {
-  /** A server that takes in one upload and answers with the code of its refusal. */
+  /** A server that receives one upload and answers with its error code. */
   function receiver(signal: AbortSignal, times: UploadTimes): Promise<number> {
     const server = createServer((request, response) => {
       readUpload(request, files, { checkType: () => undefined }, signal, times).then(
@@ -64,7 +64,7 @@ describe('an upload that does not end', () => {
     return listen(server);
   }
 
-  /** Sends a beginning and then nothing. @returns what is answered. */
+  /** Sends the beginning of an upload and then nothing. @returns the answer */
   async function beginAt(port: number, headers = {}, then = () => {}): Promise<string> {
     const request = httpRequest({ port, host: '127.0.0.1', method: 'POST', agent: false, headers });
     request.on('error', () => undefined);

@@ -1,5 +1,5 @@
-// Uploads that are too large, broken, hostile or broken off: each is refused with its reason, and nothing of
-// it is left, neither bytes nor a word about them.
+// Uploads that are too large, malformed, hostile or interrupted: each is rejected with its reason, and neither bytes nor
+// records remain.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -35,7 +35,7 @@ let org: Org;
 let person: Person;
 let taskId: string;
 let path: string;
-/** The files that were taken so far. */
+/** The files that were accepted so far. */
 const kept: string[] = [];
 
 beforeAll(async () => {
@@ -190,7 +190,7 @@ describe('an aborted upload', () => {
     request.on('error', () => undefined);
     if (isForm) request.write(`--${BOUNDARY}\r\n${filePart([]).head}\r\n\r\n`);
     for (const piece of pieces(3 * MiB)) if (!request.write(piece)) await once(request, 'drain');
-    // It is on its way in: held open by the API, which is this process, under no name.
+    // The incoming file has no name and is held open by the API, which runs in this process.
     await vi.waitFor(async () => expect(await openIn(api.evidence)).toHaveLength(1), { timeout: 20_000 });
     request.destroy();
     await expectLeft(api, org.org_id, taskId, kept);

@@ -1,4 +1,4 @@
-// Names and media types of strangers: whatever comes in, what goes out is harmless, and says the same again.
+// Untrusted file names and media types: the result is always harmless, and a second pass does not change it.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { safeFileName, safeMediaType } from '../../../src/api/uploads/file-name.ts';

@@ -1,4 +1,4 @@
-// The audit log as an org sees it: who did what, never with a secret, for keys of the whole org alone.
+// The audit log over the API: it holds actors and actions but no secrets, and only keys for all pools can read it.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../../../src/state/audit/audit.ts';
 import { createKey, createOrg, createPool, type Page, startApi } from '../../../support/api.ts';

@@ -1,5 +1,5 @@
-// The export as an auditor takes it: written by the API, verified by the command without it, and every way
-// to tamper with it named by its line. And that it takes no more than its reader, or the key, lets it.
+// The audit export: written by the API and verified offline by the command, which names the line of any tampering. Also:
+// export speed follows the reader, and the export ends when the key is revoked.
 import { createPublicKey, verify } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';

@@ -1,4 +1,4 @@
-// Keys: what one may give another, what a key of some pools may do and see, and how long a key lives.
+// API keys: what a key may grant, what a key confined to pools may do and see, and the expiry of keys.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../../src/api/access/principal.ts';
@@ -138,7 +138,7 @@ describe('a rotation', () => {
     expect(Date.parse(before?.expires_at ?? '') - Date.parse(made.created_at)).toBe(24 * 3600 * 1000);
     for (const who of [old, api.client(made.key)])
       expect((await who.request('GET', '/v1/org')).status).toBe(200);
-    // What is on its way out makes nothing that outlives it.
+    // A key that expires cannot create one that outlives it.
     expect((await grant(old, { scopes: ['org:read'] })).as<KeyView>().expires_at).toBe(before?.expires_at);
   });
 
@@ -391,7 +391,7 @@ describe('the life of a key', () => {
     expect(Math.abs(at - before)).toBeLessThan(30_000);
     await key.get('/v1/org');
     expect(Date.parse((await used()) ?? '')).toBe(at);
-    // A use does not bring back a key that is gone.
+    // Recording a use does not restore a revoked key.
     await master.delete(`/v1/api-keys/${key.keyId}`);
     expect(await api.redis.keys(`${api.prefix}:*:key:${key.keyId}`)).toEqual([]);
   });

@@ -1,5 +1,5 @@
-// Evidence from hand to hand: a worker uploads it, whoever may read the task gets the very bytes back, nobody
-// else sees that it exists, and a task that asks for evidence is not done without it.
+// Evidence: a worker uploads a file, every key that may read the task downloads the same bytes, the file is hidden from
+// all others, and a task that requires evidence cannot be submitted without it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => api?.close());
 
-/** Uploads a small file that must be taken. */
+/** Uploads a small file and expects it to be accepted. */
 async function handIn(person: Person, taskId: string, body = randomBytes(100), name = 'a.pdf') {
   const got = await upload(person.client, taskId, body, {}, name);
   expect(got.outcome).toBe('201');
@@ -82,7 +82,7 @@ describe('a file', () => {
 
   it('sent as a form is returned byte for byte', async () => {
     const { task, person } = started;
-    // Holds what looks like the boundary, and ends in a line break.
+    // Contains text that resembles the boundary, and ends with a line break.
     const bytes = Buffer.concat([
       randomBytes(70_000),
       Buffer.from('\r\n------7e2\r\n--'),

@@ -1,4 +1,4 @@
-// Lists: every filter, pages that are full and complete while others write, cursors that fit one list alone.
+// Lists: every filter, full and complete pages during concurrent writes, and cursors that are valid for one list only.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -57,7 +57,7 @@ function newestFirst(wanted: (task: TaskView) => boolean): string[] {
   return ids(tasks.filter(wanted)).toReversed();
 }
 
-/** Every page of a list, each checked to be full unless it is the last. `betweenPages` is run after each. */
+/** Reads every page of a list and checks that all but the last are full. @param betweenPages runs after each page */
 async function walk<T>(
   who: Client,
   path: string,

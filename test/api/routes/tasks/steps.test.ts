@@ -1,5 +1,5 @@
-// A task's steps by the routes alone: cancelling in each state, what a worker may do when, and what a review
-// decides. The table of the lifecycle is proved elsewhere; here it is what each route makes of it.
+// The lifecycle of a task through the routes: cancellation in each state, the commands of workers, and reviews. The
+// transition table has its own tests; these test how each route applies it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -87,7 +87,7 @@ describe('cancel', () => {
       });
       expect(await client.get(`/v1/tasks/${task.task_id}`)).toEqual(cancelled);
       expect((await typesOf(task.task_id)).at(-1)).toBe('cancelled');
-      // The worker is free, told, and can do no more with it.
+      // The worker's capacity is released, and their commands for the task are rejected.
       expect(await activeTasks(person.worker_id)).toBe(0);
       for (const list of ['offers', 'tasks'])
         expect((await person.client.get<Page<unknown>>(`/v1/worker/${list}`)).data).toEqual([]);
@@ -152,7 +152,7 @@ describe('a worker', () => {
     const mine = `/v1/worker/tasks/${task.task_id}`;
     const outcome = async (path: string, body: unknown = {}) =>
       (await person.client.request('POST', path, { body })).outcome;
-    // Before accepting it is not theirs.
+    // The task is not the worker's until they accept it.
     expect(await outcome(`${mine}/start`)).toBe('404 not_found');
     expect(await outcome(`${offer}/accept`)).toBe('200');
     expect(await outcome(`${offer}/accept`)).toBe('409 offer_not_pending');
@@ -210,7 +210,7 @@ describe('a worker', () => {
     expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).version).toBe(task.version);
   });
 
-  /** One started task for all who only hand in what is refused. */
+  /** One started task, shared by tests whose submissions are all rejected. */
   let kept: ReturnType<typeof bringTo> | undefined;
   function started(): ReturnType<typeof bringTo> {
     kept ??= bringTo(api, org, 'started');
@@ -332,7 +332,7 @@ describe('review', () => {
     const { data } = await client.get<Page<EventView>>(`/v1/tasks/${task.task_id}/events`);
     const asked = data.filter((one) => one.type === 'task.offered').map((one) => one.data.worker_id);
     expect(asked).toEqual([person.worker_id, other.worker_id]);
-    // It was no "no" of theirs.
+    // This does not count as declined by the worker.
     expect(await client.get(`/v1/workers/${person.worker_id}`)).toMatchObject({ acceptance_rate: 1 });
   });
 

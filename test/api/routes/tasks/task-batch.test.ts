@@ -1,5 +1,5 @@
-// Many tasks in one request: each by itself, in order; the same answer again under its key; and no task twice,
-// however often a batch is sent and wherever it died.
+// Batches of tasks: each task is created independently and results keep the order; a repeat with the same
+// Idempotency-Key gets the same answer; and no task is created twice, wherever an earlier request was interrupted.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSealer } from '../../../../src/store/redis/sealing.ts';
@@ -130,7 +130,7 @@ test('replays the first response byte for byte for its key, and refuses another 
   expect(again.headers.get('idempotent-replayed')).toBe('true');
   expect(again.text).toBe(first.text);
   expect((await send(client, bodies(1, 'other'), 'k')).outcome).toBe('422 idempotency_key_reused');
-  // The places of a key and of a body are their own: the same tasks under another key are others.
+  // Task ids depend on the key: the same body with another key creates other tasks.
   await send(client, given, 'k2');
   expect(await all(client)).toHaveLength(120);
 });
@@ -149,14 +149,14 @@ test('completes a half-finished batch on its repeat, without duplicates', async 
   const near = pinched.client(client.credential);
   await expect.poll(async () => (await near.request('GET', '/v1/org')).status).toBe(200);
   const given = bodies(180, 'dies');
-  // Once the commit of this task is at Redis, no answer comes back any more: some are made, nobody knows which.
+  // Replies of Redis are lost from the commit of this task on: some tasks exist, but the API does not know which.
   const cut = proxy.cutReply('dies-70.');
   expect((await send(near, given, 'k')).outcome).toBe('503 unavailable');
   await cut;
   const made = await all(client);
   expect(made.length).toBeGreaterThan(0);
   expect(made.length).toBeLessThan(180);
-  // As if the time of the claim were up.
+  // Simulates the expiry of the claim.
   for (const key of await api.redis.keys(`${api.prefix}:*:idempotency:*`))
     if ((await api.redis.get(key))?.includes('"token"')) await api.redis.del(key);
 

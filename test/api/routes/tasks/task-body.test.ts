@@ -1,5 +1,5 @@
-// `POST /v1/tasks` and all that can be wrong with its body: every fault is said at its own place, several are
-// said at once, and a refused body leaves Redis exactly as it was.
+// Invalid bodies of `POST /v1/tasks`: every error is reported at its pointer, several errors are reported together, and a
+// rejected body leaves Redis unchanged.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -33,7 +33,7 @@ function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** Nothing has changed since this was last asked. */
+/** Expects that Redis has not changed since the last call. */
 async function expectUnchanged(): Promise<void> {
   const was = before;
   before = await snapshot(api.redis, api.prefix);
@@ -149,7 +149,7 @@ describe('JSON that cannot be stored as sent', () => {
 });
 
 describe('names of all objects together', () => {
-  /** The full body with as many more names as fill it to `count`, in objects that lie within one another. */
+  /** The full body with nested objects that bring the number of names to `count`. */
   function bodyOfNames(count: number): string {
     const body = { ...fullBody(poolId), context: { data: { flat: {}, list: [{}] } } };
     const own = JSON.stringify(body).match(/":/g)?.length ?? 0;

@@ -1,10 +1,10 @@
-// Every way in which the body of `POST /v1/tasks` can break the contract's section 2, as data: what is put
-// where, and at which pointer that must be said. Made from the contract's table, not from our schemas.
+// The ways in which the body of `POST /v1/tasks` can break section 2 of the contract, as data: the value, where it is put,
+// and the pointer of the expected error. Written from the contract, independently of our schemas.
 
-/** Stands for "not there". */
+/** Marks a field to be removed. */
 export const MISSING = Symbol('missing');
 
-/** A body with every field that there is, right in all of them. */
+/** A valid body with every field. */
 export function fullBody(poolId: string): Record<string, unknown> {
   return {
     origin: {
@@ -67,7 +67,7 @@ export function broken(body: unknown, pointer: string, value: unknown): unknown 
 export interface Fault {
   at: string;
   value: unknown;
-  /** Where it is said, when not where it is. */
+  /** Pointer of the expected error, when it differs from `pointer`. */
   said?: string;
 }
 
@@ -236,7 +236,7 @@ function ofField(schema: unknown): Record<string, unknown> {
   };
 }
 
-/** Schemas with the pointer, below `/output/schema`, of what is wrong with them; null where only that it lies in the schema is said. */
+/** Invalid schemas with the pointer of the error below `/output/schema`; null when only `/output/schema` is reported. */
 const BAD_SCHEMAS: [unknown, string | null][] = [
   [{ a: 'float' }, '/a'],
   [{ a: 'string??' }, '/a'],
@@ -265,7 +265,7 @@ const BAD_SCHEMAS: [unknown, string | null][] = [
   [Object.fromEntries(Array.from({ length: 6000 }, (_, index) => [`field_${index}`, 'string'])), null],
 ];
 
-/** One fault each, put into the full body. `said` is the one pointer that the answer must have. */
+/** Faults, each put into the full body alone. `said` is the only pointer of the expected answer. */
 export const FAULTS: readonly Fault[] = [
   ...REQUIRED.map((at) => ({ at, value: MISSING })),
   ...STRINGS.flatMap((at) => wrongTypes('string', at)),

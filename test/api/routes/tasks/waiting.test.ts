@@ -1,5 +1,5 @@
-// Requests that wait: they come back as soon as there is something to say, when the time is up, and leave
-// nothing behind when the client has gone.
+// Requests with `wait`: they are answered when there is a change or the time is up, and release their subscriptions when
+// the client disconnects.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
-/** How many requests of this API wait for news at this moment, by what Redis says. */
+/** The number of this API's waiting requests, counted by its subscriptions in Redis. */
 async function listening(): Promise<number> {
   const channels = (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
   return channels.length;

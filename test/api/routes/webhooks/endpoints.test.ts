@@ -1,5 +1,5 @@
-// Webhook endpoints over the API with all processors at work and a real receiver: events of every task come,
-// signed with the endpoint's own secret, and what became of each can be looked at and done again.
+// Webhook endpoints over the API with all processors and a real receiver: events of all tasks arrive signed with the
+// endpoint's secret, and deliveries can be listed and sent again.
 import { createPublicKey, verify as verifySignature } from 'node:crypto';
 import { Webhook as Svix } from 'svix';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -225,7 +225,7 @@ describe('a delivery', () => {
     answer();
     await settled(client, endpoint, 'succeeded');
     expect(receiver.come).toHaveLength(1);
-    // Once it is settled it may be had again, as often as asked.
+    // A finished delivery can be sent again any number of times.
     expect((await client.request('POST', path)).outcome).toBe('202');
     await expect.poll(() => receiver.come.length, SOON).toBe(2);
   });
@@ -264,7 +264,7 @@ describe('the headers of an endpoint', () => {
     const url = new URL(to, 'https://receiver.example/in').href;
     const moved = await client.patch<Endpoint>(path, { url: to.startsWith('/') ? url : to, ...more });
     expect(moved.header_names).toEqual(kept);
-    // Back at the old receiver they are not there again.
+    // Changing the URL back does not restore the headers.
     const back = await client.patch<Endpoint>(path, { url: 'https://receiver.example/in' });
     expect(back.header_names).toEqual('headers' in more ? [] : kept);
   });

@@ -1,5 +1,5 @@
-// Replays over the API with all processors at work and a real receiver: what failed, was never owed, or all of it
-// comes again, each event once, while the replay tells how far it is.
+// Replays over the API with all processors and a real receiver: failed, undelivered or all events are sent again, each
+// once, and the replay reports its progress.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-// Who is changed while they are asked: offers of what they cannot do any more go to others, the rest stays theirs.
+// Changes of workers who have pending offers: offers that they may no longer accept go to others, the rest stays.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
-/** An org of its own with somebody who can do everything there is to do. */
+/** A new org with one worker who meets all requirements of the tests. */
 async function staged(fields: object = {}) {
   const { client } = await createOrg(api);
   const pool = await createPool(client);
@@ -64,7 +64,7 @@ describe('a worker who no longer meets the requirements of a pending offer', () 
     const { client, person, all, create, change, queued } = await staged();
     const id = await create(what);
     const offer = await person.offerOf(id);
-    // The offer fills them: that they can be asked nothing new does not hide them.
+    // The offer uses the worker's whole capacity; the change must still be applied.
     expect(await person.client.get('/v1/worker')).toMatchObject({ capacity: 1, active_tasks: 1 });
     await change({ [what]: less });
     await queued(id);
@@ -74,7 +74,7 @@ describe('a worker who no longer meets the requirements of a pending offer', () 
       data: { reason: 'revoked', worker_id: person.worker_id, offer_id: offer.offer_id },
     });
     expect((await accept(person, offer)).outcome).toBe('409 offer_not_pending');
-    // It was no "no" of theirs.
+    // This does not count as declined by the worker.
     expect(await person.client.get('/v1/worker')).toMatchObject({ active_tasks: 0, acceptance_rate: null });
     const other = await createPerson(api, client, all);
     expect(await other.accept(id)).toMatchObject({ status: 'accepted', attempt: 1 });

@@ -1,5 +1,5 @@
-// "Why is it not matched?": what is told of a task that waits and of a body that is not a task yet, counted
-// against people made for it; and that asking changes nothing and shows nobody what they may not see.
+// Explanations of matching, for waiting tasks and for bodies of tasks that do not exist yet, compared with workers created
+// for the test. Asking for one changes nothing and shows only what the key may see.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createKey,
@@ -94,7 +94,7 @@ test('distinguishes workers who are away and busy, and estimates the wait', asyn
   await person.start(first);
   const second = await create();
   const waiting = await match(second);
-  // Nothing is known yet of how long a task takes them.
+  // No throughput is known yet.
   expect(waiting).toMatchObject({ reason: 'at_capacity', estimated_wait_seconds: null });
   expect(waiting.unavailable).toEqual({ offline: 1, away: 0, at_capacity: 1, cooling_down: 0 });
   await person.submit(first);
@@ -111,7 +111,7 @@ test('estimates the wait from the queue position and the speed of the available 
     await add('unknown', { availability: 'away' }),
   ];
   for (let count = 0; count < 2; count += 1) await quick.accept(await create());
-  // Two places, a minute a task: one becomes free every half a minute.
+  // Capacity two, one minute per task: capacity becomes free every half minute.
   const { track } = await workerOf(db, org.org_id, 'quick');
   await changeWorker(db, org.org_id, 'quick', { track: { ...track, task_ms: 60_000 } });
   const waiting = [await create(), await create(), await create()];
@@ -119,7 +119,7 @@ test('estimates the wait from the queue position and the speed of the available 
   expect(await waits()).toEqual([30, 60, 90]);
   const low = taskBody({ requirements: WANTED, sla: { urgency: 'low' } });
   expect((await preview(low)).estimated_wait_seconds).toBe(120);
-  // Who has done nothing yet is taken to be as fast as the others: three places, one free every twenty seconds.
+  // A worker without finished tasks counts as fast as the others: capacity three, one free every twenty seconds.
   await unknown.client.patch('/v1/worker', { availability: 'available' });
   await unknown.accept(waiting.shift() ?? '');
   expect(await waits()).toEqual([20, 40]);
@@ -158,7 +158,7 @@ describe('a preview', () => {
     const { org, preview } = await staged();
     const ofOrg = async () =>
       [...(await snapshot(api.redis, api.prefix))].filter(([key]) => key.includes(org.org_id));
-    // That the key was used is noted once in a while, and this is its first use.
+    // Use the key once first: its last use is written at intervals.
     await preview();
     const before = await ofOrg();
     await preview();
@@ -217,14 +217,14 @@ test('for a waiting task, a confined key sees only workers and competing tasks o
   expect(seen.requirements).toContainEqual({ requirement: 'worker_pool_id', wanted: own, rules_out: 0 });
   expect(seen.requirements).toContainEqual({ requirement: 'trust_level', wanted: 3, rules_out: 1 });
   expect(seen.nearest_misses.map((one) => one.worker_id)).toEqual(['mine']);
-  // The same task, for who may see everything.
+  // The same task for a key that may see everything.
   const whole = await match(mine);
   expect(whole).toMatchObject({
     workers: { considered: 4, qualified: 1 },
     queue: { position: 4, same_requirements: 2 },
   });
   expect(whole.nearest_misses.map((one) => one.worker_id)).toEqual(['mine', 'nobodys', 'theirs']);
-  // What is not of its pools is not there.
+  // Pools of others are hidden from the key.
   const unknown = await confined.request('GET', `/v1/tasks/${org.org_id}/match`);
   for (const id of [theirs, nobodys]) {
     const answer = await confined.request('GET', `/v1/tasks/${id}/match`);

@@ -1,5 +1,5 @@
-// Offers where people make it hard: hundreds who accept at once, the only one who says no, who goes while they
-// are asked, who never answers, and answers in the very moment in which the offer ends.
+// Offers under difficult conditions: hundreds of workers accept at once, the only worker declines, a worker goes offline
+// with a pending offer or never answers, and answers arrive at the moment of expiry.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { firstBroken } from '../../../../src/state/tasks/history.ts';
 import type { HistoryEntry } from '../../../../src/state/tasks/task.ts';
@@ -59,7 +59,7 @@ async function eventsOf(id: string): Promise<EventView[]> {
   return (await org.client.get<Page<EventView>>(`/v1/tasks/${id}/events?limit=200`)).data;
 }
 
-/** The history of a task, in which every entry follows from the one before. */
+/** The history of a task, checked to be a valid hash chain. */
 async function consistentEventsOf(id: string): Promise<EventView[]> {
   const events = await eventsOf(id);
   expect(firstBroken(events as unknown as HistoryEntry[])).toBeNull();
@@ -91,7 +91,7 @@ describe('a broadcast offer', () => {
     expect(told).toHaveLength(1);
     const busy = await Promise.all(people.map(workerOf));
     expect(busy.reduce((sum, one) => sum + one.active_tasks, 0)).toBe(1);
-    // Those who were a moment late have declined nothing and let nothing lapse.
+    // For late workers the offer counts neither as declined nor as lapsed.
     expect(busy.filter((one) => one.acceptance_rate === null)).toHaveLength(199);
   }, 60_000);
 });
@@ -162,7 +162,7 @@ describe('a worker who leaves', () => {
     expect(await offersOf(person)).toEqual([]);
     await person.submit(mine);
     expect(await workerOf(person)).toMatchObject({ availability: 'offline', draining: false });
-    // With empty hands they are so at once; and their manager can say it for them, and take it back.
+    // A worker without tasks goes offline at once; a key can drain the worker too, and undo it.
     await org.client.patch(`/v1/workers/${person.worker_id}`, { availability: 'available' });
     await person.accept(offered);
     const path = `/v1/workers/${person.worker_id}`;
@@ -215,7 +215,7 @@ describe('an accept that races with', () => {
     expect(offers.map((one) => one.task_id).sort()).toEqual([...ids].sort());
     const answers = await Promise.all(
       offers.map(async (offer, index) => {
-        // From some before to some after the moment.
+        // Answers from shortly before to shortly after the expiry.
         await passed(Date.parse(String(offer.expires_at)) - 30 + index * 5);
         return accept(people[index] as Person, offer.offer_id);
       }),
@@ -228,7 +228,7 @@ describe('an accept that races with', () => {
         .toBe(true);
       const about = (await consistentEventsOf(task_id)).filter(({ data }) => ended(data, offer_id));
       expect(about.map((one) => one.type)).toEqual([outcome === '200' ? 'task.accepted' : 'task.queued']);
-      // The worker's record and the task say the same as the answer did.
+      // The worker's record and the task agree with the answer.
       const person = people[index] as Person;
       const rates = outcome === '200' ? [1, 0] : [0, 1];
       const { acceptance_rate, lapse_rate } = await workerOf(person);
@@ -238,7 +238,7 @@ describe('an accept that races with', () => {
     }
   });
 
-  /** Whether the event tells how the offer ended. */
+  /** Whether the event ends the offer. */
   function ended(data: Record<string, unknown>, offerId: string): boolean {
     return data.offer_id === offerId && data.expires_at === undefined;
   }

@@ -1,4 +1,4 @@
-// Requirements that loosen while a task waits: who is asked when, what is never dropped, and which steps are none.
+// Relaxation steps: which workers are offered a task when, hard requirements, and invalid steps.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   createOrg,

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 afterEach(() => vi.restoreAllMocks());
 
-/** Runs `meanwhile` once, when the evidence of a task has been read and nothing has been made of it yet. */
+/** Runs `meanwhile` once, after the evidence of a task has been read and before the result is used. */
 function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
   const { hgetall } = Redis.prototype;
   let isFirst = true;
