@@ -48,20 +48,20 @@ export class OAuthRecords {
   /** Stores a record for `seconds`. */
   async save(kind: string, id: string, record: OAuthRecord, seconds: number): Promise<void> {
     const life = Math.ceil(seconds * 1000);
-    const place = placeOf(this.#db, kind, id);
-    const sealed = this.#sealer.seal(JSON.stringify(record), place.context);
+    const location = locationOf(this.#db, kind, id);
+    const sealed = this.#sealer.seal(JSON.stringify(record), location.context);
     if (CREDENTIALS.includes(kind)) {
       const token = this.#tokenOf(record, sealed, life);
-      await this.#db.redis.set(place.key, JSON.stringify(token), 'PX', life);
+      await this.#db.redis.set(location.key, JSON.stringify(token), 'PX', life);
       return;
     }
     if (record.uid !== undefined) {
-      const index = placeOf(this.#db, 'uid', record.uid);
+      const index = locationOf(this.#db, 'uid', record.uid);
       await this.#db.redis.set(index.key, this.#sealer.seal(id, index.context), 'PX', life);
     }
     const writes: Write[] = [
-      ['HSET', place.key, 'v', 1, 'd', sealed, 'p', record.password_version ?? ''],
-      ['PEXPIRE', place.key, life],
+      ['HSET', location.key, 'v', 1, 'd', sealed, 'p', record.password_version ?? ''],
+      ['PEXPIRE', location.key, life],
     ];
     await commit(this.#db.redis, { guards: [], writes });
   }
@@ -71,21 +71,21 @@ export class OAuthRecords {
    * key is not configured. @throws UnreadableRecord
    */
   async find(kind: string, id: string): Promise<OAuthRecord | undefined> {
-    const place = placeOf(this.#db, kind, id);
+    const location = locationOf(this.#db, kind, id);
     if (CREDENTIALS.includes(kind)) {
-      const text = await this.#db.redis.get(place.key);
-      const token = text === null ? null : required(place.key, readCredential(text));
-      return token?.kind === 'oauth_token' ? this.#open(token.sealed, place) : undefined;
+      const text = await this.#db.redis.get(location.key);
+      const token = text === null ? null : required(location.key, readCredential(text));
+      return token?.kind === 'oauth_token' ? this.#open(token.sealed, location) : undefined;
     }
-    const { d: sealed, v: version, c: consumed } = await this.#db.redis.hgetall(place.key);
-    const record = sealed === undefined ? undefined : this.#open(sealed, place);
+    const { d: sealed, v: version, c: consumed } = await this.#db.redis.hgetall(location.key);
+    const record = sealed === undefined ? undefined : this.#open(sealed, location);
     if (record !== undefined && !(await this.#isCurrent(kind, record))) return undefined;
     return record && version !== '1' ? { ...record, consumed: Number(consumed) } : record;
   }
 
   /** Loads a record by its `uid`; as `find`. */
   async findByUid(kind: string, uid: string): Promise<OAuthRecord | undefined> {
-    const index = placeOf(this.#db, 'uid', uid);
+    const index = locationOf(this.#db, 'uid', uid);
     const sealed = await this.#db.redis.get(index.key);
     const id = sealed === null ? undefined : this.#plain(sealed, index.context);
     return id === undefined ? undefined : this.find(kind, id);
@@ -93,7 +93,7 @@ export class OAuthRecords {
 
   /** Marks a code or refresh token as used. @returns true for exactly one caller, its first use. */
   consume(kind: string, id: string): Promise<boolean> {
-    const { key } = placeOf(this.#db, kind, id);
+    const { key } = locationOf(this.#db, kind, id);
     const now = Math.floor(this.#db.clock.now() / 1000);
     return commit(this.#db.redis, {
       guards: [{ kind: 'version', key, version: 1 }],
@@ -103,13 +103,13 @@ export class OAuthRecords {
 
   /** Removes a record, if there is one. */
   async remove(kind: string, id: string): Promise<void> {
-    await this.#db.redis.del(placeOf(this.#db, kind, id).key);
+    await this.#db.redis.del(locationOf(this.#db, kind, id).key);
     this.#onEnded(hashOf(id));
   }
 
   /** Records for `seconds` that an id without a record, such as a `jti`, was used. @returns whether this was its first use. */
   async useOnce(kind: string, id: string, seconds: number): Promise<boolean> {
-    const { key } = placeOf(this.#db, `${kind}Used`, id);
+    const { key } = locationOf(this.#db, `${kind}Used`, id);
     return (await this.#db.redis.set(key, '1', 'EX', seconds, 'NX')) === 'OK';
   }
 
@@ -121,7 +121,7 @@ export class OAuthRecords {
     return member !== null && (record.password_version ?? record.acr ?? '1') === passwordVersion(member);
   }
 
-  #open(sealed: string, { key, context }: Place): OAuthRecord | undefined {
+  #open(sealed: string, { key, context }: Location): OAuthRecord | undefined {
     const text = this.#plain(sealed, context);
     return text === undefined ? undefined : required(key, readJsonShape<OAuthRecord>(text, {}));
   }
@@ -186,13 +186,13 @@ export function parseSubject(subject: string): { org_id: string; member_id: stri
   return org_id === '' || member_id === '' || rest.length > 0 ? null : { org_id, member_id };
 }
 
-interface Place {
+interface Location {
   key: string;
   /** AAD context of the sealed record. */
   context: string;
 }
 
-function placeOf(db: Db, kind: string, id: string): Place {
+function locationOf(db: Db, kind: string, id: string): Location {
   const known = parseCredential(id);
   const hash = known?.hash ?? hashOf(id);
   const keys = partitionKeys(db.prefix, known?.partition ?? partitionOf(hash));
