@@ -134,7 +134,8 @@ describe('ordered delivery', () => {
     const receiver = await startCallbackReceiver(({ sequence }, nth) => ({
       status: nth === 1 && sequence % 4 === 1 ? 500 : 204,
     }));
-    const endpoint = await patient(receiver.url);
+    // A replay looks at its deliveries every 500 ms; a failure counts only if it is not retried before.
+    const endpoint = await patient(receiver.url, { retry_policy: { max_retries: 6, backoff_seconds: 1 } });
     const { org_id, endpoint_id } = endpoint;
     const workers = ['a', 'b', 'c'];
     const tasks: Task[] = [];
