@@ -106,7 +106,7 @@ describe('docs/security.md', () => {
         case 'scope':
           return access.liveOnly ? `${access.scope}, live key` : access.scope;
         case 'open':
-          return 'anybody';
+          return 'no credential';
         default:
           return `${access.kind} token`;
       }
