@@ -19,7 +19,8 @@ async function startAll(config: Config, log: Logger): Promise<void> {
     config.redisUrl === undefined ? await startEmbeddedRedis({ dir }) : null,
     await embeddedSecrets(dir),
   ]);
-  const redisUrl = config.redisUrl ?? embedded?.url ?? '';
+  const redisUrl = config.redisUrl ?? embedded?.url;
+  if (redisUrl === undefined) throw new Error('there is no Redis to connect to');
   const operatorToken = config.operatorToken ?? own.operatorToken;
   const sealer = sealerOf({ ...config, secretsKey: config.secretsKey ?? own.secretsKey });
   await preflight({ redisUrl, sealer, lostKey: config.secretsKeyLost, log });

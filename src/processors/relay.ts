@@ -199,8 +199,14 @@ export class Relay {
     }
   }
 
+  #partitionOf(key: string): string {
+    const partition = this.#partitions.get(key);
+    if (partition === undefined) throw new Error(`${key} is no outbox`);
+    return partition;
+  }
+
   async #setAside(key: string, id: string, read: Exclude<Read<never>, { kind: 'known' }>): Promise<void> {
-    const partition = this.#partitions.get(key) ?? '';
+    const partition = this.#partitionOf(key);
     const about = { partition, entry: id };
     if (read.kind === 'newer') {
       if (!this.#newerForms.has(read.form))
@@ -224,7 +230,7 @@ export class Relay {
     for (const key of this.#streams)
       try {
         await this.#claimAbandoned(key);
-        await this.#releaseNewer(this.#partitions.get(key) ?? '');
+        await this.#releaseNewer(this.#partitionOf(key));
       } catch (error) {
         if (!isOfItem(error)) throw error;
         this.#log.error({ err: error, stream: key }, 'an outbox is passed over');

@@ -20,9 +20,8 @@ interface ProcessIdentity {
 
 interface LockFile {
   readonly owner: ProcessIdentity;
-  /** The server that the owner runs on the directory, and where it listens. */
+  /** The server that the owner runs on the directory. */
   readonly server?: ProcessIdentity;
-  readonly url?: string;
 }
 
 /** A lock held by this process. */
@@ -31,7 +30,7 @@ export interface DirectoryLock {
    * Adds the server to the lock, which is then held while owner or server is alive. Synchronous, so that it can run in
    * the same tick as the spawn: a killed owner never leaves behind a server that the lock does not name.
    */
-  addServer(pid: number, url: string): void;
+  addServer(pid: number): void;
   /** Deletes the lock file. */
   release(): Promise<void>;
 }
@@ -73,21 +72,15 @@ export async function lockDirectory(dir: string, waitMs = 10_000): Promise<Direc
     await sleep(25 + Math.random() * 100);
   }
   return {
-    addServer: (pid, url) => write(path, { owner, server: identify(pid), url }),
+    addServer: (pid) => write(path, { owner, server: identify(pid) }),
     release: () => rm(path, { force: true }),
   };
 }
 
-/** URL of the server that runs on `dir`; undefined when none does. */
-export async function runningServerUrl(dir: string): Promise<string | undefined> {
-  const locks = await livingLocks(dir);
-  return locks.find(({ server }) => server && isAlive(server))?.url;
-}
-
 /** The locks of living processes, except `own`. Deletes those of dead processes and those that are not readable. */
-async function livingLocks(dir: string, own?: string): Promise<LockFile[]> {
+async function livingLocks(dir: string, own: string): Promise<LockFile[]> {
   const living: LockFile[] = [];
-  for (const name of (await ifExists(readdir(dir))) ?? []) {
+  for (const name of await readdir(dir)) {
     const path = join(dir, name);
     if (!name.startsWith('lock-') || path === own) continue;
     const text = await ifExists(readFile(path, 'utf8'));

@@ -133,7 +133,7 @@ async function launch(
     const [error] = await once(child, 'error');
     throw new EmbeddedRedisError(`Redis could not be started through sh: ${error}`);
   }
-  lock.addServer(child.pid, url);
+  lock.addServer(child.pid);
   watchdogPipe.on('error', () => {}); // The watchdog has ended, so nothing needs to be written.
   const exited = once(child, 'exit').then(() => {
     watchdogPipe.end('\n');

@@ -1,13 +1,9 @@
 // The directory lock without a Redis: who gets it, who is refused, and which locks are ignored.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { DirectoryInUseError, lockDirectory, runningServerUrl } from '../../src/runtime/directory-lock.ts';
-
-const URL = 'redis://127.0.0.1:1';
+import { DirectoryInUseError, lockDirectory } from '../../src/runtime/directory-lock.ts';
 
 let dir: string;
 
@@ -36,24 +32,10 @@ it('is given to exactly one of several simultaneous starts', async () => {
 
 it('is refused at once, whatever the waiting time, when a server runs', async () => {
   const lock = await lockDirectory(dir);
-  lock.addServer(process.pid, URL);
+  lock.addServer(process.pid);
   await expect(lockDirectory(dir, 60_000)).rejects.toThrow(
     `${dir} is in use by another BioLayer (process ${process.pid}). Stop it first`,
   );
-});
-
-it('names the URL of the server while it is alive', async () => {
-  expect(await runningServerUrl(join(dir, 'missing'))).toBeUndefined();
-  const server = spawn(process.execPath, ['-e', 'setInterval(() => {}, 60_000)']);
-  await once(server, 'spawn');
-  const lock = await lockDirectory(dir);
-  expect(await runningServerUrl(dir)).toBeUndefined();
-  lock.addServer(server.pid ?? 0, URL);
-  expect(await runningServerUrl(dir)).toBe(URL);
-
-  server.kill('SIGKILL');
-  await once(server, 'exit');
-  expect(await runningServerUrl(dir)).toBeUndefined();
 });
 
 it.each([

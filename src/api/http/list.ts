@@ -2,7 +2,7 @@
 // org, route and filters; with others it is rejected.
 
 import { hash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { canonicalText } from '../../state/text/canonical.ts';
 import type { Answer } from './answer.ts';
 import { ApiError } from './problem.ts';
 
@@ -13,7 +13,7 @@ export const DEFAULT_LIMIT = 50;
  * and repeated values, make no difference.
  */
 export function listScope(...parts: unknown[]): string {
-  const text = canonicalize(parts.map(normalized)) ?? '';
+  const text = canonicalText(parts.map(normalized));
   return hash('sha256', text, 'base64url').slice(0, 16);
 }
 

@@ -82,7 +82,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
       import('./interaction.ts'),
       import('./logout.ts'),
     ]);
-    const cookies = new SealedCookies(settings.cookie_keys[0] ?? '');
+    const cookies = new SealedCookies(cookieKey(settings));
     const provider = createProvider({ issuer, settings, db, sealer, cookies, onEnded: options.onEnded });
     provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
     const until = performance.now() + FRESH;
@@ -119,7 +119,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
 
   /** Serves a request by our pages or by the library. */
   async function answer(ctx: Context, next: Next, { provider, cookies, ...current }: Current): Promise<void> {
-    const secret = current.settings.cookie_keys[0] ?? '';
+    const secret = cookieKey(current.settings);
     if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
     if (!ctx.path.startsWith('/oauth/interaction/'))
       return inTime(ctx, options.bodyTime, () => current.handle(ctx, next));
@@ -142,4 +142,10 @@ async function inTime(ctx: Context, time: number, serve: () => Promise<unknown>)
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The key with which cookies are sealed now. @throws Error when the settings hold none */
+function cookieKey({ cookie_keys: [key] }: OAuthSettings): string {
+  if (key === undefined) throw new Error('the OAuth settings hold no cookie key');
+  return key;
 }

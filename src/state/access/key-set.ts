@@ -1,7 +1,7 @@
 // The public keys that verify exports, as a JWK set (RFC 7517).
 
 import { createPublicKey, hash, type KeyObject } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { canonicalText } from '../text/canonical.ts';
 
 /** A public key as JWK (RFC 8037), under its thumbprint (RFC 7638). */
 export interface PublicKey {
@@ -16,7 +16,7 @@ export interface PublicKey {
 /** The JWK of an Ed25519 public key. */
 export function publicKeyOf(key: KeyObject): PublicKey {
   const { x = '' } = key.export({ format: 'jwk' });
-  const kid = hash('sha256', canonicalize({ crv: 'Ed25519', kty: 'OKP', x }) ?? '', 'base64url');
+  const kid = hash('sha256', canonicalText({ crv: 'Ed25519', kty: 'OKP', x }), 'base64url');
   return { kty: 'OKP', crv: 'Ed25519', x, kid, use: 'sig', alg: 'EdDSA' };
 }
 

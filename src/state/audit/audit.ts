@@ -3,7 +3,7 @@
 // names what was changed and never holds a secret.
 
 import { hash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { canonicalText } from '../text/canonical.ts';
 import { isSame } from '../text/same.ts';
 import { timestamp } from '../text/time.ts';
 
@@ -95,5 +95,5 @@ function boundedData(data: Record<string, unknown>): Record<string, unknown> {
 
 /** SHA-256 (hex) over the RFC 8785 canonical JSON of a value. */
 export function digestOf(value: object): string {
-  return hash('sha256', canonicalize(value) ?? '', 'hex');
+  return hash('sha256', canonicalText(value), 'hex');
 }

@@ -15,8 +15,8 @@
 // (RFC 8032) over the canonical JSON of the line without `signature`, with the hash as `export`.
 
 import { type KeyObject, sign, verify } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import { HISTORY_MEMBERS } from '../tasks/history.ts';
+import { canonicalText } from '../text/canonical.ts';
 import { hasExactly } from '../text/json-scan.ts';
 import { digestOf } from './audit.ts';
 
@@ -88,7 +88,7 @@ export class ExportWriter {
 }
 
 function written(line: object): string {
-  return `${canonicalize(line)}\n`;
+  return `${canonicalText(line)}\n`;
 }
 
 /** A fault of a line. */
@@ -219,7 +219,7 @@ export class ExportCheck {
 }
 
 function signedBytes(line: object, digest: string): Buffer {
-  return Buffer.from(canonicalize({ ...line, export: digest }) ?? '');
+  return Buffer.from(canonicalText({ ...line, export: digest }));
 }
 
 const HEAD_MEMBERS = ['kind', 'n', 'chain', 'first', 'previous_hash', 'last', 'hash', 'signature'];
@@ -232,7 +232,7 @@ function parse(bytes: Uint8Array): Record<string, unknown> | string {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'this is no JSON object';
-    if (canonicalize(value) !== text) return 'the line is not written as RFC 8785 says';
+    if (canonicalText(value) !== text) return 'the line is not written as RFC 8785 says';
     return value as Record<string, unknown>;
   } catch {
     return 'this is no JSON object';

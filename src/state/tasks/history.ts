@@ -3,7 +3,7 @@
 // `previous_hash` and without its own `hash`.
 
 import { hash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { canonicalText } from '../text/canonical.ts';
 import { timestamp } from '../text/time.ts';
 import type { HistoryEntry, TaskEvent } from './task.ts';
 
@@ -43,7 +43,7 @@ export function historyEntry(event: TaskEvent, previousHash: string | null): His
 
 /** SHA-256 over the canonical entry. Works for any entry, so entries from clients can be verified. */
 export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
-  return hash('sha256', canonicalize(entry) ?? '', 'hex');
+  return hash('sha256', canonicalText(entry), 'hex');
 }
 
 /**
@@ -53,7 +53,7 @@ export function hashOf(entry: Omit<HistoryEntry, 'hash'>): string {
 function canonical(entry: HistoryEntry): string {
   return (
     `{"actor":${JSON.stringify(entry.actor)},"at":"${entry.at}","attempt_of_task":${entry.attempt_of_task},` +
-    `"data":${canonicalize(entry.data) ?? '{}'},"event_id":"${entry.event_id}",` +
+    `"data":${canonicalText(entry.data)},"event_id":"${entry.event_id}",` +
     `"previous_hash":${quoted(entry.previous_hash)},"previous_status":${quoted(entry.previous_status)},` +
     `"sequence":${entry.sequence},"status":"${entry.status}","type":"${entry.type}"}`
   );

@@ -169,7 +169,8 @@ export function requeue(
 /** Adds a review of the submission. */
 export function review({ task, by }: Transition, decision: Review['decision'], opinion: Opinion): void {
   const { feedback, rating = null } = opinion;
-  const worker_id = task.submission?.worker_id ?? '';
+  if (task.submission === null) throw new Error(`task ${task.task_id} is reviewed without a submission`);
+  const { worker_id } = task.submission;
   const added = { decision, feedback, rating, worker_id, reviewed_by: by.actor, reviewed_at: by.now };
   task.reviews = [...task.reviews, added];
 }

@@ -8,7 +8,7 @@ import { retentionNotes } from '../../state/tasks/retention.ts';
 import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { readForm } from '../../state/text/forms.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
-import { commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -59,19 +59,20 @@ export interface TaskChange {
 }
 
 /** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
-export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; writes: Write[]; head: string } {
+export function taskWrites(db: Db, change: TaskChange): Change {
   const { before, task, events } = change;
   const { org_id: orgId, task_id: taskId } = task;
   const keys = orgKeysOf(db.prefix, orgId);
   const writes: Write[] = [];
 
-  let head = before?.head ?? null;
+  let head: string | null = before?.head ?? null;
   const entries = events.map((event) => {
     const entry = historyEntry(event, head);
     head = entry.hash;
     return entry;
   });
-  const lastHash = head ?? '';
+  if (head === null) throw new Error(`task ${taskId} has no history`);
+  const lastHash = head;
 
   const { input, version } = task;
   const state = stateOf(task);
@@ -136,7 +137,6 @@ export function taskWrites(db: Db, change: TaskChange): { guards: Guard[]; write
   return {
     guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
     writes,
-    head: lastHash,
   };
 }
 

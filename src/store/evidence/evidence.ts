@@ -18,14 +18,13 @@ import type { ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
 import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
+import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { fetched, UnreadableRecord } from '../redis/unreadable.ts';
 import { loadTask } from '../tasks/tasks.ts';
 import { type EvidenceFiles, evidencePath, type Incoming, taskFilesPath } from './files.ts';
 import { orphanedFilesKey, removeOrphanedFile, TOMBSTONE } from './orphaned-files.ts';
-
-const TRIES = 100;
 
 const SHAPE: Shape<Evidence> = {
   evidence_id: 'string',
@@ -108,7 +107,7 @@ export type Added =
  * @param what its sanitized name and media type.
  * @param extraWrites guards and writes of the same commit, derived from the evidence.
  * @returns the evidence, or why the file is still orphaned: `stale` when the task is not at `ifVersion`, `contended`
- *   when other changes won every attempt, `over_quota` when the org would have more than `limit` bytes of evidence.
+ *   when the staged file was removed meanwhile, `over_quota` when the org would have more than `limit` bytes of evidence.
  */
 export async function addEvidence(
   db: Db,
@@ -129,7 +128,7 @@ export async function addEvidence(
   const key = keys.evidence(task_id);
   const by = { worker_id, incarnation };
   const evidence: Evidence = { ...file, ...what, ...by, uploaded_at: staged_at, counted: true };
-  for (let tries = 0; tries < TRIES; tries += 1) {
+  return updateWithRetry('evidence', async (): Promise<Added | typeof CONFLICT> => {
     const [stored, there] = await Promise.all([
       loadTask(db, org_id, task_id),
       loadEvidence(db, org_id, task_id),
@@ -160,8 +159,9 @@ export async function addEvidence(
       ],
     });
     if (done) return { ok: true, evidence };
-  }
-  return { ok: false, code: 'contended' };
+    const score = await db.redis.zscore(keys.orphanedFiles, path);
+    return score === null || Number(score) !== staged_at ? { ok: false, code: 'contended' } : CONFLICT;
+  });
 }
 
 /**

@@ -192,7 +192,12 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
     } while (next !== undefined && isSame(write, next));
     if (at - first > 1) args.push(first - at);
     args.push(write.length - 2, write[0]);
-    for (let index = 2; index < write.length; index += 1) args.push(write[index] ?? '');
+    for (let index = 2; index < write.length; index += 1) {
+      const arg = write[index];
+      if (arg === undefined)
+        throw new TypeError(`${write[0]} of ${write[1]} has an argument without a value`);
+      args.push(arg);
+    }
   }
   const answer = await withScript(redis).biolayerCommit([keys.length, ...keys, ...args]);
   if (answer < 0) throw new NotDueError(-answer);
