@@ -11,7 +11,7 @@ import { InFlight, type InFlightOptions } from './access/in-flight.ts';
 import { Usage } from './access/usage.ts';
 import type { ApiDeps } from './deps.ts';
 import { openApi } from './docs/openapi.ts';
-import { newRouter, placing } from './http/router.ts';
+import { newRouter, serveRoutes } from './http/router.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
 import { framing } from './middleware/framing.ts';
@@ -107,7 +107,7 @@ export function createApp(options: AppOptions): Koa {
     app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTime, onEnded }));
   }
   const serving = { authenticator, addresses, bodyTime, closing };
-  app.use(placing(ROUTES, (route) => serve(route, deps, serving), router));
+  app.use(serveRoutes(ROUTES, (route) => serve(route, deps, serving), router));
   // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {
     admission.countAnonymous(ctx);

@@ -45,8 +45,8 @@ export function serve(
   const checkBody = route.body && bodyCheck(route.body);
 
   return async (ctx: Context & { state: RequestState }) => {
-    const admission = await Reauthorization.begin(ctx, authenticator, route.access);
-    const { principal } = admission;
+    const authorization = await Reauthorization.begin(ctx, authenticator, route.access);
+    const { principal } = authorization;
     const params = ctx.params as Record<string, unknown>;
     // No record can have a malformed id.
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
@@ -54,7 +54,7 @@ export function serve(
     const query = readQuery(ctx, route.query, checkQuery);
     const release = holdBody(ctx, route, deps, principal);
     try {
-      await run(ctx, admission, params, query);
+      await run(ctx, authorization, params, query);
     } finally {
       release();
     }
@@ -62,11 +62,11 @@ export function serve(
 
   async function run(
     ctx: Context & { state: RequestState },
-    admission: Reauthorization,
+    authorization: Reauthorization,
     params: Record<string, unknown>,
     query: Record<string, unknown>,
   ): Promise<void> {
-    const { principal } = admission;
+    const { principal } = authorization;
     const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
@@ -85,7 +85,7 @@ export function serve(
       ifMatch: readIfMatch(ctx, route),
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
-      signal: () => signalOf(ctx, closing, admission.lost),
+      signal: () => signalOf(ctx, closing, authorization.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
       recordAnswer: (answer) => recorder.record(answer),
@@ -100,16 +100,16 @@ export function serve(
     try {
       received = await route.reader?.read({ ...call, request: ctx.req });
       if (received !== undefined) call.body = received.value;
-      await admission.renew();
+      await authorization.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
       const answer = await answerTo(ctx, route, call, recorder, raw);
       // The result of a write is sent to the caller in any case; a read requires authorization at this moment.
-      if (route.method === 'GET') await admission.renew();
+      if (route.method === 'GET') await authorization.renew();
       const content = await send(ctx, answer);
-      if (content !== undefined) endWhenLost(content, admission);
+      if (content !== undefined) endWhenLost(content, authorization);
     } catch (error) {
       // The error may be a consequence of the lost authorization, which is then reported instead.
-      if (admission.isLost) await admission.renew();
+      if (authorization.isLost) await authorization.renew();
       throw error;
     } finally {
       await received?.release();
@@ -197,7 +197,7 @@ class ResponseRecorder {
     if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
   }
 
-  /** Keeps the answer unless that was part of the effect. */
+  /** Stores the response, unless the commit of the effect has stored it. */
   async finish(answer: Answer): Promise<void> {
     if (this.claim === null || this.#isRecorded) return;
     await commit(this.#deps.db.redis, this.record(answer));
@@ -238,10 +238,10 @@ async function send(ctx: Context, answer: Answer): Promise<Readable | undefined>
 }
 
 /** Ends a download when its caller loses the authorization. Event streams end by their signal. */
-function endWhenLost(content: Readable, admission: Reauthorization): void {
+function endWhenLost(content: Readable, authorization: Reauthorization): void {
   if (content instanceof EventStream || content.destroyed) return;
   const destroy = () => content.destroy(new Error('the caller has lost the authorization'));
-  admission.lost.addEventListener('abort', destroy);
+  authorization.lost.addEventListener('abort', destroy);
 }
 
 /** Converts UUIDs to lower case, in which they are stored; they are case-insensitive on input (RFC 9562, section 4). */

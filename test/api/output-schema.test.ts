@@ -5,7 +5,7 @@ import { OutputSchemas, type Problem } from '../../src/output-schema/output-sche
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 const SECOND = 1_000;
-/** Far from the default, so that a busy machine does not make a test of something else fail. */
+/** Far above the default, so that a busy machine does not make other tests fail. */
 const PATIENT = { deadlineMs: 20 * SECOND, maxWaitMs: 60 * SECOND };
 
 const schemas = new OutputSchemas(PATIENT);

@@ -1,5 +1,5 @@
-// An org's ip_allowlist: whose requests it stops, how soon, and that nobody shuts themselves out by mistake.
-// The test stands where a trusted proxy does and names the client's address.
+// An org's ip_allowlist: which requests it rejects, how soon, and that a caller cannot lock itself out by mistake.
+// The test acts as a trusted proxy and sets the client's address.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { type Client, createOrg, type Org, passed, startApi, type TestApi } from '../../support/api.ts';
@@ -102,7 +102,7 @@ describe('PATCH /v1/org', () => {
     const kept = ['203.0.113.9/32', '10.0.0.0/8', '2001:db8::/32'];
     expect(answer.as()).toMatchObject({ ip_allowlist: kept });
     expect(await client.get('/v1/org', { headers: INSIDE })).toMatchObject({ ip_allowlist: kept });
-    // A change of something else leaves it.
+    // A change of other fields does not affect it.
     await client.patch('/v1/org', { name: 'other' }, { headers: INSIDE });
     expect(await client.get('/v1/org', { headers: INSIDE })).toMatchObject({
       name: 'other',

@@ -1,5 +1,5 @@
-// What is remembered of a credential: never longer than a second from before it was looked up, whatever
-// happens to the clock, and nothing that a revocation has overtaken.
+// The cache of credentials: no longer than a second from before the look-up, independent of the machine's clock, and never
+// an entry that was revoked during its look-up.
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import Koa, { type Context } from 'koa';
@@ -20,7 +20,7 @@ import { freshOrg, openTestDb } from '../../support/db.ts';
 import { gate } from '../../support/gate.ts';
 
 const db = await openTestDb();
-/** Look-ups so far, and what each waits for once Redis has answered. */
+/** Number of look-ups so far, and what each waits for after the response of Redis. */
 const lookUps = { made: 0, held: Promise.resolve() };
 const redis = new Proxy(db.redis, {
   get(target, name) {
@@ -68,7 +68,7 @@ function request(): Context {
   return new Koa().createContext(incoming, new ServerResponse(incoming));
 }
 
-/** Whether the key is let in. */
+/** Whether the key is admitted. */
 function tryKey(): Promise<boolean> {
   return authenticator.admit(request(), scope('tasks:read')).then(
     () => true,
@@ -90,7 +90,7 @@ test('a look-up that races with a revocation is not cached', async () => {
   lookUps.held = after;
   const inFlight = tryKey();
   await expect.poll(() => lookUps.made).toBe(before + 1);
-  // The look-up was sent first, so Redis has answered it by the time it answers this.
+  // The look-up was sent first, so Redis has answered it before it answers this.
   await revoke();
   authenticator.forget(key.hash);
   release();

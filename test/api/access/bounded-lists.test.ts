@@ -1,4 +1,4 @@
-// Lists that would grow for good have an end, and what changes nothing leaves nothing behind.
+// Lists that would grow without end are bounded, and changes without effect write nothing.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
@@ -101,7 +101,7 @@ describe('replays and test messages of an endpoint', () => {
   it('are kept up to a number and for a time', async () => {
     const id = await endpointOf();
     const index = keys().index(`replays:${id}`);
-    // As if made some time ago: by their ids they come before all others.
+    // As if created some time ago: their ids sort before all others.
     const recent = Date.now() - 3600_000;
     const old = Array.from({ length: 120 }, (_, at) => {
       const hex = (recent + at).toString(16).padStart(12, '0');

@@ -1,4 +1,4 @@
-// Where a request comes from, as a table: what may stand in X-Forwarded-For, and whose word is taken.
+// Client addresses, as a table: forms of X-Forwarded-For, and which proxies are trusted.
 import { describe, expect, test } from 'vitest';
 import { ClientAddresses, clientAddress } from '../../../src/api/access/client-address.ts';
 import { parseNetwork } from '../../../src/state/access/networks.ts';

@@ -1,4 +1,4 @@
-// What a key that is confined to pools reaches by way of the workers and tokens that it makes: no more than it sees.
+// A key that is confined to pools cannot reach more through the workers and tokens that it creates than it can see itself.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type Client,
@@ -45,12 +45,12 @@ test('a worker made by a confined key gets tasks of its pool and none without a 
   const body = { name: 'x', pool_ids: [own], unpooled_tasks: true };
   const refused = await confined.request('POST', '/v1/workers', { body });
   expect(refused.outcome).toBe('403 pool_forbidden');
-  // An unconfined key clears the worker for them.
+  // An unconfined key then makes the worker eligible for them.
   await org.client.patch(`/v1/workers/${person.worker_id}`, { unpooled_tasks: true, capacity: 5 });
   await expect
     .poll(async () => (await org.client.get<TaskView>(`/v1/tasks/${unpooled.task_id}`)).status)
     .toBe('offered');
-  // The token that the confined key made shows it all the same to nobody.
+  // The token created by the confined key still does not show it.
   const { data } = await person.client.get<Page<OfferView>>('/v1/worker/offers');
   expect(data.map((one) => one.task_id)).toEqual([pooled.task_id]);
 });

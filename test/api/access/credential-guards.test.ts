@@ -1,6 +1,6 @@
-// A key that is revoked between the checks of a request and its commit makes nothing with it. Each writing route is
-// caught at its commit while the key is revoked in Redis. Not by the API: entries of an org's audit log wait for each
-// other within a process, and both APIs of this test are in one.
+// A request whose key is revoked between its checks and its commit has no effect. For each route that writes, the commit is
+// held while the key is revoked in Redis. The key is not revoked through the API: audit entries of an org are written one
+// after the other within a process, and both APIs of this test are in one process.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
@@ -30,7 +30,7 @@ const ISSUER = {
   jwks_uri: 'https://id.example.com/jwks',
   scope_map: { read: ['tasks:read'] },
 };
-/** Go by the answer of at most a second ago, as docs/security.md says; or change nothing. */
+/** These routes use a cached authorization of at most a second (docs/security.md), or change nothing. */
 const WITHOUT = new Set([
   'POST /v1/tasks',
   'POST /v1/tasks/batch',
@@ -38,7 +38,7 @@ const WITHOUT = new Set([
   'POST /v1/tasks/{task_id}/cancel',
   'POST /v1/tasks/{task_id}/review',
 ]);
-/** Bodies that change something; of other routes it is an empty one. */
+/** Bodies that change something; other routes get an empty one. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
@@ -63,7 +63,7 @@ let clock: RedisClock;
 let org: Org;
 let db: Db;
 const things: Record<string, string> = {};
-/** Of the routes that need an endpoint in another state. */
+/** Routes that need an endpoint in another state. */
 const others: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -79,7 +79,7 @@ beforeAll(async () => {
   clock = new RedisClock(direct.redis);
   await clock.start();
   db = { redis: direct.redis, prefix: direct.prefix, clock };
-  // With the script loaded, a commit is one EVALSHA.
+  // With the script loaded, a commit is a single EVALSHA.
   await createPool(pinched.client(org.client.credential));
   const { client } = org;
   const make = async (path: string, body: object, id: string) => {
@@ -115,7 +115,7 @@ afterAll(async () => {
   await proxy.close();
 });
 
-/** All that the routes may change, but what the key that is revoked leaves. */
+/** Everything that the routes can change, except for what the revoked key itself causes. */
 async function everything(): Promise<unknown[]> {
   const lists = ['pools', 'workers', 'oauth-clients', 'members', 'issuers', 'webhook-endpoints', 'api-keys'];
   const paths = [
@@ -132,7 +132,7 @@ async function everything(): Promise<unknown[]> {
     direct.redis.scard(keys.workerTokens(things.worker_id ?? '')),
     ...paths.map(async (path) => (await org.client.request('GET', `/v1/${path}`)).text),
   ]);
-  // A last use is noted late, and the keys of the other tests come and go.
+  // `last_used_at` is written late, and other tests create and remove keys.
   return [outbox, ...shown].map((one) =>
     String(one)
       .replaceAll(/"last_used_at":[^,}]*/g, '')
@@ -144,7 +144,7 @@ const CASES = ROUTES.filter(({ access, method }) => access.kind === 'scope' && m
   .map((route) => ({ name: `${route.method} ${route.path}`, route }))
   .filter(({ name }) => !WITHOUT.has(name));
 
-/** Sends a request, catches it at its commit, and lets it go when `meanwhile` is done. */
+/** Sends a request, holds it at its commit, and releases it after `meanwhile`. */
 async function caught(request: () => Promise<Answer>, meanwhile: () => Promise<unknown>): Promise<Answer> {
   const { held, release } = proxy.hold('evalsha');
   const answer = request();

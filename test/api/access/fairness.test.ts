@@ -1,5 +1,5 @@
-// What one credential or org can put on others is bounded: bodies and streams that are open, the work of a list, a page
-// of the feed, what those read who catch up, and keys that are fetched.
+// Limits on what one credential or org can cost others: open bodies and streams, the work for a list or a page of the feed,
+// reads of streams that catch up, and fetches of issuers' keys.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createConnection } from 'node:net';
@@ -69,7 +69,7 @@ describe('over HTTP', () => {
   });
   afterAll(() => api.close());
 
-  /** A request whose body never comes. */
+  /** A request whose body never arrives. */
   async function unfinished(key: string | null) {
     const socket = createConnection(Number(new URL(api.url).port), '127.0.0.1');
     await once(socket, 'connect');
@@ -95,7 +95,7 @@ describe('over HTTP', () => {
     const small = { body: { pad: 'x'.repeat(150 * KIB) } };
     const status = (client: Org['client']) =>
       client.request('POST', '/v1/tasks', small).then((answer) => answer.status);
-    // Which of them comes last is not said; that one is answered, without its body.
+    // Any one of them may arrive last; it gets a response without its body having been read.
     const firstAnswer = async (sockets: ReturnType<typeof createConnection>[]) =>
       String((await Promise.race(sockets.map((socket) => once(socket, 'data'))))[0]);
     const open = await Promise.all([unfinished(one), unfinished(one), unfinished(one)]);
@@ -211,7 +211,7 @@ describe('keys of issuers', () => {
     const cache = new JwksCache(createAddressPolicy(['127.0.0.1/32']));
     const all = Array.from({ length: 10 }, (_, index) => cache.keysOf(at(`a${index}`), false, 'a'));
     all.push(cache.keysOf(at('b'), false, 'b'));
-    // Those that are not fetched are answered at once, while the others still wait.
+    // Requests that start no fetch are answered at once, while the others still wait.
     expect(await all[9]).toBeNull();
     await expect.poll(() => [...asked].sort(), SOON).toEqual(['/a0', '/a1', '/a2', '/a3', '/b']);
     silent.closeAllConnections();

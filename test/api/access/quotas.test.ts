@@ -1,5 +1,4 @@
-// What an org keeps is bounded by limits that the operator sets: exactly, however many requests come at once, and the
-// answer names the limit that is reached.
+// Storage quotas, which the operator sets. They hold exactly under concurrent requests, and the response names the limit.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { USUAL_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
@@ -32,13 +31,13 @@ const usageOf = async ({ client }: Pick<Org, 'client'>) =>
   (await client.get<{ usage: Usage }>('/v1/org')).usage;
 const outcomes = (answers: Answer[]) => answers.map((one) => one.outcome).sort();
 
-/** The answer must be a refusal that names this limit. */
+/** Requires a rejection that names this limit. */
 function expectRefused(answer: Pick<Answer, 'outcome' | 'problem'>, quota: string): void {
   expect(answer.outcome).toBe('422 quota_exceeded');
   expect(answer.problem).toMatchObject({ quota, detail: expect.stringMatching(/The org has \d+/) });
 }
 
-/** For each kind that is listed: how one is made. */
+/** For each kind of record, a request that creates one. */
 const MADE = {
   workers: ['/v1/workers', () => ({ name: 'w' })],
   pools: ['/v1/pools', () => ({ name: 'p' })],
@@ -83,7 +82,7 @@ describe('records with a quota', () => {
       expect(outcomes(answers)).toEqual(['201', '201', '422 quota_exceeded', '422 quota_exceeded']);
       for (const one of answers) if (one.status !== 201) expectRefused(one, name);
       expect((await usageOf(org))[name]).toEqual({ used: most, limit: most });
-      // With the default again there is room.
+      // With the default restored there is room.
       await limit(org, { [name]: null });
       expect((await org.client.request('POST', path, { body: body() })).status).toBe(201);
     },

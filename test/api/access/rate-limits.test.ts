@@ -1,5 +1,5 @@
-// How often who may call: credentials and orgs by buckets in Redis, strangers by their address; what is told of
-// it, how it is set, and that a limit far away costs next to nothing.
+// Rate limits: of credentials and orgs by buckets in Redis, of unauthenticated requests by address; their headers and
+// settings, and that a limit costs little while it is not reached.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { QUOTAS } from '../../../src/config.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
@@ -15,7 +15,7 @@ import {
 import { createPerson, taskBody } from '../../support/people.ts';
 import { freshPrefix, monitorRedis } from '../../support/redis.ts';
 
-// So slow that a test sees no refill, but for the one about refills.
+// So slow that no test sees a refill, except for the one about refills.
 const SLOW = { requests: 5, seconds: 3600 };
 
 let api: TestApi;
@@ -57,7 +57,7 @@ describe('a credential', () => {
       expect(answer.headers.get('ratelimit-policy')).toBe('"key";q=5;w=3600, "org";q=200000;w=10');
       const [, left, full] = /"key";r=(\d+);t=(\d+)/.exec(answer.headers.get('ratelimit') ?? '') ?? [];
       expect(Number(left)).toBe(5 - sent);
-      // It refills while the test goes on.
+      // The bucket refills during the test.
       expect(Number(full)).toBeLessThanOrEqual(720 * sent);
       expect(Number(full)).toBeGreaterThan(720 * sent - 30);
     }
@@ -122,7 +122,7 @@ describe('an org', () => {
     const { client } = await limitedOrg({ org: { requests: 30, seconds: 3600 } });
     const second = await createKey(api, client);
     const answers = await many(20, client, other.client(second.credential));
-    // One went to make the second key.
+    // One request was used to create the second key.
     expect(outcomes(answers)).toEqual({ passed: 29, limited: 11 });
     expect(answers.find((one) => one.status === 429)?.problem.detail).toContain('The org calls too often');
     const neighbour = await createOrg(api);
@@ -185,7 +185,7 @@ describe('the defaults', () => {
     await api.redis.echo(mark);
     await expect.poll(() => monitor.seen()).toContain(mark);
     monitor.close();
-    // What a script does is told of too, as of `lua`.
+    // Commands of scripts are reported too, with the source `lua`.
     const draws = monitor
       .seen()
       .split('\r\n')
@@ -215,7 +215,7 @@ describe('requests without a valid credential', () => {
     last += 1;
     return { 'X-Forwarded-For': `203.0.113.${last}` };
   };
-  /** A key of the right form that nobody has: another org's, unknown here. */
+  /** A well-formed key that does not exist: that of another installation. */
   const unknownKey = async () => (await createOrg(api)).client.credential;
 
   test.each<[string, () => Promise<string | null>, string]>([
@@ -290,7 +290,7 @@ describe('requests without a valid credential', () => {
       const answers = Array.from({ length: 20 }, () => fetch(`${backlog.url}/never/was`, { headers }));
       statuses.push(...(await Promise.all(answers)).map(({ status }) => status));
     }
-    // The test's own look at the description was one of them.
+    // The test's own request for the description was one of them.
     expect(statuses.filter((one) => one === 404)).toHaveLength(999);
     expect(statuses.filter((one) => one === 429)).toHaveLength(41);
     const headers = { 'X-Forwarded-For': '203.0.113.250' };
@@ -314,7 +314,7 @@ describe('requests without a valid credential', () => {
     for (let sent = 0; sent < 6; sent += 1)
       await strict.client('bad').request('GET', '/v1/tasks', { headers });
     expect((await client.request('GET', '/v1/tasks', { headers })).status).toBe(200);
-    // Nobody knows yet whether this one is good, and finding out is what a flood would have us do.
+    // It is not cached, so its validity is unknown, and a flood must not cause look-ups.
     expect((await late.client.request('GET', '/v1/tasks', { headers })).outcome).toBe('429 rate_limited');
     expect((await late.client.request('GET', '/v1/tasks', { headers: address() })).status).toBe(200);
     expect((await strict.operator.request('GET', '/metrics', { headers })).status).toBe(200);

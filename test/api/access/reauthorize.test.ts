@@ -1,5 +1,5 @@
-// Requests that take long, and whose caller is shut out meanwhile by another process: they get nothing that a new
-// request of theirs would not get, a second later at most.
+// Long requests whose caller loses its authorization meanwhile, by a change in another process: within a second they get
+// nothing that a new request would not get.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
@@ -28,7 +28,7 @@ const RELIED_ON = 800;
 const AT_MOST = 1000 + 700;
 
 let api: TestApi;
-/** Another process of the same system, by which everybody is shut out. */
+/** Another process of the same system, which makes the changes. */
 let other: TestApi;
 let org: Org;
 let owner: Client;
@@ -46,7 +46,7 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => Promise.all([api.close(), other.close()]));
 
-/** A request whose body is still on its way. */
+/** A request whose body has not fully arrived. */
 function begin(client: Client, path: string, headers: Record<string, string | number>): ClientRequest {
   const authorization = `Bearer ${client.credential}`;
   const sent = httpRequest(client.url + path, { method: 'POST', headers: { authorization, ...headers } });
@@ -91,7 +91,7 @@ test('a slow upload is not stored', async () => {
   const headers = { 'Content-Type': 'text/plain', 'Content-Length': 10 };
   const sent = begin(api.client(token), `/v1/worker/tasks/${task.task_id}/evidence?name=a`, headers);
   sent.write('12345');
-  // What is left of the body may meet a connection that has been answered and closed by then.
+  // The rest of the body may arrive after the connection has been answered and closed.
   sent.on('error', () => undefined);
   const status = statusOf(sent);
   await owner.delete(`/v1/workers/${person.worker_id}/tokens`);
@@ -131,9 +131,9 @@ test('a download breaks off', async () => {
 });
 
 describe('at once in the process that revokes', () => {
-  /** Well below the pace at which a process looks again by itself, ms. */
+  /** Well below the interval of the periodic check, ms. */
   const AT_ONCE = 500;
-  /** How long what was begun goes on behind `shutOut`, ms. */
+  /** How long the request continues after `shutOut`, ms. */
   async function outlives<T>(begun: Promise<T>, shutOut: () => Promise<unknown>): Promise<[T, number]> {
     await shutOut();
     const began = performance.now();
@@ -212,7 +212,7 @@ describe('at once in the process that revokes', () => {
     const sent = begin(key, '/v1/tasks', headers);
     sent.write(body.slice(0, 50));
     const { apiKey } = orgKeysOf(api.prefix, org.org_id);
-    // Its use is noted when it is looked up.
+    // Its last use is recorded when it is looked up.
     await expect.poll(() => api.redis.hexists(apiKey(key.keyId), 'u'), { interval: 10 }).toBe(1);
     await org.client.delete(`/v1/api-keys/${key.keyId}`);
     sent.end(body.slice(50));
@@ -222,7 +222,7 @@ describe('at once in the process that revokes', () => {
 });
 
 describe('a stream ends within a second', () => {
-  /** How long the stream goes on behind `shutOut`, ms. */
+  /** How long the stream continues after `shutOut`, ms. */
   async function lasts(stream: Listener, shutOut: () => Promise<unknown>): Promise<number> {
     await shutOut();
     const began = performance.now();
@@ -261,7 +261,7 @@ describe('a stream ends within a second', () => {
     const events = await listen(key, '/v1/events/stream');
     const guesses = Array.from({ length: 30 }, () => fetch(`${api.url}/v1/tasks`));
     expect((await Promise.all(guesses)).at(-1)?.status).toBe(429);
-    // By this process: it has forgotten that it knew the key.
+    // By this process, which has dropped the key from its cache.
     expect(await lasts(events, () => org.client.delete(`/v1/api-keys/${key.keyId}`))).toBeLessThan(AT_MOST);
   });
 });

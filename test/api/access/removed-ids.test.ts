@@ -1,4 +1,4 @@
-// Pools and workers that are made again under the id of one that was removed: they inherit nothing of it.
+// Pools and workers created with the id of a removed one inherit nothing from it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyPool } from '../../../src/processors/pools.ts';
@@ -23,11 +23,11 @@ import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
 import type { EvidenceView } from '../../support/uploads.ts';
 
-/** Without processors: what was removed stays as it is until a test takes it back. */
+/** Without processors: a removed record is not emptied until a test does it. */
 let direct: TestApi;
 let pinched: TestApi;
 let proxy: RedisProxy;
-/** With processors, and keys of its own. */
+/** With processors, and a key prefix of its own. */
 let whole: TestApi;
 let org: Org;
 let clock: RedisClock;
@@ -101,7 +101,7 @@ describe('a pool', () => {
 });
 
 describe('a worker', () => {
-  /** Makes a worker of this id as soon as the tasks of the removed one have been taken back. */
+  /** Creates a worker with this id as soon as the tasks of the removed one have been released. */
   async function remake({ client }: Org, worker_id: string, fields: object): Promise<Person> {
     const body = { worker_id, name: 'anew', ...fields };
     await expect
@@ -119,7 +119,7 @@ describe('a worker', () => {
     const { held, release } = proxy.hold('worker_token.created');
     const making = near.request('POST', `${path}/tokens`);
     await held;
-    // Not by the API: entries of an org's audit log wait for each other within a process.
+    // Not through the API: audit entries of an org are written one after the other within a process.
     const db = { redis: direct.redis, prefix: direct.prefix, clock };
     const worker = await loadWorker(db, org.org_id, worker_id);
     const tokens = await revokeWorkerTokens(db, org.org_id, worker_id);
@@ -165,7 +165,7 @@ describe('a worker', () => {
     const { evidence_id } = await old.client.post<EvidenceView>(`${evidence}?name=a.txt`, undefined, upload);
     await own.client.delete(`/v1/workers/${worker_id}`);
     const anew = await remake(own, worker_id, { pool_ids: [pool], availability: 'available' });
-    // The task is offered to the new worker as to any other.
+    // The task is offered to the new worker like to any other.
     await anew.accept(task_id);
     await anew.start(task_id);
     expect((await anew.client.get<Page<EvidenceView>>(evidence)).data).toEqual([]);
@@ -174,7 +174,7 @@ describe('a worker', () => {
         body: { output: OUTPUT, ...body },
       });
     expect((await submit({ evidence_ids: [evidence_id] })).outcome).toBe('422 validation_failed');
-    // Nor is the answer that was kept for the old one's key shown to the new one.
+    // The response stored for the old worker's Idempotency-Key is not shown to the new one either.
     const again = await anew.client.request('POST', `${evidence}?name=a.txt`, upload);
     expect(again.headers.get('idempotent-replayed')).toBeNull();
     const own_id = again.as<EvidenceView>().evidence_id;

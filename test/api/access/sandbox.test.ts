@@ -1,5 +1,5 @@
-// The sandbox: what test keys do stays among test keys. Its tasks, workers, pools, webhooks, events, evidence
-// and idempotency keys are as far from the live ones as another org's; outside, all bear the org's own id.
+// The sandbox: test keys affect only the data of test keys. Its tasks, workers, pools, webhooks, events, evidence and
+// idempotency keys are as separate from live ones as those of another org; in responses all have the org's own id.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isSignedWith, type Receiver, startReceiver } from '../../e2e/receiver.ts';
 import {
@@ -20,9 +20,9 @@ import { bringTo, createPerson, type Staged, taskBody } from '../../support/peop
 let api: TestApi;
 let receiver: Receiver;
 let live: Org;
-/** The org as its test key sees it. */
+/** The org as seen by its test key. */
 let sandbox: Org;
-/** One task done in the sandbox, told to the receiver. */
+/** One completed task of the sandbox, with its webhook deliveries. */
 let done: Staged;
 
 beforeAll(async () => {

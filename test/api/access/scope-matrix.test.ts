@@ -1,6 +1,5 @@
-// Who may call what: every route of the table with every kind of credential, so that a new route is tried the
-// moment it is there. And whose things nobody else gets to see: what is another's looks, byte for byte, like
-// what never was.
+// Access to every route with every kind of credential; the cases come from the route table, so new routes are included. A
+// resource of another org gets, byte for byte, the same response as one that does not exist.
 import { Check } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/api/access/principal.ts';
@@ -26,18 +25,18 @@ const NOBODY_LISTENS = 'http://127.0.0.1:9/';
 
 let api: TestApi;
 let owner: Org;
-/** One thing of the owner's for each path parameter, all in a pool that the confined key is not for. */
+/** One record of the owner for each path parameter, all in a pool that the confined key does not have. */
 let things: Record<string, string>;
 let stranger: Org;
 let confined: Client;
 let colleague: Person;
-/** Made by the confined key, as was their token. */
+/** Created by the confined key, like their token. */
 let confinedWorker: Person;
 let strangersWorker: Person;
-/** A test key of the owner's, and a worker of their sandbox. */
+/** A test key of the owner, and a worker of the owner's sandbox. */
 let tester: Client;
 let testersWorker: Person;
-/** Text of credentials that nobody is, by why. */
+/** Invalid credentials, by reason. */
 let nobodies: Record<string, string>;
 let scoped: Map<string, { only: Client; allBut: Client }>;
 
@@ -47,7 +46,7 @@ beforeAll(async () => {
   const soon = new Date(Date.now() + 1500).toISOString();
   const expired = await createKey(api, owner.client, { expires_at: soon });
   const revoked = await createKey(api, owner.client);
-  // In use when it is revoked: what is remembered of it must go too.
+  // In use when it is revoked, so the cached identity must be dropped too.
   await revoked.get('/v1/tasks');
   await owner.client.delete(`/v1/api-keys/${revoked.keyId}`);
   const elsewhere = await startApi();
@@ -84,7 +83,7 @@ beforeAll(async () => {
     client_id,
     member_id,
     issuer_id,
-    // Of no org; nobody but the operator gets as far as to look for it.
+    // Belongs to no org; only the operator gets as far as the look-up.
     entry_id: 'p00-1-1',
   };
   const { endpoint_id } = await owner.client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', {
@@ -133,7 +132,7 @@ beforeAll(async () => {
 
 afterAll(() => api.close());
 
-/** A delivery and a replay of the owner's that confined keys may not see: of an endpoint that hears of all pools. */
+/** A delivery and a replay of the owner that confined keys cannot see: of an endpoint for all pools. */
 async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay_id: string }> {
   const path = `/v1/webhook-endpoints/${endpointId}`;
   await owner.client.post(`${path}/enable`);
@@ -152,7 +151,7 @@ const ISSUER = {
   scope_map: { read: ['tasks:read'] },
 };
 
-/** A body that a route takes. A route that is not here takes an empty one, as `the matrix tries every route` checks. */
+/** A valid body for a route. Other routes accept an empty one, as `the matrix tries every route` checks. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
   'POST /v1/tasks/batch': { tasks: [taskBody()] },
@@ -171,7 +170,7 @@ const BODIES: Record<string, unknown> = {
   'POST /admin/orgs': { name: 'x' },
 };
 
-/** Whom the owner's things must not be shown to, by what may call the route. */
+/** Callers that must not see the owner's records, by the access of the route. */
 function strangersTo(route: Route): [who: string, client: Client][] {
   return route.access.kind === 'worker'
     ? [
@@ -187,7 +186,7 @@ function strangersTo(route: Route): [who: string, client: Client][] {
       ];
 }
 
-/** Whether the route turns test keys away, whatever they ask about. */
+/** Whether the route rejects all test keys. */
 function isLiveOnly(route: Route): boolean {
   return route.access.kind === 'scope' && route.access.liveOnly === true;
 }
@@ -196,7 +195,7 @@ function nameOf(route: Route): string {
   return `${route.method} ${route.path}`;
 }
 
-/** Calls a route about the owner's things, or about some that never were. */
+/** Calls a route with ids of the owner's records, or with ids that do not exist. */
 function call(
   who: Client,
   route: Route,
@@ -204,7 +203,7 @@ function call(
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
-    // No thing of the org: its own keys see it.
+    // Not a record of the owner, but of the org, whose keys can see it.
     const thing = name === 'org_id' ? owner.org_id : things[name];
     if (thing === undefined) throw new Error(`the matrix has no {${name}}: make one in beforeAll`);
     return about === 'things' ? thing : NEVER;
@@ -214,7 +213,7 @@ function call(
     return who.request(route.method, `${path}?name=x`, { raw: 'x', headers: type });
   }
   const takesBody = route.body !== undefined;
-  // A stream of events would go on for ever.
+  // An event stream would not end.
   const isStream = route.query?.properties.max_seconds !== undefined;
   return who.request(route.method, isStream ? `${path}?max_seconds=1` : path, {
     headers,
@@ -222,7 +221,7 @@ function call(
   });
 }
 
-/** All of an answer that a client could tell apart. */
+/** Everything in a response that a client could distinguish. */
 function visible({ status, headers, text }: Answer): unknown {
   const hidden = ['date', 'request-id'];
   return {
@@ -232,7 +231,7 @@ function visible({ status, headers, text }: Answer): unknown {
   };
 }
 
-/** What the owner sees of their things, to show that nobody changed them. */
+/** The owner's view of the records, to show that they have not changed. */
 async function ownersView(): Promise<string[]> {
   const paths = [
     'tasks/{task_id}',
@@ -375,7 +374,7 @@ describe('scopes', () => {
     const { only, allBut } = scoped.get(scope) ?? {};
     if (only === undefined || allBut === undefined) throw new Error(`no keys for ${scope}`);
     expect((await call(allBut, route, 'things')).outcome).toBe('403 insufficient_scope');
-    // About nothing, so that the things last: whoever may ask is told that there is none.
+    // With ids that do not exist, so that the records remain: permitted callers get 404.
     const { status } = await call(only, route, 'nothing');
     expect([401, 403]).not.toContain(status);
   });
@@ -401,7 +400,7 @@ describe('a record of another org looks like one that does not exist', () => {
       const turnedAway = who === tester && isLiveOnly(route);
       expect([name, nothing.outcome]).toEqual([name, turnedAway ? '403 live_key_required' : '404 not_found']);
       expect(visible(await call(who, route, 'things'))).toEqual(visible(nothing));
-      // Neither does a stale version or an idempotency key tell one from the other.
+      // An outdated version or an Idempotency-Key makes no difference either.
       const headers = { 'If-Match': '"999"', 'Idempotency-Key': 'matrix' };
       expect(visible(await call(who, route, 'things', headers))).toEqual(visible(nothing));
     }
@@ -414,7 +413,7 @@ describe('a record of another org looks like one that does not exist', () => {
   test.each(lists)('$name lists none of them', async ({ route }) => {
     for (const [name, who] of strangersTo(route)) {
       const { status, text } = await call(who, route, 'things');
-      // What is about the whole org is not for keys that are confined to pools.
+      // Routes about the whole org reject keys that are confined to pools.
       const isWhole = /^\/v1\/(audit|webhook-secret)/.test(route.path) && who === confined;
       const turnedAway = who === tester && isLiveOnly(route);
       expect([name, status]).toEqual([name, isWhole || turnedAway ? 403 : 200]);

@@ -1,4 +1,4 @@
-// Secrets are shown once and lie nowhere open: not in Redis or on its disk, not in a job, a log or an answer.
+// Secrets are shown once and stored nowhere in plain text: not in Redis or on its disk, a job, a log or another response.
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ import { createPerson, taskBody } from '../../support/people.ts';
 
 let api: TestApi;
 let redis: OwnRedis;
-/** What the processes logged, at the finest level. */
+/** The logs of the processes at the lowest level. */
 const logged: string[] = [];
 
 beforeAll(async () => {
@@ -34,7 +34,7 @@ afterAll(async () => {
   await redis.stop();
 });
 
-/** The files that Redis has on its disk: a snapshot taken now, not compressed, and the log of commands. */
+/** The files of Redis on disk: a new, uncompressed snapshot and the append-only file. */
 async function onDisk(client: Redis): Promise<string> {
   await client.config('SET', 'rdbcompression', 'no');
   await client.save();
@@ -48,7 +48,7 @@ async function onDisk(client: Redis): Promise<string> {
   return contents.join('\n');
 }
 
-/** All that lies under the prefix, as text; what is compressed, opened. */
+/** All data under the prefix as text, decompressed. */
 async function everything(redis: Redis, prefix: string): Promise<string> {
   const keys = [...(await redis.keys(`${prefix}:*`)), ...(await redis.keys(`{${prefix}-queues}:*`))];
   const pieces = await Promise.all(
@@ -116,7 +116,7 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
 
   const answers: Answer[] = [];
   const create = async (callback_auth: unknown, requirements: unknown) => {
-    // Nobody listens there: what fails is logged and shown on the board.
+    // No server listens there, so the failure is logged and shown on the board.
     const url = { callback_url: 'http://127.0.0.1:1/never', retry_policy: { max_retries: 0 } };
     const handoff = { callback_url: 'https://192.168.0.1/never', callback_auth };
     const refused = await client.request('POST', '/v1/tasks', { body: taskBody({ handoff, requirements }) });
@@ -139,7 +139,7 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
   const test = await client.post<{ key: string }>('/v1/api-keys', { name: 't', scopes: ['*'], mode: 'test' });
   const inSandbox = await api.client(test.key).get<{ secret: string }>('/v1/webhook-secret');
   const rotatedKey = await client.post<{ key: string }>(`/v1/api-keys/${key.key_id}/rotate`, {});
-  // Errors too repeat nothing: of a body, of a header, of a credential that is refused.
+  // Errors do not repeat the contents of a body, a header or a rejected credential either.
   answers.push(
     await client.request('POST', '/v1/tasks', {
       body: taskBody({ handoff: { callback_auth: { type: 'bearer', token, more: token } } }),

@@ -1,4 +1,4 @@
-// The bodies of the other writing routes: each field wrong in each way, said at its place, nothing changed.
+// Bodies of the other routes that write: every invalid value of every field is reported at its pointer and changes nothing.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, createOrg, createPool, freshName, startApi, type TestApi } from '../../support/api.ts';
 import { createPerson } from '../../support/people.ts';
@@ -144,7 +144,7 @@ describe.each(Object.entries(CASES))('%s', (_name, { method, path, base, faults,
   });
 });
 
-// Last: from here on Redis is not as it was.
+// Last, because it changes the data in Redis.
 describe('valid bodies are stored as given', () => {
   test('a pool, with defaults, changed, removed', async () => {
     const own = (await createOrg(api)).client;
@@ -169,7 +169,7 @@ describe('valid bodies are stored as given', () => {
     await own.delete('/v1/pools/a-B_9');
     for (const method of ['GET', 'DELETE'])
       expect((await own.request(method, '/v1/pools/a-B_9')).outcome).toBe('404 not_found');
-    // No worker process runs here that would release what the removed pool had.
+    // No worker process runs here that would empty the removed pool.
     expect(
       (await own.request('POST', '/v1/pools', { body: { pool_id: 'a-B_9', name: 'again' } })).outcome,
     ).toBe('409 removal_in_progress');

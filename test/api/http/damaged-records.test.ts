@@ -1,5 +1,5 @@
-// One damaged record does not take its list with it, and a newer one is told apart from what is not there. What was
-// set aside is seen and played again by the operator.
+// A damaged record does not break its list, and a record of a newer form is not reported as missing. The operator can list
+// and replay dead entries.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noteRecord } from '../../../src/store/maintenance/dead-entries.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
@@ -25,7 +25,7 @@ afterAll(() => api.close());
 
 const keys = () => orgKeysOf(api.prefix, org.org_id);
 
-/** Makes one of a kind. */
+/** Creates a record of a kind. */
 const KINDS: Record<string, () => Promise<{ path: string; id: string; key: string }>> = {
   worker: async () => {
     const { worker_id: id } = await org.client.post<{ worker_id: string }>('/v1/workers', { name: 'Ada' });

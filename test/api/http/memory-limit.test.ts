@@ -1,5 +1,5 @@
-// Redis at its memory limit: what would write is refused with 503 and leaves nothing half-written, what reads
-// goes on, and when there is room again so does the rest.
+// Redis at its memory limit: writes are rejected with 503 and leave nothing half-written, reads continue, and writes work
+// again once there is room.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { QUOTAS } from '../../../src/config.ts';
 import {
@@ -20,7 +20,7 @@ let client: Client;
 
 beforeAll(async () => {
   redis = await startOwnRedis();
-  // Without processors: what is written then is the requests' alone.
+  // Without processors, so that only requests write.
   api = await startApi({ redisUrl: redis.url, web: { quotas: QUOTAS } });
   client = (await createOrg(api)).client;
 });
@@ -61,7 +61,7 @@ test('writes return 503 and write nothing, reads continue, and writes recover', 
     '/v1/api-keys',
   ])
     expect((await client.request('GET', path)).status).toBe(200);
-  // A body that is wrong is so whether there is room or not.
+  // An invalid body is rejected as such with or without room.
   expect((await client.request('POST', '/v1/tasks', { body: {} })).outcome).toBe('422 validation_failed');
 
   await api.redis.config('SET', 'maxmemory', '0');

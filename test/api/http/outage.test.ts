@@ -1,5 +1,5 @@
-// Redis away: killed or silent, every route says 503 within two seconds and asks to try again; nothing hangs,
-// nothing that was acknowledged is lost, and all goes on by itself when Redis is back.
+// Outages of Redis, killed or unresponsive: every route returns 503 with Retry-After within two seconds, nothing hangs, no
+// acknowledged write is lost, and everything recovers when Redis is back.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
@@ -19,7 +19,7 @@ import { bringTo, createPerson, type Person, taskBody } from '../../support/peop
 
 const LIMIT = 2000;
 const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
-/** Ids that have a form of their own: one that cannot be an id is a 404 without a look into Redis. */
+/** Well-formed ids for parameters with a format: a malformed id is a 404 without access to Redis. */
 const SOME_IDS: Record<string, string> = { client_id: `blc_${'A'.repeat(43)}`, entry_id: 'p00-1-1' };
 
 let redis: OwnRedis;
@@ -37,7 +37,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // First, so that what a failed test left stopped does not keep the API from closing.
+  // First, so that a Redis that a failed test left stopped does not keep the API from closing.
   redis.thaw();
   await api.close();
   await redis.stop();
@@ -60,7 +60,7 @@ async function goAway(way: Way): Promise<void> {
   gone = way;
 }
 
-/** Brings Redis back, and resolves when the API has noticed. */
+/** Restarts Redis, and resolves when the API has noticed. */
 async function comeBack(): Promise<void> {
   await gone?.back();
   gone = null;
@@ -69,7 +69,7 @@ async function comeBack(): Promise<void> {
   await expect.poll(async () => (await api.client(null).request('GET', '/readyz')).status).toBe(200);
 }
 
-// Whatever the test before did or failed to do.
+// Independent of the outcome of the previous test.
 beforeEach(comeBack);
 
 const BODIES: Record<string, unknown> = {
@@ -92,7 +92,7 @@ const BODIES: Record<string, unknown> = {
 };
 
 function call(route: Route, given: Record<string, string>): Promise<Answer> {
-  // Where there are no versions, a condition on one is refused without a look into Redis.
+  // Routes without versions reject If-Match without access to Redis.
   const { 'If-Match': condition, ...others } = given;
   const headers = route.versioned && condition !== undefined ? given : others;
   const { kind } = route.access;
@@ -107,7 +107,7 @@ function call(route: Route, given: Record<string, string>): Promise<Answer> {
   return who.request(route.method, path, { headers, ...(body !== undefined && { body }) });
 }
 
-/** Calls every route at once; gives those that did not say 503 in time, less the time this process was busy. */
+/** Calls all routes at once. Returns those without a 503 in time, not counting the time this process was busy. */
 async function misbehaving(headers: Record<string, string> = {}): Promise<string[]> {
   const started = performance.now();
   const busy = performance.eventLoopUtilization();
@@ -125,14 +125,14 @@ async function misbehaving(headers: Record<string, string> = {}): Promise<string
 
 describe.each(WAYS)('%s', (_name, way) => {
   test('every route returns 503 in time, the process is alive and not ready, and then recovers', async () => {
-    // Credentials fresh in memory and not are both tried: the second round has lost them.
+    // The first round uses cached credentials, the second expired ones.
     await goAway(way);
     expect(await misbehaving()).toEqual([]);
     expect(await misbehaving({ 'Idempotency-Key': 'outage', 'If-Match': '"1"' })).toEqual([]);
     const nobody = api.client(null);
     expect((await nobody.request('GET', '/livez')).status).toBe(200);
     expect((await nobody.request('GET', '/readyz')).outcome).toBe('503 unavailable');
-    // What needs no Redis to be refused is refused as ever.
+    // Requests that can be rejected without Redis are rejected as usual.
     expect((await nobody.request('GET', '/v1/tasks')).outcome).toBe('401 invalid_credential');
     expect((await nobody.request('GET', '/nowhere')).outcome).toBe('404 not_found');
     expect((await nobody.request('GET', '/openapi.json')).status).toBe(200);
@@ -199,7 +199,7 @@ describe.each(WAYS)('%s', (_name, way) => {
     const channels = async () => (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
     const there = `/v1/tasks/${task.task_id}`;
     const path = `${there}?wait=60`;
-    // The connection on which news come is another, and may be back a moment later.
+    // Notifications use another connection, which may recover a moment later.
     const hearsNews = () =>
       expect
         .poll(async () => (await client.request('GET', `${there}?wait=1`)).status, { timeout: 20_000 })
@@ -252,7 +252,7 @@ test('the API starts before Redis and is ready as soon as Redis is', async () =>
   await late.close();
 });
 
-// Where in its turn the event loop is decides whether the command has been sent when it is held up.
+// The phase of the event loop decides whether the command has been sent when the loop is blocked.
 test.each<[string, () => Promise<unknown>]>([
   ['a timer', () => new Promise((resolve) => setTimeout(resolve, 1))],
   ['an immediate', () => new Promise((resolve) => setImmediate(resolve))],

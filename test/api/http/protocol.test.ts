@@ -1,5 +1,5 @@
-// HTTP itself: media types, encodings, sizes, methods, unknown places, request ids, HEAD and OPTIONS. The
-// client checks each error for the form of RFC 9457; here is which error it is, and that the server goes on.
+// HTTP: media types, encodings, sizes, methods, unknown paths, request ids, HEAD and OPTIONS. The test client checks that
+// every error conforms to RFC 9457; these tests check which error it is, and that the server continues.
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
@@ -30,14 +30,14 @@ afterAll(() => api.close());
 const KIB = 1024;
 const LIMIT = 256 * KIB;
 
-/** A body of exactly `bytes` bytes that breaks no rule but perhaps the one on size. */
+/** A body of exactly `bytes` bytes that is valid except, perhaps, for its size. */
 function bodyOf(bytes: number): string {
   const body = taskBody({ context: { data: { fill: '' } } });
   const length = Buffer.byteLength(JSON.stringify(body));
   return JSON.stringify({ ...body, context: { data: { fill: 'x'.repeat(bytes - length) } } });
 }
 
-/** Sends bytes as they are on a socket of its own, and reads until the server ends or `enough`. */
+/** Sends raw bytes on a new socket, and reads until the server ends the connection or `enough`. */
 async function rawExchange(
   text: string | Buffer,
   enough: (reply: string) => boolean = () => false,
@@ -209,7 +209,7 @@ describe('size', () => {
     });
     sent.on('error', () => undefined);
     const answered = once(sent, 'response');
-    // Never ended: an answer can only come because the limit was passed.
+    // Never ended, so only the exceeded limit can cause a response.
     sent.write(bodyOf(LIMIT + 1));
     const [response] = await answered;
     expect(response.statusCode).toBe(413);
@@ -238,7 +238,7 @@ describe('size', () => {
       socket.write(
         `POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${client.credential}\r\nContent-Type: application/json\r\n${fields}\r\n\r\n${chunk}`,
       );
-      // As a blocking client does: nothing is read before all is sent, in pieces that wait for one another.
+      // Like a blocking client: sends everything, one piece after the other, before it reads.
       socket.pause();
       const piece = Buffer.alloc(100_000, 'x');
       for (let sent = 0; sent < 8_000_000 && failures.length === 0; sent += piece.length)

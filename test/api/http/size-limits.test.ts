@@ -1,6 +1,5 @@
-// Bodies as large as they may be, for every route that takes one: whatever is wrong with them, or right, they
-// are answered shortly, with few faults, and nothing is looked at that is refused already. How much time they
-// take is measured in test/faults/size-limits.test.ts.
+// Bodies of the largest permitted size, for every route with a body: valid or not, the response is short and has few errors,
+// and rejected parts are not checked further. test/faults/size-limits.test.ts measures the time.
 import Type from 'typebox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { allFaults, bodyCheck, memberOf } from '../../../src/api/http/validation.ts';

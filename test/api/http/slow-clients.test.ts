@@ -1,5 +1,5 @@
-// Clients that are slow, silent or many, on real sockets: each is cut off with a word where one is possible, and
-// the others are served. The limits are the test's own, so that nobody waits for the real ones.
+// Slow, idle or numerous clients on real sockets: each is disconnected, with a response where possible, and the others are
+// served. The tests use shorter limits than the defaults.
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ function open(): Socket {
   return socket.on('error', () => undefined);
 }
 
-/** All that the server says until it ends the connection. */
+/** Everything that the server sends until it ends the connection. */
 async function untilCut(socket: Socket): Promise<string> {
   let said = '';
   socket.on('data', (data) => {
@@ -29,7 +29,7 @@ async function untilCut(socket: Socket): Promise<string> {
   return said;
 }
 
-/** Sends `text` byte by byte for as long as the connection lasts. */
+/** Sends `text` byte by byte while the connection is open. */
 function drip(socket: Socket, text: string): void {
   let at = 0;
   const timer = setInterval(() => socket.write(text[at++ % text.length] ?? ' '), 20);
@@ -83,7 +83,7 @@ test('connections over the limit of an address get 429 at once; those of trusted
   ]);
   const open = async ({ url }: TestApi) => {
     const socket = createConnection(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
-    // Asked before it is known whether the connection is let in.
+    // Sent before it is known whether the connection is accepted.
     socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n');
     const [data] = await once(socket, 'data');
     return { socket, status: String(data).slice(9, 12), reply: String(data) };
@@ -91,7 +91,7 @@ test('connections over the limit of an address get 429 at once; those of trusted
   try {
     const own = await Promise.all(Array.from({ length: 12 }, () => open(limited)));
     const refused = own.filter(({ status }) => status === '429');
-    // The test's own client keeps some too.
+    // The test client keeps some connections open too.
     expect(refused.length).toBeGreaterThanOrEqual(7);
     expect(refused[0]?.reply).toMatch(
       /Content-Type: application\/problem\+json.*Request-Id: .*"code":"rate_limited"/s,
@@ -116,7 +116,7 @@ test('connections over the limit of the process are closed until others end', as
   const sockets = Array.from({ length: 30 }, open);
   const outcomes = await Promise.all(sockets.map(ask));
   const answered = outcomes.filter((one) => one === 'answered').length;
-  // The test's own client keeps some too.
+  // The test client keeps some connections open too.
   expect(answered).toBeGreaterThan(0);
   expect(answered).toBeLessThanOrEqual(20);
   for (const socket of sockets) socket.destroy();

@@ -1,4 +1,4 @@
-// Versions and ETags: a write on a stale view is refused with 412 and changes nothing, whatever it writes to.
+// Versions and ETags: a write with an outdated version is rejected with 412 and changes nothing.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import {
@@ -120,7 +120,7 @@ describe('If-Match', () => {
   )('is refused by %s %s, which changes no record with a version', async (method, path) => {
     const id = '0190163d-8694-739b-aea5-966c26f8ad90';
     const answer = await client.request(method, path.replaceAll(/\{\w+\}/g, id), ifMatch(STALE));
-    // What is required of a body is said first.
+    // Errors of the body are reported first.
     expect(['412 version_mismatch', '400 malformed_json', '415 unsupported_media_type']).toContain(
       answer.outcome,
     );

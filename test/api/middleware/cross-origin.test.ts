@@ -1,4 +1,4 @@
-// What browsers are told: which pages may call, and to stay with TLS where there is any.
+// Headers for browsers: CORS and Strict-Transport-Security.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Client, createOrg, startApi, type TestApi } from '../../support/api.ts';
 

@@ -1,5 +1,5 @@
-// Idempotency-Key: the first answer again, byte for byte, and the effect once, whoever asks how often and
-// wherever a request is broken off.
+// Idempotency-Key: repeated requests get the first response, byte for byte, and the effect happens once, wherever a request
+// is interrupted.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
@@ -44,14 +44,14 @@ function create(body: unknown, key: string, who = client): Promise<Answer> {
   return who.request('POST', '/v1/tasks', { body, headers: keyed(key) });
 }
 
-/** Every character as a percent escape. */
+/** A text with every character percent-encoded. */
 function escaped(text: string): string {
   return text.replaceAll(/./g, (one) => `%${one.charCodeAt(0).toString(16)}`);
 }
 
 const KEPT_HEADERS = ['content-type', 'location', 'etag'];
 
-/** The second is the first again, and says so. */
+/** Requires that the second response is a replay of the first and is marked as such. */
 function expectReplay(first: Answer, second: Answer): void {
   expect(second.status).toBe(first.status);
   expect(second.text).toBe(first.text);

@@ -1,5 +1,5 @@
-// Requests caught between two of their steps: the first still running, the answer of Redis lost, Redis silent
-// after the claim. Whatever the client was told, the effect is there once and a retry leads to it.
+// Requests that are interrupted between two steps: the first request still running, the response of Redis lost, Redis
+// unresponsive after the claim. In each case the effect happens once, and a retry returns it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
@@ -41,8 +41,7 @@ beforeAll(async () => {
   near = pinched.client(far.credential);
 });
 
-// The connection comes back by itself after what a test did to it; with the script loaded, so that a
-// commit is one EVALSHA.
+// The connection recovers after each test. The script is loaded, so that a commit is a single EVALSHA.
 beforeEach(() =>
   expect.poll(async () => (await create(taskBody(), freshName('key'), near)).status).toBe(201),
 );
@@ -99,7 +98,7 @@ test('answers within two seconds when Redis stops responding between claim and c
   const took = performance.now() - started;
   release();
   expect(took).toBeLessThan(2500);
-  // What was on its way may still have arrived: one task either way, and the key leads to it.
+  // The command may still have reached Redis. Either way there is one task, and the key returns it.
   await expect.poll(async () => (await create(body, key, far)).status, { timeout: 20_000 }).toBe(201);
   expect(await tasksOf((body.origin as { request_id: string }).request_id, far)).toHaveLength(1);
 });
