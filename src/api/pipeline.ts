@@ -5,10 +5,6 @@
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { TObject, TSchema } from 'typebox';
-import { commit, NO_CHANGE } from '../store/redis/commit.ts';
-import { isUnavailable } from '../store/redis/connection.ts';
-import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../store/redis/idempotency.ts';
-import { newId } from '../store/redis/ids.ts';
 import type { Authenticator } from './access/authenticate.ts';
 import type { ClientAddresses } from './access/client-address.ts';
 import { declaredBytes } from './access/in-flight.ts';
@@ -16,11 +12,12 @@ import type { Principal } from './access/principal.ts';
 import { Reauthorization } from './access/reauthorization.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Answer } from './http/answer.ts';
-import { ApiError, type FieldError, invalid, notFound, takenOver } from './http/problem.ts';
+import { ApiError, type FieldError, invalid, notFound } from './http/problem.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
-import { canonicalPath, claim, responseWrites } from './middleware/idempotency.ts';
+import { canonicalPath, claim } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
+import { ResponseRecorder } from './middleware/response-recorder.ts';
 import type { Call, Received, Route } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
@@ -151,69 +148,6 @@ async function answerTo(
   } catch (error) {
     await recorder.release(error);
     throw error;
-  }
-}
-
-/** Stores the response for the request's Idempotency-Key, or releases the key. Without a key it does nothing. */
-class ResponseRecorder {
-  readonly #deps: ApiDeps;
-  readonly #tenantId: string | null;
-  #isRecorded = false;
-  /** Null until the key is claimed. */
-  claim: Claim | null = null;
-
-  constructor(deps: ApiDeps, principal: Principal) {
-    this.#deps = deps;
-    this.#tenantId = 'org_id' in principal ? principal.org_id : null;
-  }
-
-  /** See `Call`. */
-  record(answer: Answer): ReturnType<Call['recordAnswer']> {
-    if (this.claim === null) return NO_CHANGE;
-    this.#isRecorded = true;
-    const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
-    if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
-    return change;
-  }
-
-  /** See `Call`. */
-  async idSeed(): Promise<string | null> {
-    const { db } = this.#deps;
-    return this.claim === null ? null : idSeedOf(db, this.claim, newId(db.clock.now()));
-  }
-
-  /** See `Call`. */
-  async plan<T>(make: () => T): Promise<T> {
-    const made = make();
-    if (this.claim === null) return made;
-    const { db, sealer } = this.#deps;
-    const context = `plan ${this.claim.key}`;
-    const first = await idSeedOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
-    return JSON.parse(sealer.open(first, context)) as T;
-  }
-
-  /** Requires that the claim is still held; otherwise a repeated request may be running. @throws ApiError 409 */
-  async requireClaim(): Promise<void> {
-    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
-  }
-
-  /** Stores the response, unless the commit of the effect has stored it. */
-  async finish(answer: Answer): Promise<void> {
-    if (this.claim === null || this.#isRecorded) return;
-    await commit(this.#deps.db.redis, this.record(answer));
-  }
-
-  /** Releases the key without a stored response, because nothing was created. */
-  async drop(): Promise<void> {
-    if (this.claim !== null) await dropClaim(this.#deps.db, this.claim);
-  }
-
-  /** Releases the key after an error, so that a corrected request can use it. If this fails, the claim times out. */
-  async release(error: unknown): Promise<void> {
-    if (this.claim === null) return;
-    const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
-    // If Redis is unavailable, the release may hang, and the client has already waited.
-    if (!isUnavailable(error)) await released;
   }
 }
 

@@ -1,0 +1,81 @@
+// What a request does with its claim on an Idempotency-Key, from the claim to the stored response.
+
+import { type Change, commit, NO_CHANGE } from '../../store/redis/commit.ts';
+import { type Db, isUnavailable } from '../../store/redis/connection.ts';
+import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../../store/redis/idempotency.ts';
+import { newId } from '../../store/redis/ids.ts';
+import type { Sealer } from '../../store/redis/sealing.ts';
+import type { Principal } from '../access/principal.ts';
+import type { Usage } from '../access/usage.ts';
+import type { Answer } from '../http/answer.ts';
+import { takenOver } from '../http/problem.ts';
+import { responseWrites } from './idempotency.ts';
+
+interface RecorderDeps {
+  db: Db;
+  sealer: Sealer;
+  usage: Usage;
+}
+
+/** Stores the response for the request's Idempotency-Key, or releases the key. Without a key it does nothing. */
+export class ResponseRecorder {
+  readonly #deps: RecorderDeps;
+  readonly #tenantId: string | null;
+  #isRecorded = false;
+  /** Null until the key is claimed. */
+  claim: Claim | null = null;
+
+  constructor(deps: RecorderDeps, principal: Principal) {
+    this.#deps = deps;
+    this.#tenantId = 'org_id' in principal ? principal.org_id : null;
+  }
+
+  /** Guards and writes that store the response, for the commit of the effect; see `Call.recordAnswer`. */
+  record(answer: Answer): Change {
+    if (this.claim === null) return NO_CHANGE;
+    this.#isRecorded = true;
+    const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
+    if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
+    return change;
+  }
+
+  /** See `Call.idSeed`. */
+  async idSeed(): Promise<string | null> {
+    const { db } = this.#deps;
+    return this.claim === null ? null : idSeedOf(db, this.claim, newId(db.clock.now()));
+  }
+
+  /** See `Call.plan`. */
+  async plan<T>(make: () => T): Promise<T> {
+    const made = make();
+    if (this.claim === null) return made;
+    const { db, sealer } = this.#deps;
+    const context = `plan ${this.claim.key}`;
+    const first = await idSeedOf(db, this.claim, sealer.seal(JSON.stringify(made), context));
+    return JSON.parse(sealer.open(first, context)) as T;
+  }
+
+  /** Requires that the claim is still held; otherwise a repeated request may be running. @throws ApiError 409 */
+  async requireClaim(): Promise<void> {
+    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
+  }
+
+  /** Stores the response, unless the commit of the effect has stored it. */
+  async finish(answer: Answer): Promise<void> {
+    if (this.claim === null || this.#isRecorded) return;
+    await commit(this.#deps.db.redis, this.record(answer));
+  }
+
+  /** Releases the key without a stored response, because nothing was created. */
+  async drop(): Promise<void> {
+    if (this.claim !== null) await dropClaim(this.#deps.db, this.claim);
+  }
+
+  /** Releases the key after an error, so that a corrected request can use it. If this fails, the claim times out. */
+  async release(error: unknown): Promise<void> {
+    if (this.claim === null) return;
+    const released = releaseClaim(this.#deps.db, this.claim).catch(() => undefined);
+    // If Redis is unavailable, the release may hang, and the client has already waited.
+    if (!isUnavailable(error)) await released;
+  }
+}
