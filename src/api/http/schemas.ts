@@ -51,8 +51,8 @@ export function listOf<T extends TSchema>(schema: T) {
   return Type.Optional(Type.Array(schema, { maxItems: 50 }));
 }
 
-/** The response of a list. */
-export function listAnswer(item: TSchema) {
+/** A page of a list, as `listAnswer` returns it. */
+export function pageOf(item: TSchema) {
   return Type.Object({
     data: Type.Array(item),
     has_more: Type.Boolean(),

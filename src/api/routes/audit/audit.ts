@@ -7,9 +7,9 @@ import { POSITION, readAudit } from '../../../store/audit/audit-log.ts';
 import { exportAudit } from '../../../store/audit/export.ts';
 import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { closed, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
 const AuditEntry = Type.Object(
@@ -47,7 +47,7 @@ export const auditRoutes = [
     summary: "List the org's audit log: changes of keys, tokens, members, secrets and the org itself",
     query: closed(PageQuery),
     admit: (_body, principal) => requireWholeOrg(principal),
-    answers: { 200: { description: 'A page of entries', schema: listAnswer(AuditEntry) } },
+    answers: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('audit', principal.org_id, order);
@@ -55,7 +55,7 @@ export const auditRoutes = [
       const found = await readAudit(db, principal.org_id, { order, after }, limit + 1);
       const shown = found.slice(0, limit);
       const next = found.length > limit ? (shown.at(-1)?.position ?? null) : null;
-      return answerList(
+      return listAnswer(
         shown.map(({ entry }) => entry),
         bound,
         next,

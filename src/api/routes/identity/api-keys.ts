@@ -32,9 +32,9 @@ import {
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, nullable, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, nullable, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
 const DAY = 24 * 3600;
@@ -138,7 +138,7 @@ export const apiKeyRoutes = [
     tag: 'API keys',
     summary: 'List API keys',
     query: closed({ mode: Type.Optional(word(MODES)), ...PageQuery }),
-    answers: { 200: { description: 'A page of keys', schema: listAnswer(KeyView) } },
+    answers: { 200: { description: 'A page of keys', schema: pageOf(KeyView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
       const bound = listScope('api_keys', principal.org_id, principal.pools, order, mode);
@@ -153,7 +153,7 @@ export const apiKeyRoutes = [
             : null,
         ),
       );
-      return answerList(items, bound, next);
+      return listAnswer(items, bound, next);
     },
   }),
   route({

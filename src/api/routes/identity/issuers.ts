@@ -24,7 +24,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
@@ -130,7 +130,7 @@ export const issuerRoutes = [
     tag: 'OAuth',
     summary: 'List external issuers',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of issuers', schema: listAnswer(IssuerView) } },
+    answers: { 200: { description: 'A page of issuers', schema: pageOf(IssuerView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<Issuer>(deps, principal, query, {
         index: 'issuers',

@@ -25,7 +25,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, PageQuery, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
@@ -120,7 +120,7 @@ export const memberRoutes = [
     tag: 'Members',
     summary: 'List members',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of members', schema: listAnswer(MemberView) } },
+    answers: { 200: { description: 'A page of members', schema: pageOf(MemberView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<Member>(deps, principal, query, {
         index: 'members',

@@ -24,7 +24,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, PageQuery, PoolList, Timestamp, word } from '../../http/schemas.ts';
+import { closed, PageQuery, PoolList, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import { requireValidClient } from './oauth-client-rules.ts';
 import { listRecords } from './record-list.ts';
@@ -121,7 +121,7 @@ export const oauthClientRoutes = [
     tag: 'OAuth',
     summary: 'List OAuth clients',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of clients', schema: listAnswer(ClientView) } },
+    answers: { 200: { description: 'A page of clients', schema: pageOf(ClientView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<OAuthClient>(deps, principal, query, {
         index: 'oauth_clients',

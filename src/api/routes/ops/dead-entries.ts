@@ -10,9 +10,9 @@ import {
   replayDead,
 } from '../../../store/maintenance/dead-entries.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { listAnswer as answerList, cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { cursorOf, DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { closed, listAnswer, nullable, PageQuery, Timestamp } from '../../http/schemas.ts';
+import { closed, nullable, PageQuery, pageOf, Timestamp } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
@@ -49,14 +49,14 @@ export const deadEntryRoutes = [
     path: '/admin/dead-entries',
     summary: 'List dead entries, oldest first within each partition',
     query: closed(Page),
-    answers: { 200: { description: 'A page of entries', schema: listAnswer(EntryView) } },
+    answers: { 200: { description: 'A page of entries', schema: pageOf(EntryView) } },
     async handler({ deps: { db }, query }) {
       const { limit = DEFAULT_LIMIT, cursor } = query;
       const after = readCursor(BOUND, cursor, POSITION);
       const found = await listDead(db, after === null ? null : placeOf(after), limit + 1);
       const shown = found.slice(0, limit);
       const last = found.length > limit ? shown.at(-1) : undefined;
-      return answerList(shown.map(view), BOUND, last === undefined ? null : idOf(last));
+      return listAnswer(shown.map(view), BOUND, last === undefined ? null : idOf(last));
     },
   }),
   route({

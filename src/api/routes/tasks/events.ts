@@ -15,7 +15,7 @@ import {
 import { loadEvent } from '../../../store/tasks/tasks.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { closed, listAnswer, listOf, PageQuery, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { HistoryEntry } from './tasks.schema.ts';
 
@@ -52,7 +52,7 @@ export const eventRoutes = [
     summary: "List the org's events, oldest first; next_cursor is set on the last page too, for later events",
     query: closed({ types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])), ...Page }),
     answers: {
-      200: { description: 'A page of events', schema: listAnswer(Type.Union([FeedEntry, OrgEntry])) },
+      200: { description: 'A page of events', schema: pageOf(Type.Union([FeedEntry, OrgEntry])) },
     },
     async handler({ deps: { db }, principal, query, signal }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;

@@ -29,7 +29,7 @@ import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { wholeList } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer } from '../../http/schemas.ts';
+import { closed, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { readUpload } from '../../uploads/upload.ts';
 import * as schema from './evidence.schema.ts';
@@ -99,7 +99,7 @@ export const evidenceRoutes = [
     tag,
     summary: 'List the files that I have uploaded for a task, oldest first',
     params: schema.TaskParams,
-    answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
+    answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
       await ownTask(deps.db, principal, params.task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
@@ -113,7 +113,7 @@ export const evidenceRoutes = [
     tag,
     summary: 'List the files that workers have uploaded for a task, oldest first',
     params: schema.TaskParams,
-    answers: { 200: { description: 'The files', schema: listAnswer(schema.UploadedEvidence) } },
+    answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
       await visibleTask(deps.db, principal, params.task_id);
       return evidenceList((await loadEvidence(deps.db, principal.org_id, params.task_id)).items);

@@ -14,8 +14,8 @@ import {
   ClientId,
   closed,
   Labels,
-  listAnswer,
   nullable,
+  pageOf,
   Slug,
   Timestamp,
   Uuid,
@@ -268,7 +268,7 @@ export const HistoryEntry = Type.Object(
 
 /** A page of a history, with the end of the whole history. */
 export const History = Type.Object({
-  ...listAnswer(HistoryEntry).properties,
+  ...pageOf(HistoryEntry).properties,
   head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
     description: 'The last entry of the whole history; null when the history has been purged',
   }),

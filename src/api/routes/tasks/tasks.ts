@@ -14,9 +14,9 @@ import { refusal } from '../../http/refusal.ts';
 import {
   ClientId,
   closed,
-  listAnswer,
   listOf,
   PageQuery,
+  pageOf,
   Slug,
   Timestamp,
   Uuid,
@@ -73,7 +73,7 @@ export const taskRoutes = [
       },
       { additionalProperties: false },
     ),
-    answers: { 200: { description: 'A page of tasks', schema: listAnswer(schema.Task) } },
+    answers: { 200: { description: 'A page of tasks', schema: pageOf(schema.Task) } },
     handler: ({ deps, principal, query, signal }) => listTasks(deps, principal, query, signal()),
   }),
   route({

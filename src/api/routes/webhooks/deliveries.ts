@@ -19,16 +19,16 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { visibleEndpoint, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, listOf, PageQuery, Uuid, word } from '../../http/schemas.ts';
+import { closed, listOf, PageQuery, pageOf, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { DeliveryView } from './deliveries.schema.ts';
 import { deliveryViews, visibleDeliveries } from './delivery-view.ts';
 import { EndpointParams } from './endpoints.schema.ts';
 
 const Statuses = listOf(word(DELIVERY_STATUSES));
-const Page = listAnswer(DeliveryView);
+const Page = pageOf(DeliveryView);
 
 export const deliveryRoutes = [
   route({
@@ -56,7 +56,7 @@ export const deliveryRoutes = [
       const shown = rest.slice(0, limit);
       const last = shown.at(-1);
       const next = rest.length > limit && last !== undefined ? fieldOf(last.target) : null;
-      return answerList(await deliveryViews(deps, org_id, shown), bound, next);
+      return listAnswer(await deliveryViews(deps, org_id, shown), bound, next);
     },
   }),
   route({
@@ -147,7 +147,7 @@ async function listed(deps: ApiDeps, principal: KeyPrincipal, listing: Listing) 
     const all = members.map((member) => readListed(org_id, memberId(member.slice(skip.length))));
     return visibleDeliveries(deps, principal, await loadListed(deps.db, org_id, all));
   });
-  return answerList(await deliveryViews(deps, org_id, items), bound, next);
+  return listAnswer(await deliveryViews(deps, org_id, items), bound, next);
 }
 
 /** @throws ApiError 404 */

@@ -18,9 +18,9 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, listAnswer, PageQuery, Uuid } from '../../http/schemas.ts';
+import { closed, PageQuery, pageOf, Uuid } from '../../http/schemas.ts';
 import { type Call, route, scope } from '../../route.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
 import { endpointAnswer, endpointView, failingSince } from './endpoint-view.ts';
@@ -64,7 +64,7 @@ export const endpointRoutes = [
     tag: 'Webhooks',
     summary: 'List endpoints',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of endpoints', schema: listAnswer(EndpointView) } },
+    answers: { 200: { description: 'A page of endpoints', schema: pageOf(EndpointView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const { org_id } = principal;
@@ -78,7 +78,7 @@ export const endpointRoutes = [
       );
       const failing = await Promise.all(items.map((one) => failingSince(db, one)));
       const views = items.map((one, index) => endpointView(one, failing[index] ?? null));
-      return answerList(views, bound, next);
+      return listAnswer(views, bound, next);
     },
   }),
   route({

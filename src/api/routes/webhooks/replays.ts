@@ -25,9 +25,9 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { closed, listAnswer, PageQuery } from '../../http/schemas.ts';
+import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { EndpointParams } from './endpoints.schema.ts';
@@ -83,7 +83,7 @@ export const replayRoutes = [
     summary: 'List the replays to an endpoint',
     params: EndpointParams,
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of replays', schema: listAnswer(ReplayView) } },
+    answers: { 200: { description: 'A page of replays', schema: pageOf(ReplayView) } },
     async handler({ deps, principal, params, query }) {
       const { db } = deps;
       const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
@@ -92,7 +92,7 @@ export const replayRoutes = [
       const range = { order, after: readCursor(bound, cursor), from: null, to: null };
       const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id));
       const { items, next } = await page(db, [index], range, limit, (ids) => loadReplays(db, org_id, ids));
-      return answerList(items.map(replayView), bound, next);
+      return listAnswer(items.map(replayView), bound, next);
     },
   }),
   route({

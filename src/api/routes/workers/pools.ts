@@ -14,9 +14,9 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import { ClientId, closed, listAnswer, nullable, PageQuery, Timestamp, word } from '../../http/schemas.ts';
+import { ClientId, closed, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 
@@ -102,7 +102,7 @@ export const poolRoutes = [
     tag: 'Pools',
     summary: 'List pools',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of pools', schema: listAnswer(PoolView) } },
+    answers: { 200: { description: 'A page of pools', schema: pageOf(PoolView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('pools', principal.org_id, principal.pools, order);
@@ -113,7 +113,7 @@ export const poolRoutes = [
           pool !== null && maySeePool(principal, pool.pool_id) ? poolView(pool) : null,
         ),
       );
-      return answerList(items, bound, next);
+      return listAnswer(items, bound, next);
     },
   }),
   route({

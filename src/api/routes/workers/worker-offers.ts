@@ -13,7 +13,7 @@ import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { closed, listAnswer, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
 
@@ -40,7 +40,7 @@ export const workerOfferRoutes = [
     tag,
     summary: 'List my pending offers; with wait, answers when there is one or the time is up',
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
-    answers: { 200: { description: 'The offers', schema: listAnswer(OfferView) } },
+    answers: { 200: { description: 'The offers', schema: pageOf(OfferView) } },
     async handler({ deps, principal, query, signal }) {
       await ownWorker(deps.db, principal);
       let offers = await ownOffers(deps.db, principal);

@@ -15,7 +15,7 @@ import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { closed, listAnswer, Uuid } from '../../http/schemas.ts';
+import { closed, pageOf, Uuid } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
 
@@ -30,7 +30,7 @@ export const workerTaskRoutes = [
     access,
     tag,
     summary: 'List the tasks assigned to me',
-    answers: { 200: { description: 'The tasks', schema: listAnswer(WorkerTask) } },
+    answers: { 200: { description: 'The tasks', schema: pageOf(WorkerTask) } },
     async handler({ deps, principal }) {
       const worker = await ownWorker(deps.db, principal);
       const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);

@@ -24,9 +24,9 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { changeableWorker, maySeeWorker, requireChangeable, visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { listAnswer as answerList, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import { ClientId, closed, listAnswer, PageQuery } from '../../http/schemas.ts';
+import { ClientId, closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 import { workerAnswer } from './worker-answer.ts';
@@ -107,7 +107,7 @@ export const workerRoutes = [
     tag: 'Workers',
     summary: 'List workers',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of workers', schema: listAnswer(WorkerView) } },
+    answers: { 200: { description: 'A page of workers', schema: pageOf(WorkerView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('workers', principal.org_id, principal.pools, order);
@@ -118,7 +118,7 @@ export const workerRoutes = [
           worker !== null && maySeeWorker(principal, worker) ? workerView(worker, principal) : null,
         ),
       );
-      return answerList(items, bound, next);
+      return listAnswer(items, bound, next);
     },
   }),
   route({
