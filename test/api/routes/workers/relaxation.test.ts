@@ -48,7 +48,7 @@ test('relaxation steps lower the requirements over time, except those in hard', 
   expect(waited).toBeGreaterThanOrEqual(2000);
   expect(waited).toBeLessThan(8000);
   expect((await uncertified.client.get<Page<OfferView>>('/v1/worker/offers')).data).toEqual([]);
-  // Given back, it asks for what it asks for by now.
+  // Given back, the task keeps the requirements of the current step.
   await half.client.patch('/v1/worker', { availability: 'away' });
   await expect.poll(async () => (await client.get<TaskView>(`/v1/tasks/${task_id}`)).status).toBe('queued');
   const match = await client.get<Record<string, unknown>>(`/v1/tasks/${task_id}/match`);
