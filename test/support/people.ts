@@ -128,7 +128,8 @@ export async function bringTo(
     if (last >= 4) await person.submit(task_id);
   }
   if (status === 'cancelled') await client.post(`/v1/tasks/${task_id}/cancel`);
-  if (status === 'failed') await client.post(`/v1/tasks/${task_id}/review`, { decision: 'reject' });
+  if (status === 'failed')
+    await client.post(`/v1/tasks/${task_id}/review`, { decision: 'reject', feedback: 'wrong' });
   const wait = status === 'completed' ? '?wait=30' : '';
   const task = await client.get<TaskView>(`/v1/tasks/${task_id}${wait}`);
   if (task.status !== status) throw new Error(`task ${task_id} is ${task.status}, not ${status}`);

@@ -23,7 +23,8 @@ export function isStatus(text: string): text is Status {
   return STATUSES.some((one) => one === text);
 }
 
-export const EVENT_TYPES = [
+/** Event types that are delivered unless `events` says otherwise. */
+export const DEFAULT_EVENT_TYPES = [
   'task.created',
   'task.queued',
   'task.matched',
@@ -38,7 +39,21 @@ export const EVENT_TYPES = [
   'task.sla_breached',
 ] as const;
 
-/** Each state has the event of its name; `task.sla_breached` is a flag, not a state. */
+/** All event types. Those without a default are in the history and the feed, and delivered where `events` names them. */
+export const EVENT_TYPES = [
+  ...DEFAULT_EVENT_TYPES,
+  'task.updated',
+  'task.assigned',
+  'task.requeued',
+  'task.question_asked',
+  'task.question_answered',
+  'task.message_added',
+  'task.escalated',
+  'task.reported',
+  'task.disputed',
+] as const;
+
+/** Each state has the event of its name; the others tell of something that leaves the state as it is. */
 export type EventType = (typeof EVENT_TYPES)[number];
 
 export const COMMANDS = [

@@ -2,7 +2,7 @@
 // and seals secrets.
 
 import { orgOf } from '../../../state/access/tenant.ts';
-import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
@@ -127,7 +127,7 @@ function handoffInput(deps: ApiDeps, orgId: string, given: NonNullable<TaskCreat
       max_retries: given.retry_policy?.max_retries ?? 6,
       backoff_seconds: given.retry_policy?.backoff_seconds ?? 30,
     },
-    events: given.events ?? [...EVENT_TYPES],
+    events: given.events ?? [...DEFAULT_EVENT_TYPES],
   };
 }
 

@@ -9,7 +9,7 @@ import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
-import { notFound } from '../../http/problem.ts';
+import { type FieldError, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
 import {
   ClientId,
@@ -22,6 +22,7 @@ import {
   Uuid,
   word,
 } from '../../http/schemas.ts';
+import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
@@ -136,7 +137,12 @@ export const taskRoutes = [
     params: Params,
     body: closed({
       decision: word(DECISIONS),
-      feedback: Type.Optional(Type.String({ maxLength: 20_000 })),
+      feedback: Type.Optional(
+        Type.String({
+          maxLength: 20_000,
+          description: 'Required for rework and reject: the worker reads it',
+        }),
+      ),
       rating: Type.Optional(
         Type.Number({
           minimum: 1,
@@ -145,6 +151,7 @@ export const taskRoutes = [
         }),
       ),
     }),
+    rules: async (body) => feedbackFaults(body),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
@@ -182,6 +189,15 @@ export const taskRoutes = [
     },
   }),
 ];
+
+/** A worker whose work is sent back or rejected must learn why. */
+function feedbackFaults(body: unknown): FieldError[] {
+  const [decision, feedback] = [memberOf(body, 'decision'), memberOf(body, 'feedback')];
+  const isNeeded = decision === 'rework' || decision === 'reject';
+  return isNeeded && (feedback === undefined || String(feedback).trim() === '')
+    ? [{ pointer: '/feedback', message: `is required when the decision is ${decision}` }]
+    : [];
+}
 
 /** The task with its version as ETag. */
 function taskAnswer(task: Task): Answer {

@@ -3,7 +3,7 @@
 
 import { generateKeyPairSync } from 'node:crypto';
 import { childPointer } from '../../../output-schema/problem.ts';
-import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
 import { type Endpoint, type EndpointSecret, headerFault } from '../../../state/webhooks/endpoint.ts';
 import { secretFault, withNewSecret } from '../../../state/webhooks/secret.ts';
@@ -33,7 +33,7 @@ export function newEndpoint(
     version: 1,
     url: body.url,
     description: body.description ?? '',
-    events: body.events ?? [...EVENT_TYPES],
+    events: body.events ?? [...DEFAULT_EVENT_TYPES],
     pools: principal.pools,
     enabled,
     disabled: enabled ? null : { reason: 'manual', at: now },

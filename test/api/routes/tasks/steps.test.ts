@@ -341,7 +341,9 @@ describe('review', () => {
     async (status) => {
       const { task } = await bringTo(api, org, status);
       for (const decision of ['approve', 'reject', 'rework', 'reassign'])
-        expect((await review(task.task_id, { decision })).outcome).toBe('409 invalid_transition');
+        expect((await review(task.task_id, { decision, feedback: 'because' })).outcome).toBe(
+          '409 invalid_transition',
+        );
       expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).version).toBe(task.version);
     },
   );
@@ -429,6 +431,9 @@ describe('review', () => {
       ['/rating'],
     ]),
     [{ decision: 'maybe' }, ['/decision']],
+    [{ decision: 'rework' }, ['/feedback']],
+    [{ decision: 'rework', rating: 0 }, ['/feedback', '/rating']],
+    [{ decision: 'reject', feedback: ' ' }, ['/feedback']],
     [{ decision: null, feedback: 1, more: 1 }, ['/decision', '/feedback', '/more']],
   ])('refuses the review %j', async (body, pointers) => {
     const { task } = await bringTo(api, org, 'queued');
@@ -440,6 +445,8 @@ describe('review', () => {
   test('shows no result before the task is completed', async () => {
     const { task } = await bringTo(api, org, 'submitted');
     expect(task.result).toBeNull();
-    expect((await review(task.task_id, { decision: 'reject' })).as<TaskView>().result).toBeNull();
+    expect(
+      (await review(task.task_id, { decision: 'reject', feedback: 'wrong' })).as<TaskView>().result,
+    ).toBeNull();
   });
 });
