@@ -27,6 +27,10 @@ export class Queues {
         {
           connection,
           prefix: queuePrefix(prefix),
+          // BullMQ waits once for the connection and its version, and a failure of that lasts as long as the queue. The
+          // owner of the connection reconnects, and the start-up check looks at the version.
+          skipWaitingForReady: true,
+          skipVersionCheck: true,
           defaultJobOptions: DEFAULTS[name],
           streams: { events: { maxLen: EVENTS_KEPT } },
         },

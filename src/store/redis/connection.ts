@@ -99,13 +99,18 @@ export function connect(url: string, kind: 'request' | 'patient', onError: (erro
     connectTimeout: 2000,
     retryStrategy: (times: number) => Math.min(50 * times, 1000),
     reconnectOnError: reconnectOnReadOnly(),
-    lazyConnect: true,
   };
   const redis =
     kind === 'request'
       ? // Never sent twice: a commit whose reply was lost would conflict with itself.
-        new RequestRedis(url, { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 0 })
-      : new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
+        new RequestRedis(url, {
+          ...common,
+          lazyConnect: true,
+          enableOfflineQueue: false,
+          maxRetriesPerRequest: 0,
+        })
+      : // Not lazy, nor are the duplicates that BullMQ's workers make: for BullMQ a failed `connect()` is final.
+        new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;
 }
