@@ -88,6 +88,11 @@ export function serve(
       recordAnswer: (answer) => recorder.record(answer),
       idSeed: () => recorder.idSeed(),
       plan: (make) => recorder.plan(make),
+      async callerGuards(isRetry) {
+        if (!isRetry) return authenticator.admittedGuards(principal);
+        await recorder.requireClaim();
+        return authenticator.renewedGuards(ctx, principal);
+      },
       async credentialGuards() {
         await recorder.requireClaim();
         return { guards: await authenticator.credentialGuards(ctx, principal), writes: [] };

@@ -3,6 +3,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Static, TObject, TSchema } from 'typebox';
+import type { CallerGuards } from '../store/commands/change.ts';
 import type { Change } from '../store/redis/commit.ts';
 import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './access/principal.ts';
 import type { ApiDeps } from './deps.ts';
@@ -42,6 +43,12 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
    * @throws ApiError 401, 403, or 409 if the permissions of the credential have changed
    */
   credentialGuards(): Promise<Change>;
+  /**
+   * Guards under which a commit fails if the credential was revoked or changed. Unlike those of `credentialGuards` they
+   * cost no look-up before the first attempt (`isRetry` false): for commands to tasks, which grant nothing.
+   * @throws ApiError 401, or 409 if the permissions of the credential have changed
+   */
+  callerGuards: CallerGuards;
   /**
    * Seed of the ids (see `idFromSeed`) of effects that do not fit into one commit. A repeated request with the same
    * Idempotency-Key gets the same seed and so does not repeat them. Null without a key.

@@ -41,8 +41,8 @@ export class Authenticator {
    * credential was valid recently.
    */
   readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>({ max: MAX_CACHED });
-  /** Names under which a cached principal can be dropped; see `Identity`. */
-  readonly #names = new WeakMap<Principal, readonly string[]>();
+  /** The identity in which each principal was found. */
+  readonly #identities = new WeakMap<Principal, Identity>();
   /** Long requests, which are notified of a revocation that may concern them. */
   readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
@@ -72,7 +72,7 @@ export class Authenticator {
   /** Drops cached credentials by name: their hash or that of their grant, or the id of a client, member or issuer. */
   forget(name: string): void {
     for (const [hash, { found }] of this.#known) if (found.names.includes(name)) this.#known.delete(hash);
-    this.#notify((principal) => this.#names.get(principal)?.includes(name) === true);
+    this.#notify((principal) => this.#identities.get(principal)?.names.includes(name) === true);
   }
 
   /** Makes long requests of an org check their authorization again, after a change of its rules. */
@@ -166,13 +166,35 @@ export class Authenticator {
    */
   async credentialGuards(ctx: Context, was: Principal): Promise<Guard[]> {
     if (!('org_id' in was)) return [];
+    const found = await this.#reload(ctx);
+    if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
+    return [...found.guards, await this.#admission.orgGuard(ctx, was)];
+  }
+
+  /** Guards that hold while the credential is unchanged since the request was admitted. No look-up. */
+  admittedGuards(was: Principal): readonly Guard[] {
+    return this.#identities.get(was)?.guards ?? [];
+  }
+
+  /**
+   * `admittedGuards` after another look-up, for a commit that failed with those.
+   * @throws ApiError 401; 409 if the permissions of the credential have changed
+   */
+  async renewedGuards(ctx: Context, was: Principal): Promise<readonly Guard[]> {
+    if (!('org_id' in was)) return [];
+    const found = await this.#reload(ctx);
+    if (permissionsOf(found.principal) !== permissionsOf(was)) throw hasChanged();
+    return found.guards;
+  }
+
+  /** Looks up the credential again. @throws ApiError 401 */
+  async #reload(ctx: Context): Promise<Identity> {
     const header = ctx.get('Authorization');
     const text = bearerOf(header) ?? '';
     const found = await this.#load(text, hashOf(text));
     if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
       throw this.#unauthorized(header);
-    if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
-    return [...found.guards, await this.#admission.orgGuard(ctx, was)];
+    return found;
   }
 
   async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
@@ -218,7 +240,7 @@ export class Authenticator {
       ? await this.#issuers.identify(text)
       : await identify(this.#db, text);
     if (found === null) return null;
-    this.#names.set(found.principal, found.names);
+    this.#identities.set(found.principal, found);
     if (this.#revocations === revocations) this.#known.set(hash, { loadedAt, found });
     return found;
   }

@@ -32,8 +32,16 @@ export type Created = Changed | { ok: false; code: 'pool_gone'; message: string 
 /** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
 export type ExtraWrites = (task: Task) => Change;
 
+/**
+ * Guards of the caller's authorization: at first those of the credential as the request was admitted, and after a failed
+ * commit (`isRetry`) those of the credential as it is now.
+ * @throws an error for the caller if they are no longer authorized
+ */
+export type CallerGuards = (isRetry: boolean) => readonly Guard[] | Promise<readonly Guard[]>;
+
 export interface ChangeOptions {
   actor: string;
+  callerGuards?: CallerGuards | undefined;
   /** Refuse with `stale` unless the task has this version. */
   ifVersion?: number | undefined;
   extraWrites?: ExtraWrites | undefined;
@@ -75,6 +83,7 @@ export async function createTask(
   options: {
     org_id: string;
     actor: string;
+    callerGuards?: CallerGuards | undefined;
     extraWrites?: ExtraWrites | undefined;
     taskId?: string | undefined;
     /** Refuse with `pool_gone` unless the pool it asks for is there. */
@@ -88,16 +97,20 @@ export async function createTask(
   if (!decision.ok) return refused(decision.refusal);
   const pool = options.requirePool === true ? poolOf(decision.task) : null;
   const pools = pool === null ? [] : [pool];
-  const extraWrites = (task: Task) => {
-    const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
-    return { guards: [...poolGuards(db, ids.org_id, pools), ...guards], writes };
-  };
-  const written = await write(db, { ...decision, before: null, extraWrites });
-  if (written === true) return { ok: true, task: decision.task };
-  const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
-  if (made !== null) return { ok: true, task: made.task };
-  if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
-    return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
+  const { callerGuards } = options;
+  for (const isRetry of callerGuards === undefined ? [false] : [false, true]) {
+    const ofCaller = (await callerGuards?.(isRetry)) ?? [];
+    const extraWrites = (task: Task) => {
+      const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
+      return { guards: [...ofCaller, ...poolGuards(db, ids.org_id, pools), ...guards], writes };
+    };
+    const written = await write(db, { ...decision, before: null, extraWrites });
+    if (written === true) return { ok: true, task: decision.task };
+    const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
+    if (made !== null) return { ok: true, task: made.task };
+    if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
+      return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
+  }
   return { ok: false, code: 'stale', message: 'Another request has replaced this one.' };
 }
 
@@ -131,7 +144,7 @@ async function change(
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
   let cannotTakeBack = false;
-  return updateWithRetry('task', async () => {
+  return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
     if (stored === null) return { ok: false, code: 'not_found', message: 'There is no such task.' };
@@ -143,9 +156,10 @@ async function change(
     const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
     const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
     if (!decision.ok) return refused(decision.refusal);
+    const ofCaller = (await options.callerGuards?.(isRetry)) ?? [];
     const extraWrites = (task: Task) => {
       const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
-      return { guards: [...(plan.guards ?? []), ...guards], writes };
+      return { guards: [...ofCaller, ...(plan.guards ?? []), ...guards], writes };
     };
     const change = { ...decision, before: stored, extraWrites, loadedWorkers };
     // Not due by Redis' clock: decided anew, by its time as it is now.

@@ -14,7 +14,7 @@ import {
 } from '../../state/tasks/evidence.ts';
 import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { ExtraWrites } from '../commands/change.ts';
+import type { CallerGuards, ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
 import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
@@ -117,6 +117,7 @@ export async function addEvidence(
     worker_id: string;
     incarnation: string;
     limit: number;
+    callerGuards?: CallerGuards | undefined;
     ifVersion?: number | undefined;
   },
   { path, staged_at, ...file }: Staged,
@@ -128,7 +129,7 @@ export async function addEvidence(
   const key = keys.evidence(task_id);
   const by = { worker_id, incarnation };
   const evidence: Evidence = { ...file, ...what, ...by, uploaded_at: staged_at, counted: true };
-  return updateWithRetry('evidence', async (): Promise<Added | typeof CONFLICT> => {
+  return updateWithRetry('evidence', async (isRetry): Promise<Added | typeof CONFLICT> => {
     const [stored, there] = await Promise.all([
       loadTask(db, org_id, task_id),
       loadEvidence(db, org_id, task_id),
@@ -142,6 +143,7 @@ export async function addEvidence(
     if ((await countUsage(db, org_id, 'evidence_bytes')) + bytes > limit)
       return { ok: false, code: 'over_quota' };
     const counted = evidenceAdded(db, org_id, bytes, limit);
+    const ofCaller = (await to.callerGuards?.(isRetry)) ?? [];
     const extra = extraWrites(evidence);
     const done = await commit(db.redis, {
       guards: [
@@ -149,6 +151,7 @@ export async function addEvidence(
         { kind: 'version', key, version: there.version },
         { kind: 'score', key: keys.orphanedFiles, member: path, score: staged_at },
         counted.guard,
+        ...ofCaller,
         ...extra.guards,
       ],
       writes: [

@@ -24,16 +24,16 @@ export const CONFLICT = Symbol('conflict');
  * Attempts an update until its commit succeeds. The second attempt follows at once, later ones after a random pause of
  * up to a quarter of a second, so that concurrent writers spread out.
  * @param what the record that is updated, for the error.
- * @param attempt loads, decides and commits; called again each time it returns `CONFLICT`.
+ * @param attempt loads, decides and commits; called again, with `isRetry`, each time it returns `CONFLICT`.
  * @returns what the attempt returned. @throws ContendedError after 50 attempts.
  */
 export async function updateWithRetry<T>(
   what: string,
-  attempt: () => Promise<T | typeof CONFLICT>,
+  attempt: (isRetry: boolean) => Promise<T | typeof CONFLICT>,
 ): Promise<T> {
   for (let attempts = 1; attempts <= ATTEMPTS; attempts += 1) {
     if (attempts > 2) await sleep(Math.random() * Math.min(2 ** attempts, LONGEST_PAUSE));
-    const result = await attempt();
+    const result = await attempt(attempts > 1);
     if (result !== CONFLICT) return result;
   }
   throw new ContendedError(what);

@@ -1,16 +1,18 @@
-// A request whose key is revoked between its checks and its commit has no effect. For each route that writes, the commit is
-// held while the key is revoked in Redis. The key is not revoked through the API: audit entries of an org are written one
-// after the other within a process, and both APIs of this test are in one process.
+// A request whose credential is revoked between its checks and its commit has no effect. For each route that writes, the
+// commit is held while its key or worker token is revoked, or its worker removed, in Redis. They are not revoked through
+// the API: audit entries of an org are written one after the other within a process, and both APIs of this test are in one.
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
-import { loadApiKeys, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
+import { loadApiKeys, replacedKeyWrites, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
 import { loadOrg, orgWrites } from '../../../src/store/identity/orgs.ts';
+import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
-import { commit } from '../../../src/store/redis/commit.ts';
+import { commit, merge } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
+import { loadWorker, workerWrites } from '../../../src/store/workers/workers.ts';
 import {
   type Answer,
   createKey,
@@ -20,7 +22,8 @@ import {
   startApi,
   type TestApi,
 } from '../../support/api.ts';
-import { createPerson } from '../../support/people.ts';
+import { accept, addTask, offerIdOf, offerTo, step, workThrough } from '../../support/db.ts';
+import { createPerson, taskBody } from '../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
 
@@ -30,16 +33,15 @@ const ISSUER = {
   jwks_uri: 'https://id.example.com/jwks',
   scope_map: { read: ['tasks:read'] },
 };
-/** These routes use a cached authorization of at most a second (docs/security.md), or change nothing. */
-const WITHOUT = new Set([
-  'POST /v1/tasks',
-  'POST /v1/tasks/batch',
-  'POST /v1/tasks/preview',
-  'POST /v1/tasks/{task_id}/cancel',
-  'POST /v1/tasks/{task_id}/review',
-]);
+/** Changes nothing. */
+const READING = 'POST /v1/tasks/preview';
 /** Bodies that change something; other routes get an empty one. */
 const BODIES: Record<string, unknown> = {
+  'POST /v1/tasks': taskBody(),
+  'POST /v1/tasks/batch': { tasks: [taskBody()] },
+  'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
+  'PATCH /v1/worker': { availability: 'away' },
+  'POST /v1/worker/tasks/{task_id}/submit': { output: 'done' },
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
   'POST /v1/workers': { name: 'x' },
@@ -102,6 +104,14 @@ beforeAll(async () => {
   others.replayed = (
     await client.post<{ endpoint_id: string }>('/v1/webhook-endpoints', { url: URL })
   ).endpoint_id;
+  const [queued, submitted] = [
+    await addTask(db, org.org_id),
+    await addTask(db, org.org_id, { review: { mode: 'manual' } }),
+  ];
+  things.task_id = queued.task_id;
+  const { worker_id } = await createPerson(direct, client);
+  await workThrough(db, await offerTo(db, submitted, [worker_id]), worker_id);
+  others.submitted = submitted.task_id;
   await make(
     `/v1/webhook-endpoints/${others.replayed}/replay`,
     { since: '2020-01-01T00:00:00Z' },
@@ -130,6 +140,7 @@ async function everything(): Promise<unknown[]> {
   const [outbox, ...shown] = await Promise.all([
     direct.redis.xlen(keys.outbox),
     direct.redis.scard(keys.workerTokens(things.worker_id ?? '')),
+    direct.redis.xlen(keys.feed),
     ...paths.map(async (path) => (await org.client.request('GET', `/v1/${path}`)).text),
   ]);
   // `last_used_at` is written late, and other tests create and remove keys.
@@ -140,9 +151,9 @@ async function everything(): Promise<unknown[]> {
   );
 }
 
-const CASES = ROUTES.filter(({ access, method }) => access.kind === 'scope' && method !== 'GET')
+const KEY_ROUTES = ROUTES.filter(({ access, method }) => access.kind === 'scope' && method !== 'GET')
   .map((route) => ({ name: `${route.method} ${route.path}`, route }))
-  .filter(({ name }) => !WITHOUT.has(name));
+  .filter(({ name }) => name !== READING);
 
 /** Sends a request, holds it at its commit, and releases it after `meanwhile`. */
 async function caught(request: () => Promise<Answer>, meanwhile: () => Promise<unknown>): Promise<Answer> {
@@ -155,28 +166,101 @@ async function caught(request: () => Promise<Answer>, meanwhile: () => Promise<u
   return answer;
 }
 
-test.each(CASES)('$name has no effect when the key is revoked before the commit', async ({ name, route }) => {
+test.each(KEY_ROUTES)(
+  '$name has no effect when the key is revoked before the commit',
+  async ({ name, route }) => {
+    const key = await createKey(direct, org.client);
+    const near = pinched.client(key.credential);
+    await near.get('/v1/org');
+    const revoke = async () => {
+      const [listed] = await loadApiKeys(db, org.org_id, [key.keyId]);
+      if (listed == null) throw new Error('no key');
+      expect(await commit(db.redis, revokeApiKey(db, listed.key))).toBe(true);
+    };
+    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
+      if (name.endsWith('/review')) return others.submitted ?? '';
+      if (parameter !== 'endpoint_id') return things[parameter] ?? '';
+      if (name.endsWith('/enable')) return others.enable ?? '';
+      return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';
+    });
+    const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
+    const before = await everything();
+    const keyless = (shown: string[]) =>
+      shown.map((one) => one.replace(new RegExp(`\\{[^{}]*"key_id":"${key.keyId}"[^{}]*\\},?`), ''));
+    const request = () => near.request(route.method, path, body === undefined ? {} : { body });
+    const answer = await caught(request, revoke);
+    if (name === 'POST /v1/tasks/batch')
+      // Each task of a batch is answered by itself.
+      expect(answer.as<{ results: object[] }>().results).toMatchObject([{ status: 401 }]);
+    else expect(answer.outcome).toBe('401 invalid_credential');
+    expect(keyless((await everything()) as string[])).toEqual(keyless(before as string[]));
+  },
+);
+
+const WORKER_ROUTES = ROUTES.filter(({ access, method }) => access.kind === 'worker' && method !== 'GET').map(
+  (route) => ({ name: `${route.method} ${route.path}`, route }),
+);
+
+/** A task of the worker, as the route takes it. */
+async function taskFor(name: string, worker_id: string): Promise<{ task_id: string; offer_id: string }> {
+  const offered = await offerTo(db, await addTask(db, org.org_id), [worker_id]);
+  const ids = { task_id: offered.task_id, offer_id: offerIdOf(offered, worker_id) };
+  if (!name.includes('/tasks/')) return ids;
+  const accepted = await accept(db, offered, worker_id);
+  if (!name.endsWith('/start')) await step(db, accepted, { name: 'start', worker_id });
+  return ids;
+}
+
+describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
+  test.each(['the token is revoked', 'the worker is removed'])('when %s before the commit', async (what) => {
+    const { worker_id, client } = await createPerson(direct, org.client);
+    const ids: Record<string, string> = await taskFor(name, worker_id);
+    const near = pinched.client(client.credential);
+    await near.get('/v1/worker');
+    const keys = orgKeysOf(direct.prefix, org.org_id);
+    const seen = () =>
+      Promise.all([
+        direct.redis.hgetall(keys.task(ids.task_id ?? '')),
+        direct.redis.hgetall(keys.evidence(ids.task_id ?? '')),
+        direct.redis.hgetall(keys.worker(worker_id)),
+        direct.redis.xlen(keys.outbox),
+      ]);
+    let before: unknown;
+    const revoke = async () => {
+      const worker = await loadWorker(db, org.org_id, worker_id);
+      const tokens = await revokeWorkerTokens(db, org.org_id, worker_id);
+      const gone = what === 'the worker is removed' ? merge(workerWrites(db, worker, null), tokens) : tokens;
+      expect(await commit(db.redis, gone)).toBe(true);
+      before = await seen();
+    };
+    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => ids[parameter] ?? '');
+    const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
+    const request = () =>
+      route.reader === undefined
+        ? near.request(route.method, path, body === undefined ? {} : { body })
+        : near.request(route.method, `${path}?name=a.txt`, {
+            raw: 'bytes',
+            headers: { 'Content-Type': 'text/plain' },
+          });
+    expect((await caught(request, revoke)).outcome).toBe('401 invalid_credential');
+    expect(await seen()).toEqual(before);
+  });
+});
+
+test('a key that is rotated before the commit of a task still creates it', async () => {
   const key = await createKey(direct, org.client);
   const near = pinched.client(key.credential);
   await near.get('/v1/org');
-  const revoke = async () => {
-    const [listed] = await loadApiKeys(db, org.org_id, [key.keyId]);
-    if (listed == null) throw new Error('no key');
-    expect(await commit(db.redis, revokeApiKey(db, listed.key))).toBe(true);
-  };
-  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
-    if (parameter !== 'endpoint_id') return things[parameter] ?? '';
-    if (name.endsWith('/enable')) return others.enable ?? '';
-    return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';
-  });
-  const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
-  const before = await everything();
-  const keyless = (shown: string[]) =>
-    shown.map((one) => one.replace(new RegExp(`\\{[^{}]*"key_id":"${key.keyId}"[^{}]*\\},?`), ''));
-  const request = () => near.request(route.method, path, body === undefined ? {} : { body });
-  const answer = await caught(request, revoke);
-  expect(answer.outcome).toBe('401 invalid_credential');
-  expect(keyless((await everything()) as string[])).toEqual(keyless(before as string[]));
+  const answer = await caught(
+    () => near.request('POST', '/v1/tasks', { body: taskBody() }),
+    async () => {
+      const [listed] = await loadApiKeys(db, org.org_id, [key.keyId]);
+      if (listed == null) throw new Error('no key');
+      const by = { key_id: 'another', expiresAt: clock.now() + 60_000 };
+      expect(await commit(db.redis, replacedKeyWrites(db, listed.key, by))).toBe(true);
+    },
+  );
+  expect(answer.outcome).toBe('201');
 });
 
 test('a request has no effect when its address leaves the allowlist before the commit', async () => {

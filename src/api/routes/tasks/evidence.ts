@@ -78,9 +78,9 @@ export const evidenceRoutes = [
       },
     },
     answers: { 201: { description: 'The stored file', schema: schema.Evidence } },
-    async handler({ deps, principal, params, ifMatch, body, recordAnswer }) {
+    async handler({ deps, principal, params, ifMatch, body, callerGuards, recordAnswer }) {
       const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
-      const to = { ...principal, task_id: params.task_id, limit, ifVersion: ifMatch };
+      const to = { ...principal, task_id: params.task_id, limit, callerGuards, ifVersion: ifMatch };
       const added = await addEvidence(deps.db, to, body.staged, body.what, (evidence) =>
         recordAnswer(uploadAnswer(evidence)),
       );

@@ -97,7 +97,7 @@ async function result(batch: Batch, given: unknown, index: number): Promise<Resu
 }
 
 async function make(batch: Batch, given: unknown, index: number) {
-  const { deps, principal, actor } = batch.call;
+  const { deps, principal, actor, callerGuards } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
   const namesFault = nameFault(given, BODY_LIMITS.names);
@@ -116,6 +116,7 @@ async function make(batch: Batch, given: unknown, index: number) {
   const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
     actor,
+    callerGuards,
     taskId,
     requirePool: true,
   });

@@ -41,11 +41,12 @@ export const taskRoutes = [
     body: schema.TaskCreate,
     rules: taskRules,
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },
-    async handler({ deps, principal, body, actor, recordAnswer }) {
+    async handler({ deps, principal, body, actor, callerGuards, recordAnswer }) {
       const input = taskInput(deps, principal, body);
       const created = await createWithinQuota(deps, input, {
         org_id: principal.org_id,
         actor,
+        callerGuards,
         requirePool: true,
         extraWrites: (task) => recordAnswer(createdAnswer(task)),
       });
@@ -114,14 +115,20 @@ export const taskRoutes = [
     body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
     bodyOptional: true,
     answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
         [{ name: 'cancel', reason: body.reason ?? null }],
-        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => recordAnswer(taskAnswer(task)) },
+        {
+          actor,
+          callerGuards,
+          ifVersion: ifMatch,
+          loaded,
+          extraWrites: (task) => recordAnswer(taskAnswer(task)),
+        },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);
@@ -153,7 +160,7 @@ export const taskRoutes = [
     }),
     rules: async (body) => feedbackFaults(body),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
       const { decision, rating = null, feedback = null } = body;
       const submitted_at = loaded.task.submission?.submitted_at;
@@ -164,7 +171,13 @@ export const taskRoutes = [
         decision === 'approve'
           ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
           : [{ name: decision, feedback, rating, submitted_at }],
-        { actor, ifVersion: ifMatch, loaded, extraWrites: (task) => recordAnswer(taskAnswer(task)) },
+        {
+          actor,
+          callerGuards,
+          ifVersion: ifMatch,
+          loaded,
+          extraWrites: (task) => recordAnswer(taskAnswer(task)),
+        },
       );
       if (!changed.ok) throw refusal(changed);
       return taskAnswer(changed.task);

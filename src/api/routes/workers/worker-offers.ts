@@ -116,7 +116,15 @@ export const workerOfferRoutes = [
 
 /** Accepts or declines an offer. @throws ApiError 404 for an offer of another worker, 409 when it is not pending */
 async function answerOffer(
-  { deps, principal, params, ifMatch, actor, recordAnswer }: Call<WorkerPrincipal, { offer_id: string }>,
+  {
+    deps,
+    principal,
+    params,
+    ifMatch,
+    actor,
+    callerGuards,
+    recordAnswer,
+  }: Call<WorkerPrincipal, { offer_id: string }>,
   command: Command,
   answer?: Answer,
 ): Promise<Answer> {
@@ -130,6 +138,7 @@ async function answerOffer(
   };
   const changed = await changeTask(deps.db, org_id, taskId, plan, {
     actor,
+    callerGuards,
     extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);

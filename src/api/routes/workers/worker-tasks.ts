@@ -130,7 +130,15 @@ export const workerTaskRoutes = [
  * @throws ApiError 404 for the task of another worker, 412, or the refusal of the lifecycle
  */
 async function changeOwnTask(
-  { deps, principal, params, ifMatch, actor, recordAnswer }: Call<WorkerPrincipal, { task_id: string }>,
+  {
+    deps,
+    principal,
+    params,
+    ifMatch,
+    actor,
+    callerGuards,
+    recordAnswer,
+  }: Call<WorkerPrincipal, { task_id: string }>,
   plan: (task: Task) => Plan | Promise<Plan>,
   answer?: Answer,
 ): Promise<Answer> {
@@ -141,6 +149,7 @@ async function changeOwnTask(
   };
   const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
     actor,
+    callerGuards,
     extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
   });
   if (!changed.ok) throw refusal(changed);
