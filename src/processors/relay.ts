@@ -257,11 +257,31 @@ export class Relay {
       }
       cursor = next;
     } while (cursor !== '0-0');
+    await this.#restartIdleTimes(key);
     const consumers = (await redis.xinfo('CONSUMERS', key, RELAY_GROUP)) as (string | number)[][];
     for (const fields of consumers) {
       const [, name, , pending, , idle] = fields;
       if (pending === 0 && Number(idle) > FORGOTTEN)
         await redis.xgroup('DELCONSUMER', key, RELAY_GROUP, String(name));
+    }
+  }
+
+  /**
+   * Counts the idle time of entries from now that were read at a time which Redis' clock has yet to reach: after that
+   * clock went back they would be claimed hours late. Redis says of them, as of those that were just read, that they
+   * have been idle for 0 ms; the latter lose nothing by it.
+   */
+  async #restartIdleTimes(key: string): Promise<void> {
+    const { redis } = this.#db;
+    for (let from = '-', more = true; more; ) {
+      const page = (await redis.xpending(key, RELAY_GROUP, from, '+', BATCH)) as [string, string, number][];
+      await Promise.all(
+        page
+          .filter(([, , idle]) => idle === 0)
+          .map(([id, consumer]) => redis.xclaim(key, RELAY_GROUP, consumer, 0, id, 'JUSTID')),
+      );
+      from = `(${page.at(-1)?.[0]}`;
+      more = page.length === BATCH;
     }
   }
 

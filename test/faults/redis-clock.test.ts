@@ -6,11 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
+import { Relay } from '../../src/processors/relay.ts';
 import { Retention } from '../../src/processors/retention.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
+import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
+import { addTask, freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
 import { taskBody } from '../support/people.ts';
-import { QUIET, sealer } from '../support/processors.ts';
+import { openQueues, outboxLength, QUIET, sealer } from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
 
 /** Path of the library in Debian's package. */
 const library = readdirSync('/usr/lib')
@@ -129,6 +134,36 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
       await over();
       await breached(await create(1));
       await nothingEnded();
+    }
+  });
+
+  it('that goes back does not keep relays from what a dead one left pending', async () => {
+    const confirm = async (ahead: string) => {
+      await setClock(ahead);
+      await held();
+      await api.operator.post('/admin/clock/confirm');
+      await over();
+    };
+    const db: Db = { ...processors.db, prefix: freshPrefix() };
+    const org = freshOrg(db);
+    const { outbox } = orgKeysOf(db.prefix, org);
+    await confirm('+2h');
+    await addTask(db, org, { sla: { target_latency_seconds: 3600 } });
+    await db.redis.xgroup('CREATE', outbox, 'relay', '0');
+    await db.redis.xreadgroup('GROUP', 'relay', 'dead', 'COUNT', 10, 'STREAMS', outbox, '>');
+    await confirm('+0');
+    const blocking = connect(redis.url, 'patient', () => undefined);
+    await whenReady(blocking);
+    const queues = openQueues(db);
+    const relay = new Relay({ db, blocking, queues, consumer: 'alive', log: QUIET, abandonedAfter: 200 });
+    await relay.start();
+    try {
+      await expect.poll(() => outboxLength(db), SOON).toBe(0);
+      expect(relay.relayed).toBe(1);
+    } finally {
+      const closed = relay.close();
+      blocking.disconnect();
+      await closed;
     }
   });
 });
