@@ -242,7 +242,9 @@ function readIfMatch(ctx: Context, route: Route): number | undefined {
 
 function signalOf(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {
   const gone = new AbortController();
-  ctx.res.once('close', () => gone.abort());
+  // A response that is closed already emits no further event.
+  if (ctx.res.closed) gone.abort();
+  else ctx.res.once('close', () => gone.abort());
   return AbortSignal.any([gone.signal, closing, lost]);
 }
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import canonicalize from 'canonicalize';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { digestOf, newAuditEvent } from '../../../../src/state/audit/audit.ts';
 import type { Task } from '../../../../src/state/tasks/task.ts';
 import { commitAudited } from '../../../../src/store/audit/audit-log.ts';
@@ -17,6 +17,8 @@ import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import { createKey, createOrg, createPool, type Org, startApi } from '../../../support/api.ts';
 import { type Ran, runCommand } from '../../../support/cli.ts';
 import { addTask, addWorker, openTestDb, step } from '../../../support/db.ts';
+import { gate } from '../../../support/gate.ts';
+import { hangUp } from '../../../support/hang-up.ts';
 import { later } from '../../../support/processors.ts';
 
 const HOUR = 3600_000;
@@ -345,6 +347,32 @@ test('the export is as fast as its reader, and stops when the reader disconnects
   response.destroy();
   // The step that was under way, and no other.
   expect(await settled(() => loaded)).toBeLessThanOrEqual(before + 50);
+});
+
+test('reads no task when the client hangs up while the first line is awaited', async () => {
+  const many = await createOrg(api);
+  for (let made = 0; made < 120; made += 1) {
+    const task = await addTask(ago(1), many.org_id);
+    await step(ago(1), task, { name: 'cancel', reason: null });
+  }
+  const { redis } = api.web.db;
+  const { open: release, after: released } = gate();
+  const { open: hold, after: held } = gate();
+  const get = redis.get.bind(redis);
+  const first = vi.spyOn(redis, 'get').mockImplementation(async (name) => {
+    if (name !== auditKeysKey(api.prefix)) return get(name);
+    hold();
+    await released;
+    return get(name);
+  });
+  const loading = vi.spyOn(redis, 'multi');
+  onTestFinished(() => {
+    first.mockRestore();
+    loading.mockRestore();
+  });
+  await hangUp(`${api.url}/v1/audit/export`, many.client.credential, held);
+  release();
+  expect(await settled(() => loading.mock.calls.length)).toBe(0);
 });
 
 /** The count once it no longer grows. */

@@ -1,6 +1,7 @@
 // Requests with `wait`: they are answered when there is a change or the time is up, and release their subscriptions when
 // the client disconnects.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import {
   type Client,
   createOrg,
@@ -12,6 +13,8 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
+import { gate } from '../../../support/gate.ts';
+import { hangUp } from '../../../support/hang-up.ts';
 import { bringTo, createPerson, taskBody } from '../../../support/people.ts';
 
 let api: TestApi;
@@ -43,6 +46,34 @@ async function quietTask(): Promise<string> {
 }
 
 describe('GET /v1/tasks/{id}?wait=', () => {
+  test('does not wait for a client that hung up while the task was looked up', async () => {
+    const taskId = await quietTask();
+    const answered = async () => {
+      const { text } = await api.operator.request('GET', '/metrics');
+      const count = /_count\{method="GET",route="\/v1\/tasks\/:task_id",status="\d+"\} (\d+)/g;
+      return [...text.matchAll(count)].reduce((sum, [, one]) => sum + Number(one), 0);
+    };
+    const before = await answered();
+    const { redis } = api.web.db;
+    const { open: hold, after: held } = gate();
+    const { open: release, after: released } = gate();
+    const key = orgKeysOf(api.prefix, org.org_id).task(taskId);
+    const load = redis.hmgetBuffer.bind(redis);
+    Object.assign(redis, {
+      hmgetBuffer: async (name: string, ...fields: string[]) => {
+        if (name === key) {
+          hold();
+          await released;
+        }
+        return load(name, ...fields);
+      },
+    });
+    onTestFinished(() => void Object.assign(redis, { hmgetBuffer: load }));
+    await hangUp(`${api.url}/v1/tasks/${taskId}?wait=60`, client.credential, held);
+    release();
+    await expect.poll(answered).toBe(before + 1);
+  });
+
   test('returns as soon as the task is final', async () => {
     const taskId = await quietTask();
     const waits = timed(client.get<TaskView>(`/v1/tasks/${taskId}?wait=60`));
