@@ -498,6 +498,27 @@ describe('a job', () => {
     }
   });
 
+  it('of a newer form comes back: it waits again, and runs where it can be read', async () => {
+    const db = ownStore();
+    const { queues } = await runProcessors(db, LIFE);
+    const org = await addOrg(db);
+    const queue = queues.all.lifecycle;
+    const id = 'pool-of-the-future';
+    await queue.add('pool', { form: 2, org_id: org, pool_id: 'p' }, { jobId: id });
+    const attempts = async () => (await queue.getJob(id))?.attemptsStarted;
+    for (const attempt of [1, 2]) {
+      await expect
+        .poll(async () => [await attempts(), await queue.getJobState(id)], SOON)
+        .toEqual([attempt, 'delayed']);
+      if (attempt === 1) await (await queue.getJob(id))?.promote();
+    }
+    // Now a process takes it that knows this form.
+    const job = await queue.getJob(id);
+    await job?.updateData({ form: 1, org_id: org, pool_id: 'p' });
+    await job?.promote();
+    await expect.poll(() => queue.getJobState(id), SOON).toBe('completed');
+  });
+
   it('for a damaged record fails at once, the record is reported, and others run', async () => {
     const db = ownStore();
     const { queues, db: own } = await runProcessors(db, LIFE);

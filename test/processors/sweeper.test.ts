@@ -4,9 +4,12 @@ import { checkJob } from '../../src/queues/catalogue.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
+import { commit } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { allMatchingQueues } from '../../src/store/workers/matching-queues.ts';
+import { poolWrites } from '../../src/store/workers/pools.ts';
+import { isBeingRemoved, releaseOrphanedReservation } from '../../src/store/workers/workers.ts';
 import {
   accept,
   addOrg,
@@ -19,6 +22,7 @@ import {
   openTestDb,
   step,
   taskOf,
+  workerOf,
   workThrough,
 } from '../support/db.ts';
 import {
@@ -187,6 +191,47 @@ describe('a sweep', () => {
     expect(await allMatchingQueues(db, org)).toHaveLength(2);
     await openSweeper(db, openQueues(db)).sweep();
     expect(await allMatchingQueues(db, org)).toMatchObject([{ requirements: { skills: ['there'] } }]);
+  });
+
+  it('empties a removed pool when the job for it is lost', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const pool = await addPool(db, org);
+    const { worker_id } = await addWorker(db, org, { pool_ids: [pool.pool_id] });
+    const task = await addTask(db, org, { requirements: { worker_pool_id: pool.pool_id } });
+    await accept(db, await offerTo(db, task, [worker_id]), worker_id);
+    expect(await commit(db.redis, poolWrites(db, pool, null))).toBe(true);
+    const sweeper = openSweeper(later(db, 10_000), queues);
+    expect(await sweeper.sweep()).toBe(1);
+    expect(await sweeper.sweep()).toBe(0);
+    expect(await kinds(queues)).toEqual(['pool']);
+    await runProcessors(db, { sweepEvery: HOUR });
+    const { removedPools } = orgKeysOf(db.prefix, org);
+    await expect.poll(() => db.redis.zcard(removedPools), { timeout: 15_000 }).toBe(0);
+    expect((await taskOf(db, org, task.task_id)).status).toBe('queued');
+    expect((await workerOf(db, org, worker_id)).pool_ids).toEqual([]);
+    expect(await openSweeper(later(db, HOUR), queues).sweep()).toBe(0);
+  });
+
+  it('releases what is left of a removed worker when the job for it died half-way', async () => {
+    const db = ownStore();
+    const queues = openQueues(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org, { capacity: 2 });
+    const [done, left] = [
+      await offerTo(db, await addTask(db, org), [worker_id]),
+      await offerTo(db, await addTask(db, org), [worker_id]),
+    ];
+    await changeWorker(db, org, worker_id, null);
+    await step(db, done, { name: 'remove_worker', worker_id });
+    await releaseOrphanedReservation(db, org, worker_id, done.task_id);
+    expect(await openSweeper(later(db, 10_000), queues).sweep()).toBe(1);
+    const [job] = await queues.all.lifecycle.getJobs(['waiting', 'prioritized']);
+    expect(job?.data).toMatchObject({ worker_id, orphaned_tasks: [left.task_id] });
+    await runProcessors(db, { sweepEvery: HOUR });
+    await expect.poll(() => isBeingRemoved(db, org, worker_id), { timeout: 15_000 }).toBe(false);
+    expect((await taskOf(db, org, left.task_id)).status).toBe('queued');
   });
 
   it('releases the tasks of a removed worker when the job for it is lost', async () => {

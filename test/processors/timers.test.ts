@@ -1,8 +1,10 @@
 // Due times, with all processors running: each takes effect in time and once, whether jobs are late, early or duplicated.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { OutputSchemas } from '../../src/output-schema/output-schemas.ts';
+import { guardJobs, TolerantWorker } from '../../src/processors/job-guard.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
 import { checkJob } from '../../src/queues/catalogue.ts';
+import { queuePrefix } from '../../src/queues/queues.ts';
 import { checksOf } from '../../src/state/tasks/checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
@@ -32,6 +34,41 @@ const now = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id);
 const statusOf = (db: Db, task: Task) => now(db, task).then((one) => one.status);
 const clocksOf = (db: Db, task: Task) => now(db, task).then((one) => one.breaches.map(({ clock }) => clock));
 const typesOf = (db: Db, task: Task) => historyOf(db, task).then((all) => all.map((one) => one.type));
+
+describe('a job of a process whose clock is held', () => {
+  it('is put off and fails nothing, and takes effect when the clock is no longer held', async () => {
+    const own: Db = { ...db, prefix: freshPrefix() };
+    const org = freshOrg(own);
+    const deadline = rfc3339(own.clock.now() + 1000);
+    const task = await addTask(own, org, { sla: { deadline } });
+    const clock = { now: () => own.clock.now(), isHeld: true, offset: 0, sync: async () => undefined };
+    const seen: Db = { ...own, clock };
+    const jobs = openQueues(own);
+    const schemas = new OutputSchemas();
+    onTestFinished(() => schemas.close());
+    const by = { db: seen, queues: jobs, schemas };
+    const run = guardJobs(seen, 'sla', ({ data }, job, token) => runSlaJob(by, data, job, token));
+    const worker = new TolerantWorker(() => clock.now(), 'sla', run, {
+      connection: own.redis,
+      prefix: queuePrefix(own.prefix),
+    });
+    onTestFinished(() => worker.close());
+    const [check] = checksOf(task).filter((one) => one.kind === 'deadline');
+    if (check === undefined) throw new Error('the task has no deadline');
+    const wanted = checkJob(task, check, own.clock.now());
+    await jobs.add([wanted]);
+    const job = await jobs.all.sla.getJob(wanted.opts.jobId);
+    // It ran when it was due, and waits again.
+    const attempts = async () => (await jobs.all.sla.getJob(wanted.opts.jobId))?.attemptsStarted ?? 0;
+    await expect.poll(attempts, SOON).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => job?.getState(), SOON).toBe('delayed');
+    expect(await job?.isFailed()).toBe(false);
+    expect(await statusOf(own, task)).toBe('queued');
+    clock.isHeld = false;
+    await expect.poll(() => statusOf(own, task), SOON).toBe('failed');
+    await expect.poll(() => job?.getState(), SOON).toBe('completed');
+  });
+});
 
 describe('an SLA clock', () => {
   it('is breached once, within a second of its due time', async () => {

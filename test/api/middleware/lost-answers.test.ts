@@ -2,6 +2,7 @@
 // unresponsive after the claim. In each case the effect happens once, and a retry returns it.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { allTenants, loadOrg } from '../../../src/store/identity/orgs.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import {
   type Answer,
@@ -86,6 +87,33 @@ test('a commit whose reply is lost is not reported as a conflict, also without a
   await cut;
   expect(['200', '503 unavailable']).toContain(first.outcome);
   expect((await far.get<TaskView>(`/v1/tasks/${task_id}`)).status).toBe('cancelled');
+});
+
+test('a crash between the commits of a new org leaves one org, which the retry returns', async () => {
+  const [name, key] = [freshName('org'), freshName('key')];
+  const create = (api: TestApi) =>
+    api.operator.request('POST', '/admin/orgs', { body: { name }, headers: { 'Idempotency-Key': key } });
+  const creation = proxy.hold('org.created');
+  const first = create(pinched);
+  await creation.held;
+  const recording = proxy.hold('evalsha');
+  creation.release();
+  await recording.held;
+  // The request ends here: no process renews or releases its claim, which expires.
+  const claims = await direct.redis.keys(`${same.prefix}:*:idem*`);
+  for (const claim of claims) if ((await direct.redis.pttl(claim)) < 20_000) await direct.redis.del(claim);
+  const again = await create(direct);
+  expect(again.status).toBe(201);
+  const { org_id, api_key } = again.as<{ org_id: string; api_key: string }>();
+  const ids = await allTenants(direct.web.db);
+  const orgs = await Promise.all(ids.map((id) => loadOrg(direct.web.db, id)));
+  expect(orgs.filter((org) => org?.name === name).map((org) => org?.org_id)).toEqual([org_id]);
+  expect(await direct.client(api_key).get('/v1/org')).toMatchObject({ org_id });
+  recording.release();
+  const late = await first;
+  if (late.status === 201) expect(late.text).toBe(again.text);
+  else expect(late.outcome).toBe('503 unavailable');
+  expect((await create(direct)).text).toBe(again.text);
 });
 
 test('answers within two seconds when Redis stops responding between claim and commit', async () => {
