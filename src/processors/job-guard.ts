@@ -1,5 +1,5 @@
-// Between a queue and its processor: a job that cannot be run fails at once, to be seen, in place of being tried again
-// for hours; one that only a newer process can run is left to it, however often this one comes upon it.
+// Reads jobs before their processor runs them. A job that cannot be run fails at once, where it is seen, instead of being
+// retried for hours. A job of a newer form is left to a newer process.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { Jobs, QueueName } from '../queues/catalogue.ts';
@@ -8,7 +8,7 @@ import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { UnreadableRecord } from '../store/redis/unreadable.ts';
 
-/** When a job of a newer form is looked at again at the earliest, ms: another process may come upon it then. */
+/** Shortest delay of a job of a newer form, ms; another process may take it then. */
 const LEFT_ALONE = 5_000;
 
 /** Runs a job that was read. @param job to put it off. @param token BullMQ's, of the lock. */
@@ -19,8 +19,8 @@ export type RunJob<Q extends QueueName> = (
 ) => Promise<void>;
 
 /**
- * The processor of a queue, with its jobs read before they are run.
- * @param onBroken what else is done when a record that a job is about is damaged.
+ * The BullMQ processor of a queue.
+ * @param onBroken called when the record of a job is damaged.
  */
 export function guardJobs<Q extends QueueName>(
   db: Db,
@@ -52,7 +52,7 @@ function leave(job: Job, token: string | undefined): Promise<never> {
 }
 
 interface Repaired {
-  /** The data of the job as they were found. */
+  /** The data of the job as stored. */
   unreadable: string;
 }
 
@@ -61,8 +61,8 @@ function isRepaired(data: unknown): data is Repaired {
 }
 
 /**
- * A BullMQ worker that also takes a job whose data are no JSON: BullMQ would throw on reading it, and come upon it
- * again and again. Its data are kept as text within new ones, so that it can fail and be looked at.
+ * A BullMQ worker that also takes jobs whose data are not JSON, on which BullMQ would throw each time it reads them. The
+ * data are kept as text in new data, so the job can fail and be inspected.
  */
 export class TolerantWorker extends TimedWorker {
   protected override createJob(...[json, id]: Parameters<TimedWorker['createJob']>): Job {

@@ -1,6 +1,5 @@
-// Matches in turns: a job matches a bounded part of what an org has requested, and the rest gets another job, behind
-// those of other orgs. So a thousand tasks of one org delay those of another by no more than one such part, and no
-// job waits in a slot for another.
+// Matching takes turns between orgs: a job serves a bounded number of an org's match requests, and the rest get another
+// job behind those of other orgs. So a thousand tasks of one org delay another org by one turn at most.
 
 import { UnrecoverableError } from 'bullmq';
 import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
@@ -20,17 +19,17 @@ import { endTurn, type Requested, requestMatches, takeTurn } from '../store/work
 import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
 
-/** How much one turn may still do: each step looks for a worker or for a task, and makes at most one round of offers. */
+/** Steps that a turn has left; a step looks for a worker or a task and makes at most one round of offers. */
 export interface Steps {
   left: number;
 }
 
 /** Steps of one turn: a few tens of milliseconds. */
 export const TURN_STEPS = 25;
-/** Steps of a match that is made alone. */
+/** Steps of a match outside of a turn. */
 const ALONE = 100;
 
-/** Requests matches, and makes the job of the turn in which they are made. */
+/** Requests matches, and adds the job of the turn that serves them. */
 export async function requestMatching(
   db: Db,
   queues: Queues,
@@ -42,9 +41,9 @@ export async function requestMatching(
 }
 
 /**
- * Runs the job of a turn. One whose turn is over only makes sure that the current turn has its job.
- * @throws UnrecoverableError when a request failed for a reason of its own; the others have been served, and the
- *   sweeper requests it again as long as it waits.
+ * Runs the job of a turn. If the turn is over, it only makes sure that the current turn has a job.
+ * @throws UnrecoverableError when a request failed by itself; the others have been served, and the sweeper requests it
+ *   again while the task waits.
  */
 export async function runMatchingTurn(db: Db, queues: Queues, { org_id, turn }: MatchingJob): Promise<void> {
   const taken = await takeTurn(db, org_id, turn, TURN_STEPS);
@@ -75,8 +74,8 @@ function serve(db: Db, orgId: string, { kind, id }: Requested, steps: Steps): Pr
 }
 
 /**
- * Finds the task a worker, unless none is there for it. The worker found may have a better claim to another
- * task that waits; that one goes first, so the order of the queue holds however matches are requested.
+ * Finds a worker for the task. If another waiting task comes first for the worker found, that task is offered instead,
+ * so the order of the queue holds whichever match is requested.
  * @returns false when the steps did not suffice.
  */
 export async function matchTask(
@@ -102,7 +101,7 @@ export async function matchTask(
   return false;
 }
 
-/** Gives a ready worker what waits for them. @returns false when the steps did not suffice. */
+/** Offers waiting tasks to a ready worker. @returns false when the steps did not suffice. */
 async function matchWorker(db: Db, orgId: string, workerId: string, steps: Steps): Promise<boolean> {
   for (; steps.left > 0; steps.left -= 1) {
     const worker = await loadWorker(db, orgId, workerId);
@@ -122,10 +121,10 @@ function offersAtOnce(pool: Pool | null): number {
   return pool?.offer_mode === 'broadcast' ? pool.broadcast_size : 1;
 }
 
-/** The pool that a task asks for; null when it asks for none, or the pool is gone. */
+/** The pool that a task requires; null when it requires none or the pool was removed. */
 export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   const id = poolOf(task);
-  // Offers of a pool whose record is damaged are made as if nothing were set for it.
+  // A damaged record of a pool counts as one without settings.
   return id === null ? null : intactOrNull(db, () => loadPool(db, task.org_id, id));
 }
 
@@ -146,7 +145,7 @@ async function offer(
   const now = db.clock.now();
   const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
-  // Refused when the task moved on or a worker was taken meanwhile; the caller looks again.
+  // Refused when the task or a worker has changed meanwhile; the caller tries again.
   await changeTask(
     db,
     task.org_id,

@@ -1,6 +1,6 @@
-// What follows from the removal of a pool: its workers leave it, and its tasks in hand go back to the queue. They wait
-// there until a pool of that id is made again, an integrator cancels them, or their deadline fails them. Until all of
-// this is done, no pool of that id can be made.
+// Empties a removed pool: its workers leave it, and tasks that workers hold return to the queue. There they wait until a
+// pool with that id is created again, an integrator cancels them, or their deadline passes. Until the pool is empty, no
+// pool with that id can be created.
 
 import { poolOf } from '../state/tasks/task.ts';
 import { next } from '../state/workers/worker.ts';
@@ -19,16 +19,16 @@ const EVERYTHING = { order: 'asc', after: null, from: null, to: null } as const;
 /** States in which a worker has the task or an offer of it. */
 const IN_HAND = ['matched', 'offered', 'accepted', 'started'] as const;
 
-/** Empties a removed pool and then frees its id. What fails by itself is left for the sweeper, and so is the id. */
+/** Empties a removed pool and then frees its id. If part of it fails by itself, the sweeper repeats it all. */
 export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<void> {
   const removedAt = await poolRemovedAt(db, orgId, poolId);
   if ((await loadPool(db, orgId, poolId)) !== null) return;
   let failed = 0;
   const keys = orgKeysOf(db.prefix, orgId);
-  // The workers first, so that none of them is offered again what is taken back.
+  // The workers first, so that a released task is not offered to one of them again.
   for await (const members of scan(db, [keys.index('workers')], EVERYTHING)) {
     const workers = await loadWorkers(db, orgId, members.map(memberId));
-    // One that was not read may be of a newer form, which `leavePool` tells from one that is gone.
+    // A worker that was not read may have a newer form; `leavePool` distinguishes that from a removed worker.
     const ids = members.map(memberId).filter((_, index) => workers[index]?.pool_ids.includes(poolId) ?? true);
     failed += await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
   }
@@ -47,7 +47,7 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
   if (failed === 0 && removedAt !== null) await releaseRemovedPool(db, orgId, poolId, removedAt);
 }
 
-/** The guard that the pool is not there again. */
+/** A guard that holds while no new pool has this id. */
 function isGone(db: Db, orgId: string, poolId: string): Guard {
   return { kind: 'absent', key: orgKeysOf(db.prefix, orgId).pool(poolId) };
 }

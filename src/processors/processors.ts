@@ -1,5 +1,5 @@
-// All processors of a worker process: the relay, a BullMQ worker for each queue, and the sweeper, on
-// connections that sit out an outage of Redis. Run more worker processes to do more at once.
+// All processors of a worker process: the relay, a BullMQ worker for each queue, sweeper and retention, on connections
+// that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
@@ -29,17 +29,14 @@ export interface ProcessorOptions {
   sealer: Sealer;
   /** Networks beyond the public internet that webhooks may go to, CIDR. */
   webhookAllowedNetworks: readonly string[];
-  /**
-   * Jobs at once of the queues that wait for Redis alone; webhooks, which wait for receivers, run four times as
-   * many, and those of them that are tried again twice as many beside.
-   */
+  /** Parallel jobs of the queues that only wait for Redis; `webhooks` runs four times as many and `retries` twice. */
   concurrency: number;
   log: Log;
-  /** An endpoint to which nothing has got through for this long is disabled, ms. */
+  /** An endpoint is disabled when all deliveries to it have failed for this long, ms. */
   disableEndpointsAfter?: number;
-  /** For how long an event that is tried in vain holds up those after it, where they are told in order, ms. */
+  /** How long a failing delivery delays later events of its task in an ordered endpoint, ms. */
   orderedHold?: number;
-  /** A job whose process died, or does not say any more that it has it, is taken over after this, ms. */
+  /** A job whose process no longer renews its lock is taken over after this, ms. */
   jobLock?: number;
   sweepEvery?: number;
   retentionEvery?: number;
@@ -51,11 +48,11 @@ export interface Processors {
   queues: Queues;
   relay: Relay;
   sweeper: Sweeper;
-  /** Stops taking work and resolves when what is in hand is finished. */
+  /** Stops taking jobs and resolves when the running ones are finished. */
   close(): Promise<void>;
 }
 
-/** Of each queue `jobLock`, unless it is given. */
+/** Default of `jobLock` for each queue, ms. */
 const LOCK: Record<QueueName, number> = {
   lifecycle: 10_000,
   sla: 10_000,
@@ -65,7 +62,7 @@ const LOCK: Record<QueueName, number> = {
 const STALL_CHECK = 5_000;
 const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 
-/** Starts all processors; resolves when they are at work. Waits for Redis when it is away. */
+/** Starts all processors; resolves when they run. Waits while Redis is unavailable. */
 export async function startProcessors(options: ProcessorOptions): Promise<Processors> {
   const { redisUrl, prefix, log } = options;
   const outages = new OutageLog(log);
@@ -94,7 +91,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   });
 
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
-  // Nothing of it can be sent: the sweeper makes the next job of it, not the end of its lease.
+  // It cannot be sent now: the sweeper adds its next job, not the end of its lease.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
   const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
     lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>
@@ -119,7 +116,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       concurrency: atOnce[name],
       lockDuration,
       stalledInterval: Math.min(STALL_CHECK, lockDuration),
-      // Processes may be killed any number of times while they hold a job; it is repeated all the same.
+      // A job is repeated however often the process that runs it is killed.
       maxStalledCount: 1000,
       settings: { backoffStrategy: backoff },
     });

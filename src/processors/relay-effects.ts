@@ -1,9 +1,9 @@
-// What follows from entries of the outbox. All of it may be repeated: the ids of jobs follow from the entry, and a
-// delivery is owed once.
+// The effects of outbox entries. All of them may be repeated: job ids are derived from the entry, and a delivery is
+// enqueued once.
 //
-// 1. The events are owed to the endpoints of their org, and the jobs are made.
-// 2. The jobs are removed that are pointless now, and it is looked whether one of them has been asked for again since:
-//    entries of one task may be relayed in any order.
+// 1. Deliveries to the org's endpoints are enqueued, matches are requested, and jobs are added.
+// 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
+//    of one task may be relayed in any order.
 
 import { cancelledJobs, checkJob, deliveryJob, jobsOf, matchRequestsOf } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
@@ -18,13 +18,13 @@ import { requestMatching } from './matching.ts';
 export interface RelayDeps {
   db: Db;
   queues: Queues;
-  /** Lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when it does. */
+  /** Parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one. */
   park: (targets: DeliveryTarget) => Promise<boolean>;
 }
 
 /**
- * Does all that follows from the entries.
- * @throws what goes wrong with one of them, or with Redis; then any part may be done.
+ * Carries out the effects of the entries.
+ * @throws the error of an entry or of Redis; then any of the effects may have happened.
  */
 export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
   const { db, queues } = deps;
@@ -32,13 +32,13 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
   await Promise.all([
     queues.add(entries.flatMap((entry) => jobsOf(entry, now))),
     requestMatches(deps, entries),
-    tellEndpoints(deps, entries),
+    deliverToEndpoints(deps, entries),
   ]);
   await queues.drop(entries.flatMap(cancelledJobs));
-  await Promise.all(entries.map((entry) => askAgain(deps, entry, now)));
+  await Promise.all(entries.map((entry) => restoreJobs(deps, entry, now)));
 }
 
-/** Requests what the entries ask to be matched: of each org at once. */
+/** Requests the matches of the entries, one call for each org. */
 async function requestMatches({ db, queues }: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
   const byOrg = new Map<string, MatchRequest[]>();
   for (const entry of entries) {
@@ -48,8 +48,8 @@ async function requestMatches({ db, queues }: RelayDeps, entries: readonly Outbo
   await Promise.all([...byOrg].map(([org, requests]) => requestMatching(db, queues, org, requests)));
 }
 
-/** Owes the events to the endpoints that want them, with a job for each that a receiver may take now. */
-async function tellEndpoints(
+/** Enqueues the deliveries to endpoints, with a job for each that is not parked. */
+async function deliverToEndpoints(
   { db, queues, park }: RelayDeps,
   entries: readonly OutboxEntry[],
 ): Promise<void> {
@@ -59,10 +59,10 @@ async function tellEndpoints(
 }
 
 /**
- * Makes the jobs again that were removed for `entry` although their questions have come back. What comes
- * back after this look has its own entry, whose job is made after the removal.
+ * Adds jobs again that were removed for `entry` although their checks have been scheduled again. A check that is scheduled
+ * after this load has its own entry, whose job is added after the removal.
  */
-async function askAgain({ db, queues }: RelayDeps, entry: OutboxEntry, now: number): Promise<void> {
+async function restoreJobs({ db, queues }: RelayDeps, entry: OutboxEntry, now: number): Promise<void> {
   const removed = new Set(entry.kind === 'task' ? entry.cancelled.filter(mayReturn).map(checkKey) : []);
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);

@@ -1,15 +1,15 @@
-// The relay turns what commits left in the outbox into jobs.
+// The relay turns the outbox entries of commits into jobs.
 //
 // 1. A commit appends an entry to its partition's outbox stream, in the same step as the change itself.
-// 2. A relay reads the entry through the consumer group; from now on it is pending for that relay alone.
-// 3. It does what follows from the entry (`relay-effects.ts`), which may be repeated.
+// 2. A relay reads the entry through the consumer group; it is then pending for that relay only.
+// 3. The relay carries out the effects of the entry (`relay-effects.ts`), which may be repeated.
 // 4. It acknowledges the entry and deletes it.
 //
-// A relay that dies between 2 and 4 leaves the entry pending; another claims it after a while and goes on
-// from 3. An outage of Redis is sat out: the relay reads its own pending entries again when it is back.
+// When a relay dies between 2 and 4, another one claims the pending entry after a while and continues at 3. After an
+// outage of Redis, the relay reads its own pending entries again.
 //
-// An entry that cannot be relayed stops no other: one of a newer form waits apart for a relay that knows it, one that
-// is broken or fails by itself is set aside for the operator (`store/maintenance/dead-entries.ts`).
+// An entry that cannot be relayed blocks no other: one of a newer form is kept for a relay that knows it, and one that is
+// broken or fails by itself becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
 import type { Queues } from '../queues/queues.ts';
@@ -25,12 +25,12 @@ import { relayEntries } from './relay-effects.ts';
 
 const BATCH = 200;
 const BLOCK = 1000;
-/** Pending for longer than this belongs to a dead relay, ms. */
+/** An entry pending for longer than this belongs to a dead relay, ms. */
 const ABANDONED = 10_000;
-/** A consumer that has been silent for this long is forgotten, ms. */
+/** A consumer that has been idle for this long is deleted, ms. */
 const FORGOTTEN = 3600_000;
 
-/** Entries of a stream; without fields one that was deleted while it was pending. */
+/** Entries of a stream; one that was deleted while pending has no fields. */
 type Entries = [id: string, fields: string[] | null][];
 
 interface Readable {
@@ -48,7 +48,7 @@ export class Relay {
   readonly #partitions = new Map<string, string>();
   /** Keys of the outboxes that can be read. */
   #streams: string[] = [];
-  /** Newer forms that were met, and where the walk over what waits for a newer process stands. */
+  /** Newer forms seen so far, and the position in the entries kept for newer processes. */
   readonly #newerForms = new Set<number>();
   readonly #newerSeen = new Map<string, string>();
   readonly #abandonedAfter: number;
@@ -61,8 +61,7 @@ export class Relay {
   /**
    * @param blocking a patient connection of its own: it blocks on the streams.
    * @param consumer unique among all relays that ever ran.
-   * @param park lets a delivery wait whose receiver is known to take no more, so that it needs no job; false when
-   *   it does.
+   * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.
    */
   constructor(options: {
     db: Db;
@@ -84,13 +83,13 @@ export class Relay {
       this.#partitions.set(partitionKeys(options.db.prefix, partition).outbox, partition);
   }
 
-  /** Begins to relay, until `close`. */
+  /** Relays until `close`. */
   async start(): Promise<void> {
     await this.#openStreams();
     this.#running = this.#run();
   }
 
-  /** Finishes the batch in hand and stops. */
+  /** Finishes the current batch and stops. */
   async close(): Promise<void> {
     this.#closing = true;
     await this.#running;
@@ -109,16 +108,16 @@ export class Relay {
         }
         if (performance.now() >= claimAt) {
           claimAt = performance.now() + this.#abandonedAfter / 2;
-          await this.#lookAfterStreams();
+          await this.#maintainStreams();
         }
         await this.#readNew();
         pause = 0;
       } catch (error) {
         if (this.#closing) return;
-        this.#log.warn({ err: error }, 'relay interrupted; what it had in hand is taken up again');
+        this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
         mayHavePending = true;
         pause = Math.min(1000, pause * 2 + 50);
-        // A Redis that lost its data has lost the groups with it; a stream may have become something else.
+        // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
         if (/NOGROUP|WRONGTYPE/.test(String(error))) await this.#openStreams().catch(() => undefined);
       }
     }
@@ -129,7 +128,7 @@ export class Relay {
     if (found.length > 0) await this.#relay(found);
   }
 
-  /** Goes once over what is pending for this relay. */
+  /** Relays the entries that are pending for this relay. */
   async #relayPending(): Promise<void> {
     const seen = new Map<string, string>();
     while (!this.#closing) {
@@ -140,7 +139,7 @@ export class Relay {
     }
   }
 
-  /** @param from for each stream `>` for new entries, or the id behind which to read what is pending for this relay. */
+  /** @param from for each stream: `>` for new entries, or the id after which to read this relay's pending entries. */
   async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
     const reply = (await this.#blocking.xreadgroup(
       'GROUP',
@@ -176,7 +175,7 @@ export class Relay {
     );
   }
 
-  /** Relays all of them; where that fails, by halves, until the one is found that it fails of. @returns what is done. */
+  /** Relays all entries; if that fails, halves them to find the one at fault. @returns the entries that are done. */
   async #relayReadable(all: readonly Readable[]): Promise<Readable[]> {
     const [only] = all;
     if (only === undefined) return [];
@@ -219,13 +218,13 @@ export class Relay {
       );
     const reason = read.kind === 'newer' ? `form ${read.form}` : read.reason;
     const isAside = await setAside(this.#db, partition, id, read.kind === 'newer' ? 'newer' : 'dead', reason);
-    // It is claimed again, by this relay or another.
+    // This or another relay claims it again.
     if (!isAside)
       this.#log.error(about, 'no room is left to set outbox entries aside; this one stays pending');
   }
 
-  /** What is done now and then, partition by partition, so that none holds up the others. */
-  async #lookAfterStreams(): Promise<void> {
+  /** Periodic work on each stream; a failing one does not stop the others. */
+  async #maintainStreams(): Promise<void> {
     if (this.#streams.length < this.#partitions.size) await this.#openStreams();
     for (const key of this.#streams)
       try {
@@ -233,11 +232,11 @@ export class Relay {
         await this.#releaseNewer(this.#partitionOf(key));
       } catch (error) {
         if (!isOfItem(error)) throw error;
-        this.#log.error({ err: error, stream: key }, 'an outbox is passed over');
+        this.#log.error({ err: error, stream: key }, 'an outbox is skipped');
       }
   }
 
-  /** Takes over what relays that are gone left pending, and forgets those relays. */
+  /** Claims the pending entries of dead relays, and deletes their consumers. */
   async #claimAbandoned(key: string): Promise<void> {
     const { redis } = this.#db;
     let cursor = '0-0';
@@ -252,7 +251,7 @@ export class Relay {
         BATCH,
       )) as [string, Entries];
       if (entries.length > 0) {
-        this.#log.info({ entries: entries.length }, 'relaying what another relay left');
+        this.#log.info({ entries: entries.length }, 'relaying entries of a dead relay');
         await this.#relay([[key, entries]]);
       }
       cursor = next;
@@ -286,8 +285,8 @@ export class Relay {
   }
 
   /**
-   * Gives entries back to the outbox that waited for a process which knows their form. A page at a time, from the
-   * beginning again after the last one; on at once only while the pages are for this process.
+   * Returns entries of forms that this process knows to the outbox. Reads one page, the first again after the last, and
+   * the next at once only while this process knows all entries of a page.
    */
   async #releaseNewer(partition: string): Promise<void> {
     for (let goesOn = true; goesOn && !this.#closing; ) {
@@ -302,7 +301,7 @@ export class Relay {
     }
   }
 
-  /** Makes sure of the streams with their groups; one that is no stream is passed over until it is. */
+  /** Creates missing streams and groups; a key of another type is skipped until it is a stream. */
   async #openStreams(): Promise<void> {
     const open: string[] = [];
     for (const key of this.#partitions.keys())

@@ -1,6 +1,5 @@
-// Purges what has been kept for as long as it was to be: finished tasks after their `retain_days`, the
-// histories of tasks that ask for no log, the old end of quiet orgs' feeds. It works in small batches and
-// rests after each for a few times as long as it took, so that the busier Redis is, the slower it goes.
+// Purges finished tasks after their `retain_days`, histories of tasks without a log, and old entries of feeds. It works in
+// small batches and pauses after each for a multiple of the time that it took, so it slows down when Redis is busy.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Due } from '../state/tasks/retention.ts';
@@ -18,20 +17,20 @@ import { trimFeed } from '../store/tasks/feed.ts';
 
 const EVERY = 10_000;
 const BATCH = 20;
-/** Batches of one partition before the next run goes on, so that one that does not go away cannot hold up the rest. */
+/** Most batches of one partition in a run, so that one partition cannot block the others. */
 const BATCHES_MOST = 1000;
-/** How long it rests after a batch, as a multiple of what the batch took. */
+/** Pause after a batch, as a multiple of the time that the batch took. */
 const REST = 4;
-/** What cannot be purged is tried again after this, ms. */
+/** Delay before a task that cannot be purged is tried again, ms. */
 const PUT_OFF = 3600_000;
 /** How often feeds are trimmed, ms. */
 const TRIM_EVERY = 3600_000;
-/** One process at a time is enough; a dead one's lock ends after this, ms. */
+/** One process at a time is enough; the lock of a dead one ends after this, ms. */
 const LOCK = 60_000;
 
 type GoesOn = () => Promise<boolean>;
 
-/** What a note in the index looks like. */
+/** Form of a member of the index. */
 const NOTE = /^\S+ \S+( log)?$/;
 
 export class Retention {
@@ -41,7 +40,7 @@ export class Retention {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<unknown> | null = null;
   #closing = false;
-  /** When feeds are trimmed next, by `performance.now()`. */
+  /** When feeds are trimmed next, on the clock of `performance.now()`. */
   #trimAt = 0;
 
   constructor(options: { db: Db; log: Log; every?: number | undefined }) {
@@ -58,7 +57,7 @@ export class Retention {
     }, this.#every);
   }
 
-  /** Finishes the batch in hand and stops. */
+  /** Finishes the current batch and stops. */
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#timer !== null) clearInterval(this.#timer);
@@ -74,7 +73,7 @@ export class Retention {
       const goesOn = () => lease.renew(LOCK);
       try {
         const { tasks, logs } = await this.run(goesOn);
-        if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged what was kept long enough');
+        if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged tasks and histories');
         if (performance.now() < this.#trimAt) return;
         await this.trimFeeds(goesOn);
         this.#trimAt = performance.now() + TRIM_EVERY;
@@ -89,8 +88,8 @@ export class Retention {
 
   /**
    * Purges until nothing is due.
-   * @param goesOn is asked after every batch whether it is still this process' turn. @returns how much went.
-   * @throws NotDueError when nothing is, by Redis' clock
+   * @param goesOn called after each batch; false when this process no longer holds the lock.
+   * @returns how many tasks and histories were purged. @throws NotDueError when they are not due by Redis' clock
    */
   async run(goesOn: GoesOn = async () => true): Promise<Purged> {
     const sum: Purged = { tasks: 0, logs: 0 };
@@ -111,7 +110,7 @@ export class Retention {
     return sum;
   }
 
-  /** What is due in the partition; a note that says nothing is set aside. Null when there is nothing. */
+  /** The due members of the partition, null when there are none; malformed ones become dead entries. */
   async #due(partition: string): Promise<Due[] | null> {
     const { retain } = partitionKeys(this.#db.prefix, partition);
     const due = await duePurges(this.#db, partition, BATCH);
@@ -123,7 +122,7 @@ export class Retention {
     return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
   }
 
-  /** Takes old ends off the feeds of all orgs. @param goesOn as for `run` */
+  /** Trims the feeds of all orgs. @param goesOn as for `run` */
   async trimFeeds(goesOn: GoesOn = async () => true): Promise<void> {
     let isOver = false;
     let renewAt = performance.now() + LOCK / 4;
@@ -137,12 +136,12 @@ export class Retention {
     });
   }
 
-  /** A batch; one by one when one of them will not go, which is put off then. */
+  /** Purges a batch; if that fails, one by one, and puts off those that fail. */
   async #purge(due: readonly Due[]): Promise<Purged> {
     try {
       return await purge(this.#db, due);
     } catch (error) {
-      // Nothing is wrong with any of them, but with the time.
+      // The time is wrong, not the tasks.
       if (error instanceof NotDueError) throw error;
       const [only, ...others] = due;
       if (only === undefined) return { tasks: 0, logs: 0 };

@@ -1,9 +1,9 @@
-// Walks what is due and looks whether the job for it is still there. Jobs can be lost by what happens to
-// Redis from outside (a restored backup, a flushed queue, a failover); the records say what ought to be
-// asked and delivered, so whatever is missing is made again, and counted.
+// Adds jobs that should exist and do not. Jobs are lost when a backup of Redis is restored, a queue is flushed or a
+// failover loses writes. The indexes of checks, deliveries, replays and turns say which jobs should exist; the sweeper
+// walks what is overdue in them, adds missing jobs and counts them.
 //
-// Nothing holds up the rest of a sweep: what fails by itself is reported and put off, so that it does not stand in
-// front of the others for ever, and a member that says nothing is set aside (`store/maintenance/dead-entries.ts`).
+// A member that fails by itself is reported and put off, so that it blocks no others; a malformed member becomes a dead
+// entry (`store/maintenance/dead-entries.ts`).
 
 import type { Queue } from 'bullmq';
 import {
@@ -51,28 +51,28 @@ import {
 import { requestMatching } from './matching.ts';
 
 const EVERY = 10_000;
-/** What is overdue by this much ought to have been asked, ms. */
+/** How long after its due time a job should have run, ms. */
 const GRACE = 3_000;
 const BATCH = 500;
-/** What only a newer process can read is looked at again after this, ms. */
+/** Delay before a member that only a newer process can read is tried again, ms. */
 const PUT_OFF_NEWER = 30_000;
-/** Jobs that failed for good are run once more after this, ms; what they were about may have changed. */
+/** Age at which failed jobs are run once more, ms; their records may have changed since. */
 const FAILED_FOR = 600_000;
-/** Longest that a job of something overdue is put off, by backoff or for a newer process, ms. */
+/** Longest delay that backoff or a newer form gives an overdue job, ms. */
 const LONGEST_DELAY = 60_000;
-/** BullMQ scores delayed jobs by when they are due, ms, times this. */
+/** The score of a delayed job in BullMQ is its due time, ms, times this. */
 const DELAY_UNIT = 0x1000;
-/** Longest that one who sweeps is waited for, ms: a dead one's lock ends after it. */
+/** The lock of a sweeper that died ends after this, ms. */
 const LOCK = 30_000;
 
-/** Tasks of a lane that are looked at for the first that can be read. */
+/** Tasks at the head of a matching queue that are tried until one can be read. */
 const HEADS = 10;
 
-/** What the members of the indexes look like. */
+/** Forms of the index members. */
 const PAIR = /^\S+ \S+$/;
 const TRIPLE = /^\S+ \S+ \S+$/;
-const OWED = /^\S+ \S+ \d+( \S+)?$/;
-/** Of those who wait for a receiver, so many are let out by a sweep: whoever makes their deliveries does the rest. */
+const DELIVERY = /^\S+ \S+ \d+( \S+)?$/;
+/** Deliveries of each backlog that a sweep releases; the process that makes them releases the rest. */
 const RELEASE = 4;
 
 export class Sweeper {
@@ -82,7 +82,7 @@ export class Sweeper {
   readonly #every: number;
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> | null = null;
-  /** Jobs made again, and things that failed by themselves, since the start. */
+  /** Jobs added, and members that failed by themselves, since the start. */
   repaired = 0;
   failed = 0;
 
@@ -117,7 +117,7 @@ export class Sweeper {
         const repaired = await this.sweep(() => lease.renew(LOCK));
         if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
       } finally {
-        // Nobody sweeps before the next is due.
+        // Held until the next sweep is due, so that no other process sweeps before.
         const rest = this.#every - 100 - (performance.now() - begun);
         await (rest > 0 ? lease.renew(rest) : lease.release());
       }
@@ -127,27 +127,31 @@ export class Sweeper {
   }
 
   /**
-   * One walk. @param goesOn is asked after every partition whether it is still this process' turn.
-   * @returns how many jobs were made again.
+   * Sweeps once. @param goesOn called after each partition; false when this process no longer holds the lock.
+   * @returns the number of jobs added.
    */
   async sweep(goesOn: () => Promise<boolean> = async () => true): Promise<number> {
     const now = this.#db.clock.now();
-    // The same within half a minute: what is repaired is not repaired again while it waits its turn.
+    // The same for half a minute, so that an added job is not added again while it waits.
     const repair = `r${Math.floor(now / 30_000)}`;
     const before = this.repaired;
     for (const partition of PARTITIONS) {
       const keys = partitionKeys(this.#db.prefix, partition);
       const each = (key: string, form: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
         this.#isolated(key, () => this.#eachOverdue({ partition, key, form, now }, act));
-      await each(keys.due, PAIR, (member, score) => this.#askOverdue(keys.due, member, score, now, repair));
-      await each(keys.pendingDeliveries, OWED, (member, score) =>
+      await each(keys.due, PAIR, (member, score) =>
+        this.#runOverdueChecks(keys.due, member, score, now, repair),
+      );
+      await each(keys.pendingDeliveries, DELIVERY, (member, score) =>
         this.#deliverOverdue(member, score, now, repair),
       );
-      await each(keys.orphanedReservations, TRIPLE, (member) => this.#takeFromRemoved(member, repair));
+      await each(keys.orphanedReservations, TRIPLE, (member) =>
+        this.#releaseOrphanedReservation(member, repair),
+      );
       await each(keys.removedPools, PAIR, (member, at) => this.#emptyRemovedPool(member, at, repair));
-      await each(keys.replays, PAIR, (member) => this.#goOnReplaying(member, repair));
+      await each(keys.replays, PAIR, (member) => this.#continueReplay(member, repair));
       await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
-      await this.#isolated(keys.backlogged, () => this.#letOutWaiting(keys.backlogged, now));
+      await this.#isolated(keys.backlogged, () => this.#releaseBacklogs(keys.backlogged, now));
       await each(keys.orderReleased, PAIR, (member, score) =>
         this.#releaseOrderedDeliveries(keys.orderReleased, member, score, now),
       );
@@ -166,13 +170,13 @@ export class Sweeper {
     return this.repaired - before;
   }
 
-  /** Does `act`; what fails by itself is reported as `name`. */
+  /** Runs `act`; an error of its own is reported under `name`. */
   async #isolated(name: string, act: () => Promise<unknown>): Promise<void> {
     const failed = await forEachIntact(this.#db, [name], () => name, act);
     this.failed += failed;
   }
 
-  /** Does `act` for each member of an index that ought to have been dealt with. */
+  /** Runs `act` for each overdue member of an index. */
   async #eachOverdue(
     { partition, key, form, now }: { partition: string; key: string; form: RegExp; now: number },
     act: (member: string, score: number) => Promise<unknown>,
@@ -201,7 +205,13 @@ export class Sweeper {
     }
   }
 
-  async #askOverdue(key: string, member: string, score: number, now: number, repair: string): Promise<void> {
+  async #runOverdueChecks(
+    key: string,
+    member: string,
+    score: number,
+    now: number,
+    repair: string,
+  ): Promise<void> {
     const [orgId = '', taskId = ''] = member.split(' ');
     const stored = await loadTask(this.#db, orgId, taskId);
     const overdue = stored
@@ -209,7 +219,7 @@ export class Sweeper {
           .filter((one) => one.kind !== 'match')
           .filter((one) => one.at <= now - GRACE)
       : [];
-    // Nothing of the task is due: only the index says so, unless the task has changed since it was read.
+    // The member is outdated, unless the task has changed since it was loaded.
     if (overdue.length === 0)
       await commit(this.#db.redis, {
         guards: [{ kind: 'score', key, member, score }],
@@ -225,8 +235,8 @@ export class Sweeper {
     await this.#repair([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, repair));
   }
 
-  /** Lets out the first of those who wait for a receiver, in case that all who would have done so are gone. */
-  async #letOutWaiting(key: string, now: number): Promise<void> {
+  /** Releases the first deliveries of each backlog, in case no process does. */
+  async #releaseBacklogs(key: string, now: number): Promise<void> {
     const nameOf = (one: { org_id: string; receiver: string }) =>
       orgKeysOf(this.#db.prefix, one.org_id).backlog(one.receiver);
     const backlogged = await backloggedReceivers(this.#db, key);
@@ -238,8 +248,8 @@ export class Sweeper {
   }
 
   /**
-   * Lets go what waits for earlier events where an endpoint is told in order no more. By now everybody has heard of
-   * the change, so that nothing more comes to wait there.
+   * Releases deliveries that wait for earlier events of an endpoint whose ordering was switched off. By now all processes
+   * know of the change, so no more deliveries start to wait.
    */
   async #releaseOrderedDeliveries(key: string, member: string, score: number, now: number): Promise<void> {
     const [orgId = '', endpointId = ''] = member.split(' ');
@@ -251,7 +261,7 @@ export class Sweeper {
     });
   }
 
-  async #takeFromRemoved(member: string, repair: string): Promise<void> {
+  async #releaseOrphanedReservation(member: string, repair: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
     await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, repair));
   }
@@ -262,20 +272,20 @@ export class Sweeper {
     await this.#repair([poolJob(about)], poolJob(about, repair));
   }
 
-  async #goOnReplaying(member: string, repair: string): Promise<void> {
+  async #continueReplay(member: string, repair: string): Promise<void> {
     const [org_id = '', replay_id = ''] = member.split(' ');
     const about = { org_id, replay_id };
     await this.#repair([replayJob(about)], replayJob(about, repair));
   }
 
-  /** Makes the jobs again of turns that have not ended and have none. */
+  /** Adds the missing jobs of turns that have not ended. */
   async #continueTurns(key: string, now: number, repair: string): Promise<void> {
     for (const { org_id, turn, since } of await openTurns(this.#db, key))
       if (since <= now - GRACE)
         await this.#repair([matchingJob(org_id, turn)], matchingJob(org_id, turn, repair));
   }
 
-  /** The members of an index that ought to have been dealt with, with their scores. */
+  /** The overdue members of an index, with their scores. */
   async #overdue(key: string, now: number): Promise<[member: string, score: number][]> {
     const { redis } = this.#db;
     const flat = await redis.zrangebyscore(key, 0, now - GRACE, 'WITHSCORES', 'LIMIT', 0, BATCH);
@@ -286,8 +296,8 @@ export class Sweeper {
   }
 
   /**
-   * Tasks wait while workers are ready: requests the first of each lane again, since nothing tells a lost
-   * request from workers who do not fit. Also forgets lanes nobody waits in.
+   * Requests a match for the first task of each matching queue while workers are ready: a lost request cannot be told
+   * from a lack of eligible workers. Also removes empty matching queues.
    */
   async #matchWaiting(orgId: string, now: number): Promise<void> {
     const requests: MatchRequest[] = [];
@@ -315,14 +325,14 @@ export class Sweeper {
     return null;
   }
 
-  /** Makes a job again under another name unless one of those it had is still to be run. */
+  /** Adds a job under a new id unless one under its earlier ids is still to run. */
   async #repair(originals: readonly NewJob[], again: NewJob): Promise<void> {
     for (const job of [...originals, again]) if (await this.#isToBeRun(job)) return;
     await this.#queues.add([again]);
     this.repaired += 1;
   }
 
-  /** Whether the job is there and runs soon: one delayed by a wrong clock may lie there for hours. */
+  /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
   async #isToBeRun({ queue: name, opts }: NewJob): Promise<boolean> {
     const queue = this.#queues.all[name];
     const state = await queue.getJobState(opts.jobId);
@@ -331,7 +341,7 @@ export class Sweeper {
     return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + LONGEST_DELAY;
   }
 
-  /** Ends locks of BullMQ that lie there for hours since Redis' clock went back: no process takes such a job over. */
+  /** Shortens locks of BullMQ that last for hours because Redis' clock went back; such jobs would not be taken over. */
   async #shortenLocks(queue: Queue): Promise<void> {
     const { redis } = this.#db;
     const active = await redis.lrange(queue.toKey('active'), 0, -1);

@@ -1,5 +1,5 @@
-// The second check of what was submitted. The first is made by the route that takes a submission, in the change that
-// commits it; this one keeps what got past it, by a defect or an older process, from being completed.
+// The second check of a submission. The route that takes the submission makes the first one; this one stops submissions
+// that a defect or an older process let through.
 
 import type { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { orgOf } from '../state/access/tenant.ts';
@@ -10,14 +10,14 @@ import type { Plan } from '../store/commands/change.ts';
 import { evidenceFor } from '../store/evidence/evidence.ts';
 import type { Db } from '../store/redis/connection.ts';
 
-/** At most so many problems are named in the feedback. */
-const TOLD = 10;
+/** Most problems named in the feedback. */
+const MAX_NAMED = 10;
 
 /**
- * What is to be done with the submission that stands.
- * @param onward the commands when it is what the task asks for.
+ * Checks the current submission.
+ * @param onward the commands to give when it passes.
  * @returns `onward`, or rework with the problems as feedback.
- * @throws CheckerBusyError when it could not be found out now.
+ * @throws CheckerBusyError when it cannot be checked now.
  */
 export async function verify(
   db: Db,
@@ -29,7 +29,7 @@ export async function verify(
   // The lifecycle refuses.
   if (task.status !== 'submitted' || submission === null) return { commands: onward };
   const ids = submission.evidence.map((one) => one.evidence_id);
-  // Which files were the worker's was decided when they submitted.
+  // Whose files these are was checked at the submission.
   const by = { worker_id: submission.worker_id, incarnation: null };
   const evidence = await evidenceFor(db, task, by, ids);
   const problems = [
@@ -40,7 +40,7 @@ export async function verify(
     ...evidenceProblems(task, evidence),
   ];
   if (problems.length === 0) return { commands: onward, guards: [evidence.guard] };
-  const told = problems.slice(0, TOLD).map((one) => `${one.pointer} ${one.message}`);
+  const told = problems.slice(0, MAX_NAMED).map((one) => `${one.pointer} ${one.message}`);
   const feedback = `The submission does not pass the automatic checks: ${told.join('; ')}.`;
   const { submitted_at } = submission;
   return { commands: [{ name: 'rework', feedback, submitted_at }], guards: [evidence.guard] };

@@ -1,6 +1,6 @@
-// The one way a task changes: load it, decide, load the workers whose hold changes with it, and commit all
-// of them together by compare-and-set. A change made on a stale view is refused by the commit and decided
-// anew on a fresh one; it is never merged.
+// The one way to change a task: load it, decide, load the workers whose reservations change with it, and commit all of
+// them by compare-and-set. A commit based on an outdated task is refused, and the change is decided again; concurrent
+// changes are never merged.
 
 import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
@@ -8,7 +8,7 @@ import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
-import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
+import { type Change, commit, type Guard, merge, NO_CHANGE } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
@@ -26,10 +26,10 @@ export type Changed =
   | { ok: true; task: Task }
   | { ok: false; code: 'not_found' | 'stale' | 'worker_busy' | Refusal['code']; message: string };
 
-/** `pool_gone`: the pool it asks for was removed meanwhile. */
+/** `pool_gone`: the pool that the task requires was removed meanwhile. */
 export type Created = Changed | { ok: false; code: 'pool_gone'; message: string };
 
-/** Guards and writes that must happen in the same step as the change, such as the answer kept for a replay. */
+/** Guards and writes of the same commit as the change, such as an idempotent response. */
 export type ExtraWrites = (task: Task) => Change;
 
 /**
@@ -45,28 +45,28 @@ export interface ChangeOptions {
   /** Refuse with `stale` unless the task has this version. */
   ifVersion?: number | undefined;
   extraWrites?: ExtraWrites | undefined;
-  /** A view loaded a moment ago, to save the first load. */
+  /** The task as loaded a moment ago, to save the first load. */
   loaded?: StoredTask | undefined;
-  /** Views of workers whose hold changes with it, likewise. */
+  /** The workers whose reservations change, as loaded a moment ago. */
   loadedWorkers?: readonly Worker[] | undefined;
 }
 
-/** What is to be done to a task, with guards of what else that was decided on. */
+/** Commands for a task, and guards of the other records on which the choice of commands was based. */
 export interface Plan {
   commands: readonly Command[];
   guards?: readonly Guard[];
 }
 
 /**
- * Commands that the lifecycle alone allows or refuses; or what chooses them from the task as it is. The latter may load
- * what else it decides on, refuses by throwing, and gives null when there is nothing to do. It is asked again on each
- * fresh view, so what it decides holds for the very version that is committed.
+ * Commands, or a function that chooses them from the task. The function may load other records and throws to refuse;
+ * null means that there is nothing to do. It is called again for each version of the task that is tried, so the choice
+ * fits the version that is committed.
  */
 type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /**
- * Changes of one task wait for each other: of two hundred workers who accept at once, the first one's commit makes all
- * others cheap refusals. A change that takes longer than a command to Redis may is no longer waited for, ms.
+ * Changes of one task run one after another in a process: when two hundred workers accept at once, the first commit makes
+ * the other changes cheap refusals. A change that exceeds the time limit of a Redis command is not waited for.
  */
 const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 
@@ -74,8 +74,8 @@ const UNFIT = 'The offer stands no more: the worker is not available, or does no
 
 /**
  * Creates a task and queues it, in one commit.
- * @param options `org_id`: whose it is: the org, or its sandbox. `taskId`: of a task that may have been created
- *   already by the same request; it is given back then.
+ * @param options `org_id`: the org or its sandbox. `taskId`: the id of a task that an earlier try of the same request
+ *   may have created; if so, that task is returned.
  */
 export async function createTask(
   db: Db,
@@ -86,7 +86,7 @@ export async function createTask(
     callerGuards?: CallerGuards | undefined;
     extraWrites?: ExtraWrites | undefined;
     taskId?: string | undefined;
-    /** Refuse with `pool_gone` unless the pool it asks for is there. */
+    /** Refuse with `pool_gone` unless the pool that the task requires exists. */
     requirePool?: boolean | undefined;
   },
 ): Promise<Created> {
@@ -100,10 +100,9 @@ export async function createTask(
   const { callerGuards } = options;
   for (const isRetry of callerGuards === undefined ? [false] : [false, true]) {
     const ofCaller = (await callerGuards?.(isRetry)) ?? [];
-    const extraWrites = (task: Task) => {
-      const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
-      return { guards: [...ofCaller, ...poolGuards(db, ids.org_id, pools), ...guards], writes };
-    };
+    const guards = [...ofCaller, ...poolGuards(db, ids.org_id, pools)];
+    const extraWrites = (task: Task) =>
+      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
     const written = await write(db, { ...decision, before: null, extraWrites });
     if (written === true) return { ok: true, task: decision.task };
     const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
@@ -116,10 +115,10 @@ export async function createTask(
 
 /**
  * Gives commands to a task as one change.
- * @param choice the commands, or what chooses them from the task as it is.
+ * @param choice the commands, or a function that chooses them from the task.
  * @returns the task after the change, or why there was none: `not_found`, `stale` (by `ifVersion`),
- *   `worker_busy` (an offered worker has no place free, or is not eligible any more), or the refusal of the lifecycle;
- *   to accept what the worker may not accept any more is refused like an offer that is over.
+ *   `worker_busy` (an offered worker has no free capacity or is no longer eligible), or the refusal of the lifecycle.
+ *   Accepting an offer for which the worker is no longer eligible is refused like an offer that has ended.
  */
 export function changeTask(
   db: Db,
@@ -157,12 +156,11 @@ async function change(
     const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
     if (!decision.ok) return refused(decision.refusal);
     const ofCaller = (await options.callerGuards?.(isRetry)) ?? [];
-    const extraWrites = (task: Task) => {
-      const { guards = [], writes = [] } = options.extraWrites?.(task) ?? {};
-      return { guards: [...ofCaller, ...(plan.guards ?? []), ...guards], writes };
-    };
+    const guards = [...ofCaller, ...(plan.guards ?? [])];
+    const extraWrites = (task: Task) =>
+      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
     const change = { ...decision, before: stored, extraWrites, loadedWorkers };
-    // Not due by Redis' clock: decided anew, by its time as it is now.
+    // Null: not due by Redis' clock. It is decided again, by the time as it is then.
     const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
     loadedWorkers = [];
     if (written === true) return { ok: true, task: decision.task };
@@ -174,7 +172,7 @@ async function change(
   });
 }
 
-/** Commits a decided change with the workers it touches. */
+/** Commits a decided change together with the workers whose reservations it changes. */
 async function write(
   db: Db,
   decided: {
@@ -193,12 +191,11 @@ async function write(
   const [workers, history] = await Promise.all([
     touched.every((id) => known.has(id))
       ? touched.map((id) => known.get(id) ?? null)
-      : // A damaged record of a worker holds up none of their tasks: it is passed over as if they were gone.
+      : // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
         Promise.all(touched.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
     before !== null && isFinal(task.status) ? loadEntries(db, task.org_id, task.task_id) : [],
   ]);
-  const guards: Guard[] = [];
-  const writes: Write[] = [];
+  const reserved: Change[] = [];
   for (const [index, [, effect]] of effects.entries()) {
     const worker = workers[index] ?? null;
     if (worker === null) {
@@ -206,7 +203,7 @@ async function write(
       if (effect.taken === 'work') return 'cannot_take_back';
       continue;
     }
-    // The review is of a removed worker with the same id.
+    // The assignment is that of a removed worker with the same id.
     const { assignment = null } = before?.task ?? {};
     if (
       effect.taken !== 'offer' &&
@@ -216,35 +213,37 @@ async function write(
       if (effect.taken === 'work') return 'cannot_take_back';
       continue;
     }
-    // Found on an older view: they may have lost a skill, or said no to this very task, since.
+    // Since they were found, the worker may have lost a skill or declined this task.
     if (effect.taken === 'offer' && !isEligible(worker, task, task.updated_at)) return 'worker_busy';
-    // Their offer is about to be revoked.
+    // The offer is about to be revoked.
     if (effect.answered === 'accepted' && !mayAccept(worker, task)) return 'worker_unfit';
     const after = affect(worker, task.task_id, effect, task.updated_at);
     if (after === null) return effect.taken === 'work' ? 'cannot_take_back' : 'worker_busy';
-    const change = workerWrites(db, worker, after);
-    guards.push(...change.guards);
-    writes.push(...change.writes);
+    reserved.push(workerWrites(db, worker, after));
   }
   const log = logWrites(db, before?.task ?? null, task);
-  writes.push(...log.writes);
-  // Who changes is told of by the change itself.
-  for (const id of log.workerIds) if (!touched.includes(id)) writes.push(workerNews(db, task.org_id, id));
-  const change = taskWrites(db, { before, task, events, history });
-  const extra = extraWrites?.(task);
+  // The change of a worker publishes its own notification.
+  const others = log.workerIds.filter((id) => !touched.includes(id));
+  const logged: Change = {
+    guards: [],
+    writes: [...log.writes, ...others.map((id) => workerNews(db, task.org_id, id))],
+  };
   const { redis, prefix, clock } = db;
   const isDue: Guard[] =
     due === null
       ? []
       : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
-  const done = await commit(redis, {
-    guards: [...change.guards, ...guards, ...(extra?.guards ?? []), ...isDue],
-    writes: [...change.writes, ...writes, ...(extra?.writes ?? [])],
-  });
-  return done ? true : 'conflict';
+  const change = merge(
+    taskWrites(db, { before, task, events, history }),
+    ...reserved,
+    logged,
+    extraWrites?.(task) ?? NO_CHANGE,
+    { guards: isDue, writes: [] },
+  );
+  return (await commit(redis, change)) ? true : 'conflict';
 }
 
-/** Rework for a worker who was removed, or whose capacity is taken by other tasks, goes back to the queue. */
+/** Rework for a worker who was removed or has no free capacity returns the task to the queue. */
 function toAnyWorker(command: Command): Command {
   return command.name === 'rework' ? { ...command, name: 'reassign', is_rework: true } : command;
 }

@@ -1,4 +1,4 @@
-// What a change of a task writes: its record, its history, all that it is found by, and the outbox.
+// What a change of a task writes: its record, history, indexes, feed entry, deliveries and outbox entry.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { checksOf, newChecks, nextDue } from '../../state/tasks/checks.ts';
@@ -29,7 +29,7 @@ import type { StoredTask } from '../tasks/tasks.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
 
-/** The `?since`-style indexes a task stands in besides `all`: filter → value. */
+/** The indexes of a task that do not depend on its state, as `<filter>:<value>`. */
 export function indexesOf(task: Task): string[] {
   const pool = poolOf(task);
   return [
@@ -43,22 +43,22 @@ export function indexesOf(task: Task): string[] {
   ];
 }
 
-/** Writes that let go of the history of a finished task and leave the rest of it as it is. */
+/** Writes that remove the history of a finished task and keep the rest. */
 export function forgetHistory(db: Db, finished: Task): Write[] {
   const { input, task_id, org_id } = finished;
   return [['HSET', orgKeysOf(db.prefix, org_id).task(task_id), 'z', pack(input, stateOf(finished), [], '')]];
 }
 
-/** What a commit does to a task, ready to be written. */
+/** A decided change of a task. */
 export interface TaskChange {
   before: StoredTask | null;
   task: Task;
   events: TaskEvent[];
-  /** The whole history so far, as it is kept; needed only when the task becomes final. */
+  /** The whole history so far, packed; needed only when the task becomes final. */
   history: readonly PackedEntry[];
 }
 
-/** Guards and writes of a task's change: record, history, indexes, lane, due time, feed, deliveries, outbox. */
+/** Guards and writes of a task's change: record, history, indexes, matching queue, due time, feed, deliveries, outbox. */
 export function taskWrites(db: Db, change: TaskChange): Change {
   const { before, task, events } = change;
   const { org_id: orgId, task_id: taskId } = task;
@@ -141,10 +141,10 @@ export function taskWrites(db: Db, change: TaskChange): Change {
 }
 
 /**
- * Puts another input in the place of a task's: the same, but for how a secret in it is sealed. So it is no event,
- * and the version stays.
- * @param change gives the input back as it is when there is nothing to do.
- * @returns whether it was another. @throws UnreadableRecord
+ * Replaces the input of a task by one in which only the sealing of a secret differs. It is no event, and the version
+ * stays.
+ * @param change returns the same object when there is nothing to do.
+ * @returns whether the input was replaced. @throws UnreadableRecord
  */
 export async function replaceInput(
   db: Db,
