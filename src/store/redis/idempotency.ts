@@ -69,7 +69,8 @@ export async function claimKey(
   const kept = required(key, readKept(there));
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
   if (kept.answer !== undefined) return { kind: 'answered', answer: kept.answer };
-  await shortenTtl(db.redis, key, CLAIM);
+  // The response may have been stored since, which is kept for longer.
+  await shortenTtl(db.redis, key, CLAIM, there);
   return { kind: 'in_flight' };
 }
 

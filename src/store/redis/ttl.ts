@@ -4,10 +4,12 @@
 import type { Redis } from 'ioredis';
 
 const SHORTEN = `
-if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[1]) then return end
+if ARGV[2] and redis.call('GET', KEYS[1]) ~= ARGV[2] then return end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 `;
 
-/** Reduces the time to live of a key to at most `most` ms. */
-export async function shortenTtl(redis: Redis, key: string, most: number): Promise<void> {
-  await redis.eval(SHORTEN, 1, key, most);
+/** Reduces the time to live of a key to at most `most` ms. @param value only while the key has this value */
+export async function shortenTtl(redis: Redis, key: string, most: number, value?: string): Promise<void> {
+  await redis.eval(SHORTEN, 1, key, most, ...(value === undefined ? [] : [value]));
 }

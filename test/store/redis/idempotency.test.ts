@@ -46,6 +46,27 @@ describe('a key', () => {
       expect(await claimKey(db, org, 'scope', 'body', 'b')).toEqual({ kind: 'answered', answer });
   });
 
+  it('keeps its response for a day when another claim was refused just before it was stored', async () => {
+    const org = freshOrg(db);
+    const claim = await claimOf(org, 'scope', 'body', 'a');
+    // The response is stored after the second request has read the claim, and before its next command.
+    const redis = db.redis.duplicate();
+    const evaluate = redis.eval.bind(redis);
+    Object.assign(redis, {
+      eval: async (script: string, count: number, ...args: string[]) => {
+        expect(await keep(claim, `${claim.key}-effect`)).toBe(true);
+        return evaluate(script, count, ...args);
+      },
+    });
+    try {
+      const second = await claimKey({ ...db, redis }, org, 'scope', 'body', 'b');
+      expect(second).toEqual({ kind: 'in_flight' });
+    } finally {
+      redis.disconnect();
+    }
+    expect(await db.redis.pttl(claim.key)).toBeGreaterThan(23 * 3600 * 1000);
+  });
+
   it('is independent in each org and scope', async () => {
     const [one, two] = [freshOrg(db), freshOrg(db)];
     await claimOf(one, 'scope', 'body', 'a');
