@@ -5,26 +5,15 @@ import { checksOf, newChecks, nextDue } from '../../state/tasks/checks.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
-import { poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
-import { readForm } from '../../state/text/forms.ts';
+import { poolOf, type Task, type TaskEvent } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
-import { type Change, commit, type Guard, type Write } from '../redis/commit.ts';
+import type { Change, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
-import { fetched, required } from '../redis/unreadable.ts';
 import { feedWrite } from '../tasks/feed.ts';
 import { offerWrites } from '../tasks/offers.ts';
-import {
-  type PackedEntry,
-  pack,
-  packEntry,
-  readInput,
-  readPacked,
-  stateOf,
-  TASK_FORM,
-} from '../tasks/task-record.ts';
+import { type PackedEntry, pack, packEntry, stateOf, TASK_FORM } from '../tasks/task-record.ts';
 import type { StoredTask } from '../tasks/tasks.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
@@ -138,39 +127,4 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
     writes,
   };
-}
-
-/**
- * Replaces the input of a task by one in which only the sealing of a secret differs. It is no event, and the version
- * stays.
- * @param change returns the same object when there is nothing to do.
- * @returns whether the input was replaced. @throws UnreadableRecord
- */
-export async function replaceInput(
-  db: Db,
-  orgId: string,
-  taskId: string,
-  change: (input: TaskInput) => TaskInput,
-): Promise<boolean> {
-  const key = orgKeysOf(db.prefix, orgId).task(taskId);
-  return updateWithRetry('task', async () => {
-    const [version, plain, packed, form] = await fetched(key, db.redis.hmgetBuffer(key, 'v', 'i', 'z', 'f'));
-    const unknown = readForm(form, TASK_FORM);
-    if (unknown !== null) return required(key, unknown);
-    if (!version || (!plain && !packed)) return false;
-    const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
-    let write: Write | null = null;
-    if (packed) {
-      const [input, state, history, head] = required(key, readPacked(packed));
-      const after = change(input);
-      if (after !== input) write = ['HSET', key, 'z', pack(after, state, history, head)];
-    } else if (plain) {
-      const input = required(key, readInput(plain.toString()));
-      const after = change(input);
-      if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
-    }
-    if (write === null) return false;
-    if (await commit(db.redis, { guards: [guard], writes: [write] })) return true;
-    return CONFLICT;
-  });
 }

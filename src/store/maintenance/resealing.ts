@@ -5,7 +5,6 @@
 import { orgOf } from '../../state/access/tenant.ts';
 import type { TaskInput } from '../../state/tasks/task.ts';
 import { resealAuditKeys } from '../audit/signing-keys.ts';
-import { replaceInput } from '../commands/task-writes.ts';
 import { resealOAuthSettings } from '../identity/oauth-settings.ts';
 import {
   allTenants,
@@ -22,6 +21,7 @@ import { CONFLICT, ContendedError, updateWithRetry } from '../redis/contention.t
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
 import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unreadable.ts';
+import { replaceInput } from '../tasks/replace-input.ts';
 import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
 import { retireSealingKeys } from './sealing-keys.ts';
 

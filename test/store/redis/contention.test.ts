@@ -2,9 +2,9 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { asApiError } from '../../../src/api/http/problem.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
-import { replaceInput } from '../../../src/store/commands/task-writes.ts';
 import { CONFLICT, ContendedError, updateWithRetry } from '../../../src/store/redis/contention.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { replaceInput } from '../../../src/store/tasks/replace-input.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
 
 const db = await openTestDb();
