@@ -94,7 +94,11 @@ export function checksOf(task: Task): ScheduledCheck[] {
   }
   switch (task.status) {
     case 'queued':
-      checks.push({ kind: 'match', at: task.status_changed_at, after: null });
+      checks.push({
+        kind: 'match',
+        at: Math.max(task.status_changed_at, task.input_changed_at ?? 0),
+        after: null,
+      });
       relaxationChecks(task, checks);
       for (const until of new Set(task.declines.map((one) => one.until)))
         if (until > task.status_changed_at) checks.push({ kind: 'match', at: until, after: 'cool_down' });

@@ -49,7 +49,10 @@ export interface ReviewMode {
   auto_approve_after_seconds?: number;
 }
 
-/** The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. Never changes. */
+/**
+ * The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. The same object from one version of a
+ * task to the next unless a command has changed it (`Transition.changeInput`).
+ */
 export interface TaskInput {
   origin: { org_id: string; product: string; request_id: string; created_by: string; created_at?: string };
   task_type: string;
@@ -182,6 +185,8 @@ export interface Task {
   updated_at: number;
   /** When it last entered its status. */
   status_changed_at: number;
+  /** When its input was last changed; absent: never. */
+  input_changed_at?: number;
   completed_at: number | null;
   /** How many relaxation steps have been applied. */
   step: number;

@@ -16,6 +16,7 @@ import {
   stepsDue,
   type Task,
   type TaskEvent,
+  type TaskInput,
 } from './task.ts';
 
 /** The longest cool-down after a declined or expired offer, ms; it is the offer's life when that is shorter. */
@@ -72,6 +73,14 @@ export class Transition {
       attempt: this.task.attempt,
       data,
     });
+  }
+
+  /**
+   * Replaces parts of the task's input. The commit follows: record, indexes, queue position, a new match if it is queued.
+   */
+  changeInput(change: Partial<TaskInput>): void {
+    this.task.input = { ...this.task.input, ...change };
+    this.task.input_changed_at = this.by.now;
   }
 
   /** Moves the task to `status` and emits the event. */

@@ -32,6 +32,20 @@ export function indexesOf(task: Task): string[] {
   ];
 }
 
+/** Writes that add a task to the indexes of its input, and remove it from those of its former input. */
+function indexWrites(db: Db, was: Task | null, task: Task): Write[] {
+  const { index } = orgKeysOf(db.prefix, task.org_id);
+  const [before, after] = [was === null ? [] : indexesOf(was), indexesOf(task)];
+  return [
+    ...before
+      .filter((name) => !after.includes(name))
+      .map((name): Write => ['ZREM', index(name), task.task_id]),
+    ...after
+      .filter((name) => !before.includes(name))
+      .map((name): Write => ['ZADD', index(name), 0, task.task_id]),
+  ];
+}
+
 /** Writes that remove the history of a finished task and keep the rest. */
 export function forgetHistory(db: Db, finished: Task): Write[] {
   const { input, task_id, org_id } = finished;
@@ -78,14 +92,15 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
+    else if (before.task.input !== input) fields.push('i', JSON.stringify(input));
     if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
       writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
   }
 
-  if (before === null) for (const name of indexesOf(task)) writes.push(['ZADD', keys.index(name), 0, taskId]);
   const was = before?.task ?? null;
+  if (was?.input !== input) writes.push(...indexWrites(db, was, task));
   if (was?.status !== task.status) {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);

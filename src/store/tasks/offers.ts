@@ -9,13 +9,14 @@ import { orgKeysOf } from '../redis/keys.ts';
 /** Most offers in a worker's index; those that ended first are removed first. */
 const KEPT = 200;
 
-/** Index writes for the offers that were made or ended between two versions of a task. */
+/** Index writes for the offers that were made, ended or got another end between two versions of a task. */
 export function offerWrites(db: Db, before: Task | null, after: Task): Write[] {
   const keys = orgKeysOf(db.prefix, after.org_id);
-  const was = new Map((before?.offers ?? []).map((offer) => [offer.offer_id, offer.status]));
+  const was = new Map((before?.offers ?? []).map((offer) => [offer.offer_id, offer]));
   const writes: Write[] = [];
   for (const offer of after.offers) {
-    if (was.get(offer.offer_id) === offer.status) continue;
+    const known = was.get(offer.offer_id);
+    if (known?.status === offer.status && known.expires_at === offer.expires_at) continue;
     const key = keys.workerOffers(offer.worker_id);
     const ends = offer.status === 'pending' ? offer.expires_at : Math.min(offer.expires_at, after.updated_at);
     writes.push(['ZADD', key, ends, `${offer.offer_id} ${after.task_id}`]);

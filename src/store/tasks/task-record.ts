@@ -1,5 +1,5 @@
-// The stored form of a task. While the task is open: a hash with its state and its input (which never changes, so it is
-// written once), and a list with its history. When it is final, all of that is packed into one compressed field, because
+// The stored form of a task. While the task is open: a hash with its state and its input (which rarely changes, so it is
+// a field of its own), and a list with its history. When it is final, all of that is packed into one compressed field, because
 // most tasks of an org are final and rarely read.
 
 import { isStatus } from '../../state/tasks/lifecycle.ts';

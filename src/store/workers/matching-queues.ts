@@ -15,12 +15,12 @@ export interface ListedMatchingQueue {
   member: string;
 }
 
-/** Writes that add a task to its matching queue, move it to another or remove it, as its status and relaxation require. */
+/** Writes that add a task to its matching queue, move it in its queue or to another, or remove it. */
 export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write[] {
   const wasQueued = was?.status === 'queued';
   const isQueued = task.status === 'queued';
-  // A relaxation step changes the requirements.
-  const isMoved = wasQueued && isQueued && was.step !== task.step;
+  // A relaxation step changes the requirements; a new input may change the position too.
+  const isMoved = wasQueued && isQueued && (was.step !== task.step || was.input !== task.input);
   if (wasQueued === isQueued && !isMoved) return [];
   const keys = orgKeysOf(db.prefix, task.org_id);
   const removal: Write[] = wasQueued
