@@ -95,7 +95,7 @@ export interface RouteDefinition<
   B extends TSchema | undefined,
   R,
 > {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path with `{name}` for parameters, as in OpenAPI. */
   path: string;
   access: A;
@@ -139,7 +139,7 @@ export interface RouteDefinition<
 
 /** A `RouteDefinition` without its type parameters, as the pipeline takes it. */
 export interface Route {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
   access: Access;
   tag: string;

@@ -25,7 +25,7 @@ export function answerClientError(server: Server): void {
     else answerOn(socket, problemOf('code' in error ? error.code : undefined));
   });
   server.on('connect', (_request, socket) =>
-    answerOn(socket, methodNotAllowed('CONNECT', 'GET, HEAD, OPTIONS, POST, PATCH, DELETE')),
+    answerOn(socket, methodNotAllowed('CONNECT', 'GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE')),
   );
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }

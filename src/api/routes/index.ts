@@ -21,6 +21,7 @@ import { replayRoutes } from './webhooks/replays.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
 import { callingWorkerRoutes } from './workers/worker.ts';
+import { workerDraftRoutes } from './workers/worker-drafts.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
 import { workerTaskRoutes } from './workers/worker-tasks.ts';
 import { workerTokenRoutes } from './workers/worker-tokens.ts';
@@ -38,6 +39,7 @@ export const ROUTES: readonly Route[] = [
   ...callingWorkerRoutes,
   ...workerOfferRoutes,
   ...workerTaskRoutes,
+  ...workerDraftRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,

@@ -11,6 +11,7 @@ import type { Change, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
+import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
 import { offerWrites } from '../tasks/offers.ts';
 import { type PackedEntry, pack, packEntry, stateOf, TASK_FORM } from '../tasks/task-record.ts';
@@ -87,6 +88,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
       ['DEL', keys.task(taskId)],
       ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
       ['DEL', keys.history(taskId)],
+      ...draftWrites(db, before?.task ?? null, task, events),
       ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
     );
   } else {
@@ -97,6 +99,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
       writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
+    writes.push(...draftWrites(db, before?.task ?? null, task, events));
   }
 
   const was = before?.task ?? null;

@@ -117,6 +117,8 @@ function orgKeys(prefix: string, orgId: string) {
     backlog: (receiver: string) => `${base}:backlog:${receiver}`,
     /** Hash: `v` version, evidence id → the record of the file. */
     evidence: (taskId: string) => `${base}:evidence:${taskId}`,
+    /** Hash: `v` version, `w` worker, `i` their incarnation, `t` when saved (ms), `d` the draft as JSON. */
+    draft: (taskId: string) => `${base}:draft:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,

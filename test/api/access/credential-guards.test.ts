@@ -222,6 +222,7 @@ describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
       Promise.all([
         direct.redis.hgetall(keys.task(ids.task_id ?? '')),
         direct.redis.hgetall(keys.evidence(ids.task_id ?? '')),
+        direct.redis.hgetall(keys.draft(ids.task_id ?? '')),
         direct.redis.hgetall(keys.worker(worker_id)),
         direct.redis.xlen(keys.outbox),
       ]);
