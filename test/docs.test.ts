@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
-import { EVENT_TYPES, GIVE_UP, IN_PLACE, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
+import { AT_DEADLINE, EVENT_TYPES, GIVE_UP, IN_PLACE, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
 import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
 import { COOL_DOWN_MAX } from '../src/state/tasks/transition.ts';
 import { offerLife } from '../src/state/workers/matching.ts';
@@ -59,6 +59,8 @@ describe('docs/lifecycle.md', () => {
         add(one, to, command);
         // Rework too ends a task whose attempts are used up.
         if (GIVE_UP.includes(command) || command === 'rework') add(one, 'failed', command);
+        // In place of a failure with `deadline_exceeded`.
+        if (AT_DEADLINE.includes(command)) add(one, 'completed', command);
       }
     const [diagram = ''] = blocks('docs/lifecycle.md', 'mermaid');
     const lines = [...diagram.matchAll(/^ {2}(\w+) --> (\w+) : (.+)$/gm)].map(

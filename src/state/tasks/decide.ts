@@ -19,6 +19,7 @@ import {
   askOthersFirst,
   breach,
   detail,
+  endAtDeadline,
   endOffer,
   fail,
   rated,
@@ -28,7 +29,7 @@ import {
   settle,
   Transition,
 } from './transition.ts';
-import { submissionView } from './view.ts';
+import { resultView } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(
@@ -211,7 +212,7 @@ function step(transition: Transition, command: Command): Refusal | null {
       return null;
     case 'complete':
       task.completed_at = by.now;
-      transition.move('completed', { result: submissionView(task) });
+      transition.move('completed', { result: resultView(task) });
       return null;
     case 'cancel':
       task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
@@ -226,14 +227,14 @@ function step(transition: Transition, command: Command): Refusal | null {
   }
 }
 
-/** Flags an SLA clock that is due and not met. At the deadline, fails a task that no worker has accepted. */
+/** Flags an SLA clock that is due and not met. At the deadline, ends a task that no worker has accepted. */
 function checkClock(transition: Transition, clock: Clock): Refusal | null {
   const { task } = transition;
   const due = dueAt(task, clock);
   if (due === null || !transition.isPast(due)) return notDue();
   const breached = breach(transition, clock);
   const gaveUp = target(clock, task.status) === 'failed';
-  if (gaveUp) fail(transition, 'deadline_exceeded', 'The deadline passed and nobody had accepted the task.');
+  if (gaveUp) endAtDeadline(transition, 'The deadline passed and no worker had accepted the task.');
   return breached || gaveUp ? null : notDue();
 }
 

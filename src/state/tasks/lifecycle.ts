@@ -98,7 +98,8 @@ type InPlace = Omit<Transition, 'to'>;
 /**
  * The table. A command that sends a task back to `queued` leads to `failed` instead when its deadline
  * has passed (`deadline_exceeded`) or its attempts are used up (`attempts_exhausted`); those exits are
- * the rows of `GIVE_UP`.
+ * the rows of `GIVE_UP`. Where a command would fail a task with `deadline_exceeded`, it leads to `completed`
+ * if `sla.on_deadline` gives a default output; those exits are the rows of `AT_DEADLINE`.
  */
 export const TRANSITIONS: readonly Transition[] = [
   { command: 'queue', from: ['created'], to: 'queued', when: "accepted into the org's queue" },
@@ -180,6 +181,9 @@ export const IN_PLACE: readonly InPlace[] = [
 export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
   (row) => row.to === 'queued' && row.command !== 'queue',
 ).map((row) => row.command);
+
+/** Commands that may fail a task with `deadline_exceeded`, or complete it with its default output. */
+export const AT_DEADLINE: readonly CommandName[] = ['deadline', ...GIVE_UP];
 
 const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
 

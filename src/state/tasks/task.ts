@@ -49,6 +49,9 @@ export interface ReviewMode {
   auto_approve_after_seconds?: number;
 }
 
+/** What happens to a task at its deadline, or later when its work is given up: it fails, or completes with `output`. */
+export type OnDeadline = { action: 'fail' } | { action: 'complete'; output: unknown };
+
 /**
  * The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. The same object from one version of a
  * task to the next unless a command has changed it (`Transition.changeInput`).
@@ -60,7 +63,12 @@ export interface TaskInput {
   title: string;
   instructions: string;
   context?: Record<string, unknown>;
-  sla: { urgency: Urgency; deadline?: string; target_latency_seconds?: number };
+  sla: {
+    urgency: Urgency;
+    deadline?: string;
+    target_latency_seconds?: number;
+    on_deadline?: OnDeadline;
+  };
   requirements?: Requirements;
   output: {
     expected_format: 'structured_json' | 'text';
@@ -198,6 +206,8 @@ export interface Task {
   /** Reviews, oldest first. */
   reviews: Review[];
   breaches: Breach[];
+  /** `default`: the result is the output of `sla.on_deadline`; absent: the result is the submission. */
+  result_source?: 'default';
   failure: { code: FailureCode; message: string } | null;
   cancellation: { reason: string | null; cancelled_by: string } | null;
 }

@@ -18,6 +18,7 @@ import {
   type TaskEvent,
   type TaskInput,
 } from './task.ts';
+import { resultView } from './view.ts';
 
 /** The longest cool-down after a declined or expired offer, ms; it is the offer's life when that is shorter. */
 export const COOL_DOWN_MAX = 30_000;
@@ -155,7 +156,7 @@ export function requeue(
   const deadline = dueAt(task, 'deadline');
   if (deadline !== null && transition.isPast(deadline)) {
     for (const clock of CLOCKS) breach(transition, clock, false);
-    fail(transition, 'deadline_exceeded', 'The deadline passed and no worker had the task.');
+    endAtDeadline(transition, 'The deadline passed and no worker had the task.');
     return;
   }
   if (task.sequence >= EVENTS_MOST) {
@@ -199,6 +200,19 @@ export function rework(transition: Transition, opinion: Opinion): void {
     ...rated(opinion),
   });
   for (const clock of CLOCKS) breach(transition, clock);
+}
+
+/** Completes the task with the output of `sla.on_deadline`, or else fails it with `deadline_exceeded`. */
+export function endAtDeadline(transition: Transition, message: string): void {
+  const { task, by } = transition;
+  if (task.input.sla.on_deadline?.action !== 'complete') {
+    fail(transition, 'deadline_exceeded', message);
+    return;
+  }
+  task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
+  task.result_source = 'default';
+  task.completed_at = by.now;
+  transition.move('completed', { result: resultView(task) });
 }
 
 export function fail(transition: Transition, code: FailureCode, message: string): void {

@@ -10,10 +10,24 @@ function timestampOrNull(ms: number | null): string | null {
 }
 
 /** The last submission, whether or not it was accepted; null before the first. */
-export function submissionView(task: Task): Record<string, unknown> | null {
+function submissionView(task: Task): Record<string, unknown> | null {
   const { submission } = task;
   if (submission === null) return null;
   return { ...submission, submitted_at: timestamp(submission.submitted_at) };
+}
+
+/** What a completed task gives: the accepted submission, or the default output of a task that no worker did in time. */
+export function resultView(task: Task): Record<string, unknown> | null {
+  const { on_deadline } = task.input.sla;
+  if (task.result_source === undefined || on_deadline?.action !== 'complete') return submissionView(task);
+  return {
+    output: on_deadline.output,
+    source: task.result_source,
+    evidence: [],
+    notes: null,
+    worker_id: null,
+    submitted_at: null,
+  };
 }
 
 function assignmentView(assignment: Assignment | null): Record<string, unknown> | null {
@@ -51,6 +65,7 @@ export function taskView(task: Task): Record<string, unknown> {
       urgency: input.sla.urgency,
       deadline: input.sla.deadline,
       target_latency_seconds: input.sla.target_latency_seconds,
+      on_deadline: input.sla.on_deadline,
       breaches: task.breaches.map((breach) => ({
         clock: breach.clock,
         due_at: timestamp(breach.due_at),
@@ -68,7 +83,7 @@ export function taskView(task: Task): Record<string, unknown> {
     attempt: task.attempt,
     assignment: assignmentView(task.assignment),
     submission: submissionView(task),
-    result: task.status === 'completed' ? submissionView(task) : null,
+    result: task.status === 'completed' ? resultView(task) : null,
     reviews: task.reviews.map(reviewView),
     failure: task.failure,
     cancellation: task.cancellation,
@@ -89,7 +104,9 @@ function ownSubmission(task: Task): Record<string, unknown> | null {
 
 /** The task as its worker sees it: what they need to decide on it and to do it, without the handoff. */
 export function workerTaskView(task: Task): Record<string, unknown> {
-  const { task_type, domain, title, instructions, context, sla, requirements, output } = task.input;
+  const { task_type, domain, title, instructions, context, requirements, output } = task.input;
+  // The default output would suggest an answer.
+  const { on_deadline: _default, ...sla } = task.input.sla;
   return {
     task_id: task.task_id,
     status: task.status,

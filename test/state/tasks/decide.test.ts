@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import {
+  AT_DEADLINE,
   COMMANDS,
   type CommandName,
   GIVE_UP,
@@ -14,7 +15,9 @@ import {
   TRANSITIONS,
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
-import { DEFAULT_MAX_ATTEMPTS, type Task } from '../../../src/state/tasks/task.ts';
+import { DEFAULT_MAX_ATTEMPTS, type Task, type TaskInput } from '../../../src/state/tasks/task.ts';
+import { taskView } from '../../../src/state/tasks/view.ts';
+import { effectsOf } from '../../../src/state/workers/worker.ts';
 import {
   ACCEPTED,
   at,
@@ -106,11 +109,13 @@ function listed(status: Status, command: CommandName): Status[] {
   const to = target(command, status);
   const staysIn = IN_PLACE.filter((row) => row.command === command && row.from.includes(status));
   const mayFail = to !== null && (GIVE_UP.includes(command) || command === 'rework');
+  const mayComplete = to !== null && AT_DEADLINE.includes(command);
   return [
     ...new Set([
       ...(to === null ? [] : [to]),
       ...staysIn.map(() => status),
       ...(mayFail ? ['failed' as const] : []),
+      ...(mayComplete ? ['completed' as const] : []),
     ]),
   ].sort();
 }
@@ -129,6 +134,12 @@ describe('the tables of commands', () => {
 
   /** The task in this state, with one and with two offers, and with and without attempts left. */
   function samples(status: Status): Task[] {
+    const onDeadline = { action: 'complete', output: 'none' } as const;
+    const withDefault = { ...input, sla: { ...input.sla, on_deadline: onDeadline } };
+    return [input, withDefault].flatMap((one) => samplesOf(status, one));
+  }
+
+  function samplesOf(status: Status, input: TaskInput): Task[] {
     const task = taskIn(status, input);
     const offered = taskAfter(queuedTask(input), [FITTING.match, { name: 'offer', offers: twoOffers }], NOW);
     const all = status === 'offered' ? [task, offered] : [task];
@@ -300,6 +311,56 @@ describe('a task past its deadline or out of attempts', () => {
     expect(decision.task.failure?.code).toBe('deadline_exceeded');
     expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.failed']);
     expect(decision.task.submission).toEqual(before.submission);
+  });
+
+  const output = { verdict: 'unknown' };
+  const byDefault = sampleInput({
+    sla: { deadline: rfc3339(OFFER_ENDS), on_deadline: { action: 'complete', output } },
+  });
+  const atDeadline = [
+    ...back,
+    ...(['created', 'queued', 'matched', 'offered'] as const).map((status) => [status, 'deadline'] as const),
+  ];
+
+  it.each(atDeadline)('%s: %s after the deadline completes it with its default output', (status, command) => {
+    const before = taskIn(status, byDefault);
+    const decision = decide(before, [FITTING[command]], at(OFFER_ENDS));
+    if (!decision.ok) throw new Error(decision.refusal.message);
+    const { task, events } = decision;
+    const result = {
+      output,
+      source: 'default',
+      evidence: [],
+      notes: null,
+      worker_id: null,
+      submitted_at: null,
+    };
+    expect(task).toMatchObject({ status: 'completed', failure: null, completed_at: OFFER_ENDS });
+    expect(taskView(task).result).toEqual(result);
+    expect(events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.completed']);
+    expect(events.at(-1)).toMatchObject({ previous_status: status, data: { result } });
+    // The commit may be made only once the deadline has passed by Redis' clock.
+    expect(decision.due).toBeGreaterThanOrEqual(OFFER_ENDS);
+    // What a worker submitted stays theirs, and they are neither rated nor credited with the result.
+    expect(task.submission).toEqual(before.submission);
+    const effects = [...effectsOf(before, task).values()];
+    for (const { worked, ratings } of effects) expect([worked, ratings]).toEqual([undefined, undefined]);
+  });
+
+  it('is completed by the submission when that comes in time, or late from a worker who goes on', () => {
+    for (const now of [ACCEPTED, OFFER_ENDS + MINUTE]) {
+      const started = taskIn('started', byDefault);
+      const late = decide(started, [{ name: 'deadline' }], at(OFFER_ENDS));
+      const task = now > OFFER_ENDS && late.ok ? late.task : started;
+      expect(task.status).toBe('started');
+      const done = taskAfter(task, [FITTING.submit, FITTING.verify, FITTING.complete], now);
+      expect(taskView(done).result).toEqual({ ...done.submission, submitted_at: rfc3339(now) });
+    }
+  });
+
+  it('fails for used-up attempts before its deadline, whatever `on_deadline` says', () => {
+    const before = { ...taskIn('started', byDefault), attempt: DEFAULT_MAX_ATTEMPTS };
+    expect(taskAfter(before, [FITTING.release], ACCEPTED).failure?.code).toBe('attempts_exhausted');
   });
 
   const worked = [...back, ['submitted', 'rework'] as const].filter(([status]) => status !== 'offered');

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import {
+  AT_DEADLINE,
   COMMANDS,
   DEFAULT_EVENT_TYPES,
   GIVE_UP,
@@ -14,13 +15,14 @@ import {
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
 
-/** Every transition: the rows of the table, and `failed` for the commands that may fail the task instead. */
+/** Every transition: the rows of the table, and the ends to which a command may lead instead. */
 function edges(): Set<string> {
   return new Set(
     TRANSITIONS.flatMap(({ command, from, to }) =>
       from.flatMap((one) => [
         `${one} --> ${to}`,
         ...(GIVE_UP.includes(command) ? [`${one} --> failed`] : []),
+        ...(AT_DEADLINE.includes(command) ? [`${one} --> completed`] : []),
       ]),
     ),
   );
@@ -76,6 +78,8 @@ describe('the transition table', () => {
       ['verified', 'completed'],
       ['created queued matched offered accepted started', 'cancelled'],
       ['created queued matched offered accepted started submitted', 'failed'],
+      // With `sla.on_deadline`, in place of a failure with `deadline_exceeded`.
+      ['created queued matched offered accepted started submitted', 'completed'],
     ];
     const moves = contract.flatMap(([from, to]) => from.split(' ').map((one) => `${one} --> ${to}`));
     expect([...edges()].sort()).toEqual(moves.sort());

@@ -8,12 +8,22 @@ import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../../src/state/tasks/lifecycle.ts';
-import { CLOCKS, type HistoryEntry, type Task, type TaskEvent } from '../../../src/state/tasks/task.ts';
+import {
+  CLOCKS,
+  dueAt,
+  type HistoryEntry,
+  type Task,
+  type TaskEvent,
+} from '../../../src/state/tasks/task.ts';
+import { taskView } from '../../../src/state/tasks/view.ts';
 import { holdChanges, holders } from '../../../src/state/workers/worker.ts';
 import { at, createdTask, NOW, rfc3339, sampleInput } from '../../support/tasks.ts';
 
 const WORKERS = ['a', 'b', 'c'];
 const SECOND = 1000;
+
+/** The output of `sla.on_deadline`. */
+const DEFAULT = 'none';
 
 type What = Command['name'] | 'hand out' | 'approve and complete' | 'verify and complete';
 
@@ -92,6 +102,7 @@ const life = fc.record({
   mode: fc.constantFrom<'auto' | 'manual'>('auto', 'manual'),
   latency: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
   deadline: fc.option(fc.integer({ min: 60, max: 900 }), { nil: undefined }),
+  onDeadline: fc.constantFrom<'fail' | 'complete' | undefined>('fail', 'complete', undefined),
   moves: fc.array(move, { minLength: 1, maxLength: 60, size: 'max' }),
 });
 
@@ -164,13 +175,14 @@ interface Change {
   refused: boolean;
 }
 
-/** Runs a sequence of commands. @returns every attempted change, and the whole history. */
+/** Runs a sequence of commands. @returns every attempted change, the whole history, and when it ended, ms. */
 function live(given: {
   mode: 'auto' | 'manual';
   latency: number | undefined;
   deadline: number | undefined;
+  onDeadline: 'fail' | 'complete' | undefined;
   moves: Move[];
-}): { changes: Change[]; history: TaskEvent[]; task: Task } {
+}): { changes: Change[]; history: TaskEvent[]; task: Task; end: number } {
   let ids = 0;
   const fresh = () => `id-${++ids}`;
   const input = sampleInput({
@@ -178,6 +190,8 @@ function live(given: {
     sla: {
       ...(given.latency !== undefined && { target_latency_seconds: given.latency }),
       ...(given.deadline !== undefined && { deadline: rfc3339(NOW + given.deadline * SECOND) }),
+      ...(given.onDeadline === 'fail' && { on_deadline: { action: 'fail' } }),
+      ...(given.onDeadline === 'complete' && { on_deadline: { action: 'complete', output: DEFAULT } }),
     },
   });
   const first = createdTask(input);
@@ -203,7 +217,7 @@ function live(given: {
       refused: !decision.ok,
     });
   }
-  return { changes, history, task };
+  return { changes, history, task, end: now };
 }
 
 /** Different sequences in each run, the same for all properties: running them takes far longer than checking them. */
@@ -357,5 +371,74 @@ describe('every random sequence of commands', () => {
         );
       }),
     );
+  });
+
+  it('ends with one outcome: a worker’s result, the default output, a failure or a cancellation', () => {
+    always(({ task, history }) => {
+      if (!isFinal(task.status)) return true;
+      const { result, failure, cancellation } = taskView(task) as Record<string, { source?: string } | null>;
+      const outcomes = [result, failure, cancellation].filter((one) => one !== null);
+      const isDefault = result?.source === 'default';
+      const told = history.at(-1)?.data ?? {};
+      return (
+        outcomes.length === 1 &&
+        JSON.stringify(Object.values(told)) === JSON.stringify(outcomes) &&
+        isDefault === (task.result_source === 'default') &&
+        (!isDefault || task.breaches.some(({ clock }) => clock === 'deadline')) &&
+        (task.failure?.code !== 'deadline_exceeded' || task.input.sla.on_deadline?.action !== 'complete')
+      );
+    });
+  });
+
+  it('ends at the deadline unless a worker or a reviewer has the task, and then when they are done with it', () => {
+    always(({ task, end }) => {
+      const deadline = dueAt(task, 'deadline');
+      if (deadline === null || isFinal(task.status)) return true;
+      const now = Math.max(deadline, end);
+      const isInHands = ['accepted', 'started', 'submitted', 'verified'].includes(task.status);
+      const checked = decide(task, [{ name: 'deadline' }], at(now));
+      if (!isInHands) return checked.ok && isFinal(checked.task.status);
+      const later = checked.ok ? checked.task : task;
+      if (later.status !== task.status) return false;
+      const { worker_id = '', accepted_at = 0 } = later.assignment ?? {};
+      const submission = { output: 1, evidence: [], notes: null };
+      const leave: Command[] = [{ name: 'remove_worker', worker_id }];
+      const ends: Record<string, Command[][]> = {
+        accepted: [
+          leave,
+          [{ name: 'release', worker_id, reason: null }],
+          [{ name: 'start_timeout', accepted_at }],
+        ],
+        started: [
+          leave,
+          [{ name: 'release', worker_id, reason: null }],
+          [
+            { name: 'submit', worker_id, submission },
+            { name: 'approve', feedback: null },
+            { name: 'complete' },
+          ],
+        ],
+        submitted: [
+          leave,
+          [{ name: 'approve', feedback: null }, { name: 'complete' }],
+          [{ name: 'reject', feedback: 'no' }],
+          [{ name: 'reassign', feedback: null }],
+          [
+            { name: 'rework', feedback: 'again' },
+            { name: 'release', worker_id, reason: null },
+          ],
+        ],
+        verified: [[{ name: 'complete' }]],
+      };
+      return (ends[later.status] ?? []).every((commands) => {
+        const [first, ...rest] = commands;
+        const ended = decide(later, first === undefined ? [] : [first], at(now + 1));
+        if (!ended.ok) return false;
+        // A rework whose attempts are used up fails the task at once.
+        if (isFinal(ended.task.status)) return true;
+        const last = decide(ended.task, rest, at(now + 2));
+        return last.ok && isFinal(last.task.status);
+      });
+    });
   });
 });

@@ -6,6 +6,7 @@ import {
   CLOCKS,
   DECISIONS,
   DEFAULT_MAX_ATTEMPTS,
+  type OnDeadline,
   ORDERINGS,
   SOFT,
   URGENCIES,
@@ -47,6 +48,20 @@ const Sla = {
   urgency: word(URGENCIES),
   deadline: Type.Optional(Timestamp),
   target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+  on_deadline: Type.Optional(
+    Type.Unsafe<OnDeadline>({
+      type: 'object',
+      discriminator: { propertyName: 'action' },
+      required: ['action'],
+      properties: { action: { type: 'string' } },
+      oneOf: [
+        closed({ action: Type.Literal('fail') }),
+        closed({ action: Type.Literal('complete'), output: Type.Unknown() }),
+      ],
+      description:
+        'What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails',
+    }),
+  ),
 };
 
 const Soft = {
@@ -201,6 +216,16 @@ export const Submission = Type.Object({
   submitted_at: Timestamp,
 });
 
+/** The result of a task that completed with the default output of `sla.on_deadline`. */
+const DefaultResult = Type.Object({
+  output: Type.Unknown(),
+  source: Type.Literal('default', { description: 'Only where the result is the output of sla.on_deadline' }),
+  evidence: Type.Array(Evidence, { maxItems: 0 }),
+  notes: Type.Null(),
+  worker_id: Type.Null(),
+  submitted_at: Type.Null(),
+});
+
 export const Task = Type.Object(
   {
     task_id: Uuid,
@@ -229,7 +254,7 @@ export const Task = Type.Object(
     submission: Type.Union([Submission, Type.Null()], {
       description: 'The last submission; kept after rework, reassignment, rejection and failure',
     }),
-    result: nullable(Submission),
+    result: Type.Union([Submission, DefaultResult, Type.Null()]),
     reviews: Type.Array(
       Type.Object({
         decision: word(DECISIONS),
