@@ -4,7 +4,7 @@
  * at once. A fault names the variable and never repeats the value of a secret.
  */
 import { join } from 'node:path';
-import { type InFlightKind, type InFlightLimits, inFlightLimits } from './state/access/in-flight-limits.ts';
+import { type InFlightKind, type InFlightLimits, inFlightLimits } from './api/access/in-flight-limits.ts';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import {
   forEachQuota,

@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
+import { MAX_COOL_DOWN_MS } from '../src/state/tasks/cool-down.ts';
 import { AT_DEADLINE, EVENT_TYPES, GIVE_UP, IN_PLACE, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
 import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
-import { COOL_DOWN_MAX } from '../src/state/tasks/transition.ts';
 import { offerLife } from '../src/state/workers/matching.ts';
 import { orgKeysOf } from '../src/store/redis/keys.ts';
 import { runCommand } from './support/cli.ts';
@@ -90,7 +90,7 @@ describe('docs/lifecycle.md', () => {
     ]);
     expect(table('docs/lifecycle.md', 'urgency', 'offer life', 'time to start')).toEqual(rows);
     expect(read('docs/lifecycle.md')).toContain(`A task has ${DEFAULT_MAX_ATTEMPTS} attempts`);
-    expect(read('docs/lifecycle.md')).toContain(`at most ${COOL_DOWN_MAX / 1000} s`);
+    expect(read('docs/lifecycle.md')).toContain(`at most ${MAX_COOL_DOWN_MS / 1000} s`);
   });
 });
 

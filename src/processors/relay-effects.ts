@@ -8,7 +8,7 @@
 import { cancelledJobs, checkJob, deliveryJob, jobsOf, matchRequestsOf } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { checkKey, checksOf, isDelayed, mayReturn } from '../state/tasks/checks.ts';
+import { checkKey, checksOf, isDelayed, mayBeScheduledAgain } from '../state/tasks/scheduled-checks.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
@@ -63,7 +63,9 @@ async function deliverToEndpoints(
  * after this load has its own entry, whose job is added after the removal.
  */
 async function restoreJobs({ db, queues }: RelayDeps, entry: OutboxEntry, now: number): Promise<void> {
-  const removed = new Set(entry.kind === 'task' ? entry.cancelled.filter(mayReturn).map(checkKey) : []);
+  const removed = new Set(
+    entry.kind === 'task' ? entry.cancelled.filter(mayBeScheduledAgain).map(checkKey) : [],
+  );
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);
   if (stored === null) return;

@@ -19,7 +19,7 @@ import {
 } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest } from '../state/outbox.ts';
-import { checksOf } from '../state/tasks/checks.ts';
+import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { poolOf } from '../state/tasks/task.ts';
 import { taskOfQueueMember } from '../state/workers/matching.ts';
 import { allTenants } from '../store/identity/orgs.ts';

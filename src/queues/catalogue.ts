@@ -3,7 +3,12 @@
 
 import type { JobsOptions } from 'bullmq';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
-import { type DelayedCheck, isDelayed, type ScheduledCheck, subjectOf } from '../state/tasks/checks.ts';
+import {
+  checkSubject,
+  type DelayedCheck,
+  isDelayed,
+  type ScheduledCheck,
+} from '../state/tasks/scheduled-checks.ts';
 
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
@@ -289,6 +294,6 @@ function hasJob(check: ScheduledCheck): check is JobCheck {
 
 function checkJobId(about: { task_id: string; version: number }, check: JobCheck): string {
   return isDelayed(check)
-    ? `${check.kind}-${about.task_id}-${check.at}-${subjectOf(check) ?? 'clock'}`
+    ? `${check.kind}-${about.task_id}-${check.at}-${checkSubject(check) ?? 'clock'}`
     : `${check.kind}-${about.task_id}-v${about.version}`;
 }

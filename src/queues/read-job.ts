@@ -1,6 +1,11 @@
 // Reads a job from Redis, by its queue and name. Its form is known, newer than this process, or unusable.
 
-import { type DelayedCheck, isDelayed, readCheck, type ScheduledCheck } from '../state/tasks/checks.ts';
+import {
+  type DelayedCheck,
+  isDelayed,
+  readCheck,
+  type ScheduledCheck,
+} from '../state/tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
   type CheckJob,

@@ -1,7 +1,7 @@
 // The outbox entries that a commit writes for the relay. An entry holds enough to create every job that follows from
 // the commit without reading another record.
 
-import { readCheck, type ScheduledCheck } from './tasks/checks.ts';
+import { readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
 /** The form in which entries are written. An entry without a form number has form 1. */

@@ -2,7 +2,7 @@
 // normally. The test sets the clock to the millisecond.
 import { expect, it } from 'vitest';
 import { matchTask } from '../../src/processors/matching.ts';
-import { checksOf } from '../../src/state/tasks/checks.ts';
+import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import {
   addTask,

@@ -1,7 +1,7 @@
 // The sweeper: adds and counts lost jobs, and adds none where a job exists.
 import { describe, expect, it } from 'vitest';
 import { checkJob } from '../../src/queues/catalogue.ts';
-import { checksOf } from '../../src/state/tasks/checks.ts';
+import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import { changeTask } from '../../src/store/commands/change.ts';
 import { commit } from '../../src/store/redis/commit.ts';

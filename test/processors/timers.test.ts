@@ -5,7 +5,7 @@ import { guardJobs, TolerantWorker } from '../../src/processors/job-guard.ts';
 import { runSlaJob } from '../../src/processors/timers.ts';
 import { checkJob } from '../../src/queues/catalogue.ts';
 import { queuePrefix } from '../../src/queues/queues.ts';
-import { checksOf } from '../../src/state/tasks/checks.ts';
+import { checksOf } from '../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import {

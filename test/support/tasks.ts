@@ -1,6 +1,6 @@
 // Sample inputs, workers and pools for tests without the API, and tasks brought to a status by real commands.
 import { randomUUID } from 'node:crypto';
-import type { Circumstance, Command } from '../../src/state/tasks/command.ts';
+import type { Command, CommandContext } from '../../src/state/tasks/command.ts';
 import { apply, create, decide } from '../../src/state/tasks/decide.ts';
 import { EVENT_TYPES, type Status } from '../../src/state/tasks/lifecycle.ts';
 import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/tasks/task.ts';
@@ -94,8 +94,8 @@ export function samplePool(change: Partial<Pool> = {}): Pool {
   };
 }
 
-/** The circumstances of a command in a pure test. */
-export function at(now: number, actor = 'system'): Circumstance {
+/** The context of a command in a pure test. */
+export function at(now: number, actor = 'system'): CommandContext {
   return { now, actor, newId: randomUUID };
 }
 

@@ -1,12 +1,8 @@
 // Limits what concurrent requests hold (bytes of bodies, bytes of uploads, open streams), for each credential and for the
 // process: one credential cannot starve the others, and all together cannot exhaust the process.
 
-import {
-  IN_FLIGHT_LIMITS,
-  type InFlightKind,
-  type InFlightLimits,
-} from '../../state/access/in-flight-limits.ts';
 import { ApiError } from '../http/problem.ts';
+import { IN_FLIGHT_LIMITS, type InFlightKind, type InFlightLimits } from './in-flight-limits.ts';
 import type { Principal } from './principal.ts';
 import { bucketOf } from './rate-limits.ts';
 

@@ -9,8 +9,9 @@ import { Dicer } from '@fastify/busboy';
 import { decodeExtended, parse as parseDisposition } from 'content-disposition';
 import { parse as parseType } from 'content-type';
 import { childPointer } from '../../output-schema/problem.ts';
-import { EVIDENCE_BYTES, FORM_BYTES } from '../../state/access/in-flight-limits.ts';
+import { MAX_EVIDENCE_BYTES } from '../../state/tasks/evidence.ts';
 import type { EvidenceFiles, Incoming } from '../../store/evidence/files.ts';
+import { FORM_BYTES } from '../access/in-flight-limits.ts';
 import { ApiError, type FieldError, invalid } from '../http/problem.ts';
 import { safeFileName, safeMediaType } from './file-name.ts';
 
@@ -55,7 +56,7 @@ export async function readUpload(
   const { headers } = request;
   const type = headers['content-type'];
   const isForm = /^multipart\/form-data\s*(;|$)/i.test(type ?? '');
-  const limit = EVIDENCE_BYTES + (isForm ? FORM_BYTES : 0);
+  const limit = MAX_EVIDENCE_BYTES + (isForm ? FORM_BYTES : 0);
   if ((headers['content-encoding'] ?? 'identity') !== 'identity')
     throw new ApiError('unsupported_media_type', 'The body must not be compressed.');
   if (Number(headers['content-length'] ?? 0) > limit) throw tooLarge();
@@ -216,11 +217,11 @@ function openForm(contentType: string): Dicer {
 }
 
 function checkSize(bytes: number): void {
-  if (bytes > EVIDENCE_BYTES) throw tooLarge();
+  if (bytes > MAX_EVIDENCE_BYTES) throw tooLarge();
 }
 
 function tooLarge(): ApiError {
-  return new ApiError('body_too_large', `The file is larger than ${EVIDENCE_BYTES} bytes.`);
+  return new ApiError('body_too_large', `The file is larger than ${MAX_EVIDENCE_BYTES} bytes.`);
 }
 
 function shuttingDown(): ApiError {

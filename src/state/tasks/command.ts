@@ -1,7 +1,7 @@
 // The commands that change a task, their context, and the decision about them. `lifecycle.ts` says in which state a
 // command is allowed, `decide.ts` what it does.
 
-import type { Clock, Submission, Task, TaskEvent } from './task.ts';
+import type { SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
 export type Command =
   | { name: 'queue' }
@@ -33,7 +33,7 @@ export type Command =
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
   /** An SLA clock is due. */
-  | { name: Clock }
+  | { name: SlaClock }
   | { name: 'relax' };
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */
@@ -45,7 +45,7 @@ export interface Opinion {
 }
 
 /** Who gives the command and when, and the source of event ids. */
-export interface Circumstance {
+export interface CommandContext {
   /** Milliseconds since the epoch, by Redis' clock. */
   now: number;
   /** Redis' clock has jumped and the jump is not confirmed: nothing may expire. */

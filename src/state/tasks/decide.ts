@@ -1,41 +1,41 @@
-// What a command does to a task. Pure: (task, command, now) gives the next task and its events, or a
-// refusal; no clock, no Redis, no HTTP. A transition that `lifecycle.ts` does not list is refused here and nowhere
+// What a command does to a task. Pure: (task, command, now) gives the next task and its events, or a refusal; no clock,
+// no Redis, no HTTP. A transition that `lifecycle.ts` does not list is refused here and nowhere
 // else, so API routes, processors and delayed jobs all obey the same table.
 
 import { timestamp } from '../text/time.ts';
-import type { Circumstance, Command, Decision, Refusal } from './command.ts';
+import type { Command, CommandContext, Decision, Refusal } from './command.ts';
+import { startCoolDown } from './cool-down.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
 import {
-  type Clock,
+  addReview,
+  detailField,
+  endAtDeadline,
+  endIfPending,
+  endOffer,
+  fail,
+  ratingField,
+  requeue,
+  returnToWorker,
+} from './requeue.ts';
+import { flagBreach } from './sla.ts';
+import {
   dueAt,
   type Offer,
   poolOf,
+  type SlaClock,
   startTime,
   stepsDue,
   type Task,
   type TaskInput,
 } from './task.ts';
-import {
-  askOthersFirst,
-  breach,
-  detail,
-  endAtDeadline,
-  endOffer,
-  fail,
-  rated,
-  requeue,
-  review,
-  rework,
-  settle,
-  Transition,
-} from './transition.ts';
+import { Transition } from './transition.ts';
 import { resultView } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
 export function create(
   input: TaskInput,
   ids: { task_id: string; org_id: string },
-  by: Circumstance,
+  context: CommandContext,
 ): Transition {
   const task: Task = {
     task_id: ids.task_id,
@@ -45,9 +45,9 @@ export function create(
     version: 1,
     sequence: 0,
     attempt: 1,
-    created_at: by.now,
-    updated_at: by.now,
-    status_changed_at: by.now,
+    created_at: context.now,
+    updated_at: context.now,
+    status_changed_at: context.now,
     step: 0,
     completed_at: null,
     offers: [],
@@ -59,7 +59,7 @@ export function create(
     failure: null,
     cancellation: null,
   };
-  const transition = new Transition(task, by);
+  const transition = new Transition(task, context);
   transition.emit('task.created', null, {});
   return transition;
 }
@@ -68,22 +68,22 @@ export function create(
  * Applies `commands` in order to `task` as one change: one new version, with the events in order. The first refusal
  * refuses all of them. The given task is never altered.
  */
-export function decide(task: Task, commands: readonly Command[], by: Circumstance): Decision {
-  const transition = new Transition({ ...task, version: task.version + 1, updated_at: by.now }, by);
+export function decide(task: Task, commands: readonly Command[], context: CommandContext): Decision {
+  const transition = new Transition({ ...task, version: task.version + 1, updated_at: context.now }, context);
   return apply(transition, commands);
 }
 
 /** Like `decide`, for a transition from `create`: creation and the commands after it share version 1. */
 export function apply(transition: Transition, commands: readonly Command[]): Decision {
   for (const command of commands) {
-    const refusal = step(transition, command);
+    const refusal = applyCommand(transition, command);
     if (refusal !== null) return { ok: false, refusal };
   }
   return { ok: true, task: transition.task, events: transition.events, due: transition.due };
 }
 
-function step(transition: Transition, command: Command): Refusal | null {
-  const { task, by } = transition;
+function applyCommand(transition: Transition, command: Command): Refusal | null {
+  const { task, context } = transition;
   if (!isAllowed(command.name, task.status)) return illegal(task, command.name);
 
   switch (command.name) {
@@ -96,21 +96,21 @@ function step(transition: Transition, command: Command): Refusal | null {
       return null;
     }
     case 'offer': {
-      task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: by.now }));
+      task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: context.now }));
       const offers = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
       transition.move('offered', { ...offers[0], ...(offers.length > 1 && { offers }) });
       return null;
     }
     case 'accept': {
       const offer = pendingOffer(task, command.offer_id, command.worker_id);
-      if (offer === null || offer.expires_at <= by.now) return notPending();
-      task.offers = task.offers.map((other) => settle(other, other === offer ? 'accepted' : 'revoked'));
+      if (offer === null || offer.expires_at <= context.now) return notPending();
+      task.offers = task.offers.map((other) => endIfPending(other, other === offer ? 'accepted' : 'revoked'));
       task.assignment = {
         worker_id: offer.worker_id,
         ...(command.incarnation !== undefined && { incarnation: command.incarnation }),
         offer_id: offer.offer_id,
         offered_at: offer.offered_at,
-        accepted_at: by.now,
+        accepted_at: context.now,
         started_at: null,
         submitted_at: null,
       };
@@ -126,7 +126,7 @@ function step(transition: Transition, command: Command): Refusal | null {
     case 'expire': {
       const offer = task.offers.find((one) => one.offer_id === command.offer_id && one.status === 'pending');
       if (offer === undefined) return notPending();
-      if (!transition.isPast(offer.expires_at)) return notDue();
+      if (!transition.requirePast(offer.expires_at)) return notDue();
       endOffer(transition, offer, 'expired', null);
       return null;
     }
@@ -140,22 +140,22 @@ function step(transition: Transition, command: Command): Refusal | null {
     }
     case 'start':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
-      task.assignment = { ...task.assignment, started_at: by.now };
+      task.assignment = { ...task.assignment, started_at: context.now };
       transition.move('started', { worker_id: command.worker_id });
       return null;
     case 'release':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
-      requeue(transition, 'released', { worker_id: command.worker_id, ...detail(command.reason) });
+      requeue(transition, 'released', { worker_id: command.worker_id, ...detailField(command.reason) });
       return null;
     case 'start_timeout':
       if (task.assignment?.accepted_at !== command.accepted_at) return notDue();
       // The job runs at that time; the commit verifies it against Redis' clock.
-      if (!transition.restsOn(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
+      if (!transition.validFrom(command.accepted_at + startTime(task.input.sla.urgency))) return notDue();
       requeue(transition, 'start_timeout', { worker_id: task.assignment.worker_id });
       return null;
     case 'remove_worker': {
       if (task.assignment?.worker_id === command.worker_id) {
-        requeue(transition, 'worker_gone', { worker_id: command.worker_id }, { keepAttempts: true });
+        requeue(transition, 'worker_gone', { worker_id: command.worker_id }, { ignoreAttemptLimit: true });
         return null;
       }
       const offer = task.offers.find(
@@ -166,13 +166,13 @@ function step(transition: Transition, command: Command): Refusal | null {
       return null;
     }
     case 'remove_pool':
-      task.offers = task.offers.map((offer) => settle(offer, 'revoked'));
-      requeue(transition, 'pool_gone', { pool_id: poolOf(task) }, { keepAttempts: true });
+      task.offers = task.offers.map((offer) => endIfPending(offer, 'revoked'));
+      requeue(transition, 'pool_gone', { pool_id: poolOf(task) }, { ignoreAttemptLimit: true });
       return null;
     case 'submit':
       if (task.assignment?.worker_id !== command.worker_id) return notYours();
-      task.assignment = { ...task.assignment, submitted_at: by.now };
-      task.submission = { ...command.submission, worker_id: command.worker_id, submitted_at: by.now };
+      task.assignment = { ...task.assignment, submitted_at: context.now };
+      task.submission = { ...command.submission, worker_id: command.worker_id, submitted_at: context.now };
       transition.move('submitted', { worker_id: command.worker_id });
       return null;
     case 'verify':
@@ -180,43 +180,43 @@ function step(transition: Transition, command: Command): Refusal | null {
       transition.move('verified', { mode: 'auto' });
       return null;
     case 'approve':
-      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (isOutdatedReview(task, command.submitted_at)) return submissionReplaced();
       if (command.is_automatic === true) {
         const { auto_approve_after_seconds: wait = 0 } = task.input.output.review;
-        if (!transition.restsOn(task.status_changed_at + wait * 1000)) return notDue();
+        if (!transition.validFrom(task.status_changed_at + wait * 1000)) return notDue();
       }
-      review(transition, 'approve', command);
-      transition.move('verified', { mode: 'manual', ...rated(command) });
+      addReview(transition, 'approve', command);
+      transition.move('verified', { mode: 'manual', ...ratingField(command) });
       return null;
     case 'rework':
-      if (isOther(task, command.submitted_at)) return notReviewed();
-      review(transition, 'rework', command);
-      rework(transition, command);
+      if (isOutdatedReview(task, command.submitted_at)) return submissionReplaced();
+      addReview(transition, 'rework', command);
+      returnToWorker(transition, command);
       return null;
     case 'reassign':
-      if (isOther(task, command.submitted_at)) return notReviewed();
+      if (isOutdatedReview(task, command.submitted_at)) return submissionReplaced();
       if (command.is_rework === true) {
-        review(transition, 'rework', command);
-        requeue(transition, 'rework', { ...detail(command.feedback), ...rated(command) });
+        addReview(transition, 'rework', command);
+        requeue(transition, 'rework', { ...detailField(command.feedback), ...ratingField(command) });
         return null;
       }
-      review(transition, 'reassign', command);
+      addReview(transition, 'reassign', command);
       // Other workers are preferred; when there is none, the same worker may get the task again.
-      if (task.assignment !== null) askOthersFirst(transition, task.assignment.worker_id);
-      requeue(transition, 'reassigned', { ...detail(command.feedback), ...rated(command) });
+      if (task.assignment !== null) startCoolDown(task, task.assignment.worker_id, context.now);
+      requeue(transition, 'reassigned', { ...detailField(command.feedback), ...ratingField(command) });
       return null;
     case 'reject':
-      if (isOther(task, command.submitted_at)) return notReviewed();
-      review(transition, 'reject', command);
+      if (isOutdatedReview(task, command.submitted_at)) return submissionReplaced();
+      addReview(transition, 'reject', command);
       fail(transition, 'rejected', command.feedback ?? 'A reviewer rejected the result.');
       return null;
     case 'complete':
-      task.completed_at = by.now;
+      task.completed_at = context.now;
       transition.move('completed', { result: resultView(task) });
       return null;
     case 'cancel':
-      task.offers = task.offers.map((offer) => settle(offer, 'withdrawn'));
-      task.cancellation = { reason: command.reason, cancelled_by: by.actor };
+      task.offers = task.offers.map((offer) => endIfPending(offer, 'withdrawn'));
+      task.cancellation = { reason: command.reason, cancelled_by: context.actor };
       transition.move('cancelled', { cancellation: task.cancellation });
       return null;
     case 'target_latency':
@@ -228,19 +228,19 @@ function step(transition: Transition, command: Command): Refusal | null {
 }
 
 /** Flags an SLA clock that is due and not met. At the deadline, ends a task that no worker has accepted. */
-function checkClock(transition: Transition, clock: Clock): Refusal | null {
+function checkClock(transition: Transition, clock: SlaClock): Refusal | null {
   const { task } = transition;
   const due = dueAt(task, clock);
-  if (due === null || !transition.isPast(due)) return notDue();
-  const breached = breach(transition, clock);
-  const gaveUp = target(clock, task.status) === 'failed';
-  if (gaveUp) endAtDeadline(transition, 'The deadline passed and no worker had accepted the task.');
-  return breached || gaveUp ? null : notDue();
+  if (due === null || !transition.requirePast(due)) return notDue();
+  const isFlagged = flagBreach(transition, clock);
+  const endsTask = target(clock, task.status) === 'failed';
+  if (endsTask) endAtDeadline(transition, 'The deadline passed and no worker had accepted the task.');
+  return isFlagged || endsTask ? null : notDue();
 }
 
-/** Applies the relaxation steps that are due while the task is queued. Emits no event. */
-function relax({ task, by }: Transition): Refusal | null {
-  const step = stepsDue(task, by.now);
+/** Loosens the requirements of a queued task by the relaxation steps that are due. Emits no event. */
+function relax({ task, context }: Transition): Refusal | null {
+  const step = stepsDue(task, context.now);
   if (step <= task.step) return notDue();
   task.step = step;
   return null;
@@ -251,8 +251,8 @@ function pendingOffer(task: Task, offerId: string, workerId: string): Offer | nu
   return found?.status === 'pending' ? found : null;
 }
 
-/** Whether the reviewed submission is not the current one. */
-function isOther(task: Task, submittedAt: number | undefined): boolean {
+/** Whether the review is about a submission that is not the current one. */
+function isOutdatedReview(task: Task, submittedAt: number | undefined): boolean {
   return submittedAt !== undefined && submittedAt !== task.submission?.submitted_at;
 }
 
@@ -288,7 +288,7 @@ function notYours(): Refusal {
   return { code: 'not_yours', message: 'The task is not assigned to this worker.' };
 }
 
-function notReviewed(): Refusal {
+function submissionReplaced(): Refusal {
   return { code: 'not_due', message: 'The review is about a submission that has been replaced since.' };
 }
 

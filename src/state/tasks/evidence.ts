@@ -3,6 +3,8 @@
 
 import { type EvidenceRef, isOfWorker, type Task } from './task.ts';
 
+/** Largest size of a file, in bytes. */
+export const MAX_EVIDENCE_BYTES = 25 * 1024 * 1024;
 /** Most files that one worker may upload for one task. */
 export const EVIDENCE_FILES = 50;
 /** Most files of all workers for one task. */

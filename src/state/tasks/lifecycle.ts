@@ -209,7 +209,7 @@ export function isAllowed(command: CommandName, status: Status): boolean {
   );
 }
 
-/** Whether a task in this state has met its SLA clocks: it has a submission that was not sent back. */
-export function meetsClocks(status: Status): boolean {
+/** Whether a task in this state has a submission that was not sent back. Its SLA clocks are met. */
+export function isDelivered(status: Status): boolean {
   return status === 'submitted' || status === 'verified' || status === 'completed';
 }

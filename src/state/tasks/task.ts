@@ -169,11 +169,11 @@ export interface Review {
   reviewed_at: number;
 }
 
-export const CLOCKS = ['target_latency', 'deadline'] as const;
-export type Clock = (typeof CLOCKS)[number];
+export const SLA_CLOCKS = ['target_latency', 'deadline'] as const;
+export type SlaClock = (typeof SLA_CLOCKS)[number];
 
 interface Breach {
-  clock: Clock;
+  clock: SlaClock;
   due_at: number;
   breached_at: number;
 }
@@ -279,7 +279,7 @@ export function poolOf(task: Task): string | null {
 }
 
 /** Due time of an SLA clock in ms, or null when the task does not have it. */
-export function dueAt(task: Task, clock: Clock): number | null {
+export function dueAt(task: Task, clock: SlaClock): number | null {
   const { sla } = task.input;
   if (clock === 'deadline') return sla.deadline === undefined ? null : Date.parse(sla.deadline);
   return sla.target_latency_seconds === undefined

@@ -1,10 +1,10 @@
 // What a change of a task writes: its record, history, indexes, feed entry, deliveries and outbox entry.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
-import { checksOf, newChecks, nextDue } from '../../state/tasks/checks.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
+import { checksOf, checksOnlyIn, nextDue } from '../../state/tasks/scheduled-checks.ts';
 import { poolOf, type Task, type TaskEvent } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Change, Write } from '../redis/commit.ts';
@@ -121,8 +121,8 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   for (const sequence of deliveries)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
-  const scheduled = newChecks(checksBefore, checks);
-  const cancelled = newChecks(checks, checksBefore);
+  const scheduled = checksOnlyIn(checks, checksBefore);
+  const cancelled = checksOnlyIn(checksBefore, checks);
   if (scheduled.length + cancelled.length + events.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { type Evidence, refuseEvidence, TASK_FILES } from '../../../src/state/tasks/evidence.ts';
+import { MAX_EVENTS } from '../../../src/state/tasks/requeue.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
-import { EVENTS_MOST } from '../../../src/state/tasks/transition.ts';
 import { NOW, OFFER, taskIn, WORKER } from '../../support/tasks.ts';
 
 const by = { now: NOW + 1000, actor: 'worker:w', newId: () => 'id' };
@@ -35,7 +35,7 @@ describe('a task that is offered without success', () => {
   });
 
   it('fails when its history has reached the maximum length', () => {
-    const given = decided({ ...taskIn('offered'), sequence: EVENTS_MOST }, decline);
+    const given = decided({ ...taskIn('offered'), sequence: MAX_EVENTS }, decline);
     expect(given).toMatchObject({ status: 'failed', failure: { code: 'attempts_exhausted' } });
   });
 });

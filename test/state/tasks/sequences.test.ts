@@ -3,15 +3,15 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkKey, checksOf, newChecks, nextDue } from '../../../src/state/tasks/checks.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../../src/state/tasks/lifecycle.ts';
+import { checkKey, checksOf, checksOnlyIn, nextDue } from '../../../src/state/tasks/scheduled-checks.ts';
 import {
-  CLOCKS,
   dueAt,
   type HistoryEntry,
+  SLA_CLOCKS,
   type Task,
   type TaskEvent,
 } from '../../../src/state/tasks/task.ts';
@@ -299,7 +299,7 @@ describe('every random sequence of commands', () => {
       const told = history.filter((one) => one.type === 'task.sla_breached').map((one) => one.data.clock);
       const flagged = task.breaches.map((one) => one.clock);
       return (
-        CLOCKS.every((clock) => flagged.filter((one) => one === clock).length <= 1) &&
+        SLA_CLOCKS.every((clock) => flagged.filter((one) => one === clock).length <= 1) &&
         JSON.stringify(told) === JSON.stringify(flagged) &&
         task.breaches.every((one) => one.breached_at >= one.due_at)
       );
@@ -344,8 +344,8 @@ describe('every random sequence of commands', () => {
       const open = new Set(first === undefined ? [] : names(first.before));
       return made(changes).every(({ before, after }) => {
         const [was, is] = [checksOf(before), checksOf(after)];
-        for (const one of newChecks(is, was)) open.delete(checkKey(one));
-        for (const one of newChecks(was, is)) open.add(checkKey(one));
+        for (const one of checksOnlyIn(was, is)) open.delete(checkKey(one));
+        for (const one of checksOnlyIn(is, was)) open.add(checkKey(one));
         return JSON.stringify([...open].sort()) === JSON.stringify(names(after).sort());
       });
     });

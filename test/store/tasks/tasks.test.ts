@@ -1,8 +1,8 @@
 // Stored tasks: the same before and after packing, in the right indexes, with outbox entries, feed entries and pending
 // deliveries.
 import { describe, expect, it } from 'vitest';
-import { checksOf } from '../../../src/state/tasks/checks.ts';
 import { firstBroken } from '../../../src/state/tasks/history.ts';
+import { checksOf } from '../../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { readFeed } from '../../../src/store/tasks/feed.ts';

@@ -1,14 +1,14 @@
 // Schemas of evidence.
 
 import Type from 'typebox';
-import { EVIDENCE_BYTES } from '../../../state/access/in-flight-limits.ts';
+import { MAX_EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
 import { ClientId, Timestamp, Uuid } from '../../http/schemas.ts';
 
 const fields = {
   evidence_id: Uuid,
   name: Type.String({ description: 'Safe file name, made from the last path segment of the given name' }),
   media_type: Type.String(),
-  bytes: Type.Integer({ minimum: 1, maximum: EVIDENCE_BYTES }),
+  bytes: Type.Integer({ minimum: 1, maximum: MAX_EVIDENCE_BYTES }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
 };
 
@@ -26,10 +26,10 @@ export const EvidenceParams = Type.Object({ task_id: Uuid, evidence_id: Uuid });
 /** Media types of an upload. A schema without a type stands for bytes (OpenAPI 3.1). */
 export const UPLOADS = {
   'multipart/form-data': Type.Object(
-    { file: Type.Unsafe<unknown>({ description: `The file, at most ${EVIDENCE_BYTES} bytes` }) },
+    { file: Type.Unsafe<unknown>({ description: `The file, at most ${MAX_EVIDENCE_BYTES} bytes` }) },
     { additionalProperties: false },
   ),
   'application/octet-stream': Type.Unsafe<unknown>({
-    description: `The bytes, at most ${EVIDENCE_BYTES}. Any other media type is accepted too and is stored with the file.`,
+    description: `The bytes, at most ${MAX_EVIDENCE_BYTES}. Any other media type is accepted too and is stored with the file.`,
   }),
 };

@@ -4,7 +4,6 @@
 
 import { create as attachment } from 'content-disposition';
 import Type from 'typebox';
-import { FORM_BYTES, UPLOAD_BYTES } from '../../../state/access/in-flight-limits.ts';
 import {
   EVIDENCE_FILES,
   type Evidence,
@@ -24,6 +23,7 @@ import {
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
 import { evidencePath } from '../../../store/evidence/files.ts';
+import { FORM_BYTES, UPLOAD_BYTES } from '../../access/in-flight-limits.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';

@@ -3,11 +3,11 @@
 import Type from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import {
-  CLOCKS,
   DECISIONS,
   DEFAULT_MAX_ATTEMPTS,
   type OnDeadline,
   ORDERINGS,
+  SLA_CLOCKS,
   SOFT,
   URGENCIES,
 } from '../../../state/tasks/task.ts';
@@ -240,7 +240,9 @@ export const Task = Type.Object(
     context: Type.Optional(Context),
     sla: Type.Object({
       ...Sla,
-      breaches: Type.Array(Type.Object({ clock: word(CLOCKS), due_at: Timestamp, breached_at: Timestamp })),
+      breaches: Type.Array(
+        Type.Object({ clock: word(SLA_CLOCKS), due_at: Timestamp, breached_at: Timestamp }),
+      ),
     }),
     requirements: Type.Optional(Requirements),
     output: Output,

@@ -1,12 +1,12 @@
 // How much requests may hold at once in a web process: each credential, so that it does not take what others need, and
-// the process as a whole, so that it never holds more than it has. Pure; `api/access/in-flight.ts` counts.
+// the process as a whole, so that it never holds more than it has. `in-flight.ts` counts.
 
-/** Largest evidence file in bytes. */
-export const EVIDENCE_BYTES = 25 * 1024 * 1024;
+import { MAX_EVIDENCE_BYTES } from '../../state/tasks/evidence.ts';
+
 /** What a multipart form may add to its file, in bytes: boundaries and part headers. */
 export const FORM_BYTES = 64 * 1024;
 /** Largest upload in bytes. */
-export const UPLOAD_BYTES = EVIDENCE_BYTES + FORM_BYTES;
+export const UPLOAD_BYTES = MAX_EVIDENCE_BYTES + FORM_BYTES;
 
 const MIB = 1024 * 1024;
 

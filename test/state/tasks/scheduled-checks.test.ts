@@ -1,15 +1,15 @@
 // The scheduled checks of a task: those of each state, and the difference between two versions, from which jobs are
 // added and cancelled.
 import { describe, expect, it } from 'vitest';
+import type { Command } from '../../../src/state/tasks/command.ts';
+import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
 import {
   checkKey,
   checksOf,
-  newChecks,
+  checksOnlyIn,
   nextDue,
   type ScheduledCheck,
-} from '../../../src/state/tasks/checks.ts';
-import type { Command } from '../../../src/state/tasks/command.ts';
-import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
+} from '../../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import {
   ACCEPTED,
@@ -35,7 +35,7 @@ const of = (task: Task) => names(checksOf(task));
 const change = (before: Task, commands: readonly Command[], now: number) => {
   const task = taskAfter(before, commands, now);
   const [was, is] = [checksOf(before), checksOf(task)];
-  return { task, asked: names(newChecks(was, is)), dropped: names(newChecks(is, was)) };
+  return { task, asked: names(checksOnlyIn(is, was)), dropped: names(checksOnlyIn(was, is)) };
 };
 
 describe('the scheduled checks of a state', () => {
@@ -112,7 +112,7 @@ describe('from one version of a task to the next', () => {
   it('an unchanged task schedules and cancels nothing', () => {
     for (const status of STATUSES) {
       const task = taskIn(status, clocked);
-      expect(newChecks(checksOf(task), checksOf({ ...task, version: task.version + 1 }))).toEqual([]);
+      expect(checksOnlyIn(checksOf({ ...task, version: task.version + 1 }), checksOf(task))).toEqual([]);
     }
   });
 });

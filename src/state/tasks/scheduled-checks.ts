@@ -1,12 +1,13 @@
-// The checks scheduled for a task. Every job about a task is one of these checks, and they follow from the task
-// alone. So a commit creates jobs for the checks that the task has now and did not have before, and the sweeper can
-// always tell which jobs should exist. A check loads the task again when it runs.
+// The checks scheduled for a task: only which and when. What happens when one is due is in `decide.ts`. Every job about
+// a task is one of these checks, and they follow from the task alone. So a commit creates jobs for the checks that the
+// task has now and did not have before, and the sweeper can always tell which jobs should exist. A check loads the task
+// again when it runs.
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
-import { isFinal, meetsClocks } from './lifecycle.ts';
-import { CLOCKS, dueAt, startTime, stepAt, type Task } from './task.ts';
+import { isDelivered, isFinal } from './lifecycle.ts';
+import { dueAt, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
 
-/** A check, and when to run it (`at`, ms). The jobs of all but the first two are delayed until then. */
+/** A check, and when to run it (`at`, ms): at once, or at a later time (`DelayedCheck`). */
 export type ScheduledCheck =
   /** Is there a worker for the task? Asked as soon as it is queued. */
   | { kind: 'match'; at: number; after: null }
@@ -46,15 +47,16 @@ const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } 
 export function readCheck(value: unknown): Read<ScheduledCheck> {
   if (!isObject(value) || !isKind(value.kind)) return broken('names an unknown check');
   const read = readShape<ScheduledCheck>(value, SHAPES[value.kind]);
-  const isKnown = read.kind !== 'known' || read.value.kind !== 'match' || isReason(read.value.after);
-  return isKnown ? read : broken('names an unknown check');
+  const isKnownCheck =
+    read.kind !== 'known' || read.value.kind !== 'match' || isMatchTrigger(read.value.after);
+  return isKnownCheck ? read : broken('names an unknown check');
 }
 
 function isKind(kind: unknown): kind is CheckKind {
   return typeof kind === 'string' && Object.hasOwn(SHAPES, kind);
 }
 
-function isReason(after: unknown): boolean {
+function isMatchTrigger(after: unknown): boolean {
   return after === null || after === 'cool_down' || after === 'relaxation';
 }
 
@@ -63,8 +65,8 @@ export function isDelayed(check: ScheduledCheck): check is DelayedCheck {
   return check.kind !== 'verify' && (check.kind !== 'match' || check.after !== null);
 }
 
-/** What tells a check from others of its kind that are due at the same time; null where there are none. */
-export function subjectOf(check: ScheduledCheck): string | number | null {
+/** Distinguishes checks of one kind with the same time; null for kinds that a task has at most one of. */
+export function checkSubject(check: ScheduledCheck): string | number | null {
   switch (check.kind) {
     case 'match':
       return check.after;
@@ -87,10 +89,10 @@ export function subjectOf(check: ScheduledCheck): string | number | null {
 export function checksOf(task: Task): ScheduledCheck[] {
   if (isFinal(task.status)) return [];
   const checks: ScheduledCheck[] = [];
-  for (const clock of CLOCKS) {
+  for (const clock of SLA_CLOCKS) {
     const at = dueAt(task, clock);
-    const open = !meetsClocks(task.status) && !task.breaches.some((one) => one.clock === clock);
-    if (at !== null && open) checks.push({ kind: clock, at });
+    const isRunning = !isDelivered(task.status) && !task.breaches.some((breach) => breach.clock === clock);
+    if (at !== null && isRunning) checks.push({ kind: clock, at });
   }
   switch (task.status) {
     case 'queued':
@@ -139,21 +141,21 @@ function relaxationChecks(task: Task, checks: ScheduledCheck[]): void {
   if (next !== null) checks.push({ kind: 'relax', at: next, step: task.step + 1 });
 }
 
-/** The checks in `after` that are not in `before`. With the arguments swapped: the checks to cancel. */
-export function newChecks(
-  before: readonly ScheduledCheck[],
-  after: readonly ScheduledCheck[],
+/** The checks in `checks` that are not in `others`. */
+export function checksOnlyIn(
+  checks: readonly ScheduledCheck[],
+  others: readonly ScheduledCheck[],
 ): ScheduledCheck[] {
-  if (before.length === 0 || after.length === 0) return [...after];
-  const had = new Set(before.map(checkKey));
-  return after.filter((one) => !had.has(checkKey(one)));
+  if (checks.length === 0 || others.length === 0) return [...checks];
+  const otherKeys = new Set(others.map(checkKey));
+  return checks.filter((check) => !otherKeys.has(checkKey(check)));
 }
 
 /**
  * Whether the same check may be scheduled again after it was cancelled: a clock when a submission is sent back, the end
  * of a cool-down when the next worker declines too.
  */
-export function mayReturn(check: ScheduledCheck): boolean {
+export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
   switch (check.kind) {
     case 'target_latency':
     case 'deadline':
@@ -178,5 +180,5 @@ export function nextDue(checks: readonly ScheduledCheck[]): number | null {
 
 /** Identifies a check among those of its task. */
 export function checkKey(check: ScheduledCheck): string {
-  return `${check.kind} ${check.at} ${subjectOf(check)}`;
+  return `${check.kind} ${check.at} ${checkSubject(check)}`;
 }
