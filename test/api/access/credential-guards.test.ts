@@ -1,16 +1,25 @@
 // A request whose credential is revoked between its checks and its commit has no effect. For each route that writes, the
-// commit is held while its key or worker token is revoked, or its worker removed, in Redis. They are not revoked through
-// the API: audit entries of an org are written one after the other within a process, and both APIs of this test are in one.
+// commit is held while its key or token is revoked, or its worker, client, member or issuer is removed, in Redis. None of
+// this is done through the API: audit entries of an org are written one after the other within a process, and both APIs of
+// this test are in one.
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import * as oauth from 'openid-client';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { loadApiKeys, replacedKeyWrites, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
+import { parseCredential } from '../../../src/store/identity/credential-text.ts';
+import { findCredential } from '../../../src/store/identity/credentials.ts';
+import { loadMember, memberWrites } from '../../../src/store/identity/members.ts';
+import { loadOAuthClient, oauthClientWrites } from '../../../src/store/identity/oauth-clients.ts';
 import { loadOrg, orgWrites } from '../../../src/store/identity/orgs.ts';
 import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, merge } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
-import { orgKeysOf } from '../../../src/store/redis/keys.ts';
+import { orgKeysOf, partitionKeys } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { loadWorker, workerWrites } from '../../../src/store/workers/workers.ts';
 import {
@@ -22,6 +31,7 @@ import {
   startApi,
   type TestApi,
 } from '../../support/api.ts';
+import { Browser } from '../../support/browser.ts';
 import { accept, addTask, offerIdOf, offerTo, step, workThrough } from '../../support/db.ts';
 import { createPerson, taskBody } from '../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
@@ -73,7 +83,7 @@ beforeAll(async () => {
     prefix: freshPrefix(),
     sealer: createSealer([randomBytes(32)]),
     webhookAllowedNetworks: ['127.0.0.0/8'],
-    web: { quotas: { key: null, org: null, address: null } },
+    web: { quotas: { key: null, org: null, address: null }, publicUrl: 'own' as const },
   };
   proxy = await startRedisProxy(testRedisUrl());
   [direct, pinched] = await Promise.all([startApi(same), startApi({ ...same, redisUrl: proxy.url })]);
@@ -244,6 +254,136 @@ describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
             headers: { 'Content-Type': 'text/plain' },
           });
     expect((await caught(request, revoke)).outcome).toBe('401 invalid_credential');
+    expect(await seen()).toEqual(before);
+  });
+});
+
+const SCOPES = ['tasks:create', 'tasks:cancel', 'org:read'];
+
+/** An access token that an OAuth client requests for itself. */
+async function clientToken() {
+  const made = await org.client.post<{ client_id: string; client_secret: string }>('/v1/oauth-clients', {
+    name: 'x',
+    scopes: SCOPES,
+  });
+  const { access_token } = await oauth.clientCredentialsGrant(await discover(made));
+  return { client_id: made.client_id, token: access_token };
+}
+
+function discover({ client_id, client_secret }: { client_id: string; client_secret: string }) {
+  return oauth.discovery(new globalThis.URL(direct.url), client_id, client_secret, undefined, {
+    algorithm: 'oauth2',
+    execute: [oauth.allowInsecureRequests],
+  });
+}
+
+/** An access token that a member grants to an OAuth client. */
+async function memberToken() {
+  const redirect_uri = 'http://127.0.0.1:9/callback';
+  const [email, password] = [`${randomBytes(8).toString('hex')}@example.com`, 'correct horse battery'];
+  const [made, { member_id }] = await Promise.all([
+    org.client.post<{ client_id: string; client_secret: string }>('/v1/oauth-clients', {
+      name: 'x',
+      scopes: SCOPES,
+      grant_types: ['authorization_code'],
+      redirect_uris: [redirect_uri],
+    }),
+    org.client.post<{ member_id: string }>('/v1/members', { email, name: 'x', password, scopes: SCOPES }),
+  ]);
+  const config = await discover(made);
+  const pkceCodeVerifier = oauth.randomPKCECodeVerifier();
+  const { href } = oauth.buildAuthorizationUrl(config, {
+    redirect_uri,
+    code_challenge: await oauth.calculatePKCECodeChallenge(pkceCodeVerifier),
+    code_challenge_method: 'S256',
+    scope: SCOPES.join(' '),
+  });
+  const back = await new Browser(direct.url).through(href, email, password);
+  const { access_token } = await oauth.authorizationCodeGrant(config, back, { pkceCodeVerifier });
+  return { client_id: made.client_id, member_id, token: access_token };
+}
+
+/** An access token of an issuer that the org trusts. */
+async function issuerToken() {
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  const keys = [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256', use: 'sig' }];
+  const server = createServer((_request, response) => {
+    response.setHeader('Content-Type', 'application/json').end(JSON.stringify({ keys }));
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : null;
+  const issuer = `https://${randomBytes(8).toString('hex')}.example.com/`;
+  const { issuer_id, audience } = await org.client.post<{ issuer_id: string; audience: string }>(
+    '/v1/issuers',
+    { name: 'x', issuer, jwks_uri: `http://127.0.0.1:${port}/`, scope_map: { all: SCOPES } },
+  );
+  const token = await new SignJWT({ iss: issuer, aud: audience, sub: 'x', scope: 'all' })
+    .setProtectedHeader({ alg: 'ES256', kid: 'one', typ: 'at+jwt' })
+    .setExpirationTime('5 min')
+    .sign(privateKey);
+  return { issuer_id, token };
+}
+
+/** Removes the record of a token itself, as its revocation does. */
+function revokeToken(token: string): Promise<number> {
+  const where = parseCredential(token);
+  if (where === null) throw new Error('no credential of BioLayer');
+  return db.redis.del(partitionKeys(db.prefix, where.partition).credential(where.hash));
+}
+
+/** Each makes a token, and what ends it. */
+const TOKENS: Record<string, () => Promise<{ token: string; end(): Promise<unknown> }>> = {
+  'the token of an OAuth client is revoked': async () => {
+    const { token } = await clientToken();
+    return { token, end: () => revokeToken(token) };
+  },
+  'the OAuth client of a token is removed': async () => {
+    const { client_id, token } = await clientToken();
+    const end = async () => {
+      const client = await loadOAuthClient(db, client_id);
+      expect(await commit(db.redis, oauthClientWrites(db, client, null))).toBe(true);
+    };
+    return { token, end };
+  },
+  'the member of a token is disabled': async () => {
+    const { member_id, token } = await memberToken();
+    const end = async () => {
+      const member = await loadMember(db, org.org_id, member_id);
+      if (member === null) throw new Error('no member');
+      const after = { ...member, version: member.version + 1, disabled: true };
+      expect(await commit(db.redis, memberWrites(db, member, after))).toBe(true);
+    };
+    return { token, end };
+  },
+  'the grant of a token is withdrawn': async () => {
+    const { token } = await memberToken();
+    const stored = parseCredential(token);
+    const found = stored === null ? null : await findCredential(db, stored);
+    if (found?.kind !== 'oauth_token') throw new Error('no token');
+    return { token, end: () => db.redis.del(orgKeysOf(db.prefix, org.org_id).oauth(`Grant:${found.grant}`)) };
+  },
+  'the issuer of a token is removed': async () => {
+    const { issuer_id, token } = await issuerToken();
+    return { token, end: () => db.redis.del(orgKeysOf(db.prefix, org.org_id).issuer(issuer_id)) };
+  },
+};
+
+describe.each(['POST /v1/tasks', 'POST /v1/tasks/{task_id}/cancel'])('%s has no effect', (name) => {
+  test.each(Object.entries(TOKENS))('when %s before the commit', async (_what, make) => {
+    const { token, end } = await make();
+    const { task_id } = await addTask(db, org.org_id);
+    const near = pinched.client(token);
+    await near.get('/v1/org');
+    const keys = orgKeysOf(direct.prefix, org.org_id);
+    const seen = () =>
+      Promise.all([direct.redis.hgetall(keys.task(task_id)), direct.redis.xlen(keys.outbox)]);
+    const before = await seen();
+    const [method = '', path = ''] = name.replace('{task_id}', task_id).split(' ');
+    const body = BODIES[name];
+    const request = () => near.request(method, path, body === undefined ? {} : { body });
+    expect((await caught(request, end)).outcome).toBe('401 invalid_credential');
     expect(await seen()).toEqual(before);
   });
 });
