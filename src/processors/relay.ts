@@ -25,6 +25,8 @@ import { relayEntries } from './relay-effects.ts';
 
 const BATCH = 200;
 const BLOCK = 1000;
+/** A read that has not returned after this is interrupted, ms. */
+const READ_LIMIT = 3 * BLOCK;
 /** An entry pending for longer than this belongs to a dead relay, ms. */
 const ABANDONED = 10_000;
 /** A consumer that has been idle for this long is deleted, ms. */
@@ -53,6 +55,8 @@ export class Relay {
   readonly #newerSeen = new Map<string, string>();
   readonly #abandonedAfter: number;
   readonly #park: (target: DeliveryTarget) => Promise<boolean>;
+  /** Entries may be pending for this relay that it has not seen. */
+  #mayHavePending = false;
   #closing = false;
   #running: Promise<void> | null = null;
   /** Entries relayed since the start. */
@@ -97,14 +101,13 @@ export class Relay {
 
   async #run(): Promise<void> {
     let claimAt = performance.now();
-    let mayHavePending = false;
     let pause = 0;
     while (!this.#closing) {
       try {
         if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
-        if (mayHavePending) {
+        if (this.#mayHavePending) {
+          this.#mayHavePending = false;
           await this.#relayPending();
-          mayHavePending = false;
         }
         if (performance.now() >= claimAt) {
           claimAt = performance.now() + this.#abandonedAfter / 2;
@@ -115,7 +118,7 @@ export class Relay {
       } catch (error) {
         if (this.#closing) return;
         this.#log.warn({ err: error }, 'relay interrupted; it reads its pending entries again');
-        mayHavePending = true;
+        this.#mayHavePending = true;
         pause = Math.min(1000, pause * 2 + 50);
         // A Redis that lost its data has lost the groups too; a stream may have been replaced by another type.
         if (/NOGROUP|WRONGTYPE/.test(String(error))) await this.#openStreams().catch(() => undefined);
@@ -141,19 +144,35 @@ export class Relay {
 
   /** @param from for each stream: `>` for new entries, or the id after which to read this relay's pending entries. */
   async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
-    const reply = (await this.#blocking.xreadgroup(
-      'GROUP',
-      RELAY_GROUP,
-      this.#consumer,
-      'COUNT',
-      BATCH,
-      'BLOCK',
-      BLOCK,
-      'STREAMS',
-      ...this.#streams,
-      ...from,
-    )) as [key: string, entries: Entries][] | null;
-    return (reply ?? []).filter(([, entries]) => entries.length > 0);
+    // Redis measures BLOCK by its own clock: when that goes back by hours, the read would block for hours.
+    const limit = setInterval(() => this.#interruptRead(), READ_LIMIT);
+    try {
+      const reply = (await this.#blocking.xreadgroup(
+        'GROUP',
+        RELAY_GROUP,
+        this.#consumer,
+        'COUNT',
+        BATCH,
+        'BLOCK',
+        BLOCK,
+        'STREAMS',
+        ...this.#streams,
+        ...from,
+      )) as [key: string, entries: Entries][] | null;
+      return (reply ?? []).filter(([, entries]) => entries.length > 0);
+    } finally {
+      clearInterval(limit);
+    }
+  }
+
+  /** Closes the connection of a read that does not return. Unless the relay is closing, ioredis repeats the read. */
+  #interruptRead(): void {
+    // During an outage, ioredis is reconnecting already.
+    if (this.#blocking.status !== 'ready') return;
+    this.#log.warn({}, 'a read of the outbox did not return in time, and its connection is closed');
+    // Redis may have answered on the connection that is closed now.
+    this.#mayHavePending = true;
+    this.#blocking.disconnect(!this.#closing);
   }
 
   async #relay(found: readonly [key: string, entries: Entries][]): Promise<void> {

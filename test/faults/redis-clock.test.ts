@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Processors, startProcessors } from '../../src/processors/processors.ts';
 import { Relay } from '../../src/processors/relay.ts';
@@ -164,9 +165,30 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
       const closed = relay.close();
       blocking.disconnect();
       await closed;
-      // Blocking commands that were sent before the clock went back end when it is there again.
-      await setClock('+2h');
-      await held();
     }
+  });
+
+  it('that goes back delays no job and does not keep a process from ending', async () => {
+    const own = await startProcessors({
+      redisUrl: redis.url,
+      prefix: freshPrefix(),
+      sealer,
+      webhookAllowedNetworks: [],
+      concurrency: 5,
+      log: { ...QUIET, error: () => undefined },
+    });
+    const org = freshOrg(own.db);
+    const { task_id, created_at } = await addTask(own.db, org, { sla: { target_latency_seconds: 8 } });
+    const due = created_at + 8000;
+    const job = () => own.queues.all.sla.getJob(`target_latency-${task_id}-${due}-clock`);
+    await expect.poll(job, SOON).toBeDefined();
+    await setClock('-4h');
+    // The job starts while Redis' clock is held, and is put off.
+    await expect.poll(async () => (await job())?.processedOn, SOON).toBeDefined();
+    expect(((await job())?.processedOn ?? 0) - due).toBeLessThan(2000);
+    await expect.poll(() => own.db.clock.isHeld, SOON).toBe(true);
+    // A process has 25 s to end after SIGTERM.
+    const isClosed = own.close().then(() => true);
+    expect(await Promise.race([isClosed, sleep(15_000, false)])).toBe(true);
   });
 });

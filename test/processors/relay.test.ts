@@ -1,10 +1,12 @@
 // The relay: every outbox entry adds its jobs once, whichever process dies and in whatever order relays handle entries.
+import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Relay } from '../../src/processors/relay.ts';
 import { jobsOf } from '../../src/queues/catalogue.ts';
 import type { OutboxEntry } from '../../src/state/outbox.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
-import type { Db } from '../../src/store/redis/connection.ts';
+import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import {
   accept,
@@ -18,8 +20,8 @@ import {
   step,
   workThrough,
 } from '../support/db.ts';
-import { openQueues, outboxLength, runRelay } from '../support/processors.ts';
-import { freshPrefix } from '../support/redis.ts';
+import { openQueues, outboxLength, QUIET, runRelay } from '../support/processors.ts';
+import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 
 const shared = await openTestDb();
 /** A store with its own outbox, so that tests do not see each other's unread entries. */
@@ -226,6 +228,21 @@ describe('a relay', () => {
     const task = await addTask(db, org, clocked);
     await emptied(db);
     expect(await jobIds(queues)).toContain(clockJob(task));
+  });
+
+  it('closes although Redis does not end its read', async () => {
+    const db = ownStore();
+    const blocking = connect(testRedisUrl(), 'patient', () => undefined);
+    await whenReady(blocking);
+    onTestFinished(() => blocking.disconnect());
+    // It blocks for good, as if Redis' clock had gone back.
+    const read = blocking.xreadgroup.bind(blocking) as (...args: unknown[]) => Promise<unknown>;
+    const xreadgroup = (...args: unknown[]) => read(...args.with(args.indexOf('BLOCK') + 1, 0));
+    Object.assign(blocking, { xreadgroup });
+    const queues = openQueues(db);
+    const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: QUIET });
+    await relay.start();
+    await relay.close();
   });
 
   it('has no pending entries after it is closed', async () => {
