@@ -13,6 +13,7 @@ import { createConnection, createServer, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { keepSynced } from './aof-sync.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 
 const SECOND = 1000;
@@ -26,6 +27,7 @@ const OLDEST_MAJOR = 7;
 export interface EmbeddedRedisOptions {
   /** The data directory (`DATA_DIR`); Redis uses its folder `redis`. */
   readonly dir: string;
+  /** Default: `no`, and the owner syncs the file every second (see aof-sync.ts). */
   readonly appendfsync?: 'always' | 'everysec' | 'no' | undefined;
   /** Default: any free port. */
   readonly port?: number | undefined;
@@ -100,7 +102,7 @@ async function launch(
   binary: string,
   home: string,
   lock: DirectoryLock,
-  { appendfsync = 'everysec', port: wanted }: EmbeddedRedisOptions,
+  { appendfsync = 'no', port: wanted }: EmbeddedRedisOptions,
 ): Promise<EmbeddedRedis> {
   const port = wanted ?? (await freePort());
   const password = randomBytes(24).toString('hex');
@@ -149,7 +151,11 @@ async function launch(
   }
   child.unref();
   watchdogPipe.unref();
-  const ended = exited.then(() => lock.release());
+  const stopSyncing = appendfsync === 'no' ? keepSynced(join(home, 'appendonlydir')) : () => {};
+  const ended = exited.then(() => {
+    stopSyncing();
+    return lock.release();
+  });
   return { url, pid: child.pid, ended, stop: () => stop(child, ended) };
 }
 
