@@ -114,6 +114,12 @@ function caller(url: string, over: AbortSignal): Call {
   };
 }
 
+/** The items of a page. @throws Error with the answer if it is not a page. */
+function listed<T>(answer: Json & { http: number }): T[] {
+  if (!Array.isArray(answer.data)) throw new Error(`a list answered ${JSON.stringify(answer)}`);
+  return answer.data as T[];
+}
+
 async function createAll(call: Call, key: string, count: number, callback: string): Promise<string[]> {
   const ids: string[] = [];
   let left = count;
@@ -146,14 +152,13 @@ async function createAll(call: Call, key: string, count: number, callback: strin
  */
 async function work(call: Call, token: string, done: AbortSignal): Promise<void> {
   while (!done.aborted) {
-    const offers = (await call('GET', '/v1/worker/offers?wait=1', token)).data as { offer_id: string }[];
+    const offers = listed<{ offer_id: string }>(await call('GET', '/v1/worker/offers?wait=1', token));
     if (offers.length === 0 && (await call('GET', '/v1/worker', token)).availability !== 'available')
       await call('PATCH', '/v1/worker', token, { availability: 'available' });
     for (const { offer_id } of offers) await call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
-    const assigned = (await call('GET', '/v1/worker/tasks', token)).data as {
-      task_id: string;
-      status: string;
-    }[];
+    const assigned = listed<{ task_id: string; status: string }>(
+      await call('GET', '/v1/worker/tasks', token),
+    );
     for (const { task_id, status } of assigned) {
       if (status === 'accepted') await call('POST', `/v1/worker/tasks/${task_id}/start`, token);
       await call('POST', `/v1/worker/tasks/${task_id}/submit`, token, { output: { ok: true } });
@@ -164,12 +169,12 @@ async function work(call: Call, token: string, done: AbortSignal): Promise<void>
 async function watchCapacity(call: Call, key: string, done: AbortSignal, faults: string[]): Promise<void> {
   let last: { active_tasks: number; worker_id: string }[] = [];
   while (!done.aborted) {
-    last = (await call('GET', '/v1/workers', key)).data as typeof last;
+    last = listed(await call('GET', '/v1/workers', key));
     for (const { worker_id, active_tasks } of last)
       if (active_tasks > CAPACITY) faults.push(`${worker_id} held ${active_tasks} of ${CAPACITY}`);
     await sleep(200);
   }
-  last = (await call('GET', '/v1/workers', key)).data as typeof last;
+  last = listed(await call('GET', '/v1/workers', key));
   for (const { worker_id, active_tasks } of last)
     if (active_tasks !== 0) faults.push(`${worker_id} still holds ${active_tasks}`);
 }
