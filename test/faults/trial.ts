@@ -115,7 +115,7 @@ function caller(url: string, over: AbortSignal): Call {
 }
 
 /** The items of a page. @throws Error with the answer if it is not a page. */
-function listed<T>(answer: Json & { http: number }): T[] {
+function listed<T>(answer: Json): T[] {
   if (!Array.isArray(answer.data)) throw new Error(`a list answered ${JSON.stringify(answer)}`);
   return answer.data as T[];
 }
