@@ -96,12 +96,12 @@ export function holdChanges(
 /** The effect of a task change on one worker. */
 export interface Effect {
   /** A reservation that begins, or ends. */
-  taken?: 'offer' | 'work';
-  freed?: 'offer' | 'work';
+  reserves?: 'offer' | 'work';
+  frees?: 'offer' | 'work';
   /** How an offer to them ended. */
-  answered?: 'accepted' | 'declined' | 'expired';
+  response?: 'accepted' | 'declined' | 'expired';
   /** Time from acceptance to submission of the work that ended, ms. */
-  worked?: number;
+  workedMs?: number;
   /** Review ratings of their work, 1–5. */
   ratings?: number[];
 }
@@ -111,18 +111,18 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
   const effects = new Map<string, Effect>();
   const add = (id: string, effect: Effect) => effects.set(id, { ...effects.get(id), ...effect });
   const { taken, freed } = holdChanges(before, after);
-  for (const [id, hold] of taken) add(id, { taken: hold });
-  for (const [id, hold] of freed) add(id, { freed: hold });
+  for (const [id, kind] of taken) add(id, { reserves: kind });
+  for (const [id, kind] of freed) add(id, { frees: kind });
   const { assignment, status } = before ?? {};
   if (assignment && after.status === 'submitted' && status === 'started')
-    add(assignment.worker_id, { worked: after.updated_at - assignment.accepted_at });
+    add(assignment.worker_id, { workedMs: after.updated_at - assignment.accepted_at });
   const pending = (before?.offers ?? []).filter((one) => one.status === 'pending');
   for (const { offer_id, worker_id, status } of after.offers)
     if (
       (status === 'accepted' || status === 'declined' || status === 'expired') &&
       pending.some((one) => one.offer_id === offer_id)
     )
-      add(worker_id, { answered: status });
+      add(worker_id, { response: status });
   for (const { worker_id, rating } of after.reviews.slice(before?.reviews.length ?? 0))
     if (rating !== null) add(worker_id, { ratings: [...(effects.get(worker_id)?.ratings ?? []), rating] });
   return effects;
@@ -132,24 +132,24 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  * The worker after a task change; null when they have no free slot for an offer or rework. Rework returns to its worker
  * even when they are away. A worker who lets several offers lapse in a row is set to `away`.
  */
-export function affect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
-  const { taken, freed, answered, worked, ratings } = effect;
-  if (taken === 'offer' && (!isReady(worker) || worker.reservations.includes(taskId))) return null;
-  if (taken === 'work' && worker.reservations.length >= worker.capacity) return null;
+export function applyEffect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
+  const { reserves, frees, response, workedMs, ratings } = effect;
+  if (reserves === 'offer' && (!isReady(worker) || worker.reservations.includes(taskId))) return null;
+  if (reserves === 'work' && worker.reservations.length >= worker.capacity) return null;
   const change: Partial<Worker> = {};
-  if (taken !== undefined || freed !== undefined) {
+  if (reserves !== undefined || frees !== undefined) {
     const others = worker.reservations.filter((id) => id !== taskId);
-    change.reservations = taken === undefined ? others : [...others, taskId];
+    change.reservations = reserves === undefined ? others : [...others, taskId];
     if (worker.draining && change.reservations.length === 0) change.availability = 'offline';
     // A worker who declined, or whose offer was revoked, keeps their rank by idle time.
-    if (freed === 'work' || answered === 'expired') change.idle_since = now;
+    if (frees === 'work' || response === 'expired') change.idle_since = now;
   }
-  if (answered !== undefined) {
-    change.track = withAnswer(worker.track, answered);
+  if (response !== undefined) {
+    change.track = withAnswer(worker.track, response);
     if (change.track.lapsed_in_a_row >= LAPSES_TO_AWAY && worker.availability === 'available')
       change.availability = 'away';
   }
-  if (worked !== undefined) change.track = withTask(change.track ?? worker.track, worked);
+  if (workedMs !== undefined) change.track = withTask(change.track ?? worker.track, workedMs);
   if (ratings !== undefined) {
     change.track = withRatings(change.track ?? worker.track, ratings);
     change.rating = ratingOf(change.track);

@@ -7,7 +7,7 @@ import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
-import { affect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import { applyEffect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, type Guard, merge, NO_CHANGE } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
@@ -19,7 +19,7 @@ import { intactOrNull } from '../redis/unreadable.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
-import { loadWorker, workerNews, workerWrites } from '../workers/workers.ts';
+import { loadWorker, workerNotification, workerWrites } from '../workers/workers.ts';
 import { taskWrites } from './task-writes.ts';
 
 export type Changed =
@@ -65,12 +65,13 @@ export interface Plan {
 type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /**
- * Changes of one task run one after another in a process: when two hundred workers accept at once, the first commit makes
- * the other changes cheap refusals. A change that exceeds the time limit of a Redis command is not waited for.
+ * Changes of one task run one after another in a process: when two hundred workers accept at once, the first change is
+ * committed, so the other changes are refused cheaply. A change that exceeds the time limit of a Redis command is not
+ * waited for.
  */
 const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 
-const UNFIT = 'The offer stands no more: the worker is not available, or does not bring what the task asks.';
+const UNFIT = 'The offer is no longer valid: the worker is unavailable or does not meet the requirements.';
 
 /**
  * Creates a task and queues it, in one commit.
@@ -92,25 +93,28 @@ export async function createTask(
 ): Promise<Created> {
   const now = db.clock.now();
   const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
-  const by = { now, actor: options.actor, newId: () => newId(now) };
-  const decision = apply(create(input, ids, by), [{ name: 'queue' }]);
+  const context = { now, actor: options.actor, newId: () => newId(now) };
+  const decision = apply(create(input, ids, context), [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);
   const pool = options.requirePool === true ? poolOf(decision.task) : null;
   const pools = pool === null ? [] : [pool];
-  const { callerGuards } = options;
-  for (const isRetry of callerGuards === undefined ? [false] : [false, true]) {
-    const ofCaller = (await callerGuards?.(isRetry)) ?? [];
-    const guards = [...ofCaller, ...poolGuards(db, ids.org_id, pools)];
+  for (const isRetry of options.callerGuards === undefined ? [false] : [false, true]) {
+    const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
+    const guards = [...callerGuards, ...poolGuards(db, ids.org_id, pools)];
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
-    const written = await write(db, { ...decision, before: null, extraWrites });
-    if (written === true) return { ok: true, task: decision.task };
-    const made = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
-    if (made !== null) return { ok: true, task: made.task };
+    const outcome = await write(db, { ...decision, before: null, extraWrites });
+    if (outcome.kind === 'written') return { ok: true, task: decision.task };
+    const existing = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
+    if (existing !== null) return { ok: true, task: existing.task };
     if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)
       return { ok: false, code: 'pool_gone', message: 'The pool was removed.' };
   }
-  return { ok: false, code: 'stale', message: 'Another request has replaced this one.' };
+  return {
+    ok: false,
+    code: 'stale',
+    message: 'The authorization of the caller or its Idempotency-Key changed.',
+  };
 }
 
 /**
@@ -128,8 +132,8 @@ export function changeTask(
   options: ChangeOptions,
 ): Promise<Changed> {
   return changing.take(taskId, (hasWaited) => {
-    const views = hasWaited ? { loaded: undefined, loadedWorkers: undefined } : {};
-    return change(db, orgId, taskId, choice, { ...options, ...views });
+    const preloaded = hasWaited ? { loaded: undefined, loadedWorkers: undefined } : {};
+    return change(db, orgId, taskId, choice, { ...options, ...preloaded });
   });
 }
 
@@ -142,7 +146,7 @@ async function change(
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
-  let cannotTakeBack = false;
+  let reworkNeedsOtherWorker = false;
   return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
@@ -152,24 +156,39 @@ async function change(
     const plan = typeof choice === 'function' ? await choice(stored.task) : { commands: choice };
     if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
     const now = db.clock.now();
-    const by = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
-    const decision = decide(stored.task, cannotTakeBack ? plan.commands.map(toAnyWorker) : plan.commands, by);
+    const context = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
+    const decision = decide(
+      stored.task,
+      reworkNeedsOtherWorker ? plan.commands.map(toReassign) : plan.commands,
+      context,
+    );
     if (!decision.ok) return refused(decision.refusal);
-    const ofCaller = (await options.callerGuards?.(isRetry)) ?? [];
-    const guards = [...ofCaller, ...(plan.guards ?? [])];
+    const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
+    const guards = [...callerGuards, ...(plan.guards ?? [])];
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
-    const change = { ...decision, before: stored, extraWrites, loadedWorkers };
+    const decided = { ...decision, before: stored, extraWrites, loadedWorkers };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
-    const written = (await whenDue(db.clock, () => write(db, change))) ?? 'conflict';
+    const outcome = (await whenDue(db.clock, () => write(db, decided))) ?? { kind: 'conflict' };
     loadedWorkers = [];
-    if (written === true) return { ok: true, task: decision.task };
-    if (written === 'cannot_take_back') cannotTakeBack = true;
-    if (written === 'worker_busy')
-      return { ok: false, code: 'worker_busy', message: 'The worker cannot be asked now.' };
-    if (written === 'worker_unfit') return { ok: false, code: 'offer_not_pending', message: UNFIT };
-    return CONFLICT;
+    switch (outcome.kind) {
+      case 'written':
+        return { ok: true, task: decision.task };
+      case 'rework_needs_other_worker':
+        reworkNeedsOtherWorker = true;
+        return CONFLICT;
+      case 'worker_busy':
+        return { ok: false, code: 'worker_busy', message: 'The worker cannot get an offer now.' };
+      case 'worker_unfit':
+        return { ok: false, code: 'offer_not_pending', message: UNFIT };
+      case 'conflict':
+        return CONFLICT;
+    }
   });
+}
+
+interface WriteOutcome {
+  kind: 'written' | 'conflict' | 'worker_busy' | 'worker_unfit' | 'rework_needs_other_worker';
 }
 
 /** Commits a decided change together with the workers whose reservations it changes. */
@@ -183,53 +202,55 @@ async function write(
     extraWrites: ExtraWrites | undefined;
     loadedWorkers?: readonly Worker[];
   },
-): Promise<true | 'conflict' | 'worker_busy' | 'cannot_take_back' | 'worker_unfit'> {
+): Promise<WriteOutcome> {
   const { before, task, events, due, extraWrites, loadedWorkers = [] } = decided;
   const effects = [...effectsOf(before?.task ?? null, task)];
-  const touched = effects.map(([id]) => id);
-  const known = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
+  const affectedWorkers = effects.map(([id]) => id);
+  const loaded = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
   const [workers, history] = await Promise.all([
-    touched.every((id) => known.has(id))
-      ? touched.map((id) => known.get(id) ?? null)
+    affectedWorkers.every((id) => loaded.has(id))
+      ? affectedWorkers.map((id) => loaded.get(id) ?? null)
       : // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
-        Promise.all(touched.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
+        Promise.all(affectedWorkers.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
     before !== null && isFinal(task.status) ? loadEntries(db, task.org_id, task.task_id) : [],
   ]);
   const reserved: Change[] = [];
   for (const [index, [, effect]] of effects.entries()) {
     const worker = workers[index] ?? null;
     if (worker === null) {
-      if (effect.taken === 'offer') return 'worker_busy';
-      if (effect.taken === 'work') return 'cannot_take_back';
+      if (effect.reserves === 'offer') return { kind: 'worker_busy' };
+      if (effect.reserves === 'work') return { kind: 'rework_needs_other_worker' };
       continue;
     }
-    // The assignment is that of a removed worker with the same id.
     const { assignment = null } = before?.task ?? {};
+    // If the assignment belongs to a removed worker that had this id:
     if (
-      effect.taken !== 'offer' &&
+      effect.reserves !== 'offer' &&
       assignment?.worker_id === worker.worker_id &&
       !isOfWorker(assignment, worker)
     ) {
-      if (effect.taken === 'work') return 'cannot_take_back';
+      if (effect.reserves === 'work') return { kind: 'rework_needs_other_worker' };
       continue;
     }
     // Since they were found, the worker may have lost a skill or declined this task.
-    if (effect.taken === 'offer' && !isEligible(worker, task, task.updated_at)) return 'worker_busy';
-    // The offer is about to be revoked.
-    if (effect.answered === 'accepted' && !mayAccept(worker, task)) return 'worker_unfit';
-    const after = affect(worker, task.task_id, effect, task.updated_at);
-    if (after === null) return effect.taken === 'work' ? 'cannot_take_back' : 'worker_busy';
+    if (effect.reserves === 'offer' && !isEligible(worker, task, task.updated_at))
+      return { kind: 'worker_busy' };
+    // A change of the worker will revoke this offer; refuse the accept until then.
+    if (effect.response === 'accepted' && !mayAccept(worker, task)) return { kind: 'worker_unfit' };
+    const after = applyEffect(worker, task.task_id, effect, task.updated_at);
+    if (after === null)
+      return { kind: effect.reserves === 'work' ? 'rework_needs_other_worker' : 'worker_busy' };
     reserved.push(workerWrites(db, worker, after));
   }
   const log = logWrites(db, before?.task ?? null, task);
   // The change of a worker publishes its own notification.
-  const others = log.workerIds.filter((id) => !touched.includes(id));
+  const otherWorkers = log.workerIds.filter((id) => !affectedWorkers.includes(id));
   const logged: Change = {
     guards: [],
-    writes: [...log.writes, ...others.map((id) => workerNews(db, task.org_id, id))],
+    writes: [...log.writes, ...otherWorkers.map((id) => workerNotification(db, task.org_id, id))],
   };
   const { redis, prefix, clock } = db;
-  const isDue: Guard[] =
+  const dueGuards: Guard[] =
     due === null
       ? []
       : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
@@ -238,13 +259,13 @@ async function write(
     ...reserved,
     logged,
     extraWrites?.(task) ?? NO_CHANGE,
-    { guards: isDue, writes: [] },
+    { guards: dueGuards, writes: [] },
   );
-  return (await commit(redis, change)) ? true : 'conflict';
+  return { kind: (await commit(redis, change)) ? 'written' : 'conflict' };
 }
 
-/** Rework for a worker who was removed or has no free capacity returns the task to the queue. */
-function toAnyWorker(command: Command): Command {
+/** Rework for a worker who was removed or has no free capacity becomes a reassignment, through the queue. */
+function toReassign(command: Command): Command {
   return command.name === 'rework' ? { ...command, name: 'reassign', is_rework: true } : command;
 }
 

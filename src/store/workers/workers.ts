@@ -103,7 +103,7 @@ export function workerWrites(db: Db, before: Worker | null, after: Worker | null
     };
     writes.push(outboxWrite(keys.outbox, entry));
   }
-  writes.push(workerNews(db, worker.org_id, worker.worker_id));
+  writes.push(workerNotification(db, worker.org_id, worker.worker_id));
   const guards: Guard[] =
     before === null
       ? [
@@ -128,7 +128,7 @@ export function asLoaded(
 }
 
 /** The write that notifies subscribers of a change of the worker. */
-export function workerNews(db: Db, orgId: string, workerId: string): Write {
+export function workerNotification(db: Db, orgId: string, workerId: string): Write {
   return ['PUBLISH', orgKeysOf(db.prefix, orgId).changes, `worker ${workerId}`];
 }
 

@@ -344,7 +344,7 @@ describe('a task past its deadline or out of attempts', () => {
     // What a worker submitted stays theirs, and they are neither rated nor credited with the result.
     expect(task.submission).toEqual(before.submission);
     const effects = [...effectsOf(before, task).values()];
-    for (const { worked, ratings } of effects) expect([worked, ratings]).toEqual([undefined, undefined]);
+    for (const { workedMs, ratings } of effects) expect([workedMs, ratings]).toEqual([undefined, undefined]);
   });
 
   it('is completed by the submission when that comes in time, or late from a worker who goes on', () => {

@@ -20,7 +20,7 @@ import {
   wantedAttributes,
   workerAttributes,
 } from '../../../src/state/workers/matching.ts';
-import { affect, type Effect, next, type Worker } from '../../../src/state/workers/worker.ts';
+import { applyEffect, type Effect, next, type Worker } from '../../../src/state/workers/worker.ts';
 import { idFloor } from '../../../src/store/redis/ids.ts';
 import { NOW, queuedTask, rfc3339, sampleInput, sampleWorker, taskAfter } from '../../support/tasks.ts';
 
@@ -168,13 +168,13 @@ describe('the order of workers', () => {
   });
 
   it('keeps the idle time after a revoked or declined offer, and resets it after a lapse or work', () => {
-    const asked = affect(a, 'task', { taken: 'offer' }, NOW);
+    const asked = applyEffect(a, 'task', { reserves: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
-    const idleAfter = (effect: Effect) => affect(asked, 'task', effect, NOW)?.idle_since;
-    expect(idleAfter({ freed: 'offer' })).toBe(a.idle_since);
-    expect(idleAfter({ freed: 'offer', answered: 'declined' })).toBe(a.idle_since);
-    expect(idleAfter({ freed: 'offer', answered: 'expired' })).toBe(NOW);
-    expect(idleAfter({ freed: 'work' })).toBe(NOW);
+    const idleAfter = (effect: Effect) => applyEffect(asked, 'task', effect, NOW)?.idle_since;
+    expect(idleAfter({ frees: 'offer' })).toBe(a.idle_since);
+    expect(idleAfter({ frees: 'offer', response: 'declined' })).toBe(a.idle_since);
+    expect(idleAfter({ frees: 'offer', response: 'expired' })).toBe(NOW);
+    expect(idleAfter({ frees: 'work' })).toBe(NOW);
   });
 
   it('resets the idle time of a worker who returns from being away', () => {
@@ -184,15 +184,15 @@ describe('the order of workers', () => {
   });
 
   it('a worker gets no second offer of a task and none beyond their capacity', () => {
-    const asked = affect(sampleWorker({ capacity: 2 }), 't1', { taken: 'offer' }, NOW);
+    const asked = applyEffect(sampleWorker({ capacity: 2 }), 't1', { reserves: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
-    expect(affect(asked, 't1', { taken: 'offer' }, NOW)).toBeNull();
-    const full = affect(asked, 't2', { taken: 'offer' }, NOW);
+    expect(applyEffect(asked, 't1', { reserves: 'offer' }, NOW)).toBeNull();
+    const full = applyEffect(asked, 't2', { reserves: 'offer' }, NOW);
     expect(full?.reservations).toEqual(['t1', 't2']);
     if (full === null) throw new Error('no place');
-    expect(affect(full, 't3', { taken: 'offer' }, NOW)).toBeNull();
+    expect(applyEffect(full, 't3', { reserves: 'offer' }, NOW)).toBeNull();
     // Not even rework.
-    expect(affect(full, 't3', { taken: 'work' }, NOW)).toBeNull();
+    expect(applyEffect(full, 't3', { reserves: 'work' }, NOW)).toBeNull();
   });
 });
 

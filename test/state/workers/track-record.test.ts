@@ -10,7 +10,7 @@ import {
   withGivenRating,
   withRatings,
 } from '../../../src/state/workers/track-record.ts';
-import { affect, effectsOf, next } from '../../../src/state/workers/worker.ts';
+import { applyEffect, effectsOf, next } from '../../../src/state/workers/worker.ts';
 import {
   ACCEPTED,
   NOW,
@@ -67,9 +67,9 @@ it('counts answered and lapsed offers in the rates, which are null before the fi
 });
 
 describe('a worker whose offers lapse', () => {
-  const lapse = { freed: 'offer', answered: 'expired' } as const;
-  const worked = (effects: Parameters<typeof affect>[2][], worker = sampleWorker()) =>
-    effects.reduce((one, effect) => affect(one, 'task', effect, NOW) ?? one, worker);
+  const lapse = { frees: 'offer', response: 'expired' } as const;
+  const worked = (effects: Parameters<typeof applyEffect>[2][], worker = sampleWorker()) =>
+    effects.reduce((one, effect) => applyEffect(one, 'task', effect, NOW) ?? one, worker);
 
   it('is set away after three in a row, and not before', () => {
     const two = worked(Array(LAPSES_TO_AWAY - 1).fill(lapse));
@@ -78,8 +78,8 @@ describe('a worker whose offers lapse', () => {
   });
 
   it('is counted from zero again after an answer or a return', () => {
-    for (const answered of ['accepted', 'declined'] as const)
-      expect(worked([lapse, lapse, { answered }, lapse, lapse]).availability).toBe('available');
+    for (const response of ['accepted', 'declined'] as const)
+      expect(worked([lapse, lapse, { response }, lapse, lapse]).availability).toBe('available');
     const away = worked([lapse, lapse, lapse]);
     const back = next(away, { availability: 'available' }, NOW);
     expect(worked([lapse, lapse], back).availability).toBe('available');
@@ -95,12 +95,12 @@ describe('a worker whose offers lapse', () => {
 describe('a change of a task, for its workers', () => {
   it('counts an answer once', () => {
     const [offered, accepted] = [taskIn('offered'), taskIn('accepted')];
-    expect([...effectsOf(offered, accepted)]).toEqual([[WORKER, { answered: 'accepted' }]]);
+    expect([...effectsOf(offered, accepted)]).toEqual([[WORKER, { response: 'accepted' }]]);
     expect(effectsOf(accepted, taskIn('started')).size).toBe(0);
     const lapsed = taskAfter(offered, [{ name: 'expire', offer_id: OFFER }], OFFER_ENDS);
-    expect([...effectsOf(offered, lapsed)]).toEqual([[WORKER, { freed: 'offer', answered: 'expired' }]]);
+    expect([...effectsOf(offered, lapsed)]).toEqual([[WORKER, { frees: 'offer', response: 'expired' }]]);
     const revoked = taskAfter(offered, [{ name: 'revoke', worker_id: WORKER }], NOW);
-    expect([...effectsOf(offered, revoked)]).toEqual([[WORKER, { freed: 'offer' }]]);
+    expect([...effectsOf(offered, revoked)]).toEqual([[WORKER, { frees: 'offer' }]]);
   });
 
   it.each(['approve', 'rework', 'reassign', 'reject'] as const)('%s carries the rating', (name) => {
