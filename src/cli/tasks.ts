@@ -1,6 +1,6 @@
 // `biolayer tasks`: creates, shows, lists, follows and cancels tasks.
 
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
 import { URGENCIES } from '../state/tasks/task.ts';
 import { UsageError } from './faults.ts';
@@ -57,6 +57,14 @@ interface FilterFlags extends PageFlags {
   requestId?: string[];
   createdAfter?: string;
   createdBefore?: string;
+}
+
+interface UpdateFlags {
+  urgency?: string;
+  deadline?: string;
+  targetLatency?: string;
+  requirements?: string;
+  metadata?: Record<string, string | null>;
 }
 
 /** Adds `biolayer tasks`. */
@@ -118,6 +126,19 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       showTask(out, await api.send('POST', `${taskPath(taskId)}/cancel`, { body: givenOnly({ reason }) }));
     });
   tasks
+    .command('update')
+    .description('change the SLA, requirements or metadata of a task that is not final')
+    .argument('<task_id>')
+    .addOption(new Option('--urgency <urgency>', URGENCIES.join(', ')))
+    .option('--deadline <time>', 'RFC 3339; none: remove it')
+    .option('--target-latency <seconds>', 'none: remove it')
+    .option('--requirements <json>', 'JSON merge patch: null removes a requirement')
+    .option('--metadata <key=value>', 'repeatable; an empty value removes the key', pairs)
+    .action(async (taskId: string, flags: UpdateFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showTask(out, await api.send('PATCH', taskPath(taskId), { body: patchOf(flags) }));
+    });
+  tasks
     .command('watch')
     .description('follow a task to its end')
     .argument('<task_id>')
@@ -150,6 +171,27 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     });
 }
 
+/** The body of `PATCH /v1/tasks/{task_id}`. @throws UsageError */
+function patchOf({ urgency, deadline, targetLatency, requirements, metadata }: UpdateFlags): unknown {
+  const sla = givenOnly({
+    urgency,
+    deadline: deadline === 'none' ? null : deadline,
+    target_latency_seconds: targetLatency === 'none' ? null : targetLatency && asNumber(targetLatency),
+  });
+  return givenOnly({
+    sla: Object.keys(sla).length > 0 ? sla : undefined,
+    requirements: requirements === undefined ? undefined : parseJson(requirements, '--requirements'),
+    metadata,
+  });
+}
+
+/** Collects the values of a repeatable flag `key=value`; an empty value becomes null. @throws InvalidArgumentError */
+function pairs(text: string, before: Record<string, string | null> = {}): Record<string, string | null> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be key=value.');
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) || null };
+}
+
 /** Prints the most important fields of a task. */
 function showTask(out: Output, task: unknown): void {
   out.answer(task, () => out.record(task, FIELDS));
@@ -176,11 +218,16 @@ async function readJson(file: string | undefined, { stdin }: Streams): Promise<u
   if (isStdin && stdin.isTTY === true)
     throw new UsageError('Pass a file with --file, or the JSON of the task on stdin.');
   const text = isStdin ? await readAll(stdin) : await readText(file);
+  return parseJson(text, isStdin ? 'stdin' : file);
+}
+
+/** Parses JSON. @param source named in the error. @throws UsageError */
+function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${isStdin ? 'stdin' : file} is not JSON: ${why}`);
+    throw new UsageError(`${source} is not JSON: ${why}`);
   }
 }
 

@@ -62,6 +62,24 @@ async function createTask(fields: Record<string, unknown> = {}): Promise<string>
   return task_id;
 }
 
+describe('biolayer tasks update', () => {
+  it('changes a task', async () => {
+    const id = await createTask({
+      metadata: { a: '1' },
+      sla: { urgency: 'low', target_latency_seconds: 60 },
+    });
+    const flags = ['--urgency', 'high', '--deadline', '2099-01-01T00:00:00Z', '--target-latency', 'none'];
+    const more = ['--requirements', '{"min_rating": 3}', '--metadata', 'a=', '--metadata', 'b=x=y'];
+    expect(await json(['tasks', 'update', id, ...flags, ...more])).toMatchObject({
+      sla: { urgency: 'high', deadline: '2099-01-01T00:00:00.000Z', breaches: [] },
+      requirements: { skills: ['walks_on_water'], min_rating: 3 },
+      metadata: { b: 'x=y' },
+    });
+    expect((await run(['tasks', 'update', id, '--metadata', 'novalue'])).code).toBe(2);
+    expect((await run(['tasks', 'update', id, '--requirements', '{'])).code).toBe(2);
+  });
+});
+
 describe('biolayer', () => {
   it('creates an org with a pool, a worker and keys, and prints one JSON document for each', async () => {
     const made = await json<{ org_id: string; api_key: string }>(['orgs', 'create', '--name', 'Acme']);
@@ -255,8 +273,8 @@ describe('biolayer', () => {
     const taskId = await createTask();
     const events = await run(['tasks', 'events', taskId]);
     expect(events.stdout.split('\n').map((line) => line.replace(/\d{4}-\S+/, 'time'))).toEqual([
-      '  1  time  task.created       by api_key',
-      '  2  time  task.queued        created',
+      '  1  time  task.created            by api_key',
+      '  2  time  task.queued             created',
       '',
     ]);
     expect((await json<{ data: object[] }>(['tasks', 'events', taskId])).data).toHaveLength(2);

@@ -17,6 +17,8 @@ export function refusal(changed: Created): ApiError {
       return notFound();
     case 'stale':
       return new ApiError('version_mismatch', changed.message);
+    case 'too_many_updates':
+      return new ApiError('quota_exceeded', changed.message, { quota: 'task_updates' });
     case 'worker_busy':
     case 'not_due':
       return new ApiError('invalid_transition', changed.message);

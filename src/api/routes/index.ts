@@ -13,6 +13,7 @@ import { secretRoutes } from './ops/secrets.ts';
 import { eventStreamRoutes } from './tasks/event-streams.ts';
 import { eventRoutes } from './tasks/events.ts';
 import { evidenceRoutes } from './tasks/evidence.ts';
+import { supervisionRoutes } from './tasks/supervision.ts';
 import { taskBatchRoutes } from './tasks/task-batch.ts';
 import { taskRoutes } from './tasks/tasks.ts';
 import { deliveryRoutes } from './webhooks/deliveries.ts';
@@ -29,6 +30,7 @@ import { workerRoutes } from './workers/workers.ts';
 
 export const ROUTES: readonly Route[] = [
   ...taskRoutes,
+  ...supervisionRoutes,
   ...taskBatchRoutes,
   ...matchRoutes,
   ...eventRoutes,

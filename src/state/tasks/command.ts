@@ -1,6 +1,7 @@
 // The commands that change a task, their context, and the decision about them. `lifecycle.ts` says in which state a
 // command is allowed, `decide.ts` what it does.
 
+import type { TaskPatch } from './patch.ts';
 import type { SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
 export type Command =
@@ -34,7 +35,8 @@ export type Command =
   | { name: 'cancel'; reason: string | null }
   /** An SLA clock is due. */
   | { name: SlaClock }
-  | { name: 'relax' };
+  | { name: 'relax' }
+  | { name: 'update'; patch: TaskPatch };
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */
 export interface Opinion {
@@ -55,7 +57,13 @@ export interface CommandContext {
 }
 
 export interface Refusal {
-  code: 'invalid_transition' | 'task_not_cancellable' | 'offer_not_pending' | 'not_yours' | 'not_due';
+  code:
+    | 'invalid_transition'
+    | 'task_not_cancellable'
+    | 'offer_not_pending'
+    | 'not_yours'
+    | 'not_due'
+    | 'too_many_updates';
   message: string;
 }
 

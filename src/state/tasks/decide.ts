@@ -29,6 +29,7 @@ import {
   type TaskInput,
 } from './task.ts';
 import { Transition } from './transition.ts';
+import { update } from './update.ts';
 import { resultView } from './view.ts';
 
 /** A new task in `created`, with its first event; not yet queued. */
@@ -224,6 +225,8 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return checkClock(transition, command.name);
     case 'relax':
       return relax(transition);
+    case 'update':
+      return update(transition, command.patch);
   }
 }
 

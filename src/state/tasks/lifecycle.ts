@@ -80,6 +80,7 @@ export const COMMANDS = [
   'deadline',
   'target_latency',
   'relax',
+  'update',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -175,6 +176,11 @@ export const IN_PLACE: readonly InPlace[] = [
     when: 'the target latency passes without a submission',
   },
   { command: 'relax', from: ['queued'], when: 'a relaxation step is due' },
+  {
+    command: 'update',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
+    when: 'its SLA, requirements or metadata are changed',
+  },
 ];
 
 /** Commands that send a task back to the queue, or, when it may not go on, to `failed`. */

@@ -153,20 +153,20 @@ export function checksOnlyIn(
 
 /**
  * Whether the same check may be scheduled again after it was cancelled: a clock when a submission is sent back, the end
- * of a cool-down when the next worker declines too.
+ * of a cool-down when the next worker declines too, the time to start when the urgency is changed back.
  */
 export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
   switch (check.kind) {
     case 'target_latency':
     case 'deadline':
     case 'relax':
+    case 'start_timeout':
       return true;
     case 'match':
       return check.after !== null;
     case 'verify':
     case 'auto_approve':
     case 'offer_expiry':
-    case 'start_timeout':
       return false;
   }
 }

@@ -210,6 +210,13 @@ export interface Task {
   result_source?: 'default';
   failure: { code: FailureCode; message: string } | null;
   cancellation: { reason: string | null; cancelled_by: string } | null;
+  /** Number of updates; absent: none. */
+  updates?: number;
+  /**
+   * Sequence of the event that changed the metadata last; absent: it never changed. Earlier events are delivered with
+   * the metadata of their time (`inputAt`).
+   */
+  metadata_since?: number;
 }
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted';

@@ -43,11 +43,16 @@ export class Transition {
     });
   }
 
-  /**
-   * Replaces parts of the task's input. The commit follows: record, indexes, queue position, a new match if it is queued.
-   */
+  /** Replaces parts of the task's input; see `setInput`. */
   changeInput(change: Partial<TaskInput>): void {
-    this.task.input = { ...this.task.input, ...change };
+    this.setInput({ ...this.task.input, ...change });
+  }
+
+  /**
+   * Replaces the task's input. The commit follows: record, indexes, queue position, a new match if it is queued.
+   */
+  setInput(input: TaskInput): void {
+    this.task.input = input;
     this.task.input_changed_at = this.context.now;
   }
 

@@ -150,6 +150,7 @@ export function offerView(task: Task, offer: Offer): Record<string, unknown> {
 /**
  * The body of a webhook (Standard Webhooks: `type`, `timestamp`, `data`). It is a pure function of the event and of
  * fields of the task that never change, so every attempt of a delivery sends the same bytes.
+ * @param task with the metadata that it had at the event (`inputAt`).
  */
 export function webhookBody(
   task: Pick<Task, 'task_id' | 'org_id' | 'input'>,

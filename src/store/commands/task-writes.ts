@@ -7,7 +7,7 @@ import { retentionNotes } from '../../state/tasks/retention.ts';
 import { checksOf, checksOnlyIn, nextDue } from '../../state/tasks/scheduled-checks.ts';
 import { poolOf, type Task, type TaskEvent } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
-import type { Change, Write } from '../redis/commit.ts';
+import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
@@ -79,6 +79,8 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   const lastHash = head;
 
   const { input, version } = task;
+  const was = before?.task ?? null;
+  const isPatched = was !== null && was.input !== input;
   const state = stateOf(task);
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
@@ -96,13 +98,14 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
     else if (before.task.input !== input) fields.push('i', JSON.stringify(input));
     if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
+    if (task.metadata_since !== undefined && task.metadata_since !== was?.metadata_since)
+      fields.push('u', task.metadata_since);
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
       writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);
     writes.push(...draftWrites(db, before?.task ?? null, task, events));
   }
 
-  const was = before?.task ?? null;
   if (was?.input !== input) writes.push(...indexWrites(db, was, task));
   if (was?.status !== task.status) {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
@@ -141,8 +144,9 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   }
   writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
 
-  return {
-    guards: [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }],
-    writes,
-  };
+  const guards: Guard[] = [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }];
+  // Resealing replaces the input without a new version.
+  if (isPatched)
+    guards.push({ kind: 'field', key: keys.task(taskId), field: 'i', value: JSON.stringify(was.input) });
+  return { guards, writes };
 }

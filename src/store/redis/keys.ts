@@ -93,7 +93,7 @@ function orgKeys(prefix: string, orgId: string) {
     ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
-    /** Hash: `v` version, `s` state, `i` input, `h` last hash; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
+    /** Hash: `v` version, `s` state, `i` input, `h` last hash, `u` sequence of the last change of the metadata; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
     task: (id: string) => `${base}:task:${id}`,
     /** List: one entry per event, while the task is open. */
     history: (id: string) => `${base}:history:${id}`,

@@ -1,5 +1,6 @@
 // Loads tasks: one, several, with their history, or with one event of it.
 
+import { inputAt } from '../../state/tasks/patch.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
 import type { Db } from '../redis/connection.ts';
@@ -155,7 +156,7 @@ export async function loadEvent(
   return event === undefined ? null : { task: stored.task, event };
 }
 
-/** The content of a webhook: one event, and the fields of its task that never change. */
+/** The content of a webhook: one event, and the fields of its task as they were then. */
 export interface WebhookSubject {
   task: Pick<Task, 'task_id' | 'org_id' | 'input'>;
   event: Omit<HistoryEntry, 'previous_hash' | 'hash'>;
@@ -163,7 +164,7 @@ export interface WebhookSubject {
 
 /**
  * Reads the subject of a webhook from stored fields: the task's `input` and the event's `entry` while the task is open,
- * `packed` when it is final; null when they do not contain the event.
+ * `packed` when it is final; null when they do not contain the event. The metadata of an open task is that of now.
  * @param key of the task, named in errors. @throws UnreadableRecord
  */
 export function readWebhookSubject(
@@ -175,11 +176,12 @@ export function readWebhookSubject(
   const unknown = readForm(stored.form, TASK_FORM);
   if (unknown !== null) return required(key, unknown);
   if (stored.packed !== null) {
-    const [input, , history] = required(key, readPacked(stored.packed));
+    const [input, state, history] = required(key, readPacked(stored.packed));
     const entry = history[sequence - 1];
-    return entry === undefined
-      ? null
-      : { task: { org_id, task_id, input }, event: unpackEntry(entry, sequence, null) };
+    if (entry === undefined) return null;
+    const hasChanged = sequence < (state.metadata_since ?? 0);
+    const then = hasChanged ? inputAt(input, unpackEntries(history).slice(sequence)) : input;
+    return { task: { org_id, task_id, input: then }, event: unpackEntry(entry, sequence, null) };
   }
   if (stored.input === null || stored.entry === null) return null;
   const input = required(key, readInput(stored.input.toString()));

@@ -1,11 +1,12 @@
 // Leases of deliveries. A pending delivery is a member of the partition's `pending-deliveries` set, scored by its next
 // attempt. A worker process leases it for the time of an attempt. A score that ends in half a millisecond is a lease.
 
+import { inputAt } from '../../state/tasks/patch.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { PUT_OFF } from '../redis/unreadable.ts';
-import { readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
+import { loadWhole, readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
 import { type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
 import { aroundSequence, type DeliveryTarget, fieldOf, pendingMember } from './delivery-target.ts';
@@ -22,7 +23,7 @@ local due = tonumber(score)
 -- No lease lasts much longer than ours would: one that does was given before the clock went back.
 local isFromFuture = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
 if due > now and not isFromFuture then return {score} end
-local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f')
+local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f', 'u')
 if ARGV[6] == '1' or (ARGV[8] == '' and task[4]) then
   for before = 1, tonumber(ARGV[5]) - 1 do
     local other = before .. ARGV[8]
@@ -42,7 +43,7 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 local delivery = redis.call('HMGET', KEYS[2], ARGV[4], 'gone')
 local at = tonumber(ARGV[5]) - 1
 local entry = task[1] and redis.call('LRANGE', KEYS[4], at, at)[1] or task[3]
-return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5]}
+return {ARGV[3], delivery[1], delivery[2], task[1], task[2], entry, task[5], task[6]}
 `;
 
 const withScript = defineScripts<{
@@ -95,7 +96,9 @@ export async function leaseDelivery(
   const until = performance.now() + leaseMs - CLOCK_ERROR;
   const now = db.clock.now();
   const isMessage = target.sequence === 0;
-  const [score, recorded, gone, input, packed, entry, form] = await withScript(db.redis).biolayerLeaseBuffer(
+  const [score, recorded, gone, input, packed, entry, form, since] = await withScript(
+    db.redis,
+  ).biolayerLeaseBuffer(
     keys.pendingDeliveries,
     keys.deliveries(target.task_id),
     isMessage ? keys.message(target.task_id) : keys.task(target.task_id),
@@ -112,20 +115,27 @@ export async function leaseDelivery(
   );
   if (!score) return null;
   if (recorded === undefined) return { dueAt: Number(score.toString()) };
+  const subject = isMessage
+    ? null
+    : readWebhookSubject(keys.task(target.task_id), target, {
+        input: input ?? null,
+        packed: packed ?? null,
+        entry: entry ?? null,
+        form: form ?? null,
+      });
+  // The metadata of an open task has changed since the event.
+  if (subject !== null && since && target.sequence < Number(since.toString())) {
+    const whole = await loadWhole(db, target.org_id, target.task_id);
+    if (whole === null) return null;
+    subject.task.input = inputAt(whole.task.input, whole.history.slice(target.sequence));
+  }
   return {
     delivery: requireDelivery(keys.deliveries(target.task_id), recorded),
     score: Number(score.toString()),
     until,
     inOrder: order.inOrder,
     gone: gone !== null && target.endpoint_id === undefined,
-    subject: isMessage
-      ? null
-      : readWebhookSubject(keys.task(target.task_id), target, {
-          input: input ?? null,
-          packed: packed ?? null,
-          entry: entry ?? null,
-          form: form ?? null,
-        }),
+    subject,
     message: isMessage && entry ? requireMessage(keys.message(target.task_id), entry.toString()) : null,
   };
 }

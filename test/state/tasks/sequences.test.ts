@@ -7,6 +7,7 @@ import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../../src/state/tasks/lifecycle.ts';
+import { inputAt, type TaskPatch } from '../../../src/state/tasks/patch.ts';
 import { checkKey, checksOf, checksOnlyIn, nextDue } from '../../../src/state/tasks/scheduled-checks.ts';
 import {
   dueAt,
@@ -14,6 +15,7 @@ import {
   SLA_CLOCKS,
   type Task,
   type TaskEvent,
+  URGENCIES,
 } from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';
 import { holdChanges, holders } from '../../../src/state/workers/worker.ts';
@@ -32,7 +34,7 @@ const EVERYTHING: readonly What[] = [...COMMANDS, 'hand out', 'approve and compl
 /** The usual commands in each state: the next step, and the ways back and out. */
 const USUAL: Record<Status, readonly What[]> = {
   created: ['queue', 'queue', 'cancel'],
-  queued: ['hand out', 'hand out', 'hand out', 'match', 'deadline', 'target_latency', 'cancel'],
+  queued: ['hand out', 'hand out', 'hand out', 'match', 'deadline', 'target_latency', 'cancel', 'update'],
   matched: ['offer', 'offer', 'deadline', 'target_latency', 'cancel'],
   offered: [
     'accept',
@@ -45,6 +47,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'remove_worker',
     'deadline',
     'target_latency',
+    'update',
   ],
   accepted: [
     'start',
@@ -55,8 +58,19 @@ const USUAL: Record<Status, readonly What[]> = {
     'remove_worker',
     'deadline',
     'target_latency',
+    'update',
   ],
-  started: ['submit', 'submit', 'submit', 'release', 'remove_worker', 'deadline', 'target_latency', 'cancel'],
+  started: [
+    'submit',
+    'submit',
+    'submit',
+    'release',
+    'remove_worker',
+    'deadline',
+    'target_latency',
+    'cancel',
+    'update',
+  ],
   submitted: [
     'rework',
     'reassign',
@@ -157,6 +171,8 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: what, feedback: null }];
     case 'cancel':
       return [{ name: 'cancel', reason: null }];
+    case 'update':
+      return [{ name: 'update', patch: patchOf(move, now) }];
     case 'deadline':
     case 'target_latency':
     case 'relax':
@@ -165,6 +181,21 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
     case 'verify':
     case 'complete':
       return [{ name: what }];
+  }
+}
+
+/** A patch of one or two clocks, the urgency, a requirement or the metadata. */
+function patchOf({ which, count, pick }: Move, now: number): TaskPatch {
+  const seconds = 1 + (pick % 300);
+  switch (which) {
+    case 0:
+      return { sla: { deadline: pick % 4 === 0 ? null : rfc3339(now + seconds * SECOND) } };
+    case 1:
+      return { sla: { target_latency_seconds: pick % 4 === 0 ? null : seconds } };
+    case 2:
+      return { sla: { urgency: URGENCIES[count] ?? 'low' }, requirements: { min_rating: count } };
+    default:
+      return { metadata: { lead: String(pick), [`key${count}`]: null } };
   }
 }
 
@@ -234,6 +265,11 @@ function always(check: (lived: ReturnType<typeof live>) => boolean): void {
   throw new Error(`failed for a life of seed ${SAMPLE.seed}, and not again`);
 }
 
+/** Events that leave the status as it is. */
+const IN_PLACE_EVENTS: readonly string[] = ['task.sla_breached', 'task.updated'];
+
+const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
+
 const made = (changes: Change[]) => changes.filter((one) => !one.refused);
 
 describe('every random sequence of commands', () => {
@@ -264,7 +300,7 @@ describe('every random sequence of commands', () => {
         const expected = history[index - 1]?.status ?? null;
         return (
           one.previous_status === expected &&
-          (one.type === 'task.sla_breached' ? one.status === expected : one.type === `task.${one.status}`)
+          (IN_PLACE_EVENTS.includes(one.type) ? one.status === expected : one.type === `task.${one.status}`)
         );
       });
       return linked && history.at(-1)?.status === task.status;
@@ -294,16 +330,43 @@ describe('every random sequence of commands', () => {
     });
   });
 
-  it('breaches an SLA clock at most once, not before its due time, with an event', () => {
+  it('breaches an SLA clock at most once for each due time, not before it, with an event', () => {
     always(({ task, history }) => {
-      const told = history.filter((one) => one.type === 'task.sla_breached').map((one) => one.data.clock);
-      const flagged = task.breaches.map((one) => one.clock);
+      const told = history
+        .filter((one) => one.type === 'task.sla_breached')
+        .map(({ data }) => `${data.clock} ${data.due_at}`);
+      const flagged = task.breaches.map((one) => `${one.clock} ${rfc3339(one.due_at)}`);
       return (
-        SLA_CLOCKS.every((clock) => flagged.filter((one) => one === clock).length <= 1) &&
-        JSON.stringify(told) === JSON.stringify(flagged) &&
+        SLA_CLOCKS.every((clock) => task.breaches.filter((one) => one.clock === clock).length <= 1) &&
+        new Set(told).size === told.length &&
+        flagged.every((one) => told.includes(one)) &&
         task.breaches.every((one) => one.breached_at >= one.due_at)
       );
     });
+  });
+
+  it('opens a breached clock again when it is due later, and only then', () => {
+    always(({ changes }) =>
+      made(changes).every(({ before, after }) =>
+        before.breaches.every(({ clock }) => {
+          const [was, due] = [dueAt(before, clock), dueAt(after, clock)];
+          const isOpen = after.breaches.every((one) => one.clock !== clock);
+          return isOpen === (due !== was && (due === null || due > after.updated_at));
+        }),
+      ),
+    );
+  });
+
+  it('tells the metadata of every past event from the updates after it', () => {
+    always(({ changes, history, task }) =>
+      made(changes).every(({ after, events }) =>
+        events.every(({ sequence }) => {
+          const told = inputAt(task.input, history.slice(sequence).map(asEntry)).metadata ?? {};
+          // The events before `task.updated` in the same commit do not exist: it is the first.
+          return JSON.stringify(told) === JSON.stringify(after.input.metadata ?? {});
+        }),
+      ),
+    );
   });
 
   it('reserves capacity exactly for workers with a pending offer or an assignment', () => {

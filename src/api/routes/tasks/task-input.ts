@@ -79,7 +79,7 @@ export async function taskRules(
   ];
 }
 
-function timeErrors(body: unknown, now: number): FieldError[] {
+export function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
   const deadline = at(body, 'sla', 'deadline');
   const due = typeof deadline === 'string' ? parseTime(deadline) : null;
@@ -137,7 +137,11 @@ function chargedTo(principal: Principal): string {
 }
 
 /** The error of a pool that does not exist. A pool that the key may not see is rejected later, whether it exists or not. */
-async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
+export async function poolErrors(
+  deps: ApiDeps,
+  principal: KeyPrincipal,
+  body: unknown,
+): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');
   if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
   if (await hasPool(deps.db, principal.org_id, pool)) return [];
@@ -177,6 +181,6 @@ function sealedAuth(
 const NORMALISED = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** A valid time in the form of `timestamp`. Most are given in that form, which saves parsing them. */
-function normalised(time: string): string {
+export function normalised(time: string): string {
   return NORMALISED.test(time) ? time : timestamp(timeOf(time));
 }

@@ -1,6 +1,6 @@
 // Schemas of a task, as integrators create and read it.
 
-import Type from 'typebox';
+import Type, { type TSchema } from 'typebox';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import {
   DECISIONS,
@@ -71,7 +71,7 @@ const Soft = {
   min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
 };
 
-const Requirements = closed({
+const Required = {
   ...Soft,
   hard: Type.Optional(
     Type.Array(word(SOFT), {
@@ -95,7 +95,8 @@ const Requirements = closed({
   ),
   worker_pool_id: Type.Optional(ClientId),
   max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
-});
+};
+const Requirements = closed(Required);
 
 const Review = closed({
   mode: word(['auto', 'manual']),
@@ -190,6 +191,35 @@ export const TaskCreate = closed({
   metadata: Type.Optional(Metadata),
 });
 export type TaskCreate = Type.Static<typeof TaskCreate>;
+
+/** A JSON merge patch of a task: null removes a member. */
+export const TaskUpdate = closed({
+  sla: Type.Optional(
+    closed({
+      urgency: Type.Optional(Sla.urgency),
+      deadline: Type.Optional(nullable(Sla.deadline)),
+      target_latency_seconds: Type.Optional(nullable(Sla.target_latency_seconds)),
+    }),
+  ),
+  requirements: Type.Optional(nullable(closed(removable(Required)))),
+  metadata: Type.Optional(
+    nullable(
+      Type.Unsafe<Record<string, string | null>>({
+        type: 'object',
+        additionalProperties: { type: ['string', 'null'], maxLength: 500 },
+        maxProperties: 100,
+        description: 'Up to 50 strings after the change',
+      }),
+    ),
+  ),
+});
+
+/** The properties of an object, each of which may be null. */
+function removable<P extends Record<string, TSchema>>(properties: P) {
+  const entries = Object.entries(properties).map(([name, schema]) => [name, Type.Optional(nullable(schema))]);
+  // Each property of P is there, as a union with null.
+  return Object.fromEntries(entries) as { [K in keyof P]: Type.TOptional<Type.TUnion<[P[K], Type.TNull]>> };
+}
 
 const Evidence = Type.Object({
   evidence_id: Type.String(),

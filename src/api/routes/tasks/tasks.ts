@@ -213,7 +213,7 @@ function feedbackFaults(body: unknown): FieldError[] {
 }
 
 /** The task with its version as ETag. */
-function taskAnswer(task: Task): Answer {
+export function taskAnswer(task: Task): Answer {
   return { status: 200, body: taskView(task), headers: { ETag: etag(task) } };
 }
 

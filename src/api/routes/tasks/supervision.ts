@@ -1,0 +1,88 @@
+// What the lead of a team may do with a task: change it, take it back, and give it to a worker.
+
+import Type from 'typebox';
+import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
+import { poolOf, type Task } from '../../../state/tasks/task.ts';
+import { changeTask } from '../../../store/commands/change.ts';
+import { planUpdate } from '../../../store/commands/update-task.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import { loadPool } from '../../../store/workers/pools.ts';
+import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
+import { visibleTask } from '../../access/visible.ts';
+import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
+import { NO_POOL, refusal } from '../../http/refusal.ts';
+import { Uuid } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
+import { stepErrors } from './relaxation-rules.ts';
+import { normalised, poolErrors, timeErrors } from './task-input.ts';
+import * as schema from './tasks.schema.ts';
+import { taskAnswer } from './tasks.ts';
+
+const Params = Type.Object({ task_id: Uuid });
+const METADATA_MOST = 50;
+
+export const supervisionRoutes = [
+  route({
+    method: 'PATCH',
+    path: '/v1/tasks/{task_id}',
+    access: scope('tasks:update'),
+    versioned: true,
+    tag: 'Tasks',
+    summary: 'Change the SLA, requirements or metadata of a task that is not final; null removes a member',
+    params: Params,
+    body: schema.TaskUpdate,
+    rules: async (body, { deps, principal }) => [
+      ...timeErrors(body, deps.db.clock.now()),
+      ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
+    ],
+    answers: { 200: { description: 'The task after the change', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards }) {
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
+      const patch: TaskPatch = { ...body, ...(body.sla !== undefined && { sla: slaPatch(body.sla) }) };
+      let unchanged: Task | null = null;
+      const changed = await changeTask(
+        deps.db,
+        principal.org_id,
+        params.task_id,
+        async (task) => {
+          await requirePatchable(deps.db, principal, task, patch);
+          const plan = await planUpdate(deps.db, task, patch);
+          unchanged = plan === null ? task : null;
+          return plan;
+        },
+        { actor, callerGuards, ifVersion: ifMatch, loaded },
+      );
+      if (changed.ok) return taskAnswer(changed.task);
+      if (unchanged !== null) return taskAnswer(unchanged);
+      throw refusal(changed);
+    },
+  }),
+];
+
+function slaPatch(given: NonNullable<TaskPatch['sla']>): NonNullable<TaskPatch['sla']> {
+  const { deadline } = given;
+  return { ...given, ...(typeof deadline === 'string' && { deadline: normalised(deadline) }) };
+}
+
+/**
+ * Requires that the task, as it would be, keeps the rules of a new one, and that the key may see it before and after.
+ * @throws ApiError 403 `pool_forbidden`, 404, 422
+ */
+async function requirePatchable(
+  db: Db,
+  principal: KeyPrincipal,
+  task: Task,
+  patch: TaskPatch,
+): Promise<void> {
+  if (!maySeePool(principal, poolOf(task))) throw notFound();
+  const { requirements, metadata } = patched(task.input, patch);
+  const pool = requirements?.worker_pool_id ?? null;
+  if (!maySeePool(principal, pool))
+    throw new ApiError('pool_forbidden', 'The key may move tasks only to its own pools.');
+  const isMoved = pool !== null && pool !== poolOf(task);
+  if (isMoved && (await loadPool(db, task.org_id, pool)) === null) throw invalid(NO_POOL);
+  const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
+  if (Object.keys(metadata ?? {}).length > METADATA_MOST)
+    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MOST} members` });
+  if (errors.length > 0) throw invalid(...errors);
+}
