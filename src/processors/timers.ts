@@ -9,7 +9,8 @@ import type { Queues } from '../queues/queues.ts';
 import { putOffJob } from '../queues/redis-time.ts';
 import type { Command } from '../state/tasks/command.ts';
 import type { DelayedCheck } from '../state/tasks/scheduled-checks.ts';
-import { changeTask } from '../store/commands/change.ts';
+import { type Choice, changeTask } from '../store/commands/change.ts';
+import { planEscalations } from '../store/commands/escalate-task.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { requestMatching } from './matching.ts';
 import { verify } from './verification.ts';
@@ -27,15 +28,8 @@ export async function runSlaJob(
   await putOffIfEarly(db, check, job, token);
   if (check.kind === 'match')
     return requestMatching(db, queues, org_id, [{ kind: 'task', task_id, pool: null }]);
-  const commands = commandsOf(check);
-  const changed = await changeTask(
-    db,
-    org_id,
-    task_id,
-    // A submission that was not reviewed is approved only if it passes the automatic checks.
-    check.kind === 'auto_approve' ? (task) => verify(db, schemas, task, commands) : commands,
-    { actor: 'system' },
-  );
+  const choice = choiceOf(db, schemas, check);
+  const changed = await changeTask(db, org_id, task_id, choice, { actor: 'system' });
   // Redis' clock may have been set back since the check began.
   if (!changed.ok && changed.code === 'not_due') await putOffIfEarly(db, check, job, token);
 }
@@ -54,7 +48,7 @@ async function putOffIfEarly(
 }
 
 /** The commands to give when the check is due; the lifecycle refuses them when they no longer apply. */
-function commandsOf(check: Exclude<DelayedCheck, { kind: 'match' }>): Command[] {
+function choiceOf(db: Db, schemas: OutputSchemas, check: Exclude<DelayedCheck, { kind: 'match' }>): Choice {
   switch (check.kind) {
     case 'target_latency':
     case 'deadline':
@@ -65,9 +59,16 @@ function commandsOf(check: Exclude<DelayedCheck, { kind: 'match' }>): Command[] 
       return [{ name: 'start_timeout', accepted_at: check.accepted_at }];
     case 'relax':
       return [{ name: 'relax' }];
+    case 'escalate':
+      return (task) => planEscalations(db, task);
     case 'auto_approve': {
       const { submitted_at } = check;
-      return [{ name: 'approve', feedback: null, submitted_at, is_automatic: true }, { name: 'complete' }];
+      const onward: Command[] = [
+        { name: 'approve', feedback: null, submitted_at, is_automatic: true },
+        { name: 'complete' },
+      ];
+      // A submission that was not reviewed is approved only if it passes the automatic checks.
+      return (task) => verify(db, schemas, task, onward);
     }
   }
 }

@@ -6,6 +6,7 @@ import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import {
   checkSubject,
   type DelayedCheck,
+  formOfChecks,
   isDelayed,
   type ScheduledCheck,
 } from '../state/tasks/scheduled-checks.ts';
@@ -13,12 +14,12 @@ import {
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Form of the job data; see `read-job.ts`. */
+/** Form of the job data, except of checks, which have their own; see `read-job.ts`. */
 export const JOB_FORM = 1;
 
 /** A check of a task: in `lifecycle` if it is run at once, in `sla` if it is run later. */
 export interface CheckJob<C extends ScheduledCheck = ScheduledCheck> {
-  form: typeof JOB_FORM;
+  form: number;
   org_id: string;
   task_id: string;
   check: C;
@@ -201,7 +202,7 @@ export function checkJob(
   repair: string | null = null,
 ): NewJob {
   const { org_id, task_id } = about;
-  const base = { form: JOB_FORM, org_id, task_id } as const;
+  const base = { form: formOfChecks([check]), org_id, task_id };
   const jobId = checkJobId(about, check) + (repair === null ? '' : `-${repair}`);
   if (isDelayed(check))
     return {

@@ -1,6 +1,7 @@
 // Reads a job from Redis, by its queue and name. Its form is known, newer than this process, or unusable.
 
 import {
+  CHECK_FORM,
   type DelayedCheck,
   isDelayed,
   readCheck,
@@ -72,7 +73,7 @@ const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]
 export function readJob<Q extends QueueName>(queue: Q, job: { name: string; data: unknown }): Read<Jobs[Q]> {
   const { name, data } = job;
   if (!isObject(data) || data.form === undefined) return broken('without the form of its data');
-  return readForm(data.form, JOB_FORM) ?? READERS[queue](name, data);
+  return readForm(data.form, queue === 'sla' ? CHECK_FORM : JOB_FORM) ?? READERS[queue](name, data);
 }
 
 function readDelivery(name: string, data: unknown): Read<Jobs['webhooks']> {

@@ -1,11 +1,16 @@
 // The outbox entries that a commit writes for the relay. An entry holds enough to create every job that follows from
 // the commit without reading another record.
 
-import { readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
+import { CHECK_FORM, formOfChecks, readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
-/** The form in which entries are written. An entry without a form number has form 1. */
-export const ENTRY_FORM = 1;
+/** The newest form of entries, that of the checks in them. An entry without a form number has form 1. */
+const ENTRY_FORM = CHECK_FORM;
+
+/** The form in which an entry is written. */
+export function formOf(entry: OutboxEntry): number {
+  return entry.kind === 'task' ? formOfChecks([...entry.scheduled, ...entry.cancelled]) : 1;
+}
 
 /** A request to find a worker for a task, or tasks for a worker. */
 export type MatchRequest =

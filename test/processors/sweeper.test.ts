@@ -68,7 +68,10 @@ async function oneOfEach(db: Db, org: string): Promise<Task[]> {
       await offerTo(db, await addTask(db, org, { sla: clocks, review }), [worker_id]),
       worker_id,
     ),
-    await addTask(db, org, { sla: clocks, requirements: { trust_level: 5 } }),
+    await addTask(db, org, {
+      sla: { ...clocks, escalations: [{ after_seconds: 60, while: 'unfinished', urgency: 'high' }] },
+      requirements: { trust_level: 5 },
+    }),
   ];
   // No worker is ready, so nothing is matched.
   await changeWorker(db, org, worker_id, { availability: 'away' });
@@ -82,6 +85,7 @@ const OWED = [
   'start_timeout',
   'verify',
   'auto_approve',
+  'escalate',
 ].sort();
 
 describe('a sweep', () => {

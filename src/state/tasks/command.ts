@@ -36,7 +36,18 @@ export type Command =
   /** An SLA clock is due. */
   | { name: SlaClock }
   | { name: 'relax' }
-  | { name: 'update'; patch: TaskPatch };
+  | { name: 'update'; patch: TaskPatch }
+  | EscalateCommand;
+
+export interface EscalateCommand {
+  name: 'escalate';
+  /** Number of the escalation, counted from 1. */
+  number: number;
+  /** The pool that it names does not exist. */
+  pool_gone: boolean;
+  /** Life of an offer of the task after the escalation, ms. */
+  offer_life: number;
+}
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */
 export interface Opinion {

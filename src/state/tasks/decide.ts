@@ -5,6 +5,7 @@
 import { timestamp } from '../text/time.ts';
 import type { Command, CommandContext, Decision, Refusal } from './command.ts';
 import { startCoolDown } from './cool-down.ts';
+import { escalate } from './escalate.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
 import {
   addReview,
@@ -227,6 +228,8 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return relax(transition);
     case 'update':
       return update(transition, command.patch);
+    case 'escalate':
+      return escalate(transition, command) ? null : notDue();
   }
 }
 
@@ -277,6 +280,7 @@ function codeOf(command: CommandName): Refusal['code'] {
     case 'target_latency':
     case 'deadline':
     case 'relax':
+    case 'escalate':
       return 'not_due';
     default:
       return 'invalid_transition';

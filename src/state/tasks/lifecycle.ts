@@ -81,6 +81,7 @@ export const COMMANDS = [
   'target_latency',
   'relax',
   'update',
+  'escalate',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -180,6 +181,11 @@ export const IN_PLACE: readonly InPlace[] = [
     command: 'update',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
     when: 'its SLA, requirements or metadata are changed',
+  },
+  {
+    command: 'escalate',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
+    when: 'an escalation is due',
   },
 ];
 

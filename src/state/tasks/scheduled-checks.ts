@@ -5,7 +5,7 @@
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
 import { isDelivered, isFinal } from './lifecycle.ts';
-import { dueAt, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
+import { dueAt, escalationOf, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
 
 /** A check, and when to run it (`at`, ms): at once, or at a later time (`DelayedCheck`). */
 export type ScheduledCheck =
@@ -26,6 +26,8 @@ export type DelayedCheck =
   | { kind: 'start_timeout'; at: number; accepted_at: number }
   /** Is the task still queued when its relaxation step, counted from 1, is due? */
   | { kind: 'relax'; at: number; step: number }
+  /** Does the condition of the escalation, counted from 1, hold when it is due? */
+  | { kind: 'escalate'; at: number; number: number }
   /** Is the SLA clock due and not met? */
   | { kind: 'target_latency'; at: number }
   | { kind: 'deadline'; at: number };
@@ -39,9 +41,18 @@ const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } 
   offer_expiry: { at: 'number', offer_id: 'string' },
   start_timeout: { at: 'number', accepted_at: 'number' },
   relax: { at: 'number', step: 'number' },
+  escalate: { at: 'number', number: 'number' },
   target_latency: { at: 'number' },
   deadline: { at: 'number' },
 };
+
+/** The current form of checks in outbox entries and jobs. Form 1 has no `escalate`. */
+export const CHECK_FORM = 2;
+
+/** The lowest form that has all of these checks, so that older processes can run what they know. */
+export function formOfChecks(checks: readonly ScheduledCheck[]): number {
+  return checks.some(({ kind }) => kind === 'escalate') ? CHECK_FORM : 1;
+}
 
 /** Reads a check in an outbox entry or a job. */
 export function readCheck(value: unknown): Read<ScheduledCheck> {
@@ -78,6 +89,8 @@ export function checkSubject(check: ScheduledCheck): string | number | null {
       return check.accepted_at;
     case 'relax':
       return check.step;
+    case 'escalate':
+      return check.number;
     case 'verify':
     case 'target_latency':
     case 'deadline':
@@ -94,6 +107,9 @@ export function checksOf(task: Task): ScheduledCheck[] {
     const isRunning = !isDelivered(task.status) && !task.breaches.some((breach) => breach.clock === clock);
     if (at !== null && isRunning) checks.push({ kind: clock, at });
   }
+  const number = (task.escalations ?? 0) + 1;
+  const next = escalationOf(task, number);
+  if (next !== null) checks.push({ kind: 'escalate', at: next.at, number });
   switch (task.status) {
     case 'queued':
       checks.push({
@@ -167,6 +183,7 @@ export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
     case 'verify':
     case 'auto_approve':
     case 'offer_expiry':
+    case 'escalate':
       return false;
   }
 }

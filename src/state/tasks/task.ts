@@ -52,6 +52,21 @@ export interface ReviewMode {
 /** What happens to a task at its deadline, or later when its work is given up: it fails, or completes with `output`. */
 export type OnDeadline = { action: 'fail' } | { action: 'complete'; output: unknown };
 
+/** How long an escalation applies: until a worker has accepted the task, or until there is a submission. */
+export const ESCALATION_CONDITIONS = ['unassigned', 'unfinished'] as const;
+
+/** What is done once, `after_seconds` after creation, if the condition holds then. */
+export interface Escalation {
+  after_seconds: number;
+  while: (typeof ESCALATION_CONDITIONS)[number];
+  /** Raises the urgency to this one; never lowers it. */
+  urgency?: Urgency;
+  /** Moves the task to this pool. */
+  worker_pool_id?: string;
+  /** Ids of members to notify. */
+  notify_members?: string[];
+}
+
 /**
  * The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. The same object from one version of a
  * task to the next unless a command has changed it (`Transition.changeInput`).
@@ -68,6 +83,8 @@ export interface TaskInput {
     deadline?: string;
     target_latency_seconds?: number;
     on_deadline?: OnDeadline;
+    /** By time; see `Escalation`. */
+    escalations?: Escalation[];
   };
   requirements?: Requirements;
   output: {
@@ -198,6 +215,8 @@ export interface Task {
   completed_at: number | null;
   /** How many relaxation steps have been applied. */
   step: number;
+  /** How many escalations have come due, whether or not their conditions held; absent: none. */
+  escalations?: number;
   offers: Offer[];
   declines: Decline[];
   assignment: Assignment | null;
@@ -268,6 +287,14 @@ export function stepsDue(task: Task, now: number): number {
 export function stepAt(task: Task, step: number): number | null {
   const found = task.input.requirements?.steps?.[step - 1];
   return found === undefined ? null : task.created_at + found.after_seconds * 1000;
+}
+
+/** An escalation, counted from 1, with its time (ms); null when there is no such escalation. */
+export function escalationOf(task: Task, number: number): { escalation: Escalation; at: number } | null {
+  const escalation = task.input.sla.escalations?.[number - 1];
+  return escalation === undefined
+    ? null
+    : { escalation, at: task.created_at + escalation.after_seconds * 1000 };
 }
 
 /** The requirements in force, after the relaxation steps so far. */

@@ -66,6 +66,7 @@ export function taskView(task: Task): Record<string, unknown> {
       deadline: input.sla.deadline,
       target_latency_seconds: input.sla.target_latency_seconds,
       on_deadline: input.sla.on_deadline,
+      escalations: input.sla.escalations,
       breaches: task.breaches.map((breach) => ({
         clock: breach.clock,
         due_at: timestamp(breach.due_at),
@@ -105,8 +106,8 @@ function ownSubmission(task: Task): Record<string, unknown> | null {
 /** The task as its worker sees it: what they need to decide on it and to do it, without the handoff. */
 export function workerTaskView(task: Task): Record<string, unknown> {
   const { task_type, domain, title, instructions, context, requirements, output } = task.input;
-  // The default output would suggest an answer.
-  const { on_deadline: _default, ...sla } = task.input.sla;
+  // The default output would suggest an answer, and escalations are the requester's own matter.
+  const { on_deadline: _default, escalations: _escalations, ...sla } = task.input.sla;
   return {
     task_id: task.task_id,
     status: task.status,

@@ -62,7 +62,7 @@ export interface Plan {
  * null means that there is nothing to do. It is called again for each version of the task that is tried, so the choice
  * fits the version that is committed.
  */
-type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
+export type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /**
  * Changes of one task run one after another in a process: when two hundred workers accept at once, the first change is

@@ -5,14 +5,11 @@ import type { Command } from '../../state/tasks/command.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { changesBetween, patched, type TaskPatch } from '../../state/tasks/patch.ts';
 import { poolOf, stepsDue, type Task } from '../../state/tasks/task.ts';
-import { mayAccept } from '../../state/workers/matching.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { orgKeysOf } from '../redis/keys.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
 import { poolGuards } from '../workers/pools.ts';
-import { loadWorker } from '../workers/workers.ts';
 import type { Plan } from './change.ts';
+import { revokeUnfitOffers } from './unfit-offers.ts';
 
 /** The plan of an update; null when the patch changes nothing. */
 export async function planUpdate(db: Db, task: Task, patch: TaskPatch): Promise<Plan | null> {
@@ -24,14 +21,6 @@ export async function planUpdate(db: Db, task: Task, patch: TaskPatch): Promise<
   const commands: Command[] = [{ name: 'update', patch }];
   const after = { ...task, input };
   after.step = stepsDue(after, db.clock.now());
-  for (const { worker_id, status } of task.offers) {
-    if (status !== 'pending') continue;
-    // A removed worker's offer is revoked by the job of the removal.
-    const worker = await intactOrNull(db, () => loadWorker(db, task.org_id, worker_id));
-    if (worker === null) continue;
-    const key = orgKeysOf(db.prefix, task.org_id).worker(worker_id);
-    guards.push({ kind: 'version', key, version: worker.version });
-    if (!mayAccept(worker, after)) commands.push({ name: 'revoke', worker_id });
-  }
-  return { commands, guards };
+  const revoked = await revokeUnfitOffers(db, task, after);
+  return { commands: [...commands, ...revoked.commands], guards: [...guards, ...revoked.guards] };
 }

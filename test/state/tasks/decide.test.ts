@@ -62,6 +62,7 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   target_latency: { name: 'target_latency' },
   relax: { name: 'relax' },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
+  escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
 };
 
 /** When the command is given: when the offer or the deadline is due, or before that for all other commands. */
@@ -124,7 +125,11 @@ function listed(status: Status, command: CommandName): Status[] {
 describe('the tables of commands', () => {
   const steps = [{ after_seconds: 60, requirements: {} }];
   const input = sampleInput({
-    sla: { deadline: rfc3339(DEADLINE), target_latency_seconds: 120 },
+    sla: {
+      deadline: rfc3339(DEADLINE),
+      target_latency_seconds: 120,
+      escalations: [{ after_seconds: 60, while: 'unfinished', urgency: 'high' }],
+    },
     requirements: { skills: ['reading'], steps },
   });
   const twoOffers = [OFFER, 'offer-2'].map((offer_id, index) => ({
@@ -159,7 +164,7 @@ describe('the tables of commands', () => {
 });
 
 /** Commands of scheduled checks: in a state that does not allow them, nothing is due. */
-const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax'];
+const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax', 'escalate'];
 
 describe('an illegal command', () => {
   const staysIn = (status: Status, command: CommandName) =>

@@ -11,6 +11,8 @@ import { inputAt, type TaskPatch } from '../../../src/state/tasks/patch.ts';
 import { checkKey, checksOf, checksOnlyIn, nextDue } from '../../../src/state/tasks/scheduled-checks.ts';
 import {
   dueAt,
+  ESCALATION_CONDITIONS,
+  type Escalation,
   type HistoryEntry,
   SLA_CLOCKS,
   type Task,
@@ -34,7 +36,17 @@ const EVERYTHING: readonly What[] = [...COMMANDS, 'hand out', 'approve and compl
 /** The usual commands in each state: the next step, and the ways back and out. */
 const USUAL: Record<Status, readonly What[]> = {
   created: ['queue', 'queue', 'cancel'],
-  queued: ['hand out', 'hand out', 'hand out', 'match', 'deadline', 'target_latency', 'cancel', 'update'],
+  queued: [
+    'hand out',
+    'hand out',
+    'hand out',
+    'match',
+    'deadline',
+    'target_latency',
+    'cancel',
+    'update',
+    'escalate',
+  ],
   matched: ['offer', 'offer', 'deadline', 'target_latency', 'cancel'],
   offered: [
     'accept',
@@ -48,6 +60,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'deadline',
     'target_latency',
     'update',
+    'escalate',
   ],
   accepted: [
     'start',
@@ -70,6 +83,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'target_latency',
     'cancel',
     'update',
+    'escalate',
   ],
   submitted: [
     'rework',
@@ -117,6 +131,17 @@ const life = fc.record({
   latency: fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
   deadline: fc.option(fc.integer({ min: 60, max: 900 }), { nil: undefined }),
   onDeadline: fc.constantFrom<'fail' | 'complete' | undefined>('fail', 'complete', undefined),
+  escalations: fc
+    .array(
+      fc.record({
+        after_seconds: fc.integer({ min: 1, max: 300 }),
+        while: fc.constantFrom(...ESCALATION_CONDITIONS),
+        urgency: fc.constantFrom(...URGENCIES),
+        worker_pool_id: fc.constantFrom('p', 'q'),
+      }),
+      { maxLength: 3 },
+    )
+    .map((list) => list.sort((a, b) => a.after_seconds - b.after_seconds)),
   moves: fc.array(move, { minLength: 1, maxLength: 60, size: 'max' }),
 });
 
@@ -173,6 +198,15 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: 'cancel', reason: null }];
     case 'update':
       return [{ name: 'update', patch: patchOf(move, now) }];
+    case 'escalate':
+      return [
+        {
+          name: 'escalate',
+          number: (task.escalations ?? 0) + 1,
+          pool_gone: move.which === 0,
+          offer_life: SECOND,
+        },
+      ];
     case 'deadline':
     case 'target_latency':
     case 'relax':
@@ -212,6 +246,7 @@ function live(given: {
   latency: number | undefined;
   deadline: number | undefined;
   onDeadline: 'fail' | 'complete' | undefined;
+  escalations: Escalation[];
   moves: Move[];
 }): { changes: Change[]; history: TaskEvent[]; task: Task; end: number } {
   let ids = 0;
@@ -221,6 +256,7 @@ function live(given: {
     sla: {
       ...(given.latency !== undefined && { target_latency_seconds: given.latency }),
       ...(given.deadline !== undefined && { deadline: rfc3339(NOW + given.deadline * SECOND) }),
+      escalations: given.escalations,
       ...(given.onDeadline === 'fail' && { on_deadline: { action: 'fail' } }),
       ...(given.onDeadline === 'complete' && { on_deadline: { action: 'complete', output: DEFAULT } }),
     },
@@ -266,7 +302,7 @@ function always(check: (lived: ReturnType<typeof live>) => boolean): void {
 }
 
 /** Events that leave the status as it is. */
-const IN_PLACE_EVENTS: readonly string[] = ['task.sla_breached', 'task.updated'];
+const IN_PLACE_EVENTS: readonly string[] = ['task.sla_breached', 'task.updated', 'task.escalated'];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
 
@@ -421,7 +457,9 @@ describe('every random sequence of commands', () => {
       // The store never leaves a task `matched` or `verified`: it commits the next transition with them.
       if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;
       if (task.status === 'submitted' && task.input.output.review.mode === 'manual') return true;
-      return asked.some((one) => one.kind !== 'deadline' && one.kind !== 'target_latency');
+      return asked.some(
+        ({ kind }) => kind !== 'deadline' && kind !== 'target_latency' && kind !== 'escalate',
+      );
     });
   });
 
@@ -502,6 +540,27 @@ describe('every random sequence of commands', () => {
         const last = decide(ended.task, rest, at(now + 2));
         return last.ok && isFinal(last.task.status);
       });
+    });
+  });
+
+  it('runs each escalation at most once, in order, when it is due, and only ever raises the urgency', () => {
+    always(({ changes, history, task }) => {
+      const given = task.input.sla.escalations ?? [];
+      const ran = history.filter((one) => one.type === 'task.escalated');
+      const places = ran.map(({ data }) =>
+        given.findIndex((one, place) => one.after_seconds === data.after_seconds && place >= 0),
+      );
+      return (
+        (task.escalations ?? 0) <= given.length &&
+        ran.length <= (task.escalations ?? 0) &&
+        places.every((place, index) => place >= 0 && place >= (places[index - 1] ?? 0)) &&
+        ran.every(({ at: then, data }) => then >= task.created_at + Number(data.after_seconds) * SECOND) &&
+        made(changes).every(
+          ({ before, after, events }) =>
+            events.every((one) => one.type !== 'task.escalated') ||
+            URGENCIES.indexOf(after.input.sla.urgency) >= URGENCIES.indexOf(before.input.sla.urgency),
+        )
+      );
     });
   });
 });

@@ -1,7 +1,6 @@
 // Turns the body of `POST /v1/tasks` into the task's input: checks rules that no schema can express, fills in defaults
 // and seals secrets.
 
-import type { WantedOutput } from '../../../output-schema/output-schemas.ts';
 import { orgOf } from '../../../state/access/tenant.ts';
 import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
@@ -15,6 +14,7 @@ import { ApiError, type FieldError } from '../../http/problem.ts';
 import { NO_POOL } from '../../http/refusal.ts';
 import { at } from '../../http/validation.ts';
 import { stepErrors } from './relaxation-rules.ts';
+import { slaErrors } from './sla-rules.ts';
 import type { TaskCreate } from './tasks.schema.ts';
 
 /**
@@ -74,7 +74,7 @@ export async function taskRules(
     ...reviewErrors(body),
     ...stepErrors(at(body, 'requirements')),
     ...(await outputErrors(deps, body, principal)),
-    ...(await deadlineErrors(deps, body, principal)),
+    ...(await slaErrors(deps, principal, body)),
     ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
   ];
 }
@@ -109,31 +109,8 @@ async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal):
   if (format === 'structured_json' && schema === undefined)
     return [{ pointer: '/output/schema', message: 'is required' }];
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
-  const problems = await deps.schemas.check(schema, chargedTo(principal));
+  const problems = await deps.schemas.check(schema, 'org_id' in principal ? orgOf(principal.org_id) : '');
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
-}
-
-/** The errors of a default output: it needs a deadline and must be valid under the output schema. */
-async function deadlineErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
-  const pointer = '/sla/on_deadline';
-  if (at(body, 'sla', 'on_deadline', 'action') !== 'complete') return [];
-  const missing =
-    at(body, 'sla', 'deadline') === undefined ? [{ pointer, message: 'requires sla.deadline' }] : [];
-  const expected_format = at(body, 'output', 'expected_format');
-  if (expected_format !== 'structured_json' && expected_format !== 'text') return missing;
-  const wanted: WantedOutput = { expected_format, schema: at(body, 'output', 'schema') };
-  if (expected_format === 'structured_json' && wanted.schema === undefined) return missing;
-  const given = at(body, 'sla', 'on_deadline', 'output');
-  const problems = await deps.schemas.checkOutput(wanted, given, chargedTo(principal));
-  return [
-    ...missing,
-    ...problems.map((one) => ({ pointer: `${pointer}/output${one.pointer}`, message: one.message })),
-  ];
-}
-
-/** The org that is charged for the time of a check; none while the caller is not known. */
-function chargedTo(principal: Principal): string {
-  return 'org_id' in principal ? orgOf(principal.org_id) : '';
 }
 
 /** The error of a pool that does not exist. A pool that the key may not see is rejected later, whether it exists or not. */

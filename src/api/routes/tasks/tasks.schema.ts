@@ -5,6 +5,7 @@ import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import {
   DECISIONS,
   DEFAULT_MAX_ATTEMPTS,
+  ESCALATION_CONDITIONS,
   type OnDeadline,
   ORDERINGS,
   SLA_CLOCKS,
@@ -61,6 +62,23 @@ const Sla = {
       description:
         'What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails',
     }),
+  ),
+  escalations: Type.Optional(
+    Type.Array(
+      closed({
+        after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
+        while: word(ESCALATION_CONDITIONS, {
+          description: 'unassigned: no worker has accepted; unfinished: there is no submission',
+        }),
+        urgency: Type.Optional(word(URGENCIES, { description: 'Raises the urgency; never lowers it' })),
+        worker_pool_id: Type.Optional(ClientId),
+        notify_members: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 20, uniqueItems: true })),
+      }),
+      {
+        maxItems: 10,
+        description: 'By time. Each runs once, at this time after creation, if its condition holds then',
+      },
+    ),
   ),
 };
 

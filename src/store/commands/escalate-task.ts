@@ -1,0 +1,50 @@
+// Plans the escalations of a task that are due, with what follows in the same commit: pending offers that no longer fit
+// are revoked. A pool that no longer exists is skipped.
+
+import type { Command } from '../../state/tasks/command.ts';
+import { decide } from '../../state/tasks/decide.ts';
+import { escalationOf, poolOf, type Task } from '../../state/tasks/task.ts';
+import { offerLife } from '../../state/workers/matching.ts';
+import type { Guard } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { intactOrNull } from '../redis/unreadable.ts';
+import { loadPool } from '../workers/pools.ts';
+import type { Plan } from './change.ts';
+import { revokeUnfitOffers } from './unfit-offers.ts';
+
+/** The plan of all escalations that are due; null when none is. */
+export async function planEscalations(db: Db, task: Task): Promise<Plan | null> {
+  const keys = orgKeysOf(db.prefix, task.org_id);
+  const by = { now: db.clock.now(), isHeld: db.clock.isHeld, actor: 'system', newId: () => '' };
+  const commands: Command[] = [];
+  const guards: Guard[] = [];
+  let after = task;
+  for (let next = nextOf(task); next !== null && next.at <= by.now; next = nextOf(after)) {
+    const { urgency = after.input.sla.urgency, worker_pool_id } = next.escalation;
+    const key = keys.pool(worker_pool_id ?? '');
+    const pool_gone = worker_pool_id !== undefined && (await db.redis.exists(key)) === 0;
+    if (worker_pool_id !== undefined) guards.push({ kind: pool_gone ? 'absent' : 'present', key });
+    const poolId = pool_gone || worker_pool_id === undefined ? poolOf(after) : worker_pool_id;
+    const pool = poolId === null ? null : await intactOrNull(db, () => loadPool(db, task.org_id, poolId));
+    const offer_life = offerLife(urgency, pool?.offer_ttl_seconds ?? null);
+    const command: Command = {
+      name: 'escalate',
+      number: (after.escalations ?? 0) + 1,
+      pool_gone,
+      offer_life,
+    };
+    const decision = decide(after, [command], by);
+    if (!decision.ok) break;
+    commands.push(command);
+    after = decision.task;
+  }
+  if (commands.length === 0) return null;
+  if (poolOf(after) === poolOf(task)) return { commands, guards };
+  const revoked = await revokeUnfitOffers(db, task, after);
+  return { commands: [...commands, ...revoked.commands], guards: [...guards, ...revoked.guards] };
+}
+
+function nextOf(task: Task) {
+  return escalationOf(task, (task.escalations ?? 0) + 1);
+}
