@@ -1,4 +1,4 @@
-// All processors of a worker process: the relay, a BullMQ worker for each queue, sweeper and retention, on connections
+// All processors of a worker process: the relay, a BullMQ worker for each queue, sweeper, retention and statistics, on connections
 // that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
@@ -18,6 +18,7 @@ import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
+import { StatsFolder } from './stats.ts';
 import { Sweeper } from './sweeper.ts';
 import { runSlaJob } from './timers.ts';
 import { WebhookProcessor } from './webhooks/deliver.ts';
@@ -40,6 +41,7 @@ export interface ProcessorOptions {
   jobLock?: number;
   sweepEvery?: number;
   retentionEvery?: number;
+  statsEvery?: number;
   abandonedAfter?: number;
 }
 
@@ -145,6 +147,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   sweeper.start();
   const retention = new Retention({ db, log, every: options.retentionEvery });
   retention.start();
+  const stats = new StatsFolder({ db, log, every: options.statsEvery });
+  stats.start();
 
   return {
     db,
@@ -156,6 +160,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       await Promise.all([
         sweeper.close(),
         retention.close(),
+        stats.close(),
         relay.close(),
         ...workers.map((worker) => worker.close()),
       ]);

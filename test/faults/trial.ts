@@ -9,6 +9,7 @@ import { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import { firstBroken } from '../../src/state/tasks/history.ts';
 import type { HistoryEntry } from '../../src/state/tasks/task.ts';
+import { differences, type StatsAnswer } from '../support/recount.ts';
 import { OPERATOR_TOKEN, PARTS, type Part, type System, startSystem } from './system.ts';
 
 /** The result of a trial. */
@@ -234,8 +235,10 @@ async function checkTasks(
   receiver: Receiver,
   faults: string[],
 ): Promise<void> {
+  const histories: HistoryEntry[][] = [];
   await inParallel(ids, async (id) => {
     const history = (await call('GET', `/v1/tasks/${id}/events?limit=200`, key)).data as HistoryEntry[];
+    histories.push(history);
     const broken = firstBroken(history);
     if (broken !== null) faults.push(`history of ${id} is not valid from ${broken} on`);
     const finals = history.filter((entry) => entry.type === 'task.completed');
@@ -244,6 +247,10 @@ async function checkTasks(
     for (const { event_id, type } of history)
       if (!receiver.bodies.has(event_id)) faults.push(`${type} of ${id} never arrived`);
   });
+  const { totals } = (await call('GET', '/v1/stats', key)) as unknown as StatsAnswer;
+  for (const row of totals)
+    for (const fault of differences(row, histories)) faults.push(`the numbers differ: ${fault}`);
+  if (totals.length !== 1) faults.push(`there are ${totals.length} rows of numbers`);
   const count = await countTasks(call, key);
   if (count !== ids.length) faults.push(`${count} tasks exist, ${ids.length} were created`);
 }

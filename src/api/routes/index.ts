@@ -10,6 +10,7 @@ import { orgRoutes } from './identity/orgs.ts';
 import { clockRoutes } from './ops/clock.ts';
 import { deadEntryRoutes } from './ops/dead-entries.ts';
 import { secretRoutes } from './ops/secrets.ts';
+import { statsRoutes } from './stats/stats.ts';
 import { eventStreamRoutes } from './tasks/event-streams.ts';
 import { eventRoutes } from './tasks/events.ts';
 import { evidenceRoutes } from './tasks/evidence.ts';
@@ -55,4 +56,5 @@ export const ROUTES: readonly Route[] = [
   ...clockRoutes,
   ...deadEntryRoutes,
   ...auditRoutes,
+  ...statsRoutes,
 ];

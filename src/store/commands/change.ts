@@ -16,6 +16,7 @@ import { newId } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { intactOrNull } from '../redis/unreadable.ts';
+import { valuesNoted } from '../stats/values.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
@@ -104,7 +105,10 @@ export async function createTask(
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
     const outcome = await write(db, { ...decision, before: null, extraWrites });
-    if (outcome.kind === 'written') return { ok: true, task: decision.task };
+    if (outcome.kind === 'written') {
+      valuesNoted(db, decision.task);
+      return { ok: true, task: decision.task };
+    }
     const existing = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
     if (existing !== null) return { ok: true, task: existing.task };
     if (pool !== null && (await loadPool(db, ids.org_id, pool)) === null)

@@ -1,6 +1,7 @@
 // What a change of a task writes: its record, history, indexes, feed entry, deliveries and outbox entry.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
+import { sampleOf } from '../../state/stats/tally.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
@@ -11,6 +12,8 @@ import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
+import { sampleWrite } from '../stats/sample-log.ts';
+import { valueWrites } from '../stats/values.ts';
 import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
 import { offerWrites } from '../tasks/offers.ts';
@@ -106,7 +109,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     writes.push(...draftWrites(db, before?.task ?? null, task, events));
   }
 
-  if (was?.input !== input) writes.push(...indexWrites(db, was, task));
+  if (was?.input !== input) writes.push(...indexWrites(db, was, task), ...valueWrites(db, task));
   if (was?.status !== task.status) {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
@@ -123,6 +126,8 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   const deliveries = events.filter((event) => callbackWants(task, event)).map((event) => event.sequence);
   for (const sequence of deliveries)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
+  const sample = sampleOf(was, task, events);
+  if (sample !== null) writes.push(sampleWrite(db, sample));
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
   const scheduled = checksOnlyIn(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);

@@ -7,13 +7,16 @@
 //
 // A purge is postponed while the task has pending deliveries.
 
+import { purgedSample } from '../../state/stats/tally.ts';
 import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
 import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
+import { idTime } from '../redis/ids.ts';
 import { type OrgKeys, orgKeysOf, partitionKeys } from '../redis/keys.ts';
+import { sampleWrite } from '../stats/sample-log.ts';
 import { FEED_KEPT, findInFeed } from '../tasks/feed.ts';
 import { loadWhole, type WholeTask } from '../tasks/tasks.ts';
 import { DELIVERY_STATUSES } from '../webhooks/delivery-record.ts';
@@ -123,6 +126,7 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
         writes: [
           ...(await deliveryListWrites(db, task, history)),
           ...taskPurgeWrites(db, task),
+          sampleWrite(db, purgedSample(task, idTime(task.task_id))),
           ...evidence.writes,
           ...references,
           done,

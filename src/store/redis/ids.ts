@@ -43,10 +43,15 @@ export function newId(now: number): string {
 export function idFromSeed(first: string, index: number): string {
   const seed = hash('sha256', first, 'buffer');
   return v7({
-    msecs: Number.parseInt(first.slice(0, 8) + first.slice(9, 13), 16),
+    msecs: idTime(first),
     seq: (seed.readUInt32BE() >>> 1) + index,
     random: hash('sha256', `${first} ${index}`, 'buffer').subarray(0, ID_BYTES),
   });
+}
+
+/** The time in a UUIDv7, ms. */
+export function idTime(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }
 
 /** The smallest UUIDv7 text of a millisecond: a bound for ranges over ids. */

@@ -55,6 +55,10 @@ export function partitionKeys(prefix: string, partition: string) {
     retain: `${base}:retain`,
     /** Sorted set: paths of files that belong to no evidence, by upload time; 0: marked for removal (tombstone). */
     orphanedFiles: `${base}:orphaned-files`,
+    /** List: samples of the numbers that are not yet added to the tallies; see `store/stats/sample-log.ts`. */
+    statsLog: `${base}:stats-log`,
+    /** Hash: `v`, how often samples were added to the tallies. */
+    statsFolds: `${base}:stats-folds`,
     /** String: the principal of a credential, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:credential:${hash}`,
     /**
@@ -150,6 +154,12 @@ function orgKeys(prefix: string, orgId: string) {
     audit: `${base}:audit`,
     /** Stream: the org's feed, one reference per event. */
     feed: `${base}:feed`,
+    /** Hash: value of a dimension → tally of a day; by dimension and number of the day since 1970. */
+    statsDay: (name: string) => `${base}:stats-day:${name}`,
+    /** Hash: hour of the day (`00` to `23`) and value of a dimension → tally; named like `statsDay`. */
+    statsHours: (name: string) => `${base}:stats-hours:${name}`,
+    /** Sorted set: values of a dimension that tasks of the org have, by when they were noted last (ms). */
+    statsValues: (dimension: string) => `${base}:stats-values:${dimension}`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
     index: (name: string) => `${base}:index:${name}`,
     /** Sorted set by text: a required attribute, the id of a matching queue, and its requirements as JSON. */

@@ -1,0 +1,153 @@
+// Numbers of an org: what happened to its tasks in each hour or day, and how long it took.
+
+import { countOf, type Histogram, quantile } from '../../../state/stats/histogram.ts';
+import { addTally, type Dimension, NONE, newTally, OTHER, type Tally } from '../../../state/stats/tally.ts';
+import { timeOf, timestamp } from '../../../state/text/time.ts';
+import { DAY, DAYS_KEPT, HOURS_KEPT_DAYS } from '../../../store/stats/sample-log.ts';
+import {
+  type Bucket,
+  CELLS_MOST,
+  lengthOf,
+  loadStats,
+  type StatsRange,
+  TooManyCellsError,
+} from '../../../store/stats/stats.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
+import { ApiError } from '../../http/problem.ts';
+import { route, scope } from '../../route.ts';
+import { type INTERVALS, StatsQuery, StatsView } from './stats.schema.ts';
+
+type Interval = (typeof INTERVALS)[number];
+
+/** Range without `from`, ms. */
+const DEFAULT_RANGE = { hour: DAY, day: 30 * DAY };
+/** Longest range, ms: as long as the numbers are kept. */
+const LONGEST_RANGE = { hour: HOURS_KEPT_DAYS * DAY, day: DAYS_KEPT * DAY };
+
+export const statsRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/stats',
+    access: scope('stats:read'),
+    tag: 'Stats',
+    summary: 'Count tasks and measure their times by hour or day (UTC); by default the last 30 days',
+    query: StatsQuery,
+    answers: { 200: { description: 'The numbers, oldest first', schema: StatsView } },
+    async handler({ deps: { db }, principal, query }) {
+      const { interval = 'day', group_by } = query;
+      const range = rangeOf(interval, query.from, query.to, db.clock.now());
+      const view = viewOf(principal, group_by ?? null);
+      const buckets = await loadStats(db, principal.org_id, range, view.dimension, view.only).catch(
+        (error: unknown) => {
+          if (!(error instanceof TooManyCellsError)) throw error;
+          throw new ApiError(
+            'invalid_query',
+            `The range has more than ${CELLS_MOST} rows. Ask for a shorter one, or without group_by.`,
+          );
+        },
+      );
+      const rows = group_by === undefined ? buckets.map(ungrouped) : buckets;
+      const row = (value: string, tally: Tally) => rowOf(group_by ?? null, value, tally);
+      return {
+        status: 200,
+        body: {
+          interval,
+          group_by: group_by ?? null,
+          from: timestamp(range.from),
+          to: timestamp(range.to),
+          totals: [...totalsOf(rows)].sort(byValue).map(([value, tally]) => row(value, tally)),
+          data: rows.flatMap(({ start, groups }) =>
+            [...groups]
+              .sort(byValue)
+              .map(([value, tally]) => ({ start: timestamp(start), ...row(value, tally) })),
+          ),
+        },
+      };
+    },
+  }),
+];
+
+/** The whole hours or days of a range. @throws ApiError 400 when it is empty or too long */
+function rangeOf(
+  interval: Interval,
+  from: string | undefined,
+  to: string | undefined,
+  now: number,
+): StatsRange {
+  const length = lengthOf(interval);
+  const end = Math.ceil((to === undefined ? now + 1 : timeOf(to)) / length) * length;
+  const start =
+    from === undefined ? end - DEFAULT_RANGE[interval] : Math.floor(timeOf(from) / length) * length;
+  if (start >= end) throw new ApiError('invalid_query', '/from: must be before to');
+  if (end - start > LONGEST_RANGE[interval])
+    throw new ApiError(
+      'invalid_query',
+      `/from: a range by ${interval} has at most ${LONGEST_RANGE[interval] / DAY} days`,
+    );
+  return { interval, from: start, to: end };
+}
+
+/**
+ * Which tallies answer a query. The numbers of all tasks are the sum over their urgencies; those of a confined key are
+ * the sum over its pools.
+ * @throws ApiError 403 when a confined key groups by anything but the pool
+ */
+function viewOf(
+  { pools }: KeyPrincipal,
+  groupBy: Dimension | null,
+): { dimension: Dimension; only: readonly string[] | null } {
+  if (pools.includes('*')) return { dimension: groupBy ?? 'urgency', only: null };
+  if (groupBy !== null && groupBy !== 'pool')
+    throw new ApiError('pool_forbidden', 'A key for some pools can group numbers only by pool.');
+  return { dimension: 'pool', only: pools };
+}
+
+/** The bucket with one group, the sum of all. */
+function ungrouped({ start, groups }: Bucket): Bucket {
+  const sum = newTally();
+  for (const tally of groups.values()) addTally(sum, tally);
+  return { start, groups: new Map([[NONE, sum]]) };
+}
+
+function totalsOf(buckets: readonly Bucket[]): Map<string, Tally> {
+  const totals = new Map<string, Tally>();
+  for (const { groups } of buckets)
+    for (const [value, tally] of groups) {
+      const total = totals.get(value) ?? newTally();
+      addTally(total, tally);
+      totals.set(value, total);
+    }
+  return totals;
+}
+
+/** By name; the row of all others last. */
+function byValue([one]: [string, Tally], [other]: [string, Tally]): number {
+  if ((one === OTHER) !== (other === OTHER)) return one === OTHER ? 1 : -1;
+  return one < other ? -1 : 1;
+}
+
+function rowOf(groupBy: Dimension | null, value: string, { counts, times }: Tally): object {
+  const of = (name: string) => counts.get(name) ?? 0;
+  const failed = [...counts].filter(([name]) => name.startsWith('failed:'));
+  return {
+    group: groupBy === null || value === NONE || value === OTHER ? null : value,
+    is_other: value === OTHER,
+    created: groupBy === 'worker' ? null : of('created'),
+    completed: of('completed'),
+    failed: Object.fromEntries(failed.map(([name, count]) => [name.slice('failed:'.length), count])),
+    cancelled: of('cancelled'),
+    breached: { target_latency: of('breached:target_latency'), deadline: of('breached:deadline') },
+    waiting_seconds: timesOf(times.waiting),
+    handling_seconds: timesOf(times.handling),
+    total_seconds: timesOf(times.total),
+  };
+}
+
+function timesOf(histogram: Histogram): object {
+  const at = (q: number) => {
+    const ms = quantile(histogram, q);
+    // Four digits add a thousandth of the error of the histogram at most.
+    return ms === null ? null : Number((ms / 1000).toPrecision(4));
+  };
+  return { count: countOf(histogram), p50: at(0.5), p90: at(0.9), p99: at(0.99) };
+}

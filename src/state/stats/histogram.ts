@@ -1,0 +1,72 @@
+// Distributions of times in a few hundred bins at most: the core of DDSketch (Masson, Rim, Lee: "DDSketch: a fast and
+// fully-mergeable quantile sketch with relative-error guarantees", VLDB 2019). Bin i holds the times in (g^(i-1), g^i], so
+// each quantile has a bounded relative error, and two histograms are merged by adding their bins.
+
+/** Largest relative error of a quantile. Part of the stored form: the bins of existing data depend on it. */
+export const RELATIVE_ERROR = 0.025;
+
+const GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
+const LOG_GROWTH = Math.log(GROWTH);
+
+/** Number of times in each bin. */
+export type Histogram = Map<number, number>;
+
+/** Adds a time. @param ms a time of less than a millisecond counts as one. */
+export function addTime(histogram: Histogram, ms: number): void {
+  const bin = ms <= 1 ? 0 : Math.ceil(Math.log(ms) / LOG_GROWTH);
+  histogram.set(bin, (histogram.get(bin) ?? 0) + 1);
+}
+
+/** Adds all times of `other` to `histogram`. */
+export function addTimes(histogram: Histogram, other: Histogram): void {
+  for (const [bin, count] of other) histogram.set(bin, (histogram.get(bin) ?? 0) + count);
+}
+
+/** Number of times in the histogram. */
+export function countOf(histogram: Histogram): number {
+  let sum = 0;
+  for (const count of histogram.values()) sum += count;
+  return sum;
+}
+
+/** The time, ms, that the share `q` (0–1) of the times does not exceed, within `RELATIVE_ERROR`; null without times. */
+export function quantile(histogram: Histogram, q: number): number | null {
+  const rank = q * (countOf(histogram) - 1);
+  let seen = 0;
+  for (const [bin, count] of [...histogram].sort(([one], [other]) => one - other)) {
+    seen += count;
+    // The value whose relative distance from both ends of the bin is the same.
+    if (seen > rank) return (2 * GROWTH ** bin) / (GROWTH + 1);
+  }
+  return null;
+}
+
+/** Stored form: the bins in ascending order, each as its distance from the bin before and its count. */
+export function packHistogram(histogram: Histogram): number[] {
+  let last = 0;
+  return [...histogram]
+    .sort(([one], [other]) => one - other)
+    .flatMap(([bin, count]) => {
+      const packed = [bin - last, count];
+      last = bin;
+      return packed;
+    });
+}
+
+/** The histogram in its stored form; null when it is malformed. */
+export function readHistogram(packed: unknown): Histogram | null {
+  if (!Array.isArray(packed) || packed.length % 2 !== 0) return null;
+  const histogram: Histogram = new Map();
+  let bin = 0;
+  for (let at = 0; at < packed.length; at += 2) {
+    const [step, count]: unknown[] = packed.slice(at, at + 2);
+    if (!isCount(step) || !isCount(count)) return null;
+    bin += step;
+    histogram.set(bin, count);
+  }
+  return histogram;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
+}

@@ -1,0 +1,191 @@
+// The numbers of an org, for each hour or day of a range. They are the tallies together with the samples that are still in
+// the log; created tasks are counted in the indexes, whose members begin with the time of creation, so that a create
+// writes nothing for them. The purge of a task adds a sample for it, because it leaves the indexes.
+
+import {
+  addCount,
+  addSample,
+  addTally,
+  type Dimension,
+  NONE,
+  newTally,
+  OTHER,
+  samplePrefix,
+  type Tally,
+} from '../../state/stats/tally.ts';
+import { URGENCIES } from '../../state/tasks/task.ts';
+import type { Db } from '../redis/connection.ts';
+import { idFloor } from '../redis/ids.ts';
+import { type OrgKeys, orgKeysOf } from '../redis/keys.ts';
+import { DAY, DayValues, foldSamples, HOUR, readSamples, readStored, tableName } from './sample-log.ts';
+import { notedValues } from './values.ts';
+
+/** A longer log is added to the tallies before a query reads it. */
+const LOG_MOST = 1000;
+/** Most commits of one query that add samples. */
+const FOLDS_MOST = 100;
+/** Most buckets times values of one query. */
+export const CELLS_MOST = 20_000;
+
+export interface StatsRange {
+  interval: 'hour' | 'day';
+  /** Start of the first bucket and end of the last, ms; multiples of the interval. */
+  from: number;
+  to: number;
+}
+
+/** The tallies of one bucket by value of the dimension; those without any number are left out. */
+export interface Bucket {
+  /** ms */
+  start: number;
+  groups: Map<string, Tally>;
+}
+
+/** Length of a bucket, ms. */
+export function lengthOf(interval: StatsRange['interval']): number {
+  return interval === 'hour' ? HOUR : DAY;
+}
+
+/** The query covers too many buckets and values; see `CELLS_MOST`. */
+export class TooManyCellsError extends Error {}
+
+/**
+ * The numbers of a range by one dimension.
+ * @param only the values to show; null: all. @throws TooManyCellsError, UnreadableRecord
+ */
+export async function loadStats(
+  db: Db,
+  orgId: string,
+  range: StatsRange,
+  dimension: Dimension,
+  only: readonly string[] | null,
+): Promise<Bucket[]> {
+  const keys = orgKeysOf(db.prefix, orgId);
+  await shortenLog(db, keys);
+  const buckets = bucketsOf(range);
+  const values = await createdValues(db, orgId, range, dimension, only);
+  if (buckets.length * values.length > CELLS_MOST) throw new TooManyCellsError();
+  const answers = await readAll(db, keys, range, dimension, values, buckets);
+  const byStart = new Map(buckets.map((bucket) => [bucket.start, bucket]));
+  const add = (start: number, value: string): Tally | null => {
+    const bucket = byStart.get(start);
+    if (bucket === undefined || (only !== null && !only.includes(value))) return null;
+    const tally = bucket.groups.get(value) ?? newTally();
+    bucket.groups.set(value, tally);
+    return tally;
+  };
+  for (const { key, day, fields } of answers.tallies)
+    for (const [field, text] of Object.entries(fields)) {
+      const start = range.interval === 'day' ? day * DAY : day * DAY + Number(field.slice(0, 2)) * HOUR;
+      const tally = add(start, range.interval === 'day' ? field : field.slice(3));
+      if (tally !== null) addTally(tally, readStored(db, `${key} ${field}`, text));
+    }
+  const texts = answers.log.filter((text) => text.startsWith(samplePrefix(orgId)));
+  for (const sample of readSamples(db, keys.statsLog, texts)) {
+    const value = sample.groups[dimension];
+    const known = answers.values.get(Math.floor(sample.at / DAY));
+    if (value === undefined || known === undefined) continue;
+    const length = lengthOf(range.interval);
+    const tally = add(Math.floor(sample.at / length) * length, known.place(value));
+    if (tally !== null) addSample(tally, sample);
+  }
+  for (const { start, value, count } of answers.created) {
+    const tally = count > 0 ? add(start, value) : null;
+    if (tally !== null) addCount(tally, 'created', count);
+  }
+  return buckets;
+}
+
+/** Adds the samples of a long log to the tallies, in case no worker process has done so. */
+async function shortenLog(db: Db, keys: OrgKeys): Promise<void> {
+  for (let folds = 0; folds < FOLDS_MOST; folds += 1)
+    if ((await db.redis.llen(keys.statsLog)) <= LOG_MOST || (await foldSamples(db, keys.partition)) === 0)
+      return;
+}
+
+function bucketsOf({ interval, from, to }: StatsRange): Bucket[] {
+  const length = lengthOf(interval);
+  return Array.from({ length: Math.ceil((to - from) / length) }, (_, index) => ({
+    start: from + index * length,
+    groups: new Map(),
+  }));
+}
+
+/** The values in whose indexes created tasks are counted: those with any in the range. */
+async function createdValues(
+  db: Db,
+  orgId: string,
+  { from, to }: StatsRange,
+  dimension: Dimension,
+  only: readonly string[] | null,
+): Promise<string[]> {
+  if (dimension === 'worker') return [];
+  const keys = orgKeysOf(db.prefix, orgId);
+  const all: readonly string[] =
+    only ?? (dimension === 'urgency' ? URGENCIES : await notedValues(db, orgId, dimension));
+  const counts = await Promise.all(
+    all.map((value) =>
+      db.redis.zlexcount(keys.index(`${dimension}:${value}`), `[${idFloor(from)}`, `(${idFloor(to)}`),
+    ),
+  );
+  return all.filter((_, index) => (counts[index] ?? 0) > 0);
+}
+
+interface Answers {
+  log: string[];
+  tallies: { key: string; day: number; fields: Record<string, string> }[];
+  /** By day: the values that have a tally. */
+  values: Map<number, DayValues>;
+  created: { start: number; value: string; count: number }[];
+}
+
+/** Reads log, tallies and indexes in one transaction, between whose commands no sample moves. */
+async function readAll(
+  db: Db,
+  keys: OrgKeys,
+  range: StatsRange,
+  dimension: Dimension,
+  values: readonly string[],
+  buckets: readonly Bucket[],
+): Promise<Answers> {
+  const answers: Answers = { log: [], tallies: [], values: new Map(), created: [] };
+  const length = lengthOf(range.interval);
+  const multi = db.redis.multi();
+  const readers: ((reply: unknown) => void)[] = [];
+  multi.lrange(keys.statsLog, 0, -1);
+  readers.push((reply) => {
+    answers.log = reply as string[];
+  });
+  for (let day = Math.floor(range.from / DAY); day * DAY < range.to; day += 1) {
+    const dayKey = keys.statsDay(tableName(dimension, day));
+    const key = range.interval === 'day' ? dayKey : keys.statsHours(tableName(dimension, day));
+    multi.hkeys(dayKey).hgetall(key);
+    readers.push(
+      (reply) => answers.values.set(day, new DayValues(reply as string[], (reply as string[]).length)),
+      (reply) => answers.tallies.push({ key, day, fields: reply as Record<string, string> }),
+    );
+  }
+  for (const { start } of buckets) {
+    let listed = 0;
+    const [low, high] = [`[${idFloor(start)}`, `(${idFloor(start + length)}`] as const;
+    for (const value of values) {
+      multi.zlexcount(keys.index(`${dimension}:${value}`), low, high);
+      readers.push((reply) => {
+        listed += Number(reply);
+        answers.created.push({ start, value, count: Number(reply) });
+      });
+    }
+    if (dimension === 'worker' || dimension === 'urgency') continue;
+    multi.zlexcount(keys.index('all'), low, high);
+    // Tasks without a pool, and those of values that are not noted any longer.
+    const rest = dimension === 'pool' ? NONE : OTHER;
+    readers.push((reply) => answers.created.push({ start, value: rest, count: Number(reply) - listed }));
+  }
+  const replies = (await multi.exec()) ?? [];
+  for (const [index, read] of readers.entries()) {
+    const [error, reply] = replies[index] ?? [new Error('Connection is closed.'), null];
+    if (error) throw error;
+    read(reply);
+  }
+  return answers;
+}

@@ -1,0 +1,142 @@
+// The numbers equal a recount of all histories, whoever adds the samples to the tallies and when.
+import { describe, expect, it } from 'vitest';
+import { OTHER } from '../../../src/state/stats/tally.ts';
+import type { Task } from '../../../src/state/tasks/task.ts';
+import { changeTask } from '../../../src/store/commands/change.ts';
+import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
+import { DAY, foldSamples, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
+import { loadStats } from '../../../src/store/stats/stats.ts';
+import {
+  accept,
+  addTask,
+  addWorker,
+  freshOrg,
+  offerTo,
+  openTestDb,
+  step,
+  workThrough,
+} from '../../support/db.ts';
+
+const db = await openTestDb();
+const cancel = (task: Task) => step(db, task, { name: 'cancel', reason: null });
+
+function today(): { interval: 'day'; from: number; to: number } {
+  const from = Math.floor(db.clock.now() / DAY) * DAY;
+  return { interval: 'day', from, to: from + 2 * DAY };
+}
+
+/** The sum of one counter over a range, by value of the dimension. */
+async function countsOf(orgId: string, name: string, dimension: 'urgency' | 'domain' | 'pool' | 'worker') {
+  const buckets = await loadStats(db, orgId, today(), dimension, null);
+  const sums: Record<string, number> = {};
+  for (const { groups } of buckets)
+    for (const [value, { counts }] of groups) {
+      const count = counts.get(name) ?? 0;
+      if (count > 0) sums[value] = (sums[value] ?? 0) + count;
+    }
+  return sums;
+}
+
+describe('numbers', () => {
+  it('count a created task at once, without a sample', async () => {
+    const orgId = freshOrg(db);
+    await addTask(db, orgId);
+    await addTask(db, orgId, { more: { domain: 'legal' } });
+    expect(await countsOf(orgId, 'created', 'domain')).toEqual({ security: 1, legal: 1 });
+    expect(await countsOf(orgId, 'created', 'urgency')).toEqual({ normal: 2 });
+    expect(await countsOf(orgId, 'created', 'pool')).toEqual({ '': 2 });
+    expect(await logLength(db, partitionOf(orgId))).toBe(0);
+  });
+
+  it('are the same before and after the samples are added to the tallies', async () => {
+    const orgId = freshOrg(db);
+    const { worker_id } = await addWorker(db, orgId);
+    await cancel(await addTask(db, orgId));
+    const submitted = await workThrough(
+      db,
+      await offerTo(db, await addTask(db, orgId), [worker_id]),
+      worker_id,
+    );
+    await step(db, submitted, { name: 'verify' }, { name: 'complete' });
+    const before = await loadStats(db, orgId, today(), 'worker', null);
+    expect(await foldSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
+    expect(await logLength(db, partitionOf(orgId))).toBe(0);
+    expect(await loadStats(db, orgId, today(), 'worker', null)).toEqual(before);
+    expect(await countsOf(orgId, 'completed', 'worker')).toEqual({ [worker_id]: 1 });
+    expect(await countsOf(orgId, 'cancelled', 'worker')).toEqual({ '': 1 });
+  });
+
+  it('are the same by hour as by day', async () => {
+    const orgId = freshOrg(db);
+    await cancel(await addTask(db, orgId));
+    await foldSamples(db, partitionOf(orgId));
+    await cancel(await addTask(db, orgId));
+    const { from, to } = today();
+    const hours = await loadStats(db, orgId, { interval: 'hour', from, to }, 'urgency', null);
+    const sum = hours.reduce(
+      (all, { groups }) => all + (groups.get('normal')?.counts.get('cancelled') ?? 0),
+      0,
+    );
+    expect(hours).toHaveLength((to - from) / HOUR);
+    expect(sum).toBe(2);
+  });
+
+  it('count every sample once when several processes add them at the same time', async () => {
+    const orgId = freshOrg(db);
+    const tasks = await Promise.all(Array.from({ length: 60 }, () => addTask(db, orgId)));
+    const folding = async () => {
+      for (let turn = 0; turn < 20; turn += 1) await foldSamples(db, partitionOf(orgId));
+    };
+    const cancelling = tasks.map((task) =>
+      changeTask(db, orgId, task.task_id, [{ name: 'cancel', reason: null }], { actor: 'system' }),
+    );
+    await Promise.all([...cancelling, folding(), folding(), folding()]);
+    expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 60 });
+    while ((await foldSamples(db, partitionOf(orgId))) > 0);
+    expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 60 });
+  });
+
+  it('count a refused change and the loser of a race nowhere', async () => {
+    const orgId = freshOrg(db);
+    const workers = await Promise.all([addWorker(db, orgId), addWorker(db, orgId), addWorker(db, orgId)]);
+    const ids = workers.map((one) => one.worker_id);
+    const offered = await offerTo(db, await addTask(db, orgId), ids);
+    const accepts = await Promise.allSettled(ids.map((id) => accept(db, offered, id)));
+    expect(accepts.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
+    const buckets = await loadStats(db, orgId, today(), 'urgency', null);
+    const waiting = buckets.flatMap(({ groups }) => [...groups.values()].map((one) => one.times.waiting));
+    expect(waiting.flatMap((one) => [...one.values()])).toEqual([1]);
+  });
+
+  it('sum up the values of a day beyond the limit', async () => {
+    const orgId = freshOrg(db);
+    const count = GROUPS_MOST + 5;
+    const made = await Promise.all(
+      Array.from({ length: count }, (_, index) => addTask(db, orgId, { more: { domain: `d${index}` } })),
+    );
+    await Promise.all(made.map(cancel));
+    // First all samples are in the log, then all in the tallies.
+    const byLog = await countsOf(orgId, 'cancelled', 'domain');
+    await foldSamples(db, partitionOf(orgId));
+    const byTally = await countsOf(orgId, 'cancelled', 'domain');
+    for (const counts of [byLog, byTally]) {
+      expect(Object.keys(counts)).toHaveLength(GROUPS_MOST + 1);
+      expect(counts[OTHER]).toBe(5);
+    }
+    const key = orgKeysOf(db.prefix, orgId).statsDay(`domain:${Math.floor(db.clock.now() / DAY)}`);
+    expect(await db.redis.hlen(key)).toBe(GROUPS_MOST + 1);
+  });
+
+  it('leave out a damaged sample and a damaged tally, and go on', async () => {
+    const orgId = freshOrg(db);
+    const keys = orgKeysOf(db.prefix, orgId);
+    await db.redis.rpush(keys.statsLog, 'nonsense');
+    await cancel(await addTask(db, orgId));
+    await foldSamples(db, keys.partition);
+    expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 1 });
+    await db.redis.hset(keys.statsDay(`urgency:${Math.floor(db.clock.now() / DAY)}`), 'normal', 'nonsense');
+    await cancel(await addTask(db, orgId));
+    await foldSamples(db, keys.partition);
+    expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 1 });
+  });
+});
