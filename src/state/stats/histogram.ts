@@ -53,20 +53,20 @@ export function packHistogram(histogram: Histogram): number[] {
     });
 }
 
-/** The histogram in its stored form; null when it is malformed. */
-export function readHistogram(packed: unknown): Histogram | null {
-  if (!Array.isArray(packed) || packed.length % 2 !== 0) return null;
-  const histogram: Histogram = new Map();
-  let bin = 0;
-  for (let at = 0; at < packed.length; at += 2) {
-    const [step, count]: unknown[] = packed.slice(at, at + 2);
-    if (!isCount(step) || !isCount(count)) return null;
-    bin += step;
-    histogram.set(bin, count);
-  }
-  return histogram;
+/** Whether this is the stored form of a histogram. */
+export function isPacked(packed: unknown): packed is number[] {
+  return Array.isArray(packed) && packed.length % 2 === 0 && packed.every(isCount);
 }
 
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
+/** Adds all times of a histogram in its stored form. */
+export function addPacked(histogram: Histogram, packed: readonly number[]): void {
+  let bin = 0;
+  for (let at = 0; at < packed.length; at += 2) {
+    bin += packed[at] ?? 0;
+    histogram.set(bin, (histogram.get(bin) ?? 0) + (packed[at + 1] ?? 0));
+  }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0;
 }

@@ -4,7 +4,7 @@
 import { isFinal } from '../tasks/lifecycle.ts';
 import { poolOf, type Task, type TaskEvent } from '../tasks/task.ts';
 import { broken, isObject, type Read, readJson } from '../text/forms.ts';
-import { addTime, addTimes, type Histogram, packHistogram, readHistogram } from './histogram.ts';
+import { addPacked, addTime, addTimes, type Histogram, isPacked, packHistogram } from './histogram.ts';
 
 /** By which numbers can be grouped. */
 export const DIMENSIONS = ['urgency', 'domain', 'task_type', 'pool', 'worker'] as const;
@@ -139,21 +139,21 @@ export function packTally({ counts, times }: Tally): string {
   });
 }
 
-export function readTally(text: string): Read<Tally> {
+/** Adds a stored tally to `tally`. @returns why it cannot be used; null when it was added. */
+export function addStored(tally: Tally, text: string): Exclude<Read<never>, { kind: 'known' }> | null {
   const json = readJson(text);
   if (json.kind !== 'known') return json;
   if (!isObject(json.value)) return broken('not an object');
-  const tally = newTally();
-  const { n = {} } = json.value;
+  const { n = {}, ...packed } = json.value;
   if (!isObject(n)) return broken('its counters are malformed');
-  for (const [name, count] of Object.entries(n)) {
-    if (typeof count !== 'number') return broken('a counter is not a number');
-    tally.counts.set(name, count);
-  }
+  const counts = Object.entries(n);
+  if (!counts.every((one): one is [string, number] => Number.isInteger(one[1])))
+    return broken('a counter is not a number');
+  for (const name of SPANS) if (!isPacked(packed[name] ?? [])) return broken('a histogram is malformed');
+  for (const [name, count] of counts) addCount(tally, name, count);
   for (const name of SPANS) {
-    const histogram = readHistogram(json.value[name] ?? []);
-    if (histogram === null) return broken('a histogram is malformed');
-    tally.times[name] = histogram;
+    const times = packed[name];
+    if (isPacked(times)) addPacked(tally.times[name], times);
   }
-  return { kind: 'known', value: tally };
+  return null;
 }

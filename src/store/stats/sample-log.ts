@@ -9,6 +9,7 @@
 
 import {
   addSample,
+  addStored,
   DIMENSIONS,
   type Dimension,
   newTally,
@@ -16,7 +17,6 @@ import {
   packSample,
   packTally,
   readSample,
-  readTally,
   type Sample,
   type Tally,
 } from '../../state/stats/tally.ts';
@@ -57,13 +57,10 @@ export function readSamples(db: Db, key: string, texts: readonly string[]): Samp
   });
 }
 
-/** The tally in a stored text, an empty one for null. One that cannot be read is reported and starts again. */
-export function readStored(db: Db, key: string, text: string | null): Tally {
-  if (text === null) return newTally();
-  const read = readTally(text);
-  if (read.kind === 'known') return read.value;
-  db.onUnreadable?.(new UnreadableRecord(key, read));
-  return newTally();
+/** Adds a stored tally to `tally`. One that cannot be read is reported and left out. */
+export function addReadable(db: Db, key: string, tally: Tally, text: string): void {
+  const unreadable = addStored(tally, text);
+  if (unreadable !== null) db.onUnreadable?.(new UnreadableRecord(key, unreadable));
 }
 
 /** The values of a dimension that a day has, which decide under which value a sample is counted. */
@@ -196,9 +193,14 @@ function addAll(
 ): string[] {
   const tallies = new Map<string, Tally>();
   for (const { field, sample } of samples) {
-    const tally = tallies.get(field) ?? readStored(db, `${key} ${field}`, stored.get(field) ?? null);
+    let tally = tallies.get(field);
+    if (tally === undefined) {
+      tally = newTally();
+      tallies.set(field, tally);
+      const text = stored.get(field);
+      if (typeof text === 'string') addReadable(db, `${key} ${field}`, tally, text);
+    }
     addSample(tally, sample);
-    tallies.set(field, tally);
   }
   return [...tallies].flatMap(([field, tally]) => [field, packTally(tally)]);
 }

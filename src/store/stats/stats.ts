@@ -5,7 +5,6 @@
 import {
   addCount,
   addSample,
-  addTally,
   type Dimension,
   NONE,
   newTally,
@@ -17,7 +16,7 @@ import { URGENCIES } from '../../state/tasks/task.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { type OrgKeys, orgKeysOf } from '../redis/keys.ts';
-import { DAY, DayValues, foldSamples, HOUR, readSamples, readStored, tableName } from './sample-log.ts';
+import { addReadable, DAY, DayValues, foldSamples, HOUR, readSamples, tableName } from './sample-log.ts';
 import { notedValues } from './values.ts';
 
 /** A longer log is added to the tallies before a query reads it. */
@@ -34,11 +33,20 @@ export interface StatsRange {
   to: number;
 }
 
-/** The tallies of one bucket by value of the dimension; those without any number are left out. */
+/** The tallies of one bucket by value of the dimension. A value without any number is left out, unless it is the sum. */
 export interface Bucket {
   /** ms */
   start: number;
   groups: Map<string, Tally>;
+}
+
+/** What is read of the numbers. */
+export interface StatsView {
+  dimension: Dimension;
+  /** The values to count; null: all. */
+  only: readonly string[] | null;
+  /** Whether their sum is wanted, under the value `NONE`. */
+  isSum: boolean;
 }
 
 /** Length of a bucket, ms. */
@@ -49,36 +57,34 @@ export function lengthOf(interval: StatsRange['interval']): number {
 /** The query covers too many buckets and values; see `CELLS_MOST`. */
 export class TooManyCellsError extends Error {}
 
-/**
- * The numbers of a range by one dimension.
- * @param only the values to show; null: all. @throws TooManyCellsError, UnreadableRecord
- */
+/** The numbers of a range. @throws TooManyCellsError, UnreadableRecord */
 export async function loadStats(
   db: Db,
   orgId: string,
   range: StatsRange,
-  dimension: Dimension,
-  only: readonly string[] | null,
+  view: StatsView,
 ): Promise<Bucket[]> {
+  const { dimension, only, isSum } = view;
   const keys = orgKeysOf(db.prefix, orgId);
   await shortenLog(db, keys);
-  const buckets = bucketsOf(range);
-  const values = await createdValues(db, orgId, range, dimension, only);
+  const buckets = bucketsOf(range, isSum);
+  const values = isSum && only === null ? [] : await createdValues(db, orgId, range, dimension, only);
   if (buckets.length * values.length > CELLS_MOST) throw new TooManyCellsError();
-  const answers = await readAll(db, keys, range, dimension, values, buckets);
+  const answers = await readAll(db, keys, range, view, values, buckets);
   const byStart = new Map(buckets.map((bucket) => [bucket.start, bucket]));
-  const add = (start: number, value: string): Tally | null => {
+  const tallyOf = (start: number, value: string): Tally | null => {
     const bucket = byStart.get(start);
     if (bucket === undefined || (only !== null && !only.includes(value))) return null;
-    const tally = bucket.groups.get(value) ?? newTally();
-    bucket.groups.set(value, tally);
+    const group = isSum ? NONE : value;
+    const tally = bucket.groups.get(group) ?? newTally();
+    bucket.groups.set(group, tally);
     return tally;
   };
   for (const { key, day, fields } of answers.tallies)
     for (const [field, text] of Object.entries(fields)) {
       const start = range.interval === 'day' ? day * DAY : day * DAY + Number(field.slice(0, 2)) * HOUR;
-      const tally = add(start, range.interval === 'day' ? field : field.slice(3));
-      if (tally !== null) addTally(tally, readStored(db, `${key} ${field}`, text));
+      const tally = tallyOf(start, range.interval === 'day' ? field : field.slice(3));
+      if (tally !== null) addReadable(db, `${key} ${field}`, tally, text);
     }
   const texts = answers.log.filter((text) => text.startsWith(samplePrefix(orgId)));
   for (const sample of readSamples(db, keys.statsLog, texts)) {
@@ -86,11 +92,11 @@ export async function loadStats(
     const known = answers.values.get(Math.floor(sample.at / DAY));
     if (value === undefined || known === undefined) continue;
     const length = lengthOf(range.interval);
-    const tally = add(Math.floor(sample.at / length) * length, known.place(value));
+    const tally = tallyOf(Math.floor(sample.at / length) * length, known.place(value));
     if (tally !== null) addSample(tally, sample);
   }
   for (const { start, value, count } of answers.created) {
-    const tally = count > 0 ? add(start, value) : null;
+    const tally = count > 0 ? tallyOf(start, value) : null;
     if (tally !== null) addCount(tally, 'created', count);
   }
   return buckets;
@@ -103,11 +109,11 @@ async function shortenLog(db: Db, keys: OrgKeys): Promise<void> {
       return;
 }
 
-function bucketsOf({ interval, from, to }: StatsRange): Bucket[] {
+function bucketsOf({ interval, from, to }: StatsRange, isSum: boolean): Bucket[] {
   const length = lengthOf(interval);
   return Array.from({ length: Math.ceil((to - from) / length) }, (_, index) => ({
     start: from + index * length,
-    groups: new Map(),
+    groups: new Map(isSum ? [[NONE, newTally()]] : []),
   }));
 }
 
@@ -144,7 +150,7 @@ async function readAll(
   db: Db,
   keys: OrgKeys,
   range: StatsRange,
-  dimension: Dimension,
+  { dimension, only, isSum }: StatsView,
   values: readonly string[],
   buckets: readonly Bucket[],
 ): Promise<Answers> {
@@ -159,12 +165,18 @@ async function readAll(
   for (let day = Math.floor(range.from / DAY); day * DAY < range.to; day += 1) {
     const dayKey = keys.statsDay(tableName(dimension, day));
     const key = range.interval === 'day' ? dayKey : keys.statsHours(tableName(dimension, day));
-    multi.hkeys(dayKey).hgetall(key);
-    readers.push(
-      (reply) => answers.values.set(day, new DayValues(reply as string[], (reply as string[]).length)),
-      (reply) => answers.tallies.push({ key, day, fields: reply as Record<string, string> }),
-    );
+    const haveValues = (known: string[]) => answers.values.set(day, new DayValues(known, known.length));
+    multi.hgetall(key);
+    readers.push((reply) => {
+      answers.tallies.push({ key, day, fields: reply as Record<string, string> });
+      if (key === dayKey) haveValues(Object.keys(reply as Record<string, string>));
+    });
+    if (key === dayKey) continue;
+    multi.hkeys(dayKey);
+    readers.push((reply) => haveValues(reply as string[]));
   }
+  // Urgencies are all listed, and a task has no worker when it is created.
+  const hasRest = only === null && (isSum || (dimension !== 'worker' && dimension !== 'urgency'));
   for (const { start } of buckets) {
     let listed = 0;
     const [low, high] = [`[${idFloor(start)}`, `(${idFloor(start + length)}`] as const;
@@ -175,7 +187,7 @@ async function readAll(
         answers.created.push({ start, value, count: Number(reply) });
       });
     }
-    if (dimension === 'worker' || dimension === 'urgency') continue;
+    if (!hasRest) continue;
     multi.zlexcount(keys.index('all'), low, high);
     // Tasks without a pool, and those of values that are not noted any longer.
     const rest = dimension === 'pool' ? NONE : OTHER;

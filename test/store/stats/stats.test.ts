@@ -27,7 +27,7 @@ function today(): { interval: 'day'; from: number; to: number } {
 
 /** The sum of one counter over a range, by value of the dimension. */
 async function countsOf(orgId: string, name: string, dimension: 'urgency' | 'domain' | 'pool' | 'worker') {
-  const buckets = await loadStats(db, orgId, today(), dimension, null);
+  const buckets = await loadStats(db, orgId, today(), { dimension, only: null, isSum: false });
   const sums: Record<string, number> = {};
   for (const { groups } of buckets)
     for (const [value, { counts }] of groups) {
@@ -58,10 +58,12 @@ describe('numbers', () => {
       worker_id,
     );
     await step(db, submitted, { name: 'verify' }, { name: 'complete' });
-    const before = await loadStats(db, orgId, today(), 'worker', null);
+    const before = await loadStats(db, orgId, today(), { dimension: 'worker', only: null, isSum: false });
     expect(await foldSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
     expect(await logLength(db, partitionOf(orgId))).toBe(0);
-    expect(await loadStats(db, orgId, today(), 'worker', null)).toEqual(before);
+    expect(await loadStats(db, orgId, today(), { dimension: 'worker', only: null, isSum: false })).toEqual(
+      before,
+    );
     expect(await countsOf(orgId, 'completed', 'worker')).toEqual({ [worker_id]: 1 });
     expect(await countsOf(orgId, 'cancelled', 'worker')).toEqual({ '': 1 });
   });
@@ -72,7 +74,12 @@ describe('numbers', () => {
     await foldSamples(db, partitionOf(orgId));
     await cancel(await addTask(db, orgId));
     const { from, to } = today();
-    const hours = await loadStats(db, orgId, { interval: 'hour', from, to }, 'urgency', null);
+    const hours = await loadStats(
+      db,
+      orgId,
+      { interval: 'hour', from, to },
+      { dimension: 'urgency', only: null, isSum: false },
+    );
     const sum = hours.reduce(
       (all, { groups }) => all + (groups.get('normal')?.counts.get('cancelled') ?? 0),
       0,
@@ -103,7 +110,7 @@ describe('numbers', () => {
     const offered = await offerTo(db, await addTask(db, orgId), ids);
     const accepts = await Promise.allSettled(ids.map((id) => accept(db, offered, id)));
     expect(accepts.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
-    const buckets = await loadStats(db, orgId, today(), 'urgency', null);
+    const buckets = await loadStats(db, orgId, today(), { dimension: 'urgency', only: null, isSum: false });
     const waiting = buckets.flatMap(({ groups }) => [...groups.values()].map((one) => one.times.waiting));
     expect(waiting.flatMap((one) => [...one.values()])).toEqual([1]);
   });

@@ -11,6 +11,7 @@ import {
   loadStats,
   type StatsRange,
   TooManyCellsError,
+  type StatsView as View,
 } from '../../../store/stats/stats.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError } from '../../http/problem.ts';
@@ -36,8 +37,7 @@ export const statsRoutes = [
     async handler({ deps: { db }, principal, query }) {
       const { interval = 'day', group_by } = query;
       const range = rangeOf(interval, query.from, query.to, db.clock.now());
-      const view = viewOf(principal, group_by ?? null);
-      const buckets = await loadStats(db, principal.org_id, range, view.dimension, view.only).catch(
+      const buckets = await loadStats(db, principal.org_id, range, viewOf(principal, group_by ?? null)).catch(
         (error: unknown) => {
           if (!(error instanceof TooManyCellsError)) throw error;
           throw new ApiError(
@@ -46,7 +46,6 @@ export const statsRoutes = [
           );
         },
       );
-      const rows = group_by === undefined ? buckets.map(ungrouped) : buckets;
       const row = (value: string, tally: Tally) => rowOf(group_by ?? null, value, tally);
       return {
         status: 200,
@@ -55,8 +54,8 @@ export const statsRoutes = [
           group_by: group_by ?? null,
           from: timestamp(range.from),
           to: timestamp(range.to),
-          totals: [...totalsOf(rows)].sort(byValue).map(([value, tally]) => row(value, tally)),
-          data: rows.flatMap(({ start, groups }) =>
+          totals: [...totalsOf(buckets)].sort(byValue).map(([value, tally]) => row(value, tally)),
+          data: buckets.flatMap(({ start, groups }) =>
             [...groups]
               .sort(byValue)
               .map(([value, tally]) => ({ start: timestamp(start), ...row(value, tally) })),
@@ -92,21 +91,12 @@ function rangeOf(
  * the sum over its pools.
  * @throws ApiError 403 when a confined key groups by anything but the pool
  */
-function viewOf(
-  { pools }: KeyPrincipal,
-  groupBy: Dimension | null,
-): { dimension: Dimension; only: readonly string[] | null } {
-  if (pools.includes('*')) return { dimension: groupBy ?? 'urgency', only: null };
+function viewOf({ pools }: KeyPrincipal, groupBy: Dimension | null): View {
+  const isSum = groupBy === null;
+  if (pools.includes('*')) return { dimension: groupBy ?? 'urgency', only: null, isSum };
   if (groupBy !== null && groupBy !== 'pool')
     throw new ApiError('pool_forbidden', 'A key for some pools can group numbers only by pool.');
-  return { dimension: 'pool', only: pools };
-}
-
-/** The bucket with one group, the sum of all. */
-function ungrouped({ start, groups }: Bucket): Bucket {
-  const sum = newTally();
-  for (const tally of groups.values()) addTally(sum, tally);
-  return { start, groups: new Map([[NONE, sum]]) };
+  return { dimension: 'pool', only: pools, isSum };
 }
 
 function totalsOf(buckets: readonly Bucket[]): Map<string, Tally> {

@@ -1,4 +1,5 @@
 // Numbers through the API alone: whole lives with processors, compared with a recount of their histories.
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryEntry } from '../../../../src/state/tasks/task.ts';
 import { createKey, createOrg, type Org, type Page, startApi, type TestApi } from '../../../support/api.ts';
@@ -86,6 +87,15 @@ describe('GET /v1/stats', () => {
     const answer = await stats('?from=2026-01-01T10:00:00Z&to=2026-01-02T10:00:00Z');
     expect(answer).toMatchObject({ from: '2026-01-01T00:00:00.000Z', to: '2026-01-03T00:00:00.000Z' });
     expect(answer.data.map((row) => row.created)).toEqual([0, 0]);
+  });
+
+  test('answers the requests of the walk-through', async () => {
+    const [, section = ''] = readFileSync('docs/supervision.md', 'utf8').split('\n## Numbers\n');
+    const requests = [...section.matchAll(/^GET (\/v1\/stats\S*)$/gm)].map(([, path = '']) => path);
+    expect(requests.length).toBeGreaterThan(3);
+    for (const path of requests) expect((await org.client.request('GET', path)).status, path).toBe(200);
+    const [row = {}] = (await stats()).totals;
+    for (const [, field = ''] of section.matchAll(/^\| `(\w+)` +\|/gm)) expect(row).toHaveProperty(field);
   });
 
   test.each([
