@@ -20,8 +20,8 @@ export const OTHER = '*';
  * - `handling`: from the start to a submission; of reworked tasks once for each submission.
  * - `total`: from the creation to the end.
  */
-export const SPANS = ['waiting', 'handling', 'total'] as const;
-export type Span = (typeof SPANS)[number];
+const SPANS = ['waiting', 'handling', 'total'] as const;
+type Span = (typeof SPANS)[number];
 
 /** What a commit adds to the numbers. */
 export interface Sample {
