@@ -139,6 +139,15 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       showTask(out, await api.send('PATCH', taskPath(taskId), { body: patchOf(flags) }));
     });
   tasks
+    .command('requeue')
+    .description('take a task back from its worker and queue it again')
+    .argument('<task_id>')
+    .requiredOption('--reason <text>')
+    .action(async (taskId: string, { reason }: { reason: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      showTask(out, await api.send('POST', `${taskPath(taskId)}/requeue`, { body: { reason } }));
+    });
+  tasks
     .command('watch')
     .description('follow a task to its end')
     .argument('<task_id>')

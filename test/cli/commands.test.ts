@@ -19,7 +19,7 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
-import { taskBody } from '../support/people.ts';
+import { bringTo, taskBody } from '../support/people.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -77,6 +77,15 @@ describe('biolayer tasks update', () => {
     });
     expect((await run(['tasks', 'update', id, '--metadata', 'novalue'])).code).toBe(2);
     expect((await run(['tasks', 'update', id, '--requirements', '{'])).code).toBe(2);
+  });
+});
+
+describe('biolayer tasks requeue', () => {
+  it('takes a task back', async () => {
+    const { task } = await bringTo(api, org, 'started');
+    const requeued = await json(['tasks', 'requeue', task.task_id, '--reason', 'shift ends']);
+    expect(requeued).toMatchObject({ status: 'queued', assignment: null });
+    expect((await run(['tasks', 'requeue', task.task_id])).code).toBe(2);
   });
 });
 

@@ -37,6 +37,7 @@ export type Command =
   | { name: SlaClock }
   | { name: 'relax' }
   | { name: 'update'; patch: TaskPatch }
+  | { name: 'requeue'; reason: string }
   | EscalateCommand;
 
 export interface EscalateCommand {

@@ -17,6 +17,7 @@ import {
   ratingField,
   requeue,
   returnToWorker,
+  takeBack,
 } from './requeue.ts';
 import { flagBreach } from './sla.ts';
 import {
@@ -226,6 +227,9 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return checkClock(transition, command.name);
     case 'relax':
       return relax(transition);
+    case 'requeue':
+      takeBack(transition, command.reason);
+      return null;
     case 'update':
       return update(transition, command.patch);
     case 'escalate':

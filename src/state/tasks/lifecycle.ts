@@ -82,6 +82,7 @@ export const COMMANDS = [
   'relax',
   'update',
   'escalate',
+  'requeue',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -148,6 +149,12 @@ export const TRANSITIONS: readonly Transition[] = [
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started'],
     to: 'cancelled',
     when: 'the integrator cancels',
+  },
+  {
+    command: 'requeue',
+    from: ['matched', 'offered', 'accepted', 'started', 'submitted'],
+    to: 'queued',
+    when: 'a supervisor takes it back',
   },
   {
     command: 'deadline',

@@ -68,6 +68,18 @@ export function requeue(
   flagBreaches(transition);
 }
 
+/**
+ * Takes the task from its worker, or revokes its offers, and moves it to the queue. It is no fault of the worker, so it
+ * starts no cool-down and never uses up the attempts.
+ */
+export function takeBack(transition: Transition, reason: string): void {
+  const { task } = transition;
+  const worker_id = task.assignment?.worker_id ?? null;
+  transition.emit('task.requeued', task.status, { reason, worker_id });
+  task.offers = task.offers.map((offer) => endIfPending(offer, 'revoked'));
+  requeue(transition, 'requeued', { ...(worker_id !== null && { worker_id }) }, { ignoreAttemptLimit: true });
+}
+
 /** Adds a review of the submission. */
 export function addReview(
   { task, context }: Transition,

@@ -137,7 +137,7 @@ describe('If-Match', () => {
     const { task } = await bringTo(api, org, 'submitted');
     const review = (decision: string) =>
       client.request('POST', `/v1/tasks/${task.task_id}/review`, {
-        body: { decision },
+        body: { decision, feedback: 'as the test says' },
         ...ifMatch(`"${task.version}"`),
       });
     const answers = await Promise.all(

@@ -15,7 +15,12 @@ import {
   TRANSITIONS,
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
-import { DEFAULT_MAX_ATTEMPTS, type Task, type TaskInput } from '../../../src/state/tasks/task.ts';
+import {
+  DEFAULT_MAX_ATTEMPTS,
+  type Task,
+  type TaskEvent,
+  type TaskInput,
+} from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';
 import { effectsOf } from '../../../src/state/workers/worker.ts';
 import {
@@ -61,6 +66,7 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   deadline: { name: 'deadline' },
   target_latency: { name: 'target_latency' },
   relax: { name: 'relax' },
+  requeue: { name: 'requeue', reason: 'shift ends' },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
   escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
 };
@@ -298,6 +304,10 @@ describe('a task past its deadline or out of attempts', () => {
   );
   const back = rows.filter(([status]) => status !== 'matched');
 
+  /** The types of the events, without the one that only a requeue has. */
+  const typesOf = ({ events }: { events: TaskEvent[] }) =>
+    events.map((one) => one.type).filter((type) => type !== 'task.requeued');
+
   it('is failed by every command that would return it to the queue', () => {
     expect(new Set(rows.map(([, command]) => command))).toEqual(
       new Set([
@@ -309,6 +319,7 @@ describe('a task past its deadline or out of attempts', () => {
         'remove_worker',
         'remove_pool',
         'reassign',
+        'requeue',
       ]),
     );
   });
@@ -319,7 +330,7 @@ describe('a task past its deadline or out of attempts', () => {
     if (!decision.ok) throw new Error(decision.refusal.message);
     expect(decision.task.status).toBe('failed');
     expect(decision.task.failure?.code).toBe('deadline_exceeded');
-    expect(decision.events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.failed']);
+    expect(typesOf(decision)).toEqual(['task.sla_breached', 'task.failed']);
     expect(decision.task.submission).toEqual(before.submission);
   });
 
@@ -347,7 +358,7 @@ describe('a task past its deadline or out of attempts', () => {
     };
     expect(task).toMatchObject({ status: 'completed', failure: null, completed_at: OFFER_ENDS });
     expect(taskView(task).result).toEqual(result);
-    expect(events.map((one) => one.type)).toEqual(['task.sla_breached', 'task.completed']);
+    expect(typesOf(decision)).toEqual(['task.sla_breached', 'task.completed']);
     expect(events.at(-1)).toMatchObject({ previous_status: status, data: { result } });
     // The commit may be made only once the deadline has passed by Redis' clock.
     expect(decision.due).toBeGreaterThanOrEqual(OFFER_ENDS);
@@ -377,8 +388,8 @@ describe('a task past its deadline or out of attempts', () => {
   it.each(worked)('%s: %s fails it when its attempts are used up', (status, command) => {
     const before = { ...taskIn(status), attempt: DEFAULT_MAX_ATTEMPTS };
     const task = taskAfter(before, [FITTING[command]], ACCEPTED);
-    // The removal of a worker is not a failed attempt.
-    if (command === 'remove_worker' || command === 'remove_pool') {
+    // What a worker cannot help is not a failed attempt.
+    if (command === 'remove_worker' || command === 'remove_pool' || command === 'requeue') {
       expect([task.status, task.attempt]).toEqual(['queued', DEFAULT_MAX_ATTEMPTS + 1]);
       return;
     }

@@ -84,10 +84,12 @@ const USUAL: Record<Status, readonly What[]> = {
     'cancel',
     'update',
     'escalate',
+    'requeue',
   ],
   submitted: [
     'rework',
     'reassign',
+    'requeue',
     'approve',
     'verify',
     'approve and complete',
@@ -196,6 +198,8 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: what, feedback: null }];
     case 'cancel':
       return [{ name: 'cancel', reason: null }];
+    case 'requeue':
+      return [{ name: 'requeue', reason: 'shift ends' }];
     case 'update':
       return [{ name: 'update', patch: patchOf(move, now) }];
     case 'escalate':
@@ -302,7 +306,12 @@ function always(check: (lived: ReturnType<typeof live>) => boolean): void {
 }
 
 /** Events that leave the status as it is. */
-const IN_PLACE_EVENTS: readonly string[] = ['task.sla_breached', 'task.updated', 'task.escalated'];
+const IN_PLACE_EVENTS: readonly string[] = [
+  'task.sla_breached',
+  'task.updated',
+  'task.escalated',
+  'task.requeued',
+];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
 

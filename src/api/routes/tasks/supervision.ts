@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
 import { poolOf, type Task } from '../../../state/tasks/task.ts';
-import { changeTask } from '../../../store/commands/change.ts';
+import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { planUpdate } from '../../../store/commands/update-task.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { loadPool } from '../../../store/workers/pools.ts';
@@ -11,7 +11,7 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { visibleTask } from '../../access/visible.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
-import { Uuid } from '../../http/schemas.ts';
+import { closed, Uuid } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { normalised, poolErrors, timeErrors } from './task-input.ts';
@@ -19,6 +19,7 @@ import * as schema from './tasks.schema.ts';
 import { taskAnswer } from './tasks.ts';
 
 const Params = Type.Object({ task_id: Uuid });
+const Reason = Type.String({ minLength: 1, maxLength: 2000 });
 const METADATA_MOST = 50;
 
 export const supervisionRoutes = [
@@ -55,6 +56,33 @@ export const supervisionRoutes = [
       if (changed.ok) return taskAnswer(changed.task);
       if (unchanged !== null) return taskAnswer(unchanged);
       throw refusal(changed);
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/requeue',
+    access: scope('tasks:assign'),
+    versioned: true,
+    tag: 'Tasks',
+    summary: 'Take a task back from its worker, or from those it is offered to, and queue it again',
+    params: Params,
+    body: closed({ reason: Reason }),
+    answers: { 200: { description: 'The task, queued', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
+      const plan = (task: Task): Plan => {
+        if (!maySeePool(principal, poolOf(task))) throw notFound();
+        return { commands: [{ name: 'requeue', reason: body.reason }] };
+      };
+      const changed = await changeTask(deps.db, principal.org_id, params.task_id, plan, {
+        actor,
+        callerGuards,
+        ifVersion: ifMatch,
+        loaded,
+        extraWrites: (task) => recordAnswer(taskAnswer(task)),
+      });
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
     },
   }),
 ];
