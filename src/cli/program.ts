@@ -9,6 +9,7 @@ import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
 import { addMemberCommands } from './members.ts';
+import { addMessageCommands } from './messages.ts';
 import { addOrgCommands } from './orgs.ts';
 import { addPoolCommands } from './pools.ts';
 import { addSecretCommands } from './secrets.ts';
@@ -49,6 +50,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
     .addHelpText('after', MORE);
   addGlobalFlags(program);
   addTaskCommands(program, streams);
+  addMessageCommands(program, streams);
   addWorkerCommands(program, streams);
   addPoolCommands(program, streams);
   addKeyCommands(program, streams);

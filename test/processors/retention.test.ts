@@ -62,6 +62,8 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   const what = { name: 'a.pdf', media_type: 'application/pdf' };
   await addEvidence(db, to, staged, what, () => NO_CHANGE);
   await step(db, task, { name: 'start', worker_id });
+  const message = { text: 'hello', is_question: false, answers: null, message_id: 'message' };
+  await step(db, task, { name: 'message', author: { kind: 'worker', id: worker_id }, ...message });
   const submission = { output: 'done', evidence: [], notes: null };
   return step(db, task, { name: 'submit', worker_id, submission }, { name: 'verify' }, { name: 'complete' });
 }

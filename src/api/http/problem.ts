@@ -32,6 +32,8 @@ export const PROBLEMS = {
   offer_not_pending: [409, 'Offer not pending'],
   idempotency_in_flight: [409, 'First request still running'],
   idempotency_answer_lost: [409, 'First answer lost'],
+  question_open: [409, 'A question is open'],
+  question_not_open: [409, 'Not the open question'],
   already_exists: [409, 'Already exists'],
   would_lock_out: [409, 'Would lock you out'],
   delivery_in_progress: [409, 'Delivery in progress'],

@@ -19,6 +19,8 @@ export function refusal(changed: Created): ApiError {
       return new ApiError('version_mismatch', changed.message);
     case 'too_many_updates':
       return new ApiError('quota_exceeded', changed.message, { quota: 'task_updates' });
+    case 'too_many_messages':
+      return new ApiError('quota_exceeded', changed.message, { quota: 'messages' });
     case 'worker_busy':
     case 'not_due':
       return new ApiError('invalid_transition', changed.message);

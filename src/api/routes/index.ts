@@ -14,6 +14,7 @@ import { statsRoutes } from './stats/stats.ts';
 import { eventStreamRoutes } from './tasks/event-streams.ts';
 import { eventRoutes } from './tasks/events.ts';
 import { evidenceRoutes } from './tasks/evidence.ts';
+import { messageRoutes } from './tasks/messages.ts';
 import { supervisionRoutes } from './tasks/supervision.ts';
 import { taskBatchRoutes } from './tasks/task-batch.ts';
 import { taskRoutes } from './tasks/tasks.ts';
@@ -24,6 +25,7 @@ import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
 import { callingWorkerRoutes } from './workers/worker.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
+import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
 import { workerTaskRoutes } from './workers/worker-tasks.ts';
 import { workerTokenRoutes } from './workers/worker-tokens.ts';
@@ -43,6 +45,8 @@ export const ROUTES: readonly Route[] = [
   ...workerOfferRoutes,
   ...workerTaskRoutes,
   ...workerDraftRoutes,
+  ...messageRoutes,
+  ...workerMessageRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,

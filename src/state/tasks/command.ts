@@ -1,6 +1,7 @@
 // The commands that change a task, their context, and the decision about them. `lifecycle.ts` says in which state a
 // command is allowed, `decide.ts` what it does.
 
+import type { MessageCommand, ReadCommand } from './conversation.ts';
 import type { TaskPatch } from './patch.ts';
 import type { SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
@@ -38,7 +39,9 @@ export type Command =
   | { name: 'relax' }
   | { name: 'update'; patch: TaskPatch }
   | { name: 'requeue'; reason: string }
-  | EscalateCommand;
+  | EscalateCommand
+  | MessageCommand
+  | ReadCommand;
 
 export interface EscalateCommand {
   name: 'escalate';
@@ -75,7 +78,10 @@ export interface Refusal {
     | 'offer_not_pending'
     | 'not_yours'
     | 'not_due'
-    | 'too_many_updates';
+    | 'too_many_updates'
+    | 'question_open'
+    | 'question_not_open'
+    | 'too_many_messages';
   message: string;
 }
 

@@ -4,6 +4,7 @@
 
 import { timestamp } from '../text/time.ts';
 import type { Command, CommandContext, Decision, Refusal } from './command.ts';
+import { addMessage, readMessages } from './conversation-step.ts';
 import { startCoolDown } from './cool-down.ts';
 import { escalate } from './escalate.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
@@ -234,6 +235,10 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return update(transition, command.patch);
     case 'escalate':
       return escalate(transition, command) ? null : notDue();
+    case 'message':
+      return addMessage(transition, command);
+    case 'read_messages':
+      return readMessages(transition, command);
   }
 }
 

@@ -83,6 +83,8 @@ export const COMMANDS = [
   'update',
   'escalate',
   'requeue',
+  'message',
+  'read_messages',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -193,6 +195,16 @@ export const IN_PLACE: readonly InPlace[] = [
     command: 'escalate',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
     when: 'an escalation is due',
+  },
+  {
+    command: 'message',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted'],
+    when: 'its worker or the requester writes a message',
+  },
+  {
+    command: 'read_messages',
+    from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted'],
+    when: 'one side has read messages',
   },
 ];
 

@@ -1,6 +1,7 @@
 // The task aggregate: the input as it was given, the status, the offers of the current round, the assignment, and the
 // result. Times are milliseconds since the epoch (UTC); they become RFC 3339 text only at the edges.
 
+import type { Conversation } from './conversation.ts';
 import type { EventType, Status } from './lifecycle.ts';
 
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
@@ -236,6 +237,8 @@ export interface Task {
    * the metadata of their time (`inputAt`).
    */
   metadata_since?: number;
+  /** Absent: nobody has written a message. */
+  conversation?: Conversation;
 }
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted';

@@ -3,6 +3,8 @@
 
 import { orgOf } from '../access/tenant.ts';
 import { timestamp } from '../text/time.ts';
+import type { Author, OpenQuestion, Side } from './conversation.ts';
+import { openQuestionOf, unreadBy } from './conversation-reading.ts';
 import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
@@ -44,6 +46,24 @@ function assignmentView(assignment: Assignment | null): Record<string, unknown> 
 
 function reviewView(review: Review): Record<string, unknown> {
   return { ...review, reviewed_at: timestamp(review.reviewed_at) };
+}
+
+/** What each side sees of the conversation. The worker is not told which of the requester's credentials asked. */
+function conversationView(side: Side, task: Task): Record<string, unknown> {
+  const question = openQuestionOf(task);
+  return {
+    open_question: question === null ? null : questionView(side, question),
+    unread_messages: unreadBy(side, task),
+  };
+}
+
+function questionView(side: Side, { message_id, text, author, asked_at }: OpenQuestion): object {
+  return { message_id, text, author: authorView(side, author), asked_at: timestamp(asked_at) };
+}
+
+/** An author as this side sees them. */
+export function authorView(side: Side, author: Author): { kind: Side; id: string | null } {
+  return side === 'worker' && author.kind === 'requester' ? { kind: author.kind, id: null } : author;
 }
 
 /** The task as the integrator sees it: the input as given, with secrets reduced to their type. */
@@ -88,6 +108,7 @@ export function taskView(task: Task): Record<string, unknown> {
     reviews: task.reviews.map(reviewView),
     failure: task.failure,
     cancellation: task.cancellation,
+    ...conversationView('requester', task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
     completed_at: timestampOrNull(task.completed_at),
@@ -124,6 +145,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
     submission: ownSubmission(task),
+    ...conversationView('worker', task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
   };
@@ -136,6 +158,8 @@ export function offerView(task: Task, offer: Offer): Record<string, unknown> {
     version: _version,
     assignment: _assignment,
     submission: _submission,
+    open_question: _question,
+    unread_messages: _unread,
     ...shown
   } = workerTaskView(task);
   return {

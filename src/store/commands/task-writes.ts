@@ -16,6 +16,7 @@ import { sampleWrite } from '../stats/sample-log.ts';
 import { valueWrites } from '../stats/values.ts';
 import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
+import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
 import { type PackedEntry, pack, packEntry, stateOf, TASK_FORM } from '../tasks/task-record.ts';
 import type { StoredTask } from '../tasks/tasks.ts';
@@ -128,6 +129,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
   const sample = sampleOf(was, task, events);
   if (sample !== null) writes.push(sampleWrite(db, sample));
+  writes.push(...messageWrites(db, orgId, taskId, events));
   if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
   const scheduled = checksOnlyIn(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);

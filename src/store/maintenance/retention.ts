@@ -179,6 +179,7 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
     ['UNLINK', keys.history(task_id)],
     ['UNLINK', keys.deliveries(task_id)],
     ['UNLINK', keys.ordering(task_id)],
+    ['UNLINK', keys.messages(task_id)],
     ...[...indexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),

@@ -123,6 +123,8 @@ function orgKeys(prefix: string, orgId: string) {
     evidence: (taskId: string) => `${base}:evidence:${taskId}`,
     /** Hash: `v` version, `w` worker, `i` their incarnation, `t` when saved (ms), `d` the draft as JSON. */
     draft: (taskId: string) => `${base}:draft:${taskId}`,
+    /** List: the messages of a task as JSON, oldest first. */
+    messages: (taskId: string) => `${base}:messages:${taskId}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,

@@ -9,6 +9,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as oauth from 'openid-client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
+import type { Command } from '../../../src/state/tasks/command.ts';
 import { loadApiKeys, replacedKeyWrites, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
 import { parseCredential } from '../../../src/store/identity/credential-text.ts';
 import { findCredential } from '../../../src/store/identity/credentials.ts';
@@ -19,6 +20,7 @@ import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, merge } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
+import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf, partitionKeys } from '../../../src/store/redis/keys.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { loadWorker, workerWrites } from '../../../src/store/workers/workers.ts';
@@ -52,6 +54,10 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
   'PATCH /v1/worker': { availability: 'away' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: 'done' },
+  'POST /v1/tasks/{task_id}/messages': { text: 'x' },
+  'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
+  'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
+  'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
   'POST /v1/workers': { name: 'x' },
@@ -121,6 +127,7 @@ beforeAll(async () => {
   things.task_id = queued.task_id;
   const { worker_id } = await createPerson(direct, client);
   await workThrough(db, await offerTo(db, submitted, [worker_id]), worker_id);
+  await step(db, submitted, messageOf('worker', worker_id));
   others.submitted = submitted.task_id;
   await make(
     `/v1/webhook-endpoints/${others.replayed}/replay`,
@@ -188,7 +195,7 @@ test.each(KEY_ROUTES)(
       expect(await commit(db.redis, revokeApiKey(db, listed.key))).toBe(true);
     };
     const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
-      if (name.endsWith('/review')) return others.submitted ?? '';
+      if (name.endsWith('/review') || name.endsWith('/read')) return others.submitted ?? '';
       if (parameter !== 'endpoint_id') return things[parameter] ?? '';
       if (name.endsWith('/enable')) return others.enable ?? '';
       return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';
@@ -211,6 +218,11 @@ const WORKER_ROUTES = ROUTES.filter(({ access, method }) => access.kind === 'wor
   (route) => ({ name: `${route.method} ${route.path}`, route }),
 );
 
+function messageOf(kind: 'worker' | 'requester', id: string): Command {
+  const message_id = newId(clock.now());
+  return { name: 'message', message_id, author: { kind, id }, text: 'x', is_question: false, answers: null };
+}
+
 /** A task of the worker, as the route takes it. */
 async function taskFor(name: string, worker_id: string): Promise<{ task_id: string; offer_id: string }> {
   const offered = await offerTo(db, await addTask(db, org.org_id), [worker_id]);
@@ -218,6 +230,7 @@ async function taskFor(name: string, worker_id: string): Promise<{ task_id: stri
   if (!name.includes('/tasks/')) return ids;
   const accepted = await accept(db, offered, worker_id);
   if (!name.endsWith('/start')) await step(db, accepted, { name: 'start', worker_id });
+  if (name.endsWith('/read')) await step(db, accepted, messageOf('requester', 'api_key:1'));
   return ids;
 }
 

@@ -75,6 +75,10 @@ beforeEach(comeBack);
 const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
+  'POST /v1/tasks/{task_id}/messages': { text: 'x' },
+  'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
+  'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
+  'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/pools': { name: 'x' },
   'POST /v1/workers': { name: 'x' },
   'PATCH /v1/worker': { availability: 'available' },

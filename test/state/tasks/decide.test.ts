@@ -69,6 +69,15 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   requeue: { name: 'requeue', reason: 'shift ends' },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
   escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
+  message: {
+    name: 'message',
+    message_id: 'message-1',
+    author: { kind: 'requester', id: 'api_key:1' },
+    text: 'Hello',
+    is_question: false,
+    answers: null,
+  },
+  read_messages: { name: 'read_messages', side: 'requester', through: 1 },
 };
 
 /** When the command is given: when the offer or the deadline is due, or before that for all other commands. */

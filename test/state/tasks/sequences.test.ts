@@ -67,6 +67,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'start',
     'start',
     'release',
+    'message',
     'start_timeout',
     'remove_worker',
     'deadline',
@@ -85,6 +86,8 @@ const USUAL: Record<Status, readonly What[]> = {
     'update',
     'escalate',
     'requeue',
+    'message',
+    'read_messages',
   ],
   submitted: [
     'rework',
@@ -211,6 +214,12 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
           offer_life: SECOND,
         },
       ];
+    case 'message':
+      return [messageOf(move, task, worker_id, fresh())];
+    case 'read_messages':
+      return [
+        { name: 'read_messages', side: move.count === 1 ? 'worker' : 'requester', through: move.which },
+      ];
     case 'deadline':
     case 'target_latency':
     case 'relax':
@@ -235,6 +244,19 @@ function patchOf({ which, count, pick }: Move, now: number): TaskPatch {
     default:
       return { metadata: { lead: String(pick), [`key${count}`]: null } };
   }
+}
+
+/** A message, a question or an answer of either side. */
+function messageOf({ count, which }: Move, task: Task, worker_id: string, message_id: string): Command {
+  const open = task.conversation?.open_question ?? null;
+  return {
+    name: 'message',
+    message_id,
+    author: count === 1 ? { kind: 'worker', id: worker_id } : { kind: 'requester', id: 'api_key:1' },
+    text: 'Hello',
+    is_question: which < 2,
+    answers: which === 2 ? (open?.message_id ?? null) : null,
+  };
 }
 
 interface Change {
@@ -311,6 +333,9 @@ const IN_PLACE_EVENTS: readonly string[] = [
   'task.updated',
   'task.escalated',
   'task.requeued',
+  'task.question_asked',
+  'task.question_answered',
+  'task.message_added',
 ];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
@@ -360,6 +385,23 @@ describe('every random sequence of commands', () => {
         (ends.length === 0 || ends[0] === history.at(-1)) &&
         changes.every(({ before, refused }) => !isFinal(before.status) || refused)
       );
+    });
+  });
+
+  it('has at most one open question, asked and not answered by the events', () => {
+    always(({ history, task }) => {
+      let open: unknown = null;
+      const isLinked = history.every(({ type, data }) => {
+        if (type === 'task.question_answered') {
+          if (open === null || data.answers !== open) return false;
+          open = null;
+        }
+        if (type !== 'task.question_asked') return true;
+        if (open !== null) return false;
+        open = data.message_id;
+        return true;
+      });
+      return isLinked && (task.conversation?.open_question?.message_id ?? null) === open;
     });
   });
 

@@ -1,6 +1,7 @@
 // Schemas of a task, as integrators create and read it.
 
 import Type, { type TSchema } from 'typebox';
+import { SIDES } from '../../../state/tasks/conversation.ts';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import {
   DECISIONS,
@@ -274,6 +275,22 @@ const DefaultResult = Type.Object({
   submitted_at: Type.Null(),
 });
 
+export const OpenQuestion = Type.Union(
+  [
+    Type.Object({
+      message_id: Uuid,
+      text: Type.String(),
+      author: Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }),
+      asked_at: Timestamp,
+    }),
+    Type.Null(),
+  ],
+  { description: 'The question that waits for an answer' },
+);
+export const UnreadMessages = Type.Integer({
+  description: 'Messages that the side of the caller has not read; 0 when the task is final',
+});
+
 export const Task = Type.Object(
   {
     task_id: Uuid,
@@ -317,6 +334,8 @@ export const Task = Type.Object(
     ),
     failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
     cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
+    open_question: OpenQuestion,
+    unread_messages: UnreadMessages,
     created_at: Timestamp,
     updated_at: Timestamp,
     completed_at: nullable(Timestamp),

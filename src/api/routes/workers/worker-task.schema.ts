@@ -6,7 +6,7 @@ import { workerTaskView } from '../../../state/tasks/view.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { closed, Uuid } from '../../http/schemas.ts';
-import { Assignment, Submission } from '../tasks/tasks.schema.ts';
+import { Assignment, OpenQuestion, Submission, UnreadMessages } from '../tasks/tasks.schema.ts';
 
 export const WorkerTask = Type.Object(
   {
@@ -17,6 +17,8 @@ export const WorkerTask = Type.Object(
     feedback: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     assignment: Type.Optional(Type.Union([Assignment, Type.Null()])),
     submission: Type.Optional(Type.Union([Submission, Type.Null()])),
+    open_question: Type.Optional(OpenQuestion),
+    unread_messages: Type.Optional(UnreadMessages),
   },
   { $id: 'WorkerTask', additionalProperties: true },
 );

@@ -3,20 +3,15 @@
 import Type from 'typebox';
 import { orgOf } from '../../../state/access/tenant.ts';
 import { evidenceProblems } from '../../../state/tasks/evidence.ts';
-import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
-import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { evidenceFor } from '../../../store/evidence/evidence.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { isOwnTask, ownTask, ownWorker } from '../../access/own-task.ts';
-import type { WorkerPrincipal } from '../../access/principal.ts';
-import type { Answer } from '../../http/answer.ts';
-import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
-import { invalid, notFound } from '../../http/problem.ts';
-import { refusal } from '../../http/refusal.ts';
+import { invalid } from '../../http/problem.ts';
 import { closed, pageOf, Uuid } from '../../http/schemas.ts';
-import { type Call, route } from '../../route.ts';
+import { route } from '../../route.ts';
+import { changeOwnTask } from './own-task-change.ts';
 import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
@@ -81,7 +76,7 @@ export const workerTaskRoutes = [
           const { worker_id } = call.principal;
           return { commands: [{ name: 'release', worker_id, reason: call.body.reason ?? null }] };
         },
-        { status: 204 },
+        () => ({ status: 204 }),
       ),
   }),
   route({
@@ -123,35 +118,3 @@ export const workerTaskRoutes = [
     },
   }),
 ];
-
-/**
- * Changes one of the worker's own tasks. `changeTask` loads the task, once per attempt.
- * @param plan plans the change for the version that the commit guards.
- * @throws ApiError 404 for the task of another worker, 412, or the refusal of the lifecycle
- */
-async function changeOwnTask(
-  {
-    deps,
-    principal,
-    params,
-    ifMatch,
-    actor,
-    callerGuards,
-    recordAnswer,
-  }: Call<WorkerPrincipal, { task_id: string }>,
-  plan: (task: Task) => Plan | Promise<Plan>,
-  answer?: Answer,
-): Promise<Answer> {
-  const planOwn = (task: Task) => {
-    if (!isOwnTask(task, principal)) throw notFound();
-    requireVersion(task.version, ifMatch);
-    return plan(task);
-  };
-  const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
-    actor,
-    callerGuards,
-    extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
-  });
-  if (!changed.ok) throw refusal(changed);
-  return answer ?? workerTaskAnswer(changed.task);
-}

@@ -1,0 +1,107 @@
+// Messages of a task, on the requester's side.
+
+import type { Command } from '../../../state/tasks/command.ts';
+import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import type { Task } from '../../../state/tasks/task.ts';
+import { changeTask } from '../../../store/commands/change.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { loadMessages } from '../../../store/tasks/messages.ts';
+import type { StoredTask } from '../../../store/tasks/tasks.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
+import { visibleTask } from '../../access/visible.ts';
+import type { Answer } from '../../http/answer.ts';
+import { refusal } from '../../http/refusal.ts';
+import { type Call, route, scope } from '../../route.ts';
+import * as schema from './messages.schema.ts';
+
+const tag = 'Messages';
+const path = '/v1/tasks/{task_id}/messages';
+
+export const messageRoutes = [
+  route({
+    method: 'GET',
+    path,
+    access: scope('messages:read'),
+    tag,
+    summary: 'List the messages between the worker and the requester of a task, oldest first',
+    params: schema.Params,
+    query: schema.Page,
+    answers: schema.listed,
+    async handler({ deps, principal, params, query }) {
+      await visibleTask(deps.db, principal, params.task_id);
+      const messages = await loadMessages(deps.db, principal.org_id, params.task_id);
+      return schema.messagePage('requester', params.task_id, messages, query);
+    },
+  }),
+  route({
+    method: 'POST',
+    path,
+    access: scope('messages:write'),
+    versioned: true,
+    tag,
+    summary: 'Write to the worker of a task that is not final: a message, a question or an answer',
+    params: schema.Params,
+    body: schema.NewMessage,
+    rules: schema.messageRules,
+    answers: schema.sent,
+    async handler(call) {
+      const { deps, principal, params, body, actor } = call;
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
+      const message = {
+        message_id: newId(deps.db.clock.now()),
+        author: { kind: 'requester' as const, id: actor },
+        text: body.text,
+        is_question: body.question === true,
+        answers: body.answers?.toLowerCase() ?? null,
+      };
+      return change(call, loaded, { name: 'message', ...message }, (task) =>
+        schema.messageAnswer('requester', task, message),
+      );
+    },
+  }),
+  route({
+    method: 'POST',
+    path: `${path}/read`,
+    access: scope('messages:write'),
+    versioned: true,
+    tag,
+    summary: "Note how far the requester's side has read",
+    params: schema.Params,
+    body: schema.Read,
+    answers: schema.read,
+    async handler(call) {
+      const { deps, principal, params, body } = call;
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
+      const answer = (task: Task) => schema.readAnswer('requester', task);
+      if (unreadBy('requester', loaded.task) === 0) return answer(loaded.task);
+      const command = { name: 'read_messages', side: 'requester', through: body.through } as const;
+      return change(call, loaded, command, answer);
+    },
+  }),
+];
+
+/** Gives a command to the task. @throws ApiError the refusal of the lifecycle */
+async function change(
+  {
+    deps,
+    principal,
+    params,
+    ifMatch,
+    actor,
+    callerGuards,
+    recordAnswer,
+  }: Call<KeyPrincipal, { task_id: string }>,
+  loaded: StoredTask,
+  command: Command,
+  answer: (task: Task) => Answer,
+): Promise<Answer> {
+  const changed = await changeTask(deps.db, principal.org_id, params.task_id, [command], {
+    actor,
+    callerGuards,
+    ifVersion: ifMatch,
+    loaded,
+    extraWrites: (task) => recordAnswer(answer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return answer(changed.task);
+}

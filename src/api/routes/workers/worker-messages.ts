@@ -1,0 +1,84 @@
+// Messages of a task, on the side of the worker who holds it. A worker who has lost the task sees none of them.
+
+import { isHeld, unreadBy } from '../../../state/tasks/conversation-reading.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { loadMessages } from '../../../store/tasks/messages.ts';
+import { ownTask } from '../../access/own-task.ts';
+import { notFound } from '../../http/problem.ts';
+import { route } from '../../route.ts';
+import * as schema from '../tasks/messages.schema.ts';
+import { changeOwnTask } from './own-task-change.ts';
+
+const access = { kind: 'worker' } as const;
+const tag = 'Messages';
+const path = '/v1/worker/tasks/{task_id}/messages';
+
+export const workerMessageRoutes = [
+  route({
+    method: 'GET',
+    path,
+    access,
+    tag,
+    summary: 'List the messages of a task that I hold, oldest first',
+    params: schema.Params,
+    query: schema.Page,
+    answers: schema.listed,
+    async handler({ deps, principal, params, query }) {
+      const [{ task }, messages] = await Promise.all([
+        ownTask(deps.db, principal, params.task_id),
+        loadMessages(deps.db, principal.org_id, params.task_id),
+      ]);
+      if (!isHeld(task)) throw notFound();
+      return schema.messagePage('worker', params.task_id, messages, query);
+    },
+  }),
+  route({
+    method: 'POST',
+    path,
+    access,
+    versioned: true,
+    tag,
+    summary: 'Write to the requester of a task that I hold: a message, a question or an answer',
+    params: schema.Params,
+    body: schema.NewMessage,
+    rules: schema.messageRules,
+    answers: schema.sent,
+    handler(call) {
+      const { deps, principal, body } = call;
+      const message = {
+        message_id: newId(deps.db.clock.now()),
+        author: { kind: 'worker' as const, id: principal.worker_id },
+        text: body.text,
+        is_question: body.question === true,
+        answers: body.answers?.toLowerCase() ?? null,
+      };
+      return changeOwnTask(
+        call,
+        () => ({ commands: [{ name: 'message', ...message }] }),
+        (task) => schema.messageAnswer('worker', task, message),
+      );
+    },
+  }),
+  route({
+    method: 'POST',
+    path: `${path}/read`,
+    access,
+    versioned: true,
+    tag,
+    summary: 'Note how far I have read the messages of a task that I hold',
+    params: schema.Params,
+    body: schema.Read,
+    answers: schema.read,
+    async handler(call) {
+      const { deps, principal, params, body } = call;
+      const { task } = await ownTask(deps.db, principal, params.task_id);
+      if (!isHeld(task)) throw notFound();
+      if (unreadBy('worker', task) === 0) return schema.readAnswer('worker', task);
+      return changeOwnTask(
+        call,
+        () => ({ commands: [{ name: 'read_messages', side: 'worker', through: body.through }] }),
+        (changed) => schema.readAnswer('worker', changed),
+      );
+    },
+  }),
+];

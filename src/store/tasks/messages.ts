@@ -1,0 +1,69 @@
+// The messages of a task in Redis: a list beside the task, to which the commit of a message adds. It is kept when the task
+// is final, and purged with the task.
+
+import { type Author, SIDES } from '../../state/tasks/conversation.ts';
+import type { TaskEvent } from '../../state/tasks/task.ts';
+import { broken, isObject, type Read, readJsonShape, type Shape } from '../../state/text/forms.ts';
+import type { Write } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { fetched, required } from '../redis/unreadable.ts';
+
+export interface Message {
+  message_id: string;
+  author: Author;
+  text: string;
+  is_question: boolean;
+  /** The question that it answers. */
+  answers: string | null;
+  /** ms. */
+  sent_at: number;
+}
+
+const SHAPE: Shape<Message> = {
+  message_id: 'string',
+  author: 'object',
+  text: 'string',
+  answers: 'string or null',
+  sent_at: 'number',
+};
+
+/** Writes that store the messages among these events of a task. */
+export function messageWrites(db: Db, orgId: string, taskId: string, events: readonly TaskEvent[]): Write[] {
+  const messages = events.flatMap((event) => messageIn(event) ?? []);
+  if (messages.length === 0) return [];
+  const key = orgKeysOf(db.prefix, orgId).messages(taskId);
+  return [['RPUSH', key, ...messages.map((one) => JSON.stringify(one))]];
+}
+
+function messageIn({ type, at, data }: TaskEvent): Message | null {
+  if (type !== 'task.message_added' && type !== 'task.question_asked' && type !== 'task.question_answered')
+    return null;
+  const { message_id, author, text, answers } = data;
+  if (typeof message_id !== 'string' || typeof text !== 'string' || !isAuthor(author))
+    throw new Error(`${type} without a message`);
+  return {
+    message_id,
+    author,
+    text,
+    is_question: type === 'task.question_asked',
+    answers: typeof answers === 'string' ? answers : null,
+    sent_at: at,
+  };
+}
+
+function isAuthor(value: unknown): value is Author {
+  return isObject(value) && typeof value.id === 'string' && SIDES.some((side) => side === value.kind);
+}
+
+/** All messages of a task, oldest first; at most `MESSAGES_MOST`. @throws UnreadableRecord */
+export async function loadMessages(db: Db, orgId: string, taskId: string): Promise<Message[]> {
+  const key = orgKeysOf(db.prefix, orgId).messages(taskId);
+  const texts = await fetched(key, db.redis.lrange(key, 0, -1));
+  return texts.map((text) => required(key, readMessage(text)));
+}
+
+function readMessage(text: string): Read<Message> {
+  const read = readJsonShape<Message>(text, SHAPE);
+  return read.kind === 'known' && !isAuthor(read.value.author) ? broken('its author is unknown') : read;
+}
