@@ -12,7 +12,7 @@ import { changeTask } from '../store/commands/change.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
-import { intactOrNull, isOfItem, reportFailed } from '../store/redis/unreadable.ts';
+import { concernsOneItem, intactOrNull, reportFailed } from '../store/redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
 import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
 import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
@@ -20,14 +20,14 @@ import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
 
 /** Steps that a turn has left; a step looks for a worker or a task and makes at most one round of offers. */
-export interface Steps {
+export interface Budget {
   left: number;
 }
 
 /** Steps of one turn: a few tens of milliseconds. */
-export const TURN_STEPS = 25;
+export const TURN_BUDGET = 25;
 /** Steps of a match outside of a turn. */
-const ALONE = 100;
+const SINGLE_MATCH_BUDGET = 100;
 
 /** Requests matches, and adds the job of the turn that serves them. */
 export async function requestMatching(
@@ -42,76 +42,72 @@ export async function requestMatching(
 
 /**
  * Runs the job of a turn. If the turn is over, it only makes sure that the current turn has a job.
- * @throws UnrecoverableError when a request failed by itself; the others have been served, and the sweeper requests it
- *   again while the task waits.
+ * @throws UnrecoverableError when a request failed on its own. The others have been served, and the sweeper requests the
+ *   match again while the task waits.
  */
 export async function runMatchingTurn(db: Db, queues: Queues, { org_id, turn }: MatchingJob): Promise<void> {
-  const taken = await takeTurn(db, org_id, turn, TURN_STEPS);
+  const taken = await takeTurn(db, org_id, turn, TURN_BUDGET);
   if (taken === null) return;
   if (taken.current !== turn) return queues.add([matchingJob(org_id, taken.current)]);
-  const steps: Steps = { left: TURN_STEPS };
+  const budget: Budget = { left: TURN_BUDGET };
   const done: Requested[] = [];
-  const faults: unknown[] = [];
+  const failures: unknown[] = [];
   for (const request of taken.requests) {
-    if (steps.left <= 0) break;
+    if (budget.left <= 0) break;
     try {
-      if (await serve(db, org_id, request, steps)) done.push(request);
+      if (await runRequest(db, org_id, request, budget)) done.push(request);
     } catch (error) {
-      if (!isOfItem(error)) throw error;
+      if (!concernsOneItem(error)) throw error;
       const keys = orgKeysOf(db.prefix, org_id);
       reportFailed(db, request.kind === 'task' ? keys.task(request.id) : keys.worker(request.id), error);
-      faults.push(`${request.kind} ${request.id}: ${error}`);
+      failures.push(`${request.kind} ${request.id}: ${error}`);
       done.push(request);
     }
   }
   const next = await endTurn(db, org_id, turn, done);
   if (next !== null) await queues.add([matchingJob(org_id, next)]);
-  if (faults.length > 0) throw new UnrecoverableError(faults.join('; '));
+  if (failures.length > 0) throw new UnrecoverableError(failures.join('; '));
 }
 
-function serve(db: Db, orgId: string, { kind, id }: Requested, steps: Steps): Promise<boolean> {
-  return kind === 'task' ? matchTask(db, orgId, id, steps) : matchWorker(db, orgId, id, steps);
+function runRequest(db: Db, orgId: string, { kind, id }: Requested, budget: Budget): Promise<boolean> {
+  return kind === 'task' ? matchTask(db, orgId, id, budget) : matchWorker(db, orgId, id, budget);
 }
 
 /**
- * Finds a worker for the task. If another waiting task comes first for the worker found, that task is offered instead,
+ * Finds a worker for the task. If the found worker has an earlier task to do, offers that one instead,
  * so the order of the queue holds whichever match is requested.
- * @returns false when the steps did not suffice.
+ * @returns false when the budget did not suffice.
  */
 export async function matchTask(
   db: Db,
   orgId: string,
   taskId: string,
-  steps: Steps = { left: ALONE },
+  budget: Budget = { left: SINGLE_MATCH_BUDGET },
 ): Promise<boolean> {
-  for (; steps.left > 0; steps.left -= 1) {
+  while (budget.left > 0) {
     const stored = await loadTask(db, orgId, taskId);
     if (stored?.task.status !== 'queued') return true;
+    budget.left -= 1;
     const pool = await poolOfTask(db, stored.task);
     const workers = await findWorkers(db, stored.task, offersAtOnce(pool));
     const [best] = workers;
-    if (best === undefined) {
-      steps.left -= 1;
-      return true;
-    }
-    const first = await firstWaitingFor(db, best, stored);
-    if (first === null || first.task.task_id === taskId) await offer(db, stored, pool, workers);
-    else await offerToBest(db, first);
+    if (best === undefined) return true;
+    const firstTask = await firstWaitingFor(db, best, stored);
+    if (firstTask === null || firstTask.task.task_id === taskId) await offer(db, stored, pool, workers);
+    else await offerToBest(db, firstTask);
   }
   return false;
 }
 
-/** Offers waiting tasks to a ready worker. @returns false when the steps did not suffice. */
-async function matchWorker(db: Db, orgId: string, workerId: string, steps: Steps): Promise<boolean> {
-  for (; steps.left > 0; steps.left -= 1) {
+/** Offers waiting tasks to a ready worker. @returns false when the budget did not suffice. */
+async function matchWorker(db: Db, orgId: string, workerId: string, budget: Budget): Promise<boolean> {
+  while (budget.left > 0) {
     const worker = await loadWorker(db, orgId, workerId);
     if (worker === null || !isReady(worker)) return true;
-    const first = await firstWaitingFor(db, worker);
-    if (first === null) {
-      steps.left -= 1;
-      return true;
-    }
-    await offerToBest(db, first);
+    budget.left -= 1;
+    const firstTask = await firstWaitingFor(db, worker);
+    if (firstTask === null) return true;
+    await offerToBest(db, firstTask);
   }
   return false;
 }
@@ -124,7 +120,7 @@ function offersAtOnce(pool: Pool | null): number {
 /** The pool that a task requires; null when it requires none or the pool was removed. */
 export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   const id = poolOf(task);
-  // A damaged record of a pool counts as one without settings.
+  // A damaged record of a pool is treated as a pool with default settings.
   return id === null ? null : intactOrNull(db, () => loadPool(db, task.org_id, id));
 }
 

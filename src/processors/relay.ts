@@ -9,28 +9,33 @@
 // outage of Redis, the relay reads its own pending entries again.
 //
 // An entry that cannot be relayed blocks no other: one of a newer form is kept for a relay that knows it, and one that is
-// broken or fails by itself becomes a dead entry (`store/maintenance/dead-entries.ts`).
+// broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
 import type { Queues } from '../queues/queues.ts';
 import { type OutboxEntry, readOutboxEntry } from '../state/outbox.ts';
 import { broken, type Read } from '../state/text/forms.ts';
-import { newerEntries, RELAY_GROUP, releaseNewer, setAside } from '../store/maintenance/dead-entries.ts';
+import {
+  moveOutboxEntry,
+  newerEntries,
+  RELAY_GROUP,
+  releaseNewer,
+} from '../store/maintenance/dead-entries.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
-import { isOfItem, UnreadableRecord } from '../store/redis/unreadable.ts';
+import { concernsOneItem, UnreadableRecord } from '../store/redis/unreadable.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import { relayEntries } from './relay-effects.ts';
 
 const BATCH = 200;
-const BLOCK = 1000;
+const BLOCK_MS = 1000;
 /** A read that has not returned after this is interrupted, ms. */
-const READ_LIMIT = 3 * BLOCK;
+const READ_LIMIT = 3 * BLOCK_MS;
 /** An entry pending for longer than this belongs to a dead relay, ms. */
-const ABANDONED = 10_000;
+const CLAIM_AFTER_IDLE_MS = 10_000;
 /** A consumer that has been idle for this long is deleted, ms. */
-const FORGOTTEN = 3600_000;
+const DELETE_CONSUMER_AFTER_MS = 3600_000;
 
 /** Entries of a stream; one that was deleted while pending has no fields. */
 type Entries = [id: string, fields: string[] | null][];
@@ -52,7 +57,7 @@ export class Relay {
   #streams: string[] = [];
   /** Newer forms seen so far, and the position in the entries kept for newer processes. */
   readonly #newerForms = new Set<number>();
-  readonly #newerSeen = new Map<string, string>();
+  readonly #newerCursor = new Map<string, string>();
   readonly #abandonedAfter: number;
   readonly #park: (target: DeliveryTarget) => Promise<boolean>;
   /** Entries may be pending for this relay that it has not seen. */
@@ -63,7 +68,7 @@ export class Relay {
   relayed = 0;
 
   /**
-   * @param blocking a patient connection of its own: it blocks on the streams.
+   * @param blocking a connection of its own without a command timeout: it blocks on the streams.
    * @param consumer unique among all relays that ever ran.
    * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.
    */
@@ -81,7 +86,7 @@ export class Relay {
     this.#queues = options.queues;
     this.#consumer = options.consumer;
     this.#log = options.log;
-    this.#abandonedAfter = options.abandonedAfter ?? ABANDONED;
+    this.#abandonedAfter = options.abandonedAfter ?? CLAIM_AFTER_IDLE_MS;
     this.#park = options.park ?? (async () => false);
     for (const partition of PARTITIONS)
       this.#partitions.set(partitionKeys(options.db.prefix, partition).outbox, partition);
@@ -144,7 +149,7 @@ export class Relay {
 
   /** @param from for each stream: `>` for new entries, or the id after which to read this relay's pending entries. */
   async #read(from: readonly string[]): Promise<[key: string, entries: Entries][]> {
-    // Redis measures BLOCK by its own clock: when that goes back by hours, the read would block for hours.
+    // Redis measures BLOCK_MS by its own clock: when that goes back by hours, the read would block for hours.
     const limit = setInterval(() => this.#interruptRead(), READ_LIMIT);
     try {
       const reply = (await this.#blocking.xreadgroup(
@@ -154,7 +159,7 @@ export class Relay {
         'COUNT',
         BATCH,
         'BLOCK',
-        BLOCK,
+        BLOCK_MS,
         'STREAMS',
         ...this.#streams,
         ...from,
@@ -206,9 +211,9 @@ export class Relay {
       this.relayed += all.length;
       return [...all];
     } catch (error) {
-      if (!isOfItem(error)) throw error;
+      if (!concernsOneItem(error)) throw error;
       if (all.length === 1) {
-        await this.#setAside(only.key, only.id, reasonOf(error));
+        await this.#setAside(only.key, only.id, unreadableFrom(error));
         return [];
       }
       const middle = all.length >> 1;
@@ -219,7 +224,7 @@ export class Relay {
 
   #partitionOf(key: string): string {
     const partition = this.#partitions.get(key);
-    if (partition === undefined) throw new Error(`${key} is no outbox`);
+    if (partition === undefined) throw new Error(`${key} is not an outbox`);
     return partition;
   }
 
@@ -236,10 +241,15 @@ export class Relay {
         'an outbox entry cannot be relayed and is set aside',
       );
     const reason = read.kind === 'newer' ? `form ${read.form}` : read.reason;
-    const isAside = await setAside(this.#db, partition, id, read.kind === 'newer' ? 'newer' : 'dead', reason);
+    const wasMoved = await moveOutboxEntry(
+      this.#db,
+      partition,
+      id,
+      read.kind === 'newer' ? 'newer' : 'dead',
+      reason,
+    );
     // This or another relay claims it again.
-    if (!isAside)
-      this.#log.error(about, 'no room is left to set outbox entries aside; this one stays pending');
+    if (!wasMoved) this.#log.error(about, 'the dead-entry stream is full; this outbox entry stays pending');
   }
 
   /** Periodic work on each stream; a failing one does not stop the others. */
@@ -250,7 +260,7 @@ export class Relay {
         await this.#claimAbandoned(key);
         await this.#releaseNewer(this.#partitionOf(key));
       } catch (error) {
-        if (!isOfItem(error)) throw error;
+        if (!concernsOneItem(error)) throw error;
         this.#log.error({ err: error, stream: key }, 'an outbox is skipped');
       }
   }
@@ -279,15 +289,14 @@ export class Relay {
     const consumers = (await redis.xinfo('CONSUMERS', key, RELAY_GROUP)) as (string | number)[][];
     for (const fields of consumers) {
       const [, name, , pending, , idle] = fields;
-      if (pending === 0 && Number(idle) > FORGOTTEN)
+      if (pending === 0 && Number(idle) > DELETE_CONSUMER_AFTER_MS)
         await redis.xgroup('DELCONSUMER', key, RELAY_GROUP, String(name));
     }
   }
 
   /**
-   * Counts the idle time of entries from now that were read at a time which Redis' clock has yet to reach: after that
-   * clock went back they would be claimed hours late. Redis says of them, as of those that were just read, that they
-   * have been idle for 0 ms; the latter lose nothing by it.
+   * Entries read while Redis' clock was ahead show an idle time of 0 until the clock gets there, so they would be claimed
+   * hours late. Claims them again so that their idle time counts from now. Entries that were just read lose nothing.
    */
   async #restartIdleTimes(key: string): Promise<void> {
     const { redis } = this.#db;
@@ -304,19 +313,19 @@ export class Relay {
   }
 
   /**
-   * Returns entries of forms that this process knows to the outbox. Reads one page, the first again after the last, and
-   * the next at once only while this process knows all entries of a page.
+   * Returns readable entries to the outbox, page by page. Stops at the first page with an unreadable entry, and starts
+   * over after the last page.
    */
   async #releaseNewer(partition: string): Promise<void> {
-    for (let goesOn = true; goesOn && !this.#closing; ) {
-      const page = await newerEntries(this.#db, partition, this.#newerSeen.get(partition) ?? null, BATCH);
-      goesOn = page.length === BATCH;
+    for (let hasMore = true; hasMore && !this.#closing; ) {
+      const page = await newerEntries(this.#db, partition, this.#newerCursor.get(partition) ?? null, BATCH);
+      hasMore = page.length === BATCH;
       for (const { id, fields } of page)
-        if (readOutboxEntry(fields).kind === 'newer') goesOn = false;
+        if (readOutboxEntry(fields).kind === 'newer') hasMore = false;
         else await releaseNewer(this.#db, partition, id);
       const last = page.length === BATCH ? page.at(-1) : undefined;
-      if (last === undefined) this.#newerSeen.delete(partition);
-      else this.#newerSeen.set(partition, last.id);
+      if (last === undefined) this.#newerCursor.delete(partition);
+      else this.#newerCursor.set(partition, last.id);
     }
   }
 
@@ -329,14 +338,14 @@ export class Relay {
         open.push(key);
       } catch (error) {
         if (String(error).includes('BUSYGROUP')) open.push(key);
-        else if (!isOfItem(error)) throw error;
+        else if (!concernsOneItem(error)) throw error;
         else this.#log.error({ err: error, stream: key }, 'an outbox cannot be read');
       }
     this.#streams = open;
   }
 }
 
-function reasonOf(error: unknown): Exclude<Read<never>, { kind: 'known' }> {
+function unreadableFrom(error: unknown): Exclude<Read<never>, { kind: 'known' }> {
   if (error instanceof UnreadableRecord && error.kind === 'newer')
     return { kind: 'newer', form: error.form ?? 0 };
   return broken(error instanceof Error ? error.message : String(error));

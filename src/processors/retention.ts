@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Due } from '../state/tasks/retention.ts';
 import { allTenants } from '../store/identity/orgs.ts';
-import { takeOut } from '../store/maintenance/dead-entries.ts';
+import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { duePurges, type Purged, postpone, purge } from '../store/maintenance/retention.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
@@ -12,7 +12,7 @@ import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
-import { forEachIntact, isOfItem, reportFailed } from '../store/redis/unreadable.ts';
+import { concernsOneItem, forEachIntact, reportFailed } from '../store/redis/unreadable.ts';
 import { trimFeed } from '../store/tasks/feed.ts';
 
 const EVERY = 10_000;
@@ -117,7 +117,7 @@ export class Retention {
     for (const { member, at: score } of due.filter((one) => !NOTE.test(one.member))) {
       const reason = 'the member of an index is malformed';
       this.#log.error({ index: retain, member }, `${reason}, and is set aside`);
-      await takeOut(this.#db, partition, retain, { name: member, score, reason });
+      await moveMemberToDead(this.#db, partition, retain, { name: member, score, reason });
     }
     return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
   }
@@ -146,7 +146,7 @@ export class Retention {
       const [only, ...others] = due;
       if (only === undefined) return { tasks: 0, logs: 0 };
       if (others.length === 0) {
-        if (!isOfItem(error)) throw error;
+        if (!concernsOneItem(error)) throw error;
         this.#log.warn({ err: error, task_id: only.task_id }, 'a task could not be purged');
         reportFailed(this.#db, orgKeysOf(this.#db.prefix, only.org_id).task(only.task_id), error);
         await postpone(this.#db, only, PUT_OFF);

@@ -2,7 +2,7 @@
 // failover loses writes. The indexes of checks, deliveries, replays and turns say which jobs should exist; the sweeper
 // walks what is overdue in them, adds missing jobs and counts them.
 //
-// A member that fails by itself is reported and put off, so that it blocks no others; a malformed member becomes a dead
+// A member that fails on its own is reported and postponed, so that it blocks no others; a malformed member becomes a dead
 // entry (`store/maintenance/dead-entries.ts`).
 
 import type { Queue } from 'bullmq';
@@ -23,7 +23,7 @@ import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { poolOf } from '../state/tasks/task.ts';
 import { taskOfQueueMember } from '../state/workers/matching.ts';
 import { allTenants } from '../store/identity/orgs.ts';
-import { takeOut } from '../store/maintenance/dead-entries.ts';
+import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
@@ -31,8 +31,8 @@ import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import {
+  concernsOneItem,
   forEachIntact,
-  isOfItem,
   PUT_OFF,
   readableOrNull,
   reportFailed,
@@ -50,29 +50,29 @@ import {
 } from '../store/workers/matching-queues.ts';
 import { requestMatching } from './matching.ts';
 
-const EVERY = 10_000;
+const SWEEP_EVERY_MS = 10_000;
 /** How long after its due time a job should have run, ms. */
-const GRACE = 3_000;
+const GRACE_MS = 3_000;
 const BATCH = 500;
 /** Delay before a member that only a newer process can read is tried again, ms. */
-const PUT_OFF_NEWER = 30_000;
+const RETRY_NEWER_AFTER_MS = 30_000;
 /** Age at which failed jobs are run once more, ms; their records may have changed since. */
-const FAILED_FOR = 600_000;
-/** Longest delay that backoff or a newer form gives an overdue job, ms. */
-const LONGEST_DELAY = 60_000;
+const RERUN_FAILED_AFTER_MS = 600_000;
+/** A delayed job due later than this was scheduled by a wrong clock and counts as missing, ms. */
+const MAX_DELAY_MS = 60_000;
 /** The score of a delayed job in BullMQ is its due time, ms, times this. */
 const DELAY_UNIT = 0x1000;
 /** The lock of a sweeper that died ends after this, ms. */
-const LOCK = 30_000;
+const LOCK_MS = 30_000;
 
 /** Tasks at the head of a matching queue that are tried until one can be read. */
-const HEADS = 10;
+const HEAD_TASKS = 10;
 
 /** Forms of the index members. */
-const PAIR = /^\S+ \S+$/;
-const TRIPLE = /^\S+ \S+ \S+$/;
+const TWO_IDS = /^\S+ \S+$/;
+const THREE_IDS = /^\S+ \S+ \S+$/;
 const DELIVERY = /^\S+ \S+ \d+( \S+)?$/;
-/** Deliveries of each backlog that a sweep releases; the process that makes them releases the rest. */
+/** Deliveries of each backlog that a sweep releases; the process that sends them releases the rest. */
 const RELEASE = 4;
 
 export class Sweeper {
@@ -82,15 +82,15 @@ export class Sweeper {
   readonly #every: number;
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> | null = null;
-  /** Jobs added, and members that failed by themselves, since the start. */
-  repaired = 0;
+  /** Jobs added, and members that failed on their own, since the start. */
+  jobsAdded = 0;
   failed = 0;
 
   constructor(options: { db: Db; queues: Queues; log: Log; every?: number }) {
     this.#db = options.db;
     this.#queues = options.queues;
     this.#log = options.log;
-    this.#every = options.every ?? EVERY;
+    this.#every = options.every ?? SWEEP_EVERY_MS;
   }
 
   start(): void {
@@ -111,15 +111,15 @@ export class Sweeper {
       // One process at a time is enough; the lock only saves work.
       const begun = performance.now();
       const lock = `${this.#db.prefix}:sweep`;
-      const lease = await Lease.take(this.#db.redis, lock, LOCK);
-      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK);
+      const lease = await Lease.take(this.#db.redis, lock, LOCK_MS);
+      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK_MS);
       try {
-        const repaired = await this.sweep(() => lease.renew(LOCK));
-        if (repaired > 0) this.#log.warn({ repaired }, 'sweeper made lost jobs again');
+        const jobsAdded = await this.sweep(() => lease.renew(LOCK_MS));
+        if (jobsAdded > 0) this.#log.warn({ repaired: jobsAdded }, 'sweeper added missing jobs');
       } finally {
         // Held until the next sweep is due, so that no other process sweeps before.
-        const rest = this.#every - 100 - (performance.now() - begun);
-        await (rest > 0 ? lease.renew(rest) : lease.release());
+        const untilNextSweep = this.#every - 100 - (performance.now() - begun);
+        await (untilNextSweep > 0 ? lease.renew(untilNextSweep) : lease.release());
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'sweep interrupted');
@@ -127,51 +127,58 @@ export class Sweeper {
   }
 
   /**
-   * Sweeps once. @param goesOn called after each partition; false when this process no longer holds the lock.
+   * Sweeps once. @param mayContinue called after each partition; false when this process no longer holds the lock.
    * @returns the number of jobs added.
    */
-  async sweep(goesOn: () => Promise<boolean> = async () => true): Promise<number> {
+  async sweep(mayContinue: () => Promise<boolean> = async () => true): Promise<number> {
     const now = this.#db.clock.now();
-    // The same for half a minute, so that an added job is not added again while it waits.
-    const repair = `r${Math.floor(now / 30_000)}`;
-    const before = this.repaired;
+    // One suffix per 30 s: a job added twice within it gets the same id.
+    const idSuffix = `r${Math.floor(now / 30_000)}`;
+    const before = this.jobsAdded;
     for (const partition of PARTITIONS) {
       const keys = partitionKeys(this.#db.prefix, partition);
-      const each = (key: string, form: RegExp, act: (member: string, score: number) => Promise<unknown>) =>
-        this.#isolated(key, () => this.#eachOverdue({ partition, key, form, now }, act));
-      await each(keys.due, PAIR, (member, score) =>
-        this.#runOverdueChecks(keys.due, member, score, now, repair),
+      const forEachOverdue = (
+        key: string,
+        form: RegExp,
+        act: (member: string, score: number) => Promise<unknown>,
+      ) => this.#reportingFailure(key, () => this.#eachOverdue({ partition, key, form, now }, act));
+      await forEachOverdue(keys.due, TWO_IDS, (member, score) =>
+        this.#runOverdueChecks(keys.due, member, score, now, idSuffix),
       );
-      await each(keys.pendingDeliveries, DELIVERY, (member, score) =>
-        this.#deliverOverdue(member, score, now, repair),
+      await forEachOverdue(keys.pendingDeliveries, DELIVERY, (member, score) =>
+        this.#deliverOverdue(member, score, now, idSuffix),
       );
-      await each(keys.orphanedReservations, TRIPLE, (member) =>
-        this.#releaseOrphanedReservation(member, repair),
+      await forEachOverdue(keys.orphanedReservations, THREE_IDS, (member) =>
+        this.#releaseOrphanedReservation(member, idSuffix),
       );
-      await each(keys.removedPools, PAIR, (member, at) => this.#emptyRemovedPool(member, at, repair));
-      await each(keys.replays, PAIR, (member) => this.#continueReplay(member, repair));
-      await this.#isolated(keys.matchTurns, () => this.#continueTurns(keys.matchTurns, now, repair));
-      await this.#isolated(keys.backlogged, () => this.#releaseBacklogs(keys.backlogged, now));
-      await each(keys.orderReleased, PAIR, (member, score) =>
+      await forEachOverdue(keys.removedPools, TWO_IDS, (member, at) =>
+        this.#releasePoolMembers(member, at, idSuffix),
+      );
+      await forEachOverdue(keys.replays, TWO_IDS, (member) => this.#continueReplay(member, idSuffix));
+      await this.#reportingFailure(keys.matchTurns, () =>
+        this.#continueTurns(keys.matchTurns, now, idSuffix),
+      );
+      await this.#reportingFailure(keys.backlogged, () => this.#releaseBacklogs(keys.backlogged, now));
+      await forEachOverdue(keys.orderReleased, TWO_IDS, (member, score) =>
         this.#releaseOrderedDeliveries(keys.orderReleased, member, score, now),
       );
-      if (!(await goesOn())) return this.repaired - before;
+      if (!(await mayContinue())) return this.jobsAdded - before;
     }
     for (const orgId of await allTenants(this.#db))
-      await this.#isolated(orgKeysOf(this.#db.prefix, orgId).matchingQueues, () =>
-        this.#matchWaiting(orgId, now),
+      await this.#reportingFailure(orgKeysOf(this.#db.prefix, orgId).matchingQueues, () =>
+        this.#requestMatches(orgId, now),
       );
     for (const queue of Object.values(this.#queues.all)) {
-      await this.#isolated(queue.name, () => this.#shortenLocks(queue));
-      await this.#isolated(queue.name, () =>
-        queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - FAILED_FOR }),
+      await this.#reportingFailure(queue.name, () => this.#shortenLocks(queue));
+      await this.#reportingFailure(queue.name, () =>
+        queue.retryJobs({ state: 'failed', timestamp: this.#db.clock.now() - RERUN_FAILED_AFTER_MS }),
       );
     }
-    return this.repaired - before;
+    return this.jobsAdded - before;
   }
 
   /** Runs `act`; an error of its own is reported under `name`. */
-  async #isolated(name: string, act: () => Promise<unknown>): Promise<void> {
+  async #reportingFailure(name: string, act: () => Promise<unknown>): Promise<void> {
     const failed = await forEachIntact(this.#db, [name], () => name, act);
     this.failed += failed;
   }
@@ -185,21 +192,21 @@ export class Sweeper {
       if (!form.test(member)) {
         const reason = 'the member of an index is malformed';
         this.#log.error({ index: key, member }, `${reason}, and is set aside`);
-        await takeOut(this.#db, partition, key, { name: member, score, reason });
+        await moveMemberToDead(this.#db, partition, key, { name: member, score, reason });
         this.failed += 1;
         continue;
       }
       try {
         await act(member, score);
       } catch (error) {
-        if (!isOfItem(error)) throw error;
+        if (!concernsOneItem(error)) throw error;
         this.failed += 1;
         reportFailed(this.#db, `${key} ${member}`, error);
         const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
-        const again = now + (isNewer ? PUT_OFF_NEWER : PUT_OFF);
+        const retryAt = now + (isNewer ? RETRY_NEWER_AFTER_MS : PUT_OFF);
         await commit(this.#db.redis, {
           guards: [{ kind: 'score', key, member, score }],
-          writes: [['ZADD', key, 'XX', again, member]],
+          writes: [['ZADD', key, 'XX', retryAt, member]],
         });
       }
     }
@@ -210,16 +217,16 @@ export class Sweeper {
     member: string,
     score: number,
     now: number,
-    repair: string,
+    idSuffix: string,
   ): Promise<void> {
     const [orgId = '', taskId = ''] = member.split(' ');
     const stored = await loadTask(this.#db, orgId, taskId);
     const overdue = stored
       ? checksOf(stored.task)
           .filter((one) => one.kind !== 'match')
-          .filter((one) => one.at <= now - GRACE)
+          .filter((one) => one.at <= now - GRACE_MS)
       : [];
-    // The member is outdated, unless the task has changed since it was loaded.
+    // Outdated; the guard keeps it if the task has changed since it was loaded.
     if (overdue.length === 0)
       await commit(this.#db.redis, {
         guards: [{ kind: 'score', key, member, score }],
@@ -227,12 +234,12 @@ export class Sweeper {
       });
     const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
     for (const check of overdue)
-      await this.#repair([checkJob(about, check, now)], checkJob(about, check, now, repair));
+      await this.#addIfMissing([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
   }
 
-  async #deliverOverdue(member: string, score: number, now: number, repair: string): Promise<void> {
+  async #deliverOverdue(member: string, score: number, now: number, idSuffix: string): Promise<void> {
     const about = readPendingMember(member);
-    await this.#repair([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, repair));
+    await this.#addIfMissing([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, idSuffix));
   }
 
   /** Releases the first deliveries of each backlog, in case no process does. */
@@ -261,34 +268,34 @@ export class Sweeper {
     });
   }
 
-  async #releaseOrphanedReservation(member: string, repair: string): Promise<void> {
+  async #releaseOrphanedReservation(member: string, idSuffix: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
-    await this.#repair([], orphanedReservationJob({ org_id, worker_id, task_id }, repair));
+    await this.#addIfMissing([], orphanedReservationJob({ org_id, worker_id, task_id }, idSuffix));
   }
 
-  async #emptyRemovedPool(member: string, at: number, repair: string): Promise<void> {
+  async #releasePoolMembers(member: string, at: number, idSuffix: string): Promise<void> {
     const [org_id = '', pool_id = ''] = member.split(' ');
     const about = { org_id, pool_id, at };
-    await this.#repair([poolJob(about)], poolJob(about, repair));
+    await this.#addIfMissing([poolJob(about)], poolJob(about, idSuffix));
   }
 
-  async #continueReplay(member: string, repair: string): Promise<void> {
+  async #continueReplay(member: string, idSuffix: string): Promise<void> {
     const [org_id = '', replay_id = ''] = member.split(' ');
     const about = { org_id, replay_id };
-    await this.#repair([replayJob(about)], replayJob(about, repair));
+    await this.#addIfMissing([replayJob(about)], replayJob(about, idSuffix));
   }
 
   /** Adds the missing jobs of turns that have not ended. */
-  async #continueTurns(key: string, now: number, repair: string): Promise<void> {
+  async #continueTurns(key: string, now: number, idSuffix: string): Promise<void> {
     for (const { org_id, turn, since } of await openTurns(this.#db, key))
-      if (since <= now - GRACE)
-        await this.#repair([matchingJob(org_id, turn)], matchingJob(org_id, turn, repair));
+      if (since <= now - GRACE_MS)
+        await this.#addIfMissing([matchingJob(org_id, turn)], matchingJob(org_id, turn, idSuffix));
   }
 
   /** The overdue members of an index, with their scores. */
   async #overdue(key: string, now: number): Promise<[member: string, score: number][]> {
     const { redis } = this.#db;
-    const flat = await redis.zrangebyscore(key, 0, now - GRACE, 'WITHSCORES', 'LIMIT', 0, BATCH);
+    const flat = await redis.zrangebyscore(key, 0, now - GRACE_MS, 'WITHSCORES', 'LIMIT', 0, BATCH);
     return Array.from({ length: flat.length / 2 }, (_, index) => [
       flat[2 * index] ?? '',
       Number(flat[2 * index + 1]),
@@ -296,21 +303,25 @@ export class Sweeper {
   }
 
   /**
-   * Requests a match for the first task of each matching queue while workers are ready: a lost request cannot be told
-   * from a lack of eligible workers. Also removes empty matching queues.
+   * Requests a match for the first task of each matching queue while workers are ready: we cannot see whether
+   * a request was lost, so it is requested again. Also removes empty matching queues.
    */
-  async #matchWaiting(orgId: string, now: number): Promise<void> {
+  async #requestMatches(orgId: string, now: number): Promise<void> {
     const requests: MatchRequest[] = [];
     const keys = orgKeysOf(this.#db.prefix, orgId);
     const ready = await this.#db.redis.zcard(keys.readyBy('rating'));
     const matchingQueues = await allMatchingQueues(this.#db, orgId);
     const nameOf = (matchingQueue: ListedMatchingQueue) => keys.matchingQueue(matchingQueue.id);
     const failed = await forEachIntact(this.#db, matchingQueues, nameOf, async (matchingQueue) => {
-      const heads = await this.#db.redis.zrange(keys.matchingQueue(matchingQueue.id), 0, `${HEADS - 1}`);
-      if (heads.length === 0) return removeEmptyMatchingQueue(this.#db, orgId, matchingQueue);
+      const headTasks = await this.#db.redis.zrange(
+        keys.matchingQueue(matchingQueue.id),
+        0,
+        `${HEAD_TASKS - 1}`,
+      );
+      if (headTasks.length === 0) return removeEmptyMatchingQueue(this.#db, orgId, matchingQueue);
       if (ready === 0) return;
-      const stored = await this.#firstReadable(orgId, heads.map(taskOfQueueMember));
-      if (stored?.task.status !== 'queued' || stored.task.status_changed_at > now - GRACE) return;
+      const stored = await this.#firstReadable(orgId, headTasks.map(taskOfQueueMember));
+      if (stored?.task.status !== 'queued' || stored.task.status_changed_at > now - GRACE_MS) return;
       requests.push({ kind: 'task', task_id: stored.task.task_id, pool: poolOf(stored.task) });
     });
     this.failed += failed;
@@ -326,19 +337,19 @@ export class Sweeper {
   }
 
   /** Adds a job under a new id unless one under its earlier ids is still to run. */
-  async #repair(originals: readonly NewJob[], again: NewJob): Promise<void> {
-    for (const job of [...originals, again]) if (await this.#isToBeRun(job)) return;
+  async #addIfMissing(originals: readonly NewJob[], again: NewJob): Promise<void> {
+    for (const job of [...originals, again]) if (await this.#isScheduledSoon(job)) return;
     await this.#queues.add([again]);
-    this.repaired += 1;
+    this.jobsAdded += 1;
   }
 
   /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
-  async #isToBeRun({ queue: name, opts }: NewJob): Promise<boolean> {
+  async #isScheduledSoon({ queue: name, opts }: NewJob): Promise<boolean> {
     const queue = this.#queues.all[name];
     const state = await queue.getJobState(opts.jobId);
     if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
     const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);
-    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + LONGEST_DELAY;
+    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + MAX_DELAY_MS;
   }
 
   /** Shortens locks of BullMQ that last for hours because Redis' clock went back; such jobs would not be taken over. */
@@ -346,6 +357,6 @@ export class Sweeper {
     const { redis } = this.#db;
     const active = await redis.lrange(queue.toKey('active'), 0, -1);
     const locks = active.map((id) => `${queue.toKey(id)}:lock`);
-    await Promise.all([queue.toKey('stalled-check'), ...locks].map((key) => shortenTtl(redis, key, LOCK)));
+    await Promise.all([queue.toKey('stalled-check'), ...locks].map((key) => shortenTtl(redis, key, LOCK_MS)));
   }
 }

@@ -1,6 +1,6 @@
 // Matching in turns: what adds a job and what does not, orgs take turns, and no request is lost.
 import { describe, expect, it } from 'vitest';
-import { runMatchingTurn, TURN_STEPS } from '../../src/processors/matching.ts';
+import { runMatchingTurn, TURN_BUDGET } from '../../src/processors/matching.ts';
 import type { MatchingJob } from '../../src/queues/catalogue.ts';
 import type { Queues } from '../../src/queues/queues.ts';
 import type { Task } from '../../src/state/tasks/task.ts';
@@ -170,7 +170,7 @@ describe('orgs take turns', () => {
     const db = ownStore();
     const queues = openQueues(db);
     const [busy, other] = [freshOrg(db), freshOrg(db)];
-    const burst = 4 * TURN_STEPS;
+    const burst = 4 * TURN_BUDGET;
     await addWorker(db, busy, { capacity: burst });
     await addWorker(db, other);
     const relay = await runRelay(db, queues);
@@ -188,8 +188,8 @@ describe('orgs take turns', () => {
     expect((await runFirst(db, queues)).org_id).toBe(other);
     expect(await statusOf(db, late)).toBe('offered');
     const offered = await db.redis.zcard(orgKeysOf(db.prefix, busy).index('status:offered'));
-    expect(offered).toBeGreaterThan(TURN_STEPS);
-    expect(offered).toBeLessThanOrEqual(2 * TURN_STEPS);
+    expect(offered).toBeGreaterThan(TURN_BUDGET);
+    expect(offered).toBeLessThanOrEqual(2 * TURN_BUDGET);
     while ((await turnsOf(queues)).length > 0) await runFirst(db, queues);
     expect(await db.redis.zcard(orgKeysOf(db.prefix, busy).index('status:offered'))).toBe(burst);
     expect(await db.redis.hlen(orgKeysOf(db.prefix, busy).matchTurns)).toBe(0);

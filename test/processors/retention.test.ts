@@ -12,7 +12,7 @@ import { addEvidence, stageEvidence } from '../../src/store/evidence/evidence.ts
 import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
 import { sweepEvidence } from '../../src/store/maintenance/evidence-sweep.ts';
-import { commit, NO_CHANGE } from '../../src/store/redis/commit.ts';
+import { commit, EMPTY_CHANGE } from '../../src/store/redis/commit.ts';
 import type { Db } from '../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { FEED_KEPT, readFeed } from '../../src/store/tasks/feed.ts';
@@ -60,7 +60,7 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   await incoming.close();
   const to = { org_id: orgId, task_id: task.task_id, worker_id, incarnation: '', limit: 1e6 };
   const what = { name: 'a.pdf', media_type: 'application/pdf' };
-  await addEvidence(db, to, staged, what, () => NO_CHANGE);
+  await addEvidence(db, to, staged, what, () => EMPTY_CHANGE);
   await step(db, task, { name: 'start', worker_id });
   const message = { text: 'hello', is_question: false, answers: null, message_id: 'message' };
   await step(db, task, { name: 'message', author: { kind: 'worker', id: worker_id }, ...message });

@@ -102,7 +102,7 @@ describe('a sweep', () => {
     expect(await kinds(queues)).toEqual(OWED);
     expect(await sweeper.sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(OWED);
-    expect(sweeper.repaired).toBe(OWED.length);
+    expect(sweeper.jobsAdded).toBe(OWED.length);
     // Jobs that are lost again are added again.
     await loseJobs(db);
     expect(await sweeper.sweep()).toBe(OWED.length);
@@ -340,7 +340,7 @@ describe('when all jobs are lost midway', () => {
       await expect
         .poll(() => taskOf(db, org, task_id).then((task) => task.failure?.code), { timeout: 25_000 })
         .toBe('deadline_exceeded');
-    expect(sweeper.repaired).toBeGreaterThan(0);
+    expect(sweeper.jobsAdded).toBeGreaterThan(0);
     for (const task of tasks) {
       const breaches = (await historyOf(db, task)).filter((one) => one.type === 'task.sla_breached');
       expect(breaches.map((one) => one.data.clock)).toEqual(['target_latency', 'deadline']);

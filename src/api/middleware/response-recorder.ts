@@ -1,6 +1,6 @@
 // What a request does with its claim on an Idempotency-Key, from the claim to the stored response.
 
-import { type Change, commit, NO_CHANGE } from '../../store/redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE } from '../../store/redis/commit.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import { type Claim, dropClaim, idSeedOf, isHeld, releaseClaim } from '../../store/redis/idempotency.ts';
 import { newId } from '../../store/redis/ids.ts';
@@ -32,7 +32,7 @@ export class ResponseRecorder {
 
   /** Guards and writes that store the response, for the commit of the effect; see `Call.recordAnswer`. */
   record(answer: Answer): Change {
-    if (this.claim === null) return NO_CHANGE;
+    if (this.claim === null) return EMPTY_CHANGE;
     this.#isRecorded = true;
     const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
     if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);

@@ -10,7 +10,7 @@ import type { Db } from '../../store/redis/connection.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { parkDelivery, releaseBacklog } from '../../store/webhooks/backlog.ts';
 import type { DeliveryTarget } from '../../store/webhooks/delivery-target.ts';
-import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import type { ConcurrencyLimiter } from './receiver-limits.ts';
 
 interface ReceiverBacklog {
   org_id: string;

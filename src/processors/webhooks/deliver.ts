@@ -1,14 +1,15 @@
-// Delivers events to their tasks' callback URLs and to the endpoints of their org.
+// Delivers events to their tasks' callback URLs and to the endpoints of their org. A receiver that answers 410 gets no
+// more deliveries: `#giveUpOn` disables the endpoint, `#record` stops the callback of the task.
 //
-// 1. A delivery is in the `pending-deliveries` set before it has a job; the job only carries its target.
+// 1. A delivery is in the `pending-deliveries` set before it has a job; the job carries only ids.
 // 2. The job leases the delivery for the time of an attempt. If it is settled, not due or leased by another process,
 //    nothing is sent. If a process dies after sending, the delivery is sent again with the same `webhook-id` when the
-//    lease ends. A process that was suspended sends only if the rest of its lease is enough for a whole attempt.
+//    lease ends. Nothing is sent unless the lease lasts for a whole attempt (a process may have been suspended).
 // 3. If the receiver is cooling down or at its concurrency limit, the delivery is parked in the receiver's backlog
 //    without spending an attempt. It becomes a job again when a slot is free.
 // 4. The body is made from the event and the parts of the task that never change, so every attempt has the same bytes.
 // 5. The attempt and what follows (success, the time of the next attempt, or exhaustion) are recorded in one script.
-// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails for good and stays visible.
+// 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the failed list.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import { type DeliveryJob, deliveryJob, retryJob } from '../../queues/catalogue.ts';
@@ -27,7 +28,7 @@ import { type DeliveryTarget, PARKED } from '../../store/webhooks/delivery-targe
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
-import { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import { ConcurrencyLimiter } from './receiver-limits.ts';
 import { type Dispatch, Receivers, receiverName } from './receivers.ts';
 import type { SendOutcome, WebhookSender } from './sender.ts';
 import { signatureHeaders } from './signature.ts';
@@ -47,9 +48,9 @@ export interface WebhookDeps {
 }
 
 /** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
-const TO_BEGIN = 5_000;
+const START_MARGIN_MS = 5_000;
 
-/** A delivery without a receiver needs no slot; the backlog is released in batches of this size to be stopped too. */
+/** When a receiver no longer exists, this many of its parked deliveries are released so that each is marked stopped. */
 const STOPPED_AT_ONCE = 8;
 
 export class WebhookProcessor {
@@ -74,11 +75,11 @@ export class WebhookProcessor {
     const { db, sender, holdMs = HOLD } = this.#deps;
     const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
     if (from_backlog !== true && (await this.park(target))) return;
-    // Cached for a second, and read for the attempt anyway.
-    const isEndpointInOrder =
+    // Cached for a second, and read for the attempt anyway. An unknown endpoint counts as ordered, so that no event overtakes.
+    const isOrdered =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
-    const lease = sender.timeoutMs + TO_BEGIN;
-    const leased = await leaseDelivery(db, target, lease, { inOrder: isEndpointInOrder, holdMs });
+    const lease = sender.timeoutMs + START_MARGIN_MS;
+    const leased = await leaseDelivery(db, target, lease, { inOrder: isOrdered, holdMs });
     if (leased === null) return;
     if ('dueAt' in leased) return await this.#putOff(job, token, target, leased.dueAt);
     const dispatch = await this.#dispatchOf(target, leased);
@@ -86,7 +87,7 @@ export class WebhookProcessor {
     const receiver = receiverName(target, url);
     if (from_backlog) this.#backlogs.arrived(org_id, receiver);
     if (dispatch instanceof UnopenableError) {
-      await this.#waitForKey(target, leased, dispatch);
+      await this.#recordMissingKey(target, leased, dispatch);
       await this.#backlogs.releaseNext(receiver, STOPPED_AT_ONCE);
       return;
     }
@@ -96,8 +97,8 @@ export class WebhookProcessor {
       return;
     }
     const isFresh = attemptsMade(leased.delivery) === 0;
-    const isAfterOthers = !from_backlog && this.#backlogs.has(receiver);
-    if (await this.#limiter.acquireSoon(receiver, isFresh, isAfterOthers))
+    const hasBacklog = !from_backlog && this.#backlogs.has(receiver);
+    if (await this.#limiter.acquireSoon(receiver, isFresh, hasBacklog))
       return await this.#attempt(target, leased, dispatch);
     await this.#backlogs.park(target, receiver, leased.score);
   }
@@ -126,20 +127,20 @@ export class WebhookProcessor {
   ): Promise<void> {
     // It is parked in the backlog of its receiver.
     if (dueAt >= PARKED) return;
-    if (job.queueName !== 'retries') return await this.#tryAgain(target, dueAt);
+    if (job.queueName !== 'retries') return await this.#scheduleRetry(target, dueAt);
     // A timer may fire slightly early. A new retry job would have the id of this one, so this one is delayed.
     await putOffJob(job, Math.max(1, dueAt - this.#deps.db.clock.now()), token);
   }
 
-  async #tryAgain(target: DeliveryTarget, at: number): Promise<void> {
+  async #scheduleRetry(target: DeliveryTarget, at: number): Promise<void> {
     const { db, queues } = this.#deps;
     await queues.add([retryJob(target, at, db.clock.now())]);
   }
 
   /** Schedules a retry for when the delivery is due, after the lease was lost. */
-  async #tryWhenDue(target: DeliveryTarget): Promise<void> {
+  async #rescheduleFromRecord(target: DeliveryTarget): Promise<void> {
     const due = await dueTimeOf(this.#deps.db, target);
-    if (due !== null && due < PARKED) await this.#tryAgain(target, due);
+    if (due !== null && due < PARKED) await this.#scheduleRetry(target, due);
   }
 
   /** What to send; null for nothing; the error when the secrets cannot be opened. */
@@ -156,13 +157,17 @@ export class WebhookProcessor {
   }
 
   /** Records that the secrets cannot be opened, and schedules another try. */
-  async #waitForKey(target: DeliveryTarget, leased: LeasedDelivery, error: UnopenableError): Promise<void> {
+  async #recordMissingKey(
+    target: DeliveryTarget,
+    leased: LeasedDelivery,
+    error: UnopenableError,
+  ): Promise<void> {
     const { delivery, nextAt } = unopened(leased.delivery, error.message, this.#deps.db.clock.now());
     const fields = { ...target, key_id: error.keyId, reason: error.message };
     this.#deps.log.error(fields, 'delivery not sent: its secrets cannot be opened');
     const recorded = await this.#record(target, leased, delivery, nextAt, false, true);
-    if (recorded === null) return await this.#tryWhenDue(target);
-    await this.#tryAgain(target, nextAt);
+    if (recorded === null) return await this.#rescheduleFromRecord(target);
+    await this.#scheduleRetry(target, nextAt);
   }
 
   async #attempt(target: DeliveryTarget, leased: LeasedDelivery, dispatch: Dispatch): Promise<void> {
@@ -178,21 +183,21 @@ export class WebhookProcessor {
       this.#limiter.release(receiver.name, outcome);
       void this.#backlogs.releaseNext(receiver.name);
     }
-    if (outcome === null) return await this.#tryWhenDue(target);
+    if (outcome === null) return await this.#rescheduleFromRecord(target);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
-    const made = attemptsMade(delivery) + 1;
+    const attemptNumber = attemptsMade(delivery) + 1;
     const isGone = outcome.status === 410;
-    const again = !outcome.ok && !isGone && made <= max_retries;
-    const delay = again
+    const willRetry = !outcome.ok && !isGone && attemptNumber <= max_retries;
+    const delay = willRetry
       ? nextAttemptDelay({
-          retry: made,
+          retry: attemptNumber,
           backoffSeconds: backoff_seconds,
           retryAfterMs: outcome.retryAfterMs,
           random: Math.random,
         })
       : null;
     const nextAt = delay === null ? null : Math.ceil(db.clock.now() + delay);
-    const status = outcome.ok ? 'succeeded' : again ? 'pending' : 'exhausted';
+    const status = outcome.ok ? 'succeeded' : willRetry ? 'pending' : 'exhausted';
     const attempt = attemptOf(outcome, at, nextAt, Object.values(receiver.headers));
     const after: Delivery = { ...delivery, status, attempts: keptAttempts([...delivery.attempts, attempt]) };
     const recorded = await this.#record(target, leased, after, nextAt, isGone);
@@ -201,7 +206,7 @@ export class WebhookProcessor {
         task_id: target.task_id,
         sequence: target.sequence,
         endpoint_id: target.endpoint_id,
-        attempt: made,
+        attempt: attemptNumber,
         outcome: status,
         http_status: outcome.status,
         error_class: outcome.errorClass,
@@ -211,11 +216,12 @@ export class WebhookProcessor {
       'webhook attempt',
     );
     // The lease ended, or the result was recorded and the reply of Redis was lost.
-    if (recorded === null) return await this.#tryWhenDue(target);
+    if (recorded === null) return await this.#rescheduleFromRecord(target);
     if (outcome.ok) return;
     await this.#giveUpOn(target, isGone, recorded.failing);
-    if (nextAt === null) throw new UnrecoverableError(`given up after ${made} attempts: ${outcome.error}`);
-    await this.#tryAgain(target, nextAt);
+    if (nextAt === null)
+      throw new UnrecoverableError(`given up after ${attemptNumber} attempts: ${outcome.error}`);
+    await this.#scheduleRetry(target, nextAt);
   }
 
   /** Disables an endpoint that answered 410, or that has been failing for too long. */
@@ -227,8 +233,8 @@ export class WebhookProcessor {
     const { db, disableAfter, log } = this.#deps;
     const { org_id, endpoint_id } = target;
     if (endpoint_id === undefined) return;
-    const isLost = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
-    if (!isGone && !isLost) return;
+    const hasFailedTooLong = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
+    if (!isGone && !hasFailedTooLong) return;
     const reason = isGone ? 'gone' : 'failing';
     const due = isGone || failing === null ? null : failing.since + disableAfter;
     if (await whenDue(db.clock, () => disableEndpoint(db, org_id, endpoint_id, reason, due)))
@@ -255,8 +261,8 @@ export class WebhookProcessor {
     const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder, isUnsent };
     const recorded = await recordDelivery(db, target, outcome);
     if (recorded?.woken != null) {
-      const again = `n${db.clock.now().toString(36)}`;
-      await queues.add([deliveryJob({ ...target, sequence: recorded.woken }, again)]);
+      const idSuffix = `n${db.clock.now().toString(36)}`;
+      await queues.add([deliveryJob({ ...target, sequence: recorded.woken }, idSuffix)]);
     }
     return recorded;
   }
@@ -265,10 +271,11 @@ export class WebhookProcessor {
   async #send({ receiver, id, body }: Dispatch, at: number, until: number): Promise<SendOutcome | null> {
     const { sender } = this.#deps;
     if (performance.now() + sender.timeoutMs > until) return null;
-    const { url, secrets, headers: own } = receiver;
+    const { url, secrets, headers: customHeaders } = receiver;
     const signature = signatureHeaders({ id, body, timestampSeconds: Math.floor(at / 1000), secrets });
     // The signature comes last, so that custom headers cannot replace it.
-    const outcome = await sender.send({ url, headers: { ...own, ...signature }, body, until });
-    return !outcome.isSent && performance.now() >= until ? null : outcome;
+    const outcome = await sender.send({ url, headers: { ...customHeaders, ...signature }, body, until });
+    const leaseRanOut = performance.now() >= until;
+    return !outcome.isSent && leaseRanOut ? null : outcome;
   }
 }

@@ -8,7 +8,7 @@ import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { applyEffect, effectsOf, type Worker } from '../../state/workers/worker.ts';
-import { type Change, commit, type Guard, merge, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
@@ -103,7 +103,7 @@ export async function createTask(
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...poolGuards(db, ids.org_id, pools)];
     const extraWrites = (task: Task) =>
-      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
+      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
     const outcome = await write(db, { ...decision, before: null, extraWrites });
     if (outcome.kind === 'written') {
       valuesNoted(db, decision.task);
@@ -170,7 +170,7 @@ async function change(
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...(plan.guards ?? [])];
     const extraWrites = (task: Task) =>
-      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? NO_CHANGE);
+      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
     const decided = { ...decision, before: stored, extraWrites, loadedWorkers };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
     const outcome = (await whenDue(db.clock, () => write(db, decided))) ?? { kind: 'conflict' };
@@ -262,7 +262,7 @@ async function write(
     taskWrites(db, { before, task, events, history }),
     ...reserved,
     logged,
-    extraWrites?.(task) ?? NO_CHANGE,
+    extraWrites?.(task) ?? EMPTY_CHANGE,
     { guards: dueGuards, writes: [] },
   );
   return { kind: (await commit(redis, change)) ? 'written' : 'conflict' };

@@ -16,7 +16,7 @@ import type { EvidenceRef, Task } from '../../state/tasks/task.ts';
 import { readJson, readShape, type Shape } from '../../state/text/forms.ts';
 import type { CallerGuards, ExtraWrites } from '../commands/change.ts';
 import { countUsage, evidenceAdded, evidencePurged } from '../identity/usage.ts';
-import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { newId } from '../redis/ids.ts';
@@ -192,7 +192,7 @@ export async function evidencePurge(db: Db, orgId: string, taskId: string): Prom
   const keys = orgKeysOf(db.prefix, orgId);
   const key = keys.evidence(taskId);
   const { version, items } = await loadEvidence(db, orgId, taskId);
-  if (version === 0) return NO_CHANGE;
+  if (version === 0) return EMPTY_CHANGE;
   const bytes = items.reduce((sum, one) => (one.counted ? sum + one.bytes : sum), 0);
   return {
     guards: [{ kind: 'version', key, version }],

@@ -3,7 +3,7 @@
 
 import { hash } from 'node:crypto';
 import type { Shape } from '../../state/text/forms.ts';
-import { type Change, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -73,7 +73,7 @@ export async function findMember(db: Db, orgId: string, email: string): Promise<
  */
 export function memberWrites(db: Db, before: Member | null, after: Member | null): Change {
   const member = after ?? before;
-  if (member === null) return NO_CHANGE;
+  if (member === null) return EMPTY_CHANGE;
   const keys = orgKeysOf(db.prefix, member.org_id);
   const key = keys.member(member.member_id);
   const listed = listMember(member.created_at, member.member_id);

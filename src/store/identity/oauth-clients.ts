@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { parse, stringify } from 'uuid';
 import type { Shape } from '../../state/text/forms.ts';
-import { type Change, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -72,7 +72,7 @@ export async function loadOAuthClient(db: Db, clientId: string): Promise<OAuthCl
 /** Guards and writes that create (`before` null), change or remove (`after` null) a client. Its tokens end with it. */
 export function oauthClientWrites(db: Db, before: OAuthClient | null, after: OAuthClient | null): Change {
   const client = after ?? before;
-  if (client === null) return NO_CHANGE;
+  if (client === null) return EMPTY_CHANGE;
   const keys = orgKeysOf(db.prefix, client.org_id);
   const key = keys.oauthClient(client.client_id);
   const member = listMember(client.created_at, client.client_id);

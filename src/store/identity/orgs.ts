@@ -6,7 +6,7 @@ import type { QuotaName } from '../../state/access/storage-quotas.ts';
 import { modeOf, tenantOf } from '../../state/access/tenant.ts';
 import type { Quota } from '../../state/access/token-bucket.ts';
 import type { Shape } from '../../state/text/forms.ts';
-import { type Change, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from '../redis/keys.ts';
 import { loadRecord, recordWrites } from '../redis/records.ts';
@@ -90,7 +90,7 @@ export function orgWrites(db: Db, before: number, org: Org): Change {
  * it is open. A sandbox is opened with its first key, because most orgs never use theirs.
  */
 export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
-  if (org.sandbox_webhook_secrets !== undefined) return NO_CHANGE;
+  if (org.sandbox_webhook_secrets !== undefined) return EMPTY_CHANGE;
   const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
   const opened = { ...org, version: org.version + 1, sandbox_webhook_secrets: [secret] };
   const { guards, writes } = orgWrites(db, org.version, opened);

@@ -94,7 +94,7 @@ const withScripts = defineScripts<
  * @param where `dead` when it cannot be processed, `newer` when a newer process can read it.
  * @returns false when the stream is full; the entry then stays pending.
  */
-export async function setAside(
+export async function moveOutboxEntry(
   db: Db,
   partition: string,
   id: string,
@@ -138,7 +138,7 @@ export async function noteRecord(db: Db, key: string, reason: string): Promise<v
 }
 
 /** Moves a malformed member out of an index, unless its score has changed. */
-export async function takeOut(
+export async function moveMemberToDead(
   db: Db,
   partition: string,
   index: string,

@@ -5,7 +5,7 @@ import { removeOrphanedFile } from '../evidence/orphaned-files.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { forEachIntact } from '../redis/unreadable.ts';
-import { takeOut } from './dead-entries.ts';
+import { moveMemberToDead } from './dead-entries.ts';
 
 /** An orphaned file is kept this long, ms: longer than any upload takes. */
 const ORPHAN_AGE = 3600 * 1000;
@@ -34,7 +34,7 @@ export async function sweepEvidence(db: Db, files: EvidenceFiles, age = ORPHAN_A
         const score = Number(page[at + 1]);
         if (!PATH.test(path)) {
           const reason = 'the member of an index is malformed';
-          await takeOut(db, partition, key, { name: path, score, reason });
+          await moveMemberToDead(db, partition, key, { name: path, score, reason });
           db.onUnreadable?.({ key: `${key} ${path}`, kind: 'broken', reason });
           continue;
         }

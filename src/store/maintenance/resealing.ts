@@ -20,7 +20,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, ContendedError, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
-import { fetched, isOfItem, readableOrNull, reportFailed } from '../redis/unreadable.ts';
+import { concernsOneItem, fetched, readableOrNull, reportFailed } from '../redis/unreadable.ts';
 import { replaceInput } from '../tasks/replace-input.ts';
 import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
 import { retireSealingKeys } from './sealing-keys.ts';
@@ -120,7 +120,7 @@ async function tryReseal(
     return await reseal();
   } catch (error) {
     if (error instanceof UnopenableError) return { kind, tenant, id, key_id: error.keyId };
-    if (!isOfItem(error) || error instanceof ContendedError) throw error;
+    if (!concernsOneItem(error) || error instanceof ContendedError) throw error;
     reportFailed(db, keyOf(db, kind, tenant, id), error);
     return { kind, tenant, id, key_id: null };
   }

@@ -37,8 +37,8 @@ export interface Change {
   readonly writes: readonly Write[];
 }
 
-/** A part that guards nothing and writes nothing. */
-export const NO_CHANGE: Change = { guards: [], writes: [] };
+/** A change without guards and writes. */
+export const EMPTY_CHANGE: Change = { guards: [], writes: [] };
 
 /** All of these as one change. */
 export function merge(...changes: readonly Change[]): Change {
@@ -53,7 +53,9 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 
 // KEYS: the key of each guard, then the key of each write. ARGV: number of guards; for each guard its kind and its
 // arguments; for each write the number of its arguments, the command, and the arguments. A negative number -n
-// before a write applies it to the next n keys.
+// before a write applies it to the next n keys. Guard kinds of the script that `Guard` does not name: `incarnation` is a
+// `version` with an incarnation, `unlisted` a `score` null, `no_field` a `field` null, `count` one of the `others` of
+// `room`. Returns 1 when written, 0 when a guard failed, and minus the time of Redis (ms) when a `due` guard failed.
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 local counted = 0
@@ -189,7 +191,7 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
       keys.push(next[1]);
       at += 1;
       next = writes[at];
-    } while (next !== undefined && isSame(write, next));
+    } while (next !== undefined && differsOnlyInKey(write, next));
     if (at - first > 1) args.push(first - at);
     args.push(write.length - 2, write[0]);
     for (let index = 2; index < write.length; index += 1) {
@@ -205,7 +207,7 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
 }
 
 /** Whether two writes differ only in their key, such as those to the indexes of a task. */
-function isSame(one: Write, other: Write): boolean {
+function differsOnlyInKey(one: Write, other: Write): boolean {
   if (one.length !== other.length || one[0] !== other[0]) return false;
   for (let index = 2; index < one.length; index += 1) if (one[index] !== other[index]) return false;
   return true;

@@ -2,7 +2,7 @@
 // members that are added or removed elsewhere never shift it. Several indexes are merged while they are read.
 
 import type { Db } from './connection.ts';
-import { isOfItem, reportFailed } from './unreadable.ts';
+import { concernsOneItem, reportFailed } from './unreadable.ts';
 
 /** Part of a list to read. */
 export interface Range {
@@ -132,7 +132,7 @@ async function loadEach<T>(
   try {
     return await load(members);
   } catch (error) {
-    if (!isOfItem(error)) throw error;
+    if (!concernsOneItem(error)) throw error;
     const [only] = members;
     if (only === undefined) return [];
     if (members.length > 1)

@@ -89,7 +89,7 @@ export async function forEachIntact<T>(
     try {
       await act(item);
     } catch (error) {
-      if (!isOfItem(error)) throw error;
+      if (!concernsOneItem(error)) throw error;
       failed += 1;
       reportFailed(db, nameOf(item), error);
     }
@@ -106,7 +106,7 @@ export function reportFailed(db: Db, name: string, error: unknown): void {
  * Whether an error concerns only the item in question, so that others can go on. An error of Redis itself (unavailable,
  * full, refusing the connection) concerns all of them.
  */
-export function isOfItem(error: unknown): boolean {
+export function concernsOneItem(error: unknown): boolean {
   if (isUnavailable(error) || error instanceof NotDueError) return false;
   if (!(error instanceof Error) || error.name !== 'ReplyError') return true;
   return /^(ERR|WRONGTYPE) /.test(error.message) && !/^ERR (max number|unknown command)/.test(error.message);

@@ -2,7 +2,7 @@
 
 import type { Shape } from '../../state/text/forms.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
-import { type Change, type Guard, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
@@ -58,7 +58,7 @@ export function endpointAsLoaded(db: Db, { org_id, endpoint_id, version }: Endpo
 /** Guards and writes that create, change or (with `after` null) remove an endpoint. */
 export function endpointWrites(db: Db, before: Endpoint | null, after: Endpoint | null): Change {
   const endpoint = after ?? before;
-  if (endpoint === null) return NO_CHANGE;
+  if (endpoint === null) return EMPTY_CHANGE;
   const keys = orgKeysOf(db.prefix, endpoint.org_id);
   const key = keys.endpoint(endpoint.endpoint_id);
   if (after === null)

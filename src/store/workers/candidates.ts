@@ -20,35 +20,35 @@ import { matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
 /** Most workers that one call of the script examines, so that it does not block Redis for long. */
-const EXAMINED = 1000;
+const MAX_EXAMINED = 1000;
 /** Workers that it returns beyond `count`: among workers with the same idle time the best rated is chosen. */
-const SPARE = 15;
+const EXTRA_CANDIDATES = 15;
 
 // Walks the smallest set, longest idle first, and returns the members that are in all other sets.
 // KEYS: the sets by attribute, then the two by level (trust level, rating). ARGV: number of sets by attribute, start of
 // the walk, number of workers wanted, number to examine, the two minimum levels (0: none), index of the set walked so far
 // (0: first call), then ids to exclude. Returns where to continue ('' at the end), the index of the set, and the ids.
 const CANDIDATES = `
-local sets, start, want, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local base, least = tonumber(ARGV[7]), nil
-local levels = {}
+local sets, start, count, maxExamined = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local walked, smallestSize = tonumber(ARGV[7]), nil
+local minimums = {}
 for i = 1, sets do
   local size = redis.call('ZCARD', KEYS[i])
   if size == 0 then return {'', 0} end
-  if ARGV[7] == '0' and (not least or size < least) then base, least = i, size end
+  if ARGV[7] == '0' and (not smallestSize or size < smallestSize) then walked, smallestSize = i, size end
 end
-local few
+local rareLevel
 for i = 1, 2 do
   local key, level = KEYS[sets + i], ARGV[4 + i]
   if tonumber(level) > 0 then
-    levels[#levels + 1] = {key, tonumber(level)}
+    minimums[#minimums + 1] = {key, tonumber(level)}
     local size = redis.call('ZCOUNT', key, level, '+inf')
     if size == 0 then return {'', 0} end
-    if least and size < least and size <= most then few, least = {key, level}, size end
+    if smallestSize and size < smallestSize and size <= maxExamined then rareLevel, smallestSize = {key, level}, size end
   end
 end
 -- ZINTERCARD finds out that no worker is in all sets much faster than the walk below.
-if least and least <= 20 * most then
+if smallestSize and smallestSize <= 20 * maxExamined then
   local all = {sets, unpack(KEYS, 1, sets)}
   all[sets + 2], all[sets + 3] = 'LIMIT', 1
   if redis.call('ZINTERCARD', unpack(all)) == 0 then return {'', 0} end
@@ -58,32 +58,32 @@ for i = 8, #ARGV do excluded[ARGV[i]] = true end
 local function fits(id)
   if excluded[id] then return false end
   for i = 1, sets do
-    if i ~= base and not redis.call('ZSCORE', KEYS[i], id) then return false end
+    if i ~= walked and not redis.call('ZSCORE', KEYS[i], id) then return false end
   end
-  for _, level in ipairs(levels) do
+  for _, level in ipairs(minimums) do
     if tonumber(redis.call('ZSCORE', level[1], id) or 0) < level[2] then return false end
   end
   return true
 end
-if few then
-  base = 0
+if rareLevel then
+  walked = 0
   local found = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', few[1], few[2], '+inf')) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', rareLevel[1], rareLevel[2], '+inf')) do
     if fits(id) then found[#found + 1] = {tonumber(redis.call('ZSCORE', KEYS[1], id)), id} end
   end
   table.sort(found, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
   local best = {'', 0}
-  for i = 1, math.min(want, #found) do best[i + 2] = found[i][2] end
+  for i = 1, math.min(count, #found) do best[i + 2] = found[i][2] end
   return best
 end
-local found = {'', base}
+local found = {'', walked}
 local examined = 0
-while examined < most do
-  local page = redis.call('ZRANGE', KEYS[base], start, start + 49)
+while examined < maxExamined do
+  local page = redis.call('ZRANGE', KEYS[walked], start, start + 49)
   for i, id in ipairs(page) do
     if fits(id) then
       found[#found + 1] = id
-      if #found == want + 2 then
+      if #found == count + 2 then
         found[1] = start + i
         return found
       end
@@ -99,13 +99,13 @@ return found
 const withScript = defineScripts<{
   biolayerCandidates(
     ...args: (string | number)[]
-  ): Promise<[next: number | '', base: number, ...ids: string[]]>;
+  ): Promise<[next: number | '', walked: number, ...ids: string[]]>;
 }>({ biolayerCandidates: { lua: CANDIDATES } });
 
 /**
  * The best `count` workers that the task can be offered to now, best first. Walks the ready workers with the rarest
- * required attribute, longest idle first, and stops as soon as no better one can follow. Workers without the other
- * attributes are skipped within Redis; only the rest is loaded.
+ * required attribute, longest idle first, and stops when the remaining workers have been idle for less time. Workers
+ * without the other attributes are skipped within Redis; only the rest is loaded.
  */
 export async function findWorkers(db: Db, task: Task, count: number): Promise<Worker[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
@@ -116,16 +116,25 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
     (await loadWorkers(db, task.org_id, ids))
       .filter((one) => one !== null)
       .filter((one) => isEligible(one, task, now));
-  // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered it again.
+  // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered the task again.
   const declined = [...decliners(task, now)];
   const found: Worker[] = [];
   let next: number | '' = 0;
-  let base = 0;
+  let walked = 0;
   let ids: string[] = [];
   while (next !== '' && found.length < count) {
-    [next, base, ...ids] = await withScript(db.redis).biolayerCandidates(
+    [next, walked, ...ids] = await withScript(db.redis).biolayerCandidates(
       ...[sets.length + 2, ...sets, keys.readyBy('trust_level'), keys.readyBy('rating')],
-      ...[sets.length, next, count + SPARE, EXAMINED, trust_level, min_rating, base, ...declined],
+      ...[
+        sets.length,
+        next,
+        count + EXTRA_CANDIDATES,
+        MAX_EXAMINED,
+        trust_level,
+        min_rating,
+        walked,
+        ...declined,
+      ],
     );
     found.push(...(await eligible(ids)));
   }
@@ -156,10 +165,10 @@ export async function firstWaitingFor(
       matchingQueues.map((matchingQueue) => db.redis.zrange(matchingQueue, 0, `${depth - 1}`)),
     );
     const heads = listed.flatMap((members) =>
-      members.map((member, index) => ({ member, mayHideMore: index === depth - 1 })),
+      members.map((member, index) => ({ member, isLastRead: index === depth - 1 })),
     );
     heads.sort((a, b) => (a.member < b.member ? -1 : 1));
-    for (const { member, mayHideMore } of heads) {
+    for (const { member, isLastRead } of heads) {
       if (!rejected.has(member)) {
         const id = taskOfQueueMember(member);
         const stored =
@@ -169,7 +178,8 @@ export async function firstWaitingFor(
         if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now)) return stored;
         rejected.add(member);
       }
-      if (mayHideMore) continue deeper;
+      // The last task read of a queue was rejected: read deeper.
+      if (isLastRead) continue deeper;
     }
     return null;
   }

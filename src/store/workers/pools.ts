@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import type { Pool } from '../../state/workers/worker.ts';
-import { type Change, commit, type Guard, NO_CHANGE } from '../redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
@@ -61,7 +61,7 @@ export function loadPools(db: Db, orgId: string, ids: readonly string[]): Promis
  */
 export function poolWrites(db: Db, before: Pool | null, after: Pool | null): Change {
   const pool = after ?? before;
-  if (pool === null) return NO_CHANGE;
+  if (pool === null) return EMPTY_CHANGE;
   const keys = orgKeysOf(db.prefix, pool.org_id);
   const key = keys.pool(pool.pool_id);
   const member = listMember(pool.created_at, pool.pool_id);

@@ -5,7 +5,7 @@ import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import { takesUnpooled, workerAttributes } from '../../state/workers/matching.ts';
 import { changesWorker, isReady, next, type Worker } from '../../state/workers/worker.ts';
-import { type Change, commit, type Guard, merge, NO_CHANGE, type Write } from '../redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -49,7 +49,7 @@ export function loadWorker(db: Db, orgId: string, id: string): Promise<Worker | 
  */
 export function workerWrites(db: Db, before: Worker | null, after: Worker | null): Change {
   const worker = after ?? before;
-  if (worker === null) return NO_CHANGE;
+  if (worker === null) return EMPTY_CHANGE;
   const keys = orgKeysOf(db.prefix, worker.org_id);
   const key = keys.worker(worker.worker_id);
   const writes: Write[] = [];

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type AuditEntry, digestOf, newAuditEvent } from '../../../src/state/audit/audit.ts';
 import { commitAudited, loadHead, readAudit } from '../../../src/store/audit/audit-log.ts';
-import { commit, NO_CHANGE } from '../../../src/store/redis/commit.ts';
+import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
@@ -16,7 +16,7 @@ const auditEvent = (name: string) => ({
   ...newAuditEvent('operator', 'thing.made', 'thing', name),
   data: { name },
 });
-const nothing = NO_CHANGE;
+const nothing = EMPTY_CHANGE;
 
 async function logOf(org: string): Promise<AuditEntry[]> {
   const found = await readAudit(db, org, { order: 'asc', after: null }, 1000);

@@ -18,7 +18,7 @@ import {
 import { openEvidenceFiles } from '../../../src/store/evidence/files.ts';
 import { countUsage } from '../../../src/store/identity/usage.ts';
 import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
-import { commit, NO_CHANGE } from '../../../src/store/redis/commit.ts';
+import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { accept, addTask, addWorker, freshOrg, offerTo, openTestDb, step } from '../../support/db.ts';
 import { filesIn } from '../../support/uploads.ts';
@@ -50,7 +50,7 @@ async function stage(bytes = randomBytes(100)): Promise<Staged> {
 
 function add(staged: Staged) {
   const to = { org_id: orgId, task_id: task.task_id, worker_id: workerId, incarnation: '', limit: 1e6 };
-  return addEvidence(db, to, staged, WHAT, () => NO_CHANGE);
+  return addEvidence(db, to, staged, WHAT, () => EMPTY_CHANGE);
 }
 
 const purge = async ({ task_id }: Task) => {

@@ -1,7 +1,7 @@
 // The commit script writes all or nothing, byte for byte, in one atomic step.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { commit, type Guard, NO_CHANGE } from '../../../src/store/redis/commit.ts';
+import { commit, EMPTY_CHANGE, type Guard } from '../../../src/store/redis/commit.ts';
 import { openTestDb } from '../../support/db.ts';
 
 const { redis, prefix } = await openTestDb();
@@ -194,7 +194,7 @@ describe('the writes', () => {
     expect(await commit(redis, { guards: [{ kind: 'absent', key }], writes: [] })).toBe(true);
     await redis.set(key, 'x');
     expect(await commit(redis, { guards: [{ kind: 'absent', key }], writes: [] })).toBe(false);
-    expect(await commit(redis, NO_CHANGE)).toBe(true);
+    expect(await commit(redis, EMPTY_CHANGE)).toBe(true);
   });
 
   it('of one commit are never seen partially', async () => {

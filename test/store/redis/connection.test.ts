@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
-import { commit, NO_CHANGE } from '../../../src/store/redis/commit.ts';
+import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import { connect, isUnavailable, whenReady } from '../../../src/store/redis/connection.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
 import { testRedisUrl } from '../../support/redis.ts';
@@ -93,7 +93,7 @@ describe('a commit whose reply is lost', () => {
     const wire = await startRedisProxy(own.url);
     try {
       const redis = await connected('request', wire.url);
-      await commit(redis, NO_CHANGE);
+      await commit(redis, EMPTY_CHANGE);
       const cut = wire.cutReply('evalsha');
       const { answer, error } = await fare(
         commit(redis, { guards: [{ kind: 'absent', key: 'once' }], writes: [['SET', 'once', 'done']] }),

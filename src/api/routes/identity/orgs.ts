@@ -17,7 +17,7 @@ import {
   webhookSecretContext,
   withSigningSecrets,
 } from '../../../store/identity/orgs.ts';
-import { type Change, commit, merge, NO_CHANGE } from '../../../store/redis/commit.ts';
+import { type Change, commit, EMPTY_CHANGE, merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { quotasOf } from '../../access/org-rules.ts';
@@ -237,7 +237,7 @@ async function changeOrg(
   orgId: string,
   change: (org: Org) => Org,
   auditEvent: (after: Org, before: Org) => AuditEvent,
-  extraWrites: (org: Org) => Change = () => NO_CHANGE,
+  extraWrites: (org: Org) => Change = () => EMPTY_CHANGE,
 ): Promise<Org> {
   return updateWithRetry('org', async () => {
     const callerGuards = await credentialGuards();

@@ -1,4 +1,4 @@
-// Concurrency limiter with a circuit breaker for each receiver, so that one bad receiver does not harm the others.
+// Concurrency limiter with a circuit breaker for each receiver, so that a failing receiver does not harm the others.
 // A receiver that is overloaded (429, 502, 503, 504) or does not respond cools down: first attempts wait, without
 // spending an attempt, until one delivery succeeds. A receiver gets a bounded share of the slots of a worker process, a
 // slow one a smaller share.
@@ -12,13 +12,14 @@ interface ReceiverState {
   inFlight: number;
   /** Failures since the last response that shows the receiver works. */
   failures: number;
+  /** When the cool-down ends, ms; 0 without one. See `circuitOf`. */
   coolUntil: number;
   /** Moving average of the duration of an attempt, ms. */
   meanMs: number;
   /** Consecutive attempts with a response, whatever its status. */
-  answers: number;
+  responsesInARow: number;
   /** When an attempt ended last, or the first of those in flight began. */
-  movedAt: number;
+  lastProgressAt: number;
   /** Callers that wait in `acquireSoon` for a slot, in first-in, first-out order. */
   waiters: ((isGranted: boolean) => void)[];
 }
@@ -26,16 +27,33 @@ interface ReceiverState {
 const SECOND = 1000;
 const OVERLOADED: readonly (number | null)[] = [429, 502, 503, 504];
 /** Consecutive failures without a response after which a receiver cools down. */
-const FAILURES_TO_COOL = 5;
-const LONGEST_COOL = 60 * SECOND;
-const SLOW = 2 * SECOND;
+const FAILURES_TO_OPEN = 5;
+const MAX_COOL_DOWN_MS = 60 * SECOND;
+const SLOW_MS = 2 * SECOND;
 /** Most concurrent attempts to one receiver; a receiver that has proved quick gets twice as many. */
-const MOST = 64;
+const CAP = 64;
 /** Consecutive responses after which a receiver counts as quick. */
-const SHOWN = 50;
+const QUICK_AFTER = 50;
 /** A caller waits for a slot only if it is likely to free up within this, ms, and never longer than twice that. */
-const SHORTLY = 100;
-const REMEMBERED = 10_000;
+const SHORT_WAIT_MS = 100;
+const MAX_STATES = 10_000;
+/** Shares of the slots of a process that one receiver may use: a quick one, any other, a slow one. */
+const QUICK_SHARE = 0.65;
+const USUAL_SHARE = 0.4;
+const SLOW_SHARE = 1 / 8;
+/** Weight of the last attempt in the moving average of the duration. */
+const MEAN_WEIGHT = 0.2;
+/** A smaller share of a receiver's slots is not worth a batch of its backlog. */
+const MIN_BATCH_SHARE = 1 / 4;
+
+/**
+ * State of the circuit breaker: `closed` in normal operation, `open` during a cool-down (first attempts are refused), and
+ * `half_open` after it, until an attempt succeeds (one first attempt at a time).
+ */
+function circuitOf({ coolUntil }: ReceiverState, now: number): 'closed' | 'open' | 'half_open' {
+  if (coolUntil === 0) return 'closed';
+  return coolUntil > now ? 'open' : 'half_open';
+}
 
 export class ConcurrencyLimiter {
   readonly #states = new Map<string, ReceiverState>();
@@ -47,35 +65,43 @@ export class ConcurrencyLimiter {
   /** @param concurrency concurrent deliveries of the process. @param now a monotonic clock, ms. */
   constructor(concurrency: number, now: () => number = () => performance.now()) {
     // A quick receiver frees its slots before another receiver has to wait for one.
-    this.#quickCap = Math.max(1, Math.min(2 * MOST, Math.floor(concurrency * 0.65)));
-    this.#cap = Math.max(1, Math.min(MOST, Math.floor(concurrency * 0.4)));
-    this.#slowCap = Math.max(1, Math.floor(concurrency / 8));
+    this.#quickCap = Math.max(1, Math.min(2 * CAP, Math.floor(concurrency * QUICK_SHARE)));
+    this.#cap = Math.max(1, Math.min(CAP, Math.floor(concurrency * USUAL_SHARE)));
+    this.#slowCap = Math.max(1, Math.floor(concurrency * SLOW_SHARE));
     this.#now = now;
   }
 
   /**
    * Takes a slot of the receiver, if one is free; it must be returned with `release`.
    * @param isFresh whether this is the delivery's first attempt.
-   * @param hasOthers whether the receiver has a backlog; half of the slots are reserved for it then.
+   * @param hasBacklog whether the receiver has a backlog; half of the slots are reserved for it then.
    */
-  tryAcquire(receiver: string, isFresh: boolean, hasOthers = false): boolean {
+  tryAcquire(receiver: string, isFresh: boolean, hasBacklog = false): boolean {
     const now = this.#now();
     const state = this.#states.get(receiver) ?? this.#add(receiver, now);
-    if (isFresh && state.coolUntil > now) return false;
+    if (isFresh && circuitOf(state, now) === 'open') return false;
     const cap = this.#capOf(state, isFresh);
-    if (state.inFlight >= (hasOthers ? Math.ceil(cap / 2) : cap)) return false;
-    if (state.inFlight === 0) state.movedAt = now;
+    if (state.inFlight >= (hasBacklog ? Math.ceil(cap / 2) : cap)) return false;
+    if (state.inFlight === 0) state.lastProgressAt = now;
     state.inFlight += 1;
     return true;
   }
 
   /** As `tryAcquire`, but waits briefly when a slot is about to free up. */
-  async acquireSoon(receiver: string, isFresh: boolean, hasOthers = false): Promise<boolean> {
-    if (this.tryAcquire(receiver, isFresh, hasOthers)) return true;
+  async acquireSoon(receiver: string, isFresh: boolean, hasBacklog = false): Promise<boolean> {
+    if (this.tryAcquire(receiver, isFresh, hasBacklog)) return true;
     const state = this.#states.get(receiver);
-    if (state === undefined || state.coolUntil > 0 || (hasOthers && !this.#isQuick(state))) return false;
+    if (
+      state === undefined ||
+      circuitOf(state, this.#now()) !== 'closed' ||
+      (hasBacklog && !this.#isQuick(state))
+    )
+      return false;
     const { waiters, meanMs } = state;
-    if (!this.#isMoving(state) || ((waiters.length + 1) * meanMs) / this.#capOf(state, isFresh) > SHORTLY)
+    if (
+      !this.#hasRecentProgress(state) ||
+      ((waiters.length + 1) * meanMs) / this.#capOf(state, isFresh) > SHORT_WAIT_MS
+    )
       return false;
     return await new Promise<boolean>((resolve) => {
       const settle = (isGranted: boolean) => {
@@ -85,7 +111,7 @@ export class ConcurrencyLimiter {
       const timer = setTimeout(() => {
         waiters.splice(waiters.indexOf(settle), 1);
         resolve(false);
-      }, 2 * SHORTLY);
+      }, 2 * SHORT_WAIT_MS);
       waiters.push(settle);
     });
   }
@@ -96,15 +122,15 @@ export class ConcurrencyLimiter {
     if (state === undefined) return;
     const now = this.#now();
     state.inFlight -= 1;
-    state.movedAt = now;
+    state.lastProgressAt = now;
     if (outcome !== null) {
-      state.meanMs += (outcome.ms - state.meanMs) * 0.2;
-      state.answers = outcome.status === null ? 0 : state.answers + 1;
-      this.#judge(state, outcome, now);
+      state.meanMs += (outcome.ms - state.meanMs) * MEAN_WEIGHT;
+      state.responsesInARow = outcome.status === null ? 0 : state.responsesInARow + 1;
+      this.#updateCoolDown(state, outcome, now);
     }
     const [first] = state.waiters;
     if (first === undefined) return;
-    if (state.coolUntil > now) {
+    if (circuitOf(state, now) === 'open') {
       for (const one of state.waiters.splice(0)) one(false);
     } else if (state.inFlight < this.#capOf(state, true)) {
       state.waiters.shift();
@@ -118,8 +144,8 @@ export class ConcurrencyLimiter {
     const state = this.#states.get(receiver);
     if (state === undefined) return false;
     const now = this.#now();
-    if (state.coolUntil > now) return true;
-    return state.inFlight >= this.#capOf(state, true) && !this.#isMoving(state);
+    if (circuitOf(state, now) === 'open') return true;
+    return state.inFlight >= this.#capOf(state, true) && !this.#hasRecentProgress(state);
   }
 
   /** Time until the cool-down of a receiver ends, ms; 0 without one. */
@@ -129,39 +155,43 @@ export class ConcurrencyLimiter {
 
   /**
    * Number of deliveries of the backlog that may be released.
-   * @param expected released deliveries that have not arrived yet. @returns 0 also when the batch would be too small.
+   * @param expected released deliveries that have not arrived yet. @returns 0 when fewer than a quarter of the slots are free.
    */
   freeSlots(receiver: string, expected: number): number {
     const state = this.#states.get(receiver) ?? this.#add(receiver, this.#now());
-    if (state.coolUntil > this.#now()) return 0;
+    if (circuitOf(state, this.#now()) === 'open') return 0;
     const cap = this.#capOf(state, true);
-    // With a quick receiver they share the slots with first attempts, which would cost more to park and release.
+    // A quick receiver's slots are shared: at most half for the backlog, because parking first attempts costs more.
     if (state.inFlight > 0 && this.#isQuick(state)) {
       const share = Math.ceil(cap / 2) - expected;
-      return share >= cap / 4 ? share : 0;
+      return share >= cap * MIN_BATCH_SHARE ? share : 0;
     }
     const used = state.inFlight + state.waiters.length + expected;
-    return used === 0 || cap - used >= cap / 4 ? Math.max(0, cap - used) : 0;
+    return used === 0 || cap - used >= cap * MIN_BATCH_SHARE ? Math.max(0, cap - used) : 0;
   }
 
-  #isMoving({ movedAt }: ReceiverState): boolean {
-    return this.#now() - movedAt < SHORTLY;
+  #hasRecentProgress({ lastProgressAt }: ReceiverState): boolean {
+    return this.#now() - lastProgressAt < SHORT_WAIT_MS;
   }
 
   /** Whether the slots of the receiver free up fast enough to wait for one. */
   #isQuick(state: ReceiverState): boolean {
-    return state.coolUntil === 0 && state.meanMs <= SHORTLY && this.#isMoving(state);
+    return (
+      circuitOf(state, this.#now()) === 'closed' &&
+      state.meanMs <= SHORT_WAIT_MS &&
+      this.#hasRecentProgress(state)
+    );
   }
 
   #capOf(state: ReceiverState, isFresh: boolean): number {
     // After a cool-down, one attempt at a time probes whether the receiver is back.
-    if (isFresh && state.coolUntil > 0) return 1;
-    const isStuck = state.inFlight > 0 && this.#now() - state.movedAt > SLOW;
-    if (isStuck || state.meanMs > SLOW) return this.#slowCap;
-    return state.answers >= SHOWN && this.#isQuick(state) ? this.#quickCap : this.#cap;
+    if (isFresh && circuitOf(state, this.#now()) !== 'closed') return 1;
+    const isStuck = state.inFlight > 0 && this.#now() - state.lastProgressAt > SLOW_MS;
+    if (isStuck || state.meanMs > SLOW_MS) return this.#slowCap;
+    return state.responsesInARow >= QUICK_AFTER && this.#isQuick(state) ? this.#quickCap : this.#cap;
   }
 
-  #judge(
+  #updateCoolDown(
     state: ReceiverState,
     { status, retryAfterMs }: Pick<SendOutcome, 'status' | 'retryAfterMs'>,
     now: number,
@@ -173,15 +203,15 @@ export class ConcurrencyLimiter {
       return;
     }
     state.failures += 1;
-    const rounds = isOverloaded ? state.failures : state.failures - FAILURES_TO_COOL + 1;
-    if (rounds < 1) return;
-    const backoff = Math.min(SECOND * 2 ** Math.min(rounds - 1, 10), LONGEST_COOL);
-    const asked = isOverloaded ? (retryAfterMs ?? 0) : 0;
-    state.coolUntil = Math.max(state.coolUntil, now + Math.max(backoff, asked));
+    const exponent = isOverloaded ? state.failures : state.failures - FAILURES_TO_OPEN + 1;
+    if (exponent < 1) return;
+    const backoff = Math.min(SECOND * 2 ** Math.min(exponent - 1, 10), MAX_COOL_DOWN_MS);
+    const retryAfter = isOverloaded ? (retryAfterMs ?? 0) : 0;
+    state.coolUntil = Math.max(state.coolUntil, now + Math.max(backoff, retryAfter));
   }
 
   #add(receiver: string, now: number): ReceiverState {
-    if (this.#states.size >= REMEMBERED)
+    if (this.#states.size >= MAX_STATES)
       for (const [name, one] of this.#states)
         if (one.inFlight === 0 && one.coolUntil < now) this.#states.delete(name);
     const state = {
@@ -189,8 +219,8 @@ export class ConcurrencyLimiter {
       failures: 0,
       coolUntil: 0,
       meanMs: 50,
-      answers: 0,
-      movedAt: now,
+      responsesInARow: 0,
+      lastProgressAt: now,
       waiters: [],
     };
     this.#states.set(receiver, state);

@@ -1,7 +1,7 @@
 // When a delivery gets a slot: a receiver that is overloaded or down parks new deliveries, lets retries through and is
 // probed by one delivery; a slow receiver gets few slots.
 import { describe, expect, it } from 'vitest';
-import { ConcurrencyLimiter } from '../../../src/processors/webhooks/concurrency-limiter.ts';
+import { ConcurrencyLimiter } from '../../../src/processors/webhooks/receiver-limits.ts';
 
 const CONCURRENCY = 80;
 const answered = (status: number | null, ms = 10, retryAfterMs: number | null = null) => ({
