@@ -11,6 +11,7 @@ import { CONFLICT, updateWithRetry } from '../store/redis/contention.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { memberId, scan } from '../store/redis/lists.ts';
 import { forEachIntact, intactOrNull } from '../store/redis/unreadable.ts';
+import { OPEN_COPIES } from '../store/tasks/copies-index.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
 import { loadPool, poolRemovedAt, releaseRemovedPool } from '../store/workers/pools.ts';
 import { loadWorker, loadWorkers, workerWrites } from '../store/workers/workers.ts';
@@ -32,7 +33,7 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
     const ids = members.map(memberId).filter((_, index) => workers[index]?.pool_ids.includes(poolId) ?? true);
     failed += await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
   }
-  const inHand = IN_HAND.map((status) => keys.index(`status:${status}`));
+  const inHand = [...IN_HAND.map((status) => `status:${status}`), OPEN_COPIES].map(keys.index);
   const keyOf = ({ task }: StoredTask) => keys.task(task.task_id);
   for await (const ids of scan(db, inHand, EVERYTHING)) {
     const found = (await loadTasks(db, orgId, ids)).filter((one) => one !== null);

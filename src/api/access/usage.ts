@@ -10,7 +10,14 @@ import {
   type StorageQuotas,
   type StorageUsage,
 } from '../../state/access/storage-quotas.ts';
-import { countUsage, type ListedQuota, openTasksGuard, roomGuard } from '../../store/identity/usage.ts';
+import {
+  countOpenCopies,
+  countUsage,
+  type ListedQuota,
+  openCopiesGuard,
+  openTasksGuard,
+  roomGuard,
+} from '../../store/identity/usage.ts';
 import { type Change, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { ApiError } from '../http/problem.ts';
@@ -59,9 +66,21 @@ export class Usage {
     return { guards: [roomGuard(this.#db, tenantId, name, limit)], writes: [] };
   }
 
-  /** Guards for the commit that creates a task; none while the usage is far below the limit. @throws ApiError 422 */
-  async openTask(tenantId: string): Promise<Change> {
+  /**
+   * Guards for the commit that creates a task; none while the usage is far below the limit. Copies are counted by
+   * themselves, to the same limit.
+   * @param copies how many copies it may have. @throws ApiError 422
+   */
+  async openTask(tenantId: string, copies: number): Promise<Change> {
     const limit = await this.limit(tenantId, 'open_tasks');
+    if (copies === 0) return this.#openTask(tenantId, limit);
+    const used = await countOpenCopies(this.#db, tenantId);
+    if (used + copies > limit) throw quotaExceeded('open_tasks', 'The org', 'open copies', used, limit);
+    const guard = openCopiesGuard(this.#db, tenantId, limit - copies + 1);
+    return merge(await this.#openTask(tenantId, limit), { guards: [guard], writes: [] });
+  }
+
+  async #openTask(tenantId: string, limit: number): Promise<Change> {
     const used = await this.#openTasks.add(tenantId, 1);
     if (used <= limit - Math.max(NEAR_COUNT, limit * NEAR_SHARE)) return merge();
     await this.#requireBelow(tenantId, 'open_tasks', 1);

@@ -16,7 +16,9 @@ import { type KeyPrincipal, maySeePool } from './principal.ts';
 /** Loads a task that the key may see. @throws ApiError 404 */
 export async function visibleTask(db: Db, principal: KeyPrincipal, taskId: string): Promise<StoredTask> {
   const stored = await loadTask(db, principal.org_id, taskId);
-  if (stored === null || !maySeePool(principal, poolOf(stored.task))) throw notFound();
+  // Copies of a task are its workers' alone; an integrator sees the task.
+  const isHidden = stored === null || stored.task.copy_of !== undefined;
+  if (isHidden || !maySeePool(principal, poolOf(stored.task))) throw notFound();
   return stored;
 }
 

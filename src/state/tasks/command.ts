@@ -1,9 +1,10 @@
 // The commands that change a task, their context, and the decision about them. `lifecycle.ts` says in which state a
 // command is allowed, `decide.ts` what it does.
 
+import type { Agreement } from './agreement.ts';
 import type { MessageCommand, ReadCommand } from './conversation.ts';
 import type { TaskPatch } from './patch.ts';
-import type { SlaClock, Submission, Task, TaskEvent } from './task.ts';
+import type { Copy, FailureCode, SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
 export type Command =
   | { name: 'queue' }
@@ -25,11 +26,22 @@ export type Command =
   | { name: 'start_timeout'; accepted_at: number }
   | { name: 'remove_worker'; worker_id: string }
   | { name: 'remove_pool' }
-  | { name: 'submit'; worker_id: string; submission: Omit<Submission, 'worker_id' | 'submitted_at'> }
+  | {
+      name: 'submit';
+      worker_id: string;
+      submission: Omit<Submission, 'worker_id' | 'submitted_at'>;
+      /** Of a task with copies: how far they agree. The submission is the answer that most agree with. */
+      agreement?: Agreement;
+    }
   | { name: 'verify' }
   | ({ name: 'rework' | 'reject' } & Opinion)
   /** `is_automatic`: approved because no review came in time. */
-  | ({ name: 'approve'; is_automatic?: boolean } & Opinion)
+  | ({
+      name: 'approve';
+      is_automatic?: boolean;
+      /** Of a task with copies: whose answer is the result; absent: the one that most agree with. */
+      answer_of?: string | undefined;
+    } & Opinion)
   /** `is_rework`: a rework that its worker has no capacity for, so the task goes back to the queue. */
   | ({ name: 'reassign'; is_rework?: boolean } & Opinion)
   | { name: 'complete' }
@@ -39,6 +51,10 @@ export type Command =
   | { name: 'relax' }
   | { name: 'update'; patch: TaskPatch }
   | { name: 'requeue'; reason: string }
+  /** Of a task with copies: the copies as they are now. */
+  | { name: 'update_copies'; copies: Copy[] }
+  /** Of a task with copies: they have ended without agreement. */
+  | { name: 'disagree'; agreement: Agreement; code: FailureCode; message: string }
   | EscalateCommand
   | MessageCommand
   | ReadCommand;

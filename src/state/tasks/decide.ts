@@ -6,6 +6,8 @@ import { timestamp } from '../text/time.ts';
 import type { Command, CommandContext, Decision, Refusal } from './command.ts';
 import { addMessage, readMessages } from './conversation-step.ts';
 import { startCoolDown } from './cool-down.ts';
+import { newCopies } from './copies.ts';
+import { stepOfCopies } from './copies-step.ts';
 import { escalate } from './escalate.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
 import {
@@ -35,12 +37,17 @@ import { Transition } from './transition.ts';
 import { update } from './update.ts';
 import { resultView } from './view.ts';
 
-/** A new task in `created`, with its first event; not yet queued. */
+/**
+ * A new task in `created`, with its first event; not yet queued.
+ * @param copyOf the task of which it is a copy
+ */
 export function create(
   input: TaskInput,
   ids: { task_id: string; org_id: string },
   context: CommandContext,
+  copyOf?: string,
 ): Transition {
+  const copies = newCopies(input, context.newId);
   const task: Task = {
     task_id: ids.task_id,
     org_id: ids.org_id,
@@ -62,6 +69,8 @@ export function create(
     breaches: [],
     failure: null,
     cancellation: null,
+    ...(copies !== undefined && { copies }),
+    ...(copyOf !== undefined && { copy_of: copyOf }),
   };
   const transition = new Transition(task, context);
   transition.emit('task.created', null, {});
@@ -89,6 +98,10 @@ export function apply(transition: Transition, commands: readonly Command[]): Dec
 function applyCommand(transition: Transition, command: Command): Refusal | null {
   const { task, context } = transition;
   if (!isAllowed(command.name, task.status)) return illegal(task, command.name);
+  if (task.copies !== undefined) {
+    const stepped = stepOfCopies(transition, command);
+    if (stepped !== 'as_usual') return stepped;
+  }
 
   switch (command.name) {
     case 'queue':
@@ -236,9 +249,14 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
     case 'escalate':
       return escalate(transition, command) ? null : notDue();
     case 'message':
+      // The requester sees the task, not the copy.
+      if (task.copy_of !== undefined) return illegal(task, command.name);
       return addMessage(transition, command);
     case 'read_messages':
       return readMessages(transition, command);
+    case 'update_copies':
+    case 'disagree':
+      return illegal(task, command.name);
   }
 }
 

@@ -85,6 +85,8 @@ export const COMMANDS = [
   'requeue',
   'message',
   'read_messages',
+  'update_copies',
+  'disagree',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -164,6 +166,12 @@ export const TRANSITIONS: readonly Transition[] = [
     to: 'failed',
     when: 'the deadline passes and no worker has accepted',
   },
+  {
+    command: 'disagree',
+    from: ['queued', 'accepted', 'started'],
+    to: 'failed',
+    when: 'no further copy can bring agreement',
+  },
 ];
 
 /** Commands that change a task and leave its state as it is, with the states in which they may. */
@@ -206,6 +214,11 @@ export const IN_PLACE: readonly InPlace[] = [
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted'],
     when: 'one side has read messages',
   },
+  {
+    command: 'update_copies',
+    from: ['queued', 'accepted', 'started'],
+    when: 'a copy is answered or lost, or further copies are made',
+  },
 ];
 
 /** Commands that send a task back to the queue, or, when it may not go on, to `failed`. */
@@ -214,7 +227,7 @@ export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
 ).map((row) => row.command);
 
 /** Commands that may fail a task with `deadline_exceeded`, or complete it with its default output. */
-export const AT_DEADLINE: readonly CommandName[] = ['deadline', ...GIVE_UP];
+export const AT_DEADLINE: readonly CommandName[] = ['deadline', 'disagree', ...GIVE_UP];
 
 const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
 

@@ -110,6 +110,8 @@ export function checksOf(task: Task): ScheduledCheck[] {
   const number = (task.escalations ?? 0) + 1;
   const next = escalationOf(task, number);
   if (next !== null) checks.push({ kind: 'escalate', at: next.at, number });
+  // The other checks are those of the copies.
+  if (task.copies !== undefined) return checks;
   switch (task.status) {
     case 'queued':
       checks.push({

@@ -1,6 +1,7 @@
 // The task aggregate: the input as it was given, the status, the offers of the current round, the assignment, and the
 // result. Times are milliseconds since the epoch (UTC); they become RFC 3339 text only at the edges.
 
+import type { Agreement, AgreementRule } from './agreement.ts';
 import type { Conversation } from './conversation.ts';
 import type { EventType, Status } from './lifecycle.ts';
 
@@ -13,8 +14,10 @@ interface SoftRequirements {
   certifications?: string[];
   trust_level?: number;
   min_rating?: number;
+  /** Least share of known answers that the worker gave right; see `track-record.ts`. */
+  min_accuracy?: number;
 }
-export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating'] as const;
+export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating', 'min_accuracy'] as const;
 
 /** What a worker must have. An absent field demands nothing. */
 export interface Requirements extends SoftRequirements {
@@ -48,6 +51,14 @@ export interface Handoff {
 export interface ReviewMode {
   mode: 'auto' | 'manual';
   auto_approve_after_seconds?: number;
+}
+
+/** Several workers answer the task, and their answers are compared. */
+export interface CopiesInput {
+  count: number;
+  /** Most copies in all, when the first answers do not agree; absent: `count`. */
+  max_count?: number;
+  agreement: AgreementRule;
 }
 
 /** What happens to a task at its deadline, or later when its work is given up: it fails, or completes with `output`. */
@@ -95,6 +106,10 @@ export interface TaskInput {
     /** Accepted media types of files, such as `image/png` or `image/*`; absent: any. */
     evidence_types?: string[];
     review: ReviewMode;
+    /** The task goes to so many workers; see `copies.ts`. */
+    copies?: CopiesInput;
+    /** The expected answer, never shown to workers. */
+    gold?: { output: unknown };
   };
   handoff?: Handoff;
   audit: { log_required: boolean; retain_days: number };
@@ -173,6 +188,15 @@ export interface Submission {
   submitted_at: number;
 }
 
+/** A copy of a task for one worker: a task of its own, which only workers see. */
+export interface Copy {
+  task_id: string;
+  /** What was handed in and passed the checks; null before. */
+  answer: Submission | null;
+  /** Why there will be no answer. */
+  lost?: FailureCode;
+}
+
 export const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
 
 /** A decision about a submission, by a reviewer or automatically (`system`). */
@@ -239,9 +263,15 @@ export interface Task {
   metadata_since?: number;
   /** Absent: nobody has written a message. */
   conversation?: Conversation;
+  /** The copies of a task that several workers answer, in the order in which they were made. */
+  copies?: Copy[];
+  /** How far the answers agree, once that is decided. */
+  agreement?: Agreement;
+  /** In a copy: the task of which it is one. */
+  copy_of?: string;
 }
 
-export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted';
+export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted' | 'no_agreement';
 
 /** An event of a task, before it is added to the hash chain. */
 export interface TaskEvent {

@@ -5,7 +5,8 @@ import { orgOf } from '../access/tenant.ts';
 import { timestamp } from '../text/time.ts';
 import type { Author, OpenQuestion, Side } from './conversation.ts';
 import { openQuestionOf, unreadBy } from './conversation-reading.ts';
-import type { Assignment, HistoryEntry, Offer, Review, Task } from './task.ts';
+import { answersOf } from './copies.ts';
+import type { Assignment, HistoryEntry, Offer, Review, Submission, Task, TaskInput } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);
@@ -13,8 +14,14 @@ function timestampOrNull(ms: number | null): string | null {
 
 /** The last submission, whether or not it was accepted; null before the first. */
 function submissionView(task: Task): Record<string, unknown> | null {
-  const { submission } = task;
-  if (submission === null) return null;
+  const { submission, agreement } = task;
+  if (task.copies === undefined) return submission === null ? null : shown(submission);
+  // Until it is decided how far they agree, no answer is shown. Without agreement there may be no output.
+  if (agreement === undefined) return null;
+  return { output: submission?.output ?? null, agreement, copies: answersOf(task).map(shown) };
+}
+
+function shown(submission: Submission): Record<string, unknown> {
   return { ...submission, submitted_at: timestamp(submission.submitted_at) };
 }
 
@@ -126,7 +133,7 @@ function ownSubmission(task: Task): Record<string, unknown> | null {
 
 /** The task as its worker sees it: what they need to decide on it and to do it, without the handoff. */
 export function workerTaskView(task: Task): Record<string, unknown> {
-  const { task_type, domain, title, instructions, context, requirements, output } = task.input;
+  const { task_type, domain, title, instructions, context, requirements } = task.input;
   // The default output would suggest an answer, and escalations are the requester's own matter.
   const { on_deadline: _default, escalations: _escalations, ...sla } = task.input.sla;
   return {
@@ -140,7 +147,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     ...(context !== undefined && { context }),
     sla,
     ...(requirements !== undefined && { requirements }),
-    output,
+    output: workerOutput(task.input),
     attempt: task.attempt,
     feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
@@ -149,6 +156,12 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
   };
+}
+
+/** What the worker is to hand in, without what they must not know: the expected answer, and that others are asked too. */
+function workerOutput({ output }: TaskInput): Record<string, unknown> {
+  const { gold: _gold, copies: _copies, ...asked } = output;
+  return asked;
 }
 
 /** An offer as its worker sees it. */

@@ -3,6 +3,7 @@
 
 import type { Decline, Requirements } from '../tasks/task.ts';
 import { brings, takesUnpooled } from './matching.ts';
+import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 
 /** A single requirement. */
@@ -13,7 +14,8 @@ export interface Demand {
     | 'skills'
     | 'certifications'
     | 'trust_level'
-    | 'min_rating';
+    | 'min_rating'
+    | 'min_accuracy';
   wanted: string | number | boolean;
 }
 
@@ -54,7 +56,7 @@ const SAMPLE = 50;
 
 /** The requirements one by one; a task without a pool demands `unpooled_tasks`. */
 function demands(wanted: Requirements): Demand[] {
-  const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating } = wanted;
+  const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating, min_accuracy } = wanted;
   return [
     ...(worker_pool_id === undefined
       ? [{ requirement: 'unpooled_tasks' as const, wanted: true }]
@@ -63,6 +65,7 @@ function demands(wanted: Requirements): Demand[] {
     ...[...new Set(certifications)].map((one) => ({ requirement: 'certifications' as const, wanted: one })),
     ...(trust_level ? [{ requirement: 'trust_level' as const, wanted: trust_level }] : []),
     ...(min_rating ? [{ requirement: 'min_rating' as const, wanted: min_rating }] : []),
+    ...(min_accuracy ? [{ requirement: 'min_accuracy' as const, wanted: min_accuracy }] : []),
   ];
 }
 
@@ -188,6 +191,7 @@ function alone({ requirement, wanted }: Demand): Requirements {
 function levelOf(worker: Worker, { requirement }: Demand): { has?: number } {
   if (requirement === 'trust_level') return { has: worker.trust_level };
   if (requirement === 'min_rating') return { has: worker.rating };
+  if (requirement === 'min_accuracy') return { has: accuracyOf(worker.track).accuracy ?? 0 };
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 import { hash } from 'node:crypto';
 import { isRemembered, type Requirements, requirementsOf, type Task, type Urgency } from '../tasks/task.ts';
+import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 
 const OFFER_LIFE: Record<Urgency, number> = { critical: 30, high: 60, normal: 120, low: 300 };
@@ -31,7 +32,9 @@ export function brings(worker: Worker, wanted: Requirements): boolean {
     (wanted.skills ?? []).every((skill) => worker.skills.includes(skill)) &&
     (wanted.certifications ?? []).every((one) => worker.certifications.includes(one)) &&
     worker.trust_level >= (wanted.trust_level ?? 0) &&
-    worker.rating >= (wanted.min_rating ?? 0)
+    worker.rating >= (wanted.min_rating ?? 0) &&
+    // A worker without known answers has an accuracy of 0.
+    (!wanted.min_accuracy || (accuracyOf(worker.track).accuracy ?? 0) >= wanted.min_accuracy)
   );
 }
 
@@ -87,6 +90,7 @@ export function matchingQueueOf(task: Task): MatchingQueue {
   if (wanted.certifications?.length) requirements.certifications = inOrder(wanted.certifications);
   if (wanted.trust_level) requirements.trust_level = wanted.trust_level;
   if (wanted.min_rating) requirements.min_rating = wanted.min_rating;
+  if (wanted.min_accuracy) requirements.min_accuracy = wanted.min_accuracy;
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
   const text = JSON.stringify(requirements);
   const id = hash('sha256', text, 'base64url').slice(0, 16);

@@ -15,6 +15,8 @@ export interface TrackRecord {
   review_sum: number;
   /** Moving average of the time from acceptance to submission, ms; null before the first task. */
   task_ms: number | null;
+  /** The latest tasks with a known answer, oldest first: `1` answered right, `0` wrong; absent before the first. */
+  known_answers?: string;
 }
 
 /** The set rating counts as much as this many reviews. */
@@ -57,6 +59,25 @@ const LATEST = 0.2;
 export function withTask(record: TrackRecord, ms: number): TrackRecord {
   const { task_ms } = record;
   return { ...record, task_ms: Math.round(task_ms === null ? ms : task_ms + LATEST * (ms - task_ms)) };
+}
+
+/** How many tasks with a known answer count, the latest. */
+const KNOWN_ANSWERS = 100;
+
+/** The record with one more task with a known answer. */
+export function withKnownAnswer(record: TrackRecord, isRight: boolean): TrackRecord {
+  const known_answers = `${record.known_answers ?? ''}${isRight ? 1 : 0}`.slice(-KNOWN_ANSWERS);
+  return { ...record, known_answers };
+}
+
+/** The share of the latest known answers that the worker gave right, to three decimals; null while there are none. */
+export function accuracyOf({ known_answers = '' }: TrackRecord): {
+  accuracy: number | null;
+  accuracy_count: number;
+} {
+  const count = known_answers.length;
+  const right = known_answers.replaceAll('0', '').length;
+  return { accuracy: count === 0 ? null : Math.round((right / count) * 1000) / 1000, accuracy_count: count };
 }
 
 /** The record with a newly set rating; earlier reviews no longer count. */

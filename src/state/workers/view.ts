@@ -2,7 +2,7 @@
 
 import { inBoth } from '../access/permission.ts';
 import { timestamp } from '../text/time.ts';
-import { ratesOf } from './track-record.ts';
+import { accuracyOf, ratesOf } from './track-record.ts';
 import type { Worker } from './worker.ts';
 
 /** A worker as they and their managers see them. @param viewer is shown only the pools that they may see. */
@@ -27,6 +27,7 @@ export function workerView(worker: Worker, viewer: { pools: readonly string[] })
     active_tasks: reservations.length,
     rating_count: track.reviews,
     ...ratesOf(track),
+    ...accuracyOf(track),
     created_at: timestamp(created_at),
     updated_at: timestamp(updated_at),
   };

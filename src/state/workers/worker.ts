@@ -2,6 +2,8 @@
 // the worker's capacity: a reservation. Reservations follow from the tasks alone, so a commit that changes a task also
 // changes exactly the workers whose reservations changed.
 
+import { agrees } from '../tasks/agreement.ts';
+import { comparisonOf } from '../tasks/copies.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
 import type { Task } from '../tasks/task.ts';
 import { isSame } from '../text/same.ts';
@@ -11,6 +13,7 @@ import {
   type TrackRecord,
   withAnswer,
   withGivenRating,
+  withKnownAnswer,
   withRatings,
   withTask,
 } from './track-record.ts';
@@ -104,6 +107,8 @@ export interface Effect {
   workedMs?: number;
   /** Review ratings of their work, 1–5. */
   ratings?: number[];
+  /** Whether their verified answer is the known one. */
+  isRight?: boolean;
 }
 
 /** The effects of a task change by worker id. */
@@ -125,6 +130,13 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
       add(worker_id, { response: status });
   for (const { worker_id, rating } of after.reviews.slice(before?.reviews.length ?? 0))
     if (rating !== null) add(worker_id, { ratings: [...(effects.get(worker_id)?.ratings ?? []), rating] });
+  const { gold } = after.input.output;
+  // Of several answers, each is compared in its copy.
+  if (gold !== undefined && after.copies === undefined && after.submission !== null && status === 'submitted')
+    if (after.status === 'verified' || after.status === 'completed') {
+      const { worker_id, output } = after.submission;
+      add(worker_id, { isRight: agrees(output, gold.output, comparisonOf(after.input)) });
+    }
   return effects;
 }
 
@@ -133,7 +145,7 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  * even when they are away. A worker who lets several offers lapse in a row is set to `away`.
  */
 export function applyEffect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
-  const { reserves, frees, response, workedMs, ratings } = effect;
+  const { reserves, frees, response, workedMs, ratings, isRight } = effect;
   if (reserves === 'offer' && (!isReady(worker) || worker.reservations.includes(taskId))) return null;
   if (reserves === 'work' && worker.reservations.length >= worker.capacity) return null;
   const change: Partial<Worker> = {};
@@ -154,6 +166,7 @@ export function applyEffect(worker: Worker, taskId: string, effect: Effect, now:
     change.track = withRatings(change.track ?? worker.track, ratings);
     change.rating = ratingOf(change.track);
   }
+  if (isRight !== undefined) change.track = withKnownAnswer(change.track ?? worker.track, isRight);
   return next(worker, change, now);
 }
 

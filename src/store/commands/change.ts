@@ -4,10 +4,10 @@
 
 import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
-import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { isOfWorker, poolOf, type Task, type TaskEvent, type TaskInput } from '../../state/tasks/task.ts';
+import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
+import { isOfWorker, poolOf, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
-import { applyEffect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
@@ -21,6 +21,7 @@ import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
 import { loadWorker, workerNotification, workerWrites } from '../workers/workers.ts';
+import { claimChange, type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
 import { taskWrites } from './task-writes.ts';
 
 export type Changed =
@@ -104,7 +105,9 @@ export async function createTask(
     const guards = [...callerGuards, ...poolGuards(db, ids.org_id, pools)];
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
-    const outcome = await write(db, { ...decision, before: null, extraWrites });
+    const created = { ...decision, before: null };
+    const changes = [created, ...(await relatedChanges(db, created, null, context))] as const;
+    const outcome = await write(db, changes, { extraWrites });
     if (outcome.kind === 'written') {
       valuesNoted(db, decision.task);
       return { ok: true, task: decision.task };
@@ -161,19 +164,22 @@ async function change(
     if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
     const now = db.clock.now();
     const context = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
-    const decision = decide(
-      stored.task,
-      reworkNeedsOtherWorker ? plan.commands.map(toReassign) : plan.commands,
-      context,
-    );
+    const commands = reworkNeedsOtherWorker ? plan.commands.map(toReassign) : plan.commands;
+    const original = await originalOf(db, stored.task);
+    let decision = decide(stored.task, commands, context);
+    // The copy was being verified when its task ended: it does not go on.
+    if (decision.ok && isSuperfluous(stored.task, original) && isAllowed('cancel', decision.task.status))
+      decision = decide(stored.task, [...commands, { name: 'cancel', reason: null }], context);
     if (!decision.ok) return refused(decision.refusal);
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...(plan.guards ?? [])];
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
-    const decided = { ...decision, before: stored, extraWrites, loadedWorkers };
+    const decided = { ...decision, before: stored };
+    const changes = [decided, ...(await relatedChanges(db, decided, original, context))] as const;
+    const known = { extraWrites, loadedWorkers };
     // Null: not due by Redis' clock. It is decided again, by the time as it is then.
-    const outcome = (await whenDue(db.clock, () => write(db, decided))) ?? { kind: 'conflict' };
+    const outcome = (await whenDue(db.clock, () => write(db, changes, known))) ?? { kind: 'conflict' };
     loadedWorkers = [];
     switch (outcome.kind) {
       case 'written':
@@ -195,77 +201,108 @@ interface WriteOutcome {
   kind: 'written' | 'conflict' | 'worker_busy' | 'worker_unfit' | 'rework_needs_other_worker';
 }
 
-/** Commits a decided change together with the workers whose reservations it changes. */
+/**
+ * Commits decided changes together with the workers whose reservations they change.
+ * @param decided the change that was asked for, then those of related tasks.
+ */
 async function write(
   db: Db,
-  decided: {
-    before: StoredTask | null;
-    task: Task;
-    events: TaskEvent[];
-    due: number | null;
-    extraWrites: ExtraWrites | undefined;
-    loadedWorkers?: readonly Worker[];
-  },
+  decided: readonly [Decided, ...Decided[]],
+  { extraWrites, loadedWorkers = [] }: Pick<ChangeOptions, 'extraWrites' | 'loadedWorkers'>,
 ): Promise<WriteOutcome> {
-  const { before, task, events, due, extraWrites, loadedWorkers = [] } = decided;
-  const effects = [...effectsOf(before?.task ?? null, task)];
-  const affectedWorkers = effects.map(([id]) => id);
-  const loaded = new Map(loadedWorkers.map((worker) => [worker.worker_id, worker]));
-  const [workers, history] = await Promise.all([
-    affectedWorkers.every((id) => loaded.has(id))
-      ? affectedWorkers.map((id) => loaded.get(id) ?? null)
-      : // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
-        Promise.all(affectedWorkers.map((id) => intactOrNull(db, () => loadWorker(db, task.org_id, id)))),
-    before !== null && isFinal(task.status) ? loadEntries(db, task.org_id, task.task_id) : [],
+  const [{ task }] = decided;
+  const [reserved, claims, histories] = await Promise.all([
+    reserve(db, task.org_id, decided, loadedWorkers),
+    claimChange(db, decided),
+    Promise.all(
+      decided.map(({ before, task: { status, org_id, task_id } }) =>
+        before !== null && isFinal(status) ? loadEntries(db, org_id, task_id) : [],
+      ),
+    ),
   ]);
-  const reserved: Change[] = [];
-  for (const [index, [, effect]] of effects.entries()) {
-    const worker = workers[index] ?? null;
-    if (worker === null) {
-      if (effect.reserves === 'offer') return { kind: 'worker_busy' };
-      if (effect.reserves === 'work') return { kind: 'rework_needs_other_worker' };
-      continue;
-    }
-    const { assignment = null } = before?.task ?? {};
-    // If the assignment belongs to a removed worker that had this id:
-    if (
-      effect.reserves !== 'offer' &&
-      assignment?.worker_id === worker.worker_id &&
-      !isOfWorker(assignment, worker)
-    ) {
-      if (effect.reserves === 'work') return { kind: 'rework_needs_other_worker' };
-      continue;
-    }
-    // Since they were found, the worker may have lost a skill or declined this task.
-    if (effect.reserves === 'offer' && !isEligible(worker, task, task.updated_at))
-      return { kind: 'worker_busy' };
-    // A change of the worker will revoke this offer; refuse the accept until then.
-    if (effect.response === 'accepted' && !mayAccept(worker, task)) return { kind: 'worker_unfit' };
-    const after = applyEffect(worker, task.task_id, effect, task.updated_at);
-    if (after === null)
-      return { kind: effect.reserves === 'work' ? 'rework_needs_other_worker' : 'worker_busy' };
-    reserved.push(workerWrites(db, worker, after));
-  }
-  const log = logWrites(db, before?.task ?? null, task);
-  // The change of a worker publishes its own notification.
-  const otherWorkers = log.workerIds.filter((id) => !affectedWorkers.includes(id));
-  const logged: Change = {
-    guards: [],
-    writes: [...log.writes, ...otherWorkers.map((id) => workerNotification(db, task.org_id, id))],
-  };
+  if ('kind' in reserved) return reserved;
+  if (claims === null) return { kind: 'worker_busy' };
   const { redis, prefix, clock } = db;
-  const dueGuards: Guard[] =
-    due === null
-      ? []
-      : [{ kind: 'due', key: orgKeysOf(prefix, task.org_id).task(task.task_id), at: due, clock }];
+  const dueGuards = decided.flatMap(({ due, task: { org_id, task_id } }): Guard[] =>
+    due === null ? [] : [{ kind: 'due', key: orgKeysOf(prefix, org_id).task(task_id), at: due, clock }],
+  );
   const change = merge(
-    taskWrites(db, { before, task, events, history }),
-    ...reserved,
-    logged,
+    ...decided.map((one, index) => taskWrites(db, { ...one, history: histories[index] ?? [] })),
+    ...reserved.changes,
+    ...decided.map((one) => logChange(db, one, reserved.workerIds)),
+    claims,
     extraWrites?.(task) ?? EMPTY_CHANGE,
     { guards: dueGuards, writes: [] },
   );
   return { kind: (await commit(redis, change)) ? 'written' : 'conflict' };
+}
+
+/** The changes of the workers whose reservations change, or why they cannot be made. */
+async function reserve(
+  db: Db,
+  orgId: string,
+  decided: readonly Decided[],
+  loadedWorkers: readonly Worker[],
+): Promise<{ changes: Change[]; workerIds: ReadonlySet<string> } | WriteOutcome> {
+  const effects = decided.flatMap((change) =>
+    [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
+  );
+  const workerIds = new Set(effects.map((one) => one.id));
+  const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
+  if (![...workerIds].every((id) => loaded.has(id)))
+    // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
+    await Promise.all(
+      [...workerIds].map(async (id) => {
+        loaded.set(id, await intactOrNull(db, () => loadWorker(db, orgId, id)));
+      }),
+    );
+  const after = new Map(loaded);
+  for (const { id, effect, change } of effects) {
+    const outcome = reserveFor(after.get(id) ?? null, effect, change);
+    if (outcome === null) continue;
+    if ('kind' in outcome) return outcome;
+    after.set(id, outcome);
+  }
+  const changes = [...workerIds].flatMap((id) => {
+    const [was, is] = [loaded.get(id) ?? null, after.get(id) ?? null];
+    return is === was ? [] : [workerWrites(db, was, is)];
+  });
+  return { changes, workerIds };
+}
+
+/** The worker after an effect of a task's change; null when it does not concern them; or why it cannot be. */
+function reserveFor(
+  worker: Worker | null,
+  effect: Effect,
+  { before, task }: Decided,
+): Worker | WriteOutcome | null {
+  if (worker === null) {
+    if (effect.reserves === 'offer') return { kind: 'worker_busy' };
+    return effect.reserves === 'work' ? { kind: 'rework_needs_other_worker' } : null;
+  }
+  const { assignment = null } = before?.task ?? {};
+  // If the assignment belongs to a removed worker that had this id:
+  if (
+    effect.reserves !== 'offer' &&
+    assignment?.worker_id === worker.worker_id &&
+    !isOfWorker(assignment, worker)
+  )
+    return effect.reserves === 'work' ? { kind: 'rework_needs_other_worker' } : null;
+  // Since they were found, the worker may have lost a skill or declined this task.
+  if (effect.reserves === 'offer' && !isEligible(worker, task, task.updated_at))
+    return { kind: 'worker_busy' };
+  // A change of the worker will revoke this offer; refuse the accept until then.
+  if (effect.response === 'accepted' && !mayAccept(worker, task)) return { kind: 'worker_unfit' };
+  const after = applyEffect(worker, task.task_id, effect, task.updated_at);
+  return after ?? { kind: effect.reserves === 'work' ? 'rework_needs_other_worker' : 'worker_busy' };
+}
+
+/** The entries in the logs of the workers concerned. @param changed workers whose own change publishes a notification */
+function logChange(db: Db, { before, task }: Decided, changed: ReadonlySet<string>): Change {
+  const log = logWrites(db, before?.task ?? null, task);
+  const others = log.workerIds.filter((id) => !changed.has(id));
+  const notifications = others.map((id) => workerNotification(db, task.org_id, id));
+  return { guards: [], writes: [...log.writes, ...notifications] };
 }
 
 /** Rework for a worker who was removed or has no free capacity becomes a reassignment, through the queue. */

@@ -14,6 +14,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
 import { sampleWrite } from '../stats/sample-log.ts';
 import { valueWrites } from '../stats/values.ts';
+import { OPEN_COPIES } from '../tasks/copies-index.ts';
 import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
 import { messageWrites } from '../tasks/messages.ts';
@@ -25,6 +26,7 @@ import { matchingQueueWrites } from '../workers/matching-queues.ts';
 
 /** The indexes of a task that do not depend on its state, as `<filter>:<value>`. */
 export function indexesOf(task: Task): string[] {
+  if (task.copy_of !== undefined) return [];
   const pool = poolOf(task);
   return [
     'all',
@@ -85,6 +87,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   const { input, version } = task;
   const was = before?.task ?? null;
   const isPatched = was !== null && was.input !== input;
+  const isCopy = task.copy_of !== undefined;
   const state = stateOf(task);
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
@@ -95,8 +98,9 @@ export function taskWrites(db: Db, change: TaskChange): Change {
       ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
       ['DEL', keys.history(taskId)],
       ...draftWrites(db, before?.task ?? null, task, events),
-      ['ZADD', keys.retain, ...retentionNotes(task, ended).flat()],
     );
+    // A copy is purged with its task.
+    if (!isCopy) writes.push(['ZADD', keys.retain, ...retentionNotes(task, ended).flat()]);
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
@@ -110,8 +114,11 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     writes.push(...draftWrites(db, before?.task ?? null, task, events));
   }
 
-  if (was?.input !== input) writes.push(...indexWrites(db, was, task), ...valueWrites(db, task));
-  if (was?.status !== task.status) {
+  if (!isCopy && was?.input !== input) writes.push(...indexWrites(db, was, task), ...valueWrites(db, task));
+  if (isCopy) {
+    if (was === null) writes.push(['ZADD', keys.index(OPEN_COPIES), 0, taskId]);
+    if (isFinal(task.status)) writes.push(['ZREM', keys.index(OPEN_COPIES), taskId]);
+  } else if (was?.status !== task.status) {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
   }
@@ -124,16 +131,19 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
 
   const about = { org_id: orgId, task_id: taskId };
-  const deliveries = events.filter((event) => callbackWants(task, event)).map((event) => event.sequence);
+  // Nobody but its workers is told of a copy.
+  const told = isCopy ? [] : events;
+  const deliveries = told.filter((event) => callbackWants(task, event)).map((event) => event.sequence);
   for (const sequence of deliveries)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
-  const sample = sampleOf(was, task, events);
+  // The numbers count the task, not its copies.
+  const sample = isCopy ? null : sampleOf(was, task, events);
   if (sample !== null) writes.push(sampleWrite(db, sample));
   writes.push(...messageWrites(db, orgId, taskId, events));
-  if (events.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), events));
+  if (told.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), told));
   const scheduled = checksOnlyIn(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);
-  if (scheduled.length + cancelled.length + events.length > 0) {
+  if (scheduled.length + cancelled.length + told.length > 0) {
     const entry: OutboxEntry = {
       kind: 'task',
       org_id: orgId,
@@ -142,8 +152,8 @@ export function taskWrites(db: Db, change: TaskChange): Change {
       scheduled,
       cancelled,
       deliveries,
-      events: events.map((event) => event.type.slice('task.'.length)),
-      first: events[0]?.sequence ?? 0,
+      events: told.map((event) => event.type.slice('task.'.length)),
+      first: told[0]?.sequence ?? 0,
       at: task.updated_at,
       pool: poolOf(task),
     };

@@ -57,6 +57,22 @@ export async function loadEvidence(
   return { version: Number(v ?? 0), items };
 }
 
+/**
+ * The files of a task and of its copies, oldest first, each with the task under which its bytes are stored. Files of
+ * copies that brought no answer are left out.
+ */
+export async function loadAllEvidence(db: Db, task: Task): Promise<(Evidence & { task_id: string })[]> {
+  const answered = (task.copies ?? []).filter((one) => one.answer !== null);
+  const ids = [task.task_id, ...answered.map((one) => one.task_id)];
+  const found = await Promise.all(
+    ids.map(async (task_id) => {
+      const { items } = await loadEvidence(db, task.org_id, task_id);
+      return items.map((one) => ({ ...one, task_id }));
+    }),
+  );
+  return found.flat().sort((a, b) => (a.evidence_id < b.evidence_id ? -1 : 1));
+}
+
 /** An uploaded file that is not evidence yet. */
 export interface Staged {
   evidence_id: string;

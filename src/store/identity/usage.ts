@@ -8,6 +8,7 @@ import type { Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { countAnswerBytes } from '../redis/idempotency.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
+import { OPEN_COPIES } from '../tasks/copies-index.ts';
 
 /** Indexes that have one member for each record. */
 const INDEXES = {
@@ -40,6 +41,16 @@ export function roomGuard(db: Db, tenantId: string, name: ListedQuota, limit: nu
 export function openTasksGuard(db: Db, tenantId: string, limit: number): Guard {
   const [key = '', ...others] = openTaskKeys(db, tenantId);
   return { kind: 'room', key, others, most: limit };
+}
+
+/** A guard that holds while the tenant has fewer than `limit` open copies. */
+export function openCopiesGuard(db: Db, tenantId: string, limit: number): Guard {
+  return { kind: 'room', key: orgKeysOf(db.prefix, tenantId).index(OPEN_COPIES), most: limit };
+}
+
+/** Number of the tenant's open copies. */
+export function countOpenCopies(db: Db, tenantId: string): Promise<number> {
+  return db.redis.zcard(orgKeysOf(db.prefix, tenantId).index(OPEN_COPIES));
 }
 
 function openTaskKeys(db: Db, tenantId: string): string[] {

@@ -8,6 +8,7 @@
 // A purge is postponed while the task has pending deliveries.
 
 import { purgedSample } from '../../state/stats/tally.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
@@ -91,7 +92,27 @@ function countOf(plans: readonly Plan[]): Purged {
   return { tasks: of('task'), logs: of('log') };
 }
 
+/** The purge of a task, and of its copies with it. */
 async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {
+  const plan = await planOfOne(db, due, whole);
+  const copies = whole?.task.copies ?? [];
+  if (plan.purges === null || copies.length === 0) return plan;
+  const wholes = await Promise.all(copies.map(({ task_id }) => loadWhole(db, due.org_id, task_id)));
+  if (wholes.some((one) => one !== null && !isFinal(one.task.status))) {
+    // One was being verified when the task ended.
+    const { retain } = orgKeysOf(db.prefix, due.org_id);
+    const again = db.clock.now() + POSTPONED;
+    return { purges: null, guards: [], writes: [['ZADD', retain, 'XX', again, due.member]] };
+  }
+  const plans = await Promise.all(
+    copies.map(({ task_id }, index) =>
+      planOfOne(db, { ...due, task_id, member: `${due.org_id} ${task_id}` }, wholes[index] ?? null),
+    ),
+  );
+  return { ...merge(plan, ...plans), purges: plan.purges };
+}
+
+async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> {
   const keys = orgKeysOf(db.prefix, due.org_id);
   const done: Write = ['ZREM', keys.retain, due.member];
   if (whole === null) return { purges: null, guards: [], writes: [done] };
@@ -126,7 +147,10 @@ async function planOf(db: Db, due: Due, whole: WholeTask | null): Promise<Plan> 
         writes: [
           ...(await deliveryListWrites(db, task, history)),
           ...taskPurgeWrites(db, task),
-          sampleWrite(db, purgedSample(task, idTime(task.task_id))),
+          // Copies are in no index of created tasks.
+          ...(task.copy_of === undefined
+            ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))]
+            : []),
           ...evidence.writes,
           ...references,
           done,
@@ -180,6 +204,7 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
     ['UNLINK', keys.deliveries(task_id)],
     ['UNLINK', keys.ordering(task_id)],
     ['UNLINK', keys.messages(task_id)],
+    ...(task.copies === undefined ? [] : [['UNLINK', keys.claims(task_id)] as const]),
     ...[...indexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),

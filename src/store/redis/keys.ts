@@ -99,6 +99,8 @@ function orgKeys(prefix: string, orgId: string) {
     org: `${base}:org`,
     /** Hash: `v` version, `s` state, `i` input, `h` last hash, `u` sequence of the last change of the metadata; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
     task: (id: string) => `${base}:task:${id}`,
+    /** Hash: which workers have which copies of a task; see `store/commands/copies.ts`. */
+    claims: (id: string) => `${base}:claims:${id}`,
     /** List: one entry per event, while the task is open. */
     history: (id: string) => `${base}:history:${id}`,
     /** Hash: `<sequence>[ <endpoint>]` → the delivery with its attempts; empty before the first attempt. */

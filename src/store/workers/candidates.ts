@@ -11,6 +11,7 @@ import {
   workerAttributes,
 } from '../../state/workers/matching.ts';
 import type { Worker } from '../../state/workers/worker.ts';
+import { barredWorkers } from '../commands/copies.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
@@ -117,6 +118,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
       .filter((one) => one !== null)
       .filter((one) => isEligible(one, task, now));
   // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered the task again.
+  const barred = await barredWorkers(db, task);
   const declined = [...decliners(task, now)];
   const found: Worker[] = [];
   let next: number | '' = 0;
@@ -134,11 +136,13 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
         min_rating,
         walked,
         ...declined,
+        ...barred,
       ],
     );
     found.push(...(await eligible(ids)));
   }
-  if (found.length < count && declined.length > 0) found.push(...(await eligible(declined)));
+  const again = declined.filter((id) => !barred.has(id));
+  if (found.length < count && again.length > 0) found.push(...(await eligible(again)));
   return rank(found, task, now).slice(0, count);
 }
 
@@ -175,7 +179,8 @@ export async function firstWaitingFor(
           id === known?.task.task_id
             ? known
             : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
-        if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now)) return stored;
+        if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now))
+          if (!(await barredWorkers(db, stored.task)).has(worker.worker_id)) return stored;
         rejected.add(member);
       }
       // The last task read of a queue was rejected: read deeper.

@@ -17,6 +17,8 @@ export interface ListedMatchingQueue {
 
 /** Writes that add a task to its matching queue, move it in its queue or to another, or remove it. */
 export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write[] {
+  // Its copies wait instead.
+  if (task.copies !== undefined) return [];
   const wasQueued = was?.status === 'queued';
   const isQueued = task.status === 'queued';
   // A relaxation step changes the requirements; a new input may change the position too.

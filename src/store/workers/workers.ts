@@ -4,6 +4,7 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import type { Shape } from '../../state/text/forms.ts';
 import { takesUnpooled, workerAttributes } from '../../state/workers/matching.ts';
+import { accuracyOf } from '../../state/workers/track-record.ts';
 import { changesWorker, isReady, next, type Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
@@ -171,7 +172,9 @@ function concernsMatching(before: Worker | null, after: Worker | null): boolean 
 /** Whether the worker may no longer be eligible for its offers: it is unavailable, or its profile or capacity is reduced. */
 function isEligibilityReduced(before: Worker | null, after: Worker | null): boolean {
   if (before === null || after === null || after.reservations.length === 0) return false;
-  const isLower = (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]);
+  const isLower =
+    (['trust_level', 'rating', 'capacity'] as const).some((one) => after[one] < before[one]) ||
+    (accuracyOf(after.track).accuracy ?? 0) < (accuracyOf(before.track).accuracy ?? 0);
   const isLacking = (['pool_ids', 'skills', 'certifications'] as const).some((list) =>
     before[list].some((one) => !after[list].includes(one)),
   );
@@ -183,8 +186,8 @@ function isEligibilityReduced(before: Worker | null, after: Worker | null): bool
 function changedProfile(before: Worker | null, after: Worker): boolean {
   const profile = (worker: Worker) => {
     const { capacity, rating, trust_level, pool_ids, skills, certifications } = worker;
-    const unpooled = takesUnpooled(worker);
-    return JSON.stringify([capacity, rating, trust_level, pool_ids, unpooled, skills, certifications]);
+    const levels = [capacity, rating, trust_level, accuracyOf(worker.track).accuracy];
+    return JSON.stringify([levels, pool_ids, takesUnpooled(worker), skills, certifications]);
   };
   return before === null || profile(before) !== profile(after);
 }

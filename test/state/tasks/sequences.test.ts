@@ -228,6 +228,18 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
     case 'verify':
     case 'complete':
       return [{ name: what }];
+    // Refused: the task has no copies.
+    case 'update_copies':
+      return [{ name: what, copies: [] }];
+    case 'disagree':
+      return [
+        {
+          name: what,
+          agreement: { mode: 'majority', agreed: false, count: 0, agreeing: 0, share: 0 },
+          code: 'no_agreement',
+          message: '',
+        },
+      ];
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type Added,
   addEvidence,
   dropStaged,
+  loadAllEvidence,
   loadEvidence,
   stageEvidence,
 } from '../../../store/evidence/evidence.ts';
@@ -115,8 +116,8 @@ export const evidenceRoutes = [
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
-      await visibleTask(deps.db, principal, params.task_id);
-      return evidenceList((await loadEvidence(deps.db, principal.org_id, params.task_id)).items);
+      const { task } = await visibleTask(deps.db, principal, params.task_id);
+      return evidenceList(await loadAllEvidence(deps.db, task));
     },
   }),
   route({
@@ -135,11 +136,11 @@ export const evidenceRoutes = [
     },
     async handler({ deps, principal, params }) {
       const { task_id, evidence_id } = params;
-      await visibleTask(deps.db, principal, task_id);
-      const { items } = await loadEvidence(deps.db, principal.org_id, task_id);
-      const evidence = items.find((one) => one.evidence_id === evidence_id);
+      const { task } = await visibleTask(deps.db, principal, task_id);
+      const all = await loadAllEvidence(deps.db, task);
+      const evidence = all.find((one) => one.evidence_id === evidence_id);
       if (evidence === undefined) throw notFound();
-      const path = evidencePath(principal.org_id, task_id, evidence_id);
+      const path = evidencePath(principal.org_id, evidence.task_id, evidence_id);
       return {
         status: 200,
         content: () => deps.evidence.open(path, evidence.sha256),

@@ -1,5 +1,6 @@
 // Creates tasks within the org's quota of open tasks.
 
+import type { TaskInput } from '../../../state/tasks/task.ts';
 import { createTask } from '../../../store/commands/change.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { loadTask } from '../../../store/tasks/tasks.ts';
@@ -8,6 +9,11 @@ import { ApiError } from '../../http/problem.ts';
 
 /** Retries of a create that failed because concurrent creates used up the quota. */
 const RETRIES = 5;
+
+/** How many copies the task may have. */
+function copiesOf({ output: { copies } }: TaskInput): number {
+  return copies?.max_count ?? copies?.count ?? 0;
+}
 
 /**
  * `createTask`, within the org's limit of open tasks.
@@ -21,7 +27,7 @@ export async function createWithinQuota(
   const { org_id, taskId, extraWrites } = options;
   for (let retries = RETRIES; ; retries -= 1) {
     try {
-      const room = await usage.openTask(org_id);
+      const room = await usage.openTask(org_id, copiesOf(input));
       const created = await createTask(db, input, {
         ...options,
         extraWrites: (task) => (extraWrites === undefined ? room : merge(room, extraWrites(task))),

@@ -13,6 +13,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
 import { NO_POOL } from '../../http/refusal.ts';
 import { at } from '../../http/validation.ts';
+import { copiesErrors } from './copies-rules.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { slaErrors } from './sla-rules.ts';
 import type { TaskCreate } from './tasks.schema.ts';
@@ -60,6 +61,8 @@ function outputInput(given: TaskCreate['output']): TaskInput['output'] {
   };
   if (given.schema !== undefined) output.schema = given.schema;
   if (given.evidence_types !== undefined) output.evidence_types = given.evidence_types;
+  if (given.copies !== undefined) output.copies = given.copies;
+  if (given.gold !== undefined) output.gold = given.gold;
   return output;
 }
 
@@ -72,6 +75,7 @@ export async function taskRules(
     ...timeErrors(body, deps.db.clock.now()),
     ...callbackErrors(deps, body),
     ...reviewErrors(body),
+    ...copiesErrors(at(body, 'output')),
     ...stepErrors(at(body, 'requirements')),
     ...(await outputErrors(deps, body, principal)),
     ...(await slaErrors(deps, principal, body)),
@@ -101,7 +105,24 @@ function reviewErrors(body: unknown): FieldError[] {
   ];
 }
 
+/** The org that is charged for the time of a check; none while the caller is not known. */
+function chargedTo(principal: Principal): string {
+  return 'org_id' in principal ? orgOf(principal.org_id) : '';
+}
+
+/** The faults of the output's schema; when there are none, those of the expected answer under it. */
 async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
+  const errors = await schemaErrors(deps, body, principal);
+  const format = at(body, 'output', 'expected_format');
+  const gold = at(body, 'output', 'gold');
+  if (errors.length > 0 || gold === undefined || (format !== 'text' && format !== 'structured_json'))
+    return errors;
+  const wanted = { expected_format: format, schema: at(body, 'output', 'schema') } as const;
+  const problems = await deps.schemas.checkOutput(wanted, at(gold, 'output'), chargedTo(principal));
+  return problems.map((one) => ({ pointer: `/output/gold/output${one.pointer}`, message: one.message }));
+}
+
+async function schemaErrors(deps: ApiDeps, body: unknown, principal: Principal): Promise<FieldError[]> {
   const format = at(body, 'output', 'expected_format');
   const schema = at(body, 'output', 'schema');
   if (format === 'text' && schema !== undefined)
@@ -109,7 +130,7 @@ async function outputErrors(deps: ApiDeps, body: unknown, principal: Principal):
   if (format === 'structured_json' && schema === undefined)
     return [{ pointer: '/output/schema', message: 'is required' }];
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return [];
-  const problems = await deps.schemas.check(schema, 'org_id' in principal ? orgOf(principal.org_id) : '');
+  const problems = await deps.schemas.check(schema, chargedTo(principal));
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 

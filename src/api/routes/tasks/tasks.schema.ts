@@ -1,6 +1,7 @@
 // Schemas of a task, as integrators create and read it.
 
 import Type, { type TSchema } from 'typebox';
+import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { SIDES } from '../../../state/tasks/conversation.ts';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import {
@@ -13,6 +14,7 @@ import {
   SOFT,
   URGENCIES,
 } from '../../../state/tasks/task.ts';
+import { POINTER } from '../../../state/text/pointer.ts';
 import {
   ClientId,
   closed,
@@ -88,6 +90,13 @@ const Soft = {
   certifications: Type.Optional(Labels),
   trust_level: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
   min_rating: Type.Optional(Type.Number({ minimum: 0, maximum: 5 })),
+  min_accuracy: Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'Least share of known answers (`output.gold`) that the worker gave right',
+    }),
+  ),
 };
 
 const Required = {
@@ -125,6 +134,34 @@ const Review = closed({
 /** A media type (RFC 6838, section 4.2), or a range such as image/*. */
 const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
 
+const Copies = closed({
+  count: Type.Integer({ minimum: 2, maximum: 25, description: 'How many workers answer the task' }),
+  max_count: Type.Optional(
+    Type.Integer({
+      minimum: 2,
+      maximum: 25,
+      description: 'How many at most, when the first answers do not agree; default: count',
+    }),
+  ),
+  agreement: closed({
+    mode: word(AGREEMENT_MODES),
+    threshold: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1, description: 'Mode threshold: the share that must agree' }),
+    ),
+    fields: Type.Optional(
+      Type.Array(Type.String({ maxLength: 500, pattern: POINTER }), {
+        minItems: 1,
+        maxItems: 50,
+        uniqueItems: true,
+        description: 'JSON pointers into the output that are compared; default: the whole output',
+      }),
+    ),
+    tolerance: Type.Optional(
+      Type.Number({ minimum: 0, description: 'How far two numbers may be apart and still agree' }),
+    ),
+  }),
+});
+
 const Output = closed({
   expected_format: word(['structured_json', 'text']),
   schema: Type.Optional(
@@ -142,6 +179,10 @@ const Output = closed({
     }),
   ),
   review: Type.Optional(Review),
+  copies: Type.Optional(Copies),
+  gold: Type.Optional(
+    closed({ output: Type.Unknown({ description: 'The expected answer; workers are never shown it' }) }),
+  ),
 });
 
 const Auth = {
@@ -291,6 +332,21 @@ export const UnreadMessages = Type.Integer({
   description: 'Messages that the side of the caller has not read; 0 when the task is final',
 });
 
+/** Several answers, and the one that counts. */
+const Answers = Type.Object({
+  output: Type.Unknown({
+    description: 'The answer that most agree with, or that the reviewer chose; else null',
+  }),
+  agreement: Type.Object({
+    mode: word(AGREEMENT_MODES),
+    agreed: Type.Boolean(),
+    share: Type.Number({ description: '`agreeing` of `count`' }),
+    count: Type.Integer({ description: 'Number of answers' }),
+    agreeing: Type.Integer({ description: 'How many of them agree with the answer that most agree with' }),
+  }),
+  copies: Type.Array(Submission),
+});
+
 export const Task = Type.Object(
   {
     task_id: Uuid,
@@ -318,10 +374,12 @@ export const Task = Type.Object(
     metadata: Type.Optional(Metadata),
     attempt: Type.Integer({ description: 'Increases by one each time accepted work returns to the queue' }),
     assignment: nullable(Assignment),
-    submission: Type.Union([Submission, Type.Null()], {
+    submission: Type.Union([Submission, Answers, Type.Null()], {
       description: 'The last submission; kept after rework, reassignment, rejection and failure',
     }),
-    result: Type.Union([Submission, DefaultResult, Type.Null()]),
+    result: Type.Union([Submission, Answers, DefaultResult, Type.Null()], {
+      description: 'With `output.copies`: the answers and how far they agree',
+    }),
     reviews: Type.Array(
       Type.Object({
         decision: word(DECISIONS),

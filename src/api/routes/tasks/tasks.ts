@@ -1,6 +1,7 @@
 // Tasks, as integrators create, follow and review them.
 
 import Type from 'typebox';
+import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
@@ -9,7 +10,7 @@ import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
-import { type FieldError, notFound } from '../../http/problem.ts';
+import { type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
 import {
   ClientId,
@@ -157,19 +158,27 @@ export const taskRoutes = [
           description: "Quality of the work; counts towards the worker's rating",
         }),
       ),
+      worker_id: Type.Optional(
+        Type.String({
+          maxLength: 64,
+          description:
+            'With approve, of a task with copies: whose answer is the result; default: that which most agree with',
+        }),
+      ),
     }),
-    rules: async (body) => feedbackFaults(body),
+    rules: async (body) => [...feedbackFaults(body), ...choiceFaults(body)],
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const { decision, rating = null, feedback = null } = body;
+      const { decision, rating = null, feedback = null, worker_id: answer_of } = body;
+      requireAnswerOf(loaded.task, answer_of);
       const submitted_at = loaded.task.submission?.submitted_at;
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
         decision === 'approve'
-          ? [{ name: 'approve', feedback, rating, submitted_at }, { name: 'complete' }]
+          ? [{ name: 'approve', feedback, rating, submitted_at, answer_of }, { name: 'complete' }]
           : [{ name: decision, feedback, rating, submitted_at }],
         {
           actor,
@@ -210,6 +219,19 @@ function feedbackFaults(body: unknown): FieldError[] {
   return isNeeded && (feedback === undefined || String(feedback).trim() === '')
     ? [{ pointer: '/feedback', message: `is required when the decision is ${decision}` }]
     : [];
+}
+
+function choiceFaults(body: unknown): FieldError[] {
+  const [decision, worker] = [memberOf(body, 'decision'), memberOf(body, 'worker_id')];
+  return worker === undefined || decision === 'approve' || decision === undefined
+    ? []
+    : [{ pointer: '/worker_id', message: 'is allowed only with approve' }];
+}
+
+/** Requires that the task has an answer of the worker. @throws ApiError 422 */
+function requireAnswerOf(task: Task, worker_id: string | undefined): void {
+  if (worker_id === undefined || answersOf(task).some((one) => one.worker_id === worker_id)) return;
+  throw invalid({ pointer: '/worker_id', message: 'is not a worker whose answer the task has' });
 }
 
 /** The task with its version as ETag. */

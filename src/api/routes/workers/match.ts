@@ -34,6 +34,7 @@ const Demand = {
     'certifications',
     'trust_level',
     'min_rating',
+    'min_accuracy',
   ]),
   wanted: Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
 };

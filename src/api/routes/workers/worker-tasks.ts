@@ -2,13 +2,15 @@
 
 import Type from 'typebox';
 import { orgOf } from '../../../state/access/tenant.ts';
+import { COPY_OUTPUT_BYTES } from '../../../state/tasks/copies.ts';
 import { evidenceProblems } from '../../../state/tasks/evidence.ts';
+import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
 import { evidenceFor } from '../../../store/evidence/evidence.ts';
 import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { isOwnTask, ownTask, ownWorker } from '../../access/own-task.ts';
 import { wholeList } from '../../http/list.ts';
-import { invalid } from '../../http/problem.ts';
+import { type FieldError, invalid } from '../../http/problem.ts';
 import { closed, pageOf, Uuid } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { changeOwnTask } from './own-task-change.ts';
@@ -110,6 +112,7 @@ export const workerTaskRoutes = [
           const errors = [
             ...problems.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
             ...evidenceProblems(task, evidence),
+            ...sizeProblems(task, body.output),
           ];
           if (errors.length > 0) throw invalid(...errors);
         }
@@ -118,3 +121,9 @@ export const workerTaskRoutes = [
     },
   }),
 ];
+
+/** The answers to one task are stored together, so each is limited. */
+function sizeProblems({ copy_of }: Task, output: unknown): FieldError[] {
+  if (copy_of === undefined || Buffer.byteLength(JSON.stringify(output)) <= COPY_OUTPUT_BYTES) return [];
+  return [{ pointer: '/output', message: `is over ${COPY_OUTPUT_BYTES / 1024} KiB` }];
+}

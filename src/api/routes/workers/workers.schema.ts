@@ -34,6 +34,12 @@ export const WorkerView = Type.Object(
     lapse_rate: nullable(
       Type.Number({ description: 'Share of the ended offers that expired unanswered; null without any' }),
     ),
+    accuracy: nullable(
+      Type.Number({
+        description: 'Share of the latest 100 known answers (`output.gold`) that they gave right',
+      }),
+    ),
+    accuracy_count: Type.Integer({ description: 'Number of these known answers' }),
     created_at: Timestamp,
     updated_at: Timestamp,
   },

@@ -1,0 +1,164 @@
+// A task that several workers answer. The task itself is never offered: each worker gets a copy, a task of its own that
+// goes through the same lifecycle. What becomes of a copy moves the task in the same commit:
+//
+// 1. the first copy is accepted, then started: so is the task, with that worker in its events;
+// 2. a copy is completed, or fails: its answer, or the loss, is noted, and the answers are compared;
+// 3. they agree, whatever is still open: the task is submitted, verified and completed;
+// 4. they cannot agree any longer: further copies are made, at most `max_count` in all; then a reviewer decides if the
+//    review is manual, or the task fails;
+// 5. the task ends: the open copies are cancelled.
+
+import { agreementOf, type Comparison, verdict } from './agreement.ts';
+import type { Command } from './command.ts';
+import { isFinal } from './lifecycle.ts';
+import {
+  type CopiesInput,
+  type Copy,
+  dueAt,
+  type FailureCode,
+  type Submission,
+  type Task,
+  type TaskInput,
+} from './task.ts';
+
+/** Most bytes of the output of a copy, as JSON: all answers are part of the result. */
+export const COPY_OUTPUT_BYTES = 64 * 1024;
+
+/** The copies of a new task; undefined unless it asks for several answers. */
+export function newCopies({ output }: TaskInput, newId: () => string): Copy[] | undefined {
+  return output.copies === undefined ? undefined : freshCopies(output.copies.count, newId);
+}
+
+function freshCopies(count: number, newId: () => string): Copy[] {
+  return Array.from({ length: count }, () => ({ task_id: newId(), answer: null }));
+}
+
+/** The input of a copy: nothing in it tells that it is one, and nothing is delivered about it. */
+export function copyInput(input: TaskInput): TaskInput {
+  const { handoff: _handoff, metadata: _metadata, output, sla, ...rest } = input;
+  const { copies: _copies, ...asked } = output;
+  const { urgency, deadline } = sla;
+  // Each copy escalates by itself; members are notified of the task.
+  const escalations = sla.escalations?.flatMap(({ notify_members: _members, ...one }) =>
+    one.urgency === undefined && one.worker_pool_id === undefined ? [] : [one],
+  );
+  return {
+    ...rest,
+    sla: {
+      urgency,
+      ...(deadline !== undefined && { deadline }),
+      ...(escalations !== undefined && { escalations }),
+    },
+    output: { ...asked, review: { mode: 'auto' } },
+  };
+}
+
+/** The answers so far, earliest first. */
+export function answersOf({ copies = [] }: Task): Submission[] {
+  const answers = copies.flatMap(({ answer }) => (answer === null ? [] : [answer]));
+  return answers.sort((a, b) => a.submitted_at - b.submitted_at);
+}
+
+/** The ids of the copies that may still bring an answer. */
+export function openCopies({ copies = [] }: Task): string[] {
+  return copies.flatMap((one) => (one.answer === null && one.lost === undefined ? [one.task_id] : []));
+}
+
+/** How outputs of the task are compared with each other or with a known answer. */
+export function comparisonOf({ output }: TaskInput): Comparison {
+  const { tolerance } = output.copies?.agreement ?? {};
+  return tolerance === undefined ? {} : { tolerance };
+}
+
+/**
+ * The commands for a task after a change of one of its copies; none when nothing follows.
+ * @param now ms; after the deadline no further copies are made.
+ */
+export function commandsAfter(
+  task: Task,
+  copy: Task,
+  { now, newId }: { now: number; newId: () => string },
+): Command[] {
+  const { copies: asked } = task.input.output;
+  if (asked === undefined || task.copies === undefined || isFinal(task.status)) return [];
+  const commands = progress(task, copy);
+  const open = openCopies(task).includes(copy.task_id);
+  if (!isFinal(copy.status) || !open) return commands;
+  const copies = task.copies.map((one) => (one.task_id === copy.task_id ? ended(one, copy) : one));
+  return [...commands, ...settle({ ...task, copies }, asked, copies, { now, newId })];
+}
+
+/** The steps up to `started` that the task has not taken and its copy has. */
+function progress(task: Task, { assignment, offers }: Task): Command[] {
+  if (assignment === null) return [];
+  const { worker_id, offer_id } = assignment;
+  const commands: Command[] = [];
+  if (task.status === 'queued') {
+    const expires_at = offers.find((one) => one.offer_id === offer_id)?.expires_at ?? assignment.accepted_at;
+    commands.push(
+      { name: 'match', worker_ids: [worker_id] },
+      { name: 'offer', offers: [{ offer_id, worker_id, expires_at }] },
+      { name: 'accept', offer_id, worker_id },
+    );
+  }
+  const isStarted = task.status === 'started' || task.status === 'submitted';
+  if (assignment.started_at !== null && !isStarted) commands.push({ name: 'start', worker_id });
+  return commands;
+}
+
+function ended(copy: Copy, { status, submission, failure }: Task): Copy {
+  return status === 'completed'
+    ? { ...copy, answer: submission }
+    : { ...copy, lost: failure?.code ?? 'rejected' };
+}
+
+/** The commands that follow from the answers. */
+function settle(
+  task: Task,
+  { agreement: rule, count, max_count = count }: CopiesInput,
+  copies: Copy[],
+  { now, newId }: { now: number; newId: () => string },
+): Command[] {
+  const answers = answersOf(task);
+  const outputs = answers.map((one) => one.output);
+  const open = openCopies(task).length;
+  const asked = copies.length;
+  const deadline = dueAt(task, 'deadline');
+  const most = deadline !== null && deadline <= now ? asked : Math.max(asked, max_count);
+  const found = verdict(rule, { answers: outputs, open, asked, most });
+  const update: Command = { name: 'update_copies', copies };
+  switch (found.kind) {
+    case 'wait':
+      return [update];
+    case 'ask':
+      return [{ name: 'update_copies', copies: [...copies, ...freshCopies(found.more, newId)] }];
+    case 'agreed':
+      return [update, ...submit(task, answers[found.of]), { name: 'verify' }, { name: 'complete' }];
+    case 'none': {
+      const best = found.of === null ? undefined : answers[found.of];
+      // A reviewer decides with every answer before them.
+      if (task.input.output.review.mode === 'manual' && best !== undefined)
+        return open > 0 ? [update] : [update, ...submit(task, best, false)];
+      const agreement = agreementOf(rule, outputs, false);
+      return [update, { name: 'disagree', agreement, ...reasonOf(copies, agreement.agreeing) }];
+    }
+  }
+}
+
+function submit(task: Task, answer: Submission | undefined, agreed = true): Command[] {
+  const rule = task.input.output.copies?.agreement;
+  if (answer === undefined || rule === undefined) throw new Error(`task ${task.task_id} has no answer`);
+  const { worker_id, submitted_at: _at, ...submission } = answer;
+  const outputs = answersOf(task).map((one) => one.output);
+  return [{ name: 'submit', worker_id, submission, agreement: agreementOf(rule, outputs, agreed) }];
+}
+
+/** Why there is no agreement: the answers differ, or copies that could have made it up brought none. */
+function reasonOf(copies: readonly Copy[], agreeing: number): { code: FailureCode; message: string } {
+  const answered = copies.filter((one) => one.answer !== null).length;
+  const lost = copies.flatMap((one) => one.lost ?? []);
+  const differ = answered > agreeing || lost.length === 0;
+  const code = differ ? 'no_agreement' : lost.includes('deadline_exceeded') ? 'deadline_exceeded' : lost[0];
+  const message = `${answered} of ${copies.length} copies were answered, and ${agreeing} of the answers agree.`;
+  return { code: code ?? 'no_agreement', message };
+}
