@@ -11,7 +11,7 @@ import { commandsAfter, copyInput, openCopies } from '../../state/tasks/copies.t
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import type { Offer, Task, TaskEvent } from '../../state/tasks/task.ts';
-import { type Change, type Guard, merge, EMPTY_CHANGE, type Write } from '../redis/commit.ts';
+import { type Change, EMPTY_CHANGE, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadTask, loadTasks, type StoredTask } from '../tasks/tasks.ts';
@@ -92,7 +92,8 @@ export async function claimChange(db: Db, changes: readonly Decided[]): Promise<
       return { guards: [], writes: [['DEL', key]] };
     }
   for (const { before, task } of changes) {
-    const part = task.copy_of === undefined ? EMPTY_CHANGE : await claimsOfCopy(db, task.copy_of, before, task);
+    const part =
+      task.copy_of === undefined ? EMPTY_CHANGE : await claimsOfCopy(db, task.copy_of, before, task);
     if (part === null) return null;
     parts.push(part);
   }

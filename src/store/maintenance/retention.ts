@@ -148,9 +148,7 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
           ...(await deliveryListWrites(db, task, history)),
           ...taskPurgeWrites(db, task),
           // Copies are in no index of created tasks.
-          ...(task.copy_of === undefined
-            ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))]
-            : []),
+          ...(task.copy_of === undefined ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))] : []),
           ...evidence.writes,
           ...references,
           done,
