@@ -19,7 +19,7 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
-import { bringTo, taskBody } from '../support/people.ts';
+import { createTaskIn, taskBody } from '../support/workers.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -82,7 +82,7 @@ describe('biolayer tasks update', () => {
 
 describe('biolayer tasks requeue', () => {
   it('takes a task back', async () => {
-    const { task } = await bringTo(api, org, 'started');
+    const { task } = await createTaskIn(api, org, 'started');
     const requeued = await json(['tasks', 'requeue', task.task_id, '--reason', 'shift ends']);
     expect(requeued).toMatchObject({ status: 'queued', assignment: null });
     expect((await run(['tasks', 'requeue', task.task_id])).code).toBe(2);

@@ -16,7 +16,7 @@ import {
   type TestApi,
 } from '../support/api.ts';
 import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
-import { taskBody } from '../support/people.ts';
+import { taskBody } from '../support/workers.ts';
 
 let api: TestApi;
 let org: Org;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
-import { taskBody } from '../support/people.ts';
+import { taskBody } from '../support/workers.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Each test starts Node, on a machine that may be busy, ms. */

@@ -9,8 +9,8 @@ import { startWeb } from '../../src/runtime/start-web.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
 import { startCli } from '../support/cli.ts';
-import { createPerson, OUTPUT, taskBody } from '../support/people.ts';
 import { testRedisUrl } from '../support/redis.ts';
+import { createTestWorker, OUTPUT, taskBody } from '../support/workers.ts';
 
 const PATIENT = { timeout: 20_000 };
 
@@ -55,7 +55,7 @@ describe('tasks watch', () => {
       () => expect(eventsIn(ran.stdout)).toEqual(['1 task.created by api_key', '2 task.queued created', '']),
       PATIENT,
     );
-    const person = await createPerson(api, org.client, { skills: ['watched'] });
+    const person = await createTestWorker(api, org.client, { skills: ['watched'] });
     await person.accept(taskId);
     await vi.waitFor(() => expect(ran.stdout).toContain('task.accepted'), PATIENT);
     await person.start(taskId);

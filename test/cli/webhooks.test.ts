@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createOrg, type Org, type Page, startApi, type TestApi } from '../support/api.ts';
 import { isSigned, startCallbackReceiver } from '../support/callback-receiver.ts';
 import { jsonOf, runCommand, type Settings } from '../support/cli.ts';
-import { taskBody } from '../support/people.ts';
+import { taskBody } from '../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 
@@ -70,10 +70,10 @@ it('creates, changes, shows, enables, tests and removes an endpoint', async () =
   const { endpoint_id } = made;
   expect(await json('endpoints', 'enable', endpoint_id)).toMatchObject({ enabled: true });
   const { event_id } = await json('endpoints', 'test', endpoint_id);
-  await expect.poll(() => receiver.come.length, SOON).toBe(1);
-  const [come] = receiver.come;
-  if (come === undefined) throw new Error('nothing came');
-  expect([come.id, come.headers['x-team'], isSigned(own, come)]).toEqual([event_id, 'blue', true]);
+  await expect.poll(() => receiver.received.length, SOON).toBe(1);
+  const [request] = receiver.received;
+  if (request === undefined) throw new Error('nothing came');
+  expect([request.id, request.headers['x-team'], isSigned(own, request)]).toEqual([event_id, 'blue', true]);
   const rotated = await json<Endpoint>('endpoints', 'rotate-secret', endpoint_id, '--overlap', '60');
   expect(rotated.secret).not.toBe(own);
   const changed = await json(

@@ -13,7 +13,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../support/api.ts';
-import { createPerson, type Person } from '../support/people.ts';
+import { createTestWorker, type TestWorker } from '../support/workers.ts';
 import { CARD, cardOf } from './card.ts';
 import { isSignedWith, type Received, type Receiver, startReceiver } from './receiver.ts';
 
@@ -112,7 +112,7 @@ describe('the example, done by a worker', () => {
   let org: Org;
   let client: Client;
   let receiver: Receiver;
-  let person: Person;
+  let person: TestWorker;
   let secret: string;
 
   beforeAll(async () => {
@@ -122,7 +122,7 @@ describe('the example, done by a worker', () => {
     client = org.client;
     const pool_ids = [await createPool(client, { pool_id: CARD.requirements.worker_pool_id })];
     const { skills, certifications } = CARD.requirements;
-    person = await createPerson(api, client, {
+    person = await createTestWorker(api, client, {
       pool_ids,
       skills,
       certifications,

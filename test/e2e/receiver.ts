@@ -34,9 +34,9 @@ export async function startReceiver(): Promise<Receiver> {
     for await (const piece of request.setEncoding('utf8')) raw += piece;
     const { headers } = request;
     const [id, timestamp] = [String(headers['webhook-id']), Number(headers['webhook-timestamp'])];
-    const come = { id, timestamp, headers, raw, body: JSON.parse(raw) };
-    const status = receiver.answer(come);
-    receiver.received.push({ ...come, status });
+    const arrived = { id, timestamp, headers, raw, body: JSON.parse(raw) };
+    const status = receiver.answer(arrived);
+    receiver.received.push({ ...arrived, status });
     response.writeHead(status).end();
   });
   server.listen(0, '127.0.0.1');

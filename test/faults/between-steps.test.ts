@@ -12,15 +12,15 @@ import { loadDeliveries } from '../../src/store/webhooks/deliveries.ts';
 import {
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   historyOf,
-  misplacements,
-  step,
+  indexErrors,
   taskOf,
   workerOf,
   workThrough,
 } from '../support/db.ts';
-import { loseJobs, outboxLength } from '../support/processors.ts';
+import { deleteAllJobs, outboxLength } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
 /** Longer than locks, leases and pending outbox entries of a dead process last. */
@@ -45,7 +45,7 @@ async function isWhole(task: Task, types: readonly string[]): Promise<void> {
   const history = await historyOf(db, task);
   expect(history.map((one) => one.type.slice('task.'.length))).toEqual(types);
   expect(firstBroken(history)).toBeNull();
-  expect(await misplacements(db, await now(task))).toEqual([]);
+  expect(await indexErrors(db, await now(task))).toEqual([]);
   await expect.poll(() => outboxLength(db), RESCUED).toBe(0);
 }
 
@@ -141,19 +141,19 @@ it('completes the work of a process killed after it verified a submission and be
   await isWhole(task, COMPLETED);
 });
 
-interface Come {
+interface ReceivedRequest {
   id: string;
   body: string;
 }
 
 /** Starts a receiver that responds to the `nth` request with the status `answer(nth)`. */
 async function startReceiver(answer: (nth: number) => number = () => 204) {
-  const come: Come[] = [];
+  const received: ReceivedRequest[] = [];
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const piece of request.setEncoding('utf8')) body += piece;
-    come.push({ id: String(request.headers['webhook-id']), body });
-    response.writeHead(answer(come.length)).end();
+    received.push({ id: String(request.headers['webhook-id']), body });
+    response.writeHead(answer(received.length)).end();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -161,14 +161,14 @@ async function startReceiver(answer: (nth: number) => number = () => 204) {
     server.closeAllConnections();
     server.close();
   });
-  return { come, callback_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
+  return { received, callback_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
 }
 
 const deliveryOf = async (task: Task, sequence: number) =>
   (await loadDeliveries(db, task.org_id, task.task_id)).get(String(sequence));
 
 it('repeats a delivery with the same bytes when a process is killed before it recorded the attempt', async () => {
-  const { come, callback_url } = await startReceiver();
+  const { received, callback_url } = await startReceiver();
   const org = await stage.signingOrg();
   const first = await stage.startWorker(stage.proxy.url);
   // The script that records an attempt names the `dead` set; the one that leases a delivery does not.
@@ -176,16 +176,16 @@ it('repeats a delivery with the same bytes when a process is killed before it re
   const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'] } });
   await held;
   await stage.kill(first);
-  expect(come).toHaveLength(1);
+  expect(received).toHaveLength(1);
   await stage.startWorker();
   await expect.poll(async () => (await deliveryOf(task, 2))?.status, RESCUED).toBe('succeeded');
-  expect(come).toHaveLength(2);
-  expect(come[1]).toEqual(come[0]);
+  expect(received).toHaveLength(2);
+  expect(received[1]).toEqual(received[0]);
   expect((await deliveryOf(task, 2))?.attempts).toHaveLength(1);
 });
 
 it('continues ordered deliveries in order when a process is killed', async () => {
-  const { come, callback_url } = await startReceiver((nth) => (nth % 5 === 0 ? 500 : 204));
+  const { received, callback_url } = await startReceiver((nth) => (nth % 5 === 0 ? 500 : 204));
   const org = await stage.signingOrg();
   const { worker_id } = await addWorker(db, org, { availability: 'offline' });
   const [first] = await Promise.all([stage.startWorker(), stage.startWorker()]);
@@ -193,7 +193,12 @@ it('continues ordered deliveries in order when a process is killed', async () =>
   const tasks: Task[] = [];
   for (let index = 0; index < 30; index += 1) {
     const task = await addTask(db, org, { handoff: { callback_url, retry_policy, ordering: 'per_task' } });
-    await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+    await applyCommands(
+      db,
+      task,
+      { name: 'match', worker_ids: [worker_id] },
+      { name: 'cancel', reason: 'mistake' },
+    );
     tasks.push(task);
     if (index === 15) await stage.kill(first);
   }
@@ -201,20 +206,20 @@ it('continues ordered deliveries in order when a process is killed', async () =>
     for (const sequence of [1, 2, 3, 4])
       await expect.poll(async () => (await deliveryOf(task, sequence))?.status, RESCUED).toBe('succeeded');
   for (const { task_id } of tasks) {
-    const mine = come.map((one) => JSON.parse(one.body).data).filter((data) => data.task_id === task_id);
+    const mine = received.map((one) => JSON.parse(one.body).data).filter((data) => data.task_id === task_id);
     expect([...new Set(mine.map((data) => data.sequence))]).toEqual([1, 2, 3, 4]);
   }
 });
 
 it('recreates a retry when all keys of BullMQ are lost', async () => {
-  const { come, callback_url } = await startReceiver((nth) => (nth === 1 ? 500 : 204));
+  const { received, callback_url } = await startReceiver((nth) => (nth === 1 ? 500 : 204));
   const org = await stage.signingOrg();
   await stage.startWorker();
   const retry_policy = { max_retries: 1, backoff_seconds: 3 };
   const task = await addTask(db, org, { handoff: { callback_url, events: ['task.queued'], retry_policy } });
   await expect.poll(async () => (await deliveryOf(task, 2))?.attempts.length, SOON).toBe(1);
-  await loseJobs(db);
+  await deleteAllJobs(db);
   await expect.poll(async () => (await deliveryOf(task, 2))?.status, RESCUED).toBe('succeeded');
-  expect(come).toHaveLength(2);
-  expect(come[1]).toEqual(come[0]);
+  expect(received).toHaveLength(2);
+  expect(received[1]).toEqual(received[0]);
 });

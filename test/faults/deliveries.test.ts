@@ -18,10 +18,10 @@ import {
 } from '../../src/store/webhooks/delivery-target.ts';
 import { loadReplay } from '../../src/store/webhooks/replays.ts';
 import { type CallbackReceiver, type Reply, startCallbackReceiver } from '../support/callback-receiver.ts';
-import { addTask, addWorker, freshOrg, step } from '../support/db.ts';
+import { addTask, addWorker, applyCommands, freshOrg } from '../support/db.ts';
+import { deferred } from '../support/deferred.ts';
 import { addEndpoint, beginReplay, enqueueMessages } from '../support/endpoints.ts';
-import { gate } from '../support/gate.ts';
-import { loseJobs, outboxLength } from '../support/processors.ts';
+import { deleteAllJobs, outboxLength } from '../support/processors.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const SOON = { timeout: 20_000, interval: 20 };
@@ -60,13 +60,13 @@ async function allCame(endpoint: Endpoint, receiver: CallbackReceiver, count: nu
     expect(attempts?.filter((one) => one.status === 204)).toHaveLength(1);
   }
   expect(await db.redis.zcard(indexOf(endpoint, 'pending'))).toBe(0);
-  expect(new Set(receiver.come.map((one) => one.id)).size).toBe(count);
-  expect(new Set(receiver.come.map((one) => `${one.id} ${one.body}`)).size).toBe(count);
+  expect(new Set(receiver.received.map((one) => one.id)).size).toBe(count);
+  expect(new Set(receiver.received.map((one) => `${one.id} ${one.body}`)).size).toBe(count);
 }
 
 /** Creates deliveries in all states. */
 async function inAllStates() {
-  const { open, after } = gate();
+  const { open, opened: after } = deferred();
   const held = (): Reply => ({ status: 204, after });
   const failingFirst = (_: unknown, nth: number): Reply => ({ status: nth === 1 ? 500 : 204 });
 
@@ -79,13 +79,18 @@ async function inAllStates() {
   const toFailing = await endpointAt(failing.url);
   await enqueueMessages(db, toFailing, 3);
   // Waiting for an earlier delivery, which waits for a retry.
-  const ordered = await startCallbackReceiver((come, nth) =>
-    come.sequence === 1 ? failingFirst(come, nth) : { status: 204 },
+  const ordered = await startCallbackReceiver((request, nth) =>
+    request.sequence === 1 ? failingFirst(request, nth) : { status: 204 },
   );
   const toOrdered = await endpointAt(ordered.url, { ordering: 'per_task' });
   const { worker_id } = await addWorker(db, toOrdered.org_id, { availability: 'offline' });
   const task = await addTask(db, toOrdered.org_id);
-  await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+  await applyCommands(
+    db,
+    task,
+    { name: 'match', worker_ids: [worker_id] },
+    { name: 'cancel', reason: 'mistake' },
+  );
   // A replay that waits for the receiver before it sends the rest.
   const replayed = await startCallbackReceiver(held);
   const org = freshOrg(db);
@@ -100,7 +105,7 @@ async function inAllStates() {
   await expect
     .poll(() => db.redis.zcard(orgKeysOf(db.prefix, toBusy.org_id).backlog(toBusy.endpoint_id)), SOON)
     .toBe(6);
-  await expect.poll(() => failing.come.length, SOON).toBe(3);
+  await expect.poll(() => failing.received.length, SOON).toBe(3);
   await expect
     .poll(() => db.redis.hlen(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id)), SOON)
     .toBe(4);
@@ -112,7 +117,7 @@ async function inAllStates() {
   const toFresh = await endpointAt(fresh.url);
   await enqueueMessages(db, toFresh, 5);
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
-  expect([busy.come.length, ordered.come.length, fresh.come.length]).toEqual([AT_ONCE, 1, 0]);
+  expect([busy.received.length, ordered.received.length, fresh.received.length]).toEqual([AT_ONCE, 1, 0]);
   expect(await queues.all.retries.getDelayedCount()).toBe(4);
 
   return {
@@ -121,7 +126,7 @@ async function inAllStates() {
       await allCame(toBusy, busy, AT_ONCE + 6);
       await allCame(toFailing, failing, 3);
       await allCame(toOrdered, ordered, 4);
-      expect([...new Set(ordered.come.map((one) => one.sequence))]).toEqual([1, 2, 3, 4]);
+      expect([...new Set(ordered.received.map((one) => one.sequence))]).toEqual([1, 2, 3, 4]);
       await allCame(toReplayed, replayed, 120);
       await allCame(toFresh, fresh, 5);
       await expect.poll(async () => (await replay())?.status, RESCUED).toBe('completed');
@@ -140,13 +145,13 @@ it.each([
       await stage.redis.start();
     },
   ],
-  ['all keys of BullMQ are lost', () => loseJobs(db)],
+  ['all keys of BullMQ are lost', () => deleteAllJobs(db)],
   [
     'Redis and all worker processes are killed and all keys of BullMQ are lost',
     async () => {
       await Promise.all([stage.redis.kill(), ...stage.workers().map(stage.kill)]);
       await stage.redis.start();
-      await loseJobs(db);
+      await deleteAllJobs(db);
       await stage.startWorker();
     },
   ],
@@ -160,7 +165,7 @@ it.each([
 });
 
 it('does not send from a process that was suspended between lease and request when another process has the lease', async () => {
-  const { open, after } = gate();
+  const { open, opened: after } = deferred();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
   const endpoint = await endpointAt(receiver.url);
   const frozen = await stage.startWorker(stage.proxy.url);
@@ -175,15 +180,17 @@ it('does not send from a process that was suspended between lease and request wh
   const lease = async () => ((await dueTimeOf(db, target)) ?? 0) % 1;
   await expect.poll(lease, SOON).toBe(0.5);
   await stage.startWorker();
-  await expect.poll(() => receiver.come.length, RESCUED).toBe(1);
+  await expect.poll(() => receiver.received.length, RESCUED).toBe(1);
   const due = (await dueTimeOf(db, target)) ?? 0;
   frozen.kill('SIGCONT');
   // It has seen the lease of the other process and delayed its job until that lease ends, or it has sent the request.
   const putOff = () => queues.all.retries.getJobState(retryJob(target, due, 0).opts.jobId);
-  await expect.poll(async () => receiver.come.length > 1 || (await putOff()) === 'delayed', SOON).toBe(true);
-  expect(receiver.come).toHaveLength(1);
+  await expect
+    .poll(async () => receiver.received.length > 1 || (await putOff()) === 'delayed', SOON)
+    .toBe(true);
+  expect(receiver.received).toHaveLength(1);
   open();
   await expect.poll(async () => (await deliveryOf(target))?.status, RESCUED).toBe('succeeded');
   expect((await deliveryOf(target))?.attempts).toHaveLength(1);
-  expect(receiver.come).toHaveLength(1);
+  expect(receiver.received).toHaveLength(1);
 });

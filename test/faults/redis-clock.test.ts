@@ -14,9 +14,9 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { createOrg, startApi, type TestApi } from '../support/api.ts';
 import { addTask, freshOrg } from '../support/db.ts';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
-import { taskBody } from '../support/people.ts';
-import { openQueues, outboxLength, QUIET, sealer } from '../support/processors.ts';
+import { ERRORS_ONLY, openQueues, outboxLength, sealer } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
+import { taskBody } from '../support/workers.ts';
 
 /** Path of the library in Debian's package. */
 const library = readdirSync('/usr/lib')
@@ -63,7 +63,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
       sealer,
       webhookAllowedNetworks: [],
       concurrency: 5,
-      log: { ...QUIET, error: () => undefined },
+      log: { ...ERRORS_ONLY, error: () => undefined },
     });
   });
   afterAll(async () => {
@@ -100,7 +100,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     const ended = await create(1800);
     await client.post(`/v1/tasks/${ended.task_id}/cancel`);
     const nothingEnded = async () => {
-      const retention = new Retention({ db: processors.db, log: QUIET });
+      const retention = new Retention({ db: processors.db, log: ERRORS_ONLY });
       await retention.run().catch(() => undefined);
       await processors.sweeper.sweep();
       expect(await show(lasting)).toMatchObject({ status: 'queued', sla: { breaches: [] } });
@@ -156,7 +156,14 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     const blocking = connect(redis.url, 'patient', () => undefined);
     await whenReady(blocking);
     const queues = openQueues(db);
-    const relay = new Relay({ db, blocking, queues, consumer: 'alive', log: QUIET, abandonedAfter: 200 });
+    const relay = new Relay({
+      db,
+      blocking,
+      queues,
+      consumer: 'alive',
+      log: ERRORS_ONLY,
+      abandonedAfter: 200,
+    });
     await relay.start();
     try {
       await expect.poll(() => outboxLength(db), SOON).toBe(0);
@@ -175,7 +182,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
       sealer,
       webhookAllowedNetworks: [],
       concurrency: 5,
-      log: { ...QUIET, error: () => undefined },
+      log: { ...ERRORS_ONLY, error: () => undefined },
     });
     const org = freshOrg(own.db);
     const { task_id, created_at } = await addTask(own.db, org, { sla: { target_latency_seconds: 8 } });

@@ -6,8 +6,8 @@ import { BODY_LIMIT } from '../../src/api/middleware/json-body.ts';
 import type { Route } from '../../src/api/route.ts';
 import { ROUTES } from '../../src/api/routes/index.ts';
 import { type Client, createOrg, startApi, type TestApi } from '../support/api.ts';
-import { createPerson } from '../support/people.ts';
 import { hostileBodies } from '../support/size-limit-bodies.ts';
+import { createTestWorker } from '../support/workers.ts';
 
 const ID = '00000000-0000-7000-8000-000000000000';
 /** A generous factor: the baseline is about 2 ms for 256 KiB, and other processes use the machine. */
@@ -19,7 +19,7 @@ let clients: Record<Route['access']['kind'], Client>;
 beforeAll(async () => {
   api = await startApi();
   const { client } = await createOrg(api);
-  const { client: worker } = await createPerson(api, client);
+  const { client: worker } = await createTestWorker(api, client);
   clients = { scope: client, worker, operator: api.operator, open: api.client(null) };
 });
 afterAll(() => api.close());

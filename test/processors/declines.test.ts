@@ -7,21 +7,21 @@ import type { Task } from '../../src/state/tasks/task.ts';
 import {
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workThrough,
 } from '../support/db.ts';
-import { seenAt } from '../support/processors.ts';
+import { withClockAt } from '../support/processors.ts';
 
 const db = await openTestDb();
 const SECOND = 1000;
 const QUARTER = 15 * 60 * SECOND;
 
-const at = (now: number) => seenAt(db, now);
+const at = (now: number) => withClockAt(db, now);
 
 /** Declines the pending offer of a worker. */
 async function refuse(
@@ -33,7 +33,7 @@ async function refuse(
 ): Promise<Task> {
   const task = await taskOf(db, org, taskId);
   const about = { offer_id: offerIdOf(task, worker_id), worker_id, reason: null };
-  return step(at(now), task, { name: 'decline', ...about, retry_after_seconds: retry });
+  return applyCommands(at(now), task, { name: 'decline', ...about, retry_after_seconds: retry });
 }
 
 /** A queued task that `first`, the longest idle worker, declined at `now`. */
@@ -50,7 +50,7 @@ async function refused(retry_after_seconds?: number) {
     const task = await taskOf(db, org, task_id);
     if (task.status === 'queued') return null;
     const worker_id = task.offers[0]?.worker_id ?? '';
-    await step(at(then), task, { name: 'revoke', worker_id });
+    await applyCommands(at(then), task, { name: 'revoke', worker_id });
     return worker_id;
   };
   return { now, org, taskId: task_id, askedAt };
@@ -79,7 +79,7 @@ it('a worker whose task was reassigned gets it again when no other worker is eli
   const { worker_id } = await addWorker(db, org, { idle_since: now - 9000 });
   const task = await offerTo(db, await addTask(db, org, { review }), [worker_id]);
   const submitted = await workThrough(db, task, worker_id);
-  const reassigned = await step(at(now), submitted, { name: 'reassign', feedback: null });
+  const reassigned = await applyCommands(at(now), submitted, { name: 'reassign', feedback: null });
   const offersAt = async (then: number) => {
     await matchTask(at(then), org, task.task_id);
     return (await taskOf(db, org, task.task_id)).offers.filter((one) => one.status === 'pending');

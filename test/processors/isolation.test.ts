@@ -10,9 +10,18 @@ import { countSetAside, replayDead } from '../../src/store/maintenance/dead-entr
 import { connect, type Db, whenReady } from '../../src/store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../../src/store/redis/keys.ts';
 import { Lease } from '../../src/store/redis/lease.ts';
-import { addOrg, addTask, addWorker, freshOrg, offerTo, openTestDb, step, taskOf } from '../support/db.ts';
-import { deadEntries, keepingLog, reporting } from '../support/poison.ts';
-import { later, openQueues, outboxLength, runProcessors, runRelay } from '../support/processors.ts';
+import { deadEntries, recordingLog, withLoggedUnreadables } from '../support/damaged-records.ts';
+import {
+  addOrg,
+  addTask,
+  addWorker,
+  applyCommands,
+  freshOrg,
+  offerTo,
+  openTestDb,
+  taskOf,
+} from '../support/db.ts';
+import { openQueues, outboxLength, runProcessors, runRelay, withClockAhead } from '../support/processors.ts';
 import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 
 const shared = await openTestDb();
@@ -196,7 +205,7 @@ describe('a relay', () => {
     await db.redis.xgroup('CREATE', outbox, 'relay', '0', 'MKSTREAM');
     await db.redis.xreadgroup('GROUP', 'relay', consumer, 'COUNT', 10, 'STREAMS', outbox, '>');
     await db.redis.xtrim(outbox, 'MAXLEN', 0);
-    const relay = new Relay({ db, blocking, queues, consumer, log: keepingLog(), abandonedAfter: 100 });
+    const relay = new Relay({ db, blocking, queues, consumer, log: recordingLog(), abandonedAfter: 100 });
     await relay.start();
     onTestFinished(() => relay.close());
     const task = await addTask(db, org, clocked);
@@ -223,8 +232,8 @@ const DAMAGES: [name: string, damage: (db: Db, key: string) => Promise<unknown>]
 describe('a sweep', () => {
   it.each(DAMAGES)('continues after a task %s', async (_name, damage) => {
     const bare = ownStore();
-    const log = keepingLog();
-    const db = reporting(bare, log);
+    const log = recordingLog();
+    const db = withLoggedUnreadables(bare, log);
     const queues = openQueues(db);
     const org = await addOrg(db);
     const { worker_id } = await addWorker(db, org, { capacity: 3 });
@@ -236,7 +245,7 @@ describe('a sweep', () => {
     if (broken === undefined) throw new Error('no task');
     const keys = orgKeysOf(db.prefix, org);
     await damage(db, keys.task(broken.task_id));
-    const seen = later(db, HOUR);
+    const seen = withClockAhead(db, HOUR);
     const sweeper = new Sweeper({ db: seen, queues, log });
     expect(await sweeper.sweep()).toBe(4);
     expect(sweeper.failed).toBe(1);
@@ -254,7 +263,7 @@ describe('a sweep', () => {
   });
 
   it('leaves a task of a newer form to a newer process', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
     const { worker_id } = await addWorker(db, org, { capacity: 2 });
@@ -263,8 +272,8 @@ describe('a sweep', () => {
     const [newer] = tasks;
     const keys = orgKeysOf(db.prefix, org);
     await db.redis.hset(keys.task(newer.task_id), 'f', 2, 's', 'a form of the future');
-    const seen = later(db, HOUR);
-    expect(await new Sweeper({ db: seen, queues, log: keepingLog() }).sweep()).toBe(1);
+    const seen = withClockAhead(db, HOUR);
+    expect(await new Sweeper({ db: seen, queues, log: recordingLog() }).sweep()).toBe(1);
     const again = Number(await db.redis.zscore(keys.due, `${org} ${newer.task_id}`)) - seen.clock.now();
     expect(again).toBeGreaterThan(0);
     expect(again).toBeLessThan(60_000);
@@ -272,7 +281,7 @@ describe('a sweep', () => {
   });
 
   it('reaches tasks behind more broken ones than fit in one batch', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
     const keys = orgKeysOf(db.prefix, org);
@@ -284,13 +293,13 @@ describe('a sweep', () => {
       filling.hset(keys.task(`broken-${count}`), 'v', 1);
     }
     await filling.exec();
-    const sweeper = new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() });
+    const sweeper = new Sweeper({ db: withClockAhead(db, HOUR), queues, log: recordingLog() });
     expect((await sweeper.sweep()) + (await sweeper.sweep())).toBe(1);
     expect((await waiting(queues)).join()).toContain(task.task_id);
   });
 
   it('moves malformed members of each index to the dead entries, where they can be replayed', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
     const keys = orgKeysOf(db.prefix, org);
@@ -306,8 +315,8 @@ describe('a sweep', () => {
     await db.redis.sadd(keys.backlogged, 'nonsense');
     const { worker_id } = await addWorker(db, org);
     await offerTo(db, await addTask(db, org), [worker_id]);
-    expect(await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep()).toBe(1);
-    await new Retention({ db, log: keepingLog() }).run();
+    expect(await new Sweeper({ db: withClockAhead(db, HOUR), queues, log: recordingLog() }).sweep()).toBe(1);
+    await new Retention({ db, log: recordingLog() }).run();
     for (const key of indexes) expect(await db.redis.zscore(key, 'nonsense')).toBeNull();
     const dead = await deadEntries(db);
     expect(dead.map((one) => [one.kind, one.name])).toEqual(indexes.map(() => ['member', 'nonsense']));
@@ -316,7 +325,7 @@ describe('a sweep', () => {
   });
 
   it('continues when an index or the set of orgs of one partition has the wrong type', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const queues = openQueues(db);
     const org = await addOrg(db);
     const mine = orgKeysOf(db.prefix, org);
@@ -339,14 +348,14 @@ describe('a sweep', () => {
     const { worker_id } = await addWorker(db, org);
     await offerTo(db, await addTask(db, org), [worker_id]);
     await addWorker(db, org);
-    const sweeper = new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() });
+    const sweeper = new Sweeper({ db: withClockAhead(db, HOUR), queues, log: recordingLog() });
     expect(await sweeper.sweep()).toBe(1);
     expect((await waiting(queues)).some((id) => id.startsWith('match-'))).toBe(true);
-    await new Retention({ db, log: keepingLog() }).run();
+    await new Retention({ db, log: recordingLog() }).run();
   });
 
   it('requests the next task when the first of a matching queue, or another org, cannot be read', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const queues = openQueues(db);
     const [org, other] = [await addOrg(db), await addOrg(db)];
     await db.redis.set(orgKeysOf(db.prefix, other).matchingQueues, 'nonsense');
@@ -354,7 +363,7 @@ describe('a sweep', () => {
     await db.redis.hdel(orgKeysOf(db.prefix, org).task(first.task_id), 's');
     await db.redis.zadd(orgKeysOf(db.prefix, org).matchingQueues, 0, 'any\0lane-of-nothing\0{"skills":');
     await addWorker(db, org);
-    await new Sweeper({ db: later(db, HOUR), queues, log: keepingLog() }).sweep();
+    await new Sweeper({ db: withClockAhead(db, HOUR), queues, log: recordingLog() }).sweep();
     const requested = await db.redis.zrange(orgKeysOf(db.prefix, org).matchRequests, 0, '-1');
     expect(requested).toEqual([`task ${second.task_id}`]);
   });
@@ -362,46 +371,54 @@ describe('a sweep', () => {
 
 describe('retention', () => {
   it('purges all other tasks when one cannot be read, and reports that one', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const org = await addOrg(db);
     const keys = orgKeysOf(db.prefix, org);
     const tasks = [];
     for (let count = 0; count < 3; count += 1)
       tasks.push(
-        await step(db, await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }), {
-          name: 'cancel',
-          reason: null,
-        }),
+        await applyCommands(
+          db,
+          await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }),
+          {
+            name: 'cancel',
+            reason: null,
+          },
+        ),
       );
     const [broken] = tasks;
     await db.redis.hset(keys.task(broken?.task_id ?? ''), 'z', 'garbage');
-    const seen = later(db, 48 * HOUR);
-    expect(await new Retention({ db: seen, log: keepingLog() }).run()).toMatchObject({ tasks: 2 });
+    const seen = withClockAhead(db, 48 * HOUR);
+    expect(await new Retention({ db: seen, log: recordingLog() }).run()).toMatchObject({ tasks: 2 });
     expect(await db.redis.zcard(keys.retain)).toBe(1);
     await expect.poll(() => deadEntries(db)).toMatchObject([{ name: keys.task(broken?.task_id ?? '') }]);
   });
 
   it('trims the feeds of all other orgs when one has the wrong type', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const orgs = await Promise.all([addOrg(db), addOrg(db), addOrg(db)]);
     const [broken, ...others] = orgs.map((org) => orgKeysOf(db.prefix, org).feed);
     await db.redis.set(broken ?? '', 'nonsense');
     for (const feed of others)
       await db.redis.xadd(feed, '1-1', 'task', 'x', 'sequence', '1', 'events', 'created');
-    await new Retention({ db, log: keepingLog() }).trimFeeds();
+    await new Retention({ db, log: recordingLog() }).trimFeeds();
     for (const feed of others) expect(await db.redis.xlen(feed)).toBe(0);
   });
 
   it('stops when its lock was lost, and does not release the lock of another process', async () => {
-    const db = reporting(ownStore());
+    const db = withLoggedUnreadables(ownStore());
     const org = await addOrg(db);
     for (let count = 0; count < 25; count += 1)
-      await step(db, await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }), {
-        name: 'cancel',
-        reason: null,
-      });
+      await applyCommands(
+        db,
+        await addTask(db, org, { more: { audit: { log_required: true, retain_days: 1 } } }),
+        {
+          name: 'cancel',
+          reason: null,
+        },
+      );
     const lock = `${db.prefix}:retention`;
-    const retention = new Retention({ db: later(db, 48 * HOUR), log: keepingLog(), every: 20 });
+    const retention = new Retention({ db: withClockAhead(db, 48 * HOUR), log: recordingLog(), every: 20 });
     onTestFinished(() => retention.close());
     // While it holds the lock, the lock expires and another process takes it.
     const { redis } = db;

@@ -13,17 +13,17 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
   historyOf,
   offerIdOf,
   openTestDb,
-  step,
   taskOf,
   workerOf,
   workThrough,
 } from '../support/db.ts';
-import { later, runProcessorsOfFile } from '../support/processors.ts';
+import { runProcessorsOfFile, withClockAhead } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
@@ -46,7 +46,7 @@ async function offeredTo(db: Db, task: Task, workerId: string): Promise<Task> {
 
 const statusOf = (db: Db, task: Task) => taskOf(db, task.org_id, task.task_id).then((one) => one.status);
 const decline = (db: Db, task: Task, worker_id: string) =>
-  step(db, task, { name: 'decline', offer_id: offerIdOf(task, worker_id), worker_id, reason: null });
+  applyCommands(db, task, { name: 'decline', offer_id: offerIdOf(task, worker_id), worker_id, reason: null });
 
 /** Completes every offer of the worker, one after the other. @returns the task ids in order. */
 async function workOff(db: Db, worker: Worker, count: number): Promise<string[]> {
@@ -202,16 +202,16 @@ describe('a task that a worker does not do', () => {
     await addWorker(db, org, { worker_id: 'a' });
     const task = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
     await addWorker(db, org, { worker_id: 'b' });
-    await step(db, task, { name: 'release', worker_id: 'a', reason: 'ill' });
+    await applyCommands(db, task, { name: 'release', worker_id: 'a', reason: 'ill' });
     await changeWorker(db, org, 'a', { availability: 'away' });
     const again = await accept(db, await offeredTo(db, task, 'b'), 'b');
     expect(again.attempt).toBe(2);
     await addWorker(db, org, { worker_id: 'c' });
     const timeout = { name: 'start_timeout', accepted_at: again.assignment?.accepted_at ?? 0 } as const;
-    await step(later(db, 901_000), again, timeout);
+    await applyCommands(withClockAhead(db, 901_000), again, timeout);
     await changeWorker(db, org, 'b', { availability: 'away' });
     const last = await accept(db, await offeredTo(db, again, 'c'), 'c');
-    const failed = await step(db, last, { name: 'release', worker_id: 'c', reason: null });
+    const failed = await applyCommands(db, last, { name: 'release', worker_id: 'c', reason: null });
     expect(failed.failure?.code).toBe('attempts_exhausted');
   });
 });
@@ -239,10 +239,14 @@ describe('a worker', () => {
     await addWorker(db, org, { worker_id: 'a', capacity: 3 });
     const offered = await offeredTo(db, await addTask(db, org), 'a');
     const accepted = await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a');
-    const started = await step(db, await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a'), {
-      name: 'start',
-      worker_id: 'a',
-    });
+    const started = await applyCommands(
+      db,
+      await accept(db, await offeredTo(db, await addTask(db, org), 'a'), 'a'),
+      {
+        name: 'start',
+        worker_id: 'a',
+      },
+    );
     await changeWorker(db, org, 'a', null);
     await addWorker(db, org, { worker_id: 'b', capacity: 3 });
     for (const task of [offered, accepted, started]) await offeredTo(db, task, 'b');

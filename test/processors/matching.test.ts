@@ -13,23 +13,23 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
 } from '../support/db.ts';
 import {
-  later,
-  loseJobs,
+  deleteAllJobs,
   openQueues,
   openSweeper,
   outboxLength,
   runProcessors,
   runProcessorsOfFile,
   runRelay,
+  withClockAhead,
 } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 
@@ -85,7 +85,7 @@ describe('a created task adds no matching job', () => {
     await expect.poll(() => relay.relayed, SOON).toBe(before + 3);
     await emptied(db);
     expect(await turnsOf(queues)).toEqual([]);
-    await openSweeper(later(db, 10_000), queues).sweep();
+    await openSweeper(withClockAhead(db, 10_000), queues).sweep();
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).matchRequests)).toBeLessThanOrEqual(0);
   });
 });
@@ -111,7 +111,7 @@ describe('a waiting task is offered, without the sweeper, as soon as a worker', 
       async (db, org) => {
         const { worker_id } = await addWorker(db, org, { ...ready, capacity: 1 });
         const busy = await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id);
-        return () => step(db, busy, { name: 'cancel', reason: null });
+        return () => applyCommands(db, busy, { name: 'cancel', reason: null });
       },
     ],
     [
@@ -127,7 +127,7 @@ describe('a waiting task is offered, without the sweeper, as soon as a worker', 
       async (db, org) => {
         const { worker_id } = await addWorker(db, org, { ...ready, capacity: 1 });
         const offered = await offerTo(db, await addTask(db, org), [worker_id]);
-        return () => step(db, offered, { name: 'cancel', reason: null });
+        return () => applyCommands(db, offered, { name: 'cancel', reason: null });
       },
     ],
   ];
@@ -150,7 +150,7 @@ describe('a waiting task is offered, without the sweeper, as soon as a worker', 
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
     const offered = await taskOf(db, org, task.task_id);
     const declining = { offer_id: offerIdOf(offered, 'sole'), worker_id: 'sole', reason: null };
-    await step(db, offered, { name: 'decline', ...declining, retry_after_seconds: 1 });
+    await applyCommands(db, offered, { name: 'decline', ...declining, retry_after_seconds: 1 });
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
   });
 
@@ -207,10 +207,10 @@ describe('no match request is lost', () => {
     expect(turn).not.toBeNull();
     // The process takes the request and dies.
     await takeTurn(db, org, turn ?? '', 10);
-    const sweeper = openSweeper(later(db, 10_000), queues);
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
-    await loseJobs(db);
+    await deleteAllJobs(db);
     expect(await sweeper.sweep()).toBe(1);
     await runProcessors(db, { sweepEvery: 3600_000 });
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');

@@ -12,15 +12,15 @@ import {
   accept,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   workThrough,
 } from '../support/db.ts';
-import { openQueues, outboxLength, QUIET, runRelay } from '../support/processors.ts';
+import { ERRORS_ONLY, openQueues, outboxLength, runRelay } from '../support/processors.ts';
 import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 
 const shared = await openTestDb();
@@ -159,7 +159,7 @@ describe('a check that is cancelled and scheduled again', () => {
     const { worker_id } = await addWorker(db, org);
     const task = await addTask(db, org, clocked);
     const submitted = await workThrough(db, await offerTo(db, task, [worker_id]), worker_id);
-    await step(db, submitted, { name: 'rework', feedback: null });
+    await applyCommands(db, submitted, { name: 'rework', feedback: null });
     await runRelay(db, queues);
     await emptied(db);
     expect(await jobIds(queues)).toContain(clockJob(task));
@@ -171,17 +171,21 @@ describe('a check that is cancelled and scheduled again', () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const task = await addTask(db, org, clocked);
-    const started = await step(db, await accept(db, await offerTo(db, task, [worker_id]), worker_id), {
-      name: 'start',
-      worker_id,
-    });
+    const started = await applyCommands(
+      db,
+      await accept(db, await offerTo(db, task, [worker_id]), worker_id),
+      {
+        name: 'start',
+        worker_id,
+      },
+    );
     await readAndDie(db, org);
     const submission = { output: 'done', evidence: [], notes: null };
-    const submitted = await step(db, started, { name: 'submit', worker_id, submission });
+    const submitted = await applyCommands(db, started, { name: 'submit', worker_id, submission });
     expect((await readAndDie(db, org)).flatMap((one) => (one.kind === 'task' ? one.cancelled : []))).toEqual([
       expect.objectContaining({ kind: 'target_latency' }),
     ]);
-    await step(db, submitted, { name: 'rework', feedback: null });
+    await applyCommands(db, submitted, { name: 'rework', feedback: null });
     await runRelay(db, queues, 500);
     await emptied(db);
     expect(await jobIds(queues)).toContain(clockJob(task));
@@ -193,7 +197,12 @@ describe('a check that is cancelled and scheduled again', () => {
     const org = freshOrg(db);
     const [a, b] = [await addWorker(db, org), await addWorker(db, org)];
     const decline = async (task: Task, worker_id: string) =>
-      step(db, task, { name: 'decline', offer_id: offerIdOf(task, worker_id), worker_id, reason: null });
+      applyCommands(db, task, {
+        name: 'decline',
+        offer_id: offerIdOf(task, worker_id),
+        worker_id,
+        reason: null,
+      });
     const once = await decline(await offerTo(db, await addTask(db, org), [a.worker_id]), a.worker_id);
     const twice = await decline(await offerTo(db, once, [b.worker_id]), b.worker_id);
     await runRelay(db, queues);
@@ -240,7 +249,7 @@ describe('a relay', () => {
     const xreadgroup = (...args: unknown[]) => read(...args.with(args.indexOf('BLOCK') + 1, 0));
     Object.assign(blocking, { xreadgroup });
     const queues = openQueues(db);
-    const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: QUIET });
+    const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: ERRORS_ONLY });
     await relay.start();
     await relay.close();
   });

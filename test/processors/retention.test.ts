@@ -24,14 +24,14 @@ import {
   accept,
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   historyOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
 } from '../support/db.ts';
-import { later, QUIET } from '../support/processors.ts';
+import { ERRORS_ONLY, withClockAhead } from '../support/processors.ts';
 import type { InputChange } from '../support/tasks.ts';
 import { filesIn } from '../support/uploads.ts';
 
@@ -47,8 +47,8 @@ const keep = (retain_days: number, log_required = true): Partial<Pick<TaskInput,
   audit: { retain_days, log_required },
 });
 
-const run = (from: Db) => new Retention({ db: from, log: QUIET }).run();
-const cancel = (task: Task) => step(db, task, { name: 'cancel', reason: null });
+const run = (from: Db) => new Retention({ db: from, log: ERRORS_ONLY }).run();
+const cancel = (task: Task) => applyCommands(db, task, { name: 'cancel', reason: null });
 
 /** A completed task with an offer, an assignment and evidence. */
 async function completed(orgId: string, change: InputChange = {}): Promise<Task> {
@@ -61,11 +61,17 @@ async function completed(orgId: string, change: InputChange = {}): Promise<Task>
   const to = { org_id: orgId, task_id: task.task_id, worker_id, incarnation: '', limit: 1e6 };
   const what = { name: 'a.pdf', media_type: 'application/pdf' };
   await addEvidence(db, to, staged, what, () => EMPTY_CHANGE);
-  await step(db, task, { name: 'start', worker_id });
+  await applyCommands(db, task, { name: 'start', worker_id });
   const message = { text: 'hello', is_question: false, answers: null, message_id: 'message' };
-  await step(db, task, { name: 'message', author: { kind: 'worker', id: worker_id }, ...message });
+  await applyCommands(db, task, { name: 'message', author: { kind: 'worker', id: worker_id }, ...message });
   const submission = { output: 'done', evidence: [], notes: null };
-  return step(db, task, { name: 'submit', worker_id, submission }, { name: 'verify' }, { name: 'complete' });
+  return applyCommands(
+    db,
+    task,
+    { name: 'submit', worker_id, submission },
+    { name: 'verify' },
+    { name: 'complete' },
+  );
 }
 
 /** Settles the pending deliveries of the task. */
@@ -110,9 +116,9 @@ describe('a finished task', () => {
     expect((await tracesOf(task)).length).toBeGreaterThan(8);
 
     const end = task.updated_at + 2 * DAY - db.clock.now();
-    expect(await run(later(db, end - SECOND))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, end - SECOND))).toEqual({ tasks: 0, logs: 0 });
     expect(await loadTask(db, org, task.task_id)).not.toBeNull();
-    expect(await run(later(db, end + SECOND))).toEqual({ tasks: 1, logs: 0 });
+    expect(await run(withClockAhead(db, end + SECOND))).toEqual({ tasks: 1, logs: 0 });
     await sweepEvidence(db, files);
     expect(await tracesOf(task)).toEqual([]);
     expect((await filesIn(folder)).filter((one) => one.includes(task.task_id))).toEqual([]);
@@ -121,14 +127,14 @@ describe('a finished task', () => {
     expect((await filesIn(folder)).filter((one) => one.includes(other.task_id))).toHaveLength(1);
     const { references } = await readFeed(db, org, null, 100);
     expect([...new Set(references.map((one) => one.task_id))]).toEqual([other.task_id, open.task_id]);
-    expect(await run(later(db, end + SECOND))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, end + SECOND))).toEqual({ tasks: 0, logs: 0 });
   });
 
   it('is purged once when several processes purge it at the same time', async () => {
     const org = freshOrg(db);
     const tasks = await Promise.all(Array.from({ length: 30 }, () => addTask(db, org, { more: keep(1) })));
     await Promise.all(tasks.map(cancel));
-    const then = later(db, 2 * DAY);
+    const then = withClockAhead(db, 2 * DAY);
     const purged = await Promise.all([run(then), run(then), run(then)]);
     expect(purged.reduce((sum, one) => sum + one.tasks, 0)).toBe(30);
     for (const task of tasks) expect(await loadTask(db, org, task.task_id)).toBeNull();
@@ -138,10 +144,10 @@ describe('a finished task', () => {
   it('is purged only after its last event was delivered or given up', async () => {
     const org = freshOrg(db);
     const task = await cancel(await addTask(db, org, { more: keep(1), handoff: { callback_url } }));
-    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
     await deliver(task);
-    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
-    expect(await run(later(db, 2 * DAY + 20 * SECOND))).toEqual({ tasks: 1, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY + 20 * SECOND))).toEqual({ tasks: 1, logs: 0 });
     expect(await tracesOf(task)).toEqual([]);
   });
 
@@ -154,9 +160,9 @@ describe('a finished task', () => {
     await cancel(bad);
     await cancel(good);
     await db.redis.hset(orgKeysOf(db.prefix, org).task(bad.task_id), 'z', 'spoilt');
-    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
     expect(await tracesOf(good)).toEqual([]);
-    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 0, logs: 0 });
     await db.redis.del(orgKeysOf(db.prefix, org).task(bad.task_id));
   });
 });
@@ -165,17 +171,17 @@ describe('a task with log_required false', () => {
   it('loses its history once it is final and its events are delivered, and is itself kept', async () => {
     const org = freshOrg(db);
     const task = await completed(org, { more: keep(5, false), handoff: { callback_url } });
-    const soon = later(db, 20 * SECOND);
+    const soon = withClockAhead(db, 20 * SECOND);
     expect(await run(soon)).toEqual({ tasks: 0, logs: 0 });
     expect(await historyOf(db, task)).toHaveLength(task.sequence);
     await deliver(task);
     expect((await loadDeliveries(db, org, task.task_id)).size).toBeGreaterThan(0);
-    expect(await run(later(db, 40 * SECOND))).toEqual({ tasks: 0, logs: 1 });
+    expect(await run(withClockAhead(db, 40 * SECOND))).toEqual({ tasks: 0, logs: 1 });
     expect(await historyOf(db, task)).toEqual([]);
     expect((await loadDeliveries(db, org, task.task_id)).size).toBe(0);
     expect(await taskOf(db, org, task.task_id)).toEqual(task);
     expect((await readFeed(db, org, null, 100)).references).toEqual([]);
-    expect(await run(later(db, 6 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await run(withClockAhead(db, 6 * DAY))).toEqual({ tasks: 1, logs: 0 });
     await sweepEvidence(db, files);
     expect(await tracesOf(task)).toEqual([]);
   });
@@ -183,7 +189,7 @@ describe('a task with log_required false', () => {
   it('is purged in one step when task and history are due', async () => {
     const org = freshOrg(db);
     const task = await cancel(await addTask(db, org, { more: keep(1, false) }));
-    expect(await run(later(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
     expect(await tracesOf(task)).toEqual([]);
   });
 });
@@ -196,9 +202,9 @@ describe("an org's feed", () => {
     await commit(db.redis, orgWrites(db, 0, { ...bare, created_at: now, updated_at: now }));
     for (let index = 0; index < 250; index += 1) await addTask(db, org);
     const { feed } = orgKeysOf(db.prefix, org);
-    await new Retention({ db: later(db, FEED_KEPT - 60 * SECOND), log: QUIET }).trimFeeds();
+    await new Retention({ db: withClockAhead(db, FEED_KEPT - 60 * SECOND), log: ERRORS_ONLY }).trimFeeds();
     expect(await db.redis.xlen(feed)).toBe(250);
-    await new Retention({ db: later(db, FEED_KEPT + SECOND), log: QUIET }).trimFeeds();
+    await new Retention({ db: withClockAhead(db, FEED_KEPT + SECOND), log: ERRORS_ONLY }).trimFeeds();
     expect(await db.redis.xlen(feed)).toBe(0);
   });
 });

@@ -10,7 +10,7 @@ import * as oauth from 'openid-client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser } from '../support/browser.ts';
 import { freePort, type OwnRedis, startOwnRedis } from '../support/own-redis.ts';
-import { taskBody } from '../support/people.ts';
+import { taskBody } from '../support/workers.ts';
 
 const HOUR = 3600_000;
 const OPERATOR_TOKEN = 'operator-token-of-the-tests';

@@ -16,23 +16,23 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   historyOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workerOf,
   workThrough,
 } from '../support/db.ts';
 import {
-  later,
-  loseJobs,
+  deleteAllJobs,
   openQueues,
   openSweeper,
   outboxLength,
   runProcessors,
   runRelay,
+  withClockAhead,
 } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
@@ -61,7 +61,7 @@ async function oneOfEach(db: Db, org: string): Promise<Task[]> {
   const tasks = [
     await offered(),
     await accepted(),
-    await step(db, await accepted(), { name: 'start', worker_id }),
+    await applyCommands(db, await accepted(), { name: 'start', worker_id }),
     await workThrough(db, await offered(), worker_id),
     await workThrough(
       db,
@@ -97,14 +97,14 @@ describe('a sweep', () => {
     const owed = tasks.flatMap((task) => checksOf(task).filter((one) => one.kind !== 'match'));
     expect(owed.map((one) => one.kind).sort()).toEqual(OWED);
     // The outbox was never relayed, as if the jobs had been added and lost.
-    const sweeper = openSweeper(later(db, 2 * HOUR), queues);
+    const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(OWED.length);
     expect(await kinds(queues)).toEqual(OWED);
     expect(await sweeper.sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(OWED);
     expect(sweeper.jobsAdded).toBe(OWED.length);
     // Jobs that are lost again are added again.
-    await loseJobs(db);
+    await deleteAllJobs(db);
     expect(await sweeper.sweep()).toBe(OWED.length);
   });
 
@@ -114,13 +114,13 @@ describe('a sweep', () => {
     const org = await addOrg(db);
     await oneOfEach(db, org);
     // Only automatic verification is due at once; the other checks are due later.
-    expect(await openSweeper(later(db, 20_000), queues).sweep()).toBe(1);
-    await loseJobs(db);
+    expect(await openSweeper(withClockAhead(db, 20_000), queues).sweep()).toBe(1);
+    await deleteAllJobs(db);
     const relay = await runRelay(db, queues);
     await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
     await relay.close();
     const made = await kinds(queues);
-    expect(await openSweeper(later(db, 2 * HOUR), queues).sweep()).toBe(0);
+    expect(await openSweeper(withClockAhead(db, 2 * HOUR), queues).sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(made);
   });
 
@@ -134,11 +134,11 @@ describe('a sweep', () => {
     if (check === undefined) throw new Error('the offer has no end');
     const made = checkJob(task, check, db.clock.now());
     await queues.add([{ ...made, opts: { ...made.opts, delay: 5 * HOUR } }]);
-    const sweeper = openSweeper(later(db, 2 * HOUR), queues);
+    const sweeper = openSweeper(withClockAhead(db, 2 * HOUR), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
     // A check that is delayed by seconds has its job.
-    await loseJobs(db);
+    await deleteAllJobs(db);
     await queues.add([{ ...made, opts: { ...made.opts, delay: 2 * HOUR + 30_000 } }]);
     expect(await sweeper.sweep()).toBe(0);
   });
@@ -164,7 +164,7 @@ describe('a sweep', () => {
     const org = await addOrg(db);
     for (let count = 0; count < 3; count += 1)
       await addTask(db, org, { handoff: { callback_url: 'https://receiver.example/' } });
-    const sweeper = openSweeper(later(db, 10_000), queues);
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(6);
     expect(await kinds(queues)).toEqual(Array.from({ length: 6 }, () => 'deliver'));
     expect(await sweeper.sweep()).toBe(0);
@@ -176,7 +176,7 @@ describe('a sweep', () => {
     const org = await addOrg(db);
     await Promise.all([addTask(db, org), addTask(db, org)]);
     await addTask(db, org, { requirements: { skills: ['a'] } });
-    const sweeper = openSweeper(later(db, 10_000), queues);
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     await sweeper.sweep();
     expect(await kinds(queues)).toEqual([]);
     await addWorker(db, org);
@@ -191,7 +191,7 @@ describe('a sweep', () => {
     const org = await addOrg(db);
     const gone = await addTask(db, org, { requirements: { skills: ['gone'] } });
     await addTask(db, org, { requirements: { skills: ['there'] } });
-    await step(db, gone, { name: 'cancel', reason: null });
+    await applyCommands(db, gone, { name: 'cancel', reason: null });
     expect(await allMatchingQueues(db, org)).toHaveLength(2);
     await openSweeper(db, openQueues(db)).sweep();
     expect(await allMatchingQueues(db, org)).toMatchObject([{ requirements: { skills: ['there'] } }]);
@@ -206,7 +206,7 @@ describe('a sweep', () => {
     const task = await addTask(db, org, { requirements: { worker_pool_id: pool.pool_id } });
     await accept(db, await offerTo(db, task, [worker_id]), worker_id);
     expect(await commit(db.redis, poolWrites(db, pool, null))).toBe(true);
-    const sweeper = openSweeper(later(db, 10_000), queues);
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(1);
     expect(await sweeper.sweep()).toBe(0);
     expect(await kinds(queues)).toEqual(['pool']);
@@ -215,7 +215,7 @@ describe('a sweep', () => {
     await expect.poll(() => db.redis.zcard(removedPools), { timeout: 15_000 }).toBe(0);
     expect((await taskOf(db, org, task.task_id)).status).toBe('queued');
     expect((await workerOf(db, org, worker_id)).pool_ids).toEqual([]);
-    expect(await openSweeper(later(db, HOUR), queues).sweep()).toBe(0);
+    expect(await openSweeper(withClockAhead(db, HOUR), queues).sweep()).toBe(0);
   });
 
   it('releases what is left of a removed worker when the job for it died half-way', async () => {
@@ -228,9 +228,9 @@ describe('a sweep', () => {
       await offerTo(db, await addTask(db, org), [worker_id]),
     ];
     await changeWorker(db, org, worker_id, null);
-    await step(db, done, { name: 'remove_worker', worker_id });
+    await applyCommands(db, done, { name: 'remove_worker', worker_id });
     await releaseOrphanedReservation(db, org, worker_id, done.task_id);
-    expect(await openSweeper(later(db, 10_000), queues).sweep()).toBe(1);
+    expect(await openSweeper(withClockAhead(db, 10_000), queues).sweep()).toBe(1);
     const [job] = await queues.all.lifecycle.getJobs(['waiting', 'prioritized']);
     expect(job?.data).toMatchObject({ worker_id, orphaned_tasks: [left.task_id] });
     await runProcessors(db, { sweepEvery: HOUR });
@@ -243,14 +243,14 @@ describe('a sweep', () => {
     const queues = openQueues(db);
     const org = await addOrg(db);
     const { worker_id } = await addWorker(db, org, { capacity: 2 });
-    const started = await step(
+    const started = await applyCommands(
       db,
       await accept(db, await offerTo(db, await addTask(db, org), [worker_id]), worker_id),
       { name: 'start', worker_id },
     );
     const offered = await offerTo(db, await addTask(db, org), [worker_id]);
     await changeWorker(db, org, worker_id, null);
-    const sweeper = openSweeper(later(db, 10_000), queues);
+    const sweeper = openSweeper(withClockAhead(db, 10_000), queues);
     expect(await sweeper.sweep()).toBe(2);
     expect(await sweeper.sweep()).toBe(0);
     await runProcessors(db, { sweepEvery: HOUR });
@@ -276,7 +276,7 @@ describe('a sweep', () => {
     const { due } = orgKeysOf(db.prefix, org);
     const member = `${org} ${offered.task_id}`;
     // The offer is overdue when the index is read, and declined before the task itself is read.
-    const ahead = later(db, 10_000);
+    const ahead = withClockAhead(db, 10_000);
     const redis = db.redis.duplicate();
     const read = redis.zrangebyscore.bind(redis);
     let isChanged = false;
@@ -335,7 +335,7 @@ describe('when all jobs are lost midway', () => {
     // Two workers get offers and never answer; the other tasks do not wait for them.
     await addWorker(db, org, { pool_ids: ['pool'], capacity: 2 });
     await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
-    await loseJobs(db);
+    await deleteAllJobs(db);
     for (const { task_id } of tasks)
       await expect
         .poll(() => taskOf(db, org, task_id).then((task) => task.failure?.code), { timeout: 25_000 })

@@ -13,15 +13,15 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   historyOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workThrough,
 } from '../support/db.ts';
-import { later, openQueues, runProcessorsOfFile } from '../support/processors.ts';
+import { openQueues, runProcessorsOfFile, withClockAhead } from '../support/processors.ts';
 import { freshPrefix } from '../support/redis.ts';
 import { rfc3339 } from '../support/tasks.ts';
 
@@ -103,14 +103,14 @@ describe('an SLA clock', () => {
     const deadline = rfc3339(db.clock.now() + 3500);
     const task = await addTask(db, org, { sla: { deadline } });
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
-    const started = await step(db, await accept(db, await now(db, task), 'a'), {
+    const started = await applyCommands(db, await accept(db, await now(db, task), 'a'), {
       name: 'start',
       worker_id: 'a',
     });
     await expect.poll(() => clocksOf(db, task), SOON).toEqual(['deadline']);
     expect(await statusOf(db, task)).toBe('started');
     const submission = { output: 'late', evidence: [], notes: null };
-    await step(db, started, { name: 'submit', worker_id: 'a', submission });
+    await applyCommands(db, started, { name: 'submit', worker_id: 'a', submission });
     await expect.poll(() => statusOf(db, task), SOON).toBe('completed');
   });
 
@@ -137,7 +137,7 @@ describe('an SLA clock', () => {
       await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
       await workThrough(db, await now(db, task), 'a');
     }
-    await step(db, await now(db, returned), { name: 'rework', feedback: null });
+    await applyCommands(db, await now(db, returned), { name: 'rework', feedback: null });
     await expect.poll(() => clocksOf(db, returned), SOON).toEqual(['target_latency']);
     const [breach] = (await now(db, returned)).breaches;
     expect((breach?.breached_at ?? 0) - (breach?.due_at ?? 0)).toBeLessThan(1000);
@@ -185,7 +185,7 @@ describe('the job of an SLA clock', () => {
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
     const offered = await now(db, task);
     const accepted = await accept(db, offered, 'a');
-    const done = await step(db, accepted, { name: 'start', worker_id: 'a' });
+    const done = await applyCommands(db, accepted, { name: 'start', worker_id: 'a' });
     const about = { org_id: org, task_id: task.task_id, version: 1 };
     const stale = [offered, accepted].flatMap((view) =>
       checksOf(view).filter((one) => one.kind === 'offer_expiry' || one.kind === 'start_timeout'),
@@ -231,7 +231,7 @@ describe('due times', () => {
     const job = await alone.all.sla.getJob(made.opts.jobId);
     if (job === undefined) throw new Error('no job');
     // A quarter of an hour later.
-    const deps = { db: later(own, 901_000), queues, schemas: new OutputSchemas() };
+    const deps = { db: withClockAhead(own, 901_000), queues, schemas: new OutputSchemas() };
     await runSlaJob(deps, { form: 1, org_id: org, task_id: accepted.task_id, check }, job, undefined);
     const back = await now(own, accepted);
     expect([back.status, back.attempt, back.assignment]).toEqual(['queued', 2, null]);
@@ -244,9 +244,9 @@ describe('due times', () => {
     const task = await addTask(db, org, { review });
     await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
     const first = await workThrough(db, await now(db, task), 'a');
-    const again = await step(db, first, { name: 'rework', feedback: null });
+    const again = await applyCommands(db, first, { name: 'rework', feedback: null });
     const submission = { output: 'better', evidence: [], notes: null };
-    const second = await step(db, again, { name: 'submit', worker_id: 'a', submission });
+    const second = await applyCommands(db, again, { name: 'submit', worker_id: 'a', submission });
     // The check of the first submission, as a late relay would still add it.
     const [stale] = checksOf(first).filter((one) => one.kind === 'auto_approve');
     if (stale === undefined) throw new Error('no such question');

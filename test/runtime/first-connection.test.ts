@@ -7,9 +7,9 @@ import { startProcessors } from '../../src/processors/processors.ts';
 import { createLog } from '../../src/runtime/log.ts';
 import { startApi } from '../support/api.ts';
 import { openTestDb } from '../support/db.ts';
-import { gate } from '../support/gate.ts';
+import { deferred } from '../support/deferred.ts';
 import { startOwnRedis } from '../support/own-redis.ts';
-import { QUIET, sealer } from '../support/processors.ts';
+import { ERRORS_ONLY, sealer } from '../support/processors.ts';
 import { testRedisUrl } from '../support/redis.ts';
 
 /** A way to Redis that drops every other connection as soon as it is made. @returns its URL */
@@ -42,10 +42,10 @@ test('a web process whose Redis comes up after it shows its queues', async () =>
   const redis = await startOwnRedis();
   onTestFinished(() => redis.stop());
   await redis.kill();
-  const away = gate();
+  const away = deferred();
   const log = createLog('info', 'test', { write: () => away.open() });
   const starting = startApi({ redisUrl: redis.url, log });
-  await away.after;
+  await away.opened;
   await redis.start();
   const api = await starting;
   onTestFinished(() => api.close());
@@ -63,7 +63,7 @@ test('a worker process whose connections are dropped at first runs the jobs of e
     sealer,
     webhookAllowedNetworks: [],
     concurrency: 2,
-    log: QUIET,
+    log: ERRORS_ONLY,
   });
   onTestFinished(() => processors.close());
   for (const queue of Object.values(queues.all)) {

@@ -116,7 +116,7 @@ describe('Redis', () => {
   test('that accepts connections but does not answer is refused after the time limit', async () => {
     own.freeze();
     const refused = expect(start(sealer)).rejects.toThrow(/does not answer/);
-    await refused.finally(() => own.thaw());
+    await refused.finally(() => own.resume());
   });
 
   test('that requires a password, or does not have the database, is reported', async () => {

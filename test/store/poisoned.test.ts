@@ -19,14 +19,14 @@ import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import { Changes } from '../../src/store/redis/pub-sub.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
 import { loadReplay, loadReplays } from '../../src/store/webhooks/replays.ts';
-import { addOrg, addTask, openTestDb, step } from '../support/db.ts';
+import { deadEntries, withLoggedUnreadables } from '../support/damaged-records.ts';
+import { addOrg, addTask, applyCommands, openTestDb } from '../support/db.ts';
 import { addEndpoint, beginReplay } from '../support/endpoints.ts';
-import { deadEntries, reporting } from '../support/poison.ts';
-import { later } from '../support/processors.ts';
+import { withClockAhead } from '../support/processors.ts';
 import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 
 const shared = await openTestDb();
-const ownStore = (): Db => reporting({ ...shared, prefix: freshPrefix() });
+const ownStore = (): Db => withLoggedUnreadables({ ...shared, prefix: freshPrefix() });
 const HOUR = 3600_000;
 
 /** Three tasks, of which the second is damaged: its JSON, or even the type of its key. */
@@ -93,15 +93,20 @@ it.each(DAMAGES)('an audit export contains all chains but that of a task %s', as
   const db = ownStore();
   const org = await addOrg(db);
   for (const name of ['a', 'b', 'c'])
-    await commitAudited(later(db, -HOUR), org, newAuditEvent('operator', 'thing.made', 'thing', name), {
-      guards: [],
-      writes: [],
-    });
+    await commitAudited(
+      withClockAhead(db, -HOUR),
+      org,
+      newAuditEvent('operator', 'thing.made', 'thing', name),
+      {
+        guards: [],
+        writes: [],
+      },
+    );
   const { audit } = orgKeysOf(db.prefix, org);
   const [, second] = await db.redis.xrange(audit, '-', '+');
   await db.redis.xdel(audit, second?.[0] ?? '');
   await db.redis.xadd(audit, `${second?.[0].split('-')[0]}-99`, 'd', '{"half').catch(() => undefined);
-  const [first, broken, last] = await threeTasks(later(db, -HOUR), org, isHash);
+  const [first, broken, last] = await threeTasks(withClockAhead(db, -HOUR), org, isHash);
   let text = '';
   const sealer = createSealer([randomBytes(32)]);
   for await (const piece of exportAudit(db, sealer, org, { from: 0, to: null })) text += piece;
@@ -147,7 +152,7 @@ it('the tail of a feed sends all events but those that cannot be read', async ()
   await db.redis.xadd(feed, '*', 'task', 'x', 'sequence', 'none', 'events', 'created');
   await db.redis.xadd(feed, '*', 'o', '{"half');
   const [first, broken, last] = await threeTasks(db, org, true);
-  const cancelled = await step(db, last, { name: 'cancel', reason: null });
+  const cancelled = await applyCommands(db, last, { name: 'cancel', reason: null });
   await db.redis.publish(changes, 'feed');
   const ofTask = ({ task_id }: Task) =>
     told.filter(({ event }) => 'task_id' in event && event.task_id === task_id).length;

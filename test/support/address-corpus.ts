@@ -1,7 +1,7 @@
 // Hosts that an untrusted URL must never reach, for the tests of the rules and of the address guard.
 
 /** Known spellings of internal addresses that bypass naive guards. */
-export const BYPASSES = [
+export const INTERNAL_HOST_SPELLINGS = [
   '127.1',
   '0x7f.1',
   '2130706433',
@@ -75,6 +75,8 @@ export const BYPASSES = [
 
 /** The addresses among them, as a resolver returns them. */
 export const REFUSED_ADDRESSES = [
-  ...BYPASSES.filter((host) => /^[\d.]+$/.test(host) && host.split('.').length === 4),
-  ...BYPASSES.filter((host) => host.startsWith('[')).map((host) => host.slice(1, -1).replace('%25', '%')),
+  ...INTERNAL_HOST_SPELLINGS.filter((host) => /^[\d.]+$/.test(host) && host.split('.').length === 4),
+  ...INTERNAL_HOST_SPELLINGS.filter((host) => host.startsWith('[')).map((host) =>
+    host.slice(1, -1).replace('%25', '%'),
+  ),
 ];

@@ -246,7 +246,7 @@ export function freshName(what: string): string {
 }
 
 /** A credential or id with one character changed, but not one of the last, which may be a checksum. */
-export function altered(text: string): string {
+export function withOneCharChanged(text: string): string {
   return text.slice(0, -8) + (text.at(-8) === 'x' ? 'y' : 'x') + text.slice(-7);
 }
 
@@ -289,7 +289,7 @@ export async function createPool(client: Client, fields: Record<string, unknown>
 }
 
 /** Resolves once `at` (ms since the epoch, or RFC 3339) has passed. */
-export async function passed(at: number | string): Promise<void> {
+export async function waitUntil(at: number | string): Promise<void> {
   const end = typeof at === 'number' ? at : Date.parse(at);
   while (Date.now() <= end) await sleep(end - Date.now() + 1);
 }

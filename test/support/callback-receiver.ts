@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { onTestFinished } from 'vitest';
 
-export interface Come {
+export interface ReceivedRequest {
   id: string;
   path: string;
   headers: IncomingHttpHeaders;
@@ -28,23 +28,23 @@ export interface Reply {
 export interface CallbackReceiver {
   url: string;
   /** Requests in the order of their arrival. */
-  come: Come[];
+  received: ReceivedRequest[];
   /** The response to the `nth` attempt (from 1) of an event. */
-  reply: (come: Come, nth: number) => Reply;
+  reply: (request: ReceivedRequest, nth: number) => Reply;
 }
 
 /** Starts a receiver; closed at the end of the test. */
 export async function startCallbackReceiver(
   reply: CallbackReceiver['reply'] = () => ({ status: 204 }),
 ): Promise<CallbackReceiver> {
-  const receiver: CallbackReceiver = { url: '', come: [], reply };
+  const receiver: CallbackReceiver = { url: '', received: [], reply };
   const server = createServer(async (request, response) => {
     const at = Date.now();
     let body = '';
     for await (const piece of request.setEncoding('utf8')) body += piece;
     const { type, data } = JSON.parse(body) as { type: string; data: { sequence: number } };
     const { headers, url: path = '' } = request;
-    const come = {
+    const arrived: ReceivedRequest = {
       id: String(headers['webhook-id']),
       path,
       headers,
@@ -53,9 +53,9 @@ export async function startCallbackReceiver(
       type,
       at,
     };
-    receiver.come.push(come);
-    const nth = receiver.come.filter((one) => one.id === come.id).length;
-    const { status, headers: more, body: said = '{"said":"so"}', after } = receiver.reply(come, nth);
+    receiver.received.push(arrived);
+    const nth = receiver.received.filter((one) => one.id === arrived.id).length;
+    const { status, headers: more, body: said = '{"said":"so"}', after } = receiver.reply(arrived, nth);
     await after;
     response.writeHead(status, more).end(said);
   });
@@ -71,7 +71,7 @@ export async function startCallbackReceiver(
 }
 
 /** Whether the request is signed with the `whsec_…` secret; verified by the public package of Standard Webhooks. */
-export function isSigned(secret: string, { body, headers }: Come): boolean {
+export function isSigned(secret: string, { body, headers }: ReceivedRequest): boolean {
   try {
     new Webhook(secret).verify(body, headers as Record<string, string>);
     return true;

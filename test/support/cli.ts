@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 
-export interface Ran {
+export interface CommandResult {
   code: number;
   stdout: string;
   stderr: string;
@@ -18,9 +18,12 @@ export interface Settings {
 }
 
 /** Starts a command line. @returns its output so far, and a promise of its result. */
-export function startCli(args: readonly string[], settings: Settings): { ran: Ran; done: Promise<Ran> } {
+export function startCli(
+  args: readonly string[],
+  settings: Settings,
+): { ran: CommandResult; done: Promise<CommandResult> } {
   const { stdin, env = {}, columns } = settings;
-  const ran: Ran = { code: -1, stdout: '', stderr: '' };
+  const ran: CommandResult = { code: -1, stdout: '', stderr: '' };
   const input = (async function* () {
     yield stdin ?? '';
   })();
@@ -41,7 +44,7 @@ export function startCli(args: readonly string[], settings: Settings): { ran: Ra
 }
 
 /** Runs a command line to its end. */
-export function runCommand(args: readonly string[], settings: Settings): Promise<Ran> {
+export function runCommand(args: readonly string[], settings: Settings): Promise<CommandResult> {
   return startCli(args, settings).done;
 }
 

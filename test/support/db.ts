@@ -89,7 +89,7 @@ export async function addTask(db: Db, orgId: string, change: InputChange = {}): 
 }
 
 /** Applies commands to a task in one commit. @throws Error when they are refused. */
-export async function step(db: Db, task: Task, ...commands: Command[]): Promise<Task> {
+export async function applyCommands(db: Db, task: Task, ...commands: Command[]): Promise<Task> {
   const changed = await changeTask(db, task.org_id, task.task_id, commands, { actor: 'system' });
   if (!changed.ok) throw new Error(`${commands.map((one) => one.name)}: ${changed.code}, ${changed.message}`);
   return changed.task;
@@ -99,7 +99,7 @@ export async function step(db: Db, task: Task, ...commands: Command[]): Promise<
 export function offerTo(db: Db, task: Task, ids: readonly string[], life = 60_000): Promise<Task> {
   const now = db.clock.now();
   const offers = ids.map((worker_id) => ({ offer_id: newId(now), worker_id, expires_at: now + life }));
-  return step(db, task, { name: 'match', worker_ids: [...ids] }, { name: 'offer', offers });
+  return applyCommands(db, task, { name: 'match', worker_ids: [...ids] }, { name: 'offer', offers });
 }
 
 /** Id of the current offer to a worker. @throws Error when there is none. */
@@ -115,21 +115,25 @@ export async function declineAll(db: Db, task: Task, ids: readonly string[]): Pr
   for (const worker_id of ids) {
     const offered = await offerTo(db, now, [worker_id]);
     const offer_id = offerIdOf(offered, worker_id);
-    now = await step(db, offered, { name: 'decline', offer_id, worker_id, reason: null });
+    now = await applyCommands(db, offered, { name: 'decline', offer_id, worker_id, reason: null });
   }
   return now;
 }
 
 export function accept(db: Db, task: Task, workerId: string): Promise<Task> {
-  return step(db, task, { name: 'accept', offer_id: offerIdOf(task, workerId), worker_id: workerId });
+  return applyCommands(db, task, {
+    name: 'accept',
+    offer_id: offerIdOf(task, workerId),
+    worker_id: workerId,
+  });
 }
 
 /** Accepts, starts and submits a task that is offered to the worker. */
 export async function workThrough(db: Db, task: Task, workerId: string): Promise<Task> {
   const accepted = await accept(db, task, workerId);
-  const started = await step(db, accepted, { name: 'start', worker_id: workerId });
+  const started = await applyCommands(db, accepted, { name: 'start', worker_id: workerId });
   const submission = { output: 'done', evidence: [], notes: null };
-  return step(db, started, { name: 'submit', worker_id: workerId, submission });
+  return applyCommands(db, started, { name: 'submit', worker_id: workerId, submission });
 }
 
 /** The current task. @throws Error when there is none. */
@@ -151,7 +155,7 @@ export function historyOf(db: Db, task: { org_id: string; task_id: string }): Pr
 }
 
 /** Differences between a task and its entries in status indexes, matching queues and due times; [] for none. */
-export async function misplacements(db: Db, task: Task): Promise<string[]> {
+export async function indexErrors(db: Db, task: Task): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
   const found: string[] = [];
   const statuses = await db.redis.keys(`${keys.index('status:').replace(/[{}]/g, '?')}*`);

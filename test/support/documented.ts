@@ -15,7 +15,7 @@ export interface OpenApiDocument {
   components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> };
 }
 
-interface SeenAnswer {
+interface ReceivedResponse {
   method: string;
   path: string;
   status: number;
@@ -25,7 +25,7 @@ interface SeenAnswer {
 }
 
 /** Returns the differences between a response and its documentation; [] for none. */
-export type AnswerCheck = (answer: SeenAnswer) => string[];
+export type AnswerCheck = (answer: ReceivedResponse) => string[];
 
 /** Creates a check against the OpenAPI document served at `url`. */
 export async function documentedAnswers(url: string): Promise<AnswerCheck> {
@@ -92,7 +92,7 @@ function formOf(path: string): RegExp {
 }
 
 /** Checks the rules of the contract for all errors (section 1). */
-function problemFaults({ status, headers, text }: SeenAnswer): string[] {
+function problemFaults({ status, headers, text }: ReceivedResponse): string[] {
   const faults: string[] = [];
   const need = (holds: boolean, what: string) => {
     if (!holds) faults.push(what);

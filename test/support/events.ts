@@ -2,7 +2,7 @@
 // reports how the stream ended.
 import type { Client } from './api.ts';
 
-export interface Seen<T = Record<string, unknown>> {
+export interface ReceivedEvent<T = Record<string, unknown>> {
   id: string;
   event: string;
   data: T;
@@ -16,7 +16,7 @@ export class Listener {
   rest = '';
   comments = 0;
   readonly #abort: AbortController;
-  readonly #events: AsyncGenerator<Seen>;
+  readonly #events: AsyncGenerator<ReceivedEvent>;
 
   constructor(response: Response, abort: AbortController) {
     this.response = response;
@@ -25,17 +25,17 @@ export class Listener {
   }
 
   /** The next event, optionally of a type. @throws Error when the stream ends before. */
-  async next<T = Record<string, unknown>>(event?: string): Promise<Seen<T>> {
+  async next<T = Record<string, unknown>>(event?: string): Promise<ReceivedEvent<T>> {
     for (;;) {
       const { done, value } = await this.#events.next();
       if (done) throw new Error('the stream has ended');
-      if (event === undefined || value.event === event) return value as Seen<T>;
+      if (event === undefined || value.event === event) return value as ReceivedEvent<T>;
     }
   }
 
   /** All events until the stream ends. */
-  async all(): Promise<Seen[]> {
-    const seen: Seen[] = [];
+  async all(): Promise<ReceivedEvent[]> {
+    const seen: ReceivedEvent[] = [];
     for await (const one of this.#events) seen.push(one);
     return seen;
   }
@@ -44,7 +44,7 @@ export class Listener {
     this.#abort.abort();
   }
 
-  async *#read(): AsyncGenerator<Seen> {
+  async *#read(): AsyncGenerator<ReceivedEvent> {
     if (this.response.body === null) return;
     const decoder = new TextDecoder();
     for await (const chunk of this.response.body) {
@@ -52,7 +52,7 @@ export class Listener {
       const blocks = this.rest.split('\n\n');
       this.rest = blocks.pop() ?? '';
       for (const block of blocks) {
-        const seen: Seen = { id: this.lastEventId, event: 'message', data: {} };
+        const seen: ReceivedEvent = { id: this.lastEventId, event: 'message', data: {} };
         let hasData = false;
         for (const line of block.split('\n')) {
           const [, name = '', value = ''] = /^([^:]*): ?(.*)$/s.exec(line) ?? [];

@@ -12,9 +12,9 @@ import { Redis } from 'ioredis';
 export interface OwnRedis {
   readonly url: string;
   readonly port: number;
-  /** Sends SIGSTOP: connections stay open, and nothing is answered until `thaw`. */
+  /** Sends SIGSTOP: connections stay open, and nothing is answered until `resume`. */
   freeze(): void;
-  thaw(): void;
+  resume(): void;
   /** Sends SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>;
   /** Starts it again on the same data; resolves when it answers. */
@@ -95,7 +95,7 @@ export async function startOwnRedis(env: Readonly<Record<string, string>> = {}):
     url,
     port,
     freeze: () => void child?.kill('SIGSTOP'),
-    thaw: () => void child?.kill('SIGCONT'),
+    resume: () => void child?.kill('SIGCONT'),
     kill: () => end('SIGKILL'),
     start,
     async stop() {

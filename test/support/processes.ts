@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-export interface Running {
+export interface RunningProcess {
   readonly process: ChildProcess;
   /** The output so far. */
   readonly stdout: () => string;
@@ -24,7 +24,7 @@ export function startProcess(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-): Running {
+): RunningProcess {
   const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
   const { pid } = child;
   if (pid === undefined) throw new Error(`${command} could not be started`);

@@ -13,7 +13,7 @@ import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { testRedisUrl } from './redis.ts';
 
 /** A log that prints only errors. */
-export const QUIET: Log = {
+export const ERRORS_ONLY: Log = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,
@@ -52,7 +52,7 @@ function start(db: Db, options: RunOptions): Promise<Processors> {
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
     concurrency: 20,
-    log: QUIET,
+    log: ERRORS_ONLY,
     ...options,
   });
 }
@@ -68,7 +68,7 @@ export function openQueues(db: Db): Queues {
 export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000): Promise<Relay> {
   const blocking = connect(testRedisUrl(), 'patient', () => undefined);
   await whenReady(blocking);
-  const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: QUIET, abandonedAfter });
+  const relay = new Relay({ db, blocking, queues, consumer: randomUUID(), log: ERRORS_ONLY, abandonedAfter });
   onTestFinished(async () => {
     // The relay blocks in a read of up to a second, which ends when its connection closes.
     const closed = relay.close();
@@ -81,7 +81,7 @@ export async function runRelay(db: Db, queues: Queues, abandonedAfter = 60_000):
 
 /** A sweeper that runs only when the test calls it. */
 export function openSweeper(db: Db, queues: Queues): Sweeper {
-  return new Sweeper({ db, queues, log: QUIET });
+  return new Sweeper({ db, queues, log: ERRORS_ONLY });
 }
 
 /** Number of outbox entries that are not relayed, over all partitions. */
@@ -93,13 +93,13 @@ export async function outboxLength(db: Db): Promise<number> {
 }
 
 /** Deletes all keys of BullMQ, like a flushed or restored Redis. */
-export async function loseJobs(db: Db): Promise<void> {
+export async function deleteAllJobs(db: Db): Promise<void> {
   const keys = await db.redis.keys(`${queuePrefix(db.prefix).replace(/[{}]/g, '?')}:*`);
   if (keys.length > 0) await db.redis.del(...keys);
 }
 
 /** The same store with a clock that stands still at `then`, ms. */
-export function seenAt(db: Db, then: number): Db {
+export function withClockAt(db: Db, then: number): Db {
   const clock = {
     now: () => then,
     isHeld: false,
@@ -112,6 +112,6 @@ export function seenAt(db: Db, then: number): Db {
 }
 
 /** The same store with a clock that stands still `ms` from now. */
-export function later(db: Db, ms: number): Db {
-  return seenAt(db, db.clock.now() + ms);
+export function withClockAhead(db: Db, ms: number): Db {
+  return withClockAt(db, db.clock.now() + ms);
 }

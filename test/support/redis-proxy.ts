@@ -2,7 +2,7 @@
 // stops a process between two steps reliably.
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
-import { gate } from './gate.ts';
+import { deferred } from './deferred.ts';
 
 interface Trigger {
   command: string;
@@ -72,7 +72,7 @@ export async function startRedisProxy(url: string): Promise<RedisProxy> {
   return {
     url: own.href,
     hold(command) {
-      const { open: release, after: released } = gate();
+      const { open: release, opened: released } = deferred();
       const held = new Promise<void>((resolve) => {
         holding = { command, onMatch: resolve, released };
       });

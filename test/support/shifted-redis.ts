@@ -8,7 +8,7 @@ export interface ShiftedRedis {
   /** How much TIME is ahead, ms. */
   shift: number;
   /** Advances the clocks of Redis and of this process by `ms`. */
-  pass(ms: number): void;
+  advance(ms: number): void;
 }
 
 /** @param real handles all commands; only the reply to TIME is changed. The test restores the mocks. */
@@ -29,7 +29,7 @@ export function shiftedRedis(real: Redis): ShiftedRedis {
   const shifted = {
     redis,
     shift: 0,
-    pass(ms: number) {
+    advance(ms: number) {
       passed += ms;
     },
   };

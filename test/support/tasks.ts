@@ -95,13 +95,13 @@ export function samplePool(change: Partial<Pool> = {}): Pool {
 }
 
 /** The context of a command in a pure test. */
-export function at(now: number, actor = 'system'): CommandContext {
+export function contextAt(now: number, actor = 'system'): CommandContext {
   return { now, actor, newId: randomUUID };
 }
 
 /** The task after the commands. @throws Error when one is refused. */
 export function taskAfter(task: Task, commands: readonly Command[], now: number): Task {
-  const decision = decide(task, commands, at(now));
+  const decision = decide(task, commands, contextAt(now));
   if (!decision.ok) throw new Error(`${commands.map((one) => one.name)}: ${decision.refusal.message}`);
   return decision.task;
 }
@@ -114,7 +114,7 @@ export const OFFER_ENDS = NOW + 120_000;
 export const ACCEPTED = NOW + 1000;
 
 /** The commands that bring a sample to each status from the previous one. */
-export const WAY_TO: Record<Status, readonly Command[] | null> = {
+export const COMMANDS_TO_REACH: Record<Status, readonly Command[] | null> = {
   created: null,
   queued: [],
   matched: [{ name: 'match', worker_ids: [WORKER] }],
@@ -135,13 +135,13 @@ export const WAY_TO: Record<Status, readonly Command[] | null> = {
 
 /** A created task with its first event. */
 export function createdTask(input = sampleInput(), now = NOW): { task: Task; events: TaskEvent[] } {
-  const transition = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, at(now));
+  const transition = create(input, { task_id: randomUUID(), org_id: input.origin.org_id }, contextAt(now));
   return { task: transition.task, events: transition.events };
 }
 
 /** A task created and queued in one transition, as by the store. */
 export function queuedTask(input = sampleInput(), now = NOW, task_id: string = randomUUID()): Task {
-  const transition = create(input, { task_id, org_id: input.origin.org_id }, at(now));
+  const transition = create(input, { task_id, org_id: input.origin.org_id }, contextAt(now));
   const decision = apply(transition, [{ name: 'queue' }]);
   if (!decision.ok) throw new Error(decision.refusal.message);
   return decision.task;
@@ -162,11 +162,12 @@ export function taskIn(status: Status, input = sampleInput()): Task {
   if (status === 'created') return createdTask(input).task;
   if (status === 'cancelled')
     return taskAfter(queuedTask(input), [{ name: 'cancel', reason: null }], ACCEPTED);
-  if (status === 'failed') return taskAfter(taskIn('submitted', input), WAY_TO.failed ?? [], ACCEPTED);
-  if (status === 'matched') return taskAfter(queuedTask(input), WAY_TO.matched ?? [], NOW);
+  if (status === 'failed')
+    return taskAfter(taskIn('submitted', input), COMMANDS_TO_REACH.failed ?? [], ACCEPTED);
+  if (status === 'matched') return taskAfter(queuedTask(input), COMMANDS_TO_REACH.matched ?? [], NOW);
   let task = queuedTask(input);
   for (const next of LINE.slice(1, LINE.indexOf(status) + 1))
-    task = taskAfter(task, WAY_TO[next] ?? [], next === 'offered' ? NOW : ACCEPTED);
+    task = taskAfter(task, COMMANDS_TO_REACH[next] ?? [], next === 'offered' ? NOW : ACCEPTED);
   return task;
 }
 

@@ -19,7 +19,7 @@ export interface EvidenceView {
   sha256: string;
 }
 
-export interface Got {
+export interface UploadResponse {
   status: number;
   headers: IncomingMessage['headers'];
   body: Buffer;
@@ -29,7 +29,7 @@ export interface Got {
   problem: Problem;
 }
 
-export interface Sent {
+export interface UploadRequest {
   method?: string;
   headers?: Record<string, string>;
   /** Complete, or in pieces, which are sent without a Content-Length unless `headers` has one. */
@@ -37,20 +37,24 @@ export interface Sent {
 }
 
 /** Sends a request with Node's client, which adds no headers and receives a response that arrives before the end of the body. */
-export async function send(client: Client, path: string, { method = 'POST', headers, body }: Sent = {}) {
+export async function send(
+  client: Client,
+  path: string,
+  { method = 'POST', headers, body }: UploadRequest = {},
+) {
   const request = open(client, path, method, headers);
   request.on('error', () => undefined);
   const answered = once(request, 'response') as Promise<[IncomingMessage]>;
   if (body === undefined || body instanceof Buffer) request.end(body);
   else Readable.from(body, { objectMode: false }).pipe(request);
   const [response] = await answered;
-  const got = await received(response);
+  const got = await readResponse(response);
   // After the response, the rest of the body is not sent.
   if (!request.writableFinished) request.destroy();
   return got;
 }
 
-async function received(response: IncomingMessage): Promise<Got> {
+async function readResponse(response: IncomingMessage): Promise<UploadResponse> {
   const pieces: Buffer[] = [];
   for await (const piece of response) pieces.push(piece as Buffer);
   const whole = Buffer.concat(pieces);
@@ -84,7 +88,13 @@ export function open(client: Client, path: string, method = 'POST', headers: Rec
 }
 
 /** Uploads a file as the body of the request. */
-export function upload(client: Client, taskId: string, body: Sent['body'], headers = {}, name?: string) {
+export function upload(
+  client: Client,
+  taskId: string,
+  body: UploadRequest['body'],
+  headers = {},
+  name?: string,
+) {
   const query = name === undefined ? '' : `?name=${encodeURIComponent(name)}`;
   const type = { 'Content-Type': 'application/pdf', ...headers };
   return send(client, `${uploadPath(taskId)}${query}`, { headers: type, body: body ?? Buffer.alloc(0) });
@@ -131,7 +141,7 @@ export function sendForm(client: Client, taskId: string, body: Iterable<Buffer>)
 }
 
 /** Random bytes, in pieces of at most 64 KiB. */
-export function* pieces(bytes: number): Generator<Buffer> {
+export function* randomChunks(bytes: number): Generator<Buffer> {
   const piece = randomBytes(Math.min(bytes, 64 * 1024));
   for (let left = bytes; left > 0; left -= piece.length) yield piece.subarray(0, left);
 }
@@ -150,8 +160,8 @@ export async function filesIn(folder: string): Promise<string[]> {
 }
 
 /** Waits until no upload is in progress, and expects exactly these files and records, and no orphaned files. */
-export async function expectLeft(api: TestApi, orgId: string, taskId: string, ids: readonly string[]) {
-  await vi.waitFor(async () => expect(await openIn(api.evidence)).toEqual([]), { timeout: 20_000 });
+export async function expectOnlyFiles(api: TestApi, orgId: string, taskId: string, ids: readonly string[]) {
+  await vi.waitFor(async () => expect(await openFilesIn(api.evidence)).toEqual([]), { timeout: 20_000 });
   const keys = orgKeysOf(api.prefix, orgId);
   const ofTask = (path: string) => path.startsWith(`${orgId}/${taskId}`);
   await vi.waitFor(
@@ -165,7 +175,7 @@ export async function expectLeft(api: TestApi, orgId: string, taskId: string, id
 }
 
 /** Open files of this process in a folder. The API runs in this process, and uploads in progress have no other trace. */
-export async function openIn(folder: string): Promise<string[]> {
+export async function openFilesIn(folder: string): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd');
   const paths = await Promise.all(descriptors.map((one) => readlink(`/proc/self/fd/${one}`).catch(() => '')));
   return paths.filter((one) => one.startsWith(folder));

@@ -2,9 +2,9 @@
 // The test acts as a trusted proxy and sets the client's address.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
-import { type Client, createOrg, type Org, passed, startApi, type TestApi } from '../../support/api.ts';
-import { createPerson, type Person } from '../../support/people.ts';
+import { type Client, createOrg, type Org, startApi, type TestApi, waitUntil } from '../../support/api.ts';
 import { freshPrefix } from '../../support/redis.ts';
+import { createTestWorker, type TestWorker } from '../../support/workers.ts';
 
 const INSIDE = { 'X-Forwarded-For': '203.0.113.9' };
 const OUTSIDE = { 'X-Forwarded-For': '198.51.100.9' };
@@ -28,10 +28,10 @@ const outcome = async (client: Client, path: string, headers: Record<string, str
 
 describe('an org with an IP allowlist', () => {
   let org: Org;
-  let person: Person;
+  let person: TestWorker;
   beforeAll(async () => {
     org = await createOrg(api);
-    person = await createPerson(api, org.client, {});
+    person = await createTestWorker(api, org.client, {});
     expect((await allow(org.client, ['203.0.113.0/24', '2001:db8::/32'])).outcome).toBe('200');
   });
 
@@ -84,12 +84,12 @@ test('a change applies at once in its process and within a second in others, bot
   await allow(org.client, ['203.0.113.0/24']);
   const changed = Date.now();
   expect(await outcome(org.client, '/v1/tasks', OUTSIDE)).toBe('403 ip_not_allowed');
-  await passed(changed + 1000);
+  await waitUntil(changed + 1000);
   expect(await both()).toEqual(['403 ip_not_allowed', '403 ip_not_allowed']);
   await allow(org.client, []);
   const undone = Date.now();
   expect(await outcome(org.client, '/v1/tasks', OUTSIDE)).toBe('200');
-  await passed(undone + 1000);
+  await waitUntil(undone + 1000);
   expect(await both()).toEqual(['200', '200']);
 });
 

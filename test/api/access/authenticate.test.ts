@@ -17,7 +17,7 @@ import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../../src
 import { orgWrites } from '../../../src/store/identity/orgs.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
-import { gate } from '../../support/gate.ts';
+import { deferred } from '../../support/deferred.ts';
 
 const db = await openTestDb();
 /** Number of look-ups so far, and what each waits for after the response of Redis. */
@@ -86,7 +86,7 @@ test('a key is looked up once a second', async () => {
 test('a look-up that races with a revocation is not cached', async () => {
   await makeKey();
   const before = lookUps.made;
-  const { open: release, after } = gate();
+  const { open: release, opened: after } = deferred();
   lookUps.held = after;
   const inFlight = tryKey();
   await expect.poll(() => lookUps.made).toBe(before + 1);

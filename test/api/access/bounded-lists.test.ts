@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { type Attempt, packDelivery } from '../../../src/store/webhooks/delivery-record.ts';
 import { createOrg, type Org, type Page, startApi, type TaskView, type TestApi } from '../../support/api.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -81,7 +81,7 @@ describe('attempts of a delivery', () => {
 
 describe('tokens of a worker', () => {
   it('are exactly 100 at most', async () => {
-    const { worker_id } = await createPerson(api, org.client);
+    const { worker_id } = await createTestWorker(api, org.client);
     await api.redis.sadd(keys().workerTokens(worker_id), ...Array.from({ length: 97 }, () => randomUUID()));
     const answers = await Promise.all(
       Array.from({ length: 4 }, () => org.client.request('POST', `/v1/workers/${worker_id}/tokens`)),
@@ -140,7 +140,7 @@ describe('a change that changes nothing', () => {
   it('makes no version, no audit entry and no outbox entry', async () => {
     const { name } = await org.client.get<{ name: string }>('/v1/org');
     const id = await endpointOf();
-    const { worker_id, client } = await createPerson(api, org.client, { availability: 'away' });
+    const { worker_id, client } = await createTestWorker(api, org.client, { availability: 'away' });
     const changes: [string, object][] = [
       ['/v1/org', { name }],
       [`/v1/webhook-endpoints/${id}`, { enabled: true, description: '' }],

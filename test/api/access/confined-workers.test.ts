@@ -12,7 +12,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -32,7 +32,7 @@ afterAll(() => api.close());
 const create = (requirements: object) => org.client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
 
 test('a worker made by a confined key gets tasks of its pool and none without a pool', async () => {
-  const person = await createPerson(api, confined, { pool_ids: [own] });
+  const person = await createTestWorker(api, confined, { pool_ids: [own] });
   const unpooled = await create({});
   const pooled = await create({ worker_pool_id: own });
   await person.offerOf(pooled.task_id);
@@ -56,7 +56,7 @@ test('a worker made by a confined key gets tasks of its pool and none without a 
 });
 
 test('a token made by a confined key shows no task of another pool that the worker holds', async () => {
-  const person = await createPerson(api, org.client, { pool_ids: [other] });
+  const person = await createTestWorker(api, org.client, { pool_ids: [other] });
   const task = await create({ worker_pool_id: other });
   await person.accept(task.task_id);
   await org.client.patch(`/v1/workers/${person.worker_id}`, { pool_ids: [own] });

@@ -34,10 +34,10 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { Browser } from '../../support/browser.ts';
-import { accept, addTask, offerIdOf, offerTo, step, workThrough } from '../../support/db.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { accept, addTask, applyCommands, offerIdOf, offerTo, workThrough } from '../../support/db.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 const URL = 'http://127.0.0.1:9/';
 const ISSUER = {
@@ -104,7 +104,7 @@ beforeAll(async () => {
     things[id] = (await client.post<Record<string, string>>(path, body))[id] ?? '';
   };
   things.pool_id = await createPool(client);
-  things.worker_id = (await createPerson(direct, client)).worker_id;
+  things.worker_id = (await createTestWorker(direct, client)).worker_id;
   things.key_id = (await createKey(direct, client, { scopes: ['tasks:read'] })).keyId;
   await make('/v1/oauth-clients', { name: 'x', scopes: ['tasks:read'] }, 'client_id');
   await make('/v1/members', { email: 'x@example.com', name: 'x', scopes: ['tasks:read'] }, 'member_id');
@@ -125,9 +125,9 @@ beforeAll(async () => {
     await addTask(db, org.org_id, { review: { mode: 'manual' } }),
   ];
   things.task_id = queued.task_id;
-  const { worker_id } = await createPerson(direct, client);
+  const { worker_id } = await createTestWorker(direct, client);
   await workThrough(db, await offerTo(db, submitted, [worker_id]), worker_id);
-  await step(db, submitted, messageOf('worker', worker_id));
+  await applyCommands(db, submitted, messageOf('worker', worker_id));
   others.submitted = submitted.task_id;
   await make(
     `/v1/webhook-endpoints/${others.replayed}/replay`,
@@ -229,14 +229,14 @@ async function taskFor(name: string, worker_id: string): Promise<{ task_id: stri
   const ids = { task_id: offered.task_id, offer_id: offerIdOf(offered, worker_id) };
   if (!name.includes('/tasks/')) return ids;
   const accepted = await accept(db, offered, worker_id);
-  if (!name.endsWith('/start')) await step(db, accepted, { name: 'start', worker_id });
-  if (name.endsWith('/read')) await step(db, accepted, messageOf('requester', 'api_key:1'));
+  if (!name.endsWith('/start')) await applyCommands(db, accepted, { name: 'start', worker_id });
+  if (name.endsWith('/read')) await applyCommands(db, accepted, messageOf('requester', 'api_key:1'));
   return ids;
 }
 
 describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
   test.each(['the token is revoked', 'the worker is removed'])('when %s before the commit', async (what) => {
-    const { worker_id, client } = await createPerson(direct, org.client);
+    const { worker_id, client } = await createTestWorker(direct, org.client);
     const ids: Record<string, string> = await taskFor(name, worker_id);
     const near = pinched.client(client.credential);
     await near.get('/v1/worker');

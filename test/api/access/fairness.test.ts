@@ -15,8 +15,8 @@ import { EXAMINED_MOST, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
-import { taskBody } from '../../support/people.ts';
 import { testRedisUrl } from '../../support/redis.ts';
+import { taskBody } from '../../support/workers.ts';
 
 const db = await openTestDb();
 const KIB = 1024;

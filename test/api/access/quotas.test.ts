@@ -14,8 +14,8 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { bringTo, taskBody } from '../../support/people.ts';
 import { upload } from '../../support/uploads.ts';
+import { createTaskIn, taskBody } from '../../support/workers.ts';
 
 type Usage = Record<string, { used: number; limit: number }>;
 
@@ -158,7 +158,7 @@ describe('open tasks', () => {
 describe('bytes', () => {
   it('of evidence are limited, and freed in the commit of the purge', async () => {
     const org = await createOrg(api);
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     await limit(org, { evidence_bytes: 250 });
     const answers = await Promise.all(
       Array.from({ length: 3 }, () => upload(person.client, task.task_id, randomBytes(100))),

@@ -8,12 +8,12 @@ import {
   type Client,
   createKey,
   createOrg,
-  passed,
   startApi,
   type TestApi,
+  waitUntil,
 } from '../../support/api.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
 import { freshPrefix, monitorRedis } from '../../support/redis.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 // So slow that no test sees a refill, except for the one about refills.
 const SLOW = { requests: 5, seconds: 3600 };
@@ -78,7 +78,7 @@ describe('a credential', () => {
   test('is not limited by another credential of its org', async () => {
     const { client } = await limitedOrg({ key: SLOW });
     const second = await createKey(api, client);
-    const person = await createPerson(api, second, {});
+    const person = await createTestWorker(api, second, {});
     expect(outcomes(await many(10, client)).limited).toBeGreaterThan(0);
     expect((await person.client.request('GET', '/v1/worker')).outcome).toBe('200');
     for (let sent = 0; sent < 4; sent += 1) await person.client.request('GET', '/v1/worker');
@@ -112,7 +112,7 @@ describe('a credential', () => {
     expect(outcomes(await many(8, client)).passed).toBe(4);
     const refused = await list(client);
     expect(refused.headers.get('retry-after')).toBe('1');
-    await passed(Date.now() + 1000);
+    await waitUntil(Date.now() + 1000);
     expect(outcomes(await many(8, client)).passed).toBe(2);
   });
 });
@@ -140,7 +140,7 @@ describe('an org', () => {
     const limits = { key: { requests: 1000, seconds: 10 }, org: QUOTAS.org };
     expect(changed).toMatchObject({ rate_limits: limits });
     expect((await list(client)).outcome).toBe('200');
-    await passed(Date.now() + 1000);
+    await waitUntil(Date.now() + 1000);
     expect((await list(elsewhere)).outcome).toBe('200');
     expect(await client.get('/v1/org')).toMatchObject({ rate_limits: limits });
     expect(await api.operator.get(`/admin/orgs/${org_id}`)).toMatchObject({ org_id, rate_limits: limits });

@@ -18,9 +18,9 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type Listener, listen } from '../../support/events.ts';
-import { bringTo, createPerson, type Staged, taskBody } from '../../support/people.ts';
 import { freshPrefix } from '../../support/redis.ts';
 import { type EvidenceView, MiB } from '../../support/uploads.ts';
+import { createTaskIn, createTestWorker, type TaskInStatus, taskBody } from '../../support/workers.ts';
 
 /** Longer than a process relies on an admission without checking it again (750 ms), ms. */
 const RELIED_ON = 800;
@@ -32,7 +32,7 @@ let api: TestApi;
 let other: TestApi;
 let org: Org;
 let owner: Client;
-let staged: Staged;
+let staged: TaskInStatus;
 beforeAll(async () => {
   const common = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
   const quotas = { key: null, org: null, address: { requests: 20, seconds: 3600 } };
@@ -42,7 +42,7 @@ beforeAll(async () => {
   ]);
   org = await createOrg(api);
   owner = other.client(org.client.credential);
-  staged = await bringTo(api, org, 'started');
+  staged = await createTaskIn(api, org, 'started');
 }, 30_000);
 afterAll(() => Promise.all([api.close(), other.close()]));
 
@@ -143,7 +143,7 @@ describe('at once in the process that revokes', () => {
   test('a stream ends: of a key, of a worker, of an org with a changed allowlist', async () => {
     const own = await createOrg(api);
     const key = await createKey(api, own.client);
-    const person = await createPerson(api, own.client);
+    const person = await createTestWorker(api, own.client);
     const [byKey, byWorker, byOrg] = [
       await listen(key, '/v1/events/stream'),
       await listen(person.client, '/v1/worker/stream'),
@@ -162,7 +162,7 @@ describe('at once in the process that revokes', () => {
       const own = await createOrg(api);
       const key = await createKey(api, own.client);
       const { task_id } = await own.client.post<TaskView>('/v1/tasks', taskBody());
-      const person = await createPerson(api, own.client, { availability: 'offline' });
+      const person = await createTestWorker(api, own.client, { availability: 'offline' });
       const [waiting, shutOut] =
         kind === 'task'
           ? [
@@ -234,7 +234,7 @@ describe('a stream ends within a second', () => {
     const key = await createKey(api, org.client);
     const events = await listen(key, '/v1/events/stream');
     expect(await lasts(events, () => owner.delete(`/v1/api-keys/${key.keyId}`))).toBeLessThan(AT_MOST);
-    const person = await createPerson(api, org.client);
+    const person = await createTestWorker(api, org.client);
     const work = await listen(person.client, '/v1/worker/stream');
     const revoke = () => owner.delete(`/v1/workers/${person.worker_id}/tokens`);
     expect(await lasts(work, revoke)).toBeLessThan(AT_MOST);

@@ -18,10 +18,10 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { createPerson, OUTPUT, Person, taskBody } from '../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
 import type { EvidenceView } from '../../support/uploads.ts';
+import { createTestWorker, OUTPUT, TestWorker, taskBody } from '../../support/workers.ts';
 
 /** Without processors: a removed record is not emptied until a test does it. */
 let direct: TestApi;
@@ -56,12 +56,12 @@ describe('a pool', () => {
     emptyPool({ redis: direct.redis, prefix: direct.prefix, clock }, org.org_id, pool);
   const remake = (pool_id: string) =>
     org.client.request('POST', '/v1/pools', { body: { pool_id, name: 'anew' } });
-  const poolsOf = async ({ worker_id }: Person) =>
+  const poolsOf = async ({ worker_id }: TestWorker) =>
     (await org.client.get<{ pool_ids: string[] }>(`/v1/workers/${worker_id}`)).pool_ids;
 
   test('cannot reuse the id of a removed pool before that is emptied, and inherits no workers', async () => {
     const pool = await createPool(org.client);
-    const person = await createPerson(direct, org.client, { pool_ids: [pool] });
+    const person = await createTestWorker(direct, org.client, { pool_ids: [pool] });
     await org.client.delete(`/v1/pools/${pool}`);
     const refused = await remake(pool);
     expect(refused.outcome).toBe('409 removal_in_progress');
@@ -74,7 +74,7 @@ describe('a pool', () => {
 
   test('cannot reuse the id while the removed pool has a worker of a newer form', async () => {
     const pool = await createPool(org.client);
-    const person = await createPerson(direct, org.client, { pool_ids: [pool] });
+    const person = await createTestWorker(direct, org.client, { pool_ids: [pool] });
     const key = orgKeysOf(direct.prefix, org.org_id).worker(person.worker_id);
     await org.client.delete(`/v1/pools/${pool}`);
     await direct.redis.hset(key, 'f', 2);
@@ -102,17 +102,17 @@ describe('a pool', () => {
 
 describe('a worker', () => {
   /** Creates a worker with this id as soon as the tasks of the removed one have been released. */
-  async function remake({ client }: Org, worker_id: string, fields: object): Promise<Person> {
+  async function remake({ client }: Org, worker_id: string, fields: object): Promise<TestWorker> {
     const body = { worker_id, name: 'anew', ...fields };
     await expect
       .poll(async () => (await client.request('POST', '/v1/workers', { body })).outcome, { timeout: 10_000 })
       .toBe('201');
     const { token } = await client.post<{ token: string }>(`/v1/workers/${worker_id}/tokens`);
-    return new Person(worker_id, whole.client(token));
+    return new TestWorker(worker_id, whole.client(token));
   }
 
   test('gets no token that was made during the removal of a worker with the same id', async () => {
-    const { worker_id } = await createPerson(direct, org.client);
+    const { worker_id } = await createTestWorker(direct, org.client);
     const body = { worker_id, name: 'anew' };
     const path = `/v1/workers/${worker_id}`;
     const near = pinched.client(org.client.credential);
@@ -132,7 +132,7 @@ describe('a worker', () => {
   });
 
   test('cannot reuse the id of a removed worker whose tasks are not released', async () => {
-    const { worker_id } = await createPerson(direct, org.client);
+    const { worker_id } = await createTestWorker(direct, org.client);
     const keys = orgKeysOf(direct.prefix, org.org_id);
     await direct.redis.sadd(keys.removedWorkerTasks(worker_id), 'task');
     await org.client.delete(`/v1/workers/${worker_id}`);
@@ -151,7 +151,7 @@ describe('a worker', () => {
   test('gets neither files nor stored responses of a removed worker with the same id', async () => {
     const own = await createOrg(whole);
     const pool = await createPool(own.client);
-    const old = await createPerson(whole, own.client, { pool_ids: [pool] });
+    const old = await createTestWorker(whole, own.client, { pool_ids: [pool] });
     const { task_id } = await own.client.post<TaskView>(
       '/v1/tasks',
       taskBody({ requirements: { worker_pool_id: pool } }),

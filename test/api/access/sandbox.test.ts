@@ -15,7 +15,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { bringTo, createPerson, type Staged, taskBody } from '../../support/people.ts';
+import { createTaskIn, createTestWorker, type TaskInStatus, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let receiver: Receiver;
@@ -23,14 +23,14 @@ let live: Org;
 /** The org as seen by its test key. */
 let sandbox: Org;
 /** One completed task of the sandbox, with its webhook deliveries. */
-let done: Staged;
+let done: TaskInStatus;
 
 beforeAll(async () => {
   receiver = await startReceiver();
   api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.1/32'] });
   live = await createOrg(api);
   sandbox = { org_id: live.org_id, client: await createKey(api, live.client, { mode: 'test' }) };
-  done = await bringTo(api, sandbox, 'completed', { handoff: { callback_url: receiver.url } });
+  done = await createTaskIn(api, sandbox, 'completed', { handoff: { callback_url: receiver.url } });
 }, 30_000);
 
 afterAll(async () => {
@@ -88,7 +88,7 @@ describe('live data and sandbox are separate', () => {
   test('in lists, filters, the feed and cursors', async () => {
     for (const [one, other] of both()) {
       const pool = await createPool(one);
-      const person = await createPerson(api, one, { pool_ids: [pool] });
+      const person = await createTestWorker(api, one, { pool_ids: [pool] });
       const body = taskBody({ requirements: { worker_pool_id: pool, skills: ['x'] } });
       const tasks = [
         await one.post<TaskView>('/v1/tasks', body),
@@ -124,7 +124,7 @@ describe('live data and sandbox are separate', () => {
   test('a worker of the sandbox gets no live offers', async () => {
     const [skill] = [freshName('skill')];
     const fields = { skills: [skill] };
-    const tester = await createPerson(api, sandbox.client, fields);
+    const tester = await createTestWorker(api, sandbox.client, fields);
     const requirements = { skills: [skill] };
     const ofLive = await live.client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
     const ofTest = await sandbox.client.post<TaskView>('/v1/tasks', taskBody({ requirements }));

@@ -7,17 +7,17 @@ import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import {
   type Answer,
-  altered,
   type Client,
   createKey,
   createOrg,
   createPool,
   type Org,
-  passed,
   startApi,
   type TestApi,
+  waitUntil,
+  withOneCharChanged,
 } from '../../support/api.ts';
-import { bringTo, createPerson, type Person, taskBody } from '../../support/people.ts';
+import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 const NEVER = '0190163d-8694-739b-aea5-966c26f8ad90';
 /** The port of `discard`. */
@@ -29,13 +29,13 @@ let owner: Org;
 let things: Record<string, string>;
 let stranger: Org;
 let confined: Client;
-let colleague: Person;
+let colleague: TestWorker;
 /** Created by the confined key, like their token. */
-let confinedWorker: Person;
-let strangersWorker: Person;
+let confinedWorker: TestWorker;
+let strangersWorker: TestWorker;
 /** A test key of the owner, and a worker of the owner's sandbox. */
 let tester: Client;
-let testersWorker: Person;
+let testersWorker: TestWorker;
 /** Invalid credentials, by reason. */
 let nobodies: Record<string, string>;
 let scoped: Map<string, { only: Client; allBut: Client }>;
@@ -53,8 +53,8 @@ beforeAll(async () => {
   const unknown = (await createOrg(elsewhere)).client.credential;
   await elsewhere.close();
 
-  const offered = await bringTo(api, owner, 'offered');
-  const started = await bringTo(api, owner, 'started');
+  const offered = await createTaskIn(api, owner, 'offered');
+  const started = await createTaskIn(api, owner, 'started');
   const { offer_id } = await offered.person.offerOf(offered.task.task_id);
   const upload = { raw: 'bytes', headers: { 'Content-Type': 'text/plain' } };
   const { evidence_id } = await started.person.client.post<{ evidence_id: string }>(
@@ -93,15 +93,15 @@ beforeAll(async () => {
   Object.assign(things, { endpoint_id, ...(await toldTo(endpoint_id)) });
   const own = await createPool(owner.client);
   confined = await createKey(api, owner.client, { pools: [own] });
-  colleague = await createPerson(api, owner.client, { pool_ids: [own] });
-  confinedWorker = await createPerson(api, confined, { pool_ids: [own] });
-  strangersWorker = await createPerson(api, stranger.client);
+  colleague = await createTestWorker(api, owner.client, { pool_ids: [own] });
+  confinedWorker = await createTestWorker(api, confined, { pool_ids: [own] });
+  strangersWorker = await createTestWorker(api, stranger.client);
   tester = await createKey(api, owner.client, { mode: 'test' });
-  testersWorker = await createPerson(api, tester);
-  const dismissed = await createPerson(api, owner.client);
+  testersWorker = await createTestWorker(api, tester);
+  const dismissed = await createTestWorker(api, owner.client);
   await dismissed.client.get('/v1/worker');
   await owner.client.delete(`/v1/workers/${dismissed.worker_id}/tokens`);
-  const removed = await createPerson(api, owner.client);
+  const removed = await createTestWorker(api, owner.client);
   await removed.client.get('/v1/worker');
   await owner.client.delete(`/v1/workers/${removed.worker_id}`);
 
@@ -112,7 +112,7 @@ beforeAll(async () => {
     'key of another system': unknown ?? '',
     'revoked worker token': dismissed.client.credential ?? '',
     'token of a removed worker': removed.client.credential ?? '',
-    'one character changed': altered(good),
+    'one character changed': withOneCharChanged(good),
     'cut short': good.slice(0, -1),
     'with more behind': `${good}0`,
     'the other prefix': good.replace('blk_live_', 'blw_'),
@@ -127,7 +127,7 @@ beforeAll(async () => {
     return [scope, { only, allBut }] as const;
   });
   scoped = new Map(await Promise.all(entries));
-  await passed(soon);
+  await waitUntil(soon);
 }, 60_000);
 
 afterAll(() => api.close());

@@ -16,7 +16,7 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let redis: OwnRedis;
@@ -90,7 +90,7 @@ test('no secret is readable in Redis, in lists or in a task', async () => {
     keyed('a key'),
   );
   const poolId = await createPool(client);
-  const person = await createPerson(api, client, { pool_ids: [poolId] });
+  const person = await createTestWorker(api, client, { pool_ids: [poolId] });
   const path = `/v1/workers/${person.worker_id}/tokens`;
   const again = await client.post<{ token: string }>(path, undefined, keyed('a token'));
   const rotated = await client.post<{ secret: string }>('/v1/webhook-secret/rotate', {}, keyed('a secret'));

@@ -1,8 +1,8 @@
 // Bodies of the other routes that write: every invalid value of every field is reported at its pointer and changes nothing.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, createOrg, createPool, freshName, startApi, type TestApi } from '../../support/api.ts';
-import { createPerson } from '../../support/people.ts';
 import { snapshot } from '../../support/snapshot.ts';
+import { createTestWorker } from '../../support/workers.ts';
 
 let api: TestApi;
 let client: Client;
@@ -13,7 +13,7 @@ beforeAll(async () => {
   api = await startApi();
   client = (await createOrg(api)).client;
   const pool = await createPool(client, { pool_id: 'taken' });
-  const { worker_id } = await createPerson(api, client);
+  const { worker_id } = await createTestWorker(api, client);
   places = { pool: `/v1/pools/${pool}`, worker: `/v1/workers/${worker_id}` };
 });
 

@@ -13,7 +13,7 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { jsonOf } from '../../support/cli.ts';
-import { taskBody } from '../../support/people.ts';
+import { taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;

@@ -11,8 +11,8 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
-import { taskBody } from '../../support/people.ts';
 import { snapshot } from '../../support/snapshot.ts';
+import { taskBody } from '../../support/workers.ts';
 
 let redis: OwnRedis;
 let api: TestApi;

@@ -9,13 +9,13 @@ import {
   type Client,
   createOrg,
   type Org,
-  passed,
   startApi,
   type TaskView,
   type TestApi,
+  waitUntil,
 } from '../../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
-import { bringTo, createPerson, type Person, taskBody } from '../../support/people.ts';
+import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 const LIMIT = 2000;
 const SOME_ID = '0190163d-8694-739b-aea5-966c26f8ad90';
@@ -26,19 +26,19 @@ let redis: OwnRedis;
 let api: TestApi;
 let org: Org;
 let client: Client;
-let person: Person;
+let person: TestWorker;
 
 beforeAll(async () => {
   redis = await startOwnRedis();
   api = await startApi({ redisUrl: redis.url, processors: true, web: { quotas: QUOTAS, publicUrl: 'own' } });
   org = await createOrg(api);
   client = org.client;
-  person = await createPerson(api, client, { availability: 'away' });
+  person = await createTestWorker(api, client, { availability: 'away' });
 });
 
 afterAll(async () => {
   // First, so that a Redis that a failed test left stopped does not keep the API from closing.
-  redis.thaw();
+  redis.resume();
   await api.close();
   await redis.stop();
 });
@@ -50,7 +50,7 @@ interface Way {
 
 const WAYS: [string, Way][] = [
   ['killed', { away: () => redis.kill(), back: () => redis.start() }],
-  ['silent', { away: () => redis.freeze(), back: () => redis.thaw() }],
+  ['silent', { away: () => redis.freeze(), back: () => redis.resume() }],
 ];
 
 let gone: Way | null = null;
@@ -141,7 +141,7 @@ describe.each(WAYS)('%s', (_name, way) => {
     expect((await nobody.request('GET', '/nowhere')).outcome).toBe('404 not_found');
     expect((await nobody.request('GET', '/openapi.json')).status).toBe(200);
     await comeBack();
-    const { task, person: worker } = await bringTo(api, org, 'submitted');
+    const { task, person: worker } = await createTaskIn(api, org, 'submitted');
     await client.post(`/v1/tasks/${task.task_id}/review`, { decision: 'approve' });
     expect((await worker.client.request('GET', '/v1/worker')).status).toBe(200);
   });
@@ -199,7 +199,7 @@ describe.each(WAYS)('%s', (_name, way) => {
   });
 
   test('waiting requests are answered, and waits that outlast the outage get the change', async () => {
-    const { task } = await bringTo(api, org, 'queued');
+    const { task } = await createTaskIn(api, org, 'queued');
     const channels = async () => (await api.redis.pubsub('CHANNELS', `${api.prefix}:*`)) as string[];
     const there = `/v1/tasks/${task.task_id}`;
     const path = `${there}?wait=60`;
@@ -227,11 +227,11 @@ describe.each(WAYS)('%s', (_name, way) => {
     const deadline = new Date(Date.now() + 1500).toISOString();
     const body = taskBody({ sla: { urgency: 'high', deadline } });
     const [waiting, due] = await Promise.all([
-      bringTo(api, org, 'started'),
+      createTaskIn(api, org, 'started'),
       client.post<TaskView>('/v1/tasks', body),
     ]);
     await goAway(way);
-    await passed(deadline);
+    await waitUntil(deadline);
     await comeBack();
     expect((await client.get<TaskView>(`/v1/tasks/${waiting.task.task_id}`)).status).toBe('started');
     await expect

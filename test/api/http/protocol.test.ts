@@ -13,7 +13,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { taskBody } from '../../support/people.ts';
+import { taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;

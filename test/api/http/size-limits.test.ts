@@ -10,8 +10,8 @@ import { ROUTES } from '../../../src/api/routes/index.ts';
 import { stepErrors } from '../../../src/api/routes/tasks/relaxation-rules.ts';
 import { TaskCreate } from '../../../src/api/routes/tasks/tasks.schema.ts';
 import { type Client, createOrg, startApi, type TestApi } from '../../support/api.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
 import { hostileBodies } from '../../support/size-limit-bodies.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 const ID = '00000000-0000-7000-8000-000000000000';
 
@@ -21,7 +21,7 @@ let clients: Record<Route['access']['kind'], Client>;
 beforeAll(async () => {
   api = await startApi();
   const { client } = await createOrg(api);
-  const { client: worker } = await createPerson(api, client);
+  const { client: worker } = await createTestWorker(api, client);
   clients = { scope: client, worker, operator: api.operator, open: api.client(null) };
 });
 afterAll(() => api.close());

@@ -11,7 +11,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { bringTo, createPerson, type Person, taskBody } from '../../support/people.ts';
+import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -79,7 +79,7 @@ describe('If-Match', () => {
   });
 
   test('protects every step of a worker and the review', async () => {
-    const { task, person } = await bringTo(api, org, 'accepted');
+    const { task, person } = await createTaskIn(api, org, 'accepted');
     const mine = `/v1/worker/tasks/${task.task_id}`;
     const steps: [Client, string, unknown][] = [
       [person.client, `${mine}/start`, {}],
@@ -97,14 +97,14 @@ describe('If-Match', () => {
   });
 
   test('protects the release of a task', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const path = `/v1/worker/tasks/${task.task_id}/release`;
     expect((await person.client.request('POST', path, ifMatch(STALE))).outcome).toBe('412 version_mismatch');
     expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).status).toBe('started');
   });
 
   test.each(['accept', 'decline'])('protects the answer to an offer: %s', async (word) => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const path = `/v1/worker/offers/${offer_id}/${word}`;
     expect((await person.client.request('POST', path, ifMatch(STALE))).outcome).toBe('412 version_mismatch');
@@ -134,7 +134,7 @@ describe('If-Match', () => {
   });
 
   test('allows one of many concurrent changes of the same version', async () => {
-    const { task } = await bringTo(api, org, 'submitted');
+    const { task } = await createTaskIn(api, org, 'submitted');
     const review = (decision: string) =>
       client.request('POST', `/v1/tasks/${task.task_id}/review`, {
         body: { decision, feedback: 'as the test says' },
@@ -150,11 +150,11 @@ describe('If-Match', () => {
 });
 
 describe('other records with a version', () => {
-  let person: Person;
+  let person: TestWorker;
   let poolId: string;
   beforeEach(async () => {
     poolId = await createPool(client);
-    person = await createPerson(api, client);
+    person = await createTestWorker(api, client);
   });
 
   const cases: [string, () => [Client, string, string, unknown]][] = [

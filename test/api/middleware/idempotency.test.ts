@@ -12,12 +12,12 @@ import {
   freshName,
   type Org,
   type Page,
-  passed,
   startApi,
   type TaskView,
   type TestApi,
+  waitUntil,
 } from '../../support/api.ts';
-import { bringTo, createPerson, taskBody } from '../../support/people.ts';
+import { createTaskIn, createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -86,7 +86,7 @@ describe('same key, same body', () => {
     ],
   ])('the path to %s with percent escapes is the same path', async (name, plain, spelled) => {
     const made = name === 'a task' ? await client.post<TaskView>('/v1/tasks', taskBody()) : null;
-    const id = made?.task_id ?? (await createPerson(api, client)).worker_id;
+    const id = made?.task_id ?? (await createTestWorker(api, client)).worker_id;
     const options = { headers: keyed(freshName('key')) };
     const first = await client.request('POST', plain(id), options);
     expect(first.status).toBeLessThan(300);
@@ -105,7 +105,7 @@ describe('same key, same body', () => {
     const [body, key] = [taskBody({ sla: { urgency: 'low', deadline } }), freshName('key')];
     const first = await create(body, key);
     expect(first.status).toBe(201);
-    await passed(deadline);
+    await waitUntil(deadline);
     expectReplay(first, await create(body, key));
     expect((await create(body, freshName('key'))).outcome).toBe('422 validation_failed');
   });
@@ -132,7 +132,7 @@ describe('same key, same body', () => {
   });
 
   test('replays a worker token, a pool, a worker, an org and a rotated secret', async () => {
-    const worker = await createPerson(api, client);
+    const worker = await createTestWorker(api, client);
     const posts: [Client, string, unknown][] = [
       [client, `/v1/workers/${worker.worker_id}/tokens`, undefined],
       [client, '/v1/pools', { name: 'p' }],
@@ -149,7 +149,7 @@ describe('same key, same body', () => {
   });
 
   test('replays accept, start and cancel instead of refusing them', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const steps: [Client, string][] = [
       [person.client, `/v1/worker/offers/${offer_id}/accept`],
@@ -166,7 +166,7 @@ describe('same key, same body', () => {
   });
 
   test('replays a response without a body', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const options = { body: { reason: 'no time' }, headers: keyed(freshName('key')) };
     const first = await person.client.request('POST', `/v1/worker/offers/${offer_id}/decline`, options);
@@ -212,8 +212,8 @@ describe('same key, another request', () => {
 
   test('the path of another record is independent', async () => {
     const key = freshName('key');
-    const { task: one } = await bringTo(api, org, 'queued');
-    const { task: two } = await bringTo(api, org, 'queued');
+    const { task: one } = await createTaskIn(api, org, 'queued');
+    const { task: two } = await createTaskIn(api, org, 'queued');
     for (const { task_id } of [one, two]) {
       const answer = await client.request('POST', `/v1/tasks/${task_id}/cancel`, { headers: keyed(key) });
       expect(answer.as<TaskView>().task_id).toBe(task_id);
@@ -290,7 +290,7 @@ describe('a request that fails', () => {
   });
 
   test('a refused step frees the key', async () => {
-    const { task, person } = await bringTo(api, org, 'accepted');
+    const { task, person } = await createTaskIn(api, org, 'accepted');
     const path = `/v1/worker/tasks/${task.task_id}/submit`;
     const options = { body: { output: { seen: true } }, headers: keyed(freshName('key')) };
     expect((await person.client.request('POST', path, options)).outcome).toBe('409 invalid_transition');

@@ -14,9 +14,9 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { taskBody } from '../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
+import { taskBody } from '../../support/workers.ts';
 
 function create(body: unknown, key: string, who: Client): Promise<Answer> {
   return who.request('POST', '/v1/tasks', { body, headers: { 'Idempotency-Key': key } });

@@ -24,7 +24,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { taskBody } from '../../support/people.ts';
+import { taskBody } from '../../support/workers.ts';
 
 const ISS = 'https://id.example.com/';
 

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/api/access/principal.ts';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import {
-  altered,
   type Client,
   createKey,
   createOrg,
@@ -15,9 +14,10 @@ import {
   startApi,
   type TaskView,
   type TestApi,
+  withOneCharChanged,
 } from '../../support/api.ts';
 import { Browser } from '../../support/browser.ts';
-import { taskBody } from '../../support/people.ts';
+import { taskBody } from '../../support/workers.ts';
 
 const REDIRECT = 'http://127.0.0.1:9/callback';
 const PASSWORD = 'correct horse battery';
@@ -255,7 +255,10 @@ describe('client credentials', () => {
   });
 
   test.each([
-    ['a wrong secret', (made: Made) => ({ ...made, client_secret: altered(made.client_secret ?? '') })],
+    [
+      'a wrong secret',
+      (made: Made) => ({ ...made, client_secret: withOneCharChanged(made.client_secret ?? '') }),
+    ],
     [
       'the hash of the secret',
       (made: Made) => ({
@@ -266,7 +269,7 @@ describe('client credentials', () => {
       }),
     ],
     ["another client's secret", (made: Made) => ({ ...app, client_secret: made.client_secret ?? '' })],
-    ['a client that never was', (made: Made) => ({ ...made, client_id: altered(made.client_id) })],
+    ['a client that never was', (made: Made) => ({ ...made, client_id: withOneCharChanged(made.client_id) })],
   ])('%s is refused', async (_name, change) => {
     expect(await errorOf(machineToken(change(await makeClient())))).toBe('invalid_client');
   });

@@ -10,7 +10,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 let nobody: Client;
@@ -43,7 +43,7 @@ describe.each(['/admin/queues', '/admin/queues/', '/admin/queues/api/queues', '/
 
   test('refuses all other credentials', async () => {
     const { client } = await createOrg(api);
-    const { client: worker } = await createPerson(api, client);
+    const { client: worker } = await createTestWorker(api, client);
     for (const who of [
       nobody,
       client,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLog } from '../../../src/runtime/log.ts';
 import { createOrg, startApi, type TestApi } from '../../support/api.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/own-redis.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let [first, second]: OwnRedis[] = [];
 let api: TestApi;
@@ -82,7 +82,7 @@ test('after a failover connections leave the former primary, and work continues'
   await expect.poll(create, { timeout: 10_000, interval: 100 }).toBe(201);
   expect(await readiness()).toBe('ready');
   // The processors' connections too: a task is offered.
-  const person = await createPerson(api, client, { skills: ['walks_on_water'] });
+  const person = await createTestWorker(api, client, { skills: ['walks_on_water'] });
   await expect
     .poll(async () => (await client.request('GET', '/v1/tasks?status=offered')).text, { timeout: 20_000 })
     .toContain('"offered"');

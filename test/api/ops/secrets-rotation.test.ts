@@ -7,7 +7,7 @@ import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { isSignedWith, type Receiver, startReceiver } from '../../e2e/receiver.ts';
 import { createKey, createOrg, type Org, startApi, type TaskView, type TestApi } from '../../support/api.ts';
 import { jsonOf } from '../../support/cli.ts';
-import { taskBody } from '../../support/people.ts';
+import { taskBody } from '../../support/workers.ts';
 
 const [earlier, current] = [randomBytes(32), randomBytes(32)];
 const MANY = 600;
@@ -72,11 +72,11 @@ async function sealedBy(key: Buffer): Promise<string[]> {
 
 /** The task's next event comes to its callback URL with its credentials, and to the endpoint with its header. */
 async function expectDelivered(task: TaskView, type: string): Promise<void> {
-  const come = () =>
+  const received = () =>
     receiver.received.filter((one) => one.body.type === type && one.body.data.task_id === task.task_id);
-  await expect.poll(() => come().length, { timeout: 20_000 }).toBe(2);
-  const toCallback = come().find((one) => one.headers.authorization !== undefined);
-  const toEndpoint = come().find((one) => one.headers['x-own'] !== undefined);
+  await expect.poll(() => received().length, { timeout: 20_000 }).toBe(2);
+  const toCallback = received().find((one) => one.headers.authorization !== undefined);
+  const toEndpoint = received().find((one) => one.headers['x-own'] !== undefined);
   expect(toCallback?.headers.authorization).toBe('Bearer planted-token');
   expect(toEndpoint?.headers['x-own']).toBe('planted-header');
   expect(toEndpoint && isSignedWith(endpointSecret, toEndpoint)).toBe(true);

@@ -18,8 +18,8 @@ import {
   type TestApi,
 } from '../../support/api.ts';
 import { type Listener, listen } from '../../support/events.ts';
-import { createPerson, taskBody } from '../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
+import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
 
@@ -169,7 +169,7 @@ describe("a worker's stream", () => {
   async function staged(fields: object = {}) {
     const org = await createOrg(api);
     const poolId = await createPool(org.client);
-    const person = await createPerson(api, org.client, { pool_ids: [poolId], capacity: 2, ...fields });
+    const person = await createTestWorker(api, org.client, { pool_ids: [poolId], capacity: 2, ...fields });
     const task = () => post(org, { requirements: { worker_pool_id: poolId } });
     return { org, poolId, person, task };
   }
@@ -226,7 +226,7 @@ describe("a worker's stream", () => {
 
   test('sends nothing of other workers', async () => {
     const { org, poolId, person, task } = await staged();
-    const colleague = await createPerson(api, org.client, { pool_ids: [poolId], availability: 'away' });
+    const colleague = await createTestWorker(api, org.client, { pool_ids: [poolId], availability: 'away' });
     const listener = await follow(colleague.client, '/v1/worker/stream?max_seconds=1');
     const { task_id } = await task();
     await person.accept(task_id);
@@ -238,7 +238,7 @@ test('both streams continue after Last-Event-ID when the API restarts, without g
   const shared = { prefix: freshPrefix(), sealer: createSealer([randomBytes(32)]) };
   const first = await startApi({ ...shared, processors: true });
   const org = await createOrg(first);
-  const person = await createPerson(first, org.client, { capacity: 5, skills: ['x'] });
+  const person = await createTestWorker(first, org.client, { capacity: 5, skills: ['x'] });
   const [events, mine] = [
     await listen(org.client, '/v1/events/stream'),
     await listen(person.client, '/v1/worker/stream'),
@@ -287,7 +287,10 @@ describe('a stream ends', () => {
   test('when its credential is revoked, its worker removed, or its address no longer allowed', async () => {
     const org = await createOrg(api);
     const key = await createKey(api, org.client);
-    const [dismissed, removed] = [await createPerson(api, org.client), await createPerson(api, org.client)];
+    const [dismissed, removed] = [
+      await createTestWorker(api, org.client),
+      await createTestWorker(api, org.client),
+    ];
     const streams = [
       await follow(key, '/v1/events/stream'),
       await follow(dismissed.client, '/v1/worker/stream'),
@@ -335,7 +338,7 @@ test('many streams need no more connections to Redis than one', async () => {
   const own = await startApi({ redisUrl: `${testRedisUrl()}?connectionName=${connectionName}` });
   onTestFinished(() => own.close());
   const org = await createOrg(own);
-  const person = await createPerson(own, org.client);
+  const person = await createTestWorker(own, org.client);
   const count = async () =>
     String(await api.redis.client('LIST')).split(` name=${connectionName} `).length - 1;
   const first = await follow(org.client, '/v1/events/stream');

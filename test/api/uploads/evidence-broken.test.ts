@@ -23,9 +23,17 @@ import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { createOrg, type Org, startApi, type TestApi } from '../../support/api.ts';
 import { accept, addTask, addWorker, freshOrg, offerTo, openTestDb } from '../../support/db.ts';
-import { bringTo, type Person } from '../../support/people.ts';
 import { testRedisUrl } from '../../support/redis.ts';
-import { type EvidenceView, filesIn, MiB, pieces, send, upload, uploadPath } from '../../support/uploads.ts';
+import {
+  type EvidenceView,
+  filesIn,
+  MiB,
+  randomChunks,
+  send,
+  upload,
+  uploadPath,
+} from '../../support/uploads.ts';
+import { createTaskIn, type TestWorker } from '../../support/workers.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'biolayer-evidence-'));
 let files: EvidenceFiles;
@@ -135,12 +143,12 @@ describe('an upload that does not end', () => {
 describe('damaged bytes in the store', () => {
   let api: TestApi;
   let org: Org;
-  let person: Person;
+  let person: TestWorker;
   let taskId: string;
   beforeAll(async () => {
     api = await startApi({ processors: true });
     org = await createOrg(api);
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     person = staged.person;
     taskId = staged.task.task_id;
   });
@@ -223,7 +231,7 @@ describe('a web process that is killed', () => {
     const path = uploadPath(task.task_id);
     const request = httpRequest({ host: '127.0.0.1', port, path, method: 'POST', agent: false, headers });
     const failed = once(request, 'error').catch((error) => [error]);
-    for (const piece of pieces(4 * MiB)) if (!request.write(piece)) await once(request, 'drain');
+    for (const piece of randomChunks(4 * MiB)) if (!request.write(piece)) await once(request, 'drain');
     child.kill('SIGKILL');
     await once(child, 'exit');
     await failed;

@@ -8,18 +8,17 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createOrg, type Org, startApi, type TestApi } from '../../support/api.ts';
-import { bringTo, type Person } from '../../support/people.ts';
 import {
   BOUNDARY,
   type EvidenceView,
-  expectLeft,
+  expectOnlyFiles,
   filePart,
   filesIn,
   form,
   MiB,
   open,
-  openIn,
-  pieces,
+  openFilesIn,
+  randomChunks,
   send,
   sendForm,
   sha256,
@@ -27,12 +26,13 @@ import {
   uploadForm,
   uploadPath,
 } from '../../support/uploads.ts';
+import { createTaskIn, type TestWorker } from '../../support/workers.ts';
 
 const LIMIT = 25 * MiB;
 
 let api: TestApi;
 let org: Org;
-let person: Person;
+let person: TestWorker;
 let taskId: string;
 let path: string;
 /** The files that were accepted so far. */
@@ -41,7 +41,7 @@ const kept: string[] = [];
 beforeAll(async () => {
   api = await startApi({ processors: true });
   org = await createOrg(api);
-  const staged = await bringTo(api, org, 'started');
+  const staged = await createTaskIn(api, org, 'started');
   person = staged.person;
   taskId = staged.task.task_id;
   path = uploadPath(taskId);
@@ -50,7 +50,7 @@ afterAll(() => api?.close());
 
 async function expectRefused(got: { outcome: string }, outcome: string): Promise<void> {
   expect(got.outcome).toBe(outcome);
-  await expectLeft(api, org.org_id, taskId, kept);
+  await expectOnlyFiles(api, org.org_id, taskId, kept);
 }
 
 function taken(got: { outcome: string; json<T>(): T }): EvidenceView {
@@ -76,7 +76,7 @@ describe('the uploads of one credential', () => {
     const all = Promise.allSettled(answers);
     for (const request of open5) request.destroy(new Error('broken off'));
     expect((await all).filter((one) => one.status === 'fulfilled')).toHaveLength(1);
-    await expectLeft(api, org.org_id, taskId, kept);
+    await expectOnlyFiles(api, org.org_id, taskId, kept);
   });
 });
 
@@ -94,7 +94,7 @@ describe('the size of a file', () => {
       });
       expect(back.body.equals(bytes)).toBe(true);
     }
-    await expectLeft(api, org.org_id, taskId, kept);
+    await expectOnlyFiles(api, org.org_id, taskId, kept);
   });
 
   it('may not be a byte more with a declared length', async () => {
@@ -110,7 +110,7 @@ describe('the size of a file', () => {
   });
 
   it('may not be a byte more without a declared length', async () => {
-    await expectRefused(await upload(person.client, taskId, pieces(LIMIT + 1)), '413 body_too_large');
+    await expectRefused(await upload(person.client, taskId, randomChunks(LIMIT + 1)), '413 body_too_large');
   });
 
   it('may not be a byte more in a form, with or without a length', async () => {
@@ -118,14 +118,14 @@ describe('the size of a file', () => {
     const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
     await expectRefused(await send(person.client, path, { headers, body: whole }), '413 body_too_large');
     await expectRefused(
-      await uploadForm(person.client, taskId, [filePart(pieces(LIMIT + 1))]),
+      await uploadForm(person.client, taskId, [filePart(randomChunks(LIMIT + 1))]),
       '413 body_too_large',
     );
   });
 
   it('includes the other parts of a form', async () => {
     function* padded() {
-      yield* pieces(2 * LIMIT);
+      yield* randomChunks(2 * LIMIT);
       yield Buffer.from('\r\n');
       yield* form([filePart(randomBytes(10))]);
     }
@@ -144,10 +144,10 @@ describe('the size of a file', () => {
 
 describe('a task that accepts files of some types', () => {
   let choosy: string;
-  let other: Person;
+  let other: TestWorker;
   beforeAll(async () => {
     const output = { expected_format: 'text', evidence_types: ['image/*', 'application/PDF'] };
-    const staged = await bringTo(api, org, 'started', { output });
+    const staged = await createTaskIn(api, org, 'started', { output });
     choosy = staged.task.task_id;
     other = staged.person;
   });
@@ -189,11 +189,13 @@ describe('an aborted upload', () => {
     const request = open(person.client, path, 'POST', headers as Record<string, string>);
     request.on('error', () => undefined);
     if (isForm) request.write(`--${BOUNDARY}\r\n${filePart([]).head}\r\n\r\n`);
-    for (const piece of pieces(3 * MiB)) if (!request.write(piece)) await once(request, 'drain');
+    for (const piece of randomChunks(3 * MiB)) if (!request.write(piece)) await once(request, 'drain');
     // The incoming file has no name and is held open by the API, which runs in this process.
-    await vi.waitFor(async () => expect(await openIn(api.evidence)).toHaveLength(1), { timeout: 20_000 });
+    await vi.waitFor(async () => expect(await openFilesIn(api.evidence)).toHaveLength(1), {
+      timeout: 20_000,
+    });
     request.destroy();
-    await expectLeft(api, org.org_id, taskId, kept);
+    await expectOnlyFiles(api, org.org_id, taskId, kept);
   });
 });
 
@@ -286,7 +288,7 @@ describe('what a client declares of a file', () => {
       /^attachment; filename=("[^"\r\n]+"|[\w.]+)(; filename\*=UTF-8''[^\s;]+)?$/,
     );
     expect(back.headers['x-evil']).toBeUndefined();
-    await expectLeft(api, org.org_id, taskId, kept);
+    await expectOnlyFiles(api, org.org_id, taskId, kept);
   });
 
   it.each([
@@ -325,7 +327,7 @@ it.each(['close', 'keep-alive'])(
     socket.write(
       `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: ${connection}\r\nContent-Length: ${20 * MiB}\r\n\r\n`,
     );
-    await pipeline(Readable.from(pieces(20 * MiB)), socket, { end: false });
+    await pipeline(Readable.from(randomChunks(20 * MiB)), socket, { end: false });
     const [answer] = await once(socket, 'data');
     expect(String(answer)).toMatch(/^HTTP\/1.1 401 /);
     socket.destroy();

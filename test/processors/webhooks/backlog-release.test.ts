@@ -8,10 +8,10 @@ import type { DeliveryStatus } from '../../../src/store/webhooks/delivery-record
 import { deliveriesIndex } from '../../../src/store/webhooks/delivery-target.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
+import { deferred } from '../../support/deferred.ts';
 import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
-import { gate } from '../../support/gate.ts';
-import { checkHangingEndpoint } from '../../support/hanging-endpoint.ts';
 import { openSweeper, outboxLength, runProcessorsOfFile } from '../../support/processors.ts';
+import { checkUnresponsiveEndpoint } from '../../support/unresponsive-endpoint.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 30_000, interval: 20 };
@@ -26,17 +26,17 @@ const waitingFor = ({ org_id, endpoint_id }: Endpoint) =>
 const never = new Promise<void>(() => {});
 
 it('an endpoint that hangs with 1000 queued deliveries does not delay a healthy one', () =>
-  checkHangingEndpoint(db, queues, 1000, AT_ONCE));
+  checkUnresponsiveEndpoint(db, queues, 1000, AT_ONCE));
 
 it('deliveries in the backlog of a busy receiver are all sent, each once', async () => {
-  const { open, after } = gate();
+  const { open, opened: after } = deferred();
   const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
   const endpoint = await addEndpoint(db, freshOrg(db), receiver.url);
   const ids = await enqueueMessages(db, endpoint, 300);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(300 - AT_ONCE);
   open();
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(300);
-  expect(receiver.come.map((one) => one.id).sort()).toEqual(ids.sort());
+  expect(receiver.received.map((one) => one.id).sort()).toEqual(ids.sort());
   expect(await waitingFor(endpoint)).toBe(0);
 });
 
@@ -47,12 +47,12 @@ it('deliveries in the backlog of a cooling receiver use no attempt and are sent 
     retry_policy: { max_retries: 1, backoff_seconds: 1 },
   });
   const [first = ''] = await enqueueMessages(db, endpoint, 1);
-  await expect.poll(() => receiver.come.length, SOON).toBe(1);
+  await expect.poll(() => receiver.received.length, SOON).toBe(1);
   await enqueueMessages(db, endpoint, 20);
   await expect.poll(() => waitingFor(endpoint), SOON).toBe(20);
   status = 204;
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(21);
-  expect(receiver.come.filter((one) => one.id !== first)).toHaveLength(20);
+  expect(receiver.received.filter((one) => one.id !== first)).toHaveLength(20);
 });
 
 it('all deliveries in the backlog of an endpoint are stopped when it is disabled', async () => {
@@ -64,7 +64,7 @@ it('all deliveries in the backlog of an endpoint are stopped when it is disabled
   // As the sweeper would: nothing else moves while the receiver hangs.
   await openSweeper(db, queues).sweep();
   await expect.poll(() => countOf(endpoint, 'stopped'), SOON).toBe(100 - AT_ONCE);
-  expect(receiver.come).toHaveLength(AT_ONCE);
+  expect(receiver.received).toHaveLength(AT_ONCE);
   expect((await loadDeliveries(db, endpoint.org_id, first)).size).toBe(1);
 });
 
@@ -83,5 +83,5 @@ it('the sweeper releases a backlog that no process releases', async () => {
   await queues.all.webhooks.resume();
   await openSweeper(db, queues).sweep();
   await expect.poll(() => countOf(endpoint, 'succeeded'), SOON).toBe(40);
-  expect(receiver.come).toHaveLength(40);
+  expect(receiver.received).toHaveLength(40);
 });

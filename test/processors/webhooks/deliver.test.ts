@@ -14,18 +14,18 @@ import { commit } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { dueTimeOf } from '../../../src/store/webhooks/delivery-lease.ts';
-import { type Come, isSigned, startCallbackReceiver } from '../../support/callback-receiver.ts';
+import { isSigned, type ReceivedRequest, startCallbackReceiver } from '../../support/callback-receiver.ts';
 import {
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   historyOf,
   openTestDb,
-  step,
   taskOf,
   workThrough,
 } from '../../support/db.ts';
-import { gate } from '../../support/gate.ts';
+import { deferred } from '../../support/deferred.ts';
 import { runProcessorsOfFile, sealer } from '../../support/processors.ts';
 
 const db = await openTestDb();
@@ -75,7 +75,8 @@ const jobState = (task: Task, sequence = 2) =>
   queues.all.webhooks.getJobState(deliveryJob({ ...task, sequence }).opts.jobId);
 
 /** Waits between one attempt and the next, ms. */
-const waits = (come: Come[]) => come.slice(1).map((one, index) => one.at - (come[index]?.at ?? 0));
+const waits = (received: ReceivedRequest[]) =>
+  received.slice(1).map((one, index) => one.at - (received[index]?.at ?? 0));
 
 describe('every event of a task', () => {
   it('is delivered once, signed, with its own id and data', async () => {
@@ -84,14 +85,19 @@ describe('every event of a task', () => {
     const { worker_id } = await addWorker(db, tenant.org, { availability: 'offline' });
     const handoff = { callback_url: receiver.url };
     const task = await addTask(db, tenant.org, { handoff, more: { metadata: { ticket: 'ü' } } });
-    await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
-    await expect.poll(() => receiver.come.length, SOON).toBe(4);
+    await applyCommands(
+      db,
+      task,
+      { name: 'match', worker_ids: [worker_id] },
+      { name: 'cancel', reason: 'mistake' },
+    );
+    await expect.poll(() => receiver.received.length, SOON).toBe(4);
     for (const sequence of [1, 2, 3, 4]) await settled(task, 'succeeded', sequence);
     const history = await historyOf(db, task);
-    const come = [...receiver.come].sort((a, b) => a.sequence - b.sequence);
-    expect(come.map((one) => [one.id, one.type])).toEqual(history.map((one) => [one.event_id, one.type]));
+    const received = [...receiver.received].sort((a, b) => a.sequence - b.sequence);
+    expect(received.map((one) => [one.id, one.type])).toEqual(history.map((one) => [one.event_id, one.type]));
     const [secret = ''] = tenant.secrets;
-    for (const one of come) {
+    for (const one of received) {
       expect(isSigned(secret, one)).toBe(true);
       expect(isSigned(newWebhookSecret(), one)).toBe(false);
       expect(one.headers['content-type']).toBe('application/json');
@@ -109,18 +115,21 @@ describe('every event of a task', () => {
       .poll(() => taskOf(db, tenant.org, task.task_id).then((one) => one.status), SOON)
       .toBe('offered');
     await workThrough(db, await taskOf(db, tenant.org, task.task_id), worker_id);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    expect(JSON.parse(receiver.come[0]?.body ?? '').data.result).toMatchObject({ output: 'done', worker_id });
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    expect(JSON.parse(receiver.received[0]?.body ?? '').data.result).toMatchObject({
+      output: 'done',
+      worker_id,
+    });
   });
 
   it('is delivered only if `events` names its type', async () => {
     const tenant = await addTenant();
     const receiver = await startCallbackReceiver();
     const task = await tell(tenant, receiver.url, { events: ['task.created', 'task.cancelled'] });
-    await step(db, task, { name: 'cancel', reason: null });
+    await applyCommands(db, task, { name: 'cancel', reason: null });
     await settled(task, 'succeeded', 3);
     await settled(task, 'succeeded', 1);
-    expect(receiver.come.map((one) => one.type).sort()).toEqual(['task.cancelled', 'task.created']);
+    expect(receiver.received.map((one) => one.type).sort()).toEqual(['task.cancelled', 'task.created']);
   });
 });
 
@@ -130,18 +139,18 @@ describe('a delivery that fails', () => {
     const receiver = await startCallbackReceiver((_, nth) => ({ status: [500, 404, 302][nth - 1] ?? 200 }));
     const task = await tell(tenant, receiver.url, policy(6));
     await settled(task, 'succeeded');
-    const { come } = receiver;
-    expect(come).toHaveLength(4);
-    for (const [index, wait] of waits(come).entries()) {
+    const { received } = receiver;
+    expect(received).toHaveLength(4);
+    for (const [index, wait] of waits(received).entries()) {
       const backoff = SECOND * 2 ** index;
       expect(wait).toBeGreaterThanOrEqual(backoff);
       expect(wait).toBeLessThan(backoff * 1.2 + SLACK);
     }
-    expect(new Set(come.map((one) => one.id)).size).toBe(1);
-    expect(new Set(come.map((one) => one.body)).size).toBe(1);
-    const stamps = come.map((one) => Number(one.headers['webhook-timestamp']));
+    expect(new Set(received.map((one) => one.id)).size).toBe(1);
+    expect(new Set(received.map((one) => one.body)).size).toBe(1);
+    const stamps = received.map((one) => Number(one.headers['webhook-timestamp']));
     expect(new Set(stamps).size).toBe(4);
-    for (const one of come) {
+    for (const one of received) {
       expect(isSigned(tenant.secrets[0] ?? '', one)).toBe(true);
       expect(Math.abs(Number(one.headers['webhook-timestamp']) - one.at / SECOND)).toBeLessThan(3);
     }
@@ -167,7 +176,7 @@ describe('a delivery that fails', () => {
     const long = await tell(tenant, receiver.url.replace('/hook', '/long'), policy(6));
     const short = await tell(tenant, receiver.url.replace('/hook', '/short'), policy(6, 2));
     await Promise.all([settled(long, 'succeeded'), settled(short, 'succeeded')]);
-    const of = (path: string) => waits(receiver.come.filter((one) => one.path === path))[0];
+    const of = (path: string) => waits(receiver.received.filter((one) => one.path === path))[0];
     expect(of('/long')).toBeGreaterThanOrEqual(3 * SECOND);
     expect(of('/short')).toBeGreaterThanOrEqual(2 * SECOND);
   });
@@ -178,7 +187,7 @@ describe('a delivery that fails', () => {
     const task = await tell(tenant, receiver.url, policy(0));
     await settled(task, 'exhausted');
     await expect.poll(() => jobState(task), SOON).toBe('failed');
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
     const job = await queues.all.webhooks.getJob(deliveryJob({ ...task, sequence: 2 }).opts.jobId);
     expect(job?.failedReason).toContain('given up after 1 attempts');
   });
@@ -188,7 +197,7 @@ describe('a delivery that fails', () => {
     const receiver = await startCallbackReceiver(() => ({ status: 503 }));
     const task = await tell(tenant, receiver.url, policy(1));
     await settled(task, 'exhausted');
-    expect(receiver.come).toHaveLength(2);
+    expect(receiver.received).toHaveLength(2);
     const [first, ...more] = (await deliveryOf(task))?.attempts ?? [];
     expect(more).toHaveLength(1);
     const { jobId } = retryJob({ ...task, sequence: 2 }, first?.next_attempt_at ?? 0, 0).opts;
@@ -207,10 +216,10 @@ describe('a delivery that fails', () => {
     await expect.poll(async () => db.clock.now() - (await due()), SOON).toBeGreaterThan(0);
     const fresh = await startCallbackReceiver();
     await settled(await tell(tenant, fresh.url), 'succeeded');
-    expect([receiver.come.length, fresh.come.length]).toEqual([1, 1]);
+    expect([receiver.received.length, fresh.received.length]).toEqual([1, 1]);
     await queues.all.retries.resume();
     await settled(tried, 'succeeded');
-    expect(receiver.come).toHaveLength(2);
+    expect(receiver.received).toHaveLength(2);
   });
 
   it('does not delay others', async () => {
@@ -221,7 +230,7 @@ describe('a delivery that fails', () => {
     const startedAt = Date.now();
     const task = await tell(tenant, receiver.url);
     await settled(task, 'succeeded');
-    expect((receiver.come[0]?.at ?? 0) - startedAt).toBeLessThan(SLACK);
+    expect((receiver.received[0]?.at ?? 0) - startedAt).toBeLessThan(SLACK);
   });
 
   it('to a closed port is retried like any other', async () => {
@@ -246,11 +255,11 @@ describe('a receiver', () => {
       events: [...events],
     });
     await settled(gone, 'exhausted');
-    await step(db, gone, { name: 'cancel', reason: null });
+    await applyCommands(db, gone, { name: 'cancel', reason: null });
     await settled(gone, 'stopped', 3);
-    expect(receiver.come.map((one) => one.type)).toEqual(['task.queued']);
+    expect(receiver.received.map((one) => one.type)).toEqual(['task.queued']);
     const other = await tell(tenant, receiver.url, { ...policy(6), events: [...events] });
-    await step(db, other, { name: 'cancel', reason: null });
+    await applyCommands(db, other, { name: 'cancel', reason: null });
     await settled(other, 'succeeded', 3);
   });
 
@@ -263,24 +272,24 @@ describe('a receiver', () => {
     }));
     const task = await tell(tenant, receiver.url, policy(1));
     await settled(task, 'exhausted');
-    expect(receiver.come).toHaveLength(2);
-    expect(elsewhere.come).toEqual([]);
+    expect(receiver.received).toHaveLength(2);
+    expect(elsewhere.received).toEqual([]);
   });
 
   it('that is slow is not sent the same event again during the attempt', async () => {
     const tenant = await addTenant();
-    const { open: answer, after } = gate();
+    const { open: answer, opened: after } = deferred();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     const task = await tell(tenant, receiver.url);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
     // The same delivery again, as the sweeper might add it.
     const again = deliveryJob({ ...task, sequence: 2 }, 'again');
     await queues.add([again]);
     await expect.poll(() => queues.all.webhooks.getJobState(again.opts.jobId), SOON).toBe('completed');
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
     answer();
     await settled(task, 'succeeded');
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
   });
 });
 
@@ -289,21 +298,21 @@ describe('the signature', () => {
     const tenant = await addTenant([null, 3600_000]);
     const receiver = await startCallbackReceiver();
     await tell(tenant, receiver.url);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    const [come] = receiver.come;
-    if (come === undefined) throw new Error('nothing came');
-    expect(String(come.headers['webhook-signature']).split(' ')).toHaveLength(2);
-    for (const secret of tenant.secrets) expect(isSigned(secret, come)).toBe(true);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    const [request] = receiver.received;
+    if (request === undefined) throw new Error('nothing came');
+    expect(String(request.headers['webhook-signature']).split(' ')).toHaveLength(2);
+    for (const secret of tenant.secrets) expect(isSigned(secret, request)).toBe(true);
   });
 
   it('is not made with an expired secret', async () => {
     const tenant = await addTenant([null, -1]);
     const receiver = await startCallbackReceiver();
     await tell(tenant, receiver.url);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    const [come] = receiver.come;
-    if (come === undefined) throw new Error('nothing came');
-    expect(tenant.secrets.map((secret) => isSigned(secret, come))).toEqual([true, false]);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    const [request] = receiver.received;
+    if (request === undefined) throw new Error('nothing came');
+    expect(tenant.secrets.map((secret) => isSigned(secret, request))).toEqual([true, false]);
   });
 });
 
@@ -337,7 +346,7 @@ describe('the credential of the callback', () => {
     const sealed = sealer.seal(plain, callbackAuthContext(tenant.org));
     const task = await tell(tenant, receiver.url, { ...policy(1), callback_auth: { type, sealed } });
     await settled(task, 'succeeded');
-    expect(receiver.come.map((one) => one.headers.authorization)).toEqual([header, header]);
+    expect(receiver.received.map((one) => one.headers.authorization)).toEqual([header, header]);
   });
 
   it('of another org cannot be opened: nothing is sent without it, and the delivery records why', async () => {
@@ -350,7 +359,7 @@ describe('the credential of the callback', () => {
       status: 'pending',
       attempts: [{ error_class: 'secret_unavailable', status: null }],
     });
-    expect(receiver.come).toEqual([]);
+    expect(receiver.received).toEqual([]);
   });
 });
 
@@ -361,11 +370,11 @@ it('a redelivery has the same bytes', async () => {
   const task = await tell(tenant, receiver.url);
   await settled(task, 'succeeded');
   // The task has changed and its record is packed when the event is delivered again.
-  await step(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
+  await applyCommands(db, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: null });
   const { pendingDeliveries } = orgKeysOf(db.prefix, tenant.org);
   await db.redis.zadd(pendingDeliveries, 1, `${tenant.org} ${task.task_id} 2`);
   await queues.add([deliveryJob({ ...task, sequence: 2 }, 'by-hand')]);
-  await expect.poll(() => receiver.come.length, SOON).toBe(2);
-  expect(receiver.come[1]?.body).toBe(receiver.come[0]?.body);
-  expect(receiver.come[1]?.id).toBe(receiver.come[0]?.id);
+  await expect.poll(() => receiver.received.length, SOON).toBe(2);
+  expect(receiver.received[1]?.body).toBe(receiver.received[0]?.body);
+  expect(receiver.received[1]?.id).toBe(receiver.received[0]?.id);
 });

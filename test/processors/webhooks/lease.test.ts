@@ -9,8 +9,8 @@ import { type DeliveryTarget, fieldOf } from '../../../src/store/webhooks/delive
 import { resend } from '../../../src/store/webhooks/fan-out.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
+import { deferred } from '../../support/deferred.ts';
 import { addEndpoint, enqueueMessages } from '../../support/endpoints.ts';
-import { gate } from '../../support/gate.ts';
 import { runProcessorsOfFile } from '../../support/processors.ts';
 
 const db = await openTestDb();
@@ -26,7 +26,7 @@ const deliveryOf = async (target: DeliveryTarget) =>
 
 /** A receiver that answers when the test says so. */
 async function startHolding(reply: (nth: number) => number) {
-  const { open: answer, after } = gate();
+  const { open: answer, opened: after } = deferred();
   const receiver = await startCallbackReceiver((_, nth) => {
     const status = reply(nth);
     return status === 204 ? { status, after } : { status };
@@ -40,7 +40,7 @@ it('a job that lost its lock is taken over, and only one of the two sends the de
   const { org_id, endpoint_id } = endpoint;
   const [task_id = ''] = await enqueueMessages(db, endpoint, 1);
   const target: DeliveryTarget = { org_id, task_id, sequence: 0, endpoint_id };
-  await expect.poll(() => receiver.come.length, SOON).toBe(1);
+  await expect.poll(() => receiver.received.length, SOON).toBe(1);
 
   const { jobId } = deliveryJob(target, 'first').opts;
   const takenOver = async () => {
@@ -52,18 +52,18 @@ it('a job that lost its lock is taken over, and only one of the two sends the de
   await expect.poll(() => webhooks.getJobState(jobId), SOON).toBe('completed');
   // The process that took the job over delayed it to the end of the lease, and delays it again if it runs earlier.
   const later = retryJob(target, (await dueTimeOf(db, target)) ?? 0, 0).opts.jobId;
-  const come = async () => (await retries.getJob(later))?.attemptsStarted;
-  expect(await come()).toBe(0);
+  const attempts = async () => (await retries.getJob(later))?.attemptsStarted;
+  expect(await attempts()).toBe(0);
   await (await retries.getJob(later))?.promote();
-  await expect.poll(come, SOON).toBe(1);
+  await expect.poll(attempts, SOON).toBe(1);
   await expect.poll(() => retries.getJobState(later), SOON).toBe('delayed');
-  expect(receiver.come).toHaveLength(1);
+  expect(receiver.received).toHaveLength(1);
 
   answer();
   await expect.poll(async () => (await deliveryOf(target))?.status, SOON).toBe('succeeded');
   await (await retries.getJob(later))?.promote();
   await expect.poll(() => retries.getJobState(later), SOON).toBe('completed');
-  expect(receiver.come).toHaveLength(1);
+  expect(receiver.received).toHaveLength(1);
   expect((await deliveryOf(target))?.attempts.map((one) => one.status)).toEqual([204]);
 });
 
@@ -82,7 +82,7 @@ it('a redelivery at the moment of a retry sends the delivery once', async () => 
   const sendAgain = async (target: DeliveryTarget) =>
     resend(db, target, (await deliveryOf(target)) ?? null, 0, 'by-hand', null);
   const [, ...done] = await Promise.all([retries.resume(), ...all.map(sendAgain)]);
-  await expect.poll(() => receiver.come.length, SOON).toBe(20);
+  await expect.poll(() => receiver.received.length, SOON).toBe(20);
   // Each delivery has two jobs, unless the retry came first, and both have started.
   const begun = () =>
     Promise.all(
@@ -98,7 +98,7 @@ it('a redelivery at the moment of a retry sends the delivery once', async () => 
   await expect
     .poll(async () => (await webhooks.getActiveCount()) + (await retries.getActiveCount()), SOON)
     .toBe(10);
-  expect(receiver.come).toHaveLength(20);
+  expect(receiver.received).toHaveLength(20);
   answer();
   for (const target of all) {
     await expect.poll(async () => (await deliveryOf(target))?.status, SOON).toBe('succeeded');

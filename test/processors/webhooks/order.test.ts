@@ -11,8 +11,8 @@ import { loadDeliveries } from '../../../src/store/webhooks/deliveries.ts';
 import { deliveriesIndex, fieldOf } from '../../../src/store/webhooks/delivery-target.ts';
 import { enqueueEndpointDeliveries, resend } from '../../../src/store/webhooks/fan-out.ts';
 import { loadReplay } from '../../../src/store/webhooks/replays.ts';
-import { type Come, startCallbackReceiver } from '../../support/callback-receiver.ts';
-import { addTask, addWorker, declineAll, freshOrg, openTestDb, step } from '../../support/db.ts';
+import { type ReceivedRequest, startCallbackReceiver } from '../../support/callback-receiver.ts';
+import { addTask, addWorker, applyCommands, declineAll, freshOrg, openTestDb } from '../../support/db.ts';
 import { addEndpoint, beginReplay, changeEndpoint, giveUpAll } from '../../support/endpoints.ts';
 import { outboxLength, runProcessorsOfFile, sealer } from '../../support/processors.ts';
 
@@ -35,7 +35,12 @@ const patient = (url: string, change: Partial<Endpoint> = {}, store = db) =>
 async function live(org: string, handoff?: Parameters<typeof addTask>[2], store = db): Promise<Task> {
   const { worker_id } = await addWorker(store, org, { availability: 'offline' });
   const task = await addTask(store, org, handoff);
-  await step(store, task, { name: 'match', worker_ids: [worker_id] }, { name: 'cancel', reason: 'mistake' });
+  await applyCommands(
+    store,
+    task,
+    { name: 'match', worker_ids: [worker_id] },
+    { name: 'cancel', reason: 'mistake' },
+  );
   return task;
 }
 
@@ -49,7 +54,7 @@ const allSucceed = (task: Task, endpoint_id?: string) =>
     .toEqual(['succeeded', 'succeeded', 'succeeded', 'succeeded']);
 
 /** Sequences in the order of their first arrival. */
-const firsts = (come: Come[]) => [...new Set(come.map((one) => one.sequence))];
+const firsts = (received: ReceivedRequest[]) => [...new Set(received.map((one) => one.sequence))];
 
 describe('ordered delivery', () => {
   it('an endpoint gets each event after the earlier ones were settled, also when some fail', async () => {
@@ -59,7 +64,7 @@ describe('ordered delivery', () => {
     const endpoint = await patient(receiver.url);
     const task = await live(endpoint.org_id);
     await allSucceed(task, endpoint.endpoint_id);
-    expect(receiver.come.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 3, 4]);
+    expect(receiver.received.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 3, 4]);
     expect(await db.redis.exists(orgKeysOf(db.prefix, task.org_id).ordering(task.task_id))).toBe(0);
   });
 
@@ -83,7 +88,7 @@ describe('ordered delivery', () => {
     const callback_url = receiver.url;
     const task = await live(org, { handoff: { callback_url, retry_policy, ordering: 'per_task' } });
     await allSucceed(task);
-    expect(receiver.come.map((one) => one.sequence)).toEqual([1, 2, 3, 3, 4]);
+    expect(receiver.received.map((one) => one.sequence)).toEqual([1, 2, 3, 3, 4]);
   });
 
   it('many tasks at once keep their order while every seventh attempt fails', async () => {
@@ -96,7 +101,7 @@ describe('ordered delivery', () => {
     const tasks = await Promise.all(Array.from({ length: 8 }, () => live(endpoint.org_id)));
     for (const task of tasks) await allSucceed(task, endpoint.endpoint_id);
     for (const { task_id } of tasks) {
-      const mine = receiver.come.filter((one) => JSON.parse(one.body).data.task_id === task_id);
+      const mine = receiver.received.filter((one) => JSON.parse(one.body).data.task_id === task_id);
       expect(firsts(mine)).toEqual([1, 2, 3, 4]);
       // No attempt of a later event comes before the last attempt of an earlier one.
       expect(mine.map((one) => one.sequence)).toEqual(mine.map((one) => one.sequence).sort());
@@ -111,10 +116,10 @@ describe('ordered delivery', () => {
       hasty,
     );
     const task = await live(endpoint.org_id, {}, hasty);
-    await expect.poll(() => firsts(receiver.come).length, SOON).toBe(4);
-    expect(firsts(receiver.come)).toEqual([1, 2, 3, 4]);
-    const [first] = receiver.come;
-    const second = receiver.come.find((one) => one.sequence === 2);
+    await expect.poll(() => firsts(receiver.received).length, SOON).toBe(4);
+    expect(firsts(receiver.received)).toEqual([1, 2, 3, 4]);
+    const [first] = receiver.received;
+    const second = receiver.received.find((one) => one.sequence === 2);
     expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThanOrEqual(HOLD - 50);
     expect((await statusesOf(task, endpoint.endpoint_id, hasty))[0]).toBe('pending');
     await changeEndpoint(hasty, endpoint, null);
@@ -127,7 +132,7 @@ describe('ordered delivery', () => {
     await expect
       .poll(() => statusesOf(task, endpoint.endpoint_id), SOON)
       .toEqual(['exhausted', 'exhausted', 'succeeded', 'succeeded']);
-    expect(receiver.come.map((one) => one.sequence)).toEqual([1, 2, 3, 4]);
+    expect(receiver.received.map((one) => one.sequence)).toEqual([1, 2, 3, 4]);
   });
 
   it('replayed events arrive in order too, over all steps of the replay and also when some fail', async () => {
@@ -144,7 +149,7 @@ describe('ordered delivery', () => {
     for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
     for (let count = 0; count < 6; count += 1) {
       const task = await declineAll(db, await addTask(db, org_id), workers);
-      tasks.push(await step(db, task, { name: 'cancel', reason: 'mistake' }));
+      tasks.push(await applyCommands(db, task, { name: 'cancel', reason: 'mistake' }));
     }
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect(await giveUpAll(db, endpoint)).toBe(72);
@@ -155,7 +160,7 @@ describe('ordered delivery', () => {
     const succeeded = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'succeeded'));
     await expect.poll(() => db.redis.zcard(succeeded), SOON).toBe(72);
     for (const { task_id } of tasks) {
-      const mine = receiver.come.filter((one) => JSON.parse(one.body).data.task_id === task_id);
+      const mine = receiver.received.filter((one) => JSON.parse(one.body).data.task_id === task_id);
       expect(mine.map((one) => one.sequence)).toEqual([1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 9, 10, 11, 12]);
     }
     expect(await replay()).toMatchObject({ sent: 72, succeeded: 54, failed: 18 });
@@ -177,9 +182,9 @@ describe('ordered delivery', () => {
       const before = all.get(fieldOf(target)) ?? null;
       expect(await resend(db, target, before, Date.parse('2026-01-01'), 'again', null)).toBe('ok');
     }
-    await expect.poll(() => receiver.come.length, SOON).toBe(9);
+    await expect.poll(() => receiver.received.length, SOON).toBe(9);
     await allSucceed(task, endpoint_id);
-    expect(receiver.come.slice(4).map((one) => one.sequence)).toEqual([1, 1, 2, 3, 4]);
+    expect(receiver.received.slice(4).map((one) => one.sequence)).toEqual([1, 1, 2, 3, 4]);
   });
 });
 
@@ -191,13 +196,13 @@ it('waiting deliveries are released when ordering is switched off for the endpoi
   const { ordering: turns, orderReleased } = orgKeysOf(db.prefix, org_id);
   // When the first failed, and three deliveries that wait.
   await expect.poll(() => db.redis.hlen(turns(task.task_id)), SOON).toBe(4);
-  expect(receiver.come).toHaveLength(1);
+  expect(receiver.received).toHaveLength(1);
   await changeEndpoint(db, endpoint, { ordering: 'none' });
   await expect
     .poll(() => statusesOf(task, endpoint_id), SOON)
     .toEqual(['pending', 'succeeded', 'succeeded', 'succeeded']);
   await expect.poll(() => db.redis.exists(orderReleased), SOON).toBe(0);
-  expect(receiver.come).toHaveLength(4);
+  expect(receiver.received).toHaveLength(4);
 });
 
 it('an outbox entry relayed before an earlier one enqueues the deliveries of both', async () => {

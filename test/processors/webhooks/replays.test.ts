@@ -24,12 +24,12 @@ import { loadReplay } from '../../../src/store/webhooks/replays.ts';
 import { addTask, addWorker, declineAll, freshOrg, historyOf, openTestDb } from '../../support/db.ts';
 import { beginReplay, giveUpAll } from '../../support/endpoints.ts';
 import {
-  later,
-  loseJobs,
+  deleteAllJobs,
   openQueues,
   openSweeper,
   outboxLength,
   runRelay,
+  withClockAhead,
 } from '../../support/processors.ts';
 import { freshPrefix } from '../../support/redis.ts';
 
@@ -248,8 +248,8 @@ describe('a replay', () => {
     const queues = openQueues(store);
     await runRelay(store, queues);
     await expect.poll(() => outboxLength(store), { timeout: 10_000 }).toBe(0);
-    await loseJobs(store);
-    const sweeper = openSweeper(later(store, 10_000), queues);
+    await deleteAllJobs(store);
+    const sweeper = openSweeper(withClockAhead(store, 10_000), queues);
     expect([await sweeper.sweep(), await sweeper.sweep()]).toEqual([1, 0]);
     const [job] = await queues.all.lifecycle.getJobs(['waiting']);
     expect(job?.data).toMatchObject({ org_id: org, replay_id });

@@ -7,9 +7,9 @@ import { createSealer } from '../../../src/store/redis/sealing.ts';
 import { type Receiver, startReceiver } from '../../e2e/receiver.ts';
 import { createOrg, startApi, type TaskView, type TestApi } from '../../support/api.ts';
 import { jsonOf } from '../../support/cli.ts';
-import { taskBody } from '../../support/people.ts';
-import { QUIET } from '../../support/processors.ts';
+import { ERRORS_ONLY } from '../../support/processors.ts';
 import { testRedisUrl } from '../../support/redis.ts';
+import { taskBody } from '../../support/workers.ts';
 
 interface Shown {
   status: string;
@@ -38,7 +38,7 @@ const work = (sealer: typeof right) =>
     sealer,
     webhookAllowedNetworks: ['127.0.0.0/8'],
     concurrency: 5,
-    log: { ...QUIET, error: () => undefined },
+    log: { ...ERRORS_ONLY, error: () => undefined },
   });
 
 test('a delivery whose secrets cannot be opened records that and waits for the key', async () => {

@@ -5,7 +5,7 @@ import { endpointContext } from '../../../src/store/webhooks/endpoints.ts';
 import { startCallbackReceiver } from '../../support/callback-receiver.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 import { addEndpoint, changeEndpoint, enqueueMessages } from '../../support/endpoints.ts';
-import { QUIET, sealer } from '../../support/processors.ts';
+import { ERRORS_ONLY, sealer } from '../../support/processors.ts';
 import { testRedisUrl } from '../../support/redis.ts';
 
 const db = await openTestDb();
@@ -19,7 +19,7 @@ test('a slot of the receiver is released when signing throws', async () => {
     webhookAllowedNetworks: ['127.0.0.0/8'],
     // One slot for a receiver.
     concurrency: 1,
-    log: { ...QUIET, warn: (_fields, message) => void failed.push(message) },
+    log: { ...ERRORS_ONLY, warn: (_fields, message) => void failed.push(message) },
   });
   try {
     const receiver = await startCallbackReceiver();
@@ -33,7 +33,7 @@ test('a slot of the receiver is released when signing throws', async () => {
     // The endpoint is cached for a second: deliveries within it fail too.
     const isSent = async () => {
       await enqueueMessages(db, right, 1);
-      return receiver.come.length > 0;
+      return receiver.received.length > 0;
     };
     await expect.poll(isSent, { timeout: 10_000, interval: 300 }).toBe(true);
   } finally {

@@ -6,7 +6,7 @@ import { openQuestionOf, unreadBy } from '../../../src/state/tasks/conversation-
 import { decide } from '../../../src/state/tasks/decide.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { offerView, taskView, workerTaskView } from '../../../src/state/tasks/view.ts';
-import { ACCEPTED, at, OFFER, OFFER_ENDS, taskAfter, taskIn, WORKER } from '../../support/tasks.ts';
+import { ACCEPTED, contextAt, OFFER, OFFER_ENDS, taskAfter, taskIn, WORKER } from '../../support/tasks.ts';
 
 const WORKERS: Author = { kind: 'worker', id: WORKER };
 const REQUESTER: Author = { kind: 'requester', id: 'api_key:1' };
@@ -22,7 +22,7 @@ const following = (task: Task, ...commands: Parameters<typeof taskAfter>[1]) =>
   taskAfter(task, commands, ACCEPTED);
 
 function refusalOf(task: Task, command: MessageCommand): string | null {
-  const decision = decide(task, [command], at(ACCEPTED));
+  const decision = decide(task, [command], contextAt(ACCEPTED));
   return decision.ok ? null : decision.refusal.code;
 }
 
@@ -65,7 +65,7 @@ describe('an event of a message', () => {
       { answers: question.message_id },
     ],
   ])('is task.%s', (type, task, command, more) => {
-    const decision = decide(task, [command], at(ACCEPTED));
+    const decision = decide(task, [command], contextAt(ACCEPTED));
     if (!decision.ok) throw new Error(decision.refusal.message);
     const { message_id, author, text } = command;
     expect(decision.events).toMatchObject([

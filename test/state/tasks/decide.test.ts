@@ -25,7 +25,7 @@ import { taskView } from '../../../src/state/tasks/view.ts';
 import { effectsOf } from '../../../src/state/workers/worker.ts';
 import {
   ACCEPTED,
-  at,
+  contextAt,
   NOW,
   OFFER,
   OFFER_ENDS,
@@ -122,7 +122,7 @@ const ILLEGAL = PAIRS.filter(([status, command]) => target(command, status) === 
 describe('a legal command', () => {
   it.each(LEGAL)('%s: %s leads to the state in the table', (status, command) => {
     const before = fitFor(command, sample(status));
-    const decision = decide(before, [FITTING[command]], at(momentOf(command), 'someone'));
+    const decision = decide(before, [FITTING[command]], contextAt(momentOf(command), 'someone'));
     if (!decision.ok) throw new Error(decision.refusal.message);
     const { task, events } = decision;
     const to = target(command, status);
@@ -193,7 +193,7 @@ describe('the tables of commands', () => {
     for (const task of samples(status))
       for (const now of [ACCEPTED, NOW + MINUTE, OFFER_ENDS, DEADLINE]) {
         for (const one of variants(command)) {
-          const decision = decide(fitFor(command, task), [one], at(now));
+          const decision = decide(fitFor(command, task), [one], contextAt(now));
           if (decision.ok) reached.add(decision.task.status);
         }
       }
@@ -211,7 +211,7 @@ describe('an illegal command', () => {
     ([status, command]) => !SCHEDULED.includes(command) && !staysIn(status, command),
   );
   it.each(refused)('%s: %s is refused', (status, command) => {
-    const decision = decide(sample(status), [FITTING[command]], at(momentOf(command)));
+    const decision = decide(sample(status), [FITTING[command]], contextAt(momentOf(command)));
     const code =
       command === 'cancel'
         ? 'task_not_cancellable'
@@ -225,7 +225,7 @@ describe('an illegal command', () => {
     '%s: the %s does not end the task',
     (status) => {
       const before = sample(status);
-      const decision = decide(before, [FITTING.deadline], at(DEADLINE));
+      const decision = decide(before, [FITTING.deadline], contextAt(DEADLINE));
       const isAtWork = status === 'accepted' || status === 'started';
       expect(decision.ok).toBe(isAtWork);
       if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
@@ -241,14 +241,14 @@ describe('an illegal command', () => {
     // No state that the first command leads to allows the second.
     const impossible: Command = { name: 'start', worker_id: 'nobody' };
     for (const first of legal)
-      expect(decide(sample(status), [first, impossible], at(ACCEPTED)).ok).toBe(false);
-    expect(decide(sample(status), [illegal, ...legal], at(ACCEPTED)).ok).toBe(false);
+      expect(decide(sample(status), [first, impossible], contextAt(ACCEPTED)).ok).toBe(false);
+    expect(decide(sample(status), [illegal, ...legal], contextAt(ACCEPTED)).ok).toBe(false);
   });
 });
 
 describe('conditions beyond the state', () => {
   const refusalOf = (status: Status, command: Command, now = ACCEPTED) => {
-    const decision = decide(sample(status), [command], at(now));
+    const decision = decide(sample(status), [command], contextAt(now));
     return decision.ok ? decision.task.status : decision.refusal.code;
   };
 
@@ -296,7 +296,7 @@ describe('conditions beyond the state', () => {
 
   it('does not verify automatically under manual review', () => {
     const manual = taskIn('submitted', sampleInput({ review: { mode: 'manual' } }));
-    expect(decide(manual, [{ name: 'verify' }], at(ACCEPTED))).toMatchObject({
+    expect(decide(manual, [{ name: 'verify' }], contextAt(ACCEPTED))).toMatchObject({
       ok: false,
       refusal: { code: 'invalid_transition' },
     });
@@ -321,7 +321,7 @@ describe('conditions beyond the state', () => {
     // Only the last decline of several emits an event and returns the task to the queue.
     const decline = (id: string) =>
       ({ name: 'decline', offer_id: `o-${id}`, worker_id: id, reason: null }) as const;
-    const first = decide(offered, [decline('a')], at(NOW));
+    const first = decide(offered, [decline('a')], contextAt(NOW));
     if (!first.ok) throw new Error(first.refusal.message);
     expect([first.task.status, first.events]).toEqual(['offered', []]);
     const last = taskAfter(taskAfter(first.task, [decline('b')], NOW), [decline('c')], NOW);
@@ -358,7 +358,7 @@ describe('a task past its deadline or out of attempts', () => {
 
   it.each(back)('%s: %s after the deadline fails it', (status, command) => {
     const before = taskIn(status, sampleInput({ sla: { deadline: rfc3339(OFFER_ENDS) } }));
-    const decision = decide(before, [FITTING[command]], at(OFFER_ENDS));
+    const decision = decide(before, [FITTING[command]], contextAt(OFFER_ENDS));
     if (!decision.ok) throw new Error(decision.refusal.message);
     expect(decision.task.status).toBe('failed');
     expect(decision.task.failure?.code).toBe('deadline_exceeded');
@@ -377,7 +377,7 @@ describe('a task past its deadline or out of attempts', () => {
 
   it.each(atDeadline)('%s: %s after the deadline completes it with its default output', (status, command) => {
     const before = taskIn(status, byDefault);
-    const decision = decide(before, [FITTING[command]], at(OFFER_ENDS));
+    const decision = decide(before, [FITTING[command]], contextAt(OFFER_ENDS));
     if (!decision.ok) throw new Error(decision.refusal.message);
     const { task, events } = decision;
     const result = {
@@ -403,7 +403,7 @@ describe('a task past its deadline or out of attempts', () => {
   it('is completed by the submission when that comes in time, or late from a worker who goes on', () => {
     for (const now of [ACCEPTED, OFFER_ENDS + MINUTE]) {
       const started = taskIn('started', byDefault);
-      const late = decide(started, [{ name: 'deadline' }], at(OFFER_ENDS));
+      const late = decide(started, [{ name: 'deadline' }], contextAt(OFFER_ENDS));
       const task = now > OFFER_ENDS && late.ok ? late.task : started;
       expect(task.status).toBe('started');
       const done = taskAfter(task, [FITTING.submit, FITTING.verify, FITTING.complete], now);
@@ -451,7 +451,7 @@ describe('the SLA clocks', () => {
   const due = NOW + 2 * MINUTE;
   const input = sampleInput({ sla: { target_latency_seconds: 120, deadline: rfc3339(DEADLINE) } });
   const ring = (task: Task, clock: 'target_latency' | 'deadline', now: number) =>
-    decide(task, [{ name: clock }], at(now));
+    decide(task, [{ name: clock }], contextAt(now));
 
   it('are breached once, when they are due and not before', () => {
     const task = taskIn('started', input);
@@ -502,12 +502,12 @@ describe('a change that depends on the time', () => {
 
   it.each(cases)('%s: %j names the due time', (status, command, due) => {
     const when = command.name === 'rework' ? OFFER_ENDS - 1 : OFFER_ENDS;
-    const decision = decide(taskIn(status, input), [command], at(when));
+    const decision = decide(taskIn(status, input), [command], contextAt(when));
     expect(decision.ok && decision.due).toBe(due);
   });
 
   it.each(cases)('%s: %j changes nothing while the clock is held', (status, command) => {
-    const held = { ...at(OFFER_ENDS), isHeld: true };
+    const held = { ...contextAt(OFFER_ENDS), isHeld: true };
     const decision = decide(taskIn(status, input), [command], held);
     if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
     expect(decision.task.breaches).toEqual([]);
@@ -516,7 +516,7 @@ describe('a change that depends on the time', () => {
   });
 
   it('names no due time if it ends nothing', () => {
-    const decision = decide(taskIn('accepted', input), [FITTING.start], at(ACCEPTED));
+    const decision = decide(taskIn('accepted', input), [FITTING.start], contextAt(ACCEPTED));
     expect(decision.ok && decision.due).toBeNull();
   });
 });

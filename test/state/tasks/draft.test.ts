@@ -4,12 +4,12 @@ import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { endsDraft } from '../../../src/state/tasks/draft.ts';
 import { startTime, type Task } from '../../../src/state/tasks/task.ts';
-import { ACCEPTED, at, sampleInput, taskAfter, taskIn, WORKER } from '../../support/tasks.ts';
+import { ACCEPTED, contextAt, sampleInput, taskAfter, taskIn, WORKER } from '../../support/tasks.ts';
 
 const manual = sampleInput({ review: { mode: 'manual' } });
 
 function ends(before: Task, command: Command, now = ACCEPTED): boolean {
-  const decision = decide(before, [command], at(now));
+  const decision = decide(before, [command], contextAt(now));
   if (!decision.ok) throw new Error(decision.refusal.message);
   return endsDraft(before, decision.task, decision.events);
 }

@@ -6,7 +6,7 @@ import type { Status } from '../../../src/state/tasks/lifecycle.ts';
 import { checksOf, checksOnlyIn, formOfChecks } from '../../../src/state/tasks/scheduled-checks.ts';
 import type { Escalation, Task } from '../../../src/state/tasks/task.ts';
 import { matchingQueueOf, queueMember } from '../../../src/state/workers/matching.ts';
-import { at, NOW, OFFER_ENDS, queuedTask, sampleInput, taskIn } from '../../support/tasks.ts';
+import { contextAt, NOW, OFFER_ENDS, queuedTask, sampleInput, taskIn } from '../../support/tasks.ts';
 
 const MINUTE = 60_000;
 const DUE = NOW + MINUTE;
@@ -23,7 +23,7 @@ function waiting(status: Status, escalation: Partial<Escalation>): Task {
 }
 
 function run(task: Task, command: Partial<EscalateCommand> = {}, now = DUE) {
-  const decision = decide(task, [{ ...first, ...command }], at(now));
+  const decision = decide(task, [{ ...first, ...command }], contextAt(now));
   if (!decision.ok) throw new Error(decision.refusal.code);
   return decision;
 }
@@ -51,17 +51,20 @@ describe('the condition of an escalation', () => {
       expect(events.map((one) => one.type)).toEqual(holds ? ['task.escalated'] : []);
       // Either way its time is over.
       expect(checksOf(task).filter((one) => one.kind === 'escalate')).toEqual([]);
-      expect(decide(task, [first], at(DUE))).toMatchObject({ ok: false, refusal: { code: 'not_due' } });
+      expect(decide(task, [first], contextAt(DUE))).toMatchObject({
+        ok: false,
+        refusal: { code: 'not_due' },
+      });
     }
   });
 
   it('is not looked at before its time, while the clock is held, or out of turn', () => {
     const task = waiting('queued', { urgency: 'high' });
     const refusals = [
-      decide(task, [first], at(DUE - 1)),
-      decide(task, [first], { ...at(DUE), isHeld: true }),
-      decide(task, [{ ...first, number: 2 }], at(DUE)),
-      decide(taskIn('completed', task.input), [first], at(DUE)),
+      decide(task, [first], contextAt(DUE - 1)),
+      decide(task, [first], { ...contextAt(DUE), isHeld: true }),
+      decide(task, [{ ...first, number: 2 }], contextAt(DUE)),
+      decide(taskIn('completed', task.input), [first], contextAt(DUE)),
     ];
     for (const refusal of refusals)
       expect(refusal).toMatchObject({ ok: false, refusal: { code: 'not_due' } });
@@ -141,7 +144,7 @@ describe('an escalation', () => {
     const task = queuedTask(inputWith(...escalations));
     const next = (one: Task) => checksOf(one).filter(({ kind }) => kind === 'escalate');
     expect(next(task)).toEqual([{ kind: 'escalate', at: DUE, number: 1 }]);
-    const decision = decide(task, [first, { ...first, number: 2 }], at(DUE));
+    const decision = decide(task, [first, { ...first, number: 2 }], contextAt(DUE));
     if (!decision.ok) throw new Error(decision.refusal.code);
     expect(decision.events.map((one) => one.data.urgency)).toEqual(['high', 'critical']);
     expect(next(decision.task)).toEqual([{ kind: 'escalate', at: NOW + 90_000, number: 3 }]);

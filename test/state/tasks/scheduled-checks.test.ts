@@ -13,6 +13,7 @@ import {
 import type { Task } from '../../../src/state/tasks/task.ts';
 import {
   ACCEPTED,
+  COMMANDS_TO_REACH,
   NOW,
   OFFER,
   OFFER_ENDS,
@@ -21,7 +22,6 @@ import {
   sampleInput,
   taskAfter,
   taskIn,
-  WAY_TO,
   WORKER,
 } from '../../support/tasks.ts';
 
@@ -83,7 +83,7 @@ describe('the scheduled checks of a state', () => {
 
 describe('from one version of a task to the next', () => {
   it('an offer schedules its expiry and cancels the match', () => {
-    const { asked, dropped } = change(queuedTask(clocked), WAY_TO.offered ?? [], NOW);
+    const { asked, dropped } = change(queuedTask(clocked), COMMANDS_TO_REACH.offered ?? [], NOW);
     expect(asked).toEqual([`offer_expiry ${OFFER_ENDS} ${OFFER}`]);
     expect(dropped).toEqual([`match ${NOW} null`]);
   });
@@ -97,14 +97,18 @@ describe('from one version of a task to the next', () => {
 
   it('a submission cancels the checks of the SLA clocks, and rework schedules them again', () => {
     const manual = { ...clocked, output: { ...clocked.output, review: { mode: 'manual' as const } } };
-    const { task, asked, dropped } = change(taskIn('started', manual), WAY_TO.submitted ?? [], ACCEPTED);
+    const { task, asked, dropped } = change(
+      taskIn('started', manual),
+      COMMANDS_TO_REACH.submitted ?? [],
+      ACCEPTED,
+    );
     expect([asked, dropped]).toEqual([[], [...CLOCKS].sort()]);
     const again = change(task, [{ name: 'rework', feedback: null }], ACCEPTED + 1);
     expect([again.asked, again.dropped]).toEqual([[...CLOCKS].sort(), []]);
   });
 
   it('a final state cancels all checks', () => {
-    const { asked, dropped } = change(taskIn('offered', clocked), WAY_TO.cancelled ?? [], NOW + 1);
+    const { asked, dropped } = change(taskIn('offered', clocked), COMMANDS_TO_REACH.cancelled ?? [], NOW + 1);
     expect(asked).toEqual([]);
     expect(dropped).toEqual([...CLOCKS, `offer_expiry ${OFFER_ENDS} ${OFFER}`].sort());
   });

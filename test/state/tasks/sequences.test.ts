@@ -21,7 +21,7 @@ import {
 } from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';
 import { holdChanges, holders } from '../../../src/state/workers/worker.ts';
-import { at, createdTask, NOW, rfc3339, sampleInput } from '../../support/tasks.ts';
+import { contextAt, createdTask, NOW, rfc3339, sampleInput } from '../../support/tasks.ts';
 
 const WORKERS = ['a', 'b', 'c'];
 const SECOND = 1000;
@@ -308,7 +308,7 @@ function live(given: {
     now += one.later;
     const before = task;
     const asItWas = JSON.stringify(before);
-    const decision = decide(before, commandsOf(one, before, now, fresh), { ...at(now), newId: fresh });
+    const decision = decide(before, commandsOf(one, before, now, fresh), { ...contextAt(now), newId: fresh });
     if (JSON.stringify(before) !== asItWas)
       throw new Error(`a move in ${before.status} changed the task it was given`);
     if (decision.ok) {
@@ -560,7 +560,7 @@ describe('every random sequence of commands', () => {
       if (deadline === null || isFinal(task.status)) return true;
       const now = Math.max(deadline, end);
       const isInHands = ['accepted', 'started', 'submitted', 'verified'].includes(task.status);
-      const checked = decide(task, [{ name: 'deadline' }], at(now));
+      const checked = decide(task, [{ name: 'deadline' }], contextAt(now));
       if (!isInHands) return checked.ok && isFinal(checked.task.status);
       const later = checked.ok ? checked.task : task;
       if (later.status !== task.status) return false;
@@ -596,11 +596,11 @@ describe('every random sequence of commands', () => {
       };
       return (ends[later.status] ?? []).every((commands) => {
         const [first, ...rest] = commands;
-        const ended = decide(later, first === undefined ? [] : [first], at(now + 1));
+        const ended = decide(later, first === undefined ? [] : [first], contextAt(now + 1));
         if (!ended.ok) return false;
         // A rework whose attempts are used up fails the task at once.
         if (isFinal(ended.task.status)) return true;
-        const last = decide(ended.task, rest, at(now + 2));
+        const last = decide(ended.task, rest, contextAt(now + 2));
         return last.ok && isFinal(last.task.status);
       });
     });

@@ -8,7 +8,7 @@ import { requirementsOf } from '../../../src/state/tasks/task.ts';
 import { UPDATES_MOST } from '../../../src/state/tasks/update.ts';
 import {
   ACCEPTED,
-  at,
+  contextAt,
   NOW,
   queuedTask,
   rfc3339,
@@ -20,7 +20,7 @@ import {
 const MINUTE = 60_000;
 
 function updated(task: Task, patch: TaskPatch, now = ACCEPTED) {
-  const decision = decide(task, [{ name: 'update', patch }], at(now));
+  const decision = decide(task, [{ name: 'update', patch }], contextAt(now));
   if (!decision.ok) throw new Error(decision.refusal.message);
   return decision;
 }
@@ -88,12 +88,16 @@ describe('an update', () => {
 
   it('is refused when nothing changes, and after too many', () => {
     const task = queuedTask();
-    expect(decide(task, [{ name: 'update', patch: { sla: { urgency: 'normal' } } }], at(NOW))).toMatchObject({
+    expect(
+      decide(task, [{ name: 'update', patch: { sla: { urgency: 'normal' } } }], contextAt(NOW)),
+    ).toMatchObject({
       ok: false,
       refusal: { code: 'not_due' },
     });
     const full = { ...task, updates: UPDATES_MOST };
-    expect(decide(full, [{ name: 'update', patch: { sla: { urgency: 'low' } } }], at(NOW))).toMatchObject({
+    expect(
+      decide(full, [{ name: 'update', patch: { sla: { urgency: 'low' } } }], contextAt(NOW)),
+    ).toMatchObject({
       ok: false,
       refusal: { code: 'too_many_updates' },
     });

@@ -7,7 +7,16 @@ import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
 import type { HistoryEntry, Offer, Task } from '../../../src/state/tasks/task.ts';
 import { offerView, taskView, webhookBody, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { timestamp } from '../../../src/state/text/time.ts';
-import { ACCEPTED, at, createdTask, NOW, rfc3339, sampleInput, taskIn, WAY_TO } from '../../support/tasks.ts';
+import {
+  ACCEPTED,
+  COMMANDS_TO_REACH,
+  contextAt,
+  createdTask,
+  NOW,
+  rfc3339,
+  sampleInput,
+  taskIn,
+} from '../../support/tasks.ts';
 
 const SECRET = 'sealed-and-still-nobody-s-business';
 const input = sampleInput({
@@ -88,9 +97,12 @@ describe('the body of a webhook', () => {
         told.push({ task, entry: historyEntry(event, told.at(-1)?.entry.hash ?? null) });
     };
     tell(first.events);
-    const steps = [{ name: 'queue' } as const, ...STATUSES.slice(3, 9).flatMap((one) => WAY_TO[one] ?? [])];
+    const steps = [
+      { name: 'queue' } as const,
+      ...STATUSES.slice(3, 9).flatMap((one) => COMMANDS_TO_REACH[one] ?? []),
+    ];
     for (const command of steps) {
-      const decision = decide(task, [command], at(ACCEPTED));
+      const decision = decide(task, [command], contextAt(ACCEPTED));
       if (!decision.ok) throw new Error(decision.refusal.message);
       task = decision.task;
       tell(decision.events);

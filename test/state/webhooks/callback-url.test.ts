@@ -7,13 +7,13 @@ import {
   isAllowedAddress,
   parseTarget,
 } from '../../../src/state/webhooks/callback-url.ts';
-import { BYPASSES, REFUSED_ADDRESSES } from '../../support/address-corpus.ts';
+import { INTERNAL_HOST_SPELLINGS, REFUSED_ADDRESSES } from '../../support/address-corpus.ts';
 
 const PUBLIC = createAddressPolicy([]);
 const LOOPBACK = createAddressPolicy(['127.0.0.0/8', '::1']);
 
 describe('parseTarget', () => {
-  it.each(BYPASSES)('refuses %s over https and http', (host) => {
+  it.each(INTERNAL_HOST_SPELLINGS)('refuses %s over https and http', (host) => {
     expect(parseTarget(`https://${host}/hook`, PUBLIC).ok).toBe(false);
     expect(parseTarget(`http://${host}:8080/hook`, PUBLIC).ok).toBe(false);
   });

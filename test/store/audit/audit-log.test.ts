@@ -6,7 +6,7 @@ import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
-import { later } from '../../support/processors.ts';
+import { withClockAhead } from '../../support/processors.ts';
 
 const db = await openTestDb();
 /** The module as another process has it, with its own mutex. */
@@ -58,7 +58,7 @@ describe('a change with its entry', () => {
 
   it('is never earlier than the previous entry, whatever the clock says', async () => {
     const org = freshOrg(db);
-    await commitAudited(later(db, 60_000), org, auditEvent('a'), nothing);
+    await commitAudited(withClockAhead(db, 60_000), org, auditEvent('a'), nothing);
     await commitAudited(db, org, auditEvent('b'), nothing);
     const [a, b] = await logOf(org);
     expect(b?.at).toBe(a?.at);

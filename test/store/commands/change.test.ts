@@ -11,14 +11,14 @@ import {
   accept,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
   historyOf,
-  misplacements,
+  indexErrors,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workerOf,
   workThrough,
@@ -181,7 +181,7 @@ describe('the capacity of a worker', () => {
       );
     const offered = await offerTo(db, declined, [worker_id]);
     const no = { name: 'decline', worker_id, reason: null, retry_after_seconds: 600 } as const;
-    await step(db, offered, { ...no, offer_id: offerIdOf(offered, worker_id) });
+    await applyCommands(db, offered, { ...no, offer_id: offerIdOf(offered, worker_id) });
     // Whoever found them before the "no" comes too late.
     expect(await offer(declined, found)).toMatchObject({ ok: false, code: 'worker_busy' });
     const other = await addTask(db, org, wanted);
@@ -200,7 +200,7 @@ describe('the capacity of a worker', () => {
     const ways: Record<string, (id: string) => Promise<unknown>> = {
       decline: async (id) => {
         const task = await offerTo(db, await taskOf(db, org, id), [worker_id]);
-        await step(db, task, {
+        await applyCommands(db, task, {
           name: 'decline',
           offer_id: offerIdOf(task, worker_id),
           worker_id,
@@ -209,23 +209,23 @@ describe('the capacity of a worker', () => {
       },
       expire: async (id) => {
         const task = await offerTo(db, await taskOf(db, org, id), [worker_id], -1);
-        await step(db, task, { name: 'expire', offer_id: offerIdOf(task, worker_id) });
+        await applyCommands(db, task, { name: 'expire', offer_id: offerIdOf(task, worker_id) });
       },
       revoke: async (id) => {
         const task = await offerTo(db, await taskOf(db, org, id), [worker_id]);
-        await step(db, task, { name: 'revoke', worker_id });
+        await applyCommands(db, task, { name: 'revoke', worker_id });
       },
       'cancel an offer': async (id) => {
         const task = await offerTo(db, await taskOf(db, org, id), [worker_id]);
-        await step(db, task, { name: 'cancel', reason: null });
+        await applyCommands(db, task, { name: 'cancel', reason: null });
       },
       release: async (id) => {
         const task = await accept(db, await offerTo(db, await taskOf(db, org, id), [worker_id]), worker_id);
-        await step(db, task, { name: 'release', worker_id, reason: null });
+        await applyCommands(db, task, { name: 'release', worker_id, reason: null });
       },
       'cancel work': async (id) => {
         const task = await accept(db, await offerTo(db, await taskOf(db, org, id), [worker_id]), worker_id);
-        await step(db, task, { name: 'start', worker_id }, { name: 'cancel', reason: null });
+        await applyCommands(db, task, { name: 'start', worker_id }, { name: 'cancel', reason: null });
       },
       submit: async (id) => {
         await workThrough(db, await offerTo(db, await taskOf(db, org, id), [worker_id]), worker_id);
@@ -235,7 +235,7 @@ describe('the capacity of a worker', () => {
       const { task_id } = await addTask(db, org);
       await way(task_id);
       expect([name, await reservations(), await ready()]).toEqual([name, 0, true]);
-      expect(await misplacements(db, await taskOf(db, org, task_id))).toEqual([]);
+      expect(await indexErrors(db, await taskOf(db, org, task_id))).toEqual([]);
     }
   });
 
@@ -245,7 +245,7 @@ describe('the capacity of a worker', () => {
     const first = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
     const submitted = await workThrough(db, first, worker_id);
     await changeWorker(db, org, worker_id, { availability: 'away' });
-    const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
+    const again = await applyCommands(db, submitted, { name: 'rework', feedback: 'more' });
     expect(again).toMatchObject({ status: 'started', attempt: 2, assignment: { worker_id } });
     expect((await workerOf(db, org, worker_id)).reservations).toEqual([again.task_id]);
   });
@@ -256,7 +256,7 @@ describe('the capacity of a worker', () => {
     const first = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
     const submitted = await workThrough(db, first, worker_id);
     const second = await offerTo(db, await addTask(db, org), [worker_id]);
-    const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
+    const again = await applyCommands(db, submitted, { name: 'rework', feedback: 'more' });
     expect(again).toMatchObject({ status: 'queued', attempt: 2, assignment: null });
     expect(again.reviews).toMatchObject([{ decision: 'rework', feedback: 'more', worker_id }]);
     expect((await historyOf(db, again)).at(-1)?.data).toMatchObject({ reason: 'rework', detail: 'more' });
@@ -264,7 +264,7 @@ describe('the capacity of a worker', () => {
     // It was no "no" of theirs: they get it as soon as they have capacity free.
     await workThrough(db, second, worker_id);
     expect(await offerTo(db, again, [worker_id])).toMatchObject({ status: 'offered', declines: [] });
-    expect(await misplacements(db, await taskOf(db, org, again.task_id))).toEqual([]);
+    expect(await indexErrors(db, await taskOf(db, org, again.task_id))).toEqual([]);
   });
 });
 
@@ -335,7 +335,7 @@ it('rework of a worker who is gone goes to another', async () => {
   const offered = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
   const submitted = await workThrough(db, offered, worker_id);
   await changeWorker(db, org, worker_id, null);
-  const again = await step(db, submitted, { name: 'rework', feedback: 'more' });
+  const again = await applyCommands(db, submitted, { name: 'rework', feedback: 'more' });
   expect(again).toMatchObject({ status: 'queued', attempt: 2, assignment: null });
-  expect(await misplacements(db, again)).toEqual([]);
+  expect(await indexErrors(db, again)).toEqual([]);
 });

@@ -15,10 +15,10 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workThrough,
 } from '../../support/db.ts';
@@ -98,8 +98,8 @@ it('a review is refused when another submission than the one looked at stands', 
   const { worker_id } = await addWorker(db, org);
   const offered = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [worker_id]);
   const first = await workThrough(db, offered, worker_id);
-  await step(db, first, { name: 'rework', feedback: 'more' });
-  const second = await step(db, first, submit(worker_id, 'other'));
+  await applyCommands(db, first, { name: 'rework', feedback: 'more' });
+  const second = await applyCommands(db, first, submit(worker_id, 'other'));
   const submitted_at = (second.submission?.submitted_at ?? 0) - 1;
   for (const name of ['approve', 'rework', 'reassign', 'reject'] as const)
     expect(
@@ -125,7 +125,7 @@ describe('the second check', () => {
     );
     if (!created.ok) throw new Error(created.message);
     const accepted = await accept(db, await offerTo(db, created.task, [worker_id]), worker_id);
-    await step(db, accepted, { name: 'start', worker_id }, submit(worker_id, output));
+    await applyCommands(db, accepted, { name: 'start', worker_id }, submit(worker_id, output));
     const choose = (task: typeof accepted) => verify(db, schemas, task, onward);
     const changed = await changeTask(db, org, accepted.task_id, choose, system);
     if (!changed.ok) throw new Error(changed.message);
@@ -159,7 +159,7 @@ describe('what was submitted', () => {
     const task = await workThrough(db, offered, worker_id);
     const submitted = taskView(await taskOf(db, org, task.task_id)).submission;
     expect(submitted).toMatchObject({ worker_id, evidence: [] });
-    await step(db, task, { name, feedback: 'no' });
+    await applyCommands(db, task, { name, feedback: 'no' });
     const after = await taskOf(db, org, task.task_id);
     expect(taskView(after)).toMatchObject({ status, submission: submitted, result: null });
     expect(workerTaskView(after).submission).toEqual(isTheirs ? submitted : null);
@@ -171,7 +171,7 @@ describe('what was submitted', () => {
     const offered = await offerTo(db, await addTask(db, org, { review: { mode: 'manual' } }), [
       one.worker_id,
     ]);
-    const back = await step(db, await workThrough(db, offered, one.worker_id), {
+    const back = await applyCommands(db, await workThrough(db, offered, one.worker_id), {
       name: 'reassign',
       feedback: null,
     });

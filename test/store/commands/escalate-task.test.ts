@@ -9,14 +9,14 @@ import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { replaceInput } from '../../../src/store/tasks/replace-input.ts';
 import { loadTask } from '../../../src/store/tasks/tasks.ts';
 import { loadPool, poolWrites } from '../../../src/store/workers/pools.ts';
-import { passed } from '../../support/api.ts';
+import { waitUntil } from '../../support/api.ts';
 import {
   addOrg,
   addPool,
   addTask,
   addWorker,
   historyOf,
-  misplacements,
+  indexErrors,
   offerIdOf,
   offerTo,
   openTestDb,
@@ -37,7 +37,7 @@ async function dueTask(escalation: Partial<Escalation>): Promise<{ org: string; 
     await addWorker(db, org, { worker_id, pool_ids: pool === 'a' ? ['a'] : ['a', 'b'] });
   const escalations: Escalation[] = [{ after_seconds: 1, while: 'unassigned', ...escalation }];
   const task = await addTask(db, org, { sla: { escalations }, requirements: { worker_pool_id: 'a' } });
-  await passed(task.created_at + 1000);
+  await waitUntil(task.created_at + 1000);
   await db.clock.sync();
   return { org, task };
 }
@@ -65,7 +65,7 @@ describe('an escalation', () => {
       requirements: { worker_pool_id: 'b' },
     });
     expect(await indexed(task, ...INDEXES)).toEqual(['pool:b', 'urgency:critical']);
-    expect(await misplacements(db, after)).toEqual([]);
+    expect(await indexErrors(db, after)).toEqual([]);
     // Its only check has run.
     expect(
       await db.redis.zscore(orgKeysOf(db.prefix, task.org_id).due, `${task.org_id} ${task.task_id}`),
@@ -89,7 +89,7 @@ describe('an escalation', () => {
       expect(types).toEqual(
         ids.length === 1 ? ['task.escalated', 'task.queued'] : ['task.offered', 'task.escalated'],
       );
-      expect(await misplacements(db, after)).toEqual([]);
+      expect(await indexErrors(db, after)).toEqual([]);
     }
   });
 
@@ -150,7 +150,7 @@ describe('an escalation', () => {
       expect(after.escalations).toBe(1);
       expect(after.status).toBe(accepted?.ok ? 'accepted' : 'queued');
       expect(after.input.requirements?.worker_pool_id).toBe(accepted?.ok ? 'a' : 'b');
-      expect(await misplacements(db, after)).toEqual([]);
+      expect(await indexErrors(db, after)).toEqual([]);
     }
     expect(outcomes.size).toBe(2);
   });

@@ -20,7 +20,15 @@ import { countUsage } from '../../../src/store/identity/usage.ts';
 import { sweepEvidence } from '../../../src/store/maintenance/evidence-sweep.ts';
 import { commit, EMPTY_CHANGE } from '../../../src/store/redis/commit.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
-import { accept, addTask, addWorker, freshOrg, offerTo, openTestDb, step } from '../../support/db.ts';
+import {
+  accept,
+  addTask,
+  addWorker,
+  applyCommands,
+  freshOrg,
+  offerTo,
+  openTestDb,
+} from '../../support/db.ts';
 import { filesIn } from '../../support/uploads.ts';
 
 const db = await openTestDb();
@@ -103,7 +111,7 @@ describe('a staged file', () => {
     ['given back', { name: 'release', worker_id: '', reason: null }, 'not_yours'],
   ] as const)('is not added to a task that was %s after the upload', async (_, command, code) => {
     const staged = await stage();
-    await step(db, task, command.name === 'release' ? { ...command, worker_id: workerId } : command);
+    await applyCommands(db, task, command.name === 'release' ? { ...command, worker_id: workerId } : command);
     expect(await add(staged)).toEqual({ ok: false, code });
     await dropStaged(db, files, staged);
     expect(await left()).toEqual(NOTHING);
@@ -114,7 +122,7 @@ describe('a staged file', () => {
     const { hgetall } = db.redis;
     // The task was requested before its evidence, in the same step.
     vi.spyOn(db.redis, 'hgetall').mockImplementationOnce(async (key) => {
-      await step(db, task, { name: 'cancel', reason: null });
+      await applyCommands(db, task, { name: 'cancel', reason: null });
       return hgetall.call(db.redis, key);
     });
     expect(await add(staged)).toEqual({ ok: false, code: 'invalid_transition' });
@@ -125,7 +133,7 @@ describe('a staged file', () => {
     const staged = await Promise.all(Array.from({ length: 20 }, () => stage()));
     const added = await Promise.all([
       ...staged.map(add),
-      step(db, task, { name: 'start', worker_id: workerId }),
+      applyCommands(db, task, { name: 'start', worker_id: workerId }),
     ]);
     expect(added.slice(0, 20)).toEqual(Array(20).fill(expect.objectContaining({ ok: true })));
     const { version, items } = await loadEvidence(db, orgId, task.task_id);

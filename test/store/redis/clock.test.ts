@@ -8,7 +8,7 @@ import { confirmJump, loadJump } from '../../../src/store/redis/clock-jump.ts';
 import { commit } from '../../../src/store/redis/commit.ts';
 import type { Db } from '../../../src/store/redis/connection.ts';
 import { NotDueError } from '../../../src/store/redis/due.ts';
-import { addTask, freshOrg, openTestDb, step, taskOf } from '../../support/db.ts';
+import { addTask, applyCommands, freshOrg, openTestDb, taskOf } from '../../support/db.ts';
 import { freshPrefix } from '../../support/redis.ts';
 import { type ShiftedRedis, shiftedRedis } from '../../support/shifted-redis.ts';
 
@@ -103,15 +103,15 @@ describe("Redis' clock", () => {
     const { clock, events } = await started();
     shifted.shift = -2 * HOUR;
     await clock.sync();
-    shifted.pass(9 * 60_000);
+    shifted.advance(9 * 60_000);
     await clock.sync();
     expect(clock.isHeld).toBe(true);
     shifted.shift = 3 * HOUR;
     await clock.sync();
-    shifted.pass(9 * 60_000);
+    shifted.advance(9 * 60_000);
     await clock.sync();
     expect(clock.isHeld).toBe(true);
-    shifted.pass(61_000);
+    shifted.advance(61_000);
     await clock.sync();
     expect(clock.isHeld).toBe(false);
     expect(events.at(-1)).toMatchObject({ kind: 'confirmed', how: 'time' });
@@ -184,7 +184,7 @@ describe('an irreversible change', () => {
   it('is not made: no final task is purged', async () => {
     const org = freshOrg(real);
     const task = await addTask(real, org);
-    await step(real, task, { name: 'cancel', reason: null });
+    await applyCommands(real, task, { name: 'cancel', reason: null });
     const db = await wrong(400 * 24 * HOUR);
     for (const partition of Array.from({ length: 16 }, (_, at) => `p${String(at).padStart(2, '0')}`)) {
       const due = (await duePurges(db, partition, 100)).filter((one) => one.task_id === task.task_id);

@@ -61,7 +61,7 @@ describe.each(Object.entries(requests))('%s on a request connection', (_, reques
     const { error, ms } = await fare(request(redis));
     expect(isUnavailable(error)).toBe(true);
     expect(ms).toBeLessThan(LIMIT + SLACK);
-    own.thaw();
+    own.resume();
     await expect.poll(() => fare(request(redis)).then((one) => one.error), { timeout: 10_000 }).toBeNull();
   });
 

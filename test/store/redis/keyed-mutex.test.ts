@@ -1,20 +1,20 @@
 // Work on one key runs one at a time: what waiting work learns, and what ends its wait.
 import { expect, it } from 'vitest';
 import { KeyedMutex } from '../../../src/store/redis/keyed-mutex.ts';
-import { gate } from '../../support/gate.ts';
+import { deferred } from '../../support/deferred.ts';
 
 const unavailable = () => Promise.reject(new Error('Command timed out'));
 
 it('runs work on one key one at a time, and tells it that it waited', async () => {
   const mutex = new KeyedMutex();
-  const [first, log] = [gate(), [] as string[]];
+  const [first, log] = [deferred(), [] as string[]];
   const work = (name: string, until?: Promise<unknown>) => async (hasWaited: boolean) => {
     log.push(`${name} ${hasWaited}`);
     await until;
     log.push(`${name} over`);
   };
   const all = [
-    mutex.take('key', work('a', first.after)),
+    mutex.take('key', work('a', first.opened)),
     mutex.take('key', work('b')),
     mutex.take('key', work('c')),
   ];
@@ -49,8 +49,8 @@ it('runs waiting work after any other error', async () => {
 
 it('waits no longer than its patience for work that hangs', async () => {
   const mutex = new KeyedMutex(20);
-  const hanging = gate();
-  const first = mutex.take('key', () => hanging.after);
+  const hanging = deferred();
+  const first = mutex.take('key', () => hanging.opened);
   expect(await mutex.take('key', async (hasWaited) => hasWaited)).toBe(true);
   hanging.open();
   await first;

@@ -5,7 +5,7 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { connect, whenReady } from '../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
-import { addTask, freshOrg, openTestDb, step, taskOf } from '../../support/db.ts';
+import { addTask, applyCommands, freshOrg, openTestDb, taskOf } from '../../support/db.ts';
 import { startOwnRedis } from '../../support/own-redis.ts';
 import { testRedisUrl } from '../../support/redis.ts';
 
@@ -45,7 +45,7 @@ describe('a waiting request', () => {
     );
     // Nobody is told before they listen; that they do shows in their first look.
     await expect.poll(() => looks).toBe(1);
-    await step(db, task, { name: 'cancel', reason: null });
+    await applyCommands(db, task, { name: 'cancel', reason: null });
     const { found, ms } = await waiting;
     expect(found).toBe('cancelled');
     expect(ms).toBeLessThan(AT_ONCE);

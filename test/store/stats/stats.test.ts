@@ -10,15 +10,15 @@ import {
   accept,
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   offerTo,
   openTestDb,
-  step,
   workThrough,
 } from '../../support/db.ts';
 
 const db = await openTestDb();
-const cancel = (task: Task) => step(db, task, { name: 'cancel', reason: null });
+const cancel = (task: Task) => applyCommands(db, task, { name: 'cancel', reason: null });
 
 function today(): { interval: 'day'; from: number; to: number } {
   const from = Math.floor(db.clock.now() / DAY) * DAY;
@@ -57,7 +57,7 @@ describe('numbers', () => {
       await offerTo(db, await addTask(db, orgId), [worker_id]),
       worker_id,
     );
-    await step(db, submitted, { name: 'verify' }, { name: 'complete' });
+    await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
     const before = await loadStats(db, orgId, today(), { dimension: 'worker', only: null, isSum: false });
     expect(await foldSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
     expect(await logLength(db, partitionOf(orgId))).toBe(0);

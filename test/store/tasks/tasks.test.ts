@@ -11,12 +11,12 @@ import {
   accept,
   addTask,
   addWorker,
+  applyCommands,
   freshOrg,
   historyOf,
-  misplacements,
+  indexErrors,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workThrough,
 } from '../../support/db.ts';
@@ -35,10 +35,10 @@ async function wholeLife(org: string): Promise<Task[]> {
   });
   const offered = await offerTo(db, queued, [worker_id]);
   const accepted = await accept(db, offered, worker_id);
-  const started = await step(db, accepted, { name: 'start', worker_id });
+  const started = await applyCommands(db, accepted, { name: 'start', worker_id });
   const submission = { output: { any: ['thing', null] }, evidence: [], notes: 'ü' };
-  const submitted = await step(db, started, { name: 'submit', worker_id, submission });
-  const completed = await step(db, submitted, { name: 'verify' }, { name: 'complete' });
+  const submitted = await applyCommands(db, started, { name: 'submit', worker_id, submission });
+  const completed = await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
   return [queued, offered, accepted, started, submitted, completed];
 }
 
@@ -53,7 +53,7 @@ describe('a task', () => {
     await same();
     task = await workThrough(db, task, worker_id);
     await same();
-    task = await step(db, task, { name: 'verify' }, { name: 'complete' });
+    task = await applyCommands(db, task, { name: 'verify' }, { name: 'complete' });
     await same();
   });
 
@@ -70,14 +70,19 @@ describe('a task', () => {
     const org = freshOrg(db);
     const { worker_id } = await addWorker(db, org);
     const queued = await addTask(db, org, { sla: { target_latency_seconds: 300 } });
-    expect(await misplacements(db, queued)).toEqual([]);
+    expect(await indexErrors(db, queued)).toEqual([]);
     const offered = await offerTo(db, queued, [worker_id]);
-    expect(await misplacements(db, offered)).toEqual([]);
-    const started = await step(db, await accept(db, offered, worker_id), { name: 'start', worker_id });
-    expect(await misplacements(db, started)).toEqual([]);
-    const back = await step(db, started, { name: 'release', worker_id, reason: null });
-    expect(await misplacements(db, back)).toEqual([]);
-    expect(await misplacements(db, await step(db, back, { name: 'cancel', reason: null }))).toEqual([]);
+    expect(await indexErrors(db, offered)).toEqual([]);
+    const started = await applyCommands(db, await accept(db, offered, worker_id), {
+      name: 'start',
+      worker_id,
+    });
+    expect(await indexErrors(db, started)).toEqual([]);
+    const back = await applyCommands(db, started, { name: 'release', worker_id, reason: null });
+    expect(await indexErrors(db, back)).toEqual([]);
+    expect(await indexErrors(db, await applyCommands(db, back, { name: 'cancel', reason: null }))).toEqual(
+      [],
+    );
   });
 
   it('is due at its next scheduled check', async () => {
@@ -194,7 +199,7 @@ describe('a commit writes', () => {
     expect(await mine(told.task_id)).toEqual([1, 2].map((n) => `${org} ${told.task_id} ${n}`));
     const some = await addTask(db, org, { handoff: { callback_url, events: ['task.cancelled'] } });
     expect(await mine(some.task_id)).toEqual([]);
-    await step(db, some, { name: 'cancel', reason: null });
+    await applyCommands(db, some, { name: 'cancel', reason: null });
     expect(await mine(some.task_id)).toEqual([`${org} ${some.task_id} 3`]);
     const silent = await addTask(db, org, { handoff: {} });
     expect(await mine(silent.task_id)).toEqual([]);

@@ -10,13 +10,13 @@ import { allMatchingQueues, matchingQueuesFor } from '../../../src/store/workers
 import {
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
-  misplacements,
+  indexErrors,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   workerOf,
 } from '../../support/db.ts';
 import { rfc3339 } from '../../support/tasks.ts';
@@ -200,7 +200,7 @@ describe('a worker', () => {
     await changeWorker(db, org, worker_id, { skills: ['a'], pool_ids: ['p'] });
     const other = await offerTo(db, await addTask(db, org), [worker_id]);
     expect(await found()).toEqual([false, false, false, false]);
-    await step(db, other, { name: 'cancel', reason: null });
+    await applyCommands(db, other, { name: 'cancel', reason: null });
     expect(await found()).toEqual([true, true, true, true]);
     await changeWorker(db, org, worker_id, null);
     expect(await found()).toEqual([false, false, false, false]);
@@ -242,7 +242,7 @@ describe('a task', () => {
     const { worker_id } = await addWorker(db, org);
     for (let count = 0; count < 12; count += 1) {
       const task = await offerTo(db, await addTask(db, org, { sla: { urgency: 'critical' } }), [worker_id]);
-      await step(db, task, {
+      await applyCommands(db, task, {
         name: 'decline',
         offer_id: offerIdOf(task, worker_id),
         worker_id,
@@ -263,11 +263,14 @@ describe('a task', () => {
     const old = await addTask(db, org);
     const young = await addTask(db, org);
     const offered = await offerTo(db, old, [worker_id], -1);
-    const back = await step(db, offered, { name: 'expire', offer_id: offerIdOf(offered, worker_id) });
-    expect(await misplacements(db, back)).toEqual([]);
+    const back = await applyCommands(db, offered, {
+      name: 'expire',
+      offer_id: offerIdOf(offered, worker_id),
+    });
+    expect(await indexErrors(db, back)).toEqual([]);
     const other = await addWorker(db, org);
     expect((await firstWaitingFor(db, other))?.task.task_id).toBe(old.task_id);
-    await step(db, back, { name: 'cancel', reason: null });
+    await applyCommands(db, back, { name: 'cancel', reason: null });
     expect((await firstWaitingFor(db, other))?.task.task_id).toBe(young.task_id);
   });
 });

@@ -15,11 +15,11 @@ import { auditKeysKey } from '../../../../src/store/audit/signing-keys.ts';
 import type { Db } from '../../../../src/store/redis/connection.ts';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import { createKey, createOrg, createPool, type Org, startApi } from '../../../support/api.ts';
-import { type Ran, runCommand } from '../../../support/cli.ts';
-import { addTask, addWorker, openTestDb, step } from '../../../support/db.ts';
-import { gate } from '../../../support/gate.ts';
-import { hangUp } from '../../../support/hang-up.ts';
-import { later } from '../../../support/processors.ts';
+import { type CommandResult, runCommand } from '../../../support/cli.ts';
+import { addTask, addWorker, applyCommands, openTestDb } from '../../../support/db.ts';
+import { deferred } from '../../../support/deferred.ts';
+import { disconnectDuring } from '../../../support/disconnecting-client.ts';
+import { withClockAhead } from '../../../support/processors.ts';
 
 const HOUR = 3600_000;
 const TASKS = 400;
@@ -44,14 +44,14 @@ let over: Task;
 let open: Task;
 let lines: string[];
 let keys: string;
-const ago = (hours: number): Db => later(db, -hours * HOUR);
+const ago = (hours: number): Db => withClockAhead(db, -hours * HOUR);
 
 beforeAll(async () => {
   org = await createOrg(api);
   await addWorker(db, org.org_id, { worker_id: 'w' });
   over = await addTask(ago(3), org.org_id);
   open = await addTask(ago(3), org.org_id);
-  await step(ago(1), over, { name: 'cancel', reason: 'no longer needed' });
+  await applyCommands(ago(1), over, { name: 'cancel', reason: 'no longer needed' });
   // Its log begins an hour ago, too: no entry may be earlier than the one before.
   const { audit, auditHead } = orgKeysOf(api.prefix, org.org_id);
   await api.redis.del(audit, auditHead);
@@ -79,7 +79,7 @@ const shape = (text: readonly string[]) =>
     [kind, chain, entry?.sequence].filter((one) => one !== undefined).join(' '),
   );
 
-async function verified(text: readonly string[], ...flags: string[]): Promise<Ran> {
+async function verified(text: readonly string[], ...flags: string[]): Promise<CommandResult> {
   const file = join(dir, 'export.ndjson');
   await writeFile(file, text.map((line) => `${line}\n`).join(''));
   return runCommand(['audit', 'verify', file, ...flags], { env: {} });
@@ -266,7 +266,10 @@ describe('a file that was tampered with', () => {
   test('is not reported for texts with line separators and byte order marks', async () => {
     const other = await createOrg(api);
     const task = await addTask(ago(1), other.org_id);
-    await step(ago(1), task, { name: 'cancel', reason: 'one\u2028two\u2029three\u0085\ufeff \u{1f600}' });
+    await applyCommands(ago(1), task, {
+      name: 'cancel',
+      reason: 'one\u2028two\u2029three\u0085\ufeff \u{1f600}',
+    });
     expect(await verified(await exported('', other), '--keys', keys)).toMatchObject({ code: 0 });
   });
 
@@ -322,7 +325,7 @@ test('the export is as fast as its reader, and stops when the reader disconnects
     await Promise.all(
       Array.from({ length: 100 }, async () => {
         const task = await addTask(ago(1), many.org_id);
-        await step(ago(1), task, { name: 'cancel', reason });
+        await applyCommands(ago(1), task, { name: 'cancel', reason });
       }),
     );
   // Every task is loaded in one transaction of this API's own connection.
@@ -353,11 +356,11 @@ test('reads no task when the client hangs up while the first line is awaited', a
   const many = await createOrg(api);
   for (let made = 0; made < 120; made += 1) {
     const task = await addTask(ago(1), many.org_id);
-    await step(ago(1), task, { name: 'cancel', reason: null });
+    await applyCommands(ago(1), task, { name: 'cancel', reason: null });
   }
   const { redis } = api.web.db;
-  const { open: release, after: released } = gate();
-  const { open: hold, after: held } = gate();
+  const { open: release, opened: released } = deferred();
+  const { open: hold, opened: held } = deferred();
   const get = redis.get.bind(redis);
   const first = vi.spyOn(redis, 'get').mockImplementation(async (name) => {
     if (name !== auditKeysKey(api.prefix)) return get(name);
@@ -370,7 +373,7 @@ test('reads no task when the client hangs up while the first line is awaited', a
     first.mockRestore();
     loading.mockRestore();
   });
-  await hangUp(`${api.url}/v1/audit/export`, many.client.credential, held);
+  await disconnectDuring(`${api.url}/v1/audit/export`, many.client.credential, held);
   release();
   expect(await settled(() => loading.mock.calls.length)).toBe(0);
 });

@@ -13,8 +13,8 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { taskBody } from '../../../support/people.ts';
 import { monitorRedis } from '../../../support/redis.ts';
+import { taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let master: Client;

@@ -3,34 +3,34 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryEntry } from '../../../../src/state/tasks/task.ts';
 import { createKey, createOrg, type Org, type Page, startApi, type TestApi } from '../../../support/api.ts';
-import { bringTo, type Staged, taskBody } from '../../../support/people.ts';
 import { differences, type StatsAnswer } from '../../../support/recount.ts';
+import { createTaskIn, type TaskInStatus, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
-let staged: Record<'completed' | 'failed' | 'cancelled' | 'submitted' | 'queued', Staged>;
+let staged: Record<'completed' | 'failed' | 'cancelled' | 'submitted' | 'queued', TaskInStatus>;
 
 beforeAll(async () => {
   api = await startApi({ processors: true });
   org = await createOrg(api);
   staged = {
-    completed: await bringTo(api, org, 'completed', { domain: 'legal' }),
-    failed: await bringTo(api, org, 'failed'),
-    cancelled: await bringTo(api, org, 'cancelled', { sla: { urgency: 'high' } }),
-    submitted: await bringTo(api, org, 'submitted', {
+    completed: await createTaskIn(api, org, 'completed', { domain: 'legal' }),
+    failed: await createTaskIn(api, org, 'failed'),
+    cancelled: await createTaskIn(api, org, 'cancelled', { sla: { urgency: 'high' } }),
+    submitted: await createTaskIn(api, org, 'submitted', {
       sla: { urgency: 'low', target_latency_seconds: 3600 },
     }),
-    queued: await bringTo(api, org, 'queued', { task_type: 'moderation' }),
+    queued: await createTaskIn(api, org, 'queued', { task_type: 'moderation' }),
   };
 }, 60_000);
 afterAll(() => api.close());
 
-const historyOf = async ({ task }: Staged): Promise<HistoryEntry[]> =>
+const historyOf = async ({ task }: TaskInStatus): Promise<HistoryEntry[]> =>
   (await org.client.get<Page<HistoryEntry>>(`/v1/tasks/${task.task_id}/events?limit=200`)).data;
 
 const stats = (query = '', client = org.client) => client.get<StatsAnswer>(`/v1/stats${query}`);
 
-async function expectTotals(answer: StatsAnswer, of: Record<string, Staged[]>): Promise<void> {
+async function expectTotals(answer: StatsAnswer, of: Record<string, TaskInStatus[]>): Promise<void> {
   expect(answer.totals.map((row) => row.group ?? 'none')).toEqual(Object.keys(of).sort());
   for (const row of answer.totals) {
     const histories = await Promise.all((of[row.group ?? 'none'] ?? []).map(historyOf));

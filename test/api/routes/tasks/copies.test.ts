@@ -12,8 +12,8 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
-import { createPerson, type Person, taskBody } from '../../../support/people.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
+import { createTestWorker, type TestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ const MAJORITY = { count: 3, agreement: { mode: 'majority' } };
 
 interface Stage {
   org: Org;
-  people: Person[];
+  people: TestWorker[];
   task: TaskView;
 }
 
@@ -39,7 +39,7 @@ async function stage(
   const org = await createOrg(api);
   const pool = await createPool(org.client);
   const people = await Promise.all(
-    Array.from({ length: workers }, () => createPerson(api, org.client, { pool_ids: [pool] })),
+    Array.from({ length: workers }, () => createTestWorker(api, org.client, { pool_ids: [pool] })),
   );
   const task = await org.client.post<TaskView>(
     '/v1/tasks',
@@ -53,7 +53,7 @@ async function stage(
 }
 
 /** The worker's only offer. */
-async function offerOf(person: Person): Promise<OfferView> {
+async function offerOf(person: TestWorker): Promise<OfferView> {
   let data: OfferView[] = [];
   await expect
     .poll(
@@ -70,14 +70,14 @@ async function offerOf(person: Person): Promise<OfferView> {
 }
 
 /** Accepts and starts the worker's offer. @returns the id of their copy. */
-async function begin(person: Person): Promise<string> {
+async function begin(person: TestWorker): Promise<string> {
   const { offer_id, task_id } = await offerOf(person);
   await person.client.post(`/v1/worker/offers/${offer_id}/accept`);
   await person.start(task_id);
   return task_id;
 }
 
-async function answer(person: Person, output: unknown): Promise<string> {
+async function answer(person: TestWorker, output: unknown): Promise<string> {
   const id = await begin(person);
   await person.submit(id, output);
   return id;
@@ -101,7 +101,7 @@ describe('a task with copies', () => {
   it('is one task with one life and one result, delivered once', async () => {
     const receiver = await startCallbackReceiver();
     const given = await stage(3, MAJORITY, { handoff: { callback_url: receiver.url } });
-    const [a, b, c] = given.people as [Person, Person, Person];
+    const [a, b, c] = given.people as [TestWorker, TestWorker, TestWorker];
     expect(given.task).toMatchObject({ status: 'queued', assignment: null, output: { copies: MAJORITY } });
 
     const first = await begin(a);
@@ -126,7 +126,7 @@ describe('a task with copies', () => {
         [b, dog],
         [c, cat],
       ].map(([person, output]) => ({
-        worker_id: (person as Person).worker_id,
+        worker_id: (person as TestWorker).worker_id,
         output,
         evidence: [],
         notes: null,
@@ -137,17 +137,17 @@ describe('a task with copies', () => {
     expect(types).toEqual(
       'created queued matched offered accepted started submitted verified completed'.split(' '),
     );
-    await expect.poll(() => receiver.come.length, { timeout: 25_000 }).toBe(types.length);
-    expect(new Set(receiver.come.map((one) => one.body.match(/"task_id":"([^"]+)"/)?.[1]))).toEqual(
+    await expect.poll(() => receiver.received.length, { timeout: 25_000 }).toBe(types.length);
+    expect(new Set(receiver.received.map((one) => one.body.match(/"task_id":"([^"]+)"/)?.[1]))).toEqual(
       new Set([given.task.task_id]),
     );
-    const completed = receiver.come.find((one) => one.type === 'task.completed');
+    const completed = receiver.received.find((one) => one.type === 'task.completed');
     expect(JSON.parse(completed?.body ?? '{}').data.result).toEqual(done.result);
   });
 
   it('is decided as soon as the answers suffice; an open copy ends and frees its worker', async () => {
     const given = await stage(3);
-    const [a, b, c] = given.people as [Person, Person, Person];
+    const [a, b, c] = given.people as [TestWorker, TestWorker, TestWorker];
     const open = await begin(c);
     await answer(a, cat);
     await answer(b, cat);
@@ -161,7 +161,7 @@ describe('a task with copies', () => {
 
   it('asks further workers when the answers differ, and no more than could decide', async () => {
     const given = await stage(5, { ...MAJORITY, count: 2, max_count: 5 });
-    const [a, b, c, d, e] = given.people as [Person, Person, Person, Person, Person];
+    const [a, b, c, d, e] = given.people as [TestWorker, TestWorker, TestWorker, TestWorker, TestWorker];
     // A worker with an answer or a copy is asked for no other one.
     await answer(a, cat);
     await answer(b, dog);
@@ -179,7 +179,7 @@ describe('a task with copies', () => {
 
   it('fails with no_agreement when no further worker may be asked, and shows the answers', async () => {
     const given = await stage(2, { count: 2, agreement: { mode: 'unanimous' } });
-    const [a, b] = given.people as [Person, Person];
+    const [a, b] = given.people as [TestWorker, TestWorker];
     await answer(a, cat);
     await answer(b, dog);
     expect(await shown(given, '?wait=30')).toMatchObject({
@@ -198,7 +198,7 @@ describe('a task with copies', () => {
   it('compares the named fields, with tolerance', async () => {
     const agreement = { mode: 'unanimous', fields: ['/at'], tolerance: 0.5 };
     const given = await stage(2, { count: 2, agreement });
-    const [a, b] = given.people as [Person, Person];
+    const [a, b] = given.people as [TestWorker, TestWorker];
     await answer(a, { label: 'cat', at: 1 });
     await answer(b, { label: 'dog', at: 1.5 });
     expect(await shown(given, '?wait=30')).toMatchObject({
@@ -212,7 +212,7 @@ describe('answers that do not agree, under manual review', () => {
   const manual = { output: { review: { mode: 'manual' } } };
   const differ = async () => {
     const given = await stage(2, { count: 2, agreement: { mode: 'majority' } }, manual);
-    const [a, b] = given.people as [Person, Person];
+    const [a, b] = given.people as [TestWorker, TestWorker];
     await answer(a, cat);
     await answer(b, dog);
     await until(given, 'submitted');
@@ -298,9 +298,9 @@ it('runs the walk-through of the document', async () => {
   const { client } = await createOrg(api);
   const pool_id = await createPool(client);
   // One after the other: the longest idle is asked first.
-  const ada = await createPerson(api, client, { pool_ids: [pool_id] });
-  const bob = await createPerson(api, client, { pool_ids: [pool_id] });
-  const cleo = await createPerson(api, client, { pool_ids: [pool_id] });
+  const ada = await createTestWorker(api, client, { pool_ids: [pool_id] });
+  const bob = await createTestWorker(api, client, { pool_ids: [pool_id] });
+  const cleo = await createTestWorker(api, client, { pool_ids: [pool_id] });
   await walk(
     walkThrough('supervision.md', 'Several answers to one task'),
     { integrator: client, ada: ada.client, bob: bob.client, cleo: cleo.client },

@@ -14,7 +14,7 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
-import { createPerson, taskBody } from '../../../support/people.ts';
+import { createTestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -42,7 +42,7 @@ describe('a task that no worker takes', () => {
   test('gets more urgent and moves to a pool whose worker gets it, with an event that says so', async () => {
     const receiver = await startCallbackReceiver();
     const [first, second] = [await createPool(org.client), await createPool(org.client)];
-    const person = await createPerson(api, org.client, { pool_ids: [second] });
+    const person = await createTestWorker(api, org.client, { pool_ids: [second] });
     const { member_id } = await createMember();
     const escalations = [
       {
@@ -72,8 +72,11 @@ describe('a task that no worker takes', () => {
       worker_pool_id: second,
       notified_members: [member_id],
     };
-    await expect.poll(() => receiver.come.length, { timeout: 10_000 }).toBe(1);
-    expect(JSON.parse(receiver.come[0]?.body ?? '')).toMatchObject({ type: 'task.escalated', data: event });
+    await expect.poll(() => receiver.received.length, { timeout: 10_000 }).toBe(1);
+    expect(JSON.parse(receiver.received[0]?.body ?? '')).toMatchObject({
+      type: 'task.escalated',
+      data: event,
+    });
     expect(await escalatedOf(task)).toMatchObject([
       { status: 'queued', previous_status: 'queued', actor: 'system', data: event },
     ]);
@@ -102,8 +105,8 @@ describe('a task that no worker takes', () => {
 
   test('is taken from a worker who only has an offer of it and is not in the new pool', async () => {
     const [first, second] = [await createPool(org.client), await createPool(org.client)];
-    const one = await createPerson(api, org.client, { pool_ids: [first] });
-    const other = await createPerson(api, org.client, { pool_ids: [second] });
+    const one = await createTestWorker(api, org.client, { pool_ids: [first] });
+    const other = await createTestWorker(api, org.client, { pool_ids: [second] });
     const escalations = [{ after_seconds: 2, while: 'unassigned', worker_pool_id: second }];
     const task = await create({
       sla: { urgency: 'normal', escalations },
@@ -133,7 +136,7 @@ describe('a task that no worker takes', () => {
 });
 
 test('an unfinished task gets more urgent while its worker goes on', async () => {
-  const person = await createPerson(api, org.client, { skills: ['slow'] });
+  const person = await createTestWorker(api, org.client, { skills: ['slow'] });
   const escalations = [
     { after_seconds: 2, while: 'unassigned', urgency: 'critical' },
     { after_seconds: 2, while: 'unfinished', urgency: 'high' },

@@ -12,29 +12,35 @@ import {
   startApi,
   type TestApi,
 } from '../../../support/api.ts';
-import { bringTo, createPerson, OUTPUT, type Person, type Staged } from '../../../support/people.ts';
 import {
   type EvidenceView,
-  expectLeft,
+  expectOnlyFiles,
   filePart,
   send,
   sha256,
   upload,
   uploadPath,
 } from '../../../support/uploads.ts';
+import {
+  createTaskIn,
+  createTestWorker,
+  OUTPUT,
+  type TaskInStatus,
+  type TestWorker,
+} from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
-let started: Staged;
+let started: TaskInStatus;
 beforeAll(async () => {
   api = await startApi({ processors: true });
   org = await createOrg(api);
-  started = await bringTo(api, org, 'started');
+  started = await createTaskIn(api, org, 'started');
 });
 afterAll(() => api?.close());
 
 /** Uploads a small file and expects it to be accepted. */
-async function handIn(person: Person, taskId: string, body = randomBytes(100), name = 'a.pdf') {
+async function handIn(person: TestWorker, taskId: string, body = randomBytes(100), name = 'a.pdf') {
   const got = await upload(person.client, taskId, body, {}, name);
   expect(got.outcome).toBe('201');
   return got.json<EvidenceView>();
@@ -113,7 +119,7 @@ describe('a file', () => {
   });
 
   it('is listed for its worker and for readers of the task', async () => {
-    const { task, person } = await bringTo(api, org, 'accepted');
+    const { task, person } = await createTaskIn(api, org, 'accepted');
     const first = await handIn(person, task.task_id, randomBytes(1), 'first.txt');
     const second = await handIn(person, task.task_id, randomBytes(2), 'second.txt');
     const listed = [first, second].map((one) => ({
@@ -125,21 +131,21 @@ describe('a file', () => {
     expect(mine).toEqual({ data: listed, has_more: false, next_cursor: null });
     const all = await org.client.get<Page<EvidenceView>>(`/v1/tasks/${task.task_id}/evidence`);
     expect(all.data).toEqual(listed);
-    await expectLeft(api, org.org_id, task.task_id, [first.evidence_id, second.evidence_id]);
+    await expectOnlyFiles(api, org.org_id, task.task_id, [first.evidence_id, second.evidence_id]);
   });
 });
 
 describe('a task accepts files', () => {
   it.each(['submitted', 'completed', 'failed'] as const)('not when it is %s', async (status) => {
-    const { task, person } = await bringTo(api, org, status);
+    const { task, person } = await createTaskIn(api, org, status);
     expect((await upload(person.client, task.task_id, randomBytes(10))).outcome).toBe(
       '409 invalid_transition',
     );
-    await expectLeft(api, org.org_id, task.task_id, []);
+    await expectOnlyFiles(api, org.org_id, task.task_id, []);
   });
 
   it('not before it is accepted', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     expect((await upload(person.client, task.task_id, randomBytes(10))).outcome).toBe('404 not_found');
   });
 
@@ -153,7 +159,7 @@ describe('a task accepts files', () => {
   });
 
   it('up to fifty, also when more arrive at once', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const all = await Promise.all(
       Array.from({ length: 56 }, () => upload(person.client, task.task_id, randomBytes(10))),
     );
@@ -161,16 +167,16 @@ describe('a task accepts files', () => {
     expect(taken).toHaveLength(50);
     expect(new Set(all.map((one) => one.outcome))).toEqual(new Set(['201', '409 conflict']));
     const ids = taken.map((one) => one.json<EvidenceView>().evidence_id);
-    await expectLeft(api, org.org_id, task.task_id, ids);
+    await expectOnlyFiles(api, org.org_id, task.task_id, ids);
   });
 });
 
 describe('another worker or org', () => {
   it('cannot add files to a task or see its files', async () => {
     const { task } = started;
-    const other = await createPerson(api, org.client, { availability: 'away' });
+    const other = await createTestWorker(api, org.client, { availability: 'away' });
     const foreign = await createOrg(api);
-    const stranger = await createPerson(api, foreign.client, { availability: 'away' });
+    const stranger = await createTestWorker(api, foreign.client, { availability: 'away' });
     for (const { client } of [other, stranger]) {
       expect((await upload(client, task.task_id, randomBytes(10))).outcome).toBe('404 not_found');
       expect((await client.request('GET', uploadPath(task.task_id))).outcome).toBe('404 not_found');
@@ -200,7 +206,7 @@ describe('another worker or org', () => {
     expect((await download(unable, task.task_id, evidence_id)).outcome).toBe('403 insufficient_scope');
     expect((await download(person.client, task.task_id, evidence_id)).outcome).toBe('403 insufficient_scope');
     expect((await download(org.client, task.task_id, 'no-id')).outcome).toBe('404 not_found');
-    const sister = await bringTo(api, org, 'started');
+    const sister = await createTaskIn(api, org, 'started');
     expect((await download(org.client, sister.task.task_id, evidence_id)).outcome).toBe('404 not_found');
   });
 });
@@ -213,14 +219,14 @@ describe('a submission', () => {
     review: { mode: 'auto' },
   };
 
-  function submit(person: Person, taskId: string, more: Record<string, unknown> = {}) {
+  function submit(person: TestWorker, taskId: string, more: Record<string, unknown> = {}) {
     return person.client.request('POST', `/v1/worker/tasks/${taskId}/submit`, {
       body: { output: OUTPUT, ...more },
     });
   }
 
   it('without required evidence is refused, and the result lists the evidence', async () => {
-    const { task, person } = await bringTo(api, org, 'started', { output });
+    const { task, person } = await createTaskIn(api, org, 'started', { output });
     for (const more of [{}, { evidence_ids: [] }]) {
       const refused = await submit(person, task.task_id, more);
       expect(refused.outcome).toBe('422 validation_failed');
@@ -238,7 +244,7 @@ describe('a submission', () => {
   });
 
   it('has exactly the files that it names, in its order', async () => {
-    const { task, person } = await bringTo(api, org, 'started', { output });
+    const { task, person } = await createTaskIn(api, org, 'started', { output });
     const made = [];
     for (let count = 0; count < 3; count += 1) made.push(await handIn(person, task.task_id));
     const [first, , third] = made;
@@ -256,12 +262,12 @@ describe('a submission', () => {
   });
 
   it('of the next worker cannot use files of the previous worker', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'started', { output });
+    const { task, person, poolId } = await createTaskIn(api, org, 'started', { output });
     const before = await handIn(person, task.task_id);
     await person.client.post(`/v1/worker/tasks/${task.task_id}/release`);
     expect((await upload(person.client, task.task_id, randomBytes(10))).outcome).toBe('404 not_found');
     await person.client.patch('/v1/worker', { availability: 'offline' });
-    const next = await createPerson(api, org.client, { pool_ids: [poolId] });
+    const next = await createTestWorker(api, org.client, { pool_ids: [poolId] });
     await next.accept(task.task_id);
     await next.start(task.task_id);
 
@@ -280,7 +286,7 @@ describe('a submission', () => {
 
 describe('an Idempotency-Key', () => {
   it('stores the same bytes once, and refuses other bytes', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const bytes = randomBytes(1000);
     const key = { 'Idempotency-Key': 'once' };
     const first = await upload(person.client, task.task_id, bytes, key, 'a.pdf');
@@ -302,11 +308,11 @@ describe('an Idempotency-Key', () => {
     expect(again.body).toEqual(first.body);
     expect(again.headers['idempotent-replayed']).toBe('true');
     expect(asForm.body).toEqual(first.body);
-    await expectLeft(api, org.org_id, task.task_id, [first.json<EvidenceView>().evidence_id]);
+    await expectOnlyFiles(api, org.org_id, task.task_id, [first.json<EvidenceView>().evidence_id]);
   });
 
   it('can be used again after a refusal', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const key = { 'Idempotency-Key': 'again' };
     expect((await upload(person.client, task.task_id, Buffer.alloc(0), key)).outcome).toBe(
       '422 validation_failed',

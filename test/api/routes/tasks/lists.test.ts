@@ -8,12 +8,12 @@ import {
   type EventView,
   freshName,
   type Page,
-  passed,
   startApi,
   type TaskView,
   type TestApi,
+  waitUntil,
 } from '../../../support/api.ts';
-import { taskBody } from '../../../support/people.ts';
+import { taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let client: Client;
@@ -32,7 +32,7 @@ beforeAll(async () => {
   for (let index = 0; index < 24; index += 1) {
     if (index === 12) {
       between = new Date(Date.parse(tasks[11]?.created_at ?? '') + 5).toISOString();
-      await passed(Date.parse(between) + 5);
+      await waitUntil(Date.parse(between) + 5);
     }
     const body = taskBody({
       origin: { product: `p${index % 2}`, request_id: index % 5 === 0 ? 'shared, or not' : freshName('r') },
@@ -308,7 +308,7 @@ describe('other lists', () => {
     const made: string[] = [];
     for (let count = 0; count < 7; count += 1) {
       made.push(await create(own));
-      await passed(Date.now());
+      await waitUntil(Date.now());
     }
     const shown = (list: Record<string, string>[]) =>
       list.map((one) => one[field] ?? '').filter((id) => made.includes(id));

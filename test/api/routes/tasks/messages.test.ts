@@ -15,8 +15,8 @@ import {
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
 import { jsonOf, runCommand } from '../../../support/cli.ts';
 import { listen } from '../../../support/events.ts';
-import { bringTo, createPerson, type Staged } from '../../../support/people.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
+import { createTaskIn, createTestWorker, type TaskInStatus } from '../../../support/workers.ts';
 
 interface MessageView {
   message_id: string;
@@ -33,14 +33,14 @@ beforeAll(async () => {
 });
 afterAll(() => api?.close());
 
-const theirs = ({ task }: Staged) => `/v1/worker/tasks/${task.task_id}/messages`;
-const ours = ({ task }: Staged) => `/v1/tasks/${task.task_id}/messages`;
+const theirs = ({ task }: TaskInStatus) => `/v1/worker/tasks/${task.task_id}/messages`;
+const ours = ({ task }: TaskInStatus) => `/v1/tasks/${task.task_id}/messages`;
 const send = (client: Client, path: string, body: unknown, headers: Record<string, string> = {}) =>
   client.request('POST', path, { body, headers });
 const list = (client: Client, path: string) => client.get<Page<MessageView>>(path);
 
 test('runs the walk-through of the document', async () => {
-  const { task, person } = await bringTo(api, org, 'started');
+  const { task, person } = await createTaskIn(api, org, 'started');
   const clients = { worker: person.client, requester: org.client };
   await walk(walkThrough('supervision.md', 'Messages and questions'), clients, { task_id: task.task_id });
 });
@@ -54,26 +54,26 @@ describe('a message', () => {
     ['a C1 control character', 'a\u0085'],
     ['a null', 'a\u0000'],
   ])('of %s is refused', async (_what, text) => {
-    const staged = await bringTo(api, org, 'queued');
+    const staged = await createTaskIn(api, org, 'queued');
     expect((await send(org.client, ours(staged), { text })).outcome).toBe('422 validation_failed');
   });
 
   test('keeps newlines, tabs, markup and any script', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     const text = `<b>1</b>\n\t${'ü漢👍'.repeat(2000)}`;
     expect((await send(staged.person.client, theirs(staged), { text })).status).toBe(201);
     expect((await list(org.client, ours(staged))).data[0]?.text).toBe(text);
   });
 
   test('is not both a question and an answer', async () => {
-    const staged = await bringTo(api, org, 'queued');
+    const staged = await createTaskIn(api, org, 'queued');
     const body = { text: 'x', question: true, answers: staged.task.task_id };
     const answer = await send(org.client, ours(staged), body);
     expect(answer.problem.errors).toMatchObject([{ pointer: '/question' }]);
   });
 
   test('sent twice with one Idempotency-Key exists once', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     for (const [client, path] of [
       [org.client, ours(staged)],
       [staged.person.client, theirs(staged)],
@@ -94,7 +94,7 @@ describe('a message', () => {
     const handoff = { callback_url: receiver.url, events: named };
     const unnamed = await startCallbackReceiver();
     await org.client.post('/v1/webhook-endpoints', { url: unnamed.url });
-    const staged = await bringTo(api, org, 'started', { handoff });
+    const staged = await createTaskIn(api, org, 'started', { handoff });
     const { task_id } = staged.task;
     const [feed, stream] = [
       await listen(org.client, '/v1/events/stream'),
@@ -130,19 +130,22 @@ describe('a message', () => {
     ]);
     await org.client.post(`/v1/tasks/${task_id}/cancel`);
     await expect
-      .poll(() => receiver.come.map((one) => one.type).sort(), { timeout: 10_000 })
+      .poll(() => receiver.received.map((one) => one.type).sort(), { timeout: 10_000 })
       .toEqual([...named].sort());
     await expect
-      .poll(() => unnamed.come.some((one) => one.type === 'task.cancelled' && one.body.includes(task_id)), {
-        timeout: 10_000,
-      })
+      .poll(
+        () => unnamed.received.some((one) => one.type === 'task.cancelled' && one.body.includes(task_id)),
+        {
+          timeout: 10_000,
+        },
+      )
       .toBe(true);
-    expect(unnamed.come.filter((one) => named.slice(0, 3).includes(one.type))).toEqual([]);
+    expect(unnamed.received.filter((one) => named.slice(0, 3).includes(one.type))).toEqual([]);
   });
 });
 
 test('of many questions at the same time one is open', async () => {
-  const staged = await bringTo(api, org, 'started');
+  const staged = await createTaskIn(api, org, 'started');
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, index) =>
       index % 2 === 0
@@ -155,7 +158,7 @@ test('of many questions at the same time one is open', async () => {
 });
 
 test('a question is answered once', async () => {
-  const staged = await bringTo(api, org, 'started');
+  const staged = await createTaskIn(api, org, 'started');
   const { message_id } = (
     await send(staged.person.client, theirs(staged), { text: '?', question: true })
   ).as<MessageView>();
@@ -170,10 +173,10 @@ test('a question is answered once', async () => {
 
 describe('the conversation', () => {
   test('is hidden from a worker who has lost the task, and whole for the next', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     const { task_id } = staged.task;
     await send(staged.person.client, theirs(staged), { text: 'first', question: true });
-    const next = await createPerson(api, org.client, { pool_ids: [staged.poolId] });
+    const next = await createTestWorker(api, org.client, { pool_ids: [staged.poolId] });
     await staged.person.client.patch('/v1/worker', { availability: 'away' });
     await staged.person.client.post(`/v1/worker/tasks/${task_id}/release`);
     await next.accept(task_id);
@@ -195,7 +198,7 @@ describe('the conversation', () => {
   });
 
   test('ends with the task: the requester still reads it, the worker does not, nobody writes', async () => {
-    const staged = await bringTo(api, org, 'submitted');
+    const staged = await createTaskIn(api, org, 'submitted');
     await send(staged.person.client, theirs(staged), { text: 'after submitting' });
     await org.client.post(`/v1/tasks/${staged.task.task_id}/review`, { decision: 'approve' });
     expect((await list(org.client, ours(staged))).data).toMatchObject([{ text: 'after submitting' }]);
@@ -207,7 +210,7 @@ describe('the conversation', () => {
   });
 
   test('is listed page by page in both orders', async () => {
-    const staged = await bringTo(api, org, 'queued');
+    const staged = await createTaskIn(api, org, 'queued');
     for (const text of ['1', '2', '3']) await send(org.client, ours(staged), { text });
     for (const order of ['asc', 'desc']) {
       const first = await list(org.client, `${ours(staged)}?limit=2&order=${order}`);
@@ -222,7 +225,7 @@ describe('the conversation', () => {
   });
 
   test('is bounded to 200 messages', async () => {
-    const staged = await bringTo(api, org, 'queued');
+    const staged = await createTaskIn(api, org, 'queued');
     for (let count = 0; count < 200; count += 1)
       expect((await send(org.client, ours(staged), { text: 'x' })).status).toBe(201);
     const more = await send(org.client, ours(staged), { text: 'x' });
@@ -230,7 +233,7 @@ describe('the conversation', () => {
   });
 
   test('is hidden from a key that is confined to another pool', async () => {
-    const staged = await bringTo(api, org, 'queued');
+    const staged = await createTaskIn(api, org, 'queued');
     const confined = await createKey(api, org.client, { pools: [await createPool(org.client)] });
     expect((await confined.request('GET', ours(staged))).outcome).toBe('404 not_found');
     expect((await send(confined, ours(staged), { text: 'x' })).outcome).toBe('404 not_found');
@@ -238,7 +241,7 @@ describe('the conversation', () => {
 });
 
 test('the command lists, sends and answers', async () => {
-  const staged = await bringTo(api, org, 'started');
+  const staged = await createTaskIn(api, org, 'started');
   const { task_id } = staged.task;
   const settings = { env: { BIOLAYER_URL: api.url, BIOLAYER_API_KEY: org.client.credential ?? '' } };
   const run = (...args: string[]) => runCommand(['messages', ...args], settings);

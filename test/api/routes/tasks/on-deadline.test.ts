@@ -12,7 +12,7 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
-import { createPerson, OUTPUT, taskBody } from '../../../support/people.ts';
+import { createTestWorker, OUTPUT, taskBody } from '../../../support/workers.ts';
 
 const DEFAULT = { seen: false };
 const RESULT = {
@@ -70,13 +70,13 @@ describe('at the deadline', () => {
       actor: 'system',
       data: { result: RESULT },
     });
-    await expect.poll(() => receiver.come.length, { timeout: 10_000 }).toBe(1);
-    const [{ type, body } = { type: '', body: '{}' }] = receiver.come;
+    await expect.poll(() => receiver.received.length, { timeout: 10_000 }).toBe(1);
+    const [{ type, body } = { type: '', body: '{}' }] = receiver.received;
     expect([type, JSON.parse(body).data.result]).toEqual(['task.completed', RESULT]);
   });
 
   test('a task that is only offered completes, and the worker is freed without a mark', async () => {
-    const person = await createPerson(api, org.client, { skills: ['reads'], rating: 4 });
+    const person = await createTestWorker(api, org.client, { skills: ['reads'], rating: 4 });
     const task = await create(org.client, { sla: slaOf(inMs(2000)), requirements: { skills: ['reads'] } });
     const offer = await person.offerOf(task.task_id);
     expect(JSON.stringify(offer)).not.toContain('on_deadline');
@@ -89,7 +89,7 @@ describe('at the deadline', () => {
 
   test('work goes on, and its late result counts; given up, the task completes with the default output', async () => {
     const people = await Promise.all(
-      ['late', 'gone'].map((skill) => createPerson(api, org.client, { skills: [skill] })),
+      ['late', 'gone'].map((skill) => createTestWorker(api, org.client, { skills: [skill] })),
     );
     const deadline = inMs(2500);
     const [late, gone] = await Promise.all(
@@ -116,7 +116,7 @@ describe('at the deadline', () => {
   });
 
   test('a rejected submission fails the task; only time out gives the default output', async () => {
-    const person = await createPerson(api, org.client, { skills: ['judged'] });
+    const person = await createTestWorker(api, org.client, { skills: ['judged'] });
     const output = {
       expected_format: 'structured_json',
       schema: { seen: 'boolean' },

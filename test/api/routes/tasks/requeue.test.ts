@@ -14,8 +14,8 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { listen } from '../../../support/events.ts';
-import { bringTo } from '../../../support/people.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
+import { createTaskIn } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -33,7 +33,7 @@ const requeue = (id: string, reason = 'shift ends', by = client) =>
 const eventsOf = async (id: string) => (await client.get<Page<EventView>>(`/v1/tasks/${id}/events`)).data;
 
 test('runs the walk-through of the document', async () => {
-  const { task } = await bringTo(api, org, 'started');
+  const { task } = await createTaskIn(api, org, 'started');
   await walk(walkThrough('supervision.md', 'Supervise'), { lead: client }, { task_id: task.task_id });
 });
 
@@ -41,7 +41,7 @@ describe('a requeue', () => {
   test.each(['accepted', 'started', 'submitted'] as const)(
     'takes a task that is %s from its worker',
     async (status) => {
-      const { task, person } = await bringTo(api, org, status);
+      const { task, person } = await createTaskIn(api, org, status);
       // So that the task stays in the queue.
       await person.client.patch('/v1/worker', { availability: 'away' });
       const stream = await listen(person.client, '/v1/worker/stream');
@@ -76,7 +76,7 @@ describe('a requeue', () => {
   );
 
   test('revokes pending offers, and the worker may get another at once', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     expect((await requeue(task.task_id)).as<TaskView>()).toMatchObject({ status: 'queued', attempt: 1 });
     expect((await eventsOf(task.task_id)).find((one) => one.type === 'task.requeued')?.data).toEqual({
@@ -89,7 +89,7 @@ describe('a requeue', () => {
   });
 
   test('keeps the draft of the worker for them', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const path = `/v1/worker/tasks/${task.task_id}/draft`;
     await person.client.request('PUT', path, { body: { notes: 'half done' } });
     await requeue(task.task_id);
@@ -98,7 +98,7 @@ describe('a requeue', () => {
   });
 
   test('and a submission at the same time: one of them is refused', async () => {
-    const all = await Promise.all(Array.from({ length: 5 }, () => bringTo(api, org, 'started')));
+    const all = await Promise.all(Array.from({ length: 5 }, () => createTaskIn(api, org, 'started')));
     for (const { person } of all) await person.client.patch('/v1/worker', { availability: 'away' });
     const answers = await Promise.all(
       all.map(({ task, person }) =>
@@ -122,10 +122,10 @@ describe('a requeue', () => {
 
   test('is refused in other states, without a reason, and for a task of another pool', async () => {
     for (const status of ['queued', 'completed', 'cancelled'] as const) {
-      const { task } = await bringTo(api, org, status);
+      const { task } = await createTaskIn(api, org, status);
       expect((await requeue(task.task_id)).outcome).toBe('409 invalid_transition');
     }
-    const { task } = await bringTo(api, org, 'accepted');
+    const { task } = await createTaskIn(api, org, 'accepted');
     const empty = await client.request('POST', `/v1/tasks/${task.task_id}/requeue`, { body: {} });
     expect(empty.outcome).toBe('422 validation_failed');
     const confined = await createKey(api, client, { pools: [await createPool(client)] });
@@ -133,9 +133,9 @@ describe('a requeue', () => {
   });
 
   test('lets a worker with capacity for one task have the next at once', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'started');
+    const { task, person, poolId } = await createTaskIn(api, org, 'started');
     const requirements = { worker_pool_id: poolId };
-    const next = await bringTo(api, org, 'queued', { requirements, sla: { urgency: 'critical' } });
+    const next = await createTaskIn(api, org, 'queued', { requirements, sla: { urgency: 'critical' } });
     await requeue(task.task_id);
     await person.accept(next.task.task_id);
   });

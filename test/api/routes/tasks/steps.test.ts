@@ -12,7 +12,13 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { bringTo, createPerson, OUTPUT, type Reachable, taskBody } from '../../../support/people.ts';
+import {
+  createTaskIn,
+  createTestWorker,
+  OUTPUT,
+  type TargetStatus,
+  taskBody,
+} from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -44,7 +50,7 @@ describe('nesting', () => {
   test('an output of 128 levels is accepted and returned, one of 129 is refused', async () => {
     const schema = { extra: 'object' };
     const output = { expected_format: 'structured_json', schema, review: { mode: 'manual' } };
-    const { task, person } = await bringTo(api, org, 'started', { output });
+    const { task, person } = await createTaskIn(api, org, 'started', { output });
     const path = `/v1/worker/tasks/${task.task_id}/submit`;
     const deeper = await person.client.request('POST', path, { body: { output: { extra: nested(128) } } });
     expect(deeper.outcome).toBe('422 validation_failed');
@@ -74,10 +80,10 @@ describe('nesting', () => {
 });
 
 describe('cancel', () => {
-  test.each<Reachable>(['queued', 'offered', 'accepted', 'started'])(
+  test.each<TargetStatus>(['queued', 'offered', 'accepted', 'started'])(
     'cancels a task that is %s',
     async (status) => {
-      const { task, person } = await bringTo(api, org, status);
+      const { task, person } = await createTaskIn(api, org, status);
       const body = { reason: 'changed our minds ✋' };
       const cancelled = await client.post<TaskView>(`/v1/tasks/${task.task_id}/cancel`, body);
       expect(cancelled.status).toBe('cancelled');
@@ -103,10 +109,10 @@ describe('cancel', () => {
     },
   );
 
-  test.each<Reachable>(['submitted', 'completed', 'failed', 'cancelled'])(
+  test.each<TargetStatus>(['submitted', 'completed', 'failed', 'cancelled'])(
     'returns 409 for a task that is %s',
     async (status) => {
-      const { task } = await bringTo(api, org, status);
+      const { task } = await createTaskIn(api, org, status);
       const answer = await client.request('POST', `/v1/tasks/${task.task_id}/cancel`, {
         body: { reason: 'late' },
       });
@@ -117,7 +123,7 @@ describe('cancel', () => {
 
   test('accepts no body, an empty one and a reason with null characters, and refuses other fields', async () => {
     const cancelling = async (options: object) => {
-      const { task } = await bringTo(api, org, 'queued');
+      const { task } = await createTaskIn(api, org, 'queued');
       return client.request('POST', `/v1/tasks/${task.task_id}/cancel`, options);
     };
     expect((await cancelling({})).as<TaskView>().cancellation?.reason).toBeNull();
@@ -131,7 +137,7 @@ describe('cancel', () => {
 
   test('lets one of cancel and accept win, with the worker in the matching state', async () => {
     for (let round = 0; round < 5; round += 1) {
-      const { task, person } = await bringTo(api, org, 'offered');
+      const { task, person } = await createTaskIn(api, org, 'offered');
       const { offer_id } = await person.offerOf(task.task_id);
       const [cancel, accept] = await Promise.all([
         client.request('POST', `/v1/tasks/${task.task_id}/cancel`),
@@ -146,7 +152,7 @@ describe('cancel', () => {
 
 describe('a worker', () => {
   test('takes the steps only in their order', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const { offer_id } = await person.offerOf(task.task_id);
     const offer = `/v1/worker/offers/${offer_id}`;
     const mine = `/v1/worker/tasks/${task.task_id}`;
@@ -171,7 +177,7 @@ describe('a worker', () => {
       callback_auth: { type: 'bearer', token: 'tok-secret' },
     };
     const context = { background: 'why', data: { ticket: 7 } };
-    const { task, person } = await bringTo(api, org, 'queued', {
+    const { task, person } = await createTaskIn(api, org, 'queued', {
       handoff,
       context,
       metadata: { internal: 'yes' },
@@ -211,15 +217,15 @@ describe('a worker', () => {
   });
 
   /** One started task, shared by tests whose submissions are all rejected. */
-  let kept: ReturnType<typeof bringTo> | undefined;
-  function started(): ReturnType<typeof bringTo> {
-    kept ??= bringTo(api, org, 'started');
+  let kept: ReturnType<typeof createTaskIn> | undefined;
+  function started(): ReturnType<typeof createTaskIn> {
+    kept ??= createTaskIn(api, org, 'started');
     return kept;
   }
 
   test('who declines gets the task again when no other worker is available', async () => {
     const poolId = await createPool(client, { offer_ttl_seconds: 1 });
-    const person = await createPerson(api, client, { pool_ids: [poolId] });
+    const person = await createTestWorker(api, client, { pool_ids: [poolId] });
     const body = taskBody({ requirements: { worker_pool_id: poolId } });
     const { task_id } = await client.post<TaskView>('/v1/tasks', body);
     const { offer_id } = await person.offerOf(task_id);
@@ -233,7 +239,7 @@ describe('a worker', () => {
   });
 
   test('can release a task', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     await person.client.patch('/v1/worker', { availability: 'away' });
     const path = `/v1/worker/tasks/${task.task_id}/release`;
     expect((await person.client.request('POST', path, { body: { reason: 'ill' } })).status).toBeLessThan(300);
@@ -243,7 +249,7 @@ describe('a worker', () => {
   });
 
   test('gets 404 for offers and tasks that do not exist', async () => {
-    const person = await createPerson(api, client);
+    const person = await createTestWorker(api, client);
     for (const path of [
       `offers/${NEVER}/accept`,
       `offers/${NEVER}/decline`,
@@ -255,7 +261,7 @@ describe('a worker', () => {
 
   test('sets their availability; away, they get no offers', async () => {
     const poolId = await createPool(client);
-    const person = await createPerson(api, client, { pool_ids: [poolId], availability: 'offline' });
+    const person = await createTestWorker(api, client, { pool_ids: [poolId], availability: 'offline' });
     for (const availability of ['away', 'offline', 'available'])
       expect(await person.client.patch('/v1/worker', { availability })).toMatchObject({ availability });
     for (const body of [{}, { availability: 'busy' }, { availability: null }, { rating: 5 }, { capacity: 9 }])
@@ -270,10 +276,10 @@ describe('a worker', () => {
   });
 
   test('who is removed while at work returns the task to the queue', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'started');
+    const { task, person, poolId } = await createTaskIn(api, org, 'started');
     await client.delete(`/v1/workers/${person.worker_id}`);
     expect((await person.client.request('GET', '/v1/worker')).outcome).toBe('401 invalid_credential');
-    const other = await createPerson(api, client, { pool_ids: [poolId] });
+    const other = await createTestWorker(api, client, { pool_ids: [poolId] });
     await other.accept(task.task_id);
     expect((await client.get<TaskView>(`/v1/tasks/${task.task_id}`)).assignment?.worker_id).toBe(
       other.worker_id,
@@ -290,7 +296,7 @@ describe('review', () => {
     ['reject', 'failed', ['failed']],
     ['rework', 'started', ['started']],
   ])('%s', async (decision, status, types) => {
-    const { task, person } = await bringTo(api, org, 'submitted');
+    const { task, person } = await createTaskIn(api, org, 'submitted');
     const before = await typesOf(task.task_id);
     const answer = await review(task.task_id, { decision, feedback: 'because' });
     expect([answer.status, answer.as<TaskView>().status]).toEqual([200, status]);
@@ -311,7 +317,7 @@ describe('review', () => {
   });
 
   test('reassign returns the task to the queue', async () => {
-    const { task, person } = await bringTo(api, org, 'submitted');
+    const { task, person } = await createTaskIn(api, org, 'submitted');
     await person.client.patch('/v1/worker', { availability: 'away' });
     const answer = await review(task.task_id, { decision: 'reassign' });
     expect(answer.as<TaskView>()).toMatchObject({
@@ -323,11 +329,11 @@ describe('review', () => {
   });
 
   test('reassign waits for another worker although the previous one is available', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    const { task, person, poolId } = await createTaskIn(api, org, 'submitted');
     await review(task.task_id, { decision: 'reassign' });
     const { reason } = await client.get<{ reason: string }>(`/v1/tasks/${task.task_id}/match`);
     expect(reason).toBe('cooling_down');
-    const other = await createPerson(api, client, { pool_ids: [poolId] });
+    const other = await createTestWorker(api, client, { pool_ids: [poolId] });
     await other.accept(task.task_id);
     const { data } = await client.get<Page<EventView>>(`/v1/tasks/${task.task_id}/events`);
     const asked = data.filter((one) => one.type === 'task.offered').map((one) => one.data.worker_id);
@@ -336,10 +342,10 @@ describe('review', () => {
     expect(await client.get(`/v1/workers/${person.worker_id}`)).toMatchObject({ acceptance_rate: 1 });
   });
 
-  test.each<Reachable>(['queued', 'offered', 'accepted', 'started', 'completed', 'failed', 'cancelled'])(
+  test.each<TargetStatus>(['queued', 'offered', 'accepted', 'started', 'completed', 'failed', 'cancelled'])(
     'returns 409 for a task that is %s',
     async (status) => {
-      const { task } = await bringTo(api, org, status);
+      const { task } = await createTaskIn(api, org, status);
       for (const decision of ['approve', 'reject', 'rework', 'reassign'])
         expect((await review(task.task_id, { decision, feedback: 'because' })).outcome).toBe(
           '409 invalid_transition',
@@ -351,7 +357,7 @@ describe('review', () => {
   test.each(['approve', 'rework', 'reassign', 'reject'])(
     "%s with a rating changes the worker's rating once, by the formula",
     async (decision) => {
-      const { task, person } = await bringTo(api, org, 'submitted');
+      const { task, person } = await createTaskIn(api, org, 'submitted');
       await person.client.patch('/v1/worker', { availability: 'away' });
       const headers = { 'Idempotency-Key': 'one review' };
       const path = `/v1/tasks/${task.task_id}/review`;
@@ -370,7 +376,7 @@ describe('review', () => {
   );
 
   test('changes which tasks the worker is eligible for', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    const { task, person, poolId } = await createTaskIn(api, org, 'submitted');
     const requirements = { worker_pool_id: poolId, min_rating: 4.8 };
     await review(task.task_id, { decision: 'approve', rating: 1 });
     const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
@@ -391,7 +397,7 @@ describe('review', () => {
 
   test.each([1, 2])('fails the task after its %i attempts', async (max_attempts) => {
     const poolId = await createPool(client);
-    const person = await createPerson(api, client, { pool_ids: [poolId] });
+    const person = await createTestWorker(api, client, { pool_ids: [poolId] });
     const output = {
       expected_format: 'structured_json',
       schema: { seen: 'boolean' },
@@ -414,13 +420,13 @@ describe('review', () => {
   });
 
   test('shows its feedback to the next worker too, and is refused to worker tokens', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'submitted');
+    const { task, person, poolId } = await createTaskIn(api, org, 'submitted');
     const path = `/v1/tasks/${task.task_id}/review`;
     const own = await person.client.request('POST', path, { body: { decision: 'approve', rating: 5 } });
     expect(own.outcome).toBe('403 insufficient_scope');
     await person.client.patch('/v1/worker', { availability: 'away' });
     await review(task.task_id, { decision: 'reassign', feedback: 'look twice' });
-    const other = await createPerson(api, client, { pool_ids: [poolId] });
+    const other = await createTestWorker(api, client, { pool_ids: [poolId] });
     expect(await other.offerOf(task.task_id)).toMatchObject({ task: { feedback: 'look twice' } });
   });
 
@@ -436,14 +442,14 @@ describe('review', () => {
     [{ decision: 'reject', feedback: ' ' }, ['/feedback']],
     [{ decision: null, feedback: 1, more: 1 }, ['/decision', '/feedback', '/more']],
   ])('refuses the review %j', async (body, pointers) => {
-    const { task } = await bringTo(api, org, 'queued');
+    const { task } = await createTaskIn(api, org, 'queued');
     const answer = await review(task.task_id, body);
     expect(answer.outcome).toBe('422 validation_failed');
     expect(answer.problem.errors?.map((one) => one.pointer).sort()).toEqual(pointers);
   });
 
   test('shows no result before the task is completed', async () => {
-    const { task } = await bringTo(api, org, 'submitted');
+    const { task } = await createTaskIn(api, org, 'submitted');
     expect(task.result).toBeNull();
     expect(
       (await review(task.task_id, { decision: 'reject', feedback: 'wrong' })).as<TaskView>().result,

@@ -15,9 +15,9 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { taskBody } from '../../../support/people.ts';
 import { freshPrefix, testRedisUrl } from '../../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../../support/redis-proxy.ts';
+import { taskBody } from '../../../support/workers.ts';
 
 interface Result {
   status: number;

@@ -16,7 +16,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { bringTo, createPerson, OUTPUT, taskBody } from '../../../support/people.ts';
+import { createTaskIn, createTestWorker, OUTPUT, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -84,7 +84,7 @@ describe('a waiting task', () => {
 
   test('is offered as soon as a worker meets the new requirements', async () => {
     const [poolId, other] = [await createPool(client), await createPool(client)];
-    const person = await createPerson(api, client, { pool_ids: [other] });
+    const person = await createTestWorker(api, client, { pool_ids: [other] });
     const { task_id } = await create({ requirements: { worker_pool_id: poolId } });
     // Nothing else asks for a match: all that happened so far is relayed and served.
     const keys = orgKeysOf(api.prefix, org.org_id);
@@ -123,24 +123,24 @@ describe('a waiting task', () => {
 
 describe('a task in the hands of a worker', () => {
   test('loses the offers that no longer fit, in the same commit', async () => {
-    const { task, person, poolId } = await bringTo(api, org, 'offered');
+    const { task, person, poolId } = await createTaskIn(api, org, 'offered');
     const after = await patch(task.task_id, { requirements: { skills: ['diving'] } });
     expect(after).toMatchObject({ status: 'queued', version: task.version + 1 });
     expect((await typesOf(task.task_id)).slice(-2)).toEqual(['task.updated', 'task.queued']);
     expect((await person.client.get<Page<OfferView>>('/v1/worker/offers')).data).toEqual([]);
-    const diver = await createPerson(api, client, { pool_ids: [poolId], skills: ['diving'] });
+    const diver = await createTestWorker(api, client, { pool_ids: [poolId], skills: ['diving'] });
     await diver.accept(task.task_id);
   });
 
   test('keeps the offers that fit', async () => {
-    const { task, person } = await bringTo(api, org, 'offered');
+    const { task, person } = await createTaskIn(api, org, 'offered');
     const after = await patch(task.task_id, { requirements: { min_rating: 2 }, sla: { urgency: 'high' } });
     expect(after.status).toBe('offered');
     expect((await person.accept(task.task_id)).sla).toMatchObject({ urgency: 'high' });
   });
 
   test('stays with a worker who has accepted it', async () => {
-    const { task, person } = await bringTo(api, org, 'started');
+    const { task, person } = await createTaskIn(api, org, 'started');
     const after = await patch(task.task_id, { requirements: { skills: ['diving'] } });
     expect(after).toMatchObject({ status: 'started', assignment: { worker_id: person.worker_id } });
     expect((await person.submit(task.task_id)).status).toBe('submitted');
@@ -151,8 +151,8 @@ describe('a task in the hands of a worker', () => {
   });
 
   test('is changed and accepted, or changed and submitted, at the same time without losing either', async () => {
-    const offered = await Promise.all(Array.from({ length: 4 }, () => bringTo(api, org, 'offered')));
-    const started = await Promise.all(Array.from({ length: 4 }, () => bringTo(api, org, 'started')));
+    const offered = await Promise.all(Array.from({ length: 4 }, () => createTaskIn(api, org, 'offered')));
+    const started = await Promise.all(Array.from({ length: 4 }, () => createTaskIn(api, org, 'started')));
     const updates = (id: string) =>
       ['a', 'b', 'c'].map((key) => patch(id, { metadata: { [key]: 'set' }, sla: { urgency: 'high' } }));
     await Promise.all([
@@ -179,7 +179,7 @@ describe('a task in the hands of a worker', () => {
 describe('a refused change', () => {
   test('of a final task is 409, also when it would change nothing', async () => {
     for (const status of ['completed', 'cancelled'] as const) {
-      const { task } = await bringTo(api, org, status);
+      const { task } = await createTaskIn(api, org, status);
       for (const body of [{ sla: { urgency: 'critical' } }, {}])
         expect((await client.request('PATCH', `/v1/tasks/${task.task_id}`, { body })).outcome).toBe(
           '409 invalid_transition',

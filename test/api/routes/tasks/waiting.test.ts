@@ -13,9 +13,9 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { gate } from '../../../support/gate.ts';
-import { hangUp } from '../../../support/hang-up.ts';
-import { bringTo, createPerson, taskBody } from '../../../support/people.ts';
+import { deferred } from '../../../support/deferred.ts';
+import { disconnectDuring } from '../../../support/disconnecting-client.ts';
+import { createTaskIn, createTestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -42,7 +42,7 @@ async function timed<T>(work: Promise<T>): Promise<{ took: number; value: T }> {
 }
 
 async function quietTask(): Promise<string> {
-  return (await bringTo(api, org, 'queued')).task.task_id;
+  return (await createTaskIn(api, org, 'queued')).task.task_id;
 }
 
 describe('GET /v1/tasks/{id}?wait=', () => {
@@ -55,8 +55,8 @@ describe('GET /v1/tasks/{id}?wait=', () => {
     };
     const before = await answered();
     const { redis } = api.web.db;
-    const { open: hold, after: held } = gate();
-    const { open: release, after: released } = gate();
+    const { open: hold, opened: held } = deferred();
+    const { open: release, opened: released } = deferred();
     const key = orgKeysOf(api.prefix, org.org_id).task(taskId);
     const load = redis.hmgetBuffer.bind(redis);
     Object.assign(redis, {
@@ -69,7 +69,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
       },
     });
     onTestFinished(() => void Object.assign(redis, { hmgetBuffer: load }));
-    await hangUp(`${api.url}/v1/tasks/${taskId}?wait=60`, client.credential, held);
+    await disconnectDuring(`${api.url}/v1/tasks/${taskId}?wait=60`, client.credential, held);
     release();
     await expect.poll(answered).toBe(before + 1);
   });
@@ -85,7 +85,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
   });
 
   test('does not return for other changes', async () => {
-    const { task, person } = await bringTo(api, org, 'accepted');
+    const { task, person } = await createTaskIn(api, org, 'accepted');
     let done = false;
     const waits = client.get<TaskView>(`/v1/tasks/${task.task_id}?wait=60`).finally(() => {
       done = true;
@@ -107,7 +107,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
   });
 
   test('does not wait for a final or unknown task', async () => {
-    const { task } = await bringTo(api, org, 'cancelled');
+    const { task } = await createTaskIn(api, org, 'cancelled');
     expect((await timed(client.get(`/v1/tasks/${task.task_id}?wait=60`))).took).toBeLessThan(2000);
     const nowhere = '/v1/tasks/0190163d-8694-739b-aea5-966c26f8ad90?wait=60';
     const { took, value } = await timed(client.request('GET', nowhere));
@@ -142,7 +142,7 @@ describe('GET /v1/tasks/{id}?wait=', () => {
 describe('GET /v1/worker/offers?wait=', () => {
   test('returns as soon as there is an offer', async () => {
     const poolId = await createPool(client);
-    const person = await createPerson(api, client, { pool_ids: [poolId] });
+    const person = await createTestWorker(api, client, { pool_ids: [poolId] });
     const waits = timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=60'));
     await expect.poll(listening).toBe(1);
     const body = taskBody({ requirements: { worker_pool_id: poolId } });
@@ -153,7 +153,7 @@ describe('GET /v1/worker/offers?wait=', () => {
   });
 
   test('returns an empty list when the time is up', async () => {
-    const person = await createPerson(api, client, { pool_ids: [await createPool(client)] });
+    const person = await createTestWorker(api, client, { pool_ids: [await createPool(client)] });
     const { took, value } = await timed(person.client.get<Page<OfferView>>('/v1/worker/offers?wait=1'));
     expect(value).toEqual({ data: [], has_more: false, next_cursor: null });
     expect(took).toBeGreaterThan(950);

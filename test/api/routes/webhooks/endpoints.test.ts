@@ -12,8 +12,8 @@ import {
   startApi,
   type TestApi,
 } from '../../../support/api.ts';
-import { type Come, isSigned, startCallbackReceiver } from '../../../support/callback-receiver.ts';
-import { taskBody } from '../../../support/people.ts';
+import { isSigned, type ReceivedRequest, startCallbackReceiver } from '../../../support/callback-receiver.ts';
+import { taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 const PATH = '/v1/webhook-endpoints';
@@ -61,14 +61,14 @@ describe('an endpoint', () => {
     const first = await register(client, one.url, { headers: { 'X-Team': 'blue' } });
     const second = await register(client, two.url, { events: ['task.created', 'task.queued'] });
     const { task_id } = await createTask(client);
-    await expect.poll(() => [one.come.length, two.come.length], SOON).toEqual([1, 2]);
-    const [come] = one.come as [Come];
-    expect([come.type, come.headers['x-team']]).toEqual(['task.created', 'blue']);
-    expect([isSigned(first.secret, come), isSigned(second.secret, come)]).toEqual([true, false]);
-    new Svix(first.secret).verify(come.body, {
-      'svix-id': come.id,
-      'svix-timestamp': String(come.headers['webhook-timestamp']),
-      'svix-signature': String(come.headers['webhook-signature']),
+    await expect.poll(() => [one.received.length, two.received.length], SOON).toEqual([1, 2]);
+    const [request] = one.received as [ReceivedRequest];
+    expect([request.type, request.headers['x-team']]).toEqual(['task.created', 'blue']);
+    expect([isSigned(first.secret, request), isSigned(second.secret, request)]).toEqual([true, false]);
+    new Svix(first.secret).verify(request.body, {
+      'svix-id': request.id,
+      'svix-timestamp': String(request.headers['webhook-timestamp']),
+      'svix-signature': String(request.headers['webhook-signature']),
     });
     await settled(client, second, 'succeeded', 2);
     const { data } = await client.get<Page<Delivery>>(`/v1/tasks/${task_id}/deliveries?order=asc`);
@@ -82,7 +82,11 @@ describe('an endpoint', () => {
     const mine = data.find((each) => each.endpoint_id === first.endpoint_id);
     expect(mine?.attempts[0]).toMatchObject({
       status: 204,
-      request_headers: { 'webhook-id': come.id, 'webhook-signature': '[redacted]', 'x-team': '[redacted]' },
+      request_headers: {
+        'webhook-id': request.id,
+        'webhook-signature': '[redacted]',
+        'x-team': '[redacted]',
+      },
     });
     const stranger = await createOrg(api);
     expect(await deliveriesOf(stranger.client, first).catch((error: Error) => error.message)).toContain(
@@ -99,7 +103,7 @@ describe('an endpoint', () => {
     await createTask(client);
     await client.post('/v1/tasks', { ...taskBody(), requirements: { worker_pool_id: pool } });
     await settled(confined, endpoint, 'succeeded');
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
   });
 
   it('signs with both secrets during a rotation', async () => {
@@ -109,10 +113,13 @@ describe('an endpoint', () => {
     const rotated = await client.post<Endpoint>(`${PATH}/${endpoint.endpoint_id}/rotate-secret`);
     expect(rotated.previous_secret_expires_at).not.toBeNull();
     await client.post(`${PATH}/${endpoint.endpoint_id}/test`);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    const [come] = receiver.come as [Come];
-    expect([endpoint.secret, rotated.secret].map((secret) => isSigned(secret, come))).toEqual([true, true]);
-    expect(come.type).toBe('webhook_endpoint.test');
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    const [request] = receiver.received as [ReceivedRequest];
+    expect([endpoint.secret, rotated.secret].map((secret) => isSigned(secret, request))).toEqual([
+      true,
+      true,
+    ]);
+    expect(request.type).toBe('webhook_endpoint.test');
     await settled(client, endpoint, 'succeeded');
   });
 
@@ -122,12 +129,12 @@ describe('an endpoint', () => {
     const endpoint = await register(client, receiver.url, { signature: 'v1a' });
     expect(endpoint.secret).toBeNull();
     await createTask(client);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
-    const [come] = receiver.come as [Come];
-    const [, signature = ''] = /^v1a,(.+)$/.exec(String(come.headers['webhook-signature'])) ?? [];
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
+    const [request] = receiver.received as [ReceivedRequest];
+    const [, signature = ''] = /^v1a,(.+)$/.exec(String(request.headers['webhook-signature'])) ?? [];
     const x = Buffer.from(endpoint.public_key?.replace('whpk_', '') ?? '', 'base64').toString('base64url');
     const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-    const content = Buffer.from(`${come.id}.${come.headers['webhook-timestamp']}.${come.body}`);
+    const content = Buffer.from(`${request.id}.${request.headers['webhook-timestamp']}.${request.body}`);
     expect(verifySignature(null, content, key, Buffer.from(signature, 'base64'))).toBe(true);
   });
 
@@ -147,7 +154,7 @@ describe('an endpoint', () => {
     receiver.reply = () => ({ status: 204 });
     await createTask(client);
     await settled(client, endpoint, 'succeeded');
-    expect(receiver.come).toHaveLength(2);
+    expect(receiver.received).toHaveLength(2);
   });
 
   it('that is removed with a queued retry receives nothing', async () => {
@@ -155,12 +162,12 @@ describe('an endpoint', () => {
     const receiver = await startCallbackReceiver(() => ({ status: 500 }));
     const endpoint = await register(client, receiver.url, { retry_policy: { backoff_seconds: 1 } });
     const { task_id } = await createTask(client);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
     await client.delete(`${PATH}/${endpoint.endpoint_id}`);
     const statuses = async () =>
       (await client.get<Page<Delivery>>(`/v1/tasks/${task_id}/deliveries`)).data.map((one) => one.status);
     await expect.poll(statuses, SOON).toEqual(['stopped']);
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
   });
 });
 
@@ -173,7 +180,7 @@ it('an endpoint disabled with a queued retry receives nothing until a redelivery
   const path = `${PATH}/${endpoint.endpoint_id}`;
   await client.post(`${path}/disable`);
   await settled(client, endpoint, 'stopped');
-  expect(receiver.come).toHaveLength(1);
+  expect(receiver.received).toHaveLength(1);
   const [stopped] = (await deliveriesOf(client, endpoint)) as [Delivery];
   const redeliver = `/v1/deliveries/${stopped.delivery_id}/redeliver`;
   expect((await client.request('POST', redeliver)).outcome).toBe('409 endpoint_unavailable');
@@ -202,8 +209,8 @@ describe('a delivery', () => {
     const again = await client.post<Delivery>(`/v1/deliveries/${letter.delivery_id}/redeliver`);
     expect([again.delivery_id, again.attempts.length]).toEqual([letter.delivery_id, 1]);
     await settled(client, endpoint, 'succeeded');
-    expect(receiver.come.map((one) => one.id)).toEqual([letter.event_id, letter.event_id]);
-    expect(receiver.come[0]?.body).toBe(receiver.come[1]?.body);
+    expect(receiver.received.map((one) => one.id)).toEqual([letter.event_id, letter.event_id]);
+    expect(receiver.received[0]?.body).toBe(receiver.received[1]?.body);
     expect((await client.get<Page<Delivery>>('/v1/dead-letters')).data).toEqual([]);
     const [done] = await deliveriesOf(client, endpoint);
     expect(done?.attempts.map((one) => one.status)).toEqual([500, 204]);
@@ -218,16 +225,16 @@ describe('a delivery', () => {
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     const endpoint = await register(client, receiver.url);
     await createTask(client);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
     const [one] = (await deliveriesOf(client, endpoint)) as [Delivery];
     const path = `/v1/deliveries/${one.delivery_id}/redeliver`;
     expect((await client.request('POST', path)).outcome).toBe('409 delivery_in_progress');
     answer();
     await settled(client, endpoint, 'succeeded');
-    expect(receiver.come).toHaveLength(1);
+    expect(receiver.received).toHaveLength(1);
     // A finished delivery can be sent again any number of times.
     expect((await client.request('POST', path)).outcome).toBe('202');
-    await expect.poll(() => receiver.come.length, SOON).toBe(2);
+    await expect.poll(() => receiver.received.length, SOON).toBe(2);
   });
 
   it('to a callback URL can be redelivered too', async () => {
@@ -276,9 +283,11 @@ describe('the headers of an endpoint', () => {
     await client.patch(`${PATH}/${endpoint.endpoint_id}`, { url: other.url });
     await createTask(client);
     await settled(client, endpoint, 'succeeded');
-    expect(old.come).toEqual([]);
-    expect(Object.keys(other.come[0]?.headers ?? {})).toEqual(expect.not.arrayContaining(['authorization']));
-    expect(JSON.stringify(other.come)).not.toContain('of-the-old-receiver');
+    expect(old.received).toEqual([]);
+    expect(Object.keys(other.received[0]?.headers ?? {})).toEqual(
+      expect.not.arrayContaining(['authorization']),
+    );
+    expect(JSON.stringify(other.received)).not.toContain('of-the-old-receiver');
   });
 });
 

@@ -12,8 +12,8 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
-import { gate } from '../../../support/gate.ts';
-import { taskBody } from '../../../support/people.ts';
+import { deferred } from '../../../support/deferred.ts';
+import { taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 const PATH = '/v1/webhook-endpoints';
@@ -75,8 +75,8 @@ describe('a replay', () => {
     await createTasks(client, 3);
     await client.post(`${endpoint}/test`);
     await settled(client, endpoint, 'exhausted', 4);
-    const failed = receiver.come.slice(2).filter((one) => one.type === 'task.created');
-    receiver.come.length = 0;
+    const failed = receiver.received.slice(2).filter((one) => one.type === 'task.created');
+    receiver.received.length = 0;
     receiver.reply = () => ({ status: 204 });
 
     const { headers, status, text } = await client.request('POST', `${endpoint}/replay`, {
@@ -88,7 +88,7 @@ describe('a replay', () => {
     const done = await ended(client, endpoint, begun);
     expect(done).toMatchObject({ examined: 3, sent: 3, succeeded: 3, failed: 0, reason: null });
     expect(done.finished_at).not.toBeNull();
-    expect(receiver.come.map((one) => one.id).sort()).toEqual(failed.map((one) => one.id).sort());
+    expect(receiver.received.map((one) => one.id).sort()).toEqual(failed.map((one) => one.id).sort());
     const again = await ended(client, endpoint, await start(client, endpoint));
     expect(again).toMatchObject({ examined: 0, sent: 0, reached_at: null });
 
@@ -113,15 +113,15 @@ describe('a replay', () => {
     await createTasks(client, 1);
     await relayed();
     await client.post(`${endpoint}/enable`);
-    receiver.come.length = 0;
+    receiver.received.length = 0;
     const nothing = await ended(client, endpoint, await start(client, endpoint));
     expect(nothing.sent).toBe(0);
     const done = await ended(client, endpoint, await start(client, endpoint, { deliveries: 'undelivered' }));
     expect(done).toMatchObject({ examined: 4, sent: 3, succeeded: 3 });
-    expect(new Set(receiver.come.map((one) => one.id)).size).toBe(3);
-    expect(receiver.come).toHaveLength(3);
+    expect(new Set(receiver.received.map((one) => one.id)).size).toBe(3);
+    expect(receiver.received).toHaveLength(3);
     const all = await ended(client, endpoint, await start(client, endpoint, { deliveries: 'all' }));
-    expect([all.sent, receiver.come.length]).toEqual([4, 7]);
+    expect([all.sent, receiver.received.length]).toEqual([4, 7]);
   });
 
   it('keeps to its period and to the pools of the endpoint', async () => {
@@ -145,7 +145,7 @@ describe('a replay', () => {
     const span = { since: second.created_at, until: third.created_at, deliveries: 'all' };
     const done = await ended(confined, endpoint, await start(confined, endpoint, span));
     expect(done).toMatchObject({ sent: 1, succeeded: 1, since: span.since, until: span.until });
-    expect(JSON.parse(receiver.come[0]?.body ?? '').data.task_id).toBe(second.task_id);
+    expect(JSON.parse(receiver.received[0]?.body ?? '').data.task_id).toBe(second.task_id);
   });
 
   it('counts deliveries that failed again, and skips pending ones', async () => {
@@ -158,15 +158,15 @@ describe('a replay', () => {
     // The worker process caches the old endpoint for a second; no event marks the end of that.
     await sleep(1100);
     await createTasks(client, 1);
-    await expect.poll(() => receiver.come.length, SOON).toBe(2);
+    await expect.poll(() => receiver.received.length, SOON).toBe(2);
     const done = await ended(client, endpoint, await start(client, endpoint, { deliveries: 'all' }));
     expect(done).toMatchObject({ examined: 2, sent: 1, succeeded: 0, failed: 1 });
-    expect(receiver.come).toHaveLength(3);
+    expect(receiver.received).toHaveLength(3);
   });
 
   it('is one at a time, can be cancelled, and starts once for an Idempotency-Key', async () => {
     const { client } = await createOrg(api);
-    const { open: answer, after } = gate();
+    const { open: answer, opened: after } = deferred();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     await createTasks(client, 1);
     const endpoint = await register(client, receiver.url);
@@ -182,7 +182,7 @@ describe('a replay', () => {
       true,
     ]);
     expect(await metric('biolayer_replays_running')).toBeGreaterThan(0);
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
     const cancel = `${endpoint}/replays/${replay_id}/cancel`;
     expect(await client.post<Replay>(cancel)).toMatchObject({ status: 'cancelled', sent: 1 });
     expect((await client.request('POST', cancel)).outcome).toBe('409 invalid_transition');
@@ -197,12 +197,12 @@ describe('a replay', () => {
     ['deleted', 'endpoint_deleted'],
   ])('stops with a reason when its endpoint is %s', async (what, reason) => {
     const { client, org_id } = await createOrg(api);
-    const { open: answer, after } = gate();
+    const { open: answer, opened: after } = deferred();
     const receiver = await startCallbackReceiver(() => ({ status: 204, after }));
     await createTasks(client, 1);
     const endpoint = await register(client, receiver.url);
     const { replay_id } = await start(client, endpoint, { deliveries: 'all' });
-    await expect.poll(() => receiver.come.length, SOON).toBe(1);
+    await expect.poll(() => receiver.received.length, SOON).toBe(1);
     if (what === 'disabled') await client.post(`${endpoint}/disable`);
     else await client.delete(endpoint);
     const [key = ''] = await api.redis.keys(`*${org_id}:replay:${replay_id}`);

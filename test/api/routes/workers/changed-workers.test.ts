@@ -11,7 +11,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { createPerson, type Person, taskBody } from '../../../support/people.ts';
+import { createTestWorker, type TestWorker, taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 
@@ -28,7 +28,7 @@ async function staged(fields: object = {}) {
   const { client } = await createOrg(api);
   const pool = await createPool(client);
   const all = { pool_ids: [pool], skills: ['calls'], certifications: ['soc'], trust_level: 3, rating: 4 };
-  const person = await createPerson(api, client, { ...all, ...fields });
+  const person = await createTestWorker(api, client, { ...all, ...fields });
   const wanted: Record<string, object> = {
     pool_ids: { worker_pool_id: pool },
     skills: { skills: ['calls'] },
@@ -50,7 +50,7 @@ async function staged(fields: object = {}) {
 const taskOf = (client: Client, id: string) => client.get<TaskView>(`/v1/tasks/${id}`);
 const eventsOf = async (client: Client, id: string) =>
   (await client.get<Page<EventView>>(`/v1/tasks/${id}/events`)).data;
-const accept = (person: Person, { offer_id }: OfferView) =>
+const accept = (person: TestWorker, { offer_id }: OfferView) =>
   person.client.request('POST', `/v1/worker/offers/${offer_id}/accept`);
 
 describe('a worker who no longer meets the requirements of a pending offer', () => {
@@ -76,7 +76,7 @@ describe('a worker who no longer meets the requirements of a pending offer', () 
     expect((await accept(person, offer)).outcome).toBe('409 offer_not_pending');
     // This does not count as declined by the worker.
     expect(await person.client.get('/v1/worker')).toMatchObject({ active_tasks: 0, acceptance_rate: null });
-    const other = await createPerson(api, client, all);
+    const other = await createTestWorker(api, client, all);
     expect(await other.accept(id)).toMatchObject({ status: 'accepted', attempt: 1 });
   });
 
@@ -123,8 +123,8 @@ describe('a worker who no longer meets the requirements of a pending offer', () 
     const { client } = await createOrg(api);
     const pool = await createPool(client, { offer_mode: 'broadcast', broadcast_size: 2 });
     const fields = { pool_ids: [pool], certifications: ['soc'] };
-    const one = await createPerson(api, client, fields);
-    const other = await createPerson(api, client, fields);
+    const one = await createTestWorker(api, client, fields);
+    const other = await createTestWorker(api, client, fields);
     const requirements = { worker_pool_id: pool, certifications: ['soc'] };
     const { task_id } = await client.post<TaskView>('/v1/tasks', taskBody({ requirements }));
     const offer = await one.offerOf(task_id);

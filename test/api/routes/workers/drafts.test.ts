@@ -12,8 +12,8 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { bringTo, createPerson, type Staged } from '../../../support/people.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
+import { createTaskIn, createTestWorker, type TaskInStatus } from '../../../support/workers.ts';
 
 interface DraftView {
   output?: unknown;
@@ -31,25 +31,25 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 afterEach(() => vi.restoreAllMocks());
 
-const pathOf = ({ task }: Staged) => `/v1/worker/tasks/${task.task_id}/draft`;
-const put = (staged: Staged, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
+const pathOf = ({ task }: TaskInStatus) => `/v1/worker/tasks/${task.task_id}/draft`;
+const put = (staged: TaskInStatus, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
   staged.person.client.request('PUT', pathOf(staged), { body, headers });
-const draftOf = (staged: Staged) => staged.person.client.get<DraftView>(pathOf(staged));
-const isStored = async ({ task }: Staged) =>
+const draftOf = (staged: TaskInStatus) => staged.person.client.get<DraftView>(pathOf(staged));
+const isStored = async ({ task }: TaskInStatus) =>
   (await api.redis.exists(orgKeysOf(api.prefix, org.org_id).draft(task.task_id))) === 1;
-const review = ({ task }: Staged, decision: string) =>
+const review = ({ task }: TaskInStatus, decision: string) =>
   org.client.post(`/v1/tasks/${task.task_id}/review`, { decision, feedback: 'because' });
 
 const EMPTY = { version: 0, saved_at: null };
 
 test('runs the walk-through of the document', async () => {
-  const { task, person } = await bringTo(api, org, 'started');
+  const { task, person } = await createTaskIn(api, org, 'started');
   await walk(walkThrough('supervision.md', 'Drafts'), { worker: person.client }, { task_id: task.task_id });
 });
 
 describe('a save', () => {
   test('replaces the draft and tells its version and time, which a later read repeats', async () => {
-    const staged = await bringTo(api, org, 'accepted');
+    const staged = await createTaskIn(api, org, 'accepted');
     expect(await draftOf(staged)).toEqual(EMPTY);
     const first = await put(staged, { output: { a: [1, null, 'x'] }, notes: 'n' });
     expect([first.status, first.headers.get('etag'), first.as<DraftView>().version]).toEqual([200, '"1"', 1]);
@@ -62,7 +62,7 @@ describe('a save', () => {
   });
 
   test('with an outdated If-Match is refused, also after the draft was deleted', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     expect((await put(staged, { output: 1 }, { 'If-Match': '"0"' })).outcome).toBe('200');
     expect((await put(staged, { output: 2 }, { 'If-Match': '"0"' })).outcome).toBe('412 version_mismatch');
     expect((await put(staged, { output: 3 }, { 'If-Match': '"1"' })).outcome).toBe('200');
@@ -72,7 +72,7 @@ describe('a save', () => {
   });
 
   test('takes any JSON of 256 KiB and no more', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     const raw = (bytes: number) => ({ raw: `{"output":"${'x'.repeat(bytes - 13)}"}` });
     const send = (bytes: number) => staged.person.client.request('PUT', pathOf(staged), raw(bytes));
     expect((await send(256 * 1024)).outcome).toBe('200');
@@ -80,7 +80,7 @@ describe('a save', () => {
   });
 
   test('changes neither the task nor its history', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 1 });
     const path = `/v1/tasks/${staged.task.task_id}`;
     expect(await org.client.get<TaskView>(path)).toEqual(staged.task);
@@ -89,7 +89,7 @@ describe('a save', () => {
   });
 
   test('loads in one round trip and commits in another', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 1 });
     const sent = vi.spyOn(Redis.prototype, 'sendCommand');
     await put(staged, { output: 2 });
@@ -100,7 +100,7 @@ describe('a save', () => {
   });
 
   test('has no effect when the task ends between its load and its commit', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     const { hmget } = Redis.prototype;
     let isFirst = true;
     vi.spyOn(Redis.prototype, 'hmget').mockImplementation(async function (this: Redis, ...given: unknown[]) {
@@ -118,13 +118,13 @@ describe('a save', () => {
 
 describe('a draft', () => {
   test('is seen by its worker alone, with any of their tokens', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'mine' });
     const { worker_id } = staged.person;
     const { token } = await org.client.post<{ token: string }>(`/v1/workers/${worker_id}/tokens`);
     const again = api.client(token);
     expect((await again.get<DraftView>(pathOf(staged))).output).toBe('mine');
-    const colleague = await createPerson(api, org.client, { pool_ids: [staged.poolId] });
+    const colleague = await createTestWorker(api, org.client, { pool_ids: [staged.poolId] });
     for (const method of ['GET', 'PUT', 'DELETE'])
       expect(
         (await colleague.client.request(method, pathOf(staged), method === 'PUT' ? { body: {} } : {}))
@@ -133,7 +133,7 @@ describe('a draft', () => {
   });
 
   test('can be read after the submission, changed after rework, and is gone at the end', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'first' });
     await staged.person.submit(staged.task.task_id);
     expect((await draftOf(staged)).output).toBe('first');
@@ -148,7 +148,7 @@ describe('a draft', () => {
   });
 
   test('is gone when its worker releases the task and takes it again', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'x' });
     const { task_id } = staged.task;
     await staged.person.client.post(`/v1/worker/tasks/${task_id}/release`);
@@ -159,7 +159,7 @@ describe('a draft', () => {
   });
 
   test('is not shown to a new worker with the id of its removed worker', async () => {
-    const staged = await bringTo(api, org, 'started');
+    const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'secret' });
     const { worker_id } = staged.person;
     await org.client.delete(`/v1/workers/${worker_id}`);

@@ -10,8 +10,8 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { changeWorker, openTestDb, workerOf } from '../../../support/db.ts';
-import { createPerson, taskBody } from '../../../support/people.ts';
 import { snapshot } from '../../../support/snapshot.ts';
+import { createTestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 
@@ -41,7 +41,7 @@ async function staged() {
   const org = await createOrg(api);
   const body = taskBody({ requirements: WANTED });
   const add = (worker_id: string, fields: object) =>
-    createPerson(api, org.client, { worker_id, ...FIT, ...fields });
+    createTestWorker(api, org.client, { worker_id, ...FIT, ...fields });
   const preview = (given: unknown = body) => org.client.post<Match>('/v1/tasks/preview', given);
   const match = (id: string) => org.client.get<Match>(`/v1/tasks/${id}/match`);
   const create = async (given: unknown = body) =>

@@ -10,12 +10,12 @@ import {
   type OfferView,
   type Org,
   type Page,
-  passed,
   startApi,
   type TaskView,
   type TestApi,
+  waitUntil,
 } from '../../../support/api.ts';
-import { createPerson, type Person, taskBody } from '../../../support/people.ts';
+import { createTestWorker, type TestWorker, taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 
@@ -38,21 +38,23 @@ interface WorkerView {
   lapse_rate: number | null;
 }
 
-const workerOf = (person: Person) => person.client.get<WorkerView>('/v1/worker');
+const workerOf = (person: TestWorker) => person.client.get<WorkerView>('/v1/worker');
 const taskOf = (id: string) => org.client.get<TaskView>(`/v1/tasks/${id}`);
-const offersOf = async (person: Person) =>
+const offersOf = async (person: TestWorker) =>
   (await person.client.get<Page<OfferView>>('/v1/worker/offers')).data;
 
 async function poolWith(people: number, fields: object, worker: object = {}) {
   const poolId = await createPool(org.client, fields as Record<string, unknown>);
   const made = await Promise.all(
-    Array.from({ length: people }, () => createPerson(api, org.client, { pool_ids: [poolId], ...worker })),
+    Array.from({ length: people }, () =>
+      createTestWorker(api, org.client, { pool_ids: [poolId], ...worker }),
+    ),
   );
   const create = async (more: Record<string, unknown> = {}) => {
     const body = taskBody({ requirements: { worker_pool_id: poolId }, ...more });
     return (await org.client.post<TaskView>('/v1/tasks', body)).task_id;
   };
-  return { poolId, people: made, create, person: made[0] as Person };
+  return { poolId, people: made, create, person: made[0] as TestWorker };
 }
 
 async function eventsOf(id: string): Promise<EventView[]> {
@@ -70,7 +72,7 @@ async function consistentEventsOf(id: string): Promise<EventView[]> {
   return events;
 }
 
-const accept = (person: Person, offerId: string) =>
+const accept = (person: TestWorker, offerId: string) =>
   person.client.request('POST', `/v1/worker/offers/${offerId}/accept`);
 
 describe('a broadcast offer', () => {
@@ -216,8 +218,8 @@ describe('an accept that races with', () => {
     const answers = await Promise.all(
       offers.map(async (offer, index) => {
         // Answers from shortly before to shortly after the expiry.
-        await passed(Date.parse(String(offer.expires_at)) - 30 + index * 5);
-        return accept(people[index] as Person, offer.offer_id);
+        await waitUntil(Date.parse(String(offer.expires_at)) - 30 + index * 5);
+        return accept(people[index] as TestWorker, offer.offer_id);
       }),
     );
     for (const [index, { outcome }] of answers.entries()) {
@@ -229,7 +231,7 @@ describe('an accept that races with', () => {
       const about = (await consistentEventsOf(task_id)).filter(({ data }) => ended(data, offer_id));
       expect(about.map((one) => one.type)).toEqual([outcome === '200' ? 'task.accepted' : 'task.queued']);
       // The worker's record and the task agree with the answer.
-      const person = people[index] as Person;
+      const person = people[index] as TestWorker;
       const rates = outcome === '200' ? [1, 0] : [0, 1];
       const { acceptance_rate, lapse_rate } = await workerOf(person);
       expect([acceptance_rate, lapse_rate]).toEqual(rates);
@@ -243,7 +245,7 @@ describe('an accept that races with', () => {
     return data.offer_id === offerId && data.expires_at === undefined;
   }
 
-  async function offersUntilThere(person: Person): Promise<OfferView[]> {
+  async function offersUntilThere(person: TestWorker): Promise<OfferView[]> {
     return (await person.client.get<Page<OfferView>>('/v1/worker/offers?wait=20')).data;
   }
 
@@ -254,7 +256,7 @@ describe('an accept that races with', () => {
     const seen = await Promise.all(
       offers.map(async ({ task_id, offer_id }, index) => {
         const [accepted, cancelled] = await Promise.all([
-          accept(people[index] as Person, offer_id),
+          accept(people[index] as TestWorker, offer_id),
           org.client.request('POST', `/v1/tasks/${task_id}/cancel`),
         ]);
         return { task_id, accepted: accepted.outcome, cancelled: cancelled.outcome };

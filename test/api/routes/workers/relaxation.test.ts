@@ -8,7 +8,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { createPerson, taskBody } from '../../../support/people.ts';
+import { createTestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 
@@ -22,13 +22,13 @@ const WANTED = { skills: ['a', 'b'], certifications: ['c'], trust_level: 3, min_
 
 test('relaxation steps lower the requirements over time, except those in hard', async () => {
   const { client } = await createOrg(api);
-  const half = await createPerson(api, client, {
+  const half = await createTestWorker(api, client, {
     skills: ['a'],
     certifications: ['c'],
     trust_level: 3,
     rating: 3,
   });
-  const uncertified = await createPerson(api, client, { skills: ['a', 'b'], trust_level: 5 });
+  const uncertified = await createTestWorker(api, client, { skills: ['a', 'b'], trust_level: 5 });
   const requirements = {
     ...WANTED,
     hard: ['certifications'],

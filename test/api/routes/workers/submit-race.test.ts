@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { createOrg, type Org, startApi, type TaskView, type TestApi } from '../../../support/api.ts';
-import { bringTo } from '../../../support/people.ts';
+import { createTaskIn } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -28,7 +28,7 @@ function whenEvidenceIsRead(meanwhile: () => Promise<unknown>): void {
 }
 
 test('loads the task once for each attempt, also when another change is waited for', async () => {
-  const { task, person } = await bringTo(api, org, 'started', {
+  const { task, person } = await createTaskIn(api, org, 'started', {
     output: { expected_format: 'structured_json', schema: { seen: 'boolean' }, review: { mode: 'manual' } },
   });
   const loads = vi.spyOn(Redis.prototype, 'hmgetBuffer');
@@ -44,7 +44,7 @@ test.each([
   ['an output without the evidence it needs', { output: { seen: true } }, true],
 ])('refuses %s when the task is started meanwhile', async (_name, body, evidence_required) => {
   const output = { expected_format: 'structured_json', schema: { seen: 'boolean' }, evidence_required };
-  const { task, person } = await bringTo(api, org, 'accepted', {
+  const { task, person } = await createTaskIn(api, org, 'accepted', {
     output: { ...output, review: { mode: 'manual' } },
   });
   const path = `/v1/worker/tasks/${task.task_id}`;

@@ -29,7 +29,7 @@ export function taskBody(fields: Record<string, unknown> = {}): Record<string, u
 export const OUTPUT = { seen: true };
 
 /** A worker with a client that uses their token. */
-export class Person {
+export class TestWorker {
   readonly worker_id: string;
   readonly client: Client;
 
@@ -64,21 +64,21 @@ export class Person {
 }
 
 /** Creates an available worker with a token. */
-export async function createPerson(
+export async function createTestWorker(
   api: TestApi,
   client: Client,
   fields: Record<string, unknown> = {},
-): Promise<Person> {
+): Promise<TestWorker> {
   const { worker_id } = await client.post<{ worker_id: string }>('/v1/workers', {
     name: freshName('worker'),
     availability: 'available',
     ...fields,
   });
   const { token } = await client.post<{ token: string }>(`/v1/workers/${worker_id}/tokens`);
-  return new Person(worker_id, api.client(token));
+  return new TestWorker(worker_id, api.client(token));
 }
 
-export type Reachable =
+export type TargetStatus =
   | 'queued'
   | 'offered'
   | 'accepted'
@@ -88,11 +88,11 @@ export type Reachable =
   | 'failed'
   | 'cancelled';
 
-const STEPS: readonly Reachable[] = ['queued', 'offered', 'accepted', 'started', 'submitted'];
+const STEPS: readonly TargetStatus[] = ['queued', 'offered', 'accepted', 'started', 'submitted'];
 
-export interface Staged {
+export interface TaskInStatus {
   task: TaskView;
-  person: Person;
+  person: TestWorker;
   poolId: string;
 }
 
@@ -100,16 +100,16 @@ export interface Staged {
  * Creates a task in its own pool with one worker and brings it to a status through the API. Needs the processors for every
  * status except `queued` and `cancelled`.
  */
-export async function bringTo(
+export async function createTaskIn(
   api: TestApi,
   org: Org,
-  status: Reachable,
+  status: TargetStatus,
   fields: Record<string, unknown> = {},
-): Promise<Staged> {
+): Promise<TaskInStatus> {
   const { client } = org;
   const waits = status === 'queued' || status === 'cancelled';
   const poolId = await createPool(client);
-  const person = await createPerson(api, client, {
+  const person = await createTestWorker(api, client, {
     pool_ids: [poolId],
     availability: waits ? 'away' : 'available',
   });

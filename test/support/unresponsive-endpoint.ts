@@ -18,7 +18,7 @@ const SOON = { timeout: 30_000, interval: 20 };
  * Checks that the healthy endpoint gets its events at once, and that waiting deliveries are in no queue.
  * @param count deliveries queued for the endpoint that hangs. @param slots most concurrent attempts to one receiver.
  */
-export async function checkHangingEndpoint(
+export async function checkUnresponsiveEndpoint(
   db: Db,
   queues: Queues,
   count: number,
@@ -35,13 +35,13 @@ export async function checkHangingEndpoint(
   await expect.poll(() => outboxLength(db), SOON).toBe(0);
   await enqueueMessages(db, good, 50);
   await expect.poll(() => countOf(good, 'succeeded'), SOON).toBe(50);
-  expect(healthy.come).toHaveLength(50);
+  expect(healthy.received).toHaveLength(50);
   // No attempt has timed out yet, and the hanging endpoint uses no more slots than one receiver may.
-  expect(hanging.come.length).toBeLessThanOrEqual(slots);
+  expect(hanging.received.length).toBeLessThanOrEqual(slots);
   expect(await countOf(bad, 'pending')).toBe(count);
   // The other deliveries wait in the backlog and not in a queue.
   const waiting = () => db.redis.zcard(orgKeysOf(db.prefix, org).backlog(bad.endpoint_id));
-  await expect.poll(waiting, SOON).toBe(count - hanging.come.length);
+  await expect.poll(waiting, SOON).toBe(count - hanging.received.length);
   expect(await queues.all.webhooks.getJobCountByTypes('wait', 'delayed')).toBe(0);
   await changeEndpoint(db, bad, null);
 }

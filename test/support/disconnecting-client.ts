@@ -8,7 +8,11 @@ const STARTED = 'http.server.request.start';
  * Sends a GET with a credential and hangs up once `until` resolves.
  * @returns when the server, which runs in this process, has noticed.
  */
-export async function hangUp(url: string, credential: string | null, until: Promise<unknown>): Promise<void> {
+export async function disconnectDuring(
+  url: string,
+  credential: string | null,
+  until: Promise<unknown>,
+): Promise<void> {
   const { pathname, search } = new URL(url);
   const noticed = new Promise<void>((resolve) => {
     subscribe(STARTED, function onStart(message) {

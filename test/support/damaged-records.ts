@@ -6,14 +6,14 @@ import type { Db } from '../../src/store/redis/connection.ts';
 import type { Log } from '../../src/store/redis/log.ts';
 
 /** A log that keeps its lines. */
-export function keepingLog(): Log & { lines: { fields: object; message: string }[] } {
+export function recordingLog(): Log & { lines: { fields: object; message: string }[] } {
   const lines: { fields: object; message: string }[] = [];
   const add = (fields: object, message: string) => lines.push({ fields, message });
   return { lines, debug: () => undefined, info: add, warn: add, error: add };
 }
 
 /** A store that logs unreadable records, as a process has it. */
-export function reporting(db: Db, log: Log = keepingLog()): Db {
+export function withLoggedUnreadables(db: Db, log: Log = recordingLog()): Db {
   return withUnreadableLog(db, log);
 }
 
