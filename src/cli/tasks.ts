@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
-import { URGENCIES } from '../state/tasks/task.ts';
+import { ASSIGN_MODES, URGENCIES } from '../state/tasks/task.ts';
 import { UsageError } from './faults.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { describe, historyAfter, taskPath } from './history.ts';
@@ -150,6 +150,27 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams);
       showTask(out, await api.send('POST', `${taskPath(taskId)}/requeue`, { body: { reason } }));
     });
+  tasks
+    .command('assign')
+    .description('give a task to a worker')
+    .argument('<task_id>')
+    .argument('<worker_id>')
+    .addOption(
+      new Option('--mode <mode>', 'offer (default), or assign: without their accept').choices(ASSIGN_MODES),
+    )
+    .option('--force', 'also if the worker is not eligible')
+    .action(
+      async (
+        taskId: string,
+        worker_id: string,
+        { mode, force }: { mode?: string; force?: true },
+        command: Command,
+      ) => {
+        const { api, out } = await openSession(command, streams);
+        const body = givenOnly({ worker_id, mode, force });
+        showTask(out, await api.send('POST', `${taskPath(taskId)}/assign`, { body }));
+      },
+    );
   tasks
     .command('watch')
     .description('follow a task to its end')

@@ -81,11 +81,19 @@ describe('biolayer tasks update', () => {
 });
 
 describe('biolayer tasks requeue', () => {
-  it('takes a task back', async () => {
+  it('takes a task back, and assign gives it to another worker', async () => {
     const { task } = await createTaskIn(api, org, 'started');
     const requeued = await json(['tasks', 'requeue', task.task_id, '--reason', 'shift ends']);
     expect(requeued).toMatchObject({ status: 'queued', assignment: null });
     expect((await run(['tasks', 'requeue', task.task_id])).code).toBe(2);
+    const { worker_id } = await org.client.post<{ worker_id: string }>('/v1/workers', { name: 'Away' });
+    const assign = ['tasks', 'assign', task.task_id, worker_id, '--mode', 'assign'];
+    const refused = await run(assign);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('offline')]);
+    expect(await json([...assign, '--force'])).toMatchObject({
+      status: 'accepted',
+      assignment: { worker_id },
+    });
   });
 });
 

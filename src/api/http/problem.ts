@@ -4,6 +4,7 @@
 import { CheckerBusyError } from '../../output-schema/output-schemas.ts';
 import { report } from '../../output-schema/problem.ts';
 import { elided, wholeCharacters } from '../../state/text/text.ts';
+import type { Obstacle } from '../../state/workers/explain.ts';
 import { FileStoreError } from '../../store/evidence/files.ts';
 import { isUnavailable } from '../../store/redis/connection.ts';
 import { ContendedError } from '../../store/redis/contention.ts';
@@ -36,6 +37,7 @@ export const PROBLEMS = {
   question_not_open: [409, 'Not the open question'],
   already_exists: [409, 'Already exists'],
   would_lock_out: [409, 'Would lock you out'],
+  worker_not_eligible: [409, 'Worker not eligible'],
   delivery_in_progress: [409, 'Delivery in progress'],
   endpoint_unavailable: [409, 'Endpoint unavailable'],
   replay_in_progress: [409, 'Replay in progress'],
@@ -69,11 +71,18 @@ export class ApiError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   /** Name of the reached limit, for `quota_exceeded`. */
   readonly quota: string | undefined;
+  /** What keeps a worker from a task, for `worker_not_eligible`. */
+  readonly reasons: readonly Obstacle[] | undefined;
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { errors?: readonly FieldError[]; headers?: Record<string, string>; quota?: string } = {},
+    more: {
+      errors?: readonly FieldError[];
+      headers?: Record<string, string>;
+      quota?: string;
+      reasons?: readonly Obstacle[];
+    } = {},
   ) {
     super(elided(wholeCharacters(detail), MAX_DETAIL));
     this.name = 'ApiError';
@@ -81,6 +90,7 @@ export class ApiError extends Error {
     this.errors = more.errors ?? null;
     this.headers = more.headers ?? {};
     this.quota = more.quota;
+    this.reasons = more.reasons;
   }
 
   get status(): number {
@@ -163,5 +173,6 @@ export function problemBody(error: ApiError, requestId: string): Record<string, 
     request_id: requestId,
     ...(error.errors !== null && { errors: error.errors }),
     ...(error.quota !== undefined && { quota: error.quota }),
+    ...(error.reasons !== undefined && { reasons: error.reasons }),
   };
 }

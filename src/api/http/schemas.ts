@@ -35,6 +35,21 @@ export const Problem = Type.Object(
     request_id: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
     quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: the limit that is reached' })),
+    reasons: Type.Optional(
+      Type.Array(
+        Type.Object({
+          reason: Type.String(),
+          wanted: Type.Optional(
+            Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
+          ),
+          has: Type.Optional(Type.Number()),
+        }),
+        {
+          description:
+            'With `worker_not_eligible`: requirements that the worker does not meet, or their state',
+        },
+      ),
+    ),
   },
   { description: 'RFC 9457 problem details' },
 );

@@ -4,12 +4,12 @@
 import type { Agreement } from './agreement.ts';
 import type { MessageCommand, ReadCommand } from './conversation.ts';
 import type { TaskPatch } from './patch.ts';
-import type { Copy, FailureCode, SlaClock, Submission, Task, TaskEvent } from './task.ts';
+import type { AssignMode, Copy, FailureCode, Offer, SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
 export type Command =
   | { name: 'queue' }
   | { name: 'match'; worker_ids: string[] }
-  | { name: 'offer'; offers: { offer_id: string; worker_id: string; expires_at: number }[] }
+  | { name: 'offer'; offers: Pick<Offer, 'offer_id' | 'worker_id' | 'expires_at' | 'forced'>[] }
   | { name: 'accept'; offer_id: string; worker_id: string; incarnation?: string }
   | {
       name: 'decline';
@@ -50,7 +50,10 @@ export type Command =
   | { name: SlaClock }
   | { name: 'relax' }
   | { name: 'update'; patch: TaskPatch }
-  | { name: 'requeue'; reason: string }
+  /** `is_takeover`: the task passes to another worker in the same commit, so a deadline that has passed does not end it. */
+  | { name: 'requeue'; reason: string; is_takeover?: boolean }
+  /** Followed by `match` and `offer` in the same commit, and with the mode `assign` by `accept`. */
+  | { name: 'assign'; worker_id: string; mode: AssignMode; forced: boolean }
   /** Of a task with copies: the copies as they are now. */
   | { name: 'update_copies'; copies: Copy[] }
   /** Of a task with copies: they have ended without agreement. */

@@ -113,8 +113,14 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return null;
     }
     case 'offer': {
-      task.offers = command.offers.map((offer) => ({ ...offer, status: 'pending', offered_at: context.now }));
-      const offers = command.offers.map((offer) => ({ ...offer, expires_at: timestamp(offer.expires_at) }));
+      task.offers = [
+        ...transition.revoked,
+        ...command.offers.map((offer) => ({ ...offer, status: 'pending' as const, offered_at: context.now })),
+      ];
+      const offers = command.offers.map(({ forced: _forced, ...offer }) => ({
+        ...offer,
+        expires_at: timestamp(offer.expires_at),
+      }));
       transition.move('offered', { ...offers[0], ...(offers.length > 1 && { offers }) });
       return null;
     }
@@ -242,8 +248,13 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
     case 'relax':
       return relax(transition);
     case 'requeue':
-      takeBack(transition, command.reason);
+      takeBack(transition, command.reason, command.is_takeover);
       return null;
+    case 'assign': {
+      const { worker_id, mode, forced } = command;
+      transition.emit('task.assigned', task.status, { worker_id, mode, forced });
+      return null;
+    }
     case 'update':
       return update(transition, command.patch);
     case 'escalate':

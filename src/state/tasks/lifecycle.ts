@@ -83,6 +83,7 @@ export const COMMANDS = [
   'update',
   'escalate',
   'requeue',
+  'assign',
   'message',
   'read_messages',
   'update_copies',
@@ -199,6 +200,7 @@ export const IN_PLACE: readonly InPlace[] = [
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
     when: 'its SLA, requirements or metadata are changed',
   },
+  { command: 'assign', from: ['queued'], when: 'a supervisor names a worker, who gets an offer or the task' },
   {
     command: 'escalate',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],

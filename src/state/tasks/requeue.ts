@@ -36,17 +36,18 @@ export function endOffer(
 /**
  * Moves the task to the queue, or to `failed` when its deadline has passed or its attempts are used up.
  * @param options `ignoreAttemptLimit`: the worker could not finish, so the attempt does not count against the limit.
+ *   `ignoreDeadline`: the task passes to another worker in the same change.
  */
 export function requeue(
   transition: Transition,
   reason: string,
   data: Record<string, unknown>,
-  { ignoreAttemptLimit = false } = {},
+  { ignoreAttemptLimit = false, ignoreDeadline = false } = {},
 ): void {
   const { task, context } = transition;
   const wasAtWork = task.assignment !== null;
   const deadline = dueAt(task, 'deadline');
-  if (deadline !== null && transition.requirePast(deadline)) {
+  if (deadline !== null && !ignoreDeadline && transition.requirePast(deadline)) {
     flagBreaches(transition, false);
     endAtDeadline(transition, 'The deadline passed and no worker had the task.');
     return;
@@ -72,12 +73,15 @@ export function requeue(
  * Takes the task from its worker, or revokes its offers, and moves it to the queue. It is no fault of the worker, so it
  * starts no cool-down and never uses up the attempts.
  */
-export function takeBack(transition: Transition, reason: string): void {
+export function takeBack(transition: Transition, reason: string, isTakeover = false): void {
   const { task } = transition;
   const worker_id = task.assignment?.worker_id ?? null;
   transition.emit('task.requeued', task.status, { reason, worker_id });
+  const pending = task.offers.filter((offer) => offer.status === 'pending');
+  transition.revoked = pending.map((offer) => ({ ...offer, status: 'revoked' }));
   task.offers = task.offers.map((offer) => endIfPending(offer, 'revoked'));
-  requeue(transition, 'requeued', { ...(worker_id !== null && { worker_id }) }, { ignoreAttemptLimit: true });
+  const data = worker_id === null ? {} : { worker_id };
+  requeue(transition, 'requeued', data, { ignoreAttemptLimit: true, ignoreDeadline: isTakeover });
 }
 
 /** Adds a review of the submission. */

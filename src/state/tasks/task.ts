@@ -123,6 +123,10 @@ export function isOfferStatus(text: string): text is OfferStatus {
   return OFFER_STATUSES.some((one) => one === text);
 }
 
+/** How a supervisor gives a task to a worker: as an offer that they may decline, or into their hands. */
+export const ASSIGN_MODES = ['offer', 'assign'] as const;
+export type AssignMode = (typeof ASSIGN_MODES)[number];
+
 /** An offer of the task to one worker. A pending offer takes one of the worker's slots. */
 export interface Offer {
   offer_id: string;
@@ -130,6 +134,8 @@ export interface Offer {
   status: OfferStatus;
   offered_at: number;
   expires_at: number;
+  /** Made by a supervisor whether or not the worker is eligible; they may accept it all the same. */
+  forced?: boolean;
 }
 
 export interface Assignment {

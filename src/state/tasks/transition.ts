@@ -2,12 +2,14 @@
 
 import type { CommandContext } from './command.ts';
 import type { EventType, Status } from './lifecycle.ts';
-import type { Task, TaskEvent, TaskInput } from './task.ts';
+import type { Offer, Task, TaskEvent, TaskInput } from './task.ts';
 
 export class Transition {
   readonly events: TaskEvent[] = [];
   task: Task;
   readonly context: CommandContext;
+  /** Offers that a takeover revoked; they stay with the task until the next change, so that their workers are told. */
+  revoked: Offer[] = [];
   /** The change is valid only from this time on, ms; null when it depends on no time. */
   due: number | null = null;
 

@@ -1,7 +1,7 @@
 // Explains why a task is not matched: how many workers each requirement rules out, who comes closest, and how long it
 // may take. Workers are considered in batches, so that memory does not grow with the org.
 
-import type { Decline, Requirements } from '../tasks/task.ts';
+import { type Decline, type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
 import { brings, takesUnpooled } from './matching.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
@@ -66,6 +66,31 @@ function demands(wanted: Requirements): Demand[] {
     ...(trust_level ? [{ requirement: 'trust_level' as const, wanted: trust_level }] : []),
     ...(min_rating ? [{ requirement: 'min_rating' as const, wanted: min_rating }] : []),
     ...(min_accuracy ? [{ requirement: 'min_accuracy' as const, wanted: min_accuracy }] : []),
+  ];
+}
+
+/** What keeps a worker from a task: a requirement that they do not meet, or their present state. */
+export interface Obstacle {
+  reason: Demand['requirement'] | 'away' | 'offline' | 'at_capacity' | 'cooling_down';
+  wanted?: Demand['wanted'];
+  has?: number;
+}
+
+/** What keeps the worker from getting the task now; empty when they are eligible. A slot that the task takes counts as free. */
+export function obstaclesOf(worker: Worker, task: Task, now: number): Obstacle[] {
+  const { availability, capacity, worker_id } = worker;
+  const others = worker.reservations.filter((id) => id !== task.task_id);
+  const isCoolingDown = task.declines.some((one) => one.worker_id === worker_id && one.until > now);
+  return [
+    ...demands(requirementsOf(task))
+      .filter((demand) => !meets(worker, demand))
+      .map((demand): Obstacle => {
+        const { requirement: reason, wanted } = demand;
+        return { reason, wanted, ...levelOf(worker, demand) };
+      }),
+    ...(availability === 'available' ? [] : [{ reason: availability }]),
+    ...(others.length >= capacity ? [{ reason: 'at_capacity' as const }] : []),
+    ...(isCoolingDown ? [{ reason: 'cooling_down' as const }] : []),
   ];
 }
 

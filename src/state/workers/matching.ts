@@ -47,11 +47,17 @@ export function isEligible(worker: Worker, task: Task, now: number): boolean {
   );
 }
 
+/** Whether the worker has a pending offer that a supervisor forced. */
+export function hasForcedOffer(task: Task, { worker_id }: Pick<Worker, 'worker_id'>): boolean {
+  return task.offers.some((one) => one.worker_id === worker_id && one.status === 'pending' && one.forced);
+}
+
 /**
- * Whether the worker may accept a pending offer of the task: still available and still qualified. Capacity is not checked,
- * because the offer already takes a slot.
+ * Whether the worker may accept a pending offer of the task: still available and still qualified, unless a supervisor
+ * forced the offer. Capacity is not checked, because the offer already takes a slot.
  */
 export function mayAccept(worker: Worker, task: Task): boolean {
+  if (hasForcedOffer(task, worker)) return true;
   return worker.availability === 'available' && qualifies(worker, requirementsOf(task));
 }
 

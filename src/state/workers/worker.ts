@@ -100,6 +100,8 @@ export function holdChanges(
 export interface Effect {
   /** A reservation that begins, or ends. */
   reserves?: 'offer' | 'work';
+  /** The offer that begins is forced: the worker may be away. */
+  forced?: boolean;
   frees?: 'offer' | 'work';
   /** How an offer to them ended. */
   response?: 'accepted' | 'declined' | 'expired';
@@ -116,7 +118,8 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
   const effects = new Map<string, Effect>();
   const add = (id: string, effect: Effect) => effects.set(id, { ...effects.get(id), ...effect });
   const { taken, freed } = holdChanges(before, after);
-  for (const [id, kind] of taken) add(id, { reserves: kind });
+  const forced = new Set(after.offers.filter((one) => one.forced).map((one) => one.worker_id));
+  for (const [id, kind] of taken) add(id, { reserves: kind, ...(forced.has(id) && { forced: true }) });
   for (const [id, kind] of freed) add(id, { frees: kind });
   const { assignment, status } = before ?? {};
   if (assignment && after.status === 'submitted' && status === 'started')
@@ -146,8 +149,9 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  */
 export function applyEffect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
   const { reserves, frees, response, workedMs, ratings, isRight } = effect;
-  if (reserves === 'offer' && (!isReady(worker) || worker.reservations.includes(taskId))) return null;
-  if (reserves === 'work' && worker.reservations.length >= worker.capacity) return null;
+  if (reserves === 'offer' && worker.reservations.includes(taskId)) return null;
+  if (reserves === 'offer' && effect.forced !== true && !isReady(worker)) return null;
+  if (reserves !== undefined && worker.reservations.length >= worker.capacity) return null;
   const change: Partial<Worker> = {};
   if (reserves !== undefined || frees !== undefined) {
     const others = worker.reservations.filter((id) => id !== taskId);

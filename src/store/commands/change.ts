@@ -276,10 +276,9 @@ function reserveFor(
   effect: Effect,
   { before, task }: Decided,
 ): Worker | WriteOutcome | null {
-  if (worker === null) {
-    if (effect.reserves === 'offer') return { kind: 'worker_busy' };
-    return effect.reserves === 'work' ? { kind: 'rework_needs_other_worker' } : null;
-  }
+  const isRework = before?.task.status === 'submitted' && task.status === 'started';
+  const unable: WriteOutcome = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
+  if (worker === null) return effect.reserves === undefined ? null : unable;
   const { assignment = null } = before?.task ?? {};
   // If the assignment belongs to a removed worker that had this id:
   if (
@@ -287,14 +286,15 @@ function reserveFor(
     assignment?.worker_id === worker.worker_id &&
     !isOfWorker(assignment, worker)
   )
-    return effect.reserves === 'work' ? { kind: 'rework_needs_other_worker' } : null;
+    return effect.reserves === 'work' ? unable : null;
   // Since they were found, the worker may have lost a skill or declined this task.
-  if (effect.reserves === 'offer' && !isEligible(worker, task, task.updated_at))
-    return { kind: 'worker_busy' };
+  if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
+    return unable;
   // A change of the worker will revoke this offer; refuse the accept until then.
-  if (effect.response === 'accepted' && !mayAccept(worker, task)) return { kind: 'worker_unfit' };
+  if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
+    return { kind: 'worker_unfit' };
   const after = applyEffect(worker, task.task_id, effect, task.updated_at);
-  return after ?? { kind: effect.reserves === 'work' ? 'rework_needs_other_worker' : 'worker_busy' };
+  return after ?? unable;
 }
 
 /** The entries in the logs of the workers concerned. @param changed workers whose own change publishes a notification */

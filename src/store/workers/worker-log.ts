@@ -34,8 +34,11 @@ export function logWrites(
     if (id !== undefined) add(id, 'assigned', '');
   const keys = orgKeysOf(db.prefix, after.org_id);
   const writes = [...fields].map(([id, about]): Write => {
-    // Only a new offer may create the stream: its commit checks that the worker exists.
-    const mayCreate = after.offers.some((one) => one.worker_id === id && one.status === 'pending');
+    // Only a new offer or assignment may create the stream: its commit checks that the worker exists.
+    const { assignment } = after;
+    const isAssigned = assignment?.worker_id === id && assignment.offer_id !== before.assignment?.offer_id;
+    const mayCreate =
+      isAssigned || after.offers.some((one) => one.worker_id === id && one.status === 'pending');
     const rest = ['MAXLEN', '~', KEPT, '*', 'task', after.task_id, ...about];
     return ['XADD', keys.workerLog(id), ...(mayCreate ? [] : ['NOMKSTREAM']), ...rest];
   });

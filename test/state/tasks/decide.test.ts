@@ -67,6 +67,7 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   target_latency: { name: 'target_latency' },
   relax: { name: 'relax' },
   requeue: { name: 'requeue', reason: 'shift ends' },
+  assign: { name: 'assign', worker_id: WORKER, mode: 'offer', forced: false },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
   escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
   message: {

@@ -88,6 +88,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'requeue',
     'message',
     'read_messages',
+    'assign',
   ],
   submitted: [
     'rework',
@@ -201,6 +202,19 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
       return [{ name: what, feedback: null }];
     case 'cancel':
       return [{ name: 'cancel', reason: null }];
+    case 'assign': {
+      const mode = move.which % 2 === 0 ? 'offer' : 'assign';
+      const offer_id = fresh();
+      const { who: id } = move;
+      const expires_at = now + 60 * SECOND;
+      return [
+        ...(task.status === 'queued' ? [] : [{ name: 'requeue' as const, reason: 'x', is_takeover: true }]),
+        { name: 'assign', worker_id: id, mode, forced: false },
+        { name: 'match', worker_ids: [id] },
+        { name: 'offer', offers: [{ offer_id, worker_id: id, expires_at }] },
+        ...(mode === 'assign' ? [{ name: 'accept' as const, offer_id, worker_id: id }] : []),
+      ];
+    }
     case 'requeue':
       return [{ name: 'requeue', reason: 'shift ends' }];
     case 'update':
@@ -348,6 +362,7 @@ const IN_PLACE_EVENTS: readonly string[] = [
   'task.question_asked',
   'task.question_answered',
   'task.message_added',
+  'task.assigned',
 ];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });

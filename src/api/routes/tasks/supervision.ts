@@ -1,17 +1,21 @@
 // What the lead of a team may do with a task: change it, take it back, and give it to a worker.
 
 import Type from 'typebox';
+import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
-import { poolOf, type Task } from '../../../state/tasks/task.ts';
+import { ASSIGN_MODES, poolOf, type Task } from '../../../state/tasks/task.ts';
+import type { Obstacle } from '../../../state/workers/explain.ts';
+import { planAssignment } from '../../../store/commands/assign-task.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { planUpdate } from '../../../store/commands/update-task.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { loadPool } from '../../../store/workers/pools.ts';
+import { loadWorker } from '../../../store/workers/workers.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
-import { visibleTask } from '../../access/visible.ts';
+import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
-import { closed, Uuid } from '../../http/schemas.ts';
+import { ClientId, closed, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { normalised, poolErrors, timeErrors } from './task-input.ts';
@@ -20,6 +24,7 @@ import { taskAnswer } from './tasks.ts';
 
 const Params = Type.Object({ task_id: Uuid });
 const Reason = Type.String({ minLength: 1, maxLength: 2000 });
+const NO_WORKER = { pointer: '/worker_id', message: 'is not a worker of this org' };
 const METADATA_MOST = 50;
 
 export const supervisionRoutes = [
@@ -85,7 +90,59 @@ export const supervisionRoutes = [
       return taskAnswer(changed.task);
     },
   }),
+  route({
+    method: 'POST',
+    path: '/v1/tasks/{task_id}/assign',
+    access: scope('tasks:assign'),
+    versioned: true,
+    tag: 'Tasks',
+    summary: 'Give a task to a worker: as an offer, or into their hands; takes it from those who have it',
+    params: Params,
+    body: closed({
+      worker_id: ClientId,
+      mode: Type.Optional(word(ASSIGN_MODES, { default: 'offer' })),
+      force: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description: 'Also if the worker is not eligible, but never above their capacity',
+        }),
+      ),
+    }),
+    answers: { 200: { description: 'The task, offered or accepted', schema: schema.Task } },
+    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
+      const { mode = 'offer', force = false, worker_id } = body;
+      const loaded = await visibleTask(deps.db, principal, params.task_id);
+      const plan = async (task: Task): Promise<Plan> => {
+        if (!maySeePool(principal, poolOf(task))) throw notFound();
+        const worker = await loadWorker(deps.db, principal.org_id, worker_id);
+        if (worker === null || !maySeeWorker(principal, worker)) throw invalid(NO_WORKER);
+        if (task.assignment?.worker_id === worker_id && !isFinal(task.status))
+          throw new ApiError('invalid_transition', 'The worker has the task already.');
+        const planned = await planAssignment(deps.db, task, worker, { mode, force });
+        if ('obstacles' in planned) throw notEligible(planned.obstacles);
+        return planned;
+      };
+      const changed = await changeTask(deps.db, principal.org_id, params.task_id, plan, {
+        actor,
+        callerGuards,
+        ifVersion: ifMatch,
+        loaded,
+        extraWrites: (task) => recordAnswer(taskAnswer(task)),
+      });
+      if (!changed.ok) throw refusal(changed);
+      return taskAnswer(changed.task);
+    },
+  }),
 ];
+
+function notEligible(obstacles: readonly Obstacle[]): ApiError {
+  const named = obstacles.map(({ reason, wanted }) =>
+    wanted === undefined ? reason : `${reason} ${wanted}`,
+  );
+  return new ApiError('worker_not_eligible', `The worker is not eligible: ${named.join(', ')}.`, {
+    reasons: obstacles,
+  });
+}
 
 function slaPatch(given: NonNullable<TaskPatch['sla']>): NonNullable<TaskPatch['sla']> {
   const { deadline } = given;

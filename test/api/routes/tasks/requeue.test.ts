@@ -15,7 +15,7 @@ import {
 } from '../../../support/api.ts';
 import { listen } from '../../../support/events.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
-import { createTaskIn } from '../../../support/workers.ts';
+import { createTaskIn, createTestWorker } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -33,8 +33,12 @@ const requeue = (id: string, reason = 'shift ends', by = client) =>
 const eventsOf = async (id: string) => (await client.get<Page<EventView>>(`/v1/tasks/${id}/events`)).data;
 
 test('runs the walk-through of the document', async () => {
-  const { task } = await createTaskIn(api, org, 'started');
-  await walk(walkThrough('supervision.md', 'Supervise'), { lead: client }, { task_id: task.task_id });
+  const { task, person, poolId } = await createTaskIn(api, org, 'started');
+  const { worker_id: colleague } = await createTestWorker(api, client, { pool_ids: [poolId] });
+  // So that nobody gets the task between the steps.
+  await person.client.patch('/v1/worker', { availability: 'away' });
+  const names = { task_id: task.task_id, colleague };
+  await walk(walkThrough('supervision.md', 'Supervise'), { lead: client }, names);
 });
 
 describe('a requeue', () => {
