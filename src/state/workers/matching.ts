@@ -48,7 +48,7 @@ export function isEligible(worker: Worker, task: Task, now: number): boolean {
 }
 
 /** Whether the worker has a pending offer that a supervisor forced. */
-export function hasForcedOffer(task: Task, { worker_id }: Pick<Worker, 'worker_id'>): boolean {
+function hasForcedOffer(task: Task, { worker_id }: Pick<Worker, 'worker_id'>): boolean {
   return task.offers.some((one) => one.worker_id === worker_id && one.status === 'pending' && one.forced);
 }
 
