@@ -30,7 +30,10 @@ import { ROUTES } from './routes/index.ts';
 import { FeedTails } from './streams/feed-tails.ts';
 
 export interface AppOptions
-  extends Omit<ApiDeps, 'forgetCredential' | 'forgetOrg' | 'feedTails' | 'inFlight' | 'usage'> {
+  extends Omit<
+    ApiDeps,
+    'forgetCredential' | 'forgetOrg' | 'feedTails' | 'hasTaskTypes' | 'inFlight' | 'usage'
+  > {
   queues: Queues;
   operatorToken: string | undefined;
   /** Networks of trusted proxies, CIDRs; their X-Forwarded-For is used. */
@@ -73,6 +76,7 @@ export function createApp(options: AppOptions): Koa {
     ...given,
     inFlight: new InFlight(inFlight),
     usage: new Usage(given.db, (tenantId) => admission.storageQuotas(tenantId)),
+    hasTaskTypes: (tenantId) => admission.hasTaskTypes(tenantId),
     feedTails: new FeedTails(given.db, given.changes),
     forgetCredential: (hash) => authenticator.forget(hash),
     forgetOrg: (orgId) => {

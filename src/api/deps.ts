@@ -35,6 +35,8 @@ export interface ApiDeps {
   evidence: EvidenceFiles;
   /** Drops cached credentials by their hash or the id of their client, member or issuer, so that a revocation takes effect at once. */
   forgetCredential(name: string): void;
+  /** Whether the tenant has task types, or had some; at most a second old. */
+  hasTaskTypes(tenantId: string): boolean | Promise<boolean>;
   /** Drops the cached rules of an org, so that a change takes effect at once. */
   forgetOrg(orgId: string): void;
 }

@@ -18,7 +18,7 @@ import { canonicalPath, claim } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ResponseRecorder } from './middleware/response-recorder.ts';
-import type { Call, Received, Route } from './route.ts';
+import type { Call, Completion, Received, Route } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
 /** What serving any route requires. */
@@ -68,8 +68,11 @@ export function serve(
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;
-    const broken = checkBody?.(body) ?? [];
-    const rules: Rules = async (given) => (await route.rules?.(given, { deps, principal })) ?? [];
+    const context = { deps, principal };
+    const completion =
+      (await route.completion?.isNeeded(context, body)) === true ? route.completion : undefined;
+    const broken = completion === undefined ? (checkBody?.(body) ?? []) : [];
+    const rules: Rules = async (given) => (await route.rules?.(given, context)) ?? [];
     if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
     route.admit?.(body, principal);
     const recorder = new ResponseRecorder(deps, principal);
@@ -104,7 +107,7 @@ export function serve(
       if (received !== undefined) call.body = received.value;
       await authorization.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
-      const answer = await answerTo(ctx, route, call, recorder, raw);
+      const answer = await answerTo(ctx, route, call, recorder, raw, completion);
       // The result of a write is sent to the caller in any case; a read requires authorization at this moment.
       if (route.method === 'GET') await authorization.renew();
       const content = await send(ctx, answer);
@@ -135,6 +138,7 @@ async function answerTo(
   call: Call,
   recorder: ResponseRecorder,
   raw: Buffer | string,
+  completion: Completion | undefined,
 ): Promise<Answer> {
   const { deps, principal } = call;
   const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
@@ -145,7 +149,8 @@ async function answerTo(
     if (recorder.claim !== null && 'org_id' in principal)
       await deps.usage.requireAnswerRoom(principal.org_id);
     // After the claim, because rules that the first request passed may reject its repetition, such as a past time.
-    refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
+    if (completion === undefined) refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
+    else call.body = await completion.complete({ deps, principal }, call.body);
     const answer = await route.handler(call);
     if (answer.skipRecording) await recorder.drop();
     else await recorder.finish(answer);

@@ -83,6 +83,19 @@ interface BodyReader<P extends Principal = Principal, Params = unknown, Query = 
   ): Promise<Received<R>>;
 }
 
+/** Fills in and checks a body whose missing parts have defaults elsewhere, after the Idempotency-Key was claimed. */
+export interface Completion {
+  /** Whether the body may have such defaults; otherwise it is checked like any other. */
+  isNeeded(context: RuleContext, body: unknown): boolean | Promise<boolean>;
+  /** The valid body. @throws ApiError 422 */
+  complete(context: RuleContext, body: unknown): Promise<unknown>;
+}
+
+interface RuleContext {
+  deps: ApiDeps;
+  principal: Principal;
+}
+
 /** Responses by status; `type` is the media type if it is not JSON. */
 export type Answers = Record<number, { description: string; schema?: TSchema; type?: string }>;
 
@@ -105,6 +118,8 @@ export interface RouteDefinition<
   query?: Q;
   /** Schema of the JSON body. */
   body?: B;
+  /** Replaces the checks of `body` and `rules` where the body may have defaults. */
+  completion?: Completion;
   /** Whether the body may be absent; the handler then gets `{}`. */
   bodyOptional?: boolean;
   /** Schema of the body in the OpenAPI document, if the handler checks more than `body` does. */
@@ -147,6 +162,7 @@ export interface Route {
   params?: TObject | undefined;
   query?: TObject | undefined;
   body?: TSchema | undefined;
+  completion?: Completion;
   bodyOptional?: boolean;
   bodyShown?: TSchema;
   bodyLimits?: BodyLimits;

@@ -38,7 +38,7 @@ export class Client {
    * @throws Refused on any status other than 2xx; Unreachable when there is no response in time.
    */
   async send(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     request: Request = {},
   ): Promise<unknown> {

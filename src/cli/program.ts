@@ -14,6 +14,7 @@ import { addOrgCommands } from './orgs.ts';
 import { addPoolCommands } from './pools.ts';
 import { addSecretCommands } from './secrets.ts';
 import { addGlobalFlags, type Streams } from './session.ts';
+import { addTaskTypeCommands } from './task-types.ts';
 import { addTaskCommands } from './tasks.ts';
 import { addWebhookCommands } from './webhooks.ts';
 import { addWorkerCommands } from './workers.ts';
@@ -51,6 +52,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addGlobalFlags(program);
   addTaskCommands(program, streams);
   addMessageCommands(program, streams);
+  addTaskTypeCommands(program, streams);
   addWorkerCommands(program, streams);
   addPoolCommands(program, streams);
   addKeyCommands(program, streams);

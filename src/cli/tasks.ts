@@ -246,7 +246,7 @@ function eventCells(entry: Parameters<typeof describe>[0]): string[] {
 }
 
 /** Reads JSON from a file or from stdin. @throws UsageError */
-async function readJson(file: string | undefined, { stdin }: Streams): Promise<unknown> {
+export async function readJson(file: string | undefined, { stdin }: Streams): Promise<unknown> {
   const isStdin = file === undefined || file === '-';
   if (isStdin && stdin.isTTY === true)
     throw new UsageError('Pass a file with --file, or the JSON of the task on stdin.');

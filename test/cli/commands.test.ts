@@ -62,6 +62,23 @@ async function createTask(fields: Record<string, unknown> = {}): Promise<string>
   return task_id;
 }
 
+describe('biolayer task-types', () => {
+  it('registers, shows, lists and retires a task type', async () => {
+    const name = freshName('kind').replaceAll('-', '_');
+    const first = await json(['task-types', 'put', name], { stdin: JSON.stringify({ title: 'One' }) });
+    expect(first).toMatchObject({ name, version: 1, title: 'One' });
+    const given = await file(JSON.stringify({ title: 'Two' }));
+    expect((await run(['task-types', 'put', name, '--file', given])).code).toBe(0);
+    expect(await json(['task-types', 'get', name])).toMatchObject({ version: 2, title: 'Two' });
+    expect(await json(['task-types', 'get', name, '--number', '1'])).toEqual(first);
+    const versions = await json<Page<object>>(['task-types', 'versions', name]);
+    expect(versions.data).toMatchObject([{ title: 'Two' }, { title: 'One' }]);
+    expect((await json<Page<object>>(['task-types', 'list'])).data).toMatchObject([{ name, version: 2 }]);
+    expect((await run(['task-types', 'delete', name])).stdout).toContain(name);
+    expect((await run(['task-types', 'get', name])).code).toBe(1);
+  });
+});
+
 describe('biolayer tasks update', () => {
   it('changes a task', async () => {
     const id = await createTask({

@@ -3,6 +3,7 @@
 
 import type { Context } from 'koa';
 import type { StorageQuotas } from '../../state/access/storage-quotas.ts';
+import { modeOf } from '../../state/access/tenant.ts';
 import type { Quota } from '../../state/access/token-bucket.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -49,6 +50,13 @@ export class Admission {
   storageQuotas(tenantId: string): StorageQuotas | Promise<StorageQuotas> {
     const rules = this.#orgRules.of(tenantId);
     return rules instanceof Promise ? rules.then((known) => known.storage) : rules.storage;
+  }
+
+  /** Whether the tenant has task types, or had some; at most a second old. */
+  hasTaskTypes(tenantId: string): boolean | Promise<boolean> {
+    const rules = this.#orgRules.of(tenantId);
+    const mode = modeOf(tenantId);
+    return rules instanceof Promise ? rules.then((known) => known.taskTypes[mode]) : rules.taskTypes[mode];
   }
 
   /** Checks the allowlist and counts the request of an authenticated caller. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */

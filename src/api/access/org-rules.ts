@@ -10,7 +10,8 @@ import { loadOrg, type Org } from '../../store/identity/orgs.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Quotas } from './rate-limits.ts';
 
-const CACHE_TIME = 1000;
+/** Maximum age of cached rules, ms. */
+export const RULES_CACHE_TIME = 1000;
 const MAX_CACHED = 10_000;
 
 export interface OrgRules {
@@ -20,6 +21,8 @@ export interface OrgRules {
   networks: readonly Network[] | null;
   quotas: Quotas;
   storage: StorageQuotas;
+  /** The tenants that have task types. */
+  taskTypes: Readonly<Record<'live' | 'test', boolean>>;
 }
 
 /** Rules of orgs that have none of their own. */
@@ -35,6 +38,10 @@ function rulesOf(org: Org | null, defaults: DefaultRules): OrgRules {
     networks: networksOf(org?.ip_allowlist ?? []),
     quotas: quotasOf(org, defaults.quotas),
     storage: storageQuotasOf(org?.quotas, defaults.storage),
+    taskTypes: {
+      live: org?.task_types_since?.live !== undefined,
+      test: org?.task_types_since?.test !== undefined,
+    },
   };
 }
 
@@ -77,7 +84,7 @@ export class OrgRulesCache {
    * The rules of a tenant's org; not a promise if they are cached. @throws errors of Redis
    * @param age maximum age, ms.
    */
-  of(tenantId: string, age = CACHE_TIME): OrgRules | Promise<OrgRules> {
+  of(tenantId: string, age = RULES_CACHE_TIME): OrgRules | Promise<OrgRules> {
     const orgId = orgOf(tenantId);
     const cached = this.#cache.get(orgId);
     if (cached !== undefined && performance.now() - cached.loadedAt < age) return cached.rules;

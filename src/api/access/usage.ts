@@ -17,6 +17,7 @@ import {
   openCopiesGuard,
   openTasksGuard,
   roomGuard,
+  taskTypeBytesAdded,
 } from '../../store/identity/usage.ts';
 import { type Change, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -90,6 +91,12 @@ export class Usage {
   /** Requires room for `bytes` of evidence; the commit checks it again. @throws ApiError 422 `quota_exceeded` */
   async requireEvidenceRoom(tenantId: string, bytes: number): Promise<void> {
     await this.#requireBelow(tenantId, 'evidence_bytes', bytes);
+  }
+
+  /** Guards and writes for the commit that stores `bytes` of a version of a task type. @throws ApiError 422 */
+  async taskTypeBytes(tenantId: string, bytes: number): Promise<Change> {
+    const limit = await this.#requireBelow(tenantId, 'task_type_bytes', bytes);
+    return taskTypeBytesAdded(this.#db, tenantId, bytes, limit);
   }
 
   /** Requires room for the stored response of an Idempotency-Key. @throws ApiError 422 `quota_exceeded` */

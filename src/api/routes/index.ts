@@ -17,6 +17,7 @@ import { evidenceRoutes } from './tasks/evidence.ts';
 import { messageRoutes } from './tasks/messages.ts';
 import { supervisionRoutes } from './tasks/supervision.ts';
 import { taskBatchRoutes } from './tasks/task-batch.ts';
+import { taskTypeRoutes } from './tasks/task-types.ts';
 import { taskRoutes } from './tasks/tasks.ts';
 import { deliveryRoutes } from './webhooks/deliveries.ts';
 import { endpointRoutes } from './webhooks/endpoints.ts';
@@ -35,6 +36,7 @@ export const ROUTES: readonly Route[] = [
   ...taskRoutes,
   ...supervisionRoutes,
   ...taskBatchRoutes,
+  ...taskTypeRoutes,
   ...matchRoutes,
   ...eventRoutes,
   ...eventStreamRoutes,

@@ -12,6 +12,8 @@ const QUOTA_TABLE = {
   members: { label: 'members', usual: 10_000, most: 1e9 },
   clients: { label: 'OAuth clients', usual: 1000, most: 1e9 },
   issuers: { label: 'outside issuers', usual: 100, most: 1e9 },
+  task_types: { label: 'task types, with retired ones', usual: 500, most: 1e9 },
+  task_type_bytes: { label: 'bytes of versions of task types', usual: 64 * 1024 ** 2, most: 1e15 },
   evidence_bytes: { label: 'bytes of evidence', usual: 100 * 1024 ** 3, most: 1e15 },
   idempotent_answer_bytes: {
     label: 'bytes of answers kept for Idempotency-Keys',

@@ -86,6 +86,8 @@ export interface Escalation {
 export interface TaskInput {
   origin: { org_id: string; product: string; request_id: string; created_by: string; created_at?: string };
   task_type: string;
+  /** The version of the registered task type whose defaults it was created with. */
+  task_type_version?: number;
   domain: string;
   title: string;
   instructions: string;

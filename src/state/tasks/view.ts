@@ -84,6 +84,7 @@ export function taskView(task: Task): Record<string, unknown> {
     version: task.version,
     origin: input.origin,
     task_type: input.task_type,
+    task_type_version: input.task_type_version,
     domain: input.domain,
     title: input.title,
     instructions: input.instructions,

@@ -33,6 +33,8 @@ export interface Org {
   quotas?: Partial<Record<QuotaName, number | null>>;
   /** Signing secrets of its sandbox; absent until the sandbox is opened. */
   sandbox_webhook_secrets?: SigningSecret[];
+  /** Since when each tenant has task types, ms; absent: it never had any. */
+  task_types_since?: Partial<Record<'live' | 'test', number>>;
   created_at: number;
   updated_at: number;
 }
@@ -95,6 +97,20 @@ export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
   const opened = { ...org, version: org.version + 1, sandbox_webhook_secrets: [secret] };
   const { guards, writes } = orgWrites(db, org.version, opened);
   return { guards, writes: [...writes, ['SADD', orgs, tenantOf(org.org_id, 'test')]] };
+}
+
+/** Since when the tenant has task types, ms; null when it never had any. @throws UnreadableRecord */
+export async function taskTypesSince(db: Db, tenantId: string): Promise<number | null> {
+  return (await loadOrg(db, tenantId))?.task_types_since?.[modeOf(tenantId)] ?? null;
+}
+
+/** Guards and writes that note that the tenant has task types; empty when that is noted. */
+export async function taskTypesWrites(db: Db, tenantId: string, now: number): Promise<Change> {
+  const org = await loadOrg(db, tenantId);
+  const mode = modeOf(tenantId);
+  if (org === null || org.task_types_since?.[mode] !== undefined) return EMPTY_CHANGE;
+  const task_types_since = { ...org.task_types_since, [mode]: now };
+  return orgWrites(db, org.version, { ...org, version: org.version + 1, task_types_since });
 }
 
 /** Ids of all orgs and open sandboxes. A partition whose list is damaged is left out and reported. */

@@ -4,7 +4,7 @@
 
 import type { QuotaName } from '../../state/access/storage-quotas.ts';
 import { isFinal, STATUSES } from '../../state/tasks/lifecycle.ts';
-import type { Guard, Write } from '../redis/commit.ts';
+import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { countAnswerBytes } from '../redis/idempotency.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
@@ -19,6 +19,7 @@ const INDEXES = {
   members: 'members',
   clients: 'oauth_clients',
   issuers: 'issuers',
+  task_types: 'task_types',
 } as const satisfies Partial<Record<QuotaName, string>>;
 
 /** The quotas that are counted by an index. */
@@ -26,6 +27,7 @@ export type ListedQuota = keyof typeof INDEXES;
 
 const OPEN_STATUSES = STATUSES.filter((status) => !isFinal(status));
 const EVIDENCE = 'evidence_bytes';
+const TASK_TYPES = 'task_type_bytes';
 
 function listKey(db: Db, tenantId: string, name: ListedQuota): string {
   const keys = name === 'keys' ? sharedKeysOf(db.prefix, tenantId) : orgKeysOf(db.prefix, tenantId);
@@ -72,6 +74,15 @@ export function evidenceAdded(
   };
 }
 
+/** Adds `bytes` of a version of a task type to the usage; the guard holds while the sum is at most `limit` bytes. */
+export function taskTypeBytesAdded(db: Db, tenantId: string, bytes: number, limit: number): Change {
+  const { usage } = orgKeysOf(db.prefix, tenantId);
+  return {
+    guards: [{ kind: 'at_most', key: usage, field: TASK_TYPES, most: limit - bytes }],
+    writes: [['HINCRBY', usage, TASK_TYPES, bytes]],
+  };
+}
+
 /** The write that subtracts `bytes` of evidence from the usage. */
 export function evidencePurged(db: Db, tenantId: string, bytes: number): Write {
   return ['HINCRBY', orgKeysOf(db.prefix, tenantId).usage, EVIDENCE, -bytes];
@@ -84,8 +95,8 @@ export async function countUsage(db: Db, tenantId: string, name: QuotaName): Pro
     const counts = await Promise.all(openTaskKeys(db, tenantId).map((key) => redis.zcard(key)));
     return counts.reduce((sum, count) => sum + count, 0);
   }
-  if (name === 'evidence_bytes')
-    return Number((await redis.hget(orgKeysOf(db.prefix, tenantId).usage, EVIDENCE)) ?? 0);
+  if (name === 'evidence_bytes' || name === 'task_type_bytes')
+    return Number((await redis.hget(orgKeysOf(db.prefix, tenantId).usage, name)) ?? 0);
   if (name === 'idempotent_answer_bytes') return countAnswerBytes(db, tenantId);
   return redis.zcard(listKey(db, tenantId, name));
 }

@@ -127,6 +127,10 @@ function orgKeys(prefix: string, orgId: string) {
     draft: (taskId: string) => `${base}:draft:${taskId}`,
     /** List: the messages of a task as JSON, oldest first. */
     messages: (taskId: string) => `${base}:messages:${taskId}`,
+    /** Hash: a plain record, the newest version of a task type. */
+    taskType: (name: string) => `${base}:task-type:${name}`,
+    /** Hash: number → version of a task type as JSON. */
+    taskTypeVersions: (name: string) => `${base}:task-type-versions:${name}`,
     worker: (id: string) => `${base}:worker:${id}`,
     /** Sorted set: `<offer> <task>` by when the offer ends or ended. */
     workerOffers: (id: string) => `${base}:offers:${id}`,

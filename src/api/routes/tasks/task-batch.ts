@@ -6,7 +6,7 @@ import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
 import { idFromSeed } from '../../../store/redis/ids.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
-import { ApiError, asApiError, invalid, problemBody } from '../../http/problem.ts';
+import { ApiError, asApiError, type FieldError, invalid, problemBody } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
 import { closed, Problem } from '../../http/schemas.ts';
 import { allFaults, bodyCheck } from '../../http/validation.ts';
@@ -14,6 +14,7 @@ import { BODY_LIMIT, BODY_LIMITS, nameFault } from '../../middleware/json-body.t
 import { type Call, route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
+import { filledTask, type KnownTypes, mayHaveDefaults } from './task-type-defaults.ts';
 import * as schema from './tasks.schema.ts';
 
 const TASKS_MOST = 500;
@@ -58,7 +59,7 @@ export const taskBatchRoutes = [
       const { tasks } = call.body;
       const first = await call.idSeed();
       const results: Result[] = [];
-      const batch: Batch = { call, first, faultsLeft: FAULTS_MOST };
+      const batch: Batch = { call, first, types: new Map(), faultsLeft: FAULTS_MOST };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
         results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
@@ -81,6 +82,8 @@ interface Batch {
   call: Call<KeyPrincipal>;
   /** Seed of the task ids; null without an Idempotency-Key. */
   first: string | null;
+  /** The task types loaded for it. */
+  types: KnownTypes;
   /** Errors that the answer may still hold. */
   faultsLeft: number;
 }
@@ -100,18 +103,7 @@ async function make(batch: Batch, given: unknown, index: number) {
   const { deps, principal, actor, callerGuards } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const namesFault = nameFault(given, BODY_LIMITS.names);
-  const faults =
-    namesFault !== null
-      ? [namesFault]
-      : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
-  if (faults.length > 0) {
-    const reported = faults.slice(0, Math.max(1, batch.faultsLeft));
-    batch.faultsLeft -= reported.length;
-    throw invalid(...reported.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
-  }
-  // `checkTask` has validated it against the schema that this type comes from.
-  const input = taskInput(deps, principal, given as schema.TaskCreate);
+  const input = taskInput(deps, principal, await checked(batch, given, index));
   const taskId = batch.first === null ? undefined : idFromSeed(batch.first, index);
   const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
@@ -124,4 +116,28 @@ async function make(batch: Batch, given: unknown, index: number) {
     throw invalid({ ...NO_POOL, pointer: `/tasks/${index}${NO_POOL.pointer}` });
   if (!created.ok) throw refusal(created);
   return created.task;
+}
+
+/** The valid body of the task at `index`. @throws ApiError 422, with pointers into the whole body */
+async function checked(batch: Batch, given: unknown, index: number): Promise<schema.TaskCreate> {
+  const { deps, principal } = batch.call;
+  const namesFault = nameFault(given, BODY_LIMITS.names);
+  if (namesFault === null && (await mayHaveDefaults(deps, principal, given)))
+    return filledTask(deps, principal, given, batch.types).catch((error: unknown) => {
+      throw error instanceof ApiError && error.errors !== null ? refused(batch, error.errors, index) : error;
+    });
+  const faults =
+    namesFault !== null
+      ? [namesFault]
+      : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
+  if (faults.length > 0) throw refused(batch, faults, index);
+  // `checkTask` has validated it against the schema that this type comes from.
+  return given as schema.TaskCreate;
+}
+
+/** The refusal of the task at `index`, with as many of its errors as the answer may still hold. */
+function refused(batch: Batch, faults: readonly FieldError[], index: number): ApiError {
+  const reported = faults.slice(0, Math.max(1, batch.faultsLeft));
+  batch.faultsLeft -= reported.length;
+  return invalid(...reported.map((one) => ({ ...one, pointer: `/tasks/${index}${one.pointer}` })));
 }

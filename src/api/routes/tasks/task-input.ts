@@ -44,6 +44,7 @@ export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCrea
     output: outputInput(body.output),
     audit: { log_required: audit?.log_required ?? true, retain_days: audit?.retain_days ?? 365 },
   };
+  if (body.task_type_version !== undefined) input.task_type_version = body.task_type_version;
   if (origin.created_at !== undefined) input.origin.created_at = normalised(origin.created_at);
   if (body.sla.deadline !== undefined) input.sla.deadline = normalised(body.sla.deadline);
   if (context !== undefined) input.context = context;

@@ -236,12 +236,20 @@ const Metadata = Type.Unsafe<Record<string, string>>({
   description: 'Up to 50 strings',
 });
 
+const Title = Type.String({ minLength: 1, maxLength: 200 });
+const Instructions = Type.String({ minLength: 1, maxLength: 20_000 });
+const TypeVersion = Type.Integer({
+  minimum: 1,
+  description: 'The version of the registered task type whose defaults are used; default: the newest',
+});
+
 export const TaskCreate = closed({
   origin: closed(Origin),
   task_type: Slug,
+  task_type_version: Type.Optional(TypeVersion),
   domain: Slug,
-  title: Type.String({ minLength: 1, maxLength: 200 }),
-  instructions: Type.String({ minLength: 1, maxLength: 20_000 }),
+  title: Title,
+  instructions: Instructions,
   context: Type.Optional(Context),
   sla: closed(Sla),
   requirements: Type.Optional(Requirements),
@@ -251,6 +259,26 @@ export const TaskCreate = closed({
   metadata: Type.Optional(Metadata),
 });
 export type TaskCreate = Type.Static<typeof TaskCreate>;
+
+const { deadline: _deadline, ...DefaultSla } = Sla;
+const { callback_auth: _auth, ...DefaultHandoff } = Handoff;
+
+/** The defaults of a task type: what a task may leave out then. Without secrets, and without a point in time. */
+export const TaskDefaults = Type.Partial(
+  closed({
+    domain: Slug,
+    title: Title,
+    instructions: Instructions,
+    context: Context,
+    sla: Type.Partial(closed(DefaultSla), { additionalProperties: false }),
+    requirements: Requirements,
+    output: Type.Partial(Output, { additionalProperties: false }),
+    handoff: closed(DefaultHandoff),
+    audit: Audit,
+    metadata: Metadata,
+  }),
+  { additionalProperties: false },
+);
 
 /** A JSON merge patch of a task: null removes a member. */
 export const TaskUpdate = closed({
@@ -355,6 +383,7 @@ export const Task = Type.Object(
     version: Type.Integer(),
     origin: Type.Object(Origin),
     task_type: Slug,
+    task_type_version: Type.Optional(TypeVersion),
     domain: Slug,
     title: Type.String(),
     instructions: Type.String(),

@@ -28,6 +28,7 @@ import { route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks } from './task-list.ts';
+import { taskCompletion } from './task-type-defaults.ts';
 import * as schema from './tasks.schema.ts';
 
 const Params = Type.Object({ task_id: Uuid });
@@ -38,8 +39,9 @@ export const taskRoutes = [
     path: '/v1/tasks',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Create a task',
+    summary: 'Create a task; a registered task type fills in what the body leaves out',
     body: schema.TaskCreate,
+    completion: taskCompletion,
     rules: taskRules,
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },
     async handler({ deps, principal, body, actor, callerGuards, recordAnswer }) {

@@ -14,6 +14,7 @@ import type { Answer } from '../../http/answer.ts';
 import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
+import { taskCompletion } from '../tasks/task-type-defaults.ts';
 import * as schema from '../tasks/tasks.schema.ts';
 
 const REASONS = [
@@ -115,6 +116,7 @@ export const matchRoutes = [
     tag: 'Tasks',
     summary: 'Explain which workers could do a task, without creating it',
     body: schema.TaskCreate,
+    completion: taskCompletion,
     rules: taskRules,
     answers: { 200: { description: 'The explanation', schema: Preview } },
     async handler({ deps, principal, body, actor }) {

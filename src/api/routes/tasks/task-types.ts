@@ -1,0 +1,279 @@
+// Task types: named defaults of tasks, whose every change is a new version.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
+import Type from 'typebox';
+import { newAuditEvent } from '../../../state/audit/audit.ts';
+import { type TaskType, type TaskTypeVersion, VERSIONS_MOST } from '../../../state/tasks/task-type.ts';
+import { isSame } from '../../../state/text/same.ts';
+import { timestamp } from '../../../state/text/time.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import { taskTypesSince, taskTypesWrites } from '../../../store/identity/orgs.ts';
+import { type Change, EMPTY_CHANGE, merge } from '../../../store/redis/commit.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { memberId, page } from '../../../store/redis/lists.ts';
+import {
+  loadTaskType,
+  loadTaskTypes,
+  loadVersions,
+  taskTypeWrites,
+} from '../../../store/tasks/task-types.ts';
+import { RULES_CACHE_TIME } from '../../access/org-rules.ts';
+import type { KeyPrincipal, Principal } from '../../access/principal.ts';
+import { quotaExceeded } from '../../access/usage.ts';
+import type { ApiDeps } from '../../deps.ts';
+import type { Answer } from '../../http/answer.ts';
+import { etag, requireVersion } from '../../http/etag.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { closed, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
+import { route, scope } from '../../route.ts';
+import { taskRules } from './task-input.ts';
+import { TaskDefaults } from './tasks.schema.ts';
+
+const Params = Type.Object({ name: Slug });
+const TypeView = Type.Object(
+  {
+    name: Slug,
+    version: Type.Integer({ description: 'Its number; tasks show it as `task_type_version`' }),
+    ...TaskDefaults.properties,
+    created_at: Timestamp,
+    created_by: Type.String(),
+  },
+  { $id: 'TaskType' },
+);
+
+export const taskTypeRoutes = [
+  route({
+    method: 'GET',
+    path: '/v1/task-types',
+    access: scope('types:read'),
+    tag: 'Task types',
+    summary: 'List task types, each with its newest version',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of task types', schema: pageOf(TypeView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('task_types', principal.org_id, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, principal.org_id).index('task_types');
+      const { items, next } = await page(db, [index], range, limit, async (members) =>
+        (await loadTaskTypes(db, principal.org_id, members.map(memberId))).map((type) =>
+          type === null || type.retired ? null : view(type.name, type),
+        ),
+      );
+      return listAnswer(items, bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/task-types/{name}',
+    access: scope('types:read'),
+    tag: 'Task types',
+    summary: 'Retrieve a task type with its newest version',
+    params: Params,
+    answers: { 200: { description: 'The task type', schema: TypeView } },
+    handler: async ({ deps, principal, params }) =>
+      typeAnswer(await registered(deps, principal, params.name)),
+  }),
+  route({
+    method: 'PUT',
+    path: '/v1/task-types/{name}',
+    access: scope('types:write'),
+    versioned: true,
+    tag: 'Task types',
+    summary: 'Register a task type, or give it its next version',
+    params: Params,
+    body: TaskDefaults,
+    bodyLimits: { bytes: 128 * 1024, names: 2000, levels: 34 },
+    admit: (_body, principal) => requireUnconfined(principal),
+    rules: defaultsRules,
+    answers: {
+      200: { description: 'The task type, with a new version unless nothing differs', schema: TypeView },
+      201: { description: 'The task type, registered', schema: TypeView },
+    },
+    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer, credentialGuards }) {
+      const { db } = deps;
+      const { org_id } = principal;
+      const { name } = params;
+      return updateWithRetry('task type', async () => {
+        const callerGuards = await credentialGuards();
+        const before = await loadTaskType(db, org_id, name);
+        const current = before === null || before.retired ? null : before;
+        requireVersion(current?.number ?? 0, ifMatch);
+        if (current !== null && isSame(current.defaults, body)) {
+          await untilKnown(deps, org_id);
+          return typeAnswer(current);
+        }
+        const now = db.clock.now();
+        const after: TaskType = {
+          name,
+          org_id,
+          version: (before?.version ?? 0) + 1,
+          number: (before?.number ?? 0) + 1,
+          defaults: body,
+          retired: false,
+          registered_at: before?.registered_at ?? now,
+          created_at: now,
+          created_by: actor,
+        };
+        if (after.number > VERSIONS_MOST)
+          throw quotaExceeded(
+            'task_type_versions',
+            `The task type ${name}`,
+            'versions',
+            VERSIONS_MOST,
+            VERSIONS_MOST,
+          );
+        const answer = typeAnswer(after, current === null ? 201 : 200);
+        const change = merge(
+          callerGuards,
+          before === null ? await deps.usage.room(org_id, 'task_types') : EMPTY_CHANGE,
+          await deps.usage.taskTypeBytes(org_id, Buffer.byteLength(JSON.stringify(body))),
+          await taskTypesWrites(db, org_id, now),
+          taskTypeWrites(db, before, after),
+          recordAnswer(answer),
+        );
+        const action = current === null ? 'task_type.registered' : 'task_type.updated';
+        if (!(await audited(deps, principal, actor, action, after, change))) return CONFLICT;
+        deps.forgetOrg(org_id);
+        await untilKnown(deps, org_id);
+        return answer;
+      });
+    },
+  }),
+  route({
+    method: 'DELETE',
+    path: '/v1/task-types/{name}',
+    access: scope('types:write'),
+    versioned: true,
+    tag: 'Task types',
+    summary: 'Retire a task type: its name is free text again, and its versions are kept',
+    params: Params,
+    admit: (_body, principal) => requireUnconfined(principal),
+    answers: { 204: { description: 'Retired' } },
+    async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
+      return updateWithRetry('task type', async () => {
+        const callerGuards = await credentialGuards();
+        const before = await registered(deps, principal, params.name);
+        requireVersion(before.number, ifMatch);
+        const after = { ...before, version: before.version + 1, retired: true };
+        const change = merge(callerGuards, taskTypeWrites(deps.db, before, after));
+        if (await audited(deps, principal, actor, 'task_type.retired', after, change)) return { status: 204 };
+        return CONFLICT;
+      });
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/task-types/{name}/versions',
+    access: scope('types:read'),
+    tag: 'Task types',
+    summary: 'List the versions of a task type, also of a retired one',
+    params: Params,
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of versions', schema: pageOf(TypeView) } },
+    async handler({ deps: { db }, principal, params: { name }, query }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const type = await loadTaskType(db, principal.org_id, name);
+      if (type === null) throw notFound();
+      const bound = listScope('task_type_versions', principal.org_id, name, order);
+      const after = readCursor(bound, cursor, /^\d{1,4}$/);
+      const step = order === 'asc' ? 1 : -1;
+      const first = after === null ? (order === 'asc' ? 1 : type.number) : Number(after) + step;
+      const numbers = Array.from({ length: limit }, (_, index) => first + step * index).filter(
+        (number) => number >= 1 && number <= type.number,
+      );
+      const versions = await loadVersions(db, principal.org_id, name, numbers);
+      const shown = versions.filter((one) => one !== null).map((one) => view(name, one));
+      const last = numbers.at(-1);
+      const hasMore = last !== undefined && last + step >= 1 && last + step <= type.number;
+      return listAnswer(shown, bound, hasMore ? String(last) : null);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/task-types/{name}/versions/{version}',
+    access: scope('types:read'),
+    tag: 'Task types',
+    summary: 'Retrieve a version of a task type, also of a retired one',
+    params: Type.Object({ name: Slug, version: Type.Integer({ minimum: 1 }) }),
+    answers: { 200: { description: 'The version', schema: TypeView } },
+    async handler({ deps, principal, params: { name, version } }) {
+      const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);
+      if (found === null) throw notFound();
+      return { status: 200, body: view(name, found) };
+    },
+  }),
+];
+
+/** Errors of defaults. What a task may add is not required of its type. */
+async function defaultsRules(
+  body: unknown,
+  context: { deps: ApiDeps; principal: Principal },
+): Promise<FieldError[]> {
+  const errors = await taskRules(body, context);
+  const isLeftToTask = ({ pointer, message }: FieldError) =>
+    (pointer === '/output/schema' && message === 'is required') ||
+    (pointer === '/sla/on_deadline' && message === 'requires sla.deadline');
+  return errors.filter((one) => !isLeftToTask(one));
+}
+
+/** Task types are the whole org's. @throws ApiError 403 `pool_forbidden` */
+function requireUnconfined({ pools }: KeyPrincipal): void {
+  if (!pools.includes('*'))
+    throw new ApiError('pool_forbidden', 'A key that is confined to pools may not change task types.');
+}
+
+async function registered(deps: ApiDeps, { org_id }: KeyPrincipal, name: string): Promise<TaskType> {
+  const type = await loadTaskType(deps.db, org_id, name);
+  if (type === null || type.retired) throw notFound();
+  return type;
+}
+
+function audited(
+  deps: ApiDeps,
+  { org_id }: KeyPrincipal,
+  actor: string,
+  action: 'task_type.registered' | 'task_type.updated' | 'task_type.retired',
+  { name, number }: TaskType,
+  change: Change,
+): Promise<boolean> {
+  const event = { ...newAuditEvent(actor, action, 'task_type', name), data: { version: number } };
+  return commitAudited(deps.db, org_id, event, change);
+}
+
+/** When this process first saw that a tenant has task types, by the monotonic clock, ms. */
+const seen = new WeakMap<Db, LRUCache<string, number>>();
+/** Longer than any commit takes. */
+const SETTLED = 60_000;
+
+/**
+ * Waits until every process knows that the tenant has task types, so that the next create anywhere uses them: they cache
+ * the org's rules for `RULES_CACHE_TIME`. Only the first answers after a tenant's first registration wait.
+ */
+async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
+  const since = await taskTypesSince(db, tenantId);
+  if (since === null || db.clock.now() - since > SETTLED) return;
+  const times = seen.get(db) ?? new LRUCache<string, number>({ max: 10_000 });
+  seen.set(db, times);
+  const first = times.get(tenantId) ?? performance.now();
+  times.set(tenantId, first);
+  const left = first + RULES_CACHE_TIME - performance.now();
+  if (left > 0) await sleep(left);
+}
+
+function view(name: string, { number, defaults, created_at, created_by }: TaskTypeVersion): object {
+  return { name, version: number, ...defaults, created_at: timestamp(created_at), created_by };
+}
+
+function typeAnswer(type: TaskType, status = 200): Answer {
+  const location = status === 201 && { Location: `/v1/task-types/${type.name}` };
+  return {
+    status,
+    body: view(type.name, type),
+    headers: { ETag: etag({ version: type.number }), ...location },
+  };
+}
