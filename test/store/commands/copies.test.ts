@@ -12,17 +12,17 @@ import {
   addPool,
   addTask,
   addWorker,
+  applyCommands,
   changeWorker,
   freshOrg,
-  misplacements,
+  indexErrors,
   offerIdOf,
   offerTo,
   openTestDb,
-  step,
   taskOf,
   workerOf,
 } from '../../support/db.ts';
-import { later } from '../../support/processors.ts';
+import { withClockAhead } from '../../support/processors.ts';
 import { sampleInput } from '../../support/tasks.ts';
 
 const db = await openTestDb();
@@ -74,17 +74,17 @@ const offered = async (org: string, id: string, worker: string) => {
 async function answer({ org }: Given, id: string, worker: string, output: unknown): Promise<void> {
   const task = await taskOf(db, org, id);
   const started = task.status === 'queued' ? await begin(org, task, worker) : task;
-  await step(db, started, {
+  await applyCommands(db, started, {
     name: 'submit',
     worker_id: worker,
     submission: { output, evidence: [], notes: null },
   });
-  await step(db, task, { name: 'verify' }, { name: 'complete' });
+  await applyCommands(db, task, { name: 'verify' }, { name: 'complete' });
 }
 
 async function begin(org: string, task: Task, worker: string): Promise<Task> {
   const taken = await accept(db, await offerTo(db, task, [worker]), worker);
-  await step(db, taken, { name: 'start', worker_id: worker });
+  await applyCommands(db, taken, { name: 'start', worker_id: worker });
   return taskOf(db, org, task.task_id);
 }
 
@@ -137,7 +137,7 @@ describe('a worker', () => {
     await workers(given.org, 1);
     const [first = '', second = ''] = given.ids;
     const begun = await begin(given.org, await taskOf(db, given.org, first), 'w0');
-    await step(db, begun, { name: 'release', worker_id: 'w0', reason: null });
+    await applyCommands(db, begun, { name: 'release', worker_id: 'w0', reason: null });
     expect((await offered(given.org, second, 'w0')).ok).toBe(false);
     expect((await offered(given.org, first, 'w0')).ok).toBe(true);
   });
@@ -148,11 +148,11 @@ describe('a worker', () => {
     const [first = '', second = ''] = given.ids;
     const task = await offerTo(db, await taskOf(db, given.org, first), ['w0']);
     const offer_id = offerIdOf(task, 'w0');
-    await step(db, task, { name: 'decline', offer_id, worker_id: 'w0', reason: null });
+    await applyCommands(db, task, { name: 'decline', offer_id, worker_id: 'w0', reason: null });
     expect((await offered(given.org, second, 'w0')).ok).toBe(false);
     expect(await matchTask(db, given.org, second)).toBe(true);
     expect((await taskOf(db, given.org, second)).status).toBe('queued');
-    await matchTask(later(db, 31_000), given.org, second);
+    await matchTask(withClockAhead(db, 31_000), given.org, second);
     // One of them is: the first in the queue.
     expect((await copiesOf(given)).map((one) => one.status).sort()).toEqual(['offered', 'queued']);
   });
@@ -161,7 +161,7 @@ describe('a worker', () => {
     const given = await stage(2);
     await workers(given.org, 1);
     const [first = '', second = ''] = given.ids;
-    await step(db, await offerTo(db, await taskOf(db, given.org, first), ['w0']), {
+    await applyCommands(db, await offerTo(db, await taskOf(db, given.org, first), ['w0']), {
       name: 'revoke',
       worker_id: 'w0',
     });
@@ -186,7 +186,7 @@ describe('answers that come in at once', () => {
     expect(copies.every((one) => isFinal(one.status) || one.status === 'submitted')).toBe(true);
     for (const name of names) expect((await workerOf(db, given.org, name)).reservations).toEqual([]);
     for (const one of [done, ...copies])
-      expect(await misplacements(db, one)).not.toContain('is due although it is final');
+      expect(await indexErrors(db, one)).not.toContain('is due although it is final');
   });
 
   it('after the end still end their copy, also one that does not pass the checks', async () => {
@@ -197,11 +197,18 @@ describe('answers that come in at once', () => {
     );
     const [a = '', b = '', late = ''] = given.ids;
     const submission = { output: 'no', evidence: [], notes: null };
-    await step(db, await taskOf(db, given.org, late), { name: 'submit', worker_id: 'w2', submission });
+    await applyCommands(db, await taskOf(db, given.org, late), {
+      name: 'submit',
+      worker_id: 'w2',
+      submission,
+    });
     await answer(given, a, 'w0', 'yes');
     await answer(given, b, 'w1', 'yes');
     expect((await originalOf(given)).status).toBe('completed');
-    const checked = await step(db, await taskOf(db, given.org, late), { name: 'rework', feedback: 'wrong' });
+    const checked = await applyCommands(db, await taskOf(db, given.org, late), {
+      name: 'rework',
+      feedback: 'wrong',
+    });
     expect(checked.status).toBe('cancelled');
     expect((await workerOf(db, given.org, 'w2')).reservations).toEqual([]);
   });
@@ -213,7 +220,7 @@ describe('in the middle', () => {
     const names = await workers(given.org, 3);
     await begin(given.org, await taskOf(db, given.org, given.ids[0] ?? ''), 'w0');
     await offered(given.org, given.ids[1] ?? '', 'w1');
-    await step(db, given.task, { name: 'cancel', reason: 'mistake' });
+    await applyCommands(db, given.task, { name: 'cancel', reason: 'mistake' });
     expect((await copiesOf(given)).map((one) => one.status)).toEqual(['cancelled', 'cancelled', 'cancelled']);
     for (const name of names) expect((await workerOf(db, given.org, name)).reservations).toEqual([]);
     const keys = orgKeysOf(db.prefix, given.org);
@@ -227,7 +234,7 @@ describe('in the middle', () => {
     await answer(given, first, 'w0', 'yes');
     await begin(given.org, await taskOf(db, given.org, second), 'w1');
     for (const id of ['w0', 'w1']) await changeWorker(db, given.org, id, null);
-    await step(db, await taskOf(db, given.org, second), { name: 'remove_worker', worker_id: 'w1' });
+    await applyCommands(db, await taskOf(db, given.org, second), { name: 'remove_worker', worker_id: 'w1' });
     await answer(given, second, 'w2', 'yes');
     expect(await originalOf(given)).toMatchObject({
       status: 'completed',
@@ -249,7 +256,7 @@ describe('in the middle', () => {
       input.sla.deadline = new Date(db.clock.now() - 10).toISOString();
       await db.redis.hset(key(id), 'i', JSON.stringify(input));
     }
-    await step(db, await taskOf(db, given.org, third), { name: 'deadline' });
+    await applyCommands(db, await taskOf(db, given.org, third), { name: 'deadline' });
     expect((await taskOf(db, given.org, third)).failure?.code).toBe('deadline_exceeded');
     expect((await originalOf(given)).status).toBe('started');
     await answer(given, given.ids[0] ?? '', 'w0', 'yes');
@@ -261,7 +268,7 @@ describe('in the middle', () => {
     const deadline = new Date(db.clock.now() + 30).toISOString();
     const given = await stage(2, { sla: { urgency: 'normal', deadline } });
     await expect.poll(() => db.clock.now() > Date.parse(deadline) + 5).toBe(true);
-    await step(db, given.task, { name: 'deadline' });
+    await applyCommands(db, given.task, { name: 'deadline' });
     expect((await originalOf(given)).failure?.code).toBe('deadline_exceeded');
     expect((await copiesOf(given)).map((one) => one.status)).toEqual(['cancelled', 'cancelled']);
   });
@@ -304,7 +311,7 @@ it('a task and its copies are purged together, with every key about them', async
   await workers(given.org, 2);
   await answer(given, given.ids[0] ?? '', 'w0', 'yes');
   await answer(given, given.ids[1] ?? '', 'w1', 'yes');
-  const then = later(db, 2 * 24 * 3600_000);
+  const then = withClockAhead(db, 2 * 24 * 3600_000);
   const due = (await duePurges(then, partitionOf(given.org), 100)).filter((one) => one.org_id === given.org);
   expect(due.map((one) => one.task_id)).toEqual([given.task.task_id]);
   // The commit asks Redis for the time, so the note is moved instead of the clock.

@@ -10,8 +10,8 @@ import {
   type TaskView,
   type TestApi,
 } from '../../../support/api.ts';
-import { createPerson, OUTPUT, type Person, taskBody } from '../../../support/people.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
+import { createTestWorker, OUTPUT, type TestWorker, taskBody } from '../../../support/workers.ts';
 
 let api: TestApi;
 let org: Org;
@@ -28,13 +28,13 @@ const known = (pool: string, seen = true) =>
     output: { expected_format: 'structured_json', schema: SCHEMA, gold: { output: { seen } } },
   });
 
-async function stage(): Promise<{ pool: string; person: Person }> {
+async function stage(): Promise<{ pool: string; person: TestWorker }> {
   const pool = await createPool(org.client);
-  return { pool, person: await createPerson(api, org.client, { pool_ids: [pool] }) };
+  return { pool, person: await createTestWorker(api, org.client, { pool_ids: [pool] }) };
 }
 
 /** The worker does a task whose known answer is `seen`, and always answers true. */
-async function does({ pool, person }: { pool: string; person: Person }, seen: boolean): Promise<void> {
+async function does({ pool, person }: { pool: string; person: TestWorker }, seen: boolean): Promise<void> {
   const { task_id } = await org.client.post<TaskView>('/v1/tasks', known(pool, seen));
   const texts = [JSON.stringify(await person.offerOf(task_id))];
   texts.push(JSON.stringify(await person.accept(task_id)), JSON.stringify(await person.start(task_id)));
