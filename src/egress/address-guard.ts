@@ -143,7 +143,8 @@ export function cacheAnswers(
     answers.set(host, addresses, { ttl: 0 });
     const isCached = () => answers.peek(host) === addresses;
     addresses.then(
-      () => isCached() && answers.set(host, addresses),
+      // For the library a time to live of 0 has no end.
+      () => isCached() && (ttlMs > 0 ? answers.set(host, addresses) : answers.delete(host)),
       () => isCached() && answers.delete(host),
     );
     return settleBefore(addresses, signal);

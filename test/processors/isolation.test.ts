@@ -124,7 +124,7 @@ describe('a relay', () => {
     const queues = openQueues(db);
     const org = freshOrg(db);
     const { outbox, newerEntries } = orgKeysOf(db.prefix, org);
-    const newer = { form: 2, kind: 'replay', org_id: org, replay_id: 'r', colour: 'blue' };
+    const newer = { form: 99, kind: 'replay', org_id: org, replay_id: 'r', colour: 'blue' };
     await db.redis.xadd(outbox, '*', 'd', JSON.stringify(newer));
     const task = await addTask(db, org, clocked);
     const relay = await runRelay(db, queues, 200);
@@ -147,7 +147,7 @@ describe('a relay', () => {
     await db.redis.xadd(
       newerEntries,
       '*',
-      ...['kind', 'outbox', 'name', 'n', 'reason', 'form 2', 'at', '1', 'd', known],
+      ...['kind', 'outbox', 'name', 'n', 'reason', 'form 99', 'at', '1', 'd', known],
     );
     await expect.poll(() => waiting(queues), SOON).toContain('replay-r');
     expect(await countSetAside(db.redis, db.prefix)).toEqual({ dead: 0, newer: 0 });
@@ -506,10 +506,10 @@ describe('a job', () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
     for (const name of ['lifecycle', 'sla', 'webhooks', 'retries'] as const) {
-      const job = await queues.all[name].add('match', { form: 2, whatever: true });
+      const job = await queues.all[name].add('match', { form: 99, whatever: true });
       await expect.poll(() => job.getState(), SOON).toBe('delayed');
       const left = await queues.all[name].getJob(job.id ?? '');
-      expect(left?.data).toEqual({ form: 2, whatever: true });
+      expect(left?.data).toEqual({ form: 99, whatever: true });
       expect(left?.attemptsMade).toBe(0);
       expect(left?.delay).toBeGreaterThanOrEqual(5000);
     }
@@ -521,7 +521,7 @@ describe('a job', () => {
     const org = await addOrg(db);
     const queue = queues.all.lifecycle;
     const id = 'pool-of-the-future';
-    await queue.add('pool', { form: 2, org_id: org, pool_id: 'p' }, { jobId: id });
+    await queue.add('pool', { form: 99, org_id: org, pool_id: 'p' }, { jobId: id });
     const seen = async () => {
       const job = await queue.getJob(id);
       return [job?.attemptsStarted, job?.attemptsMade, await job?.getState()];

@@ -52,6 +52,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks': taskBody(),
   'POST /v1/tasks/batch': { tasks: [taskBody()] },
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
+  'PATCH /v1/tasks/{task_id}': { metadata: { changed: 'yes' } },
+  'POST /v1/tasks/{task_id}/requeue': { reason: 'x' },
   'PATCH /v1/worker': { availability: 'away' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: 'done' },
   'POST /v1/tasks/{task_id}/messages': { text: 'x' },
@@ -195,7 +197,7 @@ test.each(KEY_ROUTES)(
       expect(await commit(db.redis, revokeApiKey(db, listed.key))).toBe(true);
     };
     const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
-      if (name.endsWith('/review') || name.endsWith('/read')) return others.submitted ?? '';
+      if (/\/(review|read|requeue)$/.test(name)) return others.submitted ?? '';
       if (parameter !== 'endpoint_id') return things[parameter] ?? '';
       if (name.endsWith('/enable')) return others.enable ?? '';
       return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';

@@ -4,7 +4,7 @@
 
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
-import { idFromSeed } from '../../../store/redis/ids.ts';
+import { idFromSeed, newId } from '../../../store/redis/ids.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError, asApiError, type FieldError, invalid, problemBody } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
@@ -59,7 +59,10 @@ export const taskBatchRoutes = [
       const { tasks } = call.body;
       const first = await call.idSeed();
       const results: Result[] = [];
-      const batch: Batch = { call, first, types: new Map(), faultsLeft: FAULTS_MOST };
+      const now = call.deps.db.clock.now();
+      // In the order of the batch, before anything is awaited: lists go by these ids.
+      const ids = tasks.map((_, index) => (first === null ? newId(now) : idFromSeed(first, index)));
+      const batch: Batch = { call, ids, types: new Map(), faultsLeft: FAULTS_MOST };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
         results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
@@ -80,8 +83,8 @@ type Result = { status: number; task: object } | { status: number; error: object
 
 interface Batch {
   call: Call<KeyPrincipal>;
-  /** Seed of the task ids; null without an Idempotency-Key. */
-  first: string | null;
+  /** Ids of the tasks; with an Idempotency-Key a repeated request has the same. */
+  ids: readonly string[];
   /** The task types loaded for it. */
   types: KnownTypes;
   /** Errors that the answer may still hold. */
@@ -104,12 +107,11 @@ async function make(batch: Batch, given: unknown, index: number) {
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
   const input = taskInput(deps, principal, await checked(batch, given, index));
-  const taskId = batch.first === null ? undefined : idFromSeed(batch.first, index);
   const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
     actor,
     callerGuards,
-    taskId,
+    taskId: batch.ids[index],
     requirePool: true,
   });
   if (!created.ok && created.code === 'pool_gone')
