@@ -1,4 +1,5 @@
 // Tasks with several answers, by REST and webhooks: the integrator sees one task, each worker an ordinary one of their own.
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   createOrg,
@@ -12,6 +13,7 @@ import {
   type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
+import { listen } from '../../../support/events.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 import { createTestWorker, type TestWorker, taskBody } from '../../../support/workers.ts';
 
@@ -306,4 +308,82 @@ it('runs the walk-through of the document', async () => {
     { integrator: client, ada: ada.client, bob: bob.client, cleo: cleo.client },
     { pool_id, ada: ada.worker_id, bob: bob.worker_id, cleo: cleo.worker_id },
   );
+});
+
+describe('what is hidden', () => {
+  it('no worker sees an answer of another, and no integrator a copy, in any response, feed or stream', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('cat', 'dog', 'lynx'), { minLength: 3, maxLength: 3 }),
+        fc.constantFrom('auto', 'manual'),
+        fc.shuffledSubarray([0, 1, 2], { minLength: 3 }),
+        async (labels, mode, order) => {
+          const given = await stage(
+            3,
+            { count: 3, agreement: { mode: 'unanimous' } },
+            { output: { review: { mode } } },
+          );
+          const { org, people, task } = given;
+          const ids = await Promise.all(people.map(begin));
+          const streams = await Promise.all(people.map((one) => listen(one.client, '/v1/worker/stream')));
+          const seen = people.map((): string[] => []);
+          const reading = streams.map(async (stream, at) => {
+            for (const one of await stream.all().catch(() => [])) seen[at]?.push(JSON.stringify(one));
+          });
+          // Each answer has a mark of its worker, which no other worker may see.
+          const mark = (at: number) => `${labels[at]}-of-worker-${at}`;
+          const look = async () => {
+            for (const [at, person] of people.entries())
+              for (const path of ['/offers', '/tasks', `/tasks/${ids[at]}`, ''])
+                seen[at]?.push((await person.client.request('GET', `/v1/worker${path}`)).text);
+          };
+          const outside: string[] = [];
+          for (const at of order) {
+            const copy = people[at];
+            await copy?.client.request('POST', `/v1/worker/tasks/${ids[at]}/submit`, {
+              body: { output: { label: mark(at), at } },
+            });
+            await look();
+            const [one, all, feed] = await Promise.all([
+              org.client.request('GET', `/v1/tasks/${task.task_id}`),
+              org.client.request('GET', '/v1/tasks?limit=200'),
+              org.client.request('GET', '/v1/events?limit=200'),
+            ]);
+            if (!/"status":"(submitted|failed)"/.test(one.text))
+              outside.push(one.text, all.text, feed.text, JSON.stringify(await events(given)));
+            // A worker asks for what is not theirs.
+            for (const [other, id] of ids.entries()) {
+              const asked = await copy?.client.request('GET', `/v1/worker/tasks/${id}`);
+              expect(asked?.status).toBe(other === at ? 200 : 404);
+              expect((await org.client.request('GET', `/v1/tasks/${id}`)).status).toBe(404);
+              expect((await org.client.request('GET', `/v1/tasks/${id}/events`)).status).toBe(404);
+              for (const text of [all.text, feed.text]) expect(text).not.toContain(id);
+            }
+            expect((await copy?.client.request('GET', `/v1/worker/tasks/${task.task_id}`))?.status).toBe(404);
+          }
+          await look();
+          for (const stream of streams) stream.close();
+          await Promise.all(reading);
+          for (const at of people.keys()) {
+            for (const text of outside) expect(text).not.toContain(mark(at));
+            for (const [other, texts] of seen.entries())
+              if (other !== at) for (const text of texts) expect(text).not.toContain(mark(at));
+            for (const text of seen[at] ?? []) {
+              expect(text).not.toContain('copies');
+              expect(text).not.toContain(task.task_id.concat('"'));
+            }
+          }
+        },
+      ),
+      { numRuns: 6 },
+    );
+  }, 60_000);
+
+  it('the numbers count one task', async () => {
+    const given = await stage(2, { count: 2, agreement: { mode: 'majority' } });
+    for (const one of given.people) await answer(one, cat);
+    await shown(given, '?wait=30');
+    const { totals } = await given.org.client.get<{ totals: Record<string, unknown>[] }>('/v1/stats');
+    expect(totals).toMatchObject([{ created: 1, completed: 1 }]);
+  });
 });
