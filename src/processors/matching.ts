@@ -6,6 +6,7 @@ import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
+import { isWaiting } from '../state/tasks/waiting.ts';
 import { offerLife } from '../state/workers/matching.ts';
 import { isReady, type Pool, type Worker } from '../state/workers/worker.ts';
 import { changeTask } from '../store/commands/change.ts';
@@ -86,7 +87,7 @@ export async function matchTask(
 ): Promise<boolean> {
   while (budget.left > 0) {
     const stored = await loadTask(db, orgId, taskId);
-    if (stored?.task.status !== 'queued') return true;
+    if (stored === null || !isWaiting(stored.task)) return true;
     budget.left -= 1;
     const pool = await poolOfTask(db, stored.task);
     const workers = await findWorkers(db, stored.task, offersAtOnce(pool));

@@ -28,6 +28,7 @@ import { callingWorkerRoutes } from './workers/worker.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
 import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
+import { workerReportRoutes } from './workers/worker-reports.ts';
 import { workerTaskRoutes } from './workers/worker-tasks.ts';
 import { workerTokenRoutes } from './workers/worker-tokens.ts';
 import { workerRoutes } from './workers/workers.ts';
@@ -49,6 +50,7 @@ export const ROUTES: readonly Route[] = [
   ...workerDraftRoutes,
   ...messageRoutes,
   ...workerMessageRoutes,
+  ...workerReportRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,

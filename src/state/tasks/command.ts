@@ -4,6 +4,7 @@
 import type { Agreement } from './agreement.ts';
 import type { MessageCommand, ReadCommand } from './conversation.ts';
 import type { TaskPatch } from './patch.ts';
+import type { Report } from './report.ts';
 import type { AssignMode, Copy, FailureCode, Offer, SlaClock, Submission, Task, TaskEvent } from './task.ts';
 
 export type Command =
@@ -59,6 +60,8 @@ export type Command =
   /** Of a task with copies: they have ended without agreement. */
   | { name: 'disagree'; agreement: Agreement; code: FailureCode; message: string }
   | EscalateCommand
+  | { name: 'report'; worker_id: string; reason: Report['reason']; text: string | null }
+  | ({ name: 'return_reported' | 'reject_reported' } & Opinion)
   | MessageCommand
   | ReadCommand;
 

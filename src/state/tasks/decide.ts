@@ -10,6 +10,7 @@ import { newCopies } from './copies.ts';
 import { stepOfCopies } from './copies-step.ts';
 import { escalate } from './escalate.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
+import { rejectReported, report, returnReported } from './report-step.ts';
 import {
   addReview,
   detailField,
@@ -36,6 +37,7 @@ import {
 import { Transition } from './transition.ts';
 import { update } from './update.ts';
 import { resultView } from './view.ts';
+import { isReported } from './waiting.ts';
 
 /**
  * A new task in `created`, with its first event; not yet queued.
@@ -108,6 +110,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       transition.move('queued', { reason: 'created' });
       return null;
     case 'match': {
+      if (isReported(task)) return reported();
       const [worker_id, ...others] = command.worker_ids;
       transition.move('matched', { worker_id, ...(others.length > 0 && { worker_ids: command.worker_ids }) });
       return null;
@@ -259,6 +262,14 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return update(transition, command.patch);
     case 'escalate':
       return escalate(transition, command) ? null : notDue();
+    case 'report':
+      // A reviewer sees the task, not the copy: its worker releases it.
+      if (task.copy_of !== undefined) return illegal(task, command.name);
+      return report(transition, command);
+    case 'return_reported':
+      return returnReported(transition, command);
+    case 'reject_reported':
+      return rejectReported(transition, command);
     case 'message':
       // The requester sees the task, not the copy.
       if (task.copy_of !== undefined) return illegal(task, command.name);
@@ -323,6 +334,13 @@ function codeOf(command: CommandName): Refusal['code'] {
     default:
       return 'invalid_transition';
   }
+}
+
+function reported(): Refusal {
+  return {
+    code: 'invalid_transition',
+    message: 'A worker reported the task, and a reviewer has not decided yet.',
+  };
 }
 
 function notPending(): Refusal {

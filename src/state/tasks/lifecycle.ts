@@ -84,6 +84,9 @@ export const COMMANDS = [
   'escalate',
   'requeue',
   'assign',
+  'report',
+  'return_reported',
+  'reject_reported',
   'message',
   'read_messages',
   'update_copies',
@@ -162,6 +165,13 @@ export const TRANSITIONS: readonly Transition[] = [
     when: 'a supervisor takes it back',
   },
   {
+    command: 'report',
+    from: ['accepted', 'started'],
+    to: 'queued',
+    when: 'its worker gives it to a reviewer',
+  },
+  { command: 'reject_reported', from: ['queued'], to: 'failed', when: 'a reviewer rejects a reported task' },
+  {
     command: 'deadline',
     from: ['created', 'queued', 'matched', 'offered'],
     to: 'failed',
@@ -205,6 +215,11 @@ export const IN_PLACE: readonly InPlace[] = [
     command: 'escalate',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
     when: 'an escalation is due',
+  },
+  {
+    command: 'return_reported',
+    from: ['queued'],
+    when: 'a reviewer returns a reported task to the workers',
   },
   {
     command: 'message',

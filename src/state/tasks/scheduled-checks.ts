@@ -6,6 +6,7 @@
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
 import { isDelivered, isFinal } from './lifecycle.ts';
 import { dueAt, escalationOf, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
+import { isReported } from './waiting.ts';
 
 /** A check, and when to run it (`at`, ms): at once, or at a later time (`DelayedCheck`). */
 export type ScheduledCheck =
@@ -114,6 +115,7 @@ export function checksOf(task: Task): ScheduledCheck[] {
   if (task.copies !== undefined) return checks;
   switch (task.status) {
     case 'queued':
+      if (isReported(task)) break;
       checks.push({
         kind: 'match',
         at: Math.max(task.status_changed_at, task.input_changed_at ?? 0),

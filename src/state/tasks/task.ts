@@ -4,6 +4,7 @@
 import type { Agreement, AgreementRule } from './agreement.ts';
 import type { Conversation } from './conversation.ts';
 import type { EventType, Status } from './lifecycle.ts';
+import type { Report } from './report.ts';
 
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
 export type Urgency = (typeof URGENCIES)[number];
@@ -269,6 +270,8 @@ export interface Task {
    * the metadata of their time (`inputAt`).
    */
   metadata_since?: number;
+  /** The last report of a worker; absent: none. */
+  report?: Report;
   /** Absent: nobody has written a message. */
   conversation?: Conversation;
   /** The copies of a task that several workers answer, in the order in which they were made. */

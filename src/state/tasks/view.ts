@@ -6,6 +6,7 @@ import { timestamp } from '../text/time.ts';
 import type { Author, OpenQuestion, Side } from './conversation.ts';
 import { openQuestionOf, unreadBy } from './conversation-reading.ts';
 import { answersOf } from './copies.ts';
+import type { Report } from './report.ts';
 import type { Assignment, HistoryEntry, Offer, Review, Submission, Task, TaskInput } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
@@ -73,6 +74,10 @@ export function authorView(side: Side, author: Author): { kind: Side; id: string
   return side === 'worker' && author.kind === 'requester' ? { kind: author.kind, id: null } : author;
 }
 
+function reportView(report: Report | undefined): Record<string, unknown> | null {
+  return report === undefined ? null : { ...report, reported_at: timestamp(report.reported_at) };
+}
+
 /** The task as the integrator sees it: the input as given, with secrets reduced to their type. */
 export function taskView(task: Task): Record<string, unknown> {
   const { input } = task;
@@ -116,6 +121,7 @@ export function taskView(task: Task): Record<string, unknown> {
     reviews: task.reviews.map(reviewView),
     failure: task.failure,
     cancellation: task.cancellation,
+    report: reportView(task.report),
     ...conversationView('requester', task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),

@@ -2,6 +2,7 @@
 // queues of an org are indexed by one attribute that each requires, so a worker without it never reads them.
 
 import type { Requirements, Task } from '../../state/tasks/task.ts';
+import { isWaiting } from '../../state/tasks/waiting.ts';
 import { isObject, readJson } from '../../state/text/forms.ts';
 import { matchingQueueOf, queueMember } from '../../state/workers/matching.ts';
 import type { Write } from '../redis/commit.ts';
@@ -19,8 +20,8 @@ export interface ListedMatchingQueue {
 export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write[] {
   // Its copies wait instead.
   if (task.copies !== undefined) return [];
-  const wasQueued = was?.status === 'queued';
-  const isQueued = task.status === 'queued';
+  const wasQueued = was !== null && isWaiting(was);
+  const isQueued = isWaiting(task);
   // A relaxation step changes the requirements; a new input may change the position too.
   const isMoved = wasQueued && isQueued && (was.step !== task.step || was.input !== task.input);
   if (wasQueued === isQueued && !isMoved) return [];

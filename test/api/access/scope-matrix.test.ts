@@ -164,6 +164,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/messages': { text: 'x' },
   'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
+  'POST /v1/worker/tasks/{task_id}/report': { reason: 'unsafe' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/tasks/{task_id}/assign': { worker_id: 'nobody' },
   'POST /v1/pools': { name: 'x' },

@@ -15,6 +15,7 @@ import {
   TRANSITIONS,
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
+import type { Report } from '../../../src/state/tasks/report.ts';
 import {
   DEFAULT_MAX_ATTEMPTS,
   type Task,
@@ -70,6 +71,9 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   assign: { name: 'assign', worker_id: WORKER, mode: 'offer', forced: false },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
   escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
+  report: { name: 'report', worker_id: WORKER, reason: 'abusive', text: null },
+  return_reported: { name: 'return_reported', feedback: null },
+  reject_reported: { name: 'reject_reported', feedback: 'no' },
   message: {
     name: 'message',
     message_id: 'message-1',
@@ -106,9 +110,19 @@ function fitFor(command: CommandName, task: Task): Task {
 const WHEN: Partial<Record<CommandName, number>> = { expire: OFFER_ENDS, deadline: DEADLINE };
 const momentOf = (command: CommandName) => WHEN[command] ?? ACCEPTED;
 
-function sample(status: Status): Task {
-  return frozen(taskIn(status, sampleInput({ sla: { deadline: rfc3339(DEADLINE) } })));
+/** A task in this state that takes the command in the states that the tables list for it. */
+function sample(status: Status, command?: CommandName): Task {
+  const task = taskIn(status, sampleInput({ sla: { deadline: rfc3339(DEADLINE) } }));
+  return frozen(status === 'queued' && command === 'reject_reported' ? { ...task, report: REPORT } : task);
 }
+
+const REPORT: Report = {
+  worker_id: WORKER,
+  reason: 'unsafe',
+  text: null,
+  reported_at: NOW,
+  decision: null,
+};
 
 /** Frozen, so that a test that changes it fails. */
 function frozen<T>(value: T): T {
@@ -122,7 +136,7 @@ const ILLEGAL = PAIRS.filter(([status, command]) => target(command, status) === 
 
 describe('a legal command', () => {
   it.each(LEGAL)('%s: %s leads to the state in the table', (status, command) => {
-    const before = fitFor(command, sample(status));
+    const before = fitFor(command, sample(status, command));
     const decision = decide(before, [FITTING[command]], contextAt(momentOf(command), 'someone'));
     if (!decision.ok) throw new Error(decision.refusal.message);
     const { task, events } = decision;
@@ -185,7 +199,9 @@ describe('the tables of commands', () => {
   function samplesOf(status: Status, input: TaskInput): Task[] {
     const task = taskIn(status, input);
     const offered = taskAfter(queuedTask(input), [FITTING.match, { name: 'offer', offers: twoOffers }], NOW);
-    const all = status === 'offered' ? [task, offered] : [task];
+    const others =
+      status === 'offered' ? [offered] : status === 'queued' ? [{ ...task, report: REPORT }] : [];
+    const all = [task, ...others];
     return all.flatMap((one) => [one, { ...one, attempt: DEFAULT_MAX_ATTEMPTS }]).map(frozen);
   }
 
@@ -337,9 +353,9 @@ describe('a task past its deadline or out of attempts', () => {
   );
   const back = rows.filter(([status]) => status !== 'matched');
 
-  /** The types of the events, without the one that only a requeue has. */
+  /** The types of the events, without those that only a requeue or a report has. */
   const typesOf = ({ events }: { events: TaskEvent[] }) =>
-    events.map((one) => one.type).filter((type) => type !== 'task.requeued');
+    events.map((one) => one.type).filter((type) => type !== 'task.requeued' && type !== 'task.reported');
 
   it('is failed by every command that would return it to the queue', () => {
     expect(new Set(rows.map(([, command]) => command))).toEqual(
@@ -352,6 +368,7 @@ describe('a task past its deadline or out of attempts', () => {
         'remove_worker',
         'remove_pool',
         'reassign',
+        'report',
         'requeue',
       ]),
     );
@@ -422,7 +439,12 @@ describe('a task past its deadline or out of attempts', () => {
     const before = { ...taskIn(status), attempt: DEFAULT_MAX_ATTEMPTS };
     const task = taskAfter(before, [FITTING[command]], ACCEPTED);
     // What a worker cannot help is not a failed attempt.
-    if (command === 'remove_worker' || command === 'remove_pool' || command === 'requeue') {
+    if (
+      command === 'remove_worker' ||
+      command === 'remove_pool' ||
+      command === 'requeue' ||
+      command === 'report'
+    ) {
       expect([task.status, task.attempt]).toEqual(['queued', DEFAULT_MAX_ATTEMPTS + 1]);
       return;
     }

@@ -20,6 +20,7 @@ import {
   URGENCIES,
 } from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';
+import { isReported } from '../../../src/state/tasks/waiting.ts';
 import { holdChanges, holders } from '../../../src/state/workers/worker.ts';
 import { contextAt, createdTask, NOW, rfc3339, sampleInput } from '../../support/tasks.ts';
 
@@ -37,6 +38,8 @@ const EVERYTHING: readonly What[] = [...COMMANDS, 'hand out', 'approve and compl
 const USUAL: Record<Status, readonly What[]> = {
   created: ['queue', 'queue', 'cancel'],
   queued: [
+    'return_reported',
+    'reject_reported',
     'hand out',
     'hand out',
     'hand out',
@@ -89,6 +92,7 @@ const USUAL: Record<Status, readonly What[]> = {
     'message',
     'read_messages',
     'assign',
+    'report',
   ],
   submitted: [
     'rework',
@@ -177,8 +181,9 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
     case 'offer':
       return [offers];
     case 'accept':
+      return [{ name: 'accept', offer_id, worker_id: offer?.worker_id ?? move.who }];
     case 'decline':
-      return [{ name: what, offer_id, worker_id: offer?.worker_id ?? move.who, reason: null }];
+      return [{ name: 'decline', offer_id, worker_id: offer?.worker_id ?? move.who, reason: null }];
     case 'expire':
       return [{ name: 'expire', offer_id }];
     case 'revoke':
@@ -228,6 +233,11 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
           offer_life: SECOND,
         },
       ];
+    case 'report':
+      return [{ name: 'report', worker_id, reason: 'other', text: null }];
+    case 'return_reported':
+    case 'reject_reported':
+      return [{ name: what, feedback: 'no' }];
     case 'message':
       return [messageOf(move, task, worker_id, fresh())];
     case 'read_messages':
@@ -363,6 +373,7 @@ const IN_PLACE_EVENTS: readonly string[] = [
   'task.question_answered',
   'task.message_added',
   'task.assigned',
+  'task.reported',
 ];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
@@ -534,6 +545,7 @@ describe('every random sequence of commands', () => {
       if (isFinal(task.status)) return asked.length === 0 && nextDue(asked) === null;
       // The store never leaves a task `matched` or `verified`: it commits the next transition with them.
       if (['created', 'matched', 'verified', 'started'].includes(task.status)) return true;
+      if (isReported(task)) return true;
       if (task.status === 'submitted' && task.input.output.review.mode === 'manual') return true;
       return asked.some(
         ({ kind }) => kind !== 'deadline' && kind !== 'target_latency' && kind !== 'escalate',

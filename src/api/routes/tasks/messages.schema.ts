@@ -16,7 +16,7 @@ import { memberOf } from '../../http/validation.ts';
 export const Params = Type.Object({ task_id: Uuid });
 
 /** Plain text: no control characters (C0, DEL, C1) but the newline and the tab. */
-const PlainText = Type.String({
+export const PlainText = Type.String({
   minLength: 1,
   maxLength: 10_000,
   pattern: '^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$',

@@ -4,6 +4,7 @@ import Type, { type TSchema } from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { SIDES } from '../../../state/tasks/conversation.ts';
 import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
+import { REPORT_REASONS } from '../../../state/tasks/report.ts';
 import {
   DECISIONS,
   DEFAULT_MAX_ATTEMPTS,
@@ -421,6 +422,19 @@ export const Task = Type.Object(
     ),
     failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
     cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
+    report: Type.Union(
+      [
+        Type.Object({
+          worker_id: Type.String(),
+          reason: word(REPORT_REASONS),
+          text: nullable(Type.String()),
+          reported_at: Timestamp,
+          decision: nullable(word(['reassign', 'reject'])),
+        }),
+        Type.Null(),
+      ],
+      { description: 'The last report of a worker; while `decision` is null, no worker gets the task' },
+    ),
     open_question: OpenQuestion,
     unread_messages: UnreadMessages,
     created_at: Timestamp,

@@ -1,10 +1,12 @@
 // Tasks, as integrators create, follow and review them.
 
 import Type from 'typebox';
+import type { Command, Opinion } from '../../../state/tasks/command.ts';
 import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
+import { DECISIONS, type Review, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
+import { isReported } from '../../../state/tasks/waiting.ts';
 import { changeTask } from '../../../store/commands/change.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
@@ -143,7 +145,7 @@ export const taskRoutes = [
     access: scope('tasks:review'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Review a submission: approve it, reject it, or ask for rework or reassignment',
+    summary: 'Review a submission, or with reassign or reject a task that a worker has reported',
     params: Params,
     body: closed({
       decision: word(DECISIONS),
@@ -179,9 +181,7 @@ export const taskRoutes = [
         deps.db,
         principal.org_id,
         params.task_id,
-        decision === 'approve'
-          ? [{ name: 'approve', feedback, rating, submitted_at, answer_of }, { name: 'complete' }]
-          : [{ name: decision, feedback, rating, submitted_at }],
+        commandsOf(decision, { feedback, rating, submitted_at }, isReported(loaded.task), answer_of),
         {
           actor,
           callerGuards,
@@ -213,6 +213,19 @@ export const taskRoutes = [
     },
   }),
 ];
+
+/** The commands of a decision: about a submission, or about a report of a queued task. */
+function commandsOf(
+  decision: Review['decision'],
+  opinion: Opinion,
+  isAboutReport: boolean,
+  answer_of: string | undefined,
+): Command[] {
+  if (decision === 'approve') return [{ name: 'approve', ...opinion, answer_of }, { name: 'complete' }];
+  if (isAboutReport && decision === 'reassign') return [{ name: 'return_reported', ...opinion }];
+  if (isAboutReport && decision === 'reject') return [{ name: 'reject_reported', ...opinion }];
+  return [{ name: decision, ...opinion }];
+}
 
 /** A worker whose work is sent back or rejected must learn why. */
 function feedbackFaults(body: unknown): FieldError[] {

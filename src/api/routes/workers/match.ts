@@ -3,6 +3,7 @@
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
 import { stepAt, type Task } from '../../../state/tasks/task.ts';
+import { isWaiting } from '../../../state/tasks/waiting.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
 import { newId } from '../../../store/redis/ids.ts';
@@ -137,7 +138,7 @@ async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Pr
   };
   const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, visible);
   const stepTime = stepAt(task, task.step + 1);
-  const waits = task.status === 'queued' || task.status === 'created';
+  const waits = isWaiting(task) || task.status === 'created';
   const queue = waits ? await queuePosition(deps.db, task, sample, visible) : null;
   return {
     reason: waits ? reason : ('not_waiting' satisfies MatchReason),

@@ -1,0 +1,31 @@
+// A worker reports a task to a reviewer.
+
+import Type from 'typebox';
+import { REPORT_REASONS } from '../../../state/tasks/report.ts';
+import { closed, word } from '../../http/schemas.ts';
+import { route } from '../../route.ts';
+import { Params, PlainText } from '../tasks/messages.schema.ts';
+import { changeOwnTask } from './own-task-change.ts';
+
+export const workerReportRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/worker/tasks/{task_id}/report',
+    access: { kind: 'worker' },
+    versioned: true,
+    tag: 'Worker',
+    summary: 'Give a task to a reviewer as abusive, unsafe or unclear; no worker gets it until they decide',
+    params: Params,
+    body: closed({ reason: word(REPORT_REASONS), text: Type.Optional(PlainText) }),
+    answers: { 204: { description: 'Reported' } },
+    handler(call) {
+      const { worker_id } = call.principal;
+      const { reason, text = null } = call.body;
+      return changeOwnTask(
+        call,
+        () => ({ commands: [{ name: 'report', worker_id, reason, text }] }),
+        () => ({ status: 204 }),
+      );
+    },
+  }),
+];
