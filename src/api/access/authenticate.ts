@@ -10,6 +10,7 @@ import { noteKeyUse } from '../../store/identity/api-keys.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
+import { noteWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError } from '../http/problem.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
@@ -21,6 +22,8 @@ const MAX_CACHED = 10_000;
 const RECHECK_AGE = 100;
 /** How often a process updates `last_used_at` of a key, ms. */
 const USE_INTERVAL = 5 * 60 * 1000;
+/** How often a process updates `last_seen_at` of a worker, ms. */
+const SEEN_INTERVAL = 60 * 1000;
 
 /** Access tokens that are not ours, but of outside issuers. */
 interface TokenIssuers {
@@ -46,6 +49,8 @@ export class Authenticator {
   /** Long requests, which are notified of a revocation that may concern them. */
   readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
+  /** Workers whose `last_seen_at` has been updated recently. */
+  readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_CACHED, ttl: SEEN_INTERVAL });
   /** Ids of keys whose `last_used_at` has been updated recently. */
   readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL });
 
@@ -226,8 +231,15 @@ export class Authenticator {
     return found;
   }
 
-  /** Updates `last_used_at` of a key from time to time. A failure does not affect the request. */
+  /** Updates `last_used_at` of a key or `last_seen_at` of a worker from time to time. A failure does not affect the request. */
   async #noteUse(principal: Principal, now: number): Promise<void> {
+    if (principal.kind === 'worker') {
+      const name = `${principal.org_id} ${principal.worker_id} ${principal.incarnation}`;
+      if (this.#recentlySeen.has(name)) return;
+      this.#recentlySeen.set(name, true);
+      await noteWorkerSeen(this.#db, principal, now).catch(() => undefined);
+      return;
+    }
     if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
     if (this.#recentlyUsed.has(principal.key_id)) return;
     this.#recentlyUsed.set(principal.key_id, true);

@@ -57,7 +57,13 @@ export function sampleOf(before: Task | null, task: Task, events: readonly TaskE
   }
   if (counts.length === 0 && Object.keys(times).length === 0) return null;
   const worker = (task.assignment ?? before.assignment)?.worker_id ?? NONE;
-  return { org_id: task.org_id, at, groups: { ...groupsOf(task), worker }, counts, times };
+  return {
+    org_id: task.org_id,
+    at,
+    groups: { ...groupsOf(task), worker },
+    counts,
+    times,
+  };
 }
 
 /** The sample of a task that leaves the indexes of created tasks. @param at its creation, ms. */

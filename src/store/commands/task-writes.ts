@@ -2,6 +2,7 @@
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { sampleOf } from '../../state/stats/tally.ts';
+import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
@@ -36,6 +37,20 @@ export function indexesOf(task: Task): string[] {
     `product:${task.input.origin.product}`,
     `request_id:${task.input.origin.request_id}`,
     ...(pool === null ? [] : [`pool:${pool}`]),
+  ];
+}
+
+/** Writes that move a task between the indexes of its state. */
+function stateIndexWrites(db: Db, was: Task | null, task: Task): Write[] {
+  const { index } = orgKeysOf(db.prefix, task.org_id);
+  const [before, after] = [was === null ? [] : stateIndexesOf(was), stateIndexesOf(task)];
+  return [
+    ...before
+      .filter((name) => !after.includes(name))
+      .map((name): Write => ['ZREM', index(name), task.task_id]),
+    ...after
+      .filter((name) => !before.includes(name))
+      .map((name): Write => ['ZADD', index(name), 0, task.task_id]),
   ];
 }
 
@@ -122,6 +137,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     if (was !== null) writes.push(['ZREM', keys.index(`status:${was.status}`), taskId]);
     writes.push(['ZADD', keys.index(`status:${task.status}`), 0, taskId]);
   }
+  writes.push(...stateIndexWrites(db, was, task));
   writes.push(...matchingQueueWrites(db, was, task), ...offerWrites(db, was, task));
 
   const [checks, checksBefore] = [checksOf(task), was === null ? [] : checksOf(was)];

@@ -8,6 +8,7 @@
 // A purge is postponed while the task has pending deliveries.
 
 import { purgedSample } from '../../state/stats/tally.ts';
+import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
 import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
@@ -203,7 +204,7 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
     ['UNLINK', keys.ordering(task_id)],
     ['UNLINK', keys.messages(task_id)],
     ...(task.copies === undefined ? [] : [['UNLINK', keys.claims(task_id)] as const]),
-    ...[...indexesOf(task), `status:${task.status}`].map(
+    ...[...indexesOf(task), ...stateIndexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),
     ['ZREM', keys.retain, logNote(task)],

@@ -1,7 +1,9 @@
 // Lists of tasks and of their events. A list scans the index of the most selective filter and applies the other filters
 // to the tasks it finds, so that every page but the last is full.
 
-import type { Status } from '../../../state/tasks/lifecycle.ts';
+import { isInReview, isOverdue } from '../../../state/tasks/attention.ts';
+import { openQuestionOf } from '../../../state/tasks/conversation-reading.ts';
+import { isFinal, STATUSES, type Status } from '../../../state/tasks/lifecycle.ts';
 import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { timeOf } from '../../../state/text/time.ts';
@@ -13,6 +15,7 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEADLINE_MEMBER, pageByDeadline } from './deadline-order.ts';
 
 export interface TaskFilters {
   status?: Status[];
@@ -22,6 +25,10 @@ export interface TaskFilters {
   task_type?: string[];
   product?: string[];
   request_id?: string[];
+  assigned_to?: string[];
+  overdue?: boolean;
+  in_review?: boolean;
+  has_open_question?: boolean;
   created_after?: string;
   created_before?: string;
 }
@@ -32,16 +39,37 @@ interface PageQuery {
   order?: 'asc' | 'desc';
 }
 
-const INDEXED = ['status', 'domain', 'task_type', 'urgency', 'pool', 'product', 'request_id'] as const;
+/** The orders of the list of tasks. */
+export const ORDERS = ['created_at', 'deadline'] as const;
+const OPEN = STATUSES.filter((status) => !isFinal(status));
 
-/** A page of the org's tasks that match the filters and that the key may see. */
+const INDEXED = [
+  'status',
+  'domain',
+  'task_type',
+  'urgency',
+  'pool',
+  'product',
+  'request_id',
+  'assigned_to',
+] as const;
+/** Filters whose tasks are in an index when they are true. */
+const FLAGS = ['overdue', 'in_review', 'has_open_question'] as const;
+
+/**
+ * A page of the org's tasks that match the filters and that the key may see. By deadline it lists tasks that have one,
+ * the earliest first unless asked otherwise, and only open ones unless it is filtered by status.
+ */
 export async function listTasks(
   { db }: ApiDeps,
   principal: KeyPrincipal,
-  { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...given }: TaskFilters & PageQuery,
+  query: TaskFilters & PageQuery & { order_by?: (typeof ORDERS)[number] },
   signal: AbortSignal,
 ): Promise<Answer> {
-  const filters: TaskFilters = { ...given };
+  const { limit = DEFAULT_LIMIT, cursor, order_by = 'created_at', ...rest } = query;
+  const byDeadline = order_by === 'deadline';
+  const { order = byDeadline ? 'asc' : 'desc', ...given } = rest;
+  const filters: TaskFilters = { ...(byDeadline && { status: OPEN }), ...given };
   if (!principal.pools.includes('*'))
     filters.pool = principal.pools.filter((id) => given.pool === undefined || given.pool.includes(id));
   const span = {
@@ -49,10 +77,17 @@ export async function listTasks(
     to: filters.created_before === undefined ? null : idFloor(timeOf(filters.created_before)),
   };
   const { created_after, created_before, ...indexed } = filters;
-  const scope = listScope('tasks', principal.org_id, indexed, span, order);
-  const range = { order, after: readCursor(scope, cursor), ...span };
+  const scope = listScope('tasks', principal.org_id, indexed, span, order, order_by);
+  const after = readCursor(scope, cursor, byDeadline ? DEADLINE_MEMBER : undefined);
+  const range = { order, after, ...span };
   const keys = orgKeysOf(db.prefix, principal.org_id);
   const [scanned, ...others] = await indexesOf(db.redis, keys.index, filters);
+  if (byDeadline) {
+    const found = await pageByDeadline(db, principal.org_id, [scanned, ...others], range, limit, (task) =>
+      matches(task, filters),
+    );
+    return listAnswer(found.items.map(taskView), scope, found.next);
+  }
   const { items, next } = await page(
     db,
     scanned,
@@ -78,6 +113,7 @@ async function indexesOf(
     const values = filters[name];
     return values === undefined ? [] : [[...new Set<string>(values)].map((one) => keyOf(`${name}:${one}`))];
   });
+  for (const name of FLAGS) if (filters[name] === true) wanted.push([keyOf(`${name}:true`)]);
   const [only, another] = wanted;
   if (only === undefined) return [[keyOf('all')]];
   if (another === undefined) return [only];
@@ -102,7 +138,11 @@ function matches(task: Task, filters: TaskFilters): boolean {
     has<string | null>(filters.pool, poolOf(task)) &&
     has(filters.task_type, task_type) &&
     has(filters.product, origin.product) &&
-    has(filters.request_id, origin.request_id)
+    has(filters.request_id, origin.request_id) &&
+    has<string | null>(filters.assigned_to, task.assignment?.worker_id ?? null) &&
+    (filters.overdue ?? isOverdue(task)) === isOverdue(task) &&
+    (filters.in_review ?? isInReview(task)) === isInReview(task) &&
+    (filters.has_open_question === undefined || filters.has_open_question === (openQuestionOf(task) !== null))
   );
 }
 

@@ -29,7 +29,7 @@ import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { taskInput, taskRules } from './task-input.ts';
-import { historyPage, listTasks } from './task-list.ts';
+import { historyPage, listTasks, ORDERS } from './task-list.ts';
 import { taskCompletion } from './task-type-defaults.ts';
 import * as schema from './tasks.schema.ts';
 
@@ -74,6 +74,17 @@ export const taskRoutes = [
         task_type: listOf(Slug),
         product: listOf(Type.String({ maxLength: 500 })),
         request_id: listOf(Type.String({ maxLength: 500 })),
+        assigned_to: listOf(ClientId),
+        overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
+        in_review: Type.Optional(Type.Boolean({ description: 'Submitted, and a reviewer has to decide' })),
+        has_open_question: Type.Optional(Type.Boolean()),
+        order_by: Type.Optional(
+          word(ORDERS, {
+            default: 'created_at',
+            description:
+              '`deadline`: open tasks (or those of `status`) that have one, the earliest first unless `order` says otherwise; at most 2000 may match the filters',
+          }),
+        ),
         created_after: Type.Optional(Timestamp),
         created_before: Type.Optional(Timestamp),
         ...PageQuery,

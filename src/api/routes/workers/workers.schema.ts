@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { AVAILABILITIES } from '../../../state/workers/worker.ts';
-import { ClientId, Labels, nullable, Timestamp, word } from '../../http/schemas.ts';
+import { ClientId, Labels, listOf, nullable, Timestamp, word } from '../../http/schemas.ts';
 
 /** What integrators set of a worker. */
 export const WorkerFields = {
@@ -40,9 +40,26 @@ export const WorkerView = Type.Object(
       }),
     ),
     accuracy_count: Type.Integer({ description: 'Number of these known answers' }),
+    last_seen_at: Type.Optional(
+      nullable(
+        Type.String({
+          format: 'date-time',
+          description:
+            'When they last used their token, to a minute; when an integrator lists or retrieves them',
+        }),
+      ),
+    ),
     created_at: Timestamp,
     updated_at: Timestamp,
   },
   { $id: 'Worker' },
 );
+export const WorkerFilters = {
+  pool: listOf(ClientId),
+  availability: listOf(word(AVAILABILITIES)),
+  idle_for_seconds: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 31_536_000, description: 'Without offers and tasks for so long' }),
+  ),
+  at_capacity: Type.Optional(Type.Boolean({ description: 'With as many offers and tasks as they may have' })),
+};
 export const WorkerParams = Type.Object({ worker_id: ClientId });

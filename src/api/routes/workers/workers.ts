@@ -3,7 +3,6 @@
 import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { newTrackRecord } from '../../../state/workers/track-record.ts';
-import { workerView } from '../../../state/workers/view.ts';
 import { drain, type Worker } from '../../../state/workers/worker.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { revokeWorkerTokens } from '../../../store/identity/worker-tokens.ts';
@@ -30,7 +29,8 @@ import { ClientId, closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 import { workerAnswer } from './worker-answer.ts';
-import { WorkerFields, WorkerParams, WorkerView } from './workers.schema.ts';
+import { isWanted, seenViews } from './worker-list.ts';
+import { WorkerFields, WorkerFilters, WorkerParams, WorkerView } from './workers.schema.ts';
 
 const { name, ...optional } = WorkerFields;
 
@@ -106,18 +106,29 @@ export const workerRoutes = [
     access: scope('workers:read'),
     tag: 'Workers',
     summary: 'List workers',
-    query: closed(PageQuery),
+    query: closed({ ...WorkerFilters, ...PageQuery }),
     answers: { 200: { description: 'A page of workers', schema: pageOf(WorkerView) } },
-    async handler({ deps: { db }, principal, query }) {
-      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
-      const bound = listScope('workers', principal.org_id, principal.pools, order);
+    async handler({ deps: { db }, principal, query, signal }) {
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...filters } = query;
+      const bound = listScope('workers', principal.org_id, principal.pools, filters, order);
       const range = { order, after: readCursor(bound, cursor), from: null, to: null };
       const index = orgKeysOf(db.prefix, principal.org_id).index('workers');
-      const { items, next } = await page(db, [index], range, limit, async (members) =>
-        (await loadWorkers(db, principal.org_id, members.map(memberId))).map((worker) =>
-          worker !== null && maySeeWorker(principal, worker) ? workerView(worker, principal) : null,
-        ),
+      const now = db.clock.now();
+      const { items: workers, next } = await page(
+        db,
+        [index],
+        range,
+        limit,
+        async (members) =>
+          (await loadWorkers(db, principal.org_id, members.map(memberId))).map((worker) =>
+            worker !== null && maySeeWorker(principal, worker) && isWanted(worker, principal, filters, now)
+              ? worker
+              : null,
+          ),
+        undefined,
+        signal(),
       );
+      const items = await seenViews(db, principal, workers);
       return listAnswer(items, bound, next);
     },
   }),
@@ -129,8 +140,11 @@ export const workerRoutes = [
     summary: 'Retrieve a worker',
     params: WorkerParams,
     answers: { 200: { description: 'The worker', schema: WorkerView } },
-    handler: async ({ deps, principal, params }) =>
-      workerAnswer(await visibleWorker(deps.db, principal, params.worker_id), principal),
+    async handler({ deps: { db }, principal, params }) {
+      const worker = await visibleWorker(db, principal, params.worker_id);
+      const [body] = await seenViews(db, principal, [worker]);
+      return { ...workerAnswer(worker, principal), body };
+    },
   }),
   route({
     method: 'PATCH',

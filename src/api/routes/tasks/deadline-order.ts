@@ -1,0 +1,72 @@
+// Tasks in the order of their deadlines. No index has this order, because it would cost every create a write. So the tasks
+// that match the filters are loaded and sorted, which limits their number.
+
+import type { Task } from '../../../state/tasks/task.ts';
+import { dueAt } from '../../../state/tasks/task.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import { inEach, type Range, scan } from '../../../store/redis/lists.ts';
+import { loadTasks } from '../../../store/tasks/tasks.ts';
+import { ApiError } from '../../http/problem.ts';
+
+/** Most tasks in the scanned index that can be sorted. */
+const SORTED_MOST = 2000;
+
+/** A member of this order: the deadline, then the id. */
+export const DEADLINE_MEMBER = /^\d{15} \S+$/;
+
+function memberOf(task: Task): string | null {
+  const deadline = dueAt(task, 'deadline');
+  return deadline === null ? null : `${String(deadline).padStart(15, '0')} ${task.task_id}`;
+}
+
+/**
+ * A page of tasks by deadline; tasks without one are left out.
+ * @param indexes the index keys to scan, then the families of which a task must be in each.
+ * @returns the tasks, and the member after which the next page starts; null when there are no more.
+ * @throws ApiError 400 when there are more tasks than can be sorted
+ */
+export async function pageByDeadline(
+  db: Db,
+  orgId: string,
+  indexes: readonly [scanned: readonly string[], ...others: (readonly string[])[]],
+  range: Range,
+  limit: number,
+  matches: (task: Task) => boolean,
+): Promise<{ items: Task[]; next: string | null }> {
+  const [scanned, ...others] = indexes;
+  const load = async (ids: string[]): Promise<Task[]> =>
+    (await loadTasks(db, orgId, ids)).flatMap((stored) =>
+      stored !== null && matches(stored.task) ? [stored.task] : [],
+    );
+  const members: string[] = [];
+  let examined = 0;
+  for await (const chunk of scan(db, scanned, { ...range, order: 'asc', after: null })) {
+    const ids = await inEach(db, others, chunk);
+    examined += ids.length;
+    if (examined > SORTED_MOST)
+      throw new ApiError(
+        'invalid_query',
+        `/order_by: more than ${SORTED_MOST} tasks match. Add filters, or order by created_at.`,
+      );
+    for (const task of await load(ids)) {
+      const member = memberOf(task);
+      if (member !== null) members.push(member);
+    }
+  }
+  members.sort();
+  if (range.order === 'desc') members.reverse();
+  const { after } = range;
+  const rest = members.filter(
+    (member) => after === null || (range.order === 'asc' ? member > after : member < after),
+  );
+  const shown = rest.slice(0, limit);
+  const tasks = new Map((await load(shown.map(idOf))).map((task) => [task.task_id, task]));
+  return {
+    items: shown.flatMap((member) => tasks.get(idOf(member)) ?? []),
+    next: rest.length > limit ? (shown.at(-1) ?? null) : null,
+  };
+}
+
+function idOf(member: string): string {
+  return member.slice(16);
+}

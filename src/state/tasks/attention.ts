@@ -1,0 +1,29 @@
+// What a lead looks for among open tasks: those that are late, and those that wait for a reviewer.
+
+import { openQuestionOf } from './conversation-reading.ts';
+import { isFinal } from './lifecycle.ts';
+import type { Task } from './task.ts';
+
+/** Whether the task is open and a clock of it is breached. */
+export function isOverdue(task: Task): boolean {
+  return !isFinal(task.status) && task.breaches.length > 0;
+}
+
+/** Whether a reviewer has to decide on the task. */
+export function isInReview(task: Task): boolean {
+  return task.status === 'submitted' && task.input.output.review.mode === 'manual';
+}
+
+/**
+ * The indexes of a task that follow from its state, as `<filter>:<value>`, besides that of its status. A new task is in
+ * none of them. The worker stays after the end of the task.
+ */
+export function stateIndexesOf(task: Task): string[] {
+  if (task.copy_of !== undefined) return [];
+  return [
+    ...(task.assignment === null ? [] : [`assigned_to:${task.assignment.worker_id}`]),
+    ...(isOverdue(task) ? ['overdue:true'] : []),
+    ...(isInReview(task) ? ['in_review:true'] : []),
+    ...(openQuestionOf(task) === null ? [] : ['has_open_question:true']),
+  ];
+}
