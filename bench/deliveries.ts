@@ -8,7 +8,7 @@ import { Queues } from '../src/queues/queues.ts';
 import { PREFIX } from '../src/runtime/process.ts';
 import { PARTITIONS, partitionKeys } from '../src/store/redis/keys.ts';
 import { inTurns, settled, until } from './measures.ts';
-import { type Child, Client, cardBody, createOrg, type Org, type Stage } from './stage.ts';
+import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody, type Org } from './stage.ts';
 
 export interface Delivered {
   per_second: number;
@@ -67,7 +67,7 @@ async function measured(client: Client, worker: Child, before: number | null, co
  * process starts: a first process has relayed and matched all tasks, so that only deliveries are measured.
  */
 export async function deliveries(
-  stage: Stage,
+  stage: BenchEnvironment,
   web: Child,
   count: number,
   delayMs: number,
@@ -76,7 +76,7 @@ export async function deliveries(
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const api = new Client(String(web.ready.url), 20);
   const org = await createOrg(api, 0, 1);
-  const body = cardBody(target, { events: ['task.created'] });
+  const body = exampleTaskBody(target, { events: ['task.created'] });
   const queues = new Queues(stage.redis, PREFIX, Date.now);
   const { webhooks, lifecycle } = queues.all;
   await webhooks.pause();
@@ -102,11 +102,15 @@ export async function deliveries(
 }
 
 /** Deliveries of the baseline, from the same number of jobs that exist before its worker starts. */
-export async function bareDeliveries(stage: Stage, count: number, delayMs: number): Promise<Delivered> {
+export async function bareDeliveries(
+  stage: BenchEnvironment,
+  count: number,
+  delayMs: number,
+): Promise<Delivered> {
   const receiver = await stage.start('bench/receiver.js', { DELAY_MS: String(delayMs) });
   const target = `http://127.0.0.1:${receiver.ready.port}`;
   const queue = new Queue('bare', { connection: stage.redis, prefix: '{bare}' });
-  const data = { type: 'task.created', data: cardBody(target) };
+  const data = { type: 'task.created', data: exampleTaskBody(target) };
   for (let added = 0; added < count; added += 500)
     await queue.addBulk(
       Array.from({ length: Math.min(500, count - added) }, () => ({ name: 'deliver', data })),
@@ -130,7 +134,7 @@ export interface Latency {
  * including matching and deliveries.
  */
 export async function latencyAtHalfLoad(
-  stage: Stage,
+  stage: BenchEnvironment,
   web: Child,
   seconds: number,
 ): Promise<Latency & { reuse: number }> {
@@ -140,7 +144,7 @@ export async function latencyAtHalfLoad(
   const api = new Client(String(web.ready.url), 60);
   const org = await createOrg(api, 0, 1);
   const client = new Client(target, 1);
-  const body = cardBody(target, { events: ['task.created', 'task.queued'] });
+  const body = exampleTaskBody(target, { events: ['task.created', 'task.queued'] });
   const create = () => api.call('POST', '/v1/tasks', org.api_key, body);
   // Warms up both processes and opens the connections, then measures the highest rate.
   await inTurns(500, 20, create);
@@ -181,7 +185,7 @@ async function paced(rate: number, seconds: number, work: () => Promise<unknown>
  * deliveries to an endpoint of another org that never responds.
  */
 export async function besideHanging(
-  stage: Stage,
+  stage: BenchEnvironment,
   web: Child,
   queued: number,
   seconds: number,
@@ -204,7 +208,7 @@ export async function besideHanging(
   const [seen, hung] = [healthy, hanging].map(
     ({ ready }) => new Client(`http://127.0.0.1:${ready.port}`, 1),
   ) as [Client, Client];
-  const body = cardBody(null);
+  const body = exampleTaskBody(null);
   const measure = async (): Promise<Latency> => {
     await seen.call('DELETE', '/', '');
     const made = await paced(rate, seconds, () => api.call('POST', '/v1/tasks', good.api_key, body));

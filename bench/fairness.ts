@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inTurns, type Measured } from './measures.ts';
-import { Client, cardBody, createOrg, type Stage } from './stage.ts';
+import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from './stage.ts';
 
 const BURST = 5000;
 const BATCH = 50;
@@ -19,7 +19,7 @@ interface Waits {
 }
 
 /** Goal: the p95 from create to offer during the burst is at most twice the p95 without it. */
-export async function measureFairness(stage: Stage, scale: number): Promise<Measured> {
+export async function measureFairness(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const worker = await stage.start('src/worker.js');
   const api = new Client(String(web.ready.url), 40);
@@ -28,7 +28,7 @@ export async function measureFairness(stage: Stage, scale: number): Promise<Meas
     await createOrg(api, WORKERS, Math.ceil(burst / WORKERS)),
     await createOrg(api, WORKERS, 1000),
   ];
-  const body = cardBody(null);
+  const body = exampleTaskBody(null);
   const create = async () => {
     const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', quiet.api_key, body);
     await sleep(PAUSE);

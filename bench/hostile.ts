@@ -2,7 +2,7 @@
 // while some connections send only schemas and outputs that take very long to check.
 
 import { steadyP99 } from './purge.ts';
-import { type Client, cardBody, createOrg, type Org } from './stage.ts';
+import { type Client, createOrg, exampleTaskBody, type Org } from './stage.ts';
 
 /** Connections of the attacker that send schemas, and the same number that submit outputs. */
 const CONNECTIONS = 4;
@@ -92,7 +92,7 @@ function hostileSchema(index: number): unknown {
 }
 
 function withSchema(schema: unknown): unknown {
-  const body = cardBody(null);
+  const body = exampleTaskBody(null);
   return { ...body, output: { ...body.output, schema } };
 }
 

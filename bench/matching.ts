@@ -14,7 +14,7 @@ import { newId } from '../src/store/redis/ids.ts';
 import { firstWaitingFor } from '../src/store/workers/candidates.ts';
 import { workerWrites } from '../src/store/workers/workers.ts';
 import { inTurns, type Measured } from './measures.ts';
-import type { Stage } from './stage.ts';
+import type { BenchEnvironment } from './stage.ts';
 
 const WORKERS = 10_000;
 const TASKS = 100_000;
@@ -29,7 +29,7 @@ interface Times {
 }
 
 /** Measures matching with this share of 10 000 ready workers and 100 000 waiting tasks, and with a tenth of it. */
-export async function measureMatching(stage: Stage, scale: number): Promise<Measured> {
+export async function measureMatching(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const small = await measureAt(stage, scale / 10);
   const large = await measureAt(stage, scale);
   return {
@@ -41,7 +41,7 @@ export async function measureMatching(stage: Stage, scale: number): Promise<Meas
   };
 }
 
-async function measureAt(stage: Stage, scale: number): Promise<Record<string, Times>> {
+async function measureAt(stage: BenchEnvironment, scale: number): Promise<Record<string, Times>> {
   await stage.redis.flushall();
   const redis = connect(stage.redisUrl, 'patient', () => undefined);
   await whenReady(redis);

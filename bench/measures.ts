@@ -3,7 +3,7 @@
 
 import autocannon from 'autocannon';
 import type { Redis } from 'ioredis';
-import { type Client, cardBody, type Org, type Stage } from './stage.ts';
+import { type BenchEnvironment, type Client, exampleTaskBody, type Org } from './stage.ts';
 
 export type Cell = string | number;
 
@@ -33,7 +33,7 @@ export async function creates(
     connections,
     duration: seconds,
     headers: { authorization: `Bearer ${credential}`, 'content-type': 'application/json' },
-    body: JSON.stringify(cardBody(null)),
+    body: JSON.stringify(exampleTaskBody(null)),
   });
   if (result.non2xx > 0 || result.errors > 0)
     throw new Error(`${result.non2xx} refused, ${result.errors} failed`);
@@ -47,7 +47,7 @@ export async function lives(
   count: number,
   callbackUrl: string | null,
 ): Promise<number> {
-  const body = cardBody(callbackUrl);
+  const body = exampleTaskBody(callbackUrl);
   const start = performance.now();
   let done = 0;
   let end = start;
@@ -129,14 +129,14 @@ function difference(after: Cost, before: Cost): Cost {
 
 /** Redis memory of a finished task with ten events (including a breach) and its deliveries, bytes. */
 export async function memoryPerTask(
-  stage: Stage,
+  stage: BenchEnvironment,
   api: Client,
   org: Org,
   count: number,
   target: string,
 ): Promise<number> {
   const play = async (tasks: number) => {
-    const body = cardBody(target, { latency: 1 });
+    const body = exampleTaskBody(target, { latency: 1 });
     const ids: string[] = [];
     await inTurns(tasks, 8, async () => {
       const { task_id } = await api.call<{ task_id: string }>('POST', '/v1/tasks', org.api_key, body);

@@ -24,11 +24,11 @@ import {
   settled,
 } from './measures.ts';
 import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
-import { type Child, Client, cardBody, createOrg, type Stage } from './stage.ts';
+import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody } from './stage.ts';
 import { measureStreams } from './streams.ts';
 
 /** @param scale 1 for a full run; a smaller value does less work. */
-type Part = (stage: Stage, scale: number) => Promise<Measured>;
+type Part = (stage: BenchEnvironment, scale: number) => Promise<Measured>;
 
 /** All parts by their name on the command line, in the order in which they run. */
 export const PARTS: Record<string, Part> = {
@@ -46,7 +46,7 @@ export const PARTS: Record<string, Part> = {
 };
 
 /** Goal: 0.6 of the rate of the same work without the service; a baseline with minimal records is measured too. */
-async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
+async function measureCreates(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const seconds = Math.max(2, Math.round(8 * scale));
   const { web, url, api } = await startApi(stage);
   const bare = await stage.start('bench/bare-web.js');
@@ -65,7 +65,7 @@ async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
   const org = await createOrg(api, 0, 1);
   const price = await cost(stage.redis, 500, async () => {
     for (let index = 0; index < 500; index += 1)
-      await api.call('POST', '/v1/tasks', org.api_key, cardBody(null));
+      await api.call('POST', '/v1/tasks', org.api_key, exampleTaskBody(null));
   });
   await Promise.all([bare.stop(), web.stop(), api.close()]);
   const meanOf = (which: string) => mean(rates.flatMap(([one, rate]) => (one === which ? [rate] : [])));
@@ -88,7 +88,7 @@ async function measureCreates(stage: Stage, scale: number): Promise<Measured> {
 }
 
 /** Goals: 0.6 of the rates of the baseline; 95 % of requests on reused connections. */
-async function measureDeliveries(stage: Stage, scale: number): Promise<Measured> {
+async function measureDeliveries(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const count = Math.round(8000 * scale);
   const figures: Record<
@@ -119,7 +119,7 @@ async function measureDeliveries(stage: Stage, scale: number): Promise<Measured>
 }
 
 /** Goal: a p99 of 50 ms at half of the highest rate. */
-async function measureLatency(stage: Stage, scale: number): Promise<Measured> {
+async function measureLatency(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const latency = await latencyAtHalfLoad(stage, web, Math.max(3, Math.round(15 * scale)));
   await Promise.all([web.stop(), api.close()]);
@@ -133,7 +133,7 @@ async function measureLatency(stage: Stage, scale: number): Promise<Measured> {
 }
 
 /** Goal: with an endpoint that hangs and 10 000 queued deliveries, the p99 is at most twice the p99 without them. */
-async function measureHanging(stage: Stage, scale: number): Promise<Measured> {
+async function measureHanging(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const queued = Math.round(10_000 * Math.max(scale, 0.3));
   const seconds = Math.max(5, Math.round(20 * scale));
@@ -157,7 +157,7 @@ function rounded({ per_second, per_cpu_second, reuse }: Delivered): Delivered {
   };
 }
 
-async function measureLives(stage: Stage, scale: number): Promise<Measured> {
+async function measureLives(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const worker = await stage.start('src/worker.js');
   const receiver = await stage.start('bench/receiver.js');
@@ -186,7 +186,7 @@ async function measureLives(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
+async function measureMemory(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, api } = await startApi(stage);
   const worker = await stage.start('src/worker.js');
   const receiver = await stage.start('bench/receiver.js');
@@ -201,7 +201,7 @@ async function measureMemory(stage: Stage, scale: number): Promise<Measured> {
 }
 
 /** Goal: the p99 while 10 000 tasks are purged is at most 1.5 times the p99 without. */
-async function measurePurge(stage: Stage, scale: number): Promise<Measured> {
+async function measurePurge(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, url, api } = await startApi(stage);
   const org = await createOrg(api, 0, 1);
   const worker = await stage.start('src/worker.js');
@@ -230,7 +230,7 @@ async function measurePurge(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-async function measureHostile(stage: Stage, scale: number): Promise<Measured> {
+async function measureHostile(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const { web, url, api } = await startApi(stage);
   const worker = await stage.start('src/worker.js');
   const attacked = await measureAttack(url, api, Math.max(5, Math.round(20 * scale)));
@@ -245,7 +245,7 @@ async function measureHostile(stage: Stage, scale: number): Promise<Measured> {
   };
 }
 
-async function startApi(stage: Stage): Promise<{ web: Child; url: string; api: Client }> {
+async function startApi(stage: BenchEnvironment): Promise<{ web: Child; url: string; api: Client }> {
   const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
   return { web, url, api: new Client(url, 60) };

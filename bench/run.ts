@@ -6,7 +6,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Cell } from './measures.ts';
 import { PARTS } from './parts.ts';
-import { setStage } from './stage.ts';
+import { startBenchEnvironment } from './stage.ts';
 
 const { values, positionals } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },
@@ -25,7 +25,7 @@ for (const [name, measure] of Object.entries(PARTS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   say(`${name} …`);
   // Each part has its own Redis, so that the data of one part does not affect the next.
-  const stage = await setStage();
+  const stage = await startBenchEnvironment();
   try {
     const measured = await measure(stage, values.quick ? 0.1 : 1);
     figures[name] = measured.figures;

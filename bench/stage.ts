@@ -21,7 +21,7 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-export interface Stage {
+export interface BenchEnvironment {
   redisUrl: string;
   redis: Redis;
   /** Starts a compiled file, relative to `dist/`, as a process; resolves when it is ready. */
@@ -30,7 +30,7 @@ export interface Stage {
 }
 
 /** Starts a new Redis with AOF every second, as in `docker-compose.yml`. */
-export async function setStage(): Promise<Stage> {
+export async function startBenchEnvironment(): Promise<BenchEnvironment> {
   const dir = await mkdtemp(join(tmpdir(), 'biolayer-bench-'));
   const embedded = await startEmbeddedRedis({ dir });
   const redis = new Redis(embedded.url);
@@ -122,17 +122,17 @@ export interface Org {
 
 /** Creates an org with a pool `bench` and workers who are qualified for the task of `cardBody`. */
 export async function createOrg(client: Client, workers: number, capacity: number): Promise<Org> {
-  const made = await client.call<{ org_id: string; api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
+  const org = await client.call<{ org_id: string; api_key: string }>('POST', '/admin/orgs', OPERATOR_TOKEN, {
     name: 'Bench',
   });
-  await client.call('POST', '/v1/pools', made.api_key, {
+  await client.call('POST', '/v1/pools', org.api_key, {
     pool_id: 'bench',
     name: 'Bench',
     offer_ttl_seconds: 600,
   });
   const tokens: string[] = [];
   for (let index = 0; index < workers; index += 1) {
-    const { worker_id } = await client.call<{ worker_id: string }>('POST', '/v1/workers', made.api_key, {
+    const { worker_id } = await client.call<{ worker_id: string }>('POST', '/v1/workers', org.api_key, {
       name: `Worker ${index}`,
       pool_ids: ['bench'],
       skills: ['phone_verification', 'incident_response'],
@@ -145,15 +145,18 @@ export async function createOrg(client: Client, workers: number, capacity: numbe
     const { token } = await client.call<{ token: string }>(
       'POST',
       `/v1/workers/${worker_id}/tokens`,
-      made.api_key,
+      org.api_key,
     );
     tokens.push(token);
   }
-  return { ...made, workers: tokens };
+  return { ...org, workers: tokens };
 }
 
 /** The body of the example task with current times, without evidence. */
-export function cardBody(callbackUrl: string | null, more: { latency?: number; events?: string[] } = {}) {
+export function exampleTaskBody(
+  callbackUrl: string | null,
+  overrides: { latency?: number; events?: string[] } = {},
+) {
   return {
     origin: {
       product: 'threatlabs',
@@ -173,7 +176,7 @@ export function cardBody(callbackUrl: string | null, more: { latency?: number; e
     sla: {
       urgency: 'high',
       deadline: new Date(Date.now() + 3600_000).toISOString(),
-      target_latency_seconds: more.latency ?? 600,
+      target_latency_seconds: overrides.latency ?? 600,
     },
     requirements: {
       skills: ['phone_verification', 'incident_response'],
@@ -192,7 +195,7 @@ export function cardBody(callbackUrl: string | null, more: { latency?: number; e
         callback_url: callbackUrl,
         callback_auth: { type: 'bearer', token: 'redacted' },
         retry_policy: { max_retries: 6, backoff_seconds: 30 },
-        ...(more.events !== undefined && { events: more.events }),
+        ...(overrides.events !== undefined && { events: overrides.events }),
       },
     }),
     audit: { log_required: true, retain_days: 365 },

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Measured } from './measures.ts';
-import { Client, cardBody, createOrg, type Stage } from './stage.ts';
+import { type BenchEnvironment, Client, createOrg, exampleTaskBody } from './stage.ts';
 
 const STREAMS = 2000;
 /** Most open streams of one credential in a web process. */
@@ -21,7 +21,7 @@ interface Heard {
 }
 
 /** Measures memory and latency of this share of 2000 streams on one web process. */
-export async function measureStreams(stage: Stage, scale: number): Promise<Measured> {
+export async function measureStreams(stage: BenchEnvironment, scale: number): Promise<Measured> {
   const web = await stage.start('src/web.js');
   const url = String(web.ready.url);
   const api = new Client(url, 20);
@@ -53,7 +53,7 @@ export async function measureStreams(stage: Stage, scale: number): Promise<Measu
   const worker = await stage.start('src/worker.js');
   for (let index = -WARM_UP; index < TASKS; index += 1) {
     if (index === 0) heard.length = 0;
-    await api.call('POST', '/v1/tasks', org.api_key, cardBody(null));
+    await api.call('POST', '/v1/tasks', org.api_key, exampleTaskBody(null));
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   await new Promise((resolve) => setTimeout(resolve, 1000));

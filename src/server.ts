@@ -9,13 +9,13 @@ import { embeddedSecrets } from './runtime/embedded-secrets.ts';
 import { preflight } from './runtime/preflight.ts';
 import { closeOnSignal, loadConfig, logReady, PREFIX, runProcess, sealerOf } from './runtime/process.ts';
 import { clientLimitsOf, startWeb } from './runtime/start-web.ts';
-import { withFileFaults } from './runtime/startup-fault.ts';
+import { asStartupFault } from './runtime/startup-fault.ts';
 
 await runProcess('server', (env) => loadConfig(env, 'server'), startAll);
 
 async function startAll(config: Config, log: Logger): Promise<void> {
   const { dataDir: dir } = config;
-  const [embedded, own] = await withFileFaults(`DATA_DIR ${dir}`, async () => [
+  const [embedded, own] = await asStartupFault(`DATA_DIR ${dir}`, async () => [
     config.redisUrl === undefined ? await startEmbeddedRedis({ dir }) : null,
     await embeddedSecrets(dir),
   ]);

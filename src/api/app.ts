@@ -25,7 +25,7 @@ import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
 import { addOpenRoutes } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
-import { serve } from './pipeline.ts';
+import { routeMiddleware } from './pipeline.ts';
 import { ROUTES } from './routes/index.ts';
 import { FeedTails } from './streams/feed-tails.ts';
 
@@ -78,7 +78,7 @@ export function createApp(options: AppOptions): Koa {
     usage: new Usage(given.db, (tenantId) => admission.storageQuotas(tenantId)),
     hasTaskTypes: (tenantId) => admission.hasTaskTypes(tenantId),
     feedTails: new FeedTails(given.db, given.changes),
-    forgetCredential: (hash) => authenticator.forget(hash),
+    forgetCredential: (hash) => authenticator.dropCached(hash),
     forgetOrg: (orgId) => {
       admission.forgetOrg(orgId);
       authenticator.recheckOrg(orgId);
@@ -107,11 +107,11 @@ export function createApp(options: AppOptions): Koa {
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   app.use(board(queues, authenticator, admission));
   if (publicUrl !== undefined) {
-    const onEnded = (hash: string) => authenticator.forget(hash);
+    const onEnded = (hash: string) => authenticator.dropCached(hash);
     app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTime, onEnded }));
   }
   const serving = { authenticator, addresses, bodyTime, closing };
-  app.use(serveRoutes(ROUTES, (route) => serve(route, deps, serving), router));
+  app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {
     admission.countAnonymous(ctx);

@@ -14,7 +14,7 @@ import type { ApiDeps } from './deps.ts';
 import type { Answer } from './http/answer.ts';
 import { ApiError, type FieldError, invalid, notFound } from './http/problem.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
-import { canonicalPath, claim } from './middleware/idempotency.ts';
+import { canonicalPath, claimIdempotencyKey } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
 import type { RequestState } from './middleware/request-id.ts';
 import { ResponseRecorder } from './middleware/response-recorder.ts';
@@ -22,7 +22,7 @@ import type { Call, Completion, Received, Route } from './route.ts';
 import { EventStream } from './streams/event-stream.ts';
 
 /** What serving any route requires. */
-export interface Serving {
+export interface PipelineDeps {
   authenticator: Authenticator;
   addresses: ClientAddresses;
   /** Time limit for receiving a JSON body, ms. */
@@ -32,10 +32,10 @@ export interface Serving {
 }
 
 /** Middleware that serves one route. */
-export function serve(
+export function routeMiddleware(
   route: Route,
   deps: ApiDeps,
-  { authenticator, addresses, bodyTime, closing }: Serving,
+  { authenticator, addresses, bodyTime, closing }: PipelineDeps,
 ): Middleware {
   const checkParams = route.params && queryCheck(route.params);
   const checkQuery = queryCheck(route.query ?? NO_QUERY);
@@ -49,15 +49,15 @@ export function serve(
     if (checkParams !== undefined && checkParams(params).length > 0) throw notFound();
     lowerCaseIds(params, route.params);
     const query = readQuery(ctx, route.query, checkQuery);
-    const release = holdBody(ctx, route, deps, principal);
+    const release = reserveBodyBytes(ctx, route, deps, principal);
     try {
-      await run(ctx, authorization, params, query);
+      await runRequest(ctx, authorization, params, query);
     } finally {
       release();
     }
   };
 
-  async function run(
+  async function runRequest(
     ctx: Context & { state: RequestState },
     authorization: Reauthorization,
     params: Record<string, unknown>,
@@ -71,9 +71,9 @@ export function serve(
     const context = { deps, principal };
     const completion =
       (await route.completion?.isNeeded(context, body)) === true ? route.completion : undefined;
-    const broken = completion === undefined ? (checkBody?.(body) ?? []) : [];
-    const rules: Rules = async (given) => (await route.rules?.(given, context)) ?? [];
-    if (broken.length > 0) throw invalid(...(await allFaults(body, broken, rules)));
+    const errors = completion === undefined ? (checkBody?.(body) ?? []) : [];
+    const rules: Rules = async (value) => (await route.rules?.(value, context)) ?? [];
+    if (errors.length > 0) throw invalid(...(await allFaults(body, errors, rules)));
     route.admit?.(body, principal);
     const recorder = new ResponseRecorder(deps, principal);
     const call: Call = {
@@ -85,20 +85,20 @@ export function serve(
       ifMatch: readIfMatch(ctx, route),
       requestId: ctx.state.requestId,
       address: () => addresses.of(ctx.req),
-      signal: () => signalOf(ctx, closing, authorization.lost),
+      signal: () => requestSignal(ctx, closing, authorization.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
       recordAnswer: (answer) => recorder.record(answer),
       idSeed: () => recorder.idSeed(),
       plan: (make) => recorder.plan(make),
       async callerGuards(isRetry) {
-        if (!isRetry) return authenticator.admittedGuards(principal);
+        if (!isRetry) return authenticator.guardsAtAdmission(principal);
         await recorder.requireClaim();
-        return authenticator.renewedGuards(ctx, principal);
+        return authenticator.reloadedGuards(ctx, principal);
       },
       async credentialGuards() {
         await recorder.requireClaim();
-        return { guards: await authenticator.credentialGuards(ctx, principal), writes: [] };
+        return { guards: await authenticator.credentialAndRuleGuards(ctx, principal), writes: [] };
       },
     };
     let received: Received<unknown> | undefined;
@@ -108,7 +108,8 @@ export function serve(
       await authorization.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
       const answer = await answerTo(ctx, route, call, recorder, raw, completion);
-      // The result of a write is sent to the caller in any case; a read requires authorization at this moment.
+      // The result of a write is sent even if the authorization was lost meanwhile; a read
+      // requires authorization at this moment.
       if (route.method === 'GET') await authorization.renew();
       const content = await send(ctx, answer);
       if (content !== undefined) endWhenLost(content, authorization);
@@ -123,7 +124,12 @@ export function serve(
 }
 
 /** Counts the bytes of the body, before they are read, until the request ends. @throws ApiError 429 or 503 */
-function holdBody(ctx: Context, route: Route, { inFlight }: ApiDeps, principal: Principal): () => void {
+function reserveBodyBytes(
+  ctx: Context,
+  route: Route,
+  { inFlight }: ApiDeps,
+  principal: Principal,
+): () => void {
   const { reader, body, bodyLimits = BODY_LIMITS } = route;
   if (reader === undefined && body === undefined) return () => undefined;
   const bytes = declaredBytes(ctx.req.headers, reader?.bytes ?? bodyLimits.bytes);
@@ -142,14 +148,23 @@ async function answerTo(
 ): Promise<Answer> {
   const { deps, principal } = call;
   const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
-  const claimed = await claim(ctx, path, deps.db, deps.sealer, principal, raw, route.grants === true);
+  const claimed = await claimIdempotencyKey(
+    ctx,
+    path,
+    deps.db,
+    deps.sealer,
+    principal,
+    raw,
+    route.grants === true,
+  );
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
   recorder.claim = claimed?.claim ?? null;
   try {
     if (recorder.claim !== null && 'org_id' in principal)
       await deps.usage.requireAnswerRoom(principal.org_id);
-    // After the claim, because rules that the first request passed may reject its repetition, such as a past time.
-    if (completion === undefined) refuse((await route.rules?.(call.body, { deps, principal })) ?? []);
+    // After the claim, because rules that the first request passed may reject its repetition, for instance a time
+    // that has passed since.
+    if (completion === undefined) throwIfAny((await route.rules?.(call.body, { deps, principal })) ?? []);
     else call.body = await completion.complete({ deps, principal }, call.body);
     const answer = await route.handler(call);
     if (answer.skipRecording) await recorder.drop();
@@ -205,7 +220,7 @@ function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Rec
     const list = listSchema(schema?.properties[name]);
     if (list !== null) {
       const values = [value].flat().map((one) => one ?? '');
-      query[name] = list.isText ? values : values.flatMap((one) => one.split(','));
+      query[name] = list.commasAreLiteral ? values : values.flatMap((one) => one.split(','));
     } else if (Array.isArray(value)) throw badQuery([{ pointer: `/${name}`, message: 'must be given once' }]);
     else query[name] = value;
   }
@@ -215,10 +230,10 @@ function readQuery(ctx: Context, schema: TObject | undefined, check: Check): Rec
 }
 
 /** Whether the items of a list parameter are free text, in which a comma does not separate items; null for other parameters. */
-function listSchema(schema: TSchema | undefined): { isText: boolean } | null {
+function listSchema(schema: TSchema | undefined): { commasAreLiteral: boolean } | null {
   if (schema === undefined || !('items' in schema)) return null;
   const items = schema.items as { enum?: unknown; pattern?: unknown };
-  return { isText: items.enum === undefined && items.pattern === undefined };
+  return { commasAreLiteral: items.enum === undefined && items.pattern === undefined };
 }
 
 function badQuery(errors: FieldError[]): ApiError {
@@ -227,7 +242,7 @@ function badQuery(errors: FieldError[]): ApiError {
   return new ApiError('invalid_query', detail, { errors: parameters });
 }
 
-function refuse(errors: FieldError[]): void {
+function throwIfAny(errors: FieldError[]): void {
   if (errors.length > 0) throw invalid(...errors);
 }
 
@@ -245,12 +260,12 @@ function readIfMatch(ctx: Context, route: Route): number | undefined {
   throw new ApiError('invalid_header', 'If-Match must be one strong ETag, such as "3".');
 }
 
-function signalOf(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {
-  const gone = new AbortController();
+function requestSignal(ctx: Context, closing: AbortSignal, lost: AbortSignal): AbortSignal {
+  const disconnected = new AbortController();
   // A response that is closed already emits no further event.
-  if (ctx.res.closed) gone.abort();
-  else ctx.res.once('close', () => gone.abort());
-  return AbortSignal.any([gone.signal, closing, lost]);
+  if (ctx.res.closed) disconnected.abort();
+  else ctx.res.once('close', () => disconnected.abort());
+  return AbortSignal.any([disconnected.signal, closing, lost]);
 }
 
 function actorOf(principal: Principal): string {

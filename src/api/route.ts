@@ -37,6 +37,9 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   actor: string;
   /** Guards and writes that store `answer` for the Idempotency-Key; add them to the commit of the effect. */
   recordAnswer(answer: Answer): Change;
+  // Two kinds of guards make a commit fail if the caller has lost its authorization:
+  //   credentialGuards  the credential, its expiry, the org's rules; loaded now; for commits that grant or change access
+  //   callerGuards      the credential as admitted; loaded again only for the second attempt; for commands to tasks
   /**
    * Loads the credential, the org's rules and the claim on the Idempotency-Key again. Returns guards under which the
    * commit fails if any of them changes first.

@@ -10,7 +10,7 @@ import { historyAfter, taskPath } from './history.ts';
 import { at } from './value.ts';
 
 const SECOND = 1000;
-/** A longer outage ends the watch, ms. */
+/** Give up after this long without a response, ms. */
 const OUTAGE_LIMIT = 30 * SECOND;
 
 /** Callbacks of `watchTask`. */
@@ -33,9 +33,9 @@ export async function watchTask(
     try {
       const task = await api.send('GET', taskPath(taskId), version === undefined ? {} : { wait: 1 });
       if (at(task, 'version') !== version) {
-        const fresh = await historyAfter(api, taskId, events.length);
-        for (const entry of fresh) watcher.onEvent(entry);
-        events.push(...fresh);
+        const newEntries = await historyAfter(api, taskId, events.length);
+        for (const entry of newEntries) watcher.onEvent(entry);
+        events.push(...newEntries);
         version = at(task, 'version');
       }
       if (STATUSES.some((status) => status === at(task, 'status') && isFinal(status)))

@@ -12,7 +12,7 @@ type Copy = Record<string, unknown>;
  * and referenced, so that nested conditions do not double the size each time.
  * @param copies parts of the copied schema (see inspect.ts). @param root the copied schema.
  */
-export function spellOutConditions(copies: readonly Copy[], root: Copy): void {
+export function expandIfThenElse(copies: readonly Copy[], root: Copy): void {
   const definitions: Copy = isJsonObject(root.$defs) ? root.$defs : {};
   for (const [number, copy] of copies.entries()) {
     const { if: condition, then: consequence = true, else: alternative = true } = copy;

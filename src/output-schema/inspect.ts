@@ -1,10 +1,10 @@
 /*
  * Reads an untrusted JSON Schema keyword by keyword, reports what is refused, and makes the copy that Ajv compiles. The
- * copy has only the keywords listed here, where 2020-12 allows them. `$id`, `$schema`, `$defs` and anchors are removed,
+ * copy has only the keywords listed here, at the places that draft 2020-12 allows. `$id`, `$schema`, `$defs` and anchors are removed,
  * and each `$ref` is replaced by one that we choose. So a schema cannot refer to another one, and unknown keywords
  * remain annotations.
  */
-import { spellOutConditions } from './conditions.ts';
+import { expandIfThenElse } from './conditions.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
 import { childPointer, isJsonObject, type Problem } from './problem.ts';
 import { checkReferences, type Reference, type SchemaNode } from './references.ts';
@@ -53,7 +53,7 @@ const ASSERTIONS = new Set(
   ).split(' '),
 );
 
-/** Keywords that Ajv or the author would understand differently from 2020-12, or that are not supported. */
+/** Keywords that mean something else to Ajv or the author than in 2020-12, or that are not supported. */
 const REFUSED = new Map([
   ['$async', 'is not supported: outputs are checked synchronously'],
   ['$data', 'is not supported: limits must be constants'],
@@ -68,7 +68,7 @@ const REFUSED = new Map([
 ]);
 
 /** The problems, the copy, and its patterns by source: compiled, or the fault. */
-export type Inspected = {
+export type InspectionResult = {
   problems: Problem[];
   copy: unknown;
   patterns: ReadonlyMap<string, Pattern | string>;
@@ -82,7 +82,7 @@ class TooLarge extends Error {}
  * @returns the problems ([] for none), with pointers into the schema, and the copy to compile, which is valid only if
  *   neither this function nor the meta-schema finds a problem.
  */
-export function inspectSchema(schema: unknown): Inspected {
+export function inspectSchema(schema: unknown): InspectionResult {
   const inspection = new Inspection();
   try {
     const root = inspection.visit(schema, '');
@@ -91,7 +91,7 @@ export function inspectSchema(schema: unknown): Inspected {
       ...checkReferences(root, inspection.nodes, inspection.anchors, inspection.references),
     );
     if (isJsonObject(root.copy) && inspection.usesUnevaluated()) {
-      spellOutConditions(inspection.conditions, root.copy);
+      expandIfThenElse(inspection.conditions, root.copy);
     }
     return { problems: inspection.problems, copy: root.copy, patterns: inspection.patterns };
   } catch (error) {
@@ -112,7 +112,7 @@ class Inspection {
   readonly conditions: Copy[] = [];
   /** By source: the compiled pattern, or its fault. */
   readonly patterns = new Map<string, Pattern | string>();
-  #namesProto: string | null = null;
+  #protoPropertyAt: string | null = null;
   /** Pointer of the last use of each keyword that contains schemas. */
   readonly #lastUse = new Map<string, string>();
 
@@ -128,7 +128,7 @@ class Inspection {
       const role = APPLICATORS.get(keyword);
       if (role !== undefined) this.#applicator(node, copy, keyword, role, schema[keyword], at);
       else if (ASSERTIONS.has(keyword)) this.#assertion(copy, keyword, schema[keyword], at);
-      else this.#identifier(node, copy, keyword, schema[keyword], at);
+      else this.#otherKeyword(node, copy, keyword, schema[keyword], at);
     }
     if (Object.hasOwn(copy, 'if')) this.conditions.push(copy);
     return node;
@@ -138,11 +138,11 @@ class Inspection {
   refuseCombinations(): void {
     const properties = this.#lastUse.get('unevaluatedProperties');
     const items = this.#lastUse.get('unevaluatedItems');
-    if (properties !== undefined && this.#namesProto !== null) {
-      this.#refuse(properties, 'is not supported in a schema that has a property called __proto__');
+    if (properties !== undefined && this.#protoPropertyAt !== null) {
+      this.#report(properties, 'is not supported in a schema that has a property called __proto__');
     }
     if (items !== undefined && this.#lastUse.has('contains')) {
-      this.#refuse(items, 'is not supported in a schema that uses contains');
+      this.#report(items, 'is not supported in a schema that uses contains');
     }
   }
 
@@ -150,7 +150,7 @@ class Inspection {
     return this.#lastUse.has('unevaluatedProperties') || this.#lastUse.has('unevaluatedItems');
   }
 
-  #refuse(pointer: string, message: string): void {
+  #report(pointer: string, message: string): void {
     this.problems.push({ pointer, message });
   }
 
@@ -188,17 +188,17 @@ class Inspection {
 
   /** Ajv ignores a property called `__proto__`, so it is expressed with other keywords. */
   #copyMap(copy: Copy, keyword: string, children: [string, SchemaNode][], at: string): void {
-    const map = memberOf(copy, keyword);
+    const map = getOrCreateObject(copy, keyword);
     for (const [name, child] of children) {
       if (name !== '__proto__') {
         map[name] = child.copy;
       } else if (keyword === 'properties') {
-        this.#namesProto = childPointer(at, name);
-        memberOf(copy, 'patternProperties')[PROTO_PATTERN] = child.copy;
+        this.#protoPropertyAt = childPointer(at, name);
+        getOrCreateObject(copy, 'patternProperties')[PROTO_PATTERN] = child.copy;
       } else if (keyword === 'dependentSchemas') {
         addBranch(copy, { anyOf: [WITHOUT_PROTO, child.copy] });
       } else {
-        map[PROTO_INSIDE] = child.copy;
+        map[CONTAINS_PROTO] = child.copy;
       }
     }
   }
@@ -210,7 +210,7 @@ class Inspection {
       keyword !== 'const' &&
       keyword !== 'dependentRequired'
     ) {
-      this.#refuse(at, `must be a constant: $data ${REFUSED.get('$data')}`);
+      this.#report(at, `must be a constant: $data ${REFUSED.get('$data')}`);
     }
     if (keyword === 'pattern' && typeof value === 'string') this.#pattern(value, at);
     if (keyword === 'dependentRequired' && isJsonObject(value) && Object.hasOwn(value, '__proto__')) {
@@ -230,22 +230,22 @@ class Inspection {
       compiled = compiledOrFault(source);
       this.patterns.set(source, compiled);
     }
-    if (typeof compiled === 'string') this.#refuse(at, compiled);
+    if (typeof compiled === 'string') this.#report(at, compiled);
   }
 
-  #identifier(node: SchemaNode, copy: Copy, keyword: string, value: unknown, at: string): void {
+  #otherKeyword(node: SchemaNode, copy: Copy, keyword: string, value: unknown, at: string): void {
     const refusal = REFUSED.get(keyword);
     if (refusal !== undefined) {
-      this.#refuse(at, refusal);
+      this.#report(at, refusal);
     } else if (keyword === '$schema') {
       const isKnown = typeof value === 'string' && value.replace(/#$/, '') === DIALECT;
-      if (!isKnown) this.#refuse(at, `is not ${DIALECT}, the only supported dialect`);
+      if (!isKnown) this.#report(at, `is not ${DIALECT}, the only supported dialect`);
     } else if (keyword === '$id') {
       if (node.pointer !== '')
-        this.#refuse(at, 'is not supported below the root: refer to "#/…" or to an $anchor');
-      else if (typeof value !== 'string') this.#refuse(at, 'must be string');
+        this.#report(at, 'is not supported below the root: refer to "#/…" or to an $anchor');
+      else if (typeof value !== 'string') this.#report(at, 'must be string');
     } else if (keyword === '$anchor' && typeof value === 'string') {
-      if (this.anchors.has(value)) this.#refuse(at, 'is also used for another schema');
+      if (this.anchors.has(value)) this.#report(at, 'is also used for another schema');
       this.anchors.set(value, node);
     } else if (keyword === '$ref' && typeof value === 'string') {
       this.references.push({ node, copy, target: value, pointer: at });
@@ -257,16 +257,16 @@ type Copy = Record<string, unknown>;
 
 /** The patterns `^__proto__$` and `__proto__`, in a spelling that schemas may not use. */
 const PROTO_PATTERN = '^(?:__proto__){1}$';
-const PROTO_INSIDE = '(?:__proto__){1}';
+const CONTAINS_PROTO = '(?:__proto__){1}';
 const WITHOUT_PROTO = { not: { required: ['__proto__'] } };
 
 /** The object at `keyword`; created if there is none. */
-function memberOf(copy: Copy, keyword: string): Copy {
-  const there = copy[keyword];
-  if (isJsonObject(there)) return there;
-  const made: Copy = {};
-  copy[keyword] = made;
-  return made;
+function getOrCreateObject(copy: Copy, keyword: string): Copy {
+  const existing = copy[keyword];
+  if (isJsonObject(existing)) return existing;
+  const created: Copy = {};
+  copy[keyword] = created;
+  return created;
 }
 
 function addBranch(copy: Copy, branch: unknown): void {
@@ -275,7 +275,7 @@ function addBranch(copy: Copy, branch: unknown): void {
 }
 
 function compiledOrFault(source: string): Pattern | string {
-  if (source === PROTO_PATTERN || source === PROTO_INSIDE)
+  if (source === PROTO_PATTERN || source === CONTAINS_PROTO)
     return 'is reserved for internal use: write it differently';
   try {
     return compilePattern(source);

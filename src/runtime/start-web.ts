@@ -1,5 +1,5 @@
-// Starts the API on a port: the connections to Redis, the HTTP server with its limits for slow and greedy clients, and an
-// orderly shutdown.
+// Starts the API on a port: the connections to Redis, the HTTP server with its limits for slow clients and clients
+// with too many connections, and an orderly shutdown.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -25,7 +25,7 @@ import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import { PREFIX, VERSION } from './process.ts';
-import { listenFault, withFileFaults } from './startup-fault.ts';
+import { asStartupFault, listenError } from './startup-fault.ts';
 
 /** Size of the listen queue. The operating system delays or resets connections beyond it. */
 const LISTEN_BACKLOG = 4096;
@@ -42,7 +42,7 @@ export interface ClientLimits {
   /** Time for a whole request. */
   request: number;
   /** A connection without any byte in either direction for this long is closed. */
-  silence: number;
+  idle: number;
   /** Connections of the process. */
   connections: number;
   /** Connections of one client address that is not a trusted proxy. */
@@ -55,7 +55,7 @@ const CLIENT_LIMITS: ClientLimits = {
   // The longest time of an upload.
   request: 10 * 60_000,
   // Longer than any long poll.
-  silence: 2 * 60_000,
+  idle: 2 * 60_000,
   connections: CONNECTIONS.all,
   addressConnections: CONNECTIONS.address,
 };
@@ -96,7 +96,7 @@ export interface WebOptions {
 }
 
 /** A running API. */
-export interface Web {
+export interface RunningApi {
   url: string;
   port: number;
   db: Db;
@@ -108,10 +108,10 @@ export interface Web {
  * Starts the API. It listens at once; resolves when Redis answers.
  * @throws StartupFault when it cannot listen or open the evidence store.
  */
-export async function startWeb(options: WebOptions): Promise<Web> {
+export async function startWeb(options: WebOptions): Promise<RunningApi> {
   const { log, prefix = PREFIX } = options;
   const limits = { ...CLIENT_LIMITS, ...options.clientLimits };
-  const evidence = await withFileFaults(`EVIDENCE_STORE ${options.evidenceStore}`, () =>
+  const evidence = await asStartupFault(`EVIDENCE_STORE ${options.evidenceStore}`, () =>
     openEvidenceFiles(options.evidenceStore),
   );
   const outages = new OutageLog(log);
@@ -135,11 +135,11 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     requireHostHeader: false,
   });
   answerClientError(server);
-  server.timeout = limits.silence;
+  server.timeout = limits.idle;
   server.maxConnections = limits.connections;
   limitConnections(server, limits.addressConnections, new ClientAddresses(options.trustedProxies ?? []));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenFault(error, options.host, options.port)));
+    server.once('error', (error) => reject(listenError(error, options.host, options.port)));
     server.listen(options.port, options.host, LISTEN_BACKLOG, resolve);
   });
   const { port } = server.address() as AddressInfo;

@@ -25,7 +25,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** Runs `step` and turns a system error into a StartupFault. @param what begins the message. @throws StartupFault */
-export async function withFileFaults<T>(what: string, step: () => Promise<T>): Promise<T> {
+export async function asStartupFault<T>(what: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
@@ -35,7 +35,7 @@ export async function withFileFaults<T>(what: string, step: () => Promise<T>): P
 }
 
 /** The fault of a server that could not listen on `host` and `port`. */
-export function listenFault(error: unknown, host: string, port: number): StartupFault {
+export function listenError(error: unknown, host: string, port: number): StartupFault {
   const at = `${host}:${port}`;
   switch (codeOf(error)) {
     case 'EADDRINUSE':

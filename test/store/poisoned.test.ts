@@ -144,7 +144,7 @@ it('the tail of a feed sends all events but those that cannot be read', async ()
     position: '0-0/0',
     receive: (events: readonly TailEvent[]) => void told.push(...events),
     ready: async () => undefined,
-    isOver: false,
+    isClosed: false,
   };
   const stop = await new FeedTails(db, new Changes(subscriber, db.prefix)).follow(org, follower);
   onTestFinished(stop);

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { startProcessors } from '../../src/processors/processors.ts';
-import { startWeb, type Web, type WebOptions } from '../../src/runtime/start-web.ts';
+import { type RunningApi, startWeb, type WebOptions } from '../../src/runtime/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
 import { type AnswerCheck, documentedAnswers } from './documented.ts';
 import { freshPrefix, testRedisUrl } from './redis.ts';
@@ -41,7 +41,7 @@ export interface TestApi {
   prefix: string;
   /** The folder with the evidence files; deleted when the API is closed. */
   evidence: string;
-  web: Web;
+  web: RunningApi;
   /** A connection of the test, to inspect Redis. */
   redis: Redis;
   /** A client with this credential; null for none. */

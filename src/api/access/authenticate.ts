@@ -47,7 +47,7 @@ export class Authenticator {
   /** The identity in which each principal was found. */
   readonly #identities = new WeakMap<Principal, Identity>();
   /** Long requests, which are notified of a revocation that may concern them. */
-  readonly #followers = new Set<{ principal: Principal; onRevocation: () => void }>();
+  readonly #revocationListeners = new Set<{ principal: Principal; onRevocation: () => void }>();
   #revocations = 0;
   /** Workers whose `last_seen_at` has been updated recently. */
   readonly #recentlySeen = new LRUCache<string, true>({ max: MAX_CACHED, ttl: SEEN_INTERVAL });
@@ -75,9 +75,9 @@ export class Authenticator {
   }
 
   /** Drops cached credentials by name: their hash or that of their grant, or the id of a client, member or issuer. */
-  forget(name: string): void {
-    for (const [hash, { found }] of this.#known) if (found.names.includes(name)) this.#known.delete(hash);
-    this.#notify((principal) => this.#identities.get(principal)?.names.includes(name) === true);
+  dropCached(tag: string): void {
+    for (const [hash, { found }] of this.#known) if (found.tags.includes(tag)) this.#known.delete(hash);
+    this.#notify((principal) => this.#identities.get(principal)?.tags.includes(tag) === true);
   }
 
   /** Makes long requests of an org check their authorization again, after a change of its rules. */
@@ -88,13 +88,14 @@ export class Authenticator {
   /** Calls `onRevocation` whenever a credential of the principal may have been revoked. @returns a function that stops this */
   onRevocation(principal: Principal, onRevocation: () => void): () => void {
     const follower = { principal, onRevocation };
-    this.#followers.add(follower);
-    return () => this.#followers.delete(follower);
+    this.#revocationListeners.add(follower);
+    return () => this.#revocationListeners.delete(follower);
   }
 
-  #notify(isConcerned: (principal: Principal) => boolean): void {
+  #notify(isAffected: (principal: Principal) => boolean): void {
     this.#revocations += 1;
-    for (const { principal, onRevocation } of this.#followers) if (isConcerned(principal)) onRevocation();
+    for (const { principal, onRevocation } of this.#revocationListeners)
+      if (isAffected(principal)) onRevocation();
   }
 
   /** Authenticates the caller, counts the request and checks that `access` is permitted. @throws ApiError 401, 403 or 429 */
@@ -145,12 +146,13 @@ export class Authenticator {
    * the address is allowed. Does not count as a request.
    * @throws ApiError, or an error of Redis, if this cannot be determined
    */
-  async stillAdmits(ctx: Context, was: Principal): Promise<boolean> {
-    if (was.kind === 'anonymous') return true;
-    if (was.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
+  async stillAdmits(ctx: Context, principalAtAdmission: Principal): Promise<boolean> {
+    if (principalAtAdmission.kind === 'anonymous') return true;
+    if (principalAtAdmission.kind === 'operator') return this.isOperator(ctx.get('Authorization'));
     const text = bearerOf(ctx.get('Authorization'));
     const found = text === undefined ? null : await this.#lookUp(text, hashOf(text), RECHECK_AGE);
-    if (found === null || permissionsOf(found.principal) !== permissionsOf(was)) return false;
+    if (found === null || permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
+      return false;
     return this.#admission.isAllowed(ctx, found.principal, RECHECK_AGE);
   }
 
@@ -158,10 +160,10 @@ export class Authenticator {
    * Requires that the caller of a long request is still admitted.
    * @throws ApiError 401, 403 or 429; 409 if the permissions of the credential have changed
    */
-  async reauthorize(ctx: Context, access: Access, was: Principal): Promise<void> {
-    if (await this.stillAdmits(ctx, was)) return;
+  async reauthorize(ctx: Context, access: Access, principalAtAdmission: Principal): Promise<void> {
+    if (await this.stillAdmits(ctx, principalAtAdmission)) return;
     await this.admit(ctx, access);
-    throw hasChanged();
+    throw permissionsChangedError();
   }
 
   /**
@@ -169,26 +171,28 @@ export class Authenticator {
    * fail if the credential is revoked or restricted first.
    * @throws ApiError 401, 403 `ip_not_allowed`; 409 if the permissions or the expiry of the credential have changed
    */
-  async credentialGuards(ctx: Context, was: Principal): Promise<Guard[]> {
-    if (!('org_id' in was)) return [];
+  async credentialAndRuleGuards(ctx: Context, principalAtAdmission: Principal): Promise<Guard[]> {
+    if (!('org_id' in principalAtAdmission)) return [];
     const found = await this.#reload(ctx);
-    if (JSON.stringify(found.principal) !== JSON.stringify(was)) throw hasChanged();
-    return [...found.guards, await this.#admission.orgGuard(ctx, was)];
+    if (JSON.stringify(found.principal) !== JSON.stringify(principalAtAdmission))
+      throw permissionsChangedError();
+    return [...found.guards, await this.#admission.orgGuard(ctx, principalAtAdmission)];
   }
 
   /** Guards that hold while the credential is unchanged since the request was admitted. No look-up. */
-  admittedGuards(was: Principal): readonly Guard[] {
-    return this.#identities.get(was)?.guards ?? [];
+  guardsAtAdmission(principalAtAdmission: Principal): readonly Guard[] {
+    return this.#identities.get(principalAtAdmission)?.guards ?? [];
   }
 
   /**
-   * `admittedGuards` after another look-up, for a commit that failed with those.
+   * `guardsAtAdmission` after another look-up, for a commit that failed with those.
    * @throws ApiError 401; 409 if the permissions of the credential have changed
    */
-  async renewedGuards(ctx: Context, was: Principal): Promise<readonly Guard[]> {
-    if (!('org_id' in was)) return [];
+  async reloadedGuards(ctx: Context, principalAtAdmission: Principal): Promise<readonly Guard[]> {
+    if (!('org_id' in principalAtAdmission)) return [];
     const found = await this.#reload(ctx);
-    if (permissionsOf(found.principal) !== permissionsOf(was)) throw hasChanged();
+    if (permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
+      throw permissionsChangedError();
     return found.guards;
   }
 
@@ -205,13 +209,13 @@ export class Authenticator {
   async #identify(ctx: Context, header: string): Promise<Identity['principal']> {
     const text = bearerOf(header);
     if (text !== undefined) {
-      const hash = hashOf(text);
+      const credentialHash = hashOf(text);
       // A cached credential is not limited by invalid ones from the same address. Any other is counted before it is
       // looked up, so that a thousand concurrent guesses count as a thousand.
-      const refund = this.#known.has(hash) ? null : this.#admission.reserveAnonymous(ctx);
-      const found = await this.#lookUp(text, hash);
+      const uncount = this.#known.has(credentialHash) ? null : this.#admission.reserveAnonymous(ctx);
+      const found = await this.#lookUp(text, credentialHash);
       if (found !== null) {
-        refund?.();
+        uncount?.();
         return found.principal;
       }
     }
@@ -227,12 +231,12 @@ export class Authenticator {
     if (found === null) this.#known.delete(hash);
     const now = this.#db.clock.now();
     if (found === null || (found.expires_at !== null && found.expires_at <= now)) return null;
-    if (!isFresh) await this.#noteUse(found.principal, now);
+    if (!isFresh) await this.#updateLastUsed(found.principal, now);
     return found;
   }
 
   /** Updates `last_used_at` of a key or `last_seen_at` of a worker from time to time. A failure does not affect the request. */
-  async #noteUse(principal: Principal, now: number): Promise<void> {
+  async #updateLastUsed(principal: Principal, now: number): Promise<void> {
     if (principal.kind === 'worker') {
       const name = `${principal.org_id} ${principal.worker_id} ${principal.incarnation}`;
       if (this.#recentlySeen.has(name)) return;
@@ -271,7 +275,7 @@ function permissionsOf(principal: Principal): string {
   return JSON.stringify({ ...principal, expires_at: null });
 }
 
-function hasChanged(): ApiError {
+function permissionsChangedError(): ApiError {
   return new ApiError(
     'conflict',
     'The permissions of this credential have changed during the request. Try again.',

@@ -16,7 +16,7 @@ export interface Identity {
   /** When the credential expires, ms since the epoch; null for never. */
   expires_at: number | null;
   /** Names under which the cached identity can be dropped: hashes of the credential and its grant, ids of client, member or issuer. */
-  names: readonly string[];
+  tags: readonly string[];
   /** Guards that hold while the credential, and the client and member it acts for, are unchanged. */
   guards: Guard[];
 }
@@ -36,7 +36,7 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
       return {
         principal: { kind: 'worker', org_id, worker_id, incarnation, pools },
         expires_at: null,
-        names: [where.hash],
+        tags: [where.hash],
         guards: [{ kind: 'present', key: credential(where.hash) }],
       };
     }
@@ -53,7 +53,7 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
         expires_at,
       };
       const guards: Guard[] = [{ kind: 'version', key: apiKey(key_id), version }];
-      return { principal, expires_at, names: [where.hash], guards };
+      return { principal, expires_at, tags: [where.hash], guards };
     }
     case 'oauth_token':
       return identifyToken(db, stored, where.hash);
@@ -82,7 +82,7 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   return {
     principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...permissions, expires_at },
     expires_at,
-    names: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
+    tags: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
     guards,
   };
 }

@@ -43,7 +43,7 @@ export function canonicalPath(template: string, params: Readonly<Record<string, 
  * @returns null without a key; a claim under which to record the response; or the stored response to replay.
  * @throws ApiError 409 while the first request runs, 422 if the key was used with another body
  */
-export async function claim(
+export async function claimIdempotencyKey(
   ctx: Context,
   path: string,
   db: Db,

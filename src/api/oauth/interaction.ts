@@ -23,10 +23,12 @@ import { formToken, isOwnForm, readForm } from './form.ts';
 import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
 import { END_SESSION_PATH } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
-import { attempt } from './sign-in-limits.ts';
+import { countSignInAttempt } from './sign-in-limits.ts';
 
 /** Longest e-mail address, in UTF-16 units. */
 const EMAIL_LENGTH = 254;
+/** Longest password that is compared, in UTF-16 units. */
+const PASSWORD_LENGTH = 200;
 
 export interface InteractionDeps {
   db: Db;
@@ -61,15 +63,15 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   const step = { ctx, deps, interaction, client, form };
   if (ctx.method === 'GET' || ctx.method === 'HEAD') return showStep(step);
 
-  const given = await readForm(ctx);
-  if (!isOwnForm(ctx, given, form.token, deps.issuer)) {
+  const fields = await readForm(ctx);
+  if (!isOwnForm(ctx, fields, form.token, deps.issuer)) {
     ctx.status = 403;
     return errorPage(ctx, 'This form was not sent from this page.');
   }
-  const action = given.get('action');
+  const action = fields.get('action');
   if (action === 'deny')
     return finish(step, { error: 'access_denied', error_description: 'The member denied access.' });
-  if (action === 'sign_in' && interaction.prompt.name === 'login') return signIn(step, given);
+  if (action === 'sign_in' && interaction.prompt.name === 'login') return signIn(step, fields);
   if (action === 'allow' && interaction.prompt.name === 'consent') return allow(step);
   return showStep(step);
 }
@@ -99,35 +101,35 @@ async function showStep(step: Step): Promise<void> {
   consentPage(ctx, form, access);
 }
 
-async function signIn(step: Step, given: URLSearchParams): Promise<void> {
+async function signIn(step: Step, fields: URLSearchParams): Promise<void> {
   const { ctx, deps, client, form } = step;
-  const email = shortened(normalEmail(given.get('email') ?? ''), EMAIL_LENGTH);
-  const again = (status: number, error: string) => {
+  const email = shortened(normalEmail(fields.get('email') ?? ''), EMAIL_LENGTH);
+  const showAgain = (status: number, error: string) => {
     ctx.status = status;
     signInPage(ctx, form, { email, error });
   };
-  const busy = () => again(503, 'Too many sign-ins at the same time. Try again in a moment.');
+  const busy = () => showAgain(503, 'Too many sign-ins at the same time. Try again in a moment.');
   // Checked first, so that only attempts whose password can be checked are counted in Redis.
   if (!canCheckPassword()) return busy();
-  const tried = await attempt(ctx, deps, { address: deps.address, orgId: client.org_id, email });
-  if (tried.wait > 0) {
-    const seconds = Math.ceil(tried.wait / 1000);
+  const attempt = await countSignInAttempt(ctx, deps, { address: deps.address, orgId: client.org_id, email });
+  if (attempt.wait > 0) {
+    const seconds = Math.ceil(attempt.wait / 1000);
     ctx.set('Retry-After', String(seconds));
     const time = seconds < 60 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
-    return again(429, `Too many attempts. Try again in ${time}.`);
+    return showAgain(429, `Too many attempts. Try again in ${time}.`);
   }
   const member = await findMember(deps.db, client.org_id, email);
-  const isRight = await isPassword(
-    (given.get('password') ?? '').slice(0, 200),
+  const passwordMatches = await isPassword(
+    (fields.get('password') ?? '').slice(0, PASSWORD_LENGTH),
     member?.password_hash ?? null,
   ).catch((error: unknown) => {
     if (error instanceof TooManyPasswords) return null;
     throw error;
   });
-  if (isRight === null) return busy();
-  if (member === null || !isRight || member.disabled)
-    return again(401, 'The email address or the password is wrong.');
-  await tried.succeeded();
+  if (passwordMatches === null) return busy();
+  if (member === null || !passwordMatches || member.disabled)
+    return showAgain(401, 'The email address or the password is wrong.');
+  await attempt.succeeded();
 
   const accountId = subjectOf(member);
   await endOtherSession(step, accountId);
@@ -149,18 +151,18 @@ async function allow(step: Step): Promise<void> {
   const member = await signedIn(step);
   if (member === null) return expired(ctx);
   const { Grant } = deps.provider;
-  const known = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
-  const grant = known ?? new Grant({ accountId: subjectOf(member), clientId: client.client_id });
+  const existingGrant = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
+  const grant = existingGrant ?? new Grant({ accountId: subjectOf(member), clientId: client.client_id });
   // The version at sign-in: the member may have changed the password since.
-  if (known === undefined) Object.assign(grant, { password_version: interaction.session?.acr });
-  const { missingOIDCScope: about, missingResourceScopes: asked } = askedOf(interaction);
-  if (about !== undefined) grant.addOIDCScope(about.join(' '));
+  if (existingGrant === undefined) Object.assign(grant, { password_version: interaction.session?.acr });
+  const { missingOIDCScope: oidcScopes, missingResourceScopes: asked } = askedOf(interaction);
+  if (oidcScopes !== undefined) grant.addOIDCScope(oidcScopes.join(' '));
   for (const [resource, scopes] of Object.entries(asked ?? {})) {
-    const given = inBoth(member.scopes, scopes);
-    const kept = scopes.filter((one) => !given.includes(one));
-    if (given.length > 0) grant.addResourceScope(resource, given.join(' '));
+    const granted = inBoth(member.scopes, scopes);
+    const withheld = scopes.filter((one) => !granted.includes(one));
+    if (granted.length > 0) grant.addResourceScope(resource, granted.join(' '));
     // Recorded as rejected, or the library would ask for consent again at once.
-    if (kept.length > 0) grant.rejectResourceScope(resource, kept.join(' '));
+    if (withheld.length > 0) grant.rejectResourceScope(resource, withheld.join(' '));
   }
   await finish(step, { consent: { grantId: await grant.save() } });
 }
@@ -174,8 +176,8 @@ async function signedIn({ deps, interaction, client }: Step): Promise<Member | n
 }
 
 function requestedAccess({ interaction, client }: Step, member: Member) {
-  const { missingOIDCScope: about = [], missingResourceScopes: asked = {} } = askedOf(interaction);
-  const isAsked = Object.keys(asked).length > 0 || about.length > 0;
+  const { missingOIDCScope: oidcScopes = [], missingResourceScopes: asked = {} } = askedOf(interaction);
+  const isAsked = Object.keys(asked).length > 0 || oidcScopes.length > 0;
   // Nothing is missing when the client asks for consent to be shown again (prompt=consent).
   const scopes = isAsked ? Object.values(asked).flat() : String(interaction.params.scope ?? '').split(' ');
   return {
@@ -183,7 +185,7 @@ function requestedAccess({ interaction, client }: Step, member: Member) {
     signOut: END_SESSION_PATH,
     scopes: [...inBoth(member.scopes, inBoth(client.scopes, scopes))],
     pools: inBoth(client.pools, member.pools),
-    identity: about.includes('openid'),
+    identity: oidcScopes.includes('openid'),
   };
 }
 

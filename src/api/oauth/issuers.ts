@@ -65,7 +65,7 @@ export class Issuers {
         expires_at,
       },
       expires_at,
-      names: [issuer_id],
+      tags: [issuer_id],
       guards: [{ kind: 'version', key: orgKeysOf(this.#db.prefix, org_id).issuer(issuer_id), version }],
     };
   }

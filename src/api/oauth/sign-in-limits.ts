@@ -34,7 +34,7 @@ export interface Attempt {
  * Counts an attempt to sign in.
  * @param address IP address of the client. @param orgId and email: the account, which need not exist
  */
-export async function attempt(
+export async function countSignInAttempt(
   ctx: Context,
   { db, cookies }: { db: Db; cookies: SealedCookies },
   { address, orgId, email }: { address: string | null; orgId: string; email: string },

@@ -14,7 +14,7 @@ const BATCH = 100;
 /** Cached pages for followers that catch up. */
 const PAGES_KEPT = 10;
 /** Polling interval, ms: notifications can be lost. */
-const LOOK = 5000;
+const POLL_MS = 5000;
 
 export interface TailEvent {
   position: string;
@@ -30,7 +30,7 @@ export interface Follower {
   receive(events: readonly TailEvent[]): void;
   /** Resolves when it can take more events. */
   ready(): Promise<void>;
-  readonly isOver: boolean;
+  readonly isClosed: boolean;
 }
 
 export class FeedTails {
@@ -50,32 +50,33 @@ export class FeedTails {
   async follow(orgId: string, follower: Follower): Promise<() => void> {
     const tail = this.#tails.get(orgId) ?? new Tail(this.#db, this.#changes, orgId);
     this.#tails.set(orgId, tail);
-    tail.users += 1;
-    const leave = () => {
-      tail.leave(follower);
-      tail.users -= 1;
-      if (tail.users > 0) return;
+    tail.followerCount += 1;
+    const unfollow = () => {
+      tail.removeFollower(follower);
+      tail.followerCount -= 1;
+      if (tail.followerCount > 0) return;
       tail.stop();
       if (this.#tails.get(orgId) === tail) this.#tails.delete(orgId);
     };
     try {
       await tail.started();
     } catch (error) {
-      leave();
+      unfollow();
       if (this.#tails.get(orgId) === tail) this.#tails.delete(orgId);
       throw error;
     }
     void tail.join(follower);
-    return leave;
+    return unfollow;
   }
 }
 
 class Tail {
-  users = 0;
+  followerCount = 0;
   readonly #db: Db;
   readonly #changes: Changes;
   readonly #orgId: string;
   readonly #followers = new Set<Follower>();
+  /** Stream id / index within the commit. */
   #position = '0-0/0';
   #starting: Promise<void> | null = null;
   #stopListening = () => {};
@@ -83,8 +84,8 @@ class Tail {
   /** Pages for followers that catch up, by the position before their first event. */
   readonly #pages = new LRUCache<string, Promise<FeedPage>>({ max: PAGES_KEPT });
   #catchingUp: Promise<unknown> = Promise.resolve();
-  #pumping = false;
-  #news = false;
+  #isReading = false;
+  #readAgain = false;
 
   constructor(db: Db, changes: Changes, orgId: string) {
     this.#db = db;
@@ -99,10 +100,10 @@ class Tail {
   }
 
   async #start(): Promise<void> {
-    this.#stopListening = await this.#changes.listen(this.#orgId, (what) => {
-      if (what.startsWith('task ') || what === 'feed') this.#pump();
+    this.#stopListening = await this.#changes.listen(this.#orgId, (topic) => {
+      if (topic.startsWith('task ') || topic === 'feed') this.#requestRead();
     });
-    this.#timer = setInterval(() => this.#pump(), LOOK);
+    this.#timer = setInterval(() => this.#requestRead(), POLL_MS);
     this.#position = await lastPosition(this.#db, this.#orgId);
   }
 
@@ -111,21 +112,21 @@ class Tail {
     if (this.#timer !== null) clearInterval(this.#timer);
   }
 
-  leave(follower: Follower): void {
+  removeFollower(follower: Follower): void {
     this.#followers.delete(follower);
   }
 
   /** Sends the follower the events it missed, then adds it to the live followers. */
   async join(follower: Follower): Promise<void> {
     follower.position ??= this.#position;
-    while (!follower.isOver) {
+    while (!follower.isClosed) {
       // Nothing is awaited between this check and joining, so no event is skipped.
       if (isBehind(follower.position, this.#position)) {
         const end = this.#position;
         try {
           const { events, position } = await this.#pageAfter(follower.position);
           follower.receive(events);
-          // An empty page: the feed has been trimmed up to here.
+          // If nothing was read, the missed events have been trimmed; skip to the end seen before.
           follower.position = position === follower.position ? end : position;
         } catch {
           // Redis is unavailable; try again in a moment.
@@ -156,23 +157,23 @@ class Tail {
     return page;
   }
 
-  #pump(): void {
-    this.#news = true;
-    if (this.#pumping) return;
-    this.#pumping = true;
+  #requestRead(): void {
+    this.#readAgain = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
     void this.#read().finally(() => {
-      this.#pumping = false;
+      this.#isReading = false;
     });
   }
 
   async #read(): Promise<void> {
     try {
-      while (this.#news) {
-        this.#news = false;
+      while (this.#readAgain) {
+        this.#readAgain = false;
         const { events, position, more } = await eventsAfter(this.#db, this.#orgId, this.#position);
         const before = this.#position;
         this.#position = position;
-        if (more) this.#news = true;
+        if (more) this.#readAgain = true;
         for (const follower of this.#followers) this.#send(follower, events, before);
       }
     } catch {
@@ -198,17 +199,17 @@ interface FeedPage {
 /** The events of the next commits after a position. */
 async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPage> {
   const { entries, more } = await readWholeFeed(db, orgId, after, BATCH);
-  const found = await Promise.all(
+  const tailEvents = await Promise.all(
     entries.map(async (one): Promise<TailEvent | null> => {
       const { position } = one;
       if ('note' in one) return { position, pool: null, event: one.note };
-      const about = await readableOrNull(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
+      const loaded = await readableOrNull(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
       // Events that were purged or cannot be read are skipped.
-      if (about === null) return null;
-      return { position, pool: poolOf(about.task), event: { task_id: one.task_id, ...about.event } };
+      if (loaded === null) return null;
+      return { position, pool: poolOf(loaded.task), event: { task_id: one.task_id, ...loaded.event } };
     }),
   );
-  const events = found.filter((one) => one !== null);
+  const events = tailEvents.filter((one) => one !== null);
   return { events, position: entries.at(-1)?.position ?? after, more };
 }
 

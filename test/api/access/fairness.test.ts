@@ -187,7 +187,7 @@ describe('streams that catch up with the feed', () => {
               received[index] = (received[index] ?? 0) + events.length;
             },
             ready: async () => undefined,
-            isOver: false,
+            isClosed: false,
           }),
         ),
       );

@@ -60,7 +60,7 @@ export const eventStreamRoutes = [
             if (frames.length > 0) stream.sendFrames(frames);
           },
           ready: () => stream.drained(),
-          get isOver() {
+          get isClosed() {
             return stream.isOver;
           },
         };
