@@ -1,10 +1,6 @@
 // What a change of a task with copies, or of one of them, changes besides: the task follows its copies, further copies
 // are made, and open ones end with the task. All of it is one commit, guarded by the version of each task.
-//
-// A hash of the task, its claims, says which worker has which copy, so that no worker gets two. Worker id → one of:
-//
-// - `offer <copy>`: the copy is offered to them. · `held <copy>`: they accepted it, however it went on.
-// - `until <ms>`: they declined a copy or let it lapse, and are asked for none before.
+// `store/workers/copy-claims.ts` describes how no worker gets two copies.
 
 import type { CommandContext } from '../../state/tasks/command.ts';
 import { commandsAfter, copyInput, openCopies } from '../../state/tasks/copies.ts';
@@ -15,6 +11,7 @@ import { type Change, EMPTY_CHANGE, type Guard, merge, type Write } from '../red
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadTask, loadTasks, type StoredTask } from '../tasks/tasks.ts';
+import { isBarred } from '../workers/copy-claims.ts';
 
 /** A decided change of a task, not written yet. */
 export interface Decided {
@@ -143,22 +140,3 @@ function nextClaim(value: string | null, { status, worker_id }: Offer, task: Tas
       return value === offered ? null : value;
   }
 }
-
-/** Whether a claim keeps its worker from this copy at `now`. */
-function isBarred(value: string | null, copyId: string, now: number): boolean {
-  const [kind, what] = value?.split(' ') ?? [];
-  if (kind === undefined) return false;
-  return kind === 'until' ? Number(what) > now : what !== copyId;
-}
-
-/** The workers who may not have this copy now; for a task that is no copy, none, without a call to Redis. */
-export async function barredWorkers(db: Db, task: Task): Promise<ReadonlySet<string>> {
-  if (task.copy_of === undefined) return NONE;
-  const claims = await db.redis.hgetall(orgKeysOf(db.prefix, task.org_id).claims(task.copy_of));
-  const now = db.clock.now();
-  return new Set(
-    Object.entries(claims).flatMap(([id, value]) => (isBarred(value, task.task_id, now) ? [id] : [])),
-  );
-}
-
-const NONE: ReadonlySet<string> = new Set();

@@ -11,12 +11,12 @@ import {
   workerAttributes,
 } from '../../state/workers/matching.ts';
 import type { Worker } from '../../state/workers/worker.ts';
-import { barredWorkers } from '../commands/copies.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { readableOrNull } from '../redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
+import { barredWorkers } from './copy-claims.ts';
 import { matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 

@@ -54,6 +54,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/review': { decision: 'approve' },
   'PATCH /v1/tasks/{task_id}': { metadata: { changed: 'yes' } },
   'POST /v1/tasks/{task_id}/requeue': { reason: 'x' },
+  'POST /v1/tasks/{task_id}/assign': { worker_id: 'able', mode: 'offer' },
+  'PUT /v1/task-types/{name}': { title: 'changed' },
   'PATCH /v1/worker': { availability: 'away' },
   'POST /v1/worker/tasks/{task_id}/submit': { output: 'done' },
   'POST /v1/tasks/{task_id}/messages': { text: 'x' },
@@ -128,6 +130,9 @@ beforeAll(async () => {
     await addTask(db, org.org_id, { review: { mode: 'manual' } }),
   ];
   things.task_id = queued.task_id;
+  await client.post('/v1/workers', { worker_id: 'able', name: 'x', availability: 'available' });
+  await client.request('PUT', '/v1/task-types/known', { body: { title: 'x' } });
+  things.name = 'known';
   const { worker_id } = await createTestWorker(direct, client);
   await workThrough(db, await offerTo(db, submitted, [worker_id]), worker_id);
   await applyCommands(db, submitted, messageOf('worker', worker_id));
