@@ -60,7 +60,7 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
     const watching = watchCapacity(call, key, done.signal, faults);
     const killing = killParts(system, rounds, done.signal);
     const ids = await createAll(call, key, tasks, receiver.url);
-    const finals = await Promise.all(ids.map((id) => finalStatus(call, key, id, over)));
+    const finals = await finalStatuses(ids, (id) => finalStatus(call, key, id, over));
     for (const [index, status] of finals.entries())
       if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
     if (over.aborted) throw new Error(`the time limit was reached: ${faults.slice(0, 20).join('; ')}`);
@@ -82,6 +82,17 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
     await system.stop();
     await receiver.close();
   }
+}
+
+/** Waits for a bounded number of tasks at a time: an address may open 2000 connections. */
+async function finalStatuses(ids: string[], wait: (id: string) => Promise<string>): Promise<string[]> {
+  const statuses: string[] = [];
+  const waiting = ids.entries();
+  const waitForRest = async () => {
+    for (const [index, id] of waiting) statuses[index] = await wait(id);
+  };
+  await Promise.all(Array.from({ length: 200 }, waitForRest));
+  return statuses;
 }
 
 type Json = Record<string, unknown>;
