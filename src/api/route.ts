@@ -142,7 +142,7 @@ export interface RouteDefinition<
   >;
   /** Rejects callers that may not make this request; runs also before a stored response is sent. @throws ApiError 403 */
   admit?(body: StaticOf<B, undefined>, principal: PrincipalOf<A>): void;
-  /** Checks that no schema can express. They also run on a body that fails its schema, so that all errors are reported. */
+  /** Rules that a schema cannot express. They also run on a body that fails its schema, so that all errors are reported. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Answers;
   handler(

@@ -19,7 +19,7 @@ export const PROBLEMS = {
   invalid_header: [400, 'Invalid header'],
   invalid_query: [400, 'Invalid query'],
   invalid_cursor: [400, 'Invalid cursor'],
-  invalid_credential: [401, 'No or bad credential'],
+  invalid_credential: [401, 'Missing or invalid credential'],
   insufficient_scope: [403, 'Insufficient scope'],
   pool_forbidden: [403, 'Pool forbidden'],
   org_mismatch: [403, 'Wrong org'],
@@ -158,7 +158,7 @@ export function asApiError(error: unknown): ApiError {
         headers: { 'Retry-After': '5' },
       },
     );
-  return new ApiError('internal_error', 'Something went wrong on our side.');
+  return new ApiError('internal_error', 'Internal error. Quote the request_id when you report it.');
 }
 
 /** The problem document. */

@@ -80,7 +80,7 @@ function fieldError(error: ErrorObject): FieldError {
   }
 }
 
-/** Checks that no schema can express; the body may have any form. */
+/** Rules that a schema cannot express, asked of a body that may not be valid. */
 export type Rules = (body: unknown) => Promise<FieldError[]>;
 
 /**

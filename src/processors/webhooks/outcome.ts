@@ -39,7 +39,7 @@ export interface SendOutcome {
 /** An attempt in progress. Times are of `performance.now()`. */
 export interface Attempt {
   readonly startedAt: number;
-  /** The deadline. */
+  /** When the attempt times out. */
   readonly endsAt: number;
   readonly trace: Trace;
   address: string | null;

@@ -1,5 +1,6 @@
-// What several commands share: an offer ends, a task returns to the queue or to its worker for another attempt, or it
-// ends because its deadline has passed or its attempts are used up.
+// Steps that several commands share: ending an offer, returning a task to the queue or, for rework, to its worker, adding
+// a review, and ending a task: `fail`, and `endAtDeadline` with its default output. `decide.ts` says which command takes
+// which of these steps, for instance when an accepted task is not started in time.
 
 import type { Opinion } from './command.ts';
 import { coolDownMs, startCoolDown } from './cool-down.ts';

@@ -1,5 +1,5 @@
-// When an SLA breach is flagged: once for each clock, at its due time, while the task is not delivered. What else happens
-// at the deadline is in `decide.ts`; when the clocks are checked, in `scheduled-checks.ts`.
+// When an SLA breach is flagged: once for each clock, at its due time, while nothing is submitted. How a task ends at its
+// deadline is `endAtDeadline` in `requeue.ts`; when the clocks are checked, `scheduled-checks.ts`.
 
 import { timestamp } from '../text/time.ts';
 import { isDelivered } from './lifecycle.ts';

@@ -1,5 +1,5 @@
-// What a change of a task with copies, or of one of them, changes besides: the task follows its copies, further copies
-// are made, and open ones end with the task. All of it is one commit, guarded by the version of each task.
+// The further changes that follow from a change of a task with copies, or of a copy: the task follows its copies, more
+// copies are created, and open ones end with the task. All of it is one commit, guarded by the version of each task.
 // `store/workers/copy-claims.ts` describes how no worker gets two copies.
 
 import type { CommandContext } from '../../state/tasks/command.ts';

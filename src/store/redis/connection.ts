@@ -10,13 +10,13 @@ export interface Clock {
   now(): number;
   /** Redis' clock has jumped and the jump is not confirmed yet: nothing may expire. */
   readonly isHeld: boolean;
-  /** By how much `now()` is ahead of Redis' clock on purpose, ms; 0 unless the clock is held. */
+  /** `now()` minus Redis' time while a jump is not confirmed, ms; otherwise 0. */
   readonly offset: number;
   /** Takes a new sample of Redis' time. */
   sync(): Promise<void>;
 }
 
-/** The store that its functions work on. */
+/** What every function of the store needs: the connection, the key prefix and the clock. */
 export interface Db {
   redis: Redis;
   /** First part of every key. */
@@ -102,14 +102,14 @@ export function connect(url: string, kind: 'request' | 'patient', onError: (erro
   };
   const redis =
     kind === 'request'
-      ? // Never sent twice: a commit whose reply was lost would conflict with itself.
+      ? // Never sent twice: if a commit succeeded and its reply was lost, the repeat would fail on its own guard.
         new RequestRedis(url, {
           ...common,
           lazyConnect: true,
           enableOfflineQueue: false,
           maxRetriesPerRequest: 0,
         })
-      : // Not lazy, nor are the duplicates that BullMQ's workers make: for BullMQ a failed `connect()` is final.
+      : // Connects at once, like the duplicates of BullMQ's workers: BullMQ never repeats a lazy `connect()` that failed.
         new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;

@@ -142,7 +142,7 @@ export async function resend(
     db.redis.hgetBuffer(deliveries, field),
   ]);
   const now = db.clock.now();
-  // The due time of an attempt under way has a fraction.
+  // A fractional due time is the lease of an attempt in progress; see delivery-lease.ts.
   if (score !== null && Number(score) % 1 !== 0 && Number(score) > now) return 'busy';
   const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
   const text = isNew ? Buffer.alloc(0) : packDelivery(before);

@@ -25,7 +25,6 @@ import { taskAnswer } from './tasks.ts';
 const Params = Type.Object({ task_id: Uuid });
 const Reason = Type.String({ minLength: 1, maxLength: 2000 });
 const NO_WORKER = { pointer: '/worker_id', message: 'is not a worker of this org' };
-const METADATA_MOST = 50;
 
 export const supervisionRoutes = [
   route({
@@ -167,7 +166,7 @@ async function requirePatchable(
   const isMoved = pool !== null && pool !== poolOf(task);
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) throw invalid(NO_POOL);
   const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
-  if (Object.keys(metadata ?? {}).length > METADATA_MOST)
-    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MOST} members` });
+  if (Object.keys(metadata ?? {}).length > schema.METADATA_MAX)
+    errors.push({ pointer: '/metadata', message: `must have at most ${schema.METADATA_MAX} members` });
   if (errors.length > 0) throw invalid(...errors);
 }

@@ -230,11 +230,14 @@ const Audit = closed({
   retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
 });
 
+/** Most members of `metadata`. */
+export const METADATA_MAX = 50;
+
 const Metadata = Type.Unsafe<Record<string, string>>({
   type: 'object',
   additionalProperties: { type: 'string', maxLength: 500 },
-  maxProperties: 50,
-  description: 'Up to 50 strings',
+  maxProperties: METADATA_MAX,
+  description: `Up to ${METADATA_MAX} strings`,
 });
 
 const Title = Type.String({ minLength: 1, maxLength: 200 });
