@@ -86,7 +86,7 @@ async function readChunk(
  * @param load returns the item of each member, or null to leave it out. A member that it fails on is left out and
  *   reported.
  * @param filter may leave members out before they are loaded, which is much cheaper.
- * @returns the items, and the member after which the next page starts; null when there are no more items.
+ * @returns the items, and the member after which the next page starts; null at the end.
  */
 export async function page<T>(
   db: Db,

@@ -22,7 +22,7 @@ function memberOf(task: Task): string | null {
 /**
  * A page of tasks by deadline; tasks without one are left out.
  * @param indexes the index keys to scan, then the families of which a task must be in each.
- * @returns the tasks, and the member after which the next page starts; null when there are no more.
+ * @returns the tasks, and the member after which the next page starts; null at the end.
  * @throws ApiError 400 when there are more tasks than can be sorted
  */
 export async function pageByDeadline(
