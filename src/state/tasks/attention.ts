@@ -3,14 +3,16 @@
 import { openQuestionOf } from './conversation-reading.ts';
 import { isFinal } from './lifecycle.ts';
 import type { Task } from './task.ts';
+import { isReported } from './waiting.ts';
 
 /** Whether the task is open and a clock of it is breached. */
 export function isOverdue(task: Task): boolean {
   return !isFinal(task.status) && task.breaches.length > 0;
 }
 
-/** Whether a reviewer has to decide on the task. */
+/** Whether a reviewer has to decide on the task: on its submission, or because a worker reported it. */
 export function isInReview(task: Task): boolean {
+  if (isReported(task)) return true;
   return task.status === 'submitted' && task.input.output.review.mode === 'manual';
 }
 

@@ -49,6 +49,17 @@ test('runs the walk-through of the document', async () => {
   await walk(walkThrough('supervision.md', 'Reports'), clients, { task_id: task.task_id });
 });
 
+test('a reported task is in review until a reviewer has decided', async () => {
+  const staged = await createTaskIn(api, org, 'started');
+  const inReview = async () => (await org.client.get<Page<TaskView>>('/v1/tasks?in_review=true')).data;
+  const isListed = async () => (await inReview()).some(({ task_id }) => task_id === staged.task.task_id);
+  expect(await isListed()).toBe(false);
+  expect((await report(staged)).status).toBe(204);
+  expect(await isListed()).toBe(true);
+  expect((await review(staged, { decision: 'reject', feedback: 'not for us' })).status).toBe(200);
+  expect(await isListed()).toBe(false);
+});
+
 test('a reported task is offered to no worker until it is returned, and then to another first', async () => {
   const staged = await createTaskIn(api, org, 'started');
   const { task_id } = staged.task;
