@@ -76,7 +76,9 @@ export const taskRoutes = [
         request_id: listOf(Type.String({ maxLength: 500 })),
         assigned_to: listOf(ClientId),
         overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
-        in_review: Type.Optional(Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' })),
+        in_review: Type.Optional(
+          Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' }),
+        ),
         has_open_question: Type.Optional(Type.Boolean()),
         order_by: Type.Optional(
           word(ORDERS, {
