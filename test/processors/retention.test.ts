@@ -204,7 +204,7 @@ describe("an org's feed", () => {
     const { feed } = orgKeysOf(db.prefix, org);
     await new Retention({ db: withClockAhead(db, FEED_KEPT - 60 * SECOND), log: ERRORS_ONLY }).trimFeeds();
     expect(await db.redis.xlen(feed)).toBe(250);
-    await new Retention({ db: withClockAhead(db, FEED_KEPT + SECOND), log: ERRORS_ONLY }).trimFeeds();
+    await new Retention({ db: withClockAhead(db, FEED_KEPT + 60 * SECOND), log: ERRORS_ONLY }).trimFeeds();
     expect(await db.redis.xlen(feed)).toBe(0);
   });
 });

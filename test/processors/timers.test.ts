@@ -27,6 +27,8 @@ import { rfc3339 } from '../support/tasks.ts';
 
 const db = await openTestDb();
 const SOON = { timeout: 20_000 };
+/** Extra lateness allowed on a busy machine, ms. */
+const BUSY_MACHINE = 500;
 // The sweeper does not run: everything here follows from jobs alone.
 const { queues } = await runProcessorsOfFile(db, { sweepEvery: 3600_000 });
 
@@ -84,7 +86,7 @@ describe('an SLA clock', () => {
       expect(breaches.map((one) => one.clock)).toEqual(['target_latency', 'deadline']);
       for (const { breached_at, due_at } of breaches) {
         expect(breached_at).toBeGreaterThanOrEqual(due_at);
-        expect(breached_at - due_at).toBeLessThan(1000);
+        expect(breached_at - due_at).toBeLessThan(1000 + BUSY_MACHINE);
       }
       expect(failure?.code).toBe('deadline_exceeded');
       expect(await typesOf(db, task)).toEqual([
@@ -212,7 +214,7 @@ describe('due times', () => {
     const offeredAt = (await historyOf(db, task)).find((one) => one.type === 'task.offered')?.at ?? '';
     const late = Date.parse((await expiry())?.at ?? '') - (Date.parse(offeredAt) + 1000);
     expect(late).toBeGreaterThanOrEqual(0);
-    expect(late).toBeLessThan(1000);
+    expect(late).toBeLessThan(1000 + BUSY_MACHINE);
   });
 
   it('take back a task that was accepted and not started', async () => {
