@@ -4,7 +4,8 @@
 import { timestamp } from '../text/time.ts';
 import type { Command, Refusal } from './command.ts';
 import { answersOf } from './copies.ts';
-import { addReview, endAtDeadline, fail, ratingField } from './requeue.ts';
+import { endAtDeadline, fail } from './ending.ts';
+import { addReview, ratingField } from './reviewing.ts';
 import type { Transition } from './transition.ts';
 
 /** @returns `as_usual` for a command that does what it does to other tasks. */

@@ -8,21 +8,12 @@ import { addMessage, readMessages } from './conversation-step.ts';
 import { startCoolDown } from './cool-down.ts';
 import { newCopies } from './copies.ts';
 import { stepOfCopies } from './copies-step.ts';
+import { endAtDeadline, endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
 import { type CommandName, isAllowed, target } from './lifecycle.ts';
 import { rejectReported, report, returnReported } from './report-step.ts';
-import {
-  addReview,
-  detailField,
-  endAtDeadline,
-  endIfPending,
-  endOffer,
-  fail,
-  ratingField,
-  requeue,
-  returnToWorker,
-  takeBack,
-} from './requeue.ts';
+import { detailField, endOffer, requeue, takeBack } from './requeue.ts';
+import { addReview, ratingField, returnToWorker } from './reviewing.ts';
 import { flagBreach } from './sla.ts';
 import {
   dueAt,

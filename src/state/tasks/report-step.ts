@@ -2,7 +2,8 @@
 
 import type { Command, Opinion, Refusal } from './command.ts';
 import { startCoolDown } from './cool-down.ts';
-import { detailField, fail, requeue } from './requeue.ts';
+import { fail } from './ending.ts';
+import { detailField, requeue } from './requeue.ts';
 import type { Transition } from './transition.ts';
 import { isReported } from './waiting.ts';
 

@@ -1,0 +1,44 @@
+// What the decisions of a reviewer have in common: the review is recorded, and rework returns the task to its worker.
+
+import type { Opinion } from './command.ts';
+import { fail } from './ending.ts';
+import { detailField } from './requeue.ts';
+import { flagBreaches } from './sla.ts';
+import { maxAttempts, type Review } from './task.ts';
+import type { Transition } from './transition.ts';
+
+/** Adds a review of the submission. */
+export function addReview(
+  { task, context }: Transition,
+  decision: Review['decision'],
+  opinion: Opinion,
+): void {
+  const { feedback, rating = null } = opinion;
+  if (task.submission === null) throw new Error(`task ${task.task_id} is reviewed without a submission`);
+  const { worker_id } = task.submission;
+  const { actor: reviewed_by, now: reviewed_at } = context;
+  task.reviews = [...task.reviews, { decision, feedback, rating, worker_id, reviewed_by, reviewed_at }];
+}
+
+/** Returns the task to its worker for another attempt; fails it when the attempts are used up. */
+export function returnToWorker(transition: Transition, opinion: Opinion): void {
+  const { task } = transition;
+  if (task.attempt >= maxAttempts(task) || task.assignment === null) {
+    fail(transition, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
+    return;
+  }
+  task.attempt += 1;
+  task.assignment = { ...task.assignment, submitted_at: null };
+  transition.move('started', {
+    worker_id: task.assignment.worker_id,
+    reason: 'rework',
+    ...detailField(opinion.feedback),
+    ...ratingField(opinion),
+  });
+  flagBreaches(transition);
+}
+
+/** The field `rating` of an event, if the reviewer gave one. */
+export function ratingField({ rating }: Opinion): { rating?: number } {
+  return rating === undefined || rating === null ? {} : { rating };
+}
