@@ -9,6 +9,7 @@ import {
   type Side,
 } from './conversation.ts';
 import { readBy } from './conversation-reading.ts';
+import { notYours } from './refusals.ts';
 import type { Task } from './task.ts';
 import type { Transition } from './transition.ts';
 
@@ -18,7 +19,7 @@ export function addMessage(transition: Transition, command: MessageCommand): Ref
   const { message_id, author, text, is_question, answers } = command;
   const { conversation = NO_MESSAGES } = task;
   const question = conversation.open_question;
-  if (author.kind === 'worker' && task.assignment?.worker_id !== author.id) return NOT_YOURS;
+  if (author.kind === 'worker' && task.assignment?.worker_id !== author.id) return notYours();
   if (is_question && question !== null) return QUESTION_OPEN;
   if (answers !== null && question?.message_id !== answers) return NOT_OPEN;
   if (answers !== null && question?.author.kind === author.kind) return OWN_QUESTION;
@@ -60,7 +61,6 @@ function withRead(side: Side, task: Task, conversation: Conversation, count: num
     : { ...conversation, read_by_worker: { offer_id: assignment.offer_id, count } };
 }
 
-const NOT_YOURS: Refusal = { code: 'not_yours', message: 'The task is not assigned to this worker.' };
 const QUESTION_OPEN: Refusal = {
   code: 'question_open',
   message: 'The task has an open question. Answer it before another is asked.',

@@ -8,23 +8,15 @@ import { addMessage, readMessages } from './conversation-step.ts';
 import { startCoolDown } from './cool-down.ts';
 import { newCopies } from './copies.ts';
 import { stepOfCopies } from './copies-step.ts';
-import { endAtDeadline, endIfPending, fail } from './ending.ts';
+import { endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
-import { type CommandName, isAllowed, target } from './lifecycle.ts';
+import { isAllowed } from './lifecycle.ts';
+import { illegal, notDue, notPending, notYours, reported, submissionReplaced } from './refusals.ts';
 import { rejectReported, report, returnReported } from './report-step.ts';
 import { detailField, endOffer, requeue, takeBack } from './requeue.ts';
 import { addReview, ratingField, returnToWorker } from './reviewing.ts';
-import { flagBreach } from './sla.ts';
-import {
-  dueAt,
-  type Offer,
-  poolOf,
-  type SlaClock,
-  startTime,
-  stepsDue,
-  type Task,
-  type TaskInput,
-} from './task.ts';
+import { checkClock } from './sla.ts';
+import { type Offer, poolOf, startTime, stepsDue, type Task, type TaskInput } from './task.ts';
 import { Transition } from './transition.ts';
 import { update } from './update.ts';
 import { resultView } from './view.ts';
@@ -273,17 +265,6 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
   }
 }
 
-/** Flags an SLA clock that is due and not met. At the deadline, ends a task that no worker has accepted. */
-function checkClock(transition: Transition, clock: SlaClock): Refusal | null {
-  const { task } = transition;
-  const due = dueAt(task, clock);
-  if (due === null || !transition.requirePast(due)) return notDue();
-  const isFlagged = flagBreach(transition, clock);
-  const endsTask = target(clock, task.status) === 'failed';
-  if (endsTask) endAtDeadline(transition, 'The deadline passed and no worker had accepted the task.');
-  return isFlagged || endsTask ? null : notDue();
-}
-
 /** Loosens the requirements of a queued task by the relaxation steps that are due. Emits no event. */
 function relax({ task, context }: Transition): Refusal | null {
   const step = stepsDue(task, context.now);
@@ -300,52 +281,4 @@ function pendingOffer(task: Task, offerId: string, workerId: string): Offer | nu
 /** Whether the review is about a submission that is not the current one. */
 function isOutdatedReview(task: Task, submittedAt: number | undefined): boolean {
   return submittedAt !== undefined && submittedAt !== task.submission?.submitted_at;
-}
-
-function illegal(task: Task, command: CommandName): Refusal {
-  const message = `A task that is ${task.status} does not allow ${command.replace('_', ' ')}.`;
-  return { code: codeOf(command), message };
-}
-
-/** The code with which a command is refused in a state that does not allow it. */
-function codeOf(command: CommandName): Refusal['code'] {
-  switch (command) {
-    case 'cancel':
-      return 'task_not_cancellable';
-    case 'accept':
-    case 'decline':
-    case 'expire':
-    case 'revoke':
-      return 'offer_not_pending';
-    case 'target_latency':
-    case 'deadline':
-    case 'relax':
-    case 'escalate':
-      return 'not_due';
-    default:
-      return 'invalid_transition';
-  }
-}
-
-function reported(): Refusal {
-  return {
-    code: 'invalid_transition',
-    message: 'A worker reported the task, and a reviewer has not decided yet.',
-  };
-}
-
-function notPending(): Refusal {
-  return { code: 'offer_not_pending', message: 'The offer is no longer pending.' };
-}
-
-function notYours(): Refusal {
-  return { code: 'not_yours', message: 'The task is not assigned to this worker.' };
-}
-
-function submissionReplaced(): Refusal {
-  return { code: 'not_due', message: 'The review is about a submission that has been replaced since.' };
-}
-
-function notDue(): Refusal {
-  return { code: 'not_due', message: 'Nothing is due.' };
 }

@@ -3,6 +3,7 @@
 import type { Command, Opinion, Refusal } from './command.ts';
 import { startCoolDown } from './cool-down.ts';
 import { fail } from './ending.ts';
+import { notYours } from './refusals.ts';
 import { detailField, requeue } from './requeue.ts';
 import type { Transition } from './transition.ts';
 import { isReported } from './waiting.ts';
@@ -13,8 +14,7 @@ export function report(
   { worker_id, reason, text }: Extract<Command, { name: 'report' }>,
 ): Refusal | null {
   const { task, context } = transition;
-  if (task.assignment?.worker_id !== worker_id)
-    return { code: 'not_yours', message: 'The task is not assigned to this worker.' };
+  if (task.assignment?.worker_id !== worker_id) return notYours();
   task.report = { worker_id, reason, text, reported_at: context.now, decision: null };
   transition.emit('task.reported', task.status, { worker_id, reason, text });
   requeue(transition, 'reported', { worker_id }, { ignoreAttemptLimit: true });

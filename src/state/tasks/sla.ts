@@ -1,8 +1,11 @@
-// When an SLA breach is flagged: once for each clock, at its due time, while nothing is submitted. How a task ends at its
-// deadline is `endAtDeadline` in `requeue.ts`; when the clocks are checked, `scheduled-checks.ts`.
+// When an SLA breach is flagged: once for each clock, at its due time, while nothing is submitted. `ending.ts` says how a
+// task ends at its deadline, `scheduled-checks.ts` when the clocks are checked.
 
 import { timestamp } from '../text/time.ts';
-import { isDelivered } from './lifecycle.ts';
+import type { Refusal } from './command.ts';
+import { endAtDeadline } from './ending.ts';
+import { isDelivered, target } from './lifecycle.ts';
+import { notDue } from './refusals.ts';
 import { dueAt, SLA_CLOCKS, type SlaClock } from './task.ts';
 import type { Transition } from './transition.ts';
 
@@ -31,4 +34,15 @@ export function flagBreach(
 /** Flags all SLA clocks for which `flagBreach` applies. */
 export function flagBreaches(transition: Transition, wasDelivered?: boolean): void {
   for (const clock of SLA_CLOCKS) flagBreach(transition, clock, wasDelivered);
+}
+
+/** Flags an SLA clock that is due and not met. At the deadline, ends a task that no worker has accepted. */
+export function checkClock(transition: Transition, clock: SlaClock): Refusal | null {
+  const { task } = transition;
+  const due = dueAt(task, clock);
+  if (due === null || !transition.requirePast(due)) return notDue();
+  const isFlagged = flagBreach(transition, clock);
+  const endsTask = target(clock, task.status) === 'failed';
+  if (endsTask) endAtDeadline(transition, 'The deadline passed and no worker had accepted the task.');
+  return isFlagged || endsTask ? null : notDue();
 }
