@@ -8,7 +8,13 @@ import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
 import { MAX_COOL_DOWN_MS } from '../src/state/tasks/cool-down.ts';
-import { AT_DEADLINE, EVENT_TYPES, GIVE_UP, IN_PLACE, TRANSITIONS } from '../src/state/tasks/lifecycle.ts';
+import {
+  AT_DEADLINE,
+  EVENT_TYPES,
+  IN_PLACE,
+  RETURN_TO_QUEUE,
+  TRANSITIONS,
+} from '../src/state/tasks/lifecycle.ts';
 import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
 import { offerLife } from '../src/state/workers/matching.ts';
 import { orgKeysOf } from '../src/store/redis/keys.ts';
@@ -58,7 +64,7 @@ describe('docs/lifecycle.md', () => {
       for (const one of from) {
         add(one, to, command);
         // Rework too ends a task whose attempts are used up.
-        if (GIVE_UP.includes(command) || command === 'rework') add(one, 'failed', command);
+        if (RETURN_TO_QUEUE.includes(command) || command === 'rework') add(one, 'failed', command);
         // In place of a failure with `deadline_exceeded`.
         if (AT_DEADLINE.includes(command)) add(one, 'completed', command);
       }

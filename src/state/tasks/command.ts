@@ -35,16 +35,16 @@ export type Command =
       agreement?: Agreement;
     }
   | { name: 'verify' }
-  | ({ name: 'rework' | 'reject' } & Opinion)
+  | ({ name: 'rework' | 'reject' } & ReviewInput)
   /** `is_automatic`: approved because no review came in time. */
   | ({
       name: 'approve';
       is_automatic?: boolean;
       /** Of a task with copies: whose answer is the result; absent: the one that most agree with. */
       answer_of?: string | undefined;
-    } & Opinion)
+    } & ReviewInput)
   /** `is_rework`: a rework that its worker has no capacity for, so the task goes back to the queue. */
-  | ({ name: 'reassign'; is_rework?: boolean } & Opinion)
+  | ({ name: 'reassign'; is_rework?: boolean } & ReviewInput)
   | { name: 'complete' }
   | { name: 'cancel'; reason: string | null }
   /** An SLA clock is due. */
@@ -61,7 +61,7 @@ export type Command =
   | { name: 'disagree'; agreement: Agreement; code: FailureCode; message: string }
   | EscalateCommand
   | { name: 'report'; worker_id: string; reason: Report['reason']; text: string | null }
-  | ({ name: 'return_reported' | 'reject_reported' } & Opinion)
+  | ({ name: 'return_reported' | 'reject_reported' } & ReviewInput)
   | MessageCommand
   | ReadCommand;
 
@@ -76,7 +76,7 @@ export interface EscalateCommand {
 }
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */
-export interface Opinion {
+export interface ReviewInput {
   feedback: string | null;
   rating?: number | null;
   /** Time (ms) of the submission that was reviewed. Refused when there is a newer one. Absent: the current one. */

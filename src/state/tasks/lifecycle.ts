@@ -107,10 +107,9 @@ export interface Transition {
 type InPlace = Omit<Transition, 'to'>;
 
 /**
- * The table. A command that sends a task back to `queued` leads to `failed` instead when its deadline
- * has passed (`deadline_exceeded`) or its attempts are used up (`attempts_exhausted`); those exits are
- * the rows of `GIVE_UP`. Where a command would fail a task with `deadline_exceeded`, it leads to `completed`
- * if `sla.on_deadline` gives a default output; those exits are the rows of `AT_DEADLINE`.
+ * The table. A command of `RETURN_TO_QUEUE` fails the task instead when its deadline has passed (`deadline_exceeded`) or
+ * its attempts are used up (`attempts_exhausted`). A command of `AT_DEADLINE` completes the task, where it would fail it
+ * with `deadline_exceeded`, if `sla.on_deadline` gives a default output.
  */
 export const TRANSITIONS: readonly Transition[] = [
   { command: 'queue', from: ['created'], to: 'queued', when: "accepted into the org's queue" },
@@ -238,13 +237,13 @@ export const IN_PLACE: readonly InPlace[] = [
   },
 ];
 
-/** Commands that send a task back to the queue, or, when it may not go on, to `failed`. */
-export const GIVE_UP: readonly CommandName[] = TRANSITIONS.filter(
+/** Commands that return a task to the queue, or fail it when its deadline has passed or its attempts are used up. */
+export const RETURN_TO_QUEUE: readonly CommandName[] = TRANSITIONS.filter(
   (row) => row.to === 'queued' && row.command !== 'queue',
 ).map((row) => row.command);
 
 /** Commands that may fail a task with `deadline_exceeded`, or complete it with its default output. */
-export const AT_DEADLINE: readonly CommandName[] = ['deadline', 'disagree', ...GIVE_UP];
+export const AT_DEADLINE: readonly CommandName[] = ['deadline', 'disagree', ...RETURN_TO_QUEUE];
 
 const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
 
@@ -271,6 +270,6 @@ export function isAllowed(command: CommandName, status: Status): boolean {
 }
 
 /** Whether a task in this state has a submission that was not sent back. Its SLA clocks are met. */
-export function isDelivered(status: Status): boolean {
+export function isSubmitted(status: Status): boolean {
   return status === 'submitted' || status === 'verified' || status === 'completed';
 }

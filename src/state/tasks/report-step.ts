@@ -1,6 +1,6 @@
 // The commands of a report: a worker makes it, a reviewer decides on it.
 
-import type { Command, Opinion, Refusal } from './command.ts';
+import type { Command, Refusal, ReviewInput } from './command.ts';
 import { startCoolDown } from './cool-down.ts';
 import { fail } from './ending.ts';
 import { notYours } from './refusals.ts';
@@ -22,7 +22,7 @@ export function report(
 }
 
 /** Returns a reported task to the workers; the worker who reported it comes last. */
-export function returnReported(transition: Transition, { feedback }: Opinion): Refusal | null {
+export function returnReported(transition: Transition, { feedback }: ReviewInput): Refusal | null {
   const { task, context } = transition;
   if (!isReported(task) || task.report === undefined) return NOT_REPORTED;
   task.report = { ...task.report, decision: 'reassign' };
@@ -32,7 +32,7 @@ export function returnReported(transition: Transition, { feedback }: Opinion): R
 }
 
 /** Fails a reported task. */
-export function rejectReported(transition: Transition, { feedback }: Opinion): Refusal | null {
+export function rejectReported(transition: Transition, { feedback }: ReviewInput): Refusal | null {
   const { task } = transition;
   if (!isReported(task) || task.report === undefined) return NOT_REPORTED;
   task.report = { ...task.report, decision: 'reject' };

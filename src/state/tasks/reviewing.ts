@@ -1,6 +1,6 @@
 // What the decisions of a reviewer have in common: the review is recorded, and rework returns the task to its worker.
 
-import type { Opinion } from './command.ts';
+import type { ReviewInput } from './command.ts';
 import { fail } from './ending.ts';
 import { detailField } from './requeue.ts';
 import { flagBreaches } from './sla.ts';
@@ -11,9 +11,9 @@ import type { Transition } from './transition.ts';
 export function addReview(
   { task, context }: Transition,
   decision: Review['decision'],
-  opinion: Opinion,
+  review: ReviewInput,
 ): void {
-  const { feedback, rating = null } = opinion;
+  const { feedback, rating = null } = review;
   if (task.submission === null) throw new Error(`task ${task.task_id} is reviewed without a submission`);
   const { worker_id } = task.submission;
   const { actor: reviewed_by, now: reviewed_at } = context;
@@ -21,7 +21,7 @@ export function addReview(
 }
 
 /** Returns the task to its worker for another attempt; fails it when the attempts are used up. */
-export function returnToWorker(transition: Transition, opinion: Opinion): void {
+export function returnToWorker(transition: Transition, review: ReviewInput): void {
   const { task } = transition;
   if (task.attempt >= maxAttempts(task) || task.assignment === null) {
     fail(transition, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
@@ -32,13 +32,13 @@ export function returnToWorker(transition: Transition, opinion: Opinion): void {
   transition.move('started', {
     worker_id: task.assignment.worker_id,
     reason: 'rework',
-    ...detailField(opinion.feedback),
-    ...ratingField(opinion),
+    ...detailField(review.feedback),
+    ...ratingField(review),
   });
   flagBreaches(transition);
 }
 
 /** The field `rating` of an event, if the reviewer gave one. */
-export function ratingField({ rating }: Opinion): { rating?: number } {
+export function ratingField({ rating }: ReviewInput): { rating?: number } {
   return rating === undefined || rating === null ? {} : { rating };
 }

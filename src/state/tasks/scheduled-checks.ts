@@ -4,7 +4,7 @@
 // again when it runs.
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
-import { isDelivered, isFinal } from './lifecycle.ts';
+import { isFinal, isSubmitted } from './lifecycle.ts';
 import { dueAt, escalationOf, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
 import { isReported } from './waiting.ts';
 
@@ -105,7 +105,7 @@ export function checksOf(task: Task): ScheduledCheck[] {
   const checks: ScheduledCheck[] = [];
   for (const clock of SLA_CLOCKS) {
     const at = dueAt(task, clock);
-    const isRunning = !isDelivered(task.status) && !task.breaches.some((breach) => breach.clock === clock);
+    const isRunning = !isSubmitted(task.status) && !task.breaches.some((breach) => breach.clock === clock);
     if (at !== null && isRunning) checks.push({ kind: clock, at });
   }
   const number = (task.escalations ?? 0) + 1;

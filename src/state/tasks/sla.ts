@@ -4,24 +4,24 @@
 import { timestamp } from '../text/time.ts';
 import type { Refusal } from './command.ts';
 import { endAtDeadline } from './ending.ts';
-import { isDelivered, target } from './lifecycle.ts';
+import { isSubmitted, target } from './lifecycle.ts';
 import { notDue } from './refusals.ts';
 import { dueAt, SLA_CLOCKS, type SlaClock } from './task.ts';
 import type { Transition } from './transition.ts';
 
 /**
- * Flags `clock` as breached if it is due and not flagged yet, and the task is not delivered. Emits `task.sla_breached`.
+ * Flags `clock` as breached if it is due and not flagged yet, and nothing is submitted. Emits `task.sla_breached`.
  * @returns whether it was flagged
  */
 export function flagBreach(
   transition: Transition,
   clock: SlaClock,
-  wasDelivered = isDelivered(transition.task.status),
+  wasSubmitted = isSubmitted(transition.task.status),
 ): boolean {
   const { task, context } = transition;
   const due = dueAt(task, clock);
   const isFlagged = task.breaches.some((breach) => breach.clock === clock);
-  if (due === null || wasDelivered || isFlagged || !transition.requirePast(due)) return false;
+  if (due === null || wasSubmitted || isFlagged || !transition.requirePast(due)) return false;
   task.breaches = [...task.breaches, { clock, due_at: due, breached_at: context.now }];
   transition.emit('task.sla_breached', task.status, {
     clock,
@@ -32,8 +32,8 @@ export function flagBreach(
 }
 
 /** Flags all SLA clocks for which `flagBreach` applies. */
-export function flagBreaches(transition: Transition, wasDelivered?: boolean): void {
-  for (const clock of SLA_CLOCKS) flagBreach(transition, clock, wasDelivered);
+export function flagBreaches(transition: Transition, wasSubmitted?: boolean): void {
+  for (const clock of SLA_CLOCKS) flagBreach(transition, clock, wasSubmitted);
 }
 
 /** Flags an SLA clock that is due and not met. At the deadline, ends a task that no worker has accepted. */

@@ -7,9 +7,9 @@ import {
   AT_DEADLINE,
   COMMANDS,
   type CommandName,
-  GIVE_UP,
   IN_PLACE,
   isFinal,
+  RETURN_TO_QUEUE,
   STATUSES,
   type Status,
   TRANSITIONS,
@@ -161,7 +161,7 @@ describe('a legal command', () => {
 function listed(status: Status, command: CommandName): Status[] {
   const to = target(command, status);
   const staysIn = IN_PLACE.filter((row) => row.command === command && row.from.includes(status));
-  const mayFail = to !== null && (GIVE_UP.includes(command) || command === 'rework');
+  const mayFail = to !== null && (RETURN_TO_QUEUE.includes(command) || command === 'rework');
   const mayComplete = to !== null && AT_DEADLINE.includes(command);
   return [
     ...new Set([
@@ -348,7 +348,7 @@ describe('conditions beyond the state', () => {
 });
 
 describe('a task past its deadline or out of attempts', () => {
-  const rows = TRANSITIONS.filter((row) => GIVE_UP.includes(row.command)).flatMap((row) =>
+  const rows = TRANSITIONS.filter((row) => RETURN_TO_QUEUE.includes(row.command)).flatMap((row) =>
     row.from.map((from) => [from, row.command] as const),
   );
   const back = rows.filter(([status]) => status !== 'matched');

@@ -5,10 +5,10 @@ import {
   AT_DEADLINE,
   COMMANDS,
   DEFAULT_EVENT_TYPES,
-  GIVE_UP,
   IN_PLACE,
-  isDelivered,
   isFinal,
+  isSubmitted,
+  RETURN_TO_QUEUE,
   STATUSES,
   type Status,
   TRANSITIONS,
@@ -21,7 +21,7 @@ function edges(): Set<string> {
     TRANSITIONS.flatMap(({ command, from, to }) =>
       from.flatMap((one) => [
         `${one} --> ${to}`,
-        ...(GIVE_UP.includes(command) ? [`${one} --> failed`] : []),
+        ...(RETURN_TO_QUEUE.includes(command) ? [`${one} --> failed`] : []),
         ...(AT_DEADLINE.includes(command) ? [`${one} --> completed`] : []),
       ]),
     ),
@@ -92,7 +92,7 @@ describe('the transition table', () => {
   });
 
   it('counts an SLA clock as met from the submission on', () => {
-    expect(STATUSES.filter(isDelivered)).toEqual(['submitted', 'verified', 'completed']);
+    expect(STATUSES.filter(isSubmitted)).toEqual(['submitted', 'verified', 'completed']);
   });
 });
 

@@ -1,7 +1,7 @@
 // Tasks, as integrators create, follow and review them.
 
 import Type from 'typebox';
-import type { Command, Opinion } from '../../../state/tasks/command.ts';
+import type { Command, ReviewInput } from '../../../state/tasks/command.ts';
 import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import { DECISIONS, type Review, type Task, URGENCIES } from '../../../state/tasks/task.ts';
@@ -230,14 +230,14 @@ export const taskRoutes = [
 /** The commands of a decision: about a submission, or about a report of a queued task. */
 function commandsOf(
   decision: Review['decision'],
-  opinion: Opinion,
+  review: ReviewInput,
   isAboutReport: boolean,
   answer_of: string | undefined,
 ): Command[] {
-  if (decision === 'approve') return [{ name: 'approve', ...opinion, answer_of }, { name: 'complete' }];
-  if (isAboutReport && decision === 'reassign') return [{ name: 'return_reported', ...opinion }];
-  if (isAboutReport && decision === 'reject') return [{ name: 'reject_reported', ...opinion }];
-  return [{ name: decision, ...opinion }];
+  if (decision === 'approve') return [{ name: 'approve', ...review, answer_of }, { name: 'complete' }];
+  if (isAboutReport && decision === 'reassign') return [{ name: 'return_reported', ...review }];
+  if (isAboutReport && decision === 'reject') return [{ name: 'reject_reported', ...review }];
+  return [{ name: decision, ...review }];
 }
 
 /** A worker whose work is sent back or rejected must learn why. */
