@@ -14,7 +14,7 @@ import Koa from 'koa';
 import getRawBody from 'raw-body';
 import type { Static } from 'typebox';
 import { v7 } from 'uuid';
-import { TaskCreate } from '../src/api/routes/tasks/tasks.schema.ts';
+import { TaskCreate } from '../src/api/routes/tasks/task-input.schema.ts';
 
 type Body = Static<typeof TaskCreate>;
 

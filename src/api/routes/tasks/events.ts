@@ -17,7 +17,7 @@ import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { closed, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { HistoryEntry } from './tasks.schema.ts';
+import { HistoryEntry } from './task-view.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;
 const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });

@@ -18,8 +18,9 @@ import { NO_POOL, refusal } from '../../http/refusal.ts';
 import { ClientId, closed, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { stepErrors } from './relaxation-rules.ts';
+import { METADATA_MAX, TaskUpdate } from './task-input.schema.ts';
 import { normalised, poolErrors, timeErrors } from './task-input.ts';
-import * as schema from './tasks.schema.ts';
+import * as schema from './task-view.schema.ts';
 import { taskAnswer } from './tasks.ts';
 
 const Params = Type.Object({ task_id: Uuid });
@@ -35,7 +36,7 @@ export const supervisionRoutes = [
     tag: 'Tasks',
     summary: 'Change the SLA, requirements or metadata of a task that is not final; null removes a member',
     params: Params,
-    body: schema.TaskUpdate,
+    body: TaskUpdate,
     rules: async (body, { deps, principal }) => [
       ...timeErrors(body, deps.db.clock.now()),
       ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
@@ -166,7 +167,7 @@ async function requirePatchable(
   const isMoved = pool !== null && pool !== poolOf(task);
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) throw invalid(NO_POOL);
   const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
-  if (Object.keys(metadata ?? {}).length > schema.METADATA_MAX)
-    errors.push({ pointer: '/metadata', message: `must have at most ${schema.METADATA_MAX} members` });
+  if (Object.keys(metadata ?? {}).length > METADATA_MAX)
+    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
   if (errors.length > 0) throw invalid(...errors);
 }

@@ -13,9 +13,10 @@ import { allFaults, bodyCheck } from '../../http/validation.ts';
 import { BODY_LIMIT, BODY_LIMITS, nameFault } from '../../middleware/json-body.ts';
 import { type Call, route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
+import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { filledTask, type KnownTypes, mayHaveDefaults } from './task-type-defaults.ts';
-import * as schema from './tasks.schema.ts';
+import * as schema from './task-view.schema.ts';
 
 const TASKS_MOST = 500;
 /** Concurrent commits: enough to keep the connection busy, few enough not to delay other requests. */
@@ -25,7 +26,7 @@ const FAULTS_MOST = 500;
 
 const list = { minItems: 1, maxItems: TASKS_MOST };
 const Status = Type.Integer({ description: 'Status that a request for this task alone would have got' });
-const checkTask = bodyCheck(schema.TaskCreate);
+const checkTask = bodyCheck(TaskCreate);
 
 export const taskBatchRoutes = [
   route({
@@ -36,7 +37,7 @@ export const taskBatchRoutes = [
     summary: 'Create up to 500 tasks, each independently of the others',
     // An invalid task does not stop the others, so each task is validated in the handler.
     body: closed({ tasks: Type.Array(Type.Unknown(), list) }),
-    bodyShown: closed({ tasks: Type.Array(schema.TaskCreate, list) }),
+    bodyShown: closed({ tasks: Type.Array(TaskCreate, list) }),
     bodyLimits: {
       bytes: 16 * BODY_LIMITS.bytes,
       names: 10 * BODY_LIMITS.names,
@@ -121,7 +122,7 @@ async function make(batch: Batch, given: unknown, index: number) {
 }
 
 /** The valid body of the task at `index`. @throws ApiError 422, with pointers into the whole body */
-async function checked(batch: Batch, given: unknown, index: number): Promise<schema.TaskCreate> {
+async function checked(batch: Batch, given: unknown, index: number): Promise<TaskCreate> {
   const { deps, principal } = batch.call;
   const namesFault = nameFault(given, BODY_LIMITS.names);
   if (namesFault === null && (await mayHaveDefaults(deps, principal, given)))
@@ -134,7 +135,7 @@ async function checked(batch: Batch, given: unknown, index: number): Promise<sch
       : await allFaults(given, checkTask(given), (body) => taskRules(body, { deps, principal }));
   if (faults.length > 0) throw refused(batch, faults, index);
   // `checkTask` has validated it against the schema that this type comes from.
-  return given as schema.TaskCreate;
+  return given as TaskCreate;
 }
 
 /** The refusal of the task at `index`, with as many of its errors as the answer may still hold. */

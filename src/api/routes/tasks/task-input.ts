@@ -16,7 +16,7 @@ import { at } from '../../http/validation.ts';
 import { copiesErrors } from './copies-rules.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { slaErrors } from './sla-rules.ts';
-import type { TaskCreate } from './tasks.schema.ts';
+import type { TaskCreate } from './task-input.schema.ts';
 
 /**
  * The input of a new task. @param body valid by the schema and `taskRules`

@@ -9,8 +9,8 @@ import type { ApiDeps } from '../../deps.ts';
 import { type FieldError, invalid } from '../../http/problem.ts';
 import { allFaults, bodyCheck, memberOf } from '../../http/validation.ts';
 import type { Completion } from '../../route.ts';
+import { TaskCreate } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
-import { TaskCreate } from './tasks.schema.ts';
 
 const checkTask = bodyCheck(TaskCreate);
 const NAME = /^[a-z][a-z0-9_]{0,63}$/;

@@ -30,8 +30,8 @@ import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/lis
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { TaskDefaults } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
-import { TaskDefaults } from './tasks.schema.ts';
 
 const Params = Type.Object({ name: Slug });
 const TypeView = Type.Object(

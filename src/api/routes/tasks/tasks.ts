@@ -28,10 +28,11 @@ import {
 import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
+import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks, ORDERS } from './task-list.ts';
 import { taskCompletion } from './task-type-defaults.ts';
-import * as schema from './tasks.schema.ts';
+import * as schema from './task-view.schema.ts';
 
 const Params = Type.Object({ task_id: Uuid });
 
@@ -42,7 +43,7 @@ export const taskRoutes = [
     access: scope('tasks:create'),
     tag: 'Tasks',
     summary: 'Create a task; a registered task type fills in what the body leaves out',
-    body: schema.TaskCreate,
+    body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
     answers: { 201: { description: 'The task, queued', schema: schema.Task } },

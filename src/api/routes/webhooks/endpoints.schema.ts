@@ -5,7 +5,7 @@ import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { ORDERINGS } from '../../../state/tasks/task.ts';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
 import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { ORDERING_DESCRIPTION } from '../tasks/tasks.schema.ts';
+import { ORDERING_DESCRIPTION } from '../tasks/task-input.schema.ts';
 
 const Url = Type.String({ maxLength: 2048, description: 'https URL of a host with a public address' });
 const Events = Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: 50, uniqueItems: true });

@@ -14,9 +14,10 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { TaskCreate } from '../tasks/task-input.schema.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
 import { taskCompletion } from '../tasks/task-type-defaults.ts';
-import * as schema from '../tasks/tasks.schema.ts';
+import * as schema from '../tasks/task-view.schema.ts';
 
 const REASONS = [
   'eligible',
@@ -116,7 +117,7 @@ export const matchRoutes = [
     access: scope('tasks:create'),
     tag: 'Tasks',
     summary: 'Explain which workers could do a task, without creating it',
-    body: schema.TaskCreate,
+    body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
     answers: { 200: { description: 'The explanation', schema: Preview } },

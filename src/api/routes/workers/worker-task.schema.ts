@@ -6,7 +6,7 @@ import { workerTaskView } from '../../../state/tasks/view.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { closed, Uuid } from '../../http/schemas.ts';
-import { Assignment, OpenQuestion, Submission, UnreadMessages } from '../tasks/tasks.schema.ts';
+import { Assignment, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
 
 export const WorkerTask = Type.Object(
   {

@@ -1,37 +1,23 @@
-// Schemas of a task, as integrators create and read it.
+// Schemas of what integrators send about a task: the body of a new one, the defaults of a task type, an update.
 
 import Type, { type TSchema } from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
-import { SIDES } from '../../../state/tasks/conversation.ts';
-import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { REPORT_REASONS } from '../../../state/tasks/report.ts';
+import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import {
-  DECISIONS,
   DEFAULT_MAX_ATTEMPTS,
   ESCALATION_CONDITIONS,
   type OnDeadline,
   ORDERINGS,
-  SLA_CLOCKS,
   SOFT,
   URGENCIES,
 } from '../../../state/tasks/task.ts';
 import { POINTER } from '../../../state/text/pointer.ts';
-import {
-  ClientId,
-  closed,
-  Labels,
-  nullable,
-  pageOf,
-  Slug,
-  Timestamp,
-  Uuid,
-  word,
-} from '../../http/schemas.ts';
+import { ClientId, closed, Labels, nullable, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
 const Lines = Type.Array(Type.String());
 
-const Origin = {
+export const Origin = {
   org_id: Type.Optional(Type.String({ description: 'If given, must be the org of the credential' })),
   product: Text,
   request_id: Text,
@@ -39,7 +25,7 @@ const Origin = {
   created_at: Type.Optional(Timestamp),
 };
 
-const Context = Type.Object(
+export const Context = Type.Object(
   {
     background: Type.Optional(Type.String()),
     constraints: Type.Optional(Lines),
@@ -49,7 +35,7 @@ const Context = Type.Object(
   { additionalProperties: false },
 );
 
-const Sla = {
+export const Sla = {
   urgency: word(URGENCIES),
   deadline: Type.Optional(Timestamp),
   target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
@@ -125,7 +111,7 @@ const Required = {
   worker_pool_id: Type.Optional(ClientId),
   max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
 };
-const Requirements = closed(Required);
+export const Requirements = closed(Required);
 
 const Review = closed({
   mode: word(['auto', 'manual']),
@@ -163,7 +149,7 @@ const Copies = closed({
   }),
 });
 
-const Output = closed({
+export const Output = closed({
   expected_format: word(['structured_json', 'text']),
   schema: Type.Optional(
     Type.Unsafe<Record<string, unknown>>({
@@ -204,7 +190,7 @@ type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
 export const ORDERING_DESCRIPTION =
   'per_task: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour';
 
-const Handoff = {
+export const Handoff = {
   callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
   callback_auth: Type.Optional(
     Type.Unsafe<AuthInput>({
@@ -225,7 +211,7 @@ const Handoff = {
   ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_DESCRIPTION })),
 };
 
-const Audit = closed({
+export const Audit = closed({
   log_required: Type.Optional(Type.Boolean({ default: true })),
   retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
 });
@@ -233,7 +219,7 @@ const Audit = closed({
 /** Most members of `metadata`. */
 export const METADATA_MAX = 50;
 
-const Metadata = Type.Unsafe<Record<string, string>>({
+export const Metadata = Type.Unsafe<Record<string, string>>({
   type: 'object',
   additionalProperties: { type: 'string', maxLength: 500 },
   maxProperties: METADATA_MAX,
@@ -242,7 +228,7 @@ const Metadata = Type.Unsafe<Record<string, string>>({
 
 const Title = Type.String({ minLength: 1, maxLength: 200 });
 const Instructions = Type.String({ minLength: 1, maxLength: 20_000 });
-const TypeVersion = Type.Integer({
+export const TypeVersion = Type.Integer({
   minimum: 1,
   description: 'The version of the registered task type whose defaults are used; default: the newest',
 });
@@ -312,162 +298,3 @@ function removable<P extends Record<string, TSchema>>(properties: P) {
   // Each property of P is there, as a union with null.
   return Object.fromEntries(entries) as { [K in keyof P]: Type.TOptional<Type.TUnion<[P[K], Type.TNull]>> };
 }
-
-const Evidence = Type.Object({
-  evidence_id: Type.String(),
-  name: Type.String(),
-  media_type: Type.String(),
-  bytes: Type.Integer(),
-  sha256: Type.String(),
-});
-
-export const Assignment = Type.Object({
-  worker_id: Type.String(),
-  offer_id: Uuid,
-  offered_at: Timestamp,
-  accepted_at: Timestamp,
-  started_at: nullable(Timestamp),
-  submitted_at: nullable(Timestamp),
-});
-
-export const Submission = Type.Object({
-  output: Type.Unknown(),
-  evidence: Type.Array(Evidence),
-  notes: nullable(Type.String()),
-  worker_id: Type.String(),
-  submitted_at: Timestamp,
-});
-
-/** The result of a task that completed with the default output of `sla.on_deadline`. */
-const DefaultResult = Type.Object({
-  output: Type.Unknown(),
-  source: Type.Literal('default', { description: 'Only where the result is the output of sla.on_deadline' }),
-  evidence: Type.Array(Evidence, { maxItems: 0 }),
-  notes: Type.Null(),
-  worker_id: Type.Null(),
-  submitted_at: Type.Null(),
-});
-
-export const OpenQuestion = Type.Union(
-  [
-    Type.Object({
-      message_id: Uuid,
-      text: Type.String(),
-      author: Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }),
-      asked_at: Timestamp,
-    }),
-    Type.Null(),
-  ],
-  { description: 'The question that waits for an answer' },
-);
-export const UnreadMessages = Type.Integer({
-  description: 'Messages that the side of the caller has not read; 0 when the task is final',
-});
-
-/** Several answers, and the one that counts. */
-const Answers = Type.Object({
-  output: Type.Unknown({
-    description: 'The answer that most agree with, or that the reviewer chose; else null',
-  }),
-  agreement: Type.Object({
-    mode: word(AGREEMENT_MODES),
-    agreed: Type.Boolean(),
-    share: Type.Number({ description: '`agreeing` of `count`' }),
-    count: Type.Integer({ description: 'Number of answers' }),
-    agreeing: Type.Integer({ description: 'How many of them agree with the answer that most agree with' }),
-  }),
-  copies: Type.Array(Submission),
-});
-
-export const Task = Type.Object(
-  {
-    task_id: Uuid,
-    org_id: Uuid,
-    status: word(STATUSES),
-    version: Type.Integer(),
-    origin: Type.Object(Origin),
-    task_type: Slug,
-    task_type_version: Type.Optional(TypeVersion),
-    domain: Slug,
-    title: Type.String(),
-    instructions: Type.String(),
-    context: Type.Optional(Context),
-    sla: Type.Object({
-      ...Sla,
-      breaches: Type.Array(
-        Type.Object({ clock: word(SLA_CLOCKS), due_at: Timestamp, breached_at: Timestamp }),
-      ),
-    }),
-    requirements: Type.Optional(Requirements),
-    output: Output,
-    handoff: Type.Optional(
-      Type.Object({ ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) }),
-    ),
-    audit: Audit,
-    metadata: Type.Optional(Metadata),
-    attempt: Type.Integer({ description: 'Increases by one each time accepted work returns to the queue' }),
-    assignment: nullable(Assignment),
-    submission: Type.Union([Submission, Answers, Type.Null()], {
-      description: 'The last submission; kept after rework, reassignment, rejection and failure',
-    }),
-    result: Type.Union([Submission, Answers, DefaultResult, Type.Null()], {
-      description: 'With `output.copies`: the answers and how far they agree',
-    }),
-    reviews: Type.Array(
-      Type.Object({
-        decision: word(DECISIONS),
-        feedback: nullable(Type.String()),
-        rating: nullable(Type.Number()),
-        worker_id: Type.String(),
-        reviewed_by: Type.String(),
-        reviewed_at: Timestamp,
-      }),
-    ),
-    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
-    cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
-    report: Type.Union(
-      [
-        Type.Object({
-          worker_id: Type.String(),
-          reason: word(REPORT_REASONS),
-          text: nullable(Type.String()),
-          reported_at: Timestamp,
-          decision: nullable(word(['reassign', 'reject'])),
-        }),
-        Type.Null(),
-      ],
-      { description: 'The last report of a worker; while `decision` is null, no worker gets the task' },
-    ),
-    open_question: OpenQuestion,
-    unread_messages: UnreadMessages,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    completed_at: nullable(Timestamp),
-  },
-  { $id: 'Task' },
-);
-
-export const HistoryEntry = Type.Object(
-  {
-    event_id: Uuid,
-    type: word(EVENT_TYPES),
-    sequence: Type.Integer(),
-    status: word(STATUSES),
-    previous_status: nullable(word(STATUSES)),
-    at: Timestamp,
-    actor: Type.String({ description: '`api_key:<id>`, `worker:<id>` or `system`' }),
-    attempt_of_task: Type.Integer(),
-    data: Type.Unsafe<Record<string, unknown>>({ type: 'object' }),
-    hash: Type.String({ description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`' }),
-    previous_hash: nullable(Type.String()),
-  },
-  { $id: 'HistoryEntry' },
-);
-
-/** A page of a history, with the end of the whole history. */
-export const History = Type.Object({
-  ...pageOf(HistoryEntry).properties,
-  head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
-    description: 'The last entry of the whole history; null when the history has been purged',
-  }),
-});
