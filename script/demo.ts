@@ -17,8 +17,8 @@ import { startProcessors } from '../src/processors/processors.ts';
 import { type DemoOrg, makeDemoOrg } from '../src/runtime/demo-org.ts';
 import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
 import { startWeb } from '../src/runtime/start-web.ts';
+import type { HistoryEntry } from '../src/state/tasks/event.ts';
 import { firstBroken } from '../src/state/tasks/history.ts';
-import type { HistoryEntry } from '../src/state/tasks/task.ts';
 import { createSealer } from '../src/store/redis/sealing.ts';
 
 const SECOND = 1000;

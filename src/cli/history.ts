@@ -1,7 +1,7 @@
 // Reads the history of a task from the API in pages, checks its form, and describes its entries.
 
+import type { HistoryEntry } from '../state/tasks/event.ts';
 import { HISTORY_MEMBERS } from '../state/tasks/history.ts';
-import type { HistoryEntry } from '../state/tasks/task.ts';
 import { ambiguityOf, hasExactly } from '../state/text/json-scan.ts';
 import type { Client } from './client.ts';
 import { BrokenHistory, Refused } from './faults.ts';

@@ -2,7 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
-import { ASSIGN_MODES, URGENCIES } from '../state/tasks/task.ts';
+import { ASSIGN_MODES } from '../state/tasks/offer.ts';
+import { URGENCIES } from '../state/tasks/task.ts';
 import { UsageError } from './faults.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { describe, historyAfter, taskPath } from './history.ts';

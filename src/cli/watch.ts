@@ -2,8 +2,8 @@
 // the end is seen at once and any other change within a second. The history is read only when the version has changed.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HistoryEntry } from '../state/tasks/event.ts';
 import { isFinal, STATUSES } from '../state/tasks/lifecycle.ts';
-import type { HistoryEntry } from '../state/tasks/task.ts';
 import type { Client } from './client.ts';
 import { Refused, Unreachable } from './faults.ts';
 import { historyAfter, taskPath } from './history.ts';

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HistoryEntry } from '../../src/state/tasks/event.ts';
 import { historyEntry } from '../../src/state/tasks/history.ts';
-import type { HistoryEntry } from '../../src/state/tasks/task.ts';
 import { orgKeysOf } from '../../src/store/redis/keys.ts';
 import {
   createOrg,

@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
+import type { HistoryEntry } from '../../src/state/tasks/event.ts';
 import { firstBroken } from '../../src/state/tasks/history.ts';
-import type { HistoryEntry } from '../../src/state/tasks/task.ts';
 import { differences, type StatsAnswer } from '../support/recount.ts';
 import { OPERATOR_TOKEN, PARTS, type Part, type System, startSystem } from './system.ts';
 

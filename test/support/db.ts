@@ -2,8 +2,9 @@
 // inspect it, without the API.
 import { afterAll } from 'vitest';
 import type { Command } from '../../src/state/tasks/command.ts';
+import type { HistoryEntry } from '../../src/state/tasks/event.ts';
 import { isFinal } from '../../src/state/tasks/lifecycle.ts';
-import type { HistoryEntry, Task } from '../../src/state/tasks/task.ts';
+import type { Task } from '../../src/state/tasks/task.ts';
 import type { Pool, Worker } from '../../src/state/workers/worker.ts';
 import { changeTask, createTask } from '../../src/store/commands/change.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';

@@ -1,6 +1,6 @@
 // Counts the numbers of `GET /v1/stats` again from the histories of all tasks, and compares. It shares no code with the
 // numbers themselves.
-import type { HistoryEntry } from '../../src/state/tasks/task.ts';
+import type { HistoryEntry } from '../../src/state/tasks/event.ts';
 
 interface Times {
   count: number;

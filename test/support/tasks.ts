@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Command, CommandContext } from '../../src/state/tasks/command.ts';
 import { apply, create, decide } from '../../src/state/tasks/decide.ts';
+import type { TaskEvent } from '../../src/state/tasks/event.ts';
 import { EVENT_TYPES, type Status } from '../../src/state/tasks/lifecycle.ts';
-import type { Handoff, ReviewMode, Task, TaskEvent, TaskInput } from '../../src/state/tasks/task.ts';
+import type { Handoff, ReviewMode, Task, TaskInput } from '../../src/state/tasks/task.ts';
 import { timestamp } from '../../src/state/text/time.ts';
 import { newTrackRecord } from '../../src/state/workers/track-record.ts';
 import type { Pool, Worker } from '../../src/state/workers/worker.ts';

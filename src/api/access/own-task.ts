@@ -1,6 +1,7 @@
 // The tasks that a worker token can see: the worker's own, restricted to the pools of the key that created the token.
 
-import { isOfWorker, poolOf, type Task } from '../../state/tasks/task.ts';
+import { isOfWorker } from '../../state/tasks/offer.ts';
+import { poolOf, type Task } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { pendingOffers } from '../../store/tasks/pending-offers.ts';

@@ -1,8 +1,9 @@
 // What the numbers of an org are made of. A commit that moves a task adds one sample: what it counts, and the times that
 // ended with it. A tally is the sum of samples, for one hour or day and one value of a dimension.
 
+import type { TaskEvent } from '../tasks/event.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
-import { poolOf, type Task, type TaskEvent } from '../tasks/task.ts';
+import { poolOf, type Task } from '../tasks/task.ts';
 import { broken, isObject, type Read, readJson } from '../text/forms.ts';
 import { addPacked, addTime, addTimes, type Histogram, isPacked, packHistogram } from './histogram.ts';
 

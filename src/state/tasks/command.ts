@@ -3,9 +3,11 @@
 
 import type { Agreement } from './agreement.ts';
 import type { MessageCommand, ReadCommand } from './conversation.ts';
+import type { TaskEvent } from './event.ts';
+import type { AssignMode, Offer } from './offer.ts';
 import type { TaskPatch } from './patch.ts';
 import type { Report } from './report.ts';
-import type { AssignMode, Copy, FailureCode, Offer, SlaClock, Submission, Task, TaskEvent } from './task.ts';
+import type { Copy, FailureCode, SlaClock, Submission, Task } from './task.ts';
 
 export type Command =
   | { name: 'queue' }

@@ -1,7 +1,8 @@
 // The cool-down of a worker for a task: how long the worker is not offered the task again after an offer has ended. Until
 // then, and for a while after it, other workers are preferred.
 
-import { isRemembered, type Offer, type Task } from './task.ts';
+import type { Decline, Offer } from './offer.ts';
+import type { Task } from './task.ts';
 
 /** Cool-down after a declined or expired offer, ms: the offer's lifetime, at most this long. */
 export const MAX_COOL_DOWN_MS = 30_000;
@@ -44,4 +45,12 @@ export function startCoolDown(task: Task, worker_id: string, now: number, durati
     ...task.declines.filter((decline) => decline.worker_id !== worker_id && isRemembered(decline, now)),
     { worker_id, until: now + duration },
   ].slice(-MAX_DECLINES);
+}
+
+/** How long after its cool-down a decline still ranks the worker behind all others, ms. */
+const DECLINE_MEMORY = 15 * 60_000;
+
+/** Whether the decline still counts at `now`. */
+export function isRemembered({ until }: Decline, now: number): boolean {
+  return until + DECLINE_MEMORY > now;
 }

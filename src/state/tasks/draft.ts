@@ -1,7 +1,8 @@
 // Drafts: what a worker has written for a task so far. A draft is stored beside its task and is no part of the history.
 
+import type { TaskEvent } from './event.ts';
 import { isFinal } from './lifecycle.ts';
-import type { Task, TaskEvent } from './task.ts';
+import type { Task } from './task.ts';
 
 /** What the worker saves: any JSON as the output, and notes. Both may be absent. */
 export interface DraftContent {

@@ -1,6 +1,7 @@
 // Ending a task without an accepted submission: as failed, or at its deadline with the default output.
 
-import type { FailureCode, Offer } from './task.ts';
+import type { Offer } from './offer.ts';
+import type { FailureCode } from './task.ts';
 import type { Transition } from './transition.ts';
 import { resultView } from './view.ts';
 

@@ -1,7 +1,8 @@
 // The rules of evidence, the files that a worker uploads for a task: how many, when, and which of them a submission
 // includes. Pure: it does not know where the bytes are stored.
 
-import { type EvidenceRef, isOfWorker, type Task } from './task.ts';
+import { isOfWorker } from './offer.ts';
+import type { EvidenceRef, Task } from './task.ts';
 
 /** Largest size of a file, in bytes. */
 export const MAX_EVIDENCE_BYTES = 25 * 1024 * 1024;

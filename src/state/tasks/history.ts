@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import { canonicalText } from '../text/canonical.ts';
 import { timestamp } from '../text/time.ts';
-import type { HistoryEntry, TaskEvent } from './task.ts';
+import type { HistoryEntry, TaskEvent } from './event.ts';
 
 /** Members of an entry, all of which it has. */
 export const HISTORY_MEMBERS = [

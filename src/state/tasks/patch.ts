@@ -3,7 +3,8 @@
 
 import { isObject } from '../text/forms.ts';
 import { isSame } from '../text/same.ts';
-import type { HistoryEntry, Requirements, TaskInput, Urgency } from './task.ts';
+import type { HistoryEntry } from './event.ts';
+import type { Requirements, TaskInput, Urgency } from './task.ts';
 
 /** New values of members; null removes one, and members that are not given stay. */
 export interface TaskPatch {

@@ -1,9 +1,10 @@
-// The task aggregate: the input as it was given, the status, the offers of the current round, the assignment, and the
-// result. Times are milliseconds since the epoch (UTC); they become RFC 3339 text only at the edges.
+// A task: its input as it was given, and everything that commands have changed since. Times are milliseconds since the
+// epoch (UTC); they become RFC 3339 text only at the edges.
 
 import type { Agreement, AgreementRule } from './agreement.ts';
 import type { Conversation } from './conversation.ts';
 import type { EventType, Status } from './lifecycle.ts';
+import type { Assignment, Decline, Offer } from './offer.ts';
 import type { Report } from './report.ts';
 
 export const URGENCIES = ['low', 'normal', 'high', 'critical'] as const;
@@ -119,68 +120,6 @@ export interface TaskInput {
   metadata?: Record<string, string>;
 }
 
-const OFFER_STATUSES = ['pending', 'accepted', 'declined', 'expired', 'revoked', 'withdrawn'] as const;
-export type OfferStatus = (typeof OFFER_STATUSES)[number];
-
-export function isOfferStatus(text: string): text is OfferStatus {
-  return OFFER_STATUSES.some((one) => one === text);
-}
-
-/** How a supervisor gives a task to a worker: as an offer that they may decline, or into their hands. */
-export const ASSIGN_MODES = ['offer', 'assign'] as const;
-export type AssignMode = (typeof ASSIGN_MODES)[number];
-
-/** An offer of the task to one worker. A pending offer takes one of the worker's slots. */
-export interface Offer {
-  offer_id: string;
-  worker_id: string;
-  status: OfferStatus;
-  offered_at: number;
-  expires_at: number;
-  /** Made by a supervisor whether or not the worker is eligible; they may accept it all the same. */
-  forced?: boolean;
-}
-
-export interface Assignment {
-  worker_id: string;
-  /** Of the worker who accepted; see `isOfWorker`. */
-  incarnation?: string;
-  offer_id: string;
-  offered_at: number;
-  accepted_at: number;
-  started_at: number | null;
-  submitted_at: number | null;
-}
-
-/**
- * A worker who declined the task, let an offer expire, or was replaced by a reviewer. The worker gets no offer of it before
- * `until`, and ranks behind all others for a while after that.
- */
-export interface Decline {
-  worker_id: string;
-  until: number;
-}
-
-/**
- * Whether an assignment or a file is this worker's, and not that of a removed one with the same id. One without
- * `incarnation`, from before there was the field, goes by the id alone.
- */
-export function isOfWorker(
-  thing: { worker_id: string; incarnation?: string },
-  worker: { worker_id: string; incarnation?: string },
-): boolean {
-  const { worker_id, incarnation = '' } = worker;
-  return thing.worker_id === worker_id && (thing.incarnation ?? incarnation) === incarnation;
-}
-
-/** How long after its cool-down a decline still ranks the worker behind all others, ms. */
-const DECLINE_MEMORY = 15 * 60_000;
-
-/** Whether the decline still counts at `now`. */
-export function isRemembered({ until }: Decline, now: number): boolean {
-  return until + DECLINE_MEMORY > now;
-}
-
 export interface EvidenceRef {
   evidence_id: string;
   name: string;
@@ -283,35 +222,6 @@ export interface Task {
 }
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted' | 'no_agreement';
-
-/** An event of a task, before it is added to the hash chain. */
-export interface TaskEvent {
-  event_id: string;
-  type: EventType;
-  sequence: number;
-  status: Status;
-  previous_status: Status | null;
-  at: number;
-  /** `api_key:<id>`, `worker:<id>` or `system`. */
-  actor: string;
-  attempt: number;
-  data: Record<string, unknown>;
-}
-
-/** An entry as `GET /v1/tasks/{id}/events` shows it. */
-export interface HistoryEntry {
-  event_id: string;
-  type: string;
-  sequence: number;
-  status: string;
-  previous_status: string | null;
-  at: string;
-  actor: string;
-  attempt_of_task: number;
-  data: Record<string, unknown>;
-  previous_hash: string | null;
-  hash: string;
-}
 
 /** Used when `max_attempts` is absent. */
 export const DEFAULT_MAX_ATTEMPTS = 3;

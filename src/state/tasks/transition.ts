@@ -1,8 +1,10 @@
 // A task while commands change it, with the events so far and the time from which the change is valid.
 
 import type { CommandContext } from './command.ts';
+import type { TaskEvent } from './event.ts';
 import type { EventType, Status } from './lifecycle.ts';
-import type { Offer, Task, TaskEvent, TaskInput } from './task.ts';
+import type { Offer } from './offer.ts';
+import type { Task, TaskInput } from './task.ts';
 
 export class Transition {
   readonly events: TaskEvent[] = [];

@@ -6,8 +6,10 @@ import { timestamp } from '../text/time.ts';
 import type { Author, OpenQuestion, Side } from './conversation.ts';
 import { openQuestionOf, unreadBy } from './conversation-reading.ts';
 import { answersOf } from './copies.ts';
+import type { HistoryEntry } from './event.ts';
+import type { Assignment, Offer } from './offer.ts';
 import type { Report } from './report.ts';
-import type { Assignment, HistoryEntry, Offer, Review, Submission, Task, TaskInput } from './task.ts';
+import type { Review, Submission, Task, TaskInput } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);

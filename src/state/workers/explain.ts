@@ -1,7 +1,8 @@
 // Explains why a task is not matched: how many workers each requirement rules out, who comes closest, and how long it
 // may take. Workers are considered in batches, so that memory does not grow with the org.
 
-import { type Decline, type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
+import type { Decline } from '../tasks/offer.ts';
+import { type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
 import { brings, takesUnpooled } from './matching.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';

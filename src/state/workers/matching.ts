@@ -2,7 +2,8 @@
 // ordered by urgency, deadline and age, which are written into the member itself so that Redis keeps it sorted.
 
 import { hash } from 'node:crypto';
-import { isRemembered, type Requirements, requirementsOf, type Task, type Urgency } from '../tasks/task.ts';
+import { isRemembered } from '../tasks/cool-down.ts';
+import { type Requirements, requirementsOf, type Task, type Urgency } from '../tasks/task.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 

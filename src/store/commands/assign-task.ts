@@ -2,7 +2,8 @@
 // task from those who have it. The record of the worker is guarded, so the judgement holds in the commit.
 
 import type { Command } from '../../state/tasks/command.ts';
-import type { AssignMode, Task } from '../../state/tasks/task.ts';
+import type { AssignMode } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { poolOf } from '../../state/tasks/task.ts';
 import { type Obstacle, obstaclesOf } from '../../state/workers/explain.ts';
 import { offerLife } from '../../state/workers/matching.ts';

@@ -5,7 +5,8 @@
 import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
-import { isOfWorker, poolOf, type Task, type TaskInput } from '../../state/tasks/task.ts';
+import { isOfWorker } from '../../state/tasks/offer.ts';
+import { poolOf, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';

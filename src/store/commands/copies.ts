@@ -5,8 +5,10 @@
 import type { CommandContext } from '../../state/tasks/command.ts';
 import { commandsAfter, copyInput, openCopies } from '../../state/tasks/copies.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
+import type { TaskEvent } from '../../state/tasks/event.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
-import type { Offer, Task, TaskEvent } from '../../state/tasks/task.ts';
+import type { Offer } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { type Change, EMPTY_CHANGE, type Guard, merge, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';

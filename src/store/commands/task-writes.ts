@@ -3,11 +3,12 @@
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { sampleOf } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
+import type { TaskEvent } from '../../state/tasks/event.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
 import { checksOf, checksOnlyIn, nextDue } from '../../state/tasks/scheduled-checks.ts';
-import { poolOf, type Task, type TaskEvent } from '../../state/tasks/task.ts';
+import { poolOf, type Task } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';

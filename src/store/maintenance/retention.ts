@@ -9,9 +9,10 @@
 
 import { purgedSample } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
+import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
-import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
 import { type Change, commit, type Guard, merge, type Write } from '../redis/commit.ts';

@@ -2,7 +2,9 @@
 // and leaves the task as it is. The commit that ends the draft removes the hash (see `endsDraft`).
 
 import { type DraftContent, endsDraft } from '../../state/tasks/draft.ts';
-import { isOfWorker, type Task, type TaskEvent } from '../../state/tasks/task.ts';
+import type { TaskEvent } from '../../state/tasks/event.ts';
+import { isOfWorker } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { readJsonShape } from '../../state/text/forms.ts';
 import { commit, type Guard, type Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';

@@ -2,8 +2,8 @@
 // webhooks. The stream holds references; the events are in the history of their task. Stream fields: `task` id,
 // `sequence` of the first event, `events` types, `pool`; or `org_event`, the JSON of an event of the org itself.
 
+import type { HistoryEntry, TaskEvent } from '../../state/tasks/event.ts';
 import type { EventType } from '../../state/tasks/lifecycle.ts';
-import type { HistoryEntry, TaskEvent } from '../../state/tasks/task.ts';
 import { readJson, readShape } from '../../state/text/forms.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';

@@ -2,7 +2,7 @@
 // is final, and purged with the task.
 
 import { type Author, SIDES } from '../../state/tasks/conversation.ts';
-import type { TaskEvent } from '../../state/tasks/task.ts';
+import type { TaskEvent } from '../../state/tasks/event.ts';
 import { broken, isObject, type Read, readJsonShape, type Shape } from '../../state/text/forms.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';

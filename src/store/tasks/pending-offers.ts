@@ -1,6 +1,7 @@
 // A worker's pending offers with their tasks. The index names the tasks; the offers are read from them.
 
-import type { Offer, Task } from '../../state/tasks/task.ts';
+import type { Offer } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import type { Db } from '../redis/connection.ts';
 import { openOffers } from './offers.ts';
 import { loadTasks } from './tasks.ts';

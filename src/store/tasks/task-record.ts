@@ -2,8 +2,9 @@
 // a field of its own), and a list with its history. When it is final, all of that is packed into one compressed field, because
 // most tasks of an org are final and rarely read.
 
+import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isStatus } from '../../state/tasks/lifecycle.ts';
-import type { HistoryEntry, Task, TaskInput } from '../../state/tasks/task.ts';
+import type { Task, TaskInput } from '../../state/tasks/task.ts';
 import {
   broken,
   isObject,

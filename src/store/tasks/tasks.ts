@@ -1,7 +1,8 @@
 // Loads tasks: one, several, with their history, or with one event of it.
 
+import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { inputAt } from '../../state/tasks/patch.ts';
-import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';

@@ -1,6 +1,7 @@
 // Reads deliveries for the API: those of a task, those in a list (of an endpoint, or exhausted), and one by its id.
 
-import type { HistoryEntry, Task } from '../../state/tasks/task.ts';
+import type { HistoryEntry } from '../../state/tasks/event.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { readJson, readShape } from '../../state/text/forms.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Db } from '../redis/connection.ts';

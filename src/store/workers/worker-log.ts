@@ -1,7 +1,8 @@
 // The worker log: a short stream for each worker of what happened to their offers and tasks, so that a client that was
 // disconnected for a moment learns what it missed. Entries are references; the current records are read when needed.
 
-import { isOfferStatus, type OfferStatus, type Task } from '../../state/tasks/task.ts';
+import { isOfferStatus, type OfferStatus } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';

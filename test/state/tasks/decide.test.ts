@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
+import type { TaskEvent } from '../../../src/state/tasks/event.ts';
 import {
   AT_DEADLINE,
   COMMANDS,
@@ -16,12 +17,7 @@ import {
   target,
 } from '../../../src/state/tasks/lifecycle.ts';
 import type { Report } from '../../../src/state/tasks/report.ts';
-import {
-  DEFAULT_MAX_ATTEMPTS,
-  type Task,
-  type TaskEvent,
-  type TaskInput,
-} from '../../../src/state/tasks/task.ts';
+import { DEFAULT_MAX_ATTEMPTS, type Task, type TaskInput } from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';
 import { effectsOf } from '../../../src/state/workers/worker.ts';
 import {

@@ -1,8 +1,8 @@
 // The hash chain of a task's history: verification finds entries that were changed, removed or inserted.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { HistoryEntry, TaskEvent } from '../../../src/state/tasks/event.ts';
 import { firstBroken, hashOf, historyEntry } from '../../../src/state/tasks/history.ts';
-import type { HistoryEntry, TaskEvent } from '../../../src/state/tasks/task.ts';
 import { NOW } from '../../support/tasks.ts';
 
 function chain(length: number): HistoryEntry[] {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
+import type { HistoryEntry, TaskEvent } from '../../../src/state/tasks/event.ts';
 import { firstBroken, historyEntry } from '../../../src/state/tasks/history.ts';
 import { COMMANDS, isFinal, STATUSES, type Status } from '../../../src/state/tasks/lifecycle.ts';
 import { inputAt, type TaskPatch } from '../../../src/state/tasks/patch.ts';
@@ -13,10 +14,8 @@ import {
   dueAt,
   ESCALATION_CONDITIONS,
   type Escalation,
-  type HistoryEntry,
   SLA_CLOCKS,
   type Task,
-  type TaskEvent,
   URGENCIES,
 } from '../../../src/state/tasks/task.ts';
 import { taskView } from '../../../src/state/tasks/view.ts';

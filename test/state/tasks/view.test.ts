@@ -2,9 +2,11 @@
 // has the same bytes.
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
+import type { HistoryEntry } from '../../../src/state/tasks/event.ts';
 import { historyEntry } from '../../../src/state/tasks/history.ts';
 import { STATUSES } from '../../../src/state/tasks/lifecycle.ts';
-import type { HistoryEntry, Offer, Task } from '../../../src/state/tasks/task.ts';
+import type { Offer } from '../../../src/state/tasks/offer.ts';
+import type { Task } from '../../../src/state/tasks/task.ts';
 import { offerView, taskView, webhookBody, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { timestamp } from '../../../src/state/text/time.ts';
 import {

@@ -2,8 +2,9 @@
 
 import Type from 'typebox';
 import { isFinal } from '../../../state/tasks/lifecycle.ts';
+import { ASSIGN_MODES } from '../../../state/tasks/offer.ts';
 import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
-import { ASSIGN_MODES, poolOf, type Task } from '../../../state/tasks/task.ts';
+import { poolOf, type Task } from '../../../state/tasks/task.ts';
 import type { Obstacle } from '../../../state/workers/explain.ts';
 import { planAssignment } from '../../../store/commands/assign-task.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';

@@ -3,8 +3,9 @@
 
 import { isInReview, isOverdue } from '../../../state/tasks/attention.ts';
 import { openQuestionOf } from '../../../state/tasks/conversation-reading.ts';
+import type { HistoryEntry } from '../../../state/tasks/event.ts';
 import { isFinal, STATUSES, type Status } from '../../../state/tasks/lifecycle.ts';
-import { type HistoryEntry, poolOf, type Task, type Urgency } from '../../../state/tasks/task.ts';
+import { poolOf, type Task, type Urgency } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { timeOf } from '../../../state/text/time.ts';
 import { idFloor } from '../../../store/redis/ids.ts';

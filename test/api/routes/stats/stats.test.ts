@@ -1,7 +1,7 @@
 // Numbers through the API alone: whole lives with processors, compared with a recount of their histories.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { HistoryEntry } from '../../../../src/state/tasks/task.ts';
+import type { HistoryEntry } from '../../../../src/state/tasks/event.ts';
 import { createKey, createOrg, type Org, type Page, startApi, type TestApi } from '../../../support/api.ts';
 import { differences, type StatsAnswer } from '../../../support/recount.ts';
 import { createTaskIn, type TaskInStatus, taskBody } from '../../../support/workers.ts';

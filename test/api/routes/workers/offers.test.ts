@@ -1,8 +1,8 @@
 // Offers under difficult conditions: hundreds of workers accept at once, the only worker declines, a worker goes offline
 // with a pending offer or never answers, and answers arrive at the moment of expiry.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { HistoryEntry } from '../../../../src/state/tasks/event.ts';
 import { firstBroken } from '../../../../src/state/tasks/history.ts';
-import type { HistoryEntry } from '../../../../src/state/tasks/task.ts';
 import {
   createOrg,
   createPool,
