@@ -9,6 +9,7 @@ import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './
 import type { ApiDeps } from './deps.ts';
 import type { Answer } from './http/answer.ts';
 import type { FieldError } from './http/problem.ts';
+import type { Tag } from './http/tags.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
 
 type PrincipalOf<A extends Access> = A extends { kind: 'scope' }
@@ -115,8 +116,13 @@ export interface RouteDefinition<
   /** Path with `{name}` for parameters, as in OpenAPI. */
   path: string;
   access: A;
-  tag: string;
+  tag: Tag;
+  /** Name of the operation in the OpenAPI document and in clients made from it: a verb and a noun in camel case. */
+  operationId: string;
+  /** What the request does, at most 60 characters. */
   summary: string;
+  /** What a caller should know besides, as Markdown. */
+  description: string;
   params?: P;
   query?: Q;
   /** Schema of the JSON body. */
@@ -160,8 +166,10 @@ export interface Route {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
   access: Access;
-  tag: string;
+  tag: Tag;
+  operationId: string;
   summary: string;
+  description: string;
   params?: TObject | undefined;
   query?: TObject | undefined;
   body?: TSchema | undefined;

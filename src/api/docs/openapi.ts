@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import { type Access, SCOPES } from '../access/principal.ts';
 import { PROBLEMS } from '../http/problem.ts';
 import { Problem } from '../http/schemas.ts';
+import { TAGS } from '../http/tags.ts';
 import type { Answers, Route } from '../route.ts';
 
 type Json = Record<string, unknown>;
@@ -29,7 +30,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    tags: [...new Set(routes.map((route) => route.tag))].map((name) => ({ name })),
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       schemas: { Problem: reference(Problem, named, true), ...Object.fromEntries(named) },
@@ -55,13 +56,13 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
 function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json {
   const answers = Object.entries(route.answers).map(([status, answer]) => [status, response(answer, named)]);
   return {
-    operationId: operationId(route),
+    operationId: route.operationId,
     tags: [route.tag],
     summary: route.summary,
-    ...(route.access.kind === 'scope' &&
-      route.access.liveOnly && {
-        description: 'Requires a live key: a test key can change only the sandbox.',
-      }),
+    description:
+      route.access.kind === 'scope' && route.access.liveOnly
+        ? `${route.description} Requires a live key: a test key can change only the sandbox.`
+        : route.description,
     security: security(route.access, oauth),
     parameters: [
       ...parameters(route.params, 'path', named),
@@ -147,13 +148,17 @@ function security(access: Access, oauth: boolean): Json[] {
 
 function parameters(schema: Route['query'], where: 'path' | 'query', named: Map<string, Json>): Json[] {
   if (schema === undefined) return [];
-  return Object.entries(schema.properties).map(([name, property]) => ({
-    name,
-    in: where,
-    required: where === 'path',
-    ...('items' in property && { style: 'form', explode: false }),
-    schema: reference(property, named),
-  }));
+  return Object.entries(schema.properties).map(([name, property]) => {
+    const { description, ...form } = property as TSchema & { description?: string };
+    return {
+      name,
+      in: where,
+      required: where === 'path',
+      description,
+      ...('items' in form && { style: 'form', explode: false }),
+      schema: reference(form as TSchema, named),
+    };
+  });
 }
 
 /** The schema as JSON. Schemas with an `$id` are moved to the components and replaced by references. */
@@ -170,9 +175,4 @@ function lift(value: unknown, named: Map<string, Json>, inline = false): unknown
   if (typeof $id !== 'string' || inline) return lifted;
   named.set($id, lifted);
   return { $ref: `#/components/schemas/${$id}` };
-}
-
-function operationId(route: Route): string {
-  const words = route.path.replace(/^\/(v1\/)?/, '').split(/[/{}_-]+/);
-  return [route.method.toLowerCase(), ...words.filter((one) => one !== '')].join('_');
 }

@@ -20,6 +20,23 @@ export const ClientId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
 const Label = Type.String({ minLength: 1, maxLength: 200 });
 export const Labels = Type.Array(Label, { maxItems: 200 });
 
+/** The schema with another description. */
+export function described<T extends TSchema>(schema: T, description: string): T {
+  // TypeBox keeps what it knows of a schema, such as that it is optional, in properties that are not enumerable.
+  return Object.defineProperties(
+    { ...schema },
+    {
+      ...Object.getOwnPropertyDescriptors(schema),
+      description: { value: description, enumerable: true },
+    },
+  );
+}
+
+/** Id of a resource, as a path parameter. */
+export function idOf(what: string) {
+  return Type.String({ format: 'uuid', description: `Id of the ${what}` });
+}
+
 /** An object that permits no other fields. */
 export function closed<P extends Record<string, TSchema>>(properties: P) {
   return Type.Object(properties, { additionalProperties: false });
@@ -54,16 +71,30 @@ export const Problem = Type.Object(
   { description: 'RFC 9457 problem details' },
 );
 
+const order = (first: 'asc' | 'desc') =>
+  Type.Optional(
+    word(['asc', 'desc'], { default: first, description: 'By creation; `desc` starts with the newest' }),
+  );
+
 /** Query parameters of every list. */
 export const PageQuery = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-  cursor: Type.Optional(Type.String({ maxLength: 1000 })),
-  order: Type.Optional(word(['asc', 'desc'], { default: 'desc' })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'Most items of the page' }),
+  ),
+  cursor: Type.Optional(
+    Type.String({
+      maxLength: 1000,
+      description: '`next_cursor` of the previous page, with the same filters; default: the first page',
+    }),
+  ),
+  order: order('desc'),
 };
+/** Those of a list that starts with the oldest by default. */
+export const OldestFirst = { ...PageQuery, order: order('asc') };
 
 /** A query parameter that may be repeated or, unless it is free text, be a comma-separated list. */
-export function listOf<T extends TSchema>(schema: T) {
-  return Type.Optional(Type.Array(schema, { maxItems: 50 }));
+export function listOf<T extends TSchema>(schema: T, description: string) {
+  return Type.Optional(Type.Array(schema, { maxItems: 50, description }));
 }
 
 /** A page of a list, as `listAnswer` returns it. */

@@ -18,8 +18,9 @@ type Json = Record<string, unknown>;
 interface Operation {
   operationId: string;
   summary: string;
+  description: string;
   security: Record<string, string[]>[];
-  parameters: { name: string; in: string; required: boolean; schema: Json }[];
+  parameters: { name: string; in: string; required: boolean; description: string; schema: Json }[];
   requestBody?: { required: boolean; content: Record<string, { schema: Json }> };
   responses: Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
 }
@@ -75,7 +76,12 @@ describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.pat
   ({ route }) => {
     test('describes its parameters, body, responses and access', () => {
       const operation = operationOf(route.method, route.path);
-      expect(operation.summary).not.toBe('');
+      expect(operation.operationId).toMatch(/^[a-z]+([A-Z][A-Za-z]*)+$/);
+      expect(operation.summary).toMatch(/^.{1,60}$/);
+      expect(operation.summary).not.toMatch(/\.$/);
+      expect(operation.description).toMatch(/\.$/);
+      for (const one of operation.parameters)
+        expect([one.name, one.description]).toEqual([one.name, expect.any(String)]);
       const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
       const parameters = operation.parameters.filter((one) => one.in === 'path');
       expect(parameters.map((one) => [one.name, one.required])).toEqual(inPath.map((name) => [name, true]));

@@ -9,7 +9,7 @@ import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import { closed, described, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
 const AuditEntry = Type.Object(
@@ -44,7 +44,9 @@ export const auditRoutes = [
     path: '/v1/audit',
     access: scope('audit:read'),
     tag: 'Audit',
-    summary: "List the org's audit log: changes of keys, tokens, members, secrets and the org itself",
+    operationId: 'listAuditEntries',
+    summary: 'List the audit log of the org',
+    description: 'Changes of keys, tokens, members, secrets and the org itself. Needs a key for all pools.',
     query: closed(PageQuery),
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
@@ -67,9 +69,12 @@ export const auditRoutes = [
     path: '/v1/audit/export',
     access: scope('audit:read'),
     tag: 'Audit',
-    summary: 'Export the audit log and the histories of all tasks in a time range as signed NDJSON',
+    operationId: 'exportAudit',
+    summary: 'Export the audit log and histories',
+    description:
+      'The audit log and the histories of all tasks in a time range, as signed NDJSON; see docs/audit.md. Needs a key for all pools.',
     query: closed({
-      from: Type.Optional(Timestamp),
+      from: Type.Optional(described(Timestamp, 'Start of the time range')),
       to: Type.Optional(
         Type.String({ format: 'date-time', description: 'End of the time range, exclusive' }),
       ),
@@ -103,7 +108,9 @@ export const auditRoutes = [
     path: '/.well-known/biolayer-audit-keys.json',
     access: { kind: 'open' },
     tag: 'Audit',
-    summary: 'List the public keys that verify exports, as a JWK set (RFC 7517)',
+    operationId: 'listAuditKeys',
+    summary: 'List the public keys of exports',
+    description: 'A JWK set (RFC 7517) whose keys verify the signatures of exports.',
     answers: { 200: { description: 'The keys', schema: closed({ keys: Type.Array(PublicKey) }) } },
     async handler({ deps: { db, sealer } }) {
       return { status: 200, body: { keys: await publicKeys(db, sealer) } };

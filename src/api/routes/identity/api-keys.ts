@@ -34,7 +34,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, nullable, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, nullable, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
 const DAY = 24 * 3600;
@@ -91,7 +91,7 @@ const KeyRotate = closed({
   ),
   expires_at: Type.Optional(Timestamp),
 });
-const KeyParams = Type.Object({ key_id: Uuid });
+const KeyParams = Type.Object({ key_id: idOf('API key') });
 
 export const apiKeyRoutes = [
   route({
@@ -99,7 +99,10 @@ export const apiKeyRoutes = [
     path: '/v1/api-keys',
     access: scope('keys:write'),
     tag: 'API keys',
+    operationId: 'createApiKey',
     summary: 'Create an API key',
+    description:
+      'The key is shown once, in this answer. It cannot be given permissions that the calling key lacks.',
     body: KeyCreate,
     grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
@@ -136,8 +139,13 @@ export const apiKeyRoutes = [
     path: '/v1/api-keys',
     access: scope('keys:read'),
     tag: 'API keys',
+    operationId: 'listApiKeys',
     summary: 'List API keys',
-    query: closed({ mode: Type.Optional(word(MODES)), ...PageQuery }),
+    description: 'Shows their permissions and last use, never the keys themselves.',
+    query: closed({
+      mode: Type.Optional(word(MODES, { description: 'Only live keys, or only test keys' })),
+      ...PageQuery,
+    }),
     answers: { 200: { description: 'A page of keys', schema: pageOf(KeyView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
@@ -162,7 +170,9 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     versioned: true,
     tag: 'API keys',
-    summary: 'Rotate an API key: creates a new one and keeps the old one valid for an overlap',
+    operationId: 'rotateApiKey',
+    summary: 'Rotate an API key',
+    description: 'Creates a key with the same permissions and keeps the old one valid for an overlap.',
     params: KeyParams,
     body: KeyRotate,
     bodyOptional: true,
@@ -207,7 +217,9 @@ export const apiKeyRoutes = [
     access: scope('keys:write'),
     versioned: true,
     tag: 'API keys',
-    summary: 'Revoke an API key whose permissions do not exceed those of the calling key',
+    operationId: 'revokeApiKey',
+    summary: 'Revoke an API key',
+    description: 'It is rejected at once. The calling key needs all permissions that the revoked one has.',
     params: KeyParams,
     answers: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {

@@ -24,7 +24,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { closed, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
@@ -51,7 +51,7 @@ const View = {
   created_at: Timestamp,
 };
 const IssuerView = Type.Object(View, { $id: 'Issuer' });
-const Params = Type.Object({ issuer_id: Uuid });
+const Params = Type.Object({ issuer_id: idOf('issuer') });
 
 export const issuerRoutes = [
   route({
@@ -59,7 +59,9 @@ export const issuerRoutes = [
     path: '/v1/issuers',
     access: liveScope('oauth:write'),
     tag: 'OAuth',
-    summary: 'Register an external issuer of access tokens',
+    operationId: 'createIssuer',
+    summary: 'Register an issuer of access tokens',
+    description: 'The org then accepts JWT access tokens of this issuer, with the permissions given here.',
     body: closed({
       name: Name,
       issuer: Text,
@@ -128,7 +130,9 @@ export const issuerRoutes = [
     path: '/v1/issuers',
     access: scope('oauth:read'),
     tag: 'OAuth',
-    summary: 'List external issuers',
+    operationId: 'listIssuers',
+    summary: 'List issuers of access tokens',
+    description: 'Lists the external issuers that the org trusts.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of issuers', schema: pageOf(IssuerView) } },
     handler: ({ deps, principal, query }) =>
@@ -144,7 +148,9 @@ export const issuerRoutes = [
     path: '/v1/issuers/{issuer_id}',
     access: scope('oauth:read'),
     tag: 'OAuth',
-    summary: 'Retrieve an external issuer',
+    operationId: 'getIssuer',
+    summary: 'Retrieve an issuer of access tokens',
+    description: 'Shows an external issuer that the org trusts.',
     params: Params,
     answers: { 200: { description: 'The issuer', schema: IssuerView } },
     handler: async ({ deps, principal, params }) =>
@@ -156,7 +162,9 @@ export const issuerRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Remove an external issuer: its tokens are rejected at once',
+    operationId: 'deleteIssuer',
+    summary: 'Remove an issuer of access tokens',
+    description: 'Its tokens are rejected at once.',
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {

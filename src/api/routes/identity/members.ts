@@ -25,7 +25,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
@@ -52,7 +52,7 @@ const MemberCreated = Type.Object({
     }),
   ),
 });
-const Params = Type.Object({ member_id: Uuid });
+const Params = Type.Object({ member_id: idOf('member') });
 
 export const memberRoutes = [
   route({
@@ -60,7 +60,9 @@ export const memberRoutes = [
     path: '/v1/members',
     access: liveScope('members:write'),
     tag: 'Members',
-    summary: 'Create a member, who can sign in and authorize OAuth clients',
+    operationId: 'createMember',
+    summary: 'Create a member',
+    description: 'A member of the org can sign in and authorize OAuth clients.',
     body: closed({
       email: Email,
       name: Name,
@@ -118,7 +120,9 @@ export const memberRoutes = [
     path: '/v1/members',
     access: scope('members:read'),
     tag: 'Members',
+    operationId: 'listMembers',
     summary: 'List members',
+    description: 'Lists the people of the org who can sign in.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of members', schema: pageOf(MemberView) } },
     handler: ({ deps, principal, query }) =>
@@ -134,7 +138,9 @@ export const memberRoutes = [
     path: '/v1/members/{member_id}',
     access: scope('members:read'),
     tag: 'Members',
+    operationId: 'getMember',
     summary: 'Retrieve a member',
+    description: 'Shows the permissions of the member.',
     params: Params,
     answers: { 200: { description: 'The member', schema: MemberView } },
     handler: async ({ deps, principal, params }) =>
@@ -146,8 +152,10 @@ export const memberRoutes = [
     access: liveScope('members:write'),
     versioned: true,
     tag: 'Members',
-    summary:
-      'Change a member; access tokens follow within a second, and a new password ends all sessions, grants and tokens of the member',
+    operationId: 'updateMember',
+    summary: 'Update a member',
+    description:
+      'Access tokens follow within a second. A new password ends all sessions, grants and tokens of the member.',
     params: Params,
     body: closed({
       email: Type.Optional(Email),
@@ -202,7 +210,9 @@ export const memberRoutes = [
     access: liveScope('members:write'),
     versioned: true,
     tag: 'Members',
-    summary: 'Remove a member and revoke all access tokens of the member',
+    operationId: 'deleteMember',
+    summary: 'Remove a member',
+    description: 'All access tokens of the member are revoked.',
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {

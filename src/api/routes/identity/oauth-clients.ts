@@ -24,7 +24,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, PageQuery, PoolList, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import { closed, described, PageQuery, PoolList, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import { requireValidClient } from './oauth-client-rules.ts';
 import { listRecords } from './record-list.ts';
@@ -52,7 +52,7 @@ const SecretShown = Type.Object({
     Type.String({ description: 'Shown only in this response; a public client has none' }),
   ),
 });
-const Params = Type.Object({ client_id: ClientKey });
+const Params = Type.Object({ client_id: described(ClientKey, 'Id of the OAuth client') });
 
 export const oauthClientRoutes = [
   route({
@@ -60,7 +60,9 @@ export const oauthClientRoutes = [
     path: '/v1/oauth-clients',
     access: liveScope('oauth:write'),
     tag: 'OAuth',
+    operationId: 'createOAuthClient',
     summary: 'Create an OAuth client',
+    description: 'A confidential client gets a secret, which is shown once, in this answer.',
     body: closed({
       name: Name,
       grant_types: Type.Optional(
@@ -119,7 +121,9 @@ export const oauthClientRoutes = [
     path: '/v1/oauth-clients',
     access: scope('oauth:read'),
     tag: 'OAuth',
+    operationId: 'listOAuthClients',
     summary: 'List OAuth clients',
+    description: 'Shows their permissions, never their secrets.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of clients', schema: pageOf(ClientView) } },
     handler: ({ deps, principal, query }) =>
@@ -135,7 +139,9 @@ export const oauthClientRoutes = [
     path: '/v1/oauth-clients/{client_id}',
     access: scope('oauth:read'),
     tag: 'OAuth',
+    operationId: 'getOAuthClient',
     summary: 'Retrieve an OAuth client',
+    description: 'Shows the client without its secret.',
     params: Params,
     answers: { 200: { description: 'The client', schema: ClientView } },
     handler: async ({ deps, principal, params }) =>
@@ -147,7 +153,9 @@ export const oauthClientRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Change an OAuth client; its access tokens follow within a second',
+    operationId: 'updateOAuthClient',
+    summary: 'Update an OAuth client',
+    description: 'Changes the given fields. Its access tokens follow within a second.',
     params: Params,
     body: closed({
       name: Type.Optional(Name),
@@ -166,7 +174,9 @@ export const oauthClientRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Replace the secret of an OAuth client; the old secret is rejected at once',
+    operationId: 'rotateOAuthClientSecret',
+    summary: 'Replace the secret of an OAuth client',
+    description: 'The new secret is shown once, in this answer; the old one is rejected at once.',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -190,7 +200,9 @@ export const oauthClientRoutes = [
     access: liveScope('oauth:write'),
     versioned: true,
     tag: 'OAuth',
-    summary: 'Remove an OAuth client and revoke all its tokens',
+    operationId: 'deleteOAuthClient',
+    summary: 'Remove an OAuth client',
+    description: 'All its tokens are revoked.',
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {

@@ -25,7 +25,7 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { notFound, takenOver } from '../../http/problem.ts';
-import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import {
   allowlistErrors,
@@ -56,7 +56,7 @@ const OrgView = Type.Object(
   },
   { $id: 'Org' },
 );
-const OrgParams = Type.Object({ org_id: Uuid });
+const OrgParams = Type.Object({ org_id: idOf('org') });
 const SecretView = Type.Object(
   {
     secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
@@ -72,7 +72,9 @@ export const orgRoutes = [
     path: '/admin/orgs',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary: 'Create an org with its first API key',
+    operationId: 'createOrg',
+    summary: 'Create an org',
+    description: 'The first API key of the org, with all scopes, is shown once, in this answer.',
     body: closed({ name: Name, rate_limits: Type.Optional(RateLimits) }),
     rules: async (body) => quotaErrors(body),
     answers: {
@@ -100,7 +102,9 @@ export const orgRoutes = [
     path: '/admin/orgs/{org_id}',
     access: { kind: 'operator' },
     tag: 'Operators',
+    operationId: 'getOrg',
     summary: 'Retrieve an org',
+    description: 'Shows any org with its limits and present usage.',
     params: OrgParams,
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, params }) {
@@ -113,7 +117,9 @@ export const orgRoutes = [
     access: { kind: 'operator' },
     versioned: true,
     tag: 'Operators',
-    summary: 'Change an org: name, IP allowlist, rate limits and quotas',
+    operationId: 'updateOrg',
+    summary: 'Update an org',
+    description: 'Changes the name, IP allowlist, rate limits and quotas of any org.',
     params: OrgParams,
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
@@ -128,7 +134,9 @@ export const orgRoutes = [
     path: '/v1/org',
     access: scope('org:read'),
     tag: 'Org',
-    summary: 'Retrieve the org',
+    operationId: 'getOwnOrg',
+    summary: 'Retrieve the org of the credential',
+    description: 'Shows its settings, limits and present usage.',
     answers: { 200: { description: 'The org', schema: OrgView } },
     async handler({ deps, principal }) {
       return orgAnswer(deps, await ownOrg(deps, principal.org_id), principal.org_id);
@@ -140,7 +148,10 @@ export const orgRoutes = [
     access: liveScope('org:write'),
     versioned: true,
     tag: 'Org',
-    summary: 'Change the org',
+    operationId: 'updateOwnOrg',
+    summary: 'Update the org of the credential',
+    description:
+      'Changes the given fields. An allowlist that would lock the caller out is refused unless `force` is given.',
     query: closed({
       force: Type.Optional(
         Type.Boolean({
@@ -164,7 +175,10 @@ export const orgRoutes = [
     path: '/v1/webhook-secret',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: 'Retrieve the secret that signs deliveries to callback URLs of tasks',
+    operationId: 'getWebhookSecret',
+    summary: 'Retrieve the callback signing secret',
+    description:
+      'It signs the deliveries to the callback URLs of tasks. Endpoints have secrets of their own.',
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The secret', schema: SecretView } },
     async handler({ deps, principal }) {
@@ -176,7 +190,9 @@ export const orgRoutes = [
     path: '/v1/webhook-secret/rotate',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: 'Replace the secret; deliveries are signed with both secrets for a day',
+    operationId: 'rotateWebhookSecret',
+    summary: 'Replace the callback signing secret',
+    description: 'Deliveries to callback URLs are signed with both secrets for a day.',
     body: closed({}),
     bodyOptional: true,
     admit: (_body, principal) => requireWholeOrg(principal),

@@ -37,7 +37,9 @@ export const clockRoutes = [
     path: '/admin/clock',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary: "Retrieve the clock that all processes use, and whether Redis' clock has jumped",
+    operationId: 'getClock',
+    summary: 'Retrieve the clock',
+    description: 'Shows the time that all processes use, and whether the clock of Redis has jumped.',
     answers: { 200: { description: 'The clock', schema: ClockView } },
     async handler({ deps: { db } }) {
       await db.clock.sync();
@@ -49,7 +51,9 @@ export const clockRoutes = [
     path: '/admin/clock/confirm',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary: "Confirm the time of Redis' clock after a jump; deadlines and expiries apply again",
+    operationId: 'confirmClock',
+    summary: 'Confirm the clock after a jump',
+    description: 'Deadlines and expiries, which are paused after a jump, apply again.',
     body: closed({}),
     bodyOptional: true,
     answers: {

@@ -12,7 +12,7 @@ import {
 import type { ApiDeps } from '../../deps.ts';
 import { cursorOf, DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { closed, nullable, PageQuery, pageOf, Timestamp } from '../../http/schemas.ts';
+import { closed, described, nullable, PageQuery, pageOf, Timestamp } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
@@ -30,7 +30,7 @@ const EntryView = Type.Object(
   },
   { $id: 'DeadEntry' },
 );
-const Params = Type.Object({ entry_id: EntryId });
+const Params = Type.Object({ entry_id: described(EntryId, 'Id of the dead entry') });
 const operator = { access: { kind: 'operator' }, tag: 'Operators' } as const;
 
 const BOUND = listScope('dead-entries');
@@ -47,7 +47,10 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'GET',
     path: '/admin/dead-entries',
-    summary: 'List dead entries, oldest first within each partition',
+    operationId: 'listDeadEntries',
+    summary: 'List dead entries',
+    description:
+      'Entries of the outbox and jobs that could not be processed, oldest first within each partition.',
     query: closed(Page),
     answers: { 200: { description: 'A page of entries', schema: pageOf(EntryView) } },
     async handler({ deps: { db }, query }) {
@@ -63,7 +66,9 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'POST',
     path: '/admin/dead-entries/replay',
-    summary: 'Replay one step of all current dead entries; repeat with next_cursor until it is null',
+    operationId: 'replayDeadEntries',
+    summary: 'Replay all dead entries',
+    description: 'Replays one step of those that are there now; repeat with `next_cursor` until it is null.',
     body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
     bodyOptional: true,
     answers: {
@@ -88,7 +93,9 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'POST',
     path: '/admin/dead-entries/{entry_id}/replay',
-    summary: 'Replay a dead entry; it returns if it still cannot be processed',
+    operationId: 'replayDeadEntry',
+    summary: 'Replay a dead entry',
+    description: 'The entry returns if it still cannot be processed.',
     params: Params,
     answers: { 200: { description: 'The entry that was replayed', schema: EntryView } },
     async handler({ deps, params }) {
@@ -101,7 +108,9 @@ export const deadEntryRoutes = [
     ...operator,
     method: 'DELETE',
     path: '/admin/dead-entries/{entry_id}',
-    summary: 'Discard a dead entry for good',
+    operationId: 'discardDeadEntry',
+    summary: 'Discard a dead entry',
+    description: 'It cannot be brought back.',
     params: Params,
     answers: { 204: { description: 'Discarded' } },
     async handler({ deps, params }) {

@@ -17,8 +17,9 @@ export const secretRoutes = [
     path: '/admin/secrets/reseal',
     access: { kind: 'operator' },
     tag: 'Operators',
-    summary:
-      'Reseal secrets of earlier keys with the current SECRETS_KEY, one step; repeat with next_cursor until it is null',
+    operationId: 'resealSecrets',
+    summary: 'Reseal secrets with the current key',
+    description: 'One step after a change of `SECRETS_KEY`; repeat with `next_cursor` until it is null.',
     body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
     bodyOptional: true,
     answers: {

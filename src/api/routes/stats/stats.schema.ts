@@ -2,15 +2,17 @@
 
 import Type from 'typebox';
 import { DIMENSIONS } from '../../../state/stats/tally.ts';
-import { closed, nullable, Timestamp, word } from '../../http/schemas.ts';
+import { closed, described, nullable, Timestamp, word } from '../../http/schemas.ts';
 
 export const INTERVALS = ['hour', 'day'] as const;
 
 export const StatsQuery = closed({
-  from: Type.Optional(Timestamp),
-  to: Type.Optional(Timestamp),
-  interval: Type.Optional(word(INTERVALS, { default: 'day' })),
-  group_by: Type.Optional(word(DIMENSIONS)),
+  from: Type.Optional(
+    described(Timestamp, 'Start of the range; default: a day before its end by hour, 30 days by day'),
+  ),
+  to: Type.Optional(described(Timestamp, 'End of the range, exclusive; default: now')),
+  interval: Type.Optional(word(INTERVALS, { default: 'day', description: 'Length of time of one row' })),
+  group_by: Type.Optional(word(DIMENSIONS, { description: 'One row for each value of this' })),
 });
 
 const Count = Type.Integer({ minimum: 0 });

@@ -31,7 +31,9 @@ export const statsRoutes = [
     path: '/v1/stats',
     access: scope('stats:read'),
     tag: 'Stats',
-    summary: 'Count tasks and measure their times by hour or day (UTC); by default the last 30 days',
+    operationId: 'getStats',
+    summary: 'Count tasks and measure their times',
+    description: 'By hour or day (UTC); by default the last day or the last 30 days.',
     query: StatsQuery,
     answers: { 200: { description: 'The numbers, oldest first', schema: StatsView } },
     async handler({ deps: { db }, principal, query }) {

@@ -36,9 +36,12 @@ export const eventStreamRoutes = [
     path: '/v1/events/stream',
     access: scope('events:read'),
     tag: 'Events',
-    summary: "Stream the org's events: from Last-Event-ID or cursor on, else from now on",
+    operationId: 'streamEvents',
+    summary: 'Stream the events of the org',
+    description:
+      'Server-sent events. Starts after `Last-Event-ID` or `cursor`, else with the next event. The `data` of each is the JSON of an entry of `GET /v1/events`, `event` is its type and `id` its position.',
     query: closed({
-      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])),
+      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES]), 'Events of one of these types'),
       cursor: Type.Optional(
         Type.String({ maxLength: 1000, description: 'next_cursor of GET /v1/events with the same types' }),
       ),
@@ -75,8 +78,10 @@ export const eventStreamRoutes = [
     path: '/v1/worker/stream',
     access: { kind: 'worker' },
     tag: 'Worker',
-    summary:
-      'Stream changes of my offers and tasks, after the current state or what was missed since Last-Event-ID',
+    operationId: 'streamWorkerFeed',
+    summary: 'Stream changes of my offers and tasks',
+    description:
+      'Server-sent events. Starts with the current state, or with what was missed since `Last-Event-ID`; see docs/streams.md.',
     query: closed({ max_seconds: seconds }),
     answers,
     async handler(call) {

@@ -49,8 +49,14 @@ export const eventRoutes = [
     path: '/v1/events',
     access: scope('events:read'),
     tag: 'Events',
-    summary: "List the org's events, oldest first; next_cursor is set on the last page too, for later events",
-    query: closed({ types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES])), ...Page }),
+    operationId: 'listEvents',
+    summary: 'List the events of the org',
+    description:
+      'Oldest first, kept for 30 days. `next_cursor` is set on the last page too: use it later to get what has happened since.',
+    query: closed({
+      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES]), 'Events of one of these types'),
+      ...Page,
+    }),
     answers: {
       200: { description: 'A page of events', schema: pageOf(Type.Union([FeedEntry, OrgEntry])) },
     },

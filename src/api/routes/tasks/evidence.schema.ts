@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { MAX_EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
-import { ClientId, Timestamp, Uuid } from '../../http/schemas.ts';
+import { ClientId, idOf, Timestamp, Uuid } from '../../http/schemas.ts';
 
 const fields = {
   evidence_id: Uuid,
@@ -20,8 +20,8 @@ export const UploadedEvidence = Type.Object(
   { $id: 'UploadedEvidence' },
 );
 
-export const TaskParams = Type.Object({ task_id: Uuid });
-export const EvidenceParams = Type.Object({ task_id: Uuid, evidence_id: Uuid });
+export const TaskParams = Type.Object({ task_id: idOf('task') });
+export const EvidenceParams = Type.Object({ task_id: idOf('task'), evidence_id: idOf('file') });
 
 /** Media types of an upload. A schema without a type stands for bytes (OpenAPI 3.1). */
 export const UPLOADS = {

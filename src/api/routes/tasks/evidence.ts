@@ -44,7 +44,10 @@ export const evidenceRoutes = [
     access: { kind: 'worker' },
     versioned: true,
     tag,
-    summary: 'Upload a file for a task: a form with the single field `file`, or the raw bytes',
+    operationId: 'uploadEvidence',
+    summary: 'Upload a file for one of my tasks',
+    description:
+      'Takes a form with the single field `file`, or the raw bytes with their media type. Name the file in `evidence_ids` of the submission.',
     params: schema.TaskParams,
     query: closed({
       name: Type.Optional(
@@ -98,7 +101,9 @@ export const evidenceRoutes = [
     path: '/v1/worker/tasks/{task_id}/evidence',
     access: { kind: 'worker' },
     tag,
-    summary: 'List the files that I have uploaded for a task, oldest first',
+    operationId: 'listUploadedEvidence',
+    summary: 'List the files that I have uploaded',
+    description: 'Those of this task, oldest first.',
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
@@ -112,7 +117,10 @@ export const evidenceRoutes = [
     path: '/v1/tasks/{task_id}/evidence',
     access: scope('tasks:read'),
     tag,
-    summary: 'List the files that workers have uploaded for a task, oldest first',
+    operationId: 'listEvidence',
+    summary: 'List the files of a task',
+    description:
+      'All files that workers have uploaded for it, oldest first, whether or not a submission names them.',
     params: schema.TaskParams,
     answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
@@ -125,7 +133,9 @@ export const evidenceRoutes = [
     path: '/v1/tasks/{task_id}/evidence/{evidence_id}',
     access: scope('tasks:read'),
     tag,
-    summary: 'Download a file',
+    operationId: 'downloadEvidence',
+    summary: 'Download a file of a task',
+    description: 'The bytes as they were uploaded, always as an attachment: treat them as untrusted.',
     params: schema.EvidenceParams,
     answers: {
       200: {

@@ -10,10 +10,10 @@ import type { Message } from '../../../store/tasks/messages.ts';
 import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import type { FieldError } from '../../http/problem.ts';
-import { closed, nullable, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, nullable, OldestFirst, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 
-export const Params = Type.Object({ task_id: Uuid });
+export const Params = Type.Object({ task_id: idOf('task') });
 
 /** Plain text: no control characters (C0, DEL, C1) but the newline and the tab. */
 export const PlainText = Type.String({
@@ -53,10 +53,7 @@ export const Read = closed({
   }),
 });
 
-export const Page = closed({
-  ...PageQuery,
-  order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })),
-});
+export const Page = closed(OldestFirst);
 
 export const listed = { 200: { description: 'The messages', schema: pageOf(MessageView) } };
 export const sent = { 201: { description: 'The message', schema: MessageView } };

@@ -16,7 +16,7 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { NO_POOL, refusal } from '../../http/refusal.ts';
-import { ClientId, closed, Uuid, word } from '../../http/schemas.ts';
+import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { METADATA_MAX, TaskUpdate } from './task-input.schema.ts';
@@ -24,7 +24,7 @@ import { normalised, poolErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
 import { taskAnswer } from './tasks.ts';
 
-const Params = Type.Object({ task_id: Uuid });
+const Params = Type.Object({ task_id: idOf('task') });
 const Reason = Type.String({ minLength: 1, maxLength: 2000 });
 const NO_WORKER = { pointer: '/worker_id', message: 'is not a worker of this org' };
 
@@ -35,7 +35,10 @@ export const supervisionRoutes = [
     access: scope('tasks:update'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Change the SLA, requirements or metadata of a task that is not final; null removes a member',
+    operationId: 'updateTask',
+    summary: 'Update a task',
+    description:
+      'A JSON merge patch of the SLA, requirements and metadata of a task that is not final: null removes a member.',
     params: Params,
     body: TaskUpdate,
     rules: async (body, { deps, principal }) => [
@@ -70,7 +73,10 @@ export const supervisionRoutes = [
     access: scope('tasks:assign'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Take a task back from its worker, or from those it is offered to, and queue it again',
+    operationId: 'requeueTask',
+    summary: 'Queue a task again',
+    description:
+      'Takes the task back from its worker, or from those it is offered to. Its age in the queue is kept.',
     params: Params,
     body: closed({ reason: Reason }),
     answers: { 200: { description: 'The task, queued', schema: schema.Task } },
@@ -97,7 +103,10 @@ export const supervisionRoutes = [
     access: scope('tasks:assign'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Give a task to a worker: as an offer, or into their hands; takes it from those who have it',
+    operationId: 'assignTask',
+    summary: 'Give a task to a named worker',
+    description:
+      'Offers or assigns the task to this worker and takes it from those who have it. A worker who is not eligible is refused with the reasons, unless `force` is given.',
     params: Params,
     body: closed({
       worker_id: ClientId,

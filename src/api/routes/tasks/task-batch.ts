@@ -34,7 +34,10 @@ export const taskBatchRoutes = [
     path: '/v1/tasks/batch',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Create up to 500 tasks, each independently of the others',
+    operationId: 'createTaskBatch',
+    summary: 'Create up to 500 tasks',
+    description:
+      'Each task is created independently of the others; the answer has one result for each, in the order of the body.',
     // An invalid task does not stop the others, so each task is validated in the handler.
     body: closed({ tasks: Type.Array(Type.Unknown(), list) }),
     bodyShown: closed({ tasks: Type.Array(TaskCreate, list) }),

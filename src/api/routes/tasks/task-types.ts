@@ -28,12 +28,12 @@ import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { closed, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
+import { closed, described, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskDefaults } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
 
-const Params = Type.Object({ name: Slug });
+const Params = Type.Object({ name: described(Slug, 'Name of the task type') });
 const TypeView = Type.Object(
   {
     name: Slug,
@@ -51,7 +51,9 @@ export const taskTypeRoutes = [
     path: '/v1/task-types',
     access: scope('types:read'),
     tag: 'Task types',
-    summary: 'List task types, each with its newest version',
+    operationId: 'listTaskTypes',
+    summary: 'List task types',
+    description: 'Each task type is shown with its newest version.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of task types', schema: pageOf(TypeView) } },
     async handler({ deps: { db }, principal, query }) {
@@ -72,7 +74,9 @@ export const taskTypeRoutes = [
     path: '/v1/task-types/{name}',
     access: scope('types:read'),
     tag: 'Task types',
-    summary: 'Retrieve a task type with its newest version',
+    operationId: 'getTaskType',
+    summary: 'Retrieve a task type',
+    description: 'Shows the newest version of a task type. A retired one is not found.',
     params: Params,
     answers: { 200: { description: 'The task type', schema: TypeView } },
     handler: async ({ deps, principal, params }) =>
@@ -84,7 +88,9 @@ export const taskTypeRoutes = [
     access: scope('types:write'),
     versioned: true,
     tag: 'Task types',
-    summary: 'Register a task type, or give it its next version',
+    operationId: 'saveTaskType',
+    summary: 'Register or update a task type',
+    description: 'Makes the first or the next version of a task type. Earlier versions stay as they are.',
     params: Params,
     body: TaskDefaults,
     bodyLimits: { bytes: 128 * 1024, names: 2000, levels: 34 },
@@ -150,7 +156,9 @@ export const taskTypeRoutes = [
     access: scope('types:write'),
     versioned: true,
     tag: 'Task types',
-    summary: 'Retire a task type: its name is free text again, and its versions are kept',
+    operationId: 'retireTaskType',
+    summary: 'Retire a task type',
+    description: 'The name is free text again for new tasks. The versions are kept and can still be read.',
     params: Params,
     admit: (_body, principal) => requireUnconfined(principal),
     answers: { 204: { description: 'Retired' } },
@@ -171,7 +179,9 @@ export const taskTypeRoutes = [
     path: '/v1/task-types/{name}/versions',
     access: scope('types:read'),
     tag: 'Task types',
-    summary: 'List the versions of a task type, also of a retired one',
+    operationId: 'listTaskTypeVersions',
+    summary: 'List the versions of a task type',
+    description: 'Lists all versions, the newest first; also those of a retired task type.',
     params: Params,
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of versions', schema: pageOf(TypeView) } },
@@ -198,8 +208,13 @@ export const taskTypeRoutes = [
     path: '/v1/task-types/{name}/versions/{version}',
     access: scope('types:read'),
     tag: 'Task types',
-    summary: 'Retrieve a version of a task type, also of a retired one',
-    params: Type.Object({ name: Slug, version: Type.Integer({ minimum: 1 }) }),
+    operationId: 'getTaskTypeVersion',
+    summary: 'Retrieve a version of a task type',
+    description: 'Shows one version; also of a retired task type.',
+    params: Type.Object({
+      ...Params.properties,
+      version: Type.Integer({ minimum: 1, description: 'Number of the version' }),
+    }),
     answers: { 200: { description: 'The version', schema: TypeView } },
     async handler({ deps, principal, params: { name, version } }) {
       const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);

@@ -17,12 +17,14 @@ import { refusal } from '../../http/refusal.ts';
 import {
   ClientId,
   closed,
+  described,
+  idOf,
   listOf,
+  OldestFirst,
   PageQuery,
   pageOf,
   Slug,
   Timestamp,
-  Uuid,
   word,
 } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
@@ -34,7 +36,7 @@ import { historyPage, listTasks, ORDERS } from './task-list.ts';
 import { taskCompletion } from './task-type-defaults.ts';
 import * as schema from './task-view.schema.ts';
 
-const Params = Type.Object({ task_id: Uuid });
+const Params = Type.Object({ task_id: idOf('task') });
 
 export const taskRoutes = [
   route({
@@ -42,7 +44,10 @@ export const taskRoutes = [
     path: '/v1/tasks',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Create a task; a registered task type fills in what the body leaves out',
+    operationId: 'createTask',
+    summary: 'Create a task',
+    description:
+      'Queues work for a person. A registered task type fills in what the body leaves out. Answers at once; follow the task with a webhook, the event stream, or `GET /v1/tasks/{task_id}?wait=60`.',
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
@@ -65,22 +70,30 @@ export const taskRoutes = [
     path: '/v1/tasks',
     access: scope('tasks:read'),
     tag: 'Tasks',
+    operationId: 'listTasks',
     summary: 'List tasks',
+    description:
+      'Filters of different names narrow the list; values of one filter widen it. The newest task comes first unless `order` or `order_by` says otherwise.',
     query: Type.Object(
       {
-        status: listOf(word(STATUSES)),
-        domain: listOf(Slug),
-        urgency: listOf(word(URGENCIES)),
-        pool: listOf(ClientId),
-        task_type: listOf(Slug),
-        product: listOf(Type.String({ maxLength: 500 })),
-        request_id: listOf(Type.String({ maxLength: 500 })),
-        assigned_to: listOf(ClientId),
+        status: listOf(word(STATUSES), 'Tasks in one of these states'),
+        domain: listOf(Slug, 'Tasks of one of these domains'),
+        urgency: listOf(word(URGENCIES), 'Tasks of one of these urgencies'),
+        pool: listOf(ClientId, 'Tasks that require one of these pools'),
+        task_type: listOf(Slug, 'Tasks of one of these types'),
+        product: listOf(Type.String({ maxLength: 500 }), 'Tasks with this `origin.product`; may be repeated'),
+        request_id: listOf(
+          Type.String({ maxLength: 500 }),
+          'Tasks with this `origin.request_id`; may be repeated',
+        ),
+        assigned_to: listOf(ClientId, 'Tasks of one of these workers'),
         overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
         in_review: Type.Optional(
           Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' }),
         ),
-        has_open_question: Type.Optional(Type.Boolean()),
+        has_open_question: Type.Optional(
+          Type.Boolean({ description: 'Whether a question waits for its answer' }),
+        ),
         order_by: Type.Optional(
           word(ORDERS, {
             default: 'created_at',
@@ -88,8 +101,8 @@ export const taskRoutes = [
               '`deadline`: open tasks (or those of `status`) that have one, the earliest first unless `order` says otherwise; at most 2000 may match the filters',
           }),
         ),
-        created_after: Type.Optional(Timestamp),
-        created_before: Type.Optional(Timestamp),
+        created_after: Type.Optional(described(Timestamp, 'Tasks created after this time')),
+        created_before: Type.Optional(described(Timestamp, 'Tasks created before this time')),
         ...PageQuery,
       },
       { additionalProperties: false },
@@ -102,7 +115,10 @@ export const taskRoutes = [
     path: '/v1/tasks/{task_id}',
     access: scope('tasks:read'),
     tag: 'Tasks',
-    summary: 'Retrieve a task; with wait, answers when the task is final or the time is up',
+    operationId: 'getTask',
+    summary: 'Retrieve a task',
+    description:
+      'With `wait`, answers when the task is completed, failed or cancelled, or when the time is up; look at `status` to tell.',
     params: Params,
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The task', schema: schema.Task } },
@@ -129,7 +145,10 @@ export const taskRoutes = [
     access: scope('tasks:cancel'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Cancel a task that has not been submitted',
+    operationId: 'cancelTask',
+    summary: 'Cancel a task',
+    description:
+      'Ends a task that has not been submitted; its worker is told and freed. From `submitted` on the answer is 409.',
     params: Params,
     body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
     bodyOptional: true,
@@ -159,7 +178,10 @@ export const taskRoutes = [
     access: scope('tasks:review'),
     versioned: true,
     tag: 'Tasks',
-    summary: 'Review a submission, or with reassign or reject a task that a worker has reported',
+    operationId: 'reviewTask',
+    summary: 'Review a submission',
+    description:
+      'Decides about a submitted task with manual review: `approve` completes it, `rework` sends it back to its worker, `reassign` to another one, `reject` fails it. A task that a worker has reported takes `reassign` or `reject`.',
     params: Params,
     body: closed({
       decision: word(DECISIONS),
@@ -213,9 +235,12 @@ export const taskRoutes = [
     path: '/v1/tasks/{task_id}/events',
     access: scope('tasks:read'),
     tag: 'Tasks',
-    summary: 'List the history of a task; each entry holds the hash of the previous one',
+    operationId: 'listTaskEvents',
+    summary: 'List the history of a task',
+    description:
+      'Each entry holds the hash of the previous one, so that a changed or missing entry is detected; see docs/audit.md.',
     params: Params,
-    query: closed({ ...PageQuery, order: Type.Optional(word(['asc', 'desc'], { default: 'asc' })) }),
+    query: closed(OldestFirst),
     answers: { 200: { description: 'The history', schema: schema.History } },
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps.db, principal, params.task_id);

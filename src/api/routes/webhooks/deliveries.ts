@@ -21,13 +21,13 @@ import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, listOf, PageQuery, pageOf, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, listOf, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { DeliveryView } from './deliveries.schema.ts';
 import { deliveryViews, visibleDeliveries } from './delivery-view.ts';
 import { EndpointParams } from './endpoints.schema.ts';
 
-const Statuses = listOf(word(DELIVERY_STATUSES));
+const Statuses = listOf(word(DELIVERY_STATUSES), 'Deliveries with one of these statuses');
 const Page = pageOf(DeliveryView);
 
 export const deliveryRoutes = [
@@ -36,8 +36,10 @@ export const deliveryRoutes = [
     path: '/v1/tasks/{task_id}/deliveries',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: "List the deliveries of a task's events to its callback URL and to endpoints",
-    params: Type.Object({ task_id: Uuid }),
+    operationId: 'listTaskDeliveries',
+    summary: 'List the deliveries of the events of a task',
+    description: 'Those to its callback URL and to endpoints, with every attempt.',
+    params: Type.Object({ task_id: idOf('task') }),
     query: closed({ status: Statuses, ...PageQuery }),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, params, query }) {
@@ -64,7 +66,9 @@ export const deliveryRoutes = [
     path: '/v1/webhook-endpoints/{endpoint_id}/deliveries',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
+    operationId: 'listWebhookEndpointDeliveries',
     summary: 'List the deliveries to an endpoint',
+    description: 'Shows every attempt with its response.',
     params: EndpointParams,
     query: closed({ status: Statuses, ...PageQuery }),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
@@ -84,7 +88,9 @@ export const deliveryRoutes = [
     path: '/v1/dead-letters',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'List the deliveries that were given up, to endpoints and callback URLs',
+    operationId: 'listDeadLetters',
+    summary: 'List the deliveries that were given up',
+    description: 'Those to endpoints and to callback URLs of tasks. Send one again with redeliver.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, query }) {
@@ -105,8 +111,11 @@ export const deliveryRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Send a delivery again now, whatever its status',
-    params: Type.Object({ delivery_id: Uuid }),
+    operationId: 'redeliverDelivery',
+    summary: 'Send a delivery again',
+    description:
+      'Sends it now, whatever its status. Its event has the same id, so that a receiver can tell that it is the same.',
+    params: Type.Object({ delivery_id: idOf('delivery') }),
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },

@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { ORDERINGS } from '../../../state/tasks/task.ts';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
-import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ORDERING_DESCRIPTION } from '../tasks/task-input.schema.ts';
 
 const Url = Type.String({ maxLength: 2048, description: 'https URL of a host with a public address' });
@@ -81,4 +81,4 @@ export const EndpointWithSecret = Type.Object(
   { ...Shown, secret: nullable(Type.String({ description: '`whsec_…`; null for v1a' })) },
   { $id: 'WebhookEndpointWithSecret' },
 );
-export const EndpointParams = Type.Object({ endpoint_id: Uuid });
+export const EndpointParams = Type.Object({ endpoint_id: idOf('webhook endpoint') });

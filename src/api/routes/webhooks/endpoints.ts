@@ -39,7 +39,10 @@ export const endpointRoutes = [
     path: '/v1/webhook-endpoints',
     access: scope('webhooks:write'),
     tag: 'Webhooks',
-    summary: 'Create an endpoint for the events of all tasks; its secret is shown once',
+    operationId: 'createWebhookEndpoint',
+    summary: 'Create a webhook endpoint',
+    description:
+      'It receives the events of all tasks that the key may see. The secret that signs them is shown once, in this answer.',
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
     answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
@@ -62,7 +65,9 @@ export const endpointRoutes = [
     path: '/v1/webhook-endpoints',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'List endpoints',
+    operationId: 'listWebhookEndpoints',
+    summary: 'List webhook endpoints',
+    description: 'Lists the endpoints that the key may see, without their secrets.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of endpoints', schema: pageOf(EndpointView) } },
     async handler({ deps: { db }, principal, query }) {
@@ -86,7 +91,9 @@ export const endpointRoutes = [
     path: '/v1/webhook-endpoints/{endpoint_id}',
     access: scope('webhooks:read'),
     tag: 'Webhooks',
-    summary: 'Retrieve an endpoint',
+    operationId: 'getWebhookEndpoint',
+    summary: 'Retrieve a webhook endpoint',
+    description: 'Shows the endpoint and whether it is failing, without its secret.',
     params: EndpointParams,
     answers: { 200: { description: 'The endpoint', schema: EndpointView } },
     async handler({ deps, principal, params }) {
@@ -100,7 +107,9 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Change an endpoint',
+    operationId: 'updateWebhookEndpoint',
+    summary: 'Update a webhook endpoint',
+    description: 'Changes the given fields. Pending deliveries follow the change.',
     params: EndpointParams,
     body: EndpointChange,
     rules: async (body, { deps }) => endpointErrors(deps, body),
@@ -113,7 +122,9 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Remove an endpoint: its pending deliveries are not sent',
+    operationId: 'deleteWebhookEndpoint',
+    summary: 'Remove a webhook endpoint',
+    description: 'Its pending deliveries are not sent.',
     params: EndpointParams,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
@@ -135,10 +146,12 @@ export const endpointRoutes = [
       access: scope('webhooks:write'),
       versioned: true,
       tag: 'Webhooks',
-      summary:
+      operationId: word === 'enable' ? 'enableWebhookEndpoint' : 'disableWebhookEndpoint',
+      summary: word === 'enable' ? 'Enable a webhook endpoint' : 'Disable a webhook endpoint',
+      description:
         word === 'enable'
-          ? 'Enable an endpoint: new events are sent to it again'
-          : 'Disable an endpoint: events are not sent to it',
+          ? 'New events are sent to it again. Those missed meanwhile can be replayed.'
+          : 'Events are not sent to it until it is enabled.',
       params: EndpointParams,
       body: closed({}),
       bodyOptional: true,
@@ -152,7 +165,10 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Replace the secret; deliveries are signed with both secrets for a while',
+    operationId: 'rotateWebhookEndpointSecret',
+    summary: 'Replace the secret of a webhook endpoint',
+    description:
+      'The new secret is shown once, in this answer. Deliveries are signed with both secrets for a while.',
     params: EndpointParams,
     body: RotateSecret,
     bodyOptional: true,
@@ -184,7 +200,10 @@ export const endpointRoutes = [
     access: scope('webhooks:write'),
     versioned: true,
     tag: 'Webhooks',
-    summary: 'Send a webhook_endpoint.test event to the endpoint; the result is in its deliveries',
+    operationId: 'testWebhookEndpoint',
+    summary: 'Send a test event to a webhook endpoint',
+    description:
+      'Sends an event of the type `webhook_endpoint.test`; the outcome is in the deliveries of the endpoint.',
     params: EndpointParams,
     body: closed({}),
     bodyOptional: true,

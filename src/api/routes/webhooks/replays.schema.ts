@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { REPLAY_CHOICES, REPLAY_STATUSES, STOP_REASONS } from '../../../state/webhooks/replay.ts';
-import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 
 export const ReplayStart = closed({
   since: Type.String({ format: 'date-time', description: 'Time of the first event' }),
@@ -48,4 +48,4 @@ export const ReplayView = Type.Object(
   { $id: 'Replay' },
 );
 
-export const ReplayParams = Type.Object({ endpoint_id: Uuid, replay_id: Uuid });
+export const ReplayParams = Type.Object({ endpoint_id: idOf('webhook endpoint'), replay_id: idOf('replay') });

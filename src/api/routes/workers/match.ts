@@ -12,7 +12,7 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskCreate } from '../tasks/task-input.schema.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
@@ -98,9 +98,11 @@ export const matchRoutes = [
     path: '/v1/tasks/{task_id}/match',
     access: scope('tasks:read'),
     tag: 'Tasks',
-    summary:
-      'Explain why a task is not matched: workers ruled out by each requirement, nearest misses, queue position',
-    params: Type.Object({ task_id: Uuid }),
+    operationId: 'explainTaskMatch',
+    summary: 'Explain why a task is not matched',
+    description:
+      'Shows how many workers each requirement rules out, which workers come nearest, and the position of the task in its queue.',
+    params: Type.Object({ task_id: idOf('task') }),
     answers: { 200: { description: 'The explanation', schema: Match } },
     async handler({ deps, principal, params }) {
       const { task } = await visibleTask(deps.db, principal, params.task_id);
@@ -116,7 +118,10 @@ export const matchRoutes = [
     path: '/v1/tasks/preview',
     access: scope('tasks:create'),
     tag: 'Tasks',
-    summary: 'Explain which workers could do a task, without creating it',
+    operationId: 'previewMatch',
+    summary: 'Explain which workers could do a task',
+    description:
+      'Takes the body of a task, creates nothing, and shows how many workers are eligible, available and free.',
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,

@@ -16,7 +16,16 @@ import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
-import { ClientId, closed, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import {
+  ClientId,
+  closed,
+  described,
+  nullable,
+  PageQuery,
+  pageOf,
+  Timestamp,
+  word,
+} from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 
@@ -40,7 +49,7 @@ const PoolView = Type.Object(
   },
   { $id: 'Pool' },
 );
-const Params = Type.Object({ pool_id: ClientId });
+const Params = Type.Object({ pool_id: described(ClientId, 'Id of the pool') });
 const { name, ...optional } = Fields;
 
 export const poolRoutes = [
@@ -49,7 +58,9 @@ export const poolRoutes = [
     path: '/v1/pools',
     access: scope('pools:write'),
     tag: 'Pools',
+    operationId: 'createPool',
     summary: 'Create a pool',
+    description: 'A pool is a group of workers with its own way of making offers.',
     body: closed({
       pool_id: Type.Optional(ClientId),
       name,
@@ -100,7 +111,9 @@ export const poolRoutes = [
     path: '/v1/pools',
     access: scope('pools:read'),
     tag: 'Pools',
+    operationId: 'listPools',
     summary: 'List pools',
+    description: 'A key that is confined to pools sees only those.',
     query: closed(PageQuery),
     answers: { 200: { description: 'A page of pools', schema: pageOf(PoolView) } },
     async handler({ deps: { db }, principal, query }) {
@@ -121,7 +134,9 @@ export const poolRoutes = [
     path: '/v1/pools/{pool_id}',
     access: scope('pools:read'),
     tag: 'Pools',
+    operationId: 'getPool',
     summary: 'Retrieve a pool',
+    description: 'Shows the pool with its offer settings.',
     params: Params,
     answers: { 200: { description: 'The pool', schema: PoolView } },
     handler: async ({ deps, principal, params }) =>
@@ -133,7 +148,9 @@ export const poolRoutes = [
     access: scope('pools:write'),
     versioned: true,
     tag: 'Pools',
-    summary: 'Change a pool',
+    operationId: 'updatePool',
+    summary: 'Update a pool',
+    description: 'Changes the given fields. New offers follow; pending offers keep their expiry.',
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
     answers: { 200: { description: 'The pool', schema: PoolView } },
@@ -156,7 +173,9 @@ export const poolRoutes = [
     access: scope('pools:write'),
     versioned: true,
     tag: 'Pools',
-    summary: 'Remove a pool: its workers leave it, and its offered and assigned tasks go back to the queue',
+    operationId: 'deletePool',
+    summary: 'Remove a pool',
+    description: 'Its workers leave it, and its offered and assigned tasks go back to the queue.',
     params: Params,
     answers: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {

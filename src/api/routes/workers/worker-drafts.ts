@@ -9,13 +9,13 @@ import { isOwnTask, ownTask } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, nullable, Timestamp } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
 const path = '/v1/worker/tasks/{task_id}/draft';
-const Params = Type.Object({ task_id: Uuid });
+const Params = Type.Object({ task_id: idOf('task') });
 
 const Content = {
   output: Type.Optional(Type.Unknown({ description: 'Any JSON; it need not fit the output schema yet' })),
@@ -33,7 +33,9 @@ export const workerDraftRoutes = [
     path,
     access,
     tag,
-    summary: 'Retrieve my draft of a task; empty, with version 0, when I have saved none',
+    operationId: 'getDraft',
+    summary: 'Retrieve my draft of a task',
+    description: 'Empty, with version 0, when I have saved none. Nobody else can read it.',
     params: Params,
     answers: { 200: { description: 'The draft', schema: DraftView } },
     async handler({ deps, principal, params }) {
@@ -56,7 +58,10 @@ export const workerDraftRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Save my draft of an accepted or started task; without If-Match the last save wins',
+    operationId: 'saveDraft',
+    summary: 'Save my draft of a task',
+    description:
+      'For an accepted or started task. With `If-Match`, a draft that another window has saved meanwhile is not overwritten.',
     params: Params,
     body: closed(Content),
     answers: {
@@ -74,7 +79,9 @@ export const workerDraftRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Delete my draft of an accepted or started task',
+    operationId: 'deleteDraft',
+    summary: 'Delete my draft of a task',
+    description: 'For an accepted or started task. A submission deletes the draft too.',
     params: Params,
     answers: { 204: { description: 'Deleted' } },
     async handler(call) {

@@ -13,13 +13,13 @@ import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { closed, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
-const Params = Type.Object({ offer_id: Uuid });
+const Params = Type.Object({ offer_id: idOf('offer') });
 const OfferView = Type.Object(
   {
     offer_id: Uuid,
@@ -38,7 +38,9 @@ export const workerOfferRoutes = [
     path: '/v1/worker/offers',
     access,
     tag,
-    summary: 'List my pending offers; with wait, answers when there is one or the time is up',
+    operationId: 'listOffers',
+    summary: 'List my pending offers',
+    description: 'With `wait`, answers when there is an offer, or when the time is up.',
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
     answers: { 200: { description: 'The offers', schema: pageOf(OfferView) } },
     async handler({ deps, principal, query, signal }) {
@@ -67,7 +69,10 @@ export const workerOfferRoutes = [
     access,
     versioned: true,
     tag,
+    operationId: 'acceptOffer',
     summary: 'Accept an offer',
+    description:
+      'The task is then mine. Of several workers with an offer of the task, the first to accept gets it; the others get 409.',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -86,7 +91,9 @@ export const workerOfferRoutes = [
     access,
     versioned: true,
     tag,
+    operationId: 'declineOffer',
     summary: 'Decline an offer',
+    description: 'The task is offered to someone else.',
     params: Params,
     body: closed({
       ...Reason.properties,

@@ -14,7 +14,10 @@ export const workerReportRoutes = [
     access: { kind: 'worker' },
     versioned: true,
     tag: 'Worker',
-    summary: 'Give a task to a reviewer as abusive, unsafe or unclear; no worker gets it until they decide',
+    operationId: 'reportTask',
+    summary: 'Report a task',
+    description:
+      'Gives a task to a reviewer as abusive, unsafe or unclear. No worker gets it until they decide.',
     params: Params,
     body: closed({ reason: word(REPORT_REASONS), text: Type.Optional(PlainText) }),
     answers: { 204: { description: 'Reported' } },

@@ -11,14 +11,14 @@ import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { isOwnTask, ownTask, ownWorker } from '../../access/own-task.ts';
 import { wholeList } from '../../http/list.ts';
 import { type FieldError, invalid } from '../../http/problem.ts';
-import { closed, pageOf, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, pageOf, Uuid } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { changeOwnTask } from './own-task-change.ts';
 import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
-const Params = Type.Object({ task_id: Uuid });
+const Params = Type.Object({ task_id: idOf('task') });
 
 export const workerTaskRoutes = [
   route({
@@ -26,7 +26,9 @@ export const workerTaskRoutes = [
     path: '/v1/worker/tasks',
     access,
     tag,
+    operationId: 'listAssignedTasks',
     summary: 'List the tasks assigned to me',
+    description: 'Lists the accepted tasks that still count towards my capacity.',
     answers: { 200: { description: 'The tasks', schema: pageOf(WorkerTask) } },
     async handler({ deps, principal }) {
       const worker = await ownWorker(deps.db, principal);
@@ -40,7 +42,9 @@ export const workerTaskRoutes = [
     path: '/v1/worker/tasks/{task_id}',
     access,
     tag,
+    operationId: 'getAssignedTask',
     summary: 'Retrieve one of my tasks',
+    description: 'Shows what I need to do the task, without anything that only its requester should know.',
     params: Params,
     answers: oneTask,
     handler: async ({ deps, principal, params }) =>
@@ -52,7 +56,9 @@ export const workerTaskRoutes = [
     access,
     versioned: true,
     tag,
+    operationId: 'startTask',
     summary: 'Start work on a task',
+    description: 'A task that is accepted and not started in time goes back to the queue.',
     params: Params,
     body: closed({}),
     bodyOptional: true,
@@ -66,7 +72,9 @@ export const workerTaskRoutes = [
     access,
     versioned: true,
     tag,
+    operationId: 'releaseTask',
     summary: 'Give a task back to the queue',
+    description: 'The task is offered to other workers. It costs the task one of its attempts.',
     params: Params,
     body: Reason,
     bodyOptional: true,
@@ -87,7 +95,10 @@ export const workerTaskRoutes = [
     access,
     versioned: true,
     tag,
-    summary: 'Submit the result; if it breaks the output schema it is rejected and the task stays started',
+    operationId: 'submitTask',
+    summary: 'Submit the result of a task',
+    description:
+      'An output that breaks the output schema is refused with the pointers of its errors, and the task stays started.',
     params: Params,
     body: closed({
       output: Type.Unknown(),

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { AVAILABILITIES } from '../../../state/workers/worker.ts';
-import { ClientId, Labels, listOf, nullable, Timestamp, word } from '../../http/schemas.ts';
+import { ClientId, described, Labels, listOf, nullable, Timestamp, word } from '../../http/schemas.ts';
 
 /** What integrators set of a worker. */
 export const WorkerFields = {
@@ -55,11 +55,11 @@ export const WorkerView = Type.Object(
   { $id: 'Worker' },
 );
 export const WorkerFilters = {
-  pool: listOf(ClientId),
-  availability: listOf(word(AVAILABILITIES)),
+  pool: listOf(ClientId, 'Workers in one of these pools'),
+  availability: listOf(word(AVAILABILITIES), 'Workers with one of these availabilities'),
   idle_for_seconds: Type.Optional(
     Type.Integer({ minimum: 0, maximum: 31_536_000, description: 'Without offers and tasks for so long' }),
   ),
   at_capacity: Type.Optional(Type.Boolean({ description: 'With as many offers and tasks as they may have' })),
 };
-export const WorkerParams = Type.Object({ worker_id: ClientId });
+export const WorkerParams = Type.Object({ worker_id: described(ClientId, 'Id of the worker') });
