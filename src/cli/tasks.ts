@@ -28,6 +28,7 @@ const FIELDS = [
   'status',
   'title',
   'origin.request_id',
+  'not_before',
   'sla.urgency',
   'sla.deadline',
   'sla.breaches',

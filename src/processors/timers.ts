@@ -50,6 +50,7 @@ async function putOffIfEarly(
 /** The commands to give when the check is due; the lifecycle refuses them when they no longer apply. */
 function choiceOf(db: Db, schemas: OutputSchemas, check: Exclude<DelayedCheck, { kind: 'match' }>): Choice {
   switch (check.kind) {
+    case 'queue':
     case 'target_latency':
     case 'deadline':
       return [{ name: check.kind }];

@@ -271,7 +271,7 @@ describe('a sweep', () => {
     for (const task of tasks) await offerTo(db, task, [worker_id]);
     const [newer] = tasks;
     const keys = orgKeysOf(db.prefix, org);
-    await db.redis.hset(keys.task(newer.task_id), 'f', 2, 's', 'a form of the future');
+    await db.redis.hset(keys.task(newer.task_id), 'f', 99, 's', 'a form of the future');
     const seen = withClockAhead(db, HOUR);
     expect(await new Sweeper({ db: seen, queues, log: recordingLog() }).sweep()).toBe(1);
     const again = Number(await db.redis.zscore(keys.due, `${org} ${newer.task_id}`)) - seen.clock.now();

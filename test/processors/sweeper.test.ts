@@ -72,6 +72,7 @@ async function oneOfEach(db: Db, org: string): Promise<Task[]> {
       sla: { ...clocks, escalations: [{ after_seconds: 60, while: 'unfinished', urgency: 'high' }] },
       requirements: { trust_level: 5 },
     }),
+    await addTask(db, org, { more: { not_before: rfc3339(db.clock.now() + 60_000) } }),
   ];
   // No worker is ready, so nothing is matched.
   await changeWorker(db, org, worker_id, { availability: 'away' });
@@ -79,13 +80,14 @@ async function oneOfEach(db: Db, org: string): Promise<Task[]> {
 }
 
 const OWED = [
-  // Of the five open tasks, offered, accepted, started and queued have both SLA clocks.
+  // Of the six open tasks, offered, accepted, started and queued have both SLA clocks.
   ...Array.from({ length: 4 }, () => ['target_latency', 'deadline']).flat(),
   'offer_expiry',
   'start_timeout',
   'verify',
   'auto_approve',
   'escalate',
+  'queue',
 ].sort();
 
 describe('a sweep', () => {
@@ -318,7 +320,7 @@ describe('a sweep', () => {
 });
 
 describe('when all jobs are lost midway', () => {
-  it('every task still reaches a final state', async () => {
+  it('every task is still queued in time and reaches a final state', async () => {
     const db = ownStore();
     const org = await addOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
@@ -332,6 +334,7 @@ describe('when all jobs are lost midway', () => {
         }),
       ),
     );
+    const later = await addTask(db, org, { more: { not_before: rfc3339(db.clock.now() + 1500) } });
     // Two workers get offers and never answer; the other tasks do not wait for them.
     await addWorker(db, org, { pool_ids: ['pool'], capacity: 2 });
     await expect.poll(() => outboxLength(db), { timeout: 15_000 }).toBe(0);
@@ -341,6 +344,7 @@ describe('when all jobs are lost midway', () => {
         .poll(() => taskOf(db, org, task_id).then((task) => task.failure?.code), { timeout: 25_000 })
         .toBe('deadline_exceeded');
     expect(sweeper.jobsAdded).toBeGreaterThan(0);
+    expect((await historyOf(db, later)).map((one) => one.type)).toEqual(['task.created', 'task.queued']);
     for (const task of tasks) {
       const breaches = (await historyOf(db, task)).filter((one) => one.type === 'task.sla_breached');
       expect(breaches.map((one) => one.data.clock)).toEqual(['target_latency', 'deadline']);

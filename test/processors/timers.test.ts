@@ -147,6 +147,51 @@ describe('an SLA clock', () => {
   });
 });
 
+describe('a task with a not_before', () => {
+  it('is queued then, within a second, and offered', async () => {
+    const org = freshOrg(db);
+    await addWorker(db, org, { worker_id: 'a' });
+    const start = db.clock.now() + 1500;
+    const task = await addTask(db, org, { more: { not_before: rfc3339(start) } });
+    expect(task.status).toBe('created');
+    await expect.poll(() => statusOf(db, task), SOON).toBe('offered');
+    const [created, queued] = await historyOf(db, task);
+    expect([created?.type, queued?.type]).toEqual(['task.created', 'task.queued']);
+    const late = Date.parse(queued?.at ?? '') - start;
+    expect(late).toBeGreaterThanOrEqual(0);
+    expect(late).toBeLessThan(1000 + BUSY_MACHINE);
+  });
+
+  it('is not queued early by a process whose clock is ahead', async () => {
+    const org = freshOrg(db);
+    const start = db.clock.now() + 2000;
+    const task = await addTask(db, org, { more: { not_before: rfc3339(start) } });
+    const [check] = checksOf(task).filter((one) => one.kind === 'queue');
+    if (check === undefined) throw new Error('the task has no start');
+    const schemas = new OutputSchemas();
+    onTestFinished(() => schemas.close());
+    const putOff: number[] = [];
+    const job = { moveToDelayed: async (at: number) => void putOff.push(at) };
+    let ahead = 4000;
+    const clock = {
+      now: () => db.clock.now() + ahead,
+      isHeld: false,
+      offset: 0,
+      sync: async () => {
+        ahead = 0;
+      },
+    };
+    const data = { form: 3, org_id: org, task_id: task.task_id, check };
+    const run = runSlaJob({ db: { ...db, clock }, queues, schemas }, data, job, undefined);
+    await expect(run).rejects.toThrow();
+    expect(await statusOf(db, task)).toBe('created');
+    expect(putOff).toHaveLength(1);
+    await expect.poll(() => statusOf(db, task), SOON).toBe('queued');
+    const queued = (await historyOf(db, task)).filter((one) => one.type === 'task.queued');
+    expect(queued).toHaveLength(1);
+  });
+});
+
 describe('the job of an SLA clock', () => {
   it('that runs early is delayed until the due time', async () => {
     const org = freshOrg(db);

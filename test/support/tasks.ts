@@ -19,7 +19,7 @@ export interface InputChange {
   requirements?: TaskInput['requirements'];
   review?: ReviewMode;
   handoff?: Partial<Handoff>;
-  more?: Partial<Pick<TaskInput, 'audit' | 'context' | 'metadata' | 'domain' | 'title'>>;
+  more?: Partial<Pick<TaskInput, 'audit' | 'context' | 'metadata' | 'domain' | 'title' | 'not_before'>>;
 }
 
 /** The input of a task: text output, normal urgency, no SLA, no requirements and no callback, unless changed. */

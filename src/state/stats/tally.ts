@@ -3,7 +3,7 @@
 
 import type { TaskEvent } from '../tasks/event.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
-import { poolOf, type Task } from '../tasks/task.ts';
+import { poolOf, startsAt, type Task } from '../tasks/task.ts';
 import { broken, isObject, type Read, readJson } from '../text/forms.ts';
 import { addPacked, addTime, addTimes, type Histogram, isPacked, packHistogram } from './histogram.ts';
 
@@ -17,9 +17,9 @@ export const NONE = '';
 export const OTHER = '*';
 
 /**
- * - `waiting`: from the creation to the first acceptance.
+ * - `waiting`: from the start of its clocks to the first acceptance.
  * - `handling`: from the start to a submission; of reworked tasks once for each submission.
- * - `total`: from the creation to the end.
+ * - `total`: from the start of its clocks to the end; 0 if it ended before.
  */
 const SPANS = ['waiting', 'handling', 'total'] as const;
 type Span = (typeof SPANS)[number];
@@ -50,11 +50,11 @@ export function sampleOf(before: Task | null, task: Task, events: readonly TaskE
     events.some((one) => one.type === `task.${status}` && one.previous_status !== status);
   // The attempt grows when an assigned task returns to the queue.
   if (entered('accepted') && before.attempt === 1 && before.assignment === null)
-    times.waiting = at - task.created_at;
+    times.waiting = at - startsAt(task);
   if (entered('submitted') && before.status === 'started') times.handling = at - before.status_changed_at;
   if (isFinal(task.status) && !isFinal(before.status)) {
     counts.push(task.failure === null ? task.status : `failed:${task.failure.code}`);
-    times.total = at - task.created_at;
+    times.total = Math.max(0, at - startsAt(task));
   }
   if (counts.length === 0 && Object.keys(times).length === 0) return null;
   const worker = (task.assignment ?? before.assignment)?.worker_id ?? NONE;

@@ -17,7 +17,7 @@ import { rejectReported, report, returnReported } from './report-step.ts';
 import { detailField, endOffer, requeue, takeBack } from './requeue.ts';
 import { addReview, ratingField, returnToWorker } from './reviewing.ts';
 import { checkClock } from './sla.ts';
-import { poolOf, startTime, stepsDue, type Task, type TaskInput } from './task.ts';
+import { poolOf, startsAt, startTime, stepsDue, type Task, type TaskInput } from './task.ts';
 import { Transition } from './transition.ts';
 import { update } from './update.ts';
 import { resultView } from './view.ts';
@@ -90,9 +90,12 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
   }
 
   switch (command.name) {
-    case 'queue':
+    case 'queue': {
+      const start = startsAt(task);
+      if (start > task.created_at && !transition.requirePast(start)) return notDue();
       transition.move('queued', { reason: 'created' });
       return null;
+    }
     case 'match': {
       if (isReported(task)) return reported();
       const [worker_id, ...others] = command.worker_ids;

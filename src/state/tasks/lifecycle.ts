@@ -112,7 +112,12 @@ type InPlace = Omit<Transition, 'to'>;
  * with `deadline_exceeded`, if `sla.on_deadline` gives a default output.
  */
 export const TRANSITIONS: readonly Transition[] = [
-  { command: 'queue', from: ['created'], to: 'queued', when: "accepted into the org's queue" },
+  {
+    command: 'queue',
+    from: ['created'],
+    to: 'queued',
+    when: "accepted into the org's queue, at once or at not_before",
+  },
   {
     command: 'match',
     from: ['queued'],

@@ -5,7 +5,7 @@
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
 import { isFinal, isSubmitted } from './lifecycle.ts';
-import { dueAt, escalationOf, SLA_CLOCKS, startTime, stepAt, type Task } from './task.ts';
+import { dueAt, escalationOf, SLA_CLOCKS, startsAt, startTime, stepAt, type Task } from './task.ts';
 import { isReported } from './waiting.ts';
 
 /** A check, and when to run it (`at`, ms): at once, or at a later time (`DelayedCheck`). */
@@ -17,6 +17,8 @@ export type ScheduledCheck =
   | DelayedCheck;
 
 export type DelayedCheck =
+  /** Is the task, created with a `not_before`, to be queued? */
+  | { kind: 'queue'; at: number }
   /** Is there a worker now that a cool-down has ended, or a relaxation step applies? */
   | { kind: 'match'; at: number; after: 'cool_down' | 'relaxation' }
   /** Is the submission of this time (ms) still not reviewed? */
@@ -38,6 +40,7 @@ type CheckKind = ScheduledCheck['kind'];
 const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } = {
   match: { at: 'number', after: 'string or null' },
   verify: { at: 'number' },
+  queue: { at: 'number' },
   auto_approve: { at: 'number', submitted_at: 'number' },
   offer_expiry: { at: 'number', offer_id: 'string' },
   start_timeout: { at: 'number', accepted_at: 'number' },
@@ -47,12 +50,13 @@ const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } 
   deadline: { at: 'number' },
 };
 
-/** The current form of checks in outbox entries and jobs. Form 1 has no `escalate`. */
-export const CHECK_FORM = 2;
+/** The current form of checks in outbox entries and jobs. Form 1 has no `escalate`, form 2 no `queue`. */
+export const CHECK_FORM = 3;
 
 /** The lowest form that has all of these checks, so that older processes can run what they know. */
 export function formOfChecks(checks: readonly ScheduledCheck[]): number {
-  return checks.some(({ kind }) => kind === 'escalate') ? CHECK_FORM : 1;
+  if (checks.some(({ kind }) => kind === 'queue')) return CHECK_FORM;
+  return checks.some(({ kind }) => kind === 'escalate') ? 2 : 1;
 }
 
 /** Reads a check in an outbox entry or a job. */
@@ -93,6 +97,7 @@ export function checkSubject(check: ScheduledCheck): string | number | null {
     case 'escalate':
       return check.number;
     case 'verify':
+    case 'queue':
     case 'target_latency':
     case 'deadline':
       return null;
@@ -111,6 +116,9 @@ export function checksOf(task: Task): ScheduledCheck[] {
   const number = (task.escalations ?? 0) + 1;
   const next = escalationOf(task, number);
   if (next !== null) checks.push({ kind: 'escalate', at: next.at, number });
+  // Without a `not_before` it is queued in the commit that creates it.
+  if (task.status === 'created' && task.input.not_before !== undefined)
+    checks.push({ kind: 'queue', at: startsAt(task) });
   // The other checks are those of the copies.
   if (task.copies !== undefined) return checks;
   switch (task.status) {
@@ -185,6 +193,7 @@ export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
     case 'match':
       return check.after !== null;
     case 'verify':
+    case 'queue':
     case 'auto_approve':
     case 'offer_expiry':
     case 'escalate':

@@ -26,7 +26,7 @@ export interface Requirements extends SoftRequirements {
   worker_pool_id?: string;
   /** The requirements that no relaxation step changes. */
   hard?: (typeof SOFT)[number][];
-  /** Relaxation steps by time: the requirements that replace all that are not hard, from `after_seconds` after creation on. */
+  /** Relaxation steps by time: the requirements that replace all that are not hard, from `after_seconds` after the start on. */
   steps?: { after_seconds: number; requirements: SoftRequirements }[];
   /** Most attempts; `DEFAULT_MAX_ATTEMPTS` when absent. */
   max_attempts?: number;
@@ -69,7 +69,7 @@ export type OnDeadline = { action: 'fail' } | { action: 'complete'; output: unkn
 /** How long an escalation applies: until a worker has accepted the task, or until there is a submission. */
 export const ESCALATION_CONDITIONS = ['unassigned', 'unfinished'] as const;
 
-/** What is done once, `after_seconds` after creation, if the condition holds then. */
+/** What is done once, `after_seconds` after the start, if the condition holds then. */
 export interface Escalation {
   after_seconds: number;
   while: (typeof ESCALATION_CONDITIONS)[number];
@@ -93,6 +93,8 @@ export interface TaskInput {
   domain: string;
   title: string;
   instructions: string;
+  /** Until then it is not queued; see `startsAt`. */
+  not_before?: string;
   context?: Record<string, unknown>;
   sla: {
     urgency: Urgency;
@@ -231,16 +233,21 @@ export function maxAttempts(task: Task): number {
   return task.input.requirements?.max_attempts ?? DEFAULT_MAX_ATTEMPTS;
 }
 
+/** When its clocks start, ms: at its creation, or at its `not_before` if that is later. */
+export function startsAt({ created_at, input: { not_before } }: Task): number {
+  return not_before === undefined ? created_at : Math.max(created_at, Date.parse(not_before));
+}
+
 /** How many relaxation steps are due at `now`. */
 export function stepsDue(task: Task, now: number): number {
   const steps = task.input.requirements?.steps ?? [];
-  return steps.filter((one) => task.created_at + one.after_seconds * 1000 <= now).length;
+  return steps.filter((one) => startsAt(task) + one.after_seconds * 1000 <= now).length;
 }
 
 /** When a relaxation step (counted from 1) is due, ms; null when there is no such step. */
 export function stepAt(task: Task, step: number): number | null {
   const found = task.input.requirements?.steps?.[step - 1];
-  return found === undefined ? null : task.created_at + found.after_seconds * 1000;
+  return found === undefined ? null : startsAt(task) + found.after_seconds * 1000;
 }
 
 /** An escalation, counted from 1, with its time (ms); null when there is no such escalation. */
@@ -248,7 +255,7 @@ export function escalationOf(task: Task, number: number): { escalation: Escalati
   const escalation = task.input.sla.escalations?.[number - 1];
   return escalation === undefined
     ? null
-    : { escalation, at: task.created_at + escalation.after_seconds * 1000 };
+    : { escalation, at: startsAt(task) + escalation.after_seconds * 1000 };
 }
 
 /** The requirements in force, after the relaxation steps so far. */
@@ -270,9 +277,7 @@ export function poolOf(task: Task): string | null {
 export function dueAt(task: Task, clock: SlaClock): number | null {
   const { sla } = task.input;
   if (clock === 'deadline') return sla.deadline === undefined ? null : Date.parse(sla.deadline);
-  return sla.target_latency_seconds === undefined
-    ? null
-    : task.created_at + sla.target_latency_seconds * 1000;
+  return sla.target_latency_seconds === undefined ? null : startsAt(task) + sla.target_latency_seconds * 1000;
 }
 
 const START_TIME: Record<Urgency, number> = { critical: 120, high: 300, normal: 900, low: 3600 };

@@ -95,6 +95,7 @@ export function taskView(task: Task): Record<string, unknown> {
     domain: input.domain,
     title: input.title,
     instructions: input.instructions,
+    not_before: input.not_before,
     context: input.context,
     sla: {
       urgency: input.sla.urgency,
@@ -142,7 +143,7 @@ function ownSubmission(task: Task): Record<string, unknown> | null {
 
 /** The task as its worker sees it: what they need to decide on it and to do it, without the handoff. */
 export function workerTaskView(task: Task): Record<string, unknown> {
-  const { task_type, domain, title, instructions, context, requirements } = task.input;
+  const { task_type, domain, title, instructions, not_before, context, requirements } = task.input;
   // The default output would suggest an answer, and escalations are the requester's own matter.
   const { on_deadline: _default, escalations: _escalations, ...sla } = task.input.sla;
   return {
@@ -153,6 +154,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     domain,
     title,
     instructions,
+    ...(not_before !== undefined && { not_before }),
     ...(context !== undefined && { context }),
     sla,
     ...(requirements !== undefined && { requirements }),

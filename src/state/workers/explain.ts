@@ -28,6 +28,8 @@ export type MatchReason =
   | 'at_capacity'
   | 'away'
   | 'nobody_qualifies'
+  /** The task waits for its `not_before`. */
+  | 'scheduled'
   /** The task is not queued. */
   | 'not_waiting';
 
@@ -43,7 +45,7 @@ export interface Explanation {
   /** Qualified workers who cannot get an offer now, by reason. */
   unavailable: { offline: number; away: number; at_capacity: number; cooling_down: number };
   nearest_misses: Miss[];
-  reason: Exclude<MatchReason, 'not_waiting'>;
+  reason: Exclude<MatchReason, 'scheduled' | 'not_waiting'>;
   /** When the first cool-down ends, ms. */
   ask_again_at: number | null;
   /** Estimated tasks per second of the qualified and available workers; null when nothing is known of their speed. */

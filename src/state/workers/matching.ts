@@ -3,7 +3,7 @@
 
 import { hash } from 'node:crypto';
 import { isRemembered } from '../tasks/cool-down.ts';
-import { type Requirements, requirementsOf, type Task, type Urgency } from '../tasks/task.ts';
+import { type Requirements, requirementsOf, startsAt, type Task, type Urgency } from '../tasks/task.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 
@@ -110,16 +110,22 @@ function inOrder(names: string[]): string[] {
   return areSo ? names : [...new Set(names)].sort();
 }
 
-/** Member of a matching queue as sortable text: urgency, deadline, then the task id, which begins with its age. */
+/**
+ * Member of a matching queue as sortable text: urgency, deadline, then the task id, which begins with its age. The age of a
+ * task with a `not_before` counts from its start, so its id is preceded by the beginning of an id from then.
+ */
 export function queueMember(task: Task): string {
   const { urgency, deadline } = task.input.sla;
   const due = deadline === undefined ? NO_DEADLINE : String(Date.parse(deadline)).padStart(14, '0');
-  return `${RANK[urgency]}${due}:${task.task_id}`;
+  const start = startsAt(task);
+  const hex = start.toString(16).padStart(12, '0');
+  const age = start > task.created_at ? `${hex.slice(0, 8)}-${hex.slice(8)}:` : '';
+  return `${RANK[urgency]}${due}:${age}${task.task_id}`;
 }
 
 /** The task id in a member that `queueMember` made. */
 export function taskOfQueueMember(member: string): string {
-  return member.slice(member.indexOf(':') + 1);
+  return member.slice(member.lastIndexOf(':') + 1);
 }
 
 /** Attribute of tasks without a pool, and of the workers who take them. */

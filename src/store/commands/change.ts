@@ -6,7 +6,7 @@ import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import { isOfWorker } from '../../state/tasks/offer.ts';
-import { poolOf, type Task, type TaskInput } from '../../state/tasks/task.ts';
+import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
@@ -77,7 +77,7 @@ const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 const UNFIT = 'The offer is no longer valid: the worker is unavailable or does not meet the requirements.';
 
 /**
- * Creates a task and queues it, in one commit.
+ * Creates a task and, unless its `not_before` lies ahead, queues it in the same commit.
  * @param options `org_id`: the org or its sandbox. `taskId`: the id of a task that an earlier try of the same request
  *   may have created; if so, that task is returned.
  */
@@ -97,7 +97,8 @@ export async function createTask(
   const now = db.clock.now();
   const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
   const context = { now, actor: options.actor, newId: () => newId(now) };
-  const decision = apply(create(input, ids, context), [{ name: 'queue' }]);
+  const transition = create(input, ids, context);
+  const decision = apply(transition, startsAt(transition.task) > now ? [] : [{ name: 'queue' }]);
   if (!decision.ok) return refused(decision.refusal);
   const pool = options.requirePool === true ? poolOf(decision.task) : null;
   const pools = pool === null ? [] : [pool];

@@ -51,6 +51,11 @@ export async function relatedChanges(
   return [followed, ...(await changesOfCopies(db, followed, context, decided.task.task_id))];
 }
 
+/** The ids of the copies that exist: the first are created when the task is queued. */
+function copiesMade({ status, copies = [] }: Task): string[] {
+  return status === 'created' ? [] : copies.map((one) => one.task_id);
+}
+
 /** The new copies of a changed task, and the end of the open ones when it has ended. @param except a copy that changes itself */
 async function changesOfCopies(
   db: Db,
@@ -58,9 +63,9 @@ async function changesOfCopies(
   context: CommandContext,
   except: string | null,
 ): Promise<Decided[]> {
-  const had = new Set(before?.task.copies?.map((one) => one.task_id));
-  const fresh = (task.copies ?? []).filter((one) => !had.has(one.task_id));
-  const made = fresh.map(({ task_id }): Decided => {
+  const had = new Set(before === null ? [] : copiesMade(before.task));
+  const fresh = isFinal(task.status) ? [] : copiesMade(task).filter((id) => !had.has(id));
+  const made = fresh.map((task_id): Decided => {
     const ids = { task_id, org_id: task.org_id };
     const decision = apply(create(copyInput(task.input), ids, context, task.task_id), [{ name: 'queue' }]);
     if (!decision.ok) throw new Error(`copy ${task_id}: ${decision.refusal.message}`);

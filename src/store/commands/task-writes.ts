@@ -21,7 +21,7 @@ import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
-import { type PackedEntry, pack, packEntry, stateOf, TASK_FORM } from '../tasks/task-record.ts';
+import { formOfTask, type PackedEntry, pack, packEntry, stateOf } from '../tasks/task-record.ts';
 import type { StoredTask } from '../tasks/tasks.ts';
 import { pendingMember } from '../webhooks/delivery-target.ts';
 import { matchingQueueWrites } from '../workers/matching-queues.ts';
@@ -119,7 +119,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     if (!isCopy) writes.push(['ZADD', keys.retain, ...retentionNotes(task, ended).flat()]);
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
-    if (before === null) fields.push('i', JSON.stringify(input), 'f', TASK_FORM);
+    if (before === null) fields.push('i', JSON.stringify(input), 'f', formOfTask(input));
     else if (before.task.input !== input) fields.push('i', JSON.stringify(input));
     if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
     if (task.metadata_since !== undefined && task.metadata_since !== was?.metadata_since)

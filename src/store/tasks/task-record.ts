@@ -17,8 +17,16 @@ import {
 } from '../../state/text/forms.ts';
 import { packJson, unpackJson } from '../redis/packing.ts';
 
-/** The current form of tasks: stored in field `f` of the hash, or inside the packed field of a final task. */
-export const TASK_FORM = 1;
+/**
+ * The current form of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Form 1 has no
+ * `not_before`, which older processes would ignore.
+ */
+export const TASK_FORM = 2;
+
+/** The lowest form that has all of this input, so that older processes can use the tasks that they know. */
+export function formOfTask({ not_before }: TaskInput): number {
+  return not_before === undefined ? 1 : TASK_FORM;
+}
 
 /** The part of a task that changes. */
 export type State = Omit<Task, 'input' | 'task_id' | 'org_id' | 'version'>;
@@ -151,7 +159,7 @@ export type Packed = [input: TaskInput, state: State, history: PackedEntry[], he
 
 /** The packed field of a final task. */
 export function pack(input: TaskInput, state: State, history: PackedEntry[], head: string): Buffer {
-  const packed: Packed = [input, state, history, head, TASK_FORM];
+  const packed: Packed = [input, state, history, head, formOfTask(input)];
   return packJson(packed);
 }
 

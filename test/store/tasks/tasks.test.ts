@@ -57,6 +57,16 @@ describe('a task', () => {
     await same();
   });
 
+  it('has the second form only with a not_before, which older processes would ignore', async () => {
+    const org = freshOrg(db);
+    const formOf = (task: Task) => db.redis.hget(orgKeysOf(db.prefix, org).task(task.task_id), 'f');
+    const later = await addTask(db, org, { more: { not_before: rfc3339(db.clock.now() + 60_000) } });
+    expect(await formOf(later)).toBe('2');
+    expect(await formOf(await addTask(db, org))).toBe('1');
+    const ended = await applyCommands(db, later, { name: 'cancel', reason: null });
+    expect(await taskOf(db, org, later.task_id)).toEqual(ended);
+  });
+
   it('is one key when it is final', async () => {
     const org = freshOrg(db);
     const task = (await wholeLife(org)).at(-1);

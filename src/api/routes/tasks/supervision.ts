@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { ASSIGN_MODES } from '../../../state/tasks/offer.ts';
 import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
-import { poolOf, type Task } from '../../../state/tasks/task.ts';
+import { dueAt, poolOf, startsAt, type Task } from '../../../state/tasks/task.ts';
 import type { Obstacle } from '../../../state/workers/explain.ts';
 import { planAssignment } from '../../../store/commands/assign-task.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
@@ -20,7 +20,7 @@ import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { stepErrors } from './relaxation-rules.ts';
 import { METADATA_MAX, TaskUpdate } from './task-input.schema.ts';
-import { normalised, poolErrors, timeErrors } from './task-input.ts';
+import { DUE_TOO_EARLY, normalised, poolErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
 import { taskAnswer } from './tasks.ts';
 
@@ -170,13 +170,16 @@ async function requirePatchable(
   patch: TaskPatch,
 ): Promise<void> {
   if (!maySeePool(principal, poolOf(task))) throw notFound();
-  const { requirements, metadata } = patched(task.input, patch);
+  const after = { ...task, input: patched(task.input, patch) };
+  const { requirements, metadata } = after.input;
   const pool = requirements?.worker_pool_id ?? null;
   if (!maySeePool(principal, pool))
     throw new ApiError('pool_forbidden', 'The key may move tasks only to its own pools.');
   const isMoved = pool !== null && pool !== poolOf(task);
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) throw invalid(NO_POOL);
   const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
+  if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))
+    errors.push(DUE_TOO_EARLY);
   if (Object.keys(metadata ?? {}).length > METADATA_MAX)
     errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
   if (errors.length > 0) throw invalid(...errors);

@@ -66,7 +66,8 @@ export const Sla = {
       }),
       {
         maxItems: 10,
-        description: 'By time. Each runs once, at this time after creation, if its condition holds then',
+        description:
+          'By time. Each runs once, at this time after the start (creation or not_before), if its condition holds then',
       },
     ),
   ),
@@ -104,7 +105,7 @@ const Required = {
       {
         maxItems: 10,
         description:
-          'Relaxation steps: from this time after creation on, these requirements replace all that are not hard',
+          'Relaxation steps: from this time after the start (creation or not_before) on, these requirements replace all that are not hard',
       },
     ),
   ),
@@ -233,6 +234,12 @@ export const TypeVersion = Type.Integer({
   description: 'The version of the registered task type whose defaults are used; default: the newest',
 });
 
+export const NotBefore = Type.String({
+  format: 'date-time',
+  description:
+    'Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect',
+});
+
 export const TaskCreate = closed({
   origin: closed(Origin),
   task_type: Slug,
@@ -240,6 +247,7 @@ export const TaskCreate = closed({
   domain: Slug,
   title: Title,
   instructions: Instructions,
+  not_before: Type.Optional(NotBefore),
   context: Type.Optional(Context),
   sla: closed(Sla),
   requirements: Type.Optional(Requirements),

@@ -45,6 +45,7 @@ export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCrea
     audit: { log_required: audit?.log_required ?? true, retain_days: audit?.retain_days ?? 365 },
   };
   if (body.task_type_version !== undefined) input.task_type_version = body.task_type_version;
+  if (body.not_before !== undefined) input.not_before = normalised(body.not_before);
   if (origin.created_at !== undefined) input.origin.created_at = normalised(origin.created_at);
   if (body.sla.deadline !== undefined) input.sla.deadline = normalised(body.sla.deadline);
   if (context !== undefined) input.context = context;
@@ -84,11 +85,27 @@ export async function taskRules(
   ];
 }
 
+/** How far ahead `not_before` may be, ms. */
+const START_MOST = 365 * 24 * 3600_000;
+
+/** The error of a deadline that is not after the `not_before` of the task. */
+export const DUE_TOO_EARLY: FieldError = {
+  pointer: '/sla/deadline',
+  message: 'must be later than not_before',
+};
+
+/** The errors of the body's times. @param now ms */
 export function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
   const deadline = at(body, 'sla', 'deadline');
   const due = typeof deadline === 'string' ? parseTime(deadline) : null;
   if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
+  const notBefore = at(body, 'not_before');
+  const start = typeof notBefore === 'string' ? parseTime(notBefore) : null;
+  if (start !== null && start > now + START_MOST)
+    errors.push({ pointer: '/not_before', message: 'must be at most 365 days ahead' });
+  if (start !== null && due !== null && start > now && due <= start)
+    errors.push({ pointer: '/not_before', message: 'must be earlier than sla.deadline' }, DUE_TOO_EARLY);
   return errors;
 }
 

@@ -12,6 +12,7 @@ import {
   Context,
   Handoff,
   Metadata,
+  NotBefore,
   Origin,
   Output,
   Requirements,
@@ -97,6 +98,7 @@ export const Task = Type.Object(
     domain: Slug,
     title: Type.String(),
     instructions: Type.String(),
+    not_before: Type.Optional(NotBefore),
     context: Type.Optional(Context),
     sla: Type.Object({
       ...Sla,

@@ -51,7 +51,7 @@ export const taskRoutes = [
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
-    answers: { 201: { description: 'The task, queued', schema: schema.Task } },
+    answers: { 201: { description: 'The task, queued or scheduled', schema: schema.Task } },
     async handler({ deps, principal, body, actor, callerGuards, recordAnswer }) {
       const input = taskInput(deps, principal, body);
       const created = await createWithinQuota(deps, input, {

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
-import { stepAt, type Task } from '../../../state/tasks/task.ts';
+import { startsAt, stepAt, type Task } from '../../../state/tasks/task.ts';
 import { isWaiting } from '../../../state/tasks/waiting.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
@@ -25,6 +25,7 @@ const REASONS = [
   'at_capacity',
   'away',
   'nobody_qualifies',
+  'scheduled',
   'not_waiting',
 ] as const satisfies readonly MatchReason[];
 
@@ -43,7 +44,8 @@ const Demand = {
 };
 const Fields = {
   reason: word(REASONS, {
-    description: 'Why the task is not matched; `eligible`: it can be offered to a worker now',
+    description:
+      'Why the task is not matched; `eligible`: it can be offered to a worker now; `scheduled`: it waits for its `not_before`, and the rest says how it would be matched now',
   }),
   workers: Type.Object({
     considered: Type.Integer({ description: 'Workers that the key may see' }),
@@ -144,17 +146,20 @@ async function explained(deps: ApiDeps, principal: KeyPrincipal, task: Task): Pr
   };
   const { sample, throughput, ask_again_at, reason, ...shown } = await explainMatch(deps.db, task, visible);
   const stepTime = stepAt(task, task.step + 1);
+  const now = deps.db.clock.now();
+  const startsIn = task.status === 'created' ? Math.max(0, startsAt(task) - now) : 0;
   const waits = isWaiting(task) || task.status === 'created';
   const queue = waits ? await queuePosition(deps.db, task, sample, visible) : null;
+  const wait = queue === null ? null : estimate(reason, queue.position, throughput, ask_again_at, now);
+  const shownReason: MatchReason = !waits ? 'not_waiting' : startsIn > 0 ? 'scheduled' : reason;
   return {
-    reason: waits ? reason : ('not_waiting' satisfies MatchReason),
+    reason: shownReason,
     ...shown,
     ask_again_at: ask_again_at === null ? null : timestamp(ask_again_at),
     step: task.step,
     next_step_at: stepTime === null || !waits ? null : timestamp(stepTime),
     queue,
-    estimated_wait_seconds:
-      queue === null ? null : estimate(reason, queue.position, throughput, ask_again_at, deps.db.clock.now()),
+    estimated_wait_seconds: wait === null ? null : Math.max(wait, Math.ceil(startsIn / 1000)),
   };
 }
 
