@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { type InFlightKind, type InFlightLimits, inFlightLimits } from './api/access/in-flight-limits.ts';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import {
+  DEFAULT_QUOTAS,
   forEachQuota,
   highestQuota,
   type StorageQuotas,
-  USUAL_QUOTAS,
 } from './state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
 
@@ -124,7 +124,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
     },
     storageQuotas: forEachQuota((name) =>
-      read(`QUOTA_${name.toUpperCase()}`, asInteger(0, highestQuota(name)), USUAL_QUOTAS[name]),
+      read(`QUOTA_${name.toUpperCase()}`, asInteger(0, highestQuota(name)), DEFAULT_QUOTAS[name]),
     ),
     connections: {
       all: read('MAX_CONNECTIONS', asInteger(1, 1_000_000), CONNECTIONS.all),

@@ -43,7 +43,7 @@ export interface AppOptions
   /** Limits of concurrent requests that override the defaults. */
   inFlight?: InFlightOptions;
   /** Time limit for receiving a JSON body, ms. */
-  bodyTime: number;
+  bodyTimeoutMs: number;
   /** Origin under which clients reach the API; without it OAuth is disabled. */
   publicUrl: string | undefined;
   version: string;
@@ -58,7 +58,7 @@ export function createApp(options: AppOptions): Koa {
     operatorToken,
     trustedProxies,
     corsOrigins,
-    bodyTime,
+    bodyTimeoutMs,
     publicUrl,
     version,
     log,
@@ -108,9 +108,9 @@ export function createApp(options: AppOptions): Koa {
   app.use(board(queues, authenticator, admission));
   if (publicUrl !== undefined) {
     const onEnded = (hash: string) => authenticator.dropCached(hash);
-    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTime, onEnded }));
+    app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTimeoutMs, onEnded }));
   }
-  const serving = { authenticator, addresses, bodyTime, closing };
+  const serving = { authenticator, addresses, bodyTimeoutMs, closing };
   app.use(serveRoutes(ROUTES, (route) => routeMiddleware(route, deps, serving), router));
   // Unknown paths count as unauthenticated, with or without a credential.
   app.use((ctx, next) => {

@@ -26,7 +26,7 @@ export interface PipelineDeps {
   authenticator: Authenticator;
   addresses: ClientAddresses;
   /** Time limit for receiving a JSON body, ms. */
-  bodyTime: number;
+  bodyTimeoutMs: number;
   /** Aborts when the process shuts down. */
   closing: AbortSignal;
 }
@@ -35,7 +35,7 @@ export interface PipelineDeps {
 export function routeMiddleware(
   route: Route,
   deps: ApiDeps,
-  { authenticator, addresses, bodyTime, closing }: PipelineDeps,
+  { authenticator, addresses, bodyTimeoutMs, closing }: PipelineDeps,
 ): Middleware {
   const checkParams = route.params && queryCheck(route.params);
   const checkQuery = queryCheck(route.query ?? NO_QUERY);
@@ -64,7 +64,7 @@ export function routeMiddleware(
     query: Record<string, unknown>,
   ): Promise<void> {
     const { principal } = authorization;
-    const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTime, route.bodyLimits);
+    const json = route.body === undefined ? null : await readJsonBody(ctx, bodyTimeoutMs, route.bodyLimits);
     if (json === null && route.body !== undefined && !route.bodyOptional)
       throw new ApiError('malformed_json', 'A JSON body is required.');
     const body = json === null ? {} : json.value;

@@ -40,7 +40,7 @@ export interface OAuthOptions {
   admission: Admission;
   log: Logger;
   /** Longest time for a body to arrive, ms. */
-  bodyTime: number;
+  bodyTimeoutMs: number;
   /** Called with the hash of the id of each token and grant that ends. */
   onEnded(hash: string): void;
 }
@@ -122,7 +122,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     const secret = cookieKey(current.settings);
     if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
     if (!ctx.path.startsWith('/oauth/interaction/'))
-      return inTime(ctx, options.bodyTime, () => current.handle(ctx, next));
+      return inTime(ctx, options.bodyTimeoutMs, () => current.handle(ctx, next));
     const address = addresses.of(ctx.req);
     return current.interact(ctx, { db, issuer, provider, secret, cookies, address });
   }

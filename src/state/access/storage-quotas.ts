@@ -3,24 +3,24 @@
 
 /** For each kind: its label in messages, its default limit, and the highest limit that may be set. */
 const QUOTA_TABLE = {
-  open_tasks: { label: 'open tasks', usual: 250_000, most: 1e9 },
-  workers: { label: 'workers', usual: 50_000, most: 1e9 },
-  pools: { label: 'pools', usual: 5000, most: 1e9 },
+  open_tasks: { label: 'open tasks', default: 250_000, most: 1e9 },
+  workers: { label: 'workers', default: 50_000, most: 1e9 },
+  pools: { label: 'pools', default: 5000, most: 1e9 },
   // The work for each event grows with the number of endpoints.
-  endpoints: { label: 'webhook endpoints', usual: 100, most: 100 },
-  keys: { label: 'API keys', usual: 2000, most: 1e9 },
-  members: { label: 'members', usual: 10_000, most: 1e9 },
-  clients: { label: 'OAuth clients', usual: 1000, most: 1e9 },
-  issuers: { label: 'outside issuers', usual: 100, most: 1e9 },
-  task_types: { label: 'task types, with retired ones', usual: 500, most: 1e9 },
-  task_type_bytes: { label: 'bytes of versions of task types', usual: 64 * 1024 ** 2, most: 1e15 },
-  evidence_bytes: { label: 'bytes of evidence', usual: 100 * 1024 ** 3, most: 1e15 },
+  endpoints: { label: 'webhook endpoints', default: 100, most: 100 },
+  keys: { label: 'API keys', default: 2000, most: 1e9 },
+  members: { label: 'members', default: 10_000, most: 1e9 },
+  clients: { label: 'OAuth clients', default: 1000, most: 1e9 },
+  issuers: { label: 'outside issuers', default: 100, most: 1e9 },
+  task_types: { label: 'task types, with retired ones', default: 500, most: 1e9 },
+  task_type_bytes: { label: 'bytes of versions of task types', default: 64 * 1024 ** 2, most: 1e15 },
+  evidence_bytes: { label: 'bytes of evidence', default: 100 * 1024 ** 3, most: 1e15 },
   idempotent_answer_bytes: {
     label: 'bytes of answers kept for Idempotency-Keys',
-    usual: 1024 ** 3,
+    default: 1024 ** 3,
     most: 1e15,
   },
-} as const satisfies Record<string, { label: string; usual: number; most: number }>;
+} as const satisfies Record<string, { label: string; default: number; most: number }>;
 
 export type QuotaName = keyof typeof QUOTA_TABLE;
 /** The limit of each kind. */
@@ -36,7 +36,7 @@ export function forEachQuota<T>(value: (name: QuotaName) => T): Record<QuotaName
 }
 
 /** The default limits. */
-export const USUAL_QUOTAS: StorageQuotas = forEachQuota((name) => QUOTA_TABLE[name].usual);
+export const DEFAULT_QUOTAS: StorageQuotas = forEachQuota((name) => QUOTA_TABLE[name].default);
 
 /** The highest limit that may be set. */
 export function highestQuota(name: QuotaName): number {
