@@ -21,7 +21,7 @@ interface SoftRequirements {
 }
 export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating', 'min_accuracy'] as const;
 
-/** What a worker must have. An absent field demands nothing. */
+/** What a worker must have. An absent field requires nothing. */
 export interface Requirements extends SoftRequirements {
   worker_pool_id?: string;
   /** The requirements that no relaxation step changes. */

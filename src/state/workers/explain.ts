@@ -3,12 +3,12 @@
 
 import type { Decline } from '../tasks/offer.ts';
 import { type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
-import { brings, takesUnpooled } from './matching.ts';
+import { meetsRequirements, takesUnpooled } from './matching.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 
 /** A single requirement. */
-export interface Demand {
+export interface SingleRequirement {
   requirement:
     | 'worker_pool_id'
     | 'unpooled_tasks'
@@ -36,12 +36,12 @@ export type MatchReason =
 export interface Miss {
   worker_id: string;
   availability: Worker['availability'];
-  lacks: (Demand & { has?: number })[];
+  lacks: (SingleRequirement & { has?: number })[];
 }
 
 export interface Explanation {
   workers: { considered: number; qualified: number; available: number; eligible: number };
-  requirements: (Demand & { rules_out: number })[];
+  requirements: (SingleRequirement & { rules_out: number })[];
   /** Qualified workers who cannot get an offer now, by reason. */
   unavailable: { offline: number; away: number; at_capacity: number; cooling_down: number };
   nearest_misses: Miss[];
@@ -57,8 +57,8 @@ export interface Explanation {
 const MISSES = 5;
 const SAMPLE = 50;
 
-/** The requirements one by one; a task without a pool demands `unpooled_tasks`. */
-function demands(wanted: Requirements): Demand[] {
+/** The requirements one by one; a task without a pool requires `unpooled_tasks`. */
+function singleRequirements(wanted: Requirements): SingleRequirement[] {
   const { worker_pool_id, skills = [], certifications = [], trust_level, min_rating, min_accuracy } = wanted;
   return [
     ...(worker_pool_id === undefined
@@ -74,8 +74,8 @@ function demands(wanted: Requirements): Demand[] {
 
 /** What keeps a worker from a task: a requirement that they do not meet, or their present state. */
 export interface Obstacle {
-  reason: Demand['requirement'] | 'away' | 'offline' | 'at_capacity' | 'cooling_down';
-  wanted?: Demand['wanted'];
+  reason: SingleRequirement['requirement'] | 'away' | 'offline' | 'at_capacity' | 'cooling_down';
+  wanted?: SingleRequirement['wanted'];
   has?: number;
 }
 
@@ -85,11 +85,11 @@ export function obstaclesOf(worker: Worker, task: Task, now: number): Obstacle[]
   const others = worker.reservations.filter((id) => id !== task.task_id);
   const isCoolingDown = task.declines.some((one) => one.worker_id === worker_id && one.until > now);
   return [
-    ...demands(requirementsOf(task))
-      .filter((demand) => !meets(worker, demand))
-      .map((demand): Obstacle => {
-        const { requirement: reason, wanted } = demand;
-        return { reason, wanted, ...levelOf(worker, demand) };
+    ...singleRequirements(requirementsOf(task))
+      .filter((single) => !meets(worker, single))
+      .map((single): Obstacle => {
+        const { requirement: reason, wanted } = single;
+        return { reason, wanted, ...levelOf(worker, single) };
       }),
     ...(availability === 'available' ? [] : [{ reason: availability }]),
     ...(others.length >= capacity ? [{ reason: 'at_capacity' as const }] : []),
@@ -98,7 +98,7 @@ export function obstaclesOf(worker: Worker, task: Task, now: number): Obstacle[]
 }
 
 export class Explainer {
-  readonly #demands: Demand[];
+  readonly #requirements: SingleRequirement[];
   readonly #ruledOut: number[];
   readonly #until: Map<string, number>;
   readonly #now: number;
@@ -116,8 +116,8 @@ export class Explainer {
 
   /** @param declines of the task so far. @param now ms. */
   constructor(wanted: Requirements, declines: readonly Decline[], now: number) {
-    this.#demands = demands(wanted);
-    this.#ruledOut = this.#demands.map(() => 0);
+    this.#requirements = singleRequirements(wanted);
+    this.#ruledOut = this.#requirements.map(() => 0);
     this.#until = new Map(declines.map((one) => [one.worker_id, one.until]));
     this.#now = now;
   }
@@ -126,13 +126,13 @@ export class Explainer {
   consider(workers: readonly Worker[]): void {
     for (const worker of workers) {
       this.#considered += 1;
-      const lacks = this.#demands.filter((demand, index) => {
-        const isMet = meets(worker, demand);
+      const lacks = this.#requirements.filter((single, index) => {
+        const isMet = meets(worker, single);
         if (!isMet) this.#ruledOut[index] = (this.#ruledOut[index] ?? 0) + 1;
         return !isMet;
       });
-      if (lacks.length > 0) this.#missed(worker, lacks);
-      else this.#couldDo(worker);
+      if (lacks.length > 0) this.#addMiss(worker, lacks);
+      else this.#addQualified(worker);
     }
   }
 
@@ -156,8 +156,8 @@ export class Explainer {
         eligible: this.#eligible,
       },
       // The client did not ask for `unpooled_tasks`: it is named where it rules out workers.
-      requirements: this.#demands
-        .map((demand, index) => ({ ...demand, rules_out: this.#ruledOut[index] ?? 0 }))
+      requirements: this.#requirements
+        .map((single, index) => ({ ...single, rules_out: this.#ruledOut[index] ?? 0 }))
         .filter(({ requirement, rules_out }) => requirement !== 'unpooled_tasks' || rules_out > 0),
       unavailable: { ...this.#unavailable },
       nearest_misses: this.#misses,
@@ -170,18 +170,18 @@ export class Explainer {
     };
   }
 
-  #missed(worker: Worker, lacks: Demand[]): void {
+  #addMiss(worker: Worker, lacks: SingleRequirement[]): void {
     const last = this.#misses.at(-1);
     const candidate = {
       worker_id: worker.worker_id,
       availability: worker.availability,
-      lacks: lacks.map((demand) => ({ ...demand, ...levelOf(worker, demand) })),
+      lacks: lacks.map((single) => ({ ...single, ...levelOf(worker, single) })),
     };
     if (this.#misses.length === MISSES && last !== undefined && nearer(last, candidate) <= 0) return;
     this.#misses = [...this.#misses, candidate].sort(nearer).slice(0, MISSES);
   }
 
-  #couldDo(worker: Worker): void {
+  #addQualified(worker: Worker): void {
     this.#qualified += 1;
     const { availability } = worker;
     if (availability !== 'available') {
@@ -205,25 +205,27 @@ export class Explainer {
   }
 }
 
-function meets(worker: Worker, demand: Demand): boolean {
-  return demand.requirement === 'unpooled_tasks' ? takesUnpooled(worker) : brings(worker, alone(demand));
+function meets(worker: Worker, single: SingleRequirement): boolean {
+  return single.requirement === 'unpooled_tasks'
+    ? takesUnpooled(worker)
+    : meetsRequirements(worker, onlyThis(single));
 }
 
-/** Requirements with this demand alone. */
-function alone({ requirement, wanted }: Demand): Requirements {
+/** Requirements that hold only this one. */
+function onlyThis({ requirement, wanted }: SingleRequirement): Requirements {
   const isList = requirement === 'skills' || requirement === 'certifications';
   return { [requirement]: isList ? [wanted] : wanted };
 }
 
-/** The worker's level, for demands of a level. */
-function levelOf(worker: Worker, { requirement }: Demand): { has?: number } {
+/** The worker's level, for a requirement of a level. */
+function levelOf(worker: Worker, { requirement }: SingleRequirement): { has?: number } {
   if (requirement === 'trust_level') return { has: worker.trust_level };
   if (requirement === 'min_rating') return { has: worker.rating };
   if (requirement === 'min_accuracy') return { has: accuracyOf(worker.track).accuracy ?? 0 };
   return {};
 }
 
-/** Fewest unmet demands first, then available workers, then by id. */
+/** Fewest unmet requirements first, then available workers, then by id. */
 function nearer(a: Miss, b: Miss): number {
   return (
     a.lacks.length - b.lacks.length ||

@@ -18,7 +18,7 @@ export function offerLife(urgency: Urgency, poolSeconds: number | null): number 
 
 /** Whether the worker may take the task and meets its requirements, whether or not they are ready now. */
 export function qualifies(worker: Worker, wanted: Requirements): boolean {
-  return (wanted.worker_pool_id !== undefined || takesUnpooled(worker)) && brings(worker, wanted);
+  return (wanted.worker_pool_id !== undefined || takesUnpooled(worker)) && meetsRequirements(worker, wanted);
 }
 
 /** Whether the worker takes tasks without a pool. A worker created by a key that cannot see such tasks does not. */
@@ -27,7 +27,7 @@ export function takesUnpooled(worker: Worker): boolean {
 }
 
 /** Whether the worker meets the requirements. */
-export function brings(worker: Worker, wanted: Requirements): boolean {
+export function meetsRequirements(worker: Worker, wanted: Requirements): boolean {
   return (
     (wanted.worker_pool_id === undefined || worker.pool_ids.includes(wanted.worker_pool_id)) &&
     (wanted.skills ?? []).every((skill) => worker.skills.includes(skill)) &&
@@ -63,13 +63,13 @@ export function mayAccept(worker: Worker, task: Task): boolean {
 }
 
 /** Workers whose decline of the task still counts. */
-export function decliners(task: Task, now: number): Set<string> {
+export function recentlyDeclined(task: Task, now: number): Set<string> {
   return new Set(task.declines.filter((one) => isRemembered(one, now)).map((one) => one.worker_id));
 }
 
 /** Best first: no recent decline of this task, then longest idle, then rating, then id, so that ties are stable. */
 export function rank(workers: readonly Worker[], task: Task, now: number): Worker[] {
-  const declined = decliners(task, now);
+  const declined = recentlyDeclined(task, now);
   return [...workers].sort(
     (a, b) =>
       Number(declined.has(a.worker_id)) - Number(declined.has(b.worker_id)) ||
@@ -106,8 +106,8 @@ export function matchingQueueOf(task: Task): MatchingQueue {
 }
 
 function inOrder(names: string[]): string[] {
-  const areSo = names.every((name, index) => index === 0 || (names[index - 1] ?? '') < name);
-  return areSo ? names : [...new Set(names)].sort();
+  const isSorted = names.every((name, index) => index === 0 || (names[index - 1] ?? '') < name);
+  return isSorted ? names : [...new Set(names)].sort();
 }
 
 /**

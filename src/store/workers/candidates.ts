@@ -2,10 +2,10 @@
 
 import { requirementsOf, type Task } from '../../state/tasks/task.ts';
 import {
-  decliners,
   isEligible,
   qualifies,
   rank,
+  recentlyDeclined,
   taskOfQueueMember,
   wantedAttributes,
   workerAttributes,
@@ -119,7 +119,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
       .filter((one) => isEligible(one, task, now));
   // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered the task again.
   const barred = await barredWorkers(db, task);
-  const declined = [...decliners(task, now)];
+  const declined = [...recentlyDeclined(task, now)];
   const found: Worker[] = [];
   let next: number | '' = 0;
   let walked = 0;

@@ -30,7 +30,7 @@ const REASONS = [
 ] as const satisfies readonly MatchReason[];
 
 const Count = Type.Integer({ minimum: 0 });
-const Demand = {
+const SingleRequirement = {
   requirement: word([
     'worker_pool_id',
     'unpooled_tasks',
@@ -55,7 +55,7 @@ const Fields = {
   }),
   requirements: Type.Array(
     Type.Object({
-      ...Demand,
+      ...SingleRequirement,
       rules_out: Type.Integer({ description: 'Workers who do not meet this requirement' }),
     }),
   ),
@@ -67,7 +67,7 @@ const Fields = {
     Type.Object({
       worker_id: Type.String(),
       availability: Type.String(),
-      lacks: Type.Array(Type.Object({ ...Demand, has: Type.Optional(Type.Number()) })),
+      lacks: Type.Array(Type.Object({ ...SingleRequirement, has: Type.Optional(Type.Number()) })),
     }),
     { description: 'Up to five workers who come closest to the requirements' },
   ),
