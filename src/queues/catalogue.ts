@@ -175,12 +175,12 @@ function workerJobs(entry: Extract<OutboxEntry, { kind: 'worker' }>): NewJob[] {
   ];
 }
 
-/** The job that empties a pool removed at `at`. @param repair as for `checkJob`. */
+/** The job that empties a pool removed at `at`. @param idSuffix as for `checkJob`. */
 export function poolJob(
   { org_id, pool_id, at }: { org_id: string; pool_id: string; at: number },
-  repair?: string,
+  idSuffix?: string,
 ): NewJob {
-  const jobId = ['pool', org_id, pool_id, at, ...(repair === undefined ? [] : [repair])].join('-');
+  const jobId = ['pool', org_id, pool_id, at, ...(idSuffix === undefined ? [] : [idSuffix])].join('-');
   return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
 }
 
@@ -193,17 +193,17 @@ export function cancelledJobs(entry: OutboxEntry): string[] {
 /**
  * The job of a check.
  * @param about the task at the version that scheduled the check. @param now ms, by Redis' clock.
- * @param repair set by the sweeper: distinguishes the job from a lost one of the same id.
+ * @param idSuffix set by the sweeper: distinguishes the job from a lost one of the same id.
  */
 export function checkJob(
   about: { org_id: string; task_id: string; version: number },
   check: JobCheck,
   now: number,
-  repair: string | null = null,
+  idSuffix: string | null = null,
 ): NewJob {
   const { org_id, task_id } = about;
   const base = { form: formOfChecks([check]), org_id, task_id };
-  const jobId = checkJobId(about, check) + (repair === null ? '' : `-${repair}`);
+  const jobId = checkJobId(about, check) + (idSuffix === null ? '' : `-${idSuffix}`);
   if (isDelayed(check))
     return {
       queue: 'sla',
@@ -216,9 +216,9 @@ export function checkJob(
   return { queue: 'lifecycle', name: check.kind, data: { ...base, check }, opts };
 }
 
-/** The job of an org's turn. @param turn id of the turn, used once. @param repair as in `checkJob`. */
-export function matchingJob(org_id: string, turn: string, repair: string | null = null): NewJob {
-  const jobId = `match-${org_id}-${turn}${repair === null ? '' : `-${repair}`}`;
+/** The job of an org's turn. @param turn id of the turn, used once. @param idSuffix as in `checkJob`. */
+export function matchingJob(org_id: string, turn: string, idSuffix: string | null = null): NewJob {
+  const jobId = `match-${org_id}-${turn}${idSuffix === null ? '' : `-${idSuffix}`}`;
   return {
     queue: 'lifecycle',
     name: 'match',
@@ -227,33 +227,33 @@ export function matchingJob(org_id: string, turn: string, repair: string | null 
   };
 }
 
-/** The job that releases a task which a removed worker still holds. @param repair as in `checkJob`. */
+/** The job that releases a task which a removed worker still holds. @param idSuffix as in `checkJob`. */
 export function orphanedReservationJob(
   about: { org_id: string; worker_id: string; task_id: string },
-  repair: string,
+  idSuffix: string,
 ): NewJob {
   const { org_id, worker_id, task_id } = about;
   return {
     queue: 'lifecycle',
     name: 'worker',
     data: { form: JOB_FORM, org_id, worker_id, orphaned_tasks: [task_id] },
-    opts: { jobId: `orphan-${task_id}-${worker_id}-${repair}` },
+    opts: { jobId: `orphan-${task_id}-${worker_id}-${idSuffix}` },
   };
 }
 
-/** The job that runs a replay step by step. @param repair as in `checkJob`. */
+/** The job that runs a replay step by step. @param idSuffix as in `checkJob`. */
 export function replayJob(
   about: { org_id: string; replay_id: string },
-  repair: string | null = null,
+  idSuffix: string | null = null,
 ): NewJob {
   const { org_id, replay_id } = about;
-  const jobId = `replay-${replay_id}${repair === null ? '' : `-${repair}`}`;
+  const jobId = `replay-${replay_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
   return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
 }
 
-/** The job of a first attempt. @param repair as in `checkJob`; a manual redelivery also sets it. */
-export function deliveryJob(about: DeliveryTarget, repair: string | null = null): NewJob {
-  return { queue: 'webhooks', name: 'deliver', ...delivery(about, repair) };
+/** The job of a first attempt. @param idSuffix as in `checkJob`; a manual redelivery also sets it. */
+export function deliveryJob(about: DeliveryTarget, idSuffix: string | null = null): NewJob {
+  return { queue: 'webhooks', name: 'deliver', ...delivery(about, idSuffix) };
 }
 
 /** The job of a retry; its id contains the due time. @param at when it is due, ms. @param now ms. */

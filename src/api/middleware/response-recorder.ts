@@ -8,7 +8,7 @@ import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Usage } from '../access/usage.ts';
 import type { Answer } from '../http/answer.ts';
-import { takenOver } from '../http/problem.ts';
+import { supersededRequest } from '../http/problem.ts';
 import { responseWrites } from './idempotency.ts';
 
 interface RecorderDeps {
@@ -57,7 +57,7 @@ export class ResponseRecorder {
 
   /** Requires that the claim is still held; otherwise a repeated request may be running. @throws ApiError 409 */
   async requireClaim(): Promise<void> {
-    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw takenOver();
+    if (this.claim !== null && !(await isHeld(this.#deps.db, this.claim))) throw supersededRequest();
   }
 
   /** Stores the response, unless the commit of the effect has stored it. */

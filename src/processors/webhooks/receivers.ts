@@ -45,7 +45,7 @@ export interface Dispatch {
 }
 
 /** An enabled endpoint. */
-interface OpenEndpoint {
+interface EnabledEndpoint {
   inOrder: boolean;
   /** Opens its secrets. @throws UnopenableError */
   receiver(): Receiver;
@@ -120,7 +120,7 @@ export class Receivers {
     return { authorization: `${auth.type === 'bearer' ? 'Bearer' : 'Basic'} ${plain}` };
   }
 
-  #endpoint(orgId: string, id: string): Promise<OpenEndpoint | null> {
+  #endpoint(orgId: string, id: string): Promise<EnabledEndpoint | null> {
     return this.#cached(`endpoint ${orgId} ${id}`, async () => {
       const endpoint = await loadEndpoint(this.#db, orgId, id);
       if (!endpoint?.enabled) return null;

@@ -120,10 +120,10 @@ async function commitStep(
     : AGAIN;
 }
 
-function sendWrites(db: Db, found: Found, again: string): Change {
+function sendWrites(db: Db, found: Found, jobSuffix: string): Change {
   const { target, stored, delivery, eventAt, finalVersion } = found;
   const before = stored === null || delivery === null ? null : { stored, delivery };
-  const { guards, writes } = resendWrites(db, target, before, eventAt, again);
+  const { guards, writes } = resendWrites(db, target, before, eventAt, jobSuffix);
   if (finalVersion === null) return { guards, writes };
   // If the task was purged meanwhile, its new delivery would never be removed.
   const key = orgKeysOf(db.prefix, target.org_id).task(target.task_id);

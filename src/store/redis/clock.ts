@@ -17,8 +17,8 @@ const CONFIRMED_AFTER = 10 * 60_000;
 const SAMPLE_EVERY = 10_000;
 /** Sample interval while the clock is held, so that a confirmation is noticed soon, ms. */
 const SAMPLE_HELD = 1000;
-/** A process younger than this may have taken its first sample after a jump that others have seen, ms. */
-const YOUNG = 30_000;
+/** A process that has run for less than this takes over a jump that others noted before its first sample, ms. */
+const ADOPT_JUMP_WITHIN = 30_000;
 /** Pause before the first sample is retried, ms. */
 const RESYNC = 50;
 
@@ -110,7 +110,7 @@ export class RedisClock implements Clock {
       this.#held = null;
       this.#onEvent({ kind: 'returned' });
       if (jump !== null && this.#prefix !== null) await removeJump(this.#redis, this.#prefix, jump);
-    } else if (jump !== null && this.#isNewTo(jump, sample)) {
+    } else if (jump !== null && this.#shouldAdopt(jump, sample)) {
       // The first sample of this process was taken after the jump.
       this.#anchor = { time: sample.redis - jump.by, moment: sample.moment };
       this.#held = { by: jump.by, since: sample.moment - (sample.redis - jump.seen_at) };
@@ -121,9 +121,10 @@ export class RedisClock implements Clock {
     if (Math.abs(deviation) > sample.error) this.#anchor = { time: sample.redis, moment: sample.moment };
   }
 
-  #isNewTo({ seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
+  /** Whether others noted the jump before this process took its first sample. */
+  #shouldAdopt({ seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
     const age = redis - seen_at;
-    return !confirmed && moment - this.#bornAt < YOUNG && age > -JUMP && age < CONFIRMED_AFTER;
+    return !confirmed && moment - this.#bornAt < ADOPT_JUMP_WITHIN && age > -JUMP && age < CONFIRMED_AFTER;
   }
 
   /** Handles a sample that differs from the clock. */

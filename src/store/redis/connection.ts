@@ -32,11 +32,11 @@ export const COMMAND_TIMEOUT = 1500;
 type Sent = Parameters<Redis['sendCommand']>;
 
 /**
- * Sends all commands of one turn of the event loop in one write to the socket; a write for each command costs a busy
+ * A client that sends all commands of one turn of the event loop in one write to the socket; a write for each command costs a busy
  * process a tenth of its time. So concurrent commands share a round trip without a `pipeline()`, whose objects and
  * replies ioredis keeps in memory until the next full garbage collection.
  */
-class TurnRedis extends Redis {
+class BatchingRedis extends Redis {
   override sendCommand(...[command, stream]: Sent): unknown {
     const socket = this.stream;
     // Before the connection is ready, its socket may be missing or about to be replaced.
@@ -49,11 +49,11 @@ class TurnRedis extends Redis {
 }
 
 /**
- * Rejects a command after `COMMAND_TIMEOUT`, but only after this process has read the replies that have arrived: when the
+ * A client that rejects a command after `COMMAND_TIMEOUT`, but only after this process has read the replies that have arrived: when the
  * event loop was blocked, timers run before sockets are read, and ioredis' own `commandTimeout` would reject commands
  * that Redis has answered in time.
  */
-class RequestRedis extends TurnRedis {
+class RequestRedis extends BatchingRedis {
   /** Commands of this turn of the event loop, and how many of them are not settled. */
   #turn: { commands: Sent[0][]; open: number; settled(): void } | null = null;
 
@@ -110,7 +110,7 @@ export function connect(url: string, kind: 'request' | 'patient', onError: (erro
           maxRetriesPerRequest: 0,
         })
       : // Connects at once, like the duplicates of BullMQ's workers: BullMQ never repeats a lazy `connect()` that failed.
-        new TurnRedis(url, { ...common, maxRetriesPerRequest: null });
+        new BatchingRedis(url, { ...common, maxRetriesPerRequest: null });
   redis.on('error', onError);
   return redis;
 }

@@ -116,7 +116,7 @@ function enqueueDelivery(db: Db, endpoint: Endpoint, target: DeliveryTarget, at:
 /**
  * Makes a delivery due now, whatever its status; the attempts already made are kept.
  * @param before as loaded; null when the event was never enqueued to this receiver.
- * @param eventAt time of the event, ms. @param again distinguishes the id of the new job from earlier ones.
+ * @param eventAt time of the event, ms. @param jobSuffix distinguishes the id of the new job from earlier ones.
  * @param receiver the endpoint as loaded; null for the task's own callback.
  * @param admitted guards of the credential by which the request is made.
  * @returns `busy` during an attempt, `changed` when the delivery, the endpoint or a guarded record has changed since.
@@ -126,7 +126,7 @@ export async function resend(
   target: DeliveryTarget,
   before: Delivery | null,
   eventAt: number,
-  again: string,
+  jobSuffix: string,
   receiver: Endpoint | null,
   admitted: readonly Guard[] = [],
 ): Promise<'ok' | 'busy' | 'changed'> {
@@ -147,7 +147,7 @@ export async function resend(
   const isNew = before === null || before.attempts.length + Number(before.status !== 'pending') === 0;
   const text = isNew ? Buffer.alloc(0) : packDelivery(before);
   if (!text.equals(stored ?? Buffer.alloc(0))) return 'changed';
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again: jobSuffix };
   const guards: Guard[] = [
     ...admitted,
     { kind: 'score', key: keys.pendingDeliveries, member, score: score === null ? null : Number(score) },
@@ -184,11 +184,11 @@ export function resendWrites(
   target: DeliveryTarget & { endpoint_id: string },
   before: { delivery: Delivery; stored: Buffer } | null,
   eventAt: number,
-  again: string,
+  jobSuffix: string,
 ): Change {
   const keys = orgKeysOf(db.prefix, target.org_id);
   const [key, field] = [keys.deliveries(target.task_id), fieldOf(target)];
-  const entry: OutboxEntry = { kind: 'delivery', ...target, again };
+  const entry: OutboxEntry = { kind: 'delivery', ...target, again: jobSuffix };
   const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(target.endpoint_id, status));
   const listed = listedMember(target, eventAt);
   return {

@@ -24,7 +24,7 @@ import { quotasOf } from '../../access/org-rules.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { notFound, takenOver } from '../../http/problem.ts';
+import { notFound, supersededRequest } from '../../http/problem.ts';
 import { closed, idOf, nullable, Timestamp, Uuid } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import {
@@ -91,7 +91,7 @@ export const orgRoutes = [
       );
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
       const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);
-      if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw takenOver();
+      if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw supersededRequest();
       const kept = recordAnswer(answer);
       await commit(deps.db.redis, kept);
       return answer;

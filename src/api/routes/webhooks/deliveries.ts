@@ -126,8 +126,8 @@ export const deliveryRoutes = [
         requireVersion(null, ifMatch);
         const { target, delivery, event } = found;
         const receiver = await receiverOf(deps, found);
-        const again = `by-hand-${deps.db.clock.now()}`;
-        const done = await resend(deps.db, target, delivery, event.at, again, receiver, guards);
+        const jobSuffix = `by-hand-${deps.db.clock.now()}`;
+        const done = await resend(deps.db, target, delivery, event.at, jobSuffix, receiver, guards);
         if (done === 'busy') throw new ApiError('delivery_in_progress', 'An attempt is running now.');
         if (done === 'ok') {
           const now = await visibleDelivery(deps, principal, params.delivery_id);
