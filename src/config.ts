@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type InFlightKind, type InFlightLimits, inFlightLimits } from './api/access/in-flight-limits.ts';
 import { cidrOf, parseNetwork } from './state/access/networks.ts';
 import {
-  DEFAULT_QUOTAS,
+  DEFAULT_STORAGE_QUOTAS,
   forEachQuota,
   highestQuota,
   type StorageQuotas,
@@ -124,7 +124,7 @@ export function loadConfig(env: Environment, kind: ProcessKind): Config {
       address: read('RATE_LIMIT_ADDRESS', asQuota, QUOTAS.address),
     },
     storageQuotas: forEachQuota((name) =>
-      read(`QUOTA_${name.toUpperCase()}`, asInteger(0, highestQuota(name)), DEFAULT_QUOTAS[name]),
+      read(`QUOTA_${name.toUpperCase()}`, asInteger(0, highestQuota(name)), DEFAULT_STORAGE_QUOTAS[name]),
     ),
     connections: {
       all: read('MAX_CONNECTIONS', asInteger(1, 1_000_000), CONNECTIONS.all),

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, type Environment, loadConfig, type ProcessKind } from '../src/config.ts';
-import { DEFAULT_QUOTAS } from '../src/state/access/storage-quotas.ts';
+import { DEFAULT_STORAGE_QUOTAS } from '../src/state/access/storage-quotas.ts';
 
 const MIB = 1024 * 1024;
 const KEY = Buffer.alloc(32, 7).toString('base64');
@@ -31,7 +31,11 @@ describe('quotas', () => {
       { QUOTA_OPEN_TASKS: '5', QUOTA_EVIDENCE_BYTES: '1000000000000' },
       'server',
     );
-    expect(storageQuotas).toMatchObject({ open_tasks: 5, evidence_bytes: 1e12, pools: DEFAULT_QUOTAS.pools });
+    expect(storageQuotas).toMatchObject({
+      open_tasks: 5,
+      evidence_bytes: 1e12,
+      pools: DEFAULT_STORAGE_QUOTAS.pools,
+    });
     expect(faultsOf({ QUOTA_ENDPOINTS: '101', QUOTA_POOLS: 'many' })).toEqual([
       'QUOTA_POOLS must be a whole number from 0 to 1000000000',
       'QUOTA_ENDPOINTS must be a whole number from 0 to 100',
@@ -71,7 +75,7 @@ describe('defaults', () => {
         org: { requests: 200_000, seconds: 10 },
         address: { requests: 6000, seconds: 60 },
       },
-      storageQuotas: DEFAULT_QUOTAS,
+      storageQuotas: DEFAULT_STORAGE_QUOTAS,
       connections: { all: 20_000, address: 2000 },
       inFlight: {
         bodies: { credential: 32 * MIB, process: 128 * MIB },

@@ -13,7 +13,7 @@ import { answerClientError } from '../api/http/client-error.ts';
 import { CONNECTIONS, type Config } from '../config.ts';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { Queues } from '../queues/queues.ts';
-import { DEFAULT_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
+import { DEFAULT_STORAGE_QUOTAS, type StorageQuotas } from '../state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../state/webhooks/callback-url.ts';
 import { openEvidenceFiles } from '../store/evidence/files.ts';
 import { PASSWORD_COST, type PasswordCost } from '../store/identity/passwords.ts';
@@ -158,7 +158,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     corsOrigins: options.corsOrigins ?? [],
     ...(options.inFlight !== undefined && { inFlight: options.inFlight }),
     quotas: options.quotas ?? { key: null, org: null, address: null },
-    storageQuotas: options.storageQuotas ?? DEFAULT_QUOTAS,
+    storageQuotas: options.storageQuotas ?? DEFAULT_STORAGE_QUOTAS,
     passwordCost: options.passwordCost ?? PASSWORD_COST,
     bodyTimeoutMs: limits.body,
     publicUrl: options.publicUrl === 'own' ? ownUrl(options.host, url) : options.publicUrl,

@@ -36,7 +36,7 @@ export function forEachQuota<T>(value: (name: QuotaName) => T): Record<QuotaName
 }
 
 /** The default limits. */
-export const DEFAULT_QUOTAS: StorageQuotas = forEachQuota((name) => QUOTA_TABLE[name].default);
+export const DEFAULT_STORAGE_QUOTAS: StorageQuotas = forEachQuota((name) => QUOTA_TABLE[name].default);
 
 /** The highest limit that may be set. */
 export function highestQuota(name: QuotaName): number {

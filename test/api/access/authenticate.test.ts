@@ -11,7 +11,7 @@ import { OrgRulesCache } from '../../../src/api/access/org-rules.ts';
 import { Issuers } from '../../../src/api/oauth/issuers.ts';
 import { JwksCache } from '../../../src/api/oauth/jwks.ts';
 import { scope } from '../../../src/api/route.ts';
-import { DEFAULT_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
+import { DEFAULT_STORAGE_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
 import { type ApiKey, apiKeyWrites, newApiKey, revokeApiKey } from '../../../src/store/identity/api-keys.ts';
 import { orgWrites } from '../../../src/store/identity/orgs.ts';
@@ -43,7 +43,7 @@ let text: string;
 beforeAll(() => {
   const quotas = { key: null, org: null, address: null };
   const watched = { ...db, redis };
-  const admission = new Admission(watched, new ClientAddresses([]), quotas, DEFAULT_QUOTAS);
+  const admission = new Admission(watched, new ClientAddresses([]), quotas, DEFAULT_STORAGE_QUOTAS);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
   authenticator = new Authenticator(watched, undefined, admission, issuers, null);
 });
@@ -118,7 +118,7 @@ test('the rules of an org are at most a second old, whatever the machine’s clo
     ).toBe(true);
   };
   await put(0, []);
-  const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: DEFAULT_QUOTAS });
+  const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: DEFAULT_STORAGE_QUOTAS });
   expect((await rules.of(given.org_id)).networks).toBeNull();
   await put(1, ['192.0.2.0/24']);
   const [now, at] = [Date.now(), performance.now()];

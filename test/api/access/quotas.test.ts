@@ -1,7 +1,7 @@
 // Storage quotas, which the operator sets. They hold exactly under concurrent requests, and the response names the limit.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEFAULT_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
+import { DEFAULT_STORAGE_QUOTAS } from '../../../src/state/access/storage-quotas.ts';
 import { duePurges, purge } from '../../../src/store/maintenance/retention.ts';
 import {
   type Answer,
@@ -99,7 +99,7 @@ describe('records with a quota', () => {
     const { client } = await createOrg(api);
     const answer = await client.request('PATCH', '/v1/org', { body: { quotas: { pools: 9 } } });
     expect(answer.outcome).toBe('422 validation_failed');
-    expect((await usageOf({ client })).pools).toEqual({ used: 0, limit: DEFAULT_QUOTAS.pools });
+    expect((await usageOf({ client })).pools).toEqual({ used: 0, limit: DEFAULT_STORAGE_QUOTAS.pools });
   });
 });
 
