@@ -12,6 +12,7 @@
 import type { Job } from 'bullmq';
 import type { ReplayJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
+import { endedRun } from '../../state/runs/run.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/webhooks/replay.ts';
 import { type Change, commit, merge } from '../../store/redis/commit.ts';
@@ -25,7 +26,6 @@ import { resendWrites } from '../../store/webhooks/fan-out.ts';
 import { type Found, type Walk, walkOn } from '../../store/webhooks/replay-walk.ts';
 import {
   type Awaited,
-  ended,
   endWrites,
   loadAwaited,
   loadReplay,
@@ -68,12 +68,12 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
   };
   if (endpoint === null || !endpoint.enabled) {
     const reason = endpoint === null ? 'endpoint_deleted' : 'endpoint_disabled';
-    return end(db, replay, ended(counted, 'stopped', reason, db.clock.now()));
+    return end(db, replay, endedRun(counted, 'stopped', reason, db.clock.now()));
   }
   const freeSlots = Math.min(REPLAY_STEP, REPLAY_AHEAD - still.length);
   const isWaiting = replay.walked || freeSlots < REPLAY_STEP / 2;
   if (replay.walked && still.length === 0)
-    return end(db, replay, ended(counted, 'completed', null, db.clock.now()));
+    return end(db, replay, endedRun(counted, 'completed', null, db.clock.now()));
   const walk = isWaiting ? null : await walkOn(db, replay, endpoint, freeSlots);
   return commitStep(db, endpoint, replay, counted, still, walk);
 }

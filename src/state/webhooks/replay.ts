@@ -1,6 +1,8 @@
 // A replay: events of a time range, sent again to an endpoint by a job that runs in bounded steps. Pure: which
 // deliveries it sends, and how fast.
 
+import { type Run, restFor } from '../runs/run.ts';
+
 /** The state of an examined delivery; null: the event was never to be delivered to the endpoint. */
 type Became = 'pending' | 'succeeded' | 'exhausted' | 'stopped' | null;
 
@@ -18,11 +20,9 @@ export type ReplayStatus = (typeof REPLAY_STATUSES)[number];
 export const STOP_REASONS = ['endpoint_disabled', 'endpoint_deleted'] as const;
 export type StopReason = (typeof STOP_REASONS)[number];
 
-export interface Replay {
+export interface Replay extends Run {
   replay_id: string;
-  org_id: string;
   endpoint_id: string;
-  version: number;
   deliveries: ReplayChoice;
   /** Times of events, ms: from `since` up to, without, `until`. */
   since: number;
@@ -41,9 +41,6 @@ export interface Replay {
   succeeded: number;
   failed: number;
   created_by: string;
-  created_at: number;
-  updated_at: number;
-  finished_at: number | null;
 }
 
 /** Whether a replay of `choice` sends a delivery in this state. A pending one is sent anyway. */
@@ -78,6 +75,5 @@ const LOOK = 500;
  * @param running number of running replays of the org, which share the rate.
  */
 export function restAfter(sent: number, isWaiting: boolean, running: number): number {
-  const share = Math.ceil((sent * 1000 * Math.max(1, running)) / REPLAY_RATE);
-  return Math.max(isWaiting ? LOOK : SHORTEST, share);
+  return Math.max(isWaiting ? LOOK : SHORTEST, restFor(sent, REPLAY_RATE, running));
 }

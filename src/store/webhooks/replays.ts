@@ -3,17 +3,14 @@
 
 import type { OutboxEntry } from '../../state/outbox.ts';
 import { broken, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Replay, ReplayStatus, StopReason } from '../../state/webhooks/replay.ts';
-import type { Change, Write } from '../redis/commit.ts';
+import type { Replay } from '../../state/webhooks/replay.ts';
+import { type Change, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { outboxWrite } from '../redis/outbox.ts';
-import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
+import { loadRecord, loadRecords } from '../redis/records.ts';
+import { oldRuns, type RunKeys, runEnded, runStarted, runStepped } from '../redis/run-records.ts';
 import { fetched, required } from '../redis/unreadable.ts';
-
-/** How long a replay is kept after its end, ms. */
-const KEPT = 30 * 24 * 3600 * 1000;
 
 /** A delivery that the replay enqueued and whose next attempt has not been seen yet. */
 export interface Awaited {
@@ -79,12 +76,9 @@ export function replaysUnderWay(db: Db, orgId: string): Promise<number> {
   return db.redis.hlen(orgKeysOf(db.prefix, orgId).replaying);
 }
 
-/** Replays kept for an endpoint. */
-const KEPT_MOST = 100;
-
 /** Ids of the oldest replays of an endpoint, which are removed when another one starts. */
 export function oldReplays(db: Db, orgId: string, endpointId: string): Promise<string[]> {
-  return db.redis.zrange(orgKeysOf(db.prefix, orgId).index(replaysIndex(endpointId)), 0, `${-KEPT_MOST}`);
+  return oldRuns(db, orgKeysOf(db.prefix, orgId).index(replaysIndex(endpointId)));
 }
 
 /**
@@ -92,26 +86,14 @@ export function oldReplays(db: Db, orgId: string, endpointId: string): Promise<s
  * @param old the replays to remove, from `oldReplays`.
  */
 export function startWrites(db: Db, replay: Replay, old: readonly string[]): Change {
-  const { org_id, replay_id, endpoint_id, created_at } = replay;
+  const { org_id, replay_id, endpoint_id } = replay;
   const keys = orgKeysOf(db.prefix, org_id);
-  const index = keys.index(replaysIndex(endpoint_id));
   const entry: OutboxEntry = { kind: 'replay', org_id, replay_id };
-  const record = recordWrites(keys.replay(replay_id), 0, replay);
-  return {
-    guards: [...record.guards, { kind: 'field', key: keys.replaying, field: endpoint_id, value: null }],
-    writes: [
-      ...record.writes,
-      ['HSET', keys.replaying, endpoint_id, replay_id],
-      ['ZADD', index, 0, replay_id],
-      ...old.flatMap((id): Write[] => [
-        ['ZREM', index, id],
-        ['DEL', keys.replay(id)],
-      ]),
-      ['ZREMRANGEBYLEX', index, '-', `(${idFloor(created_at - 2 * KEPT)}`],
-      ['ZADD', keys.replays, created_at, `${org_id} ${replay_id}`],
-      outboxWrite(keys.outbox, entry),
-    ],
-  };
+  const oldOnes = old.map((id) => ({ id, record: keys.replay(id) }));
+  return merge(runStarted(runKeys(db, replay), replay, oldOnes), {
+    guards: [{ kind: 'field', key: keys.replaying, field: endpoint_id, value: null }],
+    writes: [['HSET', keys.replaying, endpoint_id, replay_id], outboxWrite(keys.outbox, entry)],
+  });
 }
 
 /** Guards and writes of a step. @param dueAt when the next step is due, ms. */
@@ -122,44 +104,27 @@ export function stepWrites(
   awaited: readonly Awaited[],
   dueAt: number,
 ): Change {
-  const { org_id, replay_id } = after;
-  const keys = orgKeysOf(db.prefix, org_id);
-  const key = keys.replay(replay_id);
-  const record = recordWrites(key, before.version, after);
-  return {
-    guards: record.guards,
-    writes: [
-      ...record.writes,
-      ['HSET', key, 'a', JSON.stringify(awaited)],
-      ['ZADD', keys.replays, dueAt, `${org_id} ${replay_id}`],
-    ],
-  };
+  const keys = runKeys(db, after);
+  return merge(runStepped(keys, before, after, dueAt), {
+    guards: [],
+    writes: [['HSET', keys.record, 'a', JSON.stringify(awaited)]],
+  });
 }
 
-/** The replay, ended with this status. */
-export function ended(
-  replay: Replay,
-  status: Exclude<ReplayStatus, 'running'>,
-  reason: StopReason | null,
-  now: number,
-): Replay {
-  return { ...replay, status, reason, version: replay.version + 1, updated_at: now, finished_at: now };
-}
-
-/** Guards and writes that end a replay. @param after from `ended`. */
+/** Guards and writes that end a replay. @param after from `endedRun`. */
 export function endWrites(db: Db, before: Replay, after: Replay): Change {
-  const { org_id, replay_id, endpoint_id } = after;
-  const keys = orgKeysOf(db.prefix, org_id);
-  const key = keys.replay(replay_id);
-  const record = recordWrites(key, before.version, after);
-  return {
-    guards: record.guards,
+  const keys = runKeys(db, after);
+  return merge(runEnded(keys, before, after), {
+    guards: [],
     writes: [
-      ...record.writes,
-      ['HDEL', key, 'a'],
-      ['PEXPIRE', key, KEPT],
-      ['HDEL', keys.replaying, endpoint_id],
-      ['ZREM', keys.replays, `${org_id} ${replay_id}`],
+      ['HDEL', keys.record, 'a'],
+      ['HDEL', orgKeysOf(db.prefix, after.org_id).replaying, after.endpoint_id],
     ],
-  };
+  });
+}
+
+function runKeys(db: Db, { org_id, replay_id, endpoint_id }: Replay): RunKeys {
+  const keys = orgKeysOf(db.prefix, org_id);
+  const index = keys.index(replaysIndex(endpoint_id));
+  return { id: replay_id, record: keys.replay(replay_id), index, underWay: keys.replays };
 }

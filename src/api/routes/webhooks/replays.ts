@@ -2,6 +2,7 @@
 // run it.
 
 import { newAuditEvent } from '../../../state/audit/audit.ts';
+import { endedRun } from '../../../state/runs/run.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Replay } from '../../../state/webhooks/replay.ts';
@@ -12,7 +13,6 @@ import { newId } from '../../../store/redis/ids.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
 import { page } from '../../../store/redis/lists.ts';
 import {
-  ended,
   endWrites,
   loadReplay,
   loadReplays,
@@ -133,7 +133,7 @@ export const replayRoutes = [
         const { org_id, endpoint_id, replay_id, status } = before;
         if (status !== 'running')
           throw new ApiError('invalid_transition', `The replay is already ${status}.`);
-        const after = ended(before, 'cancelled', null, deps.db.clock.now());
+        const after = endedRun(before, 'cancelled', null, deps.db.clock.now());
         const answer = { status: 200, body: replayView(after) };
         const auditEvent = {
           ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),

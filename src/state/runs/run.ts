@@ -1,0 +1,26 @@
+// A run: work in the background that a client starts and follows, such as a replay. It is done in bounded steps, and its
+// record holds its progress. Pure: how fast it goes, and how it ends.
+
+/** What the record of every run has. Times in ms. */
+export interface Run {
+  org_id: string;
+  version: number;
+  status: string;
+  reason: string | null;
+  created_at: number;
+  updated_at: number;
+  finished_at: number | null;
+}
+
+/**
+ * The pause after a step with which all running runs of an org together keep to a rate, ms.
+ * @param items handled in the step. @param rate items per second. @param running number of running runs of the org.
+ */
+export function restFor(items: number, rate: number, running: number): number {
+  return Math.ceil((items * 1000 * Math.max(1, running)) / rate);
+}
+
+/** The run, ended with this status. */
+export function endedRun<R extends Run>(run: R, status: R['status'], reason: R['reason'], now: number): R {
+  return { ...run, status, reason, version: run.version + 1, updated_at: now, finished_at: now };
+}
