@@ -1,5 +1,7 @@
 // The callers that a route can require, and what is known of the caller of a request.
 
+import { maySeePool } from '../../state/access/permission.ts';
+
 export const SCOPES = [
   'tasks:create',
   'tasks:read',
@@ -70,7 +72,4 @@ export interface WorkerPrincipal {
 
 export type Principal = KeyPrincipal | WorkerPrincipal | { kind: 'operator' } | { kind: 'anonymous' };
 
-/** Whether the key or worker token may see a pool. A null pool (no pool) is visible only to an unconfined one. */
-export function maySeePool({ pools }: { pools: readonly string[] }, pool: string | null): boolean {
-  return pools.includes('*') || (pool !== null && pools.includes(pool));
-}
+export { maySeePool };

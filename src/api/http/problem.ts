@@ -3,6 +3,7 @@
 
 import { CheckerBusyError } from '../../output-schema/output-schemas.ts';
 import { report } from '../../output-schema/problem.ts';
+import type { FieldError } from '../../state/text/field-error.ts';
 import { elided, wholeCharacters } from '../../state/text/text.ts';
 import type { Obstacle } from '../../state/workers/explain.ts';
 import { FileStoreError } from '../../store/evidence/files.ts';
@@ -58,11 +59,7 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** An error of one field of the body; `pointer` is a JSON Pointer (RFC 6901). */
-export interface FieldError {
-  pointer: string;
-  message: string;
-}
+export type { FieldError };
 
 /** An error that is reported to the client. */
 export class ApiError extends Error {

@@ -28,3 +28,8 @@ export function intersection(first: Permission, ...others: readonly Permission[]
     first,
   );
 }
+
+/** Whether a credential with these pools may see a pool. A null pool (no pool) is visible only to an unconfined one. */
+export function maySeePool({ pools }: { pools: readonly string[] }, pool: string | null): boolean {
+  return pools.includes('*') || (pool !== null && pools.includes(pool));
+}

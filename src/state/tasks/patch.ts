@@ -21,6 +21,9 @@ export interface FieldChange {
   to: unknown;
 }
 
+/** Most members of a task's metadata. */
+export const METADATA_MAX = 50;
+
 /** Pointer of a change of the metadata. */
 export const METADATA = '/metadata';
 

@@ -14,11 +14,11 @@ export const REPLAY_CHOICES = ['failed', 'undelivered', 'all'] as const;
 export type ReplayChoice = (typeof REPLAY_CHOICES)[number];
 
 export const REPLAY_STATUSES = ['running', 'completed', 'cancelled', 'stopped'] as const;
-export type ReplayStatus = (typeof REPLAY_STATUSES)[number];
+type ReplayStatus = (typeof REPLAY_STATUSES)[number];
 
 /** Why a replay was stopped. */
 export const STOP_REASONS = ['endpoint_disabled', 'endpoint_deleted'] as const;
-export type StopReason = (typeof STOP_REASONS)[number];
+type StopReason = (typeof STOP_REASONS)[number];
 
 export interface Replay extends Run {
   replay_id: string;

@@ -1,14 +1,18 @@
 // Plans the update of a task's input, with what must follow in the same commit: pending offers that no longer fit are
 // revoked, and the new pool exists.
 
+import { maySeePool } from '../../state/access/permission.ts';
 import type { Command } from '../../state/tasks/command.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { changesBetween, patched, type TaskPatch } from '../../state/tasks/patch.ts';
-import { poolOf, stepsDue, type Task } from '../../state/tasks/task.ts';
+import { changesBetween, METADATA_MAX, patched, type TaskPatch } from '../../state/tasks/patch.ts';
+import { stepErrors } from '../../state/tasks/relaxation-rules.ts';
+import { dueAt, poolOf, startsAt, stepsDue, type Task } from '../../state/tasks/task.ts';
+import type { FieldError } from '../../state/text/field-error.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { poolGuards } from '../workers/pools.ts';
+import { loadPool, poolGuards } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
+import { DUE_TOO_EARLY, NO_POOL, type TaskProblem } from './refusals.ts';
 import { revokeUnfitOffers } from './unfit-offers.ts';
 
 /** The plan of an update; null when the patch changes nothing. */
@@ -23,4 +27,32 @@ export async function planUpdate(db: Db, task: Task, patch: TaskPatch): Promise<
   after.step = stepsDue(after, db.clock.now());
   const revoked = await revokeUnfitOffers(db, task, after);
   return { commands: [...commands, ...revoked.commands], guards: [...guards, ...revoked.guards] };
+}
+
+/**
+ * Why a credential may not patch the task; null when it may. The task as it would be keeps the rules of a new one, and the
+ * credential sees it before and after.
+ * @param pools of the credential.
+ */
+export async function patchProblem(
+  db: Db,
+  task: Task,
+  patch: TaskPatch,
+  pools: readonly string[],
+): Promise<TaskProblem | null> {
+  if (!maySeePool({ pools }, poolOf(task))) return { code: 'not_found', message: 'There is no such task.' };
+  const after = { ...task, input: patched(task.input, patch) };
+  const { requirements, metadata } = after.input;
+  const pool = requirements?.worker_pool_id ?? null;
+  if (!maySeePool({ pools }, pool))
+    return { code: 'pool_forbidden', message: 'The key may move tasks only to its own pools.' };
+  const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
+  const isMoved = pool !== null && pool !== poolOf(task);
+  if (isMoved && (await loadPool(db, task.org_id, pool)) === null) errors.push(NO_POOL);
+  if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))
+    errors.push(DUE_TOO_EARLY);
+  if (Object.keys(metadata ?? {}).length > METADATA_MAX)
+    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
+  const message = errors.map((one) => `${one.pointer}: ${one.message}`).join('; ');
+  return errors.length === 0 ? null : { code: 'validation_failed', message, errors };
 }

@@ -2,12 +2,12 @@
 
 import type { WantedOutput } from '../../../output-schema/output-schemas.ts';
 import { orgOf } from '../../../state/access/tenant.ts';
+import { NO_POOL } from '../../../store/commands/refusals.ts';
 import { loadMember } from '../../../store/identity/members.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
 import { maySeePool, type Principal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { FieldError } from '../../http/problem.ts';
-import { NO_POOL } from '../../http/refusal.ts';
 import { at } from '../../http/validation.ts';
 
 /** The errors of the body's SLA. The body may be invalid: parts of another type are skipped. */

@@ -3,24 +3,21 @@
 import Type from 'typebox';
 import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { ASSIGN_MODES } from '../../../state/tasks/offer.ts';
-import { patched, type TaskPatch } from '../../../state/tasks/patch.ts';
-import { dueAt, poolOf, startsAt, type Task } from '../../../state/tasks/task.ts';
+import type { TaskPatch } from '../../../state/tasks/patch.ts';
+import { poolOf, type Task } from '../../../state/tasks/task.ts';
 import type { Obstacle } from '../../../state/workers/explain.ts';
 import { planAssignment } from '../../../store/commands/assign-task.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
-import { planUpdate } from '../../../store/commands/update-task.ts';
-import type { Db } from '../../../store/redis/connection.ts';
-import { loadPool } from '../../../store/workers/pools.ts';
+import { patchProblem, planUpdate } from '../../../store/commands/update-task.ts';
 import { loadWorker } from '../../../store/workers/workers.ts';
-import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
+import { maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
-import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
-import { NO_POOL, refusal } from '../../http/refusal.ts';
+import { ApiError, invalid, notFound } from '../../http/problem.ts';
+import { problemError, refusal } from '../../http/refusal.ts';
 import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { stepErrors } from './relaxation-rules.ts';
-import { METADATA_MAX, TaskUpdate } from './task-input.schema.ts';
-import { DUE_TOO_EARLY, normalised, poolErrors, timeErrors } from './task-input.ts';
+import { TaskUpdate } from './task-input.schema.ts';
+import { normalised, poolErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
 import { taskAnswer } from './tasks.ts';
 
@@ -48,14 +45,15 @@ export const supervisionRoutes = [
     answers: { 200: { description: 'The task after the change', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, callerGuards }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const patch: TaskPatch = { ...body, ...(body.sla !== undefined && { sla: slaPatch(body.sla) }) };
+      const patch = taskPatch(body);
       let unchanged: Task | null = null;
       const changed = await changeTask(
         deps.db,
         principal.org_id,
         params.task_id,
         async (task) => {
-          await requirePatchable(deps.db, principal, task, patch);
+          const problem = await patchProblem(deps.db, task, patch, principal.pools);
+          if (problem !== null) throw problemError(problem);
           const plan = await planUpdate(deps.db, task, patch);
           unchanged = plan === null ? task : null;
           return plan;
@@ -154,33 +152,12 @@ function notEligible(obstacles: readonly Obstacle[]): ApiError {
   });
 }
 
+/** The patch that the body asks for. */
+function taskPatch(body: TaskUpdate): TaskPatch {
+  return { ...body, ...(body.sla !== undefined && { sla: slaPatch(body.sla) }) };
+}
+
 function slaPatch(given: NonNullable<TaskPatch['sla']>): NonNullable<TaskPatch['sla']> {
   const { deadline } = given;
   return { ...given, ...(typeof deadline === 'string' && { deadline: normalised(deadline) }) };
-}
-
-/**
- * Requires that the task, as it would be, keeps the rules of a new one, and that the key may see it before and after.
- * @throws ApiError 403 `pool_forbidden`, 404, 422
- */
-async function requirePatchable(
-  db: Db,
-  principal: KeyPrincipal,
-  task: Task,
-  patch: TaskPatch,
-): Promise<void> {
-  if (!maySeePool(principal, poolOf(task))) throw notFound();
-  const after = { ...task, input: patched(task.input, patch) };
-  const { requirements, metadata } = after.input;
-  const pool = requirements?.worker_pool_id ?? null;
-  if (!maySeePool(principal, pool))
-    throw new ApiError('pool_forbidden', 'The key may move tasks only to its own pools.');
-  const isMoved = pool !== null && pool !== poolOf(task);
-  if (isMoved && (await loadPool(db, task.org_id, pool)) === null) throw invalid(NO_POOL);
-  const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
-  if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))
-    errors.push(DUE_TOO_EARLY);
-  if (Object.keys(metadata ?? {}).length > METADATA_MAX)
-    errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
-  if (errors.length > 0) throw invalid(...errors);
 }

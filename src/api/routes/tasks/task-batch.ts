@@ -4,10 +4,11 @@
 
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
+import { NO_POOL } from '../../../store/commands/refusals.ts';
 import { idFromSeed, newId } from '../../../store/redis/ids.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError, asApiError, type FieldError, invalid, problemBody } from '../../http/problem.ts';
-import { NO_POOL, refusal } from '../../http/refusal.ts';
+import { refusal } from '../../http/refusal.ts';
 import { closed, Problem } from '../../http/schemas.ts';
 import { allFaults, bodyCheck } from '../../http/validation.ts';
 import { BODY_LIMIT, BODY_LIMITS, nameFault } from '../../middleware/json-body.ts';

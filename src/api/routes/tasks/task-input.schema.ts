@@ -3,6 +3,7 @@
 import Type, { type TSchema } from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { METADATA_MAX } from '../../../state/tasks/patch.ts';
 import {
   DEFAULT_MAX_ATTEMPTS,
   ESCALATION_CONDITIONS,
@@ -217,9 +218,6 @@ export const Audit = closed({
   retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
 });
 
-/** Most members of `metadata`. */
-export const METADATA_MAX = 50;
-
 export const Metadata = Type.Unsafe<Record<string, string>>({
   type: 'object',
   additionalProperties: { type: 'string', maxLength: 500 },
@@ -299,6 +297,8 @@ export const TaskUpdate = closed({
     ),
   ),
 });
+
+export type TaskUpdate = Type.Static<typeof TaskUpdate>;
 
 /** The properties of an object, each of which may be null. */
 function removable<P extends Record<string, TSchema>>(properties: P) {

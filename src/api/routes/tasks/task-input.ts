@@ -3,18 +3,18 @@
 
 import { orgOf } from '../../../state/access/tenant.ts';
 import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
+import { stepErrors } from '../../../state/tasks/relaxation-rules.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
+import { DUE_TOO_EARLY, NO_POOL } from '../../../store/commands/refusals.ts';
 import { callbackAuthContext } from '../../../store/identity/orgs.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
 import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
-import { NO_POOL } from '../../http/refusal.ts';
 import { at } from '../../http/validation.ts';
 import { copiesErrors } from './copies-rules.ts';
-import { stepErrors } from './relaxation-rules.ts';
 import { slaErrors } from './sla-rules.ts';
 import type { TaskCreate } from './task-input.schema.ts';
 
@@ -87,12 +87,6 @@ export async function taskRules(
 
 /** How far ahead `not_before` may be, ms. */
 const START_MOST = 365 * 24 * 3600_000;
-
-/** The error of a deadline that is not after the `not_before` of the task. */
-export const DUE_TOO_EARLY: FieldError = {
-  pointer: '/sla/deadline',
-  message: 'must be later than not_before',
-};
 
 /** The errors of the body's times. @param now ms */
 export function timeErrors(body: unknown, now: number): FieldError[] {

@@ -1,12 +1,11 @@
 // Tasks, as integrators create, follow and review them.
 
 import Type from 'typebox';
-import type { Command, ReviewInput } from '../../../state/tasks/command.ts';
 import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { DECISIONS, type Review, type Task, URGENCIES } from '../../../state/tasks/task.ts';
+import { reviewCommands } from '../../../state/tasks/review-commands.ts';
+import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
-import { isReported } from '../../../state/tasks/waiting.ts';
 import { changeTask } from '../../../store/commands/change.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
@@ -217,7 +216,7 @@ export const taskRoutes = [
         deps.db,
         principal.org_id,
         params.task_id,
-        commandsOf(decision, { feedback, rating, submitted_at }, isReported(loaded.task), answer_of),
+        reviewCommands(loaded.task, decision, { feedback, rating, submitted_at }, answer_of),
         {
           actor,
           callerGuards,
@@ -252,19 +251,6 @@ export const taskRoutes = [
     },
   }),
 ];
-
-/** The commands of a decision: about a submission, or about a report of a queued task. */
-function commandsOf(
-  decision: Review['decision'],
-  review: ReviewInput,
-  isAboutReport: boolean,
-  answer_of: string | undefined,
-): Command[] {
-  if (decision === 'approve') return [{ name: 'approve', ...review, answer_of }, { name: 'complete' }];
-  if (isAboutReport && decision === 'reassign') return [{ name: 'return_reported', ...review }];
-  if (isAboutReport && decision === 'reject') return [{ name: 'reject_reported', ...review }];
-  return [{ name: decision, ...review }];
-}
 
 /** A worker whose work is sent back or rejected must learn why. */
 function feedbackFaults(body: unknown): FieldError[] {

@@ -1,8 +1,8 @@
 // Rules of a task's relaxation steps that no schema can express: times increase from step to step, no step is stricter
 // than the previous one, and no step changes a hard requirement.
 
-import { SOFT } from '../../../state/tasks/task.ts';
-import type { FieldError } from '../../http/problem.ts';
+import type { FieldError } from '../text/field-error.ts';
+import { SOFT } from './task.ts';
 
 type Fields = Record<string, unknown>;
 
