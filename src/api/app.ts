@@ -11,6 +11,7 @@ import { InFlight, type InFlightOptions } from './access/in-flight.ts';
 import { Usage } from './access/usage.ts';
 import type { ApiDeps } from './deps.ts';
 import { openApi } from './docs/openapi.ts';
+import { docsPage } from './docs/page.ts';
 import { newRouter, serveRoutes } from './http/router.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
@@ -106,6 +107,7 @@ export function createApp(options: AppOptions): Koa {
   });
   for (const middleware of crossOrigin(corsOrigins)) app.use(middleware);
   app.use(board(queues, authenticator, admission));
+  app.use(docsPage(admission));
   if (publicUrl !== undefined) {
     const onEnded = (hash: string) => authenticator.dropCached(hash);
     app.use(oauthServer({ ...given, issuer: publicUrl, addresses, admission, log, bodyTimeoutMs, onEnded }));

@@ -1,79 +1,115 @@
-// `/docs`: the OpenAPI document as one HTML page without scripts or external resources.
+// `/docs`: the interactive API reference. Swagger UI from its package, under a policy that allows neither inline code nor
+// other origins.
 
-type Json = Record<string, unknown>;
+import { fileURLToPath } from 'node:url';
+import type { Middleware } from 'koa';
+import sirv from 'sirv';
+import type { Admission } from '../access/admission.ts';
+import { answerOtherMethod } from '../http/router.ts';
 
-interface Operation {
-  summary: string;
-  tags: string[];
-  security: Record<string, string[]>[];
-  parameters: { name: string; in: string; required: boolean; description?: string; schema: Json }[];
-  requestBody?: { content: Record<string, { schema: Json }> };
-  responses: Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
-}
+const DOCS_PATH = '/docs';
 
+const CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  // Swagger UI's icons are data URLs.
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>BioLayer API</title>
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="/docs/page.css">
+</head>
+<body>
+<div id="reference"></div>
+<noscript>This page needs JavaScript. The same as data: <a href="/openapi.json">openapi.json</a>.</noscript>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/page.js"></script>
+</body>
+</html>
+`;
+
+/** The document is read from this server only, and no validator of another origin is asked. */
+const SCRIPT = `SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#reference',
+  oauth2RedirectUrl: location.origin + '/docs/oauth2-redirect.html',
+  validatorUrl: null,
+  deepLinking: true,
+  docExpansion: 'list',
+  filter: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  requestSnippetsEnabled: true,
+});
+`;
+
+/** Colours of Swagger UI with too little contrast (WCAG 2.2, 1.4.3), and the full width of small screens. */
 const STYLE = `
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1a1a1a;background:#fff}
-h2{border-bottom:1px solid #ccc;margin-top:2.5rem}
-details{border:1px solid #ddd;border-radius:6px;margin:.5rem 0;padding:.4rem .8rem}
-summary{cursor:pointer}code,pre{font:13px/1.45 ui-monospace,monospace}
-pre{background:#f6f6f6;overflow:auto;padding:.6rem;border-radius:4px}
-.method{display:inline-block;font-weight:700;width:4.5rem}.scope{color:#555}
-table{border-collapse:collapse}td,th{text-align:left;padding:.15rem .8rem .15rem 0;vertical-align:top}
-@media(prefers-color-scheme:dark){body{background:#161616;color:#e6e6e6}pre{background:#222}details{border-color:#444}.scope{color:#aaa}}`;
+body { margin: 0; background: #fff; }
+.swagger-ui a, .swagger-ui .info a, .swagger-ui .info .link { color: #0b5cad; }
+.swagger-ui .info .title small { background: #57606a; }
+.swagger-ui .info .title small.version-stamp { background: #3f6300; }
+.swagger-ui .opblock.opblock-get .opblock-summary-method { background: #0b5cad; }
+.swagger-ui .opblock.opblock-post .opblock-summary-method { background: #17703f; }
+.swagger-ui .opblock.opblock-put .opblock-summary-method { background: #8a4b00; }
+.swagger-ui .opblock.opblock-patch .opblock-summary-method { background: #0f6b63; }
+.swagger-ui .opblock.opblock-delete .opblock-summary-method { background: #b3261e; }
+.swagger-ui .btn.authorize { border-color: #17703f; color: #17703f; }
+.swagger-ui .btn.authorize svg { fill: #17703f; }
+.swagger-ui .parameter__name.required span, .swagger-ui .parameter__name.required::after,
+.swagger-ui .opblock-section-request-body .required, .swagger-ui section.models .required { color: #b3261e; }
+.swagger-ui .parameter__in, .swagger-ui .parameter__deprecated, .swagger-ui .prop-format { color: #57606a; }
+.swagger-ui .tab li button.tablinks, .swagger-ui .response-col_links, .swagger-ui .opblock-tag small { color: #3b4151; }
+.swagger-ui .microlight { background: #111 !important; }
+.swagger-ui .filter .operation-filter-input { box-sizing: border-box; width: 100%; }
+`;
 
-/** The page for an OpenAPI document. */
-export function docsPage(description: Json): string {
-  const info = description.info as { title: string; version: string; summary: string };
-  const operations = Object.entries(description.paths as Record<string, Record<string, Operation>>).flatMap(
-    ([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
-  );
-  const tags = [...new Set(operations.flatMap((one) => one.operation.tags))];
-  const sections = tags.map((tag) => {
-    const rows = operations.filter((one) => one.operation.tags.includes(tag));
-    return `<h2>${text(tag)}</h2>${rows.map((one) => operationHtml(one.method, one.path, one.operation)).join('')}`;
-  });
-  const { schemas } = description.components as { schemas: Record<string, Json> };
-  const shapes = Object.entries(schemas).map(
-    ([name, schema]) =>
-      `<details id="${text(name)}"><summary><code>${text(name)}</code></summary>${json(schema)}</details>`,
-  );
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${text(info.title)} API</title><style>${STYLE}</style></head><body>
-<h1>${text(info.title)} API</h1><p>${text(info.summary)} Version ${text(info.version)}; as data:
-<a href="/openapi.json">openapi.json</a>.</p>${sections.join('')}<h2>Schemas</h2>${shapes.join('')}</body></html>`;
-}
+const OWN_FILES: Readonly<Record<string, { type: string; text: string }>> = {
+  '': { type: 'text/html', text: PAGE },
+  '/': { type: 'text/html', text: PAGE },
+  '/page.js': { type: 'text/javascript', text: SCRIPT },
+  '/page.css': { type: 'text/css', text: STYLE },
+};
 
-function operationHtml(method: string, path: string, operation: Operation): string {
-  const access = operation.security.flatMap((one) =>
-    Object.entries(one).map(([scheme, scopes]) => scopes.join(' ') || scheme.replace('_', ' ')),
-  );
-  const rows = operation.parameters.map(
-    (one) =>
-      `<tr><td><code>${text(one.name)}</code></td><td>${text(one.in)}${one.required ? ', required' : ''}</td>` +
-      `<td><code>${text(JSON.stringify(one.schema))}</code></td></tr>`,
-  );
-  const bodies = Object.entries(operation.requestBody?.content ?? {});
-  const answers = Object.entries(operation.responses).map(([status, answer]) => {
-    const schema = Object.values(answer.content ?? {})[0]?.schema;
-    return `<tr><td>${text(status)}</td><td>${text(answer.description)}</td><td>${schema ? shape(schema) : ''}</td></tr>`;
-  });
-  return `<details><summary><span class="method">${text(method.toUpperCase())}</span><code>${text(path)}</code>
- ${text(operation.summary)} <span class="scope">[${text(access.join(', ') || 'open')}]</span></summary>
-${rows.length > 0 ? `<h4>Parameters</h4><table>${rows.join('')}</table>` : ''}
-${bodies.map(([type, { schema }]) => `<h4>Body, ${text(type)}</h4>${json(schema)}`).join('')}
-<h4>Answers</h4><table>${answers.join('')}</table></details>`;
-}
+/** The files of Swagger UI's package that the page needs. */
+const PACKAGE_FILES =
+  /^\/(swagger-ui\.css|swagger-ui-bundle\.js|favicon-32x32\.png|oauth2-redirect\.(html|js))$/;
 
-function shape(schema: Json): string {
-  const name = typeof schema.$ref === 'string' ? schema.$ref.split('/').at(-1) : undefined;
-  if (name !== undefined) return `<a href="#${text(name)}">${text(name)}</a>`;
-  return `<details><summary>shape</summary>${json(schema)}</details>`;
-}
-
-function json(value: Json): string {
-  return `<pre>${text(JSON.stringify(value, null, 2))}</pre>`;
-}
-
-function text(value: string): string {
-  return value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+/** Middleware that serves the reference under `/docs`. */
+export function docsPage(admission: Admission): Middleware {
+  const folder = fileURLToPath(new URL('.', import.meta.resolve('swagger-ui-dist')));
+  const packageFiles = sirv(folder, { etag: true, maxAge: 3600 });
+  return (ctx, next) => {
+    if (ctx.path !== DOCS_PATH && !ctx.path.startsWith(`${DOCS_PATH}/`)) return next();
+    const name = ctx.path.slice(DOCS_PATH.length);
+    const own = OWN_FILES[name];
+    const isPackageFile = PACKAGE_FILES.test(name);
+    if (own === undefined && !isPackageFile) return next();
+    admission.countAnonymous(ctx);
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return answerOtherMethod(ctx, ['GET']);
+    ctx.set('Content-Security-Policy', CSP);
+    if (own !== undefined) {
+      ctx.type = own.type;
+      ctx.body = own.text;
+      return;
+    }
+    ctx.respond = false;
+    ctx.url = name;
+    return new Promise<void>((resolve) => {
+      ctx.res.once('close', resolve);
+      packageFiles(ctx.req, ctx.res);
+    });
+  };
 }

@@ -3,7 +3,6 @@
 import type Router from '@koa/router';
 import { type Db, refusalOf } from '../../store/redis/connection.ts';
 import type { Admission } from '../access/admission.ts';
-import { docsPage } from '../docs/page.ts';
 import { ApiError } from '../http/problem.ts';
 
 /** Longest wait for Redis, ms. */
@@ -54,7 +53,7 @@ function writeProbe({ redis, prefix }: Db): () => Promise<void> {
 }
 
 /**
- * Adds `/livez`, `/readyz`, `/openapi.json` and `/docs`. The first two have no rate limit: otherwise a flood of other
+ * Adds `/livez`, `/readyz` and `/openapi.json`. The first two have no rate limit: otherwise a flood of other
  * requests from the same network would make a healthy process look dead to its health checks.
  */
 export function addOpenRoutes(
@@ -64,7 +63,6 @@ export function addOpenRoutes(
   description: Record<string, unknown>,
 ): void {
   const openapi = JSON.stringify(description);
-  const page = docsPage(description);
   const checkWrites = writeProbe(db);
   router.get('/livez', (ctx) => {
     ctx.body = { status: 'ok' };
@@ -84,14 +82,5 @@ export function addOpenRoutes(
     admission.countAnonymous(ctx);
     ctx.type = 'application/json';
     ctx.body = openapi;
-  });
-  router.get('/docs', (ctx) => {
-    admission.countAnonymous(ctx);
-    ctx.set(
-      'Content-Security-Policy',
-      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    );
-    ctx.type = 'text/html';
-    ctx.body = page;
   });
 }

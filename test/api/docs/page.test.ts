@@ -1,0 +1,119 @@
+// The reference at `/docs`, in a browser if one is installed: it renders, sends a request, and obeys its own policy.
+import { existsSync } from 'node:fs';
+import axe from 'axe-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createOrg, startApi, type TestApi } from '../../support/api.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startApi();
+});
+afterAll(() => api.close());
+
+test('allows neither inline code nor other origins', async () => {
+  const { text, headers } = await api.client(null).request('GET', '/docs');
+  expect(headers.get('content-type')).toMatch(/^text\/html/);
+  const policy = headers.get('content-security-policy') ?? '';
+  expect(policy).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/);
+  expect(policy).not.toMatch(/unsafe|https?:/);
+  expect(text).not.toMatch(/https?:\/\/|style=|onload=/);
+});
+
+test('serves the files that the page names, and no others of the package', async () => {
+  const client = api.client(null);
+  for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png', 'page.js', 'page.css'])
+    expect([name, (await fetch(`${api.url}/docs/${name}`)).status]).toEqual([name, 200]);
+  for (const name of [
+    'package.json',
+    'index.html',
+    '../package.json',
+    '%2e%2e/package.json',
+    'swagger-ui.js',
+  ])
+    expect([name, (await client.request('GET', `/docs/${name}`)).status]).toEqual([name, 404]);
+  const first = await fetch(`${api.url}/docs/swagger-ui.css`);
+  const again = await fetch(`${api.url}/docs/swagger-ui.css`, {
+    headers: { 'if-none-match': first.headers.get('etag') ?? '' },
+  });
+  expect(again.status).toBe(304);
+  expect((await client.request('POST', '/docs')).outcome).toBe('405 method_not_allowed');
+});
+
+// Where there is no browser, the tests above have to do.
+describe.runIf(existsSync(CHROMIUM))('in a browser', { timeout: 60_000 }, () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
+  });
+  afterAll(() => browser.close());
+
+  /** Opens the page and collects errors, violations of the policy and requests to other origins. */
+  async function open(width: number): Promise<{ page: Page; faults: string[] }> {
+    const page = await browser.newPage({ viewport: { width, height: 900 } });
+    const faults: string[] = [];
+    page.on('console', (message) => void (message.type() === 'error' && faults.push(message.text())));
+    page.on('pageerror', (error) => void faults.push(error.message));
+    page.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(api.url) && !url.startsWith('data:')) faults.push(url);
+    });
+    await page.goto(`${api.url}/docs`);
+    await page.locator('.opblock').first().waitFor();
+    return { page, faults };
+  }
+
+  async function showCreate(page: Page): Promise<void> {
+    await page.locator('.opblock-summary-control', { hasText: '/v1/tasks' }).first().click();
+    await page.locator('.opblock-body').first().waitFor();
+  }
+
+  test.each([1280, 390])('fits %i px, without an error or a request to another origin', async (width) => {
+    const { page, faults } = await open(width);
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    await showCreate(page);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  test('has enough contrast', async () => {
+    // The policy of the page allows no code from elsewhere, so axe runs without it.
+    const context = await browser.newContext({ bypassCSP: true });
+    const page = await context.newPage();
+    await page.goto(`${api.url}/docs`);
+    await showCreate(page);
+    await page.addScriptTag({ content: axe.source });
+    const { violations } = (await page.evaluate('axe.run({ runOnly: ["color-contrast"] })')) as {
+      violations: { nodes: { target: string[]; failureSummary: string }[] }[];
+    };
+    expect(violations.flatMap(({ nodes }) => nodes.map((one) => [one.target, one.failureSummary]))).toEqual(
+      [],
+    );
+    await context.close();
+  });
+
+  test('sends a request with the key that was entered', async () => {
+    const org = await createOrg(api);
+    const { page, faults } = await open(1280);
+    await page.locator('.btn.authorize').click();
+    await page
+      .locator('.auth-container input')
+      .first()
+      .fill(org.client.credential ?? '');
+    await page.locator('.auth-container .btn.authorize').first().click();
+    await page.locator('.btn-done').first().click();
+    const operation = page.locator('.opblock-get', { hasText: '/v1/org' }).first();
+    await operation.locator('.opblock-summary-control').click();
+    await operation.locator('.try-out__btn').click();
+    await operation.locator('.execute').click();
+    await operation
+      .locator('.live-responses-table .response-col_status', { hasText: '200' })
+      .first()
+      .waitFor();
+    expect(await operation.locator('.live-responses-table').textContent()).toContain(org.org_id);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+});
