@@ -22,25 +22,27 @@ import { loadWorkers } from './workers.ts';
 
 /** Most workers that one call of the script examines, so that it does not block Redis for long. */
 const MAX_EXAMINED = 1000;
-/** Workers that it returns beyond `count`: among workers with the same idle time the best rated is chosen. */
+/** Most workers that it returns beyond those wanted, when several have the same idle time. */
 const EXTRA_CANDIDATES = 15;
 
-// Walks the smallest set, longest idle first, and returns the members that are in all other sets.
+// Walks the smallest set, longest idle first, and returns the members that are in all other sets. It stops after `count`
+// of them, but not among workers with the same idle time, of which the best rated is chosen.
 // KEYS: the sets by attribute, then the two by level (trust level, rating). ARGV: number of sets by attribute, start of
-// the walk, number of workers wanted, number to examine, the two minimum levels (0: none), index of the set walked so far
-// (0: first call), then ids to exclude. Returns where to continue ('' at the end), the index of the set, and the ids.
+// the walk, number of workers wanted (`count`), most to return, number to examine, the two minimum levels (0: none), index
+// of the set walked so far (0: first call), then ids to exclude. Returns where to continue ('' at the end), the index of
+// the set, and the ids.
 const CANDIDATES = `
-local sets, start, count, maxExamined = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local walked, smallestSize = tonumber(ARGV[7]), nil
+local sets, start, count, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local maxExamined, walked, smallestSize = tonumber(ARGV[5]), tonumber(ARGV[8]), nil
 local minimums = {}
 for i = 1, sets do
   local size = redis.call('ZCARD', KEYS[i])
   if size == 0 then return {'', 0} end
-  if ARGV[7] == '0' and (not smallestSize or size < smallestSize) then walked, smallestSize = i, size end
+  if ARGV[8] == '0' and (not smallestSize or size < smallestSize) then walked, smallestSize = i, size end
 end
 local rareLevel
 for i = 1, 2 do
-  local key, level = KEYS[sets + i], ARGV[4 + i]
+  local key, level = KEYS[sets + i], ARGV[5 + i]
   if tonumber(level) > 0 then
     minimums[#minimums + 1] = {key, tonumber(level)}
     local size = redis.call('ZCOUNT', key, level, '+inf')
@@ -54,44 +56,55 @@ if smallestSize and smallestSize <= 20 * maxExamined then
   all[sets + 2], all[sets + 3] = 'LIMIT', 1
   if redis.call('ZINTERCARD', unpack(all)) == 0 then return {'', 0} end
 end
+if rareLevel then walked = 0 end
 local excluded = {}
-for i = 8, #ARGV do excluded[ARGV[i]] = true end
-local function fits(id)
-  if excluded[id] then return false end
+for i = 9, #ARGV do excluded[ARGV[i]] = true end
+local function among(ids, key, minimum)
+  if #ids == 0 then return ids end
+  local kept = {}
+  for i, score in ipairs(redis.call('ZMSCORE', key, unpack(ids))) do
+    if score and (not minimum or tonumber(score) >= minimum) then kept[#kept + 1] = ids[i] end
+  end
+  return kept
+end
+local function fitting(ids)
+  local kept = {}
+  for _, id in ipairs(ids) do
+    if not excluded[id] then kept[#kept + 1] = id end
+  end
   for i = 1, sets do
-    if i ~= walked and not redis.call('ZSCORE', KEYS[i], id) then return false end
+    if i ~= walked then kept = among(kept, KEYS[i]) end
   end
-  for _, level in ipairs(minimums) do
-    if tonumber(redis.call('ZSCORE', level[1], id) or 0) < level[2] then return false end
-  end
-  return true
+  for _, level in ipairs(minimums) do kept = among(kept, level[1], level[2]) end
+  return kept
 end
 if rareLevel then
-  walked = 0
-  local found = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', rareLevel[1], rareLevel[2], '+inf')) do
-    if fits(id) then found[#found + 1] = {tonumber(redis.call('ZSCORE', KEYS[1], id)), id} end
-  end
+  local ids, found = fitting(redis.call('ZRANGEBYSCORE', rareLevel[1], rareLevel[2], '+inf')), {}
+  if #ids == 0 then return {'', 0} end
+  for i, idle in ipairs(redis.call('ZMSCORE', KEYS[1], unpack(ids))) do found[i] = {tonumber(idle), ids[i]} end
   table.sort(found, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
   local best = {'', 0}
-  for i = 1, math.min(count, #found) do best[i + 2] = found[i][2] end
+  for i = 1, math.min(most, #found) do best[i + 2] = found[i][2] end
   return best
 end
-local found = {'', walked}
-local examined = 0
+local found, lastIdle = {'', walked}, nil
+local examined, size = 0, 10
 while examined < maxExamined do
-  local page = redis.call('ZRANGE', KEYS[walked], start, start + 49)
-  for i, id in ipairs(page) do
-    if fits(id) then
-      found[#found + 1] = id
-      if #found == count + 2 then
-        found[1] = start + i
-        return found
-      end
-    end
+  local page = redis.call('ZRANGE', KEYS[walked], start, start + size - 1, 'WITHSCORES')
+  local ids, idle, at = {}, {}, {}
+  for i = 1, #page, 2 do
+    ids[#ids + 1], idle[page[i]], at[page[i]] = page[i], page[i + 1], start + #ids
   end
-  if #page < 50 then return found end
-  start, examined = start + 50, examined + 50
+  for _, id in ipairs(fitting(ids)) do
+    if #found - 2 == most or (#found - 2 >= count and idle[id] ~= lastIdle) then
+      found[1] = at[id]
+      return found
+    end
+    found[#found + 1], lastIdle = id, idle[id]
+  end
+  if #ids < size then return found end
+  start, examined, size = start + size, examined + size, 50
+  if #found - 2 >= count and page[#page] ~= lastIdle then break end
 end
 found[1] = start
 return found
@@ -123,6 +136,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   const found: Worker[] = [];
   let next: number | '' = 0;
   let walked = 0;
+  let wanted = count;
   let ids: string[] = [];
   while (next !== '' && found.length < count) {
     [next, walked, ...ids] = await withScript(db.redis).biolayerCandidates(
@@ -130,6 +144,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
       ...[
         sets.length,
         next,
+        wanted,
         count + EXTRA_CANDIDATES,
         MAX_EXAMINED,
         trust_level,
@@ -140,6 +155,8 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
       ],
     );
     found.push(...(await eligible(ids)));
+    // Some of those found were not eligible after all: examines more of them at once.
+    wanted = count + EXTRA_CANDIDATES;
   }
   const again = declined.filter((id) => !barred.has(id));
   if (found.length < count && again.length > 0) found.push(...(await eligible(again)));
