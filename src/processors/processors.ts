@@ -1,5 +1,5 @@
-// All processors of a worker process: the relay, a BullMQ worker for each queue, sweeper, retention and statistics, on connections
-// that wait for Redis during an outage. More worker processes do more in parallel.
+// All processors of a worker process: the relay, a BullMQ worker for each queue, the scheduler of checks, sweeper, retention and
+// statistics, on connections that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
@@ -14,6 +14,7 @@ import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
+import { CheckScheduler } from './check-scheduler.ts';
 import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { Relay } from './relay.ts';
@@ -145,6 +146,8 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     ...(options.sweepEvery !== undefined && { every: options.sweepEvery }),
   });
   sweeper.start();
+  const scheduler = new CheckScheduler({ db, queues, log });
+  scheduler.start();
   const retention = new Retention({ db, log, every: options.retentionEvery });
   retention.start();
   const stats = new StatsFolder({ db, log, every: options.statsEvery });
@@ -159,6 +162,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
       webhooks.close();
       await Promise.all([
         sweeper.close(),
+        scheduler.close(),
         retention.close(),
         stats.close(),
         relay.close(),

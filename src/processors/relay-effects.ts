@@ -5,7 +5,14 @@
 // 2. Jobs of cancelled checks are removed. If such a check has been scheduled again since, its job is added again: entries
 //    of one task may be relayed in any order.
 
-import { cancelledJobs, checkJob, deliveryJob, jobsOf, matchRequestsOf } from '../queues/catalogue.ts';
+import {
+  cancelledChecks,
+  cancelledJobs,
+  checkJob,
+  deliveryJob,
+  jobsOf,
+  matchRequestsOf,
+} from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest, OutboxEntry } from '../state/outbox.ts';
 import { checkKey, checksOf, isDelayed, mayBeScheduledAgain } from '../state/tasks/scheduled-checks.ts';
@@ -34,7 +41,7 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
     requestMatches(deps, entries),
     deliverToEndpoints(deps, entries),
   ]);
-  await queues.drop(entries.flatMap(cancelledJobs));
+  await queues.drop(entries.flatMap((entry) => cancelledJobs(entry, now)));
   await Promise.all(entries.map((entry) => restoreJobs(deps, entry, now)));
 }
 
@@ -63,9 +70,7 @@ async function deliverToEndpoints(
  * after this load has its own entry, whose job is added after the removal.
  */
 async function restoreJobs({ db, queues }: RelayDeps, entry: OutboxEntry, now: number): Promise<void> {
-  const removed = new Set(
-    entry.kind === 'task' ? entry.cancelled.filter(mayBeScheduledAgain).map(checkKey) : [],
-  );
+  const removed = new Set(cancelledChecks(entry, now).filter(mayBeScheduledAgain).map(checkKey));
   if (entry.kind !== 'task' || removed.size === 0) return;
   const stored = await loadTask(db, entry.org_id, entry.task_id);
   if (stored === null) return;

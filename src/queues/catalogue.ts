@@ -124,6 +124,17 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
   retries: DELIVERIES,
 };
 
+/**
+ * A check gets its job this long before it is due, ms. Most checks are cancelled earlier, and never cost a job.
+ * `processors/check-scheduler.ts` adds the jobs of those that are still scheduled then.
+ */
+export const SCHEDULED_AHEAD = 60_000;
+
+/** Whether the check has a job by now: it is due soon, or not in the index of due times. */
+export function isScheduledNow(check: ScheduledCheck, now: number): boolean {
+  return check.kind === 'match' || check.at <= now + SCHEDULED_AHEAD;
+}
+
 /** Most entries kept in a queue's event stream. */
 export const EVENTS_KEPT = 1000;
 
@@ -154,7 +165,10 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
     case 'task': {
       const { org_id, task_id } = entry;
       return [
-        ...entry.scheduled.filter(hasJob).map((check) => checkJob(entry, check, now)),
+        ...entry.scheduled
+          .filter(hasJob)
+          .filter((check) => isScheduledNow(check, now))
+          .map((check) => checkJob(entry, check, now)),
         ...entry.deliveries.map((sequence) => deliveryJob({ org_id, task_id, sequence })),
       ];
     }
@@ -184,10 +198,16 @@ export function poolJob(
   return { queue: 'lifecycle', name: 'pool', data: { form: JOB_FORM, org_id, pool_id }, opts: { jobId } };
 }
 
-/** Ids of the delayed jobs that an outbox entry cancels. */
-export function cancelledJobs(entry: OutboxEntry): string[] {
+/** The checks with a delayed job that an outbox entry cancels. @param now ms, by Redis' clock. */
+export function cancelledChecks(entry: OutboxEntry, now: number): DelayedCheck[] {
   if (entry.kind !== 'task') return [];
-  return entry.cancelled.filter(isDelayed).map((check) => checkJobId(entry, check));
+  return entry.cancelled.filter(isDelayed).filter((check) => isScheduledNow(check, now));
+}
+
+/** Ids of the delayed jobs that an outbox entry cancels. @param now ms, by Redis' clock. */
+export function cancelledJobs(entry: OutboxEntry, now: number): string[] {
+  if (entry.kind !== 'task') return [];
+  return cancelledChecks(entry, now).map((check) => checkJobId(entry, check));
 }
 
 /**

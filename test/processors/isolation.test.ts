@@ -27,9 +27,9 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts';
 const shared = await openTestDb();
 const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
 const SOON = { timeout: 15_000 };
-const clocked = { sla: { target_latency_seconds: 3600 } } as const;
+const clocked = { sla: { target_latency_seconds: 30 } } as const;
 /** The only job of a task with an SLA clock for which no worker is ready. */
-const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 3_600_000}-clock`;
+const clockJob = (task: Task) => `target_latency-${task.task_id}-${task.created_at + 30_000}-clock`;
 const HOUR = 3600_000;
 
 const waiting = async (queues: ReturnType<typeof openQueues>): Promise<string[]> => {

@@ -179,6 +179,18 @@ export function checksOnlyIn(
   return checks.filter((check) => !otherKeys.has(checkKey(check)));
 }
 
+/** The checks that a change schedules: those that are new, and those that have become the next to be due. */
+export function checksToSchedule(
+  checks: readonly ScheduledCheck[],
+  before: readonly ScheduledCheck[],
+): ScheduledCheck[] {
+  const isNew = new Set(checksOnlyIn(checks, before));
+  const due = nextDue(checks);
+  const isNext = (check: ScheduledCheck) => check.kind !== 'match' && isDelayed(check) && check.at === due;
+  const hasChanged = due !== nextDue(before);
+  return checks.filter((check) => isNew.has(check) || (hasChanged && isNext(check)));
+}
+
 /**
  * Whether the same check may be scheduled again after it was cancelled: a clock when a submission is sent back, the end
  * of a cool-down when the next worker declines too, the time to start when the urgency is changed back.

@@ -7,7 +7,7 @@ import type { TaskEvent } from '../../state/tasks/event.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
-import { checksOf, checksOnlyIn, nextDue } from '../../state/tasks/scheduled-checks.ts';
+import { checksOf, checksOnlyIn, checksToSchedule, nextDue } from '../../state/tasks/scheduled-checks.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Change, Guard, Write } from '../redis/commit.ts';
@@ -158,7 +158,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   if (sample !== null) writes.push(sampleWrite(db, sample));
   writes.push(...messageWrites(db, orgId, taskId, events));
   if (told.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), told));
-  const scheduled = checksOnlyIn(checks, checksBefore);
+  const scheduled = checksToSchedule(checks, checksBefore);
   const cancelled = checksOnlyIn(checksBefore, checks);
   if (scheduled.length + cancelled.length + told.length > 0) {
     const entry: OutboxEntry = {

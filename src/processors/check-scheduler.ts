@@ -1,0 +1,115 @@
+// Adds the jobs of checks that are due soon. The relay adds a job only if its check is due within `SCHEDULED_AHEAD`, because
+// most tasks have moved on long before their clocks run out. The others are found here, in the index of due times.
+//
+// A task is indexed by its next check. When that has run, the commit schedules the one after it in its outbox entry, so
+// each part of the index has to be read only once.
+
+import { checkJob, isScheduledNow, SCHEDULED_AHEAD } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
+import { checksOf, isDelayed } from '../state/tasks/scheduled-checks.ts';
+import type { Db } from '../store/redis/connection.ts';
+import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
+import { Lease } from '../store/redis/lease.ts';
+import type { Log } from '../store/redis/log.ts';
+import { shortenTtl } from '../store/redis/ttl.ts';
+import { forEachIntact, readableOrNull } from '../store/redis/unreadable.ts';
+import { loadTask } from '../store/tasks/tasks.ts';
+
+/** How often the index is read, ms. */
+const EVERY = 15_000;
+/** Another process continues this long after the last run of one that died, ms; well within `SCHEDULED_AHEAD`. */
+const LOCK = 25_000;
+const BATCH = 500;
+
+export class CheckScheduler {
+  readonly #db: Db;
+  readonly #queues: Queues;
+  readonly #log: Log;
+  /** Checks due until then have jobs, ms. */
+  #scheduledUntil = 0;
+  #lease: Lease | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #running: Promise<unknown> | null = null;
+
+  constructor({ db, queues, log }: { db: Db; queues: Queues; log: Log }) {
+    this.#db = db;
+    this.#queues = queues;
+    this.#log = log;
+  }
+
+  /** Schedules at once what became due while no process ran, then what is due soon. */
+  start(): void {
+    const run = (isFirst: boolean) => {
+      this.#running ??= this.#guardedRun(isFirst).finally(() => {
+        this.#running = null;
+      });
+    };
+    run(true);
+    this.#timer = setInterval(run, EVERY, false);
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#running;
+    await this.#lease?.release().catch(() => undefined);
+  }
+
+  async #guardedRun(isFirst: boolean): Promise<void> {
+    try {
+      // One process at a time is enough. The first run does not wait for the lock of a process that may have died.
+      if ((await this.#holdsLock()) || isFirst) await this.schedule();
+    } catch (error) {
+      this.#log.warn({ err: error }, 'scheduling of checks interrupted');
+    }
+  }
+
+  async #holdsLock(): Promise<boolean> {
+    if (this.#lease !== null && (await this.#lease.renew(LOCK))) return true;
+    const lock = `${this.#db.prefix}:check-schedule`;
+    this.#lease = await Lease.take(this.#db.redis, lock, LOCK);
+    if (this.#lease === null) await shortenTtl(this.#db.redis, lock, LOCK);
+    return this.#lease !== null;
+  }
+
+  /** Adds the jobs of the checks that are due soon and were not when it was called last. */
+  async schedule(): Promise<void> {
+    const until = this.#db.clock.now() + SCHEDULED_AHEAD;
+    // When the clock has gone back, everything is read again.
+    const from = until < this.#scheduledUntil ? 0 : this.#scheduledUntil;
+    const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).due;
+    await forEachIntact(this.#db, PARTITIONS, keyOf, (partition) =>
+      this.#scheduleIndexed(keyOf(partition), from, until),
+    );
+    this.#scheduledUntil = until;
+  }
+
+  async #scheduleIndexed(key: string, from: number, until: number): Promise<void> {
+    const { redis } = this.#db;
+    for (let limit = BATCH; ; ) {
+      const page = await redis.zrangebyscore(key, from, until, 'WITHSCORES', 'LIMIT', 0, limit);
+      await this.#scheduleChecksOf(page.filter((_, index) => index % 2 === 0));
+      if (page.length < 2 * limit) return;
+      // Members with the score of the last one may follow; if the whole page has it, only a larger page gets further.
+      const last = Number(page.at(-1));
+      if (last === Number(page[1])) limit *= 2;
+      from = last;
+    }
+  }
+
+  async #scheduleChecksOf(members: readonly string[]): Promise<void> {
+    const jobs = await Promise.all(
+      members.map(async (member) => {
+        const [org_id = '', task_id = ''] = member.split(' ');
+        const stored = await readableOrNull(this.#db, () => loadTask(this.#db, org_id, task_id));
+        if (stored === null) return [];
+        const now = this.#db.clock.now();
+        const about = { org_id, task_id, version: stored.task.version };
+        return checksOf(stored.task)
+          .filter(isDelayed)
+          .filter((check) => isScheduledNow(check, now))
+          .map((check) => checkJob(about, check, now));
+      }),
+    );
+    await this.#queues.add(jobs.flat());
+  }
+}
