@@ -12,6 +12,7 @@ import {
   deliveryJob,
   matchingJob,
   type NewJob,
+  orderedJob,
   orphanedReservationJob,
   poolJob,
   replayJob,
@@ -261,7 +262,7 @@ export class Sweeper {
   async #releaseOrderedDeliveries(key: string, member: string, score: number, now: number): Promise<void> {
     const [orgId = '', endpointId = ''] = member.split(' ');
     for await (const all of releaseOrdered(this.#db, orgId, endpointId))
-      await this.#queues.add(all.map((target) => deliveryJob(target, `n${now.toString(36)}`)));
+      await this.#queues.add(all.map((target) => orderedJob(target, now)));
     await commit(this.#db.redis, {
       guards: [{ kind: 'score', key, member, score }],
       writes: [['ZREM', key, member]],

@@ -283,6 +283,11 @@ export function retryJob(about: DeliveryTarget, at: number, now: number): NewJob
   return { queue: 'retries', name: 'deliver', data, opts: { ...opts, delay } };
 }
 
+/** The job of a delivery that waited for an earlier event of its task. @param now ms; makes the id unique. */
+export function orderedJob(about: DeliveryTarget, now: number): NewJob {
+  return deliveryJob(about, `n${now.toString(36)}`);
+}
+
 /** The job of a delivery that is released from a backlog. @param now ms; makes the id unique. */
 export function backlogJob(about: DeliveryTarget, now: number): NewJob {
   const { data, opts } = delivery(about, `w${now.toString(36)}`);

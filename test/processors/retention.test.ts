@@ -82,7 +82,7 @@ async function deliver(task: Task): Promise<void> {
     if (leased === null || 'dueAt' in leased) continue;
     const { score } = leased;
     const delivery: Delivery = { status: 'succeeded', attempts: [] };
-    const outcome = { score, delivery, nextAt: null, gone: false };
+    const outcome = { score, delivery, nextAt: null, stopsCallback: false };
     await recordDelivery(db, target, { ...outcome, eventAt: 0, failingLimit: 1000 });
   }
 }

@@ -91,7 +91,7 @@ export async function giveUpAll(db: Db, { org_id, endpoint_id }: Endpoint): Prom
       delivery: { status: 'exhausted', attempts: [] },
       ...{
         nextAt: null,
-        gone: false,
+        stopsCallback: false,
         eventAt: Date.parse(leased.subject?.event.at ?? ''),
         failingLimit: 1000,
       },

@@ -51,8 +51,8 @@ export class BacklogRelease {
 
   /** Parks a delivery. @param score the lease, as in `parkDelivery`. @returns false when it could not be parked. */
   async park(target: DeliveryTarget, receiver: string, score: number | null): Promise<boolean> {
-    const isParked = await parkDelivery(this.#db, target, receiver, score);
-    if (!isParked) return false;
+    const wasParked = await parkDelivery(this.#db, target, receiver, score);
+    if (!wasParked) return false;
     // The last slot may have been freed meanwhile; without this check nothing would release this delivery.
     this.#backlogOf(target.org_id, receiver);
     await this.releaseNext(receiver);

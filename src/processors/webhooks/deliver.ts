@@ -1,5 +1,5 @@
 // Delivers events to their tasks' callback URLs and to the endpoints of their org. A receiver that answers 410 gets no
-// more deliveries: `#giveUpOn` disables the endpoint, `#record` stops the callback of the task.
+// more deliveries: `#disableIfGoneOrFailing` disables the endpoint, `#record` stops the callback of the task.
 //
 // 1. A delivery is in the `pending-deliveries` set before it has a job; the job carries only ids.
 // 2. The job leases the delivery for the time of an attempt. If it is settled, not due or leased by another process,
@@ -12,19 +12,24 @@
 // 6. A retry is a new job in the `retries` queue. For an exhausted delivery the job fails permanently and remains in the failed list.
 
 import { type Job, UnrecoverableError } from 'bullmq';
-import { type DeliveryJob, deliveryJob, retryJob } from '../../queues/catalogue.ts';
+import { type DeliveryJob, orderedJob, retryJob } from '../../queues/catalogue.ts';
 import type { Queues } from '../../queues/queues.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { nextAttemptDelay } from '../../state/webhooks/backoff.ts';
-import { isHopeless } from '../../state/webhooks/endpoint.ts';
+import { hasFailedTooLong } from '../../state/webhooks/endpoint.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { whenDue } from '../../store/redis/due.ts';
 import type { Log } from '../../store/redis/log.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
 import { recordDelivery } from '../../store/webhooks/deliveries.ts';
-import { dueTimeOf, HOLD, type LeasedDelivery, leaseDelivery } from '../../store/webhooks/delivery-lease.ts';
+import {
+  dueTimeOf,
+  type LeasedDelivery,
+  leaseDelivery,
+  ORDERED_HOLD_MS,
+} from '../../store/webhooks/delivery-lease.ts';
 import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
-import { type DeliveryTarget, PARKED } from '../../store/webhooks/delivery-target.ts';
+import { type DeliveryTarget, isParked } from '../../store/webhooks/delivery-target.ts';
 import { disableEndpoint } from '../../store/webhooks/disable-endpoint.ts';
 import { attemptOf, attemptsMade, unopened } from './attempt.ts';
 import { BacklogRelease } from './backlog-release.ts';
@@ -50,8 +55,14 @@ export interface WebhookDeps {
 /** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
 const START_MARGIN_MS = 5_000;
 
-/** When a receiver no longer exists, this many of its parked deliveries are released so that each is marked stopped. */
-const STOPPED_AT_ONCE = 8;
+/** When nothing can be sent to a receiver, this many of its parked deliveries are released, so that each is settled. */
+const RELEASED_WHEN_STOPPED = 8;
+
+/** What a delivery comes to: a request, nothing because event or receiver no longer exist, or secrets that cannot be opened. */
+type Decision =
+  | { kind: 'send'; dispatch: Dispatch }
+  | { kind: 'stop' }
+  | { kind: 'missing_key'; error: UnopenableError };
 
 export class WebhookProcessor {
   readonly #deps: WebhookDeps;
@@ -72,7 +83,7 @@ export class WebhookProcessor {
     job: Pick<Job, 'moveToDelayed' | 'queueName'>,
     token: string | undefined,
   ): Promise<void> {
-    const { db, sender, holdMs = HOLD } = this.#deps;
+    const { db, sender, holdMs = ORDERED_HOLD_MS } = this.#deps;
     const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
     if (from_backlog !== true && (await this.park(target))) return;
     // Cached for a second, and read for the attempt anyway. An unknown endpoint counts as ordered, so that no event overtakes.
@@ -82,24 +93,24 @@ export class WebhookProcessor {
     const leased = await leaseDelivery(db, target, lease, { inOrder: isOrdered, holdMs });
     if (leased === null) return;
     if ('dueAt' in leased) return await this.#putOff(job, token, target, leased.dueAt);
-    const dispatch = await this.#dispatchOf(target, leased);
+    const decision = await this.#decide(target, leased);
     const url = leased.subject?.task.input.handoff?.callback_url ?? '';
     const receiver = receiverName(target, url);
     if (from_backlog) this.#backlogs.arrived(org_id, receiver);
-    if (dispatch instanceof UnopenableError) {
-      await this.#recordMissingKey(target, leased, dispatch);
-      await this.#backlogs.releaseNext(receiver, STOPPED_AT_ONCE);
+    if (decision.kind === 'missing_key') {
+      await this.#recordMissingKey(target, leased, decision.error);
+      await this.#backlogs.releaseNext(receiver, RELEASED_WHEN_STOPPED);
       return;
     }
-    if (dispatch === null) {
+    if (decision.kind === 'stop') {
       await this.#record(target, leased, { ...leased.delivery, status: 'stopped' }, null, false);
-      await this.#backlogs.releaseNext(receiver, STOPPED_AT_ONCE);
+      await this.#backlogs.releaseNext(receiver, RELEASED_WHEN_STOPPED);
       return;
     }
     const isFresh = attemptsMade(leased.delivery) === 0;
     const hasBacklog = !from_backlog && this.#backlogs.has(receiver);
     if (await this.#limiter.acquireSoon(receiver, isFresh, hasBacklog))
-      return await this.#attempt(target, leased, dispatch);
+      return await this.#attempt(target, leased, decision.dispatch);
     await this.#backlogs.park(target, receiver, leased.score);
   }
 
@@ -125,8 +136,7 @@ export class WebhookProcessor {
     target: DeliveryTarget,
     dueAt: number,
   ): Promise<void> {
-    // It is parked in the backlog of its receiver.
-    if (dueAt >= PARKED) return;
+    if (isParked(dueAt)) return;
     if (job.queueName !== 'retries') return await this.#scheduleRetry(target, dueAt);
     // A timer may fire slightly early. A new retry job would have the id of this one, so this one is delayed.
     await putOffJob(job, Math.max(1, dueAt - this.#deps.db.clock.now()), token);
@@ -140,18 +150,15 @@ export class WebhookProcessor {
   /** Schedules a retry for when the delivery is due, after the lease was lost. */
   async #rescheduleFromRecord(target: DeliveryTarget): Promise<void> {
     const due = await dueTimeOf(this.#deps.db, target);
-    if (due !== null && due < PARKED) await this.#scheduleRetry(target, due);
+    if (due !== null && !isParked(due)) await this.#scheduleRetry(target, due);
   }
 
-  /** What to send; null for nothing; the error when the secrets cannot be opened. */
-  async #dispatchOf(
-    target: DeliveryTarget,
-    leased: LeasedDelivery,
-  ): Promise<Dispatch | null | UnopenableError> {
+  async #decide(target: DeliveryTarget, leased: LeasedDelivery): Promise<Decision> {
     try {
-      return await this.#receivers.dispatchOf(target, leased);
+      const dispatch = await this.#receivers.dispatchOf(target, leased);
+      return dispatch === null ? { kind: 'stop' } : { kind: 'send', dispatch };
     } catch (error) {
-      if (error instanceof UnopenableError) return error;
+      if (error instanceof UnopenableError) return { kind: 'missing_key', error };
       throw error;
     }
   }
@@ -186,8 +193,8 @@ export class WebhookProcessor {
     if (outcome === null) return await this.#rescheduleFromRecord(target);
     const { max_retries, backoff_seconds } = receiver.retryPolicy;
     const attemptNumber = attemptsMade(delivery) + 1;
-    const isGone = outcome.status === 410;
-    const willRetry = !outcome.ok && !isGone && attemptNumber <= max_retries;
+    const answeredGone = outcome.status === 410;
+    const willRetry = !outcome.ok && !answeredGone && attemptNumber <= max_retries;
     const delay = willRetry
       ? nextAttemptDelay({
           retry: attemptNumber,
@@ -200,7 +207,7 @@ export class WebhookProcessor {
     const status = outcome.ok ? 'succeeded' : willRetry ? 'pending' : 'exhausted';
     const attempt = attemptOf(outcome, at, nextAt, Object.values(receiver.headers));
     const after: Delivery = { ...delivery, status, attempts: keptAttempts([...delivery.attempts, attempt]) };
-    const recorded = await this.#record(target, leased, after, nextAt, isGone);
+    const recorded = await this.#record(target, leased, after, nextAt, answeredGone);
     this.#deps.log[outcome.ok ? 'debug' : 'info'](
       {
         task_id: target.task_id,
@@ -218,25 +225,25 @@ export class WebhookProcessor {
     // The lease ended, or the result was recorded and the reply of Redis was lost.
     if (recorded === null) return await this.#rescheduleFromRecord(target);
     if (outcome.ok) return;
-    await this.#giveUpOn(target, isGone, recorded.failing);
+    await this.#disableIfGoneOrFailing(target, answeredGone, recorded.failing);
     if (nextAt === null)
       throw new UnrecoverableError(`given up after ${attemptNumber} attempts: ${outcome.error}`);
     await this.#scheduleRetry(target, nextAt);
   }
 
   /** Disables an endpoint that answered 410, or that has been failing for too long. */
-  async #giveUpOn(
+  async #disableIfGoneOrFailing(
     target: DeliveryTarget,
-    isGone: boolean,
+    answeredGone: boolean,
     failing: { since: number; periods: number } | null,
   ) {
     const { db, disableAfter, log } = this.#deps;
     const { org_id, endpoint_id } = target;
     if (endpoint_id === undefined) return;
-    const hasFailedTooLong = failing !== null && isHopeless(failing, db.clock.now(), disableAfter);
-    if (!isGone && !hasFailedTooLong) return;
-    const reason = isGone ? 'gone' : 'failing';
-    const due = isGone || failing === null ? null : failing.since + disableAfter;
+    const isTooLong = failing !== null && hasFailedTooLong(failing, db.clock.now(), disableAfter);
+    if (!answeredGone && !isTooLong) return;
+    const reason = answeredGone ? 'gone' : 'failing';
+    const due = answeredGone || failing === null ? null : failing.since + disableAfter;
     if (await whenDue(db.clock, () => disableEndpoint(db, org_id, endpoint_id, reason, due)))
       log.warn({ org_id, endpoint_id, reason }, 'webhook endpoint disabled');
   }
@@ -247,23 +254,21 @@ export class WebhookProcessor {
     leased: LeasedDelivery,
     delivery: Delivery,
     nextAt: number | null,
-    isGone: boolean,
+    answeredGone: boolean,
     isUnsent = false,
   ) {
     const { db, queues, disableAfter: failingLimit } = this.#deps;
     const { score, subject, message } = leased;
-    const eventAt = subject === null ? (message?.at ?? 0) : Date.parse(subject.event.at);
-    const gone = isGone && target.endpoint_id === undefined;
+    const eventAt = subject === null ? (message?.at ?? null) : Date.parse(subject.event.at);
+    const stopsCallback = answeredGone && target.endpoint_id === undefined;
     const inOrder =
       target.endpoint_id === undefined
         ? subject?.task.input.handoff?.ordering === 'per_task'
         : leased.inOrder;
-    const outcome = { score, delivery, nextAt, gone, eventAt, failingLimit, inOrder, isUnsent };
+    const outcome = { score, delivery, nextAt, stopsCallback, eventAt, failingLimit, inOrder, isUnsent };
     const recorded = await recordDelivery(db, target, outcome);
-    if (recorded?.woken != null) {
-      const idSuffix = `n${db.clock.now().toString(36)}`;
-      await queues.add([deliveryJob({ ...target, sequence: recorded.woken }, idSuffix)]);
-    }
+    if (recorded !== null && recorded.releasedSequence !== null)
+      await queues.add([orderedJob({ ...target, sequence: recorded.releasedSequence }, db.clock.now())]);
     return recorded;
   }
 

@@ -75,15 +75,15 @@ export class Receivers {
     return (await this.#endpoint(orgId, endpointId))?.inOrder ?? null;
   }
 
-  /** What to send and where; null when the event or the receiver is gone. @throws UnopenableError */
+  /** What to send and where; null when the event or the receiver no longer exists. @throws UnopenableError */
   async dispatchOf(
     target: DeliveryTarget,
-    { subject, message, gone }: LeasedDelivery,
+    { subject, message, isCallbackStopped }: LeasedDelivery,
   ): Promise<Dispatch | null> {
     const { org_id, endpoint_id } = target;
     if (endpoint_id === undefined) {
       const handoff = subject?.task.input.handoff;
-      if (subject === null || handoff?.callback_url === undefined || gone) return null;
+      if (subject === null || handoff?.callback_url === undefined || isCallbackStopped) return null;
       return {
         receiver: await this.#callback(target, handoff.callback_url, handoff),
         id: subject.event.event_id,

@@ -92,6 +92,6 @@ export function periodOf(now: number, limitMs: number): number {
 }
 
 /** Whether every delivery has failed for `limitMs`, with failures spread over that time. */
-export function isHopeless(failing: Failing, now: number, limitMs: number): boolean {
+export function hasFailedTooLong(failing: Failing, now: number, limitMs: number): boolean {
   return now - failing.since >= limitMs && failing.periods >= BAD_PARTS;
 }

@@ -27,8 +27,8 @@ import {
   type DeliveryTarget,
   deadMember,
   deliveriesIndex,
+  isParked,
   listedMember,
-  PARKED,
   pendingMember,
   readField,
 } from '../webhooks/delivery-target.ts';
@@ -173,7 +173,7 @@ async function lastDeliveryDue(db: Db, task: Task): Promise<number | null> {
   const dueTimes = scores.flatMap((score) => (score === null ? [] : [Number(score)]));
   if (dueTimes.length === 0) return null;
   const last = Math.max(...dueTimes);
-  return last < PARKED ? last : 0;
+  return isParked(last) ? 0 : last;
 }
 
 /** Writes that remove the task's deliveries from lists. */

@@ -20,7 +20,7 @@ import {
 
 // Records the result of an attempt while the lease is held. With ordered delivery, a settled delivery makes the next
 // one that waits for it due.
-// ARGV: member, lease, field, packed delivery, next attempt or '', 1 if gone, member of the exhausted list or '';
+// ARGV: member, lease, field, packed delivery, next attempt or '', 1 if it stops the callback, member of the exhausted list or '';
 // for endpoints member of the status lists or '', 1 on success, now, health period; then 1 if ordered, prefix and
 // suffix of the member around the sequence.
 const RECORD = `
@@ -31,7 +31,7 @@ if ARGV[6] == '1' then redis.call('HSET', KEYS[2], 'gone', '1') end
 if ARGV[5] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
 else redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) end
 if ARGV[7] ~= '' then redis.call('ZADD', KEYS[3], 0, ARGV[7]) end
-local woken = ''
+local released = ''
 if ARGV[12] == '1' and ARGV[5] ~= '' then redis.call('HSETNX', KEYS[7], ARGV[3], ARGV[10])
 elseif ARGV[12] == '1' then
   redis.call('HDEL', KEYS[7], ARGV[3])
@@ -47,23 +47,23 @@ elseif ARGV[12] == '1' then
     -- It may be leased already, if the endpoint's ordering was off in between; then the lease stays.
     if waiting and tonumber(waiting) % 1 == 0 then
       redis.call('ZADD', KEYS[1], ARGV[10], member)
-      woken = tostring(first)
+      released = tostring(first)
     end
   end
 end
-if ARGV[8] == '' then return {1, '', '', woken} end
+if ARGV[8] == '' then return {1, '', '', released} end
 if ARGV[5] == '' then
   redis.call('ZREM', KEYS[5], ARGV[8])
   redis.call('ZADD', KEYS[6], 0, ARGV[8])
 end
-if ARGV[9] == '' then return {1, '', '', woken} end
-if ARGV[9] == '1' then redis.call('DEL', KEYS[4]) return {1, '', '', woken} end
+if ARGV[9] == '' then return {1, '', '', released} end
+if ARGV[9] == '1' then redis.call('DEL', KEYS[4]) return {1, '', '', released} end
 redis.call('HSETNX', KEYS[4], 'f', ARGV[10])
 if redis.call('HGET', KEYS[4], 'l') ~= ARGV[11] then
   redis.call('HINCRBY', KEYS[4], 'n', 1)
   redis.call('HSET', KEYS[4], 'l', ARGV[11])
 end
-return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), woken}
+return {1, redis.call('HGET', KEYS[4], 'f'), redis.call('HGET', KEYS[4], 'n'), released}
 `;
 
 const withScript = defineScripts<{
@@ -87,9 +87,9 @@ export interface Outcome {
   /** When the next attempt is due, ms; null when the delivery is settled. */
   nextAt: number | null;
   /** The task's own callback answered 410: it gets no further events of this task. */
-  gone: boolean;
-  /** Time of the event, ms. */
-  eventAt: number;
+  stopsCallback: boolean;
+  /** Time of the event, ms; null when the event no longer exists. */
+  eventAt: number | null;
   /** For how long an endpoint may fail before it is disabled, ms. */
   failingLimit: number;
   /** Whether its receiver wants ordered delivery. */
@@ -107,16 +107,16 @@ export async function recordDelivery(
   db: Db,
   target: DeliveryTarget,
   outcome: Outcome,
-): Promise<{ failing: Failing | null; woken: number | null } | null> {
+): Promise<{ failing: Failing | null; releasedSequence: number | null } | null> {
   const { inOrder = false, isUnsent = false } = outcome;
-  const { score, delivery, nextAt, gone, eventAt, failingLimit } = outcome;
+  const { score, delivery, nextAt, stopsCallback, eventAt, failingLimit } = outcome;
   const { endpoint_id: endpoint } = target;
   const keys = orgKeysOf(db.prefix, target.org_id);
   const now = db.clock.now();
   const isAttempt = delivery.status !== 'stopped' && !isUnsent;
   const indexOf = (status: DeliveryStatus) =>
     endpoint === undefined ? keys.dead : keys.index(deliveriesIndex(endpoint, status));
-  const [done, since, periods, woken] = await withScript(db.redis).biolayerRecord(
+  const [done, since, periods, released] = await withScript(db.redis).biolayerRecord(
     keys.pendingDeliveries,
     keys.deliveries(target.task_id),
     keys.dead,
@@ -129,9 +129,9 @@ export async function recordDelivery(
     fieldOf(target),
     packDelivery(delivery),
     nextAt ?? '',
-    gone ? 1 : 0,
-    delivery.status === 'exhausted' ? deadMember(target, eventAt) : '',
-    endpoint === undefined ? '' : listedMember(target, eventAt),
+    stopsCallback ? 1 : 0,
+    delivery.status === 'exhausted' && eventAt !== null ? deadMember(target, eventAt) : '',
+    endpoint === undefined || eventAt === null ? '' : listedMember(target, eventAt),
     isAttempt ? (delivery.status === 'succeeded' ? 1 : 0) : '',
     now,
     periodOf(now, failingLimit),
@@ -141,7 +141,7 @@ export async function recordDelivery(
   if (done !== 1) return null;
   return {
     failing: since ? { since: Number(since), periods: Number(periods) } : null,
-    woken: woken ? Number(woken) : null,
+    releasedSequence: released ? Number(released) : null,
   };
 }
 

@@ -53,7 +53,7 @@ const withScript = defineScripts<{
 });
 
 /** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
-export const HOLD = 3600_000;
+export const ORDERED_HOLD_MS = 3600_000;
 
 /** Upper bound of the difference between the clocks of two processes, ms; a holder treats its lease as that much shorter. */
 const CLOCK_ERROR = 1000;
@@ -70,8 +70,8 @@ export interface LeasedDelivery {
   until: number;
   /** Whether it was leased with ordered delivery; only for endpoints. */
   inOrder: boolean;
-  /** The receiver has answered 410 to another event of the task. */
-  gone: boolean;
+  /** The task's own callback has answered 410 to another event. */
+  isCallbackStopped: boolean;
   /** The event with its task; null when the task was purged, or for a message. */
   subject: WebhookSubject | null;
   /** The message, for a delivery that belongs to no task; else null. */
@@ -90,13 +90,13 @@ export async function leaseDelivery(
   db: Db,
   target: DeliveryTarget,
   leaseMs: number,
-  order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: HOLD },
+  order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: ORDERED_HOLD_MS },
 ): Promise<LeasedDelivery | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, target.org_id);
   const until = performance.now() + leaseMs - CLOCK_ERROR;
   const now = db.clock.now();
   const isMessage = target.sequence === 0;
-  const [score, recorded, gone, input, packed, entry, form, since] = await withScript(
+  const [score, recorded, stopped, input, packed, entry, form, since] = await withScript(
     db.redis,
   ).biolayerLeaseBuffer(
     keys.pendingDeliveries,
@@ -134,7 +134,7 @@ export async function leaseDelivery(
     score: Number(score.toString()),
     until,
     inOrder: order.inOrder,
-    gone: gone !== null && target.endpoint_id === undefined,
+    isCallbackStopped: stopped !== null && target.endpoint_id === undefined,
     subject,
     message: isMessage && entry ? requireMessage(keys.message(target.task_id), entry.toString()) : null,
   };

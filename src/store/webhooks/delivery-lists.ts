@@ -14,7 +14,7 @@ import {
   type DeliveryTarget,
   deliveryId,
   fieldOf,
-  PARKED,
+  isParked,
   pendingMember,
   readField,
 } from './delivery-target.ts';
@@ -105,7 +105,7 @@ async function withDueTimes(db: Db, orgId: string, all: readonly Undated[]): Pro
   return all.map((one, index) => {
     const score = scores[index] ?? null;
     // A score that ends in half a millisecond is a lease: an attempt is in progress.
-    const hasTime = score !== null && Number(score) % 1 === 0 && Number(score) < PARKED;
+    const hasTime = score !== null && Number(score) % 1 === 0 && !isParked(Number(score));
     const dueAt = hasTime ? Number(score) : null;
     return { ...one, dueAt: one.delivery.status === 'pending' ? dueAt : null };
   });

@@ -22,6 +22,11 @@ export interface DeliveryTarget {
  */
 export const PARKED = 8e15;
 
+/** Whether a score in the `pending-deliveries` set is that of a parked delivery. */
+export function isParked(score: number): boolean {
+  return score >= PARKED;
+}
+
 /** Field of the delivery in the hash of its task's deliveries. */
 export function fieldOf({ sequence, endpoint_id }: Omit<DeliveryTarget, 'org_id' | 'task_id'>): string {
   return endpoint_id === undefined ? String(sequence) : `${sequence} ${endpoint_id}`;

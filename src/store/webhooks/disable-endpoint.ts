@@ -1,5 +1,5 @@
 // Disables an endpoint that is gone or keeps failing: its record, the audit log entry and the event in the org's feed
-// are written in one commit. Whether it has failed for too long is `isHopeless` in state/webhooks/endpoint.ts, which
+// are written in one commit. Whether it has failed for too long is `hasFailedTooLong` in state/webhooks/endpoint.ts, which
 // processors/webhooks/deliver.ts asks after each failed attempt.
 
 import { newAuditEvent } from '../../state/audit/audit.ts';

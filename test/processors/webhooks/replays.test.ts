@@ -93,7 +93,7 @@ async function deliver({ org_id, endpoint_id }: Replay): Promise<void> {
       delivery: { status: 'succeeded', attempts: [...leased.delivery.attempts, attempt] },
       ...{
         nextAt: null,
-        gone: false,
+        stopsCallback: false,
         eventAt: Date.parse(leased.subject?.event.at ?? ''),
         failingLimit: 1000,
       },

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Endpoint,
+  hasFailedTooLong,
   headerFault,
-  isHopeless,
   periodOf,
   wants,
 } from '../../../src/state/webhooks/endpoint.ts';
@@ -63,7 +63,7 @@ describe('an endpoint', () => {
   it('is disabled after failing for the whole limit, not after one bad day and a silence', () => {
     const failures = (...days: number[]) => {
       const periods = new Set(days.map((day) => periodOf(day * DAY, LIMIT))).size;
-      return isHopeless({ since: (days[0] ?? 0) * DAY, periods }, (days.at(-1) ?? 0) * DAY, LIMIT);
+      return hasFailedTooLong({ since: (days[0] ?? 0) * DAY, periods }, (days.at(-1) ?? 0) * DAY, LIMIT);
     };
     expect(failures(0, 1, 2, 3, 4, 5)).toBe(true);
     expect(failures(0, 2, 5)).toBe(true);

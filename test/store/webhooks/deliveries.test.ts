@@ -43,9 +43,9 @@ async function record(
   score: number,
   delivery: Delivery,
   nextAt: number | null = null,
-  gone = false,
+  stopsCallback = false,
 ): Promise<boolean> {
-  const outcome = { score, delivery, nextAt, gone, eventAt: 0, failingLimit: 1000 };
+  const outcome = { score, delivery, nextAt, stopsCallback, eventAt: 0, failingLimit: 1000 };
   return (await recordDelivery(db, target, outcome)) !== null;
 }
 
@@ -53,7 +53,10 @@ describe('a delivery', () => {
   it('is pending from the commit of its event, without an attempt', async () => {
     const target = await owedDelivery();
     expect(await dueTimeOf(db, target)).toBeLessThanOrEqual(db.clock.now());
-    expect(await take(target)).toMatchObject({ delivery: { status: 'pending', attempts: [] }, gone: false });
+    expect(await take(target)).toMatchObject({
+      delivery: { status: 'pending', attempts: [] },
+      isCallbackStopped: false,
+    });
     expect(await leaseDelivery(db, { ...target, sequence: 99 }, LEASE)).toBeNull();
   });
 
@@ -119,9 +122,11 @@ describe('a delivery', () => {
     const { pendingDeliveries: target } = orgKeysOf(db.prefix, first.org_id);
     await db.redis.zadd(target, db.clock.now(), pendingMember(second));
     const leased = await take(second);
-    const outcome = { nextAt: null, gone: false, eventAt: 0, failingLimit: 1000, inOrder: true };
+    const outcome = { nextAt: null, stopsCallback: false, eventAt: 0, failingLimit: 1000, inOrder: true };
     const delivery: Delivery = { status: 'succeeded', attempts: [attempt] };
-    expect(await recordDelivery(db, first, { score, delivery, ...outcome })).toMatchObject({ woken: null });
+    expect(await recordDelivery(db, first, { score, delivery, ...outcome })).toMatchObject({
+      releasedSequence: null,
+    });
     expect(await dueTimeOf(db, second)).toBe(leased.score);
   });
 
@@ -129,8 +134,8 @@ describe('a delivery', () => {
     const target = await owedDelivery();
     const { score } = await take(target);
     await record(target, score, { status: 'exhausted', attempts: [attempt] }, null, true);
-    expect((await take({ ...target, sequence: 2 })).gone).toBe(true);
-    expect((await take(await owedDelivery())).gone).toBe(false);
+    expect((await take({ ...target, sequence: 2 })).isCallbackStopped).toBe(true);
+    expect((await take(await owedDelivery())).isCallbackStopped).toBe(false);
     expect([...(await loadDeliveries(db, target.org_id, target.task_id)).keys()]).toEqual(['1']);
   });
 });
