@@ -30,6 +30,8 @@ export type AnswerCheck = (answer: ReceivedResponse) => string[];
 /** Creates a check against the OpenAPI document served at `url`. */
 export async function documentedAnswers(url: string): Promise<AnswerCheck> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApiDocument;
+  closeObjects(document.components.schemas);
+  closeObjects(document.paths);
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   ajvFormats.default(ajv);
   ajv.addSchema(document, 'openapi');
@@ -83,8 +85,25 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     ]);
     if (validate(JSON.parse(answer.text))) return faults;
     const errors = validate.errors ?? [];
-    return [...faults, ...errors.map((one) => `${one.instancePath || 'body'} ${one.message}`)];
+    return [
+      ...faults,
+      ...errors.map(
+        (one) => `${one.instancePath || 'body'} ${one.message} ${one.params.unevaluatedProperty ?? ''}`,
+      ),
+    ];
   };
+}
+
+/**
+ * Closes every object schema that names its properties, so that a member that is not documented is found. The document
+ * leaves them open: clients must accept members of later versions.
+ */
+function closeObjects(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  const schema = value as Json;
+  const isObject = [schema.type].flat().includes('object') && typeof schema.properties === 'object';
+  if (isObject && schema.additionalProperties === undefined) schema.unevaluatedProperties = false;
+  for (const inner of Object.values(schema)) closeObjects(inner);
 }
 
 function formOf(path: string): RegExp {

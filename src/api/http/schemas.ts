@@ -50,7 +50,16 @@ export const Problem = Type.Object(
     detail: Type.String(),
     code: Type.String(),
     request_id: Type.String(),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the field' }),
+          message: Type.String(),
+          parameter: Type.Optional(Type.String({ description: 'The query parameter, for `invalid_query`' })),
+        }),
+        { description: 'All faults of the body or query, up to 50' },
+      ),
+    ),
     quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: the limit that is reached' })),
     reasons: Type.Optional(
       Type.Array(

@@ -1,7 +1,7 @@
 // An offer of a task to a worker, the assignment of the worker who accepted it, and the declines that are remembered.
 // Times are milliseconds since the epoch.
 
-const OFFER_STATUSES = ['pending', 'accepted', 'declined', 'expired', 'revoked', 'withdrawn'] as const;
+export const OFFER_STATUSES = ['pending', 'accepted', 'declined', 'expired', 'revoked', 'withdrawn'] as const;
 export type OfferStatus = (typeof OFFER_STATUSES)[number];
 
 export function isOfferStatus(text: string): text is OfferStatus {

@@ -71,6 +71,10 @@ export const UnreadMessages = Type.Integer({
   description: 'Messages that the side of the caller has not read; 0 when the task is final',
 });
 
+export const Attempt = Type.Integer({
+  description: 'Increases by one each time accepted work returns to the queue',
+});
+
 /** Several answers, and the one that counts. */
 const Answers = Type.Object({
   output: Type.Unknown({
@@ -113,7 +117,7 @@ export const Task = Type.Object(
     ),
     audit: Audit,
     metadata: Type.Optional(Metadata),
-    attempt: Type.Integer({ description: 'Increases by one each time accepted work returns to the queue' }),
+    attempt: Attempt,
     assignment: nullable(Assignment),
     submission: Type.Union([Submission, Answers, Type.Null()], {
       description: 'The last submission; kept after rework, reassignment, rejection and failure',

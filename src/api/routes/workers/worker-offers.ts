@@ -2,6 +2,7 @@
 
 import Type from 'typebox';
 import type { Command } from '../../../state/tasks/command.ts';
+import { OFFER_STATUSES } from '../../../state/tasks/offer.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { offerView } from '../../../state/tasks/view.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
@@ -13,9 +14,9 @@ import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { closed, idOf, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
-import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
+import { OfferedTask, oneTask, Reason, workerTaskAnswer } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
@@ -24,10 +25,10 @@ const OfferView = Type.Object(
   {
     offer_id: Uuid,
     task_id: Uuid,
-    status: Type.String(),
+    status: word(OFFER_STATUSES),
     offered_at: Timestamp,
     expires_at: Timestamp,
-    task: WorkerTask,
+    task: OfferedTask,
   },
   { $id: 'Offer' },
 );

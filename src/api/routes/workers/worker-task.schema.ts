@@ -1,26 +1,50 @@
 // A task as the worker sees it: its schema and the response with one task.
 
 import Type from 'typebox';
+import { STATUSES } from '../../../state/tasks/lifecycle.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
-import { closed, Uuid } from '../../http/schemas.ts';
-import { Assignment, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
+import { closed, nullable, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { Context, Output, Requirements, Sla } from '../tasks/task-input.schema.ts';
+import { Assignment, Attempt, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
 
+const { on_deadline: _default, escalations: _escalations, ...WorkerSla } = Sla;
+const { gold: _gold, copies: _copies, ...Asked } = Output.properties;
+
+/** What a worker is told of a task before and after they accept it. */
+const shown = {
+  task_id: Uuid,
+  task_type: Slug,
+  domain: Slug,
+  title: Type.String(),
+  instructions: Type.String(),
+  context: Type.Optional(Context),
+  sla: Type.Object(WorkerSla),
+  requirements: Type.Optional(Requirements),
+  output: Type.Object(Asked),
+  attempt: Attempt,
+  feedback: nullable(Type.String({ description: 'Of the last review' })),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+};
+
+/** A task in an offer. */
+export const OfferedTask = Type.Object(shown, { $id: 'OfferedTask' });
+
+/** A task of the worker. */
 export const WorkerTask = Type.Object(
   {
-    task_id: Uuid,
-    title: Type.String(),
-    instructions: Type.String(),
-    attempt: Type.Integer(),
-    feedback: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-    assignment: Type.Optional(Type.Union([Assignment, Type.Null()])),
-    submission: Type.Optional(Type.Union([Submission, Type.Null()])),
-    open_question: Type.Optional(OpenQuestion),
-    unread_messages: Type.Optional(UnreadMessages),
+    ...shown,
+    status: word(STATUSES),
+    version: Type.Integer(),
+    assignment: nullable(Assignment),
+    submission: nullable(Submission),
+    open_question: OpenQuestion,
+    unread_messages: UnreadMessages,
   },
-  { $id: 'WorkerTask', additionalProperties: true },
+  { $id: 'WorkerTask' },
 );
 
 /** The body with which a worker declines an offer or gives a task back. */
