@@ -1,13 +1,27 @@
-// `biolayer orgs`: orgs, for the operator.
+// `biolayer admin orgs`, and `biolayer orgs` for short: orgs, for the operator.
 
 import { type Command, InvalidArgumentError } from 'commander';
 import { QUOTA_NAMES } from '../state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from '../state/access/token-bucket.ts';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
+import { listAt } from './value.ts';
 
-/** Adds `biolayer orgs`. */
+/** Adds `biolayer orgs` and `biolayer admin orgs`, which are the same. */
 export function addOrgCommands(program: Command, streams: Streams): void {
-  const orgs = program.command('orgs').description('orgs, for the operator');
+  const admin = program.command('admin').description('commands for the operator');
+  for (const parent of [admin, program])
+    addVerbs(parent.command('orgs').description('orgs, for the operator'), streams);
+}
+
+function addVerbs(orgs: Command, streams: Streams): void {
+  addPageFlags(orgs.command('list'))
+    .description('list orgs with their status and usage')
+    .action(async (flags: PageFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const page = await api.send('GET', '/admin/orgs', { query: pageQuery(flags) });
+      showPage(out, page, listAt(page, 'data'), LISTED);
+    });
   orgs
     .command('create')
     .description('create an org and its first API key, which is shown only once')
@@ -23,7 +37,7 @@ export function addOrgCommands(program: Command, streams: Streams): void {
     .argument('<org_id>')
     .action(async (orgId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const org = await api.send('GET', `/admin/orgs/${encodeURIComponent(orgId)}`);
+      const org = await api.send('GET', pathOf(orgId));
       out.answer(org, () => out.record(org, FIELDS));
     });
   orgs
@@ -45,12 +59,79 @@ export function addOrgCommands(program: Command, streams: Streams): void {
         ...(Object.keys(limits).length > 0 && { rate_limits: limits }),
         ...(Object.keys(quotas).length > 0 && { quotas }),
       };
-      const changed = await api.send('PATCH', `/admin/orgs/${encodeURIComponent(orgId)}`, { body });
+      const changed = await api.send('PATCH', pathOf(orgId), { body });
       out.answer(changed, () => out.record(changed, FIELDS));
+    });
+  orgs
+    .command('api-key')
+    .description('create an API key for an org that has lost its own; it is shown only once')
+    .argument('<org_id>')
+    .requiredOption('--name <name>')
+    .option('--scope <scope>', 'what it may do; repeatable (default: everything)', collect)
+    .option('--pool <pool_id>', 'limit it to these pools; repeatable', collect)
+    .option('--expires-at <time>', 'RFC 3339')
+    .option('--test', "a test key, for the org's sandbox")
+    .action(async (orgId: string, flags: KeyFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const { name, scope: scopes = ['*'], pool: pools, expiresAt: expires_at, test } = flags;
+      const body = givenOnly({ name, scopes, pools, expires_at, mode: test && 'test' });
+      const key = await api.send('POST', `${pathOf(orgId)}/api-keys`, { body });
+      out.answer(key, () => out.record(key, KEY_FIELDS));
+    });
+  orgs
+    .command('suspend')
+    .description('suspend an org: its credentials are refused and its tasks are not matched')
+    .argument('<org_id>')
+    .option('--reason <text>')
+    .action(async (orgId: string, { reason }: { reason?: string }, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const org = await api.send('POST', `${pathOf(orgId)}/suspend`, { body: givenOnly({ reason }) });
+      out.answer(org, () => out.record(org, FIELDS));
+    });
+  orgs
+    .command('resume')
+    .description('end the suspension of an org')
+    .argument('<org_id>')
+    .action(async (orgId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams, 'operator');
+      const org = await api.send('POST', `${pathOf(orgId)}/resume`, { body: {} });
+      out.answer(org, () => out.record(org, FIELDS));
     });
 }
 
-const FIELDS = ['org_id', 'name', 'rate_limits', 'usage', 'ip_allowlist'];
+function pathOf(orgId: string): string {
+  return `/admin/orgs/${encodeURIComponent(orgId)}`;
+}
+
+const FIELDS = [
+  'org_id',
+  'name',
+  'status',
+  'suspension.at',
+  'suspension.reason',
+  'rate_limits',
+  'usage',
+  'ip_allowlist',
+];
+const LISTED = [
+  'org_id',
+  'status',
+  'usage.open_tasks',
+  'usage.workers',
+  'usage.keys',
+  'usage.evidence_bytes',
+  'created_at',
+  'name',
+];
+const KEY_FIELDS = ['key_id', 'mode', 'name', 'scopes', 'pools', 'expires_at', 'key'];
+
+interface KeyFlags {
+  name: string;
+  scope?: string[];
+  pool?: string[];
+  expiresAt?: string;
+  test?: true;
+}
 
 interface UpdateFlags {
   name?: string;

@@ -9,7 +9,8 @@ import { poolOf, type Task } from '../state/tasks/task.ts';
 import { isWaiting } from '../state/tasks/waiting.ts';
 import { offerLife } from '../state/workers/matching.ts';
 import { isReady, type Pool, type Worker } from '../state/workers/worker.ts';
-import { changeTask } from '../store/commands/change.ts';
+import { changeTask, type Plan } from '../store/commands/change.ts';
+import { isSuspended, notSuspended } from '../store/identity/suspension.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
@@ -77,7 +78,7 @@ function runRequest(db: Db, orgId: string, { kind, id }: Requested, budget: Budg
 /**
  * Finds a worker for the task. If the found worker has an earlier task to do, offers that one instead,
  * so the order of the queue holds whichever match is requested.
- * @returns false when the budget did not suffice.
+ * @returns false when the budget did not suffice, or the org was suspended.
  */
 export async function matchTask(
   db: Db,
@@ -94,13 +95,13 @@ export async function matchTask(
     const [best] = workers;
     if (best === undefined) return true;
     const firstTask = await firstWaitingFor(db, best, stored);
-    if (firstTask === null || firstTask.task.task_id === taskId) await offer(db, stored, pool, workers);
-    else await offerToBest(db, firstTask);
+    const isFirst = firstTask === null || firstTask.task.task_id === taskId;
+    if (!(await (isFirst ? offer(db, stored, pool, workers) : offerToBest(db, firstTask)))) return false;
   }
   return false;
 }
 
-/** Offers waiting tasks to a ready worker. @returns false when the budget did not suffice. */
+/** Offers waiting tasks to a ready worker. @returns false when the budget did not suffice, or the org was suspended. */
 async function matchWorker(db: Db, orgId: string, workerId: string, budget: Budget): Promise<boolean> {
   while (budget.left > 0) {
     const worker = await loadWorker(db, orgId, workerId);
@@ -108,7 +109,7 @@ async function matchWorker(db: Db, orgId: string, workerId: string, budget: Budg
     budget.left -= 1;
     const firstTask = await firstWaitingFor(db, worker);
     if (firstTask === null) return true;
-    await offerToBest(db, firstTask);
+    if (!(await offerToBest(db, firstTask))) return false;
   }
   return false;
 }
@@ -125,32 +126,42 @@ export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   return id === null ? null : intactOrNull(db, () => loadPool(db, task.org_id, id));
 }
 
-async function offerToBest(db: Db, stored: StoredTask): Promise<void> {
+async function offerToBest(db: Db, stored: StoredTask): Promise<boolean> {
   const pool = await poolOfTask(db, stored.task);
-  await offer(db, stored, pool, await findWorkers(db, stored.task, offersAtOnce(pool)));
+  return offer(db, stored, pool, await findWorkers(db, stored.task, offersAtOnce(pool)));
 }
 
-/** Matches a queued task to these workers, best first, and offers it to each of them. */
+/**
+ * Matches a queued task to these workers, best first, and offers it to each of them.
+ * @returns false when the org is suspended.
+ */
 async function offer(
   db: Db,
   stored: StoredTask,
   pool: Pool | null,
   workers: readonly Worker[],
-): Promise<void> {
+): Promise<boolean> {
   const { task } = stored;
-  if (workers.length === 0) return;
+  if (workers.length === 0) return true;
   const now = db.clock.now();
   const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
-  // Refused when the task or a worker has changed meanwhile; the caller tries again.
-  await changeTask(
-    db,
-    task.org_id,
-    task.task_id,
-    [
+  const plan: Plan = {
+    commands: [
       { name: 'match', worker_ids: workers.map((worker) => worker.worker_id) },
       { name: 'offer', offers },
     ],
-    { actor: 'system', loaded: stored, loadedWorkers: workers },
-  );
+    guards: [notSuspended(db, task.org_id)],
+  };
+  let [isRetry, mayOffer] = [false, true];
+  const choose = async () => {
+    // Looked up only when the commit failed, which its guard may have caused.
+    if (isRetry) mayOffer = !(await isSuspended(db, task.org_id));
+    isRetry = true;
+    return mayOffer ? plan : null;
+  };
+  // Refused when the task or a worker has changed meanwhile; the caller tries again.
+  const loaded = { loaded: stored, loadedWorkers: workers };
+  await changeTask(db, task.org_id, task.task_id, choose, { actor: 'system', ...loaded });
+  return mayOffer;
 }

@@ -23,7 +23,8 @@ import type { MatchRequest } from '../state/outbox.ts';
 import { checksOf } from '../state/tasks/scheduled-checks.ts';
 import { poolOf } from '../state/tasks/task.ts';
 import { taskOfQueueMember } from '../state/workers/matching.ts';
-import { allTenants } from '../store/identity/orgs.ts';
+import { allTenants, completeOrgLists } from '../store/identity/orgs.ts';
+import { isSuspended } from '../store/identity/suspension.ts';
 import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
@@ -83,6 +84,7 @@ export class Sweeper {
   readonly #every: number;
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> | null = null;
+  #areOrgsListed = false;
   /** Jobs added, and members that failed on their own, since the start. */
   jobsAdded = 0;
   failed = 0;
@@ -165,6 +167,8 @@ export class Sweeper {
       );
       if (!(await mayContinue())) return this.jobsAdded - before;
     }
+    if (!this.#areOrgsListed) await completeOrgLists(this.#db);
+    this.#areOrgsListed = true;
     for (const orgId of await allTenants(this.#db))
       await this.#reportingFailure(orgKeysOf(this.#db.prefix, orgId).matchingQueues, () =>
         this.#requestMatches(orgId, now),
@@ -286,10 +290,10 @@ export class Sweeper {
     await this.#addIfMissing([replayJob(about)], replayJob(about, idSuffix));
   }
 
-  /** Adds the missing jobs of turns that have not ended. */
+  /** Adds the missing jobs of turns that have not ended. The turn of a suspended org waits. */
   async #continueTurns(key: string, now: number, idSuffix: string): Promise<void> {
     for (const { org_id, turn, since } of await openTurns(this.#db, key))
-      if (since <= now - GRACE_MS)
+      if (since <= now - GRACE_MS && !(await isSuspended(this.#db, org_id)))
         await this.#addIfMissing([matchingJob(org_id, turn)], matchingJob(org_id, turn, idSuffix));
   }
 

@@ -1,4 +1,4 @@
-// The checks of a request besides its credential: the org's IP allowlist, and the rate limits of credentials, orgs and,
+// The checks of a request besides its credential: the org's IP allowlist and suspension, and the rate limits of credentials, orgs and,
 // for unauthenticated requests, addresses.
 
 import type { Context } from 'koa';
@@ -8,7 +8,7 @@ import type { Quota } from '../../state/access/token-bucket.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { sharedKeysOf } from '../../store/redis/keys.ts';
-import { ApiError } from '../http/problem.ts';
+import { ApiError, orgSuspended } from '../http/problem.ts';
 import { AnonymousRateLimit } from './anonymous-rate-limit.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { isAllowedFrom, type OrgRules, OrgRulesCache } from './org-rules.ts';
@@ -59,24 +59,38 @@ export class Admission {
     return rules instanceof Promise ? rules.then((known) => known.taskTypes[mode]) : rules.taskTypes[mode];
   }
 
-  /** Checks the allowlist and counts the request of an authenticated caller. @throws ApiError 403 `ip_not_allowed`, 429 `rate_limited` */
+  /**
+   * Checks the org's rules and counts the request of an authenticated caller.
+   * @throws ApiError 403 `ip_not_allowed` or `org_suspended`, 429 `rate_limited`
+   */
   async admit(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
-    const { quotas, networks } = await this.#orgRules.of(caller.org_id);
-    if (!this.#isFrom(ctx, networks)) throw notAllowed();
-    await this.#limits.count(ctx, caller, quotas);
+    const rules = await this.#orgRules.of(caller.org_id);
+    this.#requireAllowed(ctx, rules);
+    await this.#limits.count(ctx, caller, rules.quotas);
   }
 
-  /** Whether the org's allowlist contains the caller's address. @param age maximum age of the list in ms; a second by default */
+  /**
+   * Whether the org is not suspended and its allowlist contains the caller's address.
+   * @param age maximum age of the org's rules in ms; a second by default
+   */
   async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
-    const { networks } = await this.#orgRules.of(caller.org_id, age);
-    return this.#isFrom(ctx, networks);
+    const { networks, isSuspended } = await this.#orgRules.of(caller.org_id, age);
+    return !isSuspended && this.#isFrom(ctx, networks);
   }
 
-  /** Loads the org's rules again. Returns a guard that holds until they change. @throws ApiError 403 `ip_not_allowed` */
+  /**
+   * Loads the org's rules again. Returns a guard that holds until they change.
+   * @throws ApiError 403 `ip_not_allowed` or `org_suspended`
+   */
   async orgGuard(ctx: Context, caller: { org_id: string }): Promise<Guard> {
-    const { networks, version } = await this.#orgRules.of(caller.org_id, 0);
+    const rules = await this.#orgRules.of(caller.org_id, 0);
+    this.#requireAllowed(ctx, rules);
+    return { kind: 'version', key: sharedKeysOf(this.#db.prefix, caller.org_id).org, version: rules.version };
+  }
+
+  #requireAllowed(ctx: Context, { networks, isSuspended }: OrgRules): void {
     if (!this.#isFrom(ctx, networks)) throw notAllowed();
-    return { kind: 'version', key: sharedKeysOf(this.#db.prefix, caller.org_id).org, version };
+    if (isSuspended) throw orgSuspended();
   }
 
   #isFrom(ctx: Context, networks: OrgRules['networks']): boolean {

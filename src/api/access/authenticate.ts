@@ -8,10 +8,11 @@ import { LRUCache } from 'lru-cache';
 import { modeOf, orgOf } from '../../state/access/tenant.ts';
 import { noteKeyUse } from '../../store/identity/api-keys.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
+import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { noteWorkerSeen } from '../../store/workers/last-seen.ts';
-import { ApiError } from '../http/problem.ts';
+import { ApiError, orgSuspended } from '../http/problem.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
 import type { Access, Principal } from './principal.ts';
@@ -169,7 +170,7 @@ export class Authenticator {
   /**
    * Looks up the credential and the org's rules again. Returns guards that hold until they change, for a commit that must
    * fail if the credential is revoked or restricted first.
-   * @throws ApiError 401, 403 `ip_not_allowed`; 409 if the permissions or the expiry of the credential have changed
+   * @throws ApiError 401, 403 `ip_not_allowed` or `org_suspended`; 409 if the permissions or the expiry of the credential have changed
    */
   async credentialAndRuleGuards(ctx: Context, principalAtAdmission: Principal): Promise<Guard[]> {
     if (!('org_id' in principalAtAdmission)) return [];
@@ -179,20 +180,21 @@ export class Authenticator {
     return [...found.guards, await this.#admission.orgGuard(ctx, principalAtAdmission)];
   }
 
-  /** Guards that hold while the credential is unchanged since the request was admitted. No look-up. */
+  /** Guards that hold while the credential is unchanged since the request was admitted and its org is not suspended. No look-up. */
   guardsAtAdmission(principalAtAdmission: Principal): readonly Guard[] {
     return this.#identities.get(principalAtAdmission)?.guards ?? [];
   }
 
   /**
    * `guardsAtAdmission` after another look-up, for a commit that failed with those.
-   * @throws ApiError 401; 409 if the permissions of the credential have changed
+   * @throws ApiError 401, 403 `org_suspended`; 409 if the permissions of the credential have changed
    */
   async reloadedGuards(ctx: Context, principalAtAdmission: Principal): Promise<readonly Guard[]> {
     if (!('org_id' in principalAtAdmission)) return [];
     const found = await this.#reload(ctx);
     if (permissionsOf(found.principal) !== permissionsOf(principalAtAdmission))
       throw permissionsChangedError();
+    if (await isSuspended(this.#db, found.principal.org_id)) throw orgSuspended();
     return found.guards;
   }
 
@@ -252,10 +254,12 @@ export class Authenticator {
 
   async #load(text: string, hash: string): Promise<Identity | null> {
     const [loadedAt, revocations] = [performance.now(), this.#revocations];
-    const found = this.#issuers.isJwt(text)
+    const identity = this.#issuers.isJwt(text)
       ? await this.#issuers.identify(text)
       : await identify(this.#db, text);
-    if (found === null) return null;
+    if (identity === null) return null;
+    const guards = [...identity.guards, notSuspended(this.#db, identity.principal.org_id)];
+    const found = { ...identity, guards };
     this.#identities.set(found.principal, found);
     if (this.#revocations === revocations) this.#known.set(hash, { loadedAt, found });
     return found;

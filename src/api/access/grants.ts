@@ -68,7 +68,11 @@ export function expiryOf(principal: KeyPrincipal, requested: string | undefined)
 }
 
 /** Errors of that expiry: in the past, or later than the key's own. */
-export function expiryErrors(principal: KeyPrincipal, expiry: number | null, now: number): FieldError[] {
+export function expiryErrors(
+  principal: Pick<KeyPrincipal, 'expires_at'>,
+  expiry: number | null,
+  now: number,
+): FieldError[] {
   const pointer = '/expires_at';
   if (expiry !== null && !(expiry > now)) return [{ pointer, message: 'must be in the future' }];
   const own = principal.expires_at;

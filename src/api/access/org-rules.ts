@@ -1,4 +1,4 @@
-// The rules of an org for its requests: IP allowlist, rate limits, storage quotas. They are cached for at most a second,
+// The rules of an org for its requests: suspension, IP allowlist, rate limits, storage quotas. They are cached for at most a second,
 // so that a busy org does not cost a look-up for each request. A change takes effect within that second in every process,
 // and at once in the process that made it.
 
@@ -17,6 +17,7 @@ const MAX_CACHED = 10_000;
 export interface OrgRules {
   /** Version of the org's record; 0 if there is none. */
   version: number;
+  isSuspended: boolean;
   /** Networks from which its credentials may be used; null for all. */
   networks: readonly Network[] | null;
   quotas: Quotas;
@@ -35,6 +36,7 @@ export interface DefaultRules {
 function rulesOf(org: Org | null, defaults: DefaultRules): OrgRules {
   return {
     version: org?.version ?? 0,
+    isSuspended: org?.suspension !== undefined,
     networks: networksOf(org?.ip_allowlist ?? []),
     quotas: quotasOf(org, defaults.quotas),
     storage: storageQuotasOf(org?.quotas, defaults.storage),

@@ -25,6 +25,7 @@ export const PROBLEMS = {
   pool_forbidden: [403, 'Pool forbidden'],
   org_mismatch: [403, 'Wrong org'],
   ip_not_allowed: [403, 'Address not allowed'],
+  org_suspended: [403, 'Org suspended'],
   live_key_required: [403, 'Live key required'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
@@ -98,6 +99,11 @@ export class ApiError extends Error {
 /** 404. The same for a missing resource and for one of another org, so that neither can be told from the other. */
 export function notFound(): ApiError {
   return new ApiError('not_found', 'There is no such resource.');
+}
+
+/** 403 for every credential of an org that the operator has suspended. */
+export function orgSuspended(): ApiError {
+  return new ApiError('org_suspended', 'The operator has suspended this org.');
 }
 
 /** 405 (RFC 9110, section 15.5.6). @param Allow the supported methods, separated by commas. */

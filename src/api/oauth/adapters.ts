@@ -3,8 +3,10 @@
 import { type Adapter, type AdapterPayload, errors, Provider } from 'oidc-provider';
 import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
 import { OAuthRecords } from '../../store/identity/oauth-records.ts';
+import { isSuspended } from '../../store/identity/suspension.ts';
 import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
+import { orgSuspended } from '../http/problem.ts';
 import { interactionAdapter } from './interactions.ts';
 import { storeRedisTimes } from './redis-time.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
@@ -86,7 +88,9 @@ function clientAdapter(db: Db): Adapter {
   return {
     async find(id) {
       const client = await loadOAuthClient(db, id);
-      return client === null ? undefined : clientMetadata(client);
+      if (client === null) return undefined;
+      if (await isSuspended(db, client.org_id)) throw orgSuspended();
+      return clientMetadata(client);
     },
     upsert: never,
     destroy: never,

@@ -18,7 +18,9 @@ import {
 import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
 import { parseSubject, subjectOf } from '../../store/identity/oauth-records.ts';
 import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/identity/passwords.ts';
+import { isSuspended } from '../../store/identity/suspension.ts';
 import type { Db } from '../../store/redis/connection.ts';
+import { orgSuspended } from '../http/problem.ts';
 import { formToken, isOwnForm, readForm } from './form.ts';
 import { consentPage, errorPage, type Form, signInPage } from './pages.ts';
 import { END_SESSION_PATH } from './resource.ts';
@@ -53,6 +55,7 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
     ctx.status = 400;
     return errorPage(ctx, 'This request has expired, or was started in another browser.');
   }
+  if (await isSuspended(deps.db, client.org_id)) throw orgSuspended();
   const form: Form = {
     action: ctx.path,
     // Ties the form to its interaction and step.

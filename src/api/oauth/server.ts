@@ -11,6 +11,7 @@ import { type Db, isUnavailable } from '../../store/redis/connection.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Admission } from '../access/admission.ts';
 import type { ClientAddresses } from '../access/client-address.ts';
+import { ApiError } from '../http/problem.ts';
 import { answerOtherMethod } from '../http/router.ts';
 import { bodyTimeout } from '../middleware/json-body.ts';
 import type { interact } from './interaction.ts';
@@ -113,7 +114,8 @@ export function oauthServer(options: OAuthOptions): Middleware {
     const failure = failures.get(ctx.req);
     if (failure === undefined) return;
     for (const name of ['Location', 'Set-Cookie']) ctx.remove(name);
-    if (!isUnavailable(failure)) log.error({ err: failure, path: ctx.path }, 'oauth');
+    if (!isUnavailable(failure) && !(failure instanceof ApiError))
+      log.error({ err: failure, path: ctx.path }, 'oauth');
     throw failure;
   };
 

@@ -2,6 +2,7 @@
 
 import type { Route } from '../route.ts';
 import { auditRoutes } from './audit/audit.ts';
+import { adminOrgRoutes } from './identity/admin-orgs.ts';
 import { apiKeyRoutes } from './identity/api-keys.ts';
 import { issuerRoutes } from './identity/issuers.ts';
 import { memberRoutes } from './identity/members.ts';
@@ -59,6 +60,7 @@ export const ROUTES: readonly Route[] = [
   ...oauthClientRoutes,
   ...issuerRoutes,
   ...memberRoutes,
+  ...adminOrgRoutes,
   ...orgRoutes,
   ...secretRoutes,
   ...clockRoutes,

@@ -178,9 +178,11 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   }
   writes.push(['PUBLISH', keys.changes, `task ${taskId}`]);
 
-  const guards: Guard[] = [{ kind: 'version', key: keys.task(taskId), version: was?.version ?? 0 }];
+  const key = keys.task(taskId);
+  const guards: Guard[] = [
+    was === null ? { kind: 'absent', key } : { kind: 'version', key, version: was.version },
+  ];
   // Resealing replaces the input without a new version.
-  if (isPatched)
-    guards.push({ kind: 'field', key: keys.task(taskId), field: 'i', value: JSON.stringify(was.input) });
+  if (isPatched) guards.push({ kind: 'field', key, field: 'i', value: JSON.stringify(was.input) });
   return { guards, writes };
 }

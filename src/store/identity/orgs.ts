@@ -9,7 +9,7 @@ import type { Shape } from '../../state/text/forms.ts';
 import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from '../redis/keys.ts';
-import { loadRecord, recordWrites } from '../redis/records.ts';
+import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
 import { fetched, readableOrNull } from '../redis/unreadable.ts';
 
 export interface SigningSecret {
@@ -35,6 +35,8 @@ export interface Org {
   sandbox_webhook_secrets?: SigningSecret[];
   /** Since when each tenant has task types, ms; absent: it never had any. */
   task_types_since?: Partial<Record<'live' | 'test', number>>;
+  /** Present while the operator has suspended the org; `at` in ms. */
+  suspension?: { at: number; reason: string | null };
   created_at: number;
   updated_at: number;
 }
@@ -82,9 +84,10 @@ export function withSigningSecrets(org: Org, tenantId: string, secrets: SigningS
 
 /** Guards and writes that store the org. @param before its stored version; 0: it is new. */
 export function orgWrites(db: Db, before: number, org: Org): Change {
-  const { orgs } = partitionKeys(db.prefix, partitionOf(org.org_id));
+  const { orgs, orgList } = partitionKeys(db.prefix, partitionOf(org.org_id));
   const { guards, writes } = recordWrites(sharedKeysOf(db.prefix, org.org_id).org, before, org);
-  return { guards, writes: before === 0 ? [...writes, ['SADD', orgs, org.org_id]] : writes };
+  if (before > 0) return { guards, writes };
+  return { guards, writes: [...writes, ['SADD', orgs, org.org_id], ['ZADD', orgList, 0, org.org_id]] };
 }
 
 /**
@@ -97,6 +100,28 @@ export function sandboxWrites(db: Db, org: Org, secret: SigningSecret): Change {
   const opened = { ...org, version: org.version + 1, sandbox_webhook_secrets: [secret] };
   const { guards, writes } = orgWrites(db, org.version, opened);
   return { guards, writes: [...writes, ['SADD', orgs, tenantOf(org.org_id, 'test')]] };
+}
+
+/** The sorted sets that list all orgs, whose ids sort by creation. */
+export function orgLists(db: Db): string[] {
+  return PARTITIONS.map((partition) => partitionKeys(db.prefix, partition).orgList);
+}
+
+/** Loads orgs in one round trip, in the order of `ids`; null for one that does not exist or cannot be read. */
+export function loadOrgs(db: Db, ids: readonly string[]): Promise<(Org | null)[]> {
+  return loadRecords(
+    db,
+    ids.map((id) => sharedKeysOf(db.prefix, id).org),
+    SHAPE,
+  );
+}
+
+/** Adds the orgs to the lists that earlier releases, which had no such lists, have created. Repeatable. */
+export async function completeOrgLists(db: Db): Promise<void> {
+  const ids = (await allTenants(db)).filter((id) => modeOf(id) === 'live');
+  await Promise.all(
+    ids.map((id) => db.redis.zadd(partitionKeys(db.prefix, partitionOf(id)).orgList, 'NX', 0, id)),
+  );
 }
 
 /** Since when the tenant has task types, ms; null when it never had any. @throws UnreadableRecord */

@@ -55,7 +55,7 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 // arguments; for each write the number of its arguments, the command, and the arguments. A negative number -n
 // before a write applies it to the next n keys. Guard kinds of the script that `Guard` does not name: `incarnation` is a
 // `version` with an incarnation, `unlisted` a `score` null, `no_field` a `field` null, `count` one of the `others` of
-// `room`. Returns 1 when written, 0 when a guard failed, and minus the time of Redis (ms) when a `due` guard failed.
+// `room`, `counted` one of the keys that `absent` before it has checked together. Returns 1 when written, 0 when a guard failed, and minus the time of Redis (ms) when a `due` guard failed.
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 local counted = 0
@@ -86,7 +86,10 @@ for i = 1, guards do
     if redis.call('ZSCORE', key, ARGV[at + 1]) then return 0 end
     at = at + 2
   elseif kind == 'absent' then
-    if redis.call('EXISTS', key) == 1 then return 0 end
+    local count = tonumber(ARGV[at + 1])
+    if redis.call('EXISTS', unpack(KEYS, i, i + count - 1)) > 0 then return 0 end
+    at = at + 2
+  elseif kind == 'counted' then
     at = at + 1
   elseif kind == 'field' then
     if redis.call('HGET', key, ARGV[at + 1]) ~= ARGV[at + 2] then return 0 end
@@ -139,7 +142,12 @@ const withScript = defineScripts<{
 export async function commit(redis: Redis, { guards, writes }: Change): Promise<boolean> {
   const keys: string[] = [];
   const args: (string | number | Buffer)[] = [guards.length];
+  // One command checks all keys that must be absent.
+  const absent = guards.flatMap(({ kind, key }) => (kind === 'absent' ? [key] : []));
+  keys.push(...absent);
+  if (absent.length > 0) args.push('absent', absent.length, ...absent.slice(1).map(() => 'counted'));
   for (const guard of guards) {
+    if (guard.kind === 'absent') continue;
     // Sets that are counted together precede the key that has the limit.
     if (guard.kind === 'room')
       for (const other of guard.others ?? []) {
@@ -155,9 +163,6 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
       case 'score':
         if (guard.score === null) args.push('unlisted', guard.member);
         else args.push('score', guard.member, guard.score);
-        break;
-      case 'absent':
-        args.push('absent');
         break;
       case 'present':
         args.push('present');

@@ -33,6 +33,8 @@ export function partitionKeys(prefix: string, partition: string) {
     deadNames: `${base}:dead-names`,
     /** Set: ids of the orgs here, and of their sandboxes. */
     orgs: `${base}:orgs`,
+    /** Sorted set by text: ids of the orgs here, which sort by creation. */
+    orgList: `${base}:org-list`,
     /** Hash: org or sandbox → the turn in which its match requests are handled. */
     matchTurns: `${base}:match-turns`,
     /** Sorted set: `<org> <task>` by when its next scheduled check is due. */
@@ -76,8 +78,11 @@ export type OrgKeys = ReturnType<typeof orgKeys>;
 /** By org: a process hardly ever has more than one prefix. */
 const cache = new LRUCache<string, { prefix: string; keys: OrgKeys }>({ max: 10_000 });
 
-/** Keys of records that an org's live tenant and sandbox share: the org and its API keys. */
-export function sharedKeysOf(prefix: string, orgId: string): Pick<OrgKeys, 'org' | 'apiKey' | 'index'> {
+/** Keys of records that an org's live tenant and sandbox share: the org, its suspension and its API keys. */
+export function sharedKeysOf(
+  prefix: string,
+  orgId: string,
+): Pick<OrgKeys, 'org' | 'suspended' | 'apiKey' | 'index'> {
   return orgKeysOf(prefix, orgOf(orgId));
 }
 
@@ -97,6 +102,8 @@ function orgKeys(prefix: string, orgId: string) {
     ...partitionKeys(prefix, partition),
     partition,
     org: `${base}:org`,
+    /** String: there while the org is suspended. */
+    suspended: `${base}:suspended`,
     /** Hash: `v` version, `s` state, `i` input, `h` last hash, `u` sequence of the last change of the metadata; or `z`, everything packed, and `e`, when it ended (ms), once it is final; `o` when its callback wants ordered delivery. */
     task: (id: string) => `${base}:task:${id}`,
     /** Hash: which workers have which copies of a task; see `store/commands/copies.ts`. */

@@ -1,10 +1,11 @@
 // Match requests: the tasks and workers of an org that are to be matched, and the turn in which this happens. An org has
 // one turn at a time, however many requests it has: the job of the turn matches a bounded number, and the rest gets a
 // turn after the other orgs. A request is dropped while no worker is ready; a worker that becomes ready is requested.
+// While the org is suspended, its requests wait.
 
 import type { MatchRequest } from '../../state/outbox.ts';
 import type { Db } from '../redis/connection.ts';
-import { orgKeysOf } from '../redis/keys.ts';
+import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
 /** A stored request. `sequence` changes when the same is requested again. */
@@ -38,12 +39,16 @@ redis.call('HSET', KEYS[2], ARGV[1], turn)
 return turn
 `;
 
-// KEYS: requests, turns, all ready workers. ARGV: org, turn, count. Drops all requests when no worker is ready.
-// Returns the turn and the requests with their sequences; only the current turn when it is another.
+// KEYS: requests, turns, all ready workers, suspension. ARGV: org, turn, count. Drops all requests when no worker is
+// ready. Returns the turn and the requests with their sequences; only the current turn when it is another; '' while the
+// org is suspended.
 const TAKE = `
 local turn = redis.call('HGET', KEYS[2], ARGV[1])
 if turn ~= ARGV[2] then return {turn or ''} end
-if redis.call('EXISTS', KEYS[3]) == 0 then
+-- 2: only the ready workers exist. One command for both keys, since every turn costs it.
+local found = redis.call('EXISTS', KEYS[3], KEYS[3], KEYS[4])
+if found % 2 == 1 then return {''} end
+if found == 0 then
   redis.call('DEL', KEYS[1])
   redis.call('HDEL', KEYS[2], ARGV[1])
   return {''}
@@ -78,7 +83,7 @@ const withScripts = defineScripts<{
   biolayerMatchEnd(...args: (string | number)[]): Promise<string>;
 }>({
   biolayerMatchRequest: { lua: REQUEST },
-  biolayerMatchTake: { lua: TAKE, numberOfKeys: 3 },
+  biolayerMatchTake: { lua: TAKE, numberOfKeys: 4 },
   biolayerMatchEnd: { lua: END, numberOfKeys: 3 },
 });
 
@@ -111,7 +116,8 @@ export async function requestMatches(
 /**
  * The first `count` requests of the org, if `turn` is its current turn. They stay stored until `endTurn`, so a crash
  * loses none.
- * @returns the current turn with the requests; without requests when it is another turn; null when there is none.
+ * @returns the current turn with the requests; without requests when it is another turn; null when there is none, or
+ *   the org is suspended.
  */
 export async function takeTurn(
   db: Db,
@@ -120,8 +126,9 @@ export async function takeTurn(
   count: number,
 ): Promise<{ current: string; requests: Requested[] } | null> {
   const keys = orgKeysOf(db.prefix, orgId);
+  const { suspended } = sharedKeysOf(db.prefix, orgId);
   const [current = '', ...flat] = await withScripts(db.redis).biolayerMatchTake(
-    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), orgId, turn, count],
+    ...[keys.matchRequests, keys.matchTurns, keys.readyBy('rating'), suspended, orgId, turn, count],
   );
   if (current === '') return null;
   const requests = Array.from({ length: flat.length / 2 }, (_, index): Requested => {

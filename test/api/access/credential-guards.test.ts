@@ -16,6 +16,7 @@ import { findCredential } from '../../../src/store/identity/credentials.ts';
 import { loadMember, memberWrites } from '../../../src/store/identity/members.ts';
 import { loadOAuthClient, oauthClientWrites } from '../../../src/store/identity/oauth-clients.ts';
 import { loadOrg, orgWrites } from '../../../src/store/identity/orgs.ts';
+import { suspensionWrite } from '../../../src/store/identity/suspension.ts';
 import { revokeWorkerTokens } from '../../../src/store/identity/worker-tokens.ts';
 import { RedisClock } from '../../../src/store/redis/clock.ts';
 import { commit, merge } from '../../../src/store/redis/commit.ts';
@@ -29,6 +30,7 @@ import {
   createKey,
   createOrg,
   createPool,
+  freshName,
   type Org,
   startApi,
   type TestApi,
@@ -242,41 +244,73 @@ async function taskFor(name: string, worker_id: string): Promise<{ task_id: stri
   return ids;
 }
 
+/** Suspends the org, as the operator does, or ends that. */
+async function setSuspended(isSuspended: boolean): Promise<void> {
+  const before = await loadOrg(db, org.org_id);
+  if (before === null) throw new Error('no org');
+  const { suspension: _, ...rest } = before;
+  const suspension = isSuspended ? { suspension: { at: clock.now(), reason: null } } : {};
+  const after = { ...rest, ...suspension, version: before.version + 1 };
+  const mark = { guards: [], writes: [suspensionWrite(db, after)] };
+  expect(await commit(db.redis, merge(orgWrites(db, before.version, after), mark))).toBe(true);
+}
+
+/** Ends a suspension, and what the processes of the test know of it. */
+async function resume(): Promise<void> {
+  await setSuspended(false);
+  // Each changes the org's rules, so both processes load them again.
+  for (const { operator } of [direct, pinched])
+    await operator.patch(`/admin/orgs/${org.org_id}`, { name: freshName('org') });
+}
+
 describe.each(WORKER_ROUTES)('$name has no effect', ({ name, route }) => {
-  test.each(['the token is revoked', 'the worker is removed'])('when %s before the commit', async (what) => {
-    const { worker_id, client } = await createTestWorker(direct, org.client);
-    const ids: Record<string, string> = await taskFor(name, worker_id);
-    const near = pinched.client(client.credential);
-    await near.get('/v1/worker');
-    const keys = orgKeysOf(direct.prefix, org.org_id);
-    const seen = () =>
-      Promise.all([
-        direct.redis.hgetall(keys.task(ids.task_id ?? '')),
-        direct.redis.hgetall(keys.evidence(ids.task_id ?? '')),
-        direct.redis.hgetall(keys.draft(ids.task_id ?? '')),
-        direct.redis.hgetall(keys.worker(worker_id)),
-        direct.redis.xlen(keys.outbox),
-      ]);
-    let before: unknown;
-    const revoke = async () => {
-      const worker = await loadWorker(db, org.org_id, worker_id);
-      const tokens = await revokeWorkerTokens(db, org.org_id, worker_id);
-      const gone = what === 'the worker is removed' ? merge(workerWrites(db, worker, null), tokens) : tokens;
-      expect(await commit(db.redis, gone)).toBe(true);
-      before = await seen();
-    };
-    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => ids[parameter] ?? '');
-    const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
-    const request = () =>
-      route.reader === undefined
-        ? near.request(route.method, path, body === undefined ? {} : { body })
-        : near.request(route.method, `${path}?name=a.txt`, {
-            raw: 'bytes',
-            headers: { 'Content-Type': 'text/plain' },
-          });
-    expect((await caught(request, revoke)).outcome).toBe('401 invalid_credential');
-    expect(await seen()).toEqual(before);
-  });
+  test.each(['the token is revoked', 'the worker is removed', 'the org is suspended'])(
+    'when %s before the commit',
+    async (what) => {
+      const { worker_id, client } = await createTestWorker(direct, org.client);
+      const ids: Record<string, string> = await taskFor(name, worker_id);
+      const near = pinched.client(client.credential);
+      await near.get('/v1/worker');
+      const keys = orgKeysOf(direct.prefix, org.org_id);
+      const seen = () =>
+        Promise.all([
+          direct.redis.hgetall(keys.task(ids.task_id ?? '')),
+          direct.redis.hgetall(keys.evidence(ids.task_id ?? '')),
+          direct.redis.hgetall(keys.draft(ids.task_id ?? '')),
+          direct.redis.hgetall(keys.worker(worker_id)),
+          direct.redis.xlen(keys.outbox),
+        ]);
+      let before: unknown;
+      const isSuspension = what === 'the org is suspended';
+      const revoke = async () => {
+        if (isSuspension) {
+          await setSuspended(true);
+          before = await seen();
+          return;
+        }
+        const worker = await loadWorker(db, org.org_id, worker_id);
+        const tokens = await revokeWorkerTokens(db, org.org_id, worker_id);
+        const gone =
+          what === 'the worker is removed' ? merge(workerWrites(db, worker, null), tokens) : tokens;
+        expect(await commit(db.redis, gone)).toBe(true);
+        before = await seen();
+      };
+      const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => ids[parameter] ?? '');
+      const body = BODIES[name] ?? (route.body === undefined ? undefined : {});
+      const request = () =>
+        route.reader === undefined
+          ? near.request(route.method, path, body === undefined ? {} : { body })
+          : near.request(route.method, `${path}?name=a.txt`, {
+              raw: 'bytes',
+              headers: { 'Content-Type': 'text/plain' },
+            });
+      const answer = await caught(request, revoke);
+      const after = await seen();
+      if (isSuspension) await resume();
+      expect(answer.outcome).toBe(isSuspension ? '403 org_suspended' : '401 invalid_credential');
+      expect(after).toEqual(before);
+    },
+  );
 });
 
 const SCOPES = ['tasks:create', 'tasks:cancel', 'org:read'];
@@ -406,6 +440,39 @@ describe.each(['POST /v1/tasks', 'POST /v1/tasks/{task_id}/cancel'])('%s has no 
     const request = () => near.request(method, path, body === undefined ? {} : { body });
     expect((await caught(request, end)).outcome).toBe('401 invalid_credential');
     expect(await seen()).toEqual(before);
+  });
+});
+
+describe('no effect has', () => {
+  const callers: Record<string, () => Promise<string>> = {
+    'a key': async () => (await createKey(direct, org.client)).credential ?? '',
+    'a token of an OAuth client': async () => (await clientToken()).token,
+    'a token of a member': async () => (await memberToken()).token,
+    'a token of an issuer': async () => (await issuerToken()).token,
+  };
+  const cases = ['POST /v1/tasks', 'POST /v1/tasks/{task_id}/cancel', 'POST /v1/pools'];
+  test.each(Object.entries(callers))('%s whose org is suspended before the commit', async (who, make) => {
+    const near = pinched.client(await make());
+    const { task_id } = await addTask(db, org.org_id);
+    const keys = orgKeysOf(direct.prefix, org.org_id);
+    const seen = () =>
+      Promise.all([
+        direct.redis.hgetall(keys.task(task_id)),
+        direct.redis.xlen(keys.outbox),
+        direct.redis.zcard(keys.index('pools')),
+      ]);
+    const before = await seen();
+    // The scopes of the tokens do not include those of pools.
+    for (const name of who === 'a key' ? cases : cases.slice(0, 2)) {
+      await near.get('/v1/org');
+      const [method = '', path = ''] = name.replace('{task_id}', task_id).split(' ');
+      const body = BODIES[name];
+      const request = () => near.request(method, path, body === undefined ? {} : { body });
+      const answer = await caught(request, () => setSuspended(true));
+      expect(await seen()).toEqual(before);
+      await resume();
+      expect([name, answer.outcome]).toEqual([name, '403 org_suspended']);
+    }
   });
 });
 

@@ -178,6 +178,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/members': { email: 'y@example.com', name: 'x', scopes: ['members:write'] },
   'POST /v1/issuers': { ...ISSUER, scope_map: { write: ['oauth:write'] } },
   'POST /admin/orgs': { name: 'x' },
+  'POST /admin/orgs/{org_id}/api-keys': { name: 'x', scopes: ['tasks:read'] },
 };
 
 /** Callers that must not see the owner's records, by the access of the route. */

@@ -94,6 +94,7 @@ const BODIES: Record<string, unknown> = {
     scope_map: { read: ['tasks:read'] },
   },
   'POST /admin/orgs': { name: 'x' },
+  'POST /admin/orgs/{org_id}/api-keys': { name: 'x', scopes: ['tasks:read'] },
 };
 
 function call(route: Route, given: Record<string, string>): Promise<Answer> {

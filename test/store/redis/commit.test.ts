@@ -114,6 +114,24 @@ describe('a guard', () => {
     expect(await redis.dump(key)).toEqual(before);
   });
 
+  it('of several absent keys fails when any of them exists', async () => {
+    const [one, two, held, written] = [freshKey(), freshKey(), freshKey(), freshKey()];
+    await redis.hset(held, 'v', 1);
+    const guards: Guard[] = [
+      { kind: 'absent', key: one },
+      { kind: 'version', key: held, version: 1 },
+      { kind: 'absent', key: two },
+    ];
+    const writes = [['SET', written, 'yes']] as const;
+    for (const key of [one, two]) {
+      await redis.set(key, '');
+      expect(await commit(redis, { guards, writes })).toBe(false);
+      await redis.del(key);
+    }
+    expect(await redis.exists(written)).toBe(0);
+    expect(await commit(redis, { guards, writes })).toBe(true);
+  });
+
   it('that fails prevents all writes, at any position', async () => {
     const [held, broken, written] = [freshKey(), freshKey(), freshKey()];
     await redis.hset(held, 'v', 1);

@@ -5,7 +5,7 @@
 import Type from 'typebox';
 import { MODES, modeOf, orgOf, tenantOf } from '../../../state/access/tenant.ts';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { timeOf, timestamp } from '../../../state/text/time.ts';
+import { timeOf } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import {
   type ApiKey,
@@ -29,57 +29,20 @@ import {
   requireGrantable,
   requirePermissionsOf,
 } from '../../access/grants.ts';
-import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
+import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, idOf, nullable, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { KeyCreate, KeyCreated, KeyView, keyCreated, keyView, timeOrNull } from './api-key-view.ts';
 
 const DAY = 24 * 3600;
 /** How long a replaced key stays valid by default, s. */
 const OVERLAP = DAY;
 const OVERLAP_MOST = 30 * DAY;
 
-const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
-const KeyView = Type.Object(
-  {
-    key_id: Uuid,
-    mode: word(MODES),
-    name: Type.String(),
-    hint: Type.String({ description: 'First characters of the key' }),
-    scopes: Type.Array(Type.String()),
-    pools: Type.Array(Type.String()),
-    created_at: Timestamp,
-    expires_at: nullable(Timestamp),
-    last_used_at: nullable(
-      Type.String({ format: 'date-time', description: 'Accurate to a few minutes; null: never used' }),
-    ),
-    replaced_by: nullable(Uuid),
-  },
-  { $id: 'ApiKey' },
-);
-const KeyCreated = Type.Object({
-  ...KeyView.properties,
-  key: Type.String({ description: 'The key itself; shown only in this response' }),
-});
-
-const KeyCreate = closed({
-  name: Type.String({ minLength: 1, maxLength: 200 }),
-  scopes: Scopes,
-  pools: Type.Optional(
-    Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
-      minItems: 1,
-      maxItems: 100,
-      uniqueItems: true,
-    }),
-  ),
-  expires_at: Type.Optional(Timestamp),
-  mode: Type.Optional(
-    word(MODES, { description: "`test`: for the org's sandbox. Default: the mode of the calling key" }),
-  ),
-});
 const KeyRotate = closed({
   expires_in_seconds: Type.Optional(
     Type.Integer({
@@ -116,7 +79,7 @@ export const apiKeyRoutes = [
         const poolGuards = await checkPools(deps.db, org_id, body.pools);
         refuse([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
-        const answer = created(made);
+        const answer = keyCreated(made);
         const auditEvent = {
           ...newAuditEvent(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
@@ -191,7 +154,7 @@ export const apiKeyRoutes = [
         const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
         refuse(expiryErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
-        const answer = created(made);
+        const answer = keyCreated(made);
         const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
         const { key_id } = made.key;
         const auditEvent = {
@@ -242,14 +205,6 @@ export const apiKeyRoutes = [
   }),
 ];
 
-function created({ key, text }: { key: ApiKey; text: string }) {
-  return {
-    status: 201,
-    body: { ...keyView({ key, usedAt: null }), key: text },
-    headers: { Location: `/v1/api-keys/${key.key_id}` },
-  };
-}
-
 /** @throws ApiError 404 */
 async function visibleKey(deps: ApiDeps, principal: KeyPrincipal, keyId: string): Promise<ListedKey> {
   const [found = null] = await loadApiKeys(deps.db, principal.org_id, [keyId]);
@@ -260,24 +215,4 @@ async function visibleKey(deps: ApiDeps, principal: KeyPrincipal, keyId: string)
 function maySeeKey(principal: KeyPrincipal, key: ApiKey): boolean {
   if (modeOf(principal.org_id) === 'test' && modeOf(key.org_id) === 'live') return false;
   return principal.pools.includes('*') || key.pools.every((id) => principal.pools.includes(id));
-}
-
-function keyView({ key, usedAt }: ListedKey): object {
-  const { key_id, org_id, name, hint, scopes, pools, created_at, expires_at, replaced_by = null } = key;
-  return {
-    key_id,
-    mode: modeOf(org_id),
-    name,
-    hint,
-    scopes,
-    pools,
-    created_at: timestamp(created_at),
-    expires_at: timeOrNull(expires_at),
-    last_used_at: timeOrNull(usedAt),
-    replaced_by,
-  };
-}
-
-function timeOrNull(ms: number | null): string | null {
-  return ms === null ? null : timestamp(ms);
 }
