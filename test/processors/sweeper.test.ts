@@ -345,7 +345,9 @@ describe('when all jobs are lost midway', () => {
         .poll(() => taskOf(db, org, task_id).then((task) => task.failure?.code), { timeout: 25_000 })
         .toBe('deadline_exceeded');
     expect(sweeper.jobsAdded).toBeGreaterThan(0);
-    expect((await historyOf(db, later)).map((one) => one.type)).toEqual(['task.created', 'task.queued']);
+    await expect
+      .poll(async () => (await historyOf(db, later)).map((one) => one.type), { timeout: 15_000 })
+      .toEqual(['task.created', 'task.queued']);
     for (const task of tasks) {
       const breaches = (await historyOf(db, task)).filter((one) => one.type === 'task.sla_breached');
       expect(breaches.map((one) => one.data.clock)).toEqual(['target_latency', 'deadline']);
