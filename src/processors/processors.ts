@@ -19,7 +19,7 @@ import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
-import { StatsFolder } from './stats.ts';
+import { StatsTallier } from './stats.ts';
 import { Sweeper } from './sweeper.ts';
 import { runSlaJob } from './timers.ts';
 import { WebhookProcessor } from './webhooks/deliver.ts';
@@ -139,18 +139,13 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     ...(options.abandonedAfter !== undefined && { abandonedAfter: options.abandonedAfter }),
   });
   await Promise.all([relay.start(), ...workers.map((worker) => worker.waitUntilReady())]);
-  const sweeper = new Sweeper({
-    db,
-    queues,
-    log,
-    ...(options.sweepEvery !== undefined && { every: options.sweepEvery }),
-  });
+  const sweeper = new Sweeper({ db, queues, log, every: options.sweepEvery });
   sweeper.start();
   const scheduler = new CheckScheduler({ db, queues, log });
   scheduler.start();
   const retention = new Retention({ db, log, every: options.retentionEvery });
   retention.start();
-  const stats = new StatsFolder({ db, log, every: options.statsEvery });
+  const stats = new StatsTallier({ db, log, every: options.statsEvery });
   stats.start();
 
   return {

@@ -9,11 +9,10 @@ import { duePurges, type Purged, postpone, purge } from '../store/maintenance/re
 import type { Db } from '../store/redis/connection.ts';
 import { NotDueError } from '../store/redis/due.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
-import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
-import { shortenTtl } from '../store/redis/ttl.ts';
 import { concernsOneItem, forEachIntact, reportFailed } from '../store/redis/unreadable.ts';
 import { trimFeed } from '../store/tasks/feed.ts';
+import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
 const EVERY = 10_000;
 const BATCH = 20;
@@ -25,10 +24,8 @@ const REST = 4;
 const PUT_OFF = 3600_000;
 /** How often feeds are trimmed, ms. */
 const TRIM_EVERY = 3600_000;
-/** One process at a time is enough; the lock of a dead one ends after this, ms. */
+/** The lock of a dead process ends after this, ms. */
 const LOCK = 60_000;
-
-type GoesOn = () => Promise<boolean>;
 
 /** Form of a member of the index. */
 const NOTE = /^\S+ \S+( log)?$/;
@@ -36,74 +33,64 @@ const NOTE = /^\S+ \S+( log)?$/;
 export class Retention {
   readonly #db: Db;
   readonly #log: Log;
-  readonly #every: number;
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<unknown> | null = null;
-  #closing = false;
+  readonly #task: PeriodicTask;
   /** When feeds are trimmed next, on the clock of `performance.now()`. */
   #trimAt = 0;
 
-  constructor(options: { db: Db; log: Log; every?: number | undefined }) {
-    this.#db = options.db;
-    this.#log = options.log;
-    this.#every = options.every ?? EVERY;
+  constructor({ db, log, every = EVERY }: { db: Db; log: Log; every?: number | undefined }) {
+    this.#db = db;
+    this.#log = log;
+    this.#task = new PeriodicTask({
+      db,
+      log,
+      name: 'retention',
+      every,
+      lockMs: LOCK,
+      run: (mayContinue) => this.#purgeAndTrim(mayContinue),
+    });
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#running ??= this.#guardedRun().finally(() => {
-        this.#running = null;
-      });
-    }, this.#every);
+    this.#task.start();
   }
 
   /** Finishes the current batch and stops. */
-  async close(): Promise<void> {
-    this.#closing = true;
-    if (this.#timer !== null) clearInterval(this.#timer);
-    await this.#running;
+  close(): Promise<void> {
+    return this.#task.close();
   }
 
-  async #guardedRun(): Promise<void> {
+  async #purgeAndTrim(mayContinue: MayContinue): Promise<void> {
     if (this.#db.clock.isHeld) return;
     try {
-      const lock = `${this.#db.prefix}:retention`;
-      const lease = await Lease.take(this.#db.redis, lock, LOCK);
-      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK);
-      const goesOn = () => lease.renew(LOCK);
-      try {
-        const { tasks, logs } = await this.run(goesOn);
-        if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged tasks and histories');
-        if (performance.now() < this.#trimAt) return;
-        await this.trimFeeds(goesOn);
-        this.#trimAt = performance.now() + TRIM_EVERY;
-      } finally {
-        await lease.release();
-      }
+      const { tasks, logs } = await this.run(mayContinue);
+      if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged tasks and histories');
+      if (performance.now() < this.#trimAt) return;
+      await this.trimFeeds(mayContinue);
+      this.#trimAt = performance.now() + TRIM_EVERY;
     } catch (error) {
       if (error instanceof NotDueError) await this.#db.clock.sync().catch(() => undefined);
-      this.#log.warn({ err: error }, 'retention interrupted');
+      throw error;
     }
   }
 
   /**
    * Purges until nothing is due.
-   * @param goesOn called after each batch; false when this process no longer holds the lock.
+   * @param mayContinue called after each batch.
    * @returns how many tasks and histories were purged. @throws NotDueError when they are not due by Redis' clock
    */
-  async run(goesOn: GoesOn = async () => true): Promise<Purged> {
+  async run(mayContinue: MayContinue = async () => true): Promise<Purged> {
     const sum: Purged = { tasks: 0, logs: 0 };
     let isOver = false;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).retain;
     await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
-      for (let batches = 0; batches < BATCHES_MOST && !isOver && !this.#closing; batches += 1) {
+      for (let batches = 0; batches < BATCHES_MOST && !isOver && !this.#task.isClosing; batches += 1) {
         const start = performance.now();
         const due = await this.#due(partition);
         if (due === null) break;
         const { tasks, logs } = await this.#purge(due);
         sum.tasks += tasks;
         sum.logs += logs;
-        isOver = !(await goesOn());
+        isOver = !(await mayContinue());
         await sleep(REST * (performance.now() - start));
       }
     });
@@ -122,17 +109,17 @@ export class Retention {
     return due.length === 0 ? null : due.filter((one) => NOTE.test(one.member));
   }
 
-  /** Trims the feeds of all orgs. @param goesOn as for `run` */
-  async trimFeeds(goesOn: GoesOn = async () => true): Promise<void> {
+  /** Trims the feeds of all orgs. @param mayContinue as for `run` */
+  async trimFeeds(mayContinue: MayContinue = async () => true): Promise<void> {
     let isOver = false;
     let renewAt = performance.now() + LOCK / 4;
     const keyOf = (orgId: string) => orgKeysOf(this.#db.prefix, orgId).feed;
     await forEachIntact(this.#db, await allTenants(this.#db), keyOf, async (orgId) => {
-      if (isOver || this.#closing) return;
+      if (isOver || this.#task.isClosing) return;
       await trimFeed(this.#db, orgId);
       if (performance.now() < renewAt) return;
       renewAt = performance.now() + LOCK / 4;
-      isOver = !(await goesOn());
+      isOver = !(await mayContinue());
     });
   }
 

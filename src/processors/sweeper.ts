@@ -11,7 +11,6 @@ import {
   checkJob,
   deliveryJob,
   matchingJob,
-  type NewJob,
   orderedJob,
   orphanedReservationJob,
   poolJob,
@@ -29,7 +28,6 @@ import { moveMemberToDead } from '../store/maintenance/dead-entries.ts';
 import { commit } from '../store/redis/commit.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { orgKeysOf, PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
-import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
 import {
@@ -51,6 +49,8 @@ import {
   removeEmptyMatchingQueue,
 } from '../store/workers/matching-queues.ts';
 import { requestMatching } from './matching.ts';
+import { MissingJobs } from './missing-jobs.ts';
+import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
 const SWEEP_EVERY_MS = 10_000;
 /** How long after its due time a job should have run, ms. */
@@ -60,80 +60,67 @@ const BATCH = 500;
 const RETRY_NEWER_AFTER_MS = 30_000;
 /** Age at which failed jobs are run once more, ms; their records may have changed since. */
 const RERUN_FAILED_AFTER_MS = 600_000;
-/** A delayed job due later than this was scheduled by a wrong clock and counts as missing, ms. */
-const MAX_DELAY_MS = 60_000;
-/** The score of a delayed job in BullMQ is its due time, ms, times this. */
-const DELAY_UNIT = 0x1000;
 /** The lock of a sweeper that died ends after this, ms. */
 const LOCK_MS = 30_000;
 
 /** Tasks at the head of a matching queue that are tried until one can be read. */
 const HEAD_TASKS = 10;
 
-/** Forms of the index members. */
+/** Patterns of the index members. */
 const TWO_IDS = /^\S+ \S+$/;
 const THREE_IDS = /^\S+ \S+ \S+$/;
 const DELIVERY = /^\S+ \S+ \d+( \S+)?$/;
 /** Deliveries of each backlog that a sweep releases; the process that sends them releases the rest. */
-const RELEASE = 4;
+const RELEASED_PER_BACKLOG = 4;
 
 export class Sweeper {
   readonly #db: Db;
   readonly #queues: Queues;
   readonly #log: Log;
-  readonly #every: number;
-  #timer: NodeJS.Timeout | null = null;
-  #sweeping: Promise<void> | null = null;
+  readonly #task: PeriodicTask;
   #areOrgsListed = false;
-  /** Jobs added, and members that failed on their own, since the start. */
-  jobsAdded = 0;
+  readonly #missing: MissingJobs;
+  /** Members that failed on their own since the start. */
   failed = 0;
 
-  constructor(options: { db: Db; queues: Queues; log: Log; every?: number }) {
-    this.#db = options.db;
-    this.#queues = options.queues;
-    this.#log = options.log;
-    this.#every = options.every ?? SWEEP_EVERY_MS;
+  constructor(options: { db: Db; queues: Queues; log: Log; every?: number | undefined }) {
+    const { db, queues, log, every = SWEEP_EVERY_MS } = options;
+    this.#db = db;
+    this.#queues = queues;
+    this.#log = log;
+    this.#missing = new MissingJobs(db, queues);
+    this.#task = new PeriodicTask({
+      db,
+      log,
+      name: 'sweep',
+      every,
+      lockMs: LOCK_MS,
+      keepsLock: true,
+      run: async (mayContinue) => {
+        const jobsAdded = await this.sweep(mayContinue);
+        if (jobsAdded > 0) log.warn({ repaired: jobsAdded }, 'sweeper added missing jobs');
+      },
+    });
+  }
+
+  /** Jobs added since the start. */
+  get jobsAdded(): number {
+    return this.#missing.added;
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#sweeping ??= this.#guardedSweep().finally(() => {
-        this.#sweeping = null;
-      });
-    }, this.#every);
+    this.#task.start();
   }
 
-  async close(): Promise<void> {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    await this.#sweeping;
-  }
-
-  async #guardedSweep(): Promise<void> {
-    try {
-      // One process at a time is enough; the lock only saves work.
-      const begun = performance.now();
-      const lock = `${this.#db.prefix}:sweep`;
-      const lease = await Lease.take(this.#db.redis, lock, LOCK_MS);
-      if (lease === null) return await shortenTtl(this.#db.redis, lock, LOCK_MS);
-      try {
-        const jobsAdded = await this.sweep(() => lease.renew(LOCK_MS));
-        if (jobsAdded > 0) this.#log.warn({ repaired: jobsAdded }, 'sweeper added missing jobs');
-      } finally {
-        // Held until the next sweep is due, so that no other process sweeps before.
-        const untilNextSweep = this.#every - 100 - (performance.now() - begun);
-        await (untilNextSweep > 0 ? lease.renew(untilNextSweep) : lease.release());
-      }
-    } catch (error) {
-      this.#log.warn({ err: error }, 'sweep interrupted');
-    }
+  close(): Promise<void> {
+    return this.#task.close();
   }
 
   /**
-   * Sweeps once. @param mayContinue called after each partition; false when this process no longer holds the lock.
+   * Sweeps once. @param mayContinue called after each partition.
    * @returns the number of jobs added.
    */
-  async sweep(mayContinue: () => Promise<boolean> = async () => true): Promise<number> {
+  async sweep(mayContinue: MayContinue = async () => true): Promise<number> {
     const now = this.#db.clock.now();
     // One suffix per 30 s: a job added twice within it gets the same id.
     const idSuffix = `r${Math.floor(now / 30_000)}`;
@@ -142,9 +129,9 @@ export class Sweeper {
       const keys = partitionKeys(this.#db.prefix, partition);
       const forEachOverdue = (
         key: string,
-        form: RegExp,
+        pattern: RegExp,
         act: (member: string, score: number) => Promise<unknown>,
-      ) => this.#reportingFailure(key, () => this.#eachOverdue({ partition, key, form, now }, act));
+      ) => this.#reportingFailure(key, () => this.#eachOverdue({ partition, key, pattern, now }, act));
       await forEachOverdue(keys.due, TWO_IDS, (member, score) =>
         this.#runOverdueChecks(keys.due, member, score, now, idSuffix),
       );
@@ -190,11 +177,11 @@ export class Sweeper {
 
   /** Runs `act` for each overdue member of an index. */
   async #eachOverdue(
-    { partition, key, form, now }: { partition: string; key: string; form: RegExp; now: number },
+    { partition, key, pattern, now }: { partition: string; key: string; pattern: RegExp; now: number },
     act: (member: string, score: number) => Promise<unknown>,
   ): Promise<void> {
     for (const [member, score] of await this.#overdue(key, now)) {
-      if (!form.test(member)) {
+      if (!pattern.test(member)) {
         const reason = 'the member of an index is malformed';
         this.#log.error({ index: key, member }, `${reason}, and is set aside`);
         await moveMemberToDead(this.#db, partition, key, { name: member, score, reason });
@@ -239,12 +226,12 @@ export class Sweeper {
       });
     const about = { org_id: orgId, task_id: taskId, version: stored?.task.version ?? 0 };
     for (const check of overdue)
-      await this.#addIfMissing([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
+      await this.#missing.add([checkJob(about, check, now)], checkJob(about, check, now, idSuffix));
   }
 
   async #deliverOverdue(member: string, score: number, now: number, idSuffix: string): Promise<void> {
     const about = readPendingMember(member);
-    await this.#addIfMissing([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, idSuffix));
+    await this.#missing.add([deliveryJob(about), retryJob(about, score, now)], deliveryJob(about, idSuffix));
   }
 
   /** Releases the first deliveries of each backlog, in case no process does. */
@@ -253,7 +240,7 @@ export class Sweeper {
       orgKeysOf(this.#db.prefix, one.org_id).backlog(one.receiver);
     const backlogged = await backloggedReceivers(this.#db, key);
     const failed = await forEachIntact(this.#db, backlogged, nameOf, async ({ org_id, receiver }) => {
-      const { released } = await releaseBacklog(this.#db, org_id, receiver, RELEASE);
+      const { released } = await releaseBacklog(this.#db, org_id, receiver, RELEASED_PER_BACKLOG);
       await this.#queues.add(released.map((target) => backlogJob(target, now)));
     });
     this.failed += failed;
@@ -275,26 +262,26 @@ export class Sweeper {
 
   async #releaseOrphanedReservation(member: string, idSuffix: string): Promise<void> {
     const [org_id = '', worker_id = '', task_id = ''] = member.split(' ');
-    await this.#addIfMissing([], orphanedReservationJob({ org_id, worker_id, task_id }, idSuffix));
+    await this.#missing.add([], orphanedReservationJob({ org_id, worker_id, task_id }, idSuffix));
   }
 
   async #releasePoolMembers(member: string, at: number, idSuffix: string): Promise<void> {
     const [org_id = '', pool_id = ''] = member.split(' ');
     const about = { org_id, pool_id, at };
-    await this.#addIfMissing([poolJob(about)], poolJob(about, idSuffix));
+    await this.#missing.add([poolJob(about)], poolJob(about, idSuffix));
   }
 
   async #continueReplay(member: string, idSuffix: string): Promise<void> {
     const [org_id = '', replay_id = ''] = member.split(' ');
     const about = { org_id, replay_id };
-    await this.#addIfMissing([replayJob(about)], replayJob(about, idSuffix));
+    await this.#missing.add([replayJob(about)], replayJob(about, idSuffix));
   }
 
   /** Adds the missing jobs of turns that have not ended. The turn of a suspended org waits. */
   async #continueTurns(key: string, now: number, idSuffix: string): Promise<void> {
     for (const { org_id, turn, since } of await openTurns(this.#db, key))
       if (since <= now - GRACE_MS && !(await isSuspended(this.#db, org_id)))
-        await this.#addIfMissing([matchingJob(org_id, turn)], matchingJob(org_id, turn, idSuffix));
+        await this.#missing.add([matchingJob(org_id, turn)], matchingJob(org_id, turn, idSuffix));
   }
 
   /** The overdue members of an index, with their scores. */
@@ -339,22 +326,6 @@ export class Sweeper {
       if (stored !== null) return stored;
     }
     return null;
-  }
-
-  /** Adds a job under a new id unless one under its earlier ids is still to run. */
-  async #addIfMissing(originals: readonly NewJob[], again: NewJob): Promise<void> {
-    for (const job of [...originals, again]) if (await this.#isScheduledSoon(job)) return;
-    await this.#queues.add([again]);
-    this.jobsAdded += 1;
-  }
-
-  /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
-  async #isScheduledSoon({ queue: name, opts }: NewJob): Promise<boolean> {
-    const queue = this.#queues.all[name];
-    const state = await queue.getJobState(opts.jobId);
-    if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
-    const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);
-    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + MAX_DELAY_MS;
   }
 
   /** Shortens locks of BullMQ that last for hours because Redis' clock went back; such jobs would not be taken over. */

@@ -1,0 +1,38 @@
+// Adds a job that should exist and does not. A lost job may have left its id behind, so the new one has another id.
+
+import type { NewJob } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
+import type { Db } from '../store/redis/connection.ts';
+
+/** A delayed job due later than this was scheduled by a wrong clock and counts as missing, ms. */
+const MAX_DELAY_MS = 60_000;
+/** The score of a delayed job in BullMQ is its due time, ms, times this. */
+const DELAY_UNIT = 0x1000;
+
+export class MissingJobs {
+  readonly #db: Db;
+  readonly #queues: Queues;
+  /** Jobs added since the start. */
+  added = 0;
+
+  constructor(db: Db, queues: Queues) {
+    this.#db = db;
+    this.#queues = queues;
+  }
+
+  /** Adds `replacement` unless it, or one of the jobs that it stands in for, is still to run. */
+  async add(originals: readonly NewJob[], replacement: NewJob): Promise<void> {
+    for (const job of [...originals, replacement]) if (await this.#isScheduledSoon(job)) return;
+    await this.#queues.add([replacement]);
+    this.added += 1;
+  }
+
+  /** Whether the job exists and runs soon; one delayed by a wrong clock may wait for hours. */
+  async #isScheduledSoon({ queue: name, opts }: NewJob): Promise<boolean> {
+    const queue = this.#queues.all[name];
+    const state = await queue.getJobState(opts.jobId);
+    if (state !== 'delayed') return state === 'waiting' || state === 'active' || state === 'prioritized';
+    const score = await this.#db.redis.zscore(queue.toKey('delayed'), opts.jobId);
+    return Number(score ?? 0) / DELAY_UNIT <= this.#db.clock.now() + MAX_DELAY_MS;
+  }
+}
