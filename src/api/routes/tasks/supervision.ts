@@ -16,10 +16,10 @@ import { ApiError, invalid, notFound } from '../../http/problem.ts';
 import { problemError, refusal } from '../../http/refusal.ts';
 import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { TaskUpdate } from './task-input.schema.ts';
 import { normalised, poolErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
-import { taskAnswer } from './tasks.ts';
 
 const Params = Type.Object({ task_id: idOf('task') });
 const Reason = Type.String({ minLength: 1, maxLength: 2000 });
@@ -78,21 +78,14 @@ export const supervisionRoutes = [
     params: Params,
     body: closed({ reason: Reason }),
     answers: { 200: { description: 'The task, queued', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
+    async handler(call) {
+      const { deps, principal, params, body } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
       const plan = (task: Task): Plan => {
         if (!maySeePool(principal, poolOf(task))) throw notFound();
         return { commands: [{ name: 'requeue', reason: body.reason }] };
       };
-      const changed = await changeTask(deps.db, principal.org_id, params.task_id, plan, {
-        actor,
-        callerGuards,
-        ifVersion: ifMatch,
-        loaded,
-        extraWrites: (task) => recordAnswer(taskAnswer(task)),
-      });
-      if (!changed.ok) throw refusal(changed);
-      return taskAnswer(changed.task);
+      return changeAndAnswer(call, loaded, plan);
     },
   }),
   route({
@@ -117,7 +110,8 @@ export const supervisionRoutes = [
       ),
     }),
     answers: { 200: { description: 'The task, offered or accepted', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
+    async handler(call) {
+      const { deps, principal, params, body } = call;
       const { mode = 'offer', force = false, worker_id } = body;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
       const plan = async (task: Task): Promise<Plan> => {
@@ -130,15 +124,7 @@ export const supervisionRoutes = [
         if ('obstacles' in planned) throw notEligible(planned.obstacles);
         return planned;
       };
-      const changed = await changeTask(deps.db, principal.org_id, params.task_id, plan, {
-        actor,
-        callerGuards,
-        ifVersion: ifMatch,
-        loaded,
-        extraWrites: (task) => recordAnswer(taskAnswer(task)),
-      });
-      if (!changed.ok) throw refusal(changed);
-      return taskAnswer(changed.task);
+      return changeAndAnswer(call, loaded, plan);
     },
   }),
 ];

@@ -6,7 +6,6 @@ import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
 import { reviewCommands } from '../../../state/tasks/review-commands.ts';
 import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
-import { changeTask } from '../../../store/commands/change.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
@@ -28,6 +27,7 @@ import {
 } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
+import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
@@ -152,23 +152,9 @@ export const taskRoutes = [
     body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
     bodyOptional: true,
     answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
-      const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const changed = await changeTask(
-        deps.db,
-        principal.org_id,
-        params.task_id,
-        [{ name: 'cancel', reason: body.reason ?? null }],
-        {
-          actor,
-          callerGuards,
-          ifVersion: ifMatch,
-          loaded,
-          extraWrites: (task) => recordAnswer(taskAnswer(task)),
-        },
-      );
-      if (!changed.ok) throw refusal(changed);
-      return taskAnswer(changed.task);
+    async handler(call) {
+      const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
+      return changeAndAnswer(call, loaded, [{ name: 'cancel', reason: call.body.reason ?? null }]);
     },
   }),
   route({
@@ -207,26 +193,13 @@ export const taskRoutes = [
     }),
     rules: async (body) => [...feedbackFaults(body), ...choiceFaults(body)],
     answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
-    async handler({ deps, principal, params, body, ifMatch, actor, callerGuards, recordAnswer }) {
-      const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const { decision, rating = null, feedback = null, worker_id: answer_of } = body;
+    async handler(call) {
+      const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
+      const { decision, rating = null, feedback = null, worker_id: answer_of } = call.body;
       requireAnswerOf(loaded.task, answer_of);
       const submitted_at = loaded.task.submission?.submitted_at;
-      const changed = await changeTask(
-        deps.db,
-        principal.org_id,
-        params.task_id,
-        reviewCommands(loaded.task, decision, { feedback, rating, submitted_at }, answer_of),
-        {
-          actor,
-          callerGuards,
-          ifVersion: ifMatch,
-          loaded,
-          extraWrites: (task) => recordAnswer(taskAnswer(task)),
-        },
-      );
-      if (!changed.ok) throw refusal(changed);
-      return taskAnswer(changed.task);
+      const review = { feedback, rating, submitted_at };
+      return changeAndAnswer(call, loaded, reviewCommands(loaded.task, decision, review, answer_of));
     },
   }),
   route({
@@ -272,11 +245,6 @@ function choiceFaults(body: unknown): FieldError[] {
 function requireAnswerOf(task: Task, worker_id: string | undefined): void {
   if (worker_id === undefined || answersOf(task).some((one) => one.worker_id === worker_id)) return;
   throw invalid({ pointer: '/worker_id', message: 'is not a worker whose answer the task has' });
-}
-
-/** The task with its version as ETag. */
-export function taskAnswer(task: Task): Answer {
-  return { status: 200, body: taskView(task), headers: { ETag: etag(task) } };
 }
 
 function createdAnswer(task: Task): Answer {

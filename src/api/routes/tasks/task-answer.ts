@@ -1,0 +1,38 @@
+// The answer of a route that shows one task or changes it.
+
+import type { Task } from '../../../state/tasks/task.ts';
+import { taskView } from '../../../state/tasks/view.ts';
+import { type Choice, changeTask } from '../../../store/commands/change.ts';
+import type { StoredTask } from '../../../store/tasks/tasks.ts';
+import type { Answer } from '../../http/answer.ts';
+import { etag } from '../../http/etag.ts';
+import { refusal } from '../../http/refusal.ts';
+import type { Call } from '../../route.ts';
+
+/** The task with its version as ETag. */
+export function taskAnswer(task: Task): Answer {
+  return { status: 200, body: taskView(task), headers: { ETag: etag(task) } };
+}
+
+/**
+ * Changes a task for the caller and answers with it. The same commit stores the answer for the `Idempotency-Key`.
+ * @param loaded the task as the caller may see it @throws ApiError when the change is refused
+ */
+export async function changeAndAnswer(
+  { deps, ifMatch, actor, callerGuards, recordAnswer }: TaskCall,
+  loaded: StoredTask,
+  choice: Choice,
+): Promise<Answer> {
+  const { org_id, task_id } = loaded.task;
+  const changed = await changeTask(deps.db, org_id, task_id, choice, {
+    actor,
+    callerGuards,
+    ifVersion: ifMatch,
+    loaded,
+    extraWrites: (task) => recordAnswer(taskAnswer(task)),
+  });
+  if (!changed.ok) throw refusal(changed);
+  return taskAnswer(changed.task);
+}
+
+type TaskCall = Pick<Call, 'deps' | 'ifMatch' | 'actor' | 'callerGuards' | 'recordAnswer'>;
