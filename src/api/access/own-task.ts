@@ -10,10 +10,15 @@ import { loadWorker } from '../../store/workers/workers.ts';
 import { notFound } from '../http/problem.ts';
 import { maySeePool, type WorkerPrincipal } from './principal.ts';
 
-/** Whether the task is assigned to this worker, or was when it ended, and the token may see it. */
+/**
+ * Whether the task is assigned to this worker, or was when it ended, and the token may see it: by its pool now, or by that
+ * in which it was accepted.
+ */
 export function isOwnTask(task: Task, principal: WorkerPrincipal): boolean {
   const { assignment } = task;
-  return assignment !== null && isOfWorker(assignment, principal) && mayShowTask(task, principal);
+  if (assignment === null || !isOfWorker(assignment, principal)) return false;
+  const { pool_id } = assignment;
+  return mayShowTask(task, principal) || (pool_id !== undefined && maySeePool(principal, pool_id));
 }
 
 /** Whether the token may see the task, by its pool. */

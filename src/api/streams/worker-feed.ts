@@ -11,7 +11,7 @@ import { loadTasks } from '../../store/tasks/tasks.ts';
 import { type LogEntry, lastLogged, readLog } from '../../store/workers/worker-log.ts';
 import { loadWorker } from '../../store/workers/workers.ts';
 import { isOwnTask, mayShowTask, ownOffers } from '../access/own-task.ts';
-import type { WorkerPrincipal } from '../access/principal.ts';
+import { maySeePool, type WorkerPrincipal } from '../access/principal.ts';
 import type { EventStream, StreamEvent } from './event-stream.ts';
 
 /** Polling interval, ms: notifications can be lost. */
@@ -125,14 +125,19 @@ export class WorkerFeed {
     this.#stream.send({ event: 'worker', data: JSON.parse(shown) });
   }
 
-  #eventsOf({ offers, assigned, task_id }: LogEntry, task: Task | undefined): StreamEvent[] {
+  #eventsOf({ offers, assigned, task_id, pool }: LogEntry, task: Task | undefined): StreamEvent[] {
     // The pool of a purged task is unknown, so only a token for all pools is told of it.
-    if (!(task === undefined ? this.#principal.pools.includes('*') : mayShowTask(task, this.#principal)))
-      return [];
+    const isShown =
+      task === undefined
+        ? this.#principal.pools.includes('*')
+        : mayShowTask(task, this.#principal) || isOwnTask(task, this.#principal);
+    // The client may have a task that has been moved to another pool, and is told when it loses that.
+    const wasShown = pool !== undefined && maySeePool(this.#principal, pool);
+    if (!isShown && !wasShown) return [];
     const events = offers.flatMap(({ offer_id, status }): StreamEvent[] => {
       if (status !== 'pending') return [{ event: 'offer_ended', data: { offer_id, task_id, status } }];
       const offer = task?.offers.find((one) => one.offer_id === offer_id && one.status === 'pending');
-      return task === undefined || offer === undefined
+      return task === undefined || offer === undefined || !isShown
         ? []
         : [{ event: 'offer', data: offerView(task, offer) }];
     });

@@ -32,6 +32,8 @@ export interface Assignment {
   accepted_at: number;
   started_at: number | null;
   submitted_at: number | null;
+  /** The pool that the task required when it was accepted, null for none. Absent: the one that it requires now. */
+  pool_id?: string | null;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { CommandContext } from './command.ts';
 import type { TaskEvent } from './event.ts';
 import type { EventType, Status } from './lifecycle.ts';
 import type { Offer } from './offer.ts';
-import type { Task, TaskInput } from './task.ts';
+import { poolOf, type Task, type TaskInput } from './task.ts';
 
 export class Transition {
   readonly events: TaskEvent[] = [];
@@ -53,11 +53,16 @@ export class Transition {
   }
 
   /**
-   * Replaces the task's input. The commit follows: record, indexes, queue position, a new match if it is queued.
+   * Replaces the task's input. The commit follows: record, indexes, queue position, a new match if it is queued. A worker
+   * who has accepted the task keeps it in another pool too.
    */
   setInput(input: TaskInput): void {
-    this.task.input = input;
-    this.task.input_changed_at = this.context.now;
+    const { task } = this;
+    const pool_id = poolOf(task);
+    task.input = input;
+    task.input_changed_at = this.context.now;
+    if (task.assignment !== null && poolOf(task) !== pool_id)
+      task.assignment = { pool_id, ...task.assignment };
   }
 
   /** Moves the task to `status` and emits the event. */

@@ -2,7 +2,7 @@
 // disconnected for a moment learns what it missed. Entries are references; the current records are read when needed.
 
 import { isOfferStatus, type OfferStatus } from '../../state/tasks/offer.ts';
-import type { Task } from '../../state/tasks/task.ts';
+import { poolOf, type Task } from '../../state/tasks/task.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -17,6 +17,8 @@ export interface LogEntry {
   offers: { offer_id: string; status: OfferStatus }[];
   /** Whether the task is assigned to this worker, or was until this change. */
   assigned: boolean;
+  /** The pool in which the worker had the task before this change, null for none; absent: the one that it requires now. */
+  pool?: string | null;
 }
 
 /** Writes that log a change of a task for every worker it concerns, and the ids of these workers. */
@@ -40,7 +42,9 @@ export function logWrites(
     const isAssigned = assignment?.worker_id === id && assignment.offer_id !== before.assignment?.offer_id;
     const mayCreate =
       isAssigned || after.offers.some((one) => one.worker_id === id && one.status === 'pending');
-    const rest = ['MAXLEN', '~', KEPT, '*', 'task', after.task_id, ...about];
+    const pool = before.assignment?.pool_id ?? poolOf(before);
+    const moved = pool === poolOf(after) ? [] : ['pool', pool ?? ''];
+    const rest = ['MAXLEN', '~', KEPT, '*', 'task', after.task_id, ...moved, ...about];
     return ['XADD', keys.workerLog(id), ...(mayCreate ? [] : ['NOMKSTREAM']), ...rest];
   });
   return { writes, workerIds: [...fields.keys()] };
@@ -78,6 +82,7 @@ function parse(id: string, fields: string[]): LogEntry {
   for (let at = 0; at < fields.length; at += 2) {
     const value = fields[at + 1] ?? '';
     if (fields[at] === 'task') entry.task_id = value;
+    else if (fields[at] === 'pool') entry.pool = value === '' ? null : value;
     else if (fields[at] === 'assigned') entry.assigned = true;
     else {
       const [offer_id = '', status = ''] = value.split(' ');

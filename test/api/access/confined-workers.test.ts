@@ -1,5 +1,5 @@
 // A key that is confined to pools cannot reach more through the workers and tokens that it creates than it can see itself.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import {
   type Client,
   createKey,
@@ -12,6 +12,7 @@ import {
   type TaskView,
   type TestApi,
 } from '../../support/api.ts';
+import { listen } from '../../support/events.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
 let api: TestApi;
@@ -72,4 +73,45 @@ test('a token made by a confined key shows no task of another pool that the work
       '404 not_found',
     );
   expect((await person.start(task.task_id)).task_id).toBe(task.task_id);
+});
+
+test('a worker whose task is moved to another pool goes on, until it is taken from them', async () => {
+  const former = await createPool(org.client);
+  const key = await createKey(api, org.client, { pools: [former] });
+  const person = await createTestWorker(api, key, { pool_ids: [former], capacity: 3 });
+  const move = ({ task_id }: TaskView) =>
+    org.client.patch(`/v1/tasks/${task_id}`, { requirements: { worker_pool_id: other } });
+  const tasks = async () =>
+    (await person.client.get<Page<TaskView>>('/v1/worker/tasks')).data.map((one) => one.task_id);
+  const [finished, taken, offered] = [
+    await create({ worker_pool_id: former }),
+    await create({ worker_pool_id: former }),
+    await create({ worker_pool_id: former }),
+  ];
+  for (const { task_id } of [finished, taken]) {
+    await person.accept(task_id);
+    await person.start(task_id);
+  }
+  const { offer_id } = await person.offerOf(offered.task_id);
+  const stream = await listen(person.client, '/v1/worker/stream');
+  onTestFinished(() => stream.close());
+  await stream.next('worker');
+
+  for (const task of [finished, taken, offered]) await move(task);
+  expect((await stream.next('task')).data).toMatchObject({ task_id: finished.task_id, status: 'started' });
+  expect((await stream.next('task')).data).toMatchObject({ task_id: taken.task_id });
+  expect((await stream.next('offer_ended')).data).toMatchObject({ offer_id, status: 'revoked' });
+  expect((await tasks()).sort()).toEqual([finished.task_id, taken.task_id].sort());
+  // The key that made the token sees them no longer.
+  expect((await key.request('GET', `/v1/tasks/${finished.task_id}`)).outcome).toBe('404 not_found');
+  await person.submit(finished.task_id);
+  const done = await org.client.get<TaskView>(`/v1/tasks/${finished.task_id}?wait=20`);
+  expect(done).toMatchObject({ status: 'completed', result: { worker_id: person.worker_id } });
+
+  await org.client.post(`/v1/tasks/${taken.task_id}/requeue`, { reason: 'moved' });
+  await expect
+    .poll(async () => (await stream.next('task_gone')).data, { timeout: 10_000 })
+    .toEqual({ task_id: taken.task_id });
+  const lost = await person.client.request('GET', `/v1/worker/tasks/${taken.task_id}`);
+  expect(lost.outcome).toBe('404 not_found');
 });
