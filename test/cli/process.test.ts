@@ -5,23 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
+import { describe, expect, it } from 'vitest';
+import { startApiOfFile } from '../support/api.ts';
 import { taskBody } from '../support/workers.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Each test starts Node, on a machine that may be busy, ms. */
 const LIMIT = 120_000;
 
-let api: TestApi;
-let org: Org;
-
-beforeAll(async () => {
-  api = await startApi();
-  org = await createOrg(api);
-});
-
-afterAll(() => api.close());
+const { api, org } = await startApiOfFile();
 
 async function shell(script: string): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, BIOLAYER_URL: api.url, BIOLAYER_API_KEY: org.client.credential ?? '' };

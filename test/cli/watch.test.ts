@@ -4,25 +4,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startWeb } from '../../src/runtime/start-web.ts';
 import { createSealer } from '../../src/store/redis/sealing.ts';
-import { createOrg, type Org, startApi, type TestApi } from '../support/api.ts';
+import { startApiOfFile } from '../support/api.ts';
 import { startCli } from '../support/cli.ts';
 import { testRedisUrl } from '../support/redis.ts';
 import { createTestWorker, OUTPUT, taskBody } from '../support/workers.ts';
 
 const PATIENT = { timeout: 20_000 };
 
-let api: TestApi;
-let org: Org;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-
-afterAll(() => api.close());
+const { api, org } = await startApiOfFile({ processors: true });
 
 async function createTask(): Promise<string> {
   const { task_id } = await org.client.post<{ task_id: string }>(

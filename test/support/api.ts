@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
+import { afterAll } from 'vitest';
 import { startProcessors } from '../../src/processors/processors.ts';
 import { type RunningApi, startWeb, type WebOptions } from '../../src/runtime/start-web.ts';
 import { createSealer, type Sealer } from '../../src/store/redis/sealing.ts';
@@ -48,6 +49,16 @@ export interface TestApi {
   client(credential: string | null): Client;
   operator: Client;
   close(): Promise<void>;
+}
+
+/** Starts the API with an org for the tests of this file, and closes it after them. */
+export async function startApiOfFile(
+  options?: ApiOptions,
+): Promise<{ api: TestApi; org: Org; client: Client }> {
+  const api = await startApi(options);
+  afterAll(() => api.close());
+  const org = await createOrg(api);
+  return { api, org, client: org.client };
 }
 
 /** Starts the API, and optionally the processors, on a free port of loopback. */

@@ -1,18 +1,12 @@
 // Lists that would grow without end are bounded, and changes without effect write nothing.
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { type Attempt, packDelivery } from '../../../src/store/webhooks/delivery-record.ts';
-import { createOrg, type Org, type Page, startApi, type TaskView, type TestApi } from '../../support/api.ts';
+import { type Page, startApiOfFile, type TaskView } from '../../support/api.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 const keys = () => orgKeysOf(api.prefix, org.org_id);
 const entries = async () => (await api.redis.xlen(keys().audit)) ?? 0;

@@ -3,29 +3,12 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
-import {
-  type Client,
-  createOrg,
-  type Org,
-  startApi,
-  type TaskView,
-  type TestApi,
-} from '../../support/api.ts';
+import { startApiOfFile, type TaskView } from '../../support/api.ts';
 import { taskBody } from '../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi();
-  org = await createOrg(api);
-  client = org.client;
-});
-
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile();
 
 const KIB = 1024;
 const LIMIT = 256 * KIB;

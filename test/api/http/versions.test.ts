@@ -1,29 +1,17 @@
 // Versions and ETags: a write with an outdated version is rejected with 412 and changes nothing.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import {
   type Client,
   createOrg,
   createPool,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../support/api.ts';
 import { createTaskIn, createTestWorker, type TestWorker, taskBody } from '../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 const STALE = '"999"';
 

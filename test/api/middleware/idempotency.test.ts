@@ -1,7 +1,7 @@
 // Idempotency-Key: repeated requests get the first response, byte for byte, and the effect happens once, wherever a request
 // is interrupted.
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createSealer } from '../../../src/store/redis/sealing.ts';
 import {
   type Answer,
@@ -10,26 +10,15 @@ import {
   createOrg,
   createPool,
   freshName,
-  type Org,
   type Page,
   startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
   waitUntil,
 } from '../../support/api.ts';
 import { createTaskIn, createTestWorker, taskBody } from '../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 function keyed(key: string): Record<string, string> {
   return { 'Idempotency-Key': key };

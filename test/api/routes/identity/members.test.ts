@@ -1,16 +1,10 @@
 // Contention on a member's address: only an address that another member is seen to have is told as taken.
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { emailHash } from '../../../../src/store/identity/members.ts';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
-import { createOrg, freshName, type Org, startApi, type TestApi } from '../../../support/api.ts';
+import { freshName, startApiOfFile } from '../../../support/api.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi();
-  org = await createOrg(api);
-});
-afterAll(() => api.close());
+const { api, org } = await startApiOfFile();
 afterEach(() => vi.restoreAllMocks());
 
 const memberOf = (email: string) => ({ email, name: 'x', scopes: ['tasks:read'] });

@@ -1,32 +1,20 @@
 // `POST /v1/tasks/{task_id}/assign`: as an offer or into the hands of a worker, from every state that allows it, with and
 // without force.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   type Client,
   createKey,
-  createOrg,
   createPool,
   type EventView,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { listen } from '../../../support/events.ts';
 import { createTaskIn, createTestWorker, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 const assign = (id: string, body: Record<string, unknown>, by = client) =>
   by.request('POST', `/v1/tasks/${id}/assign`, { body });

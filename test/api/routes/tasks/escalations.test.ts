@@ -1,28 +1,19 @@
 // Escalations by REST and webhooks alone: a task that waits too long gets more urgent or moves to other workers.
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   createKey,
-  createOrg,
   createPool,
   type EventView,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
 import { createTestWorker, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 const createMember = () =>
   org.client.post<{ member_id: string }>('/v1/members', {

@@ -1,25 +1,16 @@
 // Tasks with a known answer: hidden from workers, counted for their accuracy, which tasks can require.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
-  createOrg,
   createPool,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 import { createTestWorker, OUTPUT, type TestWorker, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-afterAll(() => api.close());
+const { api, org } = await startApiOfFile({ processors: true });
 
 const SCHEMA = { seen: 'boolean' };
 const known = (pool: string, seen = true) =>

@@ -1,16 +1,13 @@
 // Messages between the worker and the requester of a task, through the API, streams, webhooks and the command.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   type Client,
   createKey,
-  createOrg,
   createPool,
   type EventView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
 import { jsonOf, runCommand } from '../../../support/cli.ts';
@@ -25,13 +22,7 @@ interface MessageView {
   text: string;
 }
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 const theirs = ({ task }: TaskInStatus) => `/v1/worker/tasks/${task.task_id}/messages`;
 const ours = ({ task }: TaskInStatus) => `/v1/tasks/${task.task_id}/messages`;

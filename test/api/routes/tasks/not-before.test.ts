@@ -1,28 +1,19 @@
 // Tasks that start later, by REST and webhooks: `created` until their `not_before`, then queued like any other.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
-  createOrg,
   createPool,
   type EventView,
   freshName,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 import { createTestWorker, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;

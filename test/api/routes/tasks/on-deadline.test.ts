@@ -1,15 +1,12 @@
 // What happens at the deadline when no worker has the task: it fails, or completes with the default output of
 // `sla.on_deadline`, which is marked so and counts for no worker.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   type Client,
-  createOrg,
   type EventView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { startCallbackReceiver } from '../../../support/callback-receiver.ts';
 import { createTestWorker, OUTPUT, taskBody } from '../../../support/workers.ts';
@@ -24,13 +21,7 @@ const RESULT = {
   submitted_at: null,
 };
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
 
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
 const slaOf = (deadline: string, output: unknown = DEFAULT) => ({

@@ -1,32 +1,19 @@
 // `POST /v1/tasks/{task_id}/requeue`: from every state in which someone may hold a task, what the worker sees, and what
 // is refused.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
-  type Client,
   createKey,
-  createOrg,
   createPool,
   type EventView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { listen } from '../../../support/events.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 import { createTaskIn, createTestWorker } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 const requeue = (id: string, reason = 'shift ends', by = client) =>
   by.request('POST', `/v1/tasks/${id}/requeue`, { body: { reason } });

@@ -1,16 +1,12 @@
 // The lifecycle of a task through the routes: cancellation in each state, the commands of workers, and reviews. The
 // transition table has its own tests; these test how each route applies it.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
-  type Client,
-  createOrg,
   createPool,
   type EventView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import {
   createTaskIn,
@@ -20,17 +16,7 @@ import {
   taskBody,
 } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 const NEVER = '0190163d-8694-739b-aea5-966c26f8ad90';
 

@@ -1,37 +1,24 @@
 // `PATCH /v1/tasks/{task_id}`: what it changes, what follows in the same commit, what it refuses, and the webhooks of
 // events from before a change.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
-import { type Receiver, startReceiver } from '../../../e2e/receiver.ts';
+import { startReceiver } from '../../../e2e/receiver.ts';
 import {
-  type Client,
   createKey,
-  createOrg,
   createPool,
   type EventView,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { createTaskIn, createTestWorker, OUTPUT, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-let receiver: Receiver;
-
-beforeAll(async () => {
-  receiver = await startReceiver();
-  api = await startApi({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
-  org = await createOrg(api);
-  client = org.client;
-});
-afterAll(async () => {
-  await api.close();
-  await receiver.close();
+const receiver = await startReceiver();
+afterAll(() => receiver.close());
+const { api, org, client } = await startApiOfFile({
+  processors: true,
+  webhookAllowedNetworks: ['127.0.0.0/8'],
 });
 
 const HOUR = 3600_000;

@@ -1,33 +1,20 @@
 // Requests with `wait`: they are answered when there is a change or the time is up, and release their subscriptions when
 // the client disconnects.
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import {
-  type Client,
-  createOrg,
   createPool,
   type OfferView,
-  type Org,
   type Page,
   startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { deferred } from '../../../support/deferred.ts';
 import { disconnectDuring } from '../../../support/disconnecting-client.ts';
 import { createTaskIn, createTestWorker, taskBody } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-let client: Client;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-  client = org.client;
-});
-
-afterAll(() => api.close());
+const { api, org, client } = await startApiOfFile({ processors: true });
 
 /** The number of this API's waiting requests, counted by its subscriptions in Redis. */
 async function listening(): Promise<number> {

@@ -1,15 +1,9 @@
 // The walk-through of docs/supervision.md on deadlines and escalations.
-import { afterAll, beforeAll, test } from 'vitest';
-import { createOrg, createPool, freshName, type Org, startApi, type TestApi } from '../../../support/api.ts';
+import { test } from 'vitest';
+import { createPool, freshName, startApiOfFile } from '../../../support/api.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { org } = await startApiOfFile({ processors: true });
 
 test('runs the walk-through of the document', async () => {
   const names = {

@@ -1,16 +1,13 @@
 // Drafts of a worker: saved, read and removed through the API, and ended by what happens to the task.
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { orgKeysOf } from '../../../../src/store/redis/keys.ts';
 import {
   type Answer,
-  createOrg,
   type EventView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
 } from '../../../support/api.ts';
 import { walk, walkThrough } from '../../../support/walk-through.ts';
 import { createTaskIn, createTestWorker, type TaskInStatus } from '../../../support/workers.ts';
@@ -22,13 +19,7 @@ interface DraftView {
   saved_at: string | null;
 }
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true });
 afterEach(() => vi.restoreAllMocks());
 
 const pathOf = ({ task }: TaskInStatus) => `/v1/worker/tasks/${task.task_id}/draft`;

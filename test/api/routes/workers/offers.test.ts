@@ -1,33 +1,22 @@
 // Offers under difficult conditions: hundreds of workers accept at once, the only worker declines, a worker goes offline
 // with a pending offer or never answers, and answers arrive at the moment of expiry.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { HistoryEntry } from '../../../../src/state/tasks/event.ts';
 import { firstBroken } from '../../../../src/state/tasks/history.ts';
 import {
-  createOrg,
   createPool,
   type EventView,
   type OfferView,
-  type Org,
   type Page,
-  startApi,
+  startApiOfFile,
   type TaskView,
-  type TestApi,
   waitUntil,
 } from '../../../support/api.ts';
 import { createTestWorker, type TestWorker, taskBody } from '../../../support/workers.ts';
 
 const SOON = { timeout: 20_000 };
 
-let api: TestApi;
-let org: Org;
-
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-
-afterAll(() => api.close());
+const { api, org } = await startApiOfFile({ processors: true });
 
 interface WorkerView {
   availability: string;

@@ -1,16 +1,10 @@
 // A submission that is checked while its task changes: the check holds for the version that is committed.
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { createOrg, type Org, startApi, type TaskView, type TestApi } from '../../../support/api.ts';
+import { afterEach, expect, test, vi } from 'vitest';
+import { startApiOfFile, type TaskView } from '../../../support/api.ts';
 import { createTaskIn } from '../../../support/workers.ts';
 
-let api: TestApi;
-let org: Org;
-beforeAll(async () => {
-  api = await startApi({ processors: true });
-  org = await createOrg(api);
-});
-afterAll(() => api?.close());
+const { api, org } = await startApiOfFile({ processors: true });
 afterEach(() => vi.restoreAllMocks());
 
 /** Runs `meanwhile` once, after the evidence of a task has been read and before the result is used. */
