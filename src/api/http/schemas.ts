@@ -42,6 +42,12 @@ export function closed<P extends Record<string, TSchema>>(properties: P) {
   return Type.Object(properties, { additionalProperties: false });
 }
 
+/** What a requirement demands; a list of ids for one that names workers or tasks. */
+export const Wanted = Type.Unsafe<string | number | boolean | string[]>({
+  type: ['string', 'number', 'boolean', 'array'],
+  items: { type: 'string' },
+});
+
 export const Problem = Type.Object(
   {
     type: Type.String(),
@@ -65,9 +71,7 @@ export const Problem = Type.Object(
       Type.Array(
         Type.Object({
           reason: Type.String(),
-          wanted: Type.Optional(
-            Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
-          ),
+          wanted: Type.Optional(Wanted),
           has: Type.Optional(Type.Number()),
         }),
         {

@@ -57,8 +57,8 @@ export type Command =
   | { name: 'requeue'; reason: string; is_takeover?: boolean }
   /** Followed by `match` and `offer` in the same commit, and with the mode `assign` by `accept`. */
   | { name: 'assign'; worker_id: string; mode: AssignMode; forced: boolean }
-  /** Of a task with copies: the copies as they are now. */
-  | { name: 'update_copies'; copies: Copy[] }
+  /** Of a task with copies: the copies as they are now, and the worker who accepted one. */
+  | { name: 'update_copies'; copies: Copy[]; worker_id?: string }
   /** Of a task with copies: they have ended without agreement. */
   | { name: 'disagree'; agreement: Agreement; code: FailureCode; message: string }
   | EscalateCommand

@@ -1,7 +1,8 @@
 // A task that several workers answer. The task itself is never offered: each worker gets a copy, a task of its own that
 // goes through the same lifecycle. What becomes of a copy moves the task in the same commit:
 //
-// 1. the first copy is accepted, then started: so is the task, with that worker in its events;
+// 1. the first copy is accepted, then started: so is the task, with that worker in its events; the task notes the
+//    worker of each copy;
 // 2. a copy is completed, or fails: its answer, or the loss, is noted, and the answers are compared;
 // 3. they agree, whatever is still open: the task is submitted, verified and completed;
 // 4. they cannot agree any longer: further copies are made, at most `max_count` in all; then a reviewer decides if the
@@ -88,7 +89,7 @@ export function commandsAfter(
   return [...commands, ...settle({ ...task, copies }, asked, copies, { now, newId })];
 }
 
-/** The steps up to `started` that the task has not taken and its copy has. */
+/** The steps up to `started` that the task has not taken and its copy has, and the note of the copy's worker. */
 function progress(task: Task, { assignment, offers }: Task): Command[] {
   if (assignment === null) return [];
   const { worker_id, offer_id } = assignment;
@@ -100,7 +101,8 @@ function progress(task: Task, { assignment, offers }: Task): Command[] {
       { name: 'offer', offers: [{ offer_id, worker_id, expires_at }] },
       { name: 'accept', offer_id, worker_id },
     );
-  }
+  } else if (task.copies !== undefined && task.assigned_workers?.includes(worker_id) !== true)
+    commands.push({ name: 'update_copies', copies: task.copies, worker_id });
   const isStarted = task.status === 'started' || task.status === 'submitted';
   if (assignment.started_at !== null && !isStarted) commands.push({ name: 'start', worker_id });
   return commands;

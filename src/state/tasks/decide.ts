@@ -10,6 +10,7 @@ import { newCopies } from './copies.ts';
 import { stepOfCopies } from './copies-step.ts';
 import { endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
+import { noteWorker } from './exclusion.ts';
 import { isAllowed } from './lifecycle.ts';
 import type { Offer } from './offer.ts';
 import { illegal, notDue, notPending, notYours, reported, submissionReplaced } from './refusals.ts';
@@ -127,6 +128,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
         started_at: null,
         submitted_at: null,
       };
+      noteWorker(task, offer.worker_id);
       transition.move('accepted', { worker_id: offer.worker_id, offer_id: offer.offer_id });
       return null;
     }

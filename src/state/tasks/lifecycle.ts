@@ -238,7 +238,7 @@ export const IN_PLACE: readonly InPlace[] = [
   {
     command: 'update_copies',
     from: ['queued', 'accepted', 'started'],
-    when: 'a copy is answered or lost, or further copies are made',
+    when: 'a copy is accepted, answered or lost, or copies are made',
   },
 ];
 

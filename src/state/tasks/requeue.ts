@@ -3,6 +3,7 @@
 
 import { coolDownMs, startCoolDown } from './cool-down.ts';
 import { endAtDeadline, endIfPending, fail } from './ending.ts';
+import { WORKERS_MOST } from './exclusion.ts';
 import type { Offer } from './offer.ts';
 import { flagBreaches } from './sla.ts';
 import { dueAt, maxAttempts, stepsDue } from './task.ts';
@@ -57,6 +58,10 @@ export function requeue(
     return;
   }
   if (wasAtWork) {
+    if ((task.assigned_workers ?? []).length >= WORKERS_MOST) {
+      fail(transition, 'attempts_exhausted', `Given up after ${WORKERS_MOST} workers.`);
+      return;
+    }
     if (task.attempt >= maxAttempts(task) && !ignoreAttemptLimit) {
       fail(transition, 'attempts_exhausted', `Given up after ${task.attempt} attempts.`);
       return;

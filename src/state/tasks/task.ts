@@ -20,10 +20,17 @@ interface SoftRequirements {
   min_accuracy?: number;
 }
 export const SOFT = ['skills', 'certifications', 'trust_level', 'min_rating', 'min_accuracy'] as const;
+/** Requirements that name workers, or tasks whose workers are meant. */
+export const NAMING = ['worker_ids', 'excluded_worker_ids', 'excluded_tasks'] as const;
 
 /** What a worker must have. An absent field requires nothing. */
 export interface Requirements extends SoftRequirements {
   worker_pool_id?: string;
+  /** Only these workers. */
+  worker_ids?: string[];
+  excluded_worker_ids?: string[];
+  /** Ids of tasks: nobody to whom one of them was ever assigned. */
+  excluded_tasks?: string[];
   /** The requirements that no relaxation step changes. */
   hard?: (typeof SOFT)[number][];
   /** Relaxation steps by time: the requirements that replace all that are not hard, from `after_seconds` after the start on. */
@@ -195,6 +202,8 @@ export interface Task {
   offers: Offer[];
   declines: Decline[];
   assignment: Assignment | null;
+  /** Ids of the workers to whom it, or a copy of it, was ever assigned; absent: none. */
+  assigned_workers?: string[];
   /** The last submission. It stays when it is sent back or rejected. */
   submission: Submission | null;
   /** Reviews, oldest first. */
@@ -263,9 +272,8 @@ export function requirementsOf(task: Task): Requirements {
   const given = task.input.requirements ?? {};
   const step = given.steps?.[task.step - 1];
   if (step === undefined) return given;
-  const kept = Object.fromEntries((given.hard ?? []).map((name) => [name, given[name]]));
-  const { worker_pool_id } = given;
-  return { ...step.requirements, ...kept, ...(worker_pool_id !== undefined && { worker_pool_id }) };
+  const kept = ['worker_pool_id' as const, ...NAMING, ...(given.hard ?? [])];
+  return { ...step.requirements, ...Object.fromEntries(kept.map((name) => [name, given[name]])) };
 }
 
 /** The pool that the task requires, or null for any. */

@@ -9,7 +9,7 @@ import { answersOf } from './copies.ts';
 import type { HistoryEntry } from './event.ts';
 import type { Assignment, Offer } from './offer.ts';
 import type { Report } from './report.ts';
-import type { Review, Submission, Task, TaskInput } from './task.ts';
+import type { Requirements, Review, Submission, Task, TaskInput } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);
@@ -157,7 +157,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     ...(not_before !== undefined && { not_before }),
     ...(context !== undefined && { context }),
     sla,
-    ...(requirements !== undefined && { requirements }),
+    ...(requirements !== undefined && { requirements: workerRequirements(requirements) }),
     output: workerOutput(task.input),
     attempt: task.attempt,
     feedback: task.reviews.at(-1)?.feedback ?? null,
@@ -167,6 +167,12 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
   };
+}
+
+/** What the task requires, without naming other workers and tasks. */
+function workerRequirements(given: Requirements): Requirements {
+  const { worker_ids: _only, excluded_worker_ids: _not, excluded_tasks: _tasks, ...shown } = given;
+  return shown;
 }
 
 /** What the worker is to hand in, without what they must not know: the expected answer, and that others are asked too. */

@@ -1,8 +1,7 @@
 // Explains why a task is not matched: how many workers each requirement rules out, who comes closest, and how long it
 // may take. Workers are considered in batches, so that memory does not grow with the org.
 
-import type { Decline } from '../tasks/offer.ts';
-import { type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
+import { NAMING, type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
 import { meetsRequirements, takesUnpooled } from './matching.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
@@ -12,12 +11,13 @@ export interface SingleRequirement {
   requirement:
     | 'worker_pool_id'
     | 'unpooled_tasks'
+    | (typeof NAMING)[number]
     | 'skills'
     | 'certifications'
     | 'trust_level'
     | 'min_rating'
     | 'min_accuracy';
-  wanted: string | number | boolean;
+  wanted: string | number | boolean | string[];
 }
 
 export type MatchReason =
@@ -64,6 +64,10 @@ function singleRequirements(wanted: Requirements): SingleRequirement[] {
     ...(worker_pool_id === undefined
       ? [{ requirement: 'unpooled_tasks' as const, wanted: true }]
       : [{ requirement: 'worker_pool_id' as const, wanted: worker_pool_id }]),
+    ...NAMING.flatMap((requirement) => {
+      const { [requirement]: ids = [] } = wanted;
+      return ids.length === 0 ? [] : [{ requirement, wanted: ids }];
+    }),
     ...[...new Set(skills)].map((one) => ({ requirement: 'skills' as const, wanted: one })),
     ...[...new Set(certifications)].map((one) => ({ requirement: 'certifications' as const, wanted: one })),
     ...(trust_level ? [{ requirement: 'trust_level' as const, wanted: trust_level }] : []),
@@ -79,14 +83,20 @@ export interface Obstacle {
   has?: number;
 }
 
-/** What keeps the worker from getting the task now; empty when they are eligible. A slot that the task takes counts as free. */
-export function obstaclesOf(worker: Worker, task: Task, now: number): Obstacle[] {
+/** The workers who were assigned a task that another excludes. */
+export type FormerWorkers = Pick<ReadonlySet<string>, 'has'>;
+
+/**
+ * What keeps the worker from getting the task now; empty when they are eligible. A slot that the task takes counts as
+ * free. @param former of the tasks that it excludes
+ */
+export function obstaclesOf(worker: Worker, task: Task, former: FormerWorkers, now: number): Obstacle[] {
   const { availability, capacity, worker_id } = worker;
   const others = worker.reservations.filter((id) => id !== task.task_id);
   const isCoolingDown = task.declines.some((one) => one.worker_id === worker_id && one.until > now);
   return [
     ...singleRequirements(requirementsOf(task))
-      .filter((single) => !meets(worker, single))
+      .filter((single) => !meets(worker, single, former))
       .map((single): Obstacle => {
         const { requirement: reason, wanted } = single;
         return { reason, wanted, ...levelOf(worker, single) };
@@ -101,6 +111,7 @@ export class Explainer {
   readonly #requirements: SingleRequirement[];
   readonly #ruledOut: number[];
   readonly #until: Map<string, number>;
+  readonly #former: FormerWorkers;
   readonly #now: number;
   #considered = 0;
   #qualified = 0;
@@ -114,11 +125,12 @@ export class Explainer {
   #knownCapacity = 0;
   #throughput = 0;
 
-  /** @param declines of the task so far. @param now ms. */
-  constructor(wanted: Requirements, declines: readonly Decline[], now: number) {
-    this.#requirements = singleRequirements(wanted);
+  /** @param former of the tasks that the task excludes. @param now ms. */
+  constructor(task: Task, former: FormerWorkers, now: number) {
+    this.#requirements = singleRequirements(requirementsOf(task));
     this.#ruledOut = this.#requirements.map(() => 0);
-    this.#until = new Map(declines.map((one) => [one.worker_id, one.until]));
+    this.#until = new Map(task.declines.map((one) => [one.worker_id, one.until]));
+    this.#former = former;
     this.#now = now;
   }
 
@@ -127,7 +139,7 @@ export class Explainer {
     for (const worker of workers) {
       this.#considered += 1;
       const lacks = this.#requirements.filter((single, index) => {
-        const isMet = meets(worker, single);
+        const isMet = meets(worker, single, this.#former);
         if (!isMet) this.#ruledOut[index] = (this.#ruledOut[index] ?? 0) + 1;
         return !isMet;
       });
@@ -205,10 +217,15 @@ export class Explainer {
   }
 }
 
-function meets(worker: Worker, single: SingleRequirement): boolean {
-  return single.requirement === 'unpooled_tasks'
-    ? takesUnpooled(worker)
-    : meetsRequirements(worker, onlyThis(single));
+function meets(worker: Worker, single: SingleRequirement, former: FormerWorkers): boolean {
+  switch (single.requirement) {
+    case 'unpooled_tasks':
+      return takesUnpooled(worker);
+    case 'excluded_tasks':
+      return !former.has(worker.worker_id);
+    default:
+      return meetsRequirements(worker, onlyThis(single));
+  }
 }
 
 /** Requirements that hold only this one. */

@@ -3,6 +3,7 @@
 
 import { hash } from 'node:crypto';
 import { isRemembered } from '../tasks/cool-down.ts';
+import { isExcluded } from '../tasks/exclusion.ts';
 import { type Requirements, requirementsOf, startsAt, type Task, type Urgency } from '../tasks/task.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
@@ -30,6 +31,8 @@ export function takesUnpooled(worker: Worker): boolean {
 export function meetsRequirements(worker: Worker, wanted: Requirements): boolean {
   return (
     (wanted.worker_pool_id === undefined || worker.pool_ids.includes(wanted.worker_pool_id)) &&
+    (wanted.worker_ids === undefined || wanted.worker_ids.includes(worker.worker_id)) &&
+    wanted.excluded_worker_ids?.includes(worker.worker_id) !== true &&
     (wanted.skills ?? []).every((skill) => worker.skills.includes(skill)) &&
     (wanted.certifications ?? []).every((one) => worker.certifications.includes(one)) &&
     worker.trust_level >= (wanted.trust_level ?? 0) &&
@@ -39,7 +42,10 @@ export function meetsRequirements(worker: Worker, wanted: Requirements): boolean
   );
 }
 
-/** Whether the task may be offered to the worker now: ready, qualified, and not in the cool-down of a decline. */
+/**
+ * Whether the task may be offered to the worker now: ready, qualified, and not in the cool-down of a decline. Without
+ * `excluded_tasks`, which depend on other records.
+ */
 export function isEligible(worker: Worker, task: Task, now: number): boolean {
   return (
     isReady(worker) &&
@@ -55,9 +61,11 @@ function hasForcedOffer(task: Task, { worker_id }: Pick<Worker, 'worker_id'>): b
 
 /**
  * Whether the worker may accept a pending offer of the task: still available and still qualified, unless a supervisor
- * forced the offer. Capacity is not checked, because the offer already takes a slot.
+ * forced the offer, which passes over all but exclusions. Capacity is not checked, because the offer already takes a
+ * slot, nor are `excluded_tasks`, which depend on other records.
  */
 export function mayAccept(worker: Worker, task: Task): boolean {
+  if (isExcluded(worker, task)) return false;
   if (hasForcedOffer(task, worker)) return true;
   return worker.availability === 'available' && qualifies(worker, requirementsOf(task));
 }
@@ -83,13 +91,13 @@ export interface MatchingQueue {
   /** Short name, the same for the same requirements. */
   id: string;
   requirements: Requirements;
-  /** The requirements as JSON in a fixed order, so that equal requirements give equal text. */
+  /** The requirements without `worker_ids` as JSON in a fixed order, so that equal requirements give equal text. */
   text: string;
-  /** One of the attributes that its tasks require: a worker without it can skip this queue. */
-  attribute: string;
+  /** The queue is indexed under these: a worker with none of them can skip it. */
+  attributes: string[];
 }
 
-/** The matching queue that a task waits in. */
+/** The matching queue that a task waits in. Exclusions are left to each task: most are of one task alone. */
 export function matchingQueueOf(task: Task): MatchingQueue {
   const wanted = requirementsOf(task);
   const requirements: Requirements = {};
@@ -100,9 +108,23 @@ export function matchingQueueOf(task: Task): MatchingQueue {
   if (wanted.min_accuracy) requirements.min_accuracy = wanted.min_accuracy;
   if (wanted.worker_pool_id !== undefined) requirements.worker_pool_id = wanted.worker_pool_id;
   const text = JSON.stringify(requirements);
-  const id = hash('sha256', text, 'base64url').slice(0, 16);
+  const names = wanted.worker_ids === undefined ? null : inOrder(wanted.worker_ids);
+  const id = hash('sha256', names === null ? text : text + names.join(), 'base64url').slice(0, 16);
   // The last attribute in the list is likely the rarest among workers.
-  return { id, requirements, text, attribute: attributesIn(requirements).at(-1) ?? UNPOOLED };
+  if (names === null)
+    return { id, requirements, text, attributes: [attributesIn(requirements).at(-1) ?? UNPOOLED] };
+  requirements.worker_ids = names;
+  return { id, requirements, text, attributes: names.map((one) => NAMED + one) };
+}
+
+/** The attributes under which the matching queues of tasks for this worker are indexed. */
+export function queueAttributes(worker: Worker): string[] {
+  return [...workerAttributes(worker), NAMED + worker.worker_id];
+}
+
+/** The worker of whom an attribute is the name; null for another attribute. */
+export function workerNamedBy(attribute: string): string | null {
+  return attribute.startsWith(NAMED) ? attribute.slice(NAMED.length) : null;
 }
 
 function inOrder(names: string[]): string[] {
@@ -130,6 +152,8 @@ export function taskOfQueueMember(member: string): string {
 
 /** Attribute of tasks without a pool, and of the workers who take them. */
 const UNPOOLED = 'any';
+/** Begins the attribute of tasks that name a worker. */
+const NAMED = 'worker:';
 
 /** Attributes under which a ready worker is indexed; the search uses the rarest one that a task requires. */
 export function workerAttributes(worker: Worker): string[] {

@@ -13,12 +13,13 @@ import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { intactOrNull } from '../redis/unreadable.ts';
+import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadPool } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
 
 export interface AssignmentWish {
   mode: AssignMode;
-  /** Passes over all obstacles but the worker's capacity. */
+  /** Passes over all obstacles but exclusions and the worker's capacity. */
   force: boolean;
 }
 
@@ -36,7 +37,8 @@ export async function planAssignment(
   const isHeld = task.status === 'matched' || task.status === 'offered' || isAtWork;
   // The lifecycle refuses it.
   if (!isHeld && task.status !== 'queued') return { commands: [assign] };
-  const obstacles = obstaclesOf(worker, task, now).filter(({ reason }) => !force || reason === 'at_capacity');
+  const former = await formerWorkersOf(db, task);
+  const obstacles = obstaclesOf(worker, task, former, now).filter(({ reason }) => !force || isFirm(reason));
   if (obstacles.length > 0) return { obstacles };
   const pool_id = poolOf(task);
   const pool = pool_id === null ? null : await intactOrNull(db, () => loadPool(db, task.org_id, pool_id));
@@ -59,4 +61,9 @@ export async function planAssignment(
   const key = orgKeysOf(db.prefix, task.org_id).worker(worker_id);
   const guards: Guard[] = [{ kind: 'version', key, version, incarnation }];
   return { commands, guards };
+}
+
+/** Whether no force passes over this obstacle. */
+function isFirm(reason: Obstacle['reason']): boolean {
+  return reason === 'at_capacity' || reason === 'excluded_worker_ids' || reason === 'excluded_tasks';
 }

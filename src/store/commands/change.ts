@@ -5,10 +5,8 @@
 import type { Command, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
-import { isOfWorker } from '../../state/tasks/offer.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
-import { isEligible, mayAccept } from '../../state/workers/matching.ts';
-import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import type { Worker } from '../../state/workers/worker.ts';
 import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/commit.ts';
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
@@ -16,13 +14,13 @@ import { whenDue } from '../redis/due.ts';
 import { newId } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
 import { valuesNoted } from '../stats/values.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
-import { loadWorker, workerNotification, workerWrites } from '../workers/workers.ts';
+import { workerNotification } from '../workers/workers.ts';
 import { claimChange, type Decided, isSuperfluous, originalOf, relatedChanges } from './copies.ts';
+import { type Refused, reserve } from './reservations.ts';
 import { taskWrites } from './task-writes.ts';
 
 export type Changed =
@@ -155,7 +153,8 @@ async function change(
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
-  let reworkNeedsOtherWorker = false;
+  // How the commands are to be replaced.
+  let instead: ((command: Command) => Command) | null = null;
   return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
@@ -165,8 +164,10 @@ async function change(
     const plan = typeof choice === 'function' ? await choice(stored.task) : { commands: choice };
     if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
     const now = db.clock.now();
-    const context = { now, isHeld: db.clock.isHeld, actor: options.actor, newId: () => newId(now) };
-    const commands = reworkNeedsOtherWorker ? plan.commands.map(toReassign) : plan.commands;
+    const isRevoked = instead === toRevoke;
+    const actor = isRevoked ? 'system' : options.actor;
+    const context = { now, isHeld: db.clock.isHeld, actor, newId: () => newId(now) };
+    const commands = instead === null ? plan.commands : plan.commands.map(instead);
     const original = await originalOf(db, stored.task);
     let decision = decide(stored.task, commands, context);
     // The copy was being verified when its task ended: it does not go on.
@@ -176,7 +177,7 @@ async function change(
     const callerGuards = (await options.callerGuards?.(isRetry)) ?? [];
     const guards = [...callerGuards, ...(plan.guards ?? [])];
     const extraWrites = (task: Task) =>
-      merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
+      merge({ guards, writes: [] }, (!isRevoked && options.extraWrites?.(task)) || EMPTY_CHANGE);
     const decided = { ...decision, before: stored };
     const changes = [decided, ...(await relatedChanges(db, decided, original, context))] as const;
     const known = { extraWrites, loadedWorkers };
@@ -185,14 +186,17 @@ async function change(
     loadedWorkers = [];
     switch (outcome.kind) {
       case 'written':
-        return { ok: true, task: decision.task };
+        return isRevoked ? unfit() : { ok: true, task: decision.task };
       case 'rework_needs_other_worker':
-        reworkNeedsOtherWorker = true;
+        instead = toReassign;
+        return CONFLICT;
+      case 'worker_excluded':
+        instead = toRevoke;
         return CONFLICT;
       case 'worker_busy':
         return { ok: false, code: 'worker_busy', message: 'The worker cannot get an offer now.' };
       case 'worker_unfit':
-        return { ok: false, code: 'offer_not_pending', message: UNFIT };
+        return unfit();
       case 'conflict':
         return CONFLICT;
     }
@@ -200,7 +204,7 @@ async function change(
 }
 
 interface WriteOutcome {
-  kind: 'written' | 'conflict' | 'worker_busy' | 'worker_unfit' | 'rework_needs_other_worker';
+  kind: 'written' | 'conflict' | Refused['kind'];
 }
 
 /**
@@ -239,66 +243,6 @@ async function write(
   return { kind: (await commit(redis, change)) ? 'written' : 'conflict' };
 }
 
-/** The changes of the workers whose reservations change, or why they cannot be made. */
-async function reserve(
-  db: Db,
-  orgId: string,
-  decided: readonly Decided[],
-  loadedWorkers: readonly Worker[],
-): Promise<{ changes: Change[]; workerIds: ReadonlySet<string> } | WriteOutcome> {
-  const effects = decided.flatMap((change) =>
-    [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
-  );
-  const workerIds = new Set(effects.map((one) => one.id));
-  const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
-  if (![...workerIds].every((id) => loaded.has(id)))
-    // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
-    await Promise.all(
-      [...workerIds].map(async (id) => {
-        loaded.set(id, await intactOrNull(db, () => loadWorker(db, orgId, id)));
-      }),
-    );
-  const after = new Map(loaded);
-  for (const { id, effect, change } of effects) {
-    const outcome = reserveFor(after.get(id) ?? null, effect, change);
-    if (outcome === null) continue;
-    if ('kind' in outcome) return outcome;
-    after.set(id, outcome);
-  }
-  const changes = [...workerIds].flatMap((id) => {
-    const [was, is] = [loaded.get(id) ?? null, after.get(id) ?? null];
-    return is === was ? [] : [workerWrites(db, was, is)];
-  });
-  return { changes, workerIds };
-}
-
-/** The worker after an effect of a task's change; null when it does not concern them; or why it cannot be. */
-function reserveFor(
-  worker: Worker | null,
-  effect: Effect,
-  { before, task }: Decided,
-): Worker | WriteOutcome | null {
-  const isRework = before?.task.status === 'submitted' && task.status === 'started';
-  const unable: WriteOutcome = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
-  if (worker === null) return effect.reserves === undefined ? null : unable;
-  const { assignment = null } = before?.task ?? {};
-  // If the assignment belongs to a removed worker that had this id:
-  if (
-    effect.reserves !== 'offer' &&
-    assignment?.worker_id === worker.worker_id &&
-    !isOfWorker(assignment, worker)
-  )
-    return effect.reserves === 'work' ? unable : null;
-  // Since they were found, the worker may have lost a skill or declined this task.
-  if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
-    return unable;
-  // A change of the worker will revoke this offer; refuse the accept until then.
-  if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
-    return { kind: 'worker_unfit' };
-  const after = applyEffect(worker, task.task_id, effect, task.updated_at);
-  return after ?? unable;
-}
-
 /** The entries in the logs of the workers concerned. @param changed workers whose own change publishes a notification */
 function logChange(db: Db, { before, task }: Decided, changed: ReadonlySet<string>): Change {
   const log = logWrites(db, before?.task ?? null, task);
@@ -310,6 +254,15 @@ function logChange(db: Db, { before, task }: Decided, changed: ReadonlySet<strin
 /** Rework for a worker who was removed or has no free capacity becomes a reassignment, through the queue. */
 function toReassign(command: Command): Command {
   return command.name === 'rework' ? { ...command, name: 'reassign', is_rework: true } : command;
+}
+
+/** An accept by a worker whom the task excludes ends their offer. */
+function toRevoke(command: Command): Command {
+  return command.name === 'accept' ? { name: 'revoke', worker_id: command.worker_id } : command;
+}
+
+function unfit(): Changed {
+  return { ok: false, code: 'offer_not_pending', message: UNFIT };
 }
 
 function refused(refusal: Refusal): Changed {

@@ -19,6 +19,7 @@ import { valueWrites } from '../stats/values.ts';
 import { OPEN_COPIES } from '../tasks/copies-index.ts';
 import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
+import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
 import { formOfTask, type PackedEntry, pack, packEntry, stateOf } from '../tasks/task-record.ts';
@@ -109,9 +110,10 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
     const ended = task.updated_at;
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
+    const former = formerWorkersField(null, task);
     writes.push(
       ['DEL', keys.task(taskId)],
-      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered],
+      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered, ...former],
       ['DEL', keys.history(taskId)],
       ...draftWrites(db, before?.task ?? null, task, events),
     );
@@ -124,6 +126,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     if (before === null && input.handoff?.ordering === 'per_task') fields.push('o', '1');
     if (task.metadata_since !== undefined && task.metadata_since !== was?.metadata_since)
       fields.push('u', task.metadata_since);
+    fields.push(...formerWorkersField(was, task));
     writes.push(['HSET', keys.task(taskId), ...fields]);
     if (entries.length > 0)
       writes.push(['RPUSH', keys.history(taskId), ...entries.map((one) => JSON.stringify(packEntry(one)))]);

@@ -3,6 +3,7 @@
 
 import { maySeePool } from '../../state/access/permission.ts';
 import type { Command } from '../../state/tasks/command.ts';
+import { exclusionErrors } from '../../state/tasks/exclusion.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { changesBetween, METADATA_MAX, patched, type TaskPatch } from '../../state/tasks/patch.ts';
 import { stepErrors } from '../../state/tasks/relaxation-rules.ts';
@@ -46,7 +47,10 @@ export async function patchProblem(
   const pool = requirements?.worker_pool_id ?? null;
   if (!maySeePool({ pools }, pool))
     return { code: 'pool_forbidden', message: 'The key may move tasks only to its own pools.' };
-  const errors: FieldError[] = patch.requirements === undefined ? [] : stepErrors(requirements);
+  const errors: FieldError[] =
+    patch.requirements === undefined
+      ? []
+      : [...stepErrors(requirements), ...exclusionErrors(requirements, task.task_id)];
   const isMoved = pool !== null && pool !== poolOf(task);
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) errors.push(NO_POOL);
   if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))

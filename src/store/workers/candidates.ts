@@ -4,17 +4,18 @@ import { requirementsOf, type Task } from '../../state/tasks/task.ts';
 import {
   isEligible,
   qualifies,
+  queueAttributes,
   rank,
   recentlyDeclined,
   taskOfQueueMember,
   wantedAttributes,
-  workerAttributes,
 } from '../../state/workers/matching.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 import { readableOrNull } from '../redis/unreadable.ts';
+import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { barredWorkers } from './copy-claims.ts';
 import { matchingQueuesFor } from './matching-queues.ts';
@@ -123,7 +124,7 @@ const withScript = defineScripts<{
  */
 export async function findWorkers(db: Db, task: Task, count: number): Promise<Worker[]> {
   const keys = orgKeysOf(db.prefix, task.org_id);
-  const { trust_level = 0, min_rating = 0 } = requirementsOf(task);
+  const { trust_level = 0, min_rating = 0, worker_ids, excluded_worker_ids = [] } = requirementsOf(task);
   const sets = wantedAttributes(task).map(keys.ready);
   const now = db.clock.now();
   const eligible = async (ids: readonly string[]) =>
@@ -131,7 +132,13 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
       .filter((one) => one !== null)
       .filter((one) => isEligible(one, task, now));
   // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered the task again.
-  const barred = await barredWorkers(db, task);
+  const former = await formerWorkersOf(db, task);
+  if (former.isUnknown) return [];
+  const barred = new Set([...(await barredWorkers(db, task)), ...former.ids]);
+  if (worker_ids !== undefined) {
+    const named = await eligible(worker_ids.filter((id) => !barred.has(id)));
+    return rank(named, task, now).slice(0, count);
+  }
   const declined = [...recentlyDeclined(task, now)];
   const found: Worker[] = [];
   let next: number | '' = 0;
@@ -152,6 +159,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
         walked,
         ...declined,
         ...barred,
+        ...excluded_worker_ids,
       ],
     );
     found.push(...(await eligible(ids)));
@@ -173,7 +181,7 @@ export async function firstWaitingFor(
   known?: StoredTask,
 ): Promise<StoredTask | null> {
   const keys = orgKeysOf(db.prefix, worker.org_id);
-  const matchingQueues = (await matchingQueuesFor(db, worker.org_id, workerAttributes(worker)))
+  const matchingQueues = (await matchingQueuesFor(db, worker.org_id, queueAttributes(worker)))
     .filter(({ requirements }) => qualifies(worker, requirements))
     .map(({ id }) => keys.matchingQueue(id));
   if (matchingQueues.length === 0) return null;
@@ -197,7 +205,7 @@ export async function firstWaitingFor(
             ? known
             : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
         if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now))
-          if (!(await barredWorkers(db, stored.task)).has(worker.worker_id)) return stored;
+          if (!(await isBarred(db, stored.task, worker))) return stored;
         rejected.add(member);
       }
       // The last task read of a queue was rejected: read deeper.
@@ -205,4 +213,9 @@ export async function firstWaitingFor(
     }
     return null;
   }
+}
+
+/** Whether the worker may not have the task now: they have another copy of it, or had a task that it excludes. */
+async function isBarred(db: Db, task: Task, { worker_id }: Worker): Promise<boolean> {
+  return (await formerWorkersOf(db, task)).has(worker_id) || (await barredWorkers(db, task)).has(worker_id);
 }

@@ -8,6 +8,7 @@ import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
+import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { allMatchingQueues } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
@@ -31,8 +32,7 @@ export interface QueuePosition {
 
 /** Explains how a task, which need not be stored, would be matched now. */
 export async function explainMatch(db: Db, task: Task, visible: Visibility): Promise<Explanation> {
-  const { requirements } = matchingQueueOf(task);
-  const explainer = new Explainer(requirements, task.declines, db.clock.now());
+  const explainer = new Explainer(task, await formerWorkersOf(db, task), db.clock.now());
   const index = orgKeysOf(db.prefix, task.org_id).index('workers');
   let considered = 0;
   const range = { order: 'asc', after: null, from: null, to: null } as const;
@@ -55,10 +55,11 @@ export async function queuePosition(
   const keys = orgKeysOf(db.prefix, task.org_id);
   const mine = matchingQueueOf(task);
   const member = queueMember(task);
-  const rivals = (await allMatchingQueues(db, task.org_id)).flatMap(({ id, requirements: wanted }) => {
+  const competing = (await allMatchingQueues(db, task.org_id)).flatMap(({ id, requirements: wanted }) => {
     const isVisible = visible.pool(wanted.worker_pool_id ?? null);
     return id !== mine.id && isVisible && workers.some((one) => qualifies(one, wanted)) ? [id] : [];
   });
+  const rivals = new Set(competing);
   const [same_requirements, ...counts] = await Promise.all([
     db.redis.zcard(keys.matchingQueue(mine.id)),
     ...[mine.id, ...rivals].map((id) => db.redis.zlexcount(keys.matchingQueue(id), '-', `(${member}`)),

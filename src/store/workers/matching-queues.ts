@@ -1,14 +1,16 @@
 // Matching queues: one for each set of requirements, with the waiting tasks in the order in which they are offered. The
-// queues of an org are indexed by one attribute that each requires, so a worker without it never reads them.
+// queues of an org are indexed by one attribute that each requires, or by the workers that its tasks name, so other workers
+// never read them.
 
 import type { Requirements, Task } from '../../state/tasks/task.ts';
 import { isWaiting } from '../../state/tasks/waiting.ts';
 import { isObject, readJson } from '../../state/text/forms.ts';
-import { matchingQueueOf, queueMember } from '../../state/workers/matching.ts';
+import { matchingQueueOf, queueMember, workerNamedBy } from '../../state/workers/matching.ts';
 import type { Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 
+/** A member of the index. A queue of tasks that name several workers has one for each. */
 export interface ListedMatchingQueue {
   id: string;
   requirements: Requirements;
@@ -30,11 +32,12 @@ export function matchingQueueWrites(db: Db, was: Task | null, task: Task): Write
     ? [['ZREM', keys.matchingQueue(matchingQueueOf(was).id), queueMember(was)]]
     : [];
   if (!isQueued) return removal;
-  const { id, text, attribute } = matchingQueueOf(task);
+  const { id, text, attributes } = matchingQueueOf(task);
+  const members = attributes.flatMap((one) => [0, one + SEPARATOR + id + SEPARATOR + text]);
   return [
     ...removal,
     ['ZADD', keys.matchingQueue(id), 0, queueMember(task)],
-    ['ZADD', keys.matchingQueues, 0, attribute + SEPARATOR + id + SEPARATOR + text],
+    ['ZADD', keys.matchingQueues, ...members],
   ];
 }
 
@@ -87,7 +90,10 @@ function readMembers(db: Db, orgId: string, members: readonly string[]): ListedM
   return members.flatMap((member) => {
     const [id = '', text = ''] = member.split(SEPARATOR).slice(-2);
     const json = readJson(text);
-    if (json.kind === 'known' && isObject(json.value)) return [{ id, requirements: json.value, member }];
+    const named = workerNamedBy(member.slice(0, member.indexOf(SEPARATOR)));
+    const only = named !== null && { worker_ids: [named] };
+    if (json.kind === 'known' && isObject(json.value))
+      return [{ id, requirements: { ...json.value, ...only }, member }];
     const key = `${orgKeysOf(db.prefix, orgId).matchingQueues} ${id}`;
     db.onUnreadable?.({ key, kind: 'broken', reason: 'the requirements of a matching queue are not JSON' });
     return [];

@@ -18,7 +18,7 @@ import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { TaskUpdate } from './task-input.schema.ts';
-import { normalised, poolErrors, timeErrors } from './task-input.ts';
+import { normalised, referenceErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
 
 const Params = Type.Object({ task_id: idOf('task') });
@@ -40,7 +40,7 @@ export const supervisionRoutes = [
     body: TaskUpdate,
     rules: async (body, { deps, principal }) => [
       ...timeErrors(body, deps.db.clock.now()),
-      ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
+      ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, body) : []),
     ],
     answers: { 200: { description: 'The task after the change', schema: schema.Task } },
     async handler({ deps, principal, params, body, ifMatch, actor, callerGuards }) {
@@ -105,7 +105,8 @@ export const supervisionRoutes = [
       force: Type.Optional(
         Type.Boolean({
           default: false,
-          description: 'Also if the worker is not eligible, but never above their capacity',
+          description:
+            'Also if the worker is not eligible, but never past an exclusion or above their capacity',
         }),
       ),
     }),
@@ -131,7 +132,7 @@ export const supervisionRoutes = [
 
 function notEligible(obstacles: readonly Obstacle[]): ApiError {
   const named = obstacles.map(({ reason, wanted }) =>
-    wanted === undefined ? reason : `${reason} ${wanted}`,
+    wanted === undefined || Array.isArray(wanted) ? reason : `${reason} ${wanted}`,
   );
   return new ApiError('worker_not_eligible', `The worker is not eligible: ${named.join(', ')}.`, {
     reasons: obstacles,

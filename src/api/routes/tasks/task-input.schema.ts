@@ -88,6 +88,7 @@ const Soft = {
   ),
 };
 
+const NAMED = { maxItems: 100, uniqueItems: true };
 const Required = {
   ...Soft,
   hard: Type.Optional(
@@ -111,6 +112,19 @@ const Required = {
     ),
   ),
   worker_pool_id: Type.Optional(ClientId),
+  worker_ids: Type.Optional(
+    Type.Array(ClientId, { ...NAMED, minItems: 1, description: 'Only these workers' }),
+  ),
+  excluded_worker_ids: Type.Optional(
+    Type.Array(ClientId, { ...NAMED, description: 'None of these workers' }),
+  ),
+  excluded_tasks: Type.Optional(
+    Type.Array(Uuid, {
+      maxItems: 20,
+      uniqueItems: true,
+      description: 'Nobody to whom one of these tasks was ever assigned',
+    }),
+  ),
   max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
 };
 export const Requirements = closed(Required);

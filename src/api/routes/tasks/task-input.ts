@@ -2,6 +2,7 @@
 // and seals secrets.
 
 import { orgOf } from '../../../state/access/tenant.ts';
+import { exclusionErrors } from '../../../state/tasks/exclusion.ts';
 import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { stepErrors } from '../../../state/tasks/relaxation-rules.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
@@ -15,6 +16,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
 import { copiesErrors } from './copies-rules.ts';
+import { namedErrors } from './exclusion-rules.ts';
 import { slaErrors } from './sla-rules.ts';
 import type { TaskCreate } from './task-input.schema.ts';
 
@@ -79,9 +81,10 @@ export async function taskRules(
     ...reviewErrors(body),
     ...copiesErrors(at(body, 'output')),
     ...stepErrors(at(body, 'requirements')),
+    ...exclusionErrors(at(body, 'requirements'), null),
     ...(await outputErrors(deps, body, principal)),
     ...(await slaErrors(deps, principal, body)),
-    ...(principal.kind === 'api_key' ? await poolErrors(deps, principal, body) : []),
+    ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, body) : []),
   ];
 }
 
@@ -146,12 +149,17 @@ async function schemaErrors(deps: ApiDeps, body: unknown, principal: Principal):
   return problems.map((one) => ({ pointer: `/output/schema${one.pointer}`, message: one.message }));
 }
 
-/** The error of a pool that does not exist. A pool that the key may not see is rejected later, whether it exists or not. */
-export async function poolErrors(
+/** The errors of the pool, workers and tasks that the requirements name. */
+export async function referenceErrors(
   deps: ApiDeps,
   principal: KeyPrincipal,
   body: unknown,
 ): Promise<FieldError[]> {
+  return [...(await poolErrors(deps, principal, body)), ...(await namedErrors(deps.db, principal, body))];
+}
+
+/** The error of a pool that does not exist. A pool that the key may not see is rejected later, whether it exists or not. */
+async function poolErrors(deps: ApiDeps, principal: KeyPrincipal, body: unknown): Promise<FieldError[]> {
   const pool = at(body, 'requirements', 'worker_pool_id');
   if (typeof pool !== 'string' || !maySeePool(principal, pool)) return [];
   if (await hasPool(deps.db, principal.org_id, pool)) return [];

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
-import { startsAt, stepAt, type Task } from '../../../state/tasks/task.ts';
+import { NAMING, startsAt, stepAt, type Task } from '../../../state/tasks/task.ts';
 import { isWaiting } from '../../../state/tasks/waiting.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';
@@ -12,7 +12,7 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { idOf, nullable, Timestamp, Uuid, Wanted, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskCreate } from '../tasks/task-input.schema.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
@@ -34,13 +34,14 @@ const SingleRequirement = {
   requirement: word([
     'worker_pool_id',
     'unpooled_tasks',
+    ...NAMING,
     'skills',
     'certifications',
     'trust_level',
     'min_rating',
     'min_accuracy',
   ]),
-  wanted: Type.Unsafe<string | number | boolean>({ type: ['string', 'number', 'boolean'] }),
+  wanted: Wanted,
 };
 const Fields = {
   reason: word(REASONS, {

@@ -21,10 +21,10 @@ const eventsOf = async (id: string) => (await client.get<Page<EventView>>(`/v1/t
 
 test('runs the walk-through of the document', async () => {
   const { task, person, poolId } = await createTaskIn(api, org, 'started');
-  const { worker_id: colleague } = await createTestWorker(api, client, { pool_ids: [poolId] });
+  const { worker_id: colleague } = await createTestWorker(api, client, { pool_ids: [poolId], capacity: 2 });
   // So that nobody gets the task between the steps.
   await person.client.patch('/v1/worker', { availability: 'away' });
-  const names = { task_id: task.task_id, colleague };
+  const names = { task_id: task.task_id, pool_id: poolId, colleague };
   await walk(walkThrough('supervision.md', 'Supervise'), { lead: client }, names);
 });
 

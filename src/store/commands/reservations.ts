@@ -1,0 +1,91 @@
+// The workers whose reservations change with tasks: whether they may have what they get, and how they change.
+
+import { isExcluded } from '../../state/tasks/exclusion.ts';
+import { isOfWorker } from '../../state/tasks/offer.ts';
+import { isEligible, mayAccept } from '../../state/workers/matching.ts';
+import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import type { Change } from '../redis/commit.ts';
+import type { Db } from '../redis/connection.ts';
+import { intactOrNull } from '../redis/unreadable.ts';
+import { type FormerWorkers, formerWorkersOf } from '../tasks/former-workers.ts';
+import { loadWorker, workerWrites } from '../workers/workers.ts';
+import type { Decided } from './copies.ts';
+
+/** Why the workers cannot change so. */
+export interface Refused {
+  /** `worker_excluded`: the worker may not accept a pending offer, which nothing else ends before it expires. */
+  kind: 'worker_busy' | 'worker_unfit' | 'worker_excluded' | 'rework_needs_other_worker';
+}
+
+/** The changes of the workers whose reservations change, or why they cannot be made. */
+export async function reserve(
+  db: Db,
+  orgId: string,
+  decided: readonly Decided[],
+  loadedWorkers: readonly Worker[],
+): Promise<{ changes: Change[]; workerIds: ReadonlySet<string> } | Refused> {
+  const effects = decided.flatMap((change) =>
+    [...effectsOf(change.before?.task ?? null, change.task)].map(([id, effect]) => ({ id, effect, change })),
+  );
+  const workerIds = new Set(effects.map((one) => one.id));
+  const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
+  const toLoad = [...workerIds].every((id) => loaded.has(id)) ? [] : [...workerIds];
+  const given = new Set(effects.filter(({ effect }) => gives(effect)).map(({ change }) => change));
+  const former = new Map<Decided, FormerWorkers>();
+  await Promise.all([
+    // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
+    ...toLoad.map(async (id) => {
+      loaded.set(id, await intactOrNull(db, () => loadWorker(db, orgId, id)));
+    }),
+    ...[...given].map(async (change) => former.set(change, await formerWorkersOf(db, change.task))),
+  ]);
+  const after = new Map(loaded);
+  for (const { id, effect, change } of effects) {
+    const outcome = reserveFor(after.get(id) ?? null, effect, change, former.get(change));
+    if (outcome === null) continue;
+    if ('kind' in outcome) return outcome;
+    after.set(id, outcome);
+  }
+  const changes = [...workerIds].flatMap((id) => {
+    const [was, is] = [loaded.get(id) ?? null, after.get(id) ?? null];
+    return is === was ? [] : [workerWrites(db, was, is)];
+  });
+  const exclusions = [...former.values()].map(({ guards }): Change => ({ guards, writes: [] }));
+  return { changes: [...changes, ...exclusions], workerIds };
+}
+
+/** Whether the worker gets the task with this effect, as an offer or into their hands. */
+function gives({ reserves, response }: Effect): boolean {
+  return reserves !== undefined || response === 'accepted';
+}
+
+/** The worker after an effect of a task's change; null when it does not concern them; or why it cannot be. */
+function reserveFor(
+  worker: Worker | null,
+  effect: Effect,
+  { before, task }: Decided,
+  former: FormerWorkers | undefined,
+): Worker | Refused | null {
+  const isRework = before?.task.status === 'submitted' && task.status === 'started';
+  const unable: Refused = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
+  if (worker === null) return effect.reserves === undefined ? null : unable;
+  const { assignment = null } = before?.task ?? {};
+  // If the assignment belongs to a removed worker that had this id:
+  if (
+    effect.reserves !== 'offer' &&
+    assignment?.worker_id === worker.worker_id &&
+    !isOfWorker(assignment, worker)
+  )
+    return effect.reserves === 'work' ? unable : null;
+  // No exclusion is passed over, by force neither.
+  if (gives(effect) && (isExcluded(worker, task) || former?.has(worker.worker_id) === true))
+    return effect.response === 'accepted' ? { kind: 'worker_excluded' } : unable;
+  // Since they were found, the worker may have lost a skill or declined this task.
+  if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
+    return unable;
+  // A change of the worker will revoke this offer; refuse the accept until then.
+  if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
+    return { kind: 'worker_unfit' };
+  const after = applyEffect(worker, task.task_id, effect, task.updated_at);
+  return after ?? unable;
+}
