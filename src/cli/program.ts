@@ -1,5 +1,6 @@
 // Assembles the `biolayer` command. Each noun has its own file with its verbs and flags.
 
+import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addClientCommands } from './clients.ts';
@@ -12,12 +13,16 @@ import { addMemberCommands } from './members.ts';
 import { addMessageCommands } from './messages.ts';
 import { addOrgCommands } from './orgs.ts';
 import { addPoolCommands } from './pools.ts';
+import { addReviewCommands } from './reviews.ts';
 import { addSecretCommands } from './secrets.ts';
 import { addGlobalFlags, type Streams } from './session.ts';
+import { addStatsCommands } from './stats.ts';
 import { addTaskTypeCommands } from './task-types.ts';
 import { addTaskCommands } from './tasks.ts';
 import { addWebhookCommands } from './webhooks.ts';
 import { addWorkerCommands } from './workers.ts';
+
+const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
 const MORE = `
 Environment:
@@ -41,6 +46,7 @@ Exit codes:
 export async function runCli(args: readonly string[], streams: Streams): Promise<ExitCode> {
   const program = new Command('biolayer')
     .description('Hand work to people from the shell.')
+    .version(version, '--version')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
@@ -51,6 +57,8 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
     .addHelpText('after', MORE);
   addGlobalFlags(program);
   addTaskCommands(program, streams);
+  addReviewCommands(program, streams);
+  addStatsCommands(program, streams);
   addMessageCommands(program, streams);
   addTaskTypeCommands(program, streams);
   addWorkerCommands(program, streams);

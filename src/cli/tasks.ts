@@ -60,6 +60,11 @@ interface FilterFlags extends PageFlags {
   taskType?: string[];
   product?: string[];
   requestId?: string[];
+  assignedTo?: string[];
+  overdue?: true;
+  hasOpenQuestion?: true;
+  inReview?: true;
+  orderBy?: string;
   createdAfter?: string;
   createdBefore?: string;
 }
@@ -105,12 +110,26 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .option('--task-type <type>', 'such as verification', collect)
     .option('--product <product>', 'product of their origin', collect)
     .option('--request-id <id>', 'request id of their origin', collect)
+    .option('--assigned-to <worker_id>', 'who has or had them last', collect)
+    .option('--overdue', 'open, with a breached SLA clock')
+    .option('--has-open-question', 'that wait for an answer')
+    .option('--in-review', 'that wait for a reviewer')
+    .addOption(new Option('--order-by <field>', 'default: created_at').choices(['created_at', 'deadline']))
     .option('--created-after <time>', 'RFC 3339')
     .option('--created-before <time>', 'RFC 3339')
     .action(async (flags: FilterFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { status, domain, urgency, pool, product } = flags;
+      const lead = {
+        assigned_to: flags.assignedTo,
+        overdue: flags.overdue && 'true',
+        has_open_question: flags.hasOpenQuestion && 'true',
+        in_review: flags.inReview && 'true',
+        order_by: flags.orderBy,
+      };
+      const isForLead = Object.values(lead).some((value) => value !== undefined);
       const query = {
+        ...lead,
         ...{ status, domain, urgency, pool, product },
         task_type: flags.taskType,
         request_id: flags.requestId,
@@ -119,7 +138,8 @@ export function addTaskCommands(program: Command, streams: Streams): void {
         ...pageQuery(flags),
       };
       const page = await api.send('GET', '/v1/tasks', { query });
-      showPage(out, page, listAt(page, 'data'), ['task_id', 'status', 'sla.urgency', 'title']);
+      const more = isForLead ? ['sla.deadline', 'assignment.worker_id'] : [];
+      showPage(out, page, listAt(page, 'data'), ['task_id', 'status', 'sla.urgency', ...more, 'title']);
     });
   tasks
     .command('cancel')

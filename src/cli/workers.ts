@@ -1,6 +1,7 @@
 // `biolayer workers`: workers and their tokens.
 
 import { type Command, Option } from 'commander';
+import { asSeconds } from './durations.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 import { listAt } from './value.ts';
@@ -15,6 +16,13 @@ interface CreateFlags {
   rating?: number;
   capacity?: number;
   availability?: string;
+}
+
+interface ListFlags extends PageFlags {
+  idle?: number;
+  availability?: string[];
+  pool?: string[];
+  atCapacity?: true;
 }
 
 /** Adds `biolayer workers`. */
@@ -63,10 +71,24 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
     });
   addPageFlags(workers.command('list'))
     .description('list workers')
-    .action(async (flags: PageFlags, command: Command) => {
+    .option('--idle <duration>', 'without a task for at least this long, such as 10m', asSeconds)
+    .option('--availability <state>', 'available, away or offline; repeatable', collect)
+    .option('--pool <pool_id>', 'repeatable', collect)
+    .option('--at-capacity', 'who cannot take another task')
+    .action(async (flags: ListFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/workers', { query: pageQuery(flags) });
-      const fields = ['worker_id', 'availability', 'active_tasks', 'capacity', 'rating', 'name', 'pool_ids'];
+      const { idle, availability, pool, atCapacity } = flags;
+      const query = {
+        ...{ availability, pool },
+        idle_for_seconds: idle === undefined ? undefined : String(idle),
+        at_capacity: atCapacity && 'true',
+        ...pageQuery(flags),
+      };
+      const page = await api.send('GET', '/v1/workers', { query });
+      const fields = [
+        ...['worker_id', 'availability', 'active_tasks', 'capacity', 'rating'],
+        ...['last_seen_at', 'name', 'pool_ids'],
+      ];
       showPage(out, page, listAt(page, 'data'), fields);
     });
   workers
