@@ -12,7 +12,7 @@ import type { Principal } from './access/principal.ts';
 import { Reauthorization } from './access/reauthorization.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Answer } from './http/answer.ts';
-import { ApiError, type FieldError, invalid, notFound } from './http/problem.ts';
+import { ApiError, type FieldError, invalid, notFound, throwIfAny } from './http/problem.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
 import { canonicalPath, claimIdempotencyKey } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
@@ -89,8 +89,8 @@ export function routeMiddleware(
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
       recordAnswer: (answer) => recorder.record(answer),
-      idSeed: () => recorder.idSeed(),
-      plan: (make) => recorder.plan(make),
+      seedForKey: () => recorder.seedForKey(),
+      onceForKey: (make) => recorder.onceForKey(make),
       async callerGuards(isRetry) {
         if (!isRetry) return authenticator.guardsAtAdmission(principal);
         await recorder.requireClaim();
@@ -148,20 +148,13 @@ async function answerTo(
 ): Promise<Answer> {
   const { deps, principal } = call;
   const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
-  const claimed = await claimIdempotencyKey(
-    ctx,
-    path,
-    deps.db,
-    deps.sealer,
-    principal,
-    raw,
-    route.grants === true,
-  );
+  const grants = route.grants === true;
+  const claimed = await claimIdempotencyKey(ctx, deps, { path, principal, raw, grants });
   if (claimed !== null && 'replay' in claimed) return claimed.replay;
   recorder.claim = claimed?.claim ?? null;
   try {
     if (recorder.claim !== null && 'org_id' in principal)
-      await deps.usage.requireAnswerRoom(principal.org_id);
+      await deps.usage.requireRoomForAnswer(principal.org_id);
     // After the claim, because rules that the first request passed may reject its repetition, for instance a time
     // that has passed since.
     if (completion === undefined) throwIfAny((await route.rules?.(call.body, { deps, principal })) ?? []);
@@ -240,10 +233,6 @@ function badQuery(errors: FieldError[]): ApiError {
   const parameters = errors.map((one) => ({ ...one, parameter: one.pointer.split('/')[1] ?? '' }));
   const detail = parameters.map((one) => `${one.parameter} ${one.message}`).join('; ');
   return new ApiError('invalid_query', detail, { errors: parameters });
-}
-
-function throwIfAny(errors: FieldError[]): void {
-  if (errors.length > 0) throw invalid(...errors);
 }
 
 /**

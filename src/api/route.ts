@@ -57,12 +57,12 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
    * Seed of the ids (see `idFromSeed`) of effects that do not fit into one commit. A repeated request with the same
    * Idempotency-Key gets the same seed and so does not repeat them. Null without a key.
    */
-  idSeed(): Promise<string | null>;
+  seedForKey(): Promise<string | null>;
   /**
    * Returns the result of `make` (JSON). A repeated request with the same Idempotency-Key gets the result of the first,
    * which is stored sealed: for values that are created in one commit and returned after another, such as secrets.
    */
-  plan<T>(make: () => T): Promise<T>;
+  onceForKey<T>(make: () => T): Promise<T>;
 }
 
 /** A body that is not JSON, after its reader has received it. */

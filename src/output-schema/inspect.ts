@@ -16,12 +16,12 @@ const MAX_PATTERNS = 100;
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 
-/** How a keyword contains schemas, and whether they apply to the same value, to its members (below), or not at all. */
-type Role = { holds: 'schema' | 'list' | 'map'; applies: 'in place' | 'below' | 'never' };
+/** How a keyword contains schemas, and what they apply to: the same value, its members, or nothing. */
+type Role = { contains: 'schema' | 'list' | 'map'; appliesTo: 'value' | 'members' | 'nothing' };
 
-const inPlace = (holds: Role['holds']): Role => ({ holds, applies: 'in place' });
-const below = (holds: Role['holds']): Role => ({ holds, applies: 'below' });
-const never = (holds: Role['holds']): Role => ({ holds, applies: 'never' });
+const inPlace = (contains: Role['contains']): Role => ({ contains, appliesTo: 'value' });
+const below = (contains: Role['contains']): Role => ({ contains, appliesTo: 'members' });
+const never = (contains: Role['contains']): Role => ({ contains, appliesTo: 'nothing' });
 
 const APPLICATORS = new Map<string, Role>([
   ['allOf', inPlace('list')],
@@ -156,26 +156,26 @@ class Inspection {
 
   #applicator(node: SchemaNode, copy: Copy, keyword: string, role: Role, value: unknown, at: string): void {
     this.#lastUse.set(keyword, at);
-    const children = this.#children(role.holds, value, at, (name) => {
+    const children = this.#children(role.contains, value, at, (name) => {
       if (keyword === 'patternProperties') this.#pattern(name, childPointer(at, name));
     });
     if (children === null) return; // Malformed; the meta-schema reports it.
-    if (role.applies === 'in place') node.inPlace.push(...children.map(([, child]) => child));
-    if (role.applies === 'below') node.below.push(...children.map(([, child]) => child));
-    if (role.applies === 'never') return; // A referenced schema is copied through its reference.
-    if (role.holds === 'list') copy[keyword] = children.map(([, child]) => child.copy);
-    else if (role.holds === 'schema') copy[keyword] = children[0]?.[1].copy;
+    if (role.appliesTo === 'value') node.inPlace.push(...children.map(([, child]) => child));
+    if (role.appliesTo === 'members') node.below.push(...children.map(([, child]) => child));
+    if (role.appliesTo === 'nothing') return; // A referenced schema is copied through its reference.
+    if (role.contains === 'list') copy[keyword] = children.map(([, child]) => child.copy);
+    else if (role.contains === 'schema') copy[keyword] = children[0]?.[1].copy;
     else this.#copyMap(copy, keyword, children, at);
   }
 
   #children(
-    holds: Role['holds'],
+    contains: Role['contains'],
     value: unknown,
     at: string,
     onName: (name: string) => void,
   ): [string, SchemaNode][] | null {
-    if (holds === 'schema') return [['', this.visit(value, at)]];
-    if (holds === 'list') {
+    if (contains === 'schema') return [['', this.visit(value, at)]];
+    if (contains === 'list') {
       if (!Array.isArray(value)) return null;
       return value.map((item: unknown, index) => [String(index), this.visit(item, childPointer(at, index))]);
     }

@@ -6,7 +6,7 @@ import { timeOf, timestamp } from '../../state/text/time.ts';
 import type { Change } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { loadPools, poolAsLoaded } from '../../store/workers/pools.ts';
-import { ApiError, type FieldError, invalid } from '../http/problem.ts';
+import { ApiError, type FieldError } from '../http/problem.ts';
 import type { KeyPrincipal } from './principal.ts';
 
 /** Requires that the key may grant these. @throws ApiError 403 for a scope, pool or mode that it lacks */
@@ -100,9 +100,4 @@ export async function checkPools(
         : [],
     ),
   };
-}
-
-/** @throws ApiError 422 with these errors, if there are any */
-export function refuse(errors: readonly FieldError[]): void {
-  if (errors.length > 0) throw invalid(...errors);
 }

@@ -100,7 +100,7 @@ export class Usage {
   }
 
   /** Requires room for the stored response of an Idempotency-Key. @throws ApiError 422 `quota_exceeded` */
-  async requireAnswerRoom(tenantId: string): Promise<void> {
+  async requireRoomForAnswer(tenantId: string): Promise<void> {
     const limit = await this.limit(tenantId, 'idempotent_answer_bytes');
     const used = await this.#answerBytes.add(tenantId, 0);
     if (used <= limit - Math.max(NEAR_BYTES, limit * NEAR_SHARE)) return;

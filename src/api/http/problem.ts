@@ -135,6 +135,11 @@ export function invalid(...faults: FieldError[]): ApiError {
   return new ApiError('validation_failed', detail, { errors });
 }
 
+/** @throws ApiError 422 with these errors, if there are any */
+export function throwIfAny(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid(...errors);
+}
+
 /** Converts anything that was thrown to an error for the client. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;

@@ -35,22 +35,29 @@ export function canonicalPath(template: string, params: Readonly<Record<string, 
   return template.replaceAll(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(String(params[name])));
 }
 
+/** What a key is bound to. */
+interface KeyedRequest {
+  /** See `canonicalPath`. */
+  path: string;
+  principal: Principal;
+  /** The body as it was sent. */
+  raw: Buffer | string;
+  /**
+   * The response contains a credential with permissions of its creator; it is replayed only to callers with the same
+   * permissions and expiry.
+   */
+  grants: boolean;
+}
+
 /**
  * Claims the request's key.
- * @param path of the request, see `canonicalPath`.
- * @param grants whether the response contains a credential with permissions of its creator; it is then replayed only to
- *   callers with the same permissions and expiry.
  * @returns null without a key; a claim under which to record the response; or the stored response to replay.
  * @throws ApiError 409 while the first request runs, 422 if the key was used with another body
  */
 export async function claimIdempotencyKey(
   ctx: Context,
-  path: string,
-  db: Db,
-  sealer: Sealer,
-  principal: Principal,
-  raw: Buffer | string,
-  grants: boolean,
+  { db, sealer }: { db: Db; sealer: Sealer },
+  { path, principal, raw, grants }: KeyedRequest,
 ): Promise<{ claim: Claim } | { replay: Answer } | null> {
   if (ctx.method !== 'POST') return null;
   const key = keyOf(ctx);

@@ -39,14 +39,14 @@ export class ResponseRecorder {
     return change;
   }
 
-  /** See `Call.idSeed`. */
-  async idSeed(): Promise<string | null> {
+  /** See `Call.seedForKey`. */
+  async seedForKey(): Promise<string | null> {
     const { db } = this.#deps;
     return this.claim === null ? null : idSeedOf(db, this.claim, newId(db.clock.now()));
   }
 
-  /** See `Call.plan`. */
-  async plan<T>(make: () => T): Promise<T> {
+  /** See `Call.onceForKey`. */
+  async onceForKey<T>(make: () => T): Promise<T> {
     const made = make();
     if (this.claim === null) return made;
     const { db, sealer } = this.#deps;

@@ -44,7 +44,7 @@ export interface InteractionDeps {
 }
 
 /** Answers a request to `/oauth/interaction/{uid}`: shows the current page, or handles its form. */
-export async function interact(ctx: Context, deps: InteractionDeps): Promise<void> {
+export async function handleInteraction(ctx: Context, deps: InteractionDeps): Promise<void> {
   const { provider } = deps;
   const interaction = await provider.interactionDetails(ctx.req, ctx.res).catch((error: unknown) => {
     if (error instanceof errors.SessionNotFound) return null;
@@ -64,7 +64,7 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
     redirectUri: String(interaction.params.redirect_uri),
   };
   const step = { ctx, deps, interaction, client, form };
-  if (ctx.method === 'GET' || ctx.method === 'HEAD') return showStep(step);
+  if (ctx.method === 'GET' || ctx.method === 'HEAD') return showPage(step);
 
   const fields = await readForm(ctx);
   if (!isOwnForm(ctx, fields, form.token, deps.issuer)) {
@@ -73,10 +73,10 @@ export async function interact(ctx: Context, deps: InteractionDeps): Promise<voi
   }
   const action = fields.get('action');
   if (action === 'deny')
-    return finish(step, { error: 'access_denied', error_description: 'The member denied access.' });
+    return completeStep(step, { error: 'access_denied', error_description: 'The member denied access.' });
   if (action === 'sign_in' && interaction.prompt.name === 'login') return signIn(step, fields);
-  if (action === 'allow' && interaction.prompt.name === 'consent') return allow(step);
-  return showStep(step);
+  if (action === 'allow' && interaction.prompt.name === 'consent') return grantAccess(step);
+  return showPage(step);
 }
 
 interface Step {
@@ -87,17 +87,17 @@ interface Step {
   form: Form;
 }
 
-async function showStep(step: Step): Promise<void> {
+async function showPage(step: Step): Promise<void> {
   const { ctx, interaction, form } = step;
   if (interaction.prompt.name === 'login') {
     const hint = interaction.params.login_hint;
     return signInPage(ctx, form, { email: typeof hint === 'string' ? shortened(hint, EMAIL_LENGTH) : '' });
   }
-  const member = await signedIn(step);
-  if (member === null) return expired(ctx);
+  const member = await signedInMember(step);
+  if (member === null) return showExpired(ctx);
   const access = requestedAccess(step, member);
   if (access.scopes.length === 0 && !access.identity)
-    return finish(step, {
+    return completeStep(step, {
       error: 'access_denied',
       error_description: 'The member has none of these permissions.',
     });
@@ -136,7 +136,7 @@ async function signIn(step: Step, fields: URLSearchParams): Promise<void> {
 
   const accountId = subjectOf(member);
   await endOtherSession(step, accountId);
-  await finish(step, { login: { accountId, amr: ['pwd'], acr: passwordVersion(member) } });
+  await completeStep(step, { login: { accountId, amr: ['pwd'], acr: passwordVersion(member) } });
 }
 
 /** Ends the session of another member in this browser, so that the new member gets a new session. */
@@ -149,16 +149,16 @@ async function endOtherSession({ deps: { provider }, interaction }: Step, accoun
   await interaction.persist();
 }
 
-async function allow(step: Step): Promise<void> {
+async function grantAccess(step: Step): Promise<void> {
   const { ctx, deps, interaction, client } = step;
-  const member = await signedIn(step);
-  if (member === null) return expired(ctx);
+  const member = await signedInMember(step);
+  if (member === null) return showExpired(ctx);
   const { Grant } = deps.provider;
   const existingGrant = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
   const grant = existingGrant ?? new Grant({ accountId: subjectOf(member), clientId: client.client_id });
   // The version at sign-in: the member may have changed the password since.
   if (existingGrant === undefined) Object.assign(grant, { password_version: interaction.session?.acr });
-  const { missingOIDCScope: oidcScopes, missingResourceScopes: asked } = askedOf(interaction);
+  const { missingOIDCScope: oidcScopes, missingResourceScopes: asked } = missingScopesOf(interaction);
   if (oidcScopes !== undefined) grant.addOIDCScope(oidcScopes.join(' '));
   for (const [resource, scopes] of Object.entries(asked ?? {})) {
     const granted = inBoth(member.scopes, scopes);
@@ -167,11 +167,11 @@ async function allow(step: Step): Promise<void> {
     // Recorded as rejected, or the library would ask for consent again at once.
     if (withheld.length > 0) grant.rejectResourceScope(resource, withheld.join(' '));
   }
-  await finish(step, { consent: { grantId: await grant.save() } });
+  await completeStep(step, { consent: { grantId: await grant.save() } });
 }
 
 /** The signed-in member; null when the member was removed or disabled, or is of another org. */
-async function signedIn({ deps, interaction, client }: Step): Promise<Member | null> {
+async function signedInMember({ deps, interaction, client }: Step): Promise<Member | null> {
   const subject = parseSubject(interaction.session?.accountId ?? '');
   if (subject === null || subject.org_id !== client.org_id) return null;
   const member = await loadMember(deps.db, subject.org_id, subject.member_id);
@@ -179,7 +179,8 @@ async function signedIn({ deps, interaction, client }: Step): Promise<Member | n
 }
 
 function requestedAccess({ interaction, client }: Step, member: Member) {
-  const { missingOIDCScope: oidcScopes = [], missingResourceScopes: asked = {} } = askedOf(interaction);
+  const { missingOIDCScope: oidcScopes = [], missingResourceScopes: asked = {} } =
+    missingScopesOf(interaction);
   const isAsked = Object.keys(asked).length > 0 || oidcScopes.length > 0;
   // Nothing is missing when the client asks for consent to be shown again (prompt=consent).
   const scopes = isAsked ? Object.values(asked).flat() : String(interaction.params.scope ?? '').split(' ');
@@ -192,16 +193,16 @@ function requestedAccess({ interaction, client }: Step, member: Member) {
   };
 }
 
-interface Asked {
+interface MissingScopes {
   missingOIDCScope?: string[];
   missingResourceScopes?: Record<string, string[]>;
 }
 
-function askedOf(interaction: Interaction): Asked {
-  return interaction.prompt.details as Asked;
+function missingScopesOf(interaction: Interaction): MissingScopes {
+  return interaction.prompt.details as MissingScopes;
 }
 
-async function finish({ ctx, deps, interaction }: Step, result: object): Promise<void> {
+async function completeStep({ ctx, deps, interaction }: Step, result: object): Promise<void> {
   interaction.result = { ...('error' in result ? {} : interaction.lastSubmission), ...result };
   await interaction.persist();
   ctx.status = 303;
@@ -209,7 +210,7 @@ async function finish({ ctx, deps, interaction }: Step, result: object): Promise
   ctx.status = 303;
 }
 
-function expired(ctx: Context): void {
+function showExpired(ctx: Context): void {
   ctx.status = 400;
   errorPage(ctx, 'Your sign-in has expired.');
 }

@@ -14,7 +14,7 @@ import type { ClientAddresses } from '../access/client-address.ts';
 import { ApiError } from '../http/problem.ts';
 import { answerOtherMethod } from '../http/router.ts';
 import { bodyTimeout } from '../middleware/json-body.ts';
-import type { interact } from './interaction.ts';
+import type { handleInteraction } from './interaction.ts';
 import type { endSession } from './logout.ts';
 import { shiftCookieExpiry } from './redis-time.ts';
 import { describeResource, END_SESSION_PATH, RESOURCE_PATH } from './resource.ts';
@@ -54,7 +54,7 @@ interface Current {
   provider: Provider;
   cookies: SealedCookies;
   handle: Middleware;
-  interact: typeof interact;
+  handleInteraction: typeof handleInteraction;
   endSession: typeof endSession;
 }
 
@@ -78,7 +78,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
       return current;
     }
     // Loaded on first use: it is the largest library, and most processes never need it.
-    const [{ createProvider }, { interact }, { endSession }] = await Promise.all([
+    const [{ createProvider }, { handleInteraction }, { endSession }] = await Promise.all([
       import('./provider.ts'),
       import('./interaction.ts'),
       import('./logout.ts'),
@@ -87,7 +87,16 @@ export function oauthServer(options: OAuthOptions): Middleware {
     const provider = createProvider({ issuer, settings, db, sealer, cookies, onEnded: options.onEnded });
     provider.on('server_error', (ctx, error) => void failures.set(ctx.req, error));
     const until = performance.now() + FRESH;
-    current = { until, order, settings, provider, cookies, handle: mount(provider), interact, endSession };
+    current = {
+      until,
+      order,
+      settings,
+      provider,
+      cookies,
+      handle: mount(provider),
+      handleInteraction,
+      endSession,
+    };
     return current;
   };
 
@@ -126,7 +135,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
     if (!ctx.path.startsWith('/oauth/interaction/'))
       return inTime(ctx, options.bodyTimeoutMs, () => current.handle(ctx, next));
     const address = addresses.of(ctx.req);
-    return current.interact(ctx, { db, issuer, provider, secret, cookies, address });
+    return current.handleInteraction(ctx, { db, issuer, provider, secret, cookies, address });
   }
 }
 

@@ -14,9 +14,9 @@ import { commit, merge } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { page } from '../../../store/redis/lists.ts';
-import { checkPools, expiryErrors, refuse } from '../../access/grants.ts';
+import { checkPools, expiryErrors } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
-import { supersededRequest } from '../../http/problem.ts';
+import { supersededRequest, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { KeyCreate, KeyCreated, keyCreated, timeOrNull } from './api-key-view.ts';
@@ -66,10 +66,10 @@ export const adminOrgRoutes = [
         schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
       },
     },
-    async handler({ deps, actor, body, recordAnswer, plan }) {
+    async handler({ deps, actor, body, recordAnswer, onceForKey }) {
       // The answer is stored with the operator's answers, in another hash slot than the org, so this takes two commits.
       // A repeat after a crash between them finds the plan of the first request and creates no second org.
-      const { change, auditEvent, org, apiKey } = await plan(() =>
+      const { change, auditEvent, org, apiKey } = await onceForKey(() =>
         newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
       );
       const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
@@ -139,13 +139,13 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: KeyCreate,
     answers: { 201: { description: 'The key', schema: KeyCreated } },
-    async handler({ deps, actor, params, body, recordAnswer, plan }) {
+    async handler({ deps, actor, params, body, recordAnswer, onceForKey }) {
       const { name, scopes, pools = ['*'], mode = 'live' } = body;
       const org_id = tenantOf(params.org_id, mode);
       await ownOrg(deps, org_id);
       const expires_at = body.expires_at === undefined ? null : timeOf(body.expires_at);
       // Two commits, as for a new org: a repeat after a crash between them finds the key of the first request.
-      const made = await plan(() =>
+      const made = await onceForKey(() =>
         newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now()),
       );
       const { key_id } = made.key;
@@ -159,7 +159,7 @@ export const adminOrgRoutes = [
         if (existing !== null) return answer;
         const poolGuards = await checkPools(deps.db, org_id, body.pools);
         const expiry = expiryErrors({ expires_at: null }, expires_at, deps.db.clock.now());
-        refuse([...poolGuards.errors, ...expiry]);
+        throwIfAny([...poolGuards.errors, ...expiry]);
         const change = merge(
           poolGuards,
           await deps.usage.room(org_id, 'keys'),

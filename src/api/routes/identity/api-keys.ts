@@ -25,7 +25,6 @@ import {
   checkPools,
   expiryErrors,
   expiryOf,
-  refuse,
   requireGrantable,
   requirePermissionsOf,
 } from '../../access/grants.ts';
@@ -33,7 +32,7 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, notFound } from '../../http/problem.ts';
+import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { KeyCreate, KeyCreated, KeyView, keyCreated, keyView, timeOrNull } from './api-key-view.ts';
@@ -77,7 +76,7 @@ export const apiKeyRoutes = [
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await checkPools(deps.db, org_id, body.pools);
-        refuse([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
+        throwIfAny([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
         const answer = keyCreated(made);
         const auditEvent = {
@@ -152,7 +151,7 @@ export const apiKeyRoutes = [
           throw new ApiError('conflict', `The key was already rotated; key ${replaced_by} replaces it.`);
         const now = deps.db.clock.now();
         const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
-        refuse(expiryErrors(principal, expires_at, now));
+        throwIfAny(expiryErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
         const answer = keyCreated(made);
         const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;

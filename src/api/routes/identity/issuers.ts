@@ -18,12 +18,12 @@ import {
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import { ApiError, type FieldError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
 import { liveScope, route, scope } from '../../route.ts';
@@ -110,12 +110,12 @@ export const issuerRoutes = [
       if (wrong !== null) faults.push({ pointer: '/jwks_uri', message: wrong });
       if (!mayClaimAudience(principal.org_id, issuer.audience))
         faults.push({ pointer: '/audience', message: 'is not an audience of this org' });
-      refuse(faults);
+      throwIfAny(faults);
       const answer = issuerAnswer(issuer, 201);
       return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await checkPools(deps.db, issuer.org_id, body.pools);
-        refuse(poolGuards.errors);
+        throwIfAny(poolGuards.errors);
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has already registered this issuer and audience.');
         const room = await deps.usage.room(issuer.org_id, 'issuers');

@@ -19,12 +19,12 @@ import { hashPassword, TooManyPasswords } from '../../../store/identity/password
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { newId } from '../../../store/redis/ids.ts';
-import { checkPools, maySee, refuse, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
+import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { ApiError, notFound } from '../../http/problem.ts';
+import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
@@ -73,7 +73,7 @@ export const memberRoutes = [
     admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 201: { description: 'The member', schema: MemberCreated } },
     async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
-      refuse((await checkPools(deps.db, principal.org_id, body.pools)).errors);
+      throwIfAny((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
       const now = deps.db.clock.now();
       const member: Member = {
@@ -101,7 +101,7 @@ export const memberRoutes = [
         const callerGuards = await credentialGuards();
         await requireFree(deps, member);
         const poolGuards = await checkPools(deps.db, member.org_id, body.pools);
-        refuse(poolGuards.errors);
+        throwIfAny(poolGuards.errors);
         const room = await deps.usage.room(member.org_id, 'members');
         const change = merge(
           callerGuards,
@@ -170,7 +170,7 @@ export const memberRoutes = [
     async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
       const { password, ...fields } = body;
       requirePermissionsOf(principal, await visibleMember(deps, principal, params.member_id));
-      refuse((await checkPools(deps.db, principal.org_id, body.pools)).errors);
+      throwIfAny((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const change = {
         ...fields,
         ...(body.email !== undefined && { email: normalEmail(body.email) }),
@@ -182,7 +182,7 @@ export const memberRoutes = [
         requireVersion(before.version, ifMatch);
         requirePermissionsOf(principal, before);
         const poolGuards = await checkPools(deps.db, principal.org_id, body.pools);
-        refuse(poolGuards.errors);
+        throwIfAny(poolGuards.errors);
         if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
         const after: Member = {
           ...before,

@@ -3,8 +3,8 @@
 import type { OAuthClient } from '../../../store/identity/oauth-clients.ts';
 import type { Change } from '../../../store/redis/commit.ts';
 import type { Db } from '../../../store/redis/connection.ts';
-import { checkPools, refuse } from '../../access/grants.ts';
-import type { FieldError } from '../../http/problem.ts';
+import { checkPools } from '../../access/grants.ts';
+import { type FieldError, throwIfAny } from '../../http/problem.ts';
 
 /**
  * Checks the rules of a client that no schema can express.
@@ -37,7 +37,7 @@ export async function requireValidClient(db: Db, client: OAuthClient): Promise<C
       const fault = redirectFault(uri, secret_hash === null);
       if (fault !== null) faults.push({ pointer: `/${name}/${index}`, message: fault });
     }
-  refuse(faults);
+  throwIfAny(faults);
   return poolGuards;
 }
 

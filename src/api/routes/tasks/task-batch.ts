@@ -62,7 +62,7 @@ export const taskBatchRoutes = [
     },
     async handler(call) {
       const { tasks } = call.body;
-      const first = await call.idSeed();
+      const first = await call.seedForKey();
       const results: Result[] = [];
       const now = call.deps.db.clock.now();
       // In the order of the batch, before anything is awaited: lists go by these ids.

@@ -18,13 +18,13 @@ import {
   loadWorkers,
   workerWrites,
 } from '../../../store/workers/workers.ts';
-import { checkPools, refuse } from '../../access/grants.ts';
+import { checkPools } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { changeableWorker, maySeeWorker, requireChangeable, visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
-import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
+import { ApiError, notFound, removalInProgress, throwIfAny } from '../../http/problem.ts';
 import { ClientId, closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
@@ -254,7 +254,7 @@ async function requirePools(deps: ApiDeps, principal: KeyPrincipal, ids: readonl
   if (confined && (ids.length === 0 || !ids.every((id) => principal.pools.includes(id))))
     throw new ApiError('pool_forbidden', 'The key may put workers only into its own pools.');
   const { errors, ...poolGuards } = await checkPools(deps.db, principal.org_id, ids, 'pool_ids');
-  refuse(errors);
+  throwIfAny(errors);
   return poolGuards;
 }
 
