@@ -1,11 +1,13 @@
 // The numbers equal a recount of all histories, whoever adds the samples to the tallies and when.
 import { describe, expect, it } from 'vitest';
+import { Retention } from '../../../src/processors/retention.ts';
 import { OTHER } from '../../../src/state/stats/tally.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
 import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
 import { DAY, foldSamples, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
 import { loadStats } from '../../../src/store/stats/stats.ts';
+import { loadTask } from '../../../src/store/tasks/tasks.ts';
 import {
   accept,
   addTask,
@@ -16,6 +18,7 @@ import {
   openTestDb,
   workThrough,
 } from '../../support/db.ts';
+import { ERRORS_ONLY, withClockAhead } from '../../support/processors.ts';
 
 const db = await openTestDb();
 const cancel = (task: Task) => applyCommands(db, task, { name: 'cancel', reason: null });
@@ -66,6 +69,41 @@ describe('numbers', () => {
     );
     expect(await countsOf(orgId, 'completed', 'worker')).toEqual({ [worker_id]: 1 });
     expect(await countsOf(orgId, 'cancelled', 'worker')).toEqual({ '': 1 });
+  });
+
+  it('are the same before and after the tasks are purged, and count what was created since', async () => {
+    const orgId = freshOrg(db);
+    const { worker_id } = await addWorker(db, orgId);
+    const short = { audit: { retain_days: 1, log_required: true } };
+    const [done, ended] = [
+      await addTask(db, orgId, { more: { ...short, domain: 'legal' } }),
+      await addTask(db, orgId, { more: short, sla: { urgency: 'high' } }),
+    ];
+    const submitted = await workThrough(db, await offerTo(db, done, [worker_id]), worker_id);
+    await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
+    await cancel(ended);
+    await addTask(db, orgId);
+    const range = today();
+    const all = async () => {
+      const answers = [];
+      for (const interval of ['day', 'hour'] as const)
+        for (const dimension of ['urgency', 'domain', 'task_type', 'pool', 'worker'] as const)
+          answers.push(
+            await loadStats(db, orgId, { ...range, interval }, { dimension, only: null, isSum: false }),
+          );
+      return answers;
+    };
+    const before = await all();
+    const later = withClockAhead(db, 2 * DAY);
+    const purged = await new Retention({ db: later, log: ERRORS_ONLY }).run();
+    expect(purged.tasks).toBeGreaterThanOrEqual(2);
+    for (const { task_id } of [done, ended]) expect(await loadTask(db, orgId, task_id)).toBeNull();
+    expect(await all()).toEqual(before);
+    await foldSamples(db, partitionOf(orgId));
+    expect(await all()).toEqual(before);
+    expect(await countsOf(orgId, 'created', 'domain')).toEqual({ legal: 1, security: 2 });
+    await addTask(db, orgId);
+    expect(await countsOf(orgId, 'created', 'domain')).toEqual({ legal: 1, security: 3 });
   });
 
   it('are the same by hour as by day', async () => {

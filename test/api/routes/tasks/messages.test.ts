@@ -1,4 +1,5 @@
 // Messages between the worker and the requester of a task, through the API, streams, webhooks and the command.
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Client,
@@ -23,6 +24,9 @@ interface MessageView {
 }
 
 const { api, org } = await startApiOfFile({ processors: true, webhookAllowedNetworks: ['127.0.0.0/8'] });
+
+/** Characters that a message may not contain. */
+const CONTROL = /[\p{Cc}\p{Cs}]/u;
 
 const theirs = ({ task }: TaskInStatus) => `/v1/worker/tasks/${task.task_id}/messages`;
 const ours = ({ task }: TaskInStatus) => `/v1/tasks/${task.task_id}/messages`;
@@ -54,6 +58,51 @@ describe('a message', () => {
     const text = `<b>1</b>\n\t${'ü漢👍'.repeat(2000)}`;
     expect((await send(staged.person.client, theirs(staged), { text })).status).toBe(201);
     expect((await list(org.client, ours(staged))).data[0]?.text).toBe(text);
+  });
+
+  test('is shown to both sides exactly as it was written, whatever it contains', async () => {
+    const staged = await createTaskIn(api, org, 'started');
+    const hostile = [
+      '<script>alert(1)</script><img src=x onerror=alert(1)>',
+      '&lt;b&gt; &amp; &quot;',
+      '[link](javascript:alert(1)) `code` **bold** # heading',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a message
+      '{{7*7}} ${process.env} #{x} %s %n %00',
+      String.raw`\" \u0041 \n \x00 \\ \ud800 end`,
+      '__proto__ constructor {"a":1}',
+      "'; DROP TABLE tasks; -- redis.call('FLUSHALL')",
+      '\u202egnp.exe \u2066x\u2069 \u200b\ufeff\u2028\u2029',
+      'e\u0301 \u00e9 \ufb01 \u212b',
+      '  spaces \n\n\t at both ends  ',
+      '=1+1 @SUM(A1) -cmd|calc',
+      'task_id {task_id} \ud83d\udc69\u200d\ud83d\udcbb',
+    ];
+    const seen = async (client: Client, path: string) =>
+      (await client.get<Page<MessageView>>(`${path}?limit=200&order=asc`)).data.map((one) => one.text);
+    const sent: string[] = [];
+    const check = async (text: string) => {
+      const byWorker = sent.length % 2 === 0;
+      const [client, path] = byWorker ? [staged.person.client, theirs(staged)] : [org.client, ours(staged)];
+      const answer = await send(client, path, { text });
+      expect([answer.status, answer.as<MessageView>().text]).toEqual([201, text]);
+      sent.push(text);
+    };
+    for (const text of hostile) await check(text);
+    const chars = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 300 });
+    for (const text of fc.sample(
+      chars.filter((one) => !CONTROL.test(one)),
+      30,
+    ))
+      await check(text);
+    expect(await seen(org.client, ours(staged))).toEqual(sent);
+    expect(await seen(staged.person.client, theirs(staged))).toEqual(sent);
+    const question = hostile.join('\n');
+    await send(staged.person.client, theirs(staged), { text: question, question: true });
+    for (const [client, path] of [
+      [org.client, `/v1/tasks/${staged.task.task_id}`],
+      [staged.person.client, `/v1/worker/tasks/${staged.task.task_id}`],
+    ] as const)
+      expect(await client.get(path)).toMatchObject({ open_question: { text: question } });
   });
 
   test('is not both a question and an answer', async () => {

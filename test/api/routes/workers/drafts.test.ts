@@ -138,6 +138,31 @@ describe('a draft', () => {
     expect(await isStored(staged)).toBe(false);
   });
 
+  test('is kept for its worker when a supervisor requeues the task, until another saves one', async () => {
+    const staged = await createTaskIn(api, org, 'started');
+    const { task_id } = staged.task;
+    const requeue = () => org.client.post(`/v1/tasks/${task_id}/requeue`, { reason: 'shift ends' });
+    await put(staged, { output: 'half', notes: 'called once' });
+    await requeue();
+    await staged.person.accept(task_id);
+    expect(await draftOf(staged)).toMatchObject({ output: 'half', notes: 'called once', version: 1 });
+
+    // Another worker never sees it, and their own replaces it.
+    await staged.person.client.patch('/v1/worker', { availability: 'away' });
+    await requeue();
+    const person = await createTestWorker(api, org.client, { pool_ids: [staged.poolId] });
+    const other = { ...staged, person };
+    await person.accept(task_id);
+    const { output, saved_at } = await draftOf(other);
+    expect([output, saved_at]).toEqual([undefined, null]);
+    expect((await put(other, { output: 'anew' })).status).toBe(200);
+    await person.client.patch('/v1/worker', { availability: 'away' });
+    await requeue();
+    await staged.person.client.patch('/v1/worker', { availability: 'available' });
+    await staged.person.accept(task_id);
+    expect((await draftOf(staged)).output).toBeUndefined();
+  });
+
   test('is gone when its worker releases the task and takes it again', async () => {
     const staged = await createTaskIn(api, org, 'started');
     await put(staged, { output: 'x' });
