@@ -185,11 +185,10 @@ export async function firstWaitingFor(
     .filter(({ requirements }) => qualifies(worker, requirements))
     .map(({ id }) => keys.matchingQueue(id));
   if (matchingQueues.length === 0) return null;
-  const now = db.clock.now();
   const rejected = new Set<string>();
   // The first task of each queue is enough, unless the worker is not eligible for one of them: then the tasks behind it
   // are examined before tasks of other queues that come later.
-  deeper: for (let depth = 1; ; depth *= 8) {
+  for (let depth = 1; ; depth *= 8) {
     const listed = await Promise.all(
       matchingQueues.map((matchingQueue) => db.redis.zrange(matchingQueue, 0, `${depth - 1}`)),
     );
@@ -197,22 +196,40 @@ export async function firstWaitingFor(
       members.map((member, index) => ({ member, isLastRead: index === depth - 1 })),
     );
     heads.sort((a, b) => (a.member < b.member ? -1 : 1));
-    for (const { member, isLastRead } of heads) {
-      if (!rejected.has(member)) {
-        const id = taskOfQueueMember(member);
-        const stored =
-          id === known?.task.task_id
-            ? known
-            : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
-        if (stored?.task.status === 'queued' && isEligible(worker, stored.task, now))
-          if (!(await isBarred(db, stored.task, worker))) return stored;
-        rejected.add(member);
-      }
-      // The last task read of a queue was rejected: read deeper.
-      if (isLastRead) continue deeper;
-    }
-    return null;
+    const last = heads.findIndex((one) => one.isLastRead);
+    const comparable = last < 0 ? heads : heads.slice(0, last + 1);
+    const members = comparable.map((one) => one.member).filter((one) => !rejected.has(one));
+    const first = await firstEligible(db, worker, members.map(taskOfQueueMember), known);
+    if (first !== null) return first;
+    // The last task read of a queue was rejected: read deeper.
+    if (last < 0) return null;
+    for (const member of members) rejected.add(member);
   }
+}
+
+/** Most tasks that are examined at once. The first is examined alone, since it is usually the one. */
+const EXAMINED_AT_ONCE = 50;
+
+/** The first of these tasks that waits and that the worker is eligible for. */
+async function firstEligible(
+  db: Db,
+  worker: Worker,
+  ids: readonly string[],
+  known: StoredTask | undefined,
+): Promise<StoredTask | null> {
+  const now = db.clock.now();
+  const examine = async (id: string): Promise<StoredTask | null> => {
+    const stored =
+      id === known?.task.task_id ? known : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
+    if (stored?.task.status !== 'queued' || !isEligible(worker, stored.task, now)) return null;
+    return (await isBarred(db, stored.task, worker)) ? null : stored;
+  };
+  for (let at = 0, count = 1; at < ids.length; at += count, count = EXAMINED_AT_ONCE) {
+    const examined = await Promise.all(ids.slice(at, at + count).map(examine));
+    const first = examined.find((one) => one !== null);
+    if (first !== undefined) return first;
+  }
+  return null;
 }
 
 /** Whether the worker may not have the task now: they have another copy of it, or had a task that it excludes. */
