@@ -12,6 +12,12 @@ import { Assignment, Attempt, OpenQuestion, Submission, UnreadMessages } from '.
 
 const { on_deadline: _default, escalations: _escalations, ...WorkerSla } = Sla;
 const { gold: _gold, copies: _copies, ...Asked } = Output.properties;
+const {
+  worker_ids: _only,
+  excluded_worker_ids: _not,
+  excluded_tasks: _tasks,
+  ...Required
+} = Requirements.properties;
 
 /** What a worker is told of a task before and after they accept it. */
 const shown = {
@@ -22,7 +28,7 @@ const shown = {
   instructions: Type.String(),
   context: Type.Optional(Context),
   sla: Type.Object(WorkerSla),
-  requirements: Type.Optional(Requirements),
+  requirements: Type.Optional(Type.Object(Required)),
   output: Type.Object(Asked),
   attempt: Attempt,
   feedback: nullable(Type.String({ description: 'Of the last review' })),
