@@ -55,6 +55,8 @@ export async function patchProblem(
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) errors.push(NO_POOL);
   if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))
     errors.push(DUE_TOO_EARLY);
+  if (patch.sla?.deadline === null && task.input.sla.on_deadline?.action === 'complete')
+    errors.push({ pointer: '/sla/deadline', message: 'is required by sla.on_deadline' });
   if (Object.keys(metadata ?? {}).length > METADATA_MAX)
     errors.push({ pointer: '/metadata', message: `must have at most ${METADATA_MAX} members` });
   const message = errors.map((one) => `${one.pointer}: ${one.message}`).join('; ');

@@ -35,6 +35,22 @@ const atLast = ({ task_id }: TaskView) => org.client.get<TaskView>(`/v1/tasks/${
 const eventsOf = ({ task_id }: TaskView) =>
   org.client.get<Page<EventView>>(`/v1/tasks/${task_id}/events`).then((page) => page.data);
 
+test('a deadline on which a default output depends can be moved, but not removed', async () => {
+  const { client } = org;
+  const { task_id, version } = await create(client, { sla: slaOf(inMs(60_000)) });
+  const removal = { body: { sla: { deadline: null } } };
+  const refused = await client.request('PATCH', `/v1/tasks/${task_id}`, removal);
+  expect([refused.outcome, refused.problem.errors]).toEqual([
+    '422 validation_failed',
+    [{ pointer: '/sla/deadline', message: 'is required by sla.on_deadline' }],
+  ]);
+  const later = inMs(120_000);
+  expect(await client.patch(`/v1/tasks/${task_id}`, { sla: { deadline: later } })).toMatchObject({
+    version: version + 1,
+    sla: { deadline: later },
+  });
+});
+
 describe('at the deadline', () => {
   test('a task that no worker accepted completes with the default output, also in its webhook', async () => {
     const receiver = await startCallbackReceiver();
