@@ -11,10 +11,13 @@ import { UnreadableRecord } from '../store/redis/unreadable.ts';
 /** Shortest delay of a job of a newer form, ms; another process may take it then. */
 const LEFT_ALONE = 5_000;
 
+/** What running a job needs of it. */
+export type RunnableJob = Pick<Job, 'name' | 'data' | 'queueName' | 'moveToDelayed' | 'updateData'>;
+
 /** Runs a job that was read. @param job to put it off. @param token BullMQ's, of the lock. */
 export type RunJob<Q extends QueueName> = (
   read: Jobs[Q],
-  job: Job,
+  job: RunnableJob,
   token: string | undefined,
 ) => Promise<void>;
 
@@ -27,7 +30,7 @@ export function guardJobs<Q extends QueueName>(
   queue: Q,
   run: RunJob<Q>,
   onBroken: (read: Jobs[Q]) => Promise<unknown> = async () => undefined,
-): (job: Job, token: string | undefined) => Promise<void> {
+): (job: RunnableJob, token: string | undefined) => Promise<void> {
   return async (job, token) => {
     const read = readJob(queue, job);
     if (read.kind === 'newer') return leave(job, token);
@@ -47,7 +50,7 @@ export function guardJobs<Q extends QueueName>(
   };
 }
 
-function leave(job: Job, token: string | undefined): Promise<never> {
+function leave(job: RunnableJob, token: string | undefined): Promise<never> {
   return putOffJob(job, LEFT_ALONE * (1 + Math.random()), token);
 }
 

@@ -3,7 +3,6 @@
 
 import { UnrecoverableError } from 'bullmq';
 import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
-import type { Queues } from '../queues/queues.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { isWaiting } from '../state/tasks/waiting.ts';
@@ -20,6 +19,7 @@ import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
 import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
 import { loadPool } from '../store/workers/pools.ts';
 import { loadWorker } from '../store/workers/workers.ts';
+import type { AddJobs } from './local-jobs.ts';
 
 /** Steps that a turn has left; a step looks for a worker or a task and makes at most one round of offers. */
 export interface Budget {
@@ -34,12 +34,12 @@ const SINGLE_MATCH_BUDGET = 100;
 /** Requests matches, and adds the job of the turn that serves them. */
 export async function requestMatching(
   db: Db,
-  queues: Queues,
+  jobs: AddJobs,
   orgId: string,
   requests: readonly MatchRequest[],
 ): Promise<void> {
   const turn = await requestMatches(db, orgId, requests);
-  if (turn !== null) await queues.add([matchingJob(orgId, turn)]);
+  if (turn !== null) await jobs.add([matchingJob(orgId, turn)]);
 }
 
 /**
@@ -47,7 +47,7 @@ export async function requestMatching(
  * @throws UnrecoverableError when a request failed on its own. The others have been served, and the sweeper requests the
  *   match again while the task waits.
  */
-export async function runMatchingTurn(db: Db, queues: Queues, { org_id, turn }: MatchingJob): Promise<void> {
+export async function runMatchingTurn(db: Db, queues: AddJobs, { org_id, turn }: MatchingJob): Promise<void> {
   const taken = await takeTurn(db, org_id, turn, TURN_BUDGET);
   if (taken === null) return;
   if (taken.current !== turn) return queues.add([matchingJob(org_id, taken.current)]);

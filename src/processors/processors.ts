@@ -2,7 +2,6 @@
 // statistics, on connections that wait for Redis during an outage. More worker processes do more in parallel.
 
 import { randomUUID } from 'node:crypto';
-import type { Job } from 'bullmq';
 import { OutputSchemas } from '../output-schema/output-schemas.ts';
 import { backoff, type Jobs, QUEUES, type QueueName } from '../queues/catalogue.ts';
 import { Queues, queuePrefix } from '../queues/queues.ts';
@@ -15,8 +14,9 @@ import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
 import { CheckScheduler } from './check-scheduler.ts';
-import { guardJobs, type RunJob, TolerantWorker } from './job-guard.ts';
+import { guardJobs, type RunJob, type RunnableJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
+import { LocalJobs } from './local-jobs.ts';
 import { Relay } from './relay.ts';
 import { Retention } from './retention.ts';
 import { StatsTallier } from './stats.ts';
@@ -96,7 +96,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);
   // It cannot be sent now: the sweeper adds its next job, not the end of its lease.
   const putOff = ({ data }: Jobs['webhooks' | 'retries']) => putOffDelivery(db, data);
-  const runners: Record<QueueName, (job: Job, token: string | undefined) => Promise<void>> = {
+  const runners: Record<QueueName, (job: RunnableJob, token: string | undefined) => Promise<void>> = {
     lifecycle: guardJobs(db, 'lifecycle', (read, job, token) =>
       runLifecycleJob({ db, queues, schemas }, read, job, token),
     ),
@@ -129,10 +129,12 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     });
     return worker;
   });
+  const local = new LocalJobs({ queues, runners, limits: { lifecycle: concurrency }, log });
   const relay = new Relay({
     db,
     blocking,
     queues,
+    jobs: local,
     consumer: randomUUID(),
     log,
     park: (target) => webhooks.park(target),
@@ -160,7 +162,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
         scheduler.close(),
         retention.close(),
         stats.close(),
-        relay.close(),
+        relay.close().then(() => local.close()),
         ...workers.map((worker) => worker.close()),
       ]);
       await Promise.all([sender.close(), schemas.close()]);

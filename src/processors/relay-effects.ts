@@ -20,11 +20,14 @@ import type { Db } from '../store/redis/connection.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
 import { enqueueEndpointDeliveries } from '../store/webhooks/fan-out.ts';
+import type { AddJobs } from './local-jobs.ts';
 import { requestMatching } from './matching.ts';
 
 export interface RelayDeps {
   db: Db;
   queues: Queues;
+  /** Takes the new jobs. */
+  jobs: AddJobs;
   /** Parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one. */
   park: (targets: DeliveryTarget) => Promise<boolean>;
 }
@@ -34,10 +37,10 @@ export interface RelayDeps {
  * @throws the error of an entry or of Redis; then any of the effects may have happened.
  */
 export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
-  const { db, queues } = deps;
+  const { db, queues, jobs } = deps;
   const now = db.clock.now();
   await Promise.all([
-    queues.add(entries.flatMap((entry) => jobsOf(entry, now))),
+    jobs.add(entries.flatMap((entry) => jobsOf(entry, now))),
     requestMatches(deps, entries),
     deliverToEndpoints(deps, entries),
   ]);
@@ -46,23 +49,23 @@ export async function relayEntries(deps: RelayDeps, entries: readonly OutboxEntr
 }
 
 /** Requests the matches of the entries, one call for each org. */
-async function requestMatches({ db, queues }: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
+async function requestMatches({ db, jobs }: RelayDeps, entries: readonly OutboxEntry[]): Promise<void> {
   const byOrg = new Map<string, MatchRequest[]>();
   for (const entry of entries) {
     const requests = matchRequestsOf(entry);
     if (requests.length > 0) byOrg.set(entry.org_id, [...(byOrg.get(entry.org_id) ?? []), ...requests]);
   }
-  await Promise.all([...byOrg].map(([org, requests]) => requestMatching(db, queues, org, requests)));
+  await Promise.all([...byOrg].map(([org, requests]) => requestMatching(db, jobs, org, requests)));
 }
 
 /** Enqueues the deliveries to endpoints, with a job for each that is not parked. */
 async function deliverToEndpoints(
-  { db, queues, park }: RelayDeps,
+  { db, jobs, park }: RelayDeps,
   entries: readonly OutboxEntry[],
 ): Promise<void> {
   const targets = await enqueueEndpointDeliveries(db, entries);
   const waits = await Promise.all(targets.map(park));
-  await queues.add(targets.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
+  await jobs.add(targets.filter((_, index) => waits[index] === false).map((one) => deliveryJob(one)));
 }
 
 /**

@@ -26,6 +26,7 @@ import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { concernsOneItem, UnreadableRecord } from '../store/redis/unreadable.ts';
 import type { DeliveryTarget } from '../store/webhooks/delivery-target.ts';
+import type { AddJobs } from './local-jobs.ts';
 import { relayEntries } from './relay-effects.ts';
 
 const BATCH = 200;
@@ -50,6 +51,7 @@ export class Relay {
   readonly #db: Db;
   readonly #blocking: Redis;
   readonly #queues: Queues;
+  readonly #jobs: AddJobs;
   readonly #consumer: string;
   readonly #log: Log;
   readonly #partitions = new Map<string, string>();
@@ -69,6 +71,7 @@ export class Relay {
 
   /**
    * @param blocking a connection of its own without a command timeout: it blocks on the streams.
+   * @param jobs takes the new jobs; by default their queues.
    * @param consumer unique among all relays that ever ran.
    * @param park parks a delivery whose receiver is at its limit, so that it needs no job; false when it needs one.
    */
@@ -76,6 +79,7 @@ export class Relay {
     db: Db;
     blocking: Redis;
     queues: Queues;
+    jobs?: AddJobs;
     consumer: string;
     log: Log;
     abandonedAfter?: number;
@@ -84,6 +88,7 @@ export class Relay {
     this.#db = options.db;
     this.#blocking = options.blocking;
     this.#queues = options.queues;
+    this.#jobs = options.jobs ?? options.queues;
     this.#consumer = options.consumer;
     this.#log = options.log;
     this.#abandonedAfter = options.abandonedAfter ?? CLAIM_AFTER_IDLE_MS;
@@ -205,7 +210,7 @@ export class Relay {
     if (only === undefined) return [];
     try {
       await relayEntries(
-        { db: this.#db, queues: this.#queues, park: this.#park },
+        { db: this.#db, queues: this.#queues, jobs: this.#jobs, park: this.#park },
         all.map(({ entry }) => entry),
       );
       this.relayed += all.length;

@@ -16,7 +16,7 @@ export interface Requested {
 }
 
 // KEYS: requests, turns, and for each request the set of ready workers it depends on. ARGV: org, then for each request
-// its member and a worker that must be in that set, or '' for any. Returns the turn that needs a job, or ''.
+// its member and a worker that must be in that set, or '' for any. Returns the turn if it is new, or ''.
 const REQUEST = `
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 local sequence, isNew = tonumber(last[2] or 0), false
@@ -30,11 +30,9 @@ for i = 3, #KEYS do
     redis.call('ZADD', KEYS[1], sequence, member)
   end
 end
-if not isNew then return '' end
-local turn = redis.call('HGET', KEYS[2], ARGV[1])
-if turn then return turn end
+if not isNew or redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then return '' end
 local time = redis.call('TIME')
-turn = string.format('%d%06d', time[1], time[2])
+local turn = string.format('%d%06d', time[1], time[2])
 redis.call('HSET', KEYS[2], ARGV[1], turn)
 return turn
 `;
@@ -89,7 +87,7 @@ const withScripts = defineScripts<{
 
 /**
  * Stores those of the requests for which a worker is ready.
- * @returns the turn that needs a job; null when there is nothing to match.
+ * @returns the new turn, which needs a job; null when there is nothing to match, or the org already has a turn.
  */
 export async function requestMatches(
   db: Db,

@@ -144,8 +144,9 @@ describe('ordered delivery', () => {
     const { org_id, endpoint_id } = endpoint;
     const workers = ['a', 'b', 'c'];
     const tasks: Task[] = [];
-    // No process offers them meanwhile, and nothing is sent yet.
-    await Promise.all([queues.all.lifecycle.pause(), queues.all.webhooks.pause()]);
+    // The org seems to have its turn of matching already, so no process offers them meanwhile; and nothing is sent yet.
+    await db.redis.hset(orgKeysOf(db.prefix, org_id).matchTurns, org_id, String(Date.now() * 1000));
+    await queues.all.webhooks.pause();
     for (const worker_id of workers) await addWorker(db, org_id, { worker_id });
     for (let count = 0; count < 6; count += 1) {
       const task = await declineAll(db, await addTask(db, org_id), workers);
@@ -153,7 +154,7 @@ describe('ordered delivery', () => {
     }
     await expect.poll(() => outboxLength(db), SOON).toBe(0);
     expect(await giveUpAll(db, endpoint)).toBe(72);
-    await Promise.all([queues.all.lifecycle.resume(), queues.all.webhooks.resume()]);
+    await queues.all.webhooks.resume();
     const { replay_id } = await beginReplay(db, endpoint, 'failed');
     const replay = () => loadReplay(db, org_id, replay_id);
     await expect.poll(async () => (await replay())?.status, SOON).toBe('completed');

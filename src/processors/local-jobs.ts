@@ -1,0 +1,76 @@
+// Runs new jobs at once in the process that relays them, which saves adding them to a queue, fetching them and finishing
+// them there. Only jobs that the sweeper would find missing: it repeats those of a process that dies. A job for which
+// there is no capacity, or that fails, is added to its queue and runs from there.
+
+import type { NewJob, QueueName } from '../queues/catalogue.ts';
+import type { Queues } from '../queues/queues.ts';
+import type { Log } from '../store/redis/log.ts';
+import type { RunnableJob } from './job-guard.ts';
+
+/** Adds jobs: to their queues, or to run at once. */
+export type AddJobs = Pick<Queues, 'add'>;
+
+export class LocalJobs implements AddJobs {
+  readonly #queues: AddJobs;
+  readonly #runners: Record<QueueName, (job: RunnableJob, token: undefined) => Promise<void>>;
+  readonly #limits: Readonly<Partial<Record<QueueName, number>>>;
+  readonly #log: Log;
+  readonly #running = new Map<QueueName, Set<Promise<void>>>();
+  #isClosing = false;
+
+  /** @param limits most jobs of a queue that run at the same time; none of a queue that is left out. */
+  constructor(options: {
+    queues: AddJobs;
+    runners: Record<QueueName, (job: RunnableJob, token: undefined) => Promise<void>>;
+    limits: Readonly<Partial<Record<QueueName, number>>>;
+    log: Log;
+  }) {
+    this.#queues = options.queues;
+    this.#runners = options.runners;
+    this.#limits = options.limits;
+    this.#log = options.log;
+  }
+
+  /** Starts the jobs that can run now, without waiting for them, and adds the others to their queues. */
+  async add(jobs: readonly NewJob[]): Promise<void> {
+    await this.#queues.add(jobs.filter((job) => !this.#start(job)));
+  }
+
+  /** Finishes the running jobs; later ones are added to their queues. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all([...this.#running.values()].flatMap((all) => [...all]));
+  }
+
+  #start(job: NewJob): boolean {
+    const { queue, name } = job;
+    const running = this.#running.get(queue) ?? new Set();
+    const canRun =
+      isRepeated(job) && (job.opts.delay ?? 0) === 0 && running.size < (this.#limits[queue] ?? 0);
+    if (!canRun || this.#isClosing) return false;
+    const run = this.#run(job)
+      .catch((error) =>
+        this.#log.warn({ queue, job: name, err: error }, 'job lost; the sweeper adds it again'),
+      )
+      .finally(() => running.delete(run));
+    this.#running.set(queue, running.add(run));
+    return true;
+  }
+
+  async #run(job: NewJob): Promise<void> {
+    const { queue, name, data, opts } = job;
+    try {
+      const cannotWait = () => Promise.reject(new Error('A job that has to wait belongs in its queue.'));
+      const runnable = { name, data, queueName: queue, moveToDelayed: cannotWait, updateData: cannotWait };
+      await this.#runners[queue](runnable, undefined);
+    } catch (error) {
+      this.#log.warn({ queue, job_id: opts.jobId, job: name, err: error }, 'job failed and is queued');
+      await this.#queues.add([job]);
+    }
+  }
+}
+
+/** Whether the sweeper repeats the job when it is lost. */
+function isRepeated({ name }: NewJob): boolean {
+  return name === 'match' || name === 'verify';
+}

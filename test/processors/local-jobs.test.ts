@@ -1,0 +1,83 @@
+// Jobs that run in the process that relays them: without a queue while there is capacity, otherwise from their queue.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { LocalJobs } from '../../src/processors/local-jobs.ts';
+import { matchingJob, type NewJob } from '../../src/queues/catalogue.ts';
+import type { Queues } from '../../src/queues/queues.ts';
+import type { Db } from '../../src/store/redis/connection.ts';
+import { accept, addOrg, addTask, addWorker, applyCommands, openTestDb, taskOf } from '../support/db.ts';
+import { ERRORS_ONLY, openQueues, runProcessors } from '../support/processors.ts';
+import { freshPrefix } from '../support/redis.ts';
+
+const shared = await openTestDb();
+const ownStore = (): Db => ({ ...shared, prefix: freshPrefix() });
+const SOON = { timeout: 15_000 };
+
+/** Local jobs, one at a time, that run until they are told to succeed or fail. */
+function oneAtATime(queues: Queues) {
+  const running: { job: string; end(error?: Error): void }[] = [];
+  const run = (job: { data: { turn: string } }) =>
+    new Promise<void>((resolve, reject) => {
+      running.push({ job: job.data.turn, end: (error) => (error ? reject(error) : resolve()) });
+    });
+  const runners = { lifecycle: run, sla: run, webhooks: run, retries: run };
+  const local = new LocalJobs({ queues, runners, limits: { lifecycle: 1 }, log: ERRORS_ONLY });
+  onTestFinished(async () => {
+    for (const one of running) one.end();
+    await local.close();
+  });
+  return { local, running };
+}
+
+const turnsIn = async (queues: Queues) =>
+  (await queues.all.lifecycle.getJobs(['waiting'])).map((job) => job.data.turn);
+
+describe('a job that is added', () => {
+  it('runs without its queue: a task is matched, verified and completed', async () => {
+    const db = ownStore();
+    const { queues } = await runProcessors(db);
+    const org = await addOrg(db);
+    const { worker_id } = await addWorker(db, org);
+    const { task_id } = await addTask(db, org);
+    const status = async () => (await taskOf(db, org, task_id)).status;
+    await expect.poll(status, SOON).toBe('offered');
+    const accepted = await accept(db, await taskOf(db, org, task_id), worker_id);
+    const submission = { output: 'done', evidence: [], notes: null };
+    await applyCommands(
+      db,
+      accepted,
+      { name: 'start', worker_id },
+      { name: 'submit', worker_id, submission },
+    );
+    await expect.poll(status, SOON).toBe('completed');
+    expect(await queues.all.lifecycle.getJobCountByTypes('completed', 'failed', 'waiting', 'active')).toBe(0);
+  });
+
+  it('goes to its queue when there is no capacity, when it is delayed, and when the process is closing', async () => {
+    const queues = openQueues(ownStore());
+    const { local, running } = oneAtATime(queues);
+    await local.add([matchingJob('org', '1'), matchingJob('org', '2')]);
+    expect(running.map((one) => one.job)).toEqual(['1']);
+    expect(await turnsIn(queues)).toEqual(['2']);
+    running[0]?.end();
+    await expect
+      .poll(async () => {
+        await local.add([matchingJob('org', '3')]);
+        return running.map((one) => one.job);
+      }, SOON)
+      .toEqual(['1', '3']);
+    const closed = local.close();
+    await local.add([matchingJob('org', '4')]);
+    expect(await turnsIn(queues)).toContain('4');
+    running[1]?.end();
+    await closed;
+  });
+
+  it('goes to its queue when it fails', async () => {
+    const queues = openQueues(ownStore());
+    const { local, running } = oneAtATime(queues);
+    const job: NewJob = matchingJob('org', '1');
+    await local.add([job]);
+    running[0]?.end(new Error('it failed'));
+    await expect.poll(() => turnsIn(queues), SOON).toEqual(['1']);
+  });
+});
