@@ -89,7 +89,7 @@ describe('biolayer tasks update', () => {
     const more = ['--requirements', '{"min_rating": 3}', '--metadata', 'a=', '--metadata', 'b=x=y'];
     expect(await json(['tasks', 'update', id, ...flags, ...more])).toMatchObject({
       sla: { urgency: 'high', deadline: '2099-01-01T00:00:00.000Z', breaches: [] },
-      requirements: { skills: ['walks_on_water'], min_rating: 3 },
+      requirements: { skills: ['skill_of_nobody'], min_rating: 3 },
       metadata: { b: 'x=y' },
     });
     expect((await run(['tasks', 'update', id, '--metadata', 'novalue'])).code).toBe(2);

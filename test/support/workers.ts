@@ -19,7 +19,7 @@ export function taskBody(fields: Record<string, unknown> = {}): Record<string, u
     title: 'Look at it',
     instructions: 'Look at it and say what you see.',
     sla: { urgency: 'normal' },
-    requirements: { skills: ['walks_on_water'] },
+    requirements: { skills: ['skill_of_nobody'] },
     output: { expected_format: 'structured_json', schema: { seen: 'boolean' } },
     ...fields,
   };

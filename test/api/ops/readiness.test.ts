@@ -82,7 +82,7 @@ test('after a failover connections leave the former primary, and work continues'
   await expect.poll(create, { timeout: 10_000, interval: 100 }).toBe(201);
   expect(await readiness()).toBe('ready');
   // The processors' connections too: a task is offered.
-  const person = await createTestWorker(api, client, { skills: ['walks_on_water'] });
+  const person = await createTestWorker(api, client, { skills: ['skill_of_nobody'] });
   await expect
     .poll(async () => (await client.request('GET', '/v1/tasks?status=offered')).text, { timeout: 20_000 })
     .toContain('"offered"');

@@ -116,7 +116,7 @@ describe('until its time, a scheduled task', () => {
 
   test('cannot be taken back or given to a worker', async () => {
     const { task_id } = await scheduled();
-    const { worker_id } = await createTestWorker(api, org.client, { skills: ['walks_on_water'] });
+    const { worker_id } = await createTestWorker(api, org.client, { skills: ['skill_of_nobody'] });
     for (const [action, body] of [
       ['requeue', { reason: 'x' }],
       ['assign', { worker_id, force: true }],

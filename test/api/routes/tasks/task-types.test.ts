@@ -42,7 +42,7 @@ const DEFAULTS = {
   title: 'Look',
   instructions: 'Look at it.',
   sla: { urgency: 'high', target_latency_seconds: 600 },
-  requirements: { skills: ['walks_on_water'] },
+  requirements: { skills: ['skill_of_nobody'] },
   output: { expected_format: 'structured_json', schema: { seen: 'boolean' } },
   metadata: { team: 'blue' },
 };
@@ -266,7 +266,7 @@ describe('a create', () => {
       '/tasks/2/task_type_version',
     ]);
     const preview = await org.client.post<{ requirements: object[] }>('/v1/tasks/preview', good);
-    expect(preview.requirements).toMatchObject([{ requirement: 'skills', wanted: 'walks_on_water' }]);
+    expect(preview.requirements).toMatchObject([{ requirement: 'skills', wanted: 'skill_of_nobody' }]);
   });
 
   test('reads no type in an org without task types, and one in others', async () => {
