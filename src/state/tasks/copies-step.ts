@@ -1,5 +1,5 @@
-// What the commands do to a task with copies, where that differs from other tasks: offers and assignments are those of
-// its copies, so the task itself only tells of them.
+// What the commands do to a task with copies, where that differs from other tasks: offers and assignments belong to its
+// copies, so the task only records their events.
 
 import { timestamp } from '../text/time.ts';
 import type { Command, Refusal } from './command.ts';

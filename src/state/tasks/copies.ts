@@ -1,13 +1,13 @@
-// A task that several workers answer. The task itself is never offered: each worker gets a copy, a task of its own that
-// goes through the same lifecycle. What becomes of a copy moves the task in the same commit:
+// A task that several workers answer. The task itself is never offered: each worker gets a copy, a task of its own with
+// the same lifecycle. A change of a copy changes the task in the same commit:
 //
-// 1. the first copy is accepted, then started: so is the task, with that worker in its events; the task notes the
-//    worker of each copy;
-// 2. a copy is completed, or fails: its answer, or the loss, is noted, and the answers are compared;
-// 3. they agree, whatever is still open: the task is submitted, verified and completed;
-// 4. they cannot agree any longer: further copies are made, at most `max_count` in all; then a reviewer decides if the
-//    review is manual, or the task fails;
-// 5. the task ends: the open copies are cancelled.
+// 1. When the first copy is accepted or started, so is the task, with that worker in its events. The task records the
+//    worker of each copy.
+// 2. When a copy is completed or fails, its answer or its failure is recorded, and the answers are compared.
+// 3. When the answers agree, whatever copies are still open, the task is submitted, verified and completed.
+// 4. When they can no longer agree, further copies are made, at most `max_count` in all. After that a reviewer decides
+//    if the review is manual; otherwise the task fails.
+// 5. When the task ends, the open copies are cancelled.
 
 import { agreementOf, type Comparison, verdict } from './agreement.ts';
 import type { Command } from './command.ts';
@@ -34,7 +34,7 @@ function freshCopies(count: number, newId: () => string): Copy[] {
   return Array.from({ length: count }, () => ({ task_id: newId(), answer: null }));
 }
 
-/** The input of a copy: nothing in it tells that it is one, and nothing is delivered about it. */
+/** The input of a copy. It does not show that it is a copy, and has no callback. */
 export function copyInput(input: TaskInput): TaskInput {
   const { handoff: _handoff, metadata: _metadata, output, sla, ...rest } = input;
   const { copies: _copies, ...asked } = output;
@@ -60,7 +60,7 @@ export function answersOf({ copies = [] }: Task): Submission[] {
   return answers.sort((a, b) => a.submitted_at - b.submitted_at);
 }
 
-/** The ids of the copies that may still bring an answer. */
+/** The ids of the copies that may still be completed. */
 export function openCopies({ copies = [] }: Task): string[] {
   return copies.flatMap((one) => (one.answer === null && one.lost === undefined ? [one.task_id] : []));
 }
@@ -138,7 +138,7 @@ function settle(
       return [update, ...submit(task, answers[found.of]), { name: 'verify' }, { name: 'complete' }];
     case 'none': {
       const best = found.of === null ? undefined : answers[found.of];
-      // A reviewer decides with every answer before them.
+      // A reviewer decides when no copy is open.
       if (task.input.output.review.mode === 'manual' && best !== undefined)
         return open > 0 ? [update] : [update, ...submit(task, best, false)];
       const agreement = agreementOf(rule, outputs, false);
@@ -155,7 +155,7 @@ function submit(task: Task, answer: Submission | undefined, agreed = true): Comm
   return [{ name: 'submit', worker_id, submission, agreement: agreementOf(rule, outputs, agreed) }];
 }
 
-/** Why there is no agreement: the answers differ, or copies that could have made it up brought none. */
+/** Why there is no agreement: the answers differ, or copies failed that might have agreed. */
 function reasonOf(copies: readonly Copy[], agreeing: number): { code: FailureCode; message: string } {
   const answered = copies.filter((one) => one.answer !== null).length;
   const lost = copies.flatMap((one) => one.lost ?? []);

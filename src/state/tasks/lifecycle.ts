@@ -130,7 +130,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { command: 'expire', from: ['offered'], to: 'queued', when: 'the last pending offer expires' },
   { command: 'revoke', from: ['offered'], to: 'queued', when: 'the last pending offer is revoked' },
   { command: 'start', from: ['accepted'], to: 'started', when: 'the worker starts' },
-  { command: 'release', from: ['accepted', 'started'], to: 'queued', when: 'the worker gives it back' },
+  { command: 'release', from: ['accepted', 'started'], to: 'queued', when: 'the worker returns the task' },
   { command: 'start_timeout', from: ['accepted'], to: 'queued', when: 'accepted but not started in time' },
   {
     command: 'remove_worker',
@@ -151,10 +151,10 @@ export const TRANSITIONS: readonly Transition[] = [
     when: 'output valid against the schema, evidence there if required',
   },
   { command: 'verify', from: ['submitted'], to: 'verified', when: 'automatic checks pass' },
-  { command: 'approve', from: ['submitted'], to: 'verified', when: 'a reviewer approves' },
-  { command: 'rework', from: ['submitted'], to: 'started', when: 'a reviewer sends it back' },
-  { command: 'reassign', from: ['submitted'], to: 'queued', when: 'a reviewer wants another worker' },
-  { command: 'reject', from: ['submitted'], to: 'failed', when: 'a reviewer rejects it' },
+  { command: 'approve', from: ['submitted'], to: 'verified', when: 'a reviewer approves the submission' },
+  { command: 'rework', from: ['submitted'], to: 'started', when: 'a reviewer asks its worker for changes' },
+  { command: 'reassign', from: ['submitted'], to: 'queued', when: 'a reviewer asks for another worker' },
+  { command: 'reject', from: ['submitted'], to: 'failed', when: 'a reviewer rejects the submission' },
   { command: 'complete', from: ['verified'], to: 'completed', when: 'the result is handed over' },
   {
     command: 'cancel',
@@ -166,13 +166,13 @@ export const TRANSITIONS: readonly Transition[] = [
     command: 'requeue',
     from: ['matched', 'offered', 'accepted', 'started', 'submitted'],
     to: 'queued',
-    when: 'a supervisor takes it back',
+    when: 'a supervisor returns the task to the queue',
   },
   {
     command: 'report',
     from: ['accepted', 'started'],
     to: 'queued',
-    when: 'its worker gives it to a reviewer',
+    when: 'its worker reports a problem to the reviewers',
   },
   { command: 'reject_reported', from: ['queued'], to: 'failed', when: 'a reviewer rejects a reported task' },
   {
@@ -185,7 +185,7 @@ export const TRANSITIONS: readonly Transition[] = [
     command: 'disagree',
     from: ['queued', 'accepted', 'started'],
     to: 'failed',
-    when: 'no further copy can bring agreement',
+    when: 'the answers of its copies can no longer agree',
   },
 ];
 
@@ -208,7 +208,7 @@ export const IN_PLACE: readonly InPlace[] = [
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started'],
     when: 'the target latency passes without a submission',
   },
-  { command: 'relax', from: ['queued'], when: 'a relaxation step is due' },
+  { command: 'relax', from: ['queued'], when: 'a relaxation step changes its requirements' },
   {
     command: 'update',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted', 'verified'],
@@ -233,12 +233,12 @@ export const IN_PLACE: readonly InPlace[] = [
   {
     command: 'read_messages',
     from: ['created', 'queued', 'matched', 'offered', 'accepted', 'started', 'submitted'],
-    when: 'one side has read messages',
+    when: 'the worker or the requester has read messages',
   },
   {
     command: 'update_copies',
     from: ['queued', 'accepted', 'started'],
-    when: 'a copy is accepted, answered or lost, or copies are made',
+    when: 'a copy is accepted or ends, or further copies are made',
   },
 ];
 
