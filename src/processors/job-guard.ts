@@ -1,5 +1,5 @@
 // Reads jobs before their processor runs them. A job that cannot be run fails at once, where it is seen, instead of being
-// retried for hours. A job of a newer form is left to a newer process.
+// retried for hours. A job of a newer format version is left to a newer process.
 
 import { type Job, UnrecoverableError } from 'bullmq';
 import type { Jobs, QueueName } from '../queues/catalogue.ts';
@@ -8,7 +8,7 @@ import { putOffJob, TimedWorker } from '../queues/redis-time.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { UnreadableRecord } from '../store/redis/unreadable.ts';
 
-/** Shortest delay of a job of a newer form, ms; another process may take it then. */
+/** Shortest delay of a job of a newer format version, ms; another process may take it then. */
 const LEFT_ALONE = 5_000;
 
 /** What running a job needs of it. */

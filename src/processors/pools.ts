@@ -29,7 +29,7 @@ export async function emptyPool(db: Db, orgId: string, poolId: string): Promise<
   // The workers first, so that a released task is not offered to one of them again.
   for await (const members of scan(db, [keys.index('workers')], EVERYTHING)) {
     const workers = await loadWorkers(db, orgId, members.map(memberId));
-    // A worker that was not read may have a newer form; `leavePool` distinguishes that from a removed worker.
+    // A worker that was not read may have a newer format version; `leavePool` distinguishes that from a removed worker.
     const ids = members.map(memberId).filter((_, index) => workers[index]?.pool_ids.includes(poolId) ?? true);
     failed += await forEachIntact(db, ids, keys.worker, (id) => leavePool(db, orgId, id, poolId));
   }

@@ -8,7 +8,7 @@
 // When a relay dies between 2 and 4, another one claims the pending entry after a while and continues at 3. After an
 // outage of Redis, the relay reads its own pending entries again.
 //
-// An entry that cannot be relayed blocks no other: one of a newer form is kept for a relay that knows it, and one that is
+// An entry that cannot be relayed blocks no other: one of a newer format version is kept for a relay that knows it, and one that is
 // broken or fails on its own becomes a dead entry (`store/maintenance/dead-entries.ts`).
 
 import type { Redis } from 'ioredis';
@@ -57,7 +57,7 @@ export class Relay {
   readonly #partitions = new Map<string, string>();
   /** Keys of the outboxes that can be read. */
   #streams: string[] = [];
-  /** Newer forms seen so far, and the position in the entries kept for newer processes. */
+  /** Newer format versions seen so far, and the position in the entries kept for newer processes. */
   readonly #newerForms = new Set<number>();
   readonly #newerCursor = new Map<string, string>();
   readonly #abandonedAfter: number;

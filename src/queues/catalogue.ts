@@ -1,4 +1,4 @@
-// The catalogue of queues: which jobs exist, their ids, retries and retention. A job carries ids and the form of its
+// The catalogue of queues: which jobs exist, their ids, retries and retention. A job carries ids and the format version of its
 // data, never payloads or secrets. Its id is derived from what it is about, so adding the same job twice adds one job.
 
 import type { JobsOptions } from 'bullmq';
@@ -14,7 +14,7 @@ import {
 export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Form of the job data, except of checks, which have their own; see `read-job.ts`. */
+/** Format version of the job data, except of checks, which have their own; see `read-job.ts`. */
 export const JOB_FORM = 1;
 
 /** A check of a task: in `lifecycle` if it is run at once, in `sla` if it is run later. */

@@ -1,4 +1,4 @@
-// Reads a job from Redis, by its queue and name. Its form is known, newer than this process, or unusable.
+// Reads a job from Redis, by its queue and name. Its format version is known, newer than this process, or unusable.
 
 import {
   CHECK_FORM,
@@ -38,7 +38,7 @@ const DELIVERY: Shape<DeliveryJob> = {
 };
 const CHECK: Shape<CheckJob> = { org_id: 'string', task_id: 'string', check: 'object' };
 
-/** The reader of each queue: takes a job whose form is known. */
+/** The reader of each queue: takes a job whose format version is known. */
 const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]> } = {
   lifecycle(name, data) {
     switch (name) {

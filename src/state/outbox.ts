@@ -4,10 +4,10 @@
 import { CHECK_FORM, formOfChecks, readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
-/** The newest form of entries, that of the checks in them. An entry without a form number has form 1. */
+/** The newest format version of entries, that of the checks in them. An entry without one has version 1. */
 const ENTRY_FORM = CHECK_FORM;
 
-/** The form in which an entry is written. */
+/** The format version in which an entry is written. */
 export function formOf(entry: OutboxEntry): number {
   return entry.kind === 'task' ? formOfChecks([...entry.scheduled, ...entry.cancelled]) : 1;
 }
@@ -112,7 +112,7 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
 
 /**
  * Reads a stream entry.
- * @param fields of the stream entry: `d` is the JSON, `f` its form. The form may also be a field of the JSON.
+ * @param fields of the stream entry: `d` is the JSON, `f` its format version. It may also be a field of the JSON.
  */
 export function readOutboxEntry(fields: readonly string[]): Read<OutboxEntry> {
   const at = (name: string) => fields.findIndex((one, index) => index % 2 === 0 && one === name) + 1;

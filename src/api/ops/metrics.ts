@@ -88,7 +88,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
   });
   new Gauge({
     name: 'biolayer_newer_entries',
-    help: 'Outbox entries of a newer form that wait for a newer process',
+    help: 'Outbox entries of a newer format version that wait for a newer process',
     registers: [registry],
     async collect() {
       this.set((await countSetAside(db.redis, db.prefix)).newer);

@@ -50,10 +50,10 @@ const SHAPES: { [K in CheckKind]: Shape<Extract<ScheduledCheck, { kind: K }>> } 
   deadline: { at: 'number' },
 };
 
-/** The current form of checks in outbox entries and jobs. Form 1 has no `escalate`, form 2 no `queue`. */
+/** The current format version of checks in outbox entries and jobs. Version 1 has no `escalate`, version 2 no `queue`. */
 export const CHECK_FORM = 3;
 
-/** The lowest form that has all of these checks, so that older processes can run what they know. */
+/** The lowest format version that has all of these checks, so that older processes can run what they know. */
 export function formOfChecks(checks: readonly ScheduledCheck[]): number {
   if (checks.some(({ kind }) => kind === 'queue')) return CHECK_FORM;
   return checks.some(({ kind }) => kind === 'escalate') ? 2 : 1;

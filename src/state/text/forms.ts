@@ -1,9 +1,9 @@
-// Readers of stored data that another version of this software may have written, or that is damaged. Every stored form
-// has one reader, which returns `known`, `newer` or `broken`. Newer data is left to a newer process, broken data is set
+// Readers of stored data that another version of this software may have written, or that is damaged. Every kind of stored
+// data has one reader, which returns `known`, `newer` or `broken`. Newer data is left to a newer process, broken data is set
 // aside; neither may stop other work.
 //
-// Raise a form's number when an older process would misread it, such as for a new kind or a changed meaning. An added
-// field keeps the number: older processes preserve fields they do not know.
+// The number of a format version is stored with the data as its `form`. Raise it when an older process would misread the
+// data, such as for a new kind or a changed meaning. An added field keeps it: older processes preserve unknown fields.
 
 export type Read<T> =
   | { kind: 'known'; value: T }
@@ -46,8 +46,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Checks a form number against the newest known one.
- * @param form as it is stored; absent: 1. @returns null when the form is known.
+ * Checks a format version against the newest known one.
+ * @param form as it is stored; absent: 1. @returns null when it is known.
  */
 export function readForm(form: unknown, newest: number): Exclude<Read<never>, { kind: 'known' }> | null {
   const number = form === undefined || form === null ? 1 : Number(form);

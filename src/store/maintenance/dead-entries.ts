@@ -6,7 +6,7 @@
 // - `member`: a malformed member of an index, moved here with its score.
 // - `record`: a report that a record cannot be read. The record stays where it is.
 //
-// Entries of a newer form are not dead: they wait in a separate stream for a process that can read them.
+// Entries of a newer format version are not dead: they wait in a separate stream for a process that can read them.
 
 import type { Redis } from 'ioredis';
 import { shortened } from '../../state/text/text.ts';
@@ -14,7 +14,7 @@ import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
 
-/** Most dead entries of a partition, and most entries of a newer form. */
+/** Most dead entries of a partition, and most entries of a newer format version. */
 const MOST_DEAD = 10_000;
 const MOST_NEWER = 100_000;
 
@@ -110,7 +110,7 @@ export async function moveOutboxEntry(
 /** Longest stored reason, characters. */
 const REASON = 500;
 
-/** Entries of a newer form, at most `count`, after the id `after` (null: from the first). */
+/** Entries of a newer format version, at most `count`, after the id `after` (null: from the first). */
 export async function newerEntries(
   db: Db,
   partition: string,
@@ -122,7 +122,7 @@ export async function newerEntries(
   return found.map(([id, fields]) => ({ id, fields: fields.slice(HEAD) }));
 }
 
-/** Moves an entry of a newer form back to the outbox. @returns false when another process has done it. */
+/** Moves an entry of a newer format version back to the outbox. @returns false when another process has done it. */
 export async function releaseNewer(db: Db, partition: string, id: string): Promise<boolean> {
   const keys = partitionKeys(db.prefix, partition);
   return (await withScripts(db.redis).biolayerBackToOutbox(keys.newerEntries, keys.outbox, id)) === 1;
@@ -220,7 +220,7 @@ export async function discardDead(
   return (await withScripts(db.redis).biolayerForgetDead(keys.deadEntries, keys.deadNames, id, name)) === 1;
 }
 
-/** Number of dead entries, and of entries of a newer form, in all partitions. */
+/** Number of dead entries, and of entries of a newer format version, in all partitions. */
 export async function countSetAside(redis: Redis, prefix: string): Promise<{ dead: number; newer: number }> {
   const counts = await Promise.all(
     PARTITIONS.map(async (partition) => {

@@ -25,7 +25,7 @@ export function partitionKeys(prefix: string, partition: string) {
   return {
     /** Stream: entries that the relay turns into jobs. */
     outbox: `${base}:outbox`,
-    /** Stream: outbox entries of a newer form, kept for a process that can read them. */
+    /** Stream: outbox entries of a newer format version, kept for a process that can read them. */
     newerEntries: `${base}:newer-entries`,
     /** Stream: entries that cannot be used; see `dead-entries.ts`. */
     deadEntries: `${base}:dead-entries`,

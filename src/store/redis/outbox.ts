@@ -1,4 +1,4 @@
-// Adds entries to the outbox. Stream fields: `d` the entry as JSON, `f` the number of its form.
+// Adds entries to the outbox. Stream fields: `d` the entry as JSON, `f` its format version.
 
 import { formOf, type OutboxEntry } from '../../state/outbox.ts';
 import type { Write } from './commit.ts';

@@ -1,4 +1,4 @@
-// Plain records, such as workers, pools, orgs and API keys: a hash with the version in `v`, the number of its form in
+// Plain records, such as workers, pools, orgs and API keys: a hash with the version in `v`, its format version in
 // `f` and the JSON in `d`. Records whose id can be used again have an incarnation in `i`.
 
 import { broken, type Read, readForm, readJsonShape, type Shape } from '../../state/text/forms.ts';
@@ -6,7 +6,7 @@ import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
 import { fetched, readableOrNull, required } from './unreadable.ts';
 
-/** The current form of plain records. */
+/** The current format version of plain records. */
 const FORM = 1;
 
 /**

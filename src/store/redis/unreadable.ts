@@ -1,4 +1,4 @@
-// Records that cannot be read: damaged, or written by a newer version in an unknown form. Loading one such record is an
+// Records that cannot be read: damaged, or written by a newer version in an unknown format version. Loading one such record is an
 // error; in a list it is left out and reported, so that the others are processed.
 
 import type { Read } from '../../state/text/forms.ts';
@@ -14,7 +14,7 @@ export class UnreadableRecord extends Error {
   readonly key: string;
   /** `newer`: a newer version can read it. */
   readonly kind: 'newer' | 'broken';
-  /** Its form, if it is newer; else null. */
+  /** Its format version, if it is newer; else null. */
   readonly form: number | null;
   /** What is wrong with it; never contains its content. */
   readonly reason: string;
@@ -53,7 +53,7 @@ export function readableOrNull<T>(db: Db, read: () => Promise<T | null>): Promis
 
 /**
  * As `readableOrNull`, for callers that must not skip a record that a newer version can read.
- * @throws UnreadableRecord of a newer form
+ * @throws UnreadableRecord of a newer format version
  */
 export function intactOrNull<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
   return readOrNull(db, read, ({ kind }) => kind === 'broken');

@@ -18,12 +18,12 @@ import {
 import { packJson, unpackJson } from '../redis/packing.ts';
 
 /**
- * The current form of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Form 1 has no
+ * The current format version of tasks: stored in field `f` of the hash, or inside the packed field of a final task. Version 1 has no
  * `not_before`, which older processes would ignore.
  */
 export const TASK_FORM = 2;
 
-/** The lowest form that has all of this input, so that older processes can use the tasks that they know. */
+/** The lowest format version that has all of this input, so that older processes can use the tasks that they know. */
 export function formOfTask({ not_before }: TaskInput): number {
   return not_before === undefined ? 1 : TASK_FORM;
 }
@@ -154,7 +154,7 @@ export function unpackEntry(entry: PackedEntry, sequence: number, previousHash: 
   };
 }
 
-/** A final task: `head` is the hash of the last history entry; without a form, it has the first form. */
+/** A final task: `head` is the hash of the last history entry; without a `form`, it has the first format version. */
 export type Packed = [input: TaskInput, state: State, history: PackedEntry[], head: string, form?: number];
 
 /** The packed field of a final task. */

@@ -99,8 +99,8 @@ function packAttempt(attempt: Attempt): PackedAttempt {
 }
 
 /**
- * Reads the stored form. A form that older processes cannot read starts with its negated number instead of the status:
- * -2 for the second form. Elements after the status that are not lists come from a newer version and are kept.
+ * Reads the stored form. A format version that older processes cannot read starts with its negated number instead of the
+ * status: -2 for the second one. Elements after the status that are not lists come from a newer version and are kept.
  * @param stored empty or absent before the first attempt.
  */
 export function readDelivery(stored: Buffer | null | undefined): Read<Delivery> {

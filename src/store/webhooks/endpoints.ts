@@ -41,7 +41,7 @@ export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Pr
 
 /**
  * All intact endpoints of the org, oldest first.
- * @throws UnreadableRecord when one has a newer form: its deliveries must not be skipped
+ * @throws UnreadableRecord when one has a newer format version: its deliveries must not be skipped
  */
 export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
