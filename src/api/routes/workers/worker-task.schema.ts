@@ -7,7 +7,7 @@ import { workerTaskView } from '../../../state/tasks/view.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { closed, nullable, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { Context, Output, Requirements, Sla } from '../tasks/task-input.schema.ts';
+import { Context, NotBefore, Output, Requirements, Sla } from '../tasks/task-input.schema.ts';
 import { Assignment, Attempt, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
 
 const { on_deadline: _default, escalations: _escalations, ...WorkerSla } = Sla;
@@ -26,6 +26,7 @@ const shown = {
   domain: Slug,
   title: Type.String(),
   instructions: Type.String(),
+  not_before: Type.Optional(NotBefore),
   context: Type.Optional(Context),
   sla: Type.Object(WorkerSla),
   requirements: Type.Optional(Type.Object(Required)),
