@@ -22,9 +22,9 @@ export async function planEscalations(db: Db, task: Task): Promise<Plan | null> 
   let after = task;
   for (let next = nextOf(task); next !== null && next.at <= by.now; next = nextOf(after)) {
     const { urgency = after.input.sla.urgency, worker_pool_id } = next.escalation;
-    const key = keys.pool(worker_pool_id ?? '');
-    const pool_gone = worker_pool_id !== undefined && (await db.redis.exists(key)) === 0;
-    if (worker_pool_id !== undefined) guards.push({ kind: pool_gone ? 'absent' : 'present', key });
+    const key = worker_pool_id === undefined ? null : keys.pool(worker_pool_id);
+    const pool_gone = key !== null && (await db.redis.exists(key)) === 0;
+    if (key !== null) guards.push({ kind: pool_gone ? 'absent' : 'present', key });
     const poolId = pool_gone || worker_pool_id === undefined ? poolOf(after) : worker_pool_id;
     const pool = poolId === null ? null : await intactOrNull(db, () => loadPool(db, task.org_id, poolId));
     const offer_life = offerLife(urgency, pool?.offer_ttl_seconds ?? null);

@@ -116,7 +116,9 @@ export class OAuthRecords {
   /** Whether the password of a session or grant is still the member's. */
   async #isCurrent(kind: string, record: OAuthRecord): Promise<boolean> {
     if (kind !== 'Session' && kind !== 'Grant') return true;
-    const subject = parseSubject(record.accountId ?? '');
+    // Nobody has signed in yet.
+    if (record.accountId === undefined) return false;
+    const subject = parseSubject(record.accountId);
     const member = subject && (await loadMember(this.#db, subject.org_id, subject.member_id));
     return member !== null && (record.password_version ?? record.acr ?? '1') === passwordVersion(member);
   }
@@ -135,14 +137,16 @@ export class OAuthRecords {
   }
 
   #tokenOf(record: OAuthRecord, sealed: string, life: number): OAuthToken {
-    const client_id = record.clientId ?? '';
-    const org_id = orgOfClient(client_id);
-    if (org_id === null) throw new Error('the access token names no client');
+    const { clientId: client_id, accountId } = record;
+    const org_id = client_id === undefined ? null : orgOfClient(client_id);
+    if (client_id === undefined || org_id === null) throw new Error('the access token names no client');
+    const member = accountId === undefined ? null : parseSubject(accountId);
+    if (accountId !== undefined && member === null) throw new Error('the access token names no member');
     return {
       kind: 'oauth_token',
       org_id,
       client_id,
-      member_id: record.accountId === undefined ? null : (parseSubject(record.accountId)?.member_id ?? ''),
+      member_id: member?.member_id ?? null,
       scopes: record.scope?.split(' ') ?? [],
       grant: record.grantId === undefined ? null : hashOf(record.grantId),
       expires_at: this.#db.clock.now() + life,

@@ -23,6 +23,8 @@ import { loadWorkers } from './workers.ts';
 
 /** Most workers that one call of the script examines, so that it does not block Redis for long. */
 const MAX_EXAMINED = 1000;
+/** Most members of the smallest set for which it first asks whether any worker is in all sets. */
+const MAX_INTERSECTED = 20 * MAX_EXAMINED;
 /** Most workers that it returns beyond those wanted, when several have the same idle time. */
 const EXTRA_CANDIDATES = 15;
 
@@ -30,11 +32,12 @@ const EXTRA_CANDIDATES = 15;
 // of them, but not among workers with the same idle time, of which the best rated is chosen.
 // KEYS: the sets by attribute, then the two by level (trust level, rating). ARGV: number of sets by attribute, start of
 // the walk, number of workers wanted (`count`), most to return, number to examine, the two minimum levels (0: none), index
-// of the set walked so far (0: first call), then ids to exclude. Returns where to continue ('' at the end), the index of
+// of the set walked so far (0: first call), most to intersect, then ids to exclude. Returns where to continue ('' at the end), the index of
 // the set, and the ids.
 const CANDIDATES = `
 local sets, start, count, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local maxExamined, walked, smallestSize = tonumber(ARGV[5]), tonumber(ARGV[8]), nil
+local maxIntersected = tonumber(ARGV[9])
 local minimums = {}
 for i = 1, sets do
   local size = redis.call('ZCARD', KEYS[i])
@@ -52,14 +55,14 @@ for i = 1, 2 do
   end
 end
 -- ZINTERCARD finds out that no worker is in all sets much faster than the walk below.
-if smallestSize and smallestSize <= 20 * maxExamined then
+if smallestSize and smallestSize <= maxIntersected then
   local all = {sets, unpack(KEYS, 1, sets)}
   all[sets + 2], all[sets + 3] = 'LIMIT', 1
   if redis.call('ZINTERCARD', unpack(all)) == 0 then return {'', 0} end
 end
 if rareLevel then walked = 0 end
 local excluded = {}
-for i = 9, #ARGV do excluded[ARGV[i]] = true end
+for i = 10, #ARGV do excluded[ARGV[i]] = true end
 local function among(ids, key, minimum)
   if #ids == 0 then return ids end
   local kept = {}
@@ -157,6 +160,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
         trust_level,
         min_rating,
         walked,
+        MAX_INTERSECTED,
         ...declined,
         ...barred,
         ...excluded_worker_ids,

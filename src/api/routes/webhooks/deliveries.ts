@@ -165,7 +165,10 @@ async function visibleDelivery(deps: ApiDeps, principal: KeyPrincipal, id: strin
     await findDelivery(deps.db, principal.org_id, id),
   ]);
   if (found === null) throw notFound();
-  if (found.task === null) await visibleEndpoint(deps.db, principal, found.target.endpoint_id ?? '');
+  if (found.task !== null) return found;
+  const { endpoint_id, task_id: messageId } = found.target;
+  if (endpoint_id === undefined) throw new Error(`message ${messageId} has a delivery without an endpoint`);
+  await visibleEndpoint(deps.db, principal, endpoint_id);
   return found;
 }
 
