@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { scopesOf } from '../src/api/access/principal.ts';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
@@ -112,6 +113,7 @@ describe('docs/security.md', () => {
     const caller = ({ access }: Route) => {
       switch (access.kind) {
         case 'scope':
+          if (scopesOf(access).length > 1) return 'scope of the action';
           return access.liveOnly ? `${access.scope}, live key` : access.scope;
         case 'open':
           return 'no credential';

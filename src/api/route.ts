@@ -203,6 +203,11 @@ export function scope<const S extends Scope>(name: S): { kind: 'scope'; scope: S
   return { kind: 'scope', scope: name };
 }
 
+/** Access with an API key or access token that has one of the scopes; the route checks which the request requires. */
+export function anyScope<const S extends Scope>(first: S, ...others: S[]) {
+  return { kind: 'scope', scope: first, orScopes: others } as const;
+}
+
 /** Access with a live key that has the scope; see `Access`. */
 export function liveScope<const S extends Scope>(name: S): { kind: 'scope'; scope: S; liveOnly: true } {
   return { kind: 'scope', scope: name, liveOnly: true };

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
+import { addBulkActionCommands } from './bulk-actions.ts';
 import { addClientCommands } from './clients.ts';
 import { addClockCommands } from './clock.ts';
 import { addDeadEntryCommands } from './dead-entries.ts';
@@ -57,6 +58,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
     .addHelpText('after', MORE);
   addGlobalFlags(program);
   addTaskCommands(program, streams);
+  addBulkActionCommands(program, streams);
   addReviewCommands(program, streams);
   addStatsCommands(program, streams);
   addMessageCommands(program, streams);

@@ -5,10 +5,11 @@ import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
 import { ASSIGN_MODES } from '../state/tasks/offer.ts';
 import { URGENCIES } from '../state/tasks/task.ts';
 import { UsageError } from './faults.ts';
-import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addPageFlags, asNumber, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { describe, historyAfter, taskPath } from './history.ts';
 import type { Output } from './output.ts';
 import { openSession, readText, type Streams } from './session.ts';
+import { addFilterFlags, type FilterFlags, filtersOf } from './task-filters.ts';
 import { listAt, textAt } from './value.ts';
 import { watchTask } from './watch.ts';
 
@@ -52,21 +53,8 @@ const FIELDS = [
 
 const TYPE_WIDTH = Math.max(...EVENT_TYPES.map((type) => type.length));
 
-interface FilterFlags extends PageFlags {
-  status?: string[];
-  domain?: string[];
-  urgency?: string[];
-  pool?: string[];
-  taskType?: string[];
-  product?: string[];
-  requestId?: string[];
-  assignedTo?: string[];
-  overdue?: true;
-  hasOpenQuestion?: true;
-  inReview?: true;
+interface ListFlags extends FilterFlags, PageFlags {
   orderBy?: string;
-  createdAfter?: string;
-  createdBefore?: string;
 }
 
 interface UpdateFlags {
@@ -101,40 +89,21 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams);
       showTask(out, await api.send('GET', taskPath(taskId), { wait }));
     });
-  addPageFlags(tasks.command('list'))
+  addFilterFlags(addPageFlags(tasks.command('list')))
     .description('list tasks; filters are repeatable and accept comma-separated lists')
-    .option('--status <status>', 'such as queued', collect)
-    .option('--domain <domain>', 'such as security', collect)
-    .addOption(new Option('--urgency <urgency>', URGENCIES.join(', ')).argParser(collect))
-    .option('--pool <pool_id>', 'required pool', collect)
-    .option('--task-type <type>', 'such as verification', collect)
-    .option('--product <product>', 'product of their origin', collect)
-    .option('--request-id <id>', 'request id of their origin', collect)
-    .option('--assigned-to <worker_id>', 'who has or had them last', collect)
-    .option('--overdue', 'open, with a breached SLA clock')
-    .option('--has-open-question', 'that wait for an answer')
-    .option('--in-review', 'that wait for a reviewer')
     .addOption(new Option('--order-by <field>', 'default: created_at').choices(['created_at', 'deadline']))
-    .option('--created-after <time>', 'RFC 3339')
-    .option('--created-before <time>', 'RFC 3339')
-    .action(async (flags: FilterFlags, command: Command) => {
+    .action(async (flags: ListFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const { status, domain, urgency, pool, product } = flags;
-      const lead = {
-        assigned_to: flags.assignedTo,
-        overdue: flags.overdue && 'true',
-        has_open_question: flags.hasOpenQuestion && 'true',
-        in_review: flags.inReview && 'true',
-        order_by: flags.orderBy,
-      };
-      const isForLead = Object.values(lead).some((value) => value !== undefined);
+      const { assignedTo, overdue, hasOpenQuestion, inReview, orderBy } = flags;
+      const isForLead = [assignedTo, overdue, hasOpenQuestion, inReview, orderBy].some(
+        (one) => one !== undefined,
+      );
       const query = {
-        ...lead,
-        ...{ status, domain, urgency, pool, product },
-        task_type: flags.taskType,
-        request_id: flags.requestId,
-        created_after: flags.createdAfter,
-        created_before: flags.createdBefore,
+        ...filtersOf(flags),
+        overdue: overdue && 'true',
+        has_open_question: hasOpenQuestion && 'true',
+        in_review: inReview && 'true',
+        order_by: orderBy,
         ...pageQuery(flags),
       };
       const page = await api.send('GET', '/v1/tasks', { query });
@@ -277,7 +246,7 @@ export async function readJson(file: string | undefined, { stdin }: Streams): Pr
 }
 
 /** Parses JSON. @param source named in the error. @throws UsageError */
-function parseJson(text: string, source: string): unknown {
+export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

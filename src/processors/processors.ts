@@ -13,6 +13,7 @@ import type { Log } from '../store/redis/log.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
 import { putOffDelivery } from '../store/webhooks/delivery-lease.ts';
+import { runBulkActionJob } from './bulk/bulk-actions.ts';
 import { CheckScheduler } from './check-scheduler.ts';
 import { guardJobs, type RunJob, type RunnableJob, TolerantWorker } from './job-guard.ts';
 import { runLifecycleJob } from './lifecycle.ts';
@@ -61,7 +62,10 @@ const LOCK: Record<QueueName, number> = {
   sla: 10_000,
   webhooks: 20_000,
   retries: 20_000,
+  bulk: 20_000,
 };
+/** Steps of bulk actions at the same time: few, so that they leave room for other work. */
+const BULK_CONCURRENCY = 2;
 const STALL_CHECK = 5_000;
 const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 
@@ -103,6 +107,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     sla: guardJobs(db, 'sla', ({ data }, job, token) => runSlaJob({ db, queues, schemas }, data, job, token)),
     webhooks: guardJobs(db, 'webhooks', deliver, putOff),
     retries: guardJobs(db, 'retries', deliver, putOff),
+    bulk: guardJobs(db, 'bulk', ({ data }, job, token) => runBulkActionJob(db, data, job, token)),
   };
   const { concurrency } = options;
   const atOnce: Record<QueueName, number> = {
@@ -110,6 +115,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     sla: concurrency,
     webhooks: deliveryConcurrency,
     retries: deliveryConcurrency / 2,
+    bulk: BULK_CONCURRENCY,
   };
   const workers = QUEUES.map((name) => {
     const lockDuration = options.jobLock ?? LOCK[name];

@@ -1,5 +1,5 @@
 // Adds jobs that should exist and do not. Jobs are lost when a backup of Redis is restored, a queue is flushed or a
-// failover loses writes. The indexes of checks, deliveries, replays and turns say which jobs should exist; the sweeper
+// failover loses writes. The indexes of checks, deliveries, replays, bulk actions and turns say which jobs should exist; the sweeper
 // walks what is overdue in them, adds missing jobs and counts them.
 //
 // A member that fails on its own is reported and postponed, so that it blocks no others; a malformed member becomes a dead
@@ -8,6 +8,7 @@
 import type { Queue } from 'bullmq';
 import {
   backlogJob,
+  bulkActionJob,
   checkJob,
   deliveryJob,
   matchingJob,
@@ -145,6 +146,7 @@ export class Sweeper {
         this.#releasePoolMembers(member, at, idSuffix),
       );
       await forEachOverdue(keys.replays, TWO_IDS, (member) => this.#continueReplay(member, idSuffix));
+      await forEachOverdue(keys.bulkActions, TWO_IDS, (member) => this.#continueBulkAction(member, idSuffix));
       await this.#reportingFailure(keys.matchTurns, () =>
         this.#continueTurns(keys.matchTurns, now, idSuffix),
       );
@@ -275,6 +277,12 @@ export class Sweeper {
     const [org_id = '', replay_id = ''] = member.split(' ');
     const about = { org_id, replay_id };
     await this.#missing.add([replayJob(about)], replayJob(about, idSuffix));
+  }
+
+  async #continueBulkAction(member: string, idSuffix: string): Promise<void> {
+    const [org_id = '', bulk_action_id = ''] = member.split(' ');
+    const about = { org_id, bulk_action_id };
+    await this.#missing.add([bulkActionJob(about)], bulkActionJob(about, idSuffix));
   }
 
   /** Adds the missing jobs of turns that have not ended. The turn of a suspended org waits. */

@@ -11,7 +11,7 @@ import {
   type ScheduledCheck,
 } from '../state/tasks/scheduled-checks.ts';
 
-export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries'] as const;
+export const QUEUES = ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** Format version of the job data, except of checks, which have their own; see `read-job.ts`. */
@@ -59,6 +59,13 @@ export interface ReplayJob {
   replay_id: string;
 }
 
+/** One step of a bulk action. */
+export interface BulkActionJob {
+  form: typeof JOB_FORM;
+  org_id: string;
+  bulk_action_id: string;
+}
+
 /** A delivery of one event to the task's callback URL or to an endpoint; sequence 0 is a message about no task. */
 export interface DeliveryJob extends DeliveryTarget {
   form: typeof JOB_FORM;
@@ -84,6 +91,7 @@ export interface Jobs {
   sla: { name: DelayedCheck['kind']; data: CheckJob<DelayedCheck> };
   webhooks: { name: 'deliver'; data: DeliveryJob };
   retries: { name: 'deliver'; data: DeliveryJob };
+  bulk: { name: 'bulk_action'; data: BulkActionJob };
 }
 
 /** A job to be added to a queue. */
@@ -122,6 +130,14 @@ export const DEFAULTS: Record<QueueName, JobsOptions> = {
   webhooks: DELIVERIES,
   // A separate queue, so that thousands of retries due at once do not delay first attempts.
   retries: DELIVERIES,
+  // A separate queue, so that bulk actions of many orgs do not delay verification and matching.
+  bulk: {
+    attempts: 1000,
+    backoff: { type: 'custom' },
+    removeOnComplete: { count: 100 },
+    removeOnFail: { age: 7 * DAY, count: 1000 },
+    stackTraceLimit: 3,
+  },
 };
 
 /**
@@ -160,6 +176,8 @@ export function jobsOf(entry: OutboxEntry, now: number): NewJob[] {
       return [poolJob(entry)];
     case 'replay':
       return [replayJob(entry)];
+    case 'bulk_action':
+      return [bulkActionJob(entry)];
     case 'delivery':
       return [deliveryJob(entry, entry.again)];
     case 'task': {
@@ -269,6 +287,17 @@ export function replayJob(
   const { org_id, replay_id } = about;
   const jobId = `replay-${replay_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
   return { queue: 'lifecycle', name: 'replay', data: { form: JOB_FORM, org_id, replay_id }, opts: { jobId } };
+}
+
+/** The job that runs a bulk action step by step. @param idSuffix as in `checkJob`. */
+export function bulkActionJob(
+  about: { org_id: string; bulk_action_id: string },
+  idSuffix: string | null = null,
+): NewJob {
+  const { org_id, bulk_action_id } = about;
+  const jobId = `bulk-${bulk_action_id}${idSuffix === null ? '' : `-${idSuffix}`}`;
+  const data = { form: JOB_FORM, org_id, bulk_action_id } as const;
+  return { queue: 'bulk', name: 'bulk_action', data, opts: { jobId } };
 }
 
 /** The job of a first attempt. @param idSuffix as in `checkJob`; a manual redelivery also sets it. */

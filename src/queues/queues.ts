@@ -41,6 +41,7 @@ export class Queues {
       sla: open('sla'),
       webhooks: open('webhooks'),
       retries: open('retries'),
+      bulk: open('bulk'),
     };
     // The owner of the connection handles its errors. Without a listener here they would end the process.
     for (const queue of Object.values(this.all)) queue.on('error', () => undefined);

@@ -9,6 +9,7 @@ import {
 } from '../state/tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readShape, type Shape } from '../state/text/forms.ts';
 import {
+  type BulkActionJob,
   type CheckJob,
   type DeliveryJob,
   JOB_FORM,
@@ -29,6 +30,7 @@ const WORKER: Shape<WorkerJob> = {
 const POOL: Shape<PoolJob> = { org_id: 'string', pool_id: 'string' };
 const MATCHING: Shape<MatchingJob> = { org_id: 'string', turn: 'string' };
 const REPLAY: Shape<ReplayJob> = { org_id: 'string', replay_id: 'string' };
+const BULK_ACTION: Shape<BulkActionJob> = { org_id: 'string', bulk_action_id: 'string' };
 const DELIVERY: Shape<DeliveryJob> = {
   org_id: 'string',
   task_id: 'string',
@@ -64,6 +66,8 @@ const READERS: { [Q in QueueName]: (name: string, data: unknown) => Read<Jobs[Q]
   },
   webhooks: readDelivery,
   retries: readDelivery,
+  bulk: (name, data) =>
+    name === 'bulk_action' ? named(name, readShape<BulkActionJob>(data, BULK_ACTION)) : unknownJob(name),
 };
 
 /**

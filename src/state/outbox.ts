@@ -4,11 +4,14 @@
 import { CHECK_FORM, formOfChecks, readCheck, type ScheduledCheck } from './tasks/scheduled-checks.ts';
 import { broken, isObject, type Read, readForm, readJson, readShape, type Shape } from './text/forms.ts';
 
-/** The newest format version of entries, that of the checks in them. An entry without one has version 1. */
-const ENTRY_FORM = CHECK_FORM;
+/** The format version of entries about bulk actions. The next one of checks has a higher number. */
+const BULK_ACTION_FORM = 4;
+/** The newest format version of entries. An entry without one has version 1. */
+const ENTRY_FORM = Math.max(CHECK_FORM, BULK_ACTION_FORM);
 
 /** The format version in which an entry is written. */
 export function formOf(entry: OutboxEntry): number {
+  if (entry.kind === 'bulk_action') return BULK_ACTION_FORM;
   return entry.kind === 'task' ? formOfChecks([...entry.scheduled, ...entry.cancelled]) : 1;
 }
 
@@ -68,6 +71,12 @@ export type OutboxEntry =
       replay_id: string;
     }
   | {
+      /** A bulk action was created. */
+      kind: 'bulk_action';
+      org_id: string;
+      bulk_action_id: string;
+    }
+  | {
       /** A pool was removed. */
       kind: 'pool';
       org_id: string;
@@ -107,6 +116,7 @@ const SHAPES: { [K in OutboxEntry['kind']]: Shape<EntryOf<K>> } = {
     eligibility_reduced: 'boolean?',
   },
   replay: { org_id: 'string', replay_id: 'string' },
+  bulk_action: { org_id: 'string', bulk_action_id: 'string' },
   pool: { org_id: 'string', pool_id: 'string', at: 'number' },
 };
 

@@ -468,3 +468,24 @@ describe('output for users', () => {
     expect(await json(['tasks', 'get', taskId])).toMatchObject({ title: 'a\u001b[2Jb\u009bc\u202ed\r\ne' });
   });
 });
+
+describe('bulk-actions', () => {
+  it('changes many tasks, and shows what became of them', async () => {
+    const domain = freshName('d').replaceAll('-', '_');
+    const ids = [await createTask({ domain }), await createTask({ domain })];
+    const chosen = ['create', 'cancel', '--domain', domain];
+    const bulk = (...args: string[]) => json(['bulk-actions', ...args]);
+    expect(await bulk(...chosen, '--dry-run')).toEqual({ matched: 2, is_exact: true });
+    const created = await bulk(...chosen, '--reason', 'recalled', '--wait', '--idempotency-key', domain);
+    expect(created).toMatchObject({ status: 'completed', done: 2, parameters: { reason: 'recalled' } });
+    const id = String(created.bulk_action_id);
+    expect(await bulk('get', id, '--wait')).toEqual(created);
+    expect((await bulk('list', '--limit', '1')).data).toMatchObject([{ bulk_action_id: id }]);
+    expect(await run(['bulk-actions', 'cancel', id])).toMatchObject({ code: 1 });
+    const changes = JSON.stringify({ sla: { urgency: 'high' } });
+    const update = ['create', 'update', '--task-id', ids.join(), '--changes', changes, '--wait'];
+    expect(await bulk(...update)).toMatchObject({ done: 0, skipped: 2 });
+    const approve = ['create', 'approve', '--task-id', randomUUID(), '--rating', '5', '--wait'];
+    expect((await run(['bulk-actions', ...approve])).stdout).toContain('not_found');
+  });
+});

@@ -472,6 +472,7 @@ describe('a job', () => {
     ],
     ['webhooks', 'party', { form: 1, org_id: 'o', task_id: 't', sequence: 1 }],
     ['retries', 'deliver', { form: 1, org_id: 'o', task_id: 't' }],
+    ['bulk', 'bulk_action', { form: 1, org_id: 'o' }],
   ] as const)('of %s that is malformed (%s) fails at once and stays visible', async (queue, name, data) => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
@@ -483,7 +484,7 @@ describe('a job', () => {
     });
   });
 
-  it.each(['lifecycle', 'sla', 'webhooks', 'retries'] as const)(
+  it.each(['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const)(
     'of %s whose data are not JSON fails at once, and all others run',
     async (name) => {
       const db = ownStore();
@@ -505,7 +506,7 @@ describe('a job', () => {
   it('of a newer form is left to a newer process: not failed, not run, not retried constantly', async () => {
     const db = ownStore();
     const { queues } = await runProcessors(db, LIFE);
-    for (const name of ['lifecycle', 'sla', 'webhooks', 'retries'] as const) {
+    for (const name of ['lifecycle', 'sla', 'webhooks', 'retries', 'bulk'] as const) {
       const job = await queues.all[name].add('match', { form: 99, whatever: true });
       await expect.poll(() => job.getState(), SOON).toBe('delayed');
       const left = await queues.all[name].getJob(job.id ?? '');

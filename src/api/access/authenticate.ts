@@ -15,7 +15,7 @@ import { noteWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError, orgSuspended } from '../http/problem.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
-import type { Access, Principal } from './principal.ts';
+import { type Access, type Principal, scopesOf } from './principal.ts';
 
 const CACHE_TIME = 1000;
 const MAX_CACHED = 10_000;
@@ -117,10 +117,14 @@ export class Authenticator {
       if (principal.kind === 'worker') return principal;
       throw new ApiError('insufficient_scope', 'This requires a worker token.');
     }
+    const wanted = scopesOf(access);
     if (principal.kind !== 'api_key')
-      throw new ApiError('insufficient_scope', `This requires an API key with the scope ${access.scope}.`);
-    if (!principal.scopes.includes('*') && !principal.scopes.includes(access.scope))
-      throw new ApiError('insufficient_scope', `The key lacks the scope ${access.scope}.`);
+      throw new ApiError(
+        'insufficient_scope',
+        `This requires an API key with the scope ${wanted.join(' or ')}.`,
+      );
+    if (!principal.scopes.includes('*') && !wanted.some((one) => principal.scopes.includes(one)))
+      throw new ApiError('insufficient_scope', `The key lacks the scope ${wanted.join(' or ')}.`);
     if (access.liveOnly && modeOf(principal.org_id) === 'test')
       throw new ApiError(
         'live_key_required',

@@ -51,6 +51,7 @@ export async function identify(db: Db, text: string): Promise<Identity | null> {
         scopes,
         pools,
         expires_at,
+        authority: { kind: 'api_key', key_id },
       };
       const guards: Guard[] = [{ kind: 'version', key: apiKey(key_id), version }];
       return { principal, expires_at, tags: [where.hash], guards };
@@ -70,7 +71,8 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
     ...(member === null ? [] : [member]),
   );
   const actor = member === null ? `oauth_client:${client.client_id}` : `member:${member.member_id}`;
-  const { org_id, expires_at } = token;
+  const { org_id, expires_at, scopes, client_id, member_id, grant } = token;
+  const authority = { kind: 'oauth_token', hash, expires_at, scopes, client_id, member_id, grant } as const;
   const keys = orgKeysOf(db.prefix, org_id);
   const guards: Guard[] = [
     { kind: 'present', key: keys.credential(hash) },
@@ -80,7 +82,15 @@ async function identifyToken(db: Db, token: OAuthToken, hash: string): Promise<I
   if (member !== null)
     guards.push({ kind: 'version', key: keys.member(member.member_id), version: member.version });
   return {
-    principal: { kind: 'api_key', org_id, key_id: client.client_id, actor, ...permissions, expires_at },
+    principal: {
+      kind: 'api_key',
+      org_id,
+      key_id: client.client_id,
+      actor,
+      ...permissions,
+      expires_at,
+      authority,
+    },
     expires_at,
     tags: [hash, client.client_id, ...(member === null ? [] : [member.member_id]), token.grant ?? hash],
     guards,

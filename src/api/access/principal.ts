@@ -1,6 +1,7 @@
 // The callers that a route can require, and what is known of the caller of a request.
 
 import { maySeePool } from '../../state/access/permission.ts';
+import type { Authority } from '../../store/identity/authority.ts';
 
 export const SCOPES = [
   'tasks:create',
@@ -35,13 +36,18 @@ export type Scope = (typeof SCOPES)[number];
 
 /**
  * The caller that a route requires: an API key or access token with a scope, a worker with their token, the operator, or
- * anyone. `liveOnly` marks routes that change what the org's live data and its sandbox share; they reject test keys.
+ * anyone. One of `orScopes` is enough too. `liveOnly` marks routes that change what the org's live data and its sandbox share; they reject test keys.
  */
 export type Access =
-  | { kind: 'scope'; scope: Scope; liveOnly?: true }
+  | { kind: 'scope'; scope: Scope; orScopes?: readonly Scope[]; liveOnly?: true }
   | { kind: 'worker' }
   | { kind: 'operator' }
   | { kind: 'open' };
+
+/** The scopes of which a route requires one. */
+export function scopesOf({ scope, orScopes = [] }: Extract<Access, { kind: 'scope' }>): readonly Scope[] {
+  return [scope, ...orScopes];
+}
 
 /** An API key, or an access token, to which the same rules apply. */
 export interface KeyPrincipal {
@@ -57,6 +63,8 @@ export interface KeyPrincipal {
   pools: readonly string[];
   /** When it expires, ms; null for never. It cannot grant anything that expires later. */
   expires_at: number | null;
+  /** Work that it starts in the background goes on while this permits it. */
+  authority: Authority;
 }
 
 export interface WorkerPrincipal {

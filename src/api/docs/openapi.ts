@@ -1,7 +1,7 @@
 // The OpenAPI 3.1 document, generated from the route table.
 
 import type { TSchema } from 'typebox';
-import { type Access, SCOPES } from '../access/principal.ts';
+import { type Access, SCOPES, scopesOf } from '../access/principal.ts';
 import { PROBLEMS } from '../http/problem.ts';
 import { Problem } from '../http/schemas.ts';
 import { TAGS } from '../http/tags.ts';
@@ -136,7 +136,10 @@ function oauthScheme(origin: string): Json {
 function security(access: Access, oauth: boolean): Json[] {
   switch (access.kind) {
     case 'scope':
-      return [{ api_key: [access.scope] }, ...(oauth ? [{ oauth2: [access.scope] }] : [])];
+      return scopesOf(access).flatMap((scope) => [
+        { api_key: [scope] },
+        ...(oauth ? [{ oauth2: [scope] }] : []),
+      ]);
     case 'worker':
       return [{ worker_token: [] }];
     case 'operator':

@@ -107,7 +107,7 @@ export const OldestFirst = { ...PageQuery, order: order('asc') };
 
 /** A query parameter that may be repeated or, unless it is free text, be a comma-separated list. */
 export function listOf<T extends TSchema>(schema: T, description: string) {
-  return Type.Optional(Type.Array(schema, { maxItems: 50, description }));
+  return Type.Optional(Type.Array(schema, { minItems: 1, maxItems: 50, description }));
 }
 
 /** A page of a list, as `listAnswer` returns it. */

@@ -3,6 +3,7 @@
 /** Tag → description. */
 export const TAGS = {
   Tasks: 'Work for people: create, follow, steer and review it.',
+  'Bulk actions': 'One change for many tasks, in the background.',
   'Task types': 'Named defaults for tasks of the same kind, with versions.',
   Messages: 'The conversation between the requester of a task and its worker.',
   Evidence: 'Files that workers hand in with their work.',

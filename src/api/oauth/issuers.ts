@@ -54,15 +54,17 @@ export class Issuers {
       .replaceAll(/[^\x21-\x7e]/g, '?')
       .slice(0, 200);
     const expires_at = Number(payload.exp) * 1000;
+    const scopes = scopesOf(payload, registration);
     return {
       principal: {
         kind: 'api_key',
         org_id,
         key_id: issuer_id,
         actor: `issuer:${issuer_id}:${subject}`,
-        scopes: scopesOf(payload, registration),
+        scopes,
         pools,
         expires_at,
+        authority: { kind: 'issuer_token', issuer_id, version, expires_at, scopes },
       },
       expires_at,
       tags: [issuer_id],

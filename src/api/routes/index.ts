@@ -2,6 +2,7 @@
 
 import type { Route } from '../route.ts';
 import { auditRoutes } from './audit/audit.ts';
+import { bulkActionRoutes } from './bulk/bulk-actions.ts';
 import { adminOrgRoutes } from './identity/admin-orgs.ts';
 import { apiKeyRoutes } from './identity/api-keys.ts';
 import { issuerRoutes } from './identity/issuers.ts';
@@ -37,6 +38,7 @@ import { workerRoutes } from './workers/workers.ts';
 export const ROUTES: readonly Route[] = [
   ...taskRoutes,
   ...supervisionRoutes,
+  ...bulkActionRoutes,
   ...taskBatchRoutes,
   ...taskTypeRoutes,
   ...matchRoutes,

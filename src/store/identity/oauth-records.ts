@@ -161,7 +161,7 @@ export class OAuthRecords {
  */
 export async function loadTokenParties(
   db: Db,
-  token: OAuthToken,
+  token: Pick<OAuthToken, 'org_id' | 'client_id' | 'member_id' | 'grant'>,
 ): Promise<{ client: OAuthClient; member: Member | null } | null> {
   const keys = orgKeysOf(db.prefix, token.org_id);
   const [client, member, [grant, version]] = await Promise.all([

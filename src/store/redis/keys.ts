@@ -45,6 +45,8 @@ export function partitionKeys(prefix: string, partition: string) {
     pendingDeliveries: `${base}:pending-deliveries`,
     /** Sorted set: `<org> <replay>` of running replays, by when their next step is due. */
     replays: `${base}:replays`,
+    /** Sorted set: `<org> <bulk action>` of those that run, by when their next step is due. */
+    bulkActions: `${base}:bulk-actions`,
     /** Set: `<org> <receiver>` of receivers with a backlog. */
     backlogged: `${base}:backlogged`,
     /** Sorted set: `<org> <endpoint>` by when its ordered delivery was turned off, until its waiting deliveries are released. */
@@ -124,6 +126,10 @@ function orgKeys(prefix: string, orgId: string) {
     replay: (id: string) => `${base}:replay:${id}`,
     /** Hash: endpoint id → its running replay. */
     replaying: `${base}:replaying`,
+    /** Hash: a bulk action; `o`, what it does and to which tasks; `x`, tasks that refused. */
+    bulkAction: (id: string) => `${base}:bulk-action:${id}`,
+    /** Set: ids of the org's bulk actions that run. */
+    bulkRunning: `${base}:bulk-running`,
     /** Hash: `m`, a message to an endpoint that belongs to no task. */
     message: (id: string) => `${base}:message:${id}`,
     /** Sorted set: members of `pending-deliveries` that are parked for a receiver, by since when (ms). */

@@ -41,6 +41,9 @@ import { freshPrefix, testRedisUrl } from '../../support/redis.ts';
 import { type RedisProxy, startRedisProxy } from '../../support/redis-proxy.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';
 
+/** A bulk action that stays pending: nothing runs it. */
+const CANCEL_NOTHING = { action: 'cancel', filter: { domain: ['nothing'] } };
+
 const URL = 'http://127.0.0.1:9/';
 const ISSUER = {
   name: 'x',
@@ -65,6 +68,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
   'POST /v1/worker/tasks/{task_id}/report': { reason: 'unsafe' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
+  'POST /v1/bulk-actions': CANCEL_NOTHING,
   'POST /v1/pools': { name: 'x' },
   'PATCH /v1/pools/{pool_id}': { name: 'changed' },
   'POST /v1/workers': { name: 'x' },
@@ -111,6 +115,7 @@ beforeAll(async () => {
     things[id] = (await client.post<Record<string, string>>(path, body))[id] ?? '';
   };
   things.pool_id = await createPool(client);
+  await make('/v1/bulk-actions', CANCEL_NOTHING, 'bulk_action_id');
   things.worker_id = (await createTestWorker(direct, client)).worker_id;
   things.key_id = (await createKey(direct, client, { scopes: ['tasks:read'] })).keyId;
   await make('/v1/oauth-clients', { name: 'x', scopes: ['tasks:read'] }, 'client_id');
@@ -157,6 +162,7 @@ async function everything(): Promise<unknown[]> {
   const lists = ['pools', 'workers', 'oauth-clients', 'members', 'issuers', 'webhook-endpoints', 'api-keys'];
   const paths = [
     ...lists,
+    'bulk-actions',
     'org',
     'webhook-secret',
     `webhook-endpoints/${things.endpoint_id}/replays`,

@@ -124,6 +124,7 @@ describe('the board', () => {
       })
       .toBe(1);
     expect((await look()).queues.map((one) => one.name).sort()).toEqual([
+      'bulk',
       'lifecycle',
       'retries',
       'sla',

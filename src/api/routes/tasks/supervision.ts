@@ -140,7 +140,7 @@ function notEligible(obstacles: readonly Obstacle[]): ApiError {
 }
 
 /** The patch that the body asks for. */
-function taskPatch(body: TaskUpdate): TaskPatch {
+export function taskPatch(body: TaskUpdate): TaskPatch {
   return { ...body, ...(body.sla !== undefined && { sla: slaPatch(body.sla) }) };
 }
 

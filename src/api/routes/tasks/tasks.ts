@@ -2,9 +2,9 @@
 
 import Type from 'typebox';
 import { answersOf } from '../../../state/tasks/copies.ts';
-import { isFinal, STATUSES } from '../../../state/tasks/lifecycle.ts';
+import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { reviewCommands } from '../../../state/tasks/review-commands.ts';
-import { DECISIONS, type Task, URGENCIES } from '../../../state/tasks/task.ts';
+import { DECISIONS, type Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
@@ -12,23 +12,12 @@ import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import {
-  ClientId,
-  closed,
-  described,
-  idOf,
-  listOf,
-  OldestFirst,
-  PageQuery,
-  pageOf,
-  Slug,
-  Timestamp,
-  word,
-} from '../../http/schemas.ts';
+import { closed, idOf, OldestFirst, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { createWithinQuota } from './task-creation.ts';
+import { TaskFilterFields } from './task-filters.schema.ts';
 import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks, ORDERS } from './task-list.ts';
@@ -75,24 +64,7 @@ export const taskRoutes = [
       'Filters of different names narrow the list; values of one filter widen it. The newest task comes first unless `order` or `order_by` says otherwise.',
     query: Type.Object(
       {
-        status: listOf(word(STATUSES), 'Tasks in one of these states'),
-        domain: listOf(Slug, 'Tasks of one of these domains'),
-        urgency: listOf(word(URGENCIES), 'Tasks of one of these urgencies'),
-        pool: listOf(ClientId, 'Tasks that require one of these pools'),
-        task_type: listOf(Slug, 'Tasks of one of these types'),
-        product: listOf(Type.String({ maxLength: 500 }), 'Tasks with this `origin.product`; may be repeated'),
-        request_id: listOf(
-          Type.String({ maxLength: 500 }),
-          'Tasks with this `origin.request_id`; may be repeated',
-        ),
-        assigned_to: listOf(ClientId, 'Tasks of one of these workers'),
-        overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
-        in_review: Type.Optional(
-          Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' }),
-        ),
-        has_open_question: Type.Optional(
-          Type.Boolean({ description: 'Whether a question waits for its answer' }),
-        ),
+        ...TaskFilterFields,
         order_by: Type.Optional(
           word(ORDERS, {
             default: 'created_at',
@@ -100,8 +72,6 @@ export const taskRoutes = [
               '`deadline`: open tasks (or those of `status`) that have one, the earliest first unless `order` says otherwise; at most 2000 may match the filters',
           }),
         ),
-        created_after: Type.Optional(described(Timestamp, 'Tasks created after this time')),
-        created_before: Type.Optional(described(Timestamp, 'Tasks created before this time')),
         ...PageQuery,
       },
       { additionalProperties: false },

@@ -1,0 +1,319 @@
+// Bulk actions: one change for many tasks. A route creates or cancels a bulk action; the processors run it.
+
+import { newAuditEvent } from '../../../state/audit/audit.ts';
+import {
+  ACTION_SCOPES,
+  type BulkAction,
+  type BulkFailure,
+  hasEnded,
+  RUNNING_MOST,
+  type Selection,
+  type TaskAction,
+} from '../../../state/bulk/bulk-action.ts';
+import { endedRun } from '../../../state/runs/run.ts';
+import type { FieldError } from '../../../state/text/field-error.ts';
+import { timestamp } from '../../../state/text/time.ts';
+import { commitAudited } from '../../../store/audit/audit-log.ts';
+import {
+  BULK_ACTIONS,
+  type BulkOrder,
+  bulkActionsRunning,
+  createWrites,
+  endWrites,
+  loadBulkAction,
+  loadBulkActions,
+  loadFailures,
+  loadOrder,
+  oldBulkActions,
+} from '../../../store/bulk/bulk-actions.ts';
+import { countTasks } from '../../../store/bulk/bulk-step.ts';
+import { merge } from '../../../store/redis/commit.ts';
+import type { Db } from '../../../store/redis/connection.ts';
+import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
+import { newId } from '../../../store/redis/ids.ts';
+import { orgKeysOf } from '../../../store/redis/keys.ts';
+import { page } from '../../../store/redis/lists.ts';
+import { maySee } from '../../access/grants.ts';
+import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
+import type { ApiDeps } from '../../deps.ts';
+import { requireVersion } from '../../http/etag.ts';
+import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { ApiError, invalid, notFound } from '../../http/problem.ts';
+import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
+import { memberOf } from '../../http/validation.ts';
+import { anyScope, route } from '../../route.ts';
+import { taskPatch } from '../tasks/supervision.ts';
+import { referenceErrors, timeErrors } from '../tasks/task-input.ts';
+import { BulkActionCreate, BulkActionParams, BulkActionView, BulkPreview } from './bulk-actions.schema.ts';
+
+const ACCESS = anyScope('tasks:cancel', 'tasks:assign', 'tasks:update', 'tasks:review');
+const BULK_ACTION = { 200: { description: 'The bulk action', schema: BulkActionView } };
+
+export const bulkActionRoutes = [
+  route({
+    method: 'POST',
+    path: '/v1/bulk-actions',
+    access: ACCESS,
+    tag: 'Bulk actions',
+    operationId: 'createBulkAction',
+    summary: 'Change many tasks',
+    description:
+      'Cancels, requeues, updates, approves or rejects tasks in the background, each as the request for this task alone would, and requires the scope of that request. With `dry_run`, only counts the tasks.',
+    body: BulkActionCreate,
+    admit: ({ action }, principal) => requireScope(principal, action),
+    rules: async (body, { deps, principal }) => [
+      ...selectionErrors(body),
+      ...feedbackErrors(body),
+      ...(await changesErrors(body, deps, principal)),
+    ],
+    answers: {
+      200: { description: 'With dry_run: how many tasks', schema: BulkPreview },
+      202: { description: 'The bulk action has been created', schema: BulkActionView },
+    },
+    async handler({ deps, principal, actor, body, signal, recordAnswer, credentialGuards }) {
+      const { db } = deps;
+      const { org_id, authority, pools } = principal;
+      const task_action = taskAction(body);
+      requireOwnPool(principal, task_action);
+      const selection = selectionOf(body);
+      if (body.dry_run === true) {
+        const { matched, isExact } = await countTasks(db, org_id, selection, pools, signal());
+        return { status: 200, body: { matched, is_exact: isExact } };
+      }
+      const order: BulkOrder = { task_action, selection, authority };
+      return updateWithRetry('bulk actions of the org', async () => {
+        const callerGuards = await credentialGuards();
+        if ((await bulkActionsRunning(db, org_id)) >= RUNNING_MOST)
+          throw new ApiError('quota_exceeded', `At most ${RUNNING_MOST} bulk actions run at the same time.`, {
+            quota: 'running_bulk_actions',
+          });
+        const old = await oldBulkActions(db, org_id);
+        const bulk = newBulkAction(principal, order, actor, db.clock.now());
+        const { bulk_action_id } = bulk;
+        const headers = { Location: `/v1/bulk-actions/${bulk_action_id}` };
+        const answer = { status: 202, body: detailView(bulk, order, []), headers };
+        const { action, ...parameters } = task_action;
+        const tasks = 'filter' in selection ? selection : { tasks: selection.task_ids.length };
+        const auditEvent = {
+          ...newAuditEvent(actor, 'bulk_action.created', 'bulk_action', bulk_action_id),
+          data: { action, ...tasks, parameters },
+        };
+        const whole = merge(callerGuards, createWrites(db, bulk, order, old), recordAnswer(answer));
+        return (await commitAudited(db, org_id, auditEvent, whole)) ? answer : CONFLICT;
+      });
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/bulk-actions',
+    access: ACCESS,
+    tag: 'Bulk actions',
+    operationId: 'listBulkActions',
+    summary: 'List bulk actions',
+    description:
+      'Those whose scope and pools the credential has, kept for 30 days and at most 100 of the org.',
+    query: closed(PageQuery),
+    answers: { 200: { description: 'A page of bulk actions', schema: pageOf(BulkActionView) } },
+    async handler({ deps: { db }, principal, query }) {
+      const { org_id } = principal;
+      const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
+      const bound = listScope('bulk_actions', org_id, order);
+      const range = { order, after: readCursor(bound, cursor), from: null, to: null };
+      const index = orgKeysOf(db.prefix, org_id).index(BULK_ACTIONS);
+      const { items, next } = await page(db, [index], range, limit, async (ids) =>
+        (await loadBulkActions(db, org_id, ids)).map((one) =>
+          one !== null && isVisible(principal, one) ? one : null,
+        ),
+      );
+      return listAnswer(items.map(bulkActionView), bound, next);
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/bulk-actions/{bulk_action_id}',
+    access: ACCESS,
+    tag: 'Bulk actions',
+    operationId: 'getBulkAction',
+    summary: 'Retrieve a bulk action with its progress',
+    description: 'With the first 100 tasks that refused the change.',
+    params: BulkActionParams,
+    answers: BULK_ACTION,
+    async handler({ deps: { db }, principal, params }) {
+      const bulk = await visibleBulkAction(db, principal, params.bulk_action_id);
+      return { status: 200, body: await loadedView(db, bulk) };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/bulk-actions/{bulk_action_id}/cancel',
+    access: ACCESS,
+    versioned: true,
+    tag: 'Bulk actions',
+    operationId: 'cancelBulkAction',
+    summary: 'Cancel a bulk action',
+    description: 'No further task is changed from then on; tasks that were changed stay as they are.',
+    params: BulkActionParams,
+    body: closed({}),
+    bodyOptional: true,
+    answers: BULK_ACTION,
+    async handler({ deps: { db }, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
+      return updateWithRetry('bulk action', async () => {
+        const callerGuards = await credentialGuards();
+        const before = await visibleBulkAction(db, principal, params.bulk_action_id);
+        requireVersion(before.version, ifMatch);
+        if (hasEnded(before))
+          throw new ApiError('invalid_transition', `The bulk action is already ${before.status}.`);
+        const after = endedRun(before, 'cancelled', null, db.clock.now());
+        const answer = { status: 200, body: await loadedView(db, after) };
+        const { org_id, bulk_action_id, matched, done } = after;
+        const auditEvent = {
+          ...newAuditEvent(actor, 'bulk_action.cancelled', 'bulk_action', bulk_action_id),
+          data: { matched, done },
+        };
+        const whole = merge(callerGuards, endWrites(db, before, after), recordAnswer(answer));
+        return (await commitAudited(db, org_id, auditEvent, whole)) ? answer : CONFLICT;
+      });
+    },
+  }),
+];
+
+/** @throws ApiError 403 */
+function requireScope(principal: KeyPrincipal, action: BulkAction['action']): void {
+  if (!hasScope(principal, action))
+    throw new ApiError('insufficient_scope', `The key lacks the scope ${ACTION_SCOPES[action]}.`);
+}
+
+function hasScope({ scopes }: KeyPrincipal, action: BulkAction['action']): boolean {
+  return scopes.includes('*') || scopes.includes(ACTION_SCOPES[action]);
+}
+
+function isVisible(principal: KeyPrincipal, bulk: BulkAction): boolean {
+  return hasScope(principal, bulk.action) && maySee(principal, bulk);
+}
+
+/** @throws ApiError 404 */
+async function visibleBulkAction(db: Db, principal: KeyPrincipal, id: string): Promise<BulkAction> {
+  const bulk = await loadBulkAction(db, principal.org_id, id);
+  if (bulk === null || !isVisible(principal, bulk)) throw notFound();
+  return bulk;
+}
+
+/** Requires that the key may see the pool to which an update moves tasks. @throws ApiError 403 */
+function requireOwnPool(principal: KeyPrincipal, action: TaskAction): void {
+  const pool = action.action === 'update' ? action.changes.requirements?.worker_pool_id : undefined;
+  if (typeof pool === 'string' && !maySeePool(principal, pool))
+    throw new ApiError('pool_forbidden', 'The key may move tasks only to its own pools.');
+}
+
+function taskAction(body: BulkActionCreate): TaskAction {
+  switch (body.action) {
+    case 'cancel':
+      return { action: body.action, reason: body.reason ?? null };
+    case 'requeue':
+      return { action: body.action, reason: body.reason };
+    case 'update':
+      return { action: body.action, changes: taskPatch(body.changes) };
+    default:
+      return { action: body.action, feedback: body.feedback ?? null, rating: body.rating ?? null };
+  }
+}
+
+/** The chosen tasks. UUIDs are stored in lower case. @throws ApiError 422 */
+function selectionOf({ filter, task_ids }: BulkActionCreate): Selection {
+  if (filter !== undefined) return { filter };
+  if (task_ids === undefined) throw invalid({ pointer: '/filter', message: 'is required, or else task_ids' });
+  return { task_ids: task_ids.map((id) => id.toLowerCase()) };
+}
+
+function selectionErrors(body: unknown): FieldError[] {
+  const [filter, ids] = [memberOf(body, 'filter'), memberOf(body, 'task_ids')];
+  if (filter !== undefined && ids !== undefined)
+    return [{ pointer: '/task_ids', message: 'is not allowed together with filter' }];
+  if (!Array.isArray(ids)) return [];
+  const seen = new Set<string>();
+  const errors: FieldError[] = [];
+  for (const [index, id] of ids.entries()) {
+    const name = String(id).toLowerCase();
+    if (seen.has(name)) errors.push({ pointer: `/task_ids/${index}`, message: 'is given twice' });
+    seen.add(name);
+  }
+  return errors;
+}
+
+/** A worker whose work is rejected must learn why. */
+function feedbackErrors(body: unknown): FieldError[] {
+  const feedback = memberOf(body, 'feedback');
+  return memberOf(body, 'action') === 'reject' && typeof feedback === 'string' && feedback.trim() === ''
+    ? [{ pointer: '/feedback', message: 'is required when tasks are rejected' }]
+    : [];
+}
+
+/** The errors of an update, with pointers into the body. */
+async function changesErrors(body: unknown, deps: ApiDeps, principal: Principal): Promise<FieldError[]> {
+  const changes = memberOf(body, 'changes');
+  if (typeof changes !== 'object' || changes === null) return [];
+  if (Object.keys(changes).length === 0) return [{ pointer: '/changes', message: 'must not be empty' }];
+  const errors = [
+    ...timeErrors(changes, deps.db.clock.now()),
+    ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, changes) : []),
+  ];
+  return errors.map((one) => ({ ...one, pointer: `/changes${one.pointer}` }));
+}
+
+function newBulkAction(
+  { org_id, pools }: KeyPrincipal,
+  { task_action, selection }: BulkOrder,
+  actor: string,
+  now: number,
+): BulkAction {
+  return {
+    bulk_action_id: newId(now),
+    org_id,
+    version: 1,
+    action: task_action.action,
+    status: 'pending',
+    reason: null,
+    pools,
+    cursor: null,
+    total: 'task_ids' in selection ? selection.task_ids.length : null,
+    matched: 0,
+    done: 0,
+    failed: 0,
+    skipped: 0,
+    created_by: actor,
+    created_at: now,
+    updated_at: now,
+    finished_at: null,
+  };
+}
+
+/** As it is shown in lists. */
+function bulkActionView(bulk: BulkAction): object {
+  const { finished_at } = bulk;
+  return {
+    bulk_action_id: bulk.bulk_action_id,
+    action: bulk.action,
+    status: bulk.status,
+    reason: bulk.reason,
+    total: bulk.total,
+    matched: bulk.matched,
+    done: bulk.done,
+    failed: bulk.failed,
+    skipped: bulk.skipped,
+    created_by: bulk.created_by,
+    created_at: timestamp(bulk.created_at),
+    updated_at: timestamp(bulk.updated_at),
+    finished_at: finished_at === null ? null : timestamp(finished_at),
+  };
+}
+
+function detailView(bulk: BulkAction, order: BulkOrder, failures: readonly BulkFailure[]): object {
+  const { action: _action, ...parameters } = order.task_action;
+  const filter = 'filter' in order.selection ? order.selection.filter : null;
+  return { ...bulkActionView(bulk), filter, parameters, failures };
+}
+
+async function loadedView(db: Db, bulk: BulkAction): Promise<object> {
+  const [order, failures] = await Promise.all([loadOrder(db, bulk), loadFailures(db, bulk)]);
+  return detailView(bulk, order, failures);
+}

@@ -1,0 +1,24 @@
+// Schemas of the filters of tasks: parameters of the list, and the `filter` of a bulk action.
+
+import Type from 'typebox';
+import { STATUSES } from '../../../state/tasks/lifecycle.ts';
+import { URGENCIES } from '../../../state/tasks/task.ts';
+import { ClientId, described, listOf, Slug, Timestamp, word } from '../../http/schemas.ts';
+
+export const TaskFilterFields = {
+  status: listOf(word(STATUSES), 'Tasks in one of these states'),
+  domain: listOf(Slug, 'Tasks of one of these domains'),
+  urgency: listOf(word(URGENCIES), 'Tasks of one of these urgencies'),
+  pool: listOf(ClientId, 'Tasks that require one of these pools'),
+  task_type: listOf(Slug, 'Tasks of one of these types'),
+  product: listOf(Type.String({ maxLength: 500 }), 'Tasks with this `origin.product`; may be repeated'),
+  request_id: listOf(Type.String({ maxLength: 500 }), 'Tasks with this `origin.request_id`; may be repeated'),
+  assigned_to: listOf(ClientId, 'Tasks of one of these workers'),
+  overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
+  in_review: Type.Optional(
+    Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' }),
+  ),
+  has_open_question: Type.Optional(Type.Boolean({ description: 'Whether a question waits for its answer' })),
+  created_after: Type.Optional(described(Timestamp, 'Tasks created after this time')),
+  created_before: Type.Optional(described(Timestamp, 'Tasks created before this time')),
+};
