@@ -226,9 +226,9 @@ describe('no match request is lost', () => {
     const redis = db.redis.duplicate();
     let isAgain = false;
     // While the worker's request is handled, a task arrives and the worker is requested again.
-    Object.defineProperty(redis, 'zrangebylex', {
-      value: async (...args: Parameters<Db['redis']['zrangebylex']>) => {
-        const found = await db.redis.zrangebylex(...args);
+    Object.defineProperty(redis, 'zrange', {
+      value: async (...args: Parameters<Db['redis']['zrange']>) => {
+        const found = await db.redis.zrange(...args);
         if (!isAgain) {
           isAgain = true;
           await addTask(db, org);

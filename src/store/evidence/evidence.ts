@@ -184,8 +184,8 @@ export async function addEvidence(
 }
 
 /**
- * The evidence that a submission includes, as `chooseEvidence` selects it, with a guard that holds while the task's
- * evidence is unchanged.
+ * The evidence that a submission includes, as `chooseEvidence` selects it, with guards that hold while the task's
+ * evidence is unchanged; nothing is read for a submission without evidence.
  * @param ids the evidence ids in the submission; undefined: all of the worker's files. `unknown` are indexes into it.
  */
 export async function evidenceFor(
@@ -193,11 +193,12 @@ export async function evidenceFor(
   task: Task,
   worker: Uploader,
   ids: readonly string[] | undefined,
-): Promise<{ chosen: EvidenceRef[]; unknown: number[]; guard: Guard }> {
+): Promise<{ chosen: EvidenceRef[]; unknown: number[]; guards: Guard[] }> {
   const { org_id, task_id } = task;
+  if (ids?.length === 0) return { chosen: [], unknown: [], guards: [] };
   const { version, items } = await loadEvidence(db, org_id, task_id);
   const key = orgKeysOf(db.prefix, org_id).evidence(task_id);
-  return { ...chooseEvidence(items, worker, ids), guard: { kind: 'version', key, version } };
+  return { ...chooseEvidence(items, worker, ids), guards: [{ kind: 'version', key, version }] };
 }
 
 /**

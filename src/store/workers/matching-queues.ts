@@ -46,17 +46,23 @@ const SEPARATOR = '\0';
 /** The character after the separator: end of a range. */
 const AFTER_SEPARATOR = '\x01';
 
+/** If an org has at most so many matching queues, one command reads all of them. */
+const FEW = 20;
+
 /** The matching queues in use that require one of these attributes; some may be empty. */
 export async function matchingQueuesFor(
   db: Db,
   orgId: string,
   attributes: readonly string[],
 ): Promise<ListedMatchingQueue[]> {
-  const keys = orgKeysOf(db.prefix, orgId);
+  const key = orgKeysOf(db.prefix, orgId).matchingQueues;
+  const first = await db.redis.zrange(key, 0, `${FEW}`);
+  if (first.length <= FEW) {
+    const isRequired = (member: string) => attributes.some((one) => member.startsWith(one + SEPARATOR));
+    return readMembers(db, orgId, first.filter(isRequired));
+  }
   const listed = await Promise.all(
-    attributes.map((one) =>
-      db.redis.zrangebylex(keys.matchingQueues, `[${one}${SEPARATOR}`, `(${one}${AFTER_SEPARATOR}`),
-    ),
+    attributes.map((one) => db.redis.zrangebylex(key, `[${one}${SEPARATOR}`, `(${one}${AFTER_SEPARATOR}`)),
   );
   return readMembers(db, orgId, listed.flat());
 }

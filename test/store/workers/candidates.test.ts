@@ -213,8 +213,10 @@ describe('a worker', () => {
 });
 
 describe('a matching queue', () => {
-  it('is read only by workers with its index attribute, and found by all qualified ones', async () => {
+  it.each([0, 30])('is read only by workers with its index attribute, beside %i others', async (others) => {
     const org = freshOrg(db);
+    for (let count = 0; count < others; count += 1)
+      await addTask(db, org, { requirements: { skills: [`other${count}`] } });
     const asked: Requirements[] = [{}, { skills: ['a'] }, { skills: ['a', 'b'] }, { worker_pool_id: 'p' }];
     for (const requirements of asked) await addTask(db, org, { requirements });
     const rare = { skills: ['a'], certifications: ['x\0y'] };
@@ -232,7 +234,7 @@ describe('a matching queue', () => {
     expect(await seenBy({ skills: ['b'] })).toEqual([{}, { skills: ['a', 'b'] }]);
     expect(await seenBy({ pool_ids: ['p'] })).toEqual([{}, { worker_pool_id: 'p' }]);
     expect(await seenBy({ certifications: ['x\0y'] })).toEqual([{}, rare]);
-    expect(await allMatchingQueues(db, org)).toHaveLength(5);
+    expect(await allMatchingQueues(db, org)).toHaveLength(5 + others);
   });
 });
 

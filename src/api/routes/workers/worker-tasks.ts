@@ -127,7 +127,7 @@ export const workerTaskRoutes = [
           ];
           if (errors.length > 0) throw invalid(...errors);
         }
-        return { commands: [{ name: 'submit', worker_id, submission }], guards: [evidence.guard] };
+        return { commands: [{ name: 'submit', worker_id, submission }], guards: evidence.guards };
       });
     },
   }),
