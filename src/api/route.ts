@@ -8,7 +8,7 @@ import type { Change } from '../store/redis/commit.ts';
 import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './access/principal.ts';
 import type { ApiDeps } from './deps.ts';
 import type { Answer } from './http/answer.ts';
-import type { FieldError } from './http/problem.ts';
+import type { FieldError, ProblemCode } from './http/problem.ts';
 import type { Tag } from './http/tags.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
 
@@ -100,8 +100,11 @@ interface RuleContext {
   principal: Principal;
 }
 
-/** Responses by status; `type` is the media type if it is not JSON. */
-export type Answers = Record<number, { description: string; schema?: TSchema; type?: string }>;
+/** Responses by status; `type` is the media type if it is not JSON, `headers` those that every such response has. */
+export type Answers = Record<
+  number,
+  { description: string; schema?: TSchema; type?: string; headers?: readonly ('ETag' | 'Location')[] }
+>;
 
 type StaticOf<S, Default> = S extends TSchema ? Static<S> : Default;
 
@@ -151,6 +154,8 @@ export interface RouteDefinition<
   /** Rules that a schema cannot express. They also run on a body that fails its schema, so that all errors are reported. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Answers;
+  /** Codes of errors besides those that follow from the rest of the row (`docs/problems.ts`). */
+  errors?: readonly ProblemCode[];
   handler(
     call: Call<
       PrincipalOf<A>,
@@ -183,6 +188,7 @@ export interface Route {
   admit?(body: unknown, principal: Principal): void;
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
   answers: Answers;
+  errors?: readonly ProblemCode[];
   handler(call: Call): Promise<Answer>;
 }
 

@@ -5,14 +5,26 @@ import ajvFormats from 'ajv-formats';
 
 type Json = Record<string, unknown>;
 
+interface ResponseObject {
+  $ref?: string;
+  description: string;
+  headers?: Json;
+  content?: Record<string, { schema?: Json }>;
+}
+
 interface Operation {
-  responses: Record<string, { content?: Record<string, { schema?: Json }> }>;
+  responses: Record<string, ResponseObject>;
 }
 
 export interface OpenApiDocument {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> };
+  components: {
+    schemas: Record<string, Json>;
+    responses: Record<string, ResponseObject>;
+    parameters: Record<string, Json>;
+    securitySchemes: Record<string, Json>;
+  };
 }
 
 interface ReceivedResponse {
@@ -64,34 +76,47 @@ export async function documentedAnswers(url: string): Promise<AnswerCheck> {
     const operation = path === undefined ? undefined : document.paths[path]?.[method];
     if (path === undefined || operation === undefined) return faults;
     const status = String(answer.status);
-    const name = status in operation.responses ? status : 'default';
-    if (name === 'default' && answer.status < 400)
-      return [...faults, `the status ${status} is not documented`];
-    const content = operation.responses[name]?.content;
+    const documented = operation.responses[status];
+    if (documented === undefined) return [...faults, `the status ${status} is not documented`];
+    const { headers, content } = resolved(document, documented);
+    faults.push(...headerFaults(answer, headers));
     if (content === undefined) return answer.text === '' ? faults : [...faults, 'a body is not documented'];
     const [type = ''] = (answer.headers.get('content-type') ?? '').split(';');
     if (!(type in content) && !('*/*' in content)) return [...faults, `the type "${type}" is not documented`];
     const schema = content[type]?.schema;
     if (schema === undefined || !/[/+]json$/.test(type)) return faults;
-    const validate = validatorOf(schema, [
-      'paths',
-      path,
-      method,
-      'responses',
-      name,
-      'content',
-      type,
-      'schema',
-    ]);
-    if (validate(JSON.parse(answer.text))) return faults;
+    const body = JSON.parse(answer.text) as { code?: string };
+    if (answer.status >= 400 && !documented.description.includes(`\`${body.code}\``))
+      faults.push(`the code ${body.code} is not documented`);
+    const steps = ['paths', path, method, 'responses', status, 'content', type, 'schema'];
+    const validate = validatorOf(schema, steps);
+    if (validate(body)) return faults;
     const errors = validate.errors ?? [];
     return [
       ...faults,
       ...errors.map(
-        (one) => `${one.instancePath || 'body'} ${one.message} ${one.params.unevaluatedProperty ?? ''}`,
+        ({ instancePath, message, params }) =>
+          `${instancePath || 'body'} ${message} ${params.unevaluatedProperty ?? ''}`,
       ),
     ];
   };
+}
+
+/** The response, or that of the components to which it refers. */
+function resolved({ components }: OpenApiDocument, response: ResponseObject): ResponseObject {
+  return components.responses[response.$ref?.split('/').at(-1) ?? ''] ?? response;
+}
+
+/** A resource's own headers are there where they are documented, and nowhere else. */
+function headerFaults({ status, headers }: ReceivedResponse, documented: Json = {}): string[] {
+  return ['ETag', 'Location', 'Request-Id', 'Idempotent-Replayed', 'Retry-After', 'RateLimit'].flatMap(
+    (name) => {
+      const isDocumented = name in documented;
+      const isRequired = name === 'Request-Id' || (status < 400 && (name === 'ETag' || name === 'Location'));
+      if (headers.has(name) && !isDocumented) return [`the header ${name} is not documented`];
+      return isRequired && isDocumented && !headers.has(name) ? [`has no ${name}`] : [];
+    },
+  );
 }
 
 /**

@@ -2,23 +2,24 @@
 
 import type { TSchema } from 'typebox';
 import { type Access, SCOPES, scopesOf } from '../access/principal.ts';
-import { PROBLEMS } from '../http/problem.ts';
 import { Problem } from '../http/schemas.ts';
 import { TAGS } from '../http/tags.ts';
 import type { Answers, Route } from '../route.ts';
-
-type Json = Record<string, unknown>;
+import { Components, type Json } from './components.ts';
+import { answerHeaders, HEADER_COMPONENTS, headerParameters, isCacheable } from './headers.ts';
+import { problemComponents, problemResponses } from './problems.ts';
 
 /**
  * The document for these routes.
  * @param version of the software. @param oauth origin of the authorization server, if there is one.
  */
 export function openApi(routes: readonly Route[], version: string, oauth?: string): Json {
-  const named = new Map<string, Json>();
+  const components = new Components();
+  components.schema(Problem);
   const paths: Record<string, Json> = {};
   for (const route of routes) {
     const path = paths[route.path] ?? {};
-    path[route.method.toLowerCase()] = operation(route, named, oauth !== undefined);
+    path[route.method.toLowerCase()] = operation(route, components, oauth !== undefined);
     paths[route.path] = path;
   }
   return {
@@ -33,7 +34,9 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
-      schemas: { Problem: reference(Problem, named, true), ...Object.fromEntries(named) },
+      schemas: components.schemas,
+      responses: problemComponents(),
+      ...HEADER_COMPONENTS,
       securitySchemes: {
         api_key: {
           type: 'http',
@@ -53,8 +56,16 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
   };
 }
 
-function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json {
-  const answers = Object.entries(route.answers).map(([status, answer]) => [status, response(answer, named)]);
+function operation(route: Route, components: Components, oauth: boolean): Json {
+  const answers = Object.entries(route.answers).map(([status, answer]) => [
+    status,
+    response(
+      answer,
+      answerHeaders(route, answer.headers),
+      components,
+      answer.type === undefined ? nameFor(route, 'Response') : undefined,
+    ),
+  ]);
   return {
     operationId: route.operationId,
     tags: [route.tag],
@@ -65,14 +76,21 @@ function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json
         : route.description,
     security: security(route.access, oauth),
     parameters: [
-      ...parameters(route.params, 'path', named),
-      ...parameters(route.query, 'query', named),
-      ...(route.method === 'POST' ? [IDEMPOTENCY_KEY] : []),
+      ...parameters(route.params, 'path', components),
+      ...parameters(route.query, 'query', components),
+      ...headerParameters(route),
     ],
     ...(route.body !== undefined && {
       requestBody: {
         required: route.bodyOptional !== true,
-        content: { 'application/json': { schema: reference(route.bodyShown ?? route.body, named) } },
+        content: {
+          'application/json': {
+            schema: components.schema(
+              route.bodyShown ?? route.body,
+              isEmpty(route.body) ? undefined : nameFor(route, 'Request'),
+            ),
+          },
+        },
       },
     }),
     ...(route.reader !== undefined && {
@@ -81,38 +99,33 @@ function operation(route: Route, named: Map<string, Json>, oauth: boolean): Json
         content: Object.fromEntries(
           Object.entries(route.reader.content).map(([type, schema]) => [
             type,
-            { schema: reference(schema, named) },
+            { schema: components.schema(schema) },
           ]),
         ),
       },
     }),
     responses: {
       ...Object.fromEntries(answers),
-      default: {
-        description: `A problem: ${Object.keys(PROBLEMS).join(', ')}`,
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      ...(isCacheable(route) && {
+        304: { description: 'Not changed since `If-None-Match`', headers: answerHeaders(route, ['ETag']) },
+      }),
+      ...problemResponses(route),
     },
   };
 }
 
 function response(
   { description, schema, type = 'application/json' }: Answers[number],
-  named: Map<string, Json>,
+  headers: Json,
+  components: Components,
+  name: string | undefined,
 ): Json {
   return {
     description,
-    ...(schema !== undefined && { content: { [type]: { schema: reference(schema, named) } } }),
+    headers,
+    ...(schema !== undefined && { content: { [type]: { schema: components.schema(schema, name) } } }),
   };
 }
-
-const IDEMPOTENCY_KEY = {
-  name: 'Idempotency-Key',
-  in: 'header',
-  required: false,
-  description: 'A repeated request with the same key and body gets the first response. Kept for 24 hours.',
-  schema: { type: 'string', minLength: 1, maxLength: 257 },
-};
 
 /** The OAuth flows; the scopes are those of the routes. */
 function oauthScheme(origin: string): Json {
@@ -149,7 +162,7 @@ function security(access: Access, oauth: boolean): Json[] {
   }
 }
 
-function parameters(schema: Route['query'], where: 'path' | 'query', named: Map<string, Json>): Json[] {
+function parameters(schema: Route['query'], where: 'path' | 'query', components: Components): Json[] {
   if (schema === undefined) return [];
   return Object.entries(schema.properties).map(([name, property]) => {
     const { description, ...form } = property as TSchema & { description?: string };
@@ -159,23 +172,16 @@ function parameters(schema: Route['query'], where: 'path' | 'query', named: Map<
       required: where === 'path',
       description,
       ...('items' in form && { style: 'form', explode: false }),
-      schema: reference(form as TSchema, named),
+      schema: components.schema(form as TSchema),
     };
   });
 }
 
-/** The schema as JSON. Schemas with an `$id` are moved to the components and replaced by references. */
-function reference(schema: TSchema, named: Map<string, Json>, inline = false): Json {
-  const plain = JSON.parse(JSON.stringify(schema)) as Json;
-  return lift(plain, named, inline) as Json;
+/** The name of a body that has none of its own. */
+function nameFor({ operationId }: Route, what: 'Request' | 'Response'): string {
+  return operationId.charAt(0).toUpperCase() + operationId.slice(1) + what;
 }
 
-function lift(value: unknown, named: Map<string, Json>, inline = false): unknown {
-  if (Array.isArray(value)) return value.map((one) => lift(one, named));
-  if (typeof value !== 'object' || value === null) return value;
-  const { $id, ...rest } = value as Json;
-  const lifted = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, lift(inner, named)]));
-  if (typeof $id !== 'string' || inline) return lifted;
-  named.set($id, lifted);
-  return { $ref: `#/components/schemas/${$id}` };
+function isEmpty(body: TSchema): boolean {
+  return 'properties' in body && Object.keys(body.properties as object).length === 0;
 }

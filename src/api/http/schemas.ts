@@ -1,6 +1,7 @@
 // Schemas that several resources share, and short names for types that TypeBox does not provide.
 
 import Type, { type TSchema } from 'typebox';
+import { PROBLEMS, type ProblemCode } from './problem.ts';
 
 /** One of a list of strings. */
 export function word<const T extends readonly string[]>(values: T, options: Record<string, unknown> = {}) {
@@ -37,9 +38,9 @@ export function idOf(what: string) {
   return Type.String({ format: 'uuid', description: `Id of the ${what}` });
 }
 
-/** An object that permits no other fields. */
-export function closed<P extends Record<string, TSchema>>(properties: P) {
-  return Type.Object(properties, { additionalProperties: false });
+/** An object that permits no other fields. @param name of the schema in the OpenAPI document */
+export function closed<P extends Record<string, TSchema>>(properties: P, name?: string) {
+  return Type.Object(properties, { additionalProperties: false, ...(name !== undefined && { $id: name }) });
 }
 
 /** What a requirement demands; a list of ids for one that names workers or tasks. */
@@ -54,7 +55,9 @@ export const Problem = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String(),
-    code: Type.String(),
+    code: word(Object.keys(PROBLEMS) as ProblemCode[], {
+      description: 'Stable; `type` and `title` follow from it',
+    }),
     request_id: Type.String(),
     errors: Type.Optional(
       Type.Array(
@@ -81,7 +84,7 @@ export const Problem = Type.Object(
       ),
     ),
   },
-  { description: 'RFC 9457 problem details' },
+  { $id: 'Problem', description: 'RFC 9457 problem details' },
 );
 
 const order = (first: 'asc' | 'desc') =>
@@ -111,12 +114,15 @@ export function listOf<T extends TSchema>(schema: T, description: string) {
 }
 
 /** A page of a list, as `listAnswer` returns it. */
-export function pageOf(item: TSchema) {
-  return Type.Object({
-    data: Type.Array(item),
-    has_more: Type.Boolean(),
-    next_cursor: nullable(Type.String()),
-  });
+export function pageOf(item: TSchema & { $id?: string }) {
+  return Type.Object(
+    {
+      data: Type.Array(item),
+      has_more: Type.Boolean({ description: 'Whether there are more items' }),
+      next_cursor: nullable(Type.String({ description: '`cursor` of the next page; null on the last' })),
+    },
+    item.$id === undefined ? {} : { $id: `${item.$id}Page` },
+  );
 }
 
 /** Pools that a credential is confined to; `*` for all. */

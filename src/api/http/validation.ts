@@ -22,9 +22,19 @@ const engine: Engine = (options) => {
 const checkOf = (options: Options) => {
   const deciding = engine(options);
   const collecting = collectingAjv(engine, options, MAX_ERRORS);
-  return (schema: TSchema): Check =>
-    check(collector(deciding.compile(schema), () => collecting.compile(schema)));
+  return (schema: TSchema): Check => {
+    const unnamed = withoutNames(schema);
+    return check(collector(deciding.compile(unnamed), () => collecting.compile(unnamed)));
+  };
 };
+
+/** The schema without `$id`s: the names of the OpenAPI document would have to be unique among all that are compiled. */
+function withoutNames(schema: TSchema): TSchema {
+  const isName = (key: string, value: unknown) => key === '$id' && typeof value === 'string';
+  return JSON.parse(
+    JSON.stringify(schema, (key, value) => (isName(key, value) ? undefined : value)),
+  ) as TSchema;
+}
 
 /** Returns the errors of a value, at most `MAX_PROBLEMS`. */
 export type Check = (value: unknown) => FieldError[];

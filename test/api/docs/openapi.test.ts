@@ -34,7 +34,14 @@ afterAll(() => api.close());
 function operationOf(method: string, path: string): Operation {
   const found = document.paths[path]?.[method.toLowerCase()];
   if (found === undefined) throw new Error(`${method} ${path} is not in the document`);
-  return found as unknown as Operation;
+  const { parameters, ...operation } = found as unknown as Operation;
+  return {
+    ...operation,
+    parameters: parameters.map((one) => {
+      const name = '$ref' in one ? String(one.$ref).split('/').at(-1) : undefined;
+      return name === undefined ? one : (document.components.parameters[name] as unknown as typeof one);
+    }),
+  };
 }
 
 test('is valid OpenAPI 3.1', async () => {
@@ -56,6 +63,38 @@ test('has a target for every reference', () => {
       .reduce<unknown>((at, step) => (at as Json | undefined)?.[step], document);
     expect([target, typeof found]).toEqual([target, 'object']);
   }
+});
+
+test('names the schemas of JSON bodies and responses, and says of every object which members it has', () => {
+  const unnamed: string[] = [];
+  for (const [path, methods] of Object.entries(document.paths))
+    for (const [method, operation] of Object.entries(methods as unknown as Record<string, Operation>))
+      for (const { content } of [operation.requestBody, ...Object.values(operation.responses)].filter(
+        (one) => one !== undefined,
+      )) {
+        const schema = content?.['application/json']?.schema;
+        const isEmpty = Object.keys(schema?.properties ?? { some: true }).length === 0;
+        if (schema !== undefined && !('$ref' in schema) && !isEmpty) unnamed.push(`${method} ${path}`);
+      }
+  expect(unnamed).toEqual([]);
+  const vague: string[] = [];
+  const walk = (value: unknown, at: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const schema = value as Json;
+    const isObject = [schema.type].flat().includes('object');
+    if (isObject && !('properties' in schema) && !('additionalProperties' in schema)) vague.push(at);
+    const choices = Array.isArray(schema.anyOf) ? (schema.anyOf as Json[]) : [];
+    if (
+      choices.length === 2 &&
+      choices.some((one) => one.type === 'null') &&
+      choices.every((one) => 'type' in one)
+    )
+      vague.push(at);
+    for (const [name, inner] of Object.entries(value)) walk(inner, `${at}/${name}`);
+  };
+  walk(document.components.schemas, '#');
+  walk(document.paths, '#');
+  expect(vague).toEqual([]);
 });
 
 test('has exactly the routes, each with its own id', () => {
@@ -89,7 +128,8 @@ describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.pat
         route.body !== undefined || route.reader !== undefined,
       );
       for (const status of Object.keys(route.answers)) expect(operation.responses).toHaveProperty(status);
-      expect(operation.responses.default?.content).toHaveProperty('application/problem+json');
+      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '429', '500', '503']));
+      expect('401' in operation.responses).toBe(route.access.kind !== 'open');
       const schemes = Object.keys(document.components.securitySchemes);
       for (const one of operation.security)
         for (const name of Object.keys(one)) expect(schemes).toContain(name);

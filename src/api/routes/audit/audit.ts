@@ -50,6 +50,7 @@ export const auditRoutes = [
     query: closed(PageQuery),
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
+    errors: ['pool_forbidden'],
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('audit', principal.org_id, order);
@@ -83,6 +84,7 @@ export const auditRoutes = [
     answers: {
       200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
     },
+    errors: ['pool_forbidden'],
     async handler({ deps: { db, sealer }, principal, query }) {
       const from = query.from === undefined ? null : timeOf(query.from);
       const to = query.to === undefined ? null : timeOf(query.to);

@@ -88,7 +88,7 @@ export const adminOrgRoutes = [
     summary: 'Retrieve an org',
     description: 'Shows any org with its limits and present usage.',
     params: OrgParams,
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler({ deps, params }) {
       return orgAnswer(deps, await ownOrg(deps, params.org_id), params.org_id);
     },
@@ -104,7 +104,7 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { org_id } = call.params;
       return orgAnswer(call.deps, await updateOrg(call, org_id, call.body), org_id);
@@ -138,7 +138,7 @@ export const adminOrgRoutes = [
     description: 'For an org that has lost its own keys. The key is shown once, in this answer.',
     params: OrgParams,
     body: KeyCreate,
-    answers: { 201: { description: 'The key', schema: KeyCreated } },
+    answers: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
     async handler({ deps, actor, params, body, recordAnswer, onceForKey }) {
       const { name, scopes, pools = ['*'], mode = 'live' } = body;
       const org_id = tenantOf(params.org_id, mode);
@@ -183,7 +183,7 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: closed({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2000 })) }),
     bodyOptional: true,
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, actor, params, body } = call;
       const reason = body.reason ?? null;
@@ -207,7 +207,7 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, actor, params } = call;
       const org = await changeOrg(

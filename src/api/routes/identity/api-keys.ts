@@ -68,7 +68,7 @@ export const apiKeyRoutes = [
     body: KeyCreate,
     grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
-    answers: { 201: { description: 'The key', schema: KeyCreated } },
+    answers: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
     async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
       const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
       const org_id = tenantOf(orgOf(principal.org_id), mode);
@@ -139,7 +139,13 @@ export const apiKeyRoutes = [
     body: KeyRotate,
     bodyOptional: true,
     grants: true,
-    answers: { 201: { description: 'The new key, with the same permissions', schema: KeyCreated } },
+    answers: {
+      201: {
+        description: 'The new key, with the same permissions',
+        schema: KeyCreated,
+        headers: ['Location'],
+      },
+    },
     async handler({ deps, principal, actor, params, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();

@@ -85,7 +85,8 @@ export const issuerRoutes = [
         scopes: Object.values(body.scope_map).flat(),
         pools: body.pools ?? [],
       }),
-    answers: { 201: { description: 'The issuer', schema: IssuerView } },
+    answers: { 201: { description: 'The issuer', schema: IssuerView, headers: ['ETag', 'Location'] } },
+    errors: ['already_exists'],
     async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const issuer: Issuer = {
@@ -152,7 +153,7 @@ export const issuerRoutes = [
     summary: 'Retrieve an issuer of access tokens',
     description: 'Shows an external issuer that the org trusts.',
     params: Params,
-    answers: { 200: { description: 'The issuer', schema: IssuerView } },
+    answers: { 200: { description: 'The issuer', schema: IssuerView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       issuerAnswer(await visibleIssuer(deps, principal, params.issuer_id)),
   }),

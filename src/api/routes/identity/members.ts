@@ -71,7 +71,8 @@ export const memberRoutes = [
       password: Type.Optional(Password),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 201: { description: 'The member', schema: MemberCreated } },
+    answers: { 201: { description: 'The member', schema: MemberCreated, headers: ['ETag', 'Location'] } },
+    errors: ['already_exists'],
     async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
       throwIfAny((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
@@ -142,7 +143,7 @@ export const memberRoutes = [
     summary: 'Retrieve a member',
     description: 'Shows the permissions of the member.',
     params: Params,
-    answers: { 200: { description: 'The member', schema: MemberView } },
+    answers: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       memberAnswer(await visibleMember(deps, principal, params.member_id)),
   }),
@@ -166,7 +167,8 @@ export const memberRoutes = [
       disabled: Type.Optional(Type.Boolean()),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 200: { description: 'The member', schema: MemberView } },
+    answers: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
+    errors: ['already_exists'],
     async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
       const { password, ...fields } = body;
       requirePermissionsOf(principal, await visibleMember(deps, principal, params.member_id));

@@ -80,7 +80,8 @@ export const oauthClientRoutes = [
       pools: Type.Optional(PoolList),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 201: { description: 'The client', schema: SecretShown } },
+    answers: { 201: { description: 'The client', schema: SecretShown, headers: ['ETag', 'Location'] } },
+    errors: ['live_key_required'],
     async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const secret = newCredential('bls_', principal.org_id);
@@ -143,7 +144,7 @@ export const oauthClientRoutes = [
     summary: 'Retrieve an OAuth client',
     description: 'Shows the client without its secret.',
     params: Params,
-    answers: { 200: { description: 'The client', schema: ClientView } },
+    answers: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       clientAnswer(await visibleClient(deps, principal, params.client_id)),
   }),
@@ -165,7 +166,7 @@ export const oauthClientRoutes = [
       pools: Type.Optional(PoolList),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 200: { description: 'The client', schema: ClientView } },
+    answers: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
     handler: async (call) => clientAnswer(await changeClient(call, () => call.body)),
   }),
   route({
@@ -182,7 +183,9 @@ export const oauthClientRoutes = [
     bodyOptional: true,
     grants: true,
     admit: (_body, principal) => requireNonExpiring(principal),
-    answers: { 200: { description: 'The client with its new secret', schema: SecretShown } },
+    answers: {
+      200: { description: 'The client with its new secret', schema: SecretShown, headers: ['ETag'] },
+    },
     async handler(call) {
       const { principal, recordAnswer } = call;
       const { text, hash } = newCredential('bls_', principal.org_id);

@@ -40,7 +40,7 @@ export const orgRoutes = [
     operationId: 'getOwnOrg',
     summary: 'Retrieve the org of the credential',
     description: 'Shows its settings, limits and present usage.',
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler({ deps, principal }) {
       return orgAnswer(deps, await ownOrg(deps, principal.org_id), principal.org_id);
     },
@@ -65,7 +65,8 @@ export const orgRoutes = [
     body: OrgChange,
     admit: (_body, principal) => requireWholeOrg(principal),
     rules: async (body) => allowlistErrors(body),
-    answers: { 200: { description: 'The org', schema: OrgView } },
+    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    errors: ['would_lock_out'],
     async handler(call) {
       const { deps, principal, query, body, address } = call;
       if (body.ip_allowlist !== undefined && query.force !== true)
@@ -84,6 +85,7 @@ export const orgRoutes = [
       'It signs the deliveries to the callback URLs of tasks. Endpoints have secrets of their own.',
     admit: (_body, principal) => requireWholeOrg(principal),
     answers: { 200: { description: 'The secret', schema: SecretView } },
+    errors: ['pool_forbidden'],
     async handler({ deps, principal }) {
       return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id), principal.org_id) };
     },

@@ -77,6 +77,7 @@ export const deadEntryRoutes = [
         schema: closed({ replayed: Type.Integer(), next_cursor: nullable(Type.String()) }),
       },
     },
+    errors: ['invalid_cursor'],
     async handler({ deps: { db }, body }) {
       const position = readCursor(BOUND, body.cursor, STEP_POSITION) ?? String(Math.floor(db.clock.now()));
       const [until = '', after] = position.split(' ');

@@ -42,6 +42,7 @@ export const secretRoutes = [
         }),
       },
     },
+    errors: ['invalid_cursor'],
     async handler({ deps: { db, sealer }, body }) {
       const { resealed, lost, next } = await resealSome(db, sealer, readCursor(BOUND, body.cursor, POSITION));
       const next_cursor = next === null ? null : cursorOf(BOUND, next);

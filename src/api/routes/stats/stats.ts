@@ -36,6 +36,7 @@ export const statsRoutes = [
     description: 'By hour or day (UTC); by default the last day or the last 30 days.',
     query: StatsQuery,
     answers: { 200: { description: 'The numbers, oldest first', schema: StatsView } },
+    errors: ['pool_forbidden'],
     async handler({ deps: { db }, principal, query }) {
       const { interval = 'day', group_by } = query;
       const range = rangeOf(interval, query.from, query.to, db.clock.now());

@@ -1,17 +1,16 @@
 // Server-sent events: the events of an org, and the offers and tasks of a worker.
 
 import Type from 'typebox';
-import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
-import { ORG_EVENT_TYPES } from '../../../store/tasks/feed.ts';
 import { ownWorker } from '../../access/own-task.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, listOf, word } from '../../http/schemas.ts';
+import { closed, listOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { eventStream, frame } from '../../streams/event-stream.ts';
 import type { Follower, TailEvent } from '../../streams/feed-tails.ts';
 import { WorkerFeed } from '../../streams/worker-feed.ts';
+import { FeedEventType } from './enums.schema.ts';
 import { FEED_POSITION } from './events.ts';
 
 const seconds = Type.Optional(
@@ -41,7 +40,7 @@ export const eventStreamRoutes = [
     description:
       'Server-sent events. Starts after `Last-Event-ID` or `cursor`, else with the next event. The `data` of each is the JSON of an entry of `GET /v1/events`, `event` is its type and `id` its position.',
     query: closed({
-      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES]), 'Events of one of these types'),
+      types: listOf(FeedEventType, 'Events of one of these types'),
       cursor: Type.Optional(
         Type.String({ maxLength: 1000, description: 'next_cursor of GET /v1/events with the same types' }),
       ),
@@ -84,6 +83,7 @@ export const eventStreamRoutes = [
       'Server-sent events. Starts with the current state, or with what was missed since `Last-Event-ID`; see docs/streams.md.',
     query: closed({ max_seconds: seconds }),
     answers,
+    errors: ['invalid_cursor'],
     async handler(call) {
       const { deps, principal, query, lastEventId = null } = call;
       if (lastEventId !== null && !LOG_POSITION.test(lastEventId))

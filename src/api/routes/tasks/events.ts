@@ -1,7 +1,6 @@
 // The org's feed of events.
 
 import Type from 'typebox';
-import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { poolOf } from '../../../state/tasks/task.ts';
 import { readableOrNull } from '../../../store/redis/unreadable.ts';
 import {
@@ -17,6 +16,7 @@ import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
 import { closed, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { FeedEventType } from './enums.schema.ts';
 import { HistoryEntry } from './task-view.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;
@@ -54,7 +54,7 @@ export const eventRoutes = [
     description:
       'Oldest first, kept for 30 days. `next_cursor` is set on the last page too: use it later to get what has happened since.',
     query: closed({
-      types: listOf(word([...EVENT_TYPES, ...ORG_EVENT_TYPES]), 'Events of one of these types'),
+      types: listOf(FeedEventType, 'Events of one of these types'),
       ...Page,
     }),
     answers: {

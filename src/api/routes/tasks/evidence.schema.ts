@@ -26,10 +26,18 @@ export const EvidenceParams = Type.Object({ task_id: idOf('task'), evidence_id: 
 /** Media types of an upload. A schema without a type stands for bytes (OpenAPI 3.1). */
 export const UPLOADS = {
   'multipart/form-data': Type.Object(
-    { file: Type.Unsafe<unknown>({ description: `The file, at most ${MAX_EVIDENCE_BYTES} bytes` }) },
+    {
+      file: Type.Unsafe<unknown>({
+        type: 'string',
+        format: 'binary',
+        description: `The file, at most ${MAX_EVIDENCE_BYTES} bytes`,
+      }),
+    },
     { additionalProperties: false },
   ),
   'application/octet-stream': Type.Unsafe<unknown>({
+    type: 'string',
+    format: 'binary',
     description: `The bytes, at most ${MAX_EVIDENCE_BYTES}. Any other media type is accepted too and is stored with the file.`,
   }),
 };

@@ -82,6 +82,7 @@ export const evidenceRoutes = [
       },
     },
     answers: { 201: { description: 'The stored file', schema: schema.Evidence } },
+    errors: ['invalid_transition'],
     async handler({ deps, principal, params, ifMatch, body, callerGuards, recordAnswer }) {
       const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
       const to = { ...principal, task_id: params.task_id, limit, callerGuards, ifVersion: ifMatch };
@@ -141,7 +142,7 @@ export const evidenceRoutes = [
       200: {
         description: 'The bytes, with the media type of the upload',
         type: '*/*',
-        schema: Type.Unsafe<unknown>({}),
+        schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }),
       },
     },
     async handler({ deps, principal, params }) {

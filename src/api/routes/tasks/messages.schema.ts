@@ -1,7 +1,7 @@
 // Messages of a task: schemas, pages and responses that both sides share.
 
 import Type from 'typebox';
-import { MESSAGES_MOST, SIDES, type Side } from '../../../state/tasks/conversation.ts';
+import { MESSAGES_MOST, type Side } from '../../../state/tasks/conversation.ts';
 import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { authorView } from '../../../state/tasks/view.ts';
@@ -10,8 +10,9 @@ import type { Message } from '../../../store/tasks/messages.ts';
 import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import type { FieldError } from '../../http/problem.ts';
-import { closed, idOf, nullable, OldestFirst, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, nullable, OldestFirst, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
+import { Author } from './task-view.schema.ts';
 
 export const Params = Type.Object({ task_id: idOf('task') });
 
@@ -36,7 +37,7 @@ const MessageView = Type.Object(
   {
     message_id: Uuid,
     number: Type.Integer({ description: 'Position in the conversation, from 1' }),
-    author: Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }),
+    author: Author,
     text: Type.String(),
     question: Type.Boolean(),
     answers: nullable(Uuid),

@@ -48,6 +48,7 @@ export const messageRoutes = [
     body: schema.NewMessage,
     rules: schema.messageRules,
     answers: schema.sent,
+    errors: ['invalid_transition', 'question_open', 'question_not_open'],
     async handler(call) {
       const { deps, principal, params, body, actor } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
@@ -75,6 +76,7 @@ export const messageRoutes = [
     params: schema.Params,
     body: schema.Read,
     answers: schema.read,
+    errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);

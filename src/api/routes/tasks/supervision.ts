@@ -42,7 +42,8 @@ export const supervisionRoutes = [
       ...timeErrors(body, deps.db.clock.now()),
       ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, body) : []),
     ],
-    answers: { 200: { description: 'The task after the change', schema: schema.Task } },
+    answers: { 200: { description: 'The task after the change', schema: schema.Task, headers: ['ETag'] } },
+    errors: ['invalid_transition', 'quota_exceeded'],
     async handler({ deps, principal, params, body, ifMatch, actor, callerGuards }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
       const patch = taskPatch(body);
@@ -77,7 +78,8 @@ export const supervisionRoutes = [
       'Takes the task back from its worker, or from those it is offered to. Its age in the queue is kept.',
     params: Params,
     body: closed({ reason: Reason }),
-    answers: { 200: { description: 'The task, queued', schema: schema.Task } },
+    answers: { 200: { description: 'The task, queued', schema: schema.Task, headers: ['ETag'] } },
+    errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
@@ -110,7 +112,10 @@ export const supervisionRoutes = [
         }),
       ),
     }),
-    answers: { 200: { description: 'The task, offered or accepted', schema: schema.Task } },
+    answers: {
+      200: { description: 'The task, offered or accepted', schema: schema.Task, headers: ['ETag'] },
+    },
+    errors: ['invalid_transition', 'worker_not_eligible'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const { mode = 'offer', force = false, worker_id } = body;

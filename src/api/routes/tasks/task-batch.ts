@@ -60,6 +60,7 @@ export const taskBatchRoutes = [
         }),
       },
     },
+    errors: ['org_mismatch'],
     async handler(call) {
       const { tasks } = call.body;
       const first = await call.seedForKey();

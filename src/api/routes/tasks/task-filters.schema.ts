@@ -1,14 +1,13 @@
 // Schemas of the filters of tasks: parameters of the list, and the `filter` of a bulk action.
 
 import Type from 'typebox';
-import { STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { URGENCIES } from '../../../state/tasks/task.ts';
-import { ClientId, described, listOf, Slug, Timestamp, word } from '../../http/schemas.ts';
+import { ClientId, described, listOf, Slug, Timestamp } from '../../http/schemas.ts';
+import { TaskStatus, Urgency } from './enums.schema.ts';
 
 export const TaskFilterFields = {
-  status: listOf(word(STATUSES), 'Tasks in one of these states'),
+  status: listOf(TaskStatus, 'Tasks in one of these states'),
   domain: listOf(Slug, 'Tasks of one of these domains'),
-  urgency: listOf(word(URGENCIES), 'Tasks of one of these urgencies'),
+  urgency: listOf(Urgency, 'Tasks of one of these urgencies'),
   pool: listOf(ClientId, 'Tasks that require one of these pools'),
   task_type: listOf(Slug, 'Tasks of one of these types'),
   product: listOf(Type.String({ maxLength: 500 }), 'Tasks with this `origin.product`; may be repeated'),

@@ -8,12 +8,21 @@ import {
   DEFAULT_MAX_ATTEMPTS,
   ESCALATION_CONDITIONS,
   type OnDeadline,
-  ORDERINGS,
   SOFT,
-  URGENCIES,
 } from '../../../state/tasks/task.ts';
 import { POINTER } from '../../../state/text/pointer.ts';
-import { ClientId, closed, Labels, nullable, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import {
+  ClientId,
+  closed,
+  described,
+  Labels,
+  nullable,
+  Slug,
+  Timestamp,
+  Uuid,
+  word,
+} from '../../http/schemas.ts';
+import { DeliveryOrdering, EventType, Urgency } from './enums.schema.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
 const Lines = Type.Array(Type.String());
@@ -33,11 +42,11 @@ export const Context = Type.Object(
     risk_notes: Type.Optional(Lines),
     data: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
   },
-  { additionalProperties: false },
+  { $id: 'TaskContext', additionalProperties: false },
 );
 
 export const Sla = {
-  urgency: word(URGENCIES),
+  urgency: Urgency,
   deadline: Type.Optional(Timestamp),
   target_latency_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
   on_deadline: Type.Optional(
@@ -47,8 +56,8 @@ export const Sla = {
       required: ['action'],
       properties: { action: { type: 'string' } },
       oneOf: [
-        closed({ action: Type.Literal('fail') }),
-        closed({ action: Type.Literal('complete'), output: Type.Unknown() }),
+        closed({ action: Type.Literal('fail') }, 'FailAtDeadline'),
+        closed({ action: Type.Literal('complete'), output: Type.Unknown() }, 'CompleteAtDeadline'),
       ],
       description:
         'What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails',
@@ -56,15 +65,18 @@ export const Sla = {
   ),
   escalations: Type.Optional(
     Type.Array(
-      closed({
-        after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
-        while: word(ESCALATION_CONDITIONS, {
-          description: 'unassigned: no worker has accepted; unfinished: there is no submission',
-        }),
-        urgency: Type.Optional(word(URGENCIES, { description: 'Raises the urgency; never lowers it' })),
-        worker_pool_id: Type.Optional(ClientId),
-        notify_members: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 20, uniqueItems: true })),
-      }),
+      closed(
+        {
+          after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
+          while: word(ESCALATION_CONDITIONS, {
+            description: 'unassigned: no worker has accepted; unfinished: there is no submission',
+          }),
+          urgency: Type.Optional(described(Urgency, 'Raises the urgency; never lowers it')),
+          worker_pool_id: Type.Optional(ClientId),
+          notify_members: Type.Optional(Type.Array(Uuid, { minItems: 1, maxItems: 20, uniqueItems: true })),
+        },
+        'Escalation',
+      ),
       {
         maxItems: 10,
         description:
@@ -100,10 +112,13 @@ const Required = {
   ),
   steps: Type.Optional(
     Type.Array(
-      closed({
-        after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
-        requirements: closed(Soft),
-      }),
+      closed(
+        {
+          after_seconds: Type.Integer({ minimum: 1, maximum: 31_536_000 }),
+          requirements: closed(Soft, 'SoftRequirements'),
+        },
+        'RelaxationStep',
+      ),
       {
         maxItems: 10,
         description:
@@ -127,84 +142,105 @@ const Required = {
   ),
   max_attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_MAX_ATTEMPTS })),
 };
-export const Requirements = closed(Required);
+export const Requirements = closed(Required, 'TaskRequirements');
 
-const Review = closed({
-  mode: word(['auto', 'manual']),
-  auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
-});
+const Review = closed(
+  {
+    mode: word(['auto', 'manual']),
+    auto_approve_after_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 31_536_000 })),
+  },
+  'ReviewMode',
+);
 
 /** A media type (RFC 6838, section 4.2), or a range such as image/*. */
 const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
 
-const Copies = closed({
-  count: Type.Integer({ minimum: 2, maximum: 25, description: 'How many workers answer the task' }),
-  max_count: Type.Optional(
-    Type.Integer({
-      minimum: 2,
-      maximum: 25,
-      description: 'How many at most, when the first answers do not agree; default: count',
-    }),
-  ),
-  agreement: closed({
-    mode: word(AGREEMENT_MODES),
-    threshold: Type.Optional(
-      Type.Number({ minimum: 0, maximum: 1, description: 'Mode threshold: the share that must agree' }),
-    ),
-    fields: Type.Optional(
-      Type.Array(Type.String({ maxLength: 500, pattern: POINTER }), {
-        minItems: 1,
-        maxItems: 50,
-        uniqueItems: true,
-        description: 'JSON pointers into the output that are compared; default: the whole output',
+const Copies = closed(
+  {
+    count: Type.Integer({ minimum: 2, maximum: 25, description: 'How many workers answer the task' }),
+    max_count: Type.Optional(
+      Type.Integer({
+        minimum: 2,
+        maximum: 25,
+        description: 'How many at most, when the first answers do not agree; default: count',
       }),
     ),
-    tolerance: Type.Optional(
-      Type.Number({ minimum: 0, description: 'How far two numbers may be apart and still agree' }),
+    agreement: closed(
+      {
+        mode: word(AGREEMENT_MODES),
+        threshold: Type.Optional(
+          Type.Number({ minimum: 0, maximum: 1, description: 'Mode threshold: the share that must agree' }),
+        ),
+        fields: Type.Optional(
+          Type.Array(Type.String({ maxLength: 500, pattern: POINTER }), {
+            minItems: 1,
+            maxItems: 50,
+            uniqueItems: true,
+            description: 'JSON pointers into the output that are compared; default: the whole output',
+          }),
+        ),
+        tolerance: Type.Optional(
+          Type.Number({ minimum: 0, description: 'How far two numbers may be apart and still agree' }),
+        ),
+      },
+      'AgreementRule',
     ),
-  }),
-});
+  },
+  'TaskCopies',
+);
 
-export const Output = closed({
-  expected_format: word(['structured_json', 'text']),
-  schema: Type.Optional(
-    Type.Unsafe<Record<string, unknown>>({
-      type: 'object',
-      description: 'Shorthand (name → type) or JSON Schema 2020-12',
-    }),
-  ),
-  evidence_required: Type.Optional(Type.Boolean({ default: false })),
-  evidence_types: Type.Optional(
-    Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
-      minItems: 1,
-      maxItems: 20,
-      description: 'Accepted media types of evidence, such as image/png or image/*; default: any',
-    }),
-  ),
-  review: Type.Optional(Review),
-  copies: Type.Optional(Copies),
-  gold: Type.Optional(
-    closed({ output: Type.Unknown({ description: 'The expected answer; workers are never shown it' }) }),
-  ),
-});
+export const Output = closed(
+  {
+    expected_format: word(['structured_json', 'text']),
+    schema: Type.Optional(
+      Type.Unsafe<Record<string, unknown>>({
+        type: 'object',
+        description: 'Shorthand (name → type) or JSON Schema 2020-12',
+      }),
+    ),
+    evidence_required: Type.Optional(Type.Boolean({ default: false })),
+    evidence_types: Type.Optional(
+      Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
+        minItems: 1,
+        maxItems: 20,
+        description: 'Accepted media types of evidence, such as image/png or image/*; default: any',
+      }),
+    ),
+    review: Type.Optional(Review),
+    copies: Type.Optional(Copies),
+    gold: Type.Optional(
+      closed(
+        { output: Type.Unknown({ description: 'The expected answer; workers are never shown it' }) },
+        'GoldAnswer',
+      ),
+    ),
+  },
+  'TaskOutput',
+);
 
 const Auth = {
-  none: closed({ type: Type.Literal('none') }),
-  bearer: closed({
-    type: Type.Literal('bearer'),
-    // Characters that a header may hold (RFC 9110, section 5.5).
-    token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
-  }),
-  basic: closed({
-    type: Type.Literal('basic'),
-    username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
-    password: Type.String({ maxLength: 4096 }),
-  }),
+  none: closed({ type: Type.Literal('none') }, 'NoAuth'),
+  bearer: closed(
+    {
+      type: Type.Literal('bearer'),
+      // Characters that a header may hold (RFC 9110, section 5.5).
+      token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
+    },
+    'BearerAuth',
+  ),
+  basic: closed(
+    {
+      type: Type.Literal('basic'),
+      username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
+      password: Type.String({ maxLength: 4096 }),
+    },
+    'BasicAuth',
+  ),
 };
 type AuthInput = Type.Static<(typeof Auth)['none' | 'bearer' | 'basic']>;
 
 export const ORDERING_DESCRIPTION =
-  'per_task: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour';
+  'per_task: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour; default: none';
 
 export const Handoff = {
   callback_url: Type.Optional(Type.String({ maxLength: 2048 })),
@@ -218,19 +254,25 @@ export const Handoff = {
     }),
   ),
   retry_policy: Type.Optional(
-    closed({
-      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, default: 6 })),
-      backoff_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600, default: 30 })),
-    }),
+    closed(
+      {
+        max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, default: 6 })),
+        backoff_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 3600, default: 30 })),
+      },
+      'RetryPolicy',
+    ),
   ),
-  events: Type.Optional(Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: EVENT_TYPES.length })),
-  ordering: Type.Optional(word(ORDERINGS, { default: 'none', description: ORDERING_DESCRIPTION })),
+  events: Type.Optional(Type.Array(EventType, { minItems: 1, maxItems: EVENT_TYPES.length })),
+  ordering: Type.Optional(described(DeliveryOrdering, ORDERING_DESCRIPTION)),
 };
 
-export const Audit = closed({
-  log_required: Type.Optional(Type.Boolean({ default: true })),
-  retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
-});
+export const Audit = closed(
+  {
+    log_required: Type.Optional(Type.Boolean({ default: true })),
+    retain_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650, default: 365 })),
+  },
+  'TaskAudit',
+);
 
 export const Metadata = Type.Unsafe<Record<string, string>>({
   type: 'object',
@@ -252,22 +294,25 @@ export const NotBefore = Type.String({
     'Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect',
 });
 
-export const TaskCreate = closed({
-  origin: closed(Origin),
-  task_type: Slug,
-  task_type_version: Type.Optional(TypeVersion),
-  domain: Slug,
-  title: Title,
-  instructions: Instructions,
-  not_before: Type.Optional(NotBefore),
-  context: Type.Optional(Context),
-  sla: closed(Sla),
-  requirements: Type.Optional(Requirements),
-  output: Output,
-  handoff: Type.Optional(closed(Handoff)),
-  audit: Type.Optional(Audit),
-  metadata: Type.Optional(Metadata),
-});
+export const TaskCreate = closed(
+  {
+    origin: closed(Origin, 'TaskOriginInput'),
+    task_type: Slug,
+    task_type_version: Type.Optional(TypeVersion),
+    domain: Slug,
+    title: Title,
+    instructions: Instructions,
+    not_before: Type.Optional(NotBefore),
+    context: Type.Optional(Context),
+    sla: closed(Sla, 'TaskSlaInput'),
+    requirements: Type.Optional(Requirements),
+    output: Output,
+    handoff: Type.Optional(closed(Handoff, 'TaskHandoffInput')),
+    audit: Type.Optional(Audit),
+    metadata: Type.Optional(Metadata),
+  },
+  'TaskCreate',
+);
 export type TaskCreate = Type.Static<typeof TaskCreate>;
 
 const { deadline: _deadline, ...DefaultSla } = Sla;
@@ -287,30 +332,33 @@ export const TaskDefaults = Type.Partial(
     audit: Audit,
     metadata: Metadata,
   }),
-  { additionalProperties: false },
+  { $id: 'TaskDefaults', additionalProperties: false },
 );
 
 /** A JSON merge patch of a task: null removes a member. */
-export const TaskUpdate = closed({
-  sla: Type.Optional(
-    closed({
-      urgency: Type.Optional(Sla.urgency),
-      deadline: Type.Optional(nullable(Sla.deadline)),
-      target_latency_seconds: Type.Optional(nullable(Sla.target_latency_seconds)),
-    }),
-  ),
-  requirements: Type.Optional(nullable(closed(removable(Required)))),
-  metadata: Type.Optional(
-    nullable(
-      Type.Unsafe<Record<string, string | null>>({
-        type: 'object',
-        additionalProperties: { type: ['string', 'null'], maxLength: 500 },
-        maxProperties: 100,
-        description: 'Up to 50 strings after the change',
+export const TaskUpdate = closed(
+  {
+    sla: Type.Optional(
+      closed({
+        urgency: Type.Optional(Sla.urgency),
+        deadline: Type.Optional(nullable(Sla.deadline)),
+        target_latency_seconds: Type.Optional(nullable(Sla.target_latency_seconds)),
       }),
     ),
-  ),
-});
+    requirements: Type.Optional(nullable(closed(removable(Required)))),
+    metadata: Type.Optional(
+      nullable(
+        Type.Unsafe<Record<string, string | null>>({
+          type: 'object',
+          additionalProperties: { type: ['string', 'null'], maxLength: 500 },
+          maxProperties: 100,
+          description: 'Up to 50 strings after the change',
+        }),
+      ),
+    ),
+  },
+  'TaskUpdate',
+);
 
 export type TaskUpdate = Type.Static<typeof TaskUpdate>;
 

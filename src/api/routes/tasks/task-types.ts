@@ -78,7 +78,7 @@ export const taskTypeRoutes = [
     summary: 'Retrieve a task type',
     description: 'Shows the newest version of a task type. A retired one is not found.',
     params: Params,
-    answers: { 200: { description: 'The task type', schema: TypeView } },
+    answers: { 200: { description: 'The task type', schema: TypeView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       typeAnswer(await registered(deps, principal, params.name)),
   }),
@@ -97,9 +97,14 @@ export const taskTypeRoutes = [
     admit: (_body, principal) => requireUnconfined(principal),
     rules: defaultsRules,
     answers: {
-      200: { description: 'The task type, with a new version unless nothing differs', schema: TypeView },
-      201: { description: 'The task type, registered', schema: TypeView },
+      200: {
+        description: 'The task type, with a new version unless nothing differs',
+        schema: TypeView,
+        headers: ['ETag'],
+      },
+      201: { description: 'The task type, registered', schema: TypeView, headers: ['ETag', 'Location'] },
     },
+    errors: ['quota_exceeded'],
     async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer, credentialGuards }) {
       const { db } = deps;
       const { org_id } = principal;
@@ -215,7 +220,7 @@ export const taskTypeRoutes = [
       ...Params.properties,
       version: Type.Integer({ minimum: 1, description: 'Number of the version' }),
     }),
-    answers: { 200: { description: 'The version', schema: TypeView } },
+    answers: { 200: { description: 'The version', schema: TypeView, headers: ['ETag'] } },
     async handler({ deps, principal, params: { name, version } }) {
       const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);
       if (found === null) throw notFound();

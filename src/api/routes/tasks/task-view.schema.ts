@@ -3,10 +3,9 @@
 import Type from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { SIDES } from '../../../state/tasks/conversation.ts';
-import { EVENT_TYPES, STATUSES } from '../../../state/tasks/lifecycle.ts';
-import { REPORT_REASONS } from '../../../state/tasks/report.ts';
-import { DECISIONS, SLA_CLOCKS } from '../../../state/tasks/task.ts';
 import { nullable, pageOf, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { EventType, ReportReason, ReviewDecision, SlaClock, TaskStatus } from './enums.schema.ts';
+import { Evidence } from './evidence.schema.ts';
 import {
   Audit,
   Context,
@@ -20,49 +19,57 @@ import {
   TypeVersion,
 } from './task-input.schema.ts';
 
-const Evidence = Type.Object({
-  evidence_id: Type.String(),
-  name: Type.String(),
-  media_type: Type.String(),
-  bytes: Type.Integer(),
-  sha256: Type.String(),
-});
+export const Author = Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }, { $id: 'Author' });
 
-export const Assignment = Type.Object({
-  worker_id: Type.String(),
-  offer_id: Uuid,
-  offered_at: Timestamp,
-  accepted_at: Timestamp,
-  started_at: nullable(Timestamp),
-  submitted_at: nullable(Timestamp),
-});
+export const Assignment = Type.Object(
+  {
+    worker_id: Type.String(),
+    offer_id: Uuid,
+    offered_at: Timestamp,
+    accepted_at: Timestamp,
+    started_at: nullable(Timestamp),
+    submitted_at: nullable(Timestamp),
+  },
+  { $id: 'Assignment' },
+);
 
-export const Submission = Type.Object({
-  output: Type.Unknown(),
-  evidence: Type.Array(Evidence),
-  notes: nullable(Type.String()),
-  worker_id: Type.String(),
-  submitted_at: Timestamp,
-});
+export const Submission = Type.Object(
+  {
+    output: Type.Unknown(),
+    evidence: Type.Array(Evidence),
+    notes: nullable(Type.String()),
+    worker_id: Type.String(),
+    submitted_at: Timestamp,
+  },
+  { $id: 'Submission' },
+);
 
 /** The result of a task that completed with the default output of `sla.on_deadline`. */
-const DefaultResult = Type.Object({
-  output: Type.Unknown(),
-  source: Type.Literal('default', { description: 'Only where the result is the output of sla.on_deadline' }),
-  evidence: Type.Array(Evidence, { maxItems: 0 }),
-  notes: Type.Null(),
-  worker_id: Type.Null(),
-  submitted_at: Type.Null(),
-});
+const DefaultResult = Type.Object(
+  {
+    output: Type.Unknown(),
+    source: Type.Literal('default', {
+      description: 'Only where the result is the output of sla.on_deadline',
+    }),
+    evidence: Type.Array(Evidence, { maxItems: 0 }),
+    notes: Type.Null(),
+    worker_id: Type.Null(),
+    submitted_at: Type.Null(),
+  },
+  { $id: 'DefaultResult' },
+);
 
 export const OpenQuestion = Type.Union(
   [
-    Type.Object({
-      message_id: Uuid,
-      text: Type.String(),
-      author: Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }),
-      asked_at: Timestamp,
-    }),
+    Type.Object(
+      {
+        message_id: Uuid,
+        text: Type.String(),
+        author: Author,
+        asked_at: Timestamp,
+      },
+      { $id: 'OpenQuestion' },
+    ),
     Type.Null(),
   ],
   { description: 'The question that waits for an answer' },
@@ -76,27 +83,35 @@ export const Attempt = Type.Integer({
 });
 
 /** Several answers, and the one that counts. */
-const Answers = Type.Object({
-  output: Type.Unknown({
-    description: 'The answer that most agree with, or that the reviewer chose; else null',
-  }),
-  agreement: Type.Object({
-    mode: word(AGREEMENT_MODES),
-    agreed: Type.Boolean(),
-    share: Type.Number({ description: '`agreeing` of `count`' }),
-    count: Type.Integer({ description: 'Number of answers' }),
-    agreeing: Type.Integer({ description: 'How many of them agree with the answer that most agree with' }),
-  }),
-  copies: Type.Array(Submission),
-});
+const Answers = Type.Object(
+  {
+    output: Type.Unknown({
+      description: 'The answer that most agree with, or that the reviewer chose; else null',
+    }),
+    agreement: Type.Object(
+      {
+        mode: word(AGREEMENT_MODES),
+        agreed: Type.Boolean(),
+        share: Type.Number({ description: '`agreeing` of `count`' }),
+        count: Type.Integer({ description: 'Number of answers' }),
+        agreeing: Type.Integer({
+          description: 'How many of them agree with the answer that most agree with',
+        }),
+      },
+      { $id: 'Agreement' },
+    ),
+    copies: Type.Array(Submission),
+  },
+  { $id: 'CopiesResult' },
+);
 
 export const Task = Type.Object(
   {
     task_id: Uuid,
     org_id: Uuid,
-    status: word(STATUSES),
+    status: TaskStatus,
     version: Type.Integer(),
-    origin: Type.Object(Origin),
+    origin: Type.Object(Origin, { $id: 'TaskOrigin' }),
     task_type: Slug,
     task_type_version: Type.Optional(TypeVersion),
     domain: Slug,
@@ -104,16 +119,22 @@ export const Task = Type.Object(
     instructions: Type.String(),
     not_before: Type.Optional(NotBefore),
     context: Type.Optional(Context),
-    sla: Type.Object({
-      ...Sla,
-      breaches: Type.Array(
-        Type.Object({ clock: word(SLA_CLOCKS), due_at: Timestamp, breached_at: Timestamp }),
-      ),
-    }),
+    sla: Type.Object(
+      {
+        ...Sla,
+        breaches: Type.Array(
+          Type.Object({ clock: SlaClock, due_at: Timestamp, breached_at: Timestamp }, { $id: 'SlaBreach' }),
+        ),
+      },
+      { $id: 'TaskSla' },
+    ),
     requirements: Type.Optional(Requirements),
     output: Output,
     handoff: Type.Optional(
-      Type.Object({ ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) }),
+      Type.Object(
+        { ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) },
+        { $id: 'TaskHandoff' },
+      ),
     ),
     audit: Audit,
     metadata: Type.Optional(Metadata),
@@ -126,26 +147,37 @@ export const Task = Type.Object(
       description: 'With `output.copies`: the answers and how far they agree',
     }),
     reviews: Type.Array(
-      Type.Object({
-        decision: word(DECISIONS),
-        feedback: nullable(Type.String()),
-        rating: nullable(Type.Number()),
-        worker_id: Type.String(),
-        reviewed_by: Type.String(),
-        reviewed_at: Timestamp,
-      }),
+      Type.Object(
+        {
+          decision: ReviewDecision,
+          feedback: nullable(Type.String()),
+          rating: nullable(Type.Number()),
+          worker_id: Type.String(),
+          reviewed_by: Type.String(),
+          reviewed_at: Timestamp,
+        },
+        { $id: 'TaskReview' },
+      ),
     ),
-    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
-    cancellation: nullable(Type.Object({ reason: nullable(Type.String()), cancelled_by: Type.String() })),
+    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() }, { $id: 'TaskFailure' })),
+    cancellation: nullable(
+      Type.Object(
+        { reason: nullable(Type.String()), cancelled_by: Type.String() },
+        { $id: 'TaskCancellation' },
+      ),
+    ),
     report: Type.Union(
       [
-        Type.Object({
-          worker_id: Type.String(),
-          reason: word(REPORT_REASONS),
-          text: nullable(Type.String()),
-          reported_at: Timestamp,
-          decision: nullable(word(['reassign', 'reject'])),
-        }),
+        Type.Object(
+          {
+            worker_id: Type.String(),
+            reason: ReportReason,
+            text: nullable(Type.String()),
+            reported_at: Timestamp,
+            decision: nullable(word(['reassign', 'reject'])),
+          },
+          { $id: 'TaskReport' },
+        ),
         Type.Null(),
       ],
       { description: 'The last report of a worker; while `decision` is null, no worker gets the task' },
@@ -162,10 +194,10 @@ export const Task = Type.Object(
 export const HistoryEntry = Type.Object(
   {
     event_id: Uuid,
-    type: word(EVENT_TYPES),
+    type: EventType,
     sequence: Type.Integer(),
-    status: word(STATUSES),
-    previous_status: nullable(word(STATUSES)),
+    status: TaskStatus,
+    previous_status: nullable(TaskStatus),
     at: Timestamp,
     actor: Type.String({ description: '`api_key:<id>`, `worker:<id>` or `system`' }),
     attempt_of_task: Type.Integer(),
@@ -177,9 +209,12 @@ export const HistoryEntry = Type.Object(
 );
 
 /** A page of a history, with the end of the whole history. */
-export const History = Type.Object({
-  ...pageOf(HistoryEntry).properties,
-  head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
-    description: 'The last entry of the whole history; null when the history has been purged',
-  }),
-});
+export const History = Type.Object(
+  {
+    ...pageOf(HistoryEntry).properties,
+    head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
+      description: 'The last entry of the whole history; null when the history has been purged',
+    }),
+  },
+  { $id: 'HistoryPage' },
+);

@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { reviewCommands } from '../../../state/tasks/review-commands.ts';
-import { DECISIONS, type Task } from '../../../state/tasks/task.ts';
+import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
@@ -15,6 +15,7 @@ import { refusal } from '../../http/refusal.ts';
 import { closed, idOf, OldestFirst, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
+import { ReviewDecision } from './enums.schema.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { TaskFilterFields } from './task-filters.schema.ts';
@@ -39,7 +40,14 @@ export const taskRoutes = [
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
-    answers: { 201: { description: 'The task, queued or scheduled', schema: schema.Task } },
+    answers: {
+      201: {
+        description: 'The task, queued or scheduled',
+        schema: schema.Task,
+        headers: ['ETag', 'Location'],
+      },
+    },
+    errors: ['org_mismatch'],
     async handler({ deps, principal, body, actor, callerGuards, recordAnswer }) {
       const input = taskInput(deps, principal, body);
       const created = await createWithinQuota(deps, input, {
@@ -90,7 +98,7 @@ export const taskRoutes = [
       'With `wait`, answers when the task is completed, failed or cancelled, or when the time is up; look at `status` to tell.',
     params: Params,
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
-    answers: { 200: { description: 'The task', schema: schema.Task } },
+    answers: { 200: { description: 'The task', schema: schema.Task, headers: ['ETag'] } },
     async handler({ deps, principal, params, query, signal }) {
       const { task } = await visibleTask(deps.db, principal, params.task_id);
       if (query.wait === undefined || isFinal(task.status)) return taskAnswer(task);
@@ -121,7 +129,8 @@ export const taskRoutes = [
     params: Params,
     body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
     bodyOptional: true,
-    answers: { 200: { description: 'The task, cancelled', schema: schema.Task } },
+    answers: { 200: { description: 'The task, cancelled', schema: schema.Task, headers: ['ETag'] } },
+    errors: ['task_not_cancellable'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
       return changeAndAnswer(call, loaded, [{ name: 'cancel', reason: call.body.reason ?? null }]);
@@ -139,7 +148,7 @@ export const taskRoutes = [
       'Decides about a submitted task with manual review: `approve` completes it, `rework` sends it back to its worker, `reassign` to another one, `reject` fails it. A task that a worker has reported takes `reassign` or `reject`.',
     params: Params,
     body: closed({
-      decision: word(DECISIONS),
+      decision: ReviewDecision,
       feedback: Type.Optional(
         Type.String({
           maxLength: 20_000,
@@ -162,7 +171,8 @@ export const taskRoutes = [
       ),
     }),
     rules: async (body) => [...feedbackFaults(body), ...choiceFaults(body)],
-    answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
+    answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
+    errors: ['invalid_transition'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
       const { decision, rating = null, feedback = null, worker_id: answer_of } = call.body;

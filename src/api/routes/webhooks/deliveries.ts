@@ -119,6 +119,7 @@ export const deliveryRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
+    errors: ['delivery_in_progress', 'endpoint_unavailable'],
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       return updateWithRetry('delivery', async () => {
         const { guards } = await credentialGuards();

@@ -1,14 +1,13 @@
 // Schemas of webhook endpoints and of the requests about them.
 
 import Type from 'typebox';
-import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
-import { ORDERINGS } from '../../../state/tasks/task.ts';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
-import { closed, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, described, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { DeliveryOrdering, EventType } from '../tasks/enums.schema.ts';
 import { ORDERING_DESCRIPTION } from '../tasks/task-input.schema.ts';
 
 const Url = Type.String({ maxLength: 2048, description: 'https URL of a host with a public address' });
-const Events = Type.Array(word(EVENT_TYPES), { minItems: 1, maxItems: 50, uniqueItems: true });
+const Events = Type.Array(EventType, { minItems: 1, maxItems: 50, uniqueItems: true });
 const Description = Type.String({ maxLength: 500 });
 const Headers = Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 2000 }), {
   maxProperties: 20,
@@ -32,7 +31,7 @@ const Changeable = {
   enabled: Type.Boolean(),
   headers: Headers,
   retry_policy: RetryChange,
-  ordering: word(ORDERINGS, { description: `${ORDERING_DESCRIPTION}; default none` }),
+  ordering: described(DeliveryOrdering, ORDERING_DESCRIPTION),
 };
 const { url, ...optional } = Changeable;
 
@@ -62,7 +61,7 @@ const Shown = {
   endpoint_id: Uuid,
   url: Type.String(),
   description: Type.String(),
-  events: Type.Array(word(EVENT_TYPES)),
+  events: Type.Array(EventType),
   enabled: Type.Boolean(),
   disabled: nullable(closed({ reason: word(['manual', 'gone', 'failing']), at: Timestamp })),
   failing_since: nullable(Timestamp),
@@ -71,7 +70,7 @@ const Shown = {
   previous_secret_expires_at: nullable(Timestamp),
   header_names: Type.Array(Type.String()),
   retry_policy: RetryPolicy,
-  ordering: word(ORDERINGS),
+  ordering: DeliveryOrdering,
   created_at: Timestamp,
   updated_at: Timestamp,
 };

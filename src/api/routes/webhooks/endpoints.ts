@@ -45,7 +45,13 @@ export const endpointRoutes = [
       'It receives the events of all tasks that the key may see. The secret that signs them is shown once, in this answer.',
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
-    answers: { 201: { description: 'The endpoint with its secret', schema: EndpointWithSecret } },
+    answers: {
+      201: {
+        description: 'The endpoint with its secret',
+        schema: EndpointWithSecret,
+        headers: ['ETag', 'Location'],
+      },
+    },
     async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
       const { db } = deps;
       const { endpoint, secret } = newEndpoint(deps, principal, body);
@@ -95,7 +101,7 @@ export const endpointRoutes = [
     summary: 'Retrieve a webhook endpoint',
     description: 'Shows the endpoint and whether it is failing, without its secret.',
     params: EndpointParams,
-    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
     async handler({ deps, principal, params }) {
       const endpoint = await visibleEndpoint(deps.db, principal, params.endpoint_id);
       return endpointAnswer(endpoint, await failingSince(deps.db, endpoint));
@@ -113,7 +119,7 @@ export const endpointRoutes = [
     params: EndpointParams,
     body: EndpointChange,
     rules: async (body, { deps }) => endpointErrors(deps, body),
-    answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+    answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
     handler: (call) => change(call, (before) => changed(call.deps, before, call.body)),
   }),
   route({
@@ -155,7 +161,7 @@ export const endpointRoutes = [
       params: EndpointParams,
       body: closed({}),
       bodyOptional: true,
-      answers: { 200: { description: 'The endpoint', schema: EndpointView } },
+      answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
       handler: (call) => change(call, (before) => changed(call.deps, before, { enabled: word === 'enable' })),
     }),
   ),
@@ -173,7 +179,9 @@ export const endpointRoutes = [
     body: RotateSecret,
     bodyOptional: true,
     rules: async (body) => secretErrors(body),
-    answers: { 200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret } },
+    answers: {
+      200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret, headers: ['ETag'] },
+    },
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
@@ -208,6 +216,7 @@ export const endpointRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: { 202: { description: 'The event will be sent', schema: closed({ event_id: Uuid }) } },
+    errors: ['endpoint_unavailable'],
     async handler({ deps, principal, params, ifMatch, recordAnswer, credentialGuards }) {
       const { org_id } = principal;
       const { endpoint_id } = params;

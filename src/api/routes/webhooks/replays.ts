@@ -48,7 +48,8 @@ export const replayRoutes = [
     params: EndpointParams,
     body: ReplayStart,
     rules: async (body, { deps }) => rangeErrors(body, deps.db.clock.now()),
-    answers: { 202: { description: 'The replay has started', schema: ReplayView } },
+    answers: { 202: { description: 'The replay has started', schema: ReplayView, headers: ['Location'] } },
+    errors: ['endpoint_unavailable', 'replay_in_progress'],
     async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
@@ -125,6 +126,7 @@ export const replayRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: REPLAY,
+    errors: ['invalid_transition'],
     async handler({ deps, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('replay', async () => {
         const callerGuards = await credentialGuards();

@@ -129,6 +129,7 @@ export const matchRoutes = [
     completion: taskCompletion,
     rules: taskRules,
     answers: { 200: { description: 'The explanation', schema: Preview } },
+    errors: ['org_mismatch'],
     async handler({ deps, principal, body, actor }) {
       const now = deps.db.clock.now();
       const ids = { task_id: newId(now), org_id: principal.org_id };

@@ -66,7 +66,8 @@ export const poolRoutes = [
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),
-    answers: { 201: { description: 'The pool', schema: PoolView } },
+    answers: { 201: { description: 'The pool', schema: PoolView, headers: ['ETag', 'Location'] } },
+    errors: ['already_exists', 'removal_in_progress'],
     async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const pool: Pool = {
@@ -138,7 +139,7 @@ export const poolRoutes = [
     summary: 'Retrieve a pool',
     description: 'Shows the pool with its offer settings.',
     params: Params,
-    answers: { 200: { description: 'The pool', schema: PoolView } },
+    answers: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
       poolAnswer(await visiblePool(deps, principal, params.pool_id)),
   }),
@@ -153,7 +154,7 @@ export const poolRoutes = [
     description: 'Changes the given fields. New offers follow; pending offers keep their expiry.',
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
-    answers: { 200: { description: 'The pool', schema: PoolView } },
+    answers: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
     async handler({ deps, principal, params, body, ifMatch, credentialGuards }) {
       return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();

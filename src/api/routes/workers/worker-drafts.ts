@@ -37,7 +37,7 @@ export const workerDraftRoutes = [
     summary: 'Retrieve my draft of a task',
     description: 'Empty, with version 0, when I have saved none. Nobody else can read it.',
     params: Params,
-    answers: { 200: { description: 'The draft', schema: DraftView } },
+    answers: { 200: { description: 'The draft', schema: DraftView, headers: ['ETag'] } },
     async handler({ deps, principal, params }) {
       const { org_id } = principal;
       const [, { own }] = await Promise.all([
@@ -65,8 +65,13 @@ export const workerDraftRoutes = [
     params: Params,
     body: closed(Content),
     answers: {
-      200: { description: 'When it was saved, and by which save', schema: Type.Object(Saved) },
+      200: {
+        description: 'When it was saved, and by which save',
+        schema: Type.Object(Saved),
+        headers: ['ETag'],
+      },
     },
+    errors: ['invalid_transition'],
     async handler(call) {
       const saved = await save(call, call.body);
       const body = { ...saved, saved_at: timestamp(saved.saved_at) };
@@ -84,6 +89,7 @@ export const workerDraftRoutes = [
     description: 'For an accepted or started task. A submission deletes the draft too.',
     params: Params,
     answers: { 204: { description: 'Deleted' } },
+    errors: ['invalid_transition'],
     async handler(call) {
       await save(call, null);
       return { status: 204 };

@@ -47,6 +47,7 @@ export const workerMessageRoutes = [
     body: schema.NewMessage,
     rules: schema.messageRules,
     answers: schema.sent,
+    errors: ['invalid_transition', 'question_open', 'question_not_open'],
     handler(call) {
       const { deps, principal, body } = call;
       const message = {
@@ -75,6 +76,7 @@ export const workerMessageRoutes = [
     params: schema.Params,
     body: schema.Read,
     answers: schema.read,
+    errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const { task } = await ownTask(deps.db, principal, params.task_id);

@@ -78,6 +78,7 @@ export const workerOfferRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: oneTask,
+    errors: ['offer_not_pending'],
     handler: (call) =>
       answerOffer(call, {
         name: 'accept',
@@ -109,6 +110,7 @@ export const workerOfferRoutes = [
     }),
     bodyOptional: true,
     answers: { 204: { description: 'Declined' } },
+    errors: ['offer_not_pending'],
     async handler(call) {
       const { offer_id } = call.params;
       const { worker_id } = call.principal;

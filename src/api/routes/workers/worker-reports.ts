@@ -1,9 +1,9 @@
 // A worker reports a task to a reviewer.
 
 import Type from 'typebox';
-import { REPORT_REASONS } from '../../../state/tasks/report.ts';
-import { closed, word } from '../../http/schemas.ts';
+import { closed } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
+import { ReportReason } from '../tasks/enums.schema.ts';
 import { Params, PlainText } from '../tasks/messages.schema.ts';
 import { changeOwnTask } from './own-task-change.ts';
 
@@ -19,8 +19,9 @@ export const workerReportRoutes = [
     description:
       'Gives a task to a reviewer as abusive, unsafe or unclear. No worker gets it until they decide.',
     params: Params,
-    body: closed({ reason: word(REPORT_REASONS), text: Type.Optional(PlainText) }),
+    body: closed({ reason: ReportReason, text: Type.Optional(PlainText) }),
     answers: { 204: { description: 'Reported' } },
+    errors: ['invalid_transition'],
     handler(call) {
       const { worker_id } = call.principal;
       const { reason, text = null } = call.body;

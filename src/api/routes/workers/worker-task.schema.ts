@@ -1,12 +1,13 @@
 // A task as the worker sees it: its schema and the response with one task.
 
 import Type from 'typebox';
-import { STATUSES } from '../../../state/tasks/lifecycle.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
-import { closed, nullable, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, nullable, Slug, Timestamp, Uuid } from '../../http/schemas.ts';
+import type { Answers } from '../../route.ts';
+import { TaskStatus } from '../tasks/enums.schema.ts';
 import { Context, NotBefore, Output, Requirements, Sla } from '../tasks/task-input.schema.ts';
 import { Assignment, Attempt, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
 
@@ -28,9 +29,9 @@ const shown = {
   instructions: Type.String(),
   not_before: Type.Optional(NotBefore),
   context: Type.Optional(Context),
-  sla: Type.Object(WorkerSla),
-  requirements: Type.Optional(Type.Object(Required)),
-  output: Type.Object(Asked),
+  sla: Type.Object(WorkerSla, { $id: 'WorkerTaskSla' }),
+  requirements: Type.Optional(Type.Object(Required, { $id: 'WorkerTaskRequirements' })),
+  output: Type.Object(Asked, { $id: 'WorkerTaskOutput' }),
   attempt: Attempt,
   feedback: nullable(Type.String({ description: 'Of the last review' })),
   created_at: Timestamp,
@@ -44,7 +45,7 @@ export const OfferedTask = Type.Object(shown, { $id: 'OfferedTask' });
 export const WorkerTask = Type.Object(
   {
     ...shown,
-    status: word(STATUSES),
+    status: TaskStatus,
     version: Type.Integer(),
     assignment: nullable(Assignment),
     submission: nullable(Submission),
@@ -58,7 +59,7 @@ export const WorkerTask = Type.Object(
 export const Reason = closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) });
 
 /** The answer of routes that return one task. */
-export const oneTask = { 200: { description: 'The task', schema: WorkerTask } };
+export const oneTask: Answers = { 200: { description: 'The task', schema: WorkerTask, headers: ['ETag'] } };
 
 /** The task as the worker sees it, with its version as ETag. */
 export function workerTaskAnswer(task: Task): Answer {

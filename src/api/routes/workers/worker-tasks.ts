@@ -63,6 +63,7 @@ export const workerTaskRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: oneTask,
+    errors: ['invalid_transition'],
     handler: (call) =>
       changeOwnTask(call, () => ({ commands: [{ name: 'start', worker_id: call.principal.worker_id }] })),
   }),
@@ -79,6 +80,7 @@ export const workerTaskRoutes = [
     body: Reason,
     bodyOptional: true,
     answers: { 204: { description: 'Given back' } },
+    errors: ['invalid_transition'],
     handler: (call) =>
       changeOwnTask(
         call,
@@ -106,6 +108,7 @@ export const workerTaskRoutes = [
       evidence_ids: Type.Optional(Type.Array(Uuid, { maxItems: 50, uniqueItems: true })),
     }),
     answers: oneTask,
+    errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, body } = call;
       const { worker_id } = principal;

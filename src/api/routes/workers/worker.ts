@@ -25,7 +25,7 @@ export const callingWorkerRoutes = [
     operationId: 'getOwnWorker',
     summary: 'Retrieve the calling worker',
     description: 'Shows the worker whose token this is.',
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps.db, principal), principal),
   }),
   route({
@@ -39,7 +39,7 @@ export const callingWorkerRoutes = [
     description:
       'Only an `available` worker gets offers. Tasks in hand stay with a worker who is away or offline.',
     body: closed({ availability: word(AVAILABILITIES) }),
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: (call) => changeSelf(call, call.body),
   }),
   route({
@@ -53,7 +53,7 @@ export const callingWorkerRoutes = [
     description: 'I keep the current tasks and get no new offers; after the last task I am offline.',
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: (call) => changeSelf(call, drain),
   }),
 ];

@@ -48,7 +48,8 @@ export const workerRoutes = [
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),
-    answers: { 201: { description: 'The worker', schema: WorkerView } },
+    answers: { 201: { description: 'The worker', schema: WorkerView, headers: ['ETag', 'Location'] } },
+    errors: ['already_exists', 'removal_in_progress'],
     async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const worker: Worker = {
@@ -145,7 +146,7 @@ export const workerRoutes = [
     summary: 'Retrieve a worker',
     description: 'Shows the worker with their track record and present load.',
     params: WorkerParams,
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler({ deps: { db }, principal, params }) {
       const worker = await visibleWorker(db, principal, params.worker_id);
       const [body] = await seenViews(db, principal, [worker]);
@@ -164,7 +165,7 @@ export const workerRoutes = [
       'Changes the given fields. Offers that the worker may not accept any longer go to other workers.',
     params: WorkerParams,
     body: Type.Partial(closed(WorkerFields), { additionalProperties: false }),
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, principal, params, body, ifMatch } = call;
       requireUnpooled(principal, body.unpooled_tasks);
@@ -196,7 +197,7 @@ export const workerRoutes = [
     params: WorkerParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The worker', schema: WorkerView } },
+    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler(call) {
       const { principal, params, ifMatch } = call;
       const worker = await changeWorker(
