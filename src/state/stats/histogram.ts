@@ -29,16 +29,23 @@ export function countOf(histogram: Histogram): number {
   return sum;
 }
 
-/** The time, ms, that the share `q` (0–1) of the times does not exceed, within `RELATIVE_ERROR`; null without times. */
-export function quantile(histogram: Histogram, q: number): number | null {
-  const rank = q * (countOf(histogram) - 1);
-  let seen = 0;
-  for (const [bin, count] of [...histogram].sort(([one], [other]) => one - other)) {
-    seen += count;
+/**
+ * The times, ms, that each of the shares (0–1, ascending) of all times does not exceed, within `RELATIVE_ERROR`; null for
+ * each without times.
+ */
+export function quantiles(histogram: Histogram, shares: readonly number[]): (number | null)[] {
+  if (histogram.size === 0) return shares.map(() => null);
+  const bins = [...histogram.keys()].sort((one, other) => one - other);
+  const last = countOf(histogram) - 1;
+  let [seen, next, bin] = [0, 0, 0];
+  return shares.map((share) => {
+    for (; seen <= share * last && next < bins.length; next += 1) {
+      bin = bins[next] ?? 0;
+      seen += histogram.get(bin) ?? 0;
+    }
     // The value whose relative distance from both ends of the bin is the same.
-    if (seen > rank) return (2 * GROWTH ** bin) / (GROWTH + 1);
-  }
-  return null;
+    return (2 * GROWTH ** bin) / (GROWTH + 1);
+  });
 }
 
 /** Stored form: the bins in ascending order, each as its distance from the bin before and its count. */

@@ -145,6 +145,16 @@ interface Answers {
   created: { start: number; value: string; count: number }[];
 }
 
+// KEYS: an index. ARGV: bounds of intervals, ascending. Returns the number of members in each interval. One script for an
+// index instead of one command for each interval, because a command costs several times as much as the counting.
+const COUNT_BETWEEN = `
+local counts = {}
+for i = 1, #ARGV - 1 do
+  counts[i] = redis.call('ZLEXCOUNT', KEYS[1], '[' .. ARGV[i], '(' .. ARGV[i + 1])
+end
+return counts
+`;
+
 /** Reads log, tallies and indexes in one transaction, between whose commands no sample moves. */
 async function readAll(
   db: Db,
@@ -155,7 +165,6 @@ async function readAll(
   buckets: readonly Bucket[],
 ): Promise<Answers> {
   const answers: Answers = { log: [], tallies: [], values: new Map(), created: [] };
-  const length = lengthOf(range.interval);
   const multi = db.redis.multi();
   const readers: ((reply: unknown) => void)[] = [];
   multi.lrange(keys.statsLog, 0, -1);
@@ -177,22 +186,28 @@ async function readAll(
   }
   // Urgencies are all listed, and a task has no worker when it is created.
   const hasRest = only === null && (isSum || (dimension !== 'worker' && dimension !== 'urgency'));
-  for (const { start } of buckets) {
-    let listed = 0;
-    const [low, high] = [`[${idFloor(start)}`, `(${idFloor(start + length)}`] as const;
-    for (const value of values) {
-      multi.zlexcount(keys.index(`${dimension}:${value}`), low, high);
-      readers.push((reply) => {
-        listed += Number(reply);
-        answers.created.push({ start, value, count: Number(reply) });
-      });
-    }
-    if (!hasRest) continue;
-    multi.zlexcount(keys.index('all'), low, high);
-    // Tasks without a pool, and those of values that are not noted any longer.
-    const rest = dimension === 'pool' ? NONE : OTHER;
-    readers.push((reply) => answers.created.push({ start, value: rest, count: Number(reply) - listed }));
-  }
+  const counted = [...values.map((value) => `${dimension}:${value}`), ...(hasRest ? ['all'] : [])];
+  const bounds = [...buckets.map(({ start }) => start), range.to].map(idFloor);
+  for (const index of counted) multi.eval(COUNT_BETWEEN, 1, keys.index(index), ...bounds);
+  const listed = buckets.map(() => 0);
+  for (const value of values)
+    readers.push((reply) => {
+      for (const [at, count] of (reply as number[]).entries()) {
+        listed[at] = (listed[at] ?? 0) + count;
+        answers.created.push({ start: buckets[at]?.start ?? 0, value, count });
+      }
+    });
+  // Tasks without a pool, and those of values that are not noted any longer.
+  const rest = dimension === 'pool' ? NONE : OTHER;
+  if (hasRest)
+    readers.push((reply) => {
+      for (const [at, count] of (reply as number[]).entries())
+        answers.created.push({
+          start: buckets[at]?.start ?? 0,
+          value: rest,
+          count: count - (listed[at] ?? 0),
+        });
+    });
   const replies = (await multi.exec()) ?? [];
   for (const [index, read] of readers.entries()) {
     const [error, reply] = replies[index] ?? [new Error('Connection is closed.'), null];
