@@ -16,7 +16,7 @@ export class Components {
   /**
    * The schema as JSON. One with an `$id` becomes a component, and a reference takes its place.
    * @param name of a schema without an `$id`, to make it a component too.
-   * @throws Error when two different schemas have one name
+   * @throws Error when two different schemas have one name, or a choice by discriminator has none
    */
   schema(schema: TSchema, name?: string): Json {
     const plain = JSON.parse(JSON.stringify(schema)) as Json;
@@ -39,7 +39,8 @@ export class Components {
   #withMapping(schema: Json): Json {
     const { discriminator, oneOf } = schema;
     if (!isObject(discriminator) || !Array.isArray(oneOf)) return schema;
-    const entries = (oneOf as { $ref: string }[]).map(({ $ref }) => {
+    const entries = (oneOf as { $ref?: string }[]).map(({ $ref }) => {
+      if ($ref === undefined) throw new Error('the choices of a discriminator must have names ($id)');
       const properties = this.schemas[$ref.split('/').at(-1) ?? '']?.properties as Record<string, Json>;
       return [properties[String(discriminator.propertyName)]?.const, $ref];
     });

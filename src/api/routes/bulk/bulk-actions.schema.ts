@@ -18,6 +18,7 @@ const Feedback = { maxLength: 20_000, description: 'The worker reads it' };
 const Selection = {
   filter: Type.Optional(
     Type.Object(TaskFilterFields, {
+      $id: 'TaskFilter',
       additionalProperties: false,
       minProperties: 1,
       description:
@@ -34,7 +35,8 @@ const Selection = {
 
 /** The body of one action. */
 function body<const A extends string, P extends Record<string, TSchema>>(action: A, parameters: P) {
-  return closed({ action: Type.Literal(action), ...Selection, ...parameters });
+  const name = `Bulk${action.charAt(0).toUpperCase()}${action.slice(1)}`;
+  return closed({ action: Type.Literal(action), ...Selection, ...parameters }, name);
 }
 
 const Rating = Type.Optional(Type.Number({ minimum: 1, maximum: 5, description: 'Quality of the work' }));

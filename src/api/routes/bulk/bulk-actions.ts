@@ -68,7 +68,7 @@ export const bulkActionRoutes = [
     ],
     answers: {
       200: { description: 'With dry_run: how many tasks', schema: BulkPreview },
-      202: { description: 'The bulk action has been created', schema: BulkActionView },
+      202: { description: 'The bulk action has been created', schema: BulkActionView, headers: ['Location'] },
     },
     async handler({ deps, principal, actor, body, signal, recordAnswer, credentialGuards }) {
       const { db } = deps;
@@ -156,6 +156,7 @@ export const bulkActionRoutes = [
     body: closed({}),
     bodyOptional: true,
     answers: BULK_ACTION,
+    errors: ['invalid_transition'],
     async handler({ deps: { db }, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
       return updateWithRetry('bulk action', async () => {
         const callerGuards = await credentialGuards();
