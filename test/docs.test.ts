@@ -291,7 +291,7 @@ describe('every document', () => {
     const runs = [...text.matchAll(/\bnpm run ([a-z:]+)/g)].map(([, name]) => name);
     expect(runs.filter((name) => !npm.includes(name ?? ''))).toEqual([]);
 
-    const commands = [...text.matchAll(/npx biolayer (\w+) (\w+)((?: --[a-z-]+)*)/g)];
+    const commands = [...text.matchAll(/npx biolayer (\w[\w-]*) (\w[\w-]*)((?: --[a-z-]+)*)/g)];
     for (const [, noun = '', verb = '', flags = ''] of commands) {
       const { code, stdout: help } = await runCommand([noun, verb, '--help'], {});
       expect(code).toBe(0);

@@ -139,6 +139,8 @@ export function describe({ type, actor, data }: HistoryEntry): string {
       return `${text('failure', 'code')}: ${text('failure', 'message')}`;
     case 'task.cancelled':
       return text('cancellation', 'reason') || `by ${text('cancellation', 'cancelled_by').split(':')[0]}`;
+    case 'task.disputed':
+      return text('decision') || `by ${text('worker_id')}`;
     case 'task.sla_breached':
       return `${text('clock')} by ${seconds(text('due_at'), text('breached_at'))} s`;
     default:

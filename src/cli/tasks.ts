@@ -1,6 +1,7 @@
 // `biolayer tasks`: creates, shows, lists, follows and cancels tasks.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { DISPUTE_DECISIONS } from '../state/tasks/dispute.ts';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
 import { ASSIGN_MODES } from '../state/tasks/offer.ts';
 import { URGENCIES } from '../state/tasks/task.ts';
@@ -47,6 +48,9 @@ const FIELDS = [
   'failure.code',
   'failure.message',
   'cancellation.reason',
+  'dispute.status',
+  'dispute.text',
+  'dispute.decision_text',
   'created_at',
   'updated_at',
 ];
@@ -160,6 +164,33 @@ export function addTaskCommands(program: Command, streams: Streams): void {
         const { api, out } = await openSession(command, streams);
         const body = givenOnly({ worker_id, mode, force });
         showTask(out, await api.send('POST', `${taskPath(taskId)}/assign`, { body }));
+      },
+    );
+  tasks
+    .command('dispute')
+    .description('with the token of its worker: dispute the rejection of a task')
+    .argument('<task_id>')
+    .argument('<text>')
+    .action(async (taskId: string, text: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const path = `/v1/worker/tasks/${encodeURIComponent(taskId)}/dispute`;
+      showTask(out, await api.send('POST', path, { body: { text } }));
+    });
+  tasks
+    .command('resolve-dispute')
+    .description('decide on the dispute of a rejection')
+    .argument('<task_id>')
+    .addOption(
+      new Option('--decision <decision>', 'uphold, or overturn: the rejection does not count')
+        .choices(DISPUTE_DECISIONS)
+        .makeOptionMandatory(),
+    )
+    .option('--text <text>', 'the worker reads it')
+    .action(
+      async (taskId: string, { decision, text }: { decision: string; text?: string }, command: Command) => {
+        const { api, out } = await openSession(command, streams);
+        const body = givenOnly({ decision, text });
+        showTask(out, await api.send('POST', `${taskPath(taskId)}/dispute/resolve`, { body }));
       },
     );
   tasks

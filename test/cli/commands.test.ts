@@ -114,6 +114,26 @@ describe('biolayer tasks requeue', () => {
   });
 });
 
+describe('biolayer tasks dispute', () => {
+  it('disputes a rejection with the token of its worker, and resolve-dispute decides', async () => {
+    const { task, person } = await createTaskIn(api, org, 'failed');
+    const env = { BIOLAYER_API_KEY: person.client.credential ?? '' };
+    const opened = await json(['tasks', 'dispute', task.task_id, 'It is right.'], { env });
+    expect(opened).toMatchObject({ status: 'failed', dispute: { status: 'open' } });
+    const listed = await run(['tasks', 'list', '--in-review', '--status', 'failed']);
+    expect(listed.stdout).toContain(task.task_id);
+    const decide = ['tasks', 'resolve-dispute', task.task_id];
+    expect((await run(decide)).code).toBe(2);
+    const decided = await run([...decide, '--decision', 'overturn', '--text', 'You are right.']);
+    expect(decided.stdout).toMatch(
+      /dispute\.status +overturned[\s\S]*dispute\.decision_text +You are right\./,
+    );
+    expect(await run([...decide, '--decision', 'uphold'])).toMatchObject({ code: 1 });
+    const events = await run(['tasks', 'events', task.task_id]);
+    expect(events.stdout).toMatch(/task\.disputed +by .*\n.*task\.disputed +overturn/);
+  });
+});
+
 describe('biolayer', () => {
   it('creates an org with a pool, a worker and keys, and prints one JSON document for each', async () => {
     const made = await json<{ org_id: string; api_key: string }>(['orgs', 'create', '--name', 'Acme']);

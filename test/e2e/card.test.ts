@@ -53,6 +53,7 @@ describe('the example, posted unchanged', () => {
       task_id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/),
       org_id: org.org_id,
       report: null,
+      dispute: null,
       open_question: null,
       unread_messages: 0,
       status: 'queued',

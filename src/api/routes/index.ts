@@ -13,6 +13,7 @@ import { clockRoutes } from './ops/clock.ts';
 import { deadEntryRoutes } from './ops/dead-entries.ts';
 import { secretRoutes } from './ops/secrets.ts';
 import { statsRoutes } from './stats/stats.ts';
+import { disputeRoutes } from './tasks/disputes.ts';
 import { eventStreamRoutes } from './tasks/event-streams.ts';
 import { eventRoutes } from './tasks/events.ts';
 import { evidenceRoutes } from './tasks/evidence.ts';
@@ -27,6 +28,7 @@ import { replayRoutes } from './webhooks/replays.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
 import { callingWorkerRoutes } from './workers/worker.ts';
+import { workerDisputeRoutes } from './workers/worker-disputes.ts';
 import { workerDraftRoutes } from './workers/worker-drafts.ts';
 import { workerMessageRoutes } from './workers/worker-messages.ts';
 import { workerOfferRoutes } from './workers/worker-offers.ts';
@@ -54,6 +56,8 @@ export const ROUTES: readonly Route[] = [
   ...messageRoutes,
   ...workerMessageRoutes,
   ...workerReportRoutes,
+  ...disputeRoutes,
+  ...workerDisputeRoutes,
   ...evidenceRoutes,
   ...apiKeyRoutes,
   ...endpointRoutes,

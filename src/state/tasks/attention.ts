@@ -1,6 +1,7 @@
-// What a lead looks for among open tasks: those that are late, and those that wait for a reviewer.
+// What a lead looks for: open tasks that are late, and tasks that wait for a reviewer.
 
 import { openQuestionOf } from './conversation-reading.ts';
+import { isDisputed } from './dispute-reading.ts';
 import { isFinal } from './lifecycle.ts';
 import type { Task } from './task.ts';
 import { isReported } from './waiting.ts';
@@ -10,9 +11,9 @@ export function isOverdue(task: Task): boolean {
   return !isFinal(task.status) && task.breaches.length > 0;
 }
 
-/** Whether a reviewer has to decide on the task: on its submission, or because a worker reported it. */
+/** Whether a reviewer has to decide on the task: on its submission, a worker's report, or a dispute after its end. */
 export function isInReview(task: Task): boolean {
-  if (isReported(task)) return true;
+  if (isReported(task) || isDisputed(task)) return true;
   return task.status === 'submitted' && task.input.output.review.mode === 'manual';
 }
 

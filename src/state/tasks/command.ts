@@ -3,6 +3,7 @@
 
 import type { Agreement } from './agreement.ts';
 import type { MessageCommand, ReadCommand } from './conversation.ts';
+import type { DisputeCommand } from './dispute.ts';
 import type { TaskEvent } from './event.ts';
 import type { AssignMode, Offer } from './offer.ts';
 import type { TaskPatch } from './patch.ts';
@@ -65,7 +66,8 @@ export type Command =
   | { name: 'report'; worker_id: string; reason: Report['reason']; text: string | null }
   | ({ name: 'return_reported' | 'reject_reported' } & ReviewInput)
   | MessageCommand
-  | ReadCommand;
+  | ReadCommand
+  | DisputeCommand;
 
 export interface EscalateCommand {
   name: 'escalate';
@@ -105,7 +107,11 @@ export interface Refusal {
     | 'too_many_updates'
     | 'question_open'
     | 'question_not_open'
-    | 'too_many_messages';
+    | 'too_many_messages'
+    | 'task_not_rejected'
+    | 'already_disputed'
+    | 'dispute_too_late'
+    | 'dispute_not_open';
   message: string;
 }
 

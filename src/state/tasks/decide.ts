@@ -8,6 +8,7 @@ import { addMessage, readMessages } from './conversation-step.ts';
 import { startCoolDown } from './cool-down.ts';
 import { newCopies } from './copies.ts';
 import { stepOfCopies } from './copies-step.ts';
+import { dispute, resolveDispute } from './dispute-step.ts';
 import { endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
 import { noteWorker } from './exclusion.ts';
@@ -265,6 +266,10 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return addMessage(transition, command);
     case 'read_messages':
       return readMessages(transition, command);
+    case 'dispute':
+      return dispute(transition, command);
+    case 'resolve_dispute':
+      return resolveDispute(transition, command);
     case 'update_copies':
     case 'disagree':
       return illegal(task, command.name);

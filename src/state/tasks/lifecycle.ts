@@ -91,6 +91,8 @@ export const COMMANDS = [
   'read_messages',
   'update_copies',
   'disagree',
+  'dispute',
+  'resolve_dispute',
 ] as const;
 
 export type CommandName = (typeof COMMANDS)[number];
@@ -240,6 +242,8 @@ export const IN_PLACE: readonly InPlace[] = [
     from: ['queued', 'accepted', 'started'],
     when: 'a copy is accepted or ends, or further copies are made',
   },
+  { command: 'dispute', from: ['failed'], when: 'its worker disputes the rejection that ended it' },
+  { command: 'resolve_dispute', from: ['failed'], when: 'a reviewer decides on the dispute' },
 ];
 
 /** Commands that return a task to the queue, or fail it when its deadline has passed or its attempts are used up. */
@@ -252,7 +256,7 @@ export const AT_DEADLINE: readonly CommandName[] = ['deadline', 'disagree', ...R
 
 const FINAL: ReadonlySet<Status> = new Set(['completed', 'failed', 'cancelled']);
 
-/** Whether the task can no longer change. */
+/** Whether the task has ended: its status no longer changes. */
 export function isFinal(status: Status): boolean {
   return FINAL.has(status);
 }

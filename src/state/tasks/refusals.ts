@@ -25,6 +25,10 @@ function codeOf(command: CommandName): Refusal['code'] {
     case 'relax':
     case 'escalate':
       return 'not_due';
+    case 'dispute':
+      return 'task_not_rejected';
+    case 'resolve_dispute':
+      return 'dispute_not_open';
     default:
       return 'invalid_transition';
   }

@@ -3,6 +3,7 @@
 
 import type { Agreement, AgreementRule } from './agreement.ts';
 import type { Conversation } from './conversation.ts';
+import type { Dispute } from './dispute.ts';
 import type { EventType, Status } from './lifecycle.ts';
 import type { Assignment, Decline, Offer } from './offer.ts';
 import type { Report } from './report.ts';
@@ -222,6 +223,8 @@ export interface Task {
   metadata_since?: number;
   /** The last report of a worker; absent: none. */
   report?: Report;
+  /** The worker's dispute of the rejection that ended the task; absent: none. */
+  dispute?: Dispute;
   /** Absent: nobody has written a message. */
   conversation?: Conversation;
   /** The copies of a task that several workers answer, in the order in which they were made. */

@@ -6,6 +6,8 @@ import { timestamp } from '../text/time.ts';
 import type { Author, OpenQuestion, Side } from './conversation.ts';
 import { openQuestionOf, unreadBy } from './conversation-reading.ts';
 import { answersOf } from './copies.ts';
+import type { Dispute } from './dispute.ts';
+import { disputableUntil } from './dispute-reading.ts';
 import type { HistoryEntry } from './event.ts';
 import type { Assignment, Offer } from './offer.ts';
 import type { Report } from './report.ts';
@@ -80,6 +82,19 @@ function reportView(report: Report | undefined): Record<string, unknown> | null 
   return report === undefined ? null : { ...report, reported_at: timestamp(report.reported_at) };
 }
 
+function disputeView(dispute: Dispute | undefined): Record<string, unknown> | null {
+  if (dispute === undefined) return null;
+  const { opened_at, decided_at } = dispute;
+  return { ...dispute, opened_at: timestamp(opened_at), decided_at: timestampOrNull(decided_at) };
+}
+
+/** The dispute as its worker sees it, who is not told which credential decided. */
+function ownDispute(task: Task): Record<string, unknown> {
+  const view = disputeView(task.dispute);
+  const { decided_by: _reviewer, ...shown } = view ?? {};
+  return { dispute: view && shown, disputable_until: timestampOrNull(disputableUntil(task)) };
+}
+
 /** The task as the integrator sees it: the input as given, with secrets reduced to their type. */
 export function taskView(task: Task): Record<string, unknown> {
   const { input } = task;
@@ -125,6 +140,7 @@ export function taskView(task: Task): Record<string, unknown> {
     failure: task.failure,
     cancellation: task.cancellation,
     report: reportView(task.report),
+    dispute: disputeView(task.dispute),
     ...conversationView('requester', task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
@@ -163,6 +179,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
     submission: ownSubmission(task),
+    ...ownDispute(task),
     ...conversationView('worker', task),
     created_at: timestamp(task.created_at),
     updated_at: timestamp(task.updated_at),
@@ -188,6 +205,8 @@ export function offerView(task: Task, offer: Offer): Record<string, unknown> {
     version: _version,
     assignment: _assignment,
     submission: _submission,
+    dispute: _dispute,
+    disputable_until: _until,
     open_question: _question,
     unread_messages: _unread,
     ...shown

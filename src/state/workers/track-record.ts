@@ -10,6 +10,8 @@ export interface TrackRecord {
   lapsed_in_a_row: number;
   /** The rating set through the API, before any review. */
   rating_given: number;
+  /** When it was set again last, ms; absent: never. */
+  reset_at?: number;
   /** Number of rated reviews since then, and the sum of their ratings. */
   reviews: number;
   review_sum: number;
@@ -52,6 +54,18 @@ export function withRatings(record: TrackRecord, ratings: readonly number[]): Tr
   return { ...record, reviews: record.reviews + ratings.length, review_sum: record.review_sum + sum };
 }
 
+/** The record without a review rating that was added before. */
+export function withoutRating(record: TrackRecord, rating: number): TrackRecord {
+  if (record.reviews === 0) return record;
+  const reviews = record.reviews - 1;
+  return { ...record, reviews, review_sum: reviews === 0 ? 0 : record.review_sum - rating };
+}
+
+/** Whether a rating given at `at` (ms) no longer counts because the rating was set again later. */
+export function isBeforeReset({ reset_at }: TrackRecord, at: number): boolean {
+  return reset_at !== undefined && at < reset_at;
+}
+
 /** Weight of the latest task in `task_ms`. */
 const LATEST = 0.2;
 
@@ -80,9 +94,9 @@ export function accuracyOf({ known_answers = '' }: TrackRecord): {
   return { accuracy: count === 0 ? null : Math.round((right / count) * 1000) / 1000, accuracy_count: count };
 }
 
-/** The record with a newly set rating; earlier reviews no longer count. */
-export function withGivenRating(record: TrackRecord, rating: number): TrackRecord {
-  return { ...record, rating_given: rating, reviews: 0, review_sum: 0 };
+/** The record with a rating that is set at `now` (ms); earlier reviews no longer count. */
+export function withGivenRating(record: TrackRecord, rating: number, now: number): TrackRecord {
+  return { ...record, rating_given: rating, reset_at: now, reviews: 0, review_sum: 0 };
 }
 
 /**

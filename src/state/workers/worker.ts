@@ -4,16 +4,19 @@
 
 import { agrees } from '../tasks/agreement.ts';
 import { comparisonOf } from '../tasks/copies.ts';
+import { finalRejection } from '../tasks/dispute-reading.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
 import type { Task } from '../tasks/task.ts';
 import { isSame } from '../text/same.ts';
 import {
+  isBeforeReset,
   LAPSES_TO_AWAY,
   ratingOf,
   type TrackRecord,
   withAnswer,
   withGivenRating,
   withKnownAnswer,
+  withoutRating,
   withRatings,
   withTask,
 } from './track-record.ts';
@@ -109,6 +112,8 @@ export interface Effect {
   workedMs?: number;
   /** Review ratings of their work, 1–5. */
   ratings?: number[];
+  /** The rating of a rejection that they dispute, which no longer counts, or `counts` again once it is upheld. */
+  disputed?: { rating: number; reviewed_at: number; counts: boolean };
   /** Whether their verified answer is the known one. */
   isRight?: boolean;
 }
@@ -133,6 +138,11 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
       add(worker_id, { response: status });
   for (const { worker_id, rating } of after.reviews.slice(before?.reviews.length ?? 0))
     if (rating !== null) add(worker_id, { ratings: [...(effects.get(worker_id)?.ratings ?? []), rating] });
+  const rejection = before?.dispute?.status === after.dispute?.status ? null : finalRejection(after);
+  if (rejection !== null && rejection.rating !== null && after.dispute?.status !== 'overturned') {
+    const { worker_id, rating, reviewed_at } = rejection;
+    add(worker_id, { disputed: { rating, reviewed_at, counts: after.dispute?.status === 'upheld' } });
+  }
   const { gold } = after.input.output;
   // Of several answers, each is compared in its copy.
   if (gold !== undefined && after.copies === undefined && after.submission !== null && status === 'submitted')
@@ -148,7 +158,9 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
  * even when they are away. A worker who lets several offers lapse in a row is set to `away`.
  */
 export function applyEffect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
-  const { reserves, frees, response, workedMs, ratings, isRight } = effect;
+  const { reserves, frees, response, workedMs, ratings, disputed, isRight } = effect;
+  // The rating has not counted since the reset.
+  if (disputed !== undefined && isBeforeReset(worker.track, disputed.reviewed_at)) return worker;
   if (reserves === 'offer' && worker.reservations.includes(taskId)) return null;
   if (reserves === 'offer' && effect.forced !== true && !isReady(worker)) return null;
   if (reserves !== undefined && worker.reservations.length >= worker.capacity) return null;
@@ -168,6 +180,11 @@ export function applyEffect(worker: Worker, taskId: string, effect: Effect, now:
   if (workedMs !== undefined) change.track = withTask(change.track ?? worker.track, workedMs);
   if (ratings !== undefined) {
     change.track = withRatings(change.track ?? worker.track, ratings);
+    change.rating = ratingOf(change.track);
+  }
+  if (disputed !== undefined) {
+    const { rating, counts } = disputed;
+    change.track = counts ? withRatings(worker.track, [rating]) : withoutRating(worker.track, rating);
     change.rating = ratingOf(change.track);
   }
   if (isRight !== undefined) change.track = withKnownAnswer(change.track ?? worker.track, isRight);
@@ -198,7 +215,7 @@ export function next(worker: Worker, change: Partial<Worker>, now: number): Work
   const record = change.track ?? worker.track;
   const given = change.rating !== undefined && change.track === undefined;
   const draining = change.draining ?? (change.availability === undefined && worker.draining);
-  const track = given ? withGivenRating(record, change.rating ?? 0) : record;
+  const track = given ? withGivenRating(record, change.rating ?? 0, now) : record;
   return {
     ...worker,
     ...(back && { idle_since: now }),

@@ -15,7 +15,11 @@ export interface TaskProblem {
     | 'task_not_cancellable'
     | 'offer_not_pending'
     | 'question_open'
-    | 'question_not_open';
+    | 'question_not_open'
+    | 'task_not_rejected'
+    | 'already_disputed'
+    | 'dispute_too_late'
+    | 'dispute_not_open';
   message: string;
   /** Fields at fault, with `validation_failed`. */
   errors?: readonly FieldError[];

@@ -108,17 +108,17 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   const state = stateOf(task);
   if (isFinal(task.status)) {
     const packed = pack(input, state, [...change.history, ...entries.map(packEntry)], lastHash);
-    const ended = task.updated_at;
     const ordered = input.handoff?.ordering === 'per_task' ? ['o', '1'] : [];
     const former = formerWorkersField(null, task);
     writes.push(
       ['DEL', keys.task(taskId)],
-      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', ended, ...ordered, ...former],
+      ['HSET', keys.task(taskId), 'v', version, 'z', packed, 'e', task.updated_at, ...ordered, ...former],
       ['DEL', keys.history(taskId)],
       ...draftWrites(db, before?.task ?? null, task, events),
     );
     // A copy is purged with its task.
-    if (!isCopy) writes.push(['ZADD', keys.retain, ...retentionNotes(task, ended).flat()]);
+    if (!isCopy && was?.status !== task.status)
+      writes.push(['ZADD', keys.retain, ...retentionNotes(task, task.status_changed_at).flat()]);
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input), 'f', formOfTask(input));
@@ -187,5 +187,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   ];
   // Resealing replaces the input without a new version.
   if (isPatched) guards.push({ kind: 'field', key, field: 'i', value: JSON.stringify(was.input) });
+  // Resealing and the purge of a history replace it without a new version.
+  if (before?.packed !== undefined) guards.push({ kind: 'field', key, field: 'z', value: before.packed });
   return { guards, writes };
 }

@@ -23,6 +23,8 @@ export interface StoredTask {
   task: Task;
   /** Hash of the last history entry; '' when the history has been purged. */
   head: string;
+  /** The packed field of a final task, as stored. */
+  packed?: Buffer;
 }
 
 /** Loads a task; null when there is none. @throws UnreadableRecord */
@@ -56,7 +58,7 @@ function readStored(
   if (!Number.isInteger(fixed.version)) return required(key, broken('incomplete'));
   if (packed) {
     const [packedInput, packedState, , packedHead] = required(key, readPacked(packed));
-    return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead };
+    return { task: { ...fixed, ...packedState, input: packedInput }, head: packedHead, packed };
   }
   if (!state || !input || !head) return required(key, broken('incomplete'));
   return {

@@ -50,6 +50,7 @@ const ISSUER = {
   jwks_uri: 'https://id.example.com/jwks',
   scope_map: { read: ['tasks:read'] },
 };
+const REJECT: Command = { name: 'reject', feedback: 'no' };
 /** Changes nothing. */
 const READING = 'POST /v1/tasks/preview';
 /** Bodies that change something; other routes get an empty one. */
@@ -67,6 +68,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
   'POST /v1/worker/tasks/{task_id}/report': { reason: 'unsafe' },
+  'POST /v1/worker/tasks/{task_id}/dispute': { text: 'x' },
+  'POST /v1/tasks/{task_id}/dispute/resolve': { decision: 'uphold' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/bulk-actions': CANCEL_NOTHING,
   'POST /v1/pools': { name: 'x' },
@@ -144,6 +147,13 @@ beforeAll(async () => {
   await workThrough(db, await offerTo(db, submitted, [worker_id]), worker_id);
   await applyCommands(db, submitted, messageOf('worker', worker_id));
   others.submitted = submitted.task_id;
+  const worked = await workThrough(
+    db,
+    await offerTo(db, await addTask(db, org.org_id), [worker_id]),
+    worker_id,
+  );
+  await applyCommands(db, worked, REJECT, { name: 'dispute', worker_id, text: 'x' });
+  others.disputed = worked.task_id;
   await make(
     `/v1/webhook-endpoints/${others.replayed}/replay`,
     { since: '2020-01-01T00:00:00Z' },
@@ -212,6 +222,7 @@ test.each(KEY_ROUTES)(
     };
     const path = route.path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => {
       if (/\/(review|read|requeue)$/.test(name)) return others.submitted ?? '';
+      if (name.endsWith('/dispute/resolve')) return others.disputed ?? '';
       if (parameter !== 'endpoint_id') return things[parameter] ?? '';
       if (name.endsWith('/enable')) return others.enable ?? '';
       return (name.endsWith('/cancel') ? others.replayed : things.endpoint_id) ?? '';
@@ -244,6 +255,10 @@ async function taskFor(name: string, worker_id: string): Promise<{ task_id: stri
   const offered = await offerTo(db, await addTask(db, org.org_id), [worker_id]);
   const ids = { task_id: offered.task_id, offer_id: offerIdOf(offered, worker_id) };
   if (!name.includes('/tasks/')) return ids;
+  if (name.endsWith('/dispute')) {
+    await applyCommands(db, await workThrough(db, offered, worker_id), REJECT);
+    return ids;
+  }
   const accepted = await accept(db, offered, worker_id);
   if (!name.endsWith('/start')) await applyCommands(db, accepted, { name: 'start', worker_id });
   if (name.endsWith('/read')) await applyCommands(db, accepted, messageOf('requester', 'api_key:1'));

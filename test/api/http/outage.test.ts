@@ -79,6 +79,8 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/worker/tasks/{task_id}/messages': { text: 'x' },
   'POST /v1/worker/tasks/{task_id}/report': { reason: 'unsafe' },
+  'POST /v1/worker/tasks/{task_id}/dispute': { text: 'x' },
+  'POST /v1/tasks/{task_id}/dispute/resolve': { decision: 'uphold' },
   'POST /v1/worker/tasks/{task_id}/messages/read': { through: 1 },
   'POST /v1/pools': { name: 'x' },
   'POST /v1/workers': { name: 'x' },

@@ -80,6 +80,8 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   },
   read_messages: { name: 'read_messages', side: 'requester', through: 1 },
   update_copies: { name: 'update_copies', copies: [] },
+  dispute: { name: 'dispute', worker_id: WORKER, text: 'It is right.' },
+  resolve_dispute: { name: 'resolve_dispute', decision: 'uphold', text: null },
   disagree: {
     name: 'disagree',
     agreement: { mode: 'majority', agreed: false, count: 0, agreeing: 0, share: 0 },
@@ -195,9 +197,12 @@ describe('the tables of commands', () => {
   function samplesOf(status: Status, input: TaskInput): Task[] {
     const task = taskIn(status, input);
     const offered = taskAfter(queuedTask(input), [FITTING.match, { name: 'offer', offers: twoOffers }], NOW);
-    const others =
-      status === 'offered' ? [offered] : status === 'queued' ? [{ ...task, report: REPORT }] : [];
-    const all = [task, ...others];
+    const others: Partial<Record<Status, Task>> = {
+      offered,
+      queued: { ...task, report: REPORT },
+      ...(status === 'failed' && { failed: taskAfter(task, [FITTING.dispute], ACCEPTED) }),
+    };
+    const all = [task, ...(others[status] === undefined ? [] : [others[status]])];
     return all.flatMap((one) => [one, { ...one, attempt: DEFAULT_MAX_ATTEMPTS }]).map(frozen);
   }
 
@@ -217,6 +222,17 @@ describe('the tables of commands', () => {
 /** Commands of scheduled checks: in a state that does not allow them, nothing is due. */
 const SCHEDULED: readonly CommandName[] = ['deadline', 'target_latency', 'relax', 'escalate'];
 
+/** The codes other than `invalid_transition` with which a state refuses a command. */
+const CODES: Partial<Record<CommandName, string>> = {
+  cancel: 'task_not_cancellable',
+  accept: 'offer_not_pending',
+  decline: 'offer_not_pending',
+  expire: 'offer_not_pending',
+  revoke: 'offer_not_pending',
+  dispute: 'task_not_rejected',
+  resolve_dispute: 'dispute_not_open',
+};
+
 describe('an illegal command', () => {
   const staysIn = (status: Status, command: CommandName) =>
     IN_PLACE.some((row) => row.command === command && row.from.includes(status));
@@ -225,12 +241,7 @@ describe('an illegal command', () => {
   );
   it.each(refused)('%s: %s is refused', (status, command) => {
     const decision = decide(sample(status), [FITTING[command]], contextAt(momentOf(command)));
-    const code =
-      command === 'cancel'
-        ? 'task_not_cancellable'
-        : ['accept', 'decline', 'expire', 'revoke'].includes(command)
-          ? 'offer_not_pending'
-          : 'invalid_transition';
+    const code = CODES[command] ?? 'invalid_transition';
     expect(decision).toEqual({ ok: false, refusal: { code, message: expect.any(String) } });
   });
 

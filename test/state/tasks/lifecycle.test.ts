@@ -61,7 +61,15 @@ describe('the transition table', () => {
 
   it('allows no transition from a final state', () => {
     expect(STATUSES.filter(isFinal)).toEqual(['completed', 'failed', 'cancelled']);
-    for (const row of [...TRANSITIONS, ...IN_PLACE]) expect(row.from.filter(isFinal)).toEqual([]);
+    for (const row of TRANSITIONS) expect(row.from.filter(isFinal)).toEqual([]);
+  });
+
+  it('allows in a final state only the dispute of a rejection and the decision on it', () => {
+    const rows = IN_PLACE.filter((row) => row.from.some(isFinal));
+    expect(rows.map(({ command, from }) => [command, from])).toEqual([
+      ['dispute', ['failed']],
+      ['resolve_dispute', ['failed']],
+    ]);
   });
 
   it('has exactly the transitions of the contract', () => {

@@ -106,7 +106,7 @@ const USUAL: Record<Status, readonly What[]> = {
   ],
   verified: ['complete'],
   completed: EVERYTHING,
-  failed: EVERYTHING,
+  failed: [...EVERYTHING, 'dispute', 'resolve_dispute'],
   cancelled: EVERYTHING,
 };
 
@@ -237,6 +237,10 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
     case 'return_reported':
     case 'reject_reported':
       return [{ name: what, feedback: 'no' }];
+    case 'dispute':
+      return [{ name: 'dispute', worker_id, text: 'It is right.' }];
+    case 'resolve_dispute':
+      return [{ name: 'resolve_dispute', decision: move.count === 1 ? 'uphold' : 'overturn', text: null }];
     case 'message':
       return [messageOf(move, task, worker_id, fresh())];
     case 'read_messages':
@@ -373,6 +377,7 @@ const IN_PLACE_EVENTS: readonly string[] = [
   'task.message_added',
   'task.assigned',
   'task.reported',
+  'task.disputed',
 ];
 
 const asEntry = ({ type, data }: TaskEvent) => ({ type, data });
@@ -414,13 +419,17 @@ describe('every random sequence of commands', () => {
     });
   });
 
-  it('has at most one final event and none after it', () => {
+  it('has at most one final event, and after it only the dispute of a rejection and its decision', () => {
     always(({ history, changes }) => {
-      const ends = history.filter((one) => ['completed', 'failed', 'cancelled'].includes(one.status));
+      const [end, ...later] = history.filter((one) => isFinal(one.status));
+      const isRejected = (end?.data.failure as { code?: string } | undefined)?.code === 'rejected';
       return (
-        ends.length <= 1 &&
-        (ends.length === 0 || ends[0] === history.at(-1)) &&
-        changes.every(({ before, refused }) => !isFinal(before.status) || refused)
+        later.map((one) => one.type).every((type) => type === 'task.disputed') &&
+        later.length <= (isRejected ? 2 : 0) &&
+        changes.every(
+          ({ before, after, events, refused }) =>
+            !isFinal(before.status) || refused || (events.length === 1 && after.status === before.status),
+        )
       );
     });
   });
@@ -569,7 +578,7 @@ describe('every random sequence of commands', () => {
       const { result, failure, cancellation } = taskView(task) as Record<string, { source?: string } | null>;
       const outcomes = [result, failure, cancellation].filter((one) => one !== null);
       const isDefault = result?.source === 'default';
-      const told = history.at(-1)?.data ?? {};
+      const told = history.find((one) => isFinal(one.status))?.data ?? {};
       return (
         outcomes.length === 1 &&
         JSON.stringify(Object.values(told)) === JSON.stringify(outcomes) &&

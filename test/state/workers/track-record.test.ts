@@ -48,7 +48,7 @@ describe('the rating', () => {
   });
 
   it('starts again when a new rating is set', () => {
-    const record = withGivenRating(withRatings(newTrackRecord(5), [1, 1, 1]), 4);
+    const record = withGivenRating(withRatings(newTrackRecord(5), [1, 1, 1]), 4, NOW);
     expect(ratingOf(record)).toBe(4);
     const worker = next(
       sampleWorker({ rating: 2, track: withRatings(newTrackRecord(5), [1]) }),

@@ -15,7 +15,7 @@ export const TaskFilterFields = {
   assigned_to: listOf(ClientId, 'Tasks of one of these workers'),
   overdue: Type.Optional(Type.Boolean({ description: 'Open with a breached clock' })),
   in_review: Type.Optional(
-    Type.Boolean({ description: 'Submitted or reported, and a reviewer has to decide' }),
+    Type.Boolean({ description: 'Submitted, reported or disputed, and a reviewer has to decide' }),
   ),
   has_open_question: Type.Optional(Type.Boolean({ description: 'Whether a question waits for its answer' })),
   created_after: Type.Optional(described(Timestamp, 'Tasks created after this time')),

@@ -3,6 +3,7 @@
 import Type from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { SIDES } from '../../../state/tasks/conversation.ts';
+import { DISPUTE_DAYS, DISPUTE_STATUSES } from '../../../state/tasks/dispute.ts';
 import { nullable, pageOf, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { EventType, ReportReason, ReviewDecision, SlaClock, TaskStatus } from './enums.schema.ts';
 import { Evidence } from './evidence.schema.ts';
@@ -81,6 +82,24 @@ export const UnreadMessages = Type.Integer({
 export const Attempt = Type.Integer({
   description: 'Increases by one each time accepted work returns to the queue',
 });
+
+const DisputeFields = {
+  worker_id: Type.String(),
+  text: Type.String(),
+  opened_at: Timestamp,
+  status: word(DISPUTE_STATUSES),
+  decision_text: nullable(Type.String({ description: 'What the reviewer wrote' })),
+  decided_at: nullable(Timestamp),
+};
+/** A dispute as its worker sees it. */
+export const OwnDispute = Type.Object(DisputeFields, { $id: 'OwnDispute' });
+
+export const DisputableUntil = nullable(
+  Type.String({
+    format: 'date-time',
+    description: `When the rejection that ended the task can no longer be disputed, ${DISPUTE_DAYS} days after it; null when there is none, or it was disputed before`,
+  }),
+);
 
 /** Several answers, and the one that counts. */
 const Answers = Type.Object(
@@ -181,6 +200,13 @@ export const Task = Type.Object(
         Type.Null(),
       ],
       { description: 'The last report of a worker; while `decision` is null, no worker gets the task' },
+    ),
+    dispute: Type.Union(
+      [
+        Type.Object({ ...DisputeFields, decided_by: nullable(Type.String()) }, { $id: 'TaskDispute' }),
+        Type.Null(),
+      ],
+      { description: "The worker's dispute of the rejection that ended the task" },
     ),
     open_question: OpenQuestion,
     unread_messages: UnreadMessages,

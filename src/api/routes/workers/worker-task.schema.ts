@@ -9,7 +9,15 @@ import { closed, nullable, Slug, Timestamp, Uuid } from '../../http/schemas.ts';
 import type { Answers } from '../../route.ts';
 import { TaskStatus } from '../tasks/enums.schema.ts';
 import { Context, NotBefore, Output, Requirements, Sla } from '../tasks/task-input.schema.ts';
-import { Assignment, Attempt, OpenQuestion, Submission, UnreadMessages } from '../tasks/task-view.schema.ts';
+import {
+  Assignment,
+  Attempt,
+  DisputableUntil,
+  OpenQuestion,
+  OwnDispute,
+  Submission,
+  UnreadMessages,
+} from '../tasks/task-view.schema.ts';
 
 const { on_deadline: _default, escalations: _escalations, ...WorkerSla } = Sla;
 const { gold: _gold, copies: _copies, ...Asked } = Output.properties;
@@ -49,6 +57,8 @@ export const WorkerTask = Type.Object(
     version: Type.Integer(),
     assignment: nullable(Assignment),
     submission: nullable(Submission),
+    dispute: nullable(OwnDispute),
+    disputable_until: DisputableUntil,
     open_question: OpenQuestion,
     unread_messages: UnreadMessages,
   },
