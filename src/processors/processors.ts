@@ -64,8 +64,8 @@ const LOCK: Record<QueueName, number> = {
   retries: 20_000,
   bulk: 20_000,
 };
-/** Steps of bulk actions at the same time: few, so that they leave room for other work. */
-const BULK_CONCURRENCY = 2;
+/** Steps of bulk actions at the same time: one, so that it leaves room for other work. */
+const BULK_CONCURRENCY = 1;
 const STALL_CHECK = 5_000;
 const DISABLE_AFTER = 5 * 24 * 3600 * 1000;
 

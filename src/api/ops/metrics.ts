@@ -102,6 +102,16 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
       this.set(await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).replays))));
     },
   });
+  new Gauge({
+    name: 'biolayer_bulk_actions_running',
+    help: 'Bulk actions that are pending or running',
+    registers: [registry],
+    async collect() {
+      this.set(
+        await total(PARTITIONS.map((one) => db.redis.zcard(partitionKeys(db.prefix, one).bulkActions))),
+      );
+    },
+  });
   return {
     async middleware(ctx, next) {
       const start = performance.now();

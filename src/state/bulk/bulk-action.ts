@@ -77,7 +77,7 @@ export const RUNNING_MOST = 5;
 /** Failures that are listed. */
 export const FAILURES_MOST = 100;
 /** Most tasks of one step. */
-export const BULK_STEP = 50;
+export const BULK_STEP = 25;
 /** Most tasks per second of all bulk actions of an org together. */
 const BULK_RATE = 100;
 /** Shortest pause between two steps, ms. */
