@@ -7,6 +7,7 @@ ARG NODE_IMAGE=node:20.20.2-bookworm-slim
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY packages/sdk/package.json packages/sdk/
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN script/build
@@ -14,6 +15,7 @@ RUN script/build
 FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY packages/sdk/package.json packages/sdk/
 RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
@@ -27,6 +29,9 @@ WORKDIR /app
 COPY package.json ./
 COPY bin ./bin
 COPY --from=packages /app/node_modules ./node_modules
+# node_modules links to it.
+COPY packages/sdk/package.json packages/sdk/
+COPY --from=build /app/packages/sdk/dist ./packages/sdk/dist
 COPY --from=build /app/dist ./dist
 USER node
 # Loopback would be that of the container; the published ports decide what is reachable from outside.

@@ -14,6 +14,9 @@ import {
 } from './state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from './state/access/token-bucket.ts';
 
+/** Where `npm start` serves the API unless configured otherwise. */
+export const DEFAULT_URL = 'http://127.0.0.1:3000';
+
 export type ProcessKind = 'web' | 'worker' | 'server';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -163,7 +166,7 @@ export interface CliConfig {
 export function loadCliConfig(given: Environment = {}, env: Environment = process.env): CliConfig {
   const { faults, read } = reader({ ...env, ...given });
   const config: CliConfig = {
-    url: read('BIOLAYER_URL', asBaseUrl, 'http://127.0.0.1:3000'),
+    url: read('BIOLAYER_URL', asBaseUrl, DEFAULT_URL),
     apiKey: read('BIOLAYER_API_KEY', asCredential, undefined),
     operatorToken: read('OPERATOR_TOKEN', asCredential, undefined),
   };

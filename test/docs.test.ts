@@ -285,7 +285,7 @@ describe('every document', () => {
 
   it.each(DOCUMENTS)('%s names commands and scripts that exist', async (path) => {
     const text = read(path);
-    const scripts = [...text.matchAll(/\bscript\/[a-z]+/g)].map(([name]) => name);
+    const scripts = [...text.matchAll(/\bscript\/[a-z-]+/g)].map(([name]) => name);
     expect(scripts.filter((name) => !existsSync(join(ROOT, name)))).toEqual([]);
     const npm = Object.keys(JSON.parse(read('package.json')).scripts);
     const runs = [...text.matchAll(/\bnpm run ([a-z:]+)/g)].map(([, name]) => name);
