@@ -2,12 +2,13 @@
 
 import { isExcluded } from '../../state/tasks/exclusion.ts';
 import { isOfWorker } from '../../state/tasks/offer.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import { isEligible, mayAccept } from '../../state/workers/matching.ts';
-import { applyEffect, type Effect, effectsOf, type Worker } from '../../state/workers/worker.ts';
+import { applyEffect, type Effect, effectsOf, holders, type Worker } from '../../state/workers/worker.ts';
 import type { Change } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { intactOrNull } from '../redis/unreadable.ts';
-import { type FormerWorkers, formerWorkersOf } from '../tasks/former-workers.ts';
+import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadWorker, workerWrites } from '../workers/workers.ts';
 import type { Decided } from './copies.ts';
 
@@ -30,18 +31,21 @@ export async function reserve(
   const workerIds = new Set(effects.map((one) => one.id));
   const loaded = new Map<string, Worker | null>(loadedWorkers.map((worker) => [worker.worker_id, worker]));
   const toLoad = [...workerIds].every((id) => loaded.has(id)) ? [] : [...workerIds];
-  const given = new Set(effects.filter(({ effect }) => gives(effect)).map(({ change }) => change));
-  const former = new Map<Decided, FormerWorkers>();
-  await Promise.all([
+  const given = decided.map((change) => ({ change, ids: recipients(change) }));
+  const [exclusions] = await Promise.all([
+    Promise.all(given.map(({ change, ids }) => (ids.length === 0 ? null : formerWorkersOf(db, change.task)))),
     // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
     ...toLoad.map(async (id) => {
       loaded.set(id, await intactOrNull(db, () => loadWorker(db, orgId, id)));
     }),
-    ...[...given].map(async (change) => former.set(change, await formerWorkersOf(db, change.task))),
   ]);
+  for (const [at, { change, ids }] of given.entries())
+    for (const id of ids)
+      if (isExcluded({ worker_id: id }, change.task) || exclusions[at]?.has(id) === true)
+        return { kind: refusalOf(change, id) };
   const after = new Map(loaded);
   for (const { id, effect, change } of effects) {
-    const outcome = reserveFor(after.get(id) ?? null, effect, change, former.get(change));
+    const outcome = reserveFor(after.get(id) ?? null, effect, change);
     if (outcome === null) continue;
     if ('kind' in outcome) return outcome;
     after.set(id, outcome);
@@ -50,13 +54,35 @@ export async function reserve(
     const [was, is] = [loaded.get(id) ?? null, after.get(id) ?? null];
     return is === was ? [] : [workerWrites(db, was, is)];
   });
-  const exclusions = [...former.values()].map(({ guards }): Change => ({ guards, writes: [] }));
-  return { changes: [...changes, ...exclusions], workerIds };
+  const guards = exclusions.flatMap((one) => one?.guards ?? []);
+  return { changes: [...changes, { guards, writes: [] }], workerIds };
 }
 
-/** Whether the worker gets the task with this effect, as an offer or into their hands. */
-function gives({ reserves, response }: Effect): boolean {
-  return reserves !== undefined || response === 'accepted';
+/** The workers to whom a change gives the task, as an offer or into their hands; also where a reservation only goes on. */
+function recipients({ before, task }: Decided): string[] {
+  const had = before === null ? null : offersHeld(before.task);
+  return [...offersHeld(task)].filter(([id, held]) => had?.get(id) !== held).map(([id]) => id);
+}
+
+/** What the workers hold of the task: worker id → kind of the reservation and the id of its offer. */
+function offersHeld(task: Task): Map<string, string> {
+  const offerOf = (id: string) => task.offers.find((one) => one.worker_id === id && one.status === 'pending');
+  return new Map(
+    [...holders(task)].map(([id, kind]) => {
+      const { offer_id = '' } = (kind === 'work' ? task.assignment : offerOf(id)) ?? {};
+      return [id, `${kind} ${offer_id}`];
+    }),
+  );
+}
+
+/** Why an excluded worker cannot get the task. */
+function refusalOf({ before, task }: Decided, workerId: string): Refused['kind'] {
+  if (before?.task.status === 'submitted' && task.status === 'started') return 'rework_needs_other_worker';
+  const accepted = task.assignment?.offer_id;
+  const isAccept = before?.task.offers.some(
+    (one) => one.worker_id === workerId && one.status === 'pending' && one.offer_id === accepted,
+  );
+  return isAccept === true ? 'worker_excluded' : 'worker_busy';
 }
 
 /** The worker after an effect of a task's change; null when it does not concern them; or why it cannot be. */
@@ -64,7 +90,6 @@ function reserveFor(
   worker: Worker | null,
   effect: Effect,
   { before, task }: Decided,
-  former: FormerWorkers | undefined,
 ): Worker | Refused | null {
   const isRework = before?.task.status === 'submitted' && task.status === 'started';
   const unable: Refused = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
@@ -77,9 +102,6 @@ function reserveFor(
     !isOfWorker(assignment, worker)
   )
     return effect.reserves === 'work' ? unable : null;
-  // No exclusion is passed over, by force neither.
-  if (gives(effect) && (isExcluded(worker, task) || former?.has(worker.worker_id) === true))
-    return effect.response === 'accepted' ? { kind: 'worker_excluded' } : unable;
   // Since they were found, the worker may have lost a skill or declined this task.
   if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
     return unable;

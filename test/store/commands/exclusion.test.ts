@@ -9,7 +9,7 @@ import { planUpdate } from '../../../src/store/commands/update-task.ts';
 import { newId } from '../../../src/store/redis/ids.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { findWorkers, firstWaitingFor } from '../../../src/store/workers/candidates.ts';
-import { allMatchingQueues } from '../../../src/store/workers/matching-queues.ts';
+import { allMatchingQueues, removeEmptyMatchingQueue } from '../../../src/store/workers/matching-queues.ts';
 import {
   accept,
   addTask,
@@ -112,7 +112,7 @@ describe('matching', () => {
     expect(await allMatchingQueues(db, org)).toHaveLength(1);
   });
 
-  it('lists a queue under each worker that it is for, and removes it when the task has gone', async () => {
+  it('lists a queue under each worker that it is for, until no task waits in it', async () => {
     const org = await orgWith('a', 'b');
     const task = await needing(org, { worker_ids: ['b', 'a'] });
     const listed = await allMatchingQueues(db, org);
@@ -122,6 +122,8 @@ describe('matching', () => {
     const offered = await now(task);
     expect(offered.status).toBe('offered');
     expect(await indexErrors(db, offered)).toEqual([]);
+    for (const one of listed) await removeEmptyMatchingQueue(db, org, one);
+    expect(await allMatchingQueues(db, org)).toEqual([]);
   });
 
   it('finds nobody when an excluded task is gone, since it may have been anyone', async () => {
@@ -331,6 +333,25 @@ describe('for any history', () => {
       { numRuns: 25 },
     );
     expect(assigned).toBeGreaterThan(25);
+  });
+
+  it('of assignments of both tasks at once to a worker who has offers of both, one wins', async () => {
+    const org = await orgWith('a');
+    const [one, two] = [await addTask(db, org), await addTask(db, org)];
+    await patch(one, { excluded_tasks: [two.task_id] });
+    await patch(two, { excluded_tasks: [one.task_id] });
+    for (const task of [one, two]) await offerTo(db, await now(task), ['a']);
+    const wish = { mode: 'assign', force: true } as const;
+    const assign = async (task: Task): Promise<Plan | null> => {
+      const plan = await planAssignment(db, task, await workerOf(db, org, 'a'), wish);
+      return 'obstacles' in plan ? null : plan;
+    };
+    const answers = await Promise.all(
+      [one, two].map(({ task_id }) => changeTask(db, org, task_id, assign, SYSTEM)),
+    );
+    expect(answers.filter((answer) => answer.ok)).toHaveLength(1);
+    const held = [await now(one), await now(two)].filter((task) => task.assignment !== null);
+    expect(held).toHaveLength(1);
   });
 
   it('an assignment of the excluded task between the check and the commit is noticed', async () => {

@@ -34,8 +34,15 @@ const someone = fc.record({
   availability: fc.constantFrom(AVAILABILITIES[0], AVAILABILITIES[0], ...AVAILABILITIES),
   capacity: fc.integer({ min: 1, max: 2 }),
 });
+const names = fc.uniqueArray(fc.constantFrom('w0', 'w1', 'w2', 'w3'), { minLength: 1, maxLength: 3 });
 const something = fc.record({
   skills,
+  naming: fc.oneof(
+    { weight: 2, arbitrary: fc.constant({}) },
+    fc.record({ worker_ids: names }),
+    fc.record({ excluded_worker_ids: names }),
+    fc.record({ worker_ids: names, excluded_worker_ids: names }),
+  ),
   certifications: fc.uniqueArray(fc.constantFrom('x', 'y'), { maxLength: 1 }),
   trust_level: fc.constantFrom(0, 2.5, 3),
   pool: fc.option(fc.constantFrom('p', 'q'), { nil: undefined }),
@@ -59,9 +66,9 @@ describe('for any workers and waiting tasks', () => {
               addWorker(db, org, { ...one, worker_id: `w${index}`, idle_since: now - idle * 1000 }),
             ),
           );
-          const { pool, urgency: _, deadline: __, ...asked } = wanted;
+          const { pool, naming, urgency: _, deadline: __, ...asked } = wanted;
           const task = await addTask(db, org, {
-            requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
+            requirements: { ...asked, ...naming, ...(pool !== undefined && { worker_pool_id: pool }) },
           });
           const best = rank(
             workers.filter((one) => isEligible(one, task, now)),
@@ -85,14 +92,14 @@ describe('for any workers and waiting tasks', () => {
           const org = freshOrg(db);
           const now = db.clock.now();
           const tasks = await Promise.all(
-            waiting.map(({ pool, urgency, deadline, ...asked }) =>
+            waiting.map(({ pool, naming, urgency, deadline, ...asked }) =>
               addTask(db, org, {
                 sla: { urgency, ...(deadline !== undefined && { deadline: rfc3339(now + deadline * 1000) }) },
-                requirements: { ...asked, ...(pool !== undefined && { worker_pool_id: pool }) },
+                requirements: { ...asked, ...naming, ...(pool !== undefined && { worker_pool_id: pool }) },
               }),
             ),
           );
-          const worker = await addWorker(db, org, { ...one, availability: 'available' });
+          const worker = await addWorker(db, org, { ...one, worker_id: 'w1', availability: 'available' });
           const [first] = tasks
             .filter((task) => isEligible(worker, task, now))
             .sort((a, b) => (queueMember(a) < queueMember(b) ? -1 : 1));
