@@ -27,7 +27,8 @@ export const disputeRoutes = [
       }),
       text: Type.Optional(PlainText),
     }),
-    answers: { 200: { description: 'The task after the decision', schema: schema.Task } },
+    answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
+    errors: ['dispute_not_open'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
       const { decision, text = null } = call.body;

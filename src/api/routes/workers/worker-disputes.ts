@@ -20,6 +20,7 @@ export const workerDisputeRoutes = [
     params: Params,
     body: closed({ text: PlainText }),
     answers: oneTask,
+    errors: ['task_not_rejected', 'already_disputed', 'dispute_too_late'],
     handler(call) {
       const { worker_id } = call.principal;
       const { text } = call.body;
