@@ -31,6 +31,7 @@ export class BioLayer {
   readonly tasks: TaskMethods;
   readonly events: EventMethods;
   readonly worker: WorkerMethods;
+  readonly bulkActions: Resource<Table['bulkActions']>;
   readonly taskTypes: Resource<Table['taskTypes']>;
   readonly pools: Resource<Table['pools']>;
   readonly workers: Resource<Table['workers']>;
@@ -59,6 +60,7 @@ export class BioLayer {
       ...of('worker'),
       stream: (given = {}) => follow(transport, 'streamWorkerFeed', {}, given),
     };
+    this.bulkActions = of('bulkActions');
     this.taskTypes = of('taskTypes');
     this.pools = of('pools');
     this.workers = of('workers');

@@ -22,6 +22,8 @@ export const RESOURCES = {
     cancel: ['cancelTask', 'task_id'],
     /** Review a submission. */
     review: ['reviewTask', 'task_id'],
+    /** Decide on a dispute. */
+    resolveDispute: ['resolveDispute', 'task_id'],
     /** Give a task to a named worker. */
     assign: ['assignTask', 'task_id'],
     /** Queue a task again. */
@@ -44,6 +46,17 @@ export const RESOURCES = {
     listEvidence: ['listEvidence', 'task_id'],
     /** Download a file of a task. */
     downloadEvidence: ['downloadEvidence', 'task_id', 'evidence_id'],
+  },
+  /** One change of many tasks, in the background. */
+  bulkActions: {
+    /** Start a bulk action, or count what it would change. */
+    create: ['createBulkAction'],
+    /** List bulk actions. */
+    list: ['listBulkActions'],
+    /** Retrieve a bulk action. */
+    get: ['getBulkAction', 'bulk_action_id'],
+    /** Cancel a bulk action. */
+    cancel: ['cancelBulkAction', 'bulk_action_id'],
   },
   /** Task types: versioned defaults of tasks. */
   taskTypes: {
@@ -118,6 +131,8 @@ export const RESOURCES = {
     submitTask: ['submitTask', 'task_id'],
     /** Report a task. */
     reportTask: ['reportTask', 'task_id'],
+    /** Dispute the rejection of a task. */
+    disputeRejection: ['disputeRejection', 'task_id'],
     /** Retrieve my draft of a task. */
     getDraft: ['getDraft', 'task_id'],
     /** Save my draft of a task. */
@@ -260,10 +275,18 @@ export const RESOURCES = {
   admin: {
     /** Create an org. */
     createOrg: ['createOrg'],
+    /** List orgs with their status and usage. */
+    listOrgs: ['listOrgs'],
     /** Retrieve an org. */
     getOrg: ['getOrg', 'org_id'],
     /** Update an org. */
     updateOrg: ['updateOrg', 'org_id'],
+    /** Create an API key for an org that has lost its own. */
+    createOrgApiKey: ['createOrgApiKey', 'org_id'],
+    /** Suspend an org: its credentials are refused and its tasks are not matched. */
+    suspendOrg: ['suspendOrg', 'org_id'],
+    /** End the suspension of an org. */
+    resumeOrg: ['resumeOrg', 'org_id'],
     /** Reseal secrets with the current key. */
     resealSecrets: ['resealSecrets'],
     /** Retrieve the clock. */
