@@ -28,9 +28,12 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
       title: 'BioLayer',
       version,
       summary: 'Hand work from software to people.',
+      description:
+        'Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.',
+      contact: { name: 'BioLayer' },
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: oauth ?? '/' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {

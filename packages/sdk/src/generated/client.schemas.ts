@@ -4,6 +4,7 @@
 
 /**
  * BioLayer (v0.1.0)
+ * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
 /**
