@@ -1,11 +1,31 @@
-// What the decisions of a reviewer have in common: the review is recorded, and rework returns the task to its worker.
+// What the decisions of a reviewer have in common: which need feedback, how the review is recorded, and how rework returns
+// the task to its worker.
 
+import type { FieldError } from '../text/field-error.ts';
+import { isObject } from '../text/forms.ts';
 import type { ReviewInput } from './command.ts';
 import { fail } from './ending.ts';
 import { detailField } from './requeue.ts';
 import { flagBreaches } from './sla.ts';
 import { maxAttempts, type Review } from './task.ts';
 import type { Transition } from './transition.ts';
+
+/**
+ * The errors of a review. Rework and rejection need feedback, because the worker must learn the reason. Only an approval
+ * names the worker whose answer is the result.
+ * @param review may be invalid
+ */
+export function reviewErrors(review: unknown): FieldError[] {
+  if (!isObject(review)) return [];
+  const { decision, feedback, worker_id } = review;
+  const errors: FieldError[] = [];
+  const needsFeedback = decision === 'rework' || decision === 'reject';
+  if (needsFeedback && (feedback === undefined || String(feedback).trim() === ''))
+    errors.push({ pointer: '/feedback', message: `is required when the decision is ${decision}` });
+  if (worker_id !== undefined && decision !== undefined && decision !== 'approve')
+    errors.push({ pointer: '/worker_id', message: 'is allowed only with approve' });
+  return errors;
+}
 
 /** Adds a review of the submission. */
 export function addReview(

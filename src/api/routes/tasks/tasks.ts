@@ -4,16 +4,16 @@ import Type from 'typebox';
 import { answersOf } from '../../../state/tasks/copies.ts';
 import { isFinal } from '../../../state/tasks/lifecycle.ts';
 import { reviewCommands } from '../../../state/tasks/review-commands.ts';
+import { reviewErrors } from '../../../state/tasks/reviewing.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
-import { type FieldError, invalid, notFound } from '../../http/problem.ts';
+import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
 import { closed, idOf, OldestFirst, PageQuery, pageOf, word } from '../../http/schemas.ts';
-import { memberOf } from '../../http/validation.ts';
 import { route, scope } from '../../route.ts';
 import { ReviewDecision } from './enums.schema.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
@@ -170,7 +170,7 @@ export const taskRoutes = [
         }),
       ),
     }),
-    rules: async (body) => [...feedbackFaults(body), ...choiceFaults(body)],
+    rules: async (body) => reviewErrors(body),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
     errors: ['invalid_transition'],
     async handler(call) {
@@ -204,22 +204,6 @@ export const taskRoutes = [
     },
   }),
 ];
-
-/** A worker whose work is sent back or rejected must learn why. */
-function feedbackFaults(body: unknown): FieldError[] {
-  const [decision, feedback] = [memberOf(body, 'decision'), memberOf(body, 'feedback')];
-  const isNeeded = decision === 'rework' || decision === 'reject';
-  return isNeeded && (feedback === undefined || String(feedback).trim() === '')
-    ? [{ pointer: '/feedback', message: `is required when the decision is ${decision}` }]
-    : [];
-}
-
-function choiceFaults(body: unknown): FieldError[] {
-  const [decision, worker] = [memberOf(body, 'decision'), memberOf(body, 'worker_id')];
-  return worker === undefined || decision === 'approve' || decision === undefined
-    ? []
-    : [{ pointer: '/worker_id', message: 'is allowed only with approve' }];
-}
 
 /** Requires that the task has an answer of the worker. @throws ApiError 422 */
 function requireAnswerOf(task: Task, worker_id: string | undefined): void {
