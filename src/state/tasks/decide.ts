@@ -4,22 +4,23 @@
 
 import { timestamp } from '../text/time.ts';
 import type { Command, CommandContext, Decision, Refusal } from './command.ts';
-import { addMessage, readMessages } from './conversation-step.ts';
+import { addMessage, readMessages } from './conversation-commands.ts';
 import { startCoolDown } from './cool-down.ts';
 import { newCopies } from './copies.ts';
-import { stepOfCopies } from './copies-step.ts';
-import { dispute, resolveDispute } from './dispute-step.ts';
+import { stepOfCopies } from './copies-commands.ts';
+import { dispute, resolveDispute } from './dispute-commands.ts';
 import { endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
-import { noteWorker } from './exclusion.ts';
+import { recordWorker } from './exclusion.ts';
 import { isAllowed } from './lifecycle.ts';
 import type { Offer } from './offer.ts';
 import { illegal, notDue, notPending, notYours, reported, submissionReplaced } from './refusals.ts';
-import { rejectReported, report, returnReported } from './report-step.ts';
+import { stepsDue } from './relaxation.ts';
+import { rejectReported, report, returnReported } from './report-commands.ts';
 import { detailField, endOffer, requeue, takeBack } from './requeue.ts';
 import { addReview, ratingField, returnToWorker } from './reviewing.ts';
 import { checkClock } from './sla.ts';
-import { poolOf, startsAt, startTime, stepsDue, type Task, type TaskInput } from './task.ts';
+import { poolOf, startsAt, startTime, type Task, type TaskInput } from './task.ts';
 import { Transition } from './transition.ts';
 import { update } from './update.ts';
 import { resultView } from './view.ts';
@@ -129,7 +130,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
         started_at: null,
         submitted_at: null,
       };
-      noteWorker(task, offer.worker_id);
+      recordWorker(task, offer.worker_id);
       transition.move('accepted', { worker_id: offer.worker_id, offer_id: offer.offer_id });
       return null;
     }

@@ -3,13 +3,14 @@
 
 import type { FieldError } from '../text/field-error.ts';
 import { isObject } from '../text/forms.ts';
-import { requirementsOf, type Task } from './task.ts';
+import { requirementsOf } from './relaxation.ts';
+import type { Task } from './task.ts';
 
 /** Most workers to whom one task is assigned. At this number it fails instead of returning to the queue. */
 export const WORKERS_MOST = 100;
 
 /** Notes that the task is assigned to the worker. */
-export function noteWorker(task: Task, workerId: string): void {
+export function recordWorker(task: Task, workerId: string): void {
   const { assigned_workers = [] } = task;
   if (!assigned_workers.includes(workerId)) task.assigned_workers = [...assigned_workers, workerId];
 }

@@ -5,8 +5,9 @@ import { coolDownMs, startCoolDown } from './cool-down.ts';
 import { endAtDeadline, endIfPending, fail } from './ending.ts';
 import { WORKERS_MOST } from './exclusion.ts';
 import type { Offer } from './offer.ts';
+import { stepsDue } from './relaxation.ts';
 import { flagBreaches } from './sla.ts';
-import { dueAt, maxAttempts, stepsDue } from './task.ts';
+import { dueAt, maxAttempts } from './task.ts';
 import type { Transition } from './transition.ts';
 
 /** A task with so many events fails instead of returning to the queue, so that its history cannot grow forever. */

@@ -5,7 +5,8 @@
 
 import { broken, isObject, type Read, readShape, type Shape } from '../text/forms.ts';
 import { isFinal, isSubmitted } from './lifecycle.ts';
-import { dueAt, escalationOf, SLA_CLOCKS, startsAt, startTime, stepAt, type Task } from './task.ts';
+import { stepAt } from './relaxation.ts';
+import { dueAt, escalationOf, SLA_CLOCKS, startsAt, startTime, type Task } from './task.ts';
 import { isReported } from './waiting.ts';
 
 /** A check, and when to run it (`at`, ms): at once, or at a later time (`DelayedCheck`). */

@@ -250,33 +250,12 @@ export function startsAt({ created_at, input: { not_before } }: Task): number {
   return not_before === undefined ? created_at : Math.max(created_at, Date.parse(not_before));
 }
 
-/** How many relaxation steps are due at `now`. */
-export function stepsDue(task: Task, now: number): number {
-  const steps = task.input.requirements?.steps ?? [];
-  return steps.filter((one) => startsAt(task) + one.after_seconds * 1000 <= now).length;
-}
-
-/** When a relaxation step (counted from 1) is due, ms; null when there is no such step. */
-export function stepAt(task: Task, step: number): number | null {
-  const found = task.input.requirements?.steps?.[step - 1];
-  return found === undefined ? null : startsAt(task) + found.after_seconds * 1000;
-}
-
 /** An escalation, counted from 1, with its time (ms); null when there is no such escalation. */
 export function escalationOf(task: Task, number: number): { escalation: Escalation; at: number } | null {
   const escalation = task.input.sla.escalations?.[number - 1];
   return escalation === undefined
     ? null
     : { escalation, at: startsAt(task) + escalation.after_seconds * 1000 };
-}
-
-/** The requirements in force, after the relaxation steps so far. */
-export function requirementsOf(task: Task): Requirements {
-  const given = task.input.requirements ?? {};
-  const step = given.steps?.[task.step - 1];
-  if (step === undefined) return given;
-  const kept = ['worker_pool_id' as const, ...NAMING, ...(given.hard ?? [])];
-  return { ...step.requirements, ...Object.fromEntries(kept.map((name) => [name, given[name]])) };
 }
 
 /** The pool that the task requires, or null for any. */

@@ -2,8 +2,9 @@
 
 import type { Refusal } from './command.ts';
 import { changesBetween, METADATA, patched, type TaskPatch } from './patch.ts';
+import { stepsDue } from './relaxation.ts';
 import { flagBreach } from './sla.ts';
-import { dueAt, SLA_CLOCKS, stepsDue } from './task.ts';
+import { dueAt, SLA_CLOCKS } from './task.ts';
 import type { Transition } from './transition.ts';
 
 /** Most updates of a task, since its history keeps each of them. */

@@ -1,7 +1,8 @@
 // Explains why a task is not matched: how many workers each requirement rules out, who comes closest, and how long it
 // may take. Workers are considered in batches, so that memory does not grow with the org.
 
-import { NAMING, type Requirements, requirementsOf, type Task } from '../tasks/task.ts';
+import { requirementsOf } from '../tasks/relaxation.ts';
+import { NAMING, type Requirements, type Task } from '../tasks/task.ts';
 import { meetsRequirements, takesUnpooled } from './matching.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';

@@ -4,7 +4,8 @@
 import { hash } from 'node:crypto';
 import { isRemembered } from '../tasks/cool-down.ts';
 import { isExcluded } from '../tasks/exclusion.ts';
-import { type Requirements, requirementsOf, startsAt, type Task, type Urgency } from '../tasks/task.ts';
+import { requirementsOf } from '../tasks/relaxation.ts';
+import { type Requirements, startsAt, type Task, type Urgency } from '../tasks/task.ts';
 import { accuracyOf } from './track-record.ts';
 import { isReady, type Worker } from './worker.ts';
 

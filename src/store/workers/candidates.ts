@@ -1,6 +1,7 @@
 // The look-ups of matching: the best ready workers for a task, and the first waiting task for a worker.
 
-import { requirementsOf, type Task } from '../../state/tasks/task.ts';
+import { requirementsOf } from '../../state/tasks/relaxation.ts';
+import type { Task } from '../../state/tasks/task.ts';
 import {
   isEligible,
   qualifies,

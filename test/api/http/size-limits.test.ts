@@ -8,7 +8,7 @@ import { BODY_LIMIT } from '../../../src/api/middleware/json-body.ts';
 import type { Route } from '../../../src/api/route.ts';
 import { ROUTES } from '../../../src/api/routes/index.ts';
 import { TaskCreate } from '../../../src/api/routes/tasks/task-input.schema.ts';
-import { stepErrors } from '../../../src/state/tasks/relaxation-rules.ts';
+import { stepErrors } from '../../../src/state/tasks/relaxation-validation.ts';
 import { type Client, createOrg, startApi, type TestApi } from '../../support/api.ts';
 import { hostileBodies } from '../../support/size-limit-bodies.ts';
 import { createTestWorker, taskBody } from '../../support/workers.ts';

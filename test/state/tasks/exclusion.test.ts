@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import { WORKERS_MOST } from '../../../src/state/tasks/exclusion.ts';
-import { type Requirements, requirementsOf } from '../../../src/state/tasks/task.ts';
+import { requirementsOf } from '../../../src/state/tasks/relaxation.ts';
+import type { Requirements } from '../../../src/state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { Explainer, obstaclesOf } from '../../../src/state/workers/explain.ts';
 import {

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { sampleOf } from '../../../src/state/stats/tally.ts';
 import type { Command } from '../../../src/state/tasks/command.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
+import { stepAt, stepsDue } from '../../../src/state/tasks/relaxation.ts';
 import { checkKey, checksOf, checksOnlyIn, formOfChecks } from '../../../src/state/tasks/scheduled-checks.ts';
-import { dueAt, escalationOf, stepAt, stepsDue, type Task } from '../../../src/state/tasks/task.ts';
+import { dueAt, escalationOf, type Task } from '../../../src/state/tasks/task.ts';
 import { taskView, workerTaskView } from '../../../src/state/tasks/view.ts';
 import { queueMember, taskOfQueueMember } from '../../../src/state/workers/matching.ts';
 import {

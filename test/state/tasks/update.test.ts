@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import type { TaskEvent } from '../../../src/state/tasks/event.ts';
 import { changesBetween, inputAt, patched, type TaskPatch } from '../../../src/state/tasks/patch.ts';
+import { requirementsOf } from '../../../src/state/tasks/relaxation.ts';
 import { checkKey, checksOf } from '../../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
-import { requirementsOf } from '../../../src/state/tasks/task.ts';
 import { UPDATES_MOST } from '../../../src/state/tasks/update.ts';
 import {
   ACCEPTED,

@@ -1,14 +1,8 @@
 // Which workers may do a task, which goes first, and the text that orders a matching queue.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type Requirements,
-  requirementsOf,
-  SOFT,
-  startTime,
-  type Task,
-  URGENCIES,
-} from '../../../src/state/tasks/task.ts';
+import { requirementsOf } from '../../../src/state/tasks/relaxation.ts';
+import { type Requirements, SOFT, startTime, type Task, URGENCIES } from '../../../src/state/tasks/task.ts';
 import {
   isEligible,
   matchingQueueOf,

@@ -26,7 +26,7 @@ import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, described, PageQuery, PoolList, pageOf, Timestamp, word } from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
-import { requireValidClient } from './oauth-client-rules.ts';
+import { requireValidClient } from './oauth-client-validation.ts';
 import { listRecords } from './record-list.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });

@@ -4,7 +4,7 @@
 import { orgOf } from '../../../state/access/tenant.ts';
 import { exclusionErrors } from '../../../state/tasks/exclusion.ts';
 import { DEFAULT_EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
-import { stepErrors } from '../../../state/tasks/relaxation-rules.ts';
+import { stepErrors } from '../../../state/tasks/relaxation-validation.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
@@ -15,9 +15,9 @@ import { type KeyPrincipal, maySeePool, type Principal } from '../../access/prin
 import type { ApiDeps } from '../../deps.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
 import { at } from '../../http/validation.ts';
-import { copiesErrors } from './copies-rules.ts';
-import { namedErrors } from './exclusion-rules.ts';
-import { slaErrors } from './sla-rules.ts';
+import { copiesErrors } from './copies-validation.ts';
+import { namedErrors } from './exclusion-validation.ts';
+import { slaErrors } from './sla-validation.ts';
 import type { TaskCreate } from './task-input.schema.ts';
 
 /**

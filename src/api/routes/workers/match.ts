@@ -2,7 +2,8 @@
 
 import Type from 'typebox';
 import { create } from '../../../state/tasks/decide.ts';
-import { NAMING, startsAt, stepAt, type Task } from '../../../state/tasks/task.ts';
+import { stepAt } from '../../../state/tasks/relaxation.ts';
+import { NAMING, startsAt, type Task } from '../../../state/tasks/task.ts';
 import { isWaiting } from '../../../state/tasks/waiting.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Explanation, MatchReason } from '../../../state/workers/explain.ts';

@@ -1,17 +1,16 @@
-// Rules of a task's relaxation steps that no schema can express: times increase from step to step, no step is stricter
+// Validates the relaxation steps of a request by the rules that no schema can express: times increase, no step is stricter
 // than the previous one, and no step changes a hard requirement.
 
 import type { FieldError } from '../text/field-error.ts';
+import { isObject } from '../text/forms.ts';
 import { SOFT } from './task.ts';
-
-type Fields = Record<string, unknown>;
 
 /** The rules that the steps of `requirements` break. @param requirements not validated yet */
 export function stepErrors(requirements: unknown): FieldError[] {
   if (!isObject(requirements) || !Array.isArray(requirements.steps)) return [];
   const hard: unknown[] = Array.isArray(requirements.hard) ? requirements.hard : [];
   const errors: FieldError[] = [];
-  let before: Fields = requirements;
+  let before: Record<string, unknown> = requirements;
   let time = 0;
   for (const [index, step] of requirements.steps.entries()) {
     if (!isObject(step) || !isObject(step.requirements)) continue;
@@ -41,8 +40,4 @@ function isStricter(before: unknown, now: unknown): boolean {
   if (!Array.isArray(now)) return false;
   const had = new Set<unknown>(Array.isArray(before) ? before : []);
   return now.some((one) => !had.has(one));
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

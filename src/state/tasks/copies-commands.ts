@@ -5,7 +5,7 @@ import { timestamp } from '../text/time.ts';
 import type { Command, Refusal } from './command.ts';
 import { answersOf } from './copies.ts';
 import { endAtDeadline, fail } from './ending.ts';
-import { noteWorker } from './exclusion.ts';
+import { recordWorker } from './exclusion.ts';
 import { addReview, ratingField } from './reviewing.ts';
 import type { Transition } from './transition.ts';
 
@@ -19,7 +19,7 @@ export function stepOfCopies(transition: Transition, command: Command): Refusal 
       return null;
     }
     case 'accept':
-      noteWorker(task, command.worker_id);
+      recordWorker(task, command.worker_id);
       transition.move('accepted', { worker_id: command.worker_id, offer_id: command.offer_id });
       return null;
     case 'start':
@@ -27,7 +27,7 @@ export function stepOfCopies(transition: Transition, command: Command): Refusal 
       return null;
     case 'update_copies':
       task.copies = command.copies;
-      if (command.worker_id !== undefined) noteWorker(task, command.worker_id);
+      if (command.worker_id !== undefined) recordWorker(task, command.worker_id);
       return null;
     case 'submit': {
       const { submission, worker_id, agreement } = command;
