@@ -6,8 +6,10 @@ import { Problem } from '../http/schemas.ts';
 import { TAGS } from '../http/tags.ts';
 import type { Answers, Route } from '../route.ts';
 import { Components, type Json } from './components.ts';
+import { exampleOf } from './examples.ts';
 import { answerHeaders, HEADER_COMPONENTS, headerParameters, isCacheable } from './headers.ts';
 import { problemComponents, problemResponses } from './problems.ts';
+import { webhooks } from './webhooks.ts';
 
 /**
  * The document for these routes.
@@ -36,6 +38,7 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
     servers: [{ url: oauth ?? '/' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
+    webhooks: webhooks(components, (schema) => withExample(schema, components)),
     components: {
       schemas: components.schemas,
       responses: problemComponents(),
@@ -87,12 +90,13 @@ function operation(route: Route, components: Components, oauth: boolean): Json {
       requestBody: {
         required: route.bodyOptional !== true,
         content: {
-          'application/json': {
-            schema: components.schema(
+          'application/json': withExample(
+            components.schema(
               route.bodyShown ?? route.body,
               isEmpty(route.body) ? undefined : nameFor(route, 'Request'),
             ),
-          },
+            components,
+          ),
         },
       },
     }),
@@ -126,7 +130,9 @@ function response(
   return {
     description,
     headers,
-    ...(schema !== undefined && { content: { [type]: { schema: components.schema(schema, name) } } }),
+    ...(schema !== undefined && {
+      content: { [type]: mediaType(type, components.schema(schema, name), components) },
+    }),
   };
 }
 
@@ -187,4 +193,13 @@ function nameFor({ operationId }: Route, what: 'Request' | 'Response'): string {
 
 function isEmpty(body: TSchema): boolean {
   return 'properties' in body && Object.keys(body.properties as object).length === 0;
+}
+
+function mediaType(type: string, schema: Json, components: Components): Json {
+  return type === 'application/json' ? withExample(schema, components) : { schema };
+}
+
+/** The schema of a JSON body with an example. */
+function withExample(schema: Json, { schemas }: Components): Json {
+  return { schema, example: exampleOf(schema, schemas) };
 }

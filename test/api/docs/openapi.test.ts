@@ -17,8 +17,11 @@ interface Operation {
   description: string;
   security: Record<string, string[]>[];
   parameters: { name: string; in: string; required: boolean; description: string; schema: Json }[];
-  requestBody?: { required: boolean; content: Record<string, { schema: Json }> };
-  responses: Record<string, { description: string; content?: Record<string, { schema: Json }> }>;
+  requestBody?: { required: boolean; content: Record<string, { schema: Json; example?: unknown }> };
+  responses: Record<
+    string,
+    { description: string; content?: Record<string, { schema: Json; example?: unknown }> }
+  >;
 }
 
 let api: TestApi;
@@ -95,6 +98,25 @@ test('names the schemas of JSON bodies and responses, and says of every object w
   walk(document.components.schemas, '#');
   walk(document.paths, '#');
   expect(vague).toEqual([]);
+});
+
+test('has a valid example of every JSON body and response', () => {
+  const ajv = new Ajv2020({ strict: false });
+  ajvFormats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const faults: unknown[] = [];
+  for (const [path, methods] of Object.entries(document.paths))
+    for (const [method, operation] of Object.entries(methods as unknown as Record<string, Operation>))
+      for (const one of [operation.requestBody, ...Object.values(operation.responses)]) {
+        const { schema, example } = one?.content?.['application/json'] ?? {};
+        if (schema === undefined) continue;
+        const validate = ajv.compile('$ref' in schema ? { $ref: `openapi${String(schema.$ref)}` } : schema);
+        if (example === undefined || !validate(example)) faults.push([method, path, validate.errors?.[0]]);
+      }
+  expect(faults).toEqual([]);
+  expect(operationOf('POST', '/v1/tasks').requestBody?.content['application/json']?.example).toMatchObject({
+    origin: { request_id: 'IR-48219' },
+  });
 });
 
 test('has exactly the routes, each with its own id', () => {

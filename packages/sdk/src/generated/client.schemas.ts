@@ -4405,6 +4405,851 @@ export type Stats = {
     data: StatsRow[];
 };
 
+export type TaskCreatedWebhook = {
+    type: "task.created";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+    };
+};
+
+export type TaskQueuedWebhook = {
+    type: "task.queued";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        reason: string;
+        worker_id?: string;
+        offer_id?: string;
+    };
+};
+
+export type TaskMatchedWebhook = {
+    type: "task.matched";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+        worker_ids?: string[];
+    };
+};
+
+export type TaskOfferedWebhook = {
+    type: "task.offered";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        /**
+         * @format uuid
+         */
+        offer_id: string;
+        worker_id: string;
+        /**
+         * RFC 3339, UTC, milliseconds
+         * @format date-time
+         */
+        expires_at: string;
+    };
+};
+
+export type TaskAcceptedWebhook = {
+    type: "task.accepted";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+        /**
+         * @format uuid
+         */
+        offer_id: string;
+    };
+};
+
+export type TaskStartedWebhook = {
+    type: "task.started";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+        reason?: string;
+    };
+};
+
+export type TaskSubmittedWebhook = {
+    type: "task.submitted";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+    };
+};
+
+export type TaskVerifiedWebhook = {
+    type: "task.verified";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        mode?: string;
+    };
+};
+
+export type TaskCompletedWebhook = {
+    type: "task.completed";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        result: Submission | CopiesResult | DefaultResult;
+    };
+};
+
+export type TaskFailedWebhook = {
+    type: "task.failed";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        failure: TaskFailure;
+    };
+};
+
+export type TaskCancelledWebhook = {
+    type: "task.cancelled";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        cancellation: TaskCancellation;
+    };
+};
+
+export type TaskSlaBreachedWebhook = {
+    type: "task.sla_breached";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        clock: SlaClock;
+        /**
+         * RFC 3339, UTC, milliseconds
+         * @format date-time
+         */
+        due_at: string;
+        /**
+         * RFC 3339, UTC, milliseconds
+         * @format date-time
+         */
+        breached_at: string;
+    };
+};
+
+export type TaskUpdatedWebhook = {
+    type: "task.updated";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        changes: {
+            pointer: string;
+            from?: unknown;
+            to?: unknown;
+        }[];
+    };
+};
+
+export type TaskAssignedWebhook = {
+    type: "task.assigned";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+        mode: string;
+        forced: boolean;
+    };
+};
+
+export type TaskRequeuedWebhook = {
+    type: "task.requeued";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        reason: string;
+        worker_id: string | null;
+    };
+};
+
+export type TaskQuestionAskedWebhook = {
+    type: "task.question_asked";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        /**
+         * @format uuid
+         */
+        message_id: string;
+        author: Author;
+        text: string;
+    };
+};
+
+export type TaskQuestionAnsweredWebhook = {
+    type: "task.question_answered";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        /**
+         * @format uuid
+         */
+        message_id: string;
+        author: Author;
+        text: string;
+        /**
+         * @format uuid
+         */
+        answers: string;
+    };
+};
+
+export type TaskMessageAddedWebhook = {
+    type: "task.message_added";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        /**
+         * @format uuid
+         */
+        message_id: string;
+        author: Author;
+        text: string;
+    };
+};
+
+export type TaskEscalatedWebhook = {
+    type: "task.escalated";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        after_seconds: number;
+        "while": string;
+        urgency?: Urgency;
+        worker_pool_id?: string;
+        missing_worker_pool_id?: string;
+        notified_members?: string[];
+    };
+};
+
+export type TaskReportedWebhook = {
+    type: "task.reported";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id: string;
+        reason: ReportReason;
+        text: string | null;
+    };
+};
+
+export type TaskDisputedWebhook = {
+    type: "task.disputed";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * 1, 2, 3 … within the task
+         */
+        sequence: number;
+        /**
+         * @format uuid
+         */
+        task_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        status: TaskStatus;
+        previous_status: TaskStatus | null;
+        attempt_of_task: number;
+        origin: {
+            product: string;
+            request_id: string;
+        };
+        metadata: Record<string, string>;
+        worker_id?: string;
+        text: string | null;
+        decision?: "uphold" | "overturn";
+    };
+};
+
+export type WebhookEndpointTestWebhook = {
+    type: "webhook_endpoint.test";
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    timestamp: string;
+    data: {
+        /**
+         * @format uuid
+         */
+        event_id: string;
+        /**
+         * @format uuid
+         */
+        org_id: string;
+        /**
+         * @format uuid
+         */
+        endpoint_id: string;
+    };
+};
+
+/**
+ * By `type`
+ */
+export type WebhookEvent = TaskCreatedWebhook | TaskQueuedWebhook | TaskMatchedWebhook | TaskOfferedWebhook | TaskAcceptedWebhook | TaskStartedWebhook | TaskSubmittedWebhook | TaskVerifiedWebhook | TaskCompletedWebhook | TaskFailedWebhook | TaskCancelledWebhook | TaskSlaBreachedWebhook | TaskUpdatedWebhook | TaskAssignedWebhook | TaskRequeuedWebhook | TaskQuestionAskedWebhook | TaskQuestionAnsweredWebhook | TaskMessageAddedWebhook | TaskEscalatedWebhook | TaskReportedWebhook | TaskDisputedWebhook | WebhookEndpointTestWebhook;
+
 /**
  * Narrow a `FailAtDeadline | CompleteAtDeadline` to `FailAtDeadline` via its `action` discriminant.
  */
@@ -4473,4 +5318,158 @@ export function isBulkApprove(value: CreateBulkActionRequest): value is BulkAppr
  */
 export function isBulkReject(value: CreateBulkActionRequest): value is BulkReject {
     return (value as Record<string, unknown>)["action"] === "reject";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskCreatedWebhook` via its `type` discriminant.
+ */
+export function isTaskCreatedWebhook(value: WebhookEvent): value is TaskCreatedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.created";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskQueuedWebhook` via its `type` discriminant.
+ */
+export function isTaskQueuedWebhook(value: WebhookEvent): value is TaskQueuedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.queued";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskMatchedWebhook` via its `type` discriminant.
+ */
+export function isTaskMatchedWebhook(value: WebhookEvent): value is TaskMatchedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.matched";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskOfferedWebhook` via its `type` discriminant.
+ */
+export function isTaskOfferedWebhook(value: WebhookEvent): value is TaskOfferedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.offered";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskAcceptedWebhook` via its `type` discriminant.
+ */
+export function isTaskAcceptedWebhook(value: WebhookEvent): value is TaskAcceptedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.accepted";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskStartedWebhook` via its `type` discriminant.
+ */
+export function isTaskStartedWebhook(value: WebhookEvent): value is TaskStartedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.started";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskSubmittedWebhook` via its `type` discriminant.
+ */
+export function isTaskSubmittedWebhook(value: WebhookEvent): value is TaskSubmittedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.submitted";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskVerifiedWebhook` via its `type` discriminant.
+ */
+export function isTaskVerifiedWebhook(value: WebhookEvent): value is TaskVerifiedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.verified";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskCompletedWebhook` via its `type` discriminant.
+ */
+export function isTaskCompletedWebhook(value: WebhookEvent): value is TaskCompletedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.completed";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskFailedWebhook` via its `type` discriminant.
+ */
+export function isTaskFailedWebhook(value: WebhookEvent): value is TaskFailedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.failed";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskCancelledWebhook` via its `type` discriminant.
+ */
+export function isTaskCancelledWebhook(value: WebhookEvent): value is TaskCancelledWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.cancelled";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskSlaBreachedWebhook` via its `type` discriminant.
+ */
+export function isTaskSlaBreachedWebhook(value: WebhookEvent): value is TaskSlaBreachedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.sla_breached";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskUpdatedWebhook` via its `type` discriminant.
+ */
+export function isTaskUpdatedWebhook(value: WebhookEvent): value is TaskUpdatedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.updated";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskAssignedWebhook` via its `type` discriminant.
+ */
+export function isTaskAssignedWebhook(value: WebhookEvent): value is TaskAssignedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.assigned";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskRequeuedWebhook` via its `type` discriminant.
+ */
+export function isTaskRequeuedWebhook(value: WebhookEvent): value is TaskRequeuedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.requeued";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskQuestionAskedWebhook` via its `type` discriminant.
+ */
+export function isTaskQuestionAskedWebhook(value: WebhookEvent): value is TaskQuestionAskedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.question_asked";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskQuestionAnsweredWebhook` via its `type` discriminant.
+ */
+export function isTaskQuestionAnsweredWebhook(value: WebhookEvent): value is TaskQuestionAnsweredWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.question_answered";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskMessageAddedWebhook` via its `type` discriminant.
+ */
+export function isTaskMessageAddedWebhook(value: WebhookEvent): value is TaskMessageAddedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.message_added";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskEscalatedWebhook` via its `type` discriminant.
+ */
+export function isTaskEscalatedWebhook(value: WebhookEvent): value is TaskEscalatedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.escalated";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskReportedWebhook` via its `type` discriminant.
+ */
+export function isTaskReportedWebhook(value: WebhookEvent): value is TaskReportedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.reported";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `TaskDisputedWebhook` via its `type` discriminant.
+ */
+export function isTaskDisputedWebhook(value: WebhookEvent): value is TaskDisputedWebhook {
+    return (value as Record<string, unknown>)["type"] === "task.disputed";
+}
+
+/**
+ * Narrow a `WebhookEvent` to `WebhookEndpointTestWebhook` via its `type` discriminant.
+ */
+export function isWebhookEndpointTestWebhook(value: WebhookEvent): value is WebhookEndpointTestWebhook {
+    return (value as Record<string, unknown>)["type"] === "webhook_endpoint.test";
 }

@@ -34,7 +34,12 @@ const Text = Type.String({ minLength: 1, maxLength: 500 });
 const ScopeMap = Type.Record(
   Type.String({ pattern: '^[^\\s]{1,200}$' }),
   Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true }),
-  { minProperties: 1, maxProperties: 100, additionalProperties: false },
+  {
+    minProperties: 1,
+    maxProperties: 100,
+    additionalProperties: false,
+    examples: [{ 'tasks.write': ['tasks:create'] }],
+  },
 );
 const Algorithms = Type.Array(word(ALGORITHMS), { minItems: 1, uniqueItems: true });
 const View = {

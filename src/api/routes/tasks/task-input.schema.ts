@@ -23,6 +23,7 @@ import {
   word,
 } from '../../http/schemas.ts';
 import { DeliveryOrdering, EventType, Urgency } from './enums.schema.ts';
+import { TASK_EXAMPLE } from './task-input.example.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 500 });
 const Lines = Type.Array(Type.String());
@@ -294,7 +295,7 @@ export const NotBefore = Type.String({
     'Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect',
 });
 
-export const TaskCreate = closed(
+export const TaskCreate = Type.Object(
   {
     origin: closed(Origin, 'TaskOriginInput'),
     task_type: Slug,
@@ -311,7 +312,7 @@ export const TaskCreate = closed(
     audit: Type.Optional(Audit),
     metadata: Type.Optional(Metadata),
   },
-  'TaskCreate',
+  { $id: 'TaskCreate', additionalProperties: false, examples: [TASK_EXAMPLE] },
 );
 export type TaskCreate = Type.Static<typeof TaskCreate>;
 
