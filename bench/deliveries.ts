@@ -41,7 +41,7 @@ async function hasHad(receiver: Client, count: number, limit = 120_000): Promise
 }
 
 /** CPU seconds that a process has used (proc_pid_stat(5)); null without /proc. */
-async function cpuOf({ pid }: Child): Promise<number | null> {
+export async function cpuOf({ pid }: Child): Promise<number | null> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     // Fields 14 and 15, in ticks of 10 ms; the name before them may contain spaces.

@@ -25,6 +25,7 @@ import {
 } from './measures.ts';
 import { finishedTasks, leftToPurge, makeDue, purgedDownTo, steadyP99 } from './purge.ts';
 import { type BenchEnvironment, type Child, Client, createOrg, exampleTaskBody } from './stage.ts';
+import { measureStats } from './stats.ts';
 import { measureStreams } from './streams.ts';
 
 /** @param scale 1 for a full run; a smaller value does less work. */
@@ -43,6 +44,7 @@ export const PARTS: Record<string, Part> = {
   matching: measureMatching,
   fairness: measureFairness,
   streams: measureStreams,
+  stats: measureStats,
 };
 
 /** Goal: 0.6 of the rate of the same work without the service; a baseline with minimal records is measured too. */

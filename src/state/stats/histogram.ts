@@ -7,25 +7,50 @@ export const RELATIVE_ERROR = 0.025;
 
 const GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
 const LOG_GROWTH = Math.log(GROWTH);
+/** The last bin; it holds all times beyond the largest exact integer too. */
+const LAST_BIN = Math.ceil(Math.log(Number.MAX_SAFE_INTEGER) / LOG_GROWTH);
+/** The value whose relative distance from both ends of the bin is the same, of each bin. */
+const MIDDLES = Array.from({ length: LAST_BIN + 1 }, (_, bin) => (2 * GROWTH ** bin) / (GROWTH + 1));
 
-/** Number of times in each bin. */
-export type Histogram = Map<number, number>;
+/** The bins that have times, in ascending order: the distance of each from the bin before, and its count. */
+export type Histogram = readonly number[];
 
-/** Adds a time. @param ms a time of less than a millisecond counts as one. */
-export function addTime(histogram: Histogram, ms: number): void {
-  const bin = ms <= 1 ? 0 : Math.ceil(Math.log(ms) / LOG_GROWTH);
-  histogram.set(bin, (histogram.get(bin) ?? 0) + 1);
+/** The histogram of one time. @param ms a time of less than a millisecond counts as one. */
+export function histogramOf(ms: number): Histogram {
+  return [ms <= 1 ? 0 : Math.min(LAST_BIN, Math.ceil(Math.log(ms) / LOG_GROWTH)), 1];
 }
 
-/** Adds all times of `other` to `histogram`. */
-export function addTimes(histogram: Histogram, other: Histogram): void {
-  for (const [bin, count] of other) histogram.set(bin, (histogram.get(bin) ?? 0) + count);
+/** The bins of a sum while it is made; otherwise 0. One array for all sums, because it is larger than most histograms. */
+const bins = new Float64Array(LAST_BIN + 1);
+
+/** The histogram of the times in all of these. */
+export function sumOf(histograms: readonly Histogram[]): Histogram {
+  if (histograms.length === 1) return histograms[0] ?? [];
+  let [first, last] = [LAST_BIN, 0];
+  for (const histogram of histograms) {
+    let bin = 0;
+    for (let at = 0; at < histogram.length; at += 2) {
+      bin += histogram[at] ?? 0;
+      bins[bin] = (bins[bin] ?? 0) + (histogram[at + 1] ?? 0);
+    }
+    if (histogram.length > 0) [first, last] = [Math.min(first, histogram[0] ?? 0), Math.max(last, bin)];
+  }
+  const sum: number[] = [];
+  let before = 0;
+  for (let bin = first; bin <= last; bin += 1) {
+    const count = bins[bin] ?? 0;
+    if (count === 0) continue;
+    sum.push(bin - before, count);
+    before = bin;
+    bins[bin] = 0;
+  }
+  return sum;
 }
 
 /** Number of times in the histogram. */
 export function countOf(histogram: Histogram): number {
   let sum = 0;
-  for (const count of histogram.values()) sum += count;
+  for (let at = 1; at < histogram.length; at += 2) sum += histogram[at] ?? 0;
   return sum;
 }
 
@@ -34,46 +59,30 @@ export function countOf(histogram: Histogram): number {
  * each without times.
  */
 export function quantiles(histogram: Histogram, shares: readonly number[]): (number | null)[] {
-  if (histogram.size === 0) return shares.map(() => null);
-  const bins = [...histogram.keys()].sort((one, other) => one - other);
+  if (histogram.length === 0) return shares.map(() => null);
   const last = countOf(histogram) - 1;
   let [seen, next, bin] = [0, 0, 0];
   return shares.map((share) => {
-    for (; seen <= share * last && next < bins.length; next += 1) {
-      bin = bins[next] ?? 0;
-      seen += histogram.get(bin) ?? 0;
+    for (; seen <= share * last && next < histogram.length; next += 2) {
+      bin += histogram[next] ?? 0;
+      seen += histogram[next + 1] ?? 0;
     }
-    // The value whose relative distance from both ends of the bin is the same.
-    return (2 * GROWTH ** bin) / (GROWTH + 1);
+    return MIDDLES[bin] ?? null;
   });
 }
 
-/** Stored form: the bins in ascending order, each as its distance from the bin before and its count. */
-export function packHistogram(histogram: Histogram): number[] {
-  let last = 0;
-  return [...histogram]
-    .sort(([one], [other]) => one - other)
-    .flatMap(([bin, count]) => {
-      const packed = [bin - last, count];
-      last = bin;
-      return packed;
-    });
-}
-
-/** Whether this is the stored form of a histogram. */
-export function isPacked(packed: unknown): packed is number[] {
-  return Array.isArray(packed) && packed.length % 2 === 0 && packed.every(isCount);
-}
-
-/** Adds all times of a histogram in its stored form. */
-export function addPacked(histogram: Histogram, packed: readonly number[]): void {
+/** Whether this is a histogram. */
+export function isHistogram(value: unknown): value is Histogram {
+  if (!Array.isArray(value) || value.length % 2 !== 0) return false;
   let bin = 0;
-  for (let at = 0; at < packed.length; at += 2) {
-    bin += packed[at] ?? 0;
-    histogram.set(bin, (histogram.get(bin) ?? 0) + (packed[at + 1] ?? 0));
+  for (let at = 0; at < value.length; at += 2) {
+    const [distance, count]: unknown[] = [value[at], value[at + 1]];
+    if (!isCount(distance) || !isCount(count)) return false;
+    bin += distance;
   }
+  return bin <= LAST_BIN;
 }
 
-function isCount(value: unknown): boolean {
-  return Number.isInteger(value) && Number(value) >= 0;
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && Number.isInteger(value);
 }

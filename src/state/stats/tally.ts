@@ -5,7 +5,7 @@ import type { TaskEvent } from '../tasks/event.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task } from '../tasks/task.ts';
 import { broken, isObject, type Read, readJson } from '../text/forms.ts';
-import { addPacked, addTime, addTimes, type Histogram, isPacked, packHistogram } from './histogram.ts';
+import { type Histogram, histogramOf, isHistogram, sumOf } from './histogram.ts';
 
 /** By which numbers can be grouped. */
 export const DIMENSIONS = ['urgency', 'domain', 'task_type', 'pool', 'worker'] as const;
@@ -109,14 +109,18 @@ export function readSample(text: string): Read<Sample> {
   return { kind: 'known', value: sample };
 }
 
+/** Histograms that a tally keeps before it adds them up, so that a sum of many does not hold them all. */
+const PARTS_MOST = 32;
+
 /** A sum of samples. */
 export interface Tally {
   counts: Map<string, number>;
-  times: Record<Span, Histogram>;
+  /** Histograms, at most `PARTS_MOST`, that are added up when their sum is needed. */
+  times: Record<Span, Histogram[]>;
 }
 
 export function newTally(): Tally {
-  return { counts: new Map(), times: { waiting: new Map(), handling: new Map(), total: new Map() } };
+  return { counts: new Map(), times: { waiting: [], handling: [], total: [] } };
 }
 
 export function addCount(tally: Tally, name: string, count = 1): void {
@@ -127,19 +131,24 @@ export function addSample(tally: Tally, sample: Sample): void {
   for (const name of sample.counts) addCount(tally, name);
   for (const name of SPANS) {
     const time = sample.times[name];
-    if (time !== undefined) addTime(tally.times[name], time);
+    if (time !== undefined) addTimes(tally.times[name], histogramOf(time));
   }
 }
 
 /** Adds `other` to `tally`. */
 export function addTally(tally: Tally, other: Tally): void {
   for (const [name, count] of other.counts) addCount(tally, name, count);
-  for (const name of SPANS) addTimes(tally.times[name], other.times[name]);
+  for (const name of SPANS) for (const times of other.times[name]) addTimes(tally.times[name], times);
+}
+
+function addTimes(parts: Histogram[], times: Histogram): void {
+  if (parts.length === PARTS_MOST) parts.splice(0, PARTS_MOST, sumOf(parts));
+  parts.push(times);
 }
 
 /** Stored form of a tally: JSON; absent parts are empty. */
 export function packTally({ counts, times }: Tally): string {
-  const packed = SPANS.flatMap((name) => (times[name].size > 0 ? [[name, packHistogram(times[name])]] : []));
+  const packed = SPANS.flatMap((name) => (times[name].length > 0 ? [[name, sumOf(times[name])]] : []));
   return JSON.stringify({
     ...(counts.size > 0 && { n: Object.fromEntries(counts) }),
     ...Object.fromEntries(packed),
@@ -151,16 +160,25 @@ export function addStored(tally: Tally, text: string): Exclude<Read<never>, { ki
   const json = readJson(text);
   if (json.kind !== 'known') return json;
   if (!isObject(json.value)) return broken('not an object');
-  const { n = {}, ...packed } = json.value;
+  const { n = {}, ...times } = json.value;
   if (!isObject(n)) return broken('its counters are malformed');
   const counts = Object.entries(n);
   if (!counts.every((one): one is [string, number] => Number.isInteger(one[1])))
     return broken('a counter is not a number');
-  for (const name of SPANS) if (!isPacked(packed[name] ?? [])) return broken('a histogram is malformed');
+  for (const name of SPANS)
+    if (times[name] !== undefined && !isHistogram(times[name])) return broken('a histogram is malformed');
   for (const [name, count] of counts) addCount(tally, name, count);
   for (const name of SPANS) {
-    const times = packed[name];
-    if (isPacked(times)) addPacked(tally.times[name], times);
+    const histogram = times[name];
+    if (isHistogram(histogram)) addTimes(tally.times[name], histogram);
   }
   return null;
+}
+
+/** The sum of all counters of a stored tally; 0 when it cannot be used. Reads no more than the counters, which come first. */
+export function countStored(text: string): number {
+  if (!text.startsWith('{"n":{')) return 0;
+  const json = readJson(text.slice('{"n":'.length, text.indexOf('}') + 1));
+  if (json.kind !== 'known' || !isObject(json.value)) return 0;
+  return Object.values(json.value).reduce<number>((sum, count) => sum + (Number(count) || 0), 0);
 }

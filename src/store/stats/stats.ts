@@ -5,10 +5,12 @@
 import {
   addCount,
   addSample,
+  countStored,
   type Dimension,
   NONE,
   newTally,
   OTHER,
+  type Sample,
   samplePrefix,
   type Tally,
 } from '../../state/stats/tally.ts';
@@ -25,6 +27,8 @@ const LOG_MOST = 1000;
 const FOLDS_MOST = 100;
 /** Most buckets times values of one query. */
 export const CELLS_MOST = 20_000;
+/** Most groups of an answer, besides `OTHER`. */
+export const ANSWER_GROUPS_MOST = 100;
 
 export interface StatsRange {
   interval: 'hour' | 'day';
@@ -57,49 +61,97 @@ export function lengthOf(interval: StatsRange['interval']): number {
 /** The query covers too many buckets and values; see `CELLS_MOST`. */
 export class TooManyCellsError extends Error {}
 
-/** The numbers of a range. @throws TooManyCellsError, UnreadableRecord */
+/** What a bucket is made of, before it is added up: the values and what belongs to them. */
+interface Parts {
+  stored: { value: string; key: string; text: string }[];
+  samples: { value: string; sample: Sample }[];
+  created: { value: string; count: number }[];
+}
+
+/**
+ * The numbers of a range, bucket by bucket: a bucket is added up when it is taken, because all of them at once would
+ * take much memory. @throws TooManyCellsError, UnreadableRecord
+ */
 export async function loadStats(
   db: Db,
   orgId: string,
   range: StatsRange,
   view: StatsView,
-): Promise<Bucket[]> {
+): Promise<Iterable<Bucket>> {
   const { dimension, only, isSum } = view;
   const keys = orgKeysOf(db.prefix, orgId);
   await shortenLog(db, keys);
-  const buckets = bucketsOf(range, isSum);
+  const starts = startsOf(range);
   const values = isSum && only === null ? [] : await createdValues(db, orgId, range, dimension, only);
-  if (buckets.length * values.length > CELLS_MOST) throw new TooManyCellsError();
-  const answers = await readAll(db, keys, range, view, values, buckets);
-  const byStart = new Map(buckets.map((bucket) => [bucket.start, bucket]));
-  const tallyOf = (start: number, value: string): Tally | null => {
-    const bucket = byStart.get(start);
-    if (bucket === undefined || (only !== null && !only.includes(value))) return null;
-    const group = isSum ? NONE : value;
-    const tally = bucket.groups.get(group) ?? newTally();
-    bucket.groups.set(group, tally);
-    return tally;
-  };
+  if (starts.length * values.length > CELLS_MOST) throw new TooManyCellsError();
+  const answers = await readAll(db, keys, range, view, values, starts);
+  const buckets = new Map<number, Parts>(
+    starts.map((start) => [start, { stored: [], samples: [], created: [] }]),
+  );
+  const partsOf = (start: number, value: string) =>
+    only === null || only.includes(value) ? buckets.get(start) : undefined;
   for (const { key, day, fields } of answers.tallies)
     for (const [field, text] of Object.entries(fields)) {
-      const start = range.interval === 'day' ? day * DAY : day * DAY + Number(field.slice(0, 2)) * HOUR;
-      const tally = tallyOf(start, range.interval === 'day' ? field : field.slice(3));
-      if (tally !== null) addReadable(db, `${key} ${field}`, tally, text);
+      const isDay = range.interval === 'day';
+      const start = isDay ? day * DAY : day * DAY + Number(field.slice(0, 2)) * HOUR;
+      const value = isDay ? field : field.slice(3);
+      partsOf(start, value)?.stored.push({ value, key: `${key} ${field}`, text });
     }
   const texts = answers.log.filter((text) => text.startsWith(samplePrefix(orgId)));
+  const length = lengthOf(range.interval);
   for (const sample of readSamples(db, keys.statsLog, texts)) {
-    const value = sample.groups[dimension];
+    const named = sample.groups[dimension];
     const known = answers.values.get(Math.floor(sample.at / DAY));
-    if (value === undefined || known === undefined) continue;
-    const length = lengthOf(range.interval);
-    const tally = tallyOf(Math.floor(sample.at / length) * length, known.place(value));
-    if (tally !== null) addSample(tally, sample);
+    if (named === undefined || known === undefined) continue;
+    const value = known.place(named);
+    partsOf(Math.floor(sample.at / length) * length, value)?.samples.push({ value, sample });
   }
-  for (const { start, value, count } of answers.created) {
-    const tally = count > 0 ? tallyOf(start, value) : null;
-    if (tally !== null) addCount(tally, 'created', count);
+  for (const { start, value, count } of answers.created)
+    if (count > 0) partsOf(start, value)?.created.push({ value, count });
+  return tallied(db, buckets, isSum ? () => NONE : groupsOf(buckets.values()), isSum);
+}
+
+/** Adds up the buckets, oldest first. @param groupOf the group under which a value is counted. */
+function* tallied(
+  db: Db,
+  buckets: ReadonlyMap<number, Parts>,
+  groupOf: (value: string) => string,
+  isSum: boolean,
+): Iterable<Bucket> {
+  for (const [start, { stored, samples, created }] of buckets) {
+    const groups = new Map<string, Tally>(isSum ? [[NONE, newTally()]] : []);
+    const tallyOf = (value: string): Tally => {
+      const group = groupOf(value);
+      const tally = groups.get(group) ?? newTally();
+      groups.set(group, tally);
+      return tally;
+    };
+    for (const { value, key, text } of stored) addReadable(db, key, tallyOf(value), text);
+    for (const { value, sample } of samples) addSample(tallyOf(value), sample);
+    for (const { value, count } of created) addCount(tallyOf(value), 'created', count);
+    yield { start, groups };
   }
-  return buckets;
+}
+
+/** Keeps the `ANSWER_GROUPS_MOST` values with the highest counts apart, and counts the others under `OTHER`. */
+function groupsOf(buckets: Iterable<Parts>): (value: string) => string {
+  const all = [...buckets];
+  const values = new Set(
+    all.flatMap((parts) => [...parts.stored, ...parts.samples, ...parts.created].map(({ value }) => value)),
+  );
+  values.delete(OTHER);
+  if (values.size <= ANSWER_GROUPS_MOST) return (value) => value;
+  const counts = new Map<string, number>([...values].sort().map((value) => [value, 0]));
+  const add = (value: string, count: number) => counts.set(value, (counts.get(value) ?? 0) + count);
+  for (const { stored, samples, created } of all) {
+    for (const { value, text } of stored) add(value, countStored(text));
+    for (const { value, sample } of samples) add(value, sample.counts.length);
+    for (const { value, count } of created) add(value, count);
+  }
+  counts.delete(OTHER);
+  const ranked = [...counts].sort(([, one], [, other]) => other - one).slice(0, ANSWER_GROUPS_MOST);
+  const kept = new Set(ranked.map(([value]) => value));
+  return (value) => (kept.has(value) ? value : OTHER);
 }
 
 /** Adds the samples of a long log to the tallies, in case no worker process has done so. */
@@ -109,12 +161,9 @@ async function shortenLog(db: Db, keys: OrgKeys): Promise<void> {
       return;
 }
 
-function bucketsOf({ interval, from, to }: StatsRange, isSum: boolean): Bucket[] {
+function startsOf({ interval, from, to }: StatsRange): number[] {
   const length = lengthOf(interval);
-  return Array.from({ length: Math.ceil((to - from) / length) }, (_, index) => ({
-    start: from + index * length,
-    groups: new Map(isSum ? [[NONE, newTally()]] : []),
-  }));
+  return Array.from({ length: Math.ceil((to - from) / length) }, (_, index) => from + index * length);
 }
 
 /** The values in whose indexes created tasks are counted: those with any in the range. */
@@ -162,7 +211,7 @@ async function readAll(
   range: StatsRange,
   { dimension, only, isSum }: StatsView,
   values: readonly string[],
-  buckets: readonly Bucket[],
+  starts: readonly number[],
 ): Promise<Answers> {
   const answers: Answers = { log: [], tallies: [], values: new Map(), created: [] };
   const multi = db.redis.multi();
@@ -187,14 +236,14 @@ async function readAll(
   // Urgencies are all listed, and a task has no worker when it is created.
   const hasRest = only === null && (isSum || (dimension !== 'worker' && dimension !== 'urgency'));
   const counted = [...values.map((value) => `${dimension}:${value}`), ...(hasRest ? ['all'] : [])];
-  const bounds = [...buckets.map(({ start }) => start), range.to].map(idFloor);
+  const bounds = [...starts, range.to].map(idFloor);
   for (const index of counted) multi.eval(COUNT_BETWEEN, 1, keys.index(index), ...bounds);
-  const listed = buckets.map(() => 0);
+  const listed = starts.map(() => 0);
   for (const value of values)
     readers.push((reply) => {
       for (const [at, count] of (reply as number[]).entries()) {
         listed[at] = (listed[at] ?? 0) + count;
-        answers.created.push({ start: buckets[at]?.start ?? 0, value, count });
+        answers.created.push({ start: starts[at] ?? 0, value, count });
       }
     });
   // Tasks without a pool, and those of values that are not noted any longer.
@@ -203,7 +252,7 @@ async function readAll(
     readers.push((reply) => {
       for (const [at, count] of (reply as number[]).entries())
         answers.created.push({
-          start: buckets[at]?.start ?? 0,
+          start: starts[at] ?? 0,
           value: rest,
           count: count - (listed[at] ?? 0),
         });

@@ -1,12 +1,17 @@
 // The numbers equal a recount of all histories, whoever adds the samples to the tallies and when.
 import { describe, expect, it } from 'vitest';
 import { Retention } from '../../../src/processors/retention.ts';
-import { OTHER } from '../../../src/state/stats/tally.ts';
+import { OTHER, packTally } from '../../../src/state/stats/tally.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
 import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
 import { DAY, foldSamples, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
-import { loadStats } from '../../../src/store/stats/stats.ts';
+import {
+  ANSWER_GROUPS_MOST,
+  loadStats,
+  type StatsRange,
+  type StatsView,
+} from '../../../src/store/stats/stats.ts';
 import { loadTask } from '../../../src/store/tasks/tasks.ts';
 import {
   accept,
@@ -26,6 +31,15 @@ const cancel = (task: Task) => applyCommands(db, task, { name: 'cancel', reason:
 function today(): { interval: 'day'; from: number; to: number } {
   const from = Math.floor(db.clock.now() / DAY) * DAY;
   return { interval: 'day', from, to: from + 2 * DAY };
+}
+
+/** The numbers of a range, by group, in their stored form. */
+async function stored(orgId: string, range: StatsRange, dimension: StatsView['dimension']) {
+  const buckets = await loadStats(db, orgId, range, { dimension, only: null, isSum: false });
+  return Array.from(buckets, ({ start, groups }) => ({
+    start,
+    groups: new Map([...groups].map(([value, tally]) => [value, JSON.parse(packTally(tally))])),
+  }));
 }
 
 /** The sum of one counter over a range, by value of the dimension. */
@@ -61,12 +75,10 @@ describe('numbers', () => {
       worker_id,
     );
     await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
-    const before = await loadStats(db, orgId, today(), { dimension: 'worker', only: null, isSum: false });
+    const before = await stored(orgId, today(), 'worker');
     expect(await foldSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
     expect(await logLength(db, partitionOf(orgId))).toBe(0);
-    expect(await loadStats(db, orgId, today(), { dimension: 'worker', only: null, isSum: false })).toEqual(
-      before,
-    );
+    expect(await stored(orgId, today(), 'worker')).toEqual(before);
     expect(await countsOf(orgId, 'completed', 'worker')).toEqual({ [worker_id]: 1 });
     expect(await countsOf(orgId, 'cancelled', 'worker')).toEqual({ '': 1 });
   });
@@ -88,9 +100,7 @@ describe('numbers', () => {
       const answers = [];
       for (const interval of ['day', 'hour'] as const)
         for (const dimension of ['urgency', 'domain', 'task_type', 'pool', 'worker'] as const)
-          answers.push(
-            await loadStats(db, orgId, { ...range, interval }, { dimension, only: null, isSum: false }),
-          );
+          answers.push(await stored(orgId, { ...range, interval }, dimension));
       return answers;
     };
     const before = await all();
@@ -112,16 +122,8 @@ describe('numbers', () => {
     await foldSamples(db, partitionOf(orgId));
     await cancel(await addTask(db, orgId));
     const { from, to } = today();
-    const hours = await loadStats(
-      db,
-      orgId,
-      { interval: 'hour', from, to },
-      { dimension: 'urgency', only: null, isSum: false },
-    );
-    const sum = hours.reduce(
-      (all, { groups }) => all + (groups.get('normal')?.counts.get('cancelled') ?? 0),
-      0,
-    );
+    const hours = await stored(orgId, { interval: 'hour', from, to }, 'urgency');
+    const sum = hours.reduce((all, { groups }) => all + (groups.get('normal')?.n?.cancelled ?? 0), 0);
     expect(hours).toHaveLength((to - from) / HOUR);
     expect(sum).toBe(2);
   });
@@ -148,16 +150,18 @@ describe('numbers', () => {
     const offered = await offerTo(db, await addTask(db, orgId), ids);
     const accepts = await Promise.allSettled(ids.map((id) => accept(db, offered, id)));
     expect(accepts.filter((one) => one.status === 'fulfilled')).toHaveLength(1);
-    const buckets = await loadStats(db, orgId, today(), { dimension: 'urgency', only: null, isSum: false });
-    const waiting = buckets.flatMap(({ groups }) => [...groups.values()].map((one) => one.times.waiting));
-    expect(waiting.flatMap((one) => [...one.values()])).toEqual([1]);
+    const buckets = await stored(orgId, today(), 'urgency');
+    const waiting = buckets.flatMap(({ groups }) => [...groups.values()].map((one) => one.waiting));
+    expect(waiting).toEqual([[expect.any(Number), 1]]);
   });
 
-  it('sum up the values of a day beyond the limit', async () => {
+  it('sum up the values of a day, and the groups of an answer, beyond the limits', async () => {
     const orgId = freshOrg(db);
     const count = GROUPS_MOST + 5;
+    const domains = Array.from({ length: count }, (_, index) => `d${index}`);
+    // Two of one domain, which is therefore kept apart.
     const made = await Promise.all(
-      Array.from({ length: count }, (_, index) => addTask(db, orgId, { more: { domain: `d${index}` } })),
+      [...domains, 'd42'].map((domain) => addTask(db, orgId, { more: { domain } })),
     );
     await Promise.all(made.map(cancel));
     // First all samples are in the log, then all in the tallies.
@@ -165,8 +169,10 @@ describe('numbers', () => {
     await foldSamples(db, partitionOf(orgId));
     const byTally = await countsOf(orgId, 'cancelled', 'domain');
     for (const counts of [byLog, byTally]) {
-      expect(Object.keys(counts)).toHaveLength(GROUPS_MOST + 1);
-      expect(counts[OTHER]).toBe(5);
+      expect(Object.keys(counts)).toHaveLength(ANSWER_GROUPS_MOST + 1);
+      expect(counts[OTHER]).toBe(count - ANSWER_GROUPS_MOST);
+      expect(counts.d42).toBe(2);
+      expect(Object.values(counts).reduce((sum, one) => sum + one, 0)).toBe(count + 1);
     }
     const key = orgKeysOf(db.prefix, orgId).statsDay(`domain:${Math.floor(db.clock.now() / DAY)}`);
     expect(await db.redis.hlen(key)).toBe(GROUPS_MOST + 1);

@@ -4181,7 +4181,7 @@ export type StatsTotal = {
      */
     group: string | null;
     /**
-     * This row sums up the values beyond the 200 of a day that are kept apart
+     * Sums up the values beyond the 100 groups of an answer and beyond the 200 values of a day
      */
     is_other: boolean;
     /**
@@ -4287,7 +4287,7 @@ export type StatsRow = {
      */
     group: string | null;
     /**
-     * This row sums up the values beyond the 200 of a day that are kept apart
+     * Sums up the values beyond the 100 groups of an answer and beyond the 200 values of a day
      */
     is_other: boolean;
     /**

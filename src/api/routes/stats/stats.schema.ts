@@ -25,7 +25,7 @@ const numbers = {
     Type.String({ description: 'Value of `group_by`; null without `group_by` and for tasks that have none' }),
   ),
   is_other: Type.Boolean({
-    description: 'This row sums up the values beyond the 200 of a day that are kept apart',
+    description: 'Sums up the values beyond the 100 groups of an answer and beyond the 200 values of a day',
   }),
   created: nullable(Type.Integer({ minimum: 0, description: 'Null when grouped by worker' })),
   completed: Count,

@@ -1,11 +1,10 @@
 // Numbers of an org: what happened to its tasks in each hour or day, and how long it took.
 
-import { countOf, type Histogram, quantiles } from '../../../state/stats/histogram.ts';
+import { countOf, type Histogram, quantiles, sumOf } from '../../../state/stats/histogram.ts';
 import { addTally, type Dimension, NONE, newTally, OTHER, type Tally } from '../../../state/stats/tally.ts';
 import { timeOf, timestamp } from '../../../state/text/time.ts';
 import { DAY, DAYS_KEPT, HOURS_KEPT_DAYS } from '../../../store/stats/sample-log.ts';
 import {
-  type Bucket,
   CELLS_MOST,
   lengthOf,
   loadStats,
@@ -53,6 +52,16 @@ export const statsRoutes = [
         },
       );
       const row = (value: string, tally: Tally) => rowOf(group_by ?? null, value, tally);
+      const [data, totals]: [object[], Map<string, Tally>] = [[], new Map()];
+      for (const { start, groups } of buckets) {
+        const time = timestamp(start);
+        for (const [value, tally] of [...groups].sort(byValue)) {
+          data.push({ start: time, ...row(value, tally) });
+          const total = totals.get(value) ?? newTally();
+          addTally(total, tally);
+          totals.set(value, total);
+        }
+      }
       return {
         status: 200,
         body: {
@@ -60,12 +69,8 @@ export const statsRoutes = [
           group_by: group_by ?? null,
           from: timestamp(range.from),
           to: timestamp(range.to),
-          totals: [...totalsOf(buckets)].sort(byValue).map(([value, tally]) => row(value, tally)),
-          data: buckets.flatMap(({ start, groups }) =>
-            [...groups]
-              .sort(byValue)
-              .map(([value, tally]) => ({ start: timestamp(start), ...row(value, tally) })),
-          ),
+          totals: [...totals].sort(byValue).map(([value, tally]) => row(value, tally)),
+          data,
         },
       };
     },
@@ -105,17 +110,6 @@ function viewOf({ pools }: KeyPrincipal, groupBy: Dimension | null): View {
   return { dimension: 'pool', only: pools, isSum };
 }
 
-function totalsOf(buckets: readonly Bucket[]): Map<string, Tally> {
-  const totals = new Map<string, Tally>();
-  for (const { groups } of buckets)
-    for (const [value, tally] of groups) {
-      const total = totals.get(value) ?? newTally();
-      addTally(total, tally);
-      totals.set(value, total);
-    }
-  return totals;
-}
-
 /** By name; the row of all others last. */
 function byValue([one]: [string, Tally], [other]: [string, Tally]): number {
   if ((one === OTHER) !== (other === OTHER)) return one === OTHER ? 1 : -1;
@@ -139,10 +133,21 @@ function rowOf(groupBy: Dimension | null, value: string, { counts, times }: Tall
   };
 }
 
-function timesOf(histogram: Histogram): object {
-  const [p50 = null, p90 = null, p99 = null] = quantiles(histogram, SHARES).map((ms) =>
-    // Four digits add a thousandth of the error of the histogram at most.
-    ms === null ? null : Number((ms / 1000).toPrecision(4)),
-  );
+function timesOf(parts: readonly Histogram[]): object {
+  const histogram = sumOf(parts);
+  const [p50 = null, p90 = null, p99 = null] = quantiles(histogram, SHARES).map(secondsOf);
   return { count: countOf(histogram), p50, p90, p99 };
+}
+
+/** The seconds of each quantile that was shown; a histogram has a few hundred different ones at most. */
+const shownSeconds = new Map<number, number>();
+
+function secondsOf(ms: number | null): number | null {
+  if (ms === null) return null;
+  const shown = shownSeconds.get(ms);
+  if (shown !== undefined) return shown;
+  // Four digits add a thousandth of the error of the histogram at most.
+  const seconds = Number((ms / 1000).toPrecision(4));
+  shownSeconds.set(ms, seconds);
+  return seconds;
 }
