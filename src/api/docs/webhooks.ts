@@ -9,18 +9,30 @@ import type { Components, Json } from './components.ts';
 const named = (name: string) => Type.Unsafe<unknown>({ $ref: `#/components/schemas/${name}` });
 const Id = Type.String();
 const Text = Type.String();
+/** What a reviewer or another caller said. */
+const said = {
+  detail: Type.Optional(Type.String({ description: 'The reason that a caller gave' })),
+  rating: Type.Optional(Type.Number({ description: "The reviewer's rating" })),
+};
+const offer = { offer_id: Uuid, worker_id: Id, expires_at: Timestamp };
 const message = { message_id: Uuid, author: named('Author'), text: Text };
 
 /** What the `data` of an event has beside the common members. */
 const DATA: Record<EventType, Record<string, TSchema>> = {
   'task.created': {},
-  'task.queued': { reason: Text, worker_id: Type.Optional(Id), offer_id: Type.Optional(Id) },
+  'task.queued': {
+    reason: Text,
+    worker_id: Type.Optional(Id),
+    offer_id: Type.Optional(Id),
+    pool_id: Type.Optional(Id),
+    ...said,
+  },
   'task.matched': { worker_id: Id, worker_ids: Type.Optional(Type.Array(Id)) },
-  'task.offered': { offer_id: Uuid, worker_id: Id, expires_at: Timestamp },
+  'task.offered': { ...offer, offers: Type.Optional(Type.Array(Type.Object(offer))) },
   'task.accepted': { worker_id: Id, offer_id: Uuid },
-  'task.started': { worker_id: Id, reason: Type.Optional(Text) },
+  'task.started': { worker_id: Id, reason: Type.Optional(Text), ...said },
   'task.submitted': { worker_id: Id },
-  'task.verified': { mode: Type.Optional(Text) },
+  'task.verified': { mode: Type.Optional(Text), ...said },
   'task.completed': {
     result: Type.Union([named('Submission'), named('CopiesResult'), named('DefaultResult')]),
   },

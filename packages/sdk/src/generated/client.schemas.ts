@@ -4475,6 +4475,15 @@ export type TaskQueuedWebhook = {
         reason: string;
         worker_id?: string;
         offer_id?: string;
+        pool_id?: string;
+        /**
+         * The reason that a caller gave
+         */
+        detail?: string;
+        /**
+         * The reviewer's rating
+         */
+        rating?: number;
     };
 };
 
@@ -4557,6 +4566,18 @@ export type TaskOfferedWebhook = {
          * @format date-time
          */
         expires_at: string;
+        offers?: {
+            /**
+             * @format uuid
+             */
+            offer_id: string;
+            worker_id: string;
+            /**
+             * RFC 3339, UTC, milliseconds
+             * @format date-time
+             */
+            expires_at: string;
+        }[];
     };
 };
 
@@ -4634,6 +4655,14 @@ export type TaskStartedWebhook = {
         metadata: Record<string, string>;
         worker_id: string;
         reason?: string;
+        /**
+         * The reason that a caller gave
+         */
+        detail?: string;
+        /**
+         * The reviewer's rating
+         */
+        rating?: number;
     };
 };
 
@@ -4706,6 +4735,14 @@ export type TaskVerifiedWebhook = {
         };
         metadata: Record<string, string>;
         mode?: string;
+        /**
+         * The reason that a caller gave
+         */
+        detail?: string;
+        /**
+         * The reviewer's rating
+         */
+        rating?: number;
     };
 };
 
