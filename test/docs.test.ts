@@ -5,6 +5,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { scopesOf } from '../src/api/access/principal.ts';
+import { ERROR_GUIDE } from '../src/api/docs/error-guide.ts';
+import { PROBLEMS } from '../src/api/http/problem.ts';
 import type { Route } from '../src/api/route.ts';
 import { ROUTES } from '../src/api/routes/index.ts';
 import { loadCliConfig, loadConfig } from '../src/config.ts';
@@ -26,7 +28,9 @@ const DOCUMENTS = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
-  ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`),
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((name) => /\.(md|json)$/.test(name))
+    .map((name) => `docs/${name}`),
 ];
 
 function read(path: string): string {
@@ -105,6 +109,20 @@ describe('docs/webhooks.md', () => {
   it('lists every event type once', () => {
     const types = table('docs/webhooks.md', 'type', 'beside the common fields').map(([type]) => type);
     expect(types).toEqual(EVENT_TYPES);
+  });
+});
+
+describe('docs/errors.md', () => {
+  it('has a row for every code, with cause and remedy', () => {
+    const plain = (text: string) => text.replaceAll('`', '');
+    const rows = Object.entries(ERROR_GUIDE).map(([code, { cause, remedy }]) => [
+      code,
+      String(Object.entries(PROBLEMS).find(([name]) => name === code)?.[1][0]),
+      plain(cause),
+      plain(remedy),
+    ]);
+    expect(table('docs/errors.md', 'code', 'status')).toEqual(rows);
+    expect(rows.map(([code]) => code)).toEqual(Object.keys(PROBLEMS));
   });
 });
 

@@ -6,7 +6,7 @@
 
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import { type Collect, collectingAjv, collector, type Engine } from './collect.ts';
-import { addFormats } from './formats.ts';
+import { addFormats, formatFault } from './formats.ts';
 import { inspectSchema } from './inspect.ts';
 import { replaceKeywords } from './keywords.ts';
 import { compilePattern, type Pattern } from './patterns.ts';
@@ -124,6 +124,12 @@ function toProblem({ keyword, instancePath, params, message, propertyName }: Err
       };
     case 'false schema':
       return { pointer: instancePath, message: 'is not allowed' };
+    case 'format':
+      return { pointer: instancePath, message: formatFault(String(params.format)) };
+    case 'minLength':
+    case 'minItems':
+    case 'minProperties':
+      return { pointer: instancePath, message: params.limit === 1 ? 'must not be empty' : text };
     case 'propertyNames':
     case 'if':
       return null;

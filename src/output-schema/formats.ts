@@ -152,6 +152,30 @@ const FORMATS: Record<string, Test> = {
   regex: isRegex,
 };
 
+const EXAMPLES: Readonly<Record<string, string>> = {
+  'date-time': '2026-03-01T09:30:00Z',
+  date: '2026-03-01',
+  time: '09:30:00Z',
+  duration: 'PT15M',
+  email: 'ann@example.com',
+  hostname: 'www.example.com',
+  ipv4: '192.0.2.1',
+  ipv6: '2001:db8::1',
+  uri: 'https://example.com/a',
+  'uri-reference': '/a?b=c',
+  'uri-template': 'https://example.com/{id}',
+  uuid: '019bd3a5-1c80-7b5e-8c5e-2f1f3c9a7d10',
+  'json-pointer': '/address/city',
+  'relative-json-pointer': '1/city',
+  regex: '^[a-z]+$',
+};
+
+/** The message for a text that does not have a format, with an example of one that has. */
+export function formatFault(name: string): string {
+  const example = EXAMPLES[name];
+  return `must match format "${name}"${example === undefined ? '' : `, such as ${example}`}`;
+}
+
 /** Adds the formats of 2020-12 to `ajv`, as assertions. */
 export function addFormats(ajv: Ajv2020): void {
   for (const [name, validate] of Object.entries(FORMATS)) ajv.addFormat(name, { type: 'string', validate });

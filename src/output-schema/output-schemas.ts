@@ -100,7 +100,8 @@ export class OutputSchemas {
    */
   async checkOutput(wanted: WantedOutput, output: unknown, org: string): Promise<Problem[]> {
     if (wanted.expected_format === 'structured_json') return this.validate(wanted.schema, output, org);
-    return typeof output === 'string' && output !== '' ? [] : [{ pointer: '', message: 'must be text' }];
+    if (typeof output !== 'string') return [{ pointer: '', message: 'must be text (a JSON string)' }];
+    return output === '' ? [{ pointer: '', message: 'must not be empty' }] : [];
   }
 
   /** Ends the threads. Checks in progress and later ones are rejected with CheckerBusyError. */

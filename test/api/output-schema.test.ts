@@ -261,7 +261,7 @@ describe('JSON Schema', () => {
     expect(new Set(await schemas.validate(schema, output))).toEqual(
       new Set<Problem>([
         { pointer: '/name', message: 'must match pattern "^[A-Z]"' },
-        { pointer: '/mail', message: 'must match format "email"' },
+        { pointer: '/mail', message: 'must match format "email", such as ann@example.com' },
         { pointer: '/tags', message: 'must not have two equal items' },
         { pointer: '/tags/1', message: 'must be one of "a", "b"' },
         { pointer: '/price', message: 'must be a multiple of 0.01' },

@@ -6,6 +6,7 @@ import type { Middleware } from 'koa';
 import sirv from 'sirv';
 import type { Admission } from '../access/admission.ts';
 import { answerOtherMethod } from '../http/router.ts';
+import { errorsPage } from './error-guide.ts';
 
 const DOCS_PATH = '/docs';
 
@@ -58,6 +59,11 @@ const SCRIPT = `SwaggerUIBundle({
 /** Colours of Swagger UI with too little contrast (WCAG 2.2, 1.4.3), and the full width of small screens. */
 const STYLE = `
 body { margin: 0; background: #fff; }
+.errors { max-width: 70rem; margin: 0 auto; padding: 1rem; color: #24292f; font: 1rem/1.5 system-ui, sans-serif; }
+.errors h2 { margin: 2rem 0 0; font-size: 1.1rem; }
+.errors h2:target { background: #fff3c4; }
+.errors p { margin: 0.25rem 0; }
+.errors a { color: #0b5cad; }
 .swagger-ui a, .swagger-ui .info a, .swagger-ui .info .link { color: #0b5cad; }
 .swagger-ui .info .title small { background: #57606a; }
 .swagger-ui .info .title small.version-stamp { background: #3f6300; }
@@ -77,6 +83,7 @@ body { margin: 0; background: #fff; }
 `;
 
 const OWN_FILES: Readonly<Record<string, { type: string; text: string }>> = {
+  '/errors': { type: 'text/html', text: errorsPage() },
   '': { type: 'text/html', text: PAGE },
   '/': { type: 'text/html', text: PAGE },
   '/page.js': { type: 'text/javascript', text: SCRIPT },

@@ -129,6 +129,9 @@ export function supersededRequest(): ApiError {
   return new ApiError('conflict', 'Another request has replaced this one.');
 }
 
+/** The page that explains the codes; `type` refers to it, relative to the server (RFC 9457, section 3.1.1). */
+const ERRORS_PATH = '/docs/errors';
+
 /** Longest `detail`, in UTF-16 units. */
 const MAX_DETAIL = 1000;
 
@@ -177,7 +180,7 @@ export function asApiError(error: unknown): ApiError {
 export function problemBody(error: ApiError, requestId: string): Record<string, unknown> {
   const [status, title] = PROBLEMS[error.code];
   return {
-    type: `urn:biolayer:problem:${error.code}`,
+    type: `${ERRORS_PATH}#${error.code}`,
     title,
     status,
     detail: error.message,

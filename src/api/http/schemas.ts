@@ -1,6 +1,7 @@
 // Schemas that several resources share, and short names for types that TypeBox does not provide.
 
 import Type, { type TSchema } from 'typebox';
+import { matching } from './patterns.ts';
 import { PROBLEMS, type ProblemCode } from './problem.ts';
 
 /** One of a list of strings. */
@@ -15,9 +16,16 @@ export function nullable<T extends TSchema>(schema: T) {
 
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
 export const Uuid = Type.String({ format: 'uuid' });
-export const Slug = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
+export const Slug = Type.String(
+  matching(
+    '^[a-z][a-z0-9_]{0,63}$',
+    'must be 1 to 64 lower-case letters, digits and underscores, and start with a letter, such as phone_check',
+  ),
+);
 /** An id that the client can choose. */
-export const ClientId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' });
+export const ClientId = Type.String(
+  matching('^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, hyphens and underscores'),
+);
 const Label = Type.String({ minLength: 1, maxLength: 200 });
 export const Labels = Type.Array(Label, { maxItems: 200 });
 
@@ -51,7 +59,10 @@ export const Wanted = Type.Unsafe<string | number | boolean | string[]>({
 
 export const Problem = Type.Object(
   {
-    type: Type.String(),
+    type: Type.String({
+      format: 'uri-reference',
+      description: 'Where the code is explained, relative to the server: `/docs/errors#…`',
+    }),
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String(),
@@ -126,7 +137,13 @@ export function pageOf(item: TSchema & { $id?: string }) {
 }
 
 /** Pools that a credential is confined to; `*` for all. */
-export const PoolList = Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
+const PoolName = Type.String(
+  matching(
+    '^(\\*|[A-Za-z0-9_-]{1,64})$',
+    'must be the id of a pool (1 to 64 letters, digits, hyphens and underscores), or * for all pools',
+  ),
+);
+export const PoolList = Type.Array(PoolName, {
   minItems: 1,
   maxItems: 100,
   uniqueItems: true,

@@ -4,9 +4,10 @@
 import { Ajv2020, type ErrorObject, type Options } from 'ajv/dist/2020.js';
 import type { TSchema } from 'typebox';
 import { collectingAjv, collector, type Engine } from '../../output-schema/collect.ts';
-import { addFormats } from '../../output-schema/formats.ts';
+import { addFormats, formatFault } from '../../output-schema/formats.ts';
 import { childPointer, MAX_PROBLEMS } from '../../output-schema/problem.ts';
 import { parseTime, TIME_FAULT } from '../../state/text/time.ts';
+import { ruleOf } from './patterns.ts';
 import type { FieldError } from './problem.ts';
 
 /** Errors after which validation stops; several may concern the same field. */
@@ -21,7 +22,8 @@ const engine: Engine = (options) => {
 };
 const checkOf = (options: Options) => {
   const deciding = engine(options);
-  const collecting = collectingAjv(engine, options, MAX_ERRORS);
+  // `verbose` adds to each error the schema that it broke.
+  const collecting = collectingAjv(engine, { ...options, verbose: true }, MAX_ERRORS);
   return (schema: TSchema): Check => {
     const unnamed = withoutNames(schema);
     return check(collector(deciding.compile(unnamed), () => collecting.compile(unnamed)));
@@ -72,22 +74,55 @@ function fieldError(error: ErrorObject): FieldError {
     case 'propertyNames':
       return { pointer: at(error.params.propertyName), message: 'is not a permitted name' };
     case 'discriminator':
-      return { pointer: at(error.params.tag), message: 'is not one of the permitted values' };
+      return { pointer: at(error.params.tag), message: oneOf(tagsOf(error)) };
     case 'enum':
-      return {
-        pointer: error.instancePath,
-        message: `must be one of ${(error.params.allowedValues as unknown[]).join(', ')}`,
-      };
+      return { pointer: error.instancePath, message: oneOf(error.params.allowedValues as unknown[]) };
     case 'format':
       return {
         pointer: error.instancePath,
-        message: error.params.format === 'date-time' ? TIME_FAULT : (error.message ?? 'is not valid'),
+        message: error.params.format === 'date-time' ? TIME_FAULT : formatFault(String(error.params.format)),
       };
+    case 'pattern':
+      return {
+        pointer: error.instancePath,
+        message: ruleOf(String(error.params.pattern)) ?? error.message ?? 'is not valid',
+      };
+    case 'minLength':
+    case 'minItems':
+    case 'minProperties':
+    case 'maxLength':
+    case 'maxItems':
+    case 'maxProperties':
+      return { pointer: error.instancePath, message: sizeFault(error.keyword, Number(error.params.limit)) };
     case 'const':
       return { pointer: error.instancePath, message: `must be ${String(error.params.allowedValue)}` };
     default:
       return { pointer: error.instancePath, message: error.message ?? 'is not valid' };
   }
+}
+
+/** The most values that a message names. */
+const NAMED_MOST = 60;
+
+function oneOf(values: readonly unknown[]): string {
+  const named = values.slice(0, NAMED_MOST).join(', ');
+  return `must be one of ${named}${values.length > NAMED_MOST ? ', …' : ''}`;
+}
+
+/** The values of the property that tells the alternatives of a schema apart. */
+function tagsOf({ parentSchema, params }: ErrorObject): unknown[] {
+  const alternatives: unknown = parentSchema?.oneOf;
+  if (!Array.isArray(alternatives)) return [];
+  return alternatives.map((one) => at(one, 'properties', String(params.tag), 'const'));
+}
+
+const UNITS = { Length: 'character', Items: 'item', Properties: 'member' } as const;
+
+/** The message for a text, list or object with too few or too many parts. */
+function sizeFault(keyword: string, limit: number): string {
+  if (keyword.startsWith('min') && limit === 1) return 'must not be empty';
+  const unit = UNITS[keyword.slice(3) as keyof typeof UNITS];
+  return `must have at ${keyword.startsWith('min') ? 'least' : 'most'} ${limit} ${unit}${limit === 1 ? '' : 's'}`;
 }
 
 /** Rules that a schema cannot express, asked of a body that may not be valid. */

@@ -33,6 +33,12 @@ export const NO_POOL = { pointer: '/requirements/worker_pool_id', message: 'is n
 /** The error for a deadline that is not after the `not_before` of the task. */
 export const DUE_TOO_EARLY = { pointer: '/sla/deadline', message: 'must be later than not_before' };
 
+/** The error for a target latency that ends after the deadline. */
+export const TARGET_TOO_LATE = {
+  pointer: '/sla/target_latency_seconds',
+  message: 'must end before sla.deadline',
+};
+
 /** The problem of a refused change. */
 export function problemOf({ code, message }: Extract<Created, { ok: false }>): TaskProblem {
   switch (code) {

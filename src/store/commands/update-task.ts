@@ -14,7 +14,7 @@ import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
-import { DUE_TOO_EARLY, NO_POOL, type TaskProblem } from './refusals.ts';
+import { DUE_TOO_EARLY, NO_POOL, TARGET_TOO_LATE, type TaskProblem } from './refusals.ts';
 import { revokeUnfitOffers } from './unfit-offers.ts';
 
 /** The plan of an update; null when the patch changes nothing. */
@@ -56,6 +56,11 @@ export async function patchProblem(
   if (isMoved && (await loadPool(db, task.org_id, pool)) === null) errors.push(NO_POOL);
   if (patch.sla?.deadline !== undefined && (dueAt(after, 'deadline') ?? Infinity) <= startsAt(task))
     errors.push(DUE_TOO_EARLY);
+  if (
+    typeof patch.sla?.target_latency_seconds === 'number' &&
+    (dueAt(after, 'target_latency') ?? 0) > (dueAt(after, 'deadline') ?? Infinity)
+  )
+    errors.push(TARGET_TOO_LATE);
   if (patch.sla?.deadline === null && task.input.sla.on_deadline?.action === 'complete')
     errors.push({ pointer: '/sla/deadline', message: 'is required by sla.on_deadline' });
   if (Object.keys(metadata ?? {}).length > METADATA_MAX)

@@ -11,6 +11,10 @@
  * RFC 9457 problem details
  */
 export type Problem = {
+    /**
+     * Where the code is explained, relative to the server: `/docs/errors#…`
+     * @format uri-reference
+     */
     type: string;
     title: string;
     status: number;

@@ -6,7 +6,7 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { ApiKey, ListedKey } from '../../../store/identity/api-keys.ts';
 import { SCOPES } from '../../access/principal.ts';
 import type { Answer } from '../../http/answer.ts';
-import { closed, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, nullable, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
 
 const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
 export const KeyView = Type.Object(
@@ -34,13 +34,7 @@ export const KeyCreated = Type.Object({
 export const KeyCreate = closed({
   name: Type.String({ minLength: 1, maxLength: 200 }),
   scopes: Scopes,
-  pools: Type.Optional(
-    Type.Array(Type.String({ pattern: '^(\\*|[A-Za-z0-9_-]{1,64})$' }), {
-      minItems: 1,
-      maxItems: 100,
-      uniqueItems: true,
-    }),
-  ),
+  pools: Type.Optional(PoolList),
   expires_at: Type.Optional(Timestamp),
   mode: Type.Optional(
     word(MODES, { description: "`test`: for the org's sandbox. Default: the mode of the calling key" }),

@@ -24,12 +24,16 @@ import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
+import { matching } from '../../http/patterns.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
-const Email = Type.String({ pattern: '^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', maxLength: 254 });
+const Email = Type.String({
+  ...matching('^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', 'must be an e-mail address, such as ann@example.com'),
+  maxLength: 254,
+});
 const Name = Type.String({ minLength: 1, maxLength: 200 });
 const Password = Type.String({ minLength: 12, maxLength: 200 });
 const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });

@@ -9,6 +9,7 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { Message } from '../../../store/tasks/messages.ts';
 import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { matching } from '../../http/patterns.ts';
 import type { FieldError } from '../../http/problem.ts';
 import { closed, idOf, nullable, OldestFirst, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
@@ -20,7 +21,10 @@ export const Params = Type.Object({ task_id: idOf('task') });
 export const PlainText = Type.String({
   minLength: 1,
   maxLength: 10_000,
-  pattern: '^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$',
+  ...matching(
+    '^[^\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]*$',
+    'must be plain text: of the control characters only the newline and the tab',
+  ),
   description: 'Plain text, never HTML; of the control characters only the newline and the tab',
 });
 

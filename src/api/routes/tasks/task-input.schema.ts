@@ -11,6 +11,7 @@ import {
   SOFT,
 } from '../../../state/tasks/task.ts';
 import { POINTER } from '../../../state/text/pointer.ts';
+import { matching } from '../../http/patterns.ts';
 import {
   ClientId,
   closed,
@@ -154,7 +155,15 @@ const Review = closed(
 );
 
 /** A media type (RFC 6838, section 4.2), or a range such as image/*. */
-const MEDIA_RANGE = '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$';
+const MediaRange = matching(
+  '^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/([*]|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})$',
+  'must be a media type or range, such as image/png or image/*',
+);
+
+const OutputPointer = matching(
+  POINTER,
+  'must be a JSON Pointer (RFC 6901): empty, or each name after a slash, such as /address/city',
+);
 
 const Copies = closed(
   {
@@ -173,7 +182,7 @@ const Copies = closed(
           Type.Number({ minimum: 0, maximum: 1, description: 'Mode threshold: the share that must agree' }),
         ),
         fields: Type.Optional(
-          Type.Array(Type.String({ maxLength: 500, pattern: POINTER }), {
+          Type.Array(Type.String({ maxLength: 500, ...OutputPointer }), {
             minItems: 1,
             maxItems: 50,
             uniqueItems: true,
@@ -201,7 +210,7 @@ export const Output = closed(
     ),
     evidence_required: Type.Optional(Type.Boolean({ default: false })),
     evidence_types: Type.Optional(
-      Type.Array(Type.String({ pattern: MEDIA_RANGE }), {
+      Type.Array(Type.String(MediaRange), {
         minItems: 1,
         maxItems: 20,
         description: 'Accepted media types of evidence, such as image/png or image/*; default: any',
@@ -225,14 +234,22 @@ const Auth = {
     {
       type: Type.Literal('bearer'),
       // Characters that a header may hold (RFC 9110, section 5.5).
-      token: Type.String({ minLength: 1, maxLength: 4096, pattern: '^[\\x20-\\x7e]*$' }),
+      token: Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        ...matching('^[\\x20-\\x7e]*$', 'must have only printable ASCII characters'),
+      }),
     },
     'BearerAuth',
   ),
   basic: closed(
     {
       type: Type.Literal('basic'),
-      username: Type.String({ minLength: 1, maxLength: 500, pattern: '^[^:]*$' }),
+      username: Type.String({
+        minLength: 1,
+        maxLength: 500,
+        ...matching('^[^:]*$', 'must not contain a colon'),
+      }),
       password: Type.String({ maxLength: 4096 }),
     },
     'BasicAuth',

@@ -8,7 +8,7 @@ import { stepErrors } from '../../../state/tasks/relaxation-validation.ts';
 import type { CallbackAuth, Handoff, TaskInput } from '../../../state/tasks/task.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import { checkCallbackUrl } from '../../../state/webhooks/callback-url.ts';
-import { DUE_TOO_EARLY, NO_POOL } from '../../../store/commands/refusals.ts';
+import { DUE_TOO_EARLY, NO_POOL, TARGET_TOO_LATE } from '../../../store/commands/refusals.ts';
 import { callbackAuthContext } from '../../../store/identity/orgs.ts';
 import { hasPool } from '../../../store/workers/pools.ts';
 import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
@@ -26,8 +26,14 @@ import type { TaskCreate } from './task-input.schema.ts';
  */
 export function taskInput(deps: ApiDeps, principal: KeyPrincipal, body: TaskCreate): TaskInput {
   const org_id = orgOf(principal.org_id);
-  if (body.origin.org_id !== undefined && body.origin.org_id.toLowerCase() !== org_id)
-    throw new ApiError('org_mismatch', 'origin.org_id is not the org of this key.');
+  if (isOtherOrg(body.origin.org_id, org_id))
+    throw new ApiError(
+      'org_mismatch',
+      'origin.org_id is not the org of this key. Leave it out, or use its id.',
+      {
+        errors: [OTHER_ORG],
+      },
+    );
   if (!maySeePool(principal, body.requirements?.worker_pool_id ?? null))
     throw new ApiError('pool_forbidden', 'The key may create tasks only for its own pools.');
   const { origin, context, requirements, handoff, audit, metadata } = body;
@@ -70,13 +76,30 @@ function outputInput(given: TaskCreate['output']): TaskInput['output'] {
   return output;
 }
 
-/** The rules beyond the schema that the body breaks. The body may be invalid: parts of another type are skipped. */
+const OTHER_ORG = { pointer: '/origin/org_id', message: 'is not the org of this key' };
+
+/** Whether a body names another org than that of its credential. */
+function isOtherOrg(given: unknown, orgId: string): boolean {
+  return typeof given === 'string' && given.toLowerCase() !== orgId;
+}
+
+/**
+ * The rules beyond the schema that the body breaks. The body may be invalid: parts of another type are skipped.
+ * The org, for which `taskInput` has a problem of its own, is reported here only with other errors.
+ */
 export async function taskRules(
   body: unknown,
   { deps, principal }: { deps: ApiDeps; principal: Principal },
 ): Promise<FieldError[]> {
+  const errors = await errorsOf(body, deps, principal);
+  const hasOtherOrg = isOtherOrg(at(body, 'origin', 'org_id'), chargedTo(principal));
+  return errors.length > 0 && hasOtherOrg ? [...errors, OTHER_ORG] : errors;
+}
+
+async function errorsOf(body: unknown, deps: ApiDeps, principal: Principal): Promise<FieldError[]> {
   return [
     ...timeErrors(body, deps.db.clock.now()),
+    ...latencyErrors(body, deps.db.clock.now()),
     ...callbackErrors(deps, body),
     ...reviewErrors(body),
     ...copiesErrors(at(body, 'output')),
@@ -94,16 +117,31 @@ const START_MOST = 365 * 24 * 3600_000;
 /** The errors of the body's times. @param now ms */
 export function timeErrors(body: unknown, now: number): FieldError[] {
   const errors: FieldError[] = [];
-  const deadline = at(body, 'sla', 'deadline');
-  const due = typeof deadline === 'string' ? parseTime(deadline) : null;
+  const due = timeAt(body, 'sla', 'deadline');
   if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
-  const notBefore = at(body, 'not_before');
-  const start = typeof notBefore === 'string' ? parseTime(notBefore) : null;
+  const start = timeAt(body, 'not_before');
   if (start !== null && start > now + START_MOST)
     errors.push({ pointer: '/not_before', message: 'must be at most 365 days ahead' });
   if (start !== null && due !== null && start > now && due <= start)
     errors.push({ pointer: '/not_before', message: 'must be earlier than sla.deadline' }, DUE_TOO_EARLY);
   return errors;
+}
+
+/** By how much the target latency may end after the deadline, ms: requests take time, and may be repeated. */
+const LATENCY_SLACK = 60_000;
+
+/** The error of a new task whose target latency ends after its deadline. @param now ms */
+function latencyErrors(body: unknown, now: number): FieldError[] {
+  const latency = at(body, 'sla', 'target_latency_seconds');
+  const due = timeAt(body, 'sla', 'deadline');
+  if (typeof latency !== 'number' || due === null || due <= now) return [];
+  const start = Math.max(now, timeAt(body, 'not_before') ?? now);
+  return start + latency * 1000 > due + LATENCY_SLACK ? [TARGET_TOO_LATE] : [];
+}
+
+function timeAt(body: unknown, ...path: string[]): number | null {
+  const text = at(body, ...path);
+  return typeof text === 'string' ? parseTime(text) : null;
 }
 
 function callbackErrors(deps: ApiDeps, body: unknown): FieldError[] {
