@@ -1,21 +1,14 @@
-// An example receiver of webhooks: it verifies each signature with the public `standardwebhooks`
-// package, ignores repeated ids, and responds at once. `script/demo` uses it too.
+// An example receiver of webhooks: it verifies each signature, ignores repeated ids, and responds
+// at once. `script/demo` uses it too.
 //
 //   WEBHOOK_SECRET=whsec_… node --import tsx examples/receiver.ts
 
 import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { pathToFileURL } from 'node:url';
-import { Webhook } from 'standardwebhooks';
+import { unwrapWebhook, type WebhookEvent } from '@biolayer/sdk';
 
 const BODY_LIMIT = 1024 * 1024;
-
-/** The part of a webhook's body that this receiver uses. */
-export interface WebhookEvent {
-  type: string;
-  timestamp: string;
-  data: { event_id: string; sequence: number; task_id: string; status: string };
-}
 
 export interface ReceiverOptions {
   /** The org's `whsec_…`, from `GET /v1/webhook-secret`. */
@@ -37,7 +30,6 @@ export interface Receiver {
 
 /** Starts a receiver on loopback. */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
-  const webhook = new Webhook(options.secret);
   const seen = new Set<string>();
   const server = createServer(async (request, response) => {
     try {
@@ -46,9 +38,10 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
       const headers = one(request.headers);
       if (options.bearer !== undefined && !isSame(headers.authorization, `Bearer ${options.bearer}`))
         throw new Error('wrong Authorization header');
-      const event = asEvent(webhook.verify(body, headers));
-      if (!seen.has(event.data.event_id)) {
-        seen.add(event.data.event_id);
+      const event = unwrapWebhook(body, request.headers, options.secret);
+      const id = headers['webhook-id'] ?? '';
+      if (!seen.has(id)) {
+        seen.add(id);
         options.onEvent(event, { headers, body });
       }
       response.writeHead(204).end();
@@ -93,21 +86,13 @@ function isSame(given: string | undefined, wanted: string): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-function asEvent(value: unknown): WebhookEvent {
-  const event = value as Partial<WebhookEvent> | null;
-  const { event_id, sequence, task_id } = event?.data ?? {};
-  if (typeof event?.type !== 'string' || !event_id || !task_id || typeof sequence !== 'number')
-    throw new Error('signed, but not an event of a task');
-  return event as WebhookEvent;
-}
-
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const secret = process.env.WEBHOOK_SECRET;
   if (!secret) throw new Error('WEBHOOK_SECRET is required: the secret of GET /v1/webhook-secret');
   const { url } = await startReceiver({
     secret,
     port: Number(process.env.PORT ?? 4000),
-    onEvent: ({ type, data }) => console.log(`${data.task_id}  ${data.sequence}  ${type}`),
+    onEvent: ({ type, data }) => console.log('task_id' in data ? `${data.task_id}  ${type}` : type),
     onRefused: (reason) => console.error(`refused: ${reason}`),
   });
   console.log(`listening on ${url}`);

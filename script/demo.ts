@@ -6,13 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BioLayer, type CreateTaskBody, type WebhookEvent } from '@biolayer/sdk';
 import { pino } from 'pino';
 import { Webhook } from 'standardwebhooks';
-import { type Receiver, startReceiver, type WebhookEvent } from '../examples/receiver.ts';
+import { type Receiver, startReceiver } from '../examples/receiver.ts';
 import { doWork, nextOffer } from '../examples/worker.ts';
-import { Client } from '../src/cli/client.ts';
-import { describe, historyAfter, taskPath } from '../src/cli/history.ts';
-import { listAt, textAt } from '../src/cli/value.ts';
+import { describe, historyAfter } from '../src/cli/history.ts';
 import { startProcessors } from '../src/processors/processors.ts';
 import { type DemoOrg, makeDemoOrg } from '../src/runtime/demo-org.ts';
 import { startEmbeddedRedis } from '../src/runtime/embedded-redis.ts';
@@ -71,7 +70,7 @@ class Inbox {
     const end = Date.now() + ARRIVAL_LIMIT;
     while (!done()) {
       if (this.refused.length > 0)
-        throw new DemoFailed(`The receiver refused a webhook: ${this.refused[0]}. ${missing()}`);
+        throw new DemoFailed(`The receiver refused a webhook: ${this.refused[0]}\n${missing()}`);
       const left = end - Date.now();
       if (left <= 0) throw new DemoFailed(`${missing()} after ${ARRIVAL_LIMIT / SECOND} s`);
       await new Promise<void>((resolve) => {
@@ -92,10 +91,10 @@ async function main(wrongSecret: boolean): Promise<void> {
   const dir = await mkdtemp(`${home}demo-`);
   cleanups.push(() => rm(dir, { recursive: true, force: true }));
   const { url, org } = await startAll(dir);
-  const api = new Client(url, org.api_key);
+  const api = new BioLayer({ apiKey: org.api_key, baseUrl: url });
 
   const bearer = randomBytes(12).toString('hex');
-  const secret = textAt(await api.send('GET', '/v1/webhook-secret'), 'secret');
+  const { secret } = await api.webhookSecret.get();
   const inbox = new Inbox();
   const receiver = await startReceiver({
     secret: wrongSecret ? `whsec_${randomBytes(32).toString('base64')}` : secret,
@@ -114,9 +113,9 @@ async function main(wrongSecret: boolean): Promise<void> {
   say(`Receiver  ${receiver.url}`);
 
   say('\n1. A task is created, offered to a worker, completed and delivered.\n');
-  const example: unknown = JSON.parse(
+  const example = JSON.parse(
     await readFile(new URL('../examples/task.json', import.meta.url), 'utf8'),
-  );
+  ) as ExampleTask;
   const events = await runToCompletion(api, url, org, inbox, taskBody(example, org, receiver, bearer));
 
   say('\n2. A task that no worker accepts within its target latency; it is cancelled.\n');
@@ -149,15 +148,17 @@ async function startAll(dir: string): Promise<{ url: string; org: DemoOrg }> {
   return { url: web.url, org: await makeDemoOrg(web.db, sealer) };
 }
 
+type ExampleTask = CreateTaskBody & Required<Pick<CreateTaskBody, 'sla' | 'requirements' | 'handoff'>>;
+
 /** The body of the example task with the ids of this org, current times and the demo's receiver. */
 function taskBody(
-  example: unknown,
+  example: ExampleTask,
   org: DemoOrg,
   receiver: Receiver,
   bearer: string,
   latency = 600,
-): unknown {
-  const task = structuredClone(example) as Record<'origin' | 'sla' | 'requirements' | 'handoff', object>;
+): CreateTaskBody {
+  const task = structuredClone(example);
   const now = Date.now();
   Object.assign(task.origin, { org_id: org.org_id, created_at: new Date(now).toISOString() });
   Object.assign(task.requirements, { worker_pool_id: org.pool_id });
@@ -172,41 +173,45 @@ function taskBody(
   return task;
 }
 
-async function runToCompletion(api: Client, url: string, org: DemoOrg, inbox: Inbox, body: unknown) {
-  const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
-  const worker = { url, token: org.worker_token };
+async function runToCompletion(
+  api: BioLayer,
+  url: string,
+  org: DemoOrg,
+  inbox: Inbox,
+  body: CreateTaskBody,
+): Promise<HistoryEntry[]> {
+  const { task_id: taskId } = await api.tasks.create(body);
+  const worker = new BioLayer({ apiKey: org.worker_token, baseUrl: url });
   const offer = await nextOffer(worker);
   if (offer?.task_id !== taskId) throw new DemoFailed('The worker was not offered the task.');
   const note = 'Called the owner at the number on file. Admits the session: a patch job.\n';
   const [evidenceId = ''] = await doWork(worker, offer, {
     output: { reached_user: true, user_confirmed: true, notes: 'Patch job, ticket follows.' },
     notes: 'Reached at the second call.',
-    evidence: { name: 'call-note.txt', mediaType: 'text/plain', content: note },
+    evidence: new File([note], 'call-note.txt', { type: 'text/plain' }),
   });
-  const task = await api.send('GET', taskPath(taskId), { wait: 20 });
-  const [evidence] = listAt(task, 'result', 'evidence');
-  if (textAt(task, 'status') !== 'completed' || textAt(evidence, 'evidence_id') !== evidenceId)
-    throw new DemoFailed(`The task is ${textAt(task, 'status')}, with evidence ${JSON.stringify(evidence)}.`);
+  const task = await api.tasks.waitFor(taskId, { timeoutMs: ARRIVAL_LIMIT });
+  const [evidence] = (await api.tasks.listEvidence(taskId)).data;
+  if (task.status !== 'completed' || evidence?.evidence_id !== evidenceId)
+    throw new DemoFailed(`The task is ${task.status}, with evidence ${JSON.stringify(evidence)}.`);
   const events = await showTimeline(api, taskId, inbox);
-  const file = await fetch(`${url}${taskPath(taskId)}/evidence/${evidenceId}`, {
-    headers: { authorization: `Bearer ${org.api_key}` },
-  });
+  const file = await api.tasks.downloadEvidence(taskId, evidenceId);
   if ((await file.text()) !== note)
     throw new DemoFailed('The downloaded evidence differs from the uploaded file.');
-  say(`\n   Evidence: ${textAt(evidence, 'name')}, downloaded unchanged.`);
+  say(`\n   Evidence: ${evidence.name}, downloaded unchanged.`);
   return events;
 }
 
-async function runIntoBreach(api: Client, inbox: Inbox, body: unknown) {
-  const taskId = textAt(await api.send('POST', '/v1/tasks', { body }), 'task_id');
+async function runIntoBreach(api: BioLayer, inbox: Inbox, body: CreateTaskBody): Promise<HistoryEntry[]> {
+  const { task_id: taskId } = await api.tasks.create(body);
   const breached = () => [...inbox.verified.values()].some((one) => one.type === 'task.sla_breached');
   await inbox.until(breached, () => 'No webhook of the breach arrived');
-  await api.send('POST', `${taskPath(taskId)}/cancel`, { body: { reason: 'too late to be of use' } });
+  await api.tasks.cancel(taskId, { reason: 'too late to be of use' });
   return showTimeline(api, taskId, inbox);
 }
 
 /** Waits for the webhook of every event in the task's history, and prints both. */
-async function showTimeline(api: Client, taskId: string, inbox: Inbox): Promise<HistoryEntry[]> {
+async function showTimeline(api: BioLayer, taskId: string, inbox: Inbox): Promise<HistoryEntry[]> {
   const events = await historyAfter(api, taskId, 0);
   const missing = () => events.filter((one) => !inbox.verified.has(one.event_id));
   await inbox.until(

@@ -1,5 +1,5 @@
-// The `biolayer` command: an HTTP client of the API for the shell. The only code that it shares with the server is the
-// form of events and the check of their hash chain, so any other client can do the same.
+// The `biolayer` command: a client of the API for the shell, with the SDK. The only code that it shares with the server is
+// the form of events and the check of their hash chain, so any other client can do the same.
 
 import { runCli } from './cli/program.ts';
 

@@ -6,12 +6,11 @@ import type { Command } from 'commander';
 import { readKeySet } from '../state/access/key-set.ts';
 import { ExportCheck, type Fault } from '../state/audit/export-file.ts';
 import { firstBroken } from '../state/tasks/history.ts';
-import type { Client } from './client.ts';
 import { BrokenHistory, UsageError } from './faults.ts';
-import { addPageFlags, type PageFlags, pageQuery, showPage } from './flags.ts';
-import { readWholeHistory } from './history.ts';
+import { addPageFlags, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { type HistorySource, readWholeHistory } from './history.ts';
+import { parseJson } from './json.ts';
 import { openOutput, openSession, readText, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const TASK_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -30,9 +29,9 @@ export function addAuditCommands(program: Command, streams: Streams): void {
   addPageFlags(audit.command('list').description('list changes of keys, tokens, secrets and the org')).action(
     async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/audit', { query: pageQuery(flags) });
+      const page = await api.audit.list(pageQuery(flags));
       const fields = ['sequence', 'at', 'actor', 'action', 'target.type', 'target.id'];
-      showPage(out, page, listAt(page, 'data'), fields);
+      showPage(out, page, fields);
     },
   );
   audit
@@ -44,7 +43,7 @@ export function addAuditCommands(program: Command, streams: Streams): void {
       const { api } = await openSession(command, streams);
       const text = new TextDecoder();
       const { from, to } = flags;
-      for await (const bytes of api.stream('/v1/audit/export', { from, to }))
+      for await (const bytes of await api.audit.export(givenOnly({ from, to })))
         await write(streams, text.decode(bytes, { stream: true }));
     });
   audit
@@ -52,22 +51,27 @@ export function addAuditCommands(program: Command, streams: Streams): void {
     .description('print the public keys that verify exports, for --keys')
     .action(async (_flags: unknown, command: Command) => {
       const { api } = await openSession(command, streams);
-      const keys = await api.send('GET', '/.well-known/biolayer-audit-keys.json');
+      const keys = await api.audit.listKeys();
       await write(streams, `${JSON.stringify(keys, null, 2)}\n`);
     });
 }
 
 async function verifyTask(taskId: string, command: Command, streams: Streams): Promise<void> {
-  const { api, out } = await openSession(command, streams);
-  const { valid, broken, entries, head, reason } = await judgeTask(api, taskId);
+  const texts: string[] = [];
+  const { api, out } = await openSession(command, streams, 'api_key', async (input, init) => {
+    const response = await fetch(input, init);
+    texts.push(await response.clone().text());
+    return response;
+  });
+  const { valid, broken, entries, head, reason } = await judgeTask({ api, texts }, taskId);
   const finding = { task_id: taskId, valid, entries, head, first_broken: broken, reason };
   out.answer(finding, () => out.record(finding, Object.keys(finding)));
   if (reason !== null) throw new BrokenHistory(reason);
 }
 
-async function judgeTask(api: Client, taskId: string) {
+async function judgeTask(source: HistorySource, taskId: string) {
   try {
-    const { entries, head } = await readWholeHistory(api, taskId);
+    const { entries, head } = await readWholeHistory(source, taskId);
     const broken = firstBroken(entries, head);
     return {
       valid: broken === null,
@@ -89,7 +93,7 @@ async function verifyFile(
   streams: Streams,
 ): Promise<void> {
   const out = openOutput(command, streams);
-  const keys = keysFile === undefined ? null : readKeySet(parseKeys(keysFile, await readText(keysFile)));
+  const keys = keysFile === undefined ? null : readKeySet(parseJson(await readText(keysFile), keysFile));
   const check = new ExportCheck(keys === null ? null : (keyId) => keys.get(keyId) ?? null);
   const fault = await firstFault(file, check);
   const { header, lines, chains, entries } = check;
@@ -141,14 +145,6 @@ async function firstFault(file: string, check: ExportCheck): Promise<Fault | nul
     input.destroy();
   }
   return check.end(length);
-}
-
-function parseKeys(file: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UsageError(`${file} is not JSON.`);
-  }
 }
 
 /** Writes to stdout; waits while its buffer is full. */

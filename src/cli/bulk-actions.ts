@@ -1,17 +1,16 @@
 // `biolayer bulk-actions`: changes many tasks in the background.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BioLayer, BulkAction, CreateBulkActionRequest, TaskUpdate } from '@biolayer/sdk';
 import { Argument, type Command } from 'commander';
 import { ACTIONS } from '../state/bulk/bulk-action.ts';
-import type { Client } from './client.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { parseJson } from './json.ts';
 import type { Output } from './output.ts';
 import { openSession, type Streams } from './session.ts';
 import { addFilterFlags, type FilterFlags, filtersOf } from './task-filters.ts';
-import { parseJson } from './tasks.ts';
-import { listAt, textAt } from './value.ts';
+import { listAt } from './value.ts';
 
-const PATH = '/v1/bulk-actions';
 const FIELDS = [
   'bulk_action_id',
   'action',
@@ -56,20 +55,20 @@ export function addBulkActionCommands(program: Command, streams: Streams): void 
     .option('--dry-run', 'only count the tasks')
     .option('--idempotency-key <key>', 'repeating the command with this key starts no second bulk action')
     .option('--wait', 'wait until it has ended')
-    .action(async (action: string, flags: CreateFlags, command: Command) => {
+    .action(async (action: BulkAction['action'], flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { reason, feedback, rating, dryRun: dry_run, idempotencyKey: key } = flags;
       const filter = givenOnly(filtersOf(flags));
+      // Which fields go with which action is for the API to say.
       const body = givenOnly({
         ...{ action, reason, feedback, rating, dry_run },
         task_ids: flags.taskId,
-        changes: flags.changes === undefined ? undefined : parseJson(flags.changes, '--changes'),
+        changes: flags.changes === undefined ? undefined : parseJson<TaskUpdate>(flags.changes, '--changes'),
         filter: Object.keys(filter).length > 0 ? filter : undefined,
-      });
-      const headers = key === undefined ? undefined : { 'Idempotency-Key': key };
-      const created = await api.send('POST', PATH, { body, headers });
-      if (dry_run) out.answer(created, () => out.record(created, ['matched', 'is_exact']));
-      else show(out, flags.wait ? await endOf(api, textAt(created, 'bulk_action_id')) : created);
+      }) as CreateBulkActionRequest;
+      const created = await api.bulkActions.create(body, { idempotencyKey: key });
+      if ('bulk_action_id' in created) show(out, flags.wait ? await endOf(api, created) : created);
+      else out.answer(created, () => out.record(created, ['matched', 'is_exact']));
     });
   bulk
     .command('get')
@@ -78,14 +77,15 @@ export function addBulkActionCommands(program: Command, streams: Streams): void 
     .option('--wait', 'wait until it has ended')
     .action(async (id: string, { wait }: { wait?: true }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      show(out, await (wait ? endOf(api, id) : api.send('GET', pathOf(id))));
+      const bulkAction = await api.bulkActions.get(id);
+      show(out, wait ? await endOf(api, bulkAction) : bulkAction);
     });
   addPageFlags(bulk.command('list'))
     .description('list bulk actions')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', PATH, { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), COLUMNS);
+      const page = await api.bulkActions.list(pageQuery(flags));
+      showPage(out, page, COLUMNS);
     });
   bulk
     .command('cancel')
@@ -93,12 +93,8 @@ export function addBulkActionCommands(program: Command, streams: Streams): void 
     .argument('<bulk_action_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      show(out, await api.send('POST', `${pathOf(id)}/cancel`));
+      show(out, await api.bulkActions.cancel(id));
     });
-}
-
-function pathOf(id: string): string {
-  return `${PATH}/${encodeURIComponent(id)}`;
 }
 
 function show(out: Output, bulk: unknown): void {
@@ -110,10 +106,10 @@ function show(out: Output, bulk: unknown): void {
 }
 
 /** Polls a bulk action until it has ended. */
-async function endOf(api: Client, id: string): Promise<unknown> {
-  for (;;) {
-    const bulk = await api.send('GET', pathOf(id));
-    if (!['pending', 'running'].includes(textAt(bulk, 'status'))) return bulk;
+async function endOf(api: BioLayer, bulk: BulkAction): Promise<BulkAction> {
+  while (bulk.status === 'pending' || bulk.status === 'running') {
     await sleep(POLL_EVERY);
+    bulk = await api.bulkActions.get(bulk.bulk_action_id);
   }
+  return bulk;
 }

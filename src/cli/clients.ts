@@ -1,17 +1,17 @@
 // `biolayer clients`: the org's OAuth clients.
 
+import type { CreateOAuthClientRequest } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['client_id', 'name', 'grant_types', 'public', 'redirect_uris', 'scopes', 'pools'];
 
 interface CreateFlags {
   name: string;
-  scope: string[];
+  scope: CreateOAuthClientRequest['scopes'];
   pool?: string[];
-  grantType?: string;
+  grantType?: 'client_credentials' | 'authorization_code';
   redirectUri?: string[];
   public?: true;
 }
@@ -38,15 +38,15 @@ export function addClientCommands(program: Command, streams: Streams): void {
       const { name, scope: scopes, pool: pools, grantType, redirectUri: redirect_uris } = flags;
       const grant_types = grantType === undefined ? undefined : [grantType];
       const body = givenOnly({ name, scopes, pools, grant_types, redirect_uris, public: flags.public });
-      const client = await api.send('POST', '/v1/oauth-clients', { body });
+      const client = await api.oauthClients.create(body);
       out.answer(client, () => out.record(client, flags.public ? FIELDS : [...FIELDS, 'client_secret']));
     });
   addPageFlags(clients.command('list'))
     .description('list OAuth clients')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/oauth-clients', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.oauthClients.list(pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
   clients
     .command('rotate')
@@ -54,8 +54,7 @@ export function addClientCommands(program: Command, streams: Streams): void {
     .argument('<client_id>')
     .action(async (clientId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const path = `/v1/oauth-clients/${encodeURIComponent(clientId)}/rotate-secret`;
-      const client = await api.send('POST', path);
+      const client = await api.oauthClients.rotateSecret(clientId);
       out.answer(client, () => out.record(client, ['client_id', 'name', 'client_secret']));
     });
   clients
@@ -64,7 +63,7 @@ export function addClientCommands(program: Command, streams: Streams): void {
     .argument('<client_id>')
     .action(async (clientId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', `/v1/oauth-clients/${encodeURIComponent(clientId)}`);
+      await api.oauthClients.delete(clientId);
       out.answer({ client_id: clientId, removed: true }, () => out.line(`Removed ${clientId}.`));
     });
 }

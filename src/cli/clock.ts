@@ -13,7 +13,7 @@ export function addClockCommands(program: Command, streams: Streams): void {
     .description("show the time that all processes use, and whether Redis' clock has jumped")
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const shown = await api.send('GET', '/admin/clock');
+      const shown = await api.admin.getClock();
       out.answer(shown, () => out.record(shown, FIELDS));
     });
   clock
@@ -23,7 +23,7 @@ export function addClockCommands(program: Command, streams: Streams): void {
     )
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const shown = await api.send('POST', '/admin/clock/confirm', { body: {} });
+      const shown = await api.admin.confirmClock();
       out.answer(shown, () => out.record(shown, FIELDS));
     });
 }

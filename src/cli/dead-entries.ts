@@ -2,9 +2,8 @@
 
 import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
-import { addPageFlags, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { addPageFlags, givenOnly, type PageFlags, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { at, listAt, textAt } from './value.ts';
 
 const COLUMNS = ['entry_id', 'kind', 'at', 'reason', 'name'];
 
@@ -17,9 +16,9 @@ export function addDeadEntryCommands(program: Command, streams: Streams): void {
     .description('list dead entries with their reasons')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const { limit, cursor } = pageQuery(flags);
-      const page = await api.send('GET', '/admin/dead-entries', { query: { limit, cursor } });
-      showPage(out, page, listAt(page, 'data'), COLUMNS);
+      const { limit, cursor } = flags;
+      const page = await api.admin.listDeadEntries(givenOnly({ limit, cursor }));
+      showPage(out, page, COLUMNS);
     });
   entries
     .command('replay')
@@ -32,14 +31,13 @@ export function addDeadEntryCommands(program: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams, 'operator');
       let replayed = 0;
       if (id !== undefined) {
-        await api.send('POST', `/admin/dead-entries/${encodeURIComponent(id)}/replay`);
+        await api.admin.replayDeadEntry(id);
         replayed = 1;
       } else
-        for (let body = {}; ; ) {
-          const step = await api.send('POST', '/admin/dead-entries/replay', { body });
-          replayed += Number(at(step, 'replayed'));
-          if (at(step, 'next_cursor') === null) break;
-          body = { cursor: textAt(step, 'next_cursor') };
+        for (let cursor: string | null | undefined; cursor !== null; ) {
+          const step = await api.admin.replayDeadEntries(givenOnly({ cursor }));
+          replayed += step.replayed;
+          cursor = step.next_cursor;
         }
       const done = { replayed };
       out.answer(done, () => out.record(done, ['replayed']));
@@ -50,7 +48,7 @@ export function addDeadEntryCommands(program: Command, streams: Streams): void {
     .argument('<entry_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      await api.send('DELETE', `/admin/dead-entries/${encodeURIComponent(id)}`);
+      await api.admin.discardDeadEntry(id);
       const done = { discarded: id };
       out.answer(done, () => out.record(done, ['discarded']));
     });

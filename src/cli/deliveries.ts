@@ -1,10 +1,8 @@
 // `biolayer webhooks deliveries`: lists deliveries and repeats them.
 
 import { type Command, Option } from 'commander';
-import { endpointPath } from './endpoints.ts';
 import { UsageError } from './faults.ts';
-import { addPageFlags, collect, type PageFlags, pageQuery, showPage } from './flags.ts';
-import { taskPath } from './history.ts';
+import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import type { Output } from './output.ts';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
@@ -15,7 +13,7 @@ const FIELDS = ['delivery_id', 'status', 'event_type', 'event_id', 'task_id', 'u
 interface ListFlags extends PageFlags {
   task?: string;
   endpoint?: string;
-  status?: string[];
+  status?: ('pending' | 'succeeded' | 'exhausted' | 'stopped')[];
 }
 
 /** Adds `biolayer webhooks deliveries`. */
@@ -32,14 +30,19 @@ export function addDeliveryCommands(webhooks: Command, streams: Streams): void {
     )
     .action(async (flags: ListFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const query = { status: flags.status, ...pageQuery(flags) };
-      showDeliveries(out, await api.send('GET', `${parentPath(flags)}/deliveries`, { query }));
+      const { task, endpoint, status } = flags;
+      const query = givenOnly({ status, ...pageQuery(flags) });
+      if (task !== undefined && endpoint === undefined)
+        showDeliveries(out, await api.tasks.listDeliveries(task, query));
+      else if (endpoint !== undefined && task === undefined)
+        showDeliveries(out, await api.webhookEndpoints.listDeliveries(endpoint, query));
+      else throw new UsageError('Pass either --task or --endpoint.');
     });
   addPageFlags(deliveries.command('dead-letters'))
     .description('list deliveries that were given up')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showDeliveries(out, await api.send('GET', '/v1/dead-letters', { query: pageQuery(flags) }));
+      showDeliveries(out, await api.deliveries.listDeadLetters(pageQuery(flags)));
     });
   deliveries
     .command('redeliver')
@@ -47,16 +50,9 @@ export function addDeliveryCommands(webhooks: Command, streams: Streams): void {
     .argument('<delivery_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const delivery = await api.send('POST', `/v1/deliveries/${encodeURIComponent(id)}/redeliver`);
+      const delivery = await api.deliveries.redeliver(id);
       out.answer(delivery, () => out.record(delivery, FIELDS));
     });
-}
-
-/** Path of the task or endpoint whose deliveries are listed. @throws UsageError unless exactly one is named. */
-function parentPath({ task, endpoint }: ListFlags): string {
-  if (task !== undefined && endpoint === undefined) return taskPath(task);
-  if (endpoint !== undefined && task === undefined) return endpointPath(endpoint);
-  throw new UsageError('Pass either --task or --endpoint.');
 }
 
 /** Prints a page of deliveries; the table has the number of attempts and the result of the last one. */
@@ -68,7 +64,7 @@ function showDeliveries(out: Output, page: unknown): void {
       ? { ...delivery, attempts: attempts.length, last: outcomeOf(last) }
       : delivery;
   });
-  showPage(out, page, rows, COLUMNS);
+  showPage(out, page, COLUMNS, rows);
 }
 
 /** The result of an attempt: the status of the response, or the error class. */

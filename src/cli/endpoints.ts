@@ -1,10 +1,10 @@
 // `biolayer webhooks endpoints`: the org's receivers of the events of all its tasks.
 
+import type { CreateWebhookEndpointRequest, UpdateWebhookEndpointRequest } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
-import { UsageError } from './faults.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { parseJson } from './json.ts';
 import { openSession, readText, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = [
   'endpoint_id',
@@ -25,24 +25,21 @@ const FIELDS = [
   'created_at',
 ];
 
+type Fields = UpdateWebhookEndpointRequest;
+
 interface FieldFlags {
-  event?: string[];
+  event?: Fields['events'];
   description?: string;
   headersFile?: string;
   maxRetries?: number;
   backoff?: number;
-  ordering?: string;
+  ordering?: Fields['ordering'];
 }
 
 interface CreateFlags extends FieldFlags {
   disabled?: true;
-  signature?: string;
+  signature?: CreateWebhookEndpointRequest['signature'];
   secretFile?: string;
-}
-
-/** API path of an endpoint. */
-export function endpointPath(endpointId: string): string {
-  return `/v1/webhook-endpoints/${encodeURIComponent(endpointId)}`;
 }
 
 /** Adds `biolayer webhooks endpoints`. */
@@ -60,16 +57,16 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
       const enabled = disabled ? false : undefined;
       const secret = await secretIn(flags.secretFile);
       const body = { url, ...(await fieldsOf(flags)), ...givenOnly({ enabled, signature, secret }) };
-      const made = await api.send('POST', '/v1/webhook-endpoints', { body });
+      const made = await api.webhookEndpoints.create(body);
       out.answer(made, () => out.record(made, [...FIELDS, 'secret']));
     });
   addPageFlags(endpoints.command('list'))
     .description('list endpoints')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/webhook-endpoints', { query: pageQuery(flags) });
+      const page = await api.webhookEndpoints.list(pageQuery(flags));
       const columns = ['endpoint_id', 'enabled', 'disabled.reason', 'failing_since', 'url'];
-      showPage(out, page, listAt(page, 'data'), columns);
+      showPage(out, page, columns);
     });
   endpoints
     .command('get')
@@ -77,7 +74,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     .argument('<endpoint_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const endpoint = await api.send('GET', endpointPath(id));
+      const endpoint = await api.webhookEndpoints.get(id);
       out.answer(endpoint, () => out.record(endpoint, FIELDS));
     });
   addFieldFlags(endpoints.command('update'))
@@ -87,7 +84,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     .action(async (id: string, flags: FieldFlags & { receiver?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const body = { ...givenOnly({ url: flags.receiver }), ...(await fieldsOf(flags)) };
-      const endpoint = await api.send('PATCH', endpointPath(id), { body });
+      const endpoint = await api.webhookEndpoints.update(id, body);
       out.answer(endpoint, () => out.record(endpoint, FIELDS));
     });
   for (const [verb, what] of [
@@ -100,7 +97,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
       .argument('<endpoint_id>')
       .action(async (id: string, _flags: unknown, command: Command) => {
         const { api, out } = await openSession(command, streams);
-        const endpoint = await api.send('POST', `${endpointPath(id)}/${verb}`);
+        const endpoint = await api.webhookEndpoints[verb](id);
         out.answer(endpoint, () => out.record(endpoint, FIELDS));
       });
   endpoints
@@ -113,7 +110,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
       const { api, out } = await openSession(command, streams);
       const secret = await secretIn(flags.secretFile);
       const body = givenOnly({ overlap_seconds: flags.overlap, secret });
-      const endpoint = await api.send('POST', `${endpointPath(id)}/rotate-secret`, { body });
+      const endpoint = await api.webhookEndpoints.rotateSecret(id, body);
       out.answer(endpoint, () => out.record(endpoint, [...FIELDS, 'secret']));
     });
   endpoints
@@ -122,7 +119,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     .argument('<endpoint_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const sent = await api.send('POST', `${endpointPath(id)}/test`);
+      const sent = await api.webhookEndpoints.test(id);
       out.answer(sent, () => out.record(sent, ['event_id']));
     });
   endpoints
@@ -131,7 +128,7 @@ export function addEndpointCommands(webhooks: Command, streams: Streams): void {
     .argument('<endpoint_id>')
     .action(async (id: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', endpointPath(id));
+      await api.webhookEndpoints.delete(id);
       out.answer({ endpoint_id: id, deleted: true }, () => out.line(`Deleted ${id}.`));
     });
 }
@@ -152,24 +149,17 @@ function addFieldFlags(command: Command): Command {
 }
 
 /** The fields set by flags. @throws UsageError when a file cannot be read. */
-async function fieldsOf(flags: FieldFlags): Promise<Record<string, unknown>> {
+async function fieldsOf(flags: FieldFlags): Promise<Fields> {
   const { event: events, description, headersFile, maxRetries, backoff, ordering } = flags;
   const policy = givenOnly({ max_retries: maxRetries, backoff_seconds: backoff });
   const retry_policy = Object.keys(policy).length === 0 ? undefined : policy;
-  const headers = headersFile === undefined ? undefined : await jsonIn(headersFile);
+  const headers =
+    headersFile === undefined
+      ? undefined
+      : parseJson<Record<string, string>>(await readText(headersFile), headersFile);
   return givenOnly({ events, description, headers, retry_policy, ordering });
 }
 
 async function secretIn(file: string | undefined): Promise<string | undefined> {
   return file === undefined ? undefined : (await readText(file)).trim();
-}
-
-/** @throws UsageError */
-async function jsonIn(file: string): Promise<unknown> {
-  const text = await readText(file);
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UsageError(`${file} is not JSON.`);
-  }
 }

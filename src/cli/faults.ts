@@ -1,9 +1,9 @@
 // Failures of a command: the exit code for scripts and the message for users.
 
+import { ApiError, ConnectionError, TimeoutError } from '@biolayer/sdk';
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
 import { printable } from './output.ts';
-import { at } from './value.ts';
 
 /**
  * Exit codes. 0: done. 1: the API refused the request. 2: wrong command line, environment or file. 3: the API could not
@@ -11,25 +11,6 @@ import { at } from './value.ts';
  */
 export const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3, broken: 4 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** The API refused the request. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
-  readonly status: number;
-  /** The problem document (RFC 9457), or another body. */
-  readonly problem: unknown;
-
-  constructor(status: number, problem: unknown) {
-    super(String(at(problem, 'detail') ?? `HTTP ${status}`));
-    this.status = status;
-    this.problem = problem;
-  }
-}
-
-/** The API did not respond, or not in time. */
-export class Unreachable extends Error {
-  override readonly name = 'Unreachable';
-}
 
 /** The command line is wrong, or a file that it names. */
 export class UsageError extends Error {
@@ -43,8 +24,9 @@ export class BrokenHistory extends Error {
 
 /** Exit code and lines for stderr of a failure. @throws the error itself when it is not a known failure. */
 export function explain(error: unknown): { code: ExitCode; lines: string[] } {
-  if (error instanceof Refused) return { code: EXIT.refused, lines: refusal(error) };
-  if (error instanceof Unreachable) return { code: EXIT.unreachable, lines: [error.message] };
+  if (error instanceof ApiError) return { code: EXIT.refused, lines: refusal(error) };
+  if (error instanceof ConnectionError || error instanceof TimeoutError)
+    return { code: EXIT.unreachable, lines: [unreachable(error)] };
   if (error instanceof UsageError) return { code: EXIT.usage, lines: [error.message] };
   if (error instanceof BrokenHistory) return { code: EXIT.broken, lines: [error.message] };
   if (error instanceof ConfigError) return { code: EXIT.usage, lines: [...error.faults] };
@@ -55,16 +37,17 @@ export function explain(error: unknown): { code: ExitCode; lines: string[] } {
 }
 
 /** `code: detail`, then a line for each error, then the request id, which the server's log contains. */
-function refusal({ status, problem, message }: Refused): string[] {
-  const code = at(problem, 'code') ?? `http_${status}`;
-  const errors = at(problem, 'errors');
-  const listed = Array.isArray(errors) ? errors : [];
-  const title = at(problem, 'title');
-  const requestId = at(problem, 'request_id');
+function refusal({ status, code, problem, detail, errors, requestId }: ApiError): string[] {
   return [
     // With listed errors the title is enough, because the detail repeats them.
-    `${code}: ${listed.length > 0 && typeof title === 'string' ? title : message}`,
-    ...listed.map((one) => `  ${at(one, 'pointer') || '/'}  ${at(one, 'message')}`),
-    ...(requestId === undefined ? [] : [`request ${requestId}`]),
+    `${problem === null ? `http_${status}` : code}: ${(errors.length > 0 && problem?.title) || detail}`,
+    ...errors.map(({ pointer, message }) => `  ${pointer || '/'}  ${message}`),
+    ...(requestId === null ? [] : [`request ${requestId}`]),
   ].map(printable);
+}
+
+/** That the API did not respond, and why. */
+export function unreachable(error: ConnectionError | TimeoutError): string {
+  const reason = error instanceof TimeoutError ? 'no response in time' : error.reason;
+  return `${error.origin} could not be reached: ${reason}`;
 }

@@ -1,36 +1,35 @@
 // Flags that several commands share, and the parsers of their values.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Query } from './client.ts';
 import type { Output } from './output.ts';
-import { textAt } from './value.ts';
+import { listAt, textAt } from './value.ts';
 
 /** Flags of a list. */
 export interface PageFlags {
-  limit?: string;
+  limit?: number;
   cursor?: string;
-  order?: string;
+  order?: 'asc' | 'desc';
 }
 
 /** Adds the flags of a list. */
 export function addPageFlags(command: Command): Command {
   return command
-    .option('--limit <n>', 'page size, 1 to 200 (API default: 50)')
+    .option('--limit <n>', 'page size, 1 to 200 (API default: 50)', asNumber)
     .option('--cursor <cursor>', 'continue after another page')
     .addOption(new Option('--order <order>', 'by creation').choices(['asc', 'desc']));
 }
 
 /** The query parameters of a list. */
-export function pageQuery({ limit, cursor, order }: PageFlags): Query {
-  return { limit, cursor, order };
+export function pageQuery({ limit, cursor, order }: PageFlags): PageFlags {
+  return givenOnly({ limit, cursor, order });
 }
 
-/** Prints a page as a table with these fields, or its JSON. */
+/** Prints a page as a table with these fields, or its JSON. @param data the rows of the table, if not those of the page */
 export function showPage(
   out: Output,
   page: unknown,
-  data: readonly unknown[],
   fields: readonly string[],
+  data: readonly unknown[] = listAt(page, 'data'),
 ): void {
   out.answer(page, () => {
     if (data.length === 0) out.note('No entries.');
@@ -52,7 +51,15 @@ export function collect(text: string, before: string[] = []): string[] {
   return [...before, ...text.split(',').flatMap((one) => one.trim() || [])];
 }
 
+type Given<Fields> = {
+  [Name in keyof Fields as undefined extends Fields[Name] ? never : Name]: Fields[Name];
+} & {
+  [Name in keyof Fields as undefined extends Fields[Name] ? Name : never]?: Exclude<Fields[Name], undefined>;
+};
+
 /** The fields that are not undefined. */
-export function givenOnly(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+export function givenOnly<Fields extends object>(fields: Fields): Given<Fields> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Given<Fields>;
 }

@@ -1,31 +1,23 @@
 // Reads the history of a task from the API in pages, checks its form, and describes its entries.
 
+import type { BioLayer } from '@biolayer/sdk';
 import type { HistoryEntry } from '../state/tasks/event.ts';
 import { HISTORY_MEMBERS } from '../state/tasks/history.ts';
 import { ambiguityOf, hasExactly } from '../state/text/json-scan.ts';
-import type { Client } from './client.ts';
-import { BrokenHistory, Refused } from './faults.ts';
+import { BrokenHistory } from './faults.ts';
+import { givenOnly } from './flags.ts';
 import { at, listAt, textAt } from './value.ts';
 
-const PAGE = '200';
+const PAGE = 200;
 
-/** API path of a task. */
-export function taskPath(taskId: string): string {
-  return `/v1/tasks/${encodeURIComponent(taskId)}`;
-}
-
-/** History entries with a sequence above `after`, oldest first. @throws Refused when the form of an entry is not known. */
-export async function historyAfter(api: Client, taskId: string, after: number): Promise<HistoryEntry[]> {
+/** History entries with a sequence above `after`, oldest first. */
+export async function historyAfter(api: BioLayer, taskId: string, after: number): Promise<HistoryEntry[]> {
   const found: HistoryEntry[] = [];
-  let cursor: string | undefined;
-  do {
-    // Newest first, so that only new entries are read.
-    const page = await readPage(api, taskId, cursor);
-    const entries = listAt(page, 'data').map(asEntry);
-    const fresh = entries.filter((one) => one.sequence > after);
-    found.push(...fresh);
-    cursor = fresh.length === entries.length ? textAt(page, 'next_cursor') || undefined : undefined;
-  } while (cursor !== undefined);
+  // Newest first, so that only new entries are read.
+  for await (const entry of api.tasks.listEvents(taskId, { order: 'desc', limit: PAGE })) {
+    if (entry.sequence <= after) break;
+    found.push(entry);
+  }
   return found.reverse();
 }
 
@@ -35,16 +27,25 @@ interface WholeHistory {
   head: { sequence: number; hash: string };
 }
 
+/** Where a history is read. */
+export interface HistorySource {
+  api: BioLayer;
+  /** The text of each answer is added here before it is parsed. */
+  texts: string[];
+}
+
 /**
  * The complete history, read as strictly as an export: each response must be unambiguous JSON with exactly the documented
  * members. @throws BrokenHistory otherwise.
  */
-export async function readWholeHistory(api: Client, taskId: string): Promise<WholeHistory> {
+export async function readWholeHistory({ api, texts }: HistorySource, taskId: string): Promise<WholeHistory> {
   const found: HistoryEntry[] = [];
   let head: WholeHistory['head'] | undefined;
   let cursor: string | undefined;
   do {
-    const page = await readPage(api, taskId, cursor, refuseAmbiguous);
+    const query = givenOnly({ order: 'desc' as const, limit: PAGE, cursor });
+    const page: unknown = await api.tasks.listEvents(taskId, query);
+    refuseAmbiguous(texts.splice(0).at(-1) ?? '');
     if (!isObject(page) || !hasExactly(page, PAGE_MEMBERS) || !Array.isArray(page.data))
       throw new BrokenHistory('A response does not have the members of a history page.');
     if (!isHead(page.head))
@@ -66,18 +67,6 @@ export async function readWholeHistory(api: Client, taskId: string): Promise<Who
 
 const PAGE_MEMBERS = ['data', 'has_more', 'next_cursor', 'head'];
 
-function readPage(
-  api: Client,
-  taskId: string,
-  cursor: string | undefined,
-  inspect?: (text: string) => void,
-): Promise<unknown> {
-  return api.send('GET', `${taskPath(taskId)}/events`, {
-    query: { order: 'desc', limit: PAGE, cursor },
-    inspect,
-  });
-}
-
 function refuseAmbiguous(text: string): void {
   const ambiguity = ambiguityOf(text);
   if (ambiguity !== null) throw new BrokenHistory(`A response is ambiguous JSON: ${ambiguity}.`);
@@ -94,14 +83,6 @@ function isHead(value: unknown): value is WholeHistory['head'] {
     Number.isSafeInteger(value.sequence) &&
     typeof value.hash === 'string'
   );
-}
-
-function asEntry(value: unknown): HistoryEntry {
-  if (isEntry(value)) return value;
-  throw new Refused(200, {
-    code: 'unknown_form',
-    detail: 'This version does not know the form of this history.',
-  });
 }
 
 function isEntry(value: unknown): value is HistoryEntry {

@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['issuer_id', 'name', 'issuer', 'audience', 'jwks_uri', 'token_type', 'scope_claim', 'pools'];
 
@@ -36,15 +35,15 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
       const { name, issuer, jwksUri: jwks_uri, audience, scopeClaim: scope_claim, pool: pools } = flags;
       const scope_map = mapOf(flags.map);
       const body = givenOnly({ name, issuer, jwks_uri, audience, scope_claim, scope_map, pools });
-      const made = await api.send('POST', '/v1/issuers', { body });
+      const made = await api.issuers.create(body);
       out.answer(made, () => out.record(made, FIELDS));
     });
   addPageFlags(issuers.command('list'))
     .description('list external issuers')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/issuers', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.issuers.list(pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
   issuers
     .command('remove')
@@ -52,7 +51,7 @@ export function addIssuerCommands(program: Command, streams: Streams): void {
     .argument('<issuer_id>')
     .action(async (issuerId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', `/v1/issuers/${encodeURIComponent(issuerId)}`);
+      await api.issuers.delete(issuerId);
       out.answer({ issuer_id: issuerId, removed: true }, () => out.line(`Removed ${issuerId}.`));
     });
 }

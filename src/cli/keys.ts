@@ -1,15 +1,15 @@
 // `biolayer keys`: the org's API keys.
 
+import type { CreateApiKeyRequest } from '@biolayer/sdk';
 import type { Command } from 'commander';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['key_id', 'mode', 'name', 'hint', 'scopes', 'pools', 'created_at', 'expires_at'];
 
 interface CreateFlags {
   name: string;
-  scope: string[];
+  scope: CreateApiKeyRequest['scopes'];
   pool?: string[];
   expiresAt?: string;
   test?: true;
@@ -34,26 +34,16 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { name, scope: scopes, pool: pools, expiresAt: expires_at } = flags;
-      const mode = flags.test ? 'test' : undefined;
-      const key = await api.send('POST', '/v1/api-keys', {
-        body: givenOnly({ name, scopes, pools, expires_at, mode }),
-      });
+      const mode = flags.test ? ('test' as const) : undefined;
+      const key = await api.apiKeys.create(givenOnly({ name, scopes, pools, expires_at, mode }));
       out.answer(key, () => out.record(key, [...FIELDS, 'key']));
     });
   addPageFlags(keys.command('list'))
     .description('list API keys')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/api-keys', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), [
-        'key_id',
-        'hint',
-        'name',
-        'scopes',
-        'pools',
-        'expires_at',
-        'last_used_at',
-      ]);
+      const page = await api.apiKeys.list(pageQuery(flags));
+      showPage(out, page, ['key_id', 'hint', 'name', 'scopes', 'pools', 'expires_at', 'last_used_at']);
     });
   keys
     .command('rotate')
@@ -64,9 +54,7 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     .action(async (keyId: string, flags: RotateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { expiresIn: expires_in_seconds, expiresAt: expires_at } = flags;
-      const key = await api.send('POST', `/v1/api-keys/${encodeURIComponent(keyId)}/rotate`, {
-        body: givenOnly({ expires_in_seconds, expires_at }),
-      });
+      const key = await api.apiKeys.rotate(keyId, givenOnly({ expires_in_seconds, expires_at }));
       out.answer(key, () => out.record(key, [...FIELDS, 'key']));
     });
   keys
@@ -75,7 +63,7 @@ export function addKeyCommands(program: Command, streams: Streams): void {
     .argument('<key_id>')
     .action(async (keyId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', `/v1/api-keys/${encodeURIComponent(keyId)}`);
+      await api.apiKeys.revoke(keyId);
       out.answer({ key_id: keyId, revoked: true }, () => out.line(`Revoked ${keyId}.`));
     });
 }

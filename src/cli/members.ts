@@ -1,16 +1,16 @@
 // `biolayer members`: the members of the org, who can sign in.
 
+import type { CreateMemberRequest } from '@biolayer/sdk';
 import type { Command } from 'commander';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, readText, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['member_id', 'email', 'name', 'scopes', 'pools', 'disabled'];
 
 interface CreateFlags {
   email: string;
   name: string;
-  scope: string[];
+  scope: CreateMemberRequest['scopes'];
   pool?: string[];
   passwordFile?: string;
 }
@@ -34,7 +34,7 @@ export function addMemberCommands(program: Command, streams: Streams): void {
       const password =
         passwordFile === undefined ? undefined : (await readText(passwordFile)).replace(/\r?\n$/, '');
       const body = givenOnly({ email, name, scopes, pools, password });
-      const member = await api.send('POST', '/v1/members', { body });
+      const member = await api.members.create(body);
       out.answer(member, () =>
         out.record(member, passwordFile === undefined ? [...FIELDS, 'password'] : FIELDS),
       );
@@ -43,8 +43,8 @@ export function addMemberCommands(program: Command, streams: Streams): void {
     .description('list members')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/members', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.members.list(pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
   members
     .command('remove')
@@ -52,7 +52,7 @@ export function addMemberCommands(program: Command, streams: Streams): void {
     .argument('<member_id>')
     .action(async (memberId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', `/v1/members/${encodeURIComponent(memberId)}`);
+      await api.members.delete(memberId);
       out.answer({ member_id: memberId, removed: true }, () => out.line(`Removed ${memberId}.`));
     });
 }

@@ -1,9 +1,9 @@
 // `biolayer messages`: the conversation between the requester of a task and its worker.
 
+import type { BioLayer } from '@biolayer/sdk';
 import type { Command } from 'commander';
 import { UsageError } from './faults.ts';
 import { addPageFlags, givenOnly, type PageFlags, pageQuery } from './flags.ts';
-import { taskPath } from './history.ts';
 import type { Output } from './output.ts';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
@@ -16,7 +16,7 @@ export function addMessageCommands(program: Command, streams: Streams): void {
     .argument('<task_id>')
     .action(async (taskId: string, flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', `${taskPath(taskId)}/messages`, { query: pageQuery(flags) });
+      const page = await api.tasks.listMessages(taskId, pageQuery(flags));
       out.answer(page, () => {
         for (const message of listAt(page, 'data')) showMessage(out, message);
         if (listAt(page, 'data').length === 0) out.note('No entries.');
@@ -32,8 +32,7 @@ export function addMessageCommands(program: Command, streams: Streams): void {
     .option('--question', 'it waits for an answer')
     .action(async (taskId: string, text: string, { question }: { question?: true }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const body = givenOnly({ text, question });
-      const message = await api.send('POST', `${taskPath(taskId)}/messages`, { body });
+      const message = await api.tasks.sendMessage(taskId, givenOnly({ text, question }));
       out.answer(message, () => showMessage(out, message));
     });
   messages
@@ -45,20 +44,16 @@ export function addMessageCommands(program: Command, streams: Streams): void {
     .action(async (taskId: string, text: string, flags: { questionId?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const answers = flags.questionId ?? (await openQuestion(api, taskId));
-      const body = { text, answers };
-      const message = await api.send('POST', `${taskPath(taskId)}/messages`, { body });
+      const message = await api.tasks.sendMessage(taskId, { text, answers });
       out.answer(message, () => showMessage(out, message));
     });
 }
 
 /** Id of the task's open question. @throws UsageError when it has none */
-async function openQuestion(
-  api: Awaited<ReturnType<typeof openSession>>['api'],
-  taskId: string,
-): Promise<string> {
-  const id = textAt(at(await api.send('GET', taskPath(taskId)), 'open_question'), 'message_id');
-  if (id === '') throw new UsageError('The task has no open question.');
-  return id;
+async function openQuestion(api: BioLayer, taskId: string): Promise<string> {
+  const { open_question } = await api.tasks.get(taskId);
+  if (open_question === null) throw new UsageError('The task has no open question.');
+  return open_question.message_id;
 }
 
 /** Prints a message: a line about it, then its text, indented. */

@@ -1,11 +1,11 @@
 // `biolayer admin orgs`, and `biolayer orgs` for short: orgs, for the operator.
 
+import type { CreateOrgApiKeyRequest } from '@biolayer/sdk';
 import { type Command, InvalidArgumentError } from 'commander';
 import { QUOTA_NAMES } from '../state/access/storage-quotas.ts';
 import { parseQuota, type Quota } from '../state/access/token-bucket.ts';
 import { addPageFlags, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 /** Adds `biolayer orgs` and `biolayer admin orgs`, which are the same. */
 export function addOrgCommands(program: Command, streams: Streams): void {
@@ -19,8 +19,8 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .description('list orgs with their status and usage')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const page = await api.send('GET', '/admin/orgs', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), LISTED);
+      const page = await api.admin.listOrgs(pageQuery(flags));
+      showPage(out, page, LISTED);
     });
   orgs
     .command('create')
@@ -28,7 +28,7 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .requiredOption('--name <name>')
     .action(async ({ name }: { name: string }, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const org = await api.send('POST', '/admin/orgs', { body: { name } });
+      const org = await api.admin.createOrg({ name });
       out.answer(org, () => out.record(org, ['org_id', 'name', 'api_key']));
     });
   orgs
@@ -37,7 +37,7 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .argument('<org_id>')
     .action(async (orgId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const org = await api.send('GET', pathOf(orgId));
+      const org = await api.admin.getOrg(orgId);
       out.answer(org, () => out.record(org, FIELDS));
     });
   orgs
@@ -54,12 +54,11 @@ function addVerbs(orgs: Command, streams: Streams): void {
       const { name, rateLimitKey: key, rateLimitOrg: org, quota: quotas, ipAllowlist: ip_allowlist } = flags;
       const limits = { ...(key !== undefined && { key }), ...(org !== undefined && { org }) };
       const body = {
-        name,
-        ip_allowlist,
+        ...givenOnly({ name, ip_allowlist }),
         ...(Object.keys(limits).length > 0 && { rate_limits: limits }),
         ...(Object.keys(quotas).length > 0 && { quotas }),
       };
-      const changed = await api.send('PATCH', pathOf(orgId), { body });
+      const changed = await api.admin.updateOrg(orgId, body);
       out.answer(changed, () => out.record(changed, FIELDS));
     });
   orgs
@@ -74,8 +73,8 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .action(async (orgId: string, flags: KeyFlags, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       const { name, scope: scopes = ['*'], pool: pools, expiresAt: expires_at, test } = flags;
-      const body = givenOnly({ name, scopes, pools, expires_at, mode: test && 'test' });
-      const key = await api.send('POST', `${pathOf(orgId)}/api-keys`, { body });
+      const body = givenOnly({ name, scopes, pools, expires_at, mode: test && ('test' as const) });
+      const key = await api.admin.createOrgApiKey(orgId, body);
       out.answer(key, () => out.record(key, KEY_FIELDS));
     });
   orgs
@@ -85,7 +84,7 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .option('--reason <text>')
     .action(async (orgId: string, { reason }: { reason?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const org = await api.send('POST', `${pathOf(orgId)}/suspend`, { body: givenOnly({ reason }) });
+      const org = await api.admin.suspendOrg(orgId, givenOnly({ reason }));
       out.answer(org, () => out.record(org, FIELDS));
     });
   orgs
@@ -94,13 +93,9 @@ function addVerbs(orgs: Command, streams: Streams): void {
     .argument('<org_id>')
     .action(async (orgId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
-      const org = await api.send('POST', `${pathOf(orgId)}/resume`, { body: {} });
+      const org = await api.admin.resumeOrg(orgId);
       out.answer(org, () => out.record(org, FIELDS));
     });
-}
-
-function pathOf(orgId: string): string {
-  return `/admin/orgs/${encodeURIComponent(orgId)}`;
 }
 
 const FIELDS = [
@@ -127,7 +122,7 @@ const KEY_FIELDS = ['key_id', 'mode', 'name', 'scopes', 'pools', 'expires_at', '
 
 interface KeyFlags {
   name: string;
-  scope?: string[];
+  scope?: CreateOrgApiKeyRequest['scopes'];
   pool?: string[];
   expiresAt?: string;
   test?: true;

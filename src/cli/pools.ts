@@ -3,14 +3,13 @@
 import { type Command, Option } from 'commander';
 import { addPageFlags, asNumber, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['pool_id', 'name', 'offer_mode', 'broadcast_size', 'offer_ttl_seconds'];
 
 interface CreateFlags {
   name: string;
   poolId?: string;
-  offerMode?: string;
+  offerMode?: 'sequential' | 'broadcast';
   broadcastSize?: number;
   offerTtl?: number;
 }
@@ -33,22 +32,22 @@ export function addPoolCommands(program: Command, streams: Streams): void {
     .option('--offer-ttl <seconds>', 'how long an offer is valid', asNumber)
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const pool = await api.send('POST', '/v1/pools', {
-        body: givenOnly({
+      const pool = await api.pools.create(
+        givenOnly({
           pool_id: flags.poolId,
           name: flags.name,
           offer_mode: flags.offerMode,
           broadcast_size: flags.broadcastSize,
           offer_ttl_seconds: flags.offerTtl,
         }),
-      });
+      );
       out.answer(pool, () => out.record(pool, FIELDS));
     });
   addPageFlags(pools.command('list'))
     .description('list pools')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/pools', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.pools.list(pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
 }

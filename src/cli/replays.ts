@@ -1,13 +1,11 @@
 // `biolayer webhooks replays`: sends the events of a period to an endpoint again.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BioLayer, Replay } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { REPLAY_CHOICES } from '../state/webhooks/replay.ts';
-import type { Client } from './client.ts';
-import { endpointPath } from './endpoints.ts';
 import { addPageFlags, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt, textAt } from './value.ts';
 
 const FIELDS = [
   'replay_id',
@@ -33,7 +31,7 @@ const POLL_EVERY = 1000;
 interface StartFlags {
   since: string;
   until?: string;
-  deliveries?: string;
+  deliveries?: Replay['deliveries'];
   idempotencyKey?: string;
   wait?: true;
 }
@@ -57,12 +55,9 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     .action(async (endpointId: string, flags: StartFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { since, until, deliveries, idempotencyKey: key, wait } = flags;
-      const begun = await api.send('POST', `${endpointPath(endpointId)}/replay`, {
-        body: givenOnly({ since, until, deliveries }),
-        headers: key === undefined ? undefined : { 'Idempotency-Key': key },
-      });
-      const path = replayPath(endpointId, textAt(begun, 'replay_id'));
-      const replay = wait ? await endOf(api, path) : begun;
+      const body = givenOnly({ since, until, deliveries });
+      const begun = await api.webhookEndpoints.startReplay(endpointId, body, { idempotencyKey: key });
+      const replay = wait ? await endOf(api, begun) : begun;
       out.answer(replay, () => out.record(replay, FIELDS));
     });
   replays
@@ -73,8 +68,8 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     .option('--wait', 'wait until it has ended')
     .action(async (endpointId: string, replayId: string, { wait }: { wait?: true }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const path = replayPath(endpointId, replayId);
-      const replay = await (wait ? endOf(api, path) : api.send('GET', path));
+      const now = await api.webhookEndpoints.getReplay(endpointId, replayId);
+      const replay = wait ? await endOf(api, now) : now;
       out.answer(replay, () => out.record(replay, FIELDS));
     });
   addPageFlags(replays.command('list'))
@@ -82,9 +77,8 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     .argument('<endpoint_id>')
     .action(async (endpointId: string, flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const query = pageQuery(flags);
-      const page = await api.send('GET', `${endpointPath(endpointId)}/replays`, { query });
-      showPage(out, page, listAt(page, 'data'), COLUMNS);
+      const page = await api.webhookEndpoints.listReplays(endpointId, pageQuery(flags));
+      showPage(out, page, COLUMNS);
     });
   replays
     .command('cancel')
@@ -93,20 +87,16 @@ export function addReplayCommands(webhooks: Command, streams: Streams): void {
     .argument('<replay_id>')
     .action(async (endpointId: string, replayId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const replay = await api.send('POST', `${replayPath(endpointId, replayId)}/cancel`);
+      const replay = await api.webhookEndpoints.cancelReplay(endpointId, replayId);
       out.answer(replay, () => out.record(replay, FIELDS));
     });
 }
 
-function replayPath(endpointId: string, replayId: string): string {
-  return `${endpointPath(endpointId)}/replays/${encodeURIComponent(replayId)}`;
-}
-
 /** Polls a replay until it has ended. */
-async function endOf(api: Client, path: string): Promise<unknown> {
-  for (;;) {
-    const replay = await api.send('GET', path);
-    if (textAt(replay, 'status') !== 'running') return replay;
+async function endOf(api: BioLayer, replay: Replay): Promise<Replay> {
+  while (replay.status === 'running') {
     await sleep(POLL_EVERY);
+    replay = await api.webhookEndpoints.getReplay(replay.endpoint_id, replay.replay_id);
   }
+  return replay;
 }

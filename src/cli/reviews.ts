@@ -1,10 +1,9 @@
 // `biolayer reviews`: shows the submission that has waited longest for a reviewer, and decides on it.
 
+import type { BioLayer, Task } from '@biolayer/sdk';
 import type { Command } from 'commander';
-import type { Client } from './client.ts';
 import { UsageError } from './faults.ts';
 import { asNumber, givenOnly } from './flags.ts';
-import { taskPath } from './history.ts';
 import type { Output } from './output.ts';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
@@ -47,15 +46,13 @@ export function addReviewCommands(program: Command, streams: Streams): void {
     .action(async (flags: NextFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const decision = decisionOf(flags);
-      const task =
-        flags.task === undefined ? await oldestSubmission(api) : await api.send('GET', taskPath(flags.task));
+      const task = await (flags.task === undefined ? oldestSubmission(api) : api.tasks.get(flags.task));
       if (task === null) return out.answer(null, () => out.note('No submission waits for a review.'));
       if (decision === null) return out.answer(task, () => showSubmission(out, task));
       const { feedback, rating } = flags;
-      const decided = await api.send('POST', `${taskPath(textAt(task, 'task_id'))}/review`, {
-        body: givenOnly({ decision, feedback, rating }),
+      const decided = await api.tasks.review(task.task_id, givenOnly({ decision, feedback, rating }), {
         // Refused when the worker has submitted again, or another reviewer was faster.
-        headers: { 'If-Match': `"${at(task, 'version')}"` },
+        headers: { 'If-Match': `"${task.version}"` },
       });
       out.answer(decided, () => out.record(decided, ['task_id', 'title', 'status']));
     });
@@ -71,13 +68,10 @@ function decisionOf(flags: NextFlags): Decision | null {
 }
 
 /** The submission that has waited longest, among those of the 200 oldest tasks in review; null for none. */
-async function oldestSubmission(api: Client): Promise<unknown> {
-  const query = { in_review: 'true', status: 'submitted', order: 'asc', limit: '200' };
-  const page = await api.send('GET', '/v1/tasks', { query });
-  const waitsSince = (task: unknown) => textAt(task, 'submission', 'submitted_at');
-  const [oldest = null] = listAt(page, 'data').sort((one, other) =>
-    waitsSince(one) < waitsSince(other) ? -1 : 1,
-  );
+async function oldestSubmission(api: BioLayer): Promise<Task | null> {
+  const { data } = await api.tasks.list({ in_review: true, status: ['submitted'], order: 'asc', limit: 200 });
+  const waitsSince = (task: Task) => textAt(task, 'submission', 'submitted_at');
+  const [oldest = null] = data.sort((one, other) => (waitsSince(one) < waitsSince(other) ? -1 : 1));
   return oldest;
 }
 

@@ -1,8 +1,9 @@
 // `biolayer secrets`: secrets sealed with SECRETS_KEY, for the operator.
 
+import type { ResealSecretsResponse } from '@biolayer/sdk';
 import type { Command } from 'commander';
+import { givenOnly } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { at, listAt, textAt } from './value.ts';
 
 /** Adds `biolayer secrets`. */
 export function addSecretCommands(program: Command, streams: Streams): void {
@@ -13,19 +14,18 @@ export function addSecretCommands(program: Command, streams: Streams): void {
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams, 'operator');
       let [resealed, lost] = [0, 0];
-      let lostItems: unknown[] = [];
+      let lostItems: ResealSecretsResponse['lost_items'] = [];
       // Repeated until a pass finds nothing: a task may be written back with secrets it was read with before the reseal.
       for (let found = 1; found > 0; resealed += found) {
         found = 0;
         lost = 0;
         lostItems = [];
-        for (let body = {}; ; ) {
-          const step = await api.send('POST', '/admin/secrets/reseal', { body });
-          found += Number(at(step, 'resealed'));
-          lost += Number(at(step, 'lost'));
-          lostItems.push(...listAt(step, 'lost_items'));
-          if (at(step, 'next_cursor') === null) break;
-          body = { cursor: textAt(step, 'next_cursor') };
+        for (let cursor: string | null | undefined; cursor !== null; ) {
+          const step = await api.admin.resealSecrets(givenOnly({ cursor }));
+          found += step.resealed;
+          lost += step.lost;
+          lostItems.push(...step.lost_items);
+          cursor = step.next_cursor;
         }
       }
       const done = { resealed, lost };

@@ -2,11 +2,16 @@
 // environment or a file and never from a flag, because other users of the machine can read the arguments of a process.
 
 import { readFile } from 'node:fs/promises';
+import { BioLayer } from '@biolayer/sdk';
 import type { Command } from 'commander';
 import { loadCliConfig } from '../config.ts';
-import { Client } from './client.ts';
 import { UsageError } from './faults.ts';
 import { Output, type Sink } from './output.ts';
+
+/** A person waits for the command, so that it gives up soon. */
+const RETRIES = 1;
+/** Time limit of a request, ms, in addition to the long poll that it asks for. */
+export const TIME_LIMIT = 30_000;
 
 /** Streams and environment of a command line. */
 export interface Streams {
@@ -19,7 +24,7 @@ export interface Streams {
 
 /** The API client and the output of a command. */
 export interface Session {
-  api: Client;
+  api: BioLayer;
   out: Output;
 }
 
@@ -42,12 +47,14 @@ export function addGlobalFlags(program: Command): void {
 /**
  * Opens the session of a command.
  * @param caller which credential to use: the API key of an org, or the operator token.
+ * @param send sends the requests instead of `fetch`.
  * @throws UsageError or ConfigError
  */
 export async function openSession(
   command: Command,
   streams: Streams,
   caller: 'api_key' | 'operator' = 'api_key',
+  send = fetch,
 ): Promise<Session> {
   const flags = command.optsWithGlobals<GlobalFlags>();
   const { url, json, apiKeyFile, operatorTokenFile } = flags;
@@ -60,7 +67,13 @@ export async function openSession(
   const credential = caller === 'operator' ? config.operatorToken : config.apiKey;
   if (credential === undefined) throw new UsageError(MISSING[caller]);
   return {
-    api: new Client(config.url, credential),
+    api: new BioLayer({
+      apiKey: credential,
+      baseUrl: config.url,
+      fetch: send,
+      maxRetries: RETRIES,
+      timeoutMs: TIME_LIMIT,
+    }),
     out: new Output(streams.stdout, streams.stderr, json === true),
   };
 }

@@ -1,16 +1,18 @@
 // `biolayer stats`: how many tasks there were and how long they took, as a table for a lead.
 
+import type { GetStatsQuery } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { DIMENSIONS } from '../state/stats/tally.ts';
 import { showDuration } from './durations.ts';
+import { givenOnly } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
 
 interface StatsFlags {
   from?: string;
   to?: string;
-  interval?: string;
-  groupBy?: string;
+  interval?: GetStatsQuery['interval'];
+  groupBy?: GetStatsQuery['group_by'];
 }
 
 const SPANS = ['waiting', 'handling', 'total'] as const;
@@ -30,7 +32,7 @@ export function addStatsCommands(program: Command, streams: Streams): void {
     )
     .action(async ({ from, to, interval, groupBy }: StatsFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const stats = await api.send('GET', '/v1/stats', { query: { from, to, interval, group_by: groupBy } });
+      const stats = await api.stats.get(givenOnly({ from, to, interval, group_by: groupBy }));
       out.answer(stats, () => {
         const [data, totals] = [listAt(stats, 'data').filter(hasNumbers), listAt(stats, 'totals')];
         out.note(`${textAt(stats, 'from')} to ${textAt(stats, 'to')}`);

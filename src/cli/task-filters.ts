@@ -1,13 +1,14 @@
 // Flags that choose tasks: of the list, and of bulk actions.
 
+import type { Task, Urgency } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { URGENCIES } from '../state/tasks/task.ts';
 import { collect } from './flags.ts';
 
 export interface FilterFlags {
-  status?: string[];
+  status?: Task['status'][];
   domain?: string[];
-  urgency?: string[];
+  urgency?: Urgency[];
   pool?: string[];
   taskType?: string[];
   product?: string[];

@@ -2,13 +2,10 @@
 
 import type { Command } from 'commander';
 import { addPageFlags, asNumber, type PageFlags, pageQuery, showPage } from './flags.ts';
+import { readJson } from './json.ts';
 import { openSession, type Streams } from './session.ts';
-import { readJson } from './tasks.ts';
-import { listAt } from './value.ts';
 
 const FIELDS = ['name', 'version', 'domain', 'title', 'sla.urgency', 'created_at', 'created_by'];
-
-const pathOf = (name: string) => `/v1/task-types/${encodeURIComponent(name)}`;
 
 /** Adds `biolayer task-types`. */
 export function addTaskTypeCommands(program: Command, streams: Streams): void {
@@ -17,8 +14,8 @@ export function addTaskTypeCommands(program: Command, streams: Streams): void {
     .description('list task types with their newest versions')
     .action(async (flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', '/v1/task-types', { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.taskTypes.list(pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
   types
     .command('get')
@@ -27,8 +24,10 @@ export function addTaskTypeCommands(program: Command, streams: Streams): void {
     .option('--number <n>', 'a version (default: the newest)', asNumber)
     .action(async (name: string, flags: { number?: number }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const version = flags.number === undefined ? '' : `/versions/${flags.number}`;
-      const type = await api.send('GET', pathOf(name) + version);
+      const { number } = flags;
+      const type = await (number === undefined
+        ? api.taskTypes.get(name)
+        : api.taskTypes.getVersion(name, String(number)));
       out.answer(type, () => out.record(type, FIELDS));
     });
   types
@@ -38,7 +37,7 @@ export function addTaskTypeCommands(program: Command, streams: Streams): void {
     .option('--file <file>', 'file with the JSON (default: stdin)')
     .action(async (name: string, flags: { file?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const type = await api.send('PUT', pathOf(name), { body: await readJson(flags.file, streams) });
+      const type = await api.taskTypes.save(name, await readJson(flags.file, streams));
       out.answer(type, () => out.record(type, FIELDS));
     });
   types
@@ -47,7 +46,7 @@ export function addTaskTypeCommands(program: Command, streams: Streams): void {
     .argument('<name>')
     .action(async (name: string, _flags: object, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      await api.send('DELETE', pathOf(name));
+      await api.taskTypes.retire(name);
       out.answer({ name, retired: true }, () => out.line(`${name} is retired`));
     });
   addPageFlags(types.command('versions'))
@@ -55,7 +54,7 @@ export function addTaskTypeCommands(program: Command, streams: Streams): void {
     .argument('<name>')
     .action(async (name: string, flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.send('GET', `${pathOf(name)}/versions`, { query: pageQuery(flags) });
-      showPage(out, page, listAt(page, 'data'), FIELDS);
+      const page = await api.taskTypes.listVersions(name, pageQuery(flags));
+      showPage(out, page, FIELDS);
     });
 }

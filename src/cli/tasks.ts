@@ -1,17 +1,18 @@
 // `biolayer tasks`: creates, shows, lists, follows and cancels tasks.
 
+import type { CreateTaskBody, TaskUpdate, Urgency } from '@biolayer/sdk';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DISPUTE_DECISIONS } from '../state/tasks/dispute.ts';
 import { EVENT_TYPES } from '../state/tasks/lifecycle.ts';
-import { ASSIGN_MODES } from '../state/tasks/offer.ts';
+import { ASSIGN_MODES, type AssignMode } from '../state/tasks/offer.ts';
 import { URGENCIES } from '../state/tasks/task.ts';
-import { UsageError } from './faults.ts';
 import { addPageFlags, asNumber, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
-import { describe, historyAfter, taskPath } from './history.ts';
+import { describe, historyAfter } from './history.ts';
+import { parseJson, readJson } from './json.ts';
 import type { Output } from './output.ts';
-import { openSession, readText, type Streams } from './session.ts';
+import { openSession, type Streams, TIME_LIMIT } from './session.ts';
 import { addFilterFlags, type FilterFlags, filtersOf } from './task-filters.ts';
-import { listAt, textAt } from './value.ts';
+import { listAt } from './value.ts';
 import { watchTask } from './watch.ts';
 
 const MATCH_FIELDS = [
@@ -58,13 +59,13 @@ const FIELDS = [
 const TYPE_WIDTH = Math.max(...EVENT_TYPES.map((type) => type.length));
 
 interface ListFlags extends FilterFlags, PageFlags {
-  orderBy?: string;
+  orderBy?: 'created_at' | 'deadline';
 }
 
 interface UpdateFlags {
-  urgency?: string;
+  urgency?: Urgency;
   deadline?: string;
-  targetLatency?: string;
+  targetLatency?: number | 'none';
   requirements?: string;
   metadata?: Record<string, string | null>;
 }
@@ -79,10 +80,9 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .option('--idempotency-key <key>', 'repeating the command with this key creates no second task')
     .action(async (flags: { file?: string; idempotencyKey?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const body = await readJson(flags.file, streams);
-      const { idempotencyKey: key } = flags;
-      const headers = key === undefined ? undefined : { 'Idempotency-Key': key };
-      showTask(out, await api.send('POST', '/v1/tasks', { body, headers }));
+      const body = await readJson<CreateTaskBody>(flags.file, streams);
+      const { idempotencyKey } = flags;
+      showTask(out, await api.tasks.create(body, { idempotencyKey }));
     });
   tasks
     .command('get')
@@ -91,7 +91,8 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .option('--wait <seconds>', 'wait until it is final, at most this long (1 to 60)', asNumber)
     .action(async (taskId: string, { wait }: { wait?: number }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showTask(out, await api.send('GET', taskPath(taskId), { wait }));
+      const timeoutMs = TIME_LIMIT + 1000 * (wait ?? 0);
+      showTask(out, await api.tasks.get(taskId, givenOnly({ wait }), { timeoutMs }));
     });
   addFilterFlags(addPageFlags(tasks.command('list')))
     .description('list tasks; filters are repeatable and accept comma-separated lists')
@@ -102,17 +103,10 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       const isForLead = [assignedTo, overdue, hasOpenQuestion, inReview, orderBy].some(
         (one) => one !== undefined,
       );
-      const query = {
-        ...filtersOf(flags),
-        overdue: overdue && 'true',
-        has_open_question: hasOpenQuestion && 'true',
-        in_review: inReview && 'true',
-        order_by: orderBy,
-        ...pageQuery(flags),
-      };
-      const page = await api.send('GET', '/v1/tasks', { query });
+      const query = { ...filtersOf(flags), order_by: orderBy, ...pageQuery(flags) };
+      const page = await api.tasks.list(givenOnly(query));
       const more = isForLead ? ['sla.deadline', 'assignment.worker_id'] : [];
-      showPage(out, page, listAt(page, 'data'), ['task_id', 'status', 'sla.urgency', ...more, 'title']);
+      showPage(out, page, ['task_id', 'status', 'sla.urgency', ...more, 'title']);
     });
   tasks
     .command('cancel')
@@ -121,7 +115,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .option('--reason <text>')
     .action(async (taskId: string, { reason }: { reason?: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showTask(out, await api.send('POST', `${taskPath(taskId)}/cancel`, { body: givenOnly({ reason }) }));
+      showTask(out, await api.tasks.cancel(taskId, givenOnly({ reason })));
     });
   tasks
     .command('update')
@@ -129,12 +123,12 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .argument('<task_id>')
     .addOption(new Option('--urgency <urgency>', URGENCIES.join(', ')))
     .option('--deadline <time>', 'RFC 3339; none: remove it')
-    .option('--target-latency <seconds>', 'none: remove it')
+    .option('--target-latency <seconds>', 'none: remove it', numberOrNone)
     .option('--requirements <json>', 'JSON merge patch: null removes a requirement')
     .option('--metadata <key=value>', 'repeatable; an empty value removes the key', pairs)
     .action(async (taskId: string, flags: UpdateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showTask(out, await api.send('PATCH', taskPath(taskId), { body: patchOf(flags) }));
+      showTask(out, await api.tasks.update(taskId, patchOf(flags)));
     });
   tasks
     .command('requeue')
@@ -143,7 +137,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .requiredOption('--reason <text>')
     .action(async (taskId: string, { reason }: { reason: string }, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showTask(out, await api.send('POST', `${taskPath(taskId)}/requeue`, { body: { reason } }));
+      showTask(out, await api.tasks.requeue(taskId, { reason }));
     });
   tasks
     .command('assign')
@@ -158,12 +152,11 @@ export function addTaskCommands(program: Command, streams: Streams): void {
       async (
         taskId: string,
         worker_id: string,
-        { mode, force }: { mode?: string; force?: true },
+        { mode, force }: { mode?: AssignMode; force?: true },
         command: Command,
       ) => {
         const { api, out } = await openSession(command, streams);
-        const body = givenOnly({ worker_id, mode, force });
-        showTask(out, await api.send('POST', `${taskPath(taskId)}/assign`, { body }));
+        showTask(out, await api.tasks.assign(taskId, givenOnly({ worker_id, mode, force })));
       },
     );
   tasks
@@ -173,8 +166,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .argument('<text>')
     .action(async (taskId: string, text: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const path = `/v1/worker/tasks/${encodeURIComponent(taskId)}/dispute`;
-      showTask(out, await api.send('POST', path, { body: { text } }));
+      showTask(out, await api.worker.disputeRejection(taskId, { text }));
     });
   tasks
     .command('resolve-dispute')
@@ -187,10 +179,13 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     )
     .option('--text <text>', 'the worker reads it')
     .action(
-      async (taskId: string, { decision, text }: { decision: string; text?: string }, command: Command) => {
+      async (
+        taskId: string,
+        { decision, text }: { decision: 'uphold' | 'overturn'; text?: string },
+        command: Command,
+      ) => {
         const { api, out } = await openSession(command, streams);
-        const body = givenOnly({ decision, text });
-        showTask(out, await api.send('POST', `${taskPath(taskId)}/dispute/resolve`, { body }));
+        showTask(out, await api.tasks.resolveDispute(taskId, givenOnly({ decision, text })));
       },
     );
   tasks
@@ -203,8 +198,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
         onEvent: (entry) => out.live(eventCells(entry)),
         onOutage: (reason) => out.note(`${reason}; trying again`),
       });
-      const document = typeof task === 'object' && task !== null ? { ...task, events } : { events };
-      out.answer(document, () => out.line(`The task is ${textAt(task, 'status')}.`));
+      out.answer({ ...task, events }, () => out.line(`The task is ${task.status}.`));
     });
   tasks
     .command('match')
@@ -212,7 +206,7 @@ export function addTaskCommands(program: Command, streams: Streams): void {
     .argument('<task_id>')
     .action(async (taskId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      showMatch(out, await api.send('GET', `${taskPath(taskId)}/match`));
+      showMatch(out, await api.tasks.explainMatch(taskId));
     });
   tasks
     .command('events')
@@ -227,17 +221,25 @@ export function addTaskCommands(program: Command, streams: Streams): void {
 }
 
 /** The body of `PATCH /v1/tasks/{task_id}`. @throws UsageError */
-function patchOf({ urgency, deadline, targetLatency, requirements, metadata }: UpdateFlags): unknown {
+function patchOf({ urgency, deadline, targetLatency, requirements, metadata }: UpdateFlags): TaskUpdate {
   const sla = givenOnly({
     urgency,
     deadline: deadline === 'none' ? null : deadline,
-    target_latency_seconds: targetLatency === 'none' ? null : targetLatency && asNumber(targetLatency),
+    target_latency_seconds: targetLatency === 'none' ? null : targetLatency,
   });
   return givenOnly({
     sla: Object.keys(sla).length > 0 ? sla : undefined,
-    requirements: requirements === undefined ? undefined : parseJson(requirements, '--requirements'),
+    requirements:
+      requirements === undefined
+        ? undefined
+        : parseJson<NonNullable<TaskUpdate['requirements']>>(requirements, '--requirements'),
     metadata,
   });
+}
+
+/** Parses a number, or `none`. @throws InvalidArgumentError */
+function numberOrNone(text: string): number | 'none' {
+  return text === 'none' ? text : asNumber(text);
 }
 
 /** Collects the values of a repeatable flag `key=value`; an empty value becomes null. @throws InvalidArgumentError */
@@ -265,29 +267,4 @@ function showMatch(out: Output, match: unknown): void {
 
 function eventCells(entry: Parameters<typeof describe>[0]): string[] {
   return [String(entry.sequence).padStart(3), entry.at, entry.type.padEnd(TYPE_WIDTH), describe(entry)];
-}
-
-/** Reads JSON from a file or from stdin. @throws UsageError */
-export async function readJson(file: string | undefined, { stdin }: Streams): Promise<unknown> {
-  const isStdin = file === undefined || file === '-';
-  if (isStdin && stdin.isTTY === true)
-    throw new UsageError('Pass a file with --file, or the JSON of the task on stdin.');
-  const text = isStdin ? await readAll(stdin) : await readText(file);
-  return parseJson(text, isStdin ? 'stdin' : file);
-}
-
-/** Parses JSON. @param source named in the error. @throws UsageError */
-export function parseJson(text: string, source: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${source} is not JSON: ${why}`);
-  }
-}
-
-async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -2,12 +2,11 @@
 // the end is seen at once and any other change within a second. The history is read only when the version has changed.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError, type BioLayer, ConnectionError, type Task, TimeoutError } from '@biolayer/sdk';
 import type { HistoryEntry } from '../state/tasks/event.ts';
-import { isFinal, STATUSES } from '../state/tasks/lifecycle.ts';
-import type { Client } from './client.ts';
-import { Refused, Unreachable } from './faults.ts';
-import { historyAfter, taskPath } from './history.ts';
-import { at } from './value.ts';
+import { isFinal } from '../state/tasks/lifecycle.ts';
+import { unreachable } from './faults.ts';
+import { historyAfter } from './history.ts';
 
 const SECOND = 1000;
 /** Give up after this long without a response, ms. */
@@ -20,30 +19,30 @@ export interface Watcher {
   onOutage(reason: string): void;
 }
 
-/** Follows a task. @returns the final task with all its events. @throws Refused, or Unreachable after a long outage. */
+/** Follows a task. @returns the final task with all its events. @throws ApiError, or ConnectionError and TimeoutError after a long outage. */
 export async function watchTask(
-  api: Client,
+  api: BioLayer,
   taskId: string,
   watcher: Watcher,
-): Promise<{ task: unknown; events: HistoryEntry[] }> {
+): Promise<{ task: Task; events: HistoryEntry[] }> {
   const events: HistoryEntry[] = [];
-  let version: unknown;
+  let version: number | undefined;
   let unavailableSince: number | null = null;
   for (;;) {
     try {
-      const task = await api.send('GET', taskPath(taskId), version === undefined ? {} : { wait: 1 });
-      if (at(task, 'version') !== version) {
+      const task = await api.tasks.get(taskId, version === undefined ? {} : { wait: 1 }, { maxRetries: 0 });
+      if (task.version !== version) {
         const newEntries = await historyAfter(api, taskId, events.length);
         for (const entry of newEntries) watcher.onEvent(entry);
         events.push(...newEntries);
-        version = at(task, 'version');
+        version = task.version;
       }
-      if (STATUSES.some((status) => status === at(task, 'status') && isFinal(status)))
-        return { task, events };
+      if (isFinal(task.status)) return { task, events };
       unavailableSince = null;
     } catch (error) {
       if (!isTemporary(error)) throw error;
-      if (unavailableSince === null) watcher.onOutage(error.message);
+      if (unavailableSince === null)
+        watcher.onOutage(error instanceof ApiError ? error.detail : unreachable(error));
       unavailableSince ??= performance.now();
       if (performance.now() - unavailableSince > OUTAGE_LIMIT) throw error;
       await sleep(SECOND);
@@ -52,8 +51,7 @@ export async function watchTask(
 }
 
 /** Whether the error may be temporary: no response, unavailable, or too many requests. */
-function isTemporary(error: unknown): error is Unreachable | Refused {
-  return (
-    error instanceof Unreachable || (error instanceof Refused && [429, 502, 503, 504].includes(error.status))
-  );
+function isTemporary(error: unknown): error is ApiError | ConnectionError | TimeoutError {
+  if (error instanceof ApiError) return [429, 502, 503, 504].includes(error.status);
+  return error instanceof ConnectionError || error instanceof TimeoutError;
 }

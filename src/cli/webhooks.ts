@@ -5,7 +5,6 @@ import { addDeliveryCommands } from './deliveries.ts';
 import { addEndpointCommands } from './endpoints.ts';
 import { addReplayCommands } from './replays.ts';
 import { openSession, type Streams } from './session.ts';
-import { textAt } from './value.ts';
 
 /** Adds `biolayer webhooks`. */
 export function addWebhookCommands(program: Command, streams: Streams): void {
@@ -15,9 +14,9 @@ export function addWebhookCommands(program: Command, streams: Streams): void {
     .description("print the secret that signs deliveries to tasks' own callback URLs")
     .action(async (_flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const secret = await api.send('GET', '/v1/webhook-secret');
+      const secret = await api.webhookSecret.get();
       // Only the secret, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
-      out.answer(secret, () => out.line(textAt(secret, 'secret')));
+      out.answer(secret, () => out.line(secret.secret));
     });
   addEndpointCommands(webhooks, streams);
   addDeliveryCommands(webhooks, streams);

@@ -1,10 +1,10 @@
 // `biolayer workers`: workers and their tokens.
 
+import type { Worker } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { asSeconds } from './durations.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
-import { listAt } from './value.ts';
 
 interface CreateFlags {
   name: string;
@@ -15,12 +15,12 @@ interface CreateFlags {
   trustLevel?: number;
   rating?: number;
   capacity?: number;
-  availability?: string;
+  availability?: Worker['availability'];
 }
 
 interface ListFlags extends PageFlags {
   idle?: number;
-  availability?: string[];
+  availability?: Worker['availability'][];
   pool?: string[];
   atCapacity?: true;
 }
@@ -42,8 +42,8 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
     .addOption(new Option('--availability <state>').choices(['available', 'away', 'offline']))
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const worker = await api.send('POST', '/v1/workers', {
-        body: givenOnly({
+      const worker = await api.workers.create(
+        givenOnly({
           worker_id: flags.workerId,
           name: flags.name,
           pool_ids: flags.pool,
@@ -54,7 +54,7 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
           capacity: flags.capacity,
           availability: flags.availability,
         }),
-      });
+      );
       out.answer(worker, () =>
         out.record(worker, [
           'worker_id',
@@ -78,18 +78,19 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
     .action(async (flags: ListFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
       const { idle, availability, pool, atCapacity } = flags;
-      const query = {
-        ...{ availability, pool },
-        idle_for_seconds: idle === undefined ? undefined : String(idle),
-        at_capacity: atCapacity && 'true',
-        ...pageQuery(flags),
-      };
-      const page = await api.send('GET', '/v1/workers', { query });
+      const page = await api.workers.list(
+        givenOnly({
+          ...{ availability, pool },
+          idle_for_seconds: idle,
+          at_capacity: atCapacity,
+          ...pageQuery(flags),
+        }),
+      );
       const fields = [
         ...['worker_id', 'availability', 'active_tasks', 'capacity', 'rating'],
         ...['last_seen_at', 'name', 'pool_ids'],
       ];
-      showPage(out, page, listAt(page, 'data'), fields);
+      showPage(out, page, fields);
     });
   workers
     .command('token')
@@ -97,8 +98,7 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
     .argument('<worker_id>')
     .action(async (workerId: string, _flags: unknown, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const path = `/v1/workers/${encodeURIComponent(workerId)}/tokens`;
-      const token = await api.send('POST', path);
+      const token = await api.workers.createToken(workerId);
       out.answer(token, () => out.record(token, ['token']));
     });
 }

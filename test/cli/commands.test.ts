@@ -354,7 +354,9 @@ describe('biolayer', () => {
     /** Verifies the response of a server that changes the text of the real response. */
     async function verified(taskId: string, change: (text: string) => string) {
       const { text } = await org.client.request('GET', `/v1/tasks/${taskId}/events?order=desc`);
-      const server = createServer((_request, response) => response.end(change(text)));
+      const server = createServer((_request, response) =>
+        response.setHeader('content-type', 'application/json').end(change(text)),
+      );
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       const env = { BIOLAYER_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
       const ran = await run(['audit', 'verify', taskId, '--json'], { env });

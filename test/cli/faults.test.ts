@@ -160,7 +160,11 @@ describe('exit code for a URL that is not the API', () => {
     const gateway = await startOther((_request, response) =>
       response.writeHead(502).end('<html>Bad gateway'),
     );
-    expect(await list(gateway)).toMatchObject({ code: 1, stdout: '', stderr: 'http_502: HTTP 502\n' });
+    expect(await list(gateway)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'http_502: The answer was no problem document: <html>Bad gateway\n',
+    });
   });
 
   it('is 1 when it redirects, and the credential is not sent on', async () => {

@@ -110,7 +110,7 @@ describe('script/demo', () => {
       const run = await finish('--wrong-secret');
       expect(run.code).toBe(1);
       expect(run.stderr).toMatch(
-        /The demo failed\. The receiver refused a webhook: No matching signature found/,
+        /The demo failed\. The receiver refused a webhook: The webhook is not authentic: No matching signature found/,
       );
       expect(run.stderr).toMatch(
         /No verified webhook for 1 task\.created, 2 task\.queued, .*9 task\.completed/,

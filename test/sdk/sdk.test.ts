@@ -192,6 +192,20 @@ describe('an error', () => {
     });
   });
 
+  test('of another server names it, and the credential is not sent on', async () => {
+    const { client: page } = await clientBehind(() => ({ status: 200, body: '<html>Welcome</html>' }));
+    expect(await failureOf(page.org.get())).toMatchObject({ status: 200, code: 'not_json' });
+    const elsewhere = await clientBehind(() => 'none');
+    const { client: moved, server } = await clientBehind(() => ({
+      status: 308,
+      headers: { location: elsewhere.server.url },
+    }));
+    const refused = await failureOf(moved.tasks.create(waiting()));
+    expect(refused).toMatchObject({ status: 308, code: 'redirected' });
+    expect(String(refused)).toContain(`${server.url} redirects to ${elsewhere.server.url}`);
+    expect(elsewhere.server.requests).toEqual([]);
+  });
+
   test('of the options is thrown at once', () => {
     expect(() => new BioLayer({ apiKey: '' })).toThrow('apiKey is missing');
     expect(() => clientAt('not a url')).toThrow('baseUrl is no URL');
@@ -209,6 +223,31 @@ test('a list is awaited as a page, or iterated over all pages', async () => {
     all.push(task.origin.request_id);
   expect(all).toEqual(['r-0', 'r-1', 'r-2', 'r-3', 'r-4']);
   for await (const event of client.events.list({ limit: 100 })) expect(event.type).toMatch(/\w/);
+});
+
+test('a file is downloaded as it was uploaded, whatever its type', async () => {
+  const { task_id } = await client.tasks.create(doable());
+  await worker.accept(task_id);
+  await worker.start(task_id);
+  const own = clientAt(api.url, { apiKey: worker.client.credential ?? '' });
+  const files = [
+    new Blob(['one\n'], { type: 'text/plain' }),
+    new Blob(['{"a":1}'], { type: 'application/json' }),
+  ];
+  for (const file of files) {
+    const { evidence_id } = await own.worker.uploadEvidence(task_id, { file }, { query: { name: 'file' } });
+    const got = await client.tasks.downloadEvidence(task_id, evidence_id);
+    expect(await got.text()).toBe(await file.text());
+  }
+  await worker.submit(task_id);
+});
+
+test('the audit log is exported as a stream of lines', async () => {
+  let text = '';
+  const decoder = new TextDecoder();
+  for await (const bytes of await client.audit.export()) text += decoder.decode(bytes, { stream: true });
+  const [header] = text.split('\n');
+  expect(JSON.parse(header ?? '')).toMatchObject({ org_id: org.org_id });
 });
 
 test('a stream goes on after it was cut, without a gap and without an empty event', async () => {

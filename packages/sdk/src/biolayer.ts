@@ -1,11 +1,17 @@
 // The client: one resource a property.
 
 import { follow, type OrgStreamEvent, type StreamEvent, type StreamOptions } from './events.ts';
-import type { StreamEventsQuery } from './generated/client.ts';
+import type {
+  BulkAction,
+  BulkActionPreview,
+  CreateBulkActionRequest,
+  ExportAuditQuery,
+  StreamEventsQuery,
+} from './generated/client.ts';
 import { type Resource, resource } from './methods.ts';
 import { RESOURCES } from './resources.ts';
 import { type TaskMethods, taskMethods } from './task-methods.ts';
-import { type BioLayerOptions, Transport } from './transport.ts';
+import { type BioLayerOptions, type RequestOptions, Transport } from './transport.ts';
 
 type Table = typeof RESOURCES;
 
@@ -22,6 +28,22 @@ export interface WorkerMethods extends Resource<Table['worker']> {
   stream(options?: StreamOptions): AsyncGenerator<StreamEvent<Record<string, unknown>>>;
 }
 
+export interface BulkActionMethods extends Omit<Resource<Table['bulkActions']>, 'create'> {
+  /** Count what a bulk action would change. */
+  create(
+    body: CreateBulkActionRequest & { dry_run: true },
+    options?: RequestOptions,
+  ): Promise<BulkActionPreview>;
+  /** Start a bulk action. */
+  create(body: CreateBulkActionRequest & { dry_run?: false }, options?: RequestOptions): Promise<BulkAction>;
+  create(body: CreateBulkActionRequest, options?: RequestOptions): Promise<BulkAction | BulkActionPreview>;
+}
+
+export interface AuditMethods extends Omit<Resource<Table['audit']>, 'export'> {
+  /** Export the audit log and histories, as lines of JSON. The stream has no time limit unless `timeoutMs` is given. */
+  export(query?: ExportAuditQuery, options?: RequestOptions): Promise<ReadableStream<Uint8Array>>;
+}
+
 /**
  * A client of the BioLayer API. Every method returns a promise and throws a `BioLayerError`; lists can be awaited (one page)
  * or iterated (all items). Requests are repeated after broken connections and passing errors; a POST carries an
@@ -31,7 +53,7 @@ export class BioLayer {
   readonly tasks: TaskMethods;
   readonly events: EventMethods;
   readonly worker: WorkerMethods;
-  readonly bulkActions: Resource<Table['bulkActions']>;
+  readonly bulkActions: BulkActionMethods;
   readonly taskTypes: Resource<Table['taskTypes']>;
   readonly pools: Resource<Table['pools']>;
   readonly workers: Resource<Table['workers']>;
@@ -44,7 +66,7 @@ export class BioLayer {
   readonly members: Resource<Table['members']>;
   readonly org: Resource<Table['org']>;
   readonly stats: Resource<Table['stats']>;
-  readonly audit: Resource<Table['audit']>;
+  readonly audit: AuditMethods;
   readonly admin: Resource<Table['admin']>;
 
   /** @throws TypeError when there is no API key, or `baseUrl` is no URL */
@@ -60,7 +82,7 @@ export class BioLayer {
       ...of('worker'),
       stream: (given = {}) => follow(transport, 'streamWorkerFeed', {}, given),
     };
-    this.bulkActions = of('bulkActions');
+    this.bulkActions = of('bulkActions') as BulkActionMethods;
     this.taskTypes = of('taskTypes');
     this.pools = of('pools');
     this.workers = of('workers');
@@ -73,7 +95,11 @@ export class BioLayer {
     this.members = of('members');
     this.org = of('org');
     this.stats = of('stats');
-    this.audit = of('audit');
+    this.audit = {
+      ...of('audit'),
+      export: (query = {}, given = {}) =>
+        transport.call('exportAudit', { query }, given) as Promise<ReadableStream<Uint8Array>>,
+    };
     this.admin = of('admin');
   }
 }

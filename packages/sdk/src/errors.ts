@@ -11,7 +11,10 @@ export class BioLayerError extends Error {
 export class ApiError extends BioLayerError {
   override readonly name = 'ApiError';
   readonly status: number;
-  /** Stable code of the problem, such as `validation_failed`; `unknown` when the answer was not a problem document. */
+  /**
+   * Stable code of the problem, such as `validation_failed`; `unknown` when the answer was not a problem document,
+   * `redirected` or `not_json` when another server answered.
+   */
   readonly code: string;
   readonly detail: string;
   readonly errors: readonly { pointer: string; message: string }[];
@@ -42,29 +45,30 @@ export class ApiError extends BioLayerError {
 /** No answer came: the server cannot be reached, or the connection broke. `cause` has the reason. */
 export class ConnectionError extends BioLayerError {
   override readonly name = 'ConnectionError';
+  /** Where the request went, such as `http://127.0.0.1:3000`. */
+  readonly origin: string;
+  /** Why there was no answer, such as `connect ECONNREFUSED 127.0.0.1:3000`. */
+  readonly reason: string;
 
   constructor(url: string, cause: unknown) {
-    super(
-      `No answer from ${new URL(url).origin}: ${reasonOf(cause)}. Check baseUrl and that the server runs.`,
-      {
-        cause,
-      },
-    );
+    const { origin } = new URL(url);
+    const reason = reasonOf(cause);
+    super(`No answer from ${origin}: ${reason}. Check baseUrl and that the server runs.`, { cause });
+    this.origin = origin;
+    this.reason = reason;
   }
 }
 
 /** The server did not answer within `timeoutMs`. */
 export class TimeoutError extends BioLayerError {
   override readonly name = 'TimeoutError';
+  readonly origin: string;
   readonly timeoutMs: number;
 
   constructor(url: string, timeoutMs: number, cause: unknown) {
-    super(
-      `No answer from ${new URL(url).origin} within ${timeoutMs} ms. Raise timeoutMs, or try again later.`,
-      {
-        cause,
-      },
-    );
+    const { origin } = new URL(url);
+    super(`No answer from ${origin} within ${timeoutMs} ms. Raise timeoutMs, or try again later.`, { cause });
+    this.origin = origin;
     this.timeoutMs = timeoutMs;
   }
 }
@@ -143,6 +147,7 @@ function excerpt(body: unknown): string {
 
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
-  // fetch says only "fetch failed"; the reason is in its cause.
-  return cause.cause instanceof Error ? cause.cause.message || String(cause.cause) : cause.message;
+  // fetch says only "fetch failed"; the reason is in its cause, which has several when several addresses were tried.
+  const inner = cause.cause instanceof AggregateError ? cause.cause.errors[0] : cause.cause;
+  return inner instanceof Error ? inner.message || String(inner) : cause.message;
 }

@@ -49,6 +49,12 @@ export interface CallInput {
   body?: unknown;
 }
 
+/** Operations that answer with a file: how it is read. A stream has no time limit unless the caller gives one. */
+const FILES: Partial<Record<OperationId, 'blob' | 'stream'>> = {
+  downloadEvidence: 'blob',
+  exportAudit: 'stream',
+};
+
 const DEFAULT_URL = 'http://127.0.0.1:3000';
 const DEFAULT_TIMEOUT = 60_000;
 const DEFAULT_RETRIES = 3;
@@ -98,19 +104,34 @@ export class Transport {
 
   /** Calls an operation. @returns the body of the answer @throws ApiError, ConnectionError, TimeoutError, or the reason of the signal */
   async call(operation: OperationId, input: CallInput, options: RequestOptions = {}): Promise<unknown> {
-    const timeout = options.timeoutMs ?? this.#timeoutMs;
+    const parseAs = FILES[operation];
+    const timeout = options.timeoutMs ?? (parseAs === 'stream' ? 0 : this.#timeoutMs);
     const method = this.#methods[operation] as GeneratedMethod;
     let answer: Awaited<ReturnType<GeneratedMethod>>;
     try {
       answer = await method(
         { ...input, ...(options.query !== undefined && { query: options.query }) },
-        { ...initOf(options), timeout },
+        { ...initOf(options), timeout, ...(parseAs !== undefined && { parseAs }) },
       );
     } catch (error) {
       throw this.#explained(error, options.signal, timeout);
     }
-    if (!answer.response.ok) throw new ApiError(answer.response, answer.error);
-    return answer.data;
+    const { response, data, error } = answer;
+    const location = response.headers.get('location');
+    if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400 && location))
+      throw notTheApi(
+        response,
+        'redirected',
+        `${this.baseUrl} redirects to ${location}; use that as the URL.`,
+      );
+    if (!response.ok) throw new ApiError(response, error);
+    if (parseAs === undefined && response.status !== 204 && !isJson(response))
+      throw notTheApi(
+        response,
+        'not_json',
+        `${this.baseUrl} does not respond with JSON. Is it the URL of the API?`,
+      );
+    return data;
   }
 
   /** Opens a stream of events; it ends when the server ends it. @throws like `call` */
@@ -137,6 +158,15 @@ export class Transport {
       );
     return new ConnectionError(this.baseUrl, error);
   }
+}
+
+function isJson(response: Response): boolean {
+  return response.headers.get('content-type')?.includes('json') === true;
+}
+
+/** The error for an answer of another server. */
+function notTheApi(response: Response, code: string, detail: string): ApiError {
+  return new ApiError(response, { type: 'about:blank', title: code, status: response.status, code, detail });
 }
 
 function isGeneratedApiError(
@@ -169,11 +199,16 @@ function isRetriable({ response }: RetryContext): boolean {
   return response.status === 408 || response.status === 429 || response.status >= 500;
 }
 
-/** A fetch that reads the whole answer before it resolves, except streams of events. */
+/**
+ * A fetch that reads the whole answer before it resolves, except streams. It follows no redirect, which would send the
+ * credential to another server or turn a POST into a GET.
+ */
 function readingWhole(send: typeof fetch): typeof fetch {
   return async (input, init) => {
-    const response = await send(input, init);
-    if (response.headers.get('content-type')?.startsWith('text/event-stream')) return response;
+    const response = await send(input, { ...init, redirect: 'manual' });
+    const [type] = response.headers.get('content-type')?.split(';') ?? [];
+    if (type === 'text/event-stream' || type === 'application/x-ndjson') return response;
+    if (response.type === 'opaqueredirect') return response;
     const body = await response.arrayBuffer();
     const { status, statusText, headers } = response;
     return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers });

@@ -2,7 +2,7 @@
 
 import { WebhookVerificationError as SignatureError, Webhook } from 'standardwebhooks';
 import { WebhookVerificationError } from './errors.ts';
-import type { WebhookEvent } from './webhook-event.ts';
+import type { WebhookEvent } from './generated/client.ts';
 
 /** Headers of the request: a `Headers`, or the object of Node and most frameworks. */
 export type WebhookHeaders = Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
