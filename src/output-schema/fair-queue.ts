@@ -6,7 +6,7 @@
 interface Owner<Job> {
   waiting: Job[];
   running: number;
-  /** Time charged so far, ms; a new owner starts at the current level. */
+  /** Time that its jobs have used, ms; a new owner starts at the virtual time. */
   charged: number;
 }
 
@@ -17,7 +17,10 @@ const LEAST_CHARGE = 0.2;
 export class FairQueue<Job extends { owner: string }> {
   readonly #owners = new Map<string, Owner<Job>>();
   #length = 0;
-  /** Highest charge of an owner at the time one of their jobs was taken, ms. */
+  /**
+   * Highest used time of an owner when one of their jobs was taken, ms. New owners start at this value, so they neither
+   * jump the queue nor pay for the past.
+   */
   #level = 0;
 
   /** Number of waiting jobs. */
@@ -84,7 +87,7 @@ export class FairQueue<Job extends { owner: string }> {
   }
 
   #forget(name: string, { waiting, running, charged }: Owner<Job>): void {
-    // An owner above the level is kept, or its charge would be forgotten.
+    // An owner that has used more than this keeps its entry; deleting it would reset its usage.
     if (waiting.length === 0 && running === 0 && charged <= this.#level) this.#owners.delete(name);
     if (this.#owners.size > OWNERS_KEPT)
       for (const [id, one] of this.#owners)

@@ -1,8 +1,8 @@
 // Adds the jobs of checks that are due soon. The relay adds a job only if its check is due within `SCHEDULED_AHEAD`, because
 // most tasks have moved on long before their clocks run out. The others are found here, in the index of due times.
 //
-// A task is indexed by its next check. When that has run, the commit schedules the one after it in its outbox entry, so
-// each part of the index has to be read only once.
+// A task is indexed by its next check. After a check runs, its commit schedules the next one. So each time range of the
+// index is read only once.
 
 import { checkJob, isScheduledNow, SCHEDULED_AHEAD } from '../queues/catalogue.ts';
 import type { Queues } from '../queues/queues.ts';
@@ -89,7 +89,8 @@ export class CheckScheduler {
       const page = await redis.zrangebyscore(key, from, until, 'WITHSCORES', 'LIMIT', 0, limit);
       await this.#scheduleChecksOf(page.filter((_, index) => index % 2 === 0));
       if (page.length < 2 * limit) return;
-      // Members with the score of the last one may follow; if the whole page has it, only a larger page gets further.
+      // The next page starts at the last score, because more members may share it. If the whole page shares it, double the
+      // page, or the loop would not advance.
       const last = Number(page.at(-1));
       if (last === Number(page[1])) limit *= 2;
       from = last;

@@ -41,8 +41,8 @@ export class Authenticator {
   readonly #issuers: TokenIssuers;
   readonly #resourceMetadata: string | null;
   /**
-   * By hash, with the start of the look-up by the monotonic clock. An outdated entry is kept, because it shows that the
-   * credential was valid recently.
+   * Cached identities by credential hash. `loadedAt` is when the look-up started (monotonic clock). An outdated entry is
+   * kept, because it shows that the credential was valid recently.
    */
   readonly #known = new LRUCache<string, { loadedAt: number; found: Identity }>({ max: MAX_CACHED });
   /** The identity in which each principal was found. */
@@ -216,8 +216,8 @@ export class Authenticator {
     const text = bearerOf(header);
     if (text !== undefined) {
       const credentialHash = hashOf(text);
-      // A cached credential is not limited by invalid ones from the same address. Any other is counted before it is
-      // looked up, so that a thousand concurrent guesses count as a thousand.
+      // Uncached credentials count toward the address limit before the look-up, and the count is undone if valid, so
+      // parallel guessing is limited too.
       const uncount = this.#known.has(credentialHash) ? null : this.#admission.reserveAnonymous(ctx);
       const found = await this.#lookUp(text, credentialHash);
       if (found !== null) {

@@ -20,7 +20,7 @@ interface ReceiverBacklog {
   timer: NodeJS.Timeout | null;
 }
 
-/** A released delivery that has not arrived after this was made by another process, ms. */
+/** If a released delivery has not reached this process after this, assume that another process took its job. */
 const CHECK_AFTER = 2000;
 
 export class BacklogRelease {

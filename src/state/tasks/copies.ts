@@ -39,7 +39,7 @@ export function copyInput(input: TaskInput): TaskInput {
   const { handoff: _handoff, metadata: _metadata, output, sla, ...rest } = input;
   const { copies: _copies, ...asked } = output;
   const { urgency, deadline } = sla;
-  // Each copy escalates by itself; members are notified of the task.
+  // Copies keep the escalations of urgency and pool; notifying members is done once, by the task.
   const escalations = sla.escalations?.flatMap(({ notify_members: _members, ...one }) =>
     one.urgency === undefined && one.worker_pool_id === undefined ? [] : [one],
   );
@@ -89,7 +89,7 @@ export function commandsAfter(
   return [...commands, ...settle({ ...task, copies }, asked, copies, { now, newId })];
 }
 
-/** The steps up to `started` that the task has not taken and its copy has, and the note of the copy's worker. */
+/** Commands that bring the task to the copy's status (at most `started`) and record the copy's worker. */
 function progress(task: Task, { assignment, offers }: Task): Command[] {
   if (assignment === null) return [];
   const { worker_id, offer_id } = assignment;

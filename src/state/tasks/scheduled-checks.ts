@@ -180,7 +180,10 @@ export function checksOnlyIn(
   return checks.filter((check) => !otherKeys.has(checkKey(check)));
 }
 
-/** The checks that a change schedules: those that are new, and those that have become the next to be due. */
+/**
+ * The checks that a change schedules: new checks, and an existing delayed check that is now the earliest (the index holds
+ * only the earliest).
+ */
 export function checksToSchedule(
   checks: readonly ScheduledCheck[],
   before: readonly ScheduledCheck[],
@@ -214,7 +217,10 @@ export function mayBeScheduledAgain(check: ScheduledCheck): boolean {
   }
 }
 
-/** When the next of these checks is due, ms; null when none is. Matches do not count: they do not wait for a time. */
+/**
+ * When the next of these checks is due, ms; null when none is. Matches are left out: they are not in the `due` index; their
+ * jobs are added at once, with a delay if needed.
+ */
 export function nextDue(checks: readonly ScheduledCheck[]): number | null {
   let next: number | null = null;
   for (const { kind, at } of checks) if (kind !== 'match' && (next === null || at < next)) next = at;

@@ -23,7 +23,7 @@ export interface Target {
   readonly host: string;
   /** The address when the host is one; such a host never reaches a resolver. */
   readonly literal: string | null;
-  /** Every address of the host must be a listed one: plain http, or a host name of a single label. */
+  /** True for http URLs, single-label names and localhost: they may go only to allowlisted addresses. */
   readonly listedOnly: boolean;
 }
 

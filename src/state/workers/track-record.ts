@@ -75,7 +75,7 @@ export function withTask(record: TrackRecord, ms: number): TrackRecord {
   return { ...record, task_ms: Math.round(task_ms === null ? ms : task_ms + LATEST * (ms - task_ms)) };
 }
 
-/** How many tasks with a known answer count, the latest. */
+/** Accuracy uses only the latest 100 tasks with a gold answer. */
 const KNOWN_ANSWERS = 100;
 
 /** The record with one more task with a known answer. */

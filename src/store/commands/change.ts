@@ -66,9 +66,9 @@ export interface Plan {
 export type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise<Plan | null>);
 
 /**
- * Changes of one task run one after another in a process: when two hundred workers accept at once, the first change is
- * committed, so the other changes are refused cheaply. A change that exceeds the time limit of a Redis command is not
- * waited for.
+ * Changes of one task run one after another in a process. When two hundred workers accept at once, the first change is
+ * committed. The others wait, load the changed task and are refused without attempting a commit. A change that exceeds the
+ * time limit of a Redis command is not waited for.
  */
 const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 
@@ -153,7 +153,7 @@ async function change(
 ): Promise<Changed> {
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
-  // How the commands are to be replaced.
+  // Set after a refused commit: what replaces the commands on the next try (rework → reassign, accept → revoke).
   let instead: ((command: Command) => Command) | null = null;
   return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
@@ -170,7 +170,7 @@ async function change(
     const commands = instead === null ? plan.commands : plan.commands.map(instead);
     const original = await originalOf(db, stored.task);
     let decision = decide(stored.task, commands, context);
-    // The copy was being verified when its task ended: it does not go on.
+    // The original task ended while this copy was being verified, so the copy is cancelled in the same change.
     if (decision.ok && isSuperfluous(stored.task, original) && isAllowed('cancel', decision.task.status))
       decision = decide(stored.task, [...commands, { name: 'cancel', reason: null }], context);
     if (!decision.ok) return refused(decision.refusal);

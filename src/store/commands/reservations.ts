@@ -14,7 +14,10 @@ import type { Decided } from './copies.ts';
 
 /** Why the workers cannot change so. */
 export interface Refused {
-  /** `worker_excluded`: the worker may not accept a pending offer, which nothing else ends before it expires. */
+  /**
+   * `worker_excluded`: the worker is excluded from the task but still has a pending offer. The caller must revoke it, or it
+   * stays until it expires.
+   */
   kind: 'worker_busy' | 'worker_unfit' | 'worker_excluded' | 'rework_needs_other_worker';
 }
 
@@ -58,7 +61,7 @@ export async function reserve(
   return { changes: [...changes, { guards, writes: [] }], workerIds };
 }
 
-/** The workers to whom a change gives the task, as an offer or into their hands; also where a reservation only goes on. */
+/** Workers who get a new offer or the assignment in this change, including those who already held a reservation. */
 function recipients({ before, task }: Decided): string[] {
   const had = before === null ? null : offersHeld(before.task);
   return [...offersHeld(task)].filter(([id, held]) => had?.get(id) !== held).map(([id]) => id);
@@ -95,7 +98,7 @@ function reserveFor(
   const unable: Refused = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
   if (worker === null) return effect.reserves === undefined ? null : unable;
   const { assignment = null } = before?.task ?? {};
-  // If the assignment belongs to a removed worker that had this id:
+  // The assignment belongs to an earlier worker with the same id, so the current worker's slots do not change.
   if (
     effect.reserves !== 'offer' &&
     assignment?.worker_id === worker.worker_id &&
@@ -105,7 +108,7 @@ function reserveFor(
   // Since they were found, the worker may have lost a skill or declined this task.
   if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
     return unable;
-  // A change of the worker will revoke this offer; refuse the accept until then.
+  // The worker no longer qualifies. A background job will revoke the offer; until then accepting it is refused.
   if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
     return { kind: 'worker_unfit' };
   const after = applyEffect(worker, task.task_id, effect, task.updated_at);

@@ -18,7 +18,8 @@ import { defineScripts } from './scripts.ts';
  *   is `SCARD`.
  * - `at_most`: the number in the field of the hash (absent: 0) is at most `most`.
  * - `due`: the time `at` (ms) has come by Redis' clock, and that clock agrees with the process's; for irreversible
- *   changes. Place it after the other guards. Its key only selects the hash slot.
+ *   changes. It must be last, so that a stale change is reported as such: a `due` guard that fails makes `commit` throw.
+ *   Its key only selects the hash slot.
  */
 export type Guard =
   | { kind: 'version'; key: string; version: number; incarnation?: string | undefined }
@@ -53,9 +54,14 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 
 // KEYS: the key of each guard, then the key of each write. ARGV: number of guards; for each guard its kind and its
 // arguments; for each write the number of its arguments, the command, and the arguments. A negative number -n
-// before a write applies it to the next n keys. Guard kinds of the script that `Guard` does not name: `incarnation` is a
-// `version` with an incarnation, `unlisted` a `score` null, `no_field` a `field` null, `count` one of the `others` of
-// `room`, `counted` one of the keys that `absent` before it has checked together. Returns 1 when written, 0 when a guard failed, and minus the time of Redis (ms) when a `due` guard failed.
+// before a write applies it to the next n keys. Returns 1 when written, 0 when a guard failed, and minus the time of Redis
+// (ms) when a `due` guard failed. Guard kinds of the script that `Guard` does not name:
+// - `incarnation`: a `version` with an incarnation
+// - `unlisted`: a `score` null
+// - `no_field`: a `field` null
+// - `absent` with a count: checks that many keys at once
+// - `counted`: its key was already checked by the preceding `absent`
+// - `count`: adds one of the sets `others` to the count of the following `room`
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 local counted = 0

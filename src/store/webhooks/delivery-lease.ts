@@ -20,7 +20,7 @@ local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return {} end
 local now = tonumber(ARGV[2])
 local due = tonumber(score)
--- No lease lasts much longer than ours would: one that does was given before the clock went back.
+-- A lease that ends more than 5 s after ours would was taken before Redis' clock moved back; it is ignored.
 local isFromFuture = due % 1 ~= 0 and due > tonumber(ARGV[3]) + 5000
 if due > now and not isFromFuture then return {score} end
 local task = redis.call('HMGET', KEYS[3], 'i', 'z', 'm', 'o', 'f', 'u')

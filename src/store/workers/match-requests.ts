@@ -43,7 +43,8 @@ return turn
 const TAKE = `
 local turn = redis.call('HGET', KEYS[2], ARGV[1])
 if turn ~= ARGV[2] then return {turn or ''} end
--- 2: only the ready workers exist. One command for both keys, since every turn costs it.
+-- EXISTS counts a repeated key twice: 0 = no worker ready, 2 = workers ready, odd = org suspended. One call answers both
+-- questions.
 local found = redis.call('EXISTS', KEYS[3], KEYS[3], KEYS[4])
 if found % 2 == 1 then return {''} end
 if found == 0 then
