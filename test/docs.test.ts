@@ -19,7 +19,7 @@ import {
   TRANSITIONS,
 } from '../src/state/tasks/lifecycle.ts';
 import { DEFAULT_MAX_ATTEMPTS, startTime, URGENCIES } from '../src/state/tasks/task.ts';
-import { offerLife } from '../src/state/workers/matching.ts';
+import { offerTtlMs } from '../src/state/workers/matching.ts';
 import { orgKeysOf } from '../src/store/redis/keys.ts';
 import { runCommand } from './support/cli.ts';
 
@@ -96,7 +96,7 @@ describe('docs/lifecycle.md', () => {
   it('gives the defaults of each urgency', () => {
     const rows = URGENCIES.toReversed().map((urgency) => [
       urgency,
-      `${offerLife(urgency, null) / 1000} s`,
+      `${offerTtlMs(urgency, null) / 1000} s`,
       `${startTime(urgency) / 1000} s`,
     ]);
     expect(table('docs/lifecycle.md', 'urgency', 'offer life', 'time to start')).toEqual(rows);

@@ -5,14 +5,14 @@
 import { Resolver as DnsResolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
-import { type AddressPolicy, addressStanding } from '../state/webhooks/callback-url.ts';
+import { type AddressPolicy, addressClass } from '../state/webhooks/callback-url.ts';
 
 export type {
   AddressPolicy,
   Target,
 } from '../state/webhooks/callback-url.ts';
 export {
-  addressStanding,
+  addressClass,
   createAddressPolicy,
   parseTarget,
 } from '../state/webhooks/callback-url.ts';
@@ -28,7 +28,7 @@ export type Resolution =
 /**
  * Resolves a host and checks every address.
  * @param host a name or an IP literal.
- * @param options `listedOnly` requires addresses that the operator lists; a public address is not enough. It is set for
+ * @param options `requiresAllowlist` requires addresses that the operator lists; a public address is not enough. It is set for
  *   plain http and for single-label names.
  * @returns the addresses, or a reason that names no address and does not tell whether the name exists in the internal
  *   network, because integrators see it.
@@ -39,7 +39,7 @@ export async function resolveTarget(
   policy: AddressPolicy,
   resolver: Resolver,
   signal: AbortSignal,
-  { listedOnly = false }: { listedOnly?: boolean } = {},
+  { requiresAllowlist = false }: { requiresAllowlist?: boolean } = {},
 ): Promise<Resolution> {
   let addresses: readonly string[];
   try {
@@ -52,11 +52,11 @@ export async function resolveTarget(
     return { ok: false, errorClass: 'dns', reason: 'The host name has no address.' };
   }
   const isGood = (ip: string) => {
-    const standing = addressStanding(ip, policy);
-    return listedOnly ? standing === 'listed' : standing !== 'refused';
+    const reached = addressClass(ip, policy);
+    return requiresAllowlist ? reached === 'listed' : reached !== 'refused';
   };
   if (!addresses.every(isGood)) {
-    const kind = listedOnly ? 'that WEBHOOK_ALLOWED_NETWORKS does not list' : 'that is not public';
+    const kind = requiresAllowlist ? 'that WEBHOOK_ALLOWED_NETWORKS does not list' : 'that is not public';
     return { ok: false, errorClass: 'address_refused', reason: `The host name leads to an address ${kind}.` };
   }
   return { ok: true, addresses: [...new Set(addresses)] };

@@ -12,7 +12,7 @@ import {
 import { buildConnector } from 'undici';
 import {
   type AddressPolicy,
-  addressStanding,
+  addressClass,
   type Resolver,
   resolveTarget,
   type Target,
@@ -83,10 +83,10 @@ export function createConnect({ policy, resolver, ca, connectTcp = netConnect }:
   const startTls = buildConnector({ timeout: 0, allowH2: false, rejectUnauthorized: true, ...trust });
 
   return async (target, trace, signal) => {
-    const { host, url, listedOnly } = target;
+    const { host, url, requiresAllowlist } = target;
     let startedAt = performance.now();
     if (target.literal === null) trace.stage = 'while the host name was being resolved';
-    const found = await resolveTarget(host, policy, resolver, signal, { listedOnly }).finally(() => {
+    const found = await resolveTarget(host, policy, resolver, signal, { requiresAllowlist }).finally(() => {
       if (target.literal === null) trace.dnsMs = performance.now() - startedAt;
     });
     if (!found.ok) throw new DeliveryError(found.errorClass, found.reason);
@@ -110,8 +110,8 @@ export function createConnect({ policy, resolver, ca, connectTcp = netConnect }:
     );
 
     const address = tcp.remoteAddress ?? '';
-    const standing = addressStanding(address, policy);
-    if (listedOnly ? standing !== 'listed' : standing === 'refused') {
+    const reached = addressClass(address, policy);
+    if (requiresAllowlist ? reached !== 'listed' : reached === 'refused') {
       tcp.destroy();
       throw new DeliveryError('address_refused', 'The connection ended at an address that is not public.');
     }

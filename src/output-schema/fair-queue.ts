@@ -7,11 +7,11 @@ interface Owner<Job> {
   waiting: Job[];
   running: number;
   /** Time that its jobs have used, ms; a new owner starts at the virtual time. */
-  charged: number;
+  usedMs: number;
 }
 
 /** Minimum charge of a job, ms, because very short jobs also cost time. */
-const LEAST_CHARGE = 0.2;
+const MIN_CHARGE_MS = 0.2;
 
 /** A queue with one line per owner; see the comment at the top. */
 export class FairQueue<Job extends { owner: string }> {
@@ -21,7 +21,7 @@ export class FairQueue<Job extends { owner: string }> {
    * Highest used time of an owner when one of their jobs was taken, ms. New owners start at this value, so they neither
    * jump the queue nor pay for the past.
    */
-  #level = 0;
+  #virtualTime = 0;
 
   /** Number of waiting jobs. */
   get length(): number {
@@ -35,7 +35,7 @@ export class FairQueue<Job extends { owner: string }> {
 
   /** Adds a job after the other jobs of its owner. @param isFirst before them. */
   add(job: Job, isFirst = false): void {
-    const owner = this.#owners.get(job.owner) ?? { waiting: [], running: 0, charged: this.#level };
+    const owner = this.#owners.get(job.owner) ?? { waiting: [], running: 0, usedMs: this.#virtualTime };
     this.#owners.set(job.owner, owner);
     if (isFirst) owner.waiting.unshift(job);
     else owner.waiting.push(job);
@@ -50,10 +50,10 @@ export class FairQueue<Job extends { owner: string }> {
     let next: Owner<Job> | undefined;
     for (const owner of this.#owners.values())
       if (owner.waiting.length > 0 && owner.running < most)
-        if (next === undefined || owner.charged < next.charged) next = owner;
+        if (next === undefined || owner.usedMs < next.usedMs) next = owner;
     const job = next?.waiting.shift();
     if (next === undefined || job === undefined) return undefined;
-    this.#level = Math.max(this.#level, next.charged);
+    this.#virtualTime = Math.max(this.#virtualTime, next.usedMs);
     next.running += 1;
     this.#length -= 1;
     return job;
@@ -64,7 +64,7 @@ export class FairQueue<Job extends { owner: string }> {
     const owner = this.#owners.get(job.owner);
     if (owner === undefined) return;
     owner.running -= 1;
-    owner.charged += Math.max(ms, LEAST_CHARGE);
+    owner.usedMs += Math.max(ms, MIN_CHARGE_MS);
     this.#forget(job.owner, owner);
   }
 
@@ -86,9 +86,9 @@ export class FairQueue<Job extends { owner: string }> {
     return all;
   }
 
-  #forget(name: string, { waiting, running, charged }: Owner<Job>): void {
+  #forget(name: string, { waiting, running, usedMs }: Owner<Job>): void {
     // An owner that has used more than this keeps its entry; deleting it would reset its usage.
-    if (waiting.length === 0 && running === 0 && charged <= this.#level) this.#owners.delete(name);
+    if (waiting.length === 0 && running === 0 && usedMs <= this.#virtualTime) this.#owners.delete(name);
     if (this.#owners.size > OWNERS_KEPT)
       for (const [id, one] of this.#owners)
         if (one.waiting.length === 0 && one.running === 0) this.#owners.delete(id);

@@ -8,25 +8,25 @@ import { childPointer, findTooDeep, isJsonObject, type Problem, report } from '.
 /** Deepest nesting of arrays and objects in an output, levels; for shorthand and JSON Schema. */
 export const MAX_OUTPUT_LEVELS = 128;
 
-type Word = { optional: boolean; must: string; accepts: (value: unknown) => boolean };
+type FieldType = { optional: boolean; message: string; accepts: (value: unknown) => boolean };
 
-const TYPES: Record<string, { must: string; accepts: (value: unknown) => boolean }> = {
-  boolean: { must: 'must be a boolean', accepts: (value) => typeof value === 'boolean' },
-  string: { must: 'must be a string', accepts: (value) => typeof value === 'string' },
-  number: { must: 'must be a number', accepts: (value) => Number.isFinite(value) },
-  integer: { must: 'must be an integer', accepts: (value) => Number.isInteger(value) },
-  array: { must: 'must be an array', accepts: (value) => Array.isArray(value) },
-  object: { must: 'must be an object', accepts: isJsonObject },
+const TYPES: Record<string, { message: string; accepts: (value: unknown) => boolean }> = {
+  boolean: { message: 'must be a boolean', accepts: (value) => typeof value === 'boolean' },
+  string: { message: 'must be a string', accepts: (value) => typeof value === 'string' },
+  number: { message: 'must be a number', accepts: (value) => Number.isFinite(value) },
+  integer: { message: 'must be an integer', accepts: (value) => Number.isInteger(value) },
+  array: { message: 'must be an array', accepts: (value) => Array.isArray(value) },
+  object: { message: 'must be an object', accepts: isJsonObject },
 };
 
-const WORDS = new Map<unknown, Word>(
-  Object.entries(TYPES).flatMap(([name, type]): [string, Word][] => [
+const FIELD_TYPES = new Map<unknown, FieldType>(
+  Object.entries(TYPES).flatMap(([name, type]): [string, FieldType][] => [
     [name, { ...type, optional: false }],
     [`${name}?`, { ...type, optional: true }],
   ]),
 );
 
-const NOT_A_WORD = `is not one of ${Object.keys(TYPES).join(', ')} (with ? after it if the field is optional)`;
+const NOT_A_FIELD_TYPE = `is not one of ${Object.keys(TYPES).join(', ')} (with ? after it if the field is optional)`;
 /** Such a field would be required with `?` in its name, so no output would be valid. */
 const MISPLACED = 'has a ? after the name: it belongs after the type, as in "notes": "string?"';
 const NOT_A_SCHEMA =
@@ -40,8 +40,8 @@ export function checkShorthand(schema: Record<string, unknown>): Problem[] {
   const problems: Problem[] = [];
   for (const name of Object.keys(schema)) {
     const word = schema[name];
-    if (!WORDS.has(word)) {
-      const message = typeof word === 'string' ? NOT_A_WORD : NOT_A_WORD + NOT_A_SCHEMA;
+    if (!FIELD_TYPES.has(word)) {
+      const message = typeof word === 'string' ? NOT_A_FIELD_TYPE : NOT_A_FIELD_TYPE + NOT_A_SCHEMA;
       problems.push({ pointer: childPointer('', name), message });
     } else if (name.endsWith('?')) {
       problems.push({ pointer: childPointer('', name), message: MISPLACED });
@@ -59,14 +59,14 @@ export function validateShorthand(schema: Record<string, unknown>, output: unkno
   if (!isJsonObject(output)) return [{ pointer: '', message: 'must be an object' }];
   const problems: Problem[] = [];
   for (const name of Object.keys(schema)) {
-    const word = WORDS.get(schema[name]);
-    if (word === undefined) return [unusable(childPointer('', name), NOT_A_WORD)];
+    const word = FIELD_TYPES.get(schema[name]);
+    if (word === undefined) return [unusable(childPointer('', name), NOT_A_FIELD_TYPE)];
     if (!Object.hasOwn(output, name)) {
       if (!word.optional) problems.push({ pointer: childPointer('', name), message: 'is required' });
       continue;
     }
     const value = output[name];
-    if (!word.accepts(value)) problems.push({ pointer: childPointer('', name), message: word.must });
+    if (!word.accepts(value)) problems.push({ pointer: childPointer('', name), message: word.message });
   }
   for (const name of Object.keys(output)) {
     if (!Object.hasOwn(schema, name)) {

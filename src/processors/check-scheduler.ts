@@ -12,7 +12,7 @@ import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import { Lease } from '../store/redis/lease.ts';
 import type { Log } from '../store/redis/log.ts';
 import { shortenTtl } from '../store/redis/ttl.ts';
-import { forEachIntact, readableOrNull } from '../store/redis/unreadable.ts';
+import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 
 /** How often the index is read, ms. */
@@ -101,14 +101,14 @@ export class CheckScheduler {
     const jobs = await Promise.all(
       members.map(async (member) => {
         const [org_id = '', task_id = ''] = member.split(' ');
-        const stored = await readableOrNull(this.#db, () => loadTask(this.#db, org_id, task_id));
+        const stored = await nullIfUnreadable(this.#db, () => loadTask(this.#db, org_id, task_id));
         if (stored === null) return [];
         const now = this.#db.clock.now();
-        const about = { org_id, task_id, version: stored.task.version };
+        const jobData = { org_id, task_id, version: stored.task.version };
         return checksOf(stored.task)
           .filter(isDelayed)
           .filter((check) => isScheduledNow(check, now))
-          .map((check) => checkJob(about, check, now));
+          .map((check) => checkJob(jobData, check, now));
       }),
     );
     await this.#queues.add(jobs.flat());

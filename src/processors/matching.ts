@@ -6,14 +6,14 @@ import { type MatchingJob, matchingJob } from '../queues/catalogue.ts';
 import type { MatchRequest } from '../state/outbox.ts';
 import { poolOf, type Task } from '../state/tasks/task.ts';
 import { isWaiting } from '../state/tasks/waiting.ts';
-import { offerLife } from '../state/workers/matching.ts';
+import { offerTtlMs } from '../state/workers/matching.ts';
 import { isReady, type Pool, type Worker } from '../state/workers/worker.ts';
 import { changeTask, type Plan } from '../store/commands/change.ts';
 import { isSuspended, notSuspended } from '../store/identity/suspension.ts';
 import type { Db } from '../store/redis/connection.ts';
 import { newId } from '../store/redis/ids.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
-import { concernsOneItem, intactOrNull, reportFailed } from '../store/redis/unreadable.ts';
+import { concernsOneItem, nullIfBroken, reportFailed } from '../store/redis/unreadable.ts';
 import { loadTask, type StoredTask } from '../store/tasks/tasks.ts';
 import { findWorkers, firstWaitingFor } from '../store/workers/candidates.ts';
 import { endTurn, type Requested, requestMatches, takeTurn } from '../store/workers/match-requests.ts';
@@ -123,7 +123,7 @@ function offersAtOnce(pool: Pool | null): number {
 export async function poolOfTask(db: Db, task: Task): Promise<Pool | null> {
   const id = poolOf(task);
   // A damaged record of a pool is treated as a pool with default settings.
-  return id === null ? null : intactOrNull(db, () => loadPool(db, task.org_id, id));
+  return id === null ? null : nullIfBroken(db, () => loadPool(db, task.org_id, id));
 }
 
 async function offerToBest(db: Db, stored: StoredTask): Promise<boolean> {
@@ -144,7 +144,7 @@ async function offer(
   const { task } = stored;
   if (workers.length === 0) return true;
   const now = db.clock.now();
-  const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
+  const expires_at = now + offerTtlMs(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offers = workers.map(({ worker_id }) => ({ offer_id: newId(now), worker_id, expires_at }));
   const plan: Plan = {
     commands: [

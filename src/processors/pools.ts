@@ -10,7 +10,7 @@ import type { Db } from '../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../store/redis/contention.ts';
 import { orgKeysOf } from '../store/redis/keys.ts';
 import { memberId, scan } from '../store/redis/lists.ts';
-import { forEachIntact, intactOrNull } from '../store/redis/unreadable.ts';
+import { forEachIntact, nullIfBroken } from '../store/redis/unreadable.ts';
 import { OPEN_COPIES } from '../store/tasks/copies-index.ts';
 import { loadTasks, type StoredTask } from '../store/tasks/tasks.ts';
 import { loadPool, poolRemovedAt, releaseRemovedPool } from '../store/workers/pools.ts';
@@ -61,7 +61,7 @@ async function removePool(db: Db, orgId: string, poolId: string): Promise<Plan |
 async function leavePool(db: Db, orgId: string, workerId: string, poolId: string): Promise<void> {
   return updateWithRetry('worker', async () => {
     const [before, pool] = await Promise.all([
-      intactOrNull(db, () => loadWorker(db, orgId, workerId)),
+      nullIfBroken(db, () => loadWorker(db, orgId, workerId)),
       loadPool(db, orgId, poolId),
     ]);
     if (!before?.pool_ids.includes(poolId) || pool !== null) return;

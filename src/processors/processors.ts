@@ -38,7 +38,7 @@ export interface ProcessorOptions {
   /** An endpoint is disabled when all deliveries to it have failed for this long, ms. */
   disableEndpointsAfter?: number;
   /** How long a failing delivery delays later events of its task in an ordered endpoint, ms. */
-  orderedHold?: number;
+  orderBlockMs?: number;
   /** A job whose process no longer renews its lock is taken over after this, ms. */
   jobLock?: number;
   sweepEvery?: number;
@@ -94,7 +94,7 @@ export async function startProcessors(options: ProcessorOptions): Promise<Proces
     log,
     concurrency: deliveryConcurrency,
     disableAfter: options.disableEndpointsAfter ?? DISABLE_AFTER,
-    holdMs: options.orderedHold,
+    blockMs: options.orderBlockMs,
   });
 
   const deliver: RunJob<'webhooks' | 'retries'> = ({ data }, job, token) => webhooks.run(data, job, token);

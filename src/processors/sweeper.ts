@@ -34,8 +34,8 @@ import { shortenTtl } from '../store/redis/ttl.ts';
 import {
   concernsOneItem,
   forEachIntact,
+  nullIfUnreadable,
   PUT_OFF,
-  readableOrNull,
   reportFailed,
   UnreadableRecord,
 } from '../store/redis/unreadable.ts';
@@ -330,7 +330,7 @@ export class Sweeper {
 
   async #firstReadable(orgId: string, ids: readonly string[]): Promise<StoredTask | null> {
     for (const id of ids) {
-      const stored = await readableOrNull(this.#db, () => loadTask(this.#db, orgId, id));
+      const stored = await nullIfUnreadable(this.#db, () => loadTask(this.#db, orgId, id));
       if (stored !== null) return stored;
     }
     return null;

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
-  addressStanding,
+  addressClass,
   cacheAnswers,
   createAddressPolicy,
   type Resolver,
@@ -28,8 +28,8 @@ function answering(...answers: string[][]): Resolver & { calls: number } {
 }
 
 describe('resolveTarget', () => {
-  const resolve = (resolver: Resolver, policy = PUBLIC, listedOnly = false) =>
-    resolveTarget('hooks.example', policy, resolver, never(), { listedOnly });
+  const resolve = (resolver: Resolver, policy = PUBLIC, requiresAllowlist = false) =>
+    resolveTarget('hooks.example', policy, resolver, never(), { requiresAllowlist });
 
   it('returns every checked address once', async () => {
     const resolver = answering(['8.8.8.8', '2606:4700::1111', '8.8.8.8']);
@@ -52,7 +52,7 @@ describe('resolveTarget', () => {
     ]).toEqual([true, false, true]);
   });
 
-  it('requires listed addresses with listedOnly', async () => {
+  it('requires listed addresses with requiresAllowlist', async () => {
     expect(await resolve(answering(['127.0.0.1']), LOOPBACK, true)).toMatchObject({ ok: true });
     expect(await resolve(answering(['127.0.0.1', '8.8.8.8']), LOOPBACK, true)).toMatchObject({
       ok: false,
@@ -257,6 +257,6 @@ describe('systemResolver', () => {
   it('resolves localhost to a loopback address', async () => {
     const addresses = await systemResolver(PUBLIC)('localhost', never());
     expect(addresses.length).toBeGreaterThan(0);
-    expect(addresses.every((ip) => addressStanding(ip, LOOPBACK) === 'listed')).toBe(true);
+    expect(addresses.every((ip) => addressClass(ip, LOOPBACK) === 'listed')).toBe(true);
   });
 });

@@ -27,7 +27,7 @@ export const sealer: Sealer = createSealer([secretsKey]);
 export interface RunOptions {
   sweepEvery?: number;
   abandonedAfter?: number;
-  orderedHold?: number;
+  orderBlockMs?: number;
   jobLock?: number;
 }
 

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { poolOf } from '../../state/tasks/task.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import type { Changes } from '../../store/redis/pub-sub.ts';
-import { readableOrNull } from '../../store/redis/unreadable.ts';
+import { nullIfUnreadable } from '../../store/redis/unreadable.ts';
 import { type FeedEvent, lastPosition, type OrgEvent, readWholeFeed } from '../../store/tasks/feed.ts';
 import { loadEvent } from '../../store/tasks/tasks.ts';
 
@@ -203,7 +203,7 @@ async function eventsAfter(db: Db, orgId: string, after: string): Promise<FeedPa
     entries.map(async (one): Promise<TailEvent | null> => {
       const { position } = one;
       if ('note' in one) return { position, pool: null, event: one.note };
-      const loaded = await readableOrNull(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
+      const loaded = await nullIfUnreadable(db, () => loadEvent(db, orgId, one.task_id, one.sequence));
       // Events that were purged or cannot be read are skipped.
       if (loaded === null) return null;
       return { position, pool: poolOf(loaded.task), event: { task_id: one.task_id, ...loaded.event } };

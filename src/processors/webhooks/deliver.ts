@@ -26,7 +26,7 @@ import {
   dueTimeOf,
   type LeasedDelivery,
   leaseDelivery,
-  ORDERED_HOLD_MS,
+  MAX_ORDER_BLOCK_MS,
 } from '../../store/webhooks/delivery-lease.ts';
 import { type Delivery, keptAttempts } from '../../store/webhooks/delivery-record.ts';
 import { type DeliveryTarget, isParked } from '../../store/webhooks/delivery-target.ts';
@@ -49,7 +49,7 @@ export interface WebhookDeps {
   /** An endpoint whose deliveries have all failed for this long is disabled, ms. */
   disableAfter: number;
   /** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
-  holdMs?: number | undefined;
+  blockMs?: number | undefined;
 }
 
 /** The lease is longer than an attempt by this, ms: the time left to start the attempt. */
@@ -83,14 +83,14 @@ export class WebhookProcessor {
     job: Pick<Job, 'moveToDelayed' | 'queueName'>,
     token: string | undefined,
   ): Promise<void> {
-    const { db, sender, holdMs = ORDERED_HOLD_MS } = this.#deps;
+    const { db, sender, blockMs = MAX_ORDER_BLOCK_MS } = this.#deps;
     const target: DeliveryTarget = { org_id, task_id, sequence, endpoint_id };
     if (from_backlog !== true && (await this.park(target))) return;
     // Cached for a second, and read for the attempt anyway. An unknown endpoint counts as ordered, so that no event overtakes.
     const isOrdered =
       endpoint_id !== undefined && ((await this.#receivers.isInOrder(org_id, endpoint_id)) ?? true);
     const lease = sender.timeoutMs + START_MARGIN_MS;
-    const leased = await leaseDelivery(db, target, lease, { inOrder: isOrdered, holdMs });
+    const leased = await leaseDelivery(db, target, lease, { inOrder: isOrdered, blockMs });
     if (leased === null) return;
     if ('dueAt' in leased) return await this.#putOff(job, token, target, leased.dueAt);
     const decision = await this.#decide(target, leased);

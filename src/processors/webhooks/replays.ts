@@ -18,7 +18,7 @@ import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/w
 import { type Change, commit, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
-import { readableOrNull } from '../../store/redis/unreadable.ts';
+import { nullIfUnreadable } from '../../store/redis/unreadable.ts';
 import { requireDelivery } from '../../store/webhooks/deliveries.ts';
 import { fieldOf } from '../../store/webhooks/delivery-target.ts';
 import { endpointAsLoaded, loadEndpoint } from '../../store/webhooks/endpoints.ts';
@@ -147,7 +147,7 @@ async function outcomesOf(
   for (const [index, one] of awaited.entries()) {
     const text = stored[index] ?? null;
     const { task_id } = one;
-    const delivery = await readableOrNull(db, async () => requireDelivery(keys.deliveries(task_id), text));
+    const delivery = await nullIfUnreadable(db, async () => requireDelivery(keys.deliveries(task_id), text));
     // A delivery that cannot be read is not awaited.
     if (delivery === null) continue;
     const { status, attempts } = delivery;

@@ -69,55 +69,60 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 export function largestGroup(
   answers: readonly unknown[],
   rule: Comparison,
-): { of: number; size: number } | null {
-  let best: { of: number; size: number } | null = null;
-  for (const [of, answer] of answers.entries()) {
+): { index: number; size: number } | null {
+  let best: { index: number; size: number } | null = null;
+  for (const [index, answer] of answers.entries()) {
     const size = answers.filter((other) => agrees(answer, other, rule)).length;
-    if (best === null || size > best.size) best = { of, size };
+    if (best === null || size > best.size) best = { index, size };
   }
   return best;
 }
 
-/** How many of `asked` answers must agree; at least 1. */
-export function needed({ mode, threshold = 1 }: AgreementRule, asked: number): number {
+/** How many of `copyCount` answers must agree; at least 1. */
+export function needed({ mode, threshold = 1 }: AgreementRule, copyCount: number): number {
   switch (mode) {
     case 'unanimous':
-      return Math.max(1, asked);
+      return Math.max(1, copyCount);
     case 'majority':
-      return Math.floor(asked / 2) + 1;
+      return Math.floor(copyCount / 2) + 1;
     case 'threshold':
       // Without the subtraction, 0.6 of 5 would need 4, because the product comes out above 3.
-      return Math.max(1, Math.ceil(threshold * asked - 1e-9));
+      return Math.max(1, Math.ceil(threshold * copyCount - 1e-9));
   }
 }
 
-/** What follows from the answers so far. `of` is the index of the answer that most agree with. */
+/** What follows from the answers so far. `index` is that of the answer that most agree with. */
 export type Verdict =
   /** Enough agree, whatever the open copies bring. */
-  | { kind: 'agreed'; of: number }
+  | { kind: 'agreed'; index: number }
   /** It depends on the open copies. */
   | { kind: 'wait' }
   /** Agreement needs so many further answers, at least. */
-  | { kind: 'ask'; more: number }
-  /** No further answer can bring agreement; `of` is null without answers. */
-  | { kind: 'none'; of: number | null };
+  | { kind: 'needs_more'; more: number }
+  /** No further answer can bring agreement; `index` is null without answers. */
+  | { kind: 'impossible'; index: number | null };
 
 /**
  * @param answers the outputs so far, earliest first.
- * @param asked number of copies, including `open` ones that may still bring an answer; the rest brings none.
- * @param most number of copies that may be asked for in all.
+ * @param copyCount number of copies, including `open` ones that may still bring an answer; the rest brings none.
+ * @param maxCount number of copies that may be asked for in all.
  */
 export function verdict(
   rule: AgreementRule,
-  { answers, open, asked, most }: { answers: readonly unknown[]; open: number; asked: number; most: number },
+  {
+    answers,
+    open,
+    copyCount,
+    maxCount,
+  }: { answers: readonly unknown[]; open: number; copyCount: number; maxCount: number },
 ): Verdict {
   const largest = largestGroup(answers, rule);
   const size = largest?.size ?? 0;
-  if (largest !== null && size >= needed(rule, asked)) return { kind: 'agreed', of: largest.of };
-  if (size + open >= needed(rule, asked)) return { kind: 'wait' };
-  for (let more = 1; asked + more <= most; more += 1)
-    if (size + open + more >= needed(rule, asked + more)) return { kind: 'ask', more };
-  return { kind: 'none', of: largest?.of ?? null };
+  if (largest !== null && size >= needed(rule, copyCount)) return { kind: 'agreed', index: largest.index };
+  if (size + open >= needed(rule, copyCount)) return { kind: 'wait' };
+  for (let more = 1; copyCount + more <= maxCount; more += 1)
+    if (size + open + more >= needed(rule, copyCount + more)) return { kind: 'needs_more', more };
+  return { kind: 'impossible', index: largest?.index ?? null };
 }
 
 /** The report about the answers. */

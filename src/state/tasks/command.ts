@@ -76,7 +76,7 @@ export interface EscalateCommand {
   /** The pool that it names does not exist. */
   pool_gone: boolean;
   /** Life of an offer of the task after the escalation, ms. */
-  offer_life: number;
+  offer_ttl_ms: number;
 }
 
 /** What a reviewer adds to the decision; `rating` is 1–5. */

@@ -9,8 +9,11 @@ import { recordWorker } from './exclusion.ts';
 import { addReview, ratingField } from './reviewing.ts';
 import type { Transition } from './transition.ts';
 
-/** @returns `as_usual` for a command that does what it does to other tasks. */
-export function stepOfCopies(transition: Transition, command: Command): Refusal | null | 'as_usual' {
+/** @returns `use_default` for a command that does what it does to other tasks. */
+export function decideForTaskWithCopies(
+  transition: Transition,
+  command: Command,
+): Refusal | null | 'use_default' {
   const { task, context } = transition;
   switch (command.name) {
     case 'offer': {
@@ -60,7 +63,7 @@ export function stepOfCopies(transition: Transition, command: Command): Refusal 
       // The copies have the SLA and the requirements of the task.
       const { sla, requirements } = command.patch;
       return sla === undefined && requirements === undefined
-        ? 'as_usual'
+        ? 'use_default'
         : unsupported('change its SLA or requirements');
     }
     case 'escalate':
@@ -71,7 +74,7 @@ export function stepOfCopies(transition: Transition, command: Command): Refusal 
     case 'cancel':
     case 'target_latency':
     case 'deadline':
-      return 'as_usual';
+      return 'use_default';
     default:
       return unsupported(command.name.replace('_', ' '));
   }

@@ -37,7 +37,7 @@ function freshCopies(count: number, newId: () => string): Copy[] {
 /** The input of a copy. It does not show that it is a copy, and has no callback. */
 export function copyInput(input: TaskInput): TaskInput {
   const { handoff: _handoff, metadata: _metadata, output, sla, ...rest } = input;
-  const { copies: _copies, ...asked } = output;
+  const { copies: _copies, ...copyOutput } = output;
   const { urgency, deadline } = sla;
   // Copies keep the escalations of urgency and pool; notifying members is done once, by the task.
   const escalations = sla.escalations?.flatMap(({ notify_members: _members, ...one }) =>
@@ -50,7 +50,7 @@ export function copyInput(input: TaskInput): TaskInput {
       ...(deadline !== undefined && { deadline }),
       ...(escalations !== undefined && { escalations }),
     },
-    output: { ...asked, review: { mode: 'auto' } },
+    output: { ...copyOutput, review: { mode: 'auto' } },
   };
 }
 
@@ -80,13 +80,13 @@ export function commandsAfter(
   copy: Task,
   { now, newId }: { now: number; newId: () => string },
 ): Command[] {
-  const { copies: asked } = task.input.output;
-  if (asked === undefined || task.copies === undefined || isFinal(task.status)) return [];
+  const { copies: copiesInput } = task.input.output;
+  if (copiesInput === undefined || task.copies === undefined || isFinal(task.status)) return [];
   const commands = progress(task, copy);
   const open = openCopies(task).includes(copy.task_id);
   if (!isFinal(copy.status) || !open) return commands;
-  const copies = task.copies.map((one) => (one.task_id === copy.task_id ? ended(one, copy) : one));
-  return [...commands, ...settle({ ...task, copies }, asked, copies, { now, newId })];
+  const copies = task.copies.map((one) => (one.task_id === copy.task_id ? withOutcome(one, copy) : one));
+  return [...commands, ...decideOutcome({ ...task, copies }, copiesInput, copies, { now, newId })];
 }
 
 /** Commands that bring the task to the copy's status (at most `started`) and record the copy's worker. */
@@ -108,14 +108,14 @@ function progress(task: Task, { assignment, offers }: Task): Command[] {
   return commands;
 }
 
-function ended(copy: Copy, { status, submission, failure }: Task): Copy {
+function withOutcome(copy: Copy, { status, submission, failure }: Task): Copy {
   return status === 'completed'
     ? { ...copy, answer: submission }
     : { ...copy, lost: failure?.code ?? 'rejected' };
 }
 
 /** The commands that follow from the answers. */
-function settle(
+function decideOutcome(
   task: Task,
   { agreement: rule, count, max_count = count }: CopiesInput,
   copies: Copy[],
@@ -124,20 +124,20 @@ function settle(
   const answers = answersOf(task);
   const outputs = answers.map((one) => one.output);
   const open = openCopies(task).length;
-  const asked = copies.length;
+  const copyCount = copies.length;
   const deadline = dueAt(task, 'deadline');
-  const most = deadline !== null && deadline <= now ? asked : Math.max(asked, max_count);
-  const found = verdict(rule, { answers: outputs, open, asked, most });
+  const maxCount = deadline !== null && deadline <= now ? copyCount : Math.max(copyCount, max_count);
+  const found = verdict(rule, { answers: outputs, open, copyCount, maxCount });
   const update: Command = { name: 'update_copies', copies };
   switch (found.kind) {
     case 'wait':
       return [update];
-    case 'ask':
+    case 'needs_more':
       return [{ name: 'update_copies', copies: [...copies, ...freshCopies(found.more, newId)] }];
     case 'agreed':
-      return [update, ...submit(task, answers[found.of]), { name: 'verify' }, { name: 'complete' }];
-    case 'none': {
-      const best = found.of === null ? undefined : answers[found.of];
+      return [update, ...submit(task, answers[found.index]), { name: 'verify' }, { name: 'complete' }];
+    case 'impossible': {
+      const best = found.index === null ? undefined : answers[found.index];
       // A reviewer decides when no copy is open.
       if (task.input.output.review.mode === 'manual' && best !== undefined)
         return open > 0 ? [update] : [update, ...submit(task, best, false)];

@@ -7,7 +7,7 @@ import type { Command, CommandContext, Decision, Refusal } from './command.ts';
 import { addMessage, readMessages } from './conversation-commands.ts';
 import { startCoolDown } from './cool-down.ts';
 import { newCopies } from './copies.ts';
-import { stepOfCopies } from './copies-commands.ts';
+import { decideForTaskWithCopies } from './copies-commands.ts';
 import { dispute, resolveDispute } from './dispute-commands.ts';
 import { endIfPending, fail } from './ending.ts';
 import { escalate } from './escalate.ts';
@@ -88,8 +88,8 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
   const { task, context } = transition;
   if (!isAllowed(command.name, task.status)) return illegal(task, command.name);
   if (task.copies !== undefined) {
-    const stepped = stepOfCopies(transition, command);
-    if (stepped !== 'as_usual') return stepped;
+    const stepped = decideForTaskWithCopies(transition, command);
+    if (stepped !== 'use_default') return stepped;
   }
 
   switch (command.name) {

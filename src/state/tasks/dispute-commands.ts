@@ -18,7 +18,7 @@ export function dispute(transition: Transition, { worker_id, text }: CommandOf<'
   if (until <= context.now) return TOO_LATE;
   const undecided = { decision_text: null, decided_by: null, decided_at: null };
   task.dispute = { worker_id, text, opened_at: context.now, status: 'open', ...undecided };
-  tell(transition, { worker_id, text });
+  emitDisputed(transition, { worker_id, text });
   return null;
 }
 
@@ -36,12 +36,12 @@ export function resolveDispute(
     decided_by: context.actor,
     decided_at: context.now,
   };
-  tell(transition, { worker_id: task.dispute.worker_id, decision, text });
+  emitDisputed(transition, { worker_id: task.dispute.worker_id, decision, text });
   return null;
 }
 
 /** Emits the event, unless the history of the task is purged when the task ends. */
-function tell(transition: Transition, data: Record<string, unknown>): void {
+function emitDisputed(transition: Transition, data: Record<string, unknown>): void {
   const { task } = transition;
   if (task.input.audit.log_required) transition.emit('task.disputed', task.status, data);
 }

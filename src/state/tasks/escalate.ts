@@ -12,7 +12,7 @@ import type { Transition } from './transition.ts';
  */
 export function escalate(transition: Transition, command: EscalateCommand): boolean {
   const { task, context } = transition;
-  const { number, pool_gone, offer_life } = command;
+  const { number, pool_gone, offer_ttl_ms } = command;
   const found = number === (task.escalations ?? 0) + 1 ? escalationOf(task, number) : null;
   if (found === null || !transition.requirePast(found.at)) return false;
   task.escalations = number;
@@ -26,7 +26,7 @@ export function escalate(transition: Transition, command: EscalateCommand): bool
       ...(pool !== undefined && { requirements: { ...task.input.requirements, worker_pool_id: pool } }),
     });
   // No pending offer outlasts one that would be made now.
-  const end = context.now + offer_life;
+  const end = context.now + offer_ttl_ms;
   if (urgency !== undefined && task.offers.some((one) => one.status === 'pending' && one.expires_at > end))
     task.offers = task.offers.map((one) =>
       one.status === 'pending' ? { ...one, expires_at: Math.min(one.expires_at, end) } : one,

@@ -14,7 +14,7 @@ export interface AddressPolicy {
 }
 
 /** `public`: a public address. `listed`: allowed only because the operator lists it. */
-export type AddressStanding = 'public' | 'listed' | 'refused';
+export type AddressClass = 'public' | 'listed' | 'refused';
 
 export interface Target {
   readonly ok: true;
@@ -24,7 +24,7 @@ export interface Target {
   /** The address when the host is one; such a host never reaches a resolver. */
   readonly literal: string | null;
   /** True for http URLs, single-label names and localhost: they may go only to allowlisted addresses. */
-  readonly listedOnly: boolean;
+  readonly requiresAllowlist: boolean;
 }
 
 export interface RefusedTarget {
@@ -38,12 +38,12 @@ const MAX_URL_LENGTH = 2048;
 const MAX_HOST_LENGTH = 253;
 
 /** Addresses that `ipaddr.js` calls unicast but that must not be reachable. */
-const CLOSED_IPV4: readonly Network[] = [
+const BLOCKED_IPV4: readonly Network[] = [
   [ipaddr.IPv4.parse('168.63.129.16'), 32], // Azure's host agent
 ];
 
 const GLOBAL_IPV6: Network = [ipaddr.IPv6.parse('2000::'), 3]; // RFC 4291, section 2.4
-const CLOSED_IPV6: readonly Network[] = [
+const BLOCKED_IPV6: readonly Network[] = [
   [ipaddr.IPv6.parse('2001::'), 23], // IETF protocols: Teredo, ORCHID, benchmarking, AMT (RFC 2928)
   [ipaddr.IPv6.parse('2001:db8::'), 32], // documentation (RFC 3849)
   [ipaddr.IPv6.parse('2002::'), 16], // 6to4: carries any IPv4 address (RFC 3056)
@@ -69,7 +69,7 @@ function networkOf(text: string): Network {
 }
 
 function isPublicIPv4(address: ipaddr.IPv4): boolean {
-  return address.range() === 'unicast' && !isWithin(address, CLOSED_IPV4);
+  return address.range() === 'unicast' && !isWithin(address, BLOCKED_IPV4);
 }
 
 /**
@@ -78,7 +78,7 @@ function isPublicIPv4(address: ipaddr.IPv4): boolean {
  * address (compatible, 6to4, Teredo, SIIT, ISATAP, local NAT64) is refused, whatever it carries, unless the
  * operator lists the IPv6 form itself. Anything that is not a plain address, zones included, is refused.
  */
-export function addressStanding(ip: string, policy: AddressPolicy): AddressStanding {
+export function addressClass(ip: string, policy: AddressPolicy): AddressClass {
   const address = parseAddress(ip);
   if (address === null) return 'refused';
   if (isWithin(address, policy.listed)) return 'listed';
@@ -89,7 +89,7 @@ export function addressStanding(ip: string, policy: AddressPolicy): AddressStand
   const open =
     address.match(...GLOBAL_IPV6) &&
     address.range() === 'unicast' &&
-    !isWithin(address, CLOSED_IPV6) &&
+    !isWithin(address, BLOCKED_IPV6) &&
     !isIsatap(address);
   return open ? 'public' : 'refused';
 }
@@ -101,7 +101,7 @@ function isIsatap({ parts }: ipaddr.IPv6): boolean {
 
 /** Whether a delivery may go to this address: public unicast, or listed by the operator. */
 export function isAllowedAddress(ip: string, policy: AddressPolicy): boolean {
-  return addressStanding(ip, policy) !== 'refused';
+  return addressClass(ip, policy) !== 'refused';
 }
 
 function refuse(errorClass: RefusedTarget['errorClass'], reason: string): RefusedTarget {
@@ -114,7 +114,7 @@ function isLocalhost(host: string): boolean {
 }
 
 function isLoopbackListed(policy: AddressPolicy): boolean {
-  return ['127.0.0.1', '::1'].some((ip) => addressStanding(ip, policy) === 'listed');
+  return ['127.0.0.1', '::1'].some((ip) => addressClass(ip, policy) === 'listed');
 }
 
 /**
@@ -160,13 +160,13 @@ function literalTarget(
   isPlain: boolean,
   policy: AddressPolicy,
 ): Target | RefusedTarget {
-  const standing = addressStanding(host, policy);
-  if (standing === 'refused') {
+  const found = addressClass(host, policy);
+  if (found === 'refused') {
     const shown = isIPv4(host) ? host : `[${host}]`;
     return refuse('address_refused', `The URL points at ${shown}, which is not a public address.`);
   }
-  if (isPlain && standing !== 'listed') return refuse('bad_url', HTTPS_ONLY);
-  return { ok: true, url, host, literal: host, listedOnly: isPlain };
+  if (isPlain && found !== 'listed') return refuse('bad_url', HTTPS_ONLY);
+  return { ok: true, url, host, literal: host, requiresAllowlist: isPlain };
 }
 
 function nameTarget(url: URL, host: string, isPlain: boolean, policy: AddressPolicy): Target | RefusedTarget {
@@ -175,12 +175,12 @@ function nameTarget(url: URL, host: string, isPlain: boolean, policy: AddressPol
     return refuse('bad_url', 'The host name of the URL is not a valid one.');
   }
   const isBare = !host.includes('.');
-  const reachesListedOnly = isPlain || isBare || isLocalhost(host);
+  const requiresAllowlist = isPlain || isBare || isLocalhost(host);
   if (isLocalhost(host) ? !isLoopbackListed(policy) : isBare && policy.listed.length === 0) {
     return refuse('address_refused', `The URL points at "${host}", which is not a public host name.`);
   }
   if (isPlain && policy.listed.length === 0) return refuse('bad_url', HTTPS_ONLY);
-  return { ok: true, url, host, literal: null, listedOnly: reachesListedOnly };
+  return { ok: true, url, host, literal: null, requiresAllowlist };
 }
 
 /**

@@ -14,7 +14,7 @@ const RANK: Record<Urgency, number> = { critical: 0, high: 1, normal: 2, low: 3 
 const NO_DEADLINE = '99999999999999';
 
 /** Life of an offer in ms: the pool's when it has one, else by urgency. */
-export function offerLife(urgency: Urgency, poolSeconds: number | null): number {
+export function offerTtlMs(urgency: Urgency, poolSeconds: number | null): number {
   return (poolSeconds ?? OFFER_LIFE[urgency]) * 1000;
 }
 

@@ -8,7 +8,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { readableOrNull, required } from '../redis/unreadable.ts';
+import { nullIfUnreadable, required } from '../redis/unreadable.ts';
 
 /** Commits to the log of one org run one at a time within this process, because each changes the head. */
 const mutex = new KeyedMutex();
@@ -83,7 +83,7 @@ export async function readAudit(
         ? await db.redis.xrange(audit, start ?? low, high, 'COUNT', left)
         : await db.redis.xrevrange(audit, start ?? high, low, 'COUNT', left);
     for (const [position, [, text = '']] of found) {
-      const entry = await readableOrNull(db, async () => readEntry(`${audit} ${position}`, text));
+      const entry = await nullIfUnreadable(db, async () => readEntry(`${audit} ${position}`, text));
       if (entry !== null) read.push({ position, entry });
       after = position;
     }

@@ -9,7 +9,7 @@ import { idFloor } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { scan } from '../redis/lists.ts';
 import type { Sealer } from '../redis/sealing.ts';
-import { fetched, readableOrNull } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 import { loadWholes, type WholeTask } from '../tasks/tasks.ts';
 import { loadHead, readAudit } from './audit-log.ts';
 import { signingKey } from './signing-keys.ts';
@@ -151,7 +151,7 @@ async function notEndedBefore(
 ): Promise<string[]> {
   const keys = orgKeysOf(db.prefix, orgId);
   const ends = await Promise.all(
-    ids.map((id) => readableOrNull(db, () => fetched(keys.task(id), db.redis.hget(keys.task(id), 'e')))),
+    ids.map((id) => nullIfUnreadable(db, () => fetched(keys.task(id), db.redis.hget(keys.task(id), 'e')))),
   );
   return ids.filter((_id, index) => {
     const ended = ends[index] ?? null;

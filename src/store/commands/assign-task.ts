@@ -6,13 +6,13 @@ import type { AssignMode } from '../../state/tasks/offer.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { poolOf } from '../../state/tasks/task.ts';
 import { type Obstacle, obstaclesOf } from '../../state/workers/explain.ts';
-import { offerLife } from '../../state/workers/matching.ts';
+import { offerTtlMs } from '../../state/workers/matching.ts';
 import type { Worker } from '../../state/workers/worker.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { newId } from '../redis/ids.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
+import { nullIfBroken } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadPool } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
@@ -41,8 +41,8 @@ export async function planAssignment(
   const obstacles = obstaclesOf(worker, task, former, now).filter(({ reason }) => !force || isFirm(reason));
   if (obstacles.length > 0) return { obstacles };
   const pool_id = poolOf(task);
-  const pool = pool_id === null ? null : await intactOrNull(db, () => loadPool(db, task.org_id, pool_id));
-  const expires_at = now + offerLife(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
+  const pool = pool_id === null ? null : await nullIfBroken(db, () => loadPool(db, task.org_id, pool_id));
+  const expires_at = now + offerTtlMs(task.input.sla.urgency, pool?.offer_ttl_seconds ?? null);
   const offer_id = newId(now);
   const offer = { offer_id, worker_id, expires_at, ...(force && { forced: true }) };
   const commands: Command[] = [

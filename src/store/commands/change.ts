@@ -72,7 +72,8 @@ export type Choice = readonly Command[] | ((task: Task) => Plan | null | Promise
  */
 const changing = new KeyedMutex(COMMAND_TIMEOUT + 500);
 
-const UNFIT = 'The offer is no longer valid: the worker is unavailable or does not meet the requirements.';
+const INELIGIBLE =
+  'The offer is no longer valid: the worker is unavailable or does not meet the requirements.';
 
 /**
  * Creates a task and, unless its `not_before` lies ahead, queues it in the same commit.
@@ -154,7 +155,7 @@ async function change(
   let loaded = options.loaded ?? null;
   let loadedWorkers = options.loadedWorkers ?? [];
   // Set after a refused commit: what replaces the commands on the next try (rework → reassign, accept → revoke).
-  let instead: ((command: Command) => Command) | null = null;
+  let replaceCommand: ((command: Command) => Command) | null = null;
   return updateWithRetry('task', async (isRetry) => {
     const stored: StoredTask | null = loaded ?? (await loadTask(db, orgId, taskId));
     loaded = null;
@@ -164,10 +165,10 @@ async function change(
     const plan = typeof choice === 'function' ? await choice(stored.task) : { commands: choice };
     if (plan === null) return { ok: false, code: 'not_due', message: 'There is nothing to do.' };
     const now = db.clock.now();
-    const isRevoked = instead === toRevoke;
+    const isRevoked = replaceCommand === toRevoke;
     const actor = isRevoked ? 'system' : options.actor;
     const context = { now, isHeld: db.clock.isHeld, actor, newId: () => newId(now) };
-    const commands = instead === null ? plan.commands : plan.commands.map(instead);
+    const commands = replaceCommand === null ? plan.commands : plan.commands.map(replaceCommand);
     const original = await originalOf(db, stored.task);
     let decision = decide(stored.task, commands, context);
     // The original task ended while this copy was being verified, so the copy is cancelled in the same change.
@@ -186,17 +187,17 @@ async function change(
     loadedWorkers = [];
     switch (outcome.kind) {
       case 'written':
-        return isRevoked ? unfit() : { ok: true, task: decision.task };
+        return isRevoked ? ineligible() : { ok: true, task: decision.task };
       case 'rework_needs_other_worker':
-        instead = toReassign;
+        replaceCommand = toReassign;
         return CONFLICT;
       case 'worker_excluded':
-        instead = toRevoke;
+        replaceCommand = toRevoke;
         return CONFLICT;
       case 'worker_busy':
         return { ok: false, code: 'worker_busy', message: 'The worker cannot get an offer now.' };
       case 'worker_unfit':
-        return unfit();
+        return ineligible();
       case 'conflict':
         return CONFLICT;
     }
@@ -261,8 +262,8 @@ function toRevoke(command: Command): Command {
   return command.name === 'accept' ? { name: 'revoke', worker_id: command.worker_id } : command;
 }
 
-function unfit(): Changed {
-  return { ok: false, code: 'offer_not_pending', message: UNFIT };
+function ineligible(): Changed {
+  return { ok: false, code: 'offer_not_pending', message: INELIGIBLE };
 }
 
 function refused(refusal: Refusal): Changed {

@@ -13,7 +13,7 @@ import { type Change, EMPTY_CHANGE, type Guard, merge, type Write } from '../red
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadTask, loadTasks, type StoredTask } from '../tasks/tasks.ts';
-import { isBarred } from '../workers/copy-claims.ts';
+import { isIneligible } from '../workers/copy-claims.ts';
 
 /** A decided change of a task, not written yet. */
 export interface Decided {
@@ -130,20 +130,20 @@ async function claimsOfCopy(
 
 /** The claim of a worker after a change of an offer to them; `taken` when they may not have this copy. */
 function nextClaim(value: string | null, { status, worker_id }: Offer, task: Task): string | null {
-  const [offered, held] = [`offer ${task.task_id}`, `held ${task.task_id}`];
+  const [offerClaim, acceptedClaim] = [`offer ${task.task_id}`, `held ${task.task_id}`];
   switch (status) {
     case 'pending':
-      if (value === held) return held;
-      return isBarred(value, task.task_id, task.updated_at) ? 'taken' : offered;
+      if (value === acceptedClaim) return acceptedClaim;
+      return isIneligible(value, task.task_id, task.updated_at) ? 'taken' : offerClaim;
     case 'accepted':
-      return value === offered || value === held ? held : 'taken';
+      return value === offerClaim || value === acceptedClaim ? acceptedClaim : 'taken';
     case 'declined':
     case 'expired': {
       const until = task.declines.find((one) => one.worker_id === worker_id)?.until ?? task.updated_at;
-      return value === offered ? `until ${until}` : value;
+      return value === offerClaim ? `until ${until}` : value;
     }
     case 'revoked':
     case 'withdrawn':
-      return value === offered ? null : value;
+      return value === offerClaim ? null : value;
   }
 }

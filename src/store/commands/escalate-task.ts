@@ -4,11 +4,11 @@
 import type { Command } from '../../state/tasks/command.ts';
 import { decide } from '../../state/tasks/decide.ts';
 import { escalationOf, poolOf, type Task } from '../../state/tasks/task.ts';
-import { offerLife } from '../../state/workers/matching.ts';
+import { offerTtlMs } from '../../state/workers/matching.ts';
 import type { Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
+import { nullIfBroken } from '../redis/unreadable.ts';
 import { loadPool } from '../workers/pools.ts';
 import type { Plan } from './change.ts';
 import { revokeUnfitOffers } from './unfit-offers.ts';
@@ -26,13 +26,13 @@ export async function planEscalations(db: Db, task: Task): Promise<Plan | null> 
     const pool_gone = key !== null && (await db.redis.exists(key)) === 0;
     if (key !== null) guards.push({ kind: pool_gone ? 'absent' : 'present', key });
     const poolId = pool_gone || worker_pool_id === undefined ? poolOf(after) : worker_pool_id;
-    const pool = poolId === null ? null : await intactOrNull(db, () => loadPool(db, task.org_id, poolId));
-    const offer_life = offerLife(urgency, pool?.offer_ttl_seconds ?? null);
+    const pool = poolId === null ? null : await nullIfBroken(db, () => loadPool(db, task.org_id, poolId));
+    const ttlMs = offerTtlMs(urgency, pool?.offer_ttl_seconds ?? null);
     const command: Command = {
       name: 'escalate',
       number: (after.escalations ?? 0) + 1,
       pool_gone,
-      offer_life,
+      offer_ttl_ms: ttlMs,
     };
     const decision = decide(after, [command], by);
     if (!decision.ok) break;

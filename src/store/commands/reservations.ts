@@ -7,7 +7,7 @@ import { isEligible, mayAccept } from '../../state/workers/matching.ts';
 import { applyEffect, type Effect, effectsOf, holders, type Worker } from '../../state/workers/worker.ts';
 import type { Change } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
+import { nullIfBroken } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadWorker, workerWrites } from '../workers/workers.ts';
 import type { Decided } from './copies.ts';
@@ -39,7 +39,7 @@ export async function reserve(
     Promise.all(given.map(({ change, ids }) => (ids.length === 0 ? null : formerWorkersOf(db, change.task)))),
     // A damaged record of a worker does not block their tasks; it is treated as that of a removed worker.
     ...toLoad.map(async (id) => {
-      loaded.set(id, await intactOrNull(db, () => loadWorker(db, orgId, id)));
+      loaded.set(id, await nullIfBroken(db, () => loadWorker(db, orgId, id)));
     }),
   ]);
   for (const [at, { change, ids }] of given.entries())
@@ -95,8 +95,8 @@ function reserveFor(
   { before, task }: Decided,
 ): Worker | Refused | null {
   const isRework = before?.task.status === 'submitted' && task.status === 'started';
-  const unable: Refused = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
-  if (worker === null) return effect.reserves === undefined ? null : unable;
+  const ineligible: Refused = { kind: isRework ? 'rework_needs_other_worker' : 'worker_busy' };
+  if (worker === null) return effect.reserves === undefined ? null : ineligible;
   const { assignment = null } = before?.task ?? {};
   // The assignment belongs to an earlier worker with the same id, so the current worker's slots do not change.
   if (
@@ -104,13 +104,13 @@ function reserveFor(
     assignment?.worker_id === worker.worker_id &&
     !isOfWorker(assignment, worker)
   )
-    return effect.reserves === 'work' ? unable : null;
+    return effect.reserves === 'work' ? ineligible : null;
   // Since they were found, the worker may have lost a skill or declined this task.
   if (effect.reserves === 'offer' && effect.forced !== true && !isEligible(worker, task, task.updated_at))
-    return unable;
+    return ineligible;
   // The worker no longer qualifies. A background job will revoke the offer; until then accepting it is refused.
   if (effect.response === 'accepted' && !mayAccept(worker, before?.task ?? task))
     return { kind: 'worker_unfit' };
   const after = applyEffect(worker, task.task_id, effect, task.updated_at);
-  return after ?? unable;
+  return after ?? ineligible;
 }

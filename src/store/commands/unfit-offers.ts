@@ -4,7 +4,7 @@ import type { Task } from '../../state/tasks/task.ts';
 import { mayAccept } from '../../state/workers/matching.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
+import { nullIfBroken } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadWorker } from '../workers/workers.ts';
 import type { Plan } from './change.ts';
@@ -21,7 +21,7 @@ export async function revokeUnfitOffers(db: Db, task: Task, after: Task): Promis
   plan.guards.push(...former.guards);
   for (const { worker_id } of pending) {
     // A removed worker's offer is revoked by the job of the removal.
-    const worker = await intactOrNull(db, () => loadWorker(db, task.org_id, worker_id));
+    const worker = await nullIfBroken(db, () => loadWorker(db, task.org_id, worker_id));
     if (worker === null) continue;
     const key = orgKeysOf(db.prefix, task.org_id).worker(worker_id);
     plan.guards.push({ kind: 'version', key, version: worker.version });

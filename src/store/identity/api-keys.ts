@@ -9,7 +9,7 @@ import { newId } from '../redis/ids.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { listMember } from '../redis/lists.ts';
 import { RECORD_FIELDS, readRecord, recordWrites } from '../redis/records.ts';
-import { fetched, readableOrNull } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 import { newCredential } from './credential-text.ts';
 
 export interface ApiKey {
@@ -112,7 +112,7 @@ export async function loadApiKeys(
 ): Promise<(ListedKey | null)[]> {
   if (ids.length === 0) return [];
   const { apiKey } = sharedKeysOf(db.prefix, orgId);
-  return Promise.all(ids.map((id) => readableOrNull(db, () => loadListed(db, apiKey(id)))));
+  return Promise.all(ids.map((id) => nullIfUnreadable(db, () => loadListed(db, apiKey(id)))));
 }
 
 async function loadListed(db: Db, name: string): Promise<ListedKey | null> {

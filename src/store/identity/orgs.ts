@@ -10,7 +10,7 @@ import { type Change, EMPTY_CHANGE } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys, partitionOf, sharedKeysOf } from '../redis/keys.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
-import { fetched, readableOrNull } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 
 export interface SigningSecret {
   /** The `whsec_…` text, sealed with the AAD context `webhookSecretContext(org_id)`. */
@@ -143,7 +143,7 @@ export async function allTenants(db: Db): Promise<string[]> {
   const lists = await Promise.all(
     PARTITIONS.map((partition) => {
       const { orgs } = partitionKeys(db.prefix, partition);
-      return readableOrNull(db, () => fetched(orgs, db.redis.smembers(orgs)));
+      return nullIfUnreadable(db, () => fetched(orgs, db.redis.smembers(orgs)));
     }),
   );
   return lists.flatMap((list) => list ?? []);

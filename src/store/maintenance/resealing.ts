@@ -20,7 +20,7 @@ import type { Db } from '../redis/connection.ts';
 import { CONFLICT, ContendedError, updateWithRetry } from '../redis/contention.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
-import { concernsOneItem, fetched, readableOrNull, reportFailed } from '../redis/unreadable.ts';
+import { concernsOneItem, fetched, nullIfUnreadable, reportFailed } from '../redis/unreadable.ts';
 import { replaceInput } from '../tasks/replace-input.ts';
 import { endpointContext, endpointWrites, loadEndpoint } from '../webhooks/endpoints.ts';
 import { retireSealingKeys } from './sealing-keys.ts';
@@ -94,7 +94,7 @@ export async function resealSome(db: Db, sealer: Sealer, after: string | null): 
       const all = orgKeysOf(db.prefix, tenantId).index('all');
       const start = task === '' ? '-' : `(${task}`;
       const read = () => fetched(all, db.redis.zrangebylex(all, start, '+', 'LIMIT', 0, CONCURRENCY));
-      const ids = (await readableOrNull(db, read)) ?? [];
+      const ids = (await nullIfUnreadable(db, read)) ?? [];
       add(
         await Promise.all(
           ids.map((id) => tryReseal(db, 'task', tenantId, id, () => resealTask(db, sealer, tenantId, id))),
@@ -139,7 +139,7 @@ function keyOf(db: Db, kind: Lost['kind'], tenant: string | null, id: string | n
 
 async function resealOrg(db: Db, sealer: Sealer, tenantId: string): Promise<Outcome[]> {
   const keys = orgKeysOf(db.prefix, tenantId);
-  const ids = await readableOrNull(db, () =>
+  const ids = await nullIfUnreadable(db, () =>
     fetched(keys.index('endpoints'), db.redis.zrange(keys.index('endpoints'), 0, '-1')),
   );
   return Promise.all([

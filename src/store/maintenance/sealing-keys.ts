@@ -6,7 +6,7 @@ import { loadOrg, webhookSecretContext } from '../identity/orgs.ts';
 import type { Db } from '../redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../redis/keys.ts';
 import { type Sealer, UnopenableError } from '../redis/sealing.ts';
-import { readableOrNull } from '../redis/unreadable.ts';
+import { nullIfUnreadable } from '../redis/unreadable.ts';
 
 const PROBE_CONTEXT = 'sealing-key-probe';
 
@@ -59,7 +59,7 @@ async function sampleSecrets(db: Db): Promise<{ sealed: string; context: string 
     PARTITIONS.map(async (partition) => {
       const orgId = await db.redis.srandmember(partitionKeys(db.prefix, partition).orgs);
       // A damaged record keeps no process from starting.
-      return orgId === null ? null : readableOrNull(db, () => loadOrg(db, orgId));
+      return orgId === null ? null : nullIfUnreadable(db, () => loadOrg(db, orgId));
     }),
   );
   return orgs.flatMap((org) => {

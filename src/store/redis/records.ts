@@ -4,7 +4,7 @@
 import { broken, type Read, readForm, readJsonShape, type Shape } from '../../state/text/forms.ts';
 import type { Change } from './commit.ts';
 import type { Db } from './connection.ts';
-import { fetched, readableOrNull, required } from './unreadable.ts';
+import { fetched, nullIfUnreadable, required } from './unreadable.ts';
 
 /** The current format version of plain records. */
 const FORM = 1;
@@ -18,7 +18,7 @@ export async function loadRecords<T>(
   keys: readonly string[],
   shape: Shape<T>,
 ): Promise<(T | null)[]> {
-  return Promise.all(keys.map((key) => readableOrNull(db, () => loadRecord(db, key, shape))));
+  return Promise.all(keys.map((key) => nullIfUnreadable(db, () => loadRecord(db, key, shape))));
 }
 
 /** Loads one record; null when there is none. @throws UnreadableRecord */

@@ -47,7 +47,7 @@ export async function fetched<T>(key: string, answer: Promise<T>): Promise<T> {
 }
 
 /** The result of `read`; null when the record cannot be read, which is reported. @throws any other error of `read` */
-export function readableOrNull<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
+export function nullIfUnreadable<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
   return readOrNull(db, read, () => true);
 }
 
@@ -55,7 +55,7 @@ export function readableOrNull<T>(db: Db, read: () => Promise<T | null>): Promis
  * As `readableOrNull`, for callers that must not skip a record that a newer version can read.
  * @throws UnreadableRecord of a newer format version
  */
-export function intactOrNull<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
+export function nullIfBroken<T>(db: Db, read: () => Promise<T | null>): Promise<T | null> {
   return readOrNull(db, read, ({ kind }) => kind === 'broken');
 }
 

@@ -6,7 +6,7 @@ import type { Task } from '../../state/tasks/task.ts';
 import { broken, readForm } from '../../state/text/forms.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import {
   type PackedEntry,
   readEntry,
@@ -38,7 +38,7 @@ export async function loadTask(db: Db, orgId: string, taskId: string): Promise<S
  * unreadable task is reported.
  */
 export function loadTasks(db: Db, orgId: string, taskIds: readonly string[]): Promise<(StoredTask | null)[]> {
-  return Promise.all(taskIds.map((id) => readableOrNull(db, () => loadTask(db, orgId, id))));
+  return Promise.all(taskIds.map((id) => nullIfUnreadable(db, () => loadTask(db, orgId, id))));
 }
 
 const FIELDS = ['v', 's', 'i', 'h', 'z', 'f'] as const;
@@ -99,7 +99,7 @@ export async function loadWhole(db: Db, orgId: string, id: string): Promise<Whol
 
 /** Loads tasks with their histories, in the order of `ids`; null for one that does not exist or cannot be read. */
 export function loadWholes(db: Db, orgId: string, ids: readonly string[]): Promise<(WholeTask | null)[]> {
-  return Promise.all(ids.map((id) => readableOrNull(db, () => loadWhole(db, orgId, id))));
+  return Promise.all(ids.map((id) => nullIfUnreadable(db, () => loadWhole(db, orgId, id))));
 }
 
 async function reply<T>(answer: [error: Error | null, result: unknown] | undefined): Promise<T> {

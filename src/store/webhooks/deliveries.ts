@@ -6,7 +6,7 @@ import { type Failing, periodOf } from '../../state/webhooks/endpoint.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import { type Delivery, type DeliveryStatus, packDelivery, readDelivery } from './delivery-record.ts';
 import {
   aroundSequence,
@@ -163,7 +163,7 @@ export async function loadDeliveries(db: Db, orgId: string, taskId: string): Pro
   const found = new Map<string, Delivery>();
   for (const [field, stored] of Object.entries(all)) {
     if (field === 'gone') continue;
-    const delivery = await readableOrNull(db, async () => requireDelivery(`${key} ${field}`, stored));
+    const delivery = await nullIfUnreadable(db, async () => requireDelivery(`${key} ${field}`, stored));
     if (delivery !== null) found.set(field, delivery);
   }
   return found;

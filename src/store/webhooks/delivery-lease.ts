@@ -13,8 +13,8 @@ import { aroundSequence, type DeliveryTarget, fieldOf, pendingMember } from './d
 
 // Leases a delivery and reads all that it needs in one round trip: earlier attempts and the event.
 // With ordered delivery (ARGV[6]; for the task's own callback, which has no suffix, the task's flag `o`) it waits
-// while an earlier event is pending, until that is settled or has been failing for the hold time (ARGV[9]).
-// ARGV: member, now, lease, field, sequence, 1 if ordered, prefix and suffix of the member around the sequence, hold.
+// while an earlier event is pending, until that is settled or has been failing for the block time (ARGV[9]).
+// ARGV: member, now, lease, field, sequence, 1 if ordered, prefix and suffix of the member around the sequence, block time.
 const LEASE = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score then return {} end
@@ -29,10 +29,10 @@ if ARGV[6] == '1' or (ARGV[8] == '' and task[4]) then
     local other = before .. ARGV[8]
     if redis.call('ZSCORE', KEYS[1], ARGV[7] .. other) then
       local failing_since = tonumber(redis.call('HGET', KEYS[5], other) or now)
-      local hold_ends = math.ceil(failing_since + tonumber(ARGV[9]))
-      if hold_ends > now then
+      local block_ends = math.ceil(failing_since + tonumber(ARGV[9]))
+      if block_ends > now then
         redis.call('HSET', KEYS[5], 'w' .. ARGV[4], '')
-        redis.call('ZADD', KEYS[1], hold_ends, ARGV[1])
+        redis.call('ZADD', KEYS[1], block_ends, ARGV[1])
         return {}
       end
     end
@@ -52,8 +52,8 @@ const withScript = defineScripts<{
   biolayerLease: { lua: LEASE, numberOfKeys: 5 },
 });
 
-/** With ordered delivery: for how long a failing delivery holds back the ones after it, ms. */
-export const ORDERED_HOLD_MS = 3600_000;
+/** With ordered delivery: for how long a failing delivery blocks those after it, ms. */
+export const MAX_ORDER_BLOCK_MS = 3600_000;
 
 /** Upper bound of the difference between the clocks of two processes, ms; a holder treats its lease as that much shorter. */
 const CLOCK_ERROR = 1000;
@@ -82,7 +82,7 @@ export interface LeasedDelivery {
  * Leases a due delivery for `leaseMs`, so that two attempts never overlap. If the process dies, the delivery is due
  * again when the lease ends.
  * @param order whether its endpoint wants ordered delivery (for the task's own callback the task decides), and for how
- *   long a failing delivery holds back the ones after it, ms.
+ *   long a failing delivery blocks those after it, ms.
  * @returns the delivery; or when it is due, ms; or null when it is settled or waits for earlier events.
  * @throws UnreadableRecord when the delivery, its task or its message cannot be read; the lease then stays
  */
@@ -90,7 +90,7 @@ export async function leaseDelivery(
   db: Db,
   target: DeliveryTarget,
   leaseMs: number,
-  order: { inOrder: boolean; holdMs: number } = { inOrder: false, holdMs: ORDERED_HOLD_MS },
+  order: { inOrder: boolean; blockMs: number } = { inOrder: false, blockMs: MAX_ORDER_BLOCK_MS },
 ): Promise<LeasedDelivery | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, target.org_id);
   const until = performance.now() + leaseMs - CLOCK_ERROR;
@@ -111,7 +111,7 @@ export async function leaseDelivery(
     target.sequence,
     order.inOrder ? 1 : '',
     ...aroundSequence(target),
-    order.holdMs,
+    order.blockMs,
   );
   if (!score) return null;
   if (recorded === undefined) return { dueAt: Number(score.toString()) };

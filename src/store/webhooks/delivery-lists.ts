@@ -6,7 +6,7 @@ import { readJson, readShape } from '../../state/text/forms.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { fetched, readableOrNull, required } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable, required } from '../redis/unreadable.ts';
 import { loadEvent, loadWhole } from '../tasks/tasks.ts';
 import { loadDeliveries, type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
@@ -56,7 +56,7 @@ export async function loadListed(
   orgId: string,
   all: readonly DeliveryTarget[],
 ): Promise<(Listed | null)[]> {
-  const found = await Promise.all(all.map((target) => readableOrNull(db, () => loadOne(db, target))));
+  const found = await Promise.all(all.map((target) => nullIfUnreadable(db, () => loadOne(db, target))));
   const there = await withDueTimes(
     db,
     orgId,

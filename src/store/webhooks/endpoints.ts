@@ -6,7 +6,7 @@ import { type Change, EMPTY_CHANGE, type Guard } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { loadRecord, loadRecords, recordWrites } from '../redis/records.ts';
-import { intactOrNull } from '../redis/unreadable.ts';
+import { nullIfBroken } from '../redis/unreadable.ts';
 import { replaysIndex } from './replays.ts';
 
 /** AAD context of an endpoint's sealed secrets and headers. */
@@ -46,7 +46,7 @@ export function loadEndpoints(db: Db, orgId: string, ids: readonly string[]): Pr
 export async function allEndpoints(db: Db, orgId: string): Promise<Endpoint[]> {
   const ids = await db.redis.zrange(orgKeysOf(db.prefix, orgId).index('endpoints'), 0, '-1');
   if (ids.length === 0) return [];
-  const all = await Promise.all(ids.map((id) => intactOrNull(db, () => loadEndpoint(db, orgId, id))));
+  const all = await Promise.all(ids.map((id) => nullIfBroken(db, () => loadEndpoint(db, orgId, id))));
   return all.filter((one) => one !== null);
 }
 

@@ -8,7 +8,7 @@ import { isChosen, type Replay } from '../../state/webhooks/replay.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
-import { fetched, readableOrNull } from '../redis/unreadable.ts';
+import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
 import { feedSpan, readFeed } from '../tasks/feed.ts';
 import { loadEvent } from '../tasks/tasks.ts';
 import { requireDelivery } from './deliveries.ts';
@@ -56,7 +56,7 @@ export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: n
     : await feedPositions(db, replay, endpoint);
   const seen = await Promise.all(
     positions.map(({ target }) =>
-      target === null ? null : readableOrNull(db, () => examine(db, replay, endpoint, target)),
+      target === null ? null : nullIfUnreadable(db, () => examine(db, replay, endpoint, target)),
     ),
   );
   const { cursor, reached } = replay;

@@ -15,10 +15,10 @@ import type { Worker } from '../../state/workers/worker.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { readableOrNull } from '../redis/unreadable.ts';
+import { nullIfUnreadable } from '../redis/unreadable.ts';
 import { formerWorkersOf } from '../tasks/former-workers.ts';
 import { loadTask, type StoredTask } from '../tasks/tasks.ts';
-import { barredWorkers } from './copy-claims.ts';
+import { ineligibleWorkers } from './copy-claims.ts';
 import { matchingQueuesFor } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
@@ -138,9 +138,9 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
   // Workers with a recent decline come after all others; `isEligible` excludes those that may not be offered the task again.
   const former = await formerWorkersOf(db, task);
   if (former.isUnknown) return [];
-  const barred = new Set([...(await barredWorkers(db, task)), ...former.ids]);
+  const ineligible = new Set([...(await ineligibleWorkers(db, task)), ...former.ids]);
   if (worker_ids !== undefined) {
-    const named = await eligible(worker_ids.filter((id) => !barred.has(id)));
+    const named = await eligible(worker_ids.filter((id) => !ineligible.has(id)));
     return rank(named, task, now).slice(0, count);
   }
   const declined = [...recentlyDeclined(task, now)];
@@ -163,7 +163,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
         walked,
         MAX_INTERSECTED,
         ...declined,
-        ...barred,
+        ...ineligible,
         ...excluded_worker_ids,
       ],
     );
@@ -171,7 +171,7 @@ export async function findWorkers(db: Db, task: Task, count: number): Promise<Wo
     // Some of those found were not eligible after all: examines more of them at once.
     wanted = count + EXTRA_CANDIDATES;
   }
-  const again = declined.filter((id) => !barred.has(id));
+  const again = declined.filter((id) => !ineligible.has(id));
   if (found.length < count && again.length > 0) found.push(...(await eligible(again)));
   return rank(found, task, now).slice(0, count);
 }
@@ -225,9 +225,9 @@ async function firstEligible(
   const now = db.clock.now();
   const examine = async (id: string): Promise<StoredTask | null> => {
     const stored =
-      id === known?.task.task_id ? known : await readableOrNull(db, () => loadTask(db, worker.org_id, id));
+      id === known?.task.task_id ? known : await nullIfUnreadable(db, () => loadTask(db, worker.org_id, id));
     if (stored?.task.status !== 'queued' || !isEligible(worker, stored.task, now)) return null;
-    return (await isBarred(db, stored.task, worker)) ? null : stored;
+    return (await isIneligible(db, stored.task, worker)) ? null : stored;
   };
   for (let at = 0, count = 1; at < ids.length; at += count, count = EXAMINED_AT_ONCE) {
     const examined = await Promise.all(ids.slice(at, at + count).map(examine));
@@ -238,6 +238,8 @@ async function firstEligible(
 }
 
 /** Whether the worker may not have the task now: they have another copy of it, or had a task that it excludes. */
-async function isBarred(db: Db, task: Task, { worker_id }: Worker): Promise<boolean> {
-  return (await formerWorkersOf(db, task)).has(worker_id) || (await barredWorkers(db, task)).has(worker_id);
+async function isIneligible(db: Db, task: Task, { worker_id }: Worker): Promise<boolean> {
+  return (
+    (await formerWorkersOf(db, task)).has(worker_id) || (await ineligibleWorkers(db, task)).has(worker_id)
+  );
 }

@@ -11,18 +11,18 @@ import { orgKeysOf } from '../redis/keys.ts';
 const NONE: ReadonlySet<string> = new Set();
 
 /** Whether a claim keeps its worker from this copy at `now`. */
-export function isBarred(value: string | null, copyId: string, now: number): boolean {
+export function isIneligible(value: string | null, copyId: string, now: number): boolean {
   const [kind, what] = value?.split(' ') ?? [];
   if (kind === undefined) return false;
   return kind === 'until' ? Number(what) > now : what !== copyId;
 }
 
 /** The workers who may not have this copy now; for a task that is no copy, none, without a call to Redis. */
-export async function barredWorkers(db: Db, task: Task): Promise<ReadonlySet<string>> {
+export async function ineligibleWorkers(db: Db, task: Task): Promise<ReadonlySet<string>> {
   if (task.copy_of === undefined) return NONE;
   const claims = await db.redis.hgetall(orgKeysOf(db.prefix, task.org_id).claims(task.copy_of));
   const now = db.clock.now();
   return new Set(
-    Object.entries(claims).flatMap(([id, value]) => (isBarred(value, task.task_id, now) ? [id] : [])),
+    Object.entries(claims).flatMap(([id, value]) => (isIneligible(value, task.task_id, now) ? [id] : [])),
   );
 }

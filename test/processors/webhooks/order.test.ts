@@ -24,7 +24,7 @@ await runProcessorsOfFile(db);
 /** How long an event may delay later ones, ms. */
 const HOLD = 300;
 const hasty = await openTestDb();
-await runProcessorsOfFile(hasty, { sweepEvery: 200, orderedHold: HOLD });
+await runProcessorsOfFile(hasty, { sweepEvery: 200, orderBlockMs: HOLD });
 
 /** Retries follow sooner than the API allows, so that the tests are over sooner. */
 const retry_policy = { max_retries: 6, backoff_seconds: 0.2 };

@@ -97,10 +97,10 @@ describe('a pointer', () => {
 describe('the largest group', () => {
   it('is that of the answer with which most agree; of equal ones the earliest', () => {
     expect(largestGroup([], {})).toBeNull();
-    expect(largestGroup(['a', 'b', 'b'], {})).toEqual({ of: 1, size: 2 });
-    expect(largestGroup(['a', 'b', 'b', 'a'], {})).toEqual({ of: 0, size: 2 });
+    expect(largestGroup(['a', 'b', 'b'], {})).toEqual({ index: 1, size: 2 });
+    expect(largestGroup(['a', 'b', 'b', 'a'], {})).toEqual({ index: 0, size: 2 });
     // 1.1 agrees with both, which do not agree with each other.
-    expect(largestGroup([1, 1.2, 1.1], { tolerance: 0.1 })).toEqual({ of: 2, size: 3 });
+    expect(largestGroup([1, 1.2, 1.1], { tolerance: 0.1 })).toEqual({ index: 2, size: 3 });
   });
 
   it('has the same size in every order of the answers', () => {
@@ -117,10 +117,12 @@ describe('the largest group', () => {
 
 describe('the number that must agree', () => {
   it('is all of them, more than half, or the share', () => {
-    expect([1, 2, 3, 4, 5].map((asked) => needed({ mode: 'unanimous' }, asked))).toEqual([1, 2, 3, 4, 5]);
-    expect([1, 2, 3, 4, 5].map((asked) => needed(MAJORITY, asked))).toEqual([1, 2, 2, 3, 3]);
+    expect([1, 2, 3, 4, 5].map((copyCount) => needed({ mode: 'unanimous' }, copyCount))).toEqual([
+      1, 2, 3, 4, 5,
+    ]);
+    expect([1, 2, 3, 4, 5].map((copyCount) => needed(MAJORITY, copyCount))).toEqual([1, 2, 2, 3, 3]);
     const share = (threshold: number) =>
-      [2, 3, 5, 10, 25].map((asked) => needed({ mode: 'threshold', threshold }, asked));
+      [2, 3, 5, 10, 25].map((copyCount) => needed({ mode: 'threshold', threshold }, copyCount));
     expect(share(0.6)).toEqual([2, 2, 3, 6, 15]);
     expect(share(2 / 3)).toEqual([2, 2, 4, 7, 17]);
     expect(share(1)).toEqual([2, 3, 5, 10, 25]);
@@ -140,40 +142,46 @@ describe('the verdict', () => {
     const values = ['a', 'b', 'c'];
     let seen = 0;
     for (const rule of RULES)
-      for (const asked of [2, 3, 4])
-        for (let given = 0; given <= asked; given += 1)
-          for (let open = 0; open <= Math.min(2, asked - given); open += 1)
+      for (const copyCount of [2, 3, 4])
+        for (let given = 0; given <= copyCount; given += 1)
+          for (let open = 0; open <= Math.min(2, copyCount - given); open += 1)
             for (const answers of sequences(values, given)) {
               const agreedWith = (all: string[]) => {
                 const sizes = values.map((one) => all.filter((other) => other === one).length);
-                return Math.max(...sizes) >= needed(rule, asked);
+                return Math.max(...sizes) >= needed(rule, copyCount);
               };
               const ends = sequences<string | null>([...values, null], open).map((more) =>
                 agreedWith([...answers, ...more.filter((one) => one !== null)]),
               );
-              const { kind } = verdict(rule, { answers, open, asked, most: asked });
-              const expected = ends.every(Boolean) ? 'agreed' : ends.some(Boolean) ? 'wait' : 'none';
-              expect([rule, asked, answers, open, kind]).toEqual([rule, asked, answers, open, expected]);
+              const { kind } = verdict(rule, { answers, open, copyCount, maxCount: copyCount });
+              const expected = ends.every(Boolean) ? 'agreed' : ends.some(Boolean) ? 'wait' : 'impossible';
+              expect([rule, copyCount, answers, open, kind]).toEqual([
+                rule,
+                copyCount,
+                answers,
+                open,
+                expected,
+              ]);
               seen += 1;
             }
     expect(seen).toBe(2241);
   });
 
   it('asks for the fewest further answers that could decide, and for none beyond the most', () => {
-    const distinct = { answers: ['a', 'b', 'c'], open: 0, asked: 3 };
-    expect(verdict(MAJORITY, { ...distinct, most: 3 })).toEqual({ kind: 'none', of: 0 });
-    expect(verdict(MAJORITY, { ...distinct, most: 4 })).toEqual({ kind: 'none', of: 0 });
-    expect(verdict(MAJORITY, { ...distinct, most: 5 })).toEqual({ kind: 'ask', more: 2 });
-    const even = { answers: ['a', 'b'], open: 0, asked: 2, most: 25 };
-    expect(verdict(MAJORITY, even)).toEqual({ kind: 'ask', more: 1 });
-    expect(verdict({ mode: 'unanimous' }, even)).toEqual({ kind: 'none', of: 0 });
-    expect(verdict({ mode: 'threshold', threshold: 0.75 }, even)).toEqual({ kind: 'ask', more: 2 });
+    const distinct = { answers: ['a', 'b', 'c'], open: 0, copyCount: 3 };
+    expect(verdict(MAJORITY, { ...distinct, maxCount: 3 })).toEqual({ kind: 'impossible', index: 0 });
+    expect(verdict(MAJORITY, { ...distinct, maxCount: 4 })).toEqual({ kind: 'impossible', index: 0 });
+    expect(verdict(MAJORITY, { ...distinct, maxCount: 5 })).toEqual({ kind: 'needs_more', more: 2 });
+    const even = { answers: ['a', 'b'], open: 0, copyCount: 2, maxCount: 25 };
+    expect(verdict(MAJORITY, even)).toEqual({ kind: 'needs_more', more: 1 });
+    expect(verdict({ mode: 'unanimous' }, even)).toEqual({ kind: 'impossible', index: 0 });
+    expect(verdict({ mode: 'threshold', threshold: 0.75 }, even)).toEqual({ kind: 'needs_more', more: 2 });
     // A lost copy counts like an answer that agrees with no other.
-    const lost = { answers: ['a'], open: 0, asked: 2, most: 3 };
-    expect(verdict(MAJORITY, lost)).toEqual({ kind: 'ask', more: 1 });
-    expect(verdict(MAJORITY, { answers: [], open: 0, asked: 2, most: 2 })).toEqual({
-      kind: 'none',
-      of: null,
+    const lost = { answers: ['a'], open: 0, copyCount: 2, maxCount: 3 };
+    expect(verdict(MAJORITY, lost)).toEqual({ kind: 'needs_more', more: 1 });
+    expect(verdict(MAJORITY, { answers: [], open: 0, copyCount: 2, maxCount: 2 })).toEqual({
+      kind: 'impossible',
+      index: null,
     });
   });
 
@@ -182,19 +190,19 @@ describe('the verdict', () => {
     const values = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 1, maxLength: 10 });
     fc.assert(
       fc.property(rules, values, fc.nat(3), (rule, answers, lost) => {
-        const asked = answers.length + lost;
-        const found = verdict(rule, { answers, open: 0, asked, most: 25 });
-        if (found.kind !== 'ask') return;
-        const best = answers[largestGroup(answers, rule)?.of ?? 0];
+        const copyCount = answers.length + lost;
+        const found = verdict(rule, { answers, open: 0, copyCount, maxCount: 25 });
+        if (found.kind !== 'needs_more') return;
+        const best = answers[largestGroup(answers, rule)?.index ?? 0];
         const kindAfter = (more: number) =>
           verdict(rule, {
             answers: [...answers, ...Array.from({ length: more }, () => best)],
             open: 0,
-            asked: asked + more,
-            most: asked + more,
+            copyCount: copyCount + more,
+            maxCount: copyCount + more,
           }).kind;
         expect(kindAfter(found.more)).toBe('agreed');
-        expect(kindAfter(found.more - 1)).toBe('none');
+        expect(kindAfter(found.more - 1)).toBe('impossible');
       }),
     );
   });

@@ -66,7 +66,7 @@ const FITTING: { [K in CommandName]: Command & { name: K } } = {
   requeue: { name: 'requeue', reason: 'shift ends' },
   assign: { name: 'assign', worker_id: WORKER, mode: 'offer', forced: false },
   update: { name: 'update', patch: { metadata: { lead: 'ada' } } },
-  escalate: { name: 'escalate', number: 1, pool_gone: false, offer_life: MINUTE },
+  escalate: { name: 'escalate', number: 1, pool_gone: false, offer_ttl_ms: MINUTE },
   report: { name: 'report', worker_id: WORKER, reason: 'abusive', text: null },
   return_reported: { name: 'return_reported', feedback: null },
   reject_reported: { name: 'reject_reported', feedback: 'no' },

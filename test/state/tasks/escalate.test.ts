@@ -11,7 +11,7 @@ import { contextAt, NOW, OFFER_ENDS, queuedTask, sampleInput, taskIn } from '../
 const MINUTE = 60_000;
 const DUE = NOW + MINUTE;
 
-const first: EscalateCommand = { name: 'escalate', number: 1, pool_gone: false, offer_life: 30_000 };
+const first: EscalateCommand = { name: 'escalate', number: 1, pool_gone: false, offer_ttl_ms: 30_000 };
 
 function inputWith(...escalations: Escalation[]) {
   return sampleInput({ sla: { escalations }, requirements: { worker_pool_id: 'a' } });
@@ -126,7 +126,7 @@ describe('an escalation', () => {
     const offered = run(waiting('offered', { urgency: 'critical' }));
     expect(offered.task.offers.map((one) => one.expires_at)).toEqual([DUE + 30_000]);
     expect(
-      run(waiting('offered', { urgency: 'critical' }), { offer_life: MINUTE * 5 }).task.offers,
+      run(waiting('offered', { urgency: 'critical' }), { offer_ttl_ms: MINUTE * 5 }).task.offers,
     ).toMatchObject([{ expires_at: OFFER_ENDS }]);
     const accepted = waiting('accepted', { urgency: 'critical' });
     const [before, after] = [accepted, run(accepted).task].map(

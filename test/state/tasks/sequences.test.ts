@@ -229,7 +229,7 @@ function commandsOf(move: Move, task: Task, now: number, fresh: () => string): C
           name: 'escalate',
           number: (task.escalations ?? 0) + 1,
           pool_gone: move.which === 0,
-          offer_life: SECOND,
+          offer_ttl_ms: SECOND,
         },
       ];
     case 'report':

@@ -1,7 +1,7 @@
 // Which URLs and addresses a delivery may go to. Only the decision: nothing is resolved or connected.
 import { describe, expect, it } from 'vitest';
 import {
-  addressStanding,
+  addressClass,
   checkCallbackUrl,
   createAddressPolicy,
   isAllowedAddress,
@@ -56,7 +56,7 @@ describe('parseTarget', () => {
     ['https://[2606:4700::1111]/', '2606:4700::1111', '2606:4700::1111'],
     ['https://[64:ff9b::808:808]/', '64:ff9b::808:808', '64:ff9b::808:808'],
   ])('takes %s', (url, host, literal) => {
-    expect(parseTarget(url, PUBLIC)).toMatchObject({ ok: true, host, literal, listedOnly: false });
+    expect(parseTarget(url, PUBLIC)).toMatchObject({ ok: true, host, literal, requiresAllowlist: false });
   });
 
   it('accepts http only for listed networks', () => {
@@ -65,22 +65,28 @@ describe('parseTarget', () => {
     expect(parseTarget('http://127.0.0.1:1/', LOOPBACK)).toMatchObject({ ok: true, literal: '127.0.0.1' });
     expect(parseTarget('http://[::ffff:127.0.0.1]/', LOOPBACK)).toMatchObject({ ok: true });
     // The name is resolved when the connection is made; all its addresses must be listed then.
-    expect(parseTarget('http://hooks.corp.example/', LOOPBACK)).toMatchObject({ ok: true, listedOnly: true });
+    expect(parseTarget('http://hooks.corp.example/', LOOPBACK)).toMatchObject({
+      ok: true,
+      requiresAllowlist: true,
+    });
   });
 
   it('accepts single-label names only with listed networks, and localhost only with a listed loopback', () => {
     const office = createAddressPolicy(['10.0.0.0/8']);
     expect(parseTarget('https://receiver/', PUBLIC).ok).toBe(false);
-    expect(parseTarget('https://receiver/', office)).toMatchObject({ ok: true, listedOnly: true });
+    expect(parseTarget('https://receiver/', office)).toMatchObject({ ok: true, requiresAllowlist: true });
     expect(parseTarget('https://localhost/', office).ok).toBe(false);
     expect(parseTarget('https://api.localhost/', office).ok).toBe(false);
-    expect(parseTarget('http://localhost:3000/', LOOPBACK)).toMatchObject({ ok: true, listedOnly: true });
+    expect(parseTarget('http://localhost:3000/', LOOPBACK)).toMatchObject({
+      ok: true,
+      requiresAllowlist: true,
+    });
   });
 });
 
 describe('addressStanding', () => {
   it.each(REFUSED_ADDRESSES)('refuses %s', (ip) => {
-    expect(addressStanding(ip, PUBLIC)).toBe('refused');
+    expect(addressClass(ip, PUBLIC)).toBe('refused');
     expect(isAllowedAddress(ip, PUBLIC)).toBe(false);
   });
 
@@ -107,7 +113,7 @@ describe('addressStanding', () => {
     '2a00::1',
     '::ffff:8.8.8.8',
   ])('lets %s be public', (ip) => {
-    expect(addressStanding(ip, PUBLIC)).toBe('public');
+    expect(addressClass(ip, PUBLIC)).toBe('public');
   });
 
   it.each([
@@ -124,9 +130,9 @@ describe('addressStanding', () => {
     '::ffff:127.0.0.1',
     '0:0:0:0:0:ffff:10.0.0.1',
   ])('refuses %s, which carries an IPv4 address', (ip) => {
-    expect(addressStanding(ip, PUBLIC)).toBe('refused');
+    expect(addressClass(ip, PUBLIC)).toBe('refused');
     // Of these forms, a listed IPv4 network covers mapped addresses only.
-    const listed = addressStanding(ip, createAddressPolicy(['0.0.0.0/0']));
+    const listed = addressClass(ip, createAddressPolicy(['0.0.0.0/0']));
     expect(listed).toBe(ip.includes('ffff:1') ? 'listed' : 'refused');
   });
 
@@ -137,7 +143,7 @@ describe('addressStanding', () => {
     ['::8.8.8.8/128', '::8.8.8.8', 'listed'],
     ['2a00::5efe:8.8.8.8', '2a00::5efe:808:808', 'listed'],
   ])('with %s listed, %s is %s', (cidr, ip, standing) => {
-    expect(addressStanding(ip, createAddressPolicy([cidr]))).toBe(standing);
+    expect(addressClass(ip, createAddressPolicy([cidr]))).toBe(standing);
   });
 
   it('lists exactly the addresses of a network, in plain and mapped form', () => {
@@ -147,11 +153,11 @@ describe('addressStanding', () => {
       '169.254.169.254',
       '::ffff:192.168.0.0/112',
     ]);
-    const standing = (ip: string) => addressStanding(ip, policy);
+    const classOf = (ip: string) => addressClass(ip, policy);
     expect(
-      ['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::9', '169.254.169.254', '192.168.9.9'].map(standing),
+      ['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::9', '169.254.169.254', '192.168.9.9'].map(classOf),
     ).toEqual(Array(5).fill('listed'));
-    expect(['10.2.0.1', 'fd00:2::9', '169.254.169.253', '192.169.0.1'].map(standing)).toEqual([
+    expect(['10.2.0.1', 'fd00:2::9', '169.254.169.253', '192.169.0.1'].map(classOf)).toEqual([
       'refused',
       'refused',
       'refused',
@@ -167,7 +173,7 @@ describe('addressStanding', () => {
       '2002:7f00:1::',
       '::ffff:0:7f00:1',
     ]) {
-      expect(addressStanding(ip, LOOPBACK)).toBe('refused');
+      expect(addressClass(ip, LOOPBACK)).toBe('refused');
     }
   });
 });

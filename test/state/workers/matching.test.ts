@@ -6,7 +6,7 @@ import { type Requirements, SOFT, startTime, type Task, URGENCIES } from '../../
 import {
   isEligible,
   matchingQueueOf,
-  offerLife,
+  offerTtlMs,
   qualifies,
   queueMember,
   rank,
@@ -280,8 +280,8 @@ describe('a matching queue', () => {
 });
 
 it('takes the life of an offer from the urgency unless the pool sets it', () => {
-  expect(URGENCIES.map((one) => offerLife(one, null))).toEqual([300_000, 120_000, 60_000, 30_000]);
-  expect(offerLife('critical', 7)).toBe(7000);
+  expect(URGENCIES.map((one) => offerTtlMs(one, null))).toEqual([300_000, 120_000, 60_000, 30_000]);
+  expect(offerTtlMs('critical', 7)).toBe(7000);
   const times = URGENCIES.map(startTime);
   expect([...times].sort((a, b) => b - a)).toEqual(times);
 });

@@ -115,7 +115,7 @@ describe('a delivery', () => {
   it('stays leased when an earlier delivery that it once waited for is settled', async () => {
     const first = await owedDelivery();
     const second = { ...first, sequence: 2 };
-    const order = { inOrder: true, holdMs: 1000_000 };
+    const order = { inOrder: true, blockMs: 1000_000 };
     const { score } = await take(first);
     expect(await leaseDelivery(db, second, LEASE, order)).toBeNull();
     // Redelivered on request while ordered delivery is off.

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { poolOf } from '../../../state/tasks/task.ts';
-import { readableOrNull } from '../../../store/redis/unreadable.ts';
+import { nullIfUnreadable } from '../../../store/redis/unreadable.ts';
 import {
   type FeedEvent,
   type FeedNote,
@@ -72,7 +72,7 @@ export const eventRoutes = [
       };
       const load = async (one: FeedReference | FeedNote): Promise<FeedEvent | OrgEvent | null> => {
         if ('note' in one) return one.note;
-        const entry = await readableOrNull(db, () =>
+        const entry = await nullIfUnreadable(db, () =>
           loadEvent(db, principal.org_id, one.task_id, one.sequence),
         );
         if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
