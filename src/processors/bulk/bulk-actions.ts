@@ -24,7 +24,7 @@ import {
   hasEnded,
   restAfterStep,
 } from '../../state/bulk/bulk-action.ts';
-import { endedRun } from '../../state/runs/run.ts';
+import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { elided } from '../../state/text/text.ts';
 import {
@@ -50,8 +50,6 @@ import { concernsOneItem, reportFailed, UnreadableRecord } from '../../store/red
 
 /** Delay before a step is repeated that was overtaken: by a cancellation, another process or a change of the credential, ms. */
 const AGAIN = 50;
-/** How often the bulk action of a suspended org checks whether it may go on, ms. */
-const WHILE_SUSPENDED = 5000;
 /** Longest detail of a failure, in UTF-16 units. */
 const DETAIL_MOST = 300;
 
@@ -74,7 +72,7 @@ export async function stepBulkAction(db: Db, orgId: string, id: string): Promise
     await db.redis.zrem(orgKeysOf(db.prefix, orgId).bulkActions, `${orgId} ${id}`);
     return null;
   }
-  if (await isSuspended(db, orgId)) return WHILE_SUSPENDED;
+  if (await isSuspended(db, orgId)) return REST_WHILE_SUSPENDED;
   const order = await loadOrder(db, bulk);
   const allowed = await allowedBy(db, bulk, order);
   if ('lost' in allowed) {

@@ -5,16 +5,17 @@
 //    version. A step killed before the commit has done nothing, and one killed after it is followed by the next. So a
 //    replay sends no event twice, even if its job is repeated or duplicated.
 // 3. Then the replay rests: all replays of an org together keep to a rate, and a replay waits while too many of its
-//    deliveries have not been attempted yet, so that a slow receiver is not flooded.
+//    deliveries have not been attempted yet, so that a slow receiver is not flooded, and while its org is suspended.
 //
 // Its job can be lost like any other; the sweeper finds the replay by when its next step is due.
 
 import type { Job } from 'bullmq';
 import type { ReplayJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
-import { endedRun } from '../../state/runs/run.ts';
+import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/webhooks/replay.ts';
+import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
 import { type Change, commit, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
@@ -56,6 +57,7 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
     await db.redis.zrem(orgKeysOf(db.prefix, orgId).replays, `${orgId} ${replayId}`);
     return null;
   }
+  if (await isSuspended(db, orgId)) return REST_WHILE_SUSPENDED;
   const [endpoint, awaited] = await Promise.all([
     loadEndpoint(db, orgId, replay.endpoint_id),
     loadAwaited(db, replay),
@@ -110,8 +112,8 @@ async function commitStep(
   return (await commit(
     db.redis,
     merge(
-      // Nothing is sent to an endpoint that was removed or disabled meanwhile.
-      { guards: [endpointAsLoaded(db, endpoint)], writes: [] },
+      // Nothing is sent to an endpoint that was removed or disabled meanwhile, nor for a suspended org.
+      { guards: [endpointAsLoaded(db, endpoint), notSuspended(db, org_id)], writes: [] },
       stepWrites(db, before, after, [...still, ...sent], now + rest),
       ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
     ),

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { stepReplay } from '../../../src/processors/webhooks/replays.ts';
 import type { OutboxEntry } from '../../../src/state/outbox.ts';
+import { REST_WHILE_SUSPENDED } from '../../../src/state/runs/run.ts';
 import { EVENT_TYPES } from '../../../src/state/tasks/lifecycle.ts';
 import type { Endpoint } from '../../../src/state/webhooks/endpoint.ts';
 import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../../src/state/webhooks/replay.ts';
@@ -189,6 +190,20 @@ describe('a replay', () => {
     await deliver(replay);
     expect(await stepReplay(db, org, replay.replay_id)).toBe(restAfter(REPLAY_STEP, false, 2));
     expect(restAfter(REPLAY_STEP, false, 2)).toBe(1000);
+  });
+
+  it('pauses while its org is suspended, also in the middle of a step', async () => {
+    const { org, replay } = await setUp(1);
+    const { suspended } = orgKeysOf(db.prefix, org);
+    const begun = await heldStep(replay);
+    await db.redis.set(suspended, 1);
+    expect(await begun.commit()).toBeLessThan(1000);
+    expect(await stepReplay(db, org, replay.replay_id)).toBe(REST_WHILE_SUSPENDED);
+    expect(await sentBy(replay)).toEqual([]);
+    expect(await stateOf(replay)).toMatchObject({ status: 'running', sent: 0 });
+    await db.redis.del(suspended);
+    await stepReplay(db, org, replay.replay_id);
+    expect(await sentBy(replay)).toHaveLength(2);
   });
 
   it('does not go back when a delayed step commits', async () => {
