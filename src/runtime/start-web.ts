@@ -24,6 +24,7 @@ import { connect, type Db, whenReady } from '../store/redis/connection.ts';
 import { OutageLog } from '../store/redis/outage-log.ts';
 import { Changes } from '../store/redis/pub-sub.ts';
 import type { Sealer } from '../store/redis/sealing.ts';
+import { OpenConnections } from './open-connections.ts';
 import { PREFIX, VERSION } from './process.ts';
 import { asStartupFault, listenError } from './startup-fault.ts';
 
@@ -134,6 +135,7 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     // The API refuses such requests itself, with a problem document.
     requireHostHeader: false,
   });
+  const connections = new OpenConnections(server);
   answerClientError(server);
   server.timeout = limits.idle;
   server.maxConnections = limits.connections;
@@ -181,12 +183,9 @@ export async function startWeb(options: WebOptions): Promise<RunningApi> {
     port,
     db,
     async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = connections.close(limits.headers);
       closing.abort();
-      // Closes each kept-alive connection as soon as it is idle.
-      const idle = setInterval(() => server.closeIdleConnections(), 50);
       await closed;
-      clearInterval(idle);
       clearInterval(sweep);
       clock.stop();
       await schemas.close();
