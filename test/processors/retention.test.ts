@@ -8,6 +8,7 @@ import { Readable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Retention } from '../../src/processors/retention.ts';
 import type { Task, TaskInput } from '../../src/state/tasks/task.ts';
+import { createTask } from '../../src/store/commands/change.ts';
 import { addEvidence, stageEvidence } from '../../src/store/evidence/evidence.ts';
 import { openEvidenceFiles } from '../../src/store/evidence/files.ts';
 import { orgWrites } from '../../src/store/identity/orgs.ts';
@@ -32,7 +33,7 @@ import {
   taskOf,
 } from '../support/db.ts';
 import { ERRORS_ONLY, withClockAhead } from '../support/processors.ts';
-import type { InputChange } from '../support/tasks.ts';
+import { type InputChange, sampleInput } from '../support/tasks.ts';
 import { filesIn } from '../support/uploads.ts';
 
 const db = await openTestDb();
@@ -139,6 +140,21 @@ describe('a finished task', () => {
     expect(purged.reduce((sum, one) => sum + one.tasks, 0)).toBe(30);
     for (const task of tasks) expect(await loadTask(db, org, task.task_id)).toBeNull();
     expect(await db.redis.zcard(orgKeysOf(db.prefix, org).index('all'))).toBe(0);
+  });
+
+  it('that was a gold task of a type is purged like any other, and no number counts it', async () => {
+    const org = freshOrg(db);
+    const input = sampleInput({ org_id: org, more: keep(1) });
+    const created = await createTask(db, input, { org_id: org, actor: 'system', gold: { input } });
+    const keys = orgKeysOf(db.prefix, org);
+    const [id = ''] = await db.redis.zrange(keys.index('gold:true'), 0, '-1');
+    const gold = await taskOf(db, org, id);
+    expect(created).toMatchObject({ ok: true, task: { task_id: gold.gold?.came_with } });
+    await cancel(gold);
+    expect(await run(withClockAhead(db, 2 * DAY))).toEqual({ tasks: 1, logs: 0 });
+    expect(await tracesOf(gold)).toEqual([]);
+    expect(await db.redis.exists(keys.index('gold:true'))).toBe(0);
+    expect(await db.redis.lrange(keys.statsLog, 0, -1)).not.toContainEqual(expect.stringContaining(org));
   });
 
   it('is purged only after its last event was delivered or given up', async () => {

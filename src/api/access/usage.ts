@@ -46,13 +46,13 @@ export function quotaExceeded(
 export class Usage {
   readonly #db: Db;
   readonly #limitsOf: LimitsOf;
-  readonly #openTasks: CachedCounts;
+  readonly #openTaskCounts: CachedCounts;
   readonly #answerBytes: CachedCounts;
 
   constructor(db: Db, limitsOf: LimitsOf) {
     this.#db = db;
     this.#limitsOf = limitsOf;
-    this.#openTasks = new CachedCounts((id) => countUsage(db, id, 'open_tasks'));
+    this.#openTaskCounts = new CachedCounts((id) => countUsage(db, id, 'open_tasks'));
     this.#answerBytes = new CachedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
   }
 
@@ -68,24 +68,24 @@ export class Usage {
   }
 
   /**
-   * Guards for the commit that creates a task; none while the usage is far below the limit. Copies are counted by
+   * Guards for the commit that creates tasks; none while the usage is far below the limit. Copies are counted by
    * themselves, to the same limit.
-   * @param copies how many copies it may have. @throws ApiError 422
+   * @param tasks how many. @param copies how many copies they may have. @throws ApiError 422
    */
-  async openTask(tenantId: string, copies: number): Promise<Change> {
+  async openTasks(tenantId: string, tasks: number, copies: number): Promise<Change> {
     const limit = await this.limit(tenantId, 'open_tasks');
-    if (copies === 0) return this.#openTask(tenantId, limit);
+    if (copies === 0) return this.#openTasks(tenantId, tasks, limit);
     const used = await countOpenCopies(this.#db, tenantId);
     if (used + copies > limit) throw quotaExceeded('open_tasks', 'The org', 'open copies', used, limit);
     const guard = openCopiesGuard(this.#db, tenantId, limit - copies + 1);
-    return merge(await this.#openTask(tenantId, limit), { guards: [guard], writes: [] });
+    return merge(await this.#openTasks(tenantId, tasks, limit), { guards: [guard], writes: [] });
   }
 
-  async #openTask(tenantId: string, limit: number): Promise<Change> {
-    const used = await this.#openTasks.add(tenantId, 1);
+  async #openTasks(tenantId: string, tasks: number, limit: number): Promise<Change> {
+    const used = await this.#openTaskCounts.add(tenantId, tasks);
     if (used <= limit - Math.max(NEAR_COUNT, limit * NEAR_SHARE)) return merge();
-    await this.#requireBelow(tenantId, 'open_tasks', 1);
-    return { guards: [openTasksGuard(this.#db, tenantId, limit)], writes: [] };
+    await this.#requireBelow(tenantId, 'open_tasks', tasks);
+    return { guards: [openTasksGuard(this.#db, tenantId, limit - tasks + 1)], writes: [] };
   }
 
   /** Requires room for `bytes` of evidence; the commit checks it again. @throws ApiError 422 `quota_exceeded` */

@@ -2,6 +2,7 @@
 // ended with it. A tally is the sum of samples, for one hour or day and one value of a dimension.
 
 import type { TaskEvent } from '../tasks/event.ts';
+import { isGold } from '../tasks/gold.ts';
 import { isFinal } from '../tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task } from '../tasks/task.ts';
 import { broken, isObject, type Read, readJson } from '../text/forms.ts';
@@ -37,12 +38,17 @@ export interface Sample {
   times: Partial<Record<Span, number>>;
 }
 
+/** Whether the numbers count the task. Copies are counted as the task of which they are, gold tasks of a type not at all. */
+export function isCounted(task: Task): boolean {
+  return task.copy_of === undefined && !isGold(task);
+}
+
 /**
  * The sample of a change of a task; null when it moves no number. A creation has none: created tasks are counted in the
  * indexes (see `store/stats/stats.ts`).
  */
 export function sampleOf(before: Task | null, task: Task, events: readonly TaskEvent[]): Sample | null {
-  if (before === null) return null;
+  if (before === null || !isCounted(task)) return null;
   const at = task.updated_at;
   const counts = task.breaches.slice(before.breaches.length).map(({ clock }) => `breached:${clock}`);
   const times: Sample['times'] = {};

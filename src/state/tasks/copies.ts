@@ -16,6 +16,7 @@ import {
   type CopiesInput,
   type Copy,
   dueAt,
+  type Escalation,
   type FailureCode,
   type Submission,
   type Task,
@@ -39,10 +40,7 @@ export function copyInput(input: TaskInput): TaskInput {
   const { handoff: _handoff, metadata: _metadata, output, sla, ...rest } = input;
   const { copies: _copies, ...copyOutput } = output;
   const { urgency, deadline } = sla;
-  // Copies keep the escalations of urgency and pool; notifying members is done once, by the task.
-  const escalations = sla.escalations?.flatMap(({ notify_members: _members, ...one }) =>
-    one.urgency === undefined && one.worker_pool_id === undefined ? [] : [one],
-  );
+  const escalations = escalationsOfCopy(input);
   return {
     ...rest,
     sla: {
@@ -52,6 +50,13 @@ export function copyInput(input: TaskInput): TaskInput {
     },
     output: { ...copyOutput, review: { mode: 'auto' } },
   };
+}
+
+/** The escalations of a copy: those of urgency and pool. Notifying members is done once, by the task. */
+export function escalationsOfCopy({ sla }: TaskInput): Escalation[] | undefined {
+  return sla.escalations?.flatMap(({ notify_members: _members, ...one }) =>
+    one.urgency === undefined && one.worker_pool_id === undefined ? [] : [one],
+  );
 }
 
 /** The answers so far, earliest first. */

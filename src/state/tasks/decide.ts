@@ -28,13 +28,13 @@ import { isReported } from './waiting.ts';
 
 /**
  * A new task in `created`, with its first event; not yet queued.
- * @param copyOf the task of which it is a copy
+ * @param marks what kind of task it is, unless it is an ordinary one
  */
 export function create(
   input: TaskInput,
   ids: { task_id: string; org_id: string },
   context: CommandContext,
-  copyOf?: string,
+  marks: Pick<Task, 'copy_of' | 'gold'> = {},
 ): Transition {
   const copies = newCopies(input, context.newId);
   const task: Task = {
@@ -59,7 +59,7 @@ export function create(
     failure: null,
     cancellation: null,
     ...(copies !== undefined && { copies }),
-    ...(copyOf !== undefined && { copy_of: copyOf }),
+    ...marks,
   };
   const transition = new Transition(task, context);
   transition.emit('task.created', null, {});

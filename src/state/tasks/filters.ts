@@ -2,6 +2,7 @@
 
 import { isInReview, isOverdue } from './attention.ts';
 import { openQuestionOf } from './conversation-reading.ts';
+import { isGold } from './gold.ts';
 import { isFinal, STATUSES, type Status } from './lifecycle.ts';
 import { poolOf, type Task, type Urgency } from './task.ts';
 
@@ -18,6 +19,7 @@ export interface TaskFilters {
   overdue?: boolean;
   in_review?: boolean;
   has_open_question?: boolean;
+  gold?: boolean;
   created_after?: string;
   created_before?: string;
 }
@@ -47,6 +49,7 @@ export function matchesFilters(task: Task, filters: TaskFilters): boolean {
     has<string | null>(filters.assigned_to, task.assignment?.worker_id ?? null) &&
     (filters.overdue ?? isOverdue(task)) === isOverdue(task) &&
     (filters.in_review ?? isInReview(task)) === isInReview(task) &&
+    (filters.gold ?? isGold(task)) === isGold(task) &&
     (filters.has_open_question === undefined || filters.has_open_question === (openQuestionOf(task) !== null))
   );
 }

@@ -1,6 +1,7 @@
 // Task types: named, versioned defaults that fill what the body of a new task leaves out.
 
 import { isObject } from '../text/forms.ts';
+import type { GoldMix } from './gold.ts';
 
 /** One version of a task type. Never changes. */
 export interface TaskTypeVersion {
@@ -8,6 +9,8 @@ export interface TaskTypeVersion {
   number: number;
   /** Members of a task's body. */
   defaults: Record<string, unknown>;
+  /** Absent: no gold tasks. */
+  gold?: GoldMix;
   created_at: number;
   created_by: string;
 }

@@ -233,6 +233,8 @@ export interface Task {
   agreement?: Agreement;
   /** In a copy: the task of which it is one. */
   copy_of?: string;
+  /** In a gold task of a type (see `gold.ts`): the real task it came with, and the review mode that its worker is shown. */
+  gold?: { came_with: string; review: ReviewMode };
 }
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted' | 'no_agreement';

@@ -9,9 +9,10 @@ import { answersOf } from './copies.ts';
 import type { Dispute } from './dispute.ts';
 import { disputableUntil } from './dispute-reading.ts';
 import type { HistoryEntry } from './event.ts';
+import { isGold } from './gold.ts';
 import type { Assignment, Offer } from './offer.ts';
 import type { Report } from './report.ts';
-import type { Requirements, Review, Submission, Task, TaskInput } from './task.ts';
+import type { Requirements, Review, Submission, Task } from './task.ts';
 
 function timestampOrNull(ms: number | null): string | null {
   return ms === null ? null : timestamp(ms);
@@ -105,6 +106,7 @@ export function taskView(task: Task): Record<string, unknown> {
     status: task.status,
     version: task.version,
     origin: input.origin,
+    gold: isGold(task) ? true : undefined,
     task_type: input.task_type,
     task_type_version: input.task_type_version,
     domain: input.domain,
@@ -174,7 +176,7 @@ export function workerTaskView(task: Task): Record<string, unknown> {
     ...(context !== undefined && { context }),
     sla,
     ...(requirements !== undefined && { requirements: workerRequirements(requirements) }),
-    output: workerOutput(task.input),
+    output: workerOutput(task),
     attempt: task.attempt,
     feedback: task.reviews.at(-1)?.feedback ?? null,
     assignment: assignmentView(task.assignment),
@@ -193,9 +195,9 @@ function workerRequirements(given: Requirements): Requirements {
 }
 
 /** What the worker is to hand in, without what they must not know: the expected answer, and that others are asked too. */
-function workerOutput({ output }: TaskInput): Record<string, unknown> {
-  const { gold: _gold, copies: _copies, ...asked } = output;
-  return asked;
+function workerOutput({ input, gold }: Task): Record<string, unknown> {
+  const { gold: _gold, copies: _copies, ...asked } = input.output;
+  return gold === undefined ? asked : { ...asked, review: gold.review };
 }
 
 /** An offer as its worker sees it. */

@@ -10,6 +10,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { scan } from '../redis/lists.ts';
 import type { Sealer } from '../redis/sealing.ts';
 import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
+import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { loadWholes, type WholeTask } from '../tasks/tasks.ts';
 import { loadHead, readAudit } from './audit-log.ts';
 import { signingKey } from './signing-keys.ts';
@@ -100,7 +101,7 @@ async function* histories(
 ): AsyncGenerator<string> {
   const keys = orgKeysOf(db.prefix, orgId);
   const created = { order: 'asc', after: null, from: null, to: idFloor(range.to + ID_AHEAD) } as const;
-  for await (const chunk of scan(db, [keys.index('all')], created))
+  for await (const chunk of scan(db, [keys.index('all'), keys.index(GOLD_INDEX)], created))
     for (let at = 0; at < chunk.length; at += STEP) {
       // While no lines are found nothing is sent, so a disconnected client is only noticed here.
       signal?.throwIfAborted();

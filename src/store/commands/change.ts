@@ -2,7 +2,7 @@
 // them by compare-and-set. A commit based on an outdated task is refused, and the change is decided again; concurrent
 // changes are never merged.
 
-import type { Command, Refusal } from '../../state/tasks/command.ts';
+import type { Command, CommandContext, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
@@ -11,7 +11,7 @@ import { type Change, commit, EMPTY_CHANGE, type Guard, merge } from '../redis/c
 import { COMMAND_TIMEOUT, type Db } from '../redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../redis/contention.ts';
 import { whenDue } from '../redis/due.ts';
-import { newId } from '../redis/ids.ts';
+import { newId, newIdPair } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { valuesNoted } from '../stats/values.ts';
@@ -89,16 +89,23 @@ export async function createTask(
     callerGuards?: CallerGuards | undefined;
     extraWrites?: ExtraWrites | undefined;
     taskId?: string | undefined;
+    /** A gold task that is created in the same commit. With a `taskId`, `task_id` is the id beside it (`newIdPair`). */
+    gold?: { input: TaskInput; task_id?: string | undefined } | undefined;
     /** Refuse with `pool_gone` unless the pool that the task requires exists. */
     requirePool?: boolean | undefined;
   },
 ): Promise<Created> {
   const now = db.clock.now();
-  const ids = { task_id: options.taskId ?? newId(now), org_id: options.org_id };
+  const [first, beside] = options.gold === undefined ? [newId(now), ''] : newIdPair(now);
+  const ids = { task_id: options.taskId ?? first, org_id: options.org_id };
   const context = { now, actor: options.actor, newId: () => newId(now) };
   const transition = create(input, ids, context);
-  const decision = apply(transition, startsAt(transition.task) > now ? [] : [{ name: 'queue' }]);
+  const decision = apply(transition, firstCommands(transition.task));
   if (!decision.ok) return refused(decision.refusal);
+  const gold =
+    options.gold === undefined
+      ? []
+      : [goldChange(options.gold.input, options.gold.task_id ?? beside, decision.task, context)];
   const pool = options.requirePool === true ? poolOf(decision.task) : null;
   const pools = pool === null ? [] : [pool];
   for (const isRetry of options.callerGuards === undefined ? [false] : [false, true]) {
@@ -107,7 +114,7 @@ export async function createTask(
     const extraWrites = (task: Task) =>
       merge({ guards, writes: [] }, options.extraWrites?.(task) ?? EMPTY_CHANGE);
     const created = { ...decision, before: null };
-    const changes = [created, ...(await relatedChanges(db, created, null, context))] as const;
+    const changes = [created, ...(await relatedChanges(db, created, null, context)), ...gold] as const;
     const outcome = await write(db, changes, { extraWrites });
     if (outcome.kind === 'written') {
       valuesNoted(db, decision.task);
@@ -123,6 +130,20 @@ export async function createTask(
     code: 'stale',
     message: 'The authorization of the caller or its Idempotency-Key changed.',
   };
+}
+
+/** The commands in the commit that creates a task: one that starts later is queued later. */
+function firstCommands(task: Task): Command[] {
+  return startsAt(task) > task.created_at ? [] : [{ name: 'queue' }];
+}
+
+/** The creation of a gold task together with a real one. */
+function goldChange(input: TaskInput, task_id: string, real: Task, context: CommandContext): Decided {
+  const mark = { came_with: real.task_id, review: real.input.output.review };
+  const transition = create(input, { task_id, org_id: real.org_id }, context, { gold: mark });
+  const decision = apply(transition, firstCommands(transition.task));
+  if (!decision.ok) throw new Error(`gold task ${task_id}: ${decision.refusal.message}`);
+  return { ...decision, before: null };
 }
 
 /**

@@ -67,7 +67,8 @@ async function changesOfCopies(
   const fresh = isFinal(task.status) ? [] : copiesMade(task).filter((id) => !had.has(id));
   const made = fresh.map((task_id): Decided => {
     const ids = { task_id, org_id: task.org_id };
-    const decision = apply(create(copyInput(task.input), ids, context, task.task_id), [{ name: 'queue' }]);
+    const created = create(copyInput(task.input), ids, context, { copy_of: task.task_id });
+    const decision = apply(created, [{ name: 'queue' }]);
     if (!decision.ok) throw new Error(`copy ${task_id}: ${decision.refusal.message}`);
     return { ...decision, before: null };
   });

@@ -4,6 +4,7 @@ import type { OutboxEntry } from '../../state/outbox.ts';
 import { sampleOf } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { TaskEvent } from '../../state/tasks/event.ts';
+import { isGold } from '../../state/tasks/gold.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { retentionNotes } from '../../state/tasks/retention.ts';
@@ -19,6 +20,7 @@ import { valueWrites } from '../stats/values.ts';
 import { OPEN_COPIES } from '../tasks/copies-index.ts';
 import { draftWrites } from '../tasks/drafts.ts';
 import { feedWrite } from '../tasks/feed.ts';
+import { GOLD_INDEX } from '../tasks/filtered.ts';
 import { formerWorkersField } from '../tasks/former-workers.ts';
 import { messageWrites } from '../tasks/messages.ts';
 import { offerWrites } from '../tasks/offers.ts';
@@ -30,6 +32,8 @@ import { matchingQueueWrites } from '../workers/matching-queues.ts';
 /** The indexes of a task that do not depend on its state, as `<filter>:<value>`. */
 export function indexesOf(task: Task): string[] {
   if (task.copy_of !== undefined) return [];
+  // Kept out of the others, in which created tasks are counted.
+  if (isGold(task)) return [GOLD_INDEX];
   const pool = poolOf(task);
   return [
     'all',
@@ -151,13 +155,12 @@ export function taskWrites(db: Db, change: TaskChange): Change {
   if (due === null && wasDue !== null) writes.push(['ZREM', keys.due, dueMember]);
 
   const about = { org_id: orgId, task_id: taskId };
-  // Nobody but its workers is told of a copy.
-  const told = isCopy ? [] : events;
+  // Nobody but its workers is told of a copy or of a gold task.
+  const told = isCopy || isGold(task) ? [] : events;
   const deliveries = told.filter((event) => callbackWants(task, event)).map((event) => event.sequence);
   for (const sequence of deliveries)
     writes.push(['ZADD', keys.pendingDeliveries, task.updated_at, pendingMember({ ...about, sequence })]);
-  // The numbers count the task, not its copies.
-  const sample = isCopy ? null : sampleOf(was, task, events);
+  const sample = sampleOf(was, task, events);
   if (sample !== null) writes.push(sampleWrite(db, sample));
   writes.push(...messageWrites(db, orgId, taskId, events));
   if (told.length > 0) writes.push(feedWrite(keys.feed, taskId, poolOf(task), told));

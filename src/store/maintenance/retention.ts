@@ -7,7 +7,7 @@
 //
 // A purge is postponed while the task has pending deliveries.
 
-import { purgedSample } from '../../state/stats/tally.ts';
+import { isCounted, purgedSample } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
@@ -149,8 +149,7 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
         writes: [
           ...(await deliveryListWrites(db, task, history)),
           ...taskPurgeWrites(db, task),
-          // Copies are in no index of created tasks.
-          ...(task.copy_of === undefined ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))] : []),
+          ...(isCounted(task) ? [sampleWrite(db, purgedSample(task, idTime(task.task_id)))] : []),
           ...evidence.writes,
           ...references,
           done,

@@ -40,13 +40,27 @@ export function newId(now: number): string {
  * The id at `index` of the series that is derived from `first`, a secret UUIDv7. Deterministic, of the same millisecond,
  * and sorted by index.
  */
-export function idFromSeed(first: string, index: number): string {
+function idFromSeed(first: string, index: number): string {
   const seed = hash('sha256', first, 'buffer');
   return v7({
     msecs: idTime(first),
     seq: (seed.readUInt32BE() >>> 1) + index,
     random: hash('sha256', `${first} ${index}`, 'buffer').subarray(0, ID_BYTES),
   });
+}
+
+/**
+ * A new id and one beside it, of the same ms. Neither shows which of the two is the first, and ids of later calls follow both.
+ */
+export function newIdPair(now: number): [first: string, beside: string] {
+  const pair: [string, string] = [newId(now), newId(now)];
+  return randomInt(2) === 0 ? pair : [pair[1], pair[0]];
+}
+
+/** Like `newIdPair`, at `index` of the series that is derived from `first`, a secret UUIDv7. */
+export function idPairFromSeed(first: string, index: number): [first: string, beside: string] {
+  const swap = hash('sha256', `${first} ${index} pair`, 'buffer').readUInt8() & 1;
+  return [idFromSeed(first, 2 * index + swap), idFromSeed(first, 2 * index + 1 - swap)];
 }
 
 /** The time in a UUIDv7, ms. */

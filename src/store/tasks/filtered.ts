@@ -9,18 +9,14 @@ import { orgKeysOf } from '../redis/keys.ts';
 import { inEach, page, type Range } from '../redis/lists.ts';
 import { loadTasks, type StoredTask } from './tasks.ts';
 
-const INDEXED = [
-  'status',
-  'domain',
-  'task_type',
-  'urgency',
-  'pool',
-  'product',
-  'request_id',
-  'assigned_to',
-] as const;
+/** Filters with an index for each value, in which gold tasks of a type are too. */
+const INDEXED = ['status', 'assigned_to'] as const;
+/** Filters with an index for each value of real tasks alone. */
+const INDEXED_REAL = ['domain', 'task_type', 'urgency', 'pool', 'product', 'request_id'] as const;
 /** Filters whose tasks are in an index when they are true. */
-const FLAGS = ['overdue', 'in_review', 'has_open_question'] as const;
+const FLAGS = ['overdue', 'in_review', 'has_open_question', 'gold'] as const;
+/** The index of the gold tasks of types. */
+export const GOLD_INDEX = 'gold:true';
 
 /** The ids of the creation times that the filters allow. */
 export function spanOf({ created_after, created_before }: TaskFilters): Pick<Range, 'from' | 'to'> {
@@ -37,13 +33,16 @@ export async function filterIndexes(
   filters: TaskFilters,
 ): Promise<[string[], ...string[][]]> {
   const { index } = orgKeysOf(db.prefix, orgId);
-  const wanted = INDEXED.flatMap((name) => {
+  const named = (name: (typeof INDEXED | typeof INDEXED_REAL)[number]) => {
     const values = filters[name];
     return values === undefined ? [] : [[...new Set<string>(values)].map((one) => index(`${name}:${one}`))];
-  });
+  };
+  const real = filters.gold === true ? [] : INDEXED_REAL.flatMap(named);
+  const gold = filters.gold === undefined ? [index(GOLD_INDEX)] : [];
+  const wanted = [...INDEXED.flatMap(named), ...real.map((keys) => [...keys, ...gold])];
   for (const name of FLAGS) if (filters[name] === true) wanted.push([index(`${name}:true`)]);
   const [only, another] = wanted;
-  if (only === undefined) return [[index('all')]];
+  if (only === undefined) return [[index('all'), ...gold]];
   if (another === undefined) return [only];
   const sized = await Promise.all(
     wanted.map(async (keys) => {

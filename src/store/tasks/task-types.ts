@@ -52,8 +52,8 @@ export async function loadVersions(
 export function taskTypeWrites(db: Db, before: TaskType | null, after: TaskType): Change {
   const keys = orgKeysOf(db.prefix, after.org_id);
   const listed = listMember(after.registered_at, after.name);
-  const { number, defaults, created_at, created_by } = after;
-  const text = JSON.stringify({ number, defaults, created_at, created_by });
+  const { number, defaults, gold, created_at, created_by } = after;
+  const text = JSON.stringify({ number, defaults, gold, created_at, created_by });
   return merge(recordWrites(keys.taskType(after.name), before?.version ?? 0, after), {
     guards: [],
     writes: [

@@ -624,6 +624,10 @@ export type Task = {
     version: number;
     origin: TaskOrigin;
     /**
+     * Only on gold tasks, which the task type created (`gold_tasks`)
+     */
+    gold?: true;
+    /**
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     task_type: string;
@@ -1110,6 +1114,10 @@ export type BulkAction = {
          */
         has_open_question?: boolean;
         /**
+         * Gold tasks of task types alone, or none of them; default: in lists none, unless `in_review` or `has_open_question` is true, in bulk actions both
+         */
+        gold?: boolean;
+        /**
          * Tasks created after this time
          * @format date-time
          */
@@ -1246,6 +1254,10 @@ export type TaskFilter = {
      * Whether a question waits for its answer
      */
     has_open_question?: boolean;
+    /**
+     * Gold tasks of task types alone, or none of them; default: in lists none, unless `in_review` or `has_open_question` is true, in bulk actions both
+     */
+    gold?: boolean;
     /**
      * Tasks created after this time
      * @format date-time
@@ -1406,6 +1418,24 @@ export type CreateTaskBatchRequest = {
     tasks: TaskCreate[];
 };
 
+export type GoldTask = {
+    /**
+     * @minLength 1
+     * @maxLength 200
+     */
+    title?: string;
+    /**
+     * @minLength 1
+     * @maxLength 20000
+     */
+    instructions?: string;
+    context?: TaskContext;
+    /**
+     * The expected answer, valid under `output.schema` of the type
+     */
+    output: unknown;
+};
+
 export type TaskType = {
     /**
      * @pattern ^[a-z][a-z0-9_]{0,63}$
@@ -1483,6 +1513,18 @@ export type TaskType = {
      * Up to 50 strings
      */
     metadata?: Record<string, string>;
+    /**
+     * With which share of the new tasks of this type a gold task is created; with `gold_tasks`
+     * @minimum 0
+     * @maximum 1
+     */
+    gold_rate?: number;
+    /**
+     * Tasks with a known answer, of which gold tasks are made. The title, instructions and context of the type are used where they have none. Workers cannot tell gold tasks from others
+     * @minItems 1
+     * @maxItems 100
+     */
+    gold_tasks?: GoldTask[];
     /**
      * RFC 3339, UTC, milliseconds
      * @format date-time
@@ -1572,6 +1614,18 @@ export type TaskDefaults = {
      * Up to 50 strings
      */
     metadata?: Record<string, string>;
+    /**
+     * With which share of the new tasks of this type a gold task is created; with `gold_tasks`
+     * @minimum 0
+     * @maximum 1
+     */
+    gold_rate?: number;
+    /**
+     * Tasks with a known answer, of which gold tasks are made. The title, instructions and context of the type are used where they have none. Workers cannot tell gold tasks from others
+     * @minItems 1
+     * @maxItems 100
+     */
+    gold_tasks?: GoldTask[];
 };
 
 export type Match = {

@@ -5,7 +5,7 @@
 import Type from 'typebox';
 import { taskView } from '../../../state/tasks/view.ts';
 import { NO_POOL } from '../../../store/commands/refusals.ts';
-import { idFromSeed, newId } from '../../../store/redis/ids.ts';
+import { idPairFromSeed, newIdPair } from '../../../store/redis/ids.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { ApiError, asApiError, type FieldError, invalid, problemBody } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
@@ -16,7 +16,7 @@ import { type Call, route, scope } from '../../route.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
-import { filledTask, type KnownTypes, mayHaveDefaults } from './task-type-defaults.ts';
+import { filledTask, type KnownTypes, mayHaveDefaults, typeOf } from './task-type-defaults.ts';
 import * as schema from './task-view.schema.ts';
 
 const TASKS_MOST = 500;
@@ -67,7 +67,7 @@ export const taskBatchRoutes = [
       const results: Result[] = [];
       const now = call.deps.db.clock.now();
       // In the order of the batch, before anything is awaited: lists go by these ids.
-      const ids = tasks.map((_, index) => (first === null ? newId(now) : idFromSeed(first, index)));
+      const ids = tasks.map((_, index) => (first === null ? newIdPair(now) : idPairFromSeed(first, index)));
       const batch: Batch = { call, ids, types: new Map(), faultsLeft: FAULTS_MOST };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
@@ -89,8 +89,8 @@ type Result = { status: number; task: object } | { status: number; error: object
 
 interface Batch {
   call: Call<KeyPrincipal>;
-  /** Ids of the tasks; with an Idempotency-Key a repeated request has the same. */
-  ids: readonly string[];
+  /** Ids of each task and of the gold task that may come with it; with an Idempotency-Key a repeated request has the same. */
+  ids: readonly (readonly [task: string, gold: string])[];
   /** The task types loaded for it. */
   types: KnownTypes;
   /** Errors that the answer may still hold. */
@@ -112,12 +112,16 @@ async function make(batch: Batch, given: unknown, index: number) {
   const { deps, principal, actor, callerGuards } = batch.call;
   if (Buffer.byteLength(JSON.stringify(given)) > BODY_LIMIT)
     throw new ApiError('body_too_large', `The task is larger than ${BODY_LIMIT} bytes.`);
-  const input = taskInput(deps, principal, await checked(batch, given, index));
+  const body = await checked(batch, given, index);
+  const input = taskInput(deps, principal, body);
+  const [taskId, goldId] = batch.ids[index] ?? [];
   const created = await createWithinQuota(deps, input, {
     org_id: principal.org_id,
     actor,
     callerGuards,
-    taskId: batch.ids[index],
+    type: typeOf(body),
+    taskId,
+    goldId,
     requirePool: true,
   });
   if (!created.ok && created.code === 'pool_gone')

@@ -18,6 +18,12 @@ export const TaskFilterFields = {
     Type.Boolean({ description: 'Submitted, reported or disputed, and a reviewer has to decide' }),
   ),
   has_open_question: Type.Optional(Type.Boolean({ description: 'Whether a question waits for its answer' })),
+  gold: Type.Optional(
+    Type.Boolean({
+      description:
+        'Gold tasks of task types alone, or none of them; default: in lists none, unless `in_review` or `has_open_question` is true, in bulk actions both',
+    }),
+  ),
   created_after: Type.Optional(described(Timestamp, 'Tasks created after this time')),
   created_before: Type.Optional(described(Timestamp, 'Tasks created before this time')),
 };

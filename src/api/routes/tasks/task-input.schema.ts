@@ -2,6 +2,7 @@
 
 import Type, { type TSchema } from 'typebox';
 import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
+import { GOLD_TASKS_MOST } from '../../../state/tasks/gold.ts';
 import { EVENT_TYPES } from '../../../state/tasks/lifecycle.ts';
 import { METADATA_MAX } from '../../../state/tasks/patch.ts';
 import {
@@ -336,6 +337,26 @@ export type TaskCreate = Type.Static<typeof TaskCreate>;
 const { deadline: _deadline, ...DefaultSla } = Sla;
 const { callback_auth: _auth, ...DefaultHandoff } = Handoff;
 
+const GoldTask = closed(
+  {
+    title: Type.Optional(Title),
+    instructions: Type.Optional(Instructions),
+    context: Type.Optional(Context),
+    output: Type.Unknown({ description: 'The expected answer, valid under `output.schema` of the type' }),
+  },
+  'GoldTask',
+);
+
+const DEFAULTS_EXAMPLE = {
+  domain: 'images',
+  title: 'What is in the picture?',
+  instructions: 'Name the animal.',
+  sla: { urgency: 'normal', target_latency_seconds: 900 },
+  output: { expected_format: 'structured_json', schema: { animal: 'string' } },
+  gold_rate: 0.05,
+  gold_tasks: [{ context: { data: { picture: 'p-17' } }, output: { animal: 'cat' } }],
+};
+
 /** The defaults of a task type: what a task may leave out then. Without secrets, and without a point in time. */
 export const TaskDefaults = Type.Partial(
   closed({
@@ -349,8 +370,19 @@ export const TaskDefaults = Type.Partial(
     handoff: closed(DefaultHandoff),
     audit: Audit,
     metadata: Metadata,
+    gold_rate: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'With which share of the new tasks of this type a gold task is created; with `gold_tasks`',
+    }),
+    gold_tasks: Type.Array(GoldTask, {
+      minItems: 1,
+      maxItems: GOLD_TASKS_MOST,
+      description:
+        'Tasks with a known answer, of which gold tasks are made. The title, instructions and context of the type are used where they have none. Workers cannot tell gold tasks from others',
+    }),
   }),
-  { $id: 'TaskDefaults', additionalProperties: false },
+  { $id: 'TaskDefaults', additionalProperties: false, examples: [DEFAULTS_EXAMPLE] },
 );
 
 /** A JSON merge patch of a task: null removes a member. */

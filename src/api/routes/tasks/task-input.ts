@@ -159,7 +159,7 @@ function reviewErrors(body: unknown): FieldError[] {
 }
 
 /** The org that is charged for the time of a check; none while the caller is not known. */
-function chargedTo(principal: Principal): string {
+export function chargedTo(principal: Principal): string {
   return 'org_id' in principal ? orgOf(principal.org_id) : '';
 }
 

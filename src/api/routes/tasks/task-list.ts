@@ -31,7 +31,10 @@ export async function listTasks(
   const { limit = DEFAULT_LIMIT, cursor, order_by = 'created_at', ...rest } = query;
   const byDeadline = order_by === 'deadline';
   const { order = byDeadline ? 'asc' : 'desc', ...given } = rest;
-  const filters = withinPools({ ...(byDeadline && { status: OPEN }), ...given }, principal.pools);
+  // Gold tasks are not the integrator's own, but what somebody waits for must be found.
+  const isWaitedFor = given.in_review === true || given.has_open_question === true;
+  const defaults = { ...(byDeadline && { status: OPEN }), ...(!isWaitedFor && { gold: false }) };
+  const filters = withinPools({ ...defaults, ...given }, principal.pools);
   const span = spanOf(filters);
   const { created_after, created_before, ...indexed } = filters;
   const scope = listScope('tasks', principal.org_id, indexed, span, order, order_by);

@@ -27,6 +27,14 @@ export function mayHaveDefaults(
   return memberOf(body, 'task_type_version') !== undefined || hasTaskTypes(org_id);
 }
 
+/** The version of a type by the body that it has filled. */
+const filledBy = new WeakMap<object, TaskTypeVersion>();
+
+/** The version of a registered type that filled the body; undefined for none. */
+export function typeOf(body: TaskCreate): TaskTypeVersion | undefined {
+  return filledBy.get(body);
+}
+
 /**
  * The valid body with the defaults of its task type filled in.
  * @throws ApiError 422, with pointers into the body as it was sent; an error in a default names the type
@@ -43,12 +51,17 @@ export async function filledTask(
   const rules = (given: unknown) => taskRules(given, { deps, principal });
   const faults = [...errors, ...(await allFaults(body, checkTask(body), rules))].map((one) =>
     type !== null && isDefault(original, filled, one.pointer)
-      ? { ...one, message: `${one.message} (from version ${type.number} of the task type ${type.name})` }
+      ? {
+          ...one,
+          message: `${one.message} (from version ${type.version.number} of the task type ${type.name})`,
+        }
       : one,
   );
   if (faults.length > 0) throw invalid(...faults);
   // `checkTask` has validated it against the schema that this type comes from.
-  return body as TaskCreate;
+  const valid = body as TaskCreate;
+  if (type !== null) filledBy.set(valid, type.version);
+  return valid;
 }
 
 /** Completes the bodies of routes that take one task. */
@@ -65,7 +78,7 @@ function isKey(principal: Principal): principal is KeyPrincipal {
 interface Filled {
   body: unknown;
   errors: FieldError[];
-  type: { name: string; number: number } | null;
+  type: { name: string; version: TaskTypeVersion } | null;
 }
 
 async function withTypeDefaults(
@@ -87,7 +100,7 @@ async function withTypeDefaults(
   if (found === null) return none;
   if ('pointer' in found) return { ...none, errors: [found] };
   const body = { ...withDefaults(sent, found.defaults), task_type_version: found.number };
-  return { body, errors: [], type: { name, number: found.number } };
+  return { body, errors: [], type: { name, version: found } };
 }
 
 /** The wanted or newest version of a type; null when the type is not registered and no version is wanted. */

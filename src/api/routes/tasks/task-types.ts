@@ -30,6 +30,7 @@ import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/lis
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, described, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
+import { goldErrors } from './gold-rules.ts';
 import { TaskDefaults } from './task-input.schema.ts';
 import { taskRules } from './task-input.ts';
 
@@ -114,7 +115,9 @@ export const taskTypeRoutes = [
         const before = await loadTaskType(db, org_id, name);
         const current = before === null || before.retired ? null : before;
         requireVersion(current?.number ?? 0, ifMatch);
-        if (current !== null && isSame(current.defaults, body)) {
+        const { gold_rate, gold_tasks, ...defaults } = body;
+        const gold = gold_rate !== undefined && gold_tasks && { rate: gold_rate, tasks: gold_tasks };
+        if (current !== null && isSame(contentOf(current), body)) {
           await untilKnown(deps, org_id);
           return typeAnswer(current);
         }
@@ -124,7 +127,8 @@ export const taskTypeRoutes = [
           org_id,
           version: (before?.version ?? 0) + 1,
           number: (before?.number ?? 0) + 1,
-          defaults: body,
+          defaults,
+          ...(gold && { gold }),
           retired: false,
           registered_at: before?.registered_at ?? now,
           created_at: now,
@@ -224,7 +228,8 @@ export const taskTypeRoutes = [
     async handler({ deps, principal, params: { name, version } }) {
       const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);
       if (found === null) throw notFound();
-      return { status: 200, body: view(name, found) };
+      const headers = { ETag: etag({ version: found.number }) };
+      return { status: 200, body: view(name, found), headers };
     },
   }),
 ];
@@ -238,7 +243,8 @@ async function defaultsRules(
   const isLeftToTask = ({ pointer, message }: FieldError) =>
     (pointer === '/output/schema' && message === 'is required') ||
     (pointer === '/sla/on_deadline' && message === 'requires sla.deadline');
-  return errors.filter((one) => !isLeftToTask(one));
+  const own = errors.filter((one) => !isLeftToTask(one));
+  return [...own, ...(await goldErrors(context, body, own.length === 0))];
 }
 
 /** Task types are the whole org's. @throws ApiError 403 `pool_forbidden` */
@@ -285,8 +291,20 @@ async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   if (left > 0) await sleep(left);
 }
 
-function view(name: string, { number, defaults, created_at, created_by }: TaskTypeVersion): object {
-  return { name, version: number, ...defaults, created_at: timestamp(created_at), created_by };
+/** What a version holds, as it was sent. */
+function contentOf({ defaults, gold }: TaskTypeVersion): object {
+  return { ...defaults, ...(gold !== undefined && { gold_rate: gold.rate, gold_tasks: gold.tasks }) };
+}
+
+function view(name: string, version: TaskTypeVersion): object {
+  const { number, created_at, created_by } = version;
+  return {
+    name,
+    version: number,
+    ...contentOf(version),
+    created_at: timestamp(created_at),
+    created_by,
+  };
 }
 
 function typeAnswer(type: TaskType, status = 200): Answer {

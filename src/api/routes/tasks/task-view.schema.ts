@@ -131,6 +131,9 @@ export const Task = Type.Object(
     status: TaskStatus,
     version: Type.Integer(),
     origin: Type.Object(Origin, { $id: 'TaskOrigin' }),
+    gold: Type.Optional(
+      Type.Literal(true, { description: 'Only on gold tasks, which the task type created (`gold_tasks`)' }),
+    ),
     task_type: Slug,
     task_type_version: Type.Optional(TypeVersion),
     domain: Slug,

@@ -22,7 +22,7 @@ import { TaskFilterFields } from './task-filters.schema.ts';
 import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks, ORDERS } from './task-list.ts';
-import { taskCompletion } from './task-type-defaults.ts';
+import { taskCompletion, typeOf } from './task-type-defaults.ts';
 import * as schema from './task-view.schema.ts';
 
 const Params = Type.Object({ task_id: idOf('task') });
@@ -52,6 +52,7 @@ export const taskRoutes = [
       const input = taskInput(deps, principal, body);
       const created = await createWithinQuota(deps, input, {
         org_id: principal.org_id,
+        type: typeOf(body),
         actor,
         callerGuards,
         requirePool: true,
