@@ -2,7 +2,7 @@
 
 import type { BioLayer } from '@biolayer/sdk';
 import type { HistoryEntry } from '../state/tasks/event.ts';
-import { HISTORY_MEMBERS } from '../state/tasks/history.ts';
+import { HISTORY_FIELDS } from '../state/tasks/history.ts';
 import { ambiguityOf, hasExactly } from '../state/text/json-scan.ts';
 import { BrokenHistory } from './faults.ts';
 import { givenOnly } from './flags.ts';
@@ -36,7 +36,7 @@ export interface HistorySource {
 
 /**
  * The complete history, read as strictly as an export: each response must be unambiguous JSON with exactly the documented
- * members. @throws BrokenHistory otherwise.
+ * fields. @throws BrokenHistory otherwise.
  */
 export async function readWholeHistory({ api, texts }: HistorySource, taskId: string): Promise<WholeHistory> {
   const found: HistoryEntry[] = [];
@@ -46,16 +46,16 @@ export async function readWholeHistory({ api, texts }: HistorySource, taskId: st
     const query = givenOnly({ order: 'desc' as const, limit: PAGE, cursor });
     const page: unknown = await api.tasks.listEvents(taskId, query);
     refuseAmbiguous(texts.splice(0).at(-1) ?? '');
-    if (!isObject(page) || !hasExactly(page, PAGE_MEMBERS) || !Array.isArray(page.data))
-      throw new BrokenHistory('A response does not have the members of a history page.');
+    if (!isObject(page) || !hasExactly(page, PAGE_FIELDS) || !Array.isArray(page.data))
+      throw new BrokenHistory('A response does not have the fields of a history page.');
     if (!isHead(page.head))
       throw new BrokenHistory(
         'A response does not say where the history ends: it was purged, or is withheld.',
       );
     head ??= page.head;
     for (const entry of page.data as unknown[]) {
-      if (!isObject(entry) || !hasExactly(entry, HISTORY_MEMBERS) || !isEntry(entry))
-        throw new BrokenHistory('A history entry does not have the documented members.');
+      if (!isObject(entry) || !hasExactly(entry, HISTORY_FIELDS) || !isEntry(entry))
+        throw new BrokenHistory('A history entry does not have the documented fields.');
       found.push(entry);
     }
     cursor = textAt(page, 'next_cursor') || undefined;
@@ -65,7 +65,7 @@ export async function readWholeHistory({ api, texts }: HistorySource, taskId: st
   return { entries: found.reverse(), head };
 }
 
-const PAGE_MEMBERS = ['data', 'has_more', 'next_cursor', 'head'];
+const PAGE_FIELDS = ['data', 'has_more', 'next_cursor', 'head'];
 
 function refuseAmbiguous(text: string): void {
   const ambiguity = ambiguityOf(text);

@@ -60,7 +60,7 @@ export class Retention {
   }
 
   async #purgeAndTrim(mayContinue: MayContinue): Promise<void> {
-    if (this.#db.clock.isHeld) return;
+    if (this.#db.clock.isFrozen) return;
     try {
       const { tasks, logs } = await this.run(mayContinue);
       if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged tasks and histories');

@@ -5,12 +5,12 @@ import type { Db } from '../store/redis/connection.ts';
 import { PARTITIONS, partitionKeys } from '../store/redis/keys.ts';
 import type { Log } from '../store/redis/log.ts';
 import { forEachIntact } from '../store/redis/unreadable.ts';
-import { foldSamples } from '../store/stats/sample-log.ts';
+import { aggregateSamples } from '../store/stats/sample-log.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
 const EVERY = 5_000;
 /** Most commits for a partition in one run, so that one partition cannot block the others. */
-const FOLDS_MOST = 200;
+const MAX_AGGREGATIONS = 200;
 /** The lock of a dead process ends after this, ms. */
 const LOCK = 30_000;
 
@@ -48,8 +48,12 @@ export class StatsTallier {
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).statsLog;
     await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
       let added = 0;
-      for (let folds = 0; folds < FOLDS_MOST && !isOver && !this.#task.isClosing; folds += 1) {
-        const count = await foldSamples(this.#db, partition);
+      for (
+        let aggregations = 0;
+        aggregations < MAX_AGGREGATIONS && !isOver && !this.#task.isClosing;
+        aggregations += 1
+      ) {
+        const count = await aggregateSamples(this.#db, partition);
         if (count === 0) break;
         added += count;
       }

@@ -15,8 +15,8 @@ import type { Db } from '../store/redis/connection.ts';
 import { requestMatching } from './matching.ts';
 import { verify } from './verification.ts';
 
-/** Delay of a check while nothing may expire (see `isHeld` of the clock), ms. */
-const HELD_PAUSE = 2000;
+/** Delay of a check while nothing may expire (see `isFrozen` of the clock), ms. */
+const RETRY_WHILE_FROZEN_MS = 2000;
 
 /** Runs a job of the `sla` queue. @param job to put it off. @param token BullMQ's, of its lock. */
 export async function runSlaJob(
@@ -42,7 +42,7 @@ async function putOffIfEarly(
   token: string | undefined,
 ): Promise<void> {
   const endsNothing = check.kind === 'match' || check.kind === 'relax';
-  const wait = db.clock.isHeld && !endsNothing ? HELD_PAUSE : check.at - db.clock.now();
+  const wait = db.clock.isFrozen && !endsNothing ? RETRY_WHILE_FROZEN_MS : check.at - db.clock.now();
   if (wait <= 0) return;
   await putOffJob(job, wait, token);
 }

@@ -74,7 +74,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
   });
 
   const ready = async () => ((await (await fetch(`${api.url}/readyz`)).json()) as { status: string }).status;
-  const areHeld = () => [api.web.db.clock, processors.db.clock].map((clock) => clock.isHeld);
+  const areHeld = () => [api.web.db.clock, processors.db.clock].map((clock) => clock.isFrozen);
   const held = async () => {
     await expect.poll(areHeld, SOON).toEqual([true, true]);
     expect(await ready()).toBe('degraded');
@@ -193,7 +193,7 @@ describe.skipIf(library === undefined)("Redis' clock", () => {
     // The job starts while Redis' clock is held, and is put off.
     await expect.poll(async () => (await job())?.processedOn, SOON).toBeDefined();
     expect(((await job())?.processedOn ?? 0) - due).toBeLessThan(2000);
-    await expect.poll(() => own.db.clock.isHeld, SOON).toBe(true);
+    await expect.poll(() => own.db.clock.isFrozen, SOON).toBe(true);
     // A process has 25 s to end after SIGTERM.
     const isClosed = own.close().then(() => true);
     expect(await Promise.race([isClosed, sleep(15_000, false)])).toBe(true);

@@ -182,7 +182,7 @@ describe('a task that a worker does not do', () => {
     expect(waited).toBeLessThan(3000);
   });
 
-  it('is offered again after a lapse, to other workers first', async () => {
+  it('is offered again after an expiry, to other workers first', async () => {
     const org = freshOrg(db);
     await addPool(db, org, { offer_ttl_seconds: 1 });
     const requirements = { worker_pool_id: 'pool' };

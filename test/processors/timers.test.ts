@@ -43,7 +43,7 @@ describe('a job of a process whose clock is held', () => {
     const org = freshOrg(own);
     const deadline = rfc3339(own.clock.now() + 1000);
     const task = await addTask(own, org, { sla: { deadline } });
-    const clock = { now: () => own.clock.now(), isHeld: true, offset: 0, sync: async () => undefined };
+    const clock = { now: () => own.clock.now(), isFrozen: true, offset: 0, sync: async () => undefined };
     const seen: Db = { ...own, clock };
     const jobs = openQueues(own);
     const schemas = new OutputSchemas();
@@ -66,7 +66,7 @@ describe('a job of a process whose clock is held', () => {
     await expect.poll(() => job?.getState(), SOON).toBe('delayed');
     expect(await job?.isFailed()).toBe(false);
     expect(await statusOf(own, task)).toBe('queued');
-    clock.isHeld = false;
+    clock.isFrozen = false;
     await expect.poll(() => statusOf(own, task), SOON).toBe('failed');
     await expect.poll(() => job?.getState(), SOON).toBe('completed');
   });
@@ -175,7 +175,7 @@ describe('a task with a not_before', () => {
     let ahead = 4000;
     const clock = {
       now: () => db.clock.now() + ahead,
-      isHeld: false,
+      isFrozen: false,
       offset: 0,
       sync: async () => {
         ahead = 0;

@@ -102,7 +102,7 @@ export async function deleteAllJobs(db: Db): Promise<void> {
 export function withClockAt(db: Db, then: number): Db {
   const clock = {
     now: () => then,
-    isHeld: false,
+    isFrozen: false,
     get offset() {
       return then - db.clock.now();
     },

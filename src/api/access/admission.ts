@@ -48,13 +48,13 @@ export class Admission {
 
   /** Storage quotas of the tenant's org, at most a second old. */
   storageQuotas(tenantId: string): StorageQuotas | Promise<StorageQuotas> {
-    const rules = this.#orgRules.of(tenantId);
+    const rules = this.#orgRules.get(tenantId);
     return rules instanceof Promise ? rules.then((known) => known.storage) : rules.storage;
   }
 
   /** Whether the tenant has task types, or had some; at most a second old. */
   hasTaskTypes(tenantId: string): boolean | Promise<boolean> {
-    const rules = this.#orgRules.of(tenantId);
+    const rules = this.#orgRules.get(tenantId);
     const mode = modeOf(tenantId);
     return rules instanceof Promise ? rules.then((known) => known.taskTypes[mode]) : rules.taskTypes[mode];
   }
@@ -64,7 +64,7 @@ export class Admission {
    * @throws ApiError 403 `ip_not_allowed` or `org_suspended`, 429 `rate_limited`
    */
   async admit(ctx: Context, caller: Extract<Principal, { org_id: string }>): Promise<void> {
-    const rules = await this.#orgRules.of(caller.org_id);
+    const rules = await this.#orgRules.get(caller.org_id);
     this.#requireAllowed(ctx, rules);
     await this.#limits.count(ctx, caller, rules.quotas);
   }
@@ -74,7 +74,7 @@ export class Admission {
    * @param age maximum age of the org's rules in ms; a second by default
    */
   async isAllowed(ctx: Context, caller: { org_id: string }, age?: number): Promise<boolean> {
-    const { networks, isSuspended } = await this.#orgRules.of(caller.org_id, age);
+    const { networks, isSuspended } = await this.#orgRules.get(caller.org_id, age);
     return !isSuspended && this.#isFrom(ctx, networks);
   }
 
@@ -83,7 +83,7 @@ export class Admission {
    * @throws ApiError 403 `ip_not_allowed` or `org_suspended`
    */
   async orgGuard(ctx: Context, caller: { org_id: string }): Promise<Guard> {
-    const rules = await this.#orgRules.of(caller.org_id, 0);
+    const rules = await this.#orgRules.get(caller.org_id, 0);
     this.#requireAllowed(ctx, rules);
     return { kind: 'version', key: sharedKeysOf(this.#db.prefix, caller.org_id).org, version: rules.version };
   }

@@ -6,12 +6,12 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import { LRUCache } from 'lru-cache';
 import { modeOf, orgOf } from '../../state/access/tenant.ts';
-import { noteKeyUse } from '../../store/identity/api-keys.ts';
+import { recordKeyUse } from '../../store/identity/api-keys.ts';
 import { hashOf } from '../../store/identity/credential-text.ts';
 import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
 import type { Guard } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
-import { noteWorkerSeen } from '../../store/workers/last-seen.ts';
+import { recordWorkerSeen } from '../../store/workers/last-seen.ts';
 import { ApiError, orgSuspended } from '../http/problem.ts';
 import type { Admission } from './admission.ts';
 import { type Identity, identify } from './identity.ts';
@@ -247,13 +247,13 @@ export class Authenticator {
       const name = `${principal.org_id} ${principal.worker_id} ${principal.incarnation}`;
       if (this.#recentlySeen.has(name)) return;
       this.#recentlySeen.set(name, true);
-      await noteWorkerSeen(this.#db, principal, now).catch(() => undefined);
+      await recordWorkerSeen(this.#db, principal, now).catch(() => undefined);
       return;
     }
     if (principal.kind !== 'api_key' || !principal.actor.startsWith('api_key:')) return;
     if (this.#recentlyUsed.has(principal.key_id)) return;
     this.#recentlyUsed.set(principal.key_id, true);
-    await noteKeyUse(this.#db, principal, now).catch(() => undefined);
+    await recordKeyUse(this.#db, principal, now).catch(() => undefined);
   }
 
   async #load(text: string, hash: string): Promise<Identity | null> {

@@ -86,7 +86,7 @@ export class OrgRulesCache {
    * The rules of a tenant's org; not a promise if they are cached. @throws errors of Redis
    * @param age maximum age, ms.
    */
-  of(tenantId: string, age = RULES_CACHE_TIME): OrgRules | Promise<OrgRules> {
+  get(tenantId: string, age = RULES_CACHE_TIME): OrgRules | Promise<OrgRules> {
     const orgId = orgOf(tenantId);
     const cached = this.#cache.get(orgId);
     if (cached !== undefined && performance.now() - cached.loadedAt < age) return cached.rules;

@@ -11,12 +11,12 @@ import {
   type StorageUsage,
 } from '../../state/access/storage-quotas.ts';
 import {
+  belowLimitGuard,
   countOpenCopies,
   countUsage,
   type ListedQuota,
   openCopiesGuard,
   openTasksGuard,
-  roomGuard,
   taskTypeBytesAdded,
 } from '../../store/identity/usage.ts';
 import { type Change, merge } from '../../store/redis/commit.ts';
@@ -64,7 +64,7 @@ export class Usage {
   /** Guards for the commit that creates one more record of a kind. @throws ApiError 422 `quota_exceeded` */
   async room(tenantId: string, name: ListedQuota): Promise<Change> {
     const limit = await this.#requireBelow(tenantId, name, 1);
-    return { guards: [roomGuard(this.#db, tenantId, name, limit)], writes: [] };
+    return { guards: [belowLimitGuard(this.#db, tenantId, name, limit)], writes: [] };
   }
 
   /**
@@ -108,12 +108,12 @@ export class Usage {
   }
 
   /** Adds a stored response to the cached usage. */
-  noteAnswer(tenantId: string, bytes: number): void {
-    this.#answerBytes.note(tenantId, bytes);
+  addResponse(tenantId: string, bytes: number): void {
+    this.#answerBytes.addIfCached(tenantId, bytes);
   }
 
   /** The tenant's usage and limit of each kind. */
-  async of(tenantId: string, limits: StorageQuotas): Promise<StorageUsage> {
+  async usageOf(tenantId: string, limits: StorageQuotas): Promise<StorageUsage> {
     const counts = await Promise.all(QUOTA_NAMES.map((name) => countUsage(this.#db, tenantId, name)));
     const used = new Map(QUOTA_NAMES.map((name, index) => [name, counts[index] ?? 0]));
     return forEachQuota((name) => ({ used: used.get(name) ?? 0, limit: limits[name] }));
@@ -162,7 +162,7 @@ class CachedCounts {
   }
 
   /** Adds to a tenant's count if it is cached. */
-  note(tenantId: string, more: number): void {
+  addIfCached(tenantId: string, more: number): void {
     const cached = this.#cache.get(tenantId);
     if (cached !== undefined) cached.added += more;
   }

@@ -35,7 +35,7 @@ export class ResponseRecorder {
     if (this.claim === null) return EMPTY_CHANGE;
     this.#isRecorded = true;
     const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
-    if (this.#tenantId !== null) this.#deps.usage.noteAnswer(this.#tenantId, bytes);
+    if (this.#tenantId !== null) this.#deps.usage.addResponse(this.#tenantId, bytes);
     return change;
   }
 

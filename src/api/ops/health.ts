@@ -70,7 +70,7 @@ export function addOpenRoutes(
   router.get('/readyz', async (ctx) => {
     await checkWrites();
     // Requests are served, but deadlines and expiries wait for the operator.
-    ctx.body = db.clock.isHeld
+    ctx.body = db.clock.isFrozen
       ? {
           status: 'degraded',
           clock: 'held',

@@ -49,7 +49,7 @@ export function createMetrics(db: Db, queues: Queues): Metrics {
     help: "1 while Redis' clock has jumped and deadlines and expiries are paused",
     registers: [registry],
     collect() {
-      this.set(db.clock.isHeld ? 1 : 0);
+      this.set(db.clock.isFrozen ? 1 : 0);
     },
   });
   new Gauge({

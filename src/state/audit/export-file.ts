@@ -15,7 +15,7 @@
 // (RFC 8032) over the canonical JSON of the line without `signature`, with the hash as `export`.
 
 import { type KeyObject, sign, verify } from 'node:crypto';
-import { HISTORY_MEMBERS } from '../tasks/history.ts';
+import { HISTORY_FIELDS } from '../tasks/history.ts';
 import { canonicalText } from '../text/canonical.ts';
 import { hasExactly } from '../text/json-scan.ts';
 import { digestOf } from './audit.ts';
@@ -158,7 +158,7 @@ export class ExportCheck {
     const { chain, entry } = line;
     if (!hasExactly(line, ['kind', 'chain', 'entry']) || typeof chain !== 'string' || !isLinked(entry))
       return 'this is not an entry';
-    if (!hasExactly(entry, chain === 'org' ? AUDIT_MEMBERS : HISTORY_MEMBERS))
+    if (!hasExactly(entry, chain === 'org' ? AUDIT_MEMBERS : HISTORY_FIELDS))
       return 'the entry does not have the members of an entry';
     const { hash, ...rest } = entry;
     if (digestOf(rest) !== hash) return 'the entry is not what its hash says';

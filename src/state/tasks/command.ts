@@ -92,7 +92,7 @@ export interface CommandContext {
   /** Milliseconds since the epoch, by Redis' clock. */
   now: number;
   /** Redis' clock has jumped and the jump is not confirmed: nothing may expire. */
-  isHeld?: boolean;
+  isClockFrozen?: boolean;
   actor: string;
   newId: () => string;
 }

@@ -7,7 +7,7 @@ import { requirementsOf } from './relaxation.ts';
 import type { Task } from './task.ts';
 
 /** Most workers to whom one task is assigned. At this number it fails instead of returning to the queue. */
-export const WORKERS_MOST = 100;
+export const MAX_ASSIGNED_WORKERS = 100;
 
 /** Notes that the task is assigned to the worker. */
 export function recordWorker(task: Task, workerId: string): void {

@@ -7,8 +7,8 @@ import { canonicalText } from '../text/canonical.ts';
 import { timestamp } from '../text/time.ts';
 import type { HistoryEntry, TaskEvent } from './event.ts';
 
-/** Members of an entry, all of which it has. */
-export const HISTORY_MEMBERS = [
+/** Fields of an entry, all of which it has. */
+export const HISTORY_FIELDS = [
   'event_id',
   'type',
   'sequence',

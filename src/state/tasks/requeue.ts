@@ -3,7 +3,7 @@
 
 import { coolDownMs, startCoolDown } from './cool-down.ts';
 import { endAtDeadline, endIfPending, fail } from './ending.ts';
-import { WORKERS_MOST } from './exclusion.ts';
+import { MAX_ASSIGNED_WORKERS } from './exclusion.ts';
 import type { Offer } from './offer.ts';
 import { stepsDue } from './relaxation.ts';
 import { flagBreaches } from './sla.ts';
@@ -59,8 +59,8 @@ export function requeue(
     return;
   }
   if (wasAtWork) {
-    if ((task.assigned_workers ?? []).length >= WORKERS_MOST) {
-      fail(transition, 'attempts_exhausted', `Given up after ${WORKERS_MOST} workers.`);
+    if ((task.assigned_workers ?? []).length >= MAX_ASSIGNED_WORKERS) {
+      fail(transition, 'attempts_exhausted', `Given up after ${MAX_ASSIGNED_WORKERS} workers.`);
       return;
     }
     if (task.attempt >= maxAttempts(task) && !ignoreAttemptLimit) {

@@ -18,18 +18,18 @@ export interface Due {
 }
 
 /** The member for the history of a task. */
-export function logNote(task: { org_id: string; task_id: string }): string {
+export function historyRetentionMember(task: { org_id: string; task_id: string }): string {
   return `${task.org_id} ${task.task_id} ${LOG}`;
 }
 
 /** The members for a task that ended at `ended`, each with its due time, ms. */
-export function retentionNotes(task: Task, ended: number): [at: number, member: string][] {
+export function retentionMembers(task: Task, ended: number): [at: number, member: string][] {
   const { log_required, retain_days } = task.input.audit;
   const kept: [number, string] = [ended + retain_days * DAY, `${task.org_id} ${task.task_id}`];
-  return log_required ? [kept] : [kept, [ended, logNote(task)]];
+  return log_required ? [kept] : [kept, [ended, historyRetentionMember(task)]];
 }
 
-export function readNote(member: string, at: number): Due {
+export function parseRetentionMember(member: string, at: number): Due {
   const [org_id = '', task_id = '', kind] = member.split(' ');
   return { member, at, org_id, task_id, log: kind === LOG };
 }

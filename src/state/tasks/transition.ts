@@ -25,9 +25,9 @@ export class Transition {
     return time <= this.context.now && this.validFrom(time);
   }
 
-  /** Makes the change valid only from `time` (ms) on. @returns false while nothing may expire (see `isHeld`). */
+  /** Makes the change valid only from `time` (ms) on. @returns false while nothing may expire (see `isClockFrozen`). */
   validFrom(time: number): boolean {
-    if (this.context.isHeld === true) return false;
+    if (this.context.isClockFrozen === true) return false;
     this.due = Math.max(this.due ?? time, time);
     return true;
   }

@@ -69,7 +69,7 @@ function endOfString(json: string, start: number): number {
   }
 }
 
-/** Whether an object has these members and no others. */
+/** Whether an object has these fields and no others. */
 export function hasExactly(value: object, names: readonly string[]): boolean {
   return Object.keys(value).length === names.length && names.every((name) => Object.hasOwn(value, name));
 }

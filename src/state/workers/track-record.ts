@@ -1,12 +1,13 @@
-// A worker's track record: their rating, and how often they accept, decline or let an offer lapse. It is part of the
+// A worker's track record: their rating, and how often they accept, decline or let an offer expire. It is part of the
 // worker and changes in the commit of the answer or review itself, so that nothing is counted twice or lost.
 
 export interface TrackRecord {
   /** Offers by how they ended. Revoked and withdrawn offers are not counted. */
   accepted: number;
   declined: number;
+  /** Expired offers. */
   lapsed: number;
-  /** Offers lapsed since the worker last answered one or became available. */
+  /** Offers expired since the worker last answered one or became available. */
   lapsed_in_a_row: number;
   /** The rating set through the API, before any review. */
   rating_given: number;
@@ -24,8 +25,8 @@ export interface TrackRecord {
 /** The set rating counts as much as this many reviews. */
 const PRIOR_WEIGHT = 10;
 
-/** After this many lapsed offers in a row, a worker is set to `away`. */
-export const LAPSES_TO_AWAY = 3;
+/** After this many expired offers in a row, a worker is set to `away`. */
+export const EXPIRED_OFFERS_TO_AWAY = 3;
 
 /** The record of a new worker with a set rating, 0–5. */
 export function newTrackRecord(rating: number): TrackRecord {
@@ -109,7 +110,7 @@ export function ratingOf({ rating_given, reviews, review_sum }: TrackRecord): nu
   return Math.round(average * 1000) / 1000;
 }
 
-/** Shares of the ended offers that were accepted and that lapsed; null while there are none. */
+/** Shares of the ended offers that were accepted and that expired; null while there are none. */
 export function ratesOf({ accepted, declined, lapsed }: TrackRecord): {
   acceptance_rate: number | null;
   lapse_rate: number | null;

@@ -9,8 +9,8 @@ import { isFinal } from '../tasks/lifecycle.ts';
 import type { Task } from '../tasks/task.ts';
 import { isSame } from '../text/same.ts';
 import {
+  EXPIRED_OFFERS_TO_AWAY,
   isBeforeReset,
-  LAPSES_TO_AWAY,
   ratingOf,
   type TrackRecord,
   withAnswer,
@@ -155,7 +155,7 @@ export function effectsOf(before: Task | null, after: Task): Map<string, Effect>
 
 /**
  * The worker after a task change; null when they have no free slot for an offer or rework. Rework returns to its worker
- * even when they are away. A worker who lets several offers lapse in a row is set to `away`.
+ * even when they are away. A worker who lets several offers expire in a row is set to `away`.
  */
 export function applyEffect(worker: Worker, taskId: string, effect: Effect, now: number): Worker | null {
   const { reserves, frees, response, workedMs, ratings, disputed, isRight } = effect;
@@ -174,7 +174,7 @@ export function applyEffect(worker: Worker, taskId: string, effect: Effect, now:
   }
   if (response !== undefined) {
     change.track = withAnswer(worker.track, response);
-    if (change.track.lapsed_in_a_row >= LAPSES_TO_AWAY && worker.availability === 'available')
+    if (change.track.lapsed_in_a_row >= EXPIRED_OFFERS_TO_AWAY && worker.availability === 'available')
       change.availability = 'away';
   }
   if (workedMs !== undefined) change.track = withTask(change.track ?? worker.track, workedMs);

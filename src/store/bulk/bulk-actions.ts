@@ -109,7 +109,7 @@ export function createWrites(db: Db, bulk: BulkAction, order: BulkOrder, old: re
   const entry: OutboxEntry = { kind: 'bulk_action', org_id, bulk_action_id };
   const oldOnes = old.map((id) => ({ id, record: keys.bulkAction(id) }));
   return merge(runStarted(at, bulk, oldOnes), {
-    guards: [{ kind: 'room', of: 'SCARD', key: keys.bulkRunning, most: RUNNING_MOST }],
+    guards: [{ kind: 'below_limit', countWith: 'SCARD', key: keys.bulkRunning, limit: RUNNING_MOST }],
     writes: [
       ['HSET', at.record, 'o', JSON.stringify(order)],
       ['SADD', keys.bulkRunning, bulk_action_id],

@@ -14,7 +14,7 @@ import { whenDue } from '../redis/due.ts';
 import { newId, newIdPair } from '../redis/ids.ts';
 import { KeyedMutex } from '../redis/keyed-mutex.ts';
 import { orgKeysOf } from '../redis/keys.ts';
-import { valuesNoted } from '../stats/values.ts';
+import { rememberValues } from '../stats/values.ts';
 import { loadEntries, loadTask, type StoredTask } from '../tasks/tasks.ts';
 import { loadPool, poolGuards } from '../workers/pools.ts';
 import { logWrites } from '../workers/worker-log.ts';
@@ -117,7 +117,7 @@ export async function createTask(
     const changes = [created, ...(await relatedChanges(db, created, null, context)), ...gold] as const;
     const outcome = await write(db, changes, { extraWrites });
     if (outcome.kind === 'written') {
-      valuesNoted(db, decision.task);
+      rememberValues(db, decision.task);
       return { ok: true, task: decision.task };
     }
     const existing = options.taskId === undefined ? null : await loadTask(db, ids.org_id, ids.task_id);
@@ -188,7 +188,7 @@ async function change(
     const now = db.clock.now();
     const isRevoked = replaceCommand === toRevoke;
     const actor = isRevoked ? 'system' : options.actor;
-    const context = { now, isHeld: db.clock.isHeld, actor, newId: () => newId(now) };
+    const context = { now, isClockFrozen: db.clock.isFrozen, actor, newId: () => newId(now) };
     const commands = replaceCommand === null ? plan.commands : plan.commands.map(replaceCommand);
     const original = await originalOf(db, stored.task);
     let decision = decide(stored.task, commands, context);

@@ -16,7 +16,7 @@ import { revokeUnfitOffers } from './unfit-offers.ts';
 /** The plan of all escalations that are due; null when none is. */
 export async function planEscalations(db: Db, task: Task): Promise<Plan | null> {
   const keys = orgKeysOf(db.prefix, task.org_id);
-  const by = { now: db.clock.now(), isHeld: db.clock.isHeld, actor: 'system', newId: () => '' };
+  const by = { now: db.clock.now(), isClockFrozen: db.clock.isFrozen, actor: 'system', newId: () => '' };
   const commands: Command[] = [];
   const guards: Guard[] = [];
   let after = task;

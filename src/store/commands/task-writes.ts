@@ -7,7 +7,7 @@ import type { TaskEvent } from '../../state/tasks/event.ts';
 import { isGold } from '../../state/tasks/gold.ts';
 import { historyEntry } from '../../state/tasks/history.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { retentionNotes } from '../../state/tasks/retention.ts';
+import { retentionMembers } from '../../state/tasks/retention.ts';
 import { checksOf, checksOnlyIn, checksToSchedule, nextDue } from '../../state/tasks/scheduled-checks.ts';
 import { poolOf, type Task } from '../../state/tasks/task.ts';
 import { callbackWants } from '../../state/webhooks/callback-events.ts';
@@ -122,7 +122,7 @@ export function taskWrites(db: Db, change: TaskChange): Change {
     );
     // A copy is purged with its task.
     if (!isCopy && was?.status !== task.status)
-      writes.push(['ZADD', keys.retain, ...retentionNotes(task, task.status_changed_at).flat()]);
+      writes.push(['ZADD', keys.retain, ...retentionMembers(task, task.status_changed_at).flat()]);
   } else {
     const fields = ['v', version, 's', JSON.stringify(state), 'h', lastHash];
     if (before === null) fields.push('i', JSON.stringify(input), 'f', formOfTask(input));

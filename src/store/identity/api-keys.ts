@@ -125,7 +125,11 @@ async function loadListed(db: Db, name: string): Promise<ListedKey | null> {
 const NOTE_USE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'u', ARGV[1]) end";
 
 /** Records the last use of a key. @param at ms. */
-export async function noteKeyUse(db: Db, key: { org_id: string; key_id: string }, at: number): Promise<void> {
+export async function recordKeyUse(
+  db: Db,
+  key: { org_id: string; key_id: string },
+  at: number,
+): Promise<void> {
   await db.redis.eval(NOTE_USE, 1, sharedKeysOf(db.prefix, key.org_id).apiKey(key.key_id), at);
 }
 

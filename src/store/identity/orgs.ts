@@ -129,7 +129,7 @@ export async function taskTypesSince(db: Db, tenantId: string): Promise<number |
   return (await loadOrg(db, tenantId))?.task_types_since?.[modeOf(tenantId)] ?? null;
 }
 
-/** Guards and writes that note that the tenant has task types; empty when that is noted. */
+/** Guards and writes that record that the tenant has task types; empty when that is recorded. */
 export async function taskTypesWrites(db: Db, tenantId: string, now: number): Promise<Change> {
   const org = await loadOrg(db, tenantId);
   const mode = modeOf(tenantId);

@@ -35,19 +35,19 @@ function listKey(db: Db, tenantId: string, name: ListedQuota): string {
 }
 
 /** A guard that holds while the tenant has fewer than `limit` of these records. */
-export function roomGuard(db: Db, tenantId: string, name: ListedQuota, limit: number): Guard {
-  return { kind: 'room', key: listKey(db, tenantId, name), most: limit };
+export function belowLimitGuard(db: Db, tenantId: string, name: ListedQuota, limit: number): Guard {
+  return { kind: 'below_limit', key: listKey(db, tenantId, name), limit };
 }
 
 /** A guard that holds while the tenant has fewer than `limit` open tasks. */
 export function openTasksGuard(db: Db, tenantId: string, limit: number): Guard {
   const [key = '', ...others] = openTaskKeys(db, tenantId);
-  return { kind: 'room', key, others, most: limit };
+  return { kind: 'below_limit', key, others, limit };
 }
 
 /** A guard that holds while the tenant has fewer than `limit` open copies. */
 export function openCopiesGuard(db: Db, tenantId: string, limit: number): Guard {
-  return { kind: 'room', key: orgKeysOf(db.prefix, tenantId).index(OPEN_COPIES), most: limit };
+  return { kind: 'below_limit', key: orgKeysOf(db.prefix, tenantId).index(OPEN_COPIES), limit };
 }
 
 /** Number of the tenant's open copies. */
@@ -69,7 +69,7 @@ export function evidenceAdded(
 ): { guard: Guard; write: Write } {
   const { usage } = orgKeysOf(db.prefix, tenantId);
   return {
-    guard: { kind: 'at_most', key: usage, field: EVIDENCE, most: limit - bytes },
+    guard: { kind: 'at_most', key: usage, field: EVIDENCE, limit: limit - bytes },
     write: ['HINCRBY', usage, EVIDENCE, bytes],
   };
 }
@@ -78,7 +78,7 @@ export function evidenceAdded(
 export function taskTypeBytesAdded(db: Db, tenantId: string, bytes: number, limit: number): Change {
   const { usage } = orgKeysOf(db.prefix, tenantId);
   return {
-    guards: [{ kind: 'at_most', key: usage, field: TASK_TYPES, most: limit - bytes }],
+    guards: [{ kind: 'at_most', key: usage, field: TASK_TYPES, limit: limit - bytes }],
     writes: [['HINCRBY', usage, TASK_TYPES, bytes]],
   };
 }

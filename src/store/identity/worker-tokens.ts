@@ -48,7 +48,7 @@ export function workerTokenWrites(
   return {
     guards: [
       asLoaded(db, worker),
-      { kind: 'room', of: 'SCARD', key: keys.workerTokens(worker_id), most: WORKER_TOKENS },
+      { kind: 'below_limit', countWith: 'SCARD', key: keys.workerTokens(worker_id), limit: WORKER_TOKENS },
     ],
     writes: [
       ['SET', keys.credential(hash), JSON.stringify(token)],

@@ -129,7 +129,7 @@ export async function releaseNewer(db: Db, partition: string, id: string): Promi
 }
 
 /** Reports once that the record under `key` cannot be read. */
-export async function noteRecord(db: Db, key: string, reason: string): Promise<void> {
+export async function addDeadRecord(db: Db, key: string, reason: string): Promise<void> {
   const [, partition = ''] = /\{(p\d\d)\}/.exec(key) ?? [];
   if (!PARTITIONS.includes(partition)) return;
   const keys = partitionKeys(db.prefix, partition);

@@ -20,7 +20,7 @@ const PATH = /^[\w-]+\/[\w-]+(\/[\w-]+)?$/;
  * @throws the first error, after all the others have been tried.
  */
 export async function sweepEvidence(db: Db, files: EvidenceFiles, age = ORPHAN_AGE): Promise<number> {
-  if (db.clock.isHeld) return 0;
+  if (db.clock.isFrozen) return 0;
   let removed = 0;
   const errors: unknown[] = [];
   const keyOf = (partition: string) => partitionKeys(db.prefix, partition).orphanedFiles;

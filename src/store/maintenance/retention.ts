@@ -11,7 +11,7 @@ import { isCounted, purgedSample } from '../../state/stats/tally.ts';
 import { stateIndexesOf } from '../../state/tasks/attention.ts';
 import type { HistoryEntry } from '../../state/tasks/event.ts';
 import { isFinal } from '../../state/tasks/lifecycle.ts';
-import { type Due, logNote, readNote } from '../../state/tasks/retention.ts';
+import { type Due, historyRetentionMember, parseRetentionMember } from '../../state/tasks/retention.ts';
 import type { Task } from '../../state/tasks/task.ts';
 import { forgetHistory, indexesOf } from '../commands/task-writes.ts';
 import { evidencePurge } from '../evidence/evidence.ts';
@@ -42,7 +42,9 @@ export async function duePurges(db: Db, partition: string, count: number): Promi
   const { retain } = partitionKeys(db.prefix, partition);
   const now = db.clock.now();
   const flat = await db.redis.zrangebyscore(retain, 0, now, 'WITHSCORES', 'LIMIT', 0, count);
-  return flat.flatMap((member, index) => (index % 2 === 0 ? readNote(member, Number(flat[index + 1])) : []));
+  return flat.flatMap((member, index) =>
+    index % 2 === 0 ? parseRetentionMember(member, Number(flat[index + 1])) : [],
+  );
 }
 
 /** Numbers of purged tasks, and of tasks whose history and deliveries alone were purged. */
@@ -207,7 +209,7 @@ function taskPurgeWrites(db: Db, task: Task): Write[] {
     ...[...indexesOf(task), ...stateIndexesOf(task), `status:${task.status}`].map(
       (name): Write => ['ZREM', keys.index(name), task_id],
     ),
-    ['ZREM', keys.retain, logNote(task)],
+    ['ZREM', keys.retain, historyRetentionMember(task)],
   ];
 }
 

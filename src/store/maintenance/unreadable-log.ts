@@ -3,7 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Db } from '../redis/connection.ts';
 import type { Log } from '../redis/log.ts';
-import { noteRecord } from './dead-entries.ts';
+import { addDeadRecord } from './dead-entries.ts';
 
 /** A record is reported again after this, ms. */
 const REPORT_INTERVAL = 600_000;
@@ -19,7 +19,7 @@ export function withUnreadableLog(db: Db, log: Pick<Log, 'info' | 'error'>): Db 
       reported.set(key, true);
       if (kind === 'newer') return log.info({ key, reason }, 'a record is left to a newer process');
       log.error({ key, reason }, 'a record cannot be read and is left out');
-      noteRecord(db, key, reason).catch(() => reported.delete(key));
+      addDeadRecord(db, key, reason).catch(() => reported.delete(key));
     },
   };
 }

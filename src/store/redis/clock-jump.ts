@@ -33,7 +33,7 @@ export async function loadJump(redis: Redis, prefix: string): Promise<ClockJump 
 }
 
 /** Records a jump for other processes. */
-export async function noteJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
+export async function recordJump(redis: Redis, prefix: string, jump: ClockJump): Promise<void> {
   await redis.set(clockJumpKey(prefix), JSON.stringify(jump), 'PX', KEPT);
 }
 

@@ -2,25 +2,26 @@
 // wall clock of the machine is not used, so it may be wrong or jump.
 //
 // Redis' own clock may jump too (an operator, a restored machine, a failover to a machine whose clock is off). The
-// monotonic clock detects that. Then time continues as before the jump, nothing expires (`isHeld`), and all processes
-// learn of it through one record in Redis. The hold ends when Redis' clock is back, when an operator confirms the new
+// monotonic clock detects that. Then time continues as before the jump, nothing expires (`isFrozen`), and all processes
+// learn of it through one record in Redis. It stays frozen until Redis' clock is back, when an operator confirms the new
 // time, or when Redis' clock has agreed with the monotonic clock for ten minutes.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { type ClockJump, loadJump, noteJump, removeJump } from './clock-jump.ts';
+import { type ClockJump, loadJump, recordJump, removeJump } from './clock-jump.ts';
 import { type Clock, isUnavailable, whenReady } from './connection.ts';
-import { JUMP } from './due.ts';
+import { MAX_CLOCK_DIFFERENCE_MS } from './due.ts';
 
 /** A jump that has lasted this long is accepted as the new time, ms. */
-const CONFIRMED_AFTER = 10 * 60_000;
-const SAMPLE_EVERY = 10_000;
-/** Sample interval while the clock is held, so that a confirmation is noticed soon, ms. */
-const SAMPLE_HELD = 1000;
-/** A process that has run for less than this takes over a jump that others noted before its first sample, ms. */
-const ADOPT_JUMP_WITHIN = 30_000;
+const CONFIRMED_AFTER_MS = 10 * 60_000;
+/** Sample interval, ms. */
+const SAMPLE_EVERY_MS = 10_000;
+/** Sample interval while the clock is frozen, so that a confirmation is noticed soon, ms. */
+const SAMPLE_EVERY_WHILE_FROZEN_MS = 1000;
+/** A process that has run for less than this takes over a jump that others recorded before its first sample, ms. */
+const ADOPT_JUMP_WITHIN_MS = 30_000;
 /** Pause before the first sample is retried, ms. */
-const RESYNC = 50;
+const RETRY_FIRST_SAMPLE_MS = 50;
 
 export type ClockEvent =
   | { kind: 'jumped'; by_ms: number }
@@ -49,7 +50,7 @@ export class RedisClock implements Clock {
   #anchor: { time: number; moment: number } | null = null;
   #bornAt = 0;
   /** By how much Redis' clock has jumped, and since when its samples agree with that. */
-  #held: { by: number; since: number } | null = null;
+  #jump: { by: number; since: number } | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isStopped = false;
   #syncing: Promise<void> | null = null;
@@ -66,12 +67,12 @@ export class RedisClock implements Clock {
     return Math.floor(this.#anchor.time + performance.now() - this.#anchor.moment);
   }
 
-  get isHeld(): boolean {
-    return this.#held !== null;
+  get isFrozen(): boolean {
+    return this.#jump !== null;
   }
 
   get offset(): number {
-    return this.#held === null ? 0 : -this.#held.by;
+    return this.#jump === null ? 0 : -this.#jump.by;
   }
 
   /** Samples Redis' time once, corrected by half the round trip. Concurrent calls share a sample. */
@@ -92,7 +93,8 @@ export class RedisClock implements Clock {
       this.#bornAt = sample.moment;
     }
     const deviation = sample.redis - (this.#anchor.time + sample.moment - this.#anchor.moment);
-    if (Math.abs(deviation) <= JUMP + sample.error) await this.#agree(sample, deviation, jump);
+    if (Math.abs(deviation) <= MAX_CLOCK_DIFFERENCE_MS + sample.error)
+      await this.#agree(sample, deviation, jump);
     else await this.#disagree(sample, deviation, jump);
   }
 
@@ -106,14 +108,14 @@ export class RedisClock implements Clock {
 
   /** Handles a sample that agrees with the clock. */
   async #agree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
-    if (this.#held !== null) {
-      this.#held = null;
+    if (this.#jump !== null) {
+      this.#jump = null;
       this.#onEvent({ kind: 'returned' });
       if (jump !== null && this.#prefix !== null) await removeJump(this.#redis, this.#prefix, jump);
     } else if (jump !== null && this.#shouldAdopt(jump, sample)) {
       // The first sample of this process was taken after the jump.
       this.#anchor = { time: sample.redis - jump.by, moment: sample.moment };
-      this.#held = { by: jump.by, since: sample.moment - (sample.redis - jump.seen_at) };
+      this.#jump = { by: jump.by, since: sample.moment - (sample.redis - jump.seen_at) };
       this.#onEvent({ kind: 'jumped', by_ms: jump.by });
       return;
     }
@@ -121,32 +123,41 @@ export class RedisClock implements Clock {
     if (Math.abs(deviation) > sample.error) this.#anchor = { time: sample.redis, moment: sample.moment };
   }
 
-  /** Whether others noted the jump before this process took its first sample. */
+  /** Whether others recorded the jump before this process took its first sample. */
   #shouldAdopt({ seen_at, confirmed }: ClockJump, { redis, moment }: Sample): boolean {
     const age = redis - seen_at;
-    return !confirmed && moment - this.#bornAt < ADOPT_JUMP_WITHIN && age > -JUMP && age < CONFIRMED_AFTER;
+    return (
+      !confirmed &&
+      moment - this.#bornAt < ADOPT_JUMP_WITHIN_MS &&
+      age > -MAX_CLOCK_DIFFERENCE_MS &&
+      age < CONFIRMED_AFTER_MS
+    );
   }
 
   /** Handles a sample that differs from the clock. */
   async #disagree(sample: Sample, deviation: number, jump: ClockJump | null): Promise<void> {
-    const isSame = (by: number) => Math.abs(by - deviation) <= JUMP;
+    const isSame = (by: number) => Math.abs(by - deviation) <= MAX_CLOCK_DIFFERENCE_MS;
     if (jump?.confirmed && isSame(jump.by)) return this.#follow(sample, deviation, 'operator');
-    const held = this.#held;
-    if (held !== null && isSame(held.by)) {
-      if (sample.moment - held.since >= CONFIRMED_AFTER) this.#follow(sample, deviation, 'time');
+    const current = this.#jump;
+    if (current !== null && isSame(current.by)) {
+      if (sample.moment - current.since >= CONFIRMED_AFTER_MS) this.#follow(sample, deviation, 'time');
       return;
     }
     const by = Math.round(deviation);
-    this.#held = { by, since: sample.moment };
+    this.#jump = { by, since: sample.moment };
     this.#onEvent({ kind: 'jumped', by_ms: by });
     if (this.#prefix !== null && !(jump !== null && isSame(jump.by)))
-      await noteJump(this.#redis, this.#prefix, { by, seen_at: Math.round(sample.redis), confirmed: false });
+      await recordJump(this.#redis, this.#prefix, {
+        by,
+        seen_at: Math.round(sample.redis),
+        confirmed: false,
+      });
     this.#sampleSoon();
   }
 
   #follow({ redis, moment }: Sample, deviation: number, how: 'operator' | 'time'): void {
     this.#anchor = { time: redis, moment };
-    this.#held = null;
+    this.#jump = null;
     this.#onEvent({ kind: 'confirmed', by_ms: Math.round(deviation), how });
   }
 
@@ -165,7 +176,7 @@ export class RedisClock implements Clock {
         const next = () => this.#sampleSoon();
         this.sync().then(next, next);
       },
-      this.#held === null ? SAMPLE_EVERY : SAMPLE_HELD,
+      this.#jump === null ? SAMPLE_EVERY_MS : SAMPLE_EVERY_WHILE_FROZEN_MS,
     );
     this.#timer.unref();
   }
@@ -178,7 +189,7 @@ export class RedisClock implements Clock {
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       // Redis may be connected and refuse commands, such as while it loads its data.
-      await sleep(RESYNC);
+      await sleep(RETRY_FIRST_SAMPLE_MS);
       return false;
     }
   }

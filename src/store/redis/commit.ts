@@ -14,9 +14,9 @@ import { defineScripts } from './scripts.ts';
  * - `absent`: the key does not exist. · `present`: it does. · `value`: the string key holds exactly this.
  * - `members`: the set has exactly these members.
  * - `field`: the field of the hash holds exactly this; null: it is not there.
- * - `room`: the sorted set has fewer than `most` members, counted together with the sets `others`; for a plain set, `of`
- *   is `SCARD`.
- * - `at_most`: the number in the field of the hash (absent: 0) is at most `most`.
+ * - `below_limit`: the sorted set has fewer than `limit` members, counted together with the sets `others`; for a plain
+ *   set, `countWith` is `SCARD`.
+ * - `at_most`: the number in the field of the hash (absent: 0) is at most `limit`.
  * - `due`: the time `at` (ms) has come by Redis' clock, and that clock agrees with the process's; for irreversible
  *   changes. It must be last, so that a stale change is reported as such: a `due` guard that fails makes `commit` throw.
  *   Its key only selects the hash slot.
@@ -28,8 +28,8 @@ export type Guard =
   | { kind: 'members'; key: string; members: readonly string[] }
   | { kind: 'value'; key: string; value: string }
   | { kind: 'field'; key: string; field: string; value: Buffer | string | null }
-  | { kind: 'room'; key: string; others?: readonly string[]; of?: 'SCARD'; most: number }
-  | { kind: 'at_most'; key: string; field: string; most: number }
+  | { kind: 'below_limit'; key: string; others?: readonly string[]; countWith?: 'SCARD'; limit: number }
+  | { kind: 'at_most'; key: string; field: string; limit: number }
   | { kind: 'due'; key: string; at: number; clock: Clock };
 
 /** What must hold, and what is written then: a commit, or a part of one. */
@@ -61,7 +61,7 @@ export type Write = readonly [command: string, key: string, ...args: (string | n
 // - `no_field`: a `field` null
 // - `absent` with a count: checks that many keys at once
 // - `counted`: its key was already checked by the preceding `absent`
-// - `count`: adds one of the sets `others` to the count of the following `room`
+// - `count`: adds one of the sets `others` to the count of the following `below_limit`
 const SCRIPT = `${DUE_LUA}
 local at, guards = 2, tonumber(ARGV[1])
 local counted = 0
@@ -106,7 +106,7 @@ for i = 1, guards do
   elseif kind == 'count' then
     counted = counted + redis.call('ZCARD', key)
     at = at + 1
-  elseif kind == 'room' then
+  elseif kind == 'below_limit' then
     if counted + redis.call(ARGV[at + 1], key) >= tonumber(ARGV[at + 2]) then return 0 end
     counted = 0
     at = at + 3
@@ -155,7 +155,7 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
   for (const guard of guards) {
     if (guard.kind === 'absent') continue;
     // Sets that are counted together precede the key that has the limit.
-    if (guard.kind === 'room')
+    if (guard.kind === 'below_limit')
       for (const other of guard.others ?? []) {
         keys.push(other);
         args.push('count');
@@ -183,11 +183,11 @@ export async function commit(redis: Redis, { guards, writes }: Change): Promise<
         if (guard.value === null) args.push('no_field', guard.field);
         else args.push('field', guard.field, guard.value);
         break;
-      case 'room':
-        args.push('room', guard.of ?? 'ZCARD', guard.most);
+      case 'below_limit':
+        args.push('below_limit', guard.countWith ?? 'ZCARD', guard.limit);
         break;
       case 'at_most':
-        args.push('at_most', guard.field, guard.most);
+        args.push('at_most', guard.field, guard.limit);
         break;
       case 'due':
         args.push('due', ...dueArguments(guard.clock, guard.at));

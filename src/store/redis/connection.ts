@@ -9,7 +9,7 @@ export interface Clock {
   /** Milliseconds since the epoch, whole. */
   now(): number;
   /** Redis' clock has jumped and the jump is not confirmed yet: nothing may expire. */
-  readonly isHeld: boolean;
+  readonly isFrozen: boolean;
   /** `now()` minus Redis' time while a jump is not confirmed, ms; otherwise 0. */
   readonly offset: number;
   /** Takes a new sample of Redis' time. */

@@ -5,7 +5,7 @@
 import type { Clock } from './connection.ts';
 
 /** A larger difference between the clocks of Redis and a process counts as a jump, ms. */
-export const JUMP = 5000;
+export const MAX_CLOCK_DIFFERENCE_MS = 5000;
 
 /**
  * Defines `notDue(at, expected)`, both in ms of Redis' time. Returns Redis' time when that is before `at` or differs too
@@ -15,7 +15,7 @@ export const DUE_LUA = `
 local function notDue(at, expected)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  if now < tonumber(at) or math.abs(now - tonumber(expected)) > ${JUMP} then return now end
+  if now < tonumber(at) or math.abs(now - tonumber(expected)) > ${MAX_CLOCK_DIFFERENCE_MS} then return now end
 end
 `;
 
@@ -29,9 +29,9 @@ export class NotDueError extends Error {
   }
 }
 
-/** The arguments of `notDue`. @param at the time that must have come, ms. @throws NotDueError while the clock is held */
+/** The arguments of `notDue`. @param at the time that must have come, ms. @throws NotDueError while the clock is frozen */
 export function dueArguments(clock: Clock, at: number): [at: number, expected: number] {
-  if (clock.isHeld) throw new NotDueError(null);
+  if (clock.isFrozen) throw new NotDueError(null);
   return [at - clock.offset, clock.now() - clock.offset];
 }
 

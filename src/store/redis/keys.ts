@@ -62,7 +62,7 @@ export function partitionKeys(prefix: string, partition: string) {
     /** List: samples of the numbers that are not yet added to the tallies; see `store/stats/sample-log.ts`. */
     statsLog: `${base}:stats-log`,
     /** Hash: `v`, how often samples were added to the tallies. */
-    statsFolds: `${base}:stats-folds`,
+    statsAggregations: `${base}:stats-folds`,
     /** String: the principal of a credential, by the SHA-256 of the credential. */
     credential: (hash: string) => `${base}:credential:${hash}`,
     /**
@@ -179,7 +179,7 @@ function orgKeys(prefix: string, orgId: string) {
     statsDay: (name: string) => `${base}:stats-day:${name}`,
     /** Hash: hour of the day (`00` to `23`) and value of a dimension → tally; named like `statsDay`. */
     statsHours: (name: string) => `${base}:stats-hours:${name}`,
-    /** Sorted set: values of a dimension that tasks of the org have, by when they were noted last (ms). */
+    /** Sorted set: values of a dimension that tasks of the org have, by when they were recorded last (ms). */
     statsValues: (dimension: string) => `${base}:stats-values:${dimension}`,
     /** Sorted set by text: an index, such as all tasks or the tasks of one status. */
     index: (name: string) => `${base}:index:${name}`,

@@ -1,7 +1,7 @@
 // Counts what happens to tasks, exactly once:
 //
 // 1. The commit that moves a task appends one sample to the log of the partition: one command.
-// 2. `foldSamples` adds the first samples of the log to the tallies of their hour and day, and removes them from the log,
+// 2. `aggregateSamples` adds the first samples of the log to the tallies of their hour and day, and removes them from the log,
 //    in one commit. Its guard is the number of such commits, so a repeated or concurrent one adds nothing twice.
 // 3. A query reads the tallies and the rest of the log in one transaction (`stats.ts`).
 //
@@ -75,7 +75,7 @@ export class DayValues {
   }
 
   /** The value itself, or `OTHER` when the day has no room for another one. */
-  place(value: string): string {
+  groupOf(value: string): string {
     if (this.#known.has(value)) return value;
     if (this.#room <= 0) return OTHER;
     this.#room -= 1;
@@ -106,19 +106,23 @@ interface Table {
  * Adds the first samples of a partition's log to the tallies.
  * @returns how many were added; 0 also when another process was faster. @throws UnreadableRecord
  */
-export async function foldSamples(db: Db, partition: string): Promise<number> {
-  const { statsLog, statsFolds } = partitionKeys(db.prefix, partition);
+export async function aggregateSamples(db: Db, partition: string): Promise<number> {
+  const { statsLog, statsAggregations } = partitionKeys(db.prefix, partition);
   const [version, texts] = await Promise.all([
-    fetched(statsFolds, db.redis.hget(statsFolds, 'v')),
+    fetched(statsAggregations, db.redis.hget(statsAggregations, 'v')),
     fetched(statsLog, db.redis.lrange(statsLog, 0, BATCH - 1)),
   ]);
   if (texts.length === 0) return 0;
-  const folds = Number(version ?? 0);
+  const aggregations = Number(version ?? 0);
   const tables = tablesOf(readSamples(db, statsLog, texts), db.clock.now());
   const writes = await Promise.all(tables.map((table) => tableWrites(db, table)));
   const isDone = await commit(db.redis, {
-    guards: [{ kind: 'version', key: statsFolds, version: folds }],
-    writes: [...writes.flat(), ['LTRIM', statsLog, texts.length, -1], ['HSET', statsFolds, 'v', folds + 1]],
+    guards: [{ kind: 'version', key: statsAggregations, version: aggregations }],
+    writes: [
+      ...writes.flat(),
+      ['LTRIM', statsLog, texts.length, -1],
+      ['HSET', statsAggregations, 'v', aggregations + 1],
+    ],
   });
   return isDone ? texts.length : 0;
 }
@@ -158,7 +162,7 @@ async function tableWrites(db: Db, { org_id, day, dimension, samples }: Table): 
   const stored = new Map([...asked, OTHER].map((value, index) => [value, texts[index] ?? null]));
   const known = asked.filter((value) => typeof stored.get(value) === 'string');
   const values = new DayValues(known, count);
-  const placed = samples.map(({ value, sample }) => ({ value: values.place(value), sample }));
+  const placed = samples.map(({ value, sample }) => ({ value: values.groupOf(value), sample }));
   const now = db.clock.now();
   const days = addAll(
     db,

@@ -18,13 +18,13 @@ import { URGENCIES } from '../../state/tasks/task.ts';
 import type { Db } from '../redis/connection.ts';
 import { idFloor } from '../redis/ids.ts';
 import { type OrgKeys, orgKeysOf } from '../redis/keys.ts';
-import { addReadable, DAY, DayValues, foldSamples, HOUR, readSamples, tableName } from './sample-log.ts';
-import { notedValues } from './values.ts';
+import { addReadable, aggregateSamples, DAY, DayValues, HOUR, readSamples, tableName } from './sample-log.ts';
+import { recordedValues } from './values.ts';
 
 /** A longer log is added to the tallies before a query reads it. */
 const LOG_MOST = 1000;
 /** Most commits of one query that add samples. */
-const FOLDS_MOST = 100;
+const MAX_AGGREGATIONS = 100;
 /** Most buckets times values of one query. */
 export const CELLS_MOST = 20_000;
 /** Most groups of an answer, besides `OTHER`. */
@@ -103,7 +103,7 @@ export async function loadStats(
     const named = sample.groups[dimension];
     const known = answers.values.get(Math.floor(sample.at / DAY));
     if (named === undefined || known === undefined) continue;
-    const value = known.place(named);
+    const value = known.groupOf(named);
     partsOf(Math.floor(sample.at / length) * length, value)?.samples.push({ value, sample });
   }
   for (const { start, value, count } of answers.created)
@@ -156,8 +156,11 @@ function groupsOf(buckets: Iterable<Parts>): (value: string) => string {
 
 /** Adds the samples of a long log to the tallies, in case no worker process has done so. */
 async function shortenLog(db: Db, keys: OrgKeys): Promise<void> {
-  for (let folds = 0; folds < FOLDS_MOST; folds += 1)
-    if ((await db.redis.llen(keys.statsLog)) <= LOG_MOST || (await foldSamples(db, keys.partition)) === 0)
+  for (let aggregations = 0; aggregations < MAX_AGGREGATIONS; aggregations += 1)
+    if (
+      (await db.redis.llen(keys.statsLog)) <= LOG_MOST ||
+      (await aggregateSamples(db, keys.partition)) === 0
+    )
       return;
 }
 
@@ -177,7 +180,7 @@ async function createdValues(
   if (dimension === 'worker') return [];
   const keys = orgKeysOf(db.prefix, orgId);
   const all: readonly string[] =
-    only ?? (dimension === 'urgency' ? URGENCIES : await notedValues(db, orgId, dimension));
+    only ?? (dimension === 'urgency' ? URGENCIES : await recordedValues(db, orgId, dimension));
   const counts = await Promise.all(
     all.map((value) =>
       db.redis.zlexcount(keys.index(`${dimension}:${value}`), `[${idFloor(from)}`, `(${idFloor(to)}`),
@@ -246,7 +249,7 @@ async function readAll(
         answers.created.push({ start: starts[at] ?? 0, value, count });
       }
     });
-  // Tasks without a pool, and those of values that are not noted any longer.
+  // Tasks without a pool, and those of values that are no longer recorded.
   const rest = dimension === 'pool' ? NONE : OTHER;
   if (hasRest)
     readers.push((reply) => {

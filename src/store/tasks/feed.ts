@@ -94,7 +94,7 @@ export async function readWholeFeed(
     const [name, task_id = '', , first, , types = '', , pool] = fields;
     const where = pool === undefined ? {} : { pool: pool === '' ? null : pool };
     if (name === 'org_event') {
-      const note = entry === seenEntry ? null : readNote(db, `${key} ${entry}`, task_id);
+      const note = entry === seenEntry ? null : readOrgEvent(db, `${key} ${entry}`, task_id);
       return note === null ? [] : [{ position: `${entry}/0`, note }];
     }
     if (!Number.isInteger(Number(first))) {
@@ -116,7 +116,7 @@ export async function readWholeFeed(
   return { entries, more: found.length > count };
 }
 
-function readNote(db: Db, key: string, text: string): OrgEvent | null {
+function readOrgEvent(db: Db, key: string, text: string): OrgEvent | null {
   const json = readJson(text);
   const read =
     json.kind === 'known'

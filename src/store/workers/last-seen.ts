@@ -7,7 +7,7 @@ import { orgKeysOf } from '../redis/keys.ts';
 const NOTE = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'u', ARGV[1]) end";
 
 /** Notes that the worker was seen. @param at ms. */
-export async function noteWorkerSeen(
+export async function recordWorkerSeen(
   db: Db,
   worker: { org_id: string; worker_id: string },
   at: number,

@@ -119,12 +119,12 @@ test('the rules of an org are at most a second old, whatever the machine’s clo
   };
   await put(0, []);
   const rules = new OrgRulesCache(db, { quotas: { key: null, org: null }, storage: DEFAULT_STORAGE_QUOTAS });
-  expect((await rules.of(given.org_id)).networks).toBeNull();
+  expect((await rules.get(given.org_id)).networks).toBeNull();
   await put(1, ['192.0.2.0/24']);
   const [now, at] = [Date.now(), performance.now()];
   vi.spyOn(Date, 'now').mockReturnValue(now - 3600_000);
   const clock = vi.spyOn(performance, 'now').mockReturnValue(at + 900);
-  expect((await rules.of(given.org_id)).networks).toBeNull();
+  expect((await rules.get(given.org_id)).networks).toBeNull();
   clock.mockReturnValue(at + 1001);
-  expect((await rules.of(given.org_id)).networks).toHaveLength(1);
+  expect((await rules.get(given.org_id)).networks).toHaveLength(1);
 });

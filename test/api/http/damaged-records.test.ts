@@ -1,7 +1,7 @@
 // A damaged record does not break its list, and a record of a newer form is not reported as missing. The operator can list
 // and replay dead entries.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { noteRecord } from '../../../src/store/maintenance/dead-entries.ts';
+import { addDeadRecord } from '../../../src/store/maintenance/dead-entries.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import {
   Client,
@@ -112,7 +112,7 @@ it('the command lists, replays and discards dead entries', async () => {
   await run('replay', '--all');
   const { partition } = keys();
   const [one, two] = [`${api.prefix}:{${partition}}:one`, `${api.prefix}:{${partition}}:two`];
-  for (const key of [one, two]) await noteRecord(api.web.db, key, 'of no use');
+  for (const key of [one, two]) await addDeadRecord(api.web.db, key, 'of no use');
   const { data } = await run<Page<{ entry_id: string; name: string; reason: string }>>('list');
   expect(data).toMatchObject([{ name: one, reason: 'of no use' }, { name: two }]);
   expect(await run('replay', data[0]?.entry_id ?? '')).toEqual({ replayed: 1 });

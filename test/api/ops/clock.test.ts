@@ -1,6 +1,6 @@
 // A jump of Redis' clock in /readyz, the operator routes and the command.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { noteJump } from '../../../src/store/redis/clock-jump.ts';
+import { recordJump } from '../../../src/store/redis/clock-jump.ts';
 import { createOrg, OPERATOR_TOKEN, startApi, type TestApi } from '../../support/api.ts';
 import { jsonOf, runCommand } from '../../support/cli.ts';
 
@@ -21,7 +21,7 @@ interface Shown {
 const ready = async () => (await fetch(`${api.url}/readyz`)).json();
 /** Another process has seen Redis' clock jump just before this one started. */
 const jump = (by: number) =>
-  noteJump(api.redis, api.prefix, { by, seen_at: api.web.db.clock.now(), confirmed: false });
+  recordJump(api.redis, api.prefix, { by, seen_at: api.web.db.clock.now(), confirmed: false });
 const isAbout = (shown: Shown, behind: number) =>
   expect(Math.abs(Date.parse(shown.now) + behind - Date.now())).toBeLessThan(30_000);
 
@@ -51,7 +51,7 @@ test('the command shows and confirms a jump', async () => {
   try {
     const settings = { env: { BIOLAYER_URL: other.url, OPERATOR_TOKEN } };
     const seen_at = other.web.db.clock.now();
-    await noteJump(other.redis, other.prefix, { by: -HOUR, seen_at, confirmed: false });
+    await recordJump(other.redis, other.prefix, { by: -HOUR, seen_at, confirmed: false });
     expect(await jsonOf<Shown>(['clock', 'show'], settings)).toMatchObject({
       held: true,
       jump: { by_ms: -HOUR, confirmed: false },

@@ -537,7 +537,7 @@ describe('a change that depends on the time', () => {
   });
 
   it.each(cases)('%s: %j changes nothing while the clock is held', (status, command) => {
-    const held = { ...contextAt(OFFER_ENDS), isHeld: true };
+    const held = { ...contextAt(OFFER_ENDS), isClockFrozen: true };
     const decision = decide(taskIn(status, input), [command], held);
     if (!decision.ok) return expect(decision.refusal.code).toBe('not_due');
     expect(decision.task.breaches).toEqual([]);

@@ -62,7 +62,7 @@ describe('the condition of an escalation', () => {
     const task = waiting('queued', { urgency: 'high' });
     const refusals = [
       decide(task, [first], contextAt(DUE - 1)),
-      decide(task, [first], { ...contextAt(DUE), isHeld: true }),
+      decide(task, [first], { ...contextAt(DUE), isClockFrozen: true }),
       decide(task, [{ ...first, number: 2 }], contextAt(DUE)),
       decide(taskIn('completed', task.input), [first], contextAt(DUE)),
     ];

@@ -1,7 +1,7 @@
 // Requirements that name workers and tasks, in the pure core: who is noted as assigned, who qualifies, and what stays hidden.
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../../src/state/tasks/decide.ts';
-import { WORKERS_MOST } from '../../../src/state/tasks/exclusion.ts';
+import { MAX_ASSIGNED_WORKERS } from '../../../src/state/tasks/exclusion.ts';
 import { requirementsOf } from '../../../src/state/tasks/relaxation.ts';
 import type { Requirements } from '../../../src/state/tasks/task.ts';
 import { offerView, workerTaskView } from '../../../src/state/tasks/view.ts';
@@ -40,9 +40,9 @@ describe('the workers of a task', () => {
     expect(task).toMatchObject({ status: 'accepted', assigned_workers: [WORKER] });
   });
 
-  it(`are at most ${WORKERS_MOST}: then the task fails instead of returning to the queue`, () => {
+  it(`are at most ${MAX_ASSIGNED_WORKERS}: then the task fails instead of returning to the queue`, () => {
     const given = taskIn('started', sampleInput({ requirements: { max_attempts: 100 } }));
-    const others = Array.from({ length: WORKERS_MOST - 1 }, (_, at) => `w${at}`);
+    const others = Array.from({ length: MAX_ASSIGNED_WORKERS - 1 }, (_, at) => `w${at}`);
     const release = [{ name: 'release', worker_id: WORKER, reason: null }] as const;
     const requeue = [{ name: 'requeue', reason: 'shift ends' }] as const;
     const fewer = { ...given, assigned_workers: [WORKER, ...others.slice(1)] };

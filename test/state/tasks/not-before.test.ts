@@ -36,8 +36,8 @@ function inputFrom(not_before: number) {
 }
 
 const scheduled = (start = START): Task => createdTask(inputFrom(start)).task;
-const code = (task: Task, command: Command, now: number, isHeld = false) => {
-  const decision = decide(task, [command], { ...contextAt(now), isHeld });
+const code = (task: Task, command: Command, now: number, isClockFrozen = false) => {
+  const decision = decide(task, [command], { ...contextAt(now), isClockFrozen });
   return decision.ok ? decision.task.status : decision.refusal.code;
 };
 const times = (task: Task) => [
@@ -59,7 +59,7 @@ describe('a task with a not_before', () => {
       events: [{ type: 'task.queued', at: START, previous_status: 'created' }],
     });
     // One in the past depends on no time.
-    expect(decide(scheduled(NOW - 1), [QUEUE], { ...contextAt(NOW), isHeld: true })).toMatchObject({
+    expect(decide(scheduled(NOW - 1), [QUEUE], { ...contextAt(NOW), isClockFrozen: true })).toMatchObject({
       ok: true,
       due: null,
     });

@@ -161,7 +161,7 @@ describe('the order of workers', () => {
     expect(ids(rank([a, b, c, d], task, NOW))).toEqual(['b', 'c', 'd', 'a']);
   });
 
-  it('keeps the idle time after a revoked or declined offer, and resets it after a lapse or work', () => {
+  it('keeps the idle time after a revoked or declined offer, and resets it after an expiry or work', () => {
     const asked = applyEffect(a, 'task', { reserves: 'offer' }, NOW);
     if (asked === null) throw new Error('no place');
     const idleAfter = (effect: Effect) => applyEffect(asked, 'task', effect, NOW)?.idle_since;

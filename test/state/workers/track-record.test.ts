@@ -1,8 +1,8 @@
-// The track record of a worker: the rating with its prior, the rates, and when lapsed offers set a worker away.
+// The track record of a worker: the rating with its prior, the rates, and when expired offers set a worker away.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  LAPSES_TO_AWAY,
+  EXPIRED_OFFERS_TO_AWAY,
   newTrackRecord,
   ratesOf,
   ratingOf,
@@ -59,36 +59,36 @@ describe('the rating', () => {
   });
 });
 
-it('counts answered and lapsed offers in the rates, which are null before the first', () => {
+it('counts answered and expired offers in the rates, which are null before the first', () => {
   expect(ratesOf(newTrackRecord(5))).toEqual({ acceptance_rate: null, lapse_rate: null });
   const answers = ['accepted', 'declined', 'expired', 'accepted'] as const;
   const record = answers.reduce(withAnswer, newTrackRecord(5));
   expect(ratesOf(record)).toEqual({ acceptance_rate: 0.5, lapse_rate: 0.25 });
 });
 
-describe('a worker whose offers lapse', () => {
-  const lapse = { frees: 'offer', response: 'expired' } as const;
+describe('a worker whose offers expire', () => {
+  const expiry = { frees: 'offer', response: 'expired' } as const;
   const worked = (effects: Parameters<typeof applyEffect>[2][], worker = sampleWorker()) =>
     effects.reduce((one, effect) => applyEffect(one, 'task', effect, NOW) ?? one, worker);
 
   it('is set away after three in a row, and not before', () => {
-    const two = worked(Array(LAPSES_TO_AWAY - 1).fill(lapse));
+    const two = worked(Array(EXPIRED_OFFERS_TO_AWAY - 1).fill(expiry));
     expect(two.availability).toBe('available');
-    expect(worked([lapse], two).availability).toBe('away');
+    expect(worked([expiry], two).availability).toBe('away');
   });
 
   it('is counted from zero again after an answer or a return', () => {
     for (const response of ['accepted', 'declined'] as const)
-      expect(worked([lapse, lapse, { response }, lapse, lapse]).availability).toBe('available');
-    const away = worked([lapse, lapse, lapse]);
+      expect(worked([expiry, expiry, { response }, expiry, expiry]).availability).toBe('available');
+    const away = worked([expiry, expiry, expiry]);
     const back = next(away, { availability: 'available' }, NOW);
-    expect(worked([lapse, lapse], back).availability).toBe('available');
-    expect(worked([lapse, lapse, lapse], back).availability).toBe('away');
+    expect(worked([expiry, expiry], back).availability).toBe('available');
+    expect(worked([expiry, expiry, expiry], back).availability).toBe('away');
   });
 
   it('stays offline when already offline', () => {
     const offline = sampleWorker({ availability: 'offline' });
-    expect(worked([lapse, lapse, lapse], offline).availability).toBe('offline');
+    expect(worked([expiry, expiry, expiry], offline).availability).toBe('offline');
   });
 });
 

@@ -52,7 +52,7 @@ describe("the machine's clock", () => {
       await isAbout(clock);
       await clock.sync();
       await isAbout(clock);
-      expect([clock.isHeld, events]).toEqual([false, []]);
+      expect([clock.isFrozen, events]).toEqual([false, []]);
     },
   );
 });
@@ -63,7 +63,7 @@ describe("Redis' clock", () => {
     shifted.shift = 1500;
     await clock.sync();
     await isAbout(clock, 1500);
-    expect([clock.isHeld, events]).toEqual([false, []]);
+    expect([clock.isFrozen, events]).toEqual([false, []]);
   });
 
   it.each([2 * HOUR, -2 * HOUR, 10_000])(
@@ -73,11 +73,11 @@ describe("Redis' clock", () => {
       shifted.shift = jump;
       await clock.sync();
       await isAbout(clock);
-      expect(clock.isHeld).toBe(true);
+      expect(clock.isFrozen).toBe(true);
       expect(await loadJump(real.redis, prefix)).toMatchObject({ confirmed: false });
       shifted.shift = 0;
       await clock.sync();
-      expect([clock.isHeld, clock.offset]).toEqual([false, 0]);
+      expect([clock.isFrozen, clock.offset]).toEqual([false, 0]);
       expect(events.map((one) => one.kind)).toEqual(['jumped', 'returned']);
       expect(await loadJump(real.redis, prefix)).toBeNull();
       await isAbout(clock);
@@ -91,7 +91,7 @@ describe("Redis' clock", () => {
     expect(await confirmJump(real.redis, prefix)).toMatchObject({ confirmed: true });
     await Promise.all([one.clock.sync(), other.clock.sync()]);
     for (const { clock } of [one, other]) {
-      expect(clock.isHeld).toBe(false);
+      expect(clock.isFrozen).toBe(false);
       await isAbout(clock, 2 * HOUR);
     }
     expect(one.events.map((event) => event.kind)).toEqual(['jumped', 'confirmed']);
@@ -105,15 +105,15 @@ describe("Redis' clock", () => {
     await clock.sync();
     shifted.advance(9 * 60_000);
     await clock.sync();
-    expect(clock.isHeld).toBe(true);
+    expect(clock.isFrozen).toBe(true);
     shifted.shift = 3 * HOUR;
     await clock.sync();
     shifted.advance(9 * 60_000);
     await clock.sync();
-    expect(clock.isHeld).toBe(true);
+    expect(clock.isFrozen).toBe(true);
     shifted.advance(61_000);
     await clock.sync();
-    expect(clock.isHeld).toBe(false);
+    expect(clock.isFrozen).toBe(false);
     expect(events.at(-1)).toMatchObject({ kind: 'confirmed', how: 'time' });
   });
 
@@ -122,12 +122,12 @@ describe("Redis' clock", () => {
     shifted.shift = 2 * HOUR;
     await first.clock.sync();
     const { clock, events } = await started();
-    expect(clock.isHeld).toBe(true);
+    expect(clock.isFrozen).toBe(true);
     await isAbout(clock);
     expect(events).toMatchObject([{ kind: 'jumped' }]);
     shifted.shift = 0;
     await clock.sync();
-    expect(clock.isHeld).toBe(false);
+    expect(clock.isFrozen).toBe(false);
     await isAbout(clock);
   });
 });
@@ -178,7 +178,7 @@ describe('an irreversible change', () => {
       });
     expect(await taskOf(real, org, task.task_id)).toMatchObject({ status: 'queued', breaches: [] });
     // It has seen by then that the two do not agree.
-    expect(db.clock.isHeld).toBe(true);
+    expect(db.clock.isFrozen).toBe(true);
   });
 
   it('is not made: no final task is purged', async () => {

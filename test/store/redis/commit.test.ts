@@ -91,13 +91,13 @@ describe('a guard', () => {
     [
       'room: one more fits',
       (key) => redis.zadd(key, 0, 'a'),
-      (key) => ({ kind: 'room', key, most: 2 }),
+      (key) => ({ kind: 'below_limit', key, limit: 2 }),
       true,
     ],
     [
       'room: full',
       (key) => redis.zadd(key, 0, 'a', 0, 'b'),
-      (key) => ({ kind: 'room', key, most: 2 }),
+      (key) => ({ kind: 'below_limit', key, limit: 2 }),
       false,
     ],
     ['value: no key', async () => undefined, (key) => ({ kind: 'value', key, value: '' }), false],

@@ -5,7 +5,7 @@ import { OTHER, packTally } from '../../../src/state/stats/tally.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
 import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
-import { DAY, foldSamples, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
+import { aggregateSamples, DAY, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
 import {
   ANSWER_GROUPS_MOST,
   loadStats,
@@ -76,7 +76,7 @@ describe('numbers', () => {
     );
     await applyCommands(db, submitted, { name: 'verify' }, { name: 'complete' });
     const before = await stored(orgId, today(), 'worker');
-    expect(await foldSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
+    expect(await aggregateSamples(db, partitionOf(orgId))).toBeGreaterThan(0);
     expect(await logLength(db, partitionOf(orgId))).toBe(0);
     expect(await stored(orgId, today(), 'worker')).toEqual(before);
     expect(await countsOf(orgId, 'completed', 'worker')).toEqual({ [worker_id]: 1 });
@@ -109,7 +109,7 @@ describe('numbers', () => {
     expect(purged.tasks).toBeGreaterThanOrEqual(2);
     for (const { task_id } of [done, ended]) expect(await loadTask(db, orgId, task_id)).toBeNull();
     expect(await all()).toEqual(before);
-    await foldSamples(db, partitionOf(orgId));
+    await aggregateSamples(db, partitionOf(orgId));
     expect(await all()).toEqual(before);
     expect(await countsOf(orgId, 'created', 'domain')).toEqual({ legal: 1, security: 2 });
     await addTask(db, orgId);
@@ -119,7 +119,7 @@ describe('numbers', () => {
   it('are the same by hour as by day', async () => {
     const orgId = freshOrg(db);
     await cancel(await addTask(db, orgId));
-    await foldSamples(db, partitionOf(orgId));
+    await aggregateSamples(db, partitionOf(orgId));
     await cancel(await addTask(db, orgId));
     const { from, to } = today();
     const hours = await stored(orgId, { interval: 'hour', from, to }, 'urgency');
@@ -131,15 +131,15 @@ describe('numbers', () => {
   it('count every sample once when several processes add them at the same time', async () => {
     const orgId = freshOrg(db);
     const tasks = await Promise.all(Array.from({ length: 60 }, () => addTask(db, orgId)));
-    const folding = async () => {
-      for (let turn = 0; turn < 20; turn += 1) await foldSamples(db, partitionOf(orgId));
+    const aggregating = async () => {
+      for (let turn = 0; turn < 20; turn += 1) await aggregateSamples(db, partitionOf(orgId));
     };
     const cancelling = tasks.map((task) =>
       changeTask(db, orgId, task.task_id, [{ name: 'cancel', reason: null }], { actor: 'system' }),
     );
-    await Promise.all([...cancelling, folding(), folding(), folding()]);
+    await Promise.all([...cancelling, aggregating(), aggregating(), aggregating()]);
     expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 60 });
-    while ((await foldSamples(db, partitionOf(orgId))) > 0);
+    while ((await aggregateSamples(db, partitionOf(orgId))) > 0);
     expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 60 });
   });
 
@@ -166,7 +166,7 @@ describe('numbers', () => {
     await Promise.all(made.map(cancel));
     // First all samples are in the log, then all in the tallies.
     const byLog = await countsOf(orgId, 'cancelled', 'domain');
-    await foldSamples(db, partitionOf(orgId));
+    await aggregateSamples(db, partitionOf(orgId));
     const byTally = await countsOf(orgId, 'cancelled', 'domain');
     for (const counts of [byLog, byTally]) {
       expect(Object.keys(counts)).toHaveLength(ANSWER_GROUPS_MOST + 1);
@@ -183,11 +183,11 @@ describe('numbers', () => {
     const keys = orgKeysOf(db.prefix, orgId);
     await db.redis.rpush(keys.statsLog, 'nonsense');
     await cancel(await addTask(db, orgId));
-    await foldSamples(db, keys.partition);
+    await aggregateSamples(db, keys.partition);
     expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 1 });
     await db.redis.hset(keys.statsDay(`urgency:${Math.floor(db.clock.now() / DAY)}`), 'normal', 'nonsense');
     await cancel(await addTask(db, orgId));
-    await foldSamples(db, keys.partition);
+    await aggregateSamples(db, keys.partition);
     expect(await countsOf(orgId, 'cancelled', 'urgency')).toEqual({ normal: 1 });
   });
 });

@@ -106,7 +106,7 @@ export async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Prom
       ip_allowlist,
       ...statusView(org),
       rate_limits: quotasOf(org, quotas),
-      usage: await usage.of(tenantId, storageQuotasOf(org.quotas, storageQuotas)),
+      usage: await usage.usageOf(tenantId, storageQuotasOf(org.quotas, storageQuotas)),
       created_at: timestamp(created_at),
       updated_at: timestamp(updated_at),
     },

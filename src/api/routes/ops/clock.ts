@@ -25,7 +25,7 @@ const ClockView = closed({
 function view(clock: Clock, jump: ClockJump | null) {
   return {
     now: timestamp(clock.now()),
-    held: clock.isHeld,
+    held: clock.isFrozen,
     jump:
       jump === null ? null : { by_ms: jump.by, seen_at: timestamp(jump.seen_at), confirmed: jump.confirmed },
   };

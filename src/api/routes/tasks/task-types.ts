@@ -274,7 +274,7 @@ function audited(
 /** When this process first saw that a tenant has task types, by the monotonic clock, ms. */
 const seen = new WeakMap<Db, LRUCache<string, number>>();
 /** Longer than any commit takes. */
-const SETTLED = 60_000;
+const TASK_TYPES_KNOWN_AFTER_MS = 60_000;
 
 /**
  * Waits until every process knows that the tenant has task types, so that the next create anywhere uses them: they cache
@@ -282,7 +282,7 @@ const SETTLED = 60_000;
  */
 async function untilKnown({ db }: ApiDeps, tenantId: string): Promise<void> {
   const since = await taskTypesSince(db, tenantId);
-  if (since === null || db.clock.now() - since > SETTLED) return;
+  if (since === null || db.clock.now() - since > TASK_TYPES_KNOWN_AFTER_MS) return;
   const times = seen.get(db) ?? new LRUCache<string, number>({ max: 10_000 });
   seen.set(db, times);
   const first = times.get(tenantId) ?? performance.now();

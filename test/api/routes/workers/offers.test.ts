@@ -82,7 +82,7 @@ describe('a broadcast offer', () => {
     expect(told).toHaveLength(1);
     const busy = await Promise.all(people.map(workerOf));
     expect(busy.reduce((sum, one) => sum + one.active_tasks, 0)).toBe(1);
-    // For late workers the offer counts neither as declined nor as lapsed.
+    // For late workers the offer counts neither as declined nor as expired.
     expect(busy.filter((one) => one.acceptance_rate === null)).toHaveLength(199);
   }, 60_000);
 });
