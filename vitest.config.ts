@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
-  // Packages of this repository are loaded from their sources.
-  ssr: { resolve: { conditions: ['source'] } },
+  // Packages of this repository are loaded from their sources. Others have sources, too, under the usual name.
+  ssr: { resolve: { conditions: ['biolayer-source'] } },
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/faults/**'],

@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config';
 const MINUTE = 60_000;
 
 export default defineConfig({
+  ssr: { resolve: { conditions: ['biolayer-source'] } },
   test: {
     include: ['test/faults/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],

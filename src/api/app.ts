@@ -1,5 +1,6 @@
 // The API as a Koa app. It does not listen; the entry points and the tests attach it to a server.
 
+import type { RequestListener } from 'node:http';
 import Koa from 'koa';
 import type { Logger } from 'pino';
 import type { Queues } from '../queues/queues.ts';
@@ -13,6 +14,7 @@ import type { ApiDeps } from './deps.ts';
 import { openApi } from './docs/openapi.ts';
 import { docsPage } from './docs/page.ts';
 import { newRouter, serveRoutes } from './http/router.ts';
+import { mcpEndpoint } from './mcp/endpoint.ts';
 import { crossOrigin } from './middleware/cross-origin.ts';
 import { errors } from './middleware/errors.ts';
 import { framing } from './middleware/framing.ts';
@@ -21,7 +23,7 @@ import { requestId } from './middleware/request-id.ts';
 import { unreadBody } from './middleware/unread-body.ts';
 import { Issuers } from './oauth/issuers.ts';
 import { JwksCache } from './oauth/jwks.ts';
-import { RESOURCE_PATH } from './oauth/resource.ts';
+import { MCP_PATH, metadataUrl } from './oauth/resource.ts';
 import { oauthServer } from './oauth/server.ts';
 import { board } from './ops/board.ts';
 import { addOpenRoutes } from './ops/health.ts';
@@ -71,7 +73,7 @@ export function createApp(options: AppOptions): Koa {
   const addresses = new ClientAddresses(trustedProxies);
   const admission = new Admission(given.db, addresses, given.quotas, given.storageQuotas);
   const issuers = new Issuers(given.db, new JwksCache(given.addressPolicy));
-  const resourceMetadata = publicUrl === undefined ? null : publicUrl + RESOURCE_PATH;
+  const resourceMetadata = (path: string) => (publicUrl === undefined ? null : metadataUrl(publicUrl, path));
   const authenticator = new Authenticator(given.db, operatorToken, admission, issuers, resourceMetadata);
   const deps: ApiDeps = {
     ...given,
@@ -93,6 +95,23 @@ export function createApp(options: AppOptions): Koa {
     ctx.set('Content-Type', type);
     ctx.body = text;
   });
+  let listener: RequestListener | undefined;
+  router.post(
+    MCP_PATH,
+    mcpEndpoint({
+      serve(request, response) {
+        listener ??= app.callback();
+        void listener(request, response);
+      },
+      authenticator,
+      inFlight: deps.inFlight,
+      origins: new Set([...corsOrigins, ...(publicUrl === undefined ? [] : [publicUrl])]),
+      bodyTimeoutMs,
+      version,
+      log,
+      closing,
+    }),
+  );
   addOpenRoutes(router, given.db, admission, openApi(ROUTES, version, publicUrl));
 
   app.use(unreadBody());

@@ -10,6 +10,7 @@ import { addDeadEntryCommands } from './dead-entries.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
+import { addMcpCommand } from './mcp.ts';
 import { addMemberCommands } from './members.ts';
 import { addMessageCommands } from './messages.ts';
 import { addOrgCommands } from './orgs.ts';
@@ -75,6 +76,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addClockCommands(program, streams);
   addAuditCommands(program, streams);
   addDeadEntryCommands(program, streams);
+  addMcpCommand(program, streams, version);
   try {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;

@@ -39,7 +39,7 @@ export class Authenticator {
   readonly #operatorHash: Buffer | null;
   readonly #admission: Admission;
   readonly #issuers: TokenIssuers;
-  readonly #resourceMetadata: string | null;
+  readonly #resourceMetadata: (path: string) => string | null;
   /**
    * Cached identities by credential hash. `loadedAt` is when the look-up started (monotonic clock). An outdated entry is
    * kept, because it shows that the credential was valid recently.
@@ -55,13 +55,13 @@ export class Authenticator {
   /** Ids of keys whose `last_used_at` has been updated recently. */
   readonly #recentlyUsed = new LRUCache<string, true>({ max: MAX_CACHED, ttl: USE_INTERVAL });
 
-  /** @param resourceMetadata URL of the protected resource metadata (RFC 9728); null without OAuth. */
+  /** @param resourceMetadata URL of the protected resource metadata (RFC 9728) for a path; null without OAuth. */
   constructor(
     db: Db,
     operatorToken: string | undefined,
     admission: Admission,
     issuers: TokenIssuers,
-    resourceMetadata: string | null,
+    resourceMetadata: (path: string) => string | null,
   ) {
     this.#db = db;
     this.#operatorHash = operatorToken === undefined ? null : sha256(operatorToken);
@@ -208,7 +208,7 @@ export class Authenticator {
     const text = bearerOf(header) ?? '';
     const found = await this.#load(text, hashOf(text));
     if (found === null || (found.expires_at !== null && found.expires_at <= this.#db.clock.now()))
-      throw this.#unauthorized(header);
+      throw this.#unauthorized(ctx, header);
     return found;
   }
 
@@ -226,7 +226,7 @@ export class Authenticator {
       }
     }
     this.#admission.countAnonymous(ctx);
-    throw this.#unauthorized(header);
+    throw this.#unauthorized(ctx, header);
   }
 
   /** The identity of a credential, from the cache or looked up. @param age maximum age of a cached one, ms. */
@@ -269,10 +269,11 @@ export class Authenticator {
     return found;
   }
 
-  #unauthorized(header: string): ApiError {
+  #unauthorized(ctx: Context, header: string): ApiError {
+    const metadata = this.#resourceMetadata(ctx.path);
     const parameters = [
-      ...(header === '' || this.#resourceMetadata === null ? [] : ['error="invalid_token"']),
-      ...(this.#resourceMetadata === null ? [] : [`resource_metadata="${this.#resourceMetadata}"`]),
+      ...(header === '' || metadata === null ? [] : ['error="invalid_token"']),
+      ...(metadata === null ? [] : [`resource_metadata="${metadata}"`]),
     ];
     return unauthorized(header, ['Bearer', parameters.join(', ')].join(' ').trim());
   }

@@ -49,6 +49,10 @@ export const ERROR_GUIDE: Readonly<Record<ProblemCode, { cause: string; remedy: 
     remedy:
       'Call from an allowed network, or change `ip_allowlist`. Behind a proxy, check `TRUSTED_PROXIES`.',
   },
+  origin_not_allowed: {
+    cause: 'A web page of an origin that is not listed called the MCP endpoint.',
+    remedy: 'Ask the operator to add the origin to `CORS_ORIGINS`, or call from outside a browser.',
+  },
   org_suspended: {
     cause: 'The operator has suspended the org.',
     remedy: 'Ask the operator to resume it.',

@@ -25,6 +25,7 @@ export const PROBLEMS = {
   pool_forbidden: [403, 'Pool forbidden'],
   org_mismatch: [403, 'Wrong org'],
   ip_not_allowed: [403, 'Address not allowed'],
+  origin_not_allowed: [403, 'Origin not allowed'],
   org_suspended: [403, 'Org suspended'],
   live_key_required: [403, 'Live key required'],
   not_found: [404, 'Not found'],

@@ -21,6 +21,9 @@ const ALLOWED = [
   'Idempotency-Key',
   'If-Match',
   'Last-Event-ID',
+  'MCP-Protocol-Version',
+  'Mcp-Method',
+  'Mcp-Name',
   'Request-Id',
 ];
 

@@ -23,7 +23,7 @@ import { adapters } from './adapters.ts';
 import { INTERACTION_LIFE } from './interactions.ts';
 import { errorPage } from './pages.ts';
 import { issueRedisTimes } from './redis-time.ts';
-import { END_SESSION_PATH, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
+import { END_SESSION_PATH, isOwnResource, SESSION_COOKIE, SIGN_IN_SCOPES } from './resource.ts';
 import type { SealedCookies } from './sealed-cookies.ts';
 
 const MINUTE = 60;
@@ -162,7 +162,7 @@ async function resourceServer(
   resource: string,
   clientId: string,
 ) {
-  if (resource !== issuer && resource !== `${issuer}/`) throw new errors.InvalidTarget();
+  if (!isOwnResource(issuer, resource)) throw new errors.InvalidTarget();
   const client = await loadOAuthClient(db, clientId);
   if (client === null) throw new errors.InvalidClient('client not found', clientId);
   const { params } = ctx.oidc;
@@ -176,7 +176,8 @@ async function resourceServer(
     if (asked.every((name) => SIGN_IN_SCOPES.includes(name)))
       params.scope = [...asked, ...client.scopes].join(' ');
   }
-  return { scope: client.scopes.join(' '), audience: issuer, accessTokenFormat: 'opaque' as const };
+  const audience = resource === `${issuer}/` ? issuer : resource;
+  return { scope: client.scopes.join(' '), audience, accessTokenFormat: 'opaque' as const };
 }
 
 /** Asks for sign-in again when the signed-in member is not of the client's org. */

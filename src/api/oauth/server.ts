@@ -17,7 +17,7 @@ import { bodyTimeout } from '../middleware/json-body.ts';
 import type { handleInteraction } from './interaction.ts';
 import type { endSession } from './logout.ts';
 import { shiftCookieExpiry } from './redis-time.ts';
-import { describeResource, END_SESSION_PATH, RESOURCE_PATH } from './resource.ts';
+import { describeResource, END_SESSION_PATH, resourceAt } from './resource.ts';
 import { currentRequest, SealedCookies } from './sealed-cookies.ts';
 
 /** How long settings are used before they are loaded again, ms. */
@@ -101,9 +101,10 @@ export function oauthServer(options: OAuthOptions): Middleware {
   };
 
   return async (ctx, next) => {
-    if (ctx.path === RESOURCE_PATH) {
+    const resource = resourceAt(issuer, ctx.path);
+    if (resource !== null) {
       admission.countAnonymous(ctx);
-      return describeResource(ctx, issuer);
+      return describeResource(ctx, issuer, resource);
     }
     const [, methods] = PATHS.find(([path]) => path.test(ctx.path)) ?? [];
     if (methods === undefined) return next();

@@ -45,7 +45,7 @@ beforeAll(() => {
   const watched = { ...db, redis };
   const admission = new Admission(watched, new ClientAddresses([]), quotas, DEFAULT_STORAGE_QUOTAS);
   const issuers = new Issuers(watched, new JwksCache(createAddressPolicy([])));
-  authenticator = new Authenticator(watched, undefined, admission, issuers, null);
+  authenticator = new Authenticator(watched, undefined, admission, issuers, () => null);
 });
 
 afterEach(() => {
