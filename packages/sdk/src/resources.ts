@@ -192,6 +192,14 @@ export const RESOURCES = {
     listDeadLetters: ['listDeadLetters'],
     /** Send a delivery again. */
     redeliver: ['redeliverDelivery', 'delivery_id'],
+    /** Send many dead letters again. */
+    redeliverDeadLetters: ['redeliverDeadLetters'],
+    /** List the redeliveries of dead letters. */
+    listRedeliveries: ['listRedeliveries'],
+    /** Retrieve a redelivery of dead letters. */
+    getRedelivery: ['getRedelivery', 'redelivery_id'],
+    /** Cancel a redelivery of dead letters. */
+    cancelRedelivery: ['cancelRedelivery', 'redelivery_id'],
   },
   /** The secret of callback URLs. */
   webhookSecret: {

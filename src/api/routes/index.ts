@@ -24,6 +24,7 @@ import { taskTypeRoutes } from './tasks/task-types.ts';
 import { taskRoutes } from './tasks/tasks.ts';
 import { deliveryRoutes } from './webhooks/deliveries.ts';
 import { endpointRoutes } from './webhooks/endpoints.ts';
+import { redeliveryRoutes } from './webhooks/redeliveries.ts';
 import { replayRoutes } from './webhooks/replays.ts';
 import { matchRoutes } from './workers/match.ts';
 import { poolRoutes } from './workers/pools.ts';
@@ -63,6 +64,7 @@ export const ROUTES: readonly Route[] = [
   ...endpointRoutes,
   ...replayRoutes,
   ...deliveryRoutes,
+  ...redeliveryRoutes,
   ...oauthClientRoutes,
   ...issuerRoutes,
   ...memberRoutes,

@@ -14,12 +14,13 @@ import type { ReplayJob } from '../../queues/catalogue.ts';
 import { putOffJob } from '../../queues/redis-time.ts';
 import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
 import type { Endpoint } from '../../state/webhooks/endpoint.ts';
-import { REPLAY_AHEAD, REPLAY_STEP, type Replay, restAfter } from '../../state/webhooks/replay.ts';
+import { type AnyReplay, REPLAY_AHEAD, REPLAY_STEP, restAfter } from '../../state/webhooks/replay.ts';
 import { isSuspended, notSuspended } from '../../store/identity/suspension.ts';
 import { type Change, commit, merge } from '../../store/redis/commit.ts';
 import type { Db } from '../../store/redis/connection.ts';
 import { orgKeysOf } from '../../store/redis/keys.ts';
 import { nullIfUnreadable } from '../../store/redis/unreadable.ts';
+import { walkDeadLetters } from '../../store/webhooks/dead-letter-walk.ts';
 import { requireDelivery } from '../../store/webhooks/deliveries.ts';
 import { fieldOf } from '../../store/webhooks/delivery-target.ts';
 import { endpointAsLoaded, loadEndpoint } from '../../store/webhooks/endpoints.ts';
@@ -30,6 +31,7 @@ import {
   endWrites,
   loadAwaited,
   loadReplay,
+  pendingDeliveries,
   replaysUnderWay,
   stepWrites,
 } from '../../store/webhooks/replays.ts';
@@ -59,45 +61,53 @@ export async function stepReplay(db: Db, orgId: string, replayId: string): Promi
   }
   if (await isSuspended(db, orgId)) return REST_WHILE_SUSPENDED;
   const [endpoint, awaited] = await Promise.all([
-    loadEndpoint(db, orgId, replay.endpoint_id),
+    replay.endpoint_id === null ? null : loadEndpoint(db, orgId, replay.endpoint_id),
     loadAwaited(db, replay),
   ]);
   const { still, succeeded, failed } = await outcomesOf(db, replay, awaited);
-  const counted: Replay = {
+  const counted: AnyReplay = {
     ...replay,
     succeeded: replay.succeeded + succeeded,
     failed: replay.failed + failed,
   };
-  if (endpoint === null || !endpoint.enabled) {
+  if (replay.endpoint_id !== null && !endpoint?.enabled) {
     const reason = endpoint === null ? 'endpoint_deleted' : 'endpoint_disabled';
     return end(db, replay, endedRun(counted, 'stopped', reason, db.clock.now()));
   }
   const freeSlots = Math.min(REPLAY_STEP, REPLAY_AHEAD - still.length);
   const isWaiting = replay.walked || freeSlots < REPLAY_STEP / 2;
-  if (replay.walked && still.length === 0)
-    return end(db, replay, endedRun(counted, 'completed', null, db.clock.now()));
-  const walk = isWaiting ? null : await walkOn(db, replay, endpoint, freeSlots);
-  return commitStep(db, endpoint, replay, counted, still, walk);
+  if (replay.walked && still.length === 0) {
+    const pending = replay.sent === 0 ? await pendingDeliveries(db, replay) : undefined;
+    const whole = pending === undefined ? counted : { ...counted, pending };
+    return end(db, replay, endedRun(whole, 'completed', null, db.clock.now()));
+  }
+  const walk = isWaiting ? null : await walkFurther(db, replay, endpoint, freeSlots);
+  return commitStep(db, replay, counted, still, walk);
 }
 
-async function end(db: Db, before: Replay, after: Replay): Promise<number | null> {
+function walkFurther(db: Db, replay: AnyReplay, endpoint: Endpoint | null, most: number): Promise<Walk> {
+  if (replay.endpoint_id === null) return walkDeadLetters(db, replay, most);
+  if (endpoint === null) throw new Error('a replay to an endpoint walks without it');
+  return walkOn(db, replay, endpoint, most);
+}
+
+async function end(db: Db, before: AnyReplay, after: AnyReplay): Promise<number | null> {
   return (await commit(db.redis, endWrites(db, before, after))) ? null : AGAIN;
 }
 
 /** Commits a step. @param walk null while the replay waits. */
 async function commitStep(
   db: Db,
-  endpoint: Endpoint,
-  before: Replay,
-  counted: Replay,
+  before: AnyReplay,
+  counted: AnyReplay,
   still: readonly Awaited[],
   walk: Walk | null,
 ): Promise<number> {
   const { replay_id, org_id } = before;
-  const { found = [], ...way } = walk ?? {};
+  const { found = [], endpoints = [], ...way } = walk ?? {};
   const now = db.clock.now();
   const rest = restAfter(found.length, walk === null, await replaysUnderWay(db, org_id));
-  const after: Replay = {
+  const after: AnyReplay = {
     ...counted,
     ...way,
     examined: before.examined + (walk?.examined ?? 0),
@@ -106,14 +116,18 @@ async function commitStep(
     updated_at: now,
   };
   const sent = found.map(({ target, delivery }): Awaited => {
-    const { task_id, sequence } = target;
-    return { task_id, sequence, attempts: delivery?.attempts.length ?? 0 };
+    const { task_id, sequence, endpoint_id } = target;
+    const receiver = before.endpoint_id === null && endpoint_id !== undefined ? { endpoint_id } : {};
+    return { task_id, sequence, ...receiver, attempts: delivery?.attempts.length ?? 0 };
   });
   return (await commit(
     db.redis,
     merge(
       // Nothing is sent to an endpoint that was removed or disabled meanwhile, nor for a suspended org.
-      { guards: [endpointAsLoaded(db, endpoint), notSuspended(db, org_id)], writes: [] },
+      {
+        guards: [...endpoints.map((one) => endpointAsLoaded(db, one)), notSuspended(db, org_id)],
+        writes: [],
+      },
       stepWrites(db, before, after, [...still, ...sent], now + rest),
       ...found.map((one) => sendWrites(db, one, `replay-${replay_id}`)),
     ),
@@ -135,12 +149,12 @@ function sendWrites(db: Db, found: Found, jobSuffix: string): Change {
 /** Counts awaited deliveries by the outcome of their first attempt since; `still` lists those not attempted yet. */
 async function outcomesOf(
   db: Db,
-  { org_id, endpoint_id }: Replay,
+  replay: AnyReplay,
   awaited: readonly Awaited[],
 ): Promise<{ succeeded: number; failed: number; still: Awaited[] }> {
-  const keys = orgKeysOf(db.prefix, org_id);
+  const keys = orgKeysOf(db.prefix, replay.org_id);
   const stored = await Promise.all(
-    awaited.map(({ task_id, sequence }) =>
+    awaited.map(({ task_id, sequence, endpoint_id = replay.endpoint_id ?? undefined }) =>
       db.redis.hgetBuffer(keys.deliveries(task_id), fieldOf({ sequence, endpoint_id })),
     ),
   );

@@ -1,5 +1,5 @@
-// A replay: events of a time range, sent again to an endpoint by a job that runs in bounded steps. Pure: which
-// deliveries it sends, and how fast.
+// A replay: events of a time range, sent again to an endpoint, or dead letters, sent again to their receivers, by a job that
+// runs in bounded steps. Pure: which deliveries it sends, and how fast.
 
 import { type Run, restFor } from '../runs/run.ts';
 
@@ -20,10 +20,9 @@ type ReplayStatus = (typeof REPLAY_STATUSES)[number];
 export const STOP_REASONS = ['endpoint_disabled', 'endpoint_deleted'] as const;
 type StopReason = (typeof STOP_REASONS)[number];
 
-export interface Replay extends Run {
+/** What replays to an endpoint and redeliveries of dead letters have in common. */
+interface Resending extends Run {
   replay_id: string;
-  endpoint_id: string;
-  deliveries: ReplayChoice;
   /** Times of events, ms: from `since` up to, without, `until`. */
   since: number;
   until: number;
@@ -41,7 +40,30 @@ export interface Replay extends Run {
   succeeded: number;
   failed: number;
   created_by: string;
+  /** Once it has ended without sending anything: deliveries of the time range that are still pending. */
+  pending?: number;
 }
+
+/** A replay to an endpoint. */
+export interface Replay extends Resending {
+  endpoint_id: string;
+  deliveries: ReplayChoice;
+}
+
+/** A redelivery of dead letters to the receivers that they were for. */
+export interface Redelivery extends Resending {
+  endpoint_id: null;
+  letters: LetterFilter;
+}
+
+/** Which dead letters: those of a callback URL, of an endpoint, or (both null) all, of tasks of these pools. */
+export interface LetterFilter {
+  callback_url: string | null;
+  endpoint_id: string | null;
+  pools: string[];
+}
+
+export type AnyReplay = Replay | Redelivery;
 
 /** Whether a replay of `choice` sends a delivery in this state. A pending one is sent anyway. */
 export function isChosen(choice: ReplayChoice, became: Became): boolean {

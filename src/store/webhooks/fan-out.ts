@@ -177,11 +177,11 @@ export async function resend(
 /**
  * Guards and writes that make a settled or never enqueued delivery due now, as `resend` does, for use in a larger commit.
  * The guards fail when the delivery changed since it was loaded.
- * @param before as loaded and as stored; null when the event was never enqueued to the endpoint.
+ * @param before as loaded and as stored; null when the event was never enqueued to the receiver.
  */
 export function resendWrites(
   db: Db,
-  target: DeliveryTarget & { endpoint_id: string },
+  target: DeliveryTarget,
   before: { delivery: Delivery; stored: Buffer } | null,
   eventAt: number,
   jobSuffix: string,
@@ -189,21 +189,23 @@ export function resendWrites(
   const keys = orgKeysOf(db.prefix, target.org_id);
   const [key, field] = [keys.deliveries(target.task_id), fieldOf(target)];
   const entry: OutboxEntry = { kind: 'delivery', ...target, again: jobSuffix };
-  const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(target.endpoint_id, status));
+  const { endpoint_id } = target;
   const listed = listedMember(target, eventAt);
+  const moved: Write[] = [];
+  if (endpoint_id === undefined) moved.push(['HDEL', key, 'gone']);
+  else {
+    const indexOf = (status: Delivery['status']) => keys.index(deliveriesIndex(endpoint_id, status));
+    if (before !== null) moved.push(['ZREM', indexOf(before.delivery.status), listed]);
+    moved.push(['ZADD', indexOf('pending'), 0, listed]);
+  }
   return {
     guards: [{ kind: 'field', key, field, value: before?.stored ?? null }],
     writes: [
       ['HSET', key, field, before === null ? '' : packDelivery({ ...before.delivery, status: 'pending' })],
       ['ZADD', keys.pendingDeliveries, db.clock.now(), pendingMember(target)],
       ['HDEL', keys.ordering(target.task_id), field],
-      ...(before === null
-        ? []
-        : ([
-            ['ZREM', keys.dead, deadMember(target, eventAt)],
-            ['ZREM', indexOf(before.delivery.status), listed],
-          ] as const)),
-      ['ZADD', indexOf('pending'), 0, listed],
+      ['ZREM', keys.dead, deadMember(target, eventAt)],
+      ...moved,
       outboxWrite(keys.outbox, entry),
     ],
   };

@@ -4,7 +4,7 @@
 import { isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf } from '../../state/tasks/task.ts';
 import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
-import { isChosen, type Replay } from '../../state/webhooks/replay.ts';
+import { type AnyReplay, isChosen, type Replay } from '../../state/webhooks/replay.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { memberId, scan } from '../redis/lists.ts';
@@ -16,13 +16,13 @@ import type { Delivery } from './delivery-record.ts';
 import { type DeliveryTarget, deliveriesIndex, fieldOf, readListed } from './delivery-target.ts';
 
 /** Feed references, or deliveries, examined in one walk. */
-const EXAMINED_MOST = 100;
+export const EXAMINED_MOST = 100;
 
 type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
 /** A delivery that the replay sends. */
 export interface Found {
-  target: EndpointDelivery;
+  target: DeliveryTarget;
   /** The stored and the parsed delivery; null when the event was never enqueued to the endpoint. */
   stored: Buffer | null;
   delivery: Delivery | null;
@@ -33,6 +33,8 @@ export interface Found {
 
 export interface Walk {
   found: Found[];
+  /** The endpoints of what was found; nothing is sent when one of them changes before the commit. */
+  endpoints: readonly Endpoint[];
   examined: number;
   cursor: string | null;
   reached: number;
@@ -59,8 +61,18 @@ export async function walkOn(db: Db, replay: Replay, endpoint: Endpoint, most: n
       target === null ? null : nullIfUnreadable(db, () => examine(db, replay, endpoint, target)),
     ),
   );
-  const { cursor, reached } = replay;
-  const walk: Walk = { found: [], examined: 0, cursor, reached, walked: false };
+  return { ...taken(replay, positions, seen, most, isLast), endpoints: [endpoint] };
+}
+
+/** What a walk has found at its positions, at most `most` deliveries. @param isLast whether no position follows these. */
+export function taken(
+  { cursor, reached }: AnyReplay,
+  positions: readonly { position: string; target: object | null }[],
+  seen: readonly ((Found & { isSent: boolean }) | null)[],
+  most: number,
+  isLast: boolean,
+): Omit<Walk, 'endpoints'> {
+  const walk = { found: [] as Found[], examined: 0, cursor, reached, walked: false };
   for (const [index, { position, target }] of positions.entries()) {
     if (walk.found.length === most) return walk;
     walk.cursor = position;

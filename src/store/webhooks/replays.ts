@@ -2,8 +2,8 @@
 // partition's `replays` set, scored by when its next step is due, so that a lost job can be recreated.
 
 import type { OutboxEntry } from '../../state/outbox.ts';
-import { broken, readJson, readShape, type Shape } from '../../state/text/forms.ts';
-import type { Replay } from '../../state/webhooks/replay.ts';
+import { broken, type Read, readJson, readShape, type Shape } from '../../state/text/forms.ts';
+import type { AnyReplay, LetterFilter, Replay } from '../../state/webhooks/replay.ts';
 import { type Change, merge } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
@@ -11,26 +11,31 @@ import { outboxWrite } from '../redis/outbox.ts';
 import { loadRecord, loadRecords } from '../redis/records.ts';
 import { oldRuns, type RunKeys, runEnded, runStarted, runStepped } from '../redis/run-records.ts';
 import { fetched, required } from '../redis/unreadable.ts';
+import { deliveriesIndex } from './delivery-target.ts';
 
 /** A delivery that the replay enqueued and whose next attempt has not been seen yet. */
 export interface Awaited {
   task_id: string;
   sequence: number;
+  /** The endpoint of a dead letter that is sent again. */
+  endpoint_id?: string;
   /** Attempts made before the replay enqueued it. */
   attempts: number;
 }
+
+/** Stands for an endpoint where the redelivery of dead letters is meant. */
+export const DEAD_LETTERS = 'dead-letters';
 
 /** Name of the index of an endpoint's replays. */
 export function replaysIndex(endpointId: string): string {
   return `replays:${endpointId}`;
 }
 
-const SHAPE: Shape<Replay> = {
+const SHAPE: Shape<AnyReplay> = {
   replay_id: 'string',
   org_id: 'string',
-  endpoint_id: 'string',
+  endpoint_id: 'string or null',
   version: 'number',
-  deliveries: 'string',
   since: 'number',
   until: 'number',
   status: 'string',
@@ -45,25 +50,56 @@ const SHAPE: Shape<Replay> = {
 };
 
 /** Loads a replay; null when there is none. @throws UnreadableRecord */
-export function loadReplay(db: Db, orgId: string, id: string): Promise<Replay | null> {
-  return loadRecord(db, orgKeysOf(db.prefix, orgId).replay(id), SHAPE);
+export async function loadReplay(db: Db, orgId: string, id: string): Promise<AnyReplay | null> {
+  const key = orgKeysOf(db.prefix, orgId).replay(id);
+  const replay = await loadRecord<AnyReplay>(db, key, SHAPE);
+  if (replay !== null) required(key, checked(replay));
+  return replay;
 }
 
+/** Checks what only one kind of replay has. */
+function checked(replay: AnyReplay): Read<unknown> {
+  return replay.endpoint_id === null
+    ? readShape<LetterFilter>(replay.letters, LETTERS)
+    : readShape<Replay>(replay, { deliveries: 'string' });
+}
+
+const LETTERS: Shape<LetterFilter> = {
+  callback_url: 'string or null',
+  endpoint_id: 'string or null',
+  pools: 'strings',
+};
+
 /** Loads replays in one round trip, in the order of `ids`; null for one that does not exist. */
-export function loadReplays(db: Db, orgId: string, ids: readonly string[]): Promise<(Replay | null)[]> {
+export function loadReplays(db: Db, orgId: string, ids: readonly string[]): Promise<(AnyReplay | null)[]> {
   return loadRecords(db, ids.map(orgKeysOf(db.prefix, orgId).replay), SHAPE);
 }
 
-const AWAITED: Shape<Awaited> = { task_id: 'string', sequence: 'number', attempts: 'number' };
+const AWAITED: Shape<Awaited> = {
+  task_id: 'string',
+  sequence: 'number',
+  endpoint_id: 'string?',
+  attempts: 'number',
+};
 
 /** Deliveries that the replay enqueued and that have not been attempted yet. @throws UnreadableRecord */
-export async function loadAwaited(db: Db, { org_id, replay_id }: Replay): Promise<Awaited[]> {
+export async function loadAwaited(db: Db, { org_id, replay_id }: AnyReplay): Promise<Awaited[]> {
   const key = orgKeysOf(db.prefix, org_id).replay(replay_id);
   const text = await fetched(key, db.redis.hget(key, 'a'));
   if (text === null) return [];
   const all = required(key, readJson(text));
   if (!Array.isArray(all)) return required(key, broken('its awaited deliveries are not a list'));
   return all.map((one) => required(key, readShape<Awaited>(one, AWAITED)));
+}
+
+/** Number of deliveries of the replay's time range that are pending; only those to an endpoint are counted. */
+export async function pendingDeliveries(db: Db, replay: AnyReplay): Promise<number | undefined> {
+  const { org_id, endpoint_id, since, until } = replay;
+  if (endpoint_id === null) return undefined;
+  const index = orgKeysOf(db.prefix, org_id).index(deliveriesIndex(endpoint_id, 'pending'));
+  // Members begin with the time of their event.
+  const [from, to] = [since, until].map((at) => String(at).padStart(14, '0'));
+  return db.redis.zlexcount(index, `[${from}`, `(${to}`);
 }
 
 /** Id of the running replay of this endpoint; null when there is none. */
@@ -85,22 +121,23 @@ export function oldReplays(db: Db, orgId: string, endpointId: string): Promise<s
  * Guards and writes that start a replay; the guards fail while another replay of the endpoint is running.
  * @param old the replays to remove, from `oldReplays`.
  */
-export function startWrites(db: Db, replay: Replay, old: readonly string[]): Change {
-  const { org_id, replay_id, endpoint_id } = replay;
+export function startWrites(db: Db, replay: AnyReplay, old: readonly string[]): Change {
+  const { org_id, replay_id } = replay;
+  const receiver = receiverOf(replay);
   const keys = orgKeysOf(db.prefix, org_id);
   const entry: OutboxEntry = { kind: 'replay', org_id, replay_id };
   const oldOnes = old.map((id) => ({ id, record: keys.replay(id) }));
   return merge(runStarted(runKeys(db, replay), replay, oldOnes), {
-    guards: [{ kind: 'field', key: keys.replaying, field: endpoint_id, value: null }],
-    writes: [['HSET', keys.replaying, endpoint_id, replay_id], outboxWrite(keys.outbox, entry)],
+    guards: [{ kind: 'field', key: keys.replaying, field: receiver, value: null }],
+    writes: [['HSET', keys.replaying, receiver, replay_id], outboxWrite(keys.outbox, entry)],
   });
 }
 
 /** Guards and writes of a step. @param dueAt when the next step is due, ms. */
 export function stepWrites(
   db: Db,
-  before: Replay,
-  after: Replay,
+  before: AnyReplay,
+  after: AnyReplay,
   awaited: readonly Awaited[],
   dueAt: number,
 ): Change {
@@ -112,19 +149,25 @@ export function stepWrites(
 }
 
 /** Guards and writes that end a replay. @param after from `endedRun`. */
-export function endWrites(db: Db, before: Replay, after: Replay): Change {
+export function endWrites(db: Db, before: AnyReplay, after: AnyReplay): Change {
   const keys = runKeys(db, after);
   return merge(runEnded(keys, before, after), {
     guards: [],
     writes: [
       ['HDEL', keys.record, 'a'],
-      ['HDEL', orgKeysOf(db.prefix, after.org_id).replaying, after.endpoint_id],
+      ['HDEL', orgKeysOf(db.prefix, after.org_id).replaying, receiverOf(after)],
     ],
   });
 }
 
-function runKeys(db: Db, { org_id, replay_id, endpoint_id }: Replay): RunKeys {
+/** The endpoint of a replay, or what stands for it. */
+function receiverOf({ endpoint_id }: AnyReplay): string {
+  return endpoint_id ?? DEAD_LETTERS;
+}
+
+function runKeys(db: Db, replay: AnyReplay): RunKeys {
+  const { org_id, replay_id } = replay;
   const keys = orgKeysOf(db.prefix, org_id);
-  const index = keys.index(replaysIndex(endpoint_id));
+  const index = keys.index(replaysIndex(receiverOf(replay)));
   return { id: replay_id, record: keys.replay(replay_id), index, underWay: keys.replays };
 }

@@ -85,6 +85,7 @@ beforeAll(async () => {
     issuer_id,
     name: 'matrix_type',
     bulk_action_id: await bulkActionOf(owner.client),
+    redelivery_id: await redeliveryOf(owner.client),
     version: '1',
     // Belongs to no org; only the operator gets as far as the look-up.
     entry_id: 'p00-1-1',
@@ -145,6 +146,11 @@ async function toldTo(endpointId: string): Promise<{ delivery_id: string; replay
   await owner.client.post(`${path}/disable`);
   const { data } = await owner.client.get<{ data: { delivery_id: string }[] }>(`${path}/deliveries`);
   return { delivery_id: data[0]?.delivery_id ?? '', replay_id };
+}
+
+/** A redelivery of all pools, which confined keys cannot see. */
+async function redeliveryOf(client: Client): Promise<string> {
+  return (await client.post<{ redelivery_id: string }>('/v1/dead-letters/redeliver', {})).redelivery_id;
 }
 
 /** A bulk action of all pools, which confined keys cannot see. */

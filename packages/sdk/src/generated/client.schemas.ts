@@ -3080,7 +3080,7 @@ export type Replay = {
     until: string;
     status: "running" | "completed" | "cancelled" | "stopped";
     /**
-     * Why the replay was stopped
+     * Why it was stopped
      */
     reason: ("endpoint_disabled" | "endpoint_deleted") | null;
     /**
@@ -3124,6 +3124,10 @@ export type Replay = {
      * @format date-time
      */
     finished_at: string | null;
+    /**
+     * Why nothing was sent; null unless it ended so
+     */
+    hint: string | null;
 };
 
 export type StartReplayRequest = {
@@ -3249,6 +3253,113 @@ export type Delivery = {
 
 export type DeliveryPage = {
     data: Delivery[];
+    /**
+     * Whether there are more items
+     */
+    has_more: boolean;
+    /**
+     * `cursor` of the next page; null on the last
+     */
+    next_cursor: string | null;
+};
+
+export type Redelivery = {
+    /**
+     * @format uuid
+     */
+    redelivery_id: string;
+    callback_url: string | null;
+    /**
+     * @format uuid
+     */
+    endpoint_id: string | null;
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    since: string;
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    until: string;
+    status: "running" | "completed" | "cancelled" | "stopped";
+    /**
+     * Why it was stopped
+     */
+    reason: ("endpoint_disabled" | "endpoint_deleted") | null;
+    /**
+     * Progress: time of the last examined event
+     * @format date-time
+     */
+    reached_at: string | null;
+    /**
+     * Events examined
+     * @minimum 0
+     */
+    examined: number;
+    /**
+     * Examined events that were sent again
+     * @minimum 0
+     */
+    sent: number;
+    /**
+     * Sent events that were delivered at the first attempt
+     * @minimum 0
+     */
+    succeeded: number;
+    /**
+     * Sent events that were not delivered at the first attempt
+     * @minimum 0
+     */
+    failed: number;
+    created_by: string;
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    created_at: string;
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    updated_at: string;
+    /**
+     * RFC 3339, UTC, milliseconds
+     * @format date-time
+     */
+    finished_at: string | null;
+    /**
+     * Why nothing was sent; null unless it ended so
+     */
+    hint: string | null;
+};
+
+export type RedeliveryStart = {
+    /**
+     * Those to this callback URL of tasks
+     * @maxLength 2048
+     */
+    callback_url?: string;
+    /**
+     * Those to this endpoint, which must be enabled
+     * @format uuid
+     */
+    endpoint_id?: string;
+    /**
+     * Events from this time on; default: all
+     * @format date-time
+     */
+    since?: string;
+    /**
+     * Events before this time; default and latest: now
+     * @format date-time
+     */
+    until?: string;
+};
+
+export type RedeliveryPage = {
+    data: Redelivery[];
     /**
      * Whether there are more items
      */

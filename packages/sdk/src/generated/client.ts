@@ -7,7 +7,7 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
-import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventType, GetClockResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, ListEventsResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
+import type { ApiKeyPage, AssignTaskRequest, AuditEntryPage, BulkAction, BulkActionPage, BulkActionPreview, CancelTaskRequest, ConfirmClockResponse, CreateApiKeyRequest, CreateApiKeyResponse, CreateBulkActionRequest, CreateIssuerRequest, CreateMemberRequest, CreateMemberResponse, CreateOAuthClientRequest, CreateOAuthClientResponse, CreateOrgApiKeyRequest, CreateOrgApiKeyResponse, CreateOrgRequest, CreateOrgResponse, CreatePoolRequest, CreateTaskBatchRequest, CreateTaskBatchResponse, CreateWebhookEndpointRequest, CreateWorkerRequest, CreateWorkerTokenResponse, DeadEntry, DeadEntryPage, DeclineOfferRequest, Delivery, DeliveryPage, DisputeRejectionRequest, Draft, Evidence, FeedEventType, GetClockResponse, HistoryPage, Issuer, IssuerPage, ListAuditKeysResponse, ListEventsResponse, MarkAssignedTaskMessagesReadRequest, MarkAssignedTaskMessagesReadResponse, MarkMessagesReadRequest, MarkMessagesReadResponse, Match, MatchPreview, Member, MemberPage, Message, MessagePage, OAuthClient, OAuthClientPage, OfferPage, Org, OrgSummaryPage, Pool, PoolPage, Problem, Redelivery, RedeliveryPage, RedeliveryStart, ReleaseTaskRequest, Replay, ReplayDeadEntriesRequest, ReplayDeadEntriesResponse, ReplayPage, ReportTaskRequest, RequeueTaskRequest, ResealSecretsRequest, ResealSecretsResponse, ResolveDisputeRequest, ReviewTaskRequest, RotateApiKeyRequest, RotateApiKeyResponse, RotateOAuthClientSecretResponse, RotateWebhookEndpointSecretRequest, SaveDraftRequest, SaveDraftResponse, SendAssignedTaskMessageRequest, SendMessageRequest, StartReplayRequest, Stats, SubmitTaskRequest, SuspendOrgRequest, Task, TaskCreate, TaskDefaults, TaskPage, TaskStatus, TaskType, TaskTypePage, TaskUpdate, TestWebhookEndpointResponse, UpdateMemberRequest, UpdateOAuthClientRequest, UpdateOrgRequest, UpdateOwnOrgRequest, UpdateOwnWorkerRequest, UpdatePoolRequest, UpdateWebhookEndpointRequest, UpdateWorkerRequest, UploadedEvidencePage, Urgency, WebhookEndpoint, WebhookEndpointPage, WebhookEndpointWithSecret, WebhookSecret, Worker, WorkerPage, WorkerTask, WorkerTaskPage } from './client.schemas.ts';
 export * from './client.schemas.ts';
 
 export type ListTasksResult = TaskPage;
@@ -841,6 +841,16 @@ export type ListEventsQuery = {
      * @maxItems 50
      */
     types?: FeedEventType[];
+    /**
+     * Events from this time on; without `cursor` only
+     * @format date-time
+     */
+    since?: string;
+    /**
+     * Events before this time; the same for all pages
+     * @format date-time
+     */
+    until?: string;
     /**
      * Most items of the page
      * @minimum 1
@@ -3079,6 +3089,128 @@ export type RedeliverDeliveryVariables = {
     path: RedeliverDeliveryPath;
     body?: RedeliverDeliveryBody;
     headers?: RedeliverDeliveryHeaders;
+};
+
+export type RedeliverDeadLettersResult = Redelivery;
+
+export type RedeliverDeadLettersError = Problem;
+
+export type RedeliverDeadLettersBody = RedeliveryStart;
+
+export type RedeliverDeadLettersHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+};
+
+export type RedeliverDeadLettersResponseHeaders = {
+    requestId?: string;
+    location?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type RedeliverDeadLettersVariables = {
+    body: RedeliverDeadLettersBody;
+    headers?: RedeliverDeadLettersHeaders;
+};
+
+export type ListRedeliveriesResult = RedeliveryPage;
+
+export type ListRedeliveriesError = Problem;
+
+export type ListRedeliveriesQuery = {
+    /**
+     * Most items of the page
+     * @minimum 1
+     * @maximum 200
+     */
+    limit?: number;
+    /**
+     * `next_cursor` of the previous page, with the same filters; default: the first page
+     * @maxLength 1000
+     */
+    cursor?: string;
+    /**
+     * By creation; `desc` starts with the newest
+     */
+    order?: "asc" | "desc";
+};
+
+export type ListRedeliveriesResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type ListRedeliveriesVariables = {
+    query?: ListRedeliveriesQuery;
+};
+
+export type GetRedeliveryResult = Redelivery;
+
+export type GetRedeliveryError = Problem;
+
+export type GetRedeliveryPath = {
+    /**
+     * Id of the redelivery
+     * @format uuid
+     */
+    redelivery_id: string;
+};
+
+export type GetRedeliveryResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+};
+
+export type GetRedeliveryVariables = {
+    path: GetRedeliveryPath;
+};
+
+export type CancelRedeliveryResult = Redelivery;
+
+export type CancelRedeliveryError = Problem;
+
+export type CancelRedeliveryPath = {
+    /**
+     * Id of the redelivery
+     * @format uuid
+     */
+    redelivery_id: string;
+};
+
+export type CancelRedeliveryBody = {};
+
+export type CancelRedeliveryHeaders = {
+    /**
+     * A repeated request with the same key and body gets the first response. Kept for 24 hours.
+     * @minLength 1
+     * @maxLength 257
+     */
+    "Idempotency-Key"?: string;
+    /**
+     * The `ETag` that the resource must still have; else 412
+     */
+    "If-Match"?: string;
+};
+
+export type CancelRedeliveryResponseHeaders = {
+    requestId?: string;
+    ratelimit?: string;
+    ratelimitPolicy?: string;
+    idempotentReplayed?: string;
+};
+
+export type CancelRedeliveryVariables = {
+    path: CancelRedeliveryPath;
+    body?: CancelRedeliveryBody;
+    headers?: CancelRedeliveryHeaders;
 };
 
 export type ListOAuthClientsResult = OAuthClientPage;
@@ -5348,6 +5480,60 @@ export type Ops = {
             idempotentReplayed?: string;
         };
     };
+    redeliverDeadLetters: {
+        args: {
+            body: RedeliverDeadLettersBody;
+            headers?: RedeliverDeadLettersHeaders;
+        };
+        result: Result<RedeliverDeadLettersResult, RedeliverDeadLettersError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            location?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
+    listRedeliveries: {
+        args: {
+            query?: ListRedeliveriesQuery;
+        };
+        result: Result<ListRedeliveriesResult, ListRedeliveriesError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    getRedelivery: {
+        args: {
+            path: GetRedeliveryPath;
+        };
+        result: Result<GetRedeliveryResult, GetRedeliveryError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+        };
+    };
+    cancelRedelivery: {
+        args: {
+            path: CancelRedeliveryPath;
+            body?: CancelRedeliveryBody;
+            headers?: CancelRedeliveryHeaders;
+        };
+        result: Result<CancelRedeliveryResult, CancelRedeliveryError>;
+        mode: "result";
+        headers: {
+            requestId?: string;
+            ratelimit?: string;
+            ratelimitPolicy?: string;
+            idempotentReplayed?: string;
+        };
+    };
     listOAuthClients: {
         args: {
             query?: ListOAuthClientsQuery;
@@ -5850,7 +6036,7 @@ export const OPERATIONS = {
     getTaskTypeVersion: { id: "getTaskTypeVersion", method: "GET", path: "/v1/task-types/{name}/versions/{version}", tags: ["Task types"], params: [{ name: "name", in: "path" }, { name: "version", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     explainTaskMatch: { id: "explainTaskMatch", method: "GET", path: "/v1/tasks/{task_id}/match", tags: ["Tasks"], params: [{ name: "task_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     previewMatch: { id: "previewMatch", method: "POST", path: "/v1/tasks/preview", tags: ["Tasks"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
-    listEvents: { id: "listEvents", method: "GET", path: "/v1/events", tags: ["Events"], params: [{ name: "types", in: "query", style: "form", explode: false }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    listEvents: { id: "listEvents", method: "GET", path: "/v1/events", tags: ["Events"], params: [{ name: "types", in: "query", style: "form", explode: false }, { name: "since", in: "query" }, { name: "until", in: "query" }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     streamEvents: { id: "streamEvents", method: "GET", path: "/v1/events/stream", tags: ["Events"], params: [{ name: "types", in: "query", style: "form", explode: false }, { name: "cursor", in: "query" }, { name: "max_seconds", in: "query" }, { name: "Last-Event-ID", in: "header" }], responseKind: "sse", sseDataKind: "text", security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     streamWorkerFeed: { id: "streamWorkerFeed", method: "GET", path: "/v1/worker/stream", tags: ["Worker"], params: [{ name: "max_seconds", in: "query" }, { name: "Last-Event-ID", in: "header" }], responseKind: "sse", sseDataKind: "text", security: [[{ scheme: "worker_token", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listPools: { id: "listPools", method: "GET", path: "/v1/pools", tags: ["Pools"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -5914,6 +6100,10 @@ export const OPERATIONS = {
     listWebhookEndpointDeliveries: { id: "listWebhookEndpointDeliveries", method: "GET", path: "/v1/webhook-endpoints/{endpoint_id}/deliveries", tags: ["Webhooks"], params: [{ name: "endpoint_id", in: "path" }, { name: "status", in: "query", style: "form", explode: false }, { name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     listDeadLetters: { id: "listDeadLetters", method: "GET", path: "/v1/dead-letters", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     redeliverDelivery: { id: "redeliverDelivery", method: "POST", path: "/v1/deliveries/{delivery_id}/redeliver", tags: ["Webhooks"], params: [{ name: "delivery_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    redeliverDeadLetters: { id: "redeliverDeadLetters", method: "POST", path: "/v1/dead-letters/redeliver", tags: ["Webhooks"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
+    listRedeliveries: { id: "listRedeliveries", method: "GET", path: "/v1/dead-letters/redeliveries", tags: ["Webhooks"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    getRedelivery: { id: "getRedelivery", method: "GET", path: "/v1/dead-letters/redeliveries/{redelivery_id}", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
+    cancelRedelivery: { id: "cancelRedelivery", method: "POST", path: "/v1/dead-letters/redeliveries/{redelivery_id}/cancel", tags: ["Webhooks"], params: [{ name: "redelivery_id", in: "path" }, { name: "Idempotency-Key", in: "header" }, { name: "If-Match", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     listOAuthClients: { id: "listOAuthClients", method: "GET", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "limit", in: "query" }, { name: "cursor", in: "query" }, { name: "order", in: "query" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
     createOAuthClient: { id: "createOAuthClient", method: "POST", path: "/v1/oauth-clients", tags: ["OAuth"], params: [{ name: "Idempotency-Key", in: "header" }], body: { contentType: "application/json" }, security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "location", key: "location", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }, { name: "idempotent-replayed", key: "idempotentReplayed", type: "string" }] },
     getOAuthClient: { id: "getOAuthClient", method: "GET", path: "/v1/oauth-clients/{client_id}", tags: ["OAuth"], params: [{ name: "client_id", in: "path" }, { name: "If-None-Match", in: "header" }], security: [[{ scheme: "api_key", kind: "bearer" }], [{ scheme: "oauth2", kind: "bearer" }]], responseHeaders: [{ name: "request-id", key: "requestId", type: "string" }, { name: "etag", key: "etag", type: "string" }, { name: "ratelimit", key: "ratelimit", type: "string" }, { name: "ratelimit-policy", key: "ratelimitPolicy", type: "string" }] },
@@ -7776,4 +7966,4 @@ export function createClient<
 export const client = createClient<Ops, OperationId, OperationPath, OperationTag>(OPERATIONS, { serverUrl: "http://127.0.0.1:3000", errorMode: "result", clientHeader: "redocly-client-generator" });
 
 export const { configure, use } = client;
-export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;
+export const { listTasks, createTask, getTask, updateTask, cancelTask, reviewTask, listTaskEvents, requeueTask, assignTask, listBulkActions, createBulkAction, getBulkAction, cancelBulkAction, createTaskBatch, listTaskTypes, getTaskType, saveTaskType, retireTaskType, listTaskTypeVersions, getTaskTypeVersion, explainTaskMatch, previewMatch, listEvents, streamEvents, streamWorkerFeed, listPools, createPool, getPool, deletePool, updatePool, listWorkers, createWorker, getWorker, deleteWorker, updateWorker, drainWorker, createWorkerToken, revokeWorkerTokens, getOwnWorker, updateOwnWorker, drainOwnWorker, listOffers, acceptOffer, declineOffer, listAssignedTasks, getAssignedTask, startTask, releaseTask, submitTask, getDraft, saveDraft, deleteDraft, listMessages, sendMessage, markMessagesRead, listAssignedTaskMessages, sendAssignedTaskMessage, markAssignedTaskMessagesRead, reportTask, resolveDispute, disputeRejection, listUploadedEvidence, uploadEvidence, listEvidence, downloadEvidence, listApiKeys, createApiKey, rotateApiKey, revokeApiKey, listWebhookEndpoints, createWebhookEndpoint, getWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint, enableWebhookEndpoint, disableWebhookEndpoint, rotateWebhookEndpointSecret, testWebhookEndpoint, startReplay, listReplays, getReplay, cancelReplay, listTaskDeliveries, listWebhookEndpointDeliveries, listDeadLetters, redeliverDelivery, redeliverDeadLetters, listRedeliveries, getRedelivery, cancelRedelivery, listOAuthClients, createOAuthClient, getOAuthClient, deleteOAuthClient, updateOAuthClient, rotateOAuthClientSecret, listIssuers, createIssuer, getIssuer, deleteIssuer, listMembers, createMember, getMember, deleteMember, updateMember, listOrgs, createOrg, getOrg, updateOrg, createOrgApiKey, suspendOrg, resumeOrg, getOwnOrg, updateOwnOrg, getWebhookSecret, rotateWebhookSecret, resealSecrets, getClock, confirmClock, listDeadEntries, replayDeadEntries, replayDeadEntry, discardDeadEntry, listAuditEntries, exportAudit, listAuditKeys, getStats } = client;

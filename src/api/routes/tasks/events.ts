@@ -2,11 +2,13 @@
 
 import Type from 'typebox';
 import { poolOf } from '../../../state/tasks/task.ts';
+import { timeOf } from '../../../state/text/time.ts';
 import { nullIfUnreadable } from '../../../store/redis/unreadable.ts';
 import {
   type FeedEvent,
   type FeedNote,
   type FeedReference,
+  feedSpan,
   ORG_EVENT_TYPES,
   type OrgEvent,
   readWholeFeed,
@@ -14,7 +16,7 @@ import {
 import { loadEvent } from '../../../store/tasks/tasks.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { closed, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, described, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { FeedEventType } from './enums.schema.ts';
 import { HistoryEntry } from './task-view.schema.ts';
@@ -55,6 +57,8 @@ export const eventRoutes = [
       'Oldest first, kept for 30 days. `next_cursor` is set on the last page too: use it later to get what has happened since.',
     query: closed({
       types: listOf(FeedEventType, 'Events of one of these types'),
+      since: Type.Optional(described(Timestamp, 'Events from this time on; without `cursor` only')),
+      until: Type.Optional(described(Timestamp, 'Events before this time; the same for all pages')),
       ...Page,
     }),
     answers: {
@@ -62,7 +66,14 @@ export const eventRoutes = [
     },
     async handler({ deps: { db }, principal, query, signal }) {
       const { limit = DEFAULT_LIMIT, cursor, types } = query;
-      const bound = listScope('events', principal.org_id, principal.pools, types);
+      const since = query.since === undefined ? Number.NEGATIVE_INFINITY : timeOf(query.since);
+      const until = query.until === undefined ? Number.POSITIVE_INFINITY : timeOf(query.until);
+      const span = feedSpan(since, until);
+      const isPast = ({ position }: { position: string }) => Number(position.split('-')[0]) > span.end;
+      const isWithin = ({ at }: { at: string }) => Date.parse(at) >= since && Date.parse(at) < until;
+      // A page with `until` skips later events, which its cursor must not leave out elsewhere.
+      const period = query.until === undefined ? [] : [until];
+      const bound = listScope('events', principal.org_id, principal.pools, types, ...period);
       const gone = signal();
       const isWanted = (one: FeedReference | FeedNote) => {
         const type = 'note' in one ? one.note.type : one.type;
@@ -71,18 +82,22 @@ export const eventRoutes = [
         return one.pool === undefined || maySeePool(principal, one.pool);
       };
       const load = async (one: FeedReference | FeedNote): Promise<FeedEvent | OrgEvent | null> => {
-        if ('note' in one) return one.note;
+        if ('note' in one) return isWithin(one.note) ? one.note : null;
         const entry = await nullIfUnreadable(db, () =>
           loadEvent(db, principal.org_id, one.task_id, one.sequence),
         );
-        if (entry === null || !maySeePool(principal, poolOf(entry.task))) return null;
+        if (entry === null || !maySeePool(principal, poolOf(entry.task)) || !isWithin(entry.event))
+          return null;
         return { task_id: one.task_id, ...entry.event };
       };
-      let after = readCursor(bound, cursor, FEED_POSITION);
+      let after =
+        readCursor(bound, cursor, FEED_POSITION) ?? (query.since === undefined ? null : span.before);
       let work = 0;
       const data: (FeedEvent | OrgEvent)[] = [];
       for (let count = limit; ; count = Math.min(2 * count, CHUNK)) {
-        const { entries, more } = await readWholeFeed(db, principal.org_id, after, count);
+        const read = await readWholeFeed(db, principal.org_id, after, count);
+        const entries = read.entries.filter((one) => !isPast(one));
+        const more = read.more && entries.length === read.entries.length;
         work += count;
         const wanted = entries.filter(isWanted);
         for (let at = 0; at < wanted.length; ) {

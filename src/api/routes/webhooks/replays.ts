@@ -5,7 +5,7 @@ import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { endedRun } from '../../../state/runs/run.ts';
 import { parseTime, timeOf, timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
-import type { Replay } from '../../../state/webhooks/replay.ts';
+import type { AnyReplay, Replay } from '../../../state/webhooks/replay.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { merge } from '../../../store/redis/commit.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
@@ -95,7 +95,9 @@ export const replayRoutes = [
       const bound = listScope('replays', org_id, endpoint_id, order);
       const range = { order, after: readCursor(bound, cursor), from: null, to: null };
       const index = orgKeysOf(db.prefix, org_id).index(replaysIndex(endpoint_id));
-      const { items, next } = await page(db, [index], range, limit, (ids) => loadReplays(db, org_id, ids));
+      const { items, next } = await page(db, [index], range, limit, async (ids) =>
+        (await loadReplays(db, org_id, ids)).map((one) => (one?.endpoint_id === endpoint_id ? one : null)),
+      );
       return listAnswer(items.map(replayView), bound, next);
     },
   }),
@@ -157,7 +159,7 @@ async function visibleReplay(
 ): Promise<Replay> {
   const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
   const replay = await loadReplay(deps.db, org_id, params.replay_id);
-  if (replay?.endpoint_id !== endpoint_id) throw notFound();
+  if (replay?.endpoint_id !== endpoint_id || replay.endpoint_id === null) throw notFound();
   return replay;
 }
 
@@ -172,6 +174,13 @@ function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: nu
     deliveries: body.deliveries ?? 'failed',
     since,
     until: Math.min(body.until === undefined ? now : timeOf(body.until), now),
+    ...begun(since, actor, now),
+  };
+}
+
+/** The progress of a replay that starts. @param since time of the first event, ms */
+export function begun(since: number, actor: string, now: number) {
+  return {
     status: 'running',
     reason: null,
     cursor: null,
@@ -185,11 +194,11 @@ function newReplay(endpoint: Endpoint, body: ReplayStart, actor: string, now: nu
     created_at: now,
     updated_at: now,
     finished_at: null,
-  };
+  } as const;
 }
 
-/** The errors of the time range. */
-function rangeErrors(body: unknown, now: number): FieldError[] {
+/** The errors of the time range `since` to `until`. @param now ms */
+export function rangeErrors(body: unknown, now: number): FieldError[] {
   const given = (name: string) => {
     const text = at(body, name);
     return typeof text === 'string' ? parseTime(text) : null;
@@ -203,11 +212,23 @@ function rangeErrors(body: unknown, now: number): FieldError[] {
 }
 
 function replayView(replay: Replay): object {
+  const { replay_id, endpoint_id, deliveries } = replay;
+  return { replay_id, endpoint_id, deliveries, ...progressView(replay), hint: hintOf(replay) };
+}
+
+/** Why an ended replay has sent nothing; null for any other. */
+function hintOf({ status, sent, pending = 0, deliveries }: Replay): string | null {
+  if (status !== 'completed' || sent > 0) return null;
+  if (pending > 0) return `${pending} deliveries of this period are pending: they are sent by themselves.`;
+  if (deliveries === 'failed')
+    return 'No delivery of this period has failed. Choose `undelivered` or `all` to send others.';
+  return 'There is no such event in this period that the endpoint wants.';
+}
+
+/** What the views of replays and redeliveries have in common. */
+export function progressView(replay: AnyReplay): object {
   const { since, reached, examined, finished_at } = replay;
   return {
-    replay_id: replay.replay_id,
-    endpoint_id: replay.endpoint_id,
-    deliveries: replay.deliveries,
     since: timestamp(since),
     until: timestamp(replay.until),
     status: replay.status,

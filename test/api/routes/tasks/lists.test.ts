@@ -346,6 +346,33 @@ describe('GET /v1/events', () => {
     expect(entry).toEqual(history.data[2]);
   });
 
+  test('returns the events of a period, and continues from its cursor', async () => {
+    const own = (await createOrg(api)).client;
+    const made: TaskView[] = [];
+    for (let count = 0; count < 4; count += 1) {
+      made.push(await own.post<TaskView>('/v1/tasks', taskBody()));
+      await waitUntil(Date.now() + 1);
+    }
+    const [first, second, third, fourth] = made.map((one) => one.created_at);
+    const idsOf = (list: FeedEvent[]) => [...new Set(list.map((one) => one.task_id))];
+    const wanted = (...indexes: number[]) => indexes.map((index) => made[index]?.task_id);
+    const within = await walkFeed(own, `/v1/events?since=${second}&until=${fourth}&limit=1`);
+    expect(idsOf(within.events)).toEqual(wanted(1, 2));
+    const rest = await own.request('GET', `/v1/events?cursor=${within.cursor}`);
+    expect(rest.outcome).toBe('400 invalid_cursor');
+    const sinceThird = await walkFeed(own, `/v1/events?since=${third}&limit=1`);
+    expect(idsOf(sinceThird.events)).toEqual(wanted(2, 3));
+    await own.post(`/v1/tasks/${made[0]?.task_id}/cancel`);
+    const later = await own.get<Page<FeedEvent>>(`/v1/events?cursor=${sinceThird.cursor}`);
+    expect(later.data.map((one) => one.type)).toEqual(['task.cancelled']);
+    expect((await walkFeed(own, `/v1/events?until=${first}`)).events).toEqual([]);
+    const wrong = await own.request('GET', '/v1/events?since=yesterday');
+    expect([wrong.outcome, wrong.problem.errors?.[0]?.message]).toEqual([
+      '400 invalid_query',
+      expect.stringContaining('such as 2026-03-01T09:30:00Z'),
+    ]);
+  });
+
   /** Follows the feed to its end. */
   async function walkFeed(
     who: Client,

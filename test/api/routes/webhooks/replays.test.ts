@@ -32,6 +32,7 @@ interface Replay {
   failed: number;
   reached_at: string | null;
   finished_at: string | null;
+  hint: string | null;
 }
 
 let api: TestApi;
@@ -91,6 +92,7 @@ describe('a replay', () => {
     expect(receiver.received.map((one) => one.id).sort()).toEqual(failed.map((one) => one.id).sort());
     const again = await ended(client, endpoint, await start(client, endpoint));
     expect(again).toMatchObject({ examined: 0, sent: 0, reached_at: null });
+    expect([done.hint, again.hint]).toEqual([null, expect.stringMatching(/^No delivery .* has failed\./)]);
 
     const list = await client.get<Page<Replay>>(`${endpoint}/replays`);
     expect(list.data.map((one) => one.replay_id)).toEqual([again.replay_id, begun.replay_id]);
@@ -162,6 +164,11 @@ describe('a replay', () => {
     const done = await ended(client, endpoint, await start(client, endpoint, { deliveries: 'all' }));
     expect(done).toMatchObject({ examined: 2, sent: 1, succeeded: 0, failed: 1 });
     expect(receiver.received).toHaveLength(3);
+    const { hint } = await ended(client, endpoint, await start(client, endpoint, { since: done.until }));
+    expect(hint).toMatch(/^No delivery/);
+    await settled(client, endpoint, 'exhausted', 0);
+    const pending = await ended(client, endpoint, await start(client, endpoint));
+    expect(pending).toMatchObject({ sent: 0, hint: expect.stringMatching(/^2 deliveries .* are pending/) });
   });
 
   it('is one at a time, can be cancelled, and starts once for an Idempotency-Key', async () => {

@@ -1,0 +1,71 @@
+// The read side of a redelivery of dead letters. It walks the org's part of the list of exhausted deliveries.
+
+import { maySeePool } from '../../state/access/permission.ts';
+import { isFinal } from '../../state/tasks/lifecycle.ts';
+import { poolOf } from '../../state/tasks/task.ts';
+import { type Endpoint, wants } from '../../state/webhooks/endpoint.ts';
+import type { Redelivery } from '../../state/webhooks/replay.ts';
+import type { Db } from '../redis/connection.ts';
+import { orgKeysOf } from '../redis/keys.ts';
+import { memberId, scan } from '../redis/lists.ts';
+import { fetched, nullIfUnreadable } from '../redis/unreadable.ts';
+import { loadEvent } from '../tasks/tasks.ts';
+import { requireDelivery } from './deliveries.ts';
+import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
+import { allEndpoints } from './endpoints.ts';
+import { EXAMINED_MOST, type Found, taken, type Walk } from './replay-walk.ts';
+
+/** Walks on from the cursor until `most` dead letters are found or the batch is examined. Writes nothing. */
+export async function walkDeadLetters(db: Db, redelivery: Redelivery, most: number): Promise<Walk> {
+  const { org_id, since, until, cursor } = redelivery;
+  const skip = `${org_id} `;
+  // Members begin with the org and the time of their event.
+  const [from = null, to = null] = [since, until].map((at) => skip + String(at).padStart(14, '0'));
+  const range = { order: 'asc', after: cursor, from, to } as const;
+  const endpoints = (await allEndpoints(db, org_id)).filter((one) => one.enabled);
+  for await (const chunk of scan(db, [orgKeysOf(db.prefix, org_id).dead], range)) {
+    const positions = chunk.slice(0, EXAMINED_MOST).map((position) => {
+      const target = readListed(org_id, memberId(position.slice(skip.length)));
+      // Test messages are not sent again.
+      return { position, target: target.sequence === 0 ? null : target };
+    });
+    const seen = await Promise.all(
+      positions.map(({ target }) =>
+        target === null ? null : nullIfUnreadable(db, () => examine(db, redelivery, target, endpoints)),
+      ),
+    );
+    const walk = taken(redelivery, positions, seen, most, false);
+    const receivers = new Set(walk.found.map(({ target }) => target.endpoint_id));
+    return { ...walk, endpoints: endpoints.filter((one) => receivers.has(one.endpoint_id)) };
+  }
+  return { ...taken(redelivery, [], [], most, true), endpoints: [] };
+}
+
+/** Loads a dead letter; null when it is not part of the redelivery or has no receiver now. */
+async function examine(
+  db: Db,
+  { letters }: Redelivery,
+  target: DeliveryTarget,
+  endpoints: readonly Endpoint[],
+): Promise<(Found & { isSent: boolean }) | null> {
+  const { callback_url, endpoint_id, pools } = letters;
+  if (endpoint_id !== null && target.endpoint_id !== endpoint_id) return null;
+  if (callback_url !== null && target.endpoint_id !== undefined) return null;
+  const key = orgKeysOf(db.prefix, target.org_id).deliveries(target.task_id);
+  const [stored, about] = await Promise.all([
+    fetched(key, db.redis.hgetBuffer(key, fieldOf(target))),
+    loadEvent(db, target.org_id, target.task_id, target.sequence),
+  ]);
+  if (about === null) return null;
+  const { task, event } = about;
+  if (!maySeePool({ pools }, poolOf(task))) return null;
+  if (callback_url !== null && task.input.handoff?.callback_url !== callback_url) return null;
+  if (target.endpoint_id !== undefined) {
+    const endpoint = endpoints.find((one) => one.endpoint_id === target.endpoint_id);
+    if (endpoint === undefined || !wants(endpoint, event.type, poolOf(task))) return null;
+  }
+  const delivery = requireDelivery(`${key} ${fieldOf(target)}`, stored);
+  if (delivery.status !== 'exhausted') return null;
+  const finalVersion = isFinal(task.status) ? task.version : null;
+  return { target, stored, delivery, eventAt: Date.parse(event.at), finalVersion, isSent: true };
+}
