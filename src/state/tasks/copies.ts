@@ -48,7 +48,11 @@ export function copyInput(input: TaskInput): TaskInput {
       ...(deadline !== undefined && { deadline }),
       ...(escalations !== undefined && { escalations }),
     },
-    output: { ...copyOutput, review: { mode: 'auto' } },
+    output: {
+      ...copyOutput,
+      ...(copyOutput.gold !== undefined && { gold: { ...copyOutput.gold, ...comparisonOf(input) } }),
+      review: { mode: 'auto' },
+    },
   };
 }
 
@@ -70,9 +74,14 @@ export function openCopies({ copies = [] }: Task): string[] {
   return copies.flatMap((one) => (one.answer === null && one.lost === undefined ? [one.task_id] : []));
 }
 
-/** How outputs of the task are compared with each other or with a known answer. */
+/** Whether its worker sees it as one of several copies: it is one, or a gold task that came with such a task. */
+export function isLikeCopy({ copy_of, gold }: Task): boolean {
+  return copy_of !== undefined || gold?.like_copy === true;
+}
+
+/** How outputs of the task are compared with a known answer. */
 export function comparisonOf({ output }: TaskInput): Comparison {
-  const { tolerance } = output.copies?.agreement ?? {};
+  const tolerance = output.gold?.tolerance ?? output.copies?.agreement.tolerance;
   return tolerance === undefined ? {} : { tolerance };
 }
 

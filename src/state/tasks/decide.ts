@@ -6,7 +6,7 @@ import { timestamp } from '../text/time.ts';
 import type { Command, CommandContext, Decision, Refusal } from './command.ts';
 import { addMessage, readMessages } from './conversation-commands.ts';
 import { startCoolDown } from './cool-down.ts';
-import { newCopies } from './copies.ts';
+import { isLikeCopy, newCopies } from './copies.ts';
 import { decideForTaskWithCopies } from './copies-commands.ts';
 import { dispute, resolveDispute } from './dispute-commands.ts';
 import { endIfPending, fail } from './ending.ts';
@@ -255,7 +255,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return escalate(transition, command) ? null : notDue();
     case 'report':
       // A reviewer sees the task, not the copy: its worker releases it.
-      if (task.copy_of !== undefined) return illegal(task, command.name);
+      if (isLikeCopy(task)) return illegal(task, command.name);
       return report(transition, command);
     case 'return_reported':
       return returnReported(transition, command);
@@ -263,7 +263,7 @@ function applyCommand(transition: Transition, command: Command): Refusal | null 
       return rejectReported(transition, command);
     case 'message':
       // The requester sees the task, not the copy.
-      if (task.copy_of !== undefined) return illegal(task, command.name);
+      if (isLikeCopy(task)) return illegal(task, command.name);
       return addMessage(transition, command);
     case 'read_messages':
       return readMessages(transition, command);

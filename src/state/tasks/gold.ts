@@ -3,15 +3,14 @@
 
 import { hash } from 'node:crypto';
 import { isObject } from '../text/forms.ts';
-import { escalationsOfCopy } from './copies.ts';
-import type { Task, TaskInput } from './task.ts';
+import { comparisonOf, copyInput, escalationsOfCopy } from './copies.ts';
+import type { GoldAnswer, Task, TaskInput } from './task.ts';
 
 /** What a gold task has instead of the defaults of its type, and the expected answer. */
-export interface GoldItem {
+export interface GoldItem extends GoldAnswer {
   title?: string;
   instructions?: string;
   context?: Record<string, unknown>;
-  output: unknown;
 }
 
 /** The gold tasks of a version of a task type. */
@@ -46,10 +45,13 @@ export function drawGold({ rate, tasks }: GoldMix, seed: string): GoldItem | nul
  * @param input of the real task @param defaults of the type
  */
 export function goldInput(input: TaskInput, defaults: Record<string, unknown>, item: GoldItem): TaskInput {
-  const { handoff: _handoff, metadata: _metadata, context: _context, output, sla, ...rest } = input;
-  const { copies: _copies, schema: _schema, ...asked } = output;
+  // Workers who know the copies of real tasks must not miss anything.
+  const shown = input.output.copies === undefined ? input : copyInput(input);
+  const { handoff: _handoff, metadata: _metadata, context: _context, output, sla, ...rest } = shown;
+  const { schema: _schema, ...asked } = output;
   const { on_deadline: _default, escalations: _escalations, ...clocks } = sla;
   const escalations = escalationsOfCopy(input);
+  const { tolerance } = item;
   const context = item.context ?? (isObject(defaults.context) ? defaults.context : undefined);
   const { expected_format, schema } = isObject(defaults.output) ? defaults.output : {};
   return {
@@ -63,9 +65,16 @@ export function goldInput(input: TaskInput, defaults: Record<string, unknown>, i
       expected_format: expected_format === 'text' ? 'text' : 'structured_json',
       ...(isObject(schema) && { schema }),
       review: { mode: 'auto' },
-      gold: { output: item.output },
+      gold: { output: item.output, ...comparisonOf(input), ...(tolerance !== undefined && { tolerance }) },
     },
   };
+}
+
+/** What marks the gold task that came with a real one. */
+export function goldMark({ task_id, input: { output } }: Task): NonNullable<Task['gold']> {
+  return output.copies === undefined
+    ? { came_with: task_id, review: output.review }
+    : { came_with: task_id, review: { mode: 'auto' }, like_copy: true };
 }
 
 function textOf(value: unknown, fallback: string): string {

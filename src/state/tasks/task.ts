@@ -89,6 +89,12 @@ export interface Escalation {
   notify_members?: string[];
 }
 
+/** The expected answer. `tolerance`: how far a number may be from it; absent: that of the copies, or 0. */
+export interface GoldAnswer {
+  output: unknown;
+  tolerance?: number;
+}
+
 /**
  * The body of `POST /v1/tasks` with its defaults filled in and its secrets sealed. The same object from one version of a
  * task to the next unless a command has changed it (`Transition.changeInput`).
@@ -123,7 +129,7 @@ export interface TaskInput {
     /** The task goes to so many workers; see `copies.ts`. */
     copies?: CopiesInput;
     /** The expected answer, never shown to workers. */
-    gold?: { output: unknown };
+    gold?: GoldAnswer;
   };
   handoff?: Handoff;
   audit: { log_required: boolean; retain_days: number };
@@ -233,8 +239,11 @@ export interface Task {
   agreement?: Agreement;
   /** In a copy: the task of which it is one. */
   copy_of?: string;
-  /** In a gold task of a type (see `gold.ts`): the real task it came with, and the review mode that its worker is shown. */
-  gold?: { came_with: string; review: ReviewMode };
+  /**
+   * In a gold task of a type (see `gold.ts`): the real task it came with, the review mode that its worker is shown, and whether
+   * they see it as one of several copies.
+   */
+  gold?: { came_with: string; review: ReviewMode; like_copy?: true };
 }
 
 export type FailureCode = 'deadline_exceeded' | 'rejected' | 'attempts_exhausted' | 'no_agreement';

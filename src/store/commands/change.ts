@@ -4,6 +4,7 @@
 
 import type { Command, CommandContext, Refusal } from '../../state/tasks/command.ts';
 import { apply, create, decide } from '../../state/tasks/decide.ts';
+import { goldMark } from '../../state/tasks/gold.ts';
 import { isAllowed, isFinal } from '../../state/tasks/lifecycle.ts';
 import { poolOf, startsAt, type Task, type TaskInput } from '../../state/tasks/task.ts';
 import type { Worker } from '../../state/workers/worker.ts';
@@ -139,8 +140,8 @@ function firstCommands(task: Task): Command[] {
 
 /** The creation of a gold task together with a real one. */
 function goldChange(input: TaskInput, task_id: string, real: Task, context: CommandContext): Decided {
-  const mark = { came_with: real.task_id, review: real.input.output.review };
-  const transition = create(input, { task_id, org_id: real.org_id }, context, { gold: mark });
+  const ids = { task_id, org_id: real.org_id };
+  const transition = create(input, ids, context, { gold: goldMark(real) });
   const decision = apply(transition, firstCommands(transition.task));
   if (!decision.ok) throw new Error(`gold task ${task_id}: ${decision.refusal.message}`);
   return { ...decision, before: null };

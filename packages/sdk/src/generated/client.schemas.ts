@@ -345,6 +345,11 @@ export type GoldAnswer = {
      * The expected answer; workers are never shown it
      */
     output: unknown;
+    /**
+     * How far a number may be from the expected one; default: `copies.agreement.tolerance`, or 0
+     * @minimum 0
+     */
+    tolerance?: number;
 };
 
 export type TaskOutput = {
@@ -1434,6 +1439,11 @@ export type GoldTask = {
      * The expected answer, valid under `output.schema` of the type
      */
     output: unknown;
+    /**
+     * How far a number may be from the expected one; default: `copies.agreement.tolerance`, or 0
+     * @minimum 0
+     */
+    tolerance?: number;
 };
 
 export type TaskType = {

@@ -200,6 +200,11 @@ const Copies = closed(
   'TaskCopies',
 );
 
+const GoldTolerance = Type.Number({
+  minimum: 0,
+  description: 'How far a number may be from the expected one; default: `copies.agreement.tolerance`, or 0',
+});
+
 export const Output = closed(
   {
     expected_format: word(['structured_json', 'text']),
@@ -221,7 +226,10 @@ export const Output = closed(
     copies: Type.Optional(Copies),
     gold: Type.Optional(
       closed(
-        { output: Type.Unknown({ description: 'The expected answer; workers are never shown it' }) },
+        {
+          output: Type.Unknown({ description: 'The expected answer; workers are never shown it' }),
+          tolerance: Type.Optional(GoldTolerance),
+        },
         'GoldAnswer',
       ),
     ),
@@ -343,6 +351,7 @@ const GoldTask = closed(
     instructions: Type.Optional(Instructions),
     context: Type.Optional(Context),
     output: Type.Unknown({ description: 'The expected answer, valid under `output.schema` of the type' }),
+    tolerance: Type.Optional(GoldTolerance),
   },
   'GoldTask',
 );

@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { orgOf } from '../../../state/access/tenant.ts';
-import { COPY_OUTPUT_BYTES } from '../../../state/tasks/copies.ts';
+import { COPY_OUTPUT_BYTES, isLikeCopy } from '../../../state/tasks/copies.ts';
 import { evidenceProblems } from '../../../state/tasks/evidence.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
@@ -137,7 +137,7 @@ export const workerTaskRoutes = [
 ];
 
 /** The answers to one task are stored together, so each is limited. */
-function sizeProblems({ copy_of }: Task, output: unknown): FieldError[] {
-  if (copy_of === undefined || Buffer.byteLength(JSON.stringify(output)) <= COPY_OUTPUT_BYTES) return [];
+function sizeProblems(task: Task, output: unknown): FieldError[] {
+  if (!isLikeCopy(task) || Buffer.byteLength(JSON.stringify(output)) <= COPY_OUTPUT_BYTES) return [];
   return [{ pointer: '/output', message: `is over ${COPY_OUTPUT_BYTES / 1024} KiB` }];
 }
