@@ -65,7 +65,7 @@ function withoutAnnotations(schema: Json): Json {
 
 /** The same schema in the form that generators of clients and forms understand. */
 function withUsualForm(schema: Json): Json {
-  return discriminated(openObject(map(nullableType(schema))));
+  return discriminated(exclusive(openObject(map(nullableType(schema)))));
 }
 
 /** `anyOf` of one type and null → a list of two types. */
@@ -80,6 +80,11 @@ function nullableType(schema: Json): Json {
     type: [one.type, 'null'],
     ...(Array.isArray(one.enum) && { enum: [...one.enum, null] }),
   };
+}
+
+/** `anyOf` → `oneOf`, which says more: the choices of a schema exclude each other. */
+function exclusive({ anyOf, ...rest }: Json): Json {
+  return anyOf === undefined ? rest : { ...rest, oneOf: anyOf };
 }
 
 /** A pattern that every name matches → `additionalProperties`. */

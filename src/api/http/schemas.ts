@@ -9,9 +9,9 @@ export function word<const T extends readonly string[]>(values: T, options: Reco
   return Type.Unsafe<T[number]>({ type: 'string', enum: values, ...options });
 }
 
-/** A value of the schema, or null. */
-export function nullable<T extends TSchema>(schema: T) {
-  return Type.Union([schema, Type.Null()]);
+/** A value of the schema, or null. @param description for a named schema; others keep their own */
+export function nullable<T extends TSchema>(schema: T, description?: string) {
+  return Type.Union([schema, Type.Null()], description === undefined ? {} : { description });
 }
 
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds' });
@@ -41,20 +41,50 @@ export function described<T extends TSchema>(schema: T, description: string): T 
   );
 }
 
-/** Id of a resource, as a path parameter. */
+/** Id of a resource. */
 export function idOf(what: string) {
   return Type.String({ format: 'uuid', description: `Id of the ${what}` });
 }
 
+export const WorkerId = described(ClientId, 'Id of the worker');
+export const PoolId = described(ClientId, 'Id of the pool');
+
+/** A point in time. @param what happens or happened then */
+export function time(what: string) {
+  return described(Timestamp, what);
+}
+
+export const CreatedAt = time('When it was created');
+export const UpdatedAt = time('When it was last changed');
+
+/** A number of things, from 0. */
+export function count(what: string) {
+  return Type.Integer({ minimum: 0, description: what });
+}
+
+/** Free text. */
+export function text(description: string) {
+  return Type.String({ description });
+}
+
 /** An object that permits no other fields. @param name of the schema in the OpenAPI document */
-export function closed<P extends Record<string, TSchema>>(properties: P, name?: string) {
-  return Type.Object(properties, { additionalProperties: false, ...(name !== undefined && { $id: name }) });
+export function closed<P extends Record<string, TSchema>>(
+  properties: P,
+  name?: string,
+  description?: string,
+) {
+  return Type.Object(properties, {
+    additionalProperties: false,
+    ...(name !== undefined && { $id: name }),
+    ...(description !== undefined && { description }),
+  });
 }
 
 /** What a requirement demands; a list of ids for one that names workers or tasks. */
 export const Wanted = Type.Unsafe<string | number | boolean | string[]>({
   type: ['string', 'number', 'boolean', 'array'],
   items: { type: 'string' },
+  description: 'The value that the task requires',
 });
 
 export const Problem = Type.Object(
@@ -63,31 +93,37 @@ export const Problem = Type.Object(
       format: 'uri-reference',
       description: 'Where the code is explained, relative to the server: `/docs/errors#…`',
     }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String(),
+    title: text('What the kind of error means, in a few words'),
+    status: Type.Integer({ minimum: 400, maximum: 599, description: 'HTTP status of the response' }),
+    detail: text('What is wrong with this request'),
     code: word(Object.keys(PROBLEMS) as ProblemCode[], {
       description: 'Stable; `type` and `title` follow from it',
     }),
-    request_id: Type.String(),
+    request_id: text('Id of the request, as in the header `Request-Id`'),
     errors: Type.Optional(
       Type.Array(
-        Type.Object({
-          pointer: Type.String({ description: 'JSON Pointer (RFC 6901) of the field' }),
-          message: Type.String(),
-          parameter: Type.Optional(Type.String({ description: 'The query parameter, for `invalid_query`' })),
-        }),
+        Type.Object(
+          {
+            pointer: text('JSON Pointer (RFC 6901) of the field'),
+            message: text('The rule that the field breaks'),
+            parameter: Type.Optional(text('The query parameter, for `invalid_query`')),
+          },
+          { $id: 'FieldError' },
+        ),
         { description: 'All faults of the body or query, up to 50' },
       ),
     ),
     quota: Type.Optional(Type.String({ description: 'With `quota_exceeded`: the limit that is reached' })),
     reasons: Type.Optional(
       Type.Array(
-        Type.Object({
-          reason: Type.String(),
-          wanted: Type.Optional(Wanted),
-          has: Type.Optional(Type.Number()),
-        }),
+        Type.Object(
+          {
+            reason: text('The requirement, or the state of the worker'),
+            wanted: Type.Optional(Wanted),
+            has: Type.Optional(Type.Number({ description: 'The value of the worker' })),
+          },
+          { $id: 'IneligibilityReason' },
+        ),
         {
           description:
             'With `worker_not_eligible`: requirements that the worker does not meet, or their state',
@@ -128,7 +164,7 @@ export function listOf<T extends TSchema>(schema: T, description: string) {
 export function pageOf(item: TSchema & { $id?: string }) {
   return Type.Object(
     {
-      data: Type.Array(item),
+      data: Type.Array(item, { description: 'The items of the page' }),
       has_more: Type.Boolean({ description: 'Whether there are more items' }),
       next_cursor: nullable(Type.String({ description: '`cursor` of the next page; null on the last' })),
     },
@@ -136,15 +172,19 @@ export function pageOf(item: TSchema & { $id?: string }) {
   );
 }
 
-/** Pools that a credential is confined to; `*` for all. */
 const PoolName = Type.String(
   matching(
     '^(\\*|[A-Za-z0-9_-]{1,64})$',
     'must be the id of a pool (1 to 64 letters, digits, hyphens and underscores), or * for all pools',
   ),
 );
+const POOLS = 'Pools whose tasks and workers the credential may use; `*` for all';
+/** Pools that a credential is confined to; `*` for all. */
 export const PoolList = Type.Array(PoolName, {
   minItems: 1,
   maxItems: 100,
   uniqueItems: true,
+  description: POOLS,
 });
+/** The same in responses. */
+export const Pools = Type.Array(Type.String(), { description: POOLS });

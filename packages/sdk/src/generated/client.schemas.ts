@@ -7,6 +7,36 @@
  * Create tasks that people do, and follow them by webhook, event stream or polling. Times are RFC 3339 in UTC, fields `snake_case`, errors problem details (RFC 9457) with a stable `code`.
  */
 
+export type FieldError = {
+    /**
+     * JSON Pointer (RFC 6901) of the field
+     */
+    pointer: string;
+    /**
+     * The rule that the field breaks
+     */
+    message: string;
+    /**
+     * The query parameter, for `invalid_query`
+     */
+    parameter?: string;
+};
+
+export type IneligibilityReason = {
+    /**
+     * The requirement, or the state of the worker
+     */
+    reason: string;
+    /**
+     * The value that the task requires
+     */
+    wanted?: string | number | boolean | string[];
+    /**
+     * The value of the worker
+     */
+    has?: number;
+};
+
 /**
  * RFC 9457 problem details
  */
@@ -16,28 +46,32 @@ export type Problem = {
      * @format uri-reference
      */
     type: string;
+    /**
+     * What the kind of error means, in a few words
+     */
     title: string;
+    /**
+     * HTTP status of the response
+     * @minimum 400
+     * @maximum 599
+     */
     status: number;
+    /**
+     * What is wrong with this request
+     */
     detail: string;
     /**
      * Stable; `type` and `title` follow from it
      */
     code: "malformed_request" | "malformed_json" | "malformed_body" | "invalid_header" | "invalid_query" | "invalid_cursor" | "invalid_credential" | "insufficient_scope" | "pool_forbidden" | "org_mismatch" | "ip_not_allowed" | "origin_not_allowed" | "org_suspended" | "live_key_required" | "not_found" | "method_not_allowed" | "request_timeout" | "invalid_transition" | "task_not_cancellable" | "offer_not_pending" | "idempotency_in_flight" | "idempotency_answer_lost" | "question_open" | "question_not_open" | "task_not_rejected" | "already_disputed" | "dispute_too_late" | "dispute_not_open" | "already_exists" | "would_lock_out" | "worker_not_eligible" | "delivery_in_progress" | "endpoint_unavailable" | "replay_in_progress" | "removal_in_progress" | "conflict" | "version_mismatch" | "body_too_large" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "quota_exceeded" | "idempotency_key_reused" | "rate_limited" | "headers_too_large" | "internal_error" | "unavailable";
+    /**
+     * Id of the request, as in the header `Request-Id`
+     */
     request_id: string;
     /**
      * All faults of the body or query, up to 50
      */
-    errors?: {
-        /**
-         * JSON Pointer (RFC 6901) of the field
-         */
-        pointer: string;
-        message: string;
-        /**
-         * The query parameter, for `invalid_query`
-         */
-        parameter?: string;
-    }[];
+    errors?: FieldError[];
     /**
      * With `quota_exceeded`: the limit that is reached
      */
@@ -45,13 +79,12 @@ export type Problem = {
     /**
      * With `worker_not_eligible`: requirements that the worker does not meet, or their state
      */
-    reasons?: {
-        reason: string;
-        wanted?: string | number | boolean | string[];
-        has?: number;
-    }[];
+    reasons?: IneligibilityReason[];
 };
 
+/**
+ * State of a task
+ */
 export type TaskStatus = "created" | "queued" | "matched" | "offered" | "accepted" | "started" | "submitted" | "verified" | "completed" | "failed" | "cancelled";
 
 export const TaskStatus = {
@@ -68,40 +101,64 @@ export const TaskStatus = {
     cancelled: "cancelled"
 } as const;
 
+/**
+ * Where the task comes from
+ */
 export type TaskOrigin = {
     /**
      * If given, must be the org of the credential
      */
     org_id?: string;
     /**
+     * The product or system that the task comes from
      * @minLength 1
      * @maxLength 500
      */
     product: string;
     /**
+     * The integrator's own id of the request
      * @minLength 1
      * @maxLength 500
      */
     request_id: string;
     /**
+     * Who or what asked for it
      * @minLength 1
      * @maxLength 500
      */
     created_by?: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was asked for, by the clock of the integrator
      * @format date-time
      */
     created_at?: string;
 };
 
+/**
+ * What the worker is told besides the instructions
+ */
 export type TaskContext = {
+    /**
+     * What the worker should know first
+     */
     background?: string;
+    /**
+     * What the worker must or must not do
+     */
     constraints?: string[];
+    /**
+     * What may go wrong
+     */
     risk_notes?: string[];
+    /**
+     * Any data that the work needs
+     */
     data?: Record<string, unknown>;
 };
 
+/**
+ * Urgency of a task, by which waiting tasks are matched first; it also sets how long offers last
+ */
 export type Urgency = "low" | "normal" | "high" | "critical";
 
 export const Urgency = {
@@ -111,17 +168,33 @@ export const Urgency = {
     critical: "critical"
 } as const;
 
+/**
+ * The task fails
+ */
 export type FailAtDeadline = {
+    /**
+     * What happens at the deadline
+     */
     action: "fail";
 };
 
+/**
+ * The task completes with a default output
+ */
 export type CompleteAtDeadline = {
+    /**
+     * What happens at the deadline
+     */
     action: "complete";
+    /**
+     * The result; it must fit the output schema
+     */
     output: unknown;
 };
 
 export type Escalation = {
     /**
+     * Seconds after the start of the task (creation or not_before)
      * @minimum 1
      * @maximum 31536000
      */
@@ -135,10 +208,12 @@ export type Escalation = {
      */
     urgency?: Urgency;
     /**
+     * Pool that the task moves to
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_pool_id?: string;
     /**
+     * Ids of members whom the event names
      * @minItems 1
      * @maxItems 20
      * @uniqueItems
@@ -146,6 +221,9 @@ export type Escalation = {
     notify_members?: string[];
 };
 
+/**
+ * A clock of the SLA: `target_latency` or `deadline`
+ */
 export type SlaClock = "target_latency" | "deadline";
 
 export const SlaClock = {
@@ -153,28 +231,35 @@ export const SlaClock = {
     deadline: "deadline"
 } as const;
 
+/**
+ * A clock that was not met
+ */
 export type SlaBreach = {
     clock: SlaClock;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the clock was due
      * @format date-time
      */
     due_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the breach was recorded
      * @format date-time
      */
     breached_at: string;
 };
 
+/**
+ * Urgency, due times and breaches
+ */
 export type TaskSla = {
     urgency: Urgency;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the task must be done; what happens then says `on_deadline`
      * @format date-time
      */
     deadline?: string;
     /**
+     * Seconds from the start (creation or not_before) in which the work should be submitted
      * @minimum 1
      * @maximum 31536000
      */
@@ -188,24 +273,34 @@ export type TaskSla = {
      * @maxItems 10
      */
     escalations?: Escalation[];
+    /**
+     * The clocks that were not met
+     */
     breaches: SlaBreach[];
 };
 
+/**
+ * Requirements that may be relaxed
+ */
 export type SoftRequirements = {
     /**
+     * Skills that the worker must have, all of them
      * @maxItems 200
      */
     skills?: string[];
     /**
+     * Certifications that the worker must have, all of them
      * @maxItems 200
      */
     certifications?: string[];
     /**
+     * Lowest trust level of the worker
      * @minimum 0
      * @maximum 5
      */
     trust_level?: number;
     /**
+     * Lowest rating of the worker
      * @minimum 0
      * @maximum 5
      */
@@ -220,6 +315,7 @@ export type SoftRequirements = {
 
 export type RelaxationStep = {
     /**
+     * Seconds after the start of the task (creation or not_before)
      * @minimum 1
      * @maximum 31536000
      */
@@ -227,21 +323,28 @@ export type RelaxationStep = {
     requirements: SoftRequirements;
 };
 
+/**
+ * What a worker must have to be offered the task; a missing member requires nothing
+ */
 export type TaskRequirements = {
     /**
+     * Skills that the worker must have, all of them
      * @maxItems 200
      */
     skills?: string[];
     /**
+     * Certifications that the worker must have, all of them
      * @maxItems 200
      */
     certifications?: string[];
     /**
+     * Lowest trust level of the worker
      * @minimum 0
      * @maximum 5
      */
     trust_level?: number;
     /**
+     * Lowest rating of the worker
      * @minimum 0
      * @maximum 5
      */
@@ -264,6 +367,7 @@ export type TaskRequirements = {
      */
     steps?: RelaxationStep[];
     /**
+     * Only workers of this pool
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_pool_id?: string;
@@ -287,23 +391,45 @@ export type TaskRequirements = {
      */
     excluded_tasks?: string[];
     /**
+     * Attempts after which the task fails instead of returning to the queue
      * @minimum 1
      * @maximum 100
      */
     max_attempts?: number;
 };
 
+/**
+ * Who decides on submissions; default: auto
+ */
 export type ReviewMode = {
+    /**
+     * auto: a valid submission completes the task. manual: a reviewer decides
+     */
     mode: "auto" | "manual";
     /**
+     * Mode manual: seconds after which a submission that nobody reviewed is approved
      * @minimum 1
      * @maximum 31536000
      */
     auto_approve_after_seconds?: number;
 };
 
+/**
+ * Share of the answers that must agree: all, more than half, or `threshold`
+ */
+export type AgreementMode = "unanimous" | "majority" | "threshold";
+
+export const AgreementMode = {
+    unanimous: "unanimous",
+    majority: "majority",
+    threshold: "threshold"
+} as const;
+
+/**
+ * When answers count as the same, and how many must be
+ */
 export type AgreementRule = {
-    mode: "unanimous" | "majority" | "threshold";
+    mode: AgreementMode;
     /**
      * Mode threshold: the share that must agree
      * @minimum 0
@@ -324,6 +450,9 @@ export type AgreementRule = {
     tolerance?: number;
 };
 
+/**
+ * Several workers answer the task, each without seeing the others
+ */
 export type TaskCopies = {
     /**
      * How many workers answer the task
@@ -340,6 +469,9 @@ export type TaskCopies = {
     agreement: AgreementRule;
 };
 
+/**
+ * The known answer of a task that measures accuracy
+ */
 export type GoldAnswer = {
     /**
      * The expected answer; workers are never shown it
@@ -352,12 +484,21 @@ export type GoldAnswer = {
     tolerance?: number;
 };
 
+/**
+ * The answer that is asked for
+ */
 export type TaskOutput = {
+    /**
+     * Form of the answer: JSON that fits `schema`, or text
+     */
     expected_format: "structured_json" | "text";
     /**
      * Shorthand (name → type) or JSON Schema 2020-12
      */
     schema?: Record<string, unknown>;
+    /**
+     * Whether a submission needs at least one file
+     */
     evidence_required?: boolean;
     /**
      * Accepted media types of evidence, such as image/png or image/*; default: any
@@ -370,23 +511,41 @@ export type TaskOutput = {
     gold?: GoldAnswer;
 };
 
+/**
+ * How deliveries authenticate, without the secret
+ */
+export type CallbackAuth = {
+    /**
+     * Kind of authentication
+     */
+    type: "none" | "bearer" | "basic";
+};
+
+/**
+ * How often and when failed deliveries are tried again
+ */
 export type RetryPolicy = {
     /**
+     * Attempts after the first before the delivery is given up
      * @minimum 0
      * @maximum 20
      */
-    max_retries?: number;
+    max_retries: number;
     /**
+     * Seconds before the first retry; each later one waits twice as long
      * @minimum 1
      * @maximum 3600
      */
-    backoff_seconds?: number;
+    backoff_seconds: number;
 };
 
+/**
+ * Type of an event of a task
+ */
 export type EventType = "task.created" | "task.queued" | "task.matched" | "task.offered" | "task.accepted" | "task.started" | "task.submitted" | "task.verified" | "task.completed" | "task.failed" | "task.cancelled" | "task.sla_breached" | "task.updated" | "task.assigned" | "task.requeued" | "task.question_asked" | "task.question_answered" | "task.message_added" | "task.escalated" | "task.reported" | "task.disputed";
 
 /**
- * per_task: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour; default: none
+ * `per_task`: an event waits until the earlier events of its task are delivered or given up, or the earliest has failed for an hour. `none`: every event is sent at once
  */
 export type DeliveryOrdering = "none" | "per_task";
 
@@ -395,16 +554,19 @@ export const DeliveryOrdering = {
     per_task: "per_task"
 } as const;
 
+/**
+ * Where and how the events of the task are sent
+ */
 export type TaskHandoff = {
     /**
+     * URL that gets the events of the task as webhooks
      * @maxLength 2048
      */
     callback_url?: string;
-    callback_auth: {
-        type: "none" | "bearer" | "basic";
-    };
+    callback_auth: CallbackAuth;
     retry_policy?: RetryPolicy;
     /**
+     * Types of the events that are sent to the callback URL
      * @minItems 1
      * @maxItems 21
      */
@@ -412,45 +574,64 @@ export type TaskHandoff = {
     ordering?: DeliveryOrdering;
 };
 
+/**
+ * How long the task and its history are kept
+ */
 export type TaskAudit = {
+    /**
+     * false: the history is purged when the task ends
+     */
     log_required?: boolean;
     /**
+     * Days after its end until the task is purged
      * @minimum 1
      * @maximum 3650
      */
     retain_days?: number;
 };
 
+/**
+ * The worker who has the task
+ */
 export type Assignment = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
     /**
+     * Id of the offer that the worker accepted
      * @format uuid
      */
     offer_id: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the task was offered to the worker
      * @format date-time
      */
     offered_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker accepted it
      * @format date-time
      */
     accepted_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker started; null before
      * @format date-time
      */
     started_at: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker last submitted; null before
      * @format date-time
      */
     submitted_at: string | null;
 };
 
+/**
+ * A file that a worker handed in
+ */
 export type Evidence = {
     /**
+     * Id of the file
      * @format uuid
      */
     evidence_id: string;
@@ -458,71 +639,127 @@ export type Evidence = {
      * Safe file name, made from the last path segment of the given name
      */
     name: string;
+    /**
+     * Media type, as the upload named it
+     */
     media_type: string;
     /**
+     * Size in bytes
      * @minimum 1
      * @maximum 26214400
      */
     bytes: number;
     /**
+     * SHA-256 of the bytes, in hex
      * @pattern ^[0-9a-f]{64}$
      */
     sha256: string;
 };
 
+/**
+ * What a worker handed in
+ */
 export type Submission = {
+    /**
+     * The answer: JSON that fits the output schema, or text
+     */
     output: unknown;
+    /**
+     * The files that the worker handed in
+     */
     evidence: Evidence[];
+    /**
+     * What the worker noted besides; null for nothing
+     */
     notes: string | null;
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker submitted
      * @format date-time
      */
     submitted_at: string;
 };
 
+/**
+ * How far the answers agree
+ */
 export type Agreement = {
-    mode: "unanimous" | "majority" | "threshold";
+    mode: AgreementMode;
+    /**
+     * Whether enough answers agree
+     */
     agreed: boolean;
     /**
      * `agreeing` of `count`
+     * @minimum 0
+     * @maximum 1
      */
     share: number;
     /**
      * Number of answers
+     * @minimum 0
      */
     count: number;
     /**
      * How many of them agree with the answer that most agree with
+     * @minimum 0
      */
     agreeing: number;
 };
 
+/**
+ * The answers of several workers
+ */
 export type CopiesResult = {
     /**
      * The answer that most agree with, or that the reviewer chose; else null
      */
     output: unknown;
     agreement: Agreement;
+    /**
+     * The answers, by when they were submitted
+     */
     copies: Submission[];
 };
 
+/**
+ * The default output of a task that no worker did in time
+ */
 export type DefaultResult = {
+    /**
+     * The output of `sla.on_deadline`
+     */
     output: unknown;
     /**
      * Only where the result is the output of sla.on_deadline
      */
     source: "default";
     /**
+     * None
      * @maxItems 0
      */
     evidence: Evidence[];
+    /**
+     * None
+     */
     notes: null;
+    /**
+     * No worker
+     */
     worker_id: null;
+    /**
+     * No submission
+     */
     submitted_at: null;
 };
 
+/**
+ * What the reviewer decides
+ */
 export type ReviewDecision = "approve" | "rework" | "reassign" | "reject";
 
 export const ReviewDecision = {
@@ -532,29 +769,68 @@ export const ReviewDecision = {
     reject: "reject"
 } as const;
 
+/**
+ * A decision on a submission
+ */
 export type TaskReview = {
     decision: ReviewDecision;
+    /**
+     * What the reviewer told the worker; null for nothing
+     */
     feedback: string | null;
+    /**
+     * Quality of the work; null if not rated
+     * @minimum 1
+     * @maximum 5
+     */
     rating: number | null;
+    /**
+     * Id of the worker who submitted
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
+    /**
+     * Who decided: `api_key:<id>`, `member:<id>` … or `system`
+     */
     reviewed_by: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was decided
      * @format date-time
      */
     reviewed_at: string;
 };
 
+/**
+ * Why the task failed
+ */
 export type TaskFailure = {
+    /**
+     * Stable code of the reason, such as `deadline_exceeded`
+     */
     code: string;
+    /**
+     * The reason in words
+     */
     message: string;
 };
 
+/**
+ * Who cancelled the task, and why
+ */
 export type TaskCancellation = {
+    /**
+     * The reason that was given; null for none
+     */
     reason: string | null;
+    /**
+     * Who cancelled, such as `api_key:<id>`
+     */
     cancelled_by: string;
 };
 
+/**
+ * Why the worker cannot or will not do the task
+ */
 export type ReportReason = "abusive" | "unsafe" | "unclear" | "other";
 
 export const ReportReason = {
@@ -564,68 +840,122 @@ export const ReportReason = {
     other: "other"
 } as const;
 
+/**
+ * A report of a worker that the task cannot or should not be done
+ */
 export type TaskReport = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
     reason: ReportReason;
+    /**
+     * What the worker wrote; null for nothing
+     */
     text: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker reported the task
      * @format date-time
      */
     reported_at: string;
+    /**
+     * What a reviewer decided; null before
+     */
     decision: ("reassign" | "reject") | null;
 };
 
+/**
+ * The dispute of a rejection
+ */
 export type TaskDispute = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
+    /**
+     * Why the worker disputes the rejection, plain text
+     */
     text: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker disputed the rejection
      * @format date-time
      */
     opened_at: string;
+    /**
+     * Whether a reviewer has decided, and how
+     */
     status: "open" | "upheld" | "overturned";
     /**
      * What the reviewer wrote
      */
     decision_text: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When a reviewer decided; null before
      * @format date-time
      */
     decided_at: string | null;
+    /**
+     * Who decided; null before
+     */
     decided_by: string | null;
 };
 
+/**
+ * Who wrote a message
+ */
 export type Author = {
+    /**
+     * Which side wrote it
+     */
     kind: "worker" | "requester";
+    /**
+     * Id of the worker, or who wrote it for the requester; null if hidden from the caller
+     */
     id: string | null;
 };
 
+/**
+ * The question that waits for an answer
+ */
 export type OpenQuestion = {
     /**
+     * Id of the question
      * @format uuid
      */
     message_id: string;
+    /**
+     * The question, plain text
+     */
     text: string;
     author: Author;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was asked
      * @format date-time
      */
     asked_at: string;
 };
 
+/**
+ * A task as integrators see it
+ */
 export type Task = {
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
     /**
+     * Id of the org
      * @format uuid
      */
     org_id: string;
     status: TaskStatus;
+    /**
+     * Increases with every change; the `ETag` for `If-Match`
+     * @minimum 1
+     */
     version: number;
     origin: TaskOrigin;
     /**
@@ -633,6 +963,7 @@ export type Task = {
      */
     gold?: true;
     /**
+     * Kind of work; the name of a registered task type fills in its defaults
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     task_type: string;
@@ -642,10 +973,21 @@ export type Task = {
      */
     task_type_version?: number;
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain: string;
+    /**
+     * What the task is, in one line
+     * @minLength 1
+     * @maxLength 200
+     */
     title: string;
+    /**
+     * What the worker is to do
+     * @minLength 1
+     * @maxLength 20000
+     */
     instructions: string;
     /**
      * Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect
@@ -659,13 +1001,17 @@ export type Task = {
     handoff?: TaskHandoff;
     audit: TaskAudit;
     /**
-     * Up to 50 strings
+     * Up to 50 strings of your own; events carry them too
      */
     metadata?: Record<string, string>;
     /**
      * Increases by one each time accepted work returns to the queue
+     * @minimum 1
      */
     attempt: number;
+    /**
+     * The worker who has the task; null while nobody has it
+     */
     assignment: Assignment | null;
     /**
      * The last submission; kept after rework, reassignment, rejection and failure
@@ -675,8 +1021,17 @@ export type Task = {
      * With `output.copies`: the answers and how far they agree
      */
     result: Submission | CopiesResult | DefaultResult | null;
+    /**
+     * The decisions on submissions, oldest first
+     */
     reviews: TaskReview[];
+    /**
+     * Why the task failed; null unless it has
+     */
     failure: TaskFailure | null;
+    /**
+     * Who cancelled the task; null unless it is cancelled
+     */
     cancellation: TaskCancellation | null;
     /**
      * The last report of a worker; while `decision` is null, no worker gets the task
@@ -692,60 +1047,71 @@ export type Task = {
     open_question: OpenQuestion | null;
     /**
      * Messages that the side of the caller has not read; 0 when the task is final
+     * @minimum 0
      */
     unread_messages: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the task completed; null unless it has
      * @format date-time
      */
     completed_at: string | null;
 };
 
+/**
+ * Where the task comes from
+ */
 export type TaskOriginInput = {
     /**
      * If given, must be the org of the credential
      */
     org_id?: string;
     /**
+     * The product or system that the task comes from
      * @minLength 1
      * @maxLength 500
      */
     product: string;
     /**
+     * The integrator's own id of the request
      * @minLength 1
      * @maxLength 500
      */
     request_id: string;
     /**
+     * Who or what asked for it
      * @minLength 1
      * @maxLength 500
      */
     created_by?: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was asked for, by the clock of the integrator
      * @format date-time
      */
     created_at?: string;
 };
 
+/**
+ * Urgency and due times
+ */
 export type TaskSlaInput = {
     urgency: Urgency;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the task must be done; what happens then says `on_deadline`
      * @format date-time
      */
     deadline?: string;
     /**
+     * Seconds from the start (creation or not_before) in which the work should be submitted
      * @minimum 1
      * @maximum 31536000
      */
@@ -761,13 +1127,26 @@ export type TaskSlaInput = {
     escalations?: Escalation[];
 };
 
+/**
+ * No authentication
+ */
 export type NoAuth = {
+    /**
+     * Kind of authentication
+     */
     type: "none";
 };
 
+/**
+ * A bearer token
+ */
 export type BearerAuth = {
+    /**
+     * Kind of authentication
+     */
     type: "bearer";
     /**
+     * Sent as the bearer token; stored encrypted and never shown
      * @minLength 1
      * @maxLength 4096
      * @pattern ^[\x20-\x7e]*$
@@ -775,28 +1154,62 @@ export type BearerAuth = {
     token: string;
 };
 
+/**
+ * User name and password
+ */
 export type BasicAuth = {
+    /**
+     * Kind of authentication
+     */
     type: "basic";
     /**
+     * User name, without a colon
      * @minLength 1
      * @maxLength 500
      * @pattern ^[^:]*$
      */
     username: string;
     /**
+     * Stored encrypted and never shown
      * @maxLength 4096
      */
     password: string;
 };
 
+/**
+ * How often and when failed deliveries are tried again
+ */
+export type RetryPolicyInput = {
+    /**
+     * Attempts after the first before the delivery is given up
+     * @minimum 0
+     * @maximum 20
+     */
+    max_retries?: number;
+    /**
+     * Seconds before the first retry; each later one waits twice as long
+     * @minimum 1
+     * @maximum 3600
+     */
+    backoff_seconds?: number;
+};
+
+/**
+ * Where and how the events of the task are sent
+ */
 export type TaskHandoffInput = {
     /**
+     * URL that gets the events of the task as webhooks
      * @maxLength 2048
      */
     callback_url?: string;
-    callback_auth?: NoAuth | BearerAuth | BasicAuth;
-    retry_policy?: RetryPolicy;
     /**
+     * How deliveries to the callback URL authenticate; default: none
+     */
+    callback_auth?: NoAuth | BearerAuth | BasicAuth;
+    retry_policy?: RetryPolicyInput;
+    /**
+     * Types of the events that are sent to the callback URL
      * @minItems 1
      * @maxItems 21
      */
@@ -804,9 +1217,13 @@ export type TaskHandoffInput = {
     ordering?: DeliveryOrdering;
 };
 
+/**
+ * A new task
+ */
 export type TaskCreate = {
     origin: TaskOriginInput;
     /**
+     * Kind of work; the name of a registered task type fills in its defaults
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     task_type: string;
@@ -816,15 +1233,18 @@ export type TaskCreate = {
      */
     task_type_version?: number;
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain: string;
     /**
+     * What the task is, in one line
      * @minLength 1
      * @maxLength 200
      */
     title: string;
     /**
+     * What the worker is to do
      * @minLength 1
      * @maxLength 20000
      */
@@ -841,12 +1261,15 @@ export type TaskCreate = {
     handoff?: TaskHandoffInput;
     audit?: TaskAudit;
     /**
-     * Up to 50 strings
+     * Up to 50 strings of your own; events carry them too
      */
     metadata?: Record<string, string>;
 };
 
 export type TaskPage = {
+    /**
+     * The items of the page
+     */
     data: Task[];
     /**
      * Whether there are more items
@@ -860,6 +1283,7 @@ export type TaskPage = {
 
 export type CancelTaskRequest = {
     /**
+     * Why; the worker and the history are told
      * @maxLength 2000
      */
     reason?: string;
@@ -885,17 +1309,28 @@ export type ReviewTaskRequest = {
     worker_id?: string;
 };
 
+/**
+ * An event of a task
+ */
 export type HistoryEntry = {
     /**
+     * Id of the event
      * @format uuid
      */
     event_id: string;
     type: EventType;
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
     sequence: number;
     status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
     previous_status: TaskStatus | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     at: string;
@@ -903,16 +1338,47 @@ export type HistoryEntry = {
      * `api_key:<id>`, `worker:<id>` or `system`
      */
     actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
     attempt_of_task: number;
+    /**
+     * What belongs to the type
+     */
     data: Record<string, unknown>;
     /**
      * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
      */
     hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     */
     previous_hash: string | null;
 };
 
+/**
+ * The last entry of a history
+ */
+export type HistoryHead = {
+    /**
+     * Number of entries
+     * @minimum 0
+     */
+    sequence: number;
+    /**
+     * `hash` of the last entry
+     */
+    hash: string;
+};
+
+/**
+ * A page of the history of a task
+ */
 export type HistoryPage = {
+    /**
+     * The items of the page
+     */
     data: HistoryEntry[];
     /**
      * Whether there are more items
@@ -925,91 +1391,111 @@ export type HistoryPage = {
     /**
      * The last entry of the whole history; null when the history has been purged
      */
-    head: {
-        sequence: number;
-        hash: string;
-    } | null;
+    head: HistoryHead | null;
 };
 
+/**
+ * Changes of urgency and due times
+ */
+export type TaskSlaUpdate = {
+    urgency?: Urgency;
+    /**
+     * When the task must be done; what happens then says `on_deadline`
+     * @format date-time
+     */
+    deadline?: string | null;
+    /**
+     * Seconds from the start (creation or not_before) in which the work should be submitted
+     * @minimum 1
+     * @maximum 31536000
+     */
+    target_latency_seconds?: number | null;
+};
+
+/**
+ * Changes of what a worker must have
+ */
+export type TaskRequirementsUpdate = {
+    /**
+     * Skills that the worker must have, all of them
+     * @maxItems 200
+     */
+    skills?: string[] | null;
+    /**
+     * Certifications that the worker must have, all of them
+     * @maxItems 200
+     */
+    certifications?: string[] | null;
+    /**
+     * Lowest trust level of the worker
+     * @minimum 0
+     * @maximum 5
+     */
+    trust_level?: number | null;
+    /**
+     * Lowest rating of the worker
+     * @minimum 0
+     * @maximum 5
+     */
+    min_rating?: number | null;
+    /**
+     * Least share of known answers (`output.gold`) that the worker gave right
+     * @minimum 0
+     * @maximum 1
+     */
+    min_accuracy?: number | null;
+    /**
+     * Requirements that no relaxation step may change
+     * @maxItems 5
+     * @uniqueItems
+     */
+    hard?: ("skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy")[] | null;
+    /**
+     * Relaxation steps: from this time after the start (creation or not_before) on, these requirements replace all that are not hard
+     * @maxItems 10
+     */
+    steps?: RelaxationStep[] | null;
+    /**
+     * Only workers of this pool
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_pool_id?: string | null;
+    /**
+     * Only these workers
+     * @minItems 1
+     * @maxItems 100
+     * @uniqueItems
+     */
+    worker_ids?: string[] | null;
+    /**
+     * None of these workers
+     * @maxItems 100
+     * @uniqueItems
+     */
+    excluded_worker_ids?: string[] | null;
+    /**
+     * Nobody to whom one of these tasks was ever assigned
+     * @maxItems 20
+     * @uniqueItems
+     */
+    excluded_tasks?: string[] | null;
+    /**
+     * Attempts after which the task fails instead of returning to the queue
+     * @minimum 1
+     * @maximum 100
+     */
+    max_attempts?: number | null;
+};
+
+/**
+ * A JSON merge patch (RFC 7396): null removes a member
+ */
 export type TaskUpdate = {
-    sla?: {
-        urgency?: Urgency;
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        deadline?: string | null;
-        /**
-         * @minimum 1
-         * @maximum 31536000
-         */
-        target_latency_seconds?: number | null;
-    };
-    requirements?: {
-        /**
-         * @maxItems 200
-         */
-        skills?: string[] | null;
-        /**
-         * @maxItems 200
-         */
-        certifications?: string[] | null;
-        /**
-         * @minimum 0
-         * @maximum 5
-         */
-        trust_level?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 5
-         */
-        min_rating?: number | null;
-        /**
-         * Least share of known answers (`output.gold`) that the worker gave right
-         * @minimum 0
-         * @maximum 1
-         */
-        min_accuracy?: number | null;
-        /**
-         * Requirements that no relaxation step may change
-         * @maxItems 5
-         * @uniqueItems
-         */
-        hard?: ("skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy")[] | null;
-        /**
-         * Relaxation steps: from this time after the start (creation or not_before) on, these requirements replace all that are not hard
-         * @maxItems 10
-         */
-        steps?: RelaxationStep[] | null;
-        /**
-         * @pattern ^[A-Za-z0-9_-]{1,64}$
-         */
-        worker_pool_id?: string | null;
-        /**
-         * Only these workers
-         * @minItems 1
-         * @maxItems 100
-         * @uniqueItems
-         */
-        worker_ids?: string[] | null;
-        /**
-         * None of these workers
-         * @maxItems 100
-         * @uniqueItems
-         */
-        excluded_worker_ids?: string[] | null;
-        /**
-         * Nobody to whom one of these tasks was ever assigned
-         * @maxItems 20
-         * @uniqueItems
-         */
-        excluded_tasks?: string[] | null;
-        /**
-         * @minimum 1
-         * @maximum 100
-         */
-        max_attempts?: number | null;
-    } | null;
+    sla?: TaskSlaUpdate;
+    /**
+     * Changes of what a worker must have; null removes all requirements
+     */
+    requirements?: TaskRequirementsUpdate | null;
     /**
      * Up to 50 strings after the change
      */
@@ -1018,6 +1504,7 @@ export type TaskUpdate = {
 
 export type RequeueTaskRequest = {
     /**
+     * Why; recorded in the history
      * @minLength 1
      * @maxLength 2000
      */
@@ -1026,9 +1513,13 @@ export type RequeueTaskRequest = {
 
 export type AssignTaskRequest = {
     /**
+     * Id of the worker
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_id: string;
+    /**
+     * offer: the worker may decline. assign: the worker has the task at once
+     */
     mode?: "offer" | "assign";
     /**
      * Also if the worker is not eligible, but never past an exclusion or above their capacity
@@ -1036,6 +1527,9 @@ export type AssignTaskRequest = {
     force?: boolean;
 };
 
+/**
+ * What a bulk action would change
+ */
 export type BulkActionPreview = {
     /**
      * Open tasks that the action would be tried on
@@ -1048,11 +1542,37 @@ export type BulkActionPreview = {
     is_exact: boolean;
 };
 
+/**
+ * A task that refused the change
+ */
+export type BulkFailure = {
+    /**
+     * Id of the task
+     * @format uuid
+     */
+    task_id: string;
+    /**
+     * Code of the error
+     */
+    code: string;
+    /**
+     * The error in words
+     */
+    detail: string;
+};
+
+/**
+ * One change of many tasks, and how far it is
+ */
 export type BulkAction = {
     /**
+     * Id of the bulk action
      * @format uuid
      */
     bulk_action_id: string;
+    /**
+     * What is done to the tasks
+     */
     action: "cancel" | "requeue" | "update" | "approve" | "reject";
     /**
      * Not in lists; null with task_ids
@@ -1137,6 +1657,9 @@ export type BulkAction = {
      * Not in lists: `reason`, `changes`, or `feedback` and `rating`
      */
     parameters?: Record<string, unknown>;
+    /**
+     * How far it is
+     */
     status: "pending" | "running" | "completed" | "cancelled" | "failed";
     /**
      * Why it failed
@@ -1144,6 +1667,7 @@ export type BulkAction = {
     reason: ("credential_revoked" | "credential_expired" | "permission_reduced") | null;
     /**
      * Number of its tasks; with a filter null until all have been found
+     * @minimum 0
      */
     total: number | null;
     /**
@@ -1169,27 +1693,23 @@ export type BulkAction = {
     /**
      * Not in lists: the first 100 tasks that refused, with the code that the request for this task alone would have got
      */
-    failures?: {
-        /**
-         * @format uuid
-         */
-        task_id: string;
-        code: string;
-        detail: string;
-    }[];
+    failures?: BulkFailure[];
+    /**
+     * Who created it
+     */
     created_by: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it ended; null before
      * @format date-time
      */
     finished_at: string | null;
@@ -1275,7 +1795,13 @@ export type TaskFilter = {
     created_before?: string;
 };
 
+/**
+ * Bulk action: cancel
+ */
 export type BulkCancel = {
+    /**
+     * What is done to the tasks
+     */
     action: "cancel";
     filter?: TaskFilter;
     /**
@@ -1295,7 +1821,13 @@ export type BulkCancel = {
     reason?: string;
 };
 
+/**
+ * Bulk action: requeue
+ */
 export type BulkRequeue = {
+    /**
+     * What is done to the tasks
+     */
     action: "requeue";
     filter?: TaskFilter;
     /**
@@ -1316,7 +1848,13 @@ export type BulkRequeue = {
     reason: string;
 };
 
+/**
+ * Bulk action: update
+ */
 export type BulkUpdate = {
+    /**
+     * What is done to the tasks
+     */
     action: "update";
     filter?: TaskFilter;
     /**
@@ -1332,7 +1870,13 @@ export type BulkUpdate = {
     changes: TaskUpdate;
 };
 
+/**
+ * Bulk action: approve
+ */
 export type BulkApprove = {
+    /**
+     * What is done to the tasks
+     */
     action: "approve";
     filter?: TaskFilter;
     /**
@@ -1358,7 +1902,13 @@ export type BulkApprove = {
     rating?: number;
 };
 
+/**
+ * Bulk action: reject
+ */
 export type BulkReject = {
+    /**
+     * What is done to the tasks
+     */
     action: "reject";
     filter?: TaskFilter;
     /**
@@ -1388,6 +1938,9 @@ export type BulkReject = {
 export type CreateBulkActionRequest = BulkCancel | BulkRequeue | BulkUpdate | BulkApprove | BulkReject;
 
 export type BulkActionPage = {
+    /**
+     * The items of the page
+     */
     data: BulkAction[];
     /**
      * Whether there are more items
@@ -1399,37 +1952,128 @@ export type BulkActionPage = {
     next_cursor: string | null;
 };
 
+/**
+ * A task that was created
+ */
+export type BatchTaskCreated = {
+    /**
+     * Status that a request for this task alone would have got
+     * @minimum 200
+     * @maximum 599
+     */
+    status: number;
+    task: Task;
+};
+
+/**
+ * A task that was refused
+ */
+export type BatchTaskRefused = {
+    /**
+     * Status that a request for this task alone would have got
+     * @minimum 200
+     * @maximum 599
+     */
+    status: number;
+    error: Problem;
+};
+
 export type CreateTaskBatchResponse = {
-    results: ({
-        /**
-         * Status that a request for this task alone would have got
-         */
-        status: number;
-        task: Task;
-    } | {
-        /**
-         * Status that a request for this task alone would have got
-         */
-        status: number;
-        error: Problem;
-    })[];
+    /**
+     * One result per task, in the order of the request
+     */
+    results: (BatchTaskCreated | BatchTaskRefused)[];
 };
 
 export type CreateTaskBatchRequest = {
     /**
+     * The new tasks
      * @minItems 1
      * @maxItems 500
      */
     tasks: TaskCreate[];
 };
 
+/**
+ * Urgency and target latency
+ */
+export type TaskSlaDefaults = {
+    urgency?: Urgency;
+    /**
+     * Seconds from the start (creation or not_before) in which the work should be submitted
+     * @minimum 1
+     * @maximum 31536000
+     */
+    target_latency_seconds?: number;
+    /**
+     * What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails
+     */
+    on_deadline?: FailAtDeadline | CompleteAtDeadline;
+    /**
+     * By time. Each runs once, at this time after the start (creation or not_before), if its condition holds then
+     * @maxItems 10
+     */
+    escalations?: Escalation[];
+};
+
+/**
+ * The answer that is asked for
+ */
+export type TaskOutputDefaults = {
+    /**
+     * Form of the answer: JSON that fits `schema`, or text
+     */
+    expected_format?: "structured_json" | "text";
+    /**
+     * Shorthand (name → type) or JSON Schema 2020-12
+     */
+    schema?: Record<string, unknown>;
+    /**
+     * Whether a submission needs at least one file
+     */
+    evidence_required?: boolean;
+    /**
+     * Accepted media types of evidence, such as image/png or image/*; default: any
+     * @minItems 1
+     * @maxItems 20
+     */
+    evidence_types?: string[];
+    review?: ReviewMode;
+    copies?: TaskCopies;
+    gold?: GoldAnswer;
+};
+
+/**
+ * Where and how the events of the tasks are sent
+ */
+export type TaskHandoffDefaults = {
+    /**
+     * URL that gets the events of the task as webhooks
+     * @maxLength 2048
+     */
+    callback_url?: string;
+    retry_policy?: RetryPolicyInput;
+    /**
+     * Types of the events that are sent to the callback URL
+     * @minItems 1
+     * @maxItems 21
+     */
+    events?: EventType[];
+    ordering?: DeliveryOrdering;
+};
+
+/**
+ * A task with a known answer
+ */
 export type GoldTask = {
     /**
+     * What the task is, in one line
      * @minLength 1
      * @maxLength 200
      */
     title?: string;
     /**
+     * What the worker is to do
      * @minLength 1
      * @maxLength 20000
      */
@@ -1446,81 +2090,45 @@ export type GoldTask = {
     tolerance?: number;
 };
 
+/**
+ * A version of a registered task type
+ */
 export type TaskType = {
     /**
+     * Name of the task type
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     name: string;
     /**
      * Its number; tasks show it as `task_type_version`
+     * @minimum 1
      */
     version: number;
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain?: string;
     /**
+     * What the task is, in one line
      * @minLength 1
      * @maxLength 200
      */
     title?: string;
     /**
+     * What the worker is to do
      * @minLength 1
      * @maxLength 20000
      */
     instructions?: string;
     context?: TaskContext;
-    sla?: {
-        urgency?: Urgency;
-        /**
-         * @minimum 1
-         * @maximum 31536000
-         */
-        target_latency_seconds?: number;
-        /**
-         * What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails
-         */
-        on_deadline?: FailAtDeadline | CompleteAtDeadline;
-        /**
-         * By time. Each runs once, at this time after the start (creation or not_before), if its condition holds then
-         * @maxItems 10
-         */
-        escalations?: Escalation[];
-    };
+    sla?: TaskSlaDefaults;
     requirements?: TaskRequirements;
-    output?: {
-        expected_format?: "structured_json" | "text";
-        /**
-         * Shorthand (name → type) or JSON Schema 2020-12
-         */
-        schema?: Record<string, unknown>;
-        evidence_required?: boolean;
-        /**
-         * Accepted media types of evidence, such as image/png or image/*; default: any
-         * @minItems 1
-         * @maxItems 20
-         */
-        evidence_types?: string[];
-        review?: ReviewMode;
-        copies?: TaskCopies;
-        gold?: GoldAnswer;
-    };
-    handoff?: {
-        /**
-         * @maxLength 2048
-         */
-        callback_url?: string;
-        retry_policy?: RetryPolicy;
-        /**
-         * @minItems 1
-         * @maxItems 21
-         */
-        events?: EventType[];
-        ordering?: DeliveryOrdering;
-    };
+    output?: TaskOutputDefaults;
+    handoff?: TaskHandoffDefaults;
     audit?: TaskAudit;
     /**
-     * Up to 50 strings
+     * Up to 50 strings of your own; events carry them too
      */
     metadata?: Record<string, string>;
     /**
@@ -1536,14 +2144,20 @@ export type TaskType = {
      */
     gold_tasks?: GoldTask[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When this version was made
      * @format date-time
      */
     created_at: string;
+    /**
+     * Who made this version
+     */
     created_by: string;
 };
 
 export type TaskTypePage = {
+    /**
+     * The items of the page
+     */
     data: TaskType[];
     /**
      * Whether there are more items
@@ -1555,73 +2169,35 @@ export type TaskTypePage = {
     next_cursor: string | null;
 };
 
+/**
+ * What a task of this type may leave out
+ */
 export type TaskDefaults = {
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain?: string;
     /**
+     * What the task is, in one line
      * @minLength 1
      * @maxLength 200
      */
     title?: string;
     /**
+     * What the worker is to do
      * @minLength 1
      * @maxLength 20000
      */
     instructions?: string;
     context?: TaskContext;
-    sla?: {
-        urgency?: Urgency;
-        /**
-         * @minimum 1
-         * @maximum 31536000
-         */
-        target_latency_seconds?: number;
-        /**
-         * What happens at the deadline when no worker has accepted the task, and later when its work is given up; default: it fails
-         */
-        on_deadline?: FailAtDeadline | CompleteAtDeadline;
-        /**
-         * By time. Each runs once, at this time after the start (creation or not_before), if its condition holds then
-         * @maxItems 10
-         */
-        escalations?: Escalation[];
-    };
+    sla?: TaskSlaDefaults;
     requirements?: TaskRequirements;
-    output?: {
-        expected_format?: "structured_json" | "text";
-        /**
-         * Shorthand (name → type) or JSON Schema 2020-12
-         */
-        schema?: Record<string, unknown>;
-        evidence_required?: boolean;
-        /**
-         * Accepted media types of evidence, such as image/png or image/*; default: any
-         * @minItems 1
-         * @maxItems 20
-         */
-        evidence_types?: string[];
-        review?: ReviewMode;
-        copies?: TaskCopies;
-        gold?: GoldAnswer;
-    };
-    handoff?: {
-        /**
-         * @maxLength 2048
-         */
-        callback_url?: string;
-        retry_policy?: RetryPolicy;
-        /**
-         * @minItems 1
-         * @maxItems 21
-         */
-        events?: EventType[];
-        ordering?: DeliveryOrdering;
-    };
+    output?: TaskOutputDefaults;
+    handoff?: TaskHandoffDefaults;
     audit?: TaskAudit;
     /**
-     * Up to 50 strings
+     * Up to 50 strings of your own; events carry them too
      */
     metadata?: Record<string, string>;
     /**
@@ -1638,8 +2214,127 @@ export type TaskDefaults = {
     gold_tasks?: GoldTask[];
 };
 
+/**
+ * How many workers there are for the task
+ */
+export type MatchedWorkers = {
+    /**
+     * Workers that the key may see
+     * @minimum 0
+     */
+    considered: number;
+    /**
+     * Workers who meet all requirements
+     * @minimum 0
+     */
+    qualified: number;
+    /**
+     * Qualified workers who are available
+     * @minimum 0
+     */
+    available: number;
+    /**
+     * Available workers who can be offered the task now
+     * @minimum 0
+     */
+    eligible: number;
+};
+
+export type MatchedRequirement = {
+    /**
+     * A requirement of the task
+     */
+    requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
+    /**
+     * The value that the task requires
+     */
+    wanted: string | number | boolean | string[];
+    /**
+     * Workers who do not meet this requirement
+     * @minimum 0
+     */
+    rules_out: number;
+};
+
+/**
+ * Qualified workers who cannot be offered the task now, by reason
+ */
+export type UnavailableWorkers = {
+    /**
+     * Workers who are offline
+     * @minimum 0
+     */
+    offline: number;
+    /**
+     * Workers who are away
+     * @minimum 0
+     */
+    away: number;
+    /**
+     * Workers with as many offers and tasks as they may have
+     * @minimum 0
+     */
+    at_capacity: number;
+    /**
+     * Workers who declined the task or let its offer expire a short time ago
+     * @minimum 0
+     */
+    cooling_down: number;
+};
+
+export type UnmetRequirement = {
+    /**
+     * A requirement of the task
+     */
+    requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
+    /**
+     * The value that the task requires
+     */
+    wanted: string | number | boolean | string[];
+    /**
+     * The value of the worker
+     */
+    has?: number;
+};
+
+export type NearestMiss = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
+    worker_id: string;
+    /**
+     * `available`, `away` or `offline`
+     */
+    availability: string;
+    /**
+     * The requirements that the worker does not meet
+     */
+    lacks: UnmetRequirement[];
+};
+
+/**
+ * The queue that the task waits in
+ */
+export type MatchQueue = {
+    /**
+     * Position among the tasks that wait for the same workers; 1 is next
+     * @minimum 1
+     */
+    position: number;
+    /**
+     * Number of waiting tasks with the same requirements
+     * @minimum 0
+     */
+    same_requirements: number;
+};
+
+/**
+ * Why a task is or is not matched
+ */
 export type Match = {
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
@@ -1648,204 +2343,113 @@ export type Match = {
      * Why the task is not matched; `eligible`: it can be offered to a worker now; `scheduled`: it waits for its `not_before`, and the rest says how it would be matched now
      */
     reason: "eligible" | "cooling_down" | "at_capacity" | "away" | "nobody_qualifies" | "scheduled" | "not_waiting";
-    workers: {
-        /**
-         * Workers that the key may see
-         */
-        considered: number;
-        /**
-         * Workers who meet all requirements
-         */
-        qualified: number;
-        /**
-         * Qualified workers who are available
-         */
-        available: number;
-        /**
-         * Available workers who can be offered the task now
-         */
-        eligible: number;
-    };
-    requirements: {
-        requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
-        wanted: string | number | boolean | string[];
-        /**
-         * Workers who do not meet this requirement
-         */
-        rules_out: number;
-    }[];
+    workers: MatchedWorkers;
     /**
-     * Qualified workers who cannot be offered the task now, by reason
+     * Each requirement, with how many workers it rules out
      */
-    unavailable: {
-        /**
-         * @minimum 0
-         */
-        offline: number;
-        /**
-         * @minimum 0
-         */
-        away: number;
-        /**
-         * @minimum 0
-         */
-        at_capacity: number;
-        /**
-         * @minimum 0
-         */
-        cooling_down: number;
-    };
+    requirements: MatchedRequirement[];
+    unavailable: UnavailableWorkers;
     /**
      * Up to five workers who come closest to the requirements
      */
-    nearest_misses: {
-        worker_id: string;
-        availability: string;
-        lacks: {
-            requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
-            wanted: string | number | boolean | string[];
-            has?: number;
-        }[];
-    }[];
+    nearest_misses: NearestMiss[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the next worker of the task stops cooling down; null for none
      * @format date-time
      */
     ask_again_at: string | null;
     /**
      * Number of relaxation steps in effect
+     * @minimum 0
      */
     step: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the next relaxation step takes effect; null for none
      * @format date-time
      */
     next_step_at: string | null;
-    queue: {
-        /**
-         * Position among the tasks that wait for the same workers; 1 is next
-         */
-        position: number;
-        /**
-         * Number of waiting tasks with the same requirements
-         */
-        same_requirements: number;
-    } | null;
+    /**
+     * The queue that the task waits in; null if it does not wait
+     */
+    queue: MatchQueue | null;
     /**
      * Estimated from the throughput of the qualified, available workers; null when unknown
+     * @minimum 0
      */
     estimated_wait_seconds: number | null;
 };
 
+/**
+ * How a task would be matched
+ */
 export type MatchPreview = {
     /**
      * Why the task is not matched; `eligible`: it can be offered to a worker now; `scheduled`: it waits for its `not_before`, and the rest says how it would be matched now
      */
     reason: "eligible" | "cooling_down" | "at_capacity" | "away" | "nobody_qualifies" | "scheduled" | "not_waiting";
-    workers: {
-        /**
-         * Workers that the key may see
-         */
-        considered: number;
-        /**
-         * Workers who meet all requirements
-         */
-        qualified: number;
-        /**
-         * Qualified workers who are available
-         */
-        available: number;
-        /**
-         * Available workers who can be offered the task now
-         */
-        eligible: number;
-    };
-    requirements: {
-        requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
-        wanted: string | number | boolean | string[];
-        /**
-         * Workers who do not meet this requirement
-         */
-        rules_out: number;
-    }[];
+    workers: MatchedWorkers;
     /**
-     * Qualified workers who cannot be offered the task now, by reason
+     * Each requirement, with how many workers it rules out
      */
-    unavailable: {
-        /**
-         * @minimum 0
-         */
-        offline: number;
-        /**
-         * @minimum 0
-         */
-        away: number;
-        /**
-         * @minimum 0
-         */
-        at_capacity: number;
-        /**
-         * @minimum 0
-         */
-        cooling_down: number;
-    };
+    requirements: MatchedRequirement[];
+    unavailable: UnavailableWorkers;
     /**
      * Up to five workers who come closest to the requirements
      */
-    nearest_misses: {
-        worker_id: string;
-        availability: string;
-        lacks: {
-            requirement: "worker_pool_id" | "unpooled_tasks" | "worker_ids" | "excluded_worker_ids" | "excluded_tasks" | "skills" | "certifications" | "trust_level" | "min_rating" | "min_accuracy";
-            wanted: string | number | boolean | string[];
-            has?: number;
-        }[];
-    }[];
+    nearest_misses: NearestMiss[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the next worker of the task stops cooling down; null for none
      * @format date-time
      */
     ask_again_at: string | null;
     /**
      * Number of relaxation steps in effect
+     * @minimum 0
      */
     step: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the next relaxation step takes effect; null for none
      * @format date-time
      */
     next_step_at: string | null;
-    queue: {
-        /**
-         * Position among the tasks that wait for the same workers; 1 is next
-         */
-        position: number;
-        /**
-         * Number of waiting tasks with the same requirements
-         */
-        same_requirements: number;
-    } | null;
+    /**
+     * The queue that the task waits in; null if it does not wait
+     */
+    queue: MatchQueue | null;
     /**
      * Estimated from the throughput of the qualified, available workers; null when unknown
+     * @minimum 0
      */
     estimated_wait_seconds: number | null;
 };
 
+/**
+ * An event of a task, in the feed
+ */
 export type FeedEvent = {
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
     /**
+     * Id of the event
      * @format uuid
      */
     event_id: string;
     type: EventType;
+    /**
+     * 1, 2, 3 … within the task
+     * @minimum 1
+     */
     sequence: number;
     status: TaskStatus;
+    /**
+     * State before the event; null for the first
+     */
     previous_status: TaskStatus | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     at: string;
@@ -1853,31 +2457,57 @@ export type FeedEvent = {
      * `api_key:<id>`, `worker:<id>` or `system`
      */
     actor: string;
+    /**
+     * Increases by one each time accepted work returns to the queue
+     * @minimum 1
+     */
     attempt_of_task: number;
+    /**
+     * What belongs to the type
+     */
     data: Record<string, unknown>;
     /**
      * SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`
      */
     hash: string;
+    /**
+     * `hash` of the entry before; null for the first
+     */
     previous_hash: string | null;
 };
 
+/**
+ * An event of the org itself
+ */
 export type OrgEvent = {
     /**
+     * Id of the event
      * @format uuid
      */
     event_id: string;
+    /**
+     * Type of the event
+     */
     type: "webhook_endpoint.disabled";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     at: string;
+    /**
+     * Who or what caused it
+     */
     actor: string;
+    /**
+     * What belongs to the type
+     */
     data: Record<string, unknown>;
 };
 
 export type ListEventsResponse = {
+    /**
+     * The items of the page
+     */
     data: (FeedEvent | OrgEvent)[];
     /**
      * Whether there are more items
@@ -1889,32 +2519,49 @@ export type ListEventsResponse = {
     next_cursor: string | null;
 };
 
+/**
+ * Type of an event of a task or of the org
+ */
 export type FeedEventType = "task.created" | "task.queued" | "task.matched" | "task.offered" | "task.accepted" | "task.started" | "task.submitted" | "task.verified" | "task.completed" | "task.failed" | "task.cancelled" | "task.sla_breached" | "task.updated" | "task.assigned" | "task.requeued" | "task.question_asked" | "task.question_answered" | "task.message_added" | "task.escalated" | "task.reported" | "task.disputed" | "webhook_endpoint.disabled";
 
+/**
+ * A named group of workers
+ */
 export type Pool = {
     /**
+     * Id of the pool
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     pool_id: string;
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
     offer_mode: "sequential" | "broadcast";
     /**
+     * Most workers that a broadcast offers a task at once
      * @minimum 1
      * @maximum 200
      */
     broadcast_size: number;
+    /**
+     * Seconds until an offer expires; null: by the urgency of the task
+     * @minimum 1
+     * @maximum 86400
+     */
     offer_ttl_seconds: number | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -1922,21 +2569,28 @@ export type Pool = {
 
 export type CreatePoolRequest = {
     /**
+     * Id of the pool; generated if absent
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     pool_id?: string;
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
     offer_mode?: "sequential" | "broadcast";
     /**
+     * Most workers that a broadcast offers a task at once
      * @minimum 1
      * @maximum 200
      */
     broadcast_size?: number;
     /**
+     * Seconds until an offer expires; null: by the urgency of the task
      * @minimum 1
      * @maximum 86400
      */
@@ -1944,6 +2598,9 @@ export type CreatePoolRequest = {
 };
 
 export type PoolPage = {
+    /**
+     * The items of the page
+     */
     data: Pool[];
     /**
      * Whether there are more items
@@ -1957,34 +2614,46 @@ export type PoolPage = {
 
 export type UpdatePoolRequest = {
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name?: string;
+    /**
+     * sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it
+     */
     offer_mode?: "sequential" | "broadcast";
     /**
+     * Most workers that a broadcast offers a task at once
      * @minimum 1
      * @maximum 200
      */
     broadcast_size?: number;
     /**
+     * Seconds until an offer expires; null: by the urgency of the task
      * @minimum 1
      * @maximum 86400
      */
     offer_ttl_seconds?: number | null;
 };
 
+/**
+ * A person who does tasks
+ */
 export type Worker = {
     /**
+     * Id of the worker
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_id: string;
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * Pools that the worker belongs to
      * @maxItems 100
      * @uniqueItems
      */
@@ -1994,28 +2663,36 @@ export type Worker = {
      */
     unpooled_tasks: boolean;
     /**
+     * What the worker can do
      * @maxItems 200
      */
     skills: string[];
     /**
+     * What the worker is certified for
      * @maxItems 200
      */
     certifications: string[];
     /**
+     * How far the org trusts them
      * @minimum 0
      * @maximum 5
      */
     trust_level: number;
     /**
+     * Quality of the work; ratings by reviewers change it
      * @minimum 0
      * @maximum 5
      */
     rating: number;
     /**
+     * Most offers and tasks at the same time
      * @minimum 1
      * @maximum 1000
      */
     capacity: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
     availability: "available" | "away" | "offline";
     /**
      * The worker finishes the current tasks, gets no new offers and then goes offline
@@ -2023,26 +2700,35 @@ export type Worker = {
     draining: boolean;
     /**
      * Capacity in use by offers and tasks
+     * @minimum 0
      */
     active_tasks: number;
     /**
      * Ratings by reviewers since `rating` was last set
+     * @minimum 0
      */
     rating_count: number;
     /**
      * Share of the ended offers that were accepted; null without any
+     * @minimum 0
+     * @maximum 1
      */
     acceptance_rate: number | null;
     /**
      * Share of the ended offers that expired unanswered; null without any
+     * @minimum 0
+     * @maximum 1
      */
     lapse_rate: number | null;
     /**
      * Share of the latest 100 known answers (`output.gold`) that they gave right
+     * @minimum 0
+     * @maximum 1
      */
     accuracy: number | null;
     /**
      * Number of these known answers
+     * @minimum 0
      */
     accuracy_count: number;
     /**
@@ -2051,12 +2737,12 @@ export type Worker = {
      */
     last_seen_at?: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -2064,15 +2750,18 @@ export type Worker = {
 
 export type CreateWorkerRequest = {
     /**
+     * Id of the worker; generated if absent
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_id?: string;
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * Pools that the worker belongs to
      * @maxItems 100
      * @uniqueItems
      */
@@ -2082,32 +2771,43 @@ export type CreateWorkerRequest = {
      */
     unpooled_tasks?: boolean;
     /**
+     * What the worker can do
      * @maxItems 200
      */
     skills?: string[];
     /**
+     * What the worker is certified for
      * @maxItems 200
      */
     certifications?: string[];
     /**
+     * How far the org trusts them
      * @minimum 0
      * @maximum 5
      */
     trust_level?: number;
     /**
+     * Quality of the work; ratings by reviewers change it
      * @minimum 0
      * @maximum 5
      */
     rating?: number;
     /**
+     * Most offers and tasks at the same time
      * @minimum 1
      * @maximum 1000
      */
     capacity?: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
     availability?: "available" | "away" | "offline";
 };
 
 export type WorkerPage = {
+    /**
+     * The items of the page
+     */
     data: Worker[];
     /**
      * Whether there are more items
@@ -2121,11 +2821,13 @@ export type WorkerPage = {
 
 export type UpdateWorkerRequest = {
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name?: string;
     /**
+     * Pools that the worker belongs to
      * @maxItems 100
      * @uniqueItems
      */
@@ -2135,68 +2837,93 @@ export type UpdateWorkerRequest = {
      */
     unpooled_tasks?: boolean;
     /**
+     * What the worker can do
      * @maxItems 200
      */
     skills?: string[];
     /**
+     * What the worker is certified for
      * @maxItems 200
      */
     certifications?: string[];
     /**
+     * How far the org trusts them
      * @minimum 0
      * @maximum 5
      */
     trust_level?: number;
     /**
+     * Quality of the work; ratings by reviewers change it
      * @minimum 0
      * @maximum 5
      */
     rating?: number;
     /**
+     * Most offers and tasks at the same time
      * @minimum 1
      * @maximum 1000
      */
     capacity?: number;
+    /**
+     * Whether the worker takes offers: only while `available`
+     */
     availability?: "available" | "away" | "offline";
 };
 
 export type CreateWorkerTokenResponse = {
+    /**
+     * The token, `blw_…`; shown only in this response
+     */
     token: string;
 };
 
 export type UpdateOwnWorkerRequest = {
+    /**
+     * Whether I take offers: only while `available`
+     */
     availability: "available" | "away" | "offline";
 };
 
+/**
+ * Urgency and due times
+ */
 export type WorkerTaskSla = {
     urgency: Urgency;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the task must be done; what happens then says `on_deadline`
      * @format date-time
      */
     deadline?: string;
     /**
+     * Seconds from the start (creation or not_before) in which the work should be submitted
      * @minimum 1
      * @maximum 31536000
      */
     target_latency_seconds?: number;
 };
 
+/**
+ * What a worker must have to be offered the task
+ */
 export type WorkerTaskRequirements = {
     /**
+     * Skills that the worker must have, all of them
      * @maxItems 200
      */
     skills?: string[];
     /**
+     * Certifications that the worker must have, all of them
      * @maxItems 200
      */
     certifications?: string[];
     /**
+     * Lowest trust level of the worker
      * @minimum 0
      * @maximum 5
      */
     trust_level?: number;
     /**
+     * Lowest rating of the worker
      * @minimum 0
      * @maximum 5
      */
@@ -2219,22 +2946,33 @@ export type WorkerTaskRequirements = {
      */
     steps?: RelaxationStep[];
     /**
+     * Only workers of this pool
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_pool_id?: string;
     /**
+     * Attempts after which the task fails instead of returning to the queue
      * @minimum 1
      * @maximum 100
      */
     max_attempts?: number;
 };
 
+/**
+ * The answer that is asked for
+ */
 export type WorkerTaskOutput = {
+    /**
+     * Form of the answer: JSON that fits `schema`, or text
+     */
     expected_format: "structured_json" | "text";
     /**
      * Shorthand (name → type) or JSON Schema 2020-12
      */
     schema?: Record<string, unknown>;
+    /**
+     * Whether a submission needs at least one file
+     */
     evidence_required?: boolean;
     /**
      * Accepted media types of evidence, such as image/png or image/*; default: any
@@ -2245,20 +2983,36 @@ export type WorkerTaskOutput = {
     review?: ReviewMode;
 };
 
+/**
+ * A task that is offered to a worker
+ */
 export type OfferedTask = {
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
     /**
+     * Kind of work; the name of a registered task type fills in its defaults
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     task_type: string;
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain: string;
+    /**
+     * What the task is, in one line
+     * @minLength 1
+     * @maxLength 200
+     */
     title: string;
+    /**
+     * What the worker is to do
+     * @minLength 1
+     * @maxLength 20000
+     */
     instructions: string;
     /**
      * Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect
@@ -2271,6 +3025,7 @@ export type OfferedTask = {
     output: WorkerTaskOutput;
     /**
      * Increases by one each time accepted work returns to the queue
+     * @minimum 1
      */
     attempt: number;
     /**
@@ -2278,34 +3033,42 @@ export type OfferedTask = {
      */
     feedback: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
 };
 
+/**
+ * A task that is offered to a worker
+ */
 export type Offer = {
     /**
+     * Id of the offer
      * @format uuid
      */
     offer_id: string;
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
+    /**
+     * Whether the offer can still be accepted, or how it ended
+     */
     status: "pending" | "accepted" | "declined" | "expired" | "revoked" | "withdrawn";
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the offer was made
      * @format date-time
      */
     offered_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the offer expires
      * @format date-time
      */
     expires_at: string;
@@ -2313,6 +3076,9 @@ export type Offer = {
 };
 
 export type OfferPage = {
+    /**
+     * The items of the page
+     */
     data: Offer[];
     /**
      * Whether there are more items
@@ -2324,40 +3090,69 @@ export type OfferPage = {
     next_cursor: string | null;
 };
 
+/**
+ * The dispute of a rejection, as its worker sees it
+ */
 export type OwnDispute = {
+    /**
+     * Id of the worker
+     * @pattern ^[A-Za-z0-9_-]{1,64}$
+     */
     worker_id: string;
+    /**
+     * Why the worker disputes the rejection, plain text
+     */
     text: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the worker disputed the rejection
      * @format date-time
      */
     opened_at: string;
+    /**
+     * Whether a reviewer has decided, and how
+     */
     status: "open" | "upheld" | "overturned";
     /**
      * What the reviewer wrote
      */
     decision_text: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When a reviewer decided; null before
      * @format date-time
      */
     decided_at: string | null;
 };
 
+/**
+ * A task as its worker sees it
+ */
 export type WorkerTask = {
     /**
+     * Id of the task
      * @format uuid
      */
     task_id: string;
     /**
+     * Kind of work; the name of a registered task type fills in its defaults
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     task_type: string;
     /**
+     * Field of work, such as `incident_response`
      * @pattern ^[a-z][a-z0-9_]{0,63}$
      */
     domain: string;
+    /**
+     * What the task is, in one line
+     * @minLength 1
+     * @maxLength 200
+     */
     title: string;
+    /**
+     * What the worker is to do
+     * @minLength 1
+     * @maxLength 20000
+     */
     instructions: string;
     /**
      * Until then the task stays `created`, and its clocks start there; at most 365 days ahead, and earlier than the deadline. In the past: no effect
@@ -2370,6 +3165,7 @@ export type WorkerTask = {
     output: WorkerTaskOutput;
     /**
      * Increases by one each time accepted work returns to the queue
+     * @minimum 1
      */
     attempt: number;
     /**
@@ -2377,19 +3173,32 @@ export type WorkerTask = {
      */
     feedback: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
     status: TaskStatus;
+    /**
+     * Increases with every change; the `ETag` for `If-Match`
+     * @minimum 1
+     */
     version: number;
+    /**
+     * When the worker got the task; null when they no longer have it
+     */
     assignment: Assignment | null;
+    /**
+     * What the worker handed in; null before
+     */
     submission: Submission | null;
+    /**
+     * Their dispute of the rejection; null for none
+     */
     dispute: OwnDispute | null;
     /**
      * When the rejection that ended the task can no longer be disputed, 7 days after it; null when there is none, or it was disputed before
@@ -2402,12 +3211,14 @@ export type WorkerTask = {
     open_question: OpenQuestion | null;
     /**
      * Messages that the side of the caller has not read; 0 when the task is final
+     * @minimum 0
      */
     unread_messages: number;
 };
 
 export type DeclineOfferRequest = {
     /**
+     * Why; recorded in the history
      * @maxLength 2000
      */
     reason?: string;
@@ -2420,6 +3231,9 @@ export type DeclineOfferRequest = {
 };
 
 export type WorkerTaskPage = {
+    /**
+     * The items of the page
+     */
     data: WorkerTask[];
     /**
      * Whether there are more items
@@ -2433,51 +3247,66 @@ export type WorkerTaskPage = {
 
 export type ReleaseTaskRequest = {
     /**
+     * Why; recorded in the history
      * @maxLength 2000
      */
     reason?: string;
 };
 
 export type SubmitTaskRequest = {
+    /**
+     * The answer: JSON that fits the output schema, or text
+     */
     output: unknown;
     /**
+     * Anything else to say about it
      * @maxLength 20000
      */
     notes?: string;
     /**
+     * Ids of uploaded files that belong to the answer
      * @maxItems 50
      * @uniqueItems
      */
     evidence_ids?: string[];
 };
 
+/**
+ * What a worker has saved before they submit
+ */
 export type Draft = {
     /**
      * Any JSON; it need not fit the output schema yet
      */
     output?: unknown;
     /**
+     * Notes of the worker
      * @maxLength 20000
      */
     notes?: string;
     /**
      * Number of the save, also the ETag; 0 when nothing was saved
+     * @minimum 0
      */
     version: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was saved; null when nothing was saved
      * @format date-time
      */
     saved_at: string | null;
 };
 
+/**
+ * The save
+ */
 export type SaveDraftResponse = {
     /**
      * Number of the save, also the ETag; 0 when nothing was saved
+     * @minimum 0
      */
     version: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was saved; null when nothing was saved
      * @format date-time
      */
     saved_at: string | null;
@@ -2489,35 +3318,51 @@ export type SaveDraftRequest = {
      */
     output?: unknown;
     /**
+     * Notes of the worker
      * @maxLength 20000
      */
     notes?: string;
 };
 
+/**
+ * A message between the worker of a task and its requester
+ */
 export type Message = {
     /**
+     * Id of the message
      * @format uuid
      */
     message_id: string;
     /**
      * Position in the conversation, from 1
+     * @minimum 1
      */
     number: number;
     author: Author;
+    /**
+     * Plain text, never HTML
+     */
     text: string;
+    /**
+     * Whether it is a question
+     */
     question: boolean;
     /**
+     * Id of the question that it answers; null for none
      * @format uuid
      */
     answers: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was sent
      * @format date-time
      */
     sent_at: string;
 };
 
 export type MessagePage = {
+    /**
+     * The items of the page
+     */
     data: Message[];
     /**
      * Whether there are more items
@@ -2549,6 +3394,10 @@ export type SendMessageRequest = {
 };
 
 export type MarkMessagesReadResponse = {
+    /**
+     * Messages that are still unread
+     * @minimum 0
+     */
     unread_messages: number;
 };
 
@@ -2581,6 +3430,10 @@ export type SendAssignedTaskMessageRequest = {
 };
 
 export type MarkAssignedTaskMessagesReadResponse = {
+    /**
+     * Messages that are still unread
+     * @minimum 0
+     */
     unread_messages: number;
 };
 
@@ -2596,7 +3449,7 @@ export type MarkAssignedTaskMessagesReadRequest = {
 export type ReportTaskRequest = {
     reason: ReportReason;
     /**
-     * Plain text, never HTML; of the control characters only the newline and the tab
+     * What is wrong; plain text
      * @minLength 1
      * @maxLength 10000
      * @pattern ^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$
@@ -2610,7 +3463,7 @@ export type ResolveDisputeRequest = {
      */
     decision: "uphold" | "overturn";
     /**
-     * Plain text, never HTML; of the control characters only the newline and the tab
+     * What the worker is told; plain text
      * @minLength 1
      * @maxLength 10000
      * @pattern ^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$
@@ -2628,8 +3481,12 @@ export type DisputeRejectionRequest = {
     text: string;
 };
 
+/**
+ * A file that a worker uploaded for a task
+ */
 export type UploadedEvidence = {
     /**
+     * Id of the file
      * @format uuid
      */
     evidence_id: string;
@@ -2637,28 +3494,37 @@ export type UploadedEvidence = {
      * Safe file name, made from the last path segment of the given name
      */
     name: string;
+    /**
+     * Media type, as the upload named it
+     */
     media_type: string;
     /**
+     * Size in bytes
      * @minimum 1
      * @maximum 26214400
      */
     bytes: number;
     /**
+     * SHA-256 of the bytes, in hex
      * @pattern ^[0-9a-f]{64}$
      */
     sha256: string;
     /**
+     * Id of the worker who uploaded it
      * @pattern ^[A-Za-z0-9_-]{1,64}$
      */
     worker_id: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was uploaded
      * @format date-time
      */
     uploaded_at: string;
 };
 
 export type UploadedEvidencePage = {
+    /**
+     * The items of the page
+     */
     data: UploadedEvidence[];
     /**
      * Whether there are more items
@@ -2672,24 +3538,37 @@ export type UploadedEvidencePage = {
 
 export type CreateApiKeyResponse = {
     /**
+     * Id of the API key
      * @format uuid
      */
     key_id: string;
+    /**
+     * `live`, or `test` for the sandbox of the org
+     */
     mode: "live" | "test";
+    /**
+     * Name for people
+     */
     name: string;
     /**
      * First characters of the key
      */
     hint: string;
+    /**
+     * What the key may do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; null: never
      * @format date-time
      */
     expires_at: string | null;
@@ -2699,6 +3578,7 @@ export type CreateApiKeyResponse = {
      */
     last_used_at: string | null;
     /**
+     * Id of the key that replaced it; null for none
      * @format uuid
      */
     replaced_by: string | null;
@@ -2710,23 +3590,26 @@ export type CreateApiKeyResponse = {
 
 export type CreateApiKeyRequest = {
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * What the key may do; `*` for everything
      * @minItems 1
      * @uniqueItems
      */
     scopes: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
      */
     pools?: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; default: never
      * @format date-time
      */
     expires_at?: string;
@@ -2736,26 +3619,42 @@ export type CreateApiKeyRequest = {
     mode?: "live" | "test";
 };
 
+/**
+ * An API key, without its text
+ */
 export type ApiKey = {
     /**
+     * Id of the API key
      * @format uuid
      */
     key_id: string;
+    /**
+     * `live`, or `test` for the sandbox of the org
+     */
     mode: "live" | "test";
+    /**
+     * Name for people
+     */
     name: string;
     /**
      * First characters of the key
      */
     hint: string;
+    /**
+     * What the key may do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; null: never
      * @format date-time
      */
     expires_at: string | null;
@@ -2765,12 +3664,16 @@ export type ApiKey = {
      */
     last_used_at: string | null;
     /**
+     * Id of the key that replaced it; null for none
      * @format uuid
      */
     replaced_by: string | null;
 };
 
 export type ApiKeyPage = {
+    /**
+     * The items of the page
+     */
     data: ApiKey[];
     /**
      * Whether there are more items
@@ -2784,24 +3687,37 @@ export type ApiKeyPage = {
 
 export type RotateApiKeyResponse = {
     /**
+     * Id of the API key
      * @format uuid
      */
     key_id: string;
+    /**
+     * `live`, or `test` for the sandbox of the org
+     */
     mode: "live" | "test";
+    /**
+     * Name for people
+     */
     name: string;
     /**
      * First characters of the key
      */
     hint: string;
+    /**
+     * What the key may do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; null: never
      * @format date-time
      */
     expires_at: string | null;
@@ -2811,6 +3727,7 @@ export type RotateApiKeyResponse = {
      */
     last_used_at: string | null;
     /**
+     * Id of the key that replaced it; null for none
      * @format uuid
      */
     replaced_by: string | null;
@@ -2828,65 +3745,88 @@ export type RotateApiKeyRequest = {
      */
     expires_in_seconds?: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the new key expires; default: as the old one
      * @format date-time
      */
     expires_at?: string;
 };
 
+/**
+ * Why and since when nothing is sent
+ */
+export type WebhookEndpointDisabled = {
+    /**
+     * manual: by a request. gone: the receiver answered 410. failing: it failed for too long
+     */
+    reason: "manual" | "gone" | "failing";
+    /**
+     * When it was disabled
+     * @format date-time
+     */
+    at: string;
+};
+
+/**
+ * An endpoint with the secret that signs its events
+ */
 export type WebhookEndpointWithSecret = {
     /**
+     * Id of the webhook endpoint
      * @format uuid
      */
     endpoint_id: string;
-    url: string;
-    description: string;
-    events: EventType[];
-    enabled: boolean;
-    disabled: {
-        reason: "manual" | "gone" | "failing";
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        at: string;
-    } | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * URL that events are sent to
+     */
+    url: string;
+    /**
+     * What the endpoint is for
+     * @maxLength 500
+     */
+    description: string;
+    /**
+     * Types of the events that are sent
+     */
+    events: EventType[];
+    /**
+     * Whether events are sent
+     */
+    enabled: boolean;
+    /**
+     * Why and since when nothing is sent; null while enabled
+     */
+    disabled: WebhookEndpointDisabled | null;
+    /**
+     * Start of the current series of failures; null for none
      * @format date-time
      */
     failing_since: string | null;
+    /**
+     * v1: HMAC-SHA256. v1a: Ed25519
+     */
     signature: "v1" | "v1a";
     /**
      * `whpk_…`, for v1a
      */
     public_key: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Until when the old secret signs as well; null for none
      * @format date-time
      */
     previous_secret_expires_at: string | null;
+    /**
+     * Names of the extra headers
+     */
     header_names: string[];
-    retry_policy: {
-        /**
-         * @minimum 0
-         * @maximum 20
-         */
-        max_retries: number;
-        /**
-         * @minimum 1
-         * @maximum 3600
-         */
-        backoff_seconds: number;
-    };
+    retry_policy: RetryPolicy;
     ordering: DeliveryOrdering;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -2903,32 +3843,26 @@ export type CreateWebhookEndpointRequest = {
      */
     url: string;
     /**
+     * Types of the events that are sent
      * @minItems 1
      * @maxItems 50
      * @uniqueItems
      */
     events?: EventType[];
     /**
+     * What the endpoint is for
      * @maxLength 500
      */
     description?: string;
+    /**
+     * Whether events are sent
+     */
     enabled?: boolean;
     /**
      * Sent with every delivery; stored encrypted and never shown. Removed when `url` changes to another origin without new headers in the same request
      */
     headers?: Record<string, string>;
-    retry_policy?: {
-        /**
-         * @minimum 0
-         * @maximum 20
-         */
-        max_retries?: number;
-        /**
-         * @minimum 1
-         * @maximum 3600
-         */
-        backoff_seconds?: number;
-    };
+    retry_policy?: RetryPolicyInput;
     ordering?: DeliveryOrdering;
     /**
      * v1: HMAC-SHA256. v1a: Ed25519
@@ -2941,65 +3875,76 @@ export type CreateWebhookEndpointRequest = {
     secret?: string;
 };
 
+/**
+ * A receiver of the events of all tasks
+ */
 export type WebhookEndpoint = {
     /**
+     * Id of the webhook endpoint
      * @format uuid
      */
     endpoint_id: string;
-    url: string;
-    description: string;
-    events: EventType[];
-    enabled: boolean;
-    disabled: {
-        reason: "manual" | "gone" | "failing";
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        at: string;
-    } | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * URL that events are sent to
+     */
+    url: string;
+    /**
+     * What the endpoint is for
+     * @maxLength 500
+     */
+    description: string;
+    /**
+     * Types of the events that are sent
+     */
+    events: EventType[];
+    /**
+     * Whether events are sent
+     */
+    enabled: boolean;
+    /**
+     * Why and since when nothing is sent; null while enabled
+     */
+    disabled: WebhookEndpointDisabled | null;
+    /**
+     * Start of the current series of failures; null for none
      * @format date-time
      */
     failing_since: string | null;
+    /**
+     * v1: HMAC-SHA256. v1a: Ed25519
+     */
     signature: "v1" | "v1a";
     /**
      * `whpk_…`, for v1a
      */
     public_key: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Until when the old secret signs as well; null for none
      * @format date-time
      */
     previous_secret_expires_at: string | null;
+    /**
+     * Names of the extra headers
+     */
     header_names: string[];
-    retry_policy: {
-        /**
-         * @minimum 0
-         * @maximum 20
-         */
-        max_retries: number;
-        /**
-         * @minimum 1
-         * @maximum 3600
-         */
-        backoff_seconds: number;
-    };
+    retry_policy: RetryPolicy;
     ordering: DeliveryOrdering;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
 };
 
 export type WebhookEndpointPage = {
+    /**
+     * The items of the page
+     */
     data: WebhookEndpoint[];
     /**
      * Whether there are more items
@@ -3018,32 +3963,26 @@ export type UpdateWebhookEndpointRequest = {
      */
     url?: string;
     /**
+     * Types of the events that are sent
      * @minItems 1
      * @maxItems 50
      * @uniqueItems
      */
     events?: EventType[];
     /**
+     * What the endpoint is for
      * @maxLength 500
      */
     description?: string;
+    /**
+     * Whether events are sent
+     */
     enabled?: boolean;
     /**
      * Sent with every delivery; stored encrypted and never shown. Removed when `url` changes to another origin without new headers in the same request
      */
     headers?: Record<string, string>;
-    retry_policy?: {
-        /**
-         * @minimum 0
-         * @maximum 20
-         */
-        max_retries?: number;
-        /**
-         * @minimum 1
-         * @maximum 3600
-         */
-        backoff_seconds?: number;
-    };
+    retry_policy?: RetryPolicyInput;
     ordering?: DeliveryOrdering;
 };
 
@@ -3063,31 +4002,43 @@ export type RotateWebhookEndpointSecretRequest = {
 
 export type TestWebhookEndpointResponse = {
     /**
+     * Id of the event
      * @format uuid
      */
     event_id: string;
 };
 
+/**
+ * Past events that are sent to an endpoint again
+ */
 export type Replay = {
     /**
+     * Id of the replay
      * @format uuid
      */
     replay_id: string;
     /**
+     * Id of the webhook endpoint
      * @format uuid
      */
     endpoint_id: string;
+    /**
+     * Which deliveries are sent again
+     */
     deliveries: "failed" | "undelivered" | "all";
     /**
-     * RFC 3339, UTC, milliseconds
+     * Time of the first event
      * @format date-time
      */
     since: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Events before this time
      * @format date-time
      */
     until: string;
+    /**
+     * How far it is
+     */
     status: "running" | "completed" | "cancelled" | "stopped";
     /**
      * Why it was stopped
@@ -3118,19 +4069,22 @@ export type Replay = {
      * @minimum 0
      */
     failed: number;
+    /**
+     * Who started it
+     */
     created_by: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it ended; null before
      * @format date-time
      */
     finished_at: string | null;
@@ -3158,6 +4112,9 @@ export type StartReplayRequest = {
 };
 
 export type ReplayPage = {
+    /**
+     * The items of the page
+     */
     data: Replay[];
     /**
      * Whether there are more items
@@ -3169,99 +4126,158 @@ export type ReplayPage = {
     next_cursor: string | null;
 };
 
+/**
+ * Where the time went
+ */
+export type DeliveryTimings = {
+    /**
+     * Wait in the queue, ms; null if it did not get so far
+     * @minimum 0
+     */
+    queue: number | null;
+    /**
+     * Look-up of the name, ms; null if it did not get so far
+     * @minimum 0
+     */
+    dns: number | null;
+    /**
+     * Connection, ms; null if it did not get so far
+     * @minimum 0
+     */
+    connect: number | null;
+    /**
+     * TLS handshake, ms; null if it did not get so far
+     * @minimum 0
+     */
+    tls: number | null;
+    /**
+     * Wait for the first byte of the response, ms; null if it did not get so far
+     * @minimum 0
+     */
+    first_byte: number | null;
+    /**
+     * Reading of the response, ms; null if it did not get so far
+     * @minimum 0
+     */
+    body: number | null;
+};
+
+/**
+ * An attempt to deliver an event
+ */
+export type DeliveryAttempt = {
+    /**
+     * 1, 2, 3 …
+     * @minimum 1
+     */
+    attempt: number;
+    /**
+     * When the attempt was made
+     * @format date-time
+     */
+    at: string;
+    /**
+     * HTTP status of the response; null when there was none
+     */
+    status: number | null;
+    /**
+     * How long the attempt took, ms
+     * @minimum 0
+     */
+    ms: number;
+    /**
+     * What went wrong; null for nothing
+     */
+    error: string | null;
+    /**
+     * Kind of the error, for programs; null for none
+     */
+    error_class: string | null;
+    /**
+     * IP address of the receiver
+     */
+    address: string | null;
+    timings: DeliveryTimings;
+    /**
+     * Headers of the request, without secrets
+     */
+    request_headers: Record<string, string>;
+    /**
+     * Headers of the response
+     */
+    response_headers: Record<string, string>;
+    /**
+     * The first 4 KiB
+     */
+    response_body: string;
+    /**
+     * When the next attempt was due after it; null for none
+     * @format date-time
+     */
+    next_attempt_at: string | null;
+};
+
+/**
+ * An event on its way to one receiver
+ */
 export type Delivery = {
     /**
+     * Id of the delivery
      * @format uuid
      */
     delivery_id: string;
     /**
+     * Id of the webhook endpoint; null for a callback URL
      * @format uuid
      */
     endpoint_id: string | null;
     /**
+     * Id of the task; null for a test event
      * @format uuid
      */
     task_id: string | null;
     /**
+     * Id of the event
      * @format uuid
      */
     event_id: string;
-    event_type: string;
-    sequence: number | null;
-    url: string | null;
-    status: "pending" | "succeeded" | "exhausted" | "stopped";
-    attempts: {
-        /**
-         * 1, 2, 3 …
-         */
-        attempt: number;
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        at: string;
-        /**
-         * HTTP status of the response; null when there was none
-         */
-        status: number | null;
-        ms: number;
-        error: string | null;
-        error_class: string | null;
-        /**
-         * IP address of the receiver
-         */
-        address: string | null;
-        timings: {
-            /**
-             * Milliseconds
-             */
-            queue: number | null;
-            /**
-             * Milliseconds
-             */
-            dns: number | null;
-            /**
-             * Milliseconds
-             */
-            connect: number | null;
-            /**
-             * Milliseconds
-             */
-            tls: number | null;
-            /**
-             * Milliseconds
-             */
-            first_byte: number | null;
-            /**
-             * Milliseconds
-             */
-            body: number | null;
-        };
-        request_headers: Record<string, string>;
-        response_headers: Record<string, string>;
-        /**
-         * The first 4 KiB
-         */
-        response_body: string;
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        next_attempt_at: string | null;
-    }[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * Type of the event
+     */
+    event_type: string;
+    /**
+     * Of the event within its task; null for none
+     * @minimum 1
+     */
+    sequence: number | null;
+    /**
+     * URL of the receiver; null if it is no longer known
+     */
+    url: string | null;
+    /**
+     * How far the delivery is
+     */
+    status: "pending" | "succeeded" | "exhausted" | "stopped";
+    /**
+     * The attempts, oldest first
+     */
+    attempts: DeliveryAttempt[];
+    /**
+     * When the next attempt is due; null for none
      * @format date-time
      */
     next_attempt_at: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
 };
 
 export type DeliveryPage = {
+    /**
+     * The items of the page
+     */
     data: Delivery[];
     /**
      * Whether there are more items
@@ -3273,26 +4289,37 @@ export type DeliveryPage = {
     next_cursor: string | null;
 };
 
+/**
+ * Failed deliveries that are sent again
+ */
 export type Redelivery = {
     /**
+     * Id of the redelivery
      * @format uuid
      */
     redelivery_id: string;
+    /**
+     * Callback URL whose failed deliveries are sent again; null for any
+     */
     callback_url: string | null;
     /**
+     * Id of the endpoint whose failed deliveries are sent again; null for any
      * @format uuid
      */
     endpoint_id: string | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Time of the first event
      * @format date-time
      */
     since: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Events before this time
      * @format date-time
      */
     until: string;
+    /**
+     * How far it is
+     */
     status: "running" | "completed" | "cancelled" | "stopped";
     /**
      * Why it was stopped
@@ -3323,19 +4350,22 @@ export type Redelivery = {
      * @minimum 0
      */
     failed: number;
+    /**
+     * Who started it
+     */
     created_by: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it ended; null before
      * @format date-time
      */
     finished_at: string | null;
@@ -3369,6 +4399,9 @@ export type RedeliveryStart = {
 };
 
 export type RedeliveryPage = {
+    /**
+     * The items of the page
+     */
     data: Redelivery[];
     /**
      * Whether there are more items
@@ -3381,21 +4414,47 @@ export type RedeliveryPage = {
 };
 
 export type CreateOAuthClientResponse = {
+    /**
+     * Id of the client
+     */
     client_id: string;
+    /**
+     * Name, shown to members who authorize it
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * OAuth grants that the client may use
+     */
     grant_types: ("client_credentials" | "authorization_code")[];
+    /**
+     * A client that cannot keep a secret: an app on a device or in a browser
+     */
     "public": boolean;
+    /**
+     * Where members return to after they authorize the client
+     */
     redirect_uris: string[];
+    /**
+     * Where members return to after they sign out
+     */
     post_logout_redirect_uris: string[];
+    /**
+     * What the client may do
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -3407,11 +4466,13 @@ export type CreateOAuthClientResponse = {
 
 export type CreateOAuthClientRequest = {
     /**
+     * Name, shown to members who authorize it
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * OAuth grants that the client may use
      * @minItems 1
      * @uniqueItems
      */
@@ -3421,21 +4482,25 @@ export type CreateOAuthClientRequest = {
      */
     "public"?: boolean;
     /**
+     * Where members return to after they authorize the client
      * @maxItems 20
      * @uniqueItems
      */
     redirect_uris?: string[];
     /**
+     * Where members return to after they sign out
      * @maxItems 20
      * @uniqueItems
      */
     post_logout_redirect_uris?: string[];
     /**
+     * What the client may do
      * @minItems 1
      * @uniqueItems
      */
     scopes: ("tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
@@ -3443,28 +4508,60 @@ export type CreateOAuthClientRequest = {
     pools?: string[];
 };
 
+/**
+ * A program that gets access tokens by OAuth
+ */
 export type OAuthClient = {
+    /**
+     * Id of the client
+     */
     client_id: string;
+    /**
+     * Name, shown to members who authorize it
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * OAuth grants that the client may use
+     */
     grant_types: ("client_credentials" | "authorization_code")[];
+    /**
+     * A client that cannot keep a secret: an app on a device or in a browser
+     */
     "public": boolean;
+    /**
+     * Where members return to after they authorize the client
+     */
     redirect_uris: string[];
+    /**
+     * Where members return to after they sign out
+     */
     post_logout_redirect_uris: string[];
+    /**
+     * What the client may do
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
 };
 
 export type OAuthClientPage = {
+    /**
+     * The items of the page
+     */
     data: OAuthClient[];
     /**
      * Whether there are more items
@@ -3478,26 +4575,31 @@ export type OAuthClientPage = {
 
 export type UpdateOAuthClientRequest = {
     /**
+     * Name, shown to members who authorize it
      * @minLength 1
      * @maxLength 200
      */
     name?: string;
     /**
+     * Where members return to after they authorize the client
      * @maxItems 20
      * @uniqueItems
      */
     redirect_uris?: string[];
     /**
+     * Where members return to after they sign out
      * @maxItems 20
      * @uniqueItems
      */
     post_logout_redirect_uris?: string[];
     /**
+     * What the client may do
      * @minItems 1
      * @uniqueItems
      */
     scopes?: ("tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
@@ -3506,21 +4608,47 @@ export type UpdateOAuthClientRequest = {
 };
 
 export type RotateOAuthClientSecretResponse = {
+    /**
+     * Id of the client
+     */
     client_id: string;
+    /**
+     * Name, shown to members who authorize it
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * OAuth grants that the client may use
+     */
     grant_types: ("client_credentials" | "authorization_code")[];
+    /**
+     * A client that cannot keep a secret: an app on a device or in a browser
+     */
     "public": boolean;
+    /**
+     * Where members return to after they authorize the client
+     */
     redirect_uris: string[];
+    /**
+     * Where members return to after they sign out
+     */
     post_logout_redirect_uris: string[];
+    /**
+     * What the client may do
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -3530,22 +4658,55 @@ export type RotateOAuthClientSecretResponse = {
     client_secret?: string;
 };
 
+/**
+ * An outside issuer of access tokens that the org trusts
+ */
 export type Issuer = {
     /**
+     * Id of the issuer
      * @format uuid
      */
     issuer_id: string;
+    /**
+     * Name for people
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * The `iss` claim of its tokens
+     */
     issuer: string;
+    /**
+     * The `aud` claim of its tokens
+     */
     audience: string;
+    /**
+     * https URL of its public keys (JWKS)
+     */
     jwks_uri: string;
+    /**
+     * Signature algorithms that are accepted
+     */
     algorithms: string[];
+    /**
+     * The `typ` header of its tokens
+     */
     token_type: "at+jwt" | "JWT";
+    /**
+     * The claim that holds the scopes of a token
+     */
     scope_claim: string;
+    /**
+     * Which scopes each of its scopes gives here
+     */
     scope_map: Record<string, string[]>;
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
@@ -3553,11 +4714,13 @@ export type Issuer = {
 
 export type CreateIssuerRequest = {
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * The `iss` claim of its tokens
      * @minLength 1
      * @maxLength 500
      */
@@ -3569,22 +4732,32 @@ export type CreateIssuerRequest = {
      */
     audience?: string;
     /**
+     * https URL of its public keys (JWKS)
      * @maxLength 2048
      */
     jwks_uri: string;
     /**
+     * Signature algorithms that are accepted
      * @minItems 1
      * @uniqueItems
      */
     algorithms?: ("RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" | "ES256" | "ES384" | "ES512" | "EdDSA")[];
+    /**
+     * The `typ` header of its tokens
+     */
     token_type?: "at+jwt" | "JWT";
     /**
+     * The claim that holds the scopes of a token
      * @minLength 1
      * @maxLength 200
      */
     scope_claim?: string;
+    /**
+     * Which scopes each of its scopes gives here
+     */
     scope_map: {};
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
@@ -3593,6 +4766,9 @@ export type CreateIssuerRequest = {
 };
 
 export type IssuerPage = {
+    /**
+     * The items of the page
+     */
     data: Issuer[];
     /**
      * Whether there are more items
@@ -3606,21 +4782,39 @@ export type IssuerPage = {
 
 export type CreateMemberResponse = {
     /**
+     * Id of the member
      * @format uuid
      */
     member_id: string;
+    /**
+     * E-mail address; the name to sign in with
+     */
     email: string;
+    /**
+     * Name of the person
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * What the member may do, and may let clients do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
+    /**
+     * Whether the member may not sign in
+     */
     disabled: boolean;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
@@ -3632,56 +4826,85 @@ export type CreateMemberResponse = {
 
 export type CreateMemberRequest = {
     /**
+     * E-mail address; the name to sign in with
      * @maxLength 254
      * @pattern ^[^\s@<>"]{1,64}@[^\s@<>"]{1,189}$
      */
     email: string;
     /**
+     * Name of the person
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * What the member may do, and may let clients do; `*` for everything
      * @minItems 1
      * @uniqueItems
      */
     scopes: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
      */
     pools?: string[];
     /**
+     * Stored as a hash only; generated for a new member if absent
      * @minLength 12
      * @maxLength 200
      */
     password?: string;
 };
 
+/**
+ * A person of the org who can sign in
+ */
 export type Member = {
     /**
+     * Id of the member
      * @format uuid
      */
     member_id: string;
+    /**
+     * E-mail address; the name to sign in with
+     */
     email: string;
+    /**
+     * Name of the person
+     * @minLength 1
+     * @maxLength 200
+     */
     name: string;
+    /**
+     * What the member may do, and may let clients do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
+    /**
+     * Whether the member may not sign in
+     */
     disabled: boolean;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
 };
 
 export type MemberPage = {
+    /**
+     * The items of the page
+     */
     data: Member[];
     /**
      * Whether there are more items
@@ -3695,90 +4918,176 @@ export type MemberPage = {
 
 export type UpdateMemberRequest = {
     /**
+     * E-mail address; the name to sign in with
      * @maxLength 254
      * @pattern ^[^\s@<>"]{1,64}@[^\s@<>"]{1,189}$
      */
     email?: string;
     /**
+     * Name of the person
      * @minLength 1
      * @maxLength 200
      */
     name?: string;
     /**
+     * What the member may do, and may let clients do; `*` for everything
      * @minItems 1
      * @uniqueItems
      */
     scopes?: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
      */
     pools?: string[];
     /**
+     * Stored as a hash only; generated for a new member if absent
      * @minLength 12
      * @maxLength 200
      */
     password?: string;
+    /**
+     * Whether the member may not sign in
+     */
     disabled?: boolean;
 };
 
 export type CreateOrgResponse = {
     /**
+     * Id of the org
      * @format uuid
      */
     org_id: string;
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
     name: string;
+    /**
+     * An API key with all scopes; shown only in this response
+     */
     api_key: string;
+};
+
+/**
+ * A token bucket
+ */
+export type RateLimit = {
+    /**
+     * Size of the token bucket
+     * @minimum 1
+     * @maximum 999999999
+     */
+    requests: number;
+    /**
+     * Time in which it refills
+     * @minimum 1
+     * @maximum 86400
+     */
+    seconds: number;
+};
+
+/**
+ * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: the default
+ */
+export type RateLimitsInput = {
+    /**
+     * Limit of each credential
+     */
+    key?: RateLimit | null;
+    /**
+     * Limit of all credentials together
+     */
+    org?: RateLimit | null;
 };
 
 export type CreateOrgRequest = {
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
     name: string;
-    /**
-     * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: the default
-     */
-    rate_limits?: {
-        key?: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-        org?: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-    };
+    rate_limits?: RateLimitsInput;
 };
 
+/**
+ * Since when and why the operator has suspended the org
+ */
+export type OrgSuspension = {
+    /**
+     * When the operator suspended it
+     * @format date-time
+     */
+    at: string;
+    /**
+     * The reason; null for none
+     */
+    reason: string | null;
+};
+
+/**
+ * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: no limit
+ */
+export type RateLimits = {
+    /**
+     * Limit of each credential
+     */
+    key: RateLimit | null;
+    /**
+     * Limit of all credentials together
+     */
+    org: RateLimit | null;
+};
+
+/**
+ * Usage and limit of a quota
+ */
+export type QuotaUsage = {
+    /**
+     * What is used
+     * @minimum 0
+     */
+    used: number;
+    /**
+     * The limit
+     * @minimum 0
+     */
+    limit: number;
+};
+
+/**
+ * Usage and limit of each quota
+ */
+export type OrgUsage = {
+    open_tasks: QuotaUsage;
+    workers: QuotaUsage;
+    pools: QuotaUsage;
+    endpoints: QuotaUsage;
+    keys: QuotaUsage;
+    members: QuotaUsage;
+    clients: QuotaUsage;
+    issuers: QuotaUsage;
+    task_types: QuotaUsage;
+    task_type_bytes: QuotaUsage;
+    evidence_bytes: QuotaUsage;
+    idempotent_answer_bytes: QuotaUsage;
+};
+
+/**
+ * An org, with its settings and usage
+ */
 export type Org = {
     /**
+     * Id of the org
      * @format uuid
      */
     org_id: string;
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
@@ -3788,114 +5097,109 @@ export type Org = {
      * @maxItems 1000
      */
     ip_allowlist: string[];
+    /**
+     * Whether credentials of the org are accepted
+     */
     status: "active" | "suspended";
     /**
-     * Since when and why the operator has suspended the org
+     * Since when and why the operator has suspended the org; null unless suspended
      */
-    suspension: {
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        at: string;
-        reason: string | null;
-    } | null;
+    suspension: OrgSuspension | null;
+    rate_limits: RateLimits;
+    usage: OrgUsage;
     /**
-     * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: no limit
-     */
-    rate_limits: {
-        key: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-        org: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-    };
-    /**
-     * Usage and limit of each quota
-     */
-    usage: {
-        open_tasks: {
-            used: number;
-            limit: number;
-        };
-        workers: {
-            used: number;
-            limit: number;
-        };
-        pools: {
-            used: number;
-            limit: number;
-        };
-        endpoints: {
-            used: number;
-            limit: number;
-        };
-        keys: {
-            used: number;
-            limit: number;
-        };
-        members: {
-            used: number;
-            limit: number;
-        };
-        clients: {
-            used: number;
-            limit: number;
-        };
-        issuers: {
-            used: number;
-            limit: number;
-        };
-        task_types: {
-            used: number;
-            limit: number;
-        };
-        task_type_bytes: {
-            used: number;
-            limit: number;
-        };
-        evidence_bytes: {
-            used: number;
-            limit: number;
-        };
-        idempotent_answer_bytes: {
-            used: number;
-            limit: number;
-        };
-    };
-    /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was last changed
      * @format date-time
      */
     updated_at: string;
 };
 
+/**
+ * Quotas of the org, which apply to its sandbox separately; null: the default
+ */
+export type StorageQuotas = {
+    /**
+     * Most open tasks
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    open_tasks?: number | null;
+    /**
+     * Most workers
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    workers?: number | null;
+    /**
+     * Most pools
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    pools?: number | null;
+    /**
+     * Most webhook endpoints
+     * @minimum 0
+     * @maximum 100
+     */
+    endpoints?: number | null;
+    /**
+     * Most API keys
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    keys?: number | null;
+    /**
+     * Most members
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    members?: number | null;
+    /**
+     * Most OAuth clients
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    clients?: number | null;
+    /**
+     * Most outside issuers
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    issuers?: number | null;
+    /**
+     * Most task types, with retired ones
+     * @minimum 0
+     * @maximum 1000000000
+     */
+    task_types?: number | null;
+    /**
+     * Most bytes of versions of task types
+     * @minimum 0
+     * @maximum 1000000000000000
+     */
+    task_type_bytes?: number | null;
+    /**
+     * Most bytes of evidence
+     * @minimum 0
+     * @maximum 1000000000000000
+     */
+    evidence_bytes?: number | null;
+    /**
+     * Most bytes of answers kept for Idempotency-Keys
+     * @minimum 0
+     * @maximum 1000000000000000
+     */
+    idempotent_answer_bytes?: number | null;
+};
+
 export type UpdateOrgRequest = {
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
@@ -3905,150 +5209,71 @@ export type UpdateOrgRequest = {
      * @maxItems 1000
      */
     ip_allowlist?: string[];
-    /**
-     * Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: the default
-     */
-    rate_limits?: {
-        key?: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-        org?: {
-            /**
-             * @minimum 1
-             * @maximum 999999999
-             */
-            requests: number;
-            /**
-             * @minimum 1
-             * @maximum 86400
-             */
-            seconds: number;
-        } | null;
-    };
-    /**
-     * Quotas of the org, which apply to its sandbox separately; null: the default
-     */
-    quotas?: {
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        open_tasks?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        workers?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        pools?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 100
-         */
-        endpoints?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        keys?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        members?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        clients?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        issuers?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000
-         */
-        task_types?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000000000
-         */
-        task_type_bytes?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000000000
-         */
-        evidence_bytes?: number | null;
-        /**
-         * @minimum 0
-         * @maximum 1000000000000000
-         */
-        idempotent_answer_bytes?: number | null;
-    };
+    rate_limits?: RateLimitsInput;
+    quotas?: StorageQuotas;
 };
 
+/**
+ * What the org uses
+ */
+export type OrgUsageSummary = {
+    /**
+     * Open tasks
+     * @minimum 0
+     */
+    open_tasks: number;
+    /**
+     * Workers
+     * @minimum 0
+     */
+    workers: number;
+    /**
+     * API keys
+     * @minimum 0
+     */
+    keys: number;
+    /**
+     * Bytes of evidence
+     * @minimum 0
+     */
+    evidence_bytes: number;
+};
+
+/**
+ * An org in a list
+ */
 export type OrgSummary = {
     /**
+     * Id of the org
      * @format uuid
      */
     org_id: string;
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
     name: string;
+    /**
+     * Whether credentials of the org are accepted
+     */
     status: "active" | "suspended";
     /**
-     * Since when and why the operator has suspended the org
+     * Since when and why the operator has suspended the org; null unless suspended
      */
-    suspension: {
-        /**
-         * RFC 3339, UTC, milliseconds
-         * @format date-time
-         */
-        at: string;
-        reason: string | null;
-    } | null;
-    usage: {
-        /**
-         * @minimum 0
-         */
-        open_tasks: number;
-        /**
-         * @minimum 0
-         */
-        workers: number;
-        /**
-         * @minimum 0
-         */
-        keys: number;
-        /**
-         * @minimum 0
-         */
-        evidence_bytes: number;
-    };
+    suspension: OrgSuspension | null;
+    usage: OrgUsageSummary;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
 };
 
 export type OrgSummaryPage = {
+    /**
+     * The items of the page
+     */
     data: OrgSummary[];
     /**
      * Whether there are more items
@@ -4062,24 +5287,37 @@ export type OrgSummaryPage = {
 
 export type CreateOrgApiKeyResponse = {
     /**
+     * Id of the API key
      * @format uuid
      */
     key_id: string;
+    /**
+     * `live`, or `test` for the sandbox of the org
+     */
     mode: "live" | "test";
+    /**
+     * Name for people
+     */
     name: string;
     /**
      * First characters of the key
      */
     hint: string;
+    /**
+     * What the key may do; `*` for everything
+     */
     scopes: string[];
+    /**
+     * Pools whose tasks and workers the credential may use; `*` for all
+     */
     pools: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; null: never
      * @format date-time
      */
     expires_at: string | null;
@@ -4089,6 +5327,7 @@ export type CreateOrgApiKeyResponse = {
      */
     last_used_at: string | null;
     /**
+     * Id of the key that replaced it; null for none
      * @format uuid
      */
     replaced_by: string | null;
@@ -4100,23 +5339,26 @@ export type CreateOrgApiKeyResponse = {
 
 export type CreateOrgApiKeyRequest = {
     /**
+     * Name for people
      * @minLength 1
      * @maxLength 200
      */
     name: string;
     /**
+     * What the key may do; `*` for everything
      * @minItems 1
      * @uniqueItems
      */
     scopes: ("*" | "tasks:create" | "tasks:read" | "tasks:cancel" | "tasks:review" | "tasks:update" | "tasks:assign" | "messages:read" | "messages:write" | "types:read" | "types:write" | "stats:read" | "events:read" | "webhooks:read" | "webhooks:write" | "pools:read" | "pools:write" | "workers:read" | "workers:write" | "keys:read" | "keys:write" | "org:read" | "org:write" | "audit:read" | "members:read" | "members:write" | "oauth:read" | "oauth:write")[];
     /**
+     * Pools whose tasks and workers the credential may use; `*` for all
      * @minItems 1
      * @maxItems 100
      * @uniqueItems
      */
     pools?: string[];
     /**
-     * RFC 3339, UTC, milliseconds
+     * When the key expires; default: never
      * @format date-time
      */
     expires_at?: string;
@@ -4128,6 +5370,7 @@ export type CreateOrgApiKeyRequest = {
 
 export type SuspendOrgRequest = {
     /**
+     * Why; the org sees it
      * @minLength 1
      * @maxLength 2000
      */
@@ -4136,6 +5379,7 @@ export type SuspendOrgRequest = {
 
 export type UpdateOwnOrgRequest = {
     /**
+     * Name of the org
      * @minLength 1
      * @maxLength 200
      */
@@ -4147,61 +5391,103 @@ export type UpdateOwnOrgRequest = {
     ip_allowlist?: string[];
 };
 
+/**
+ * The secret that signs deliveries to callback URLs
+ */
 export type WebhookSecret = {
     /**
      * `whsec_…`, Standard Webhooks
      */
     secret: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was created
      * @format date-time
      */
     created_at: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Until when the previous secret signs as well; null for none
      * @format date-time
      */
     previous_expires_at: string | null;
 };
 
+/**
+ * A secret that no configured key can open
+ */
+export type LostSecret = {
+    /**
+     * What the secret belongs to
+     */
+    kind: "audit_signing_key" | "oauth_settings" | "webhook_secret" | "webhook_endpoint" | "task";
+    /**
+     * Id of the org; null for none
+     */
+    org_id: string | null;
+    /**
+     * `test` for its sandbox; null for none
+     */
+    mode: ("live" | "test") | null;
+    /**
+     * Id of the endpoint or task
+     */
+    id: string | null;
+    /**
+     * Id of the key that sealed it
+     */
+    key_id: string | null;
+};
+
 export type ResealSecretsResponse = {
     /**
      * Number of secrets that were resealed
+     * @minimum 0
      */
     resealed: number;
     /**
      * Number of secrets that no configured key can open
+     * @minimum 0
      */
     lost: number;
     /**
      * The secrets that no configured key can open
      */
-    lost_items: {
-        kind: "audit_signing_key" | "oauth_settings" | "webhook_secret" | "webhook_endpoint" | "task";
-        org_id: string | null;
-        mode: ("live" | "test") | null;
-        /**
-         * Id of the endpoint or task
-         */
-        id: string | null;
-        /**
-         * Id of the key that sealed it
-         */
-        key_id: string | null;
-    }[];
+    lost_items: LostSecret[];
+    /**
+     * `cursor` of the next step; null after the last
+     */
     next_cursor: string | null;
 };
 
 export type ResealSecretsRequest = {
     /**
+     * `next_cursor` of the step before
      * @maxLength 1000
      */
     cursor?: string;
 };
 
+/**
+ * A jump of the clock
+ */
+export type ClockJump = {
+    /**
+     * Size of the jump; negative when the clock went back
+     */
+    by_ms: number;
+    /**
+     * When the jump was seen, by Redis' clock after the jump
+     * @format date-time
+     */
+    seen_at: string;
+    /**
+     * Whether an operator has confirmed the jump
+     */
+    confirmed: boolean;
+};
+
 export type GetClockResponse = {
     /**
-     * RFC 3339, UTC, milliseconds
+     * The time of Redis' clock
      * @format date-time
      */
     now: string;
@@ -4209,23 +5495,15 @@ export type GetClockResponse = {
      * True while deadlines and expiries are paused because of a jump
      */
     held: boolean;
-    jump: {
-        /**
-         * Size of the jump; negative when the clock went back
-         */
-        by_ms: number;
-        /**
-         * When the jump was seen, by Redis' clock after the jump
-         * @format date-time
-         */
-        seen_at: string;
-        confirmed: boolean;
-    } | null;
+    /**
+     * The last jump; null for none
+     */
+    jump: ClockJump | null;
 };
 
 export type ConfirmClockResponse = {
     /**
-     * RFC 3339, UTC, milliseconds
+     * The time of Redis' clock
      * @format date-time
      */
     now: string;
@@ -4233,22 +5511,18 @@ export type ConfirmClockResponse = {
      * True while deadlines and expiries are paused because of a jump
      */
     held: boolean;
-    jump: {
-        /**
-         * Size of the jump; negative when the clock went back
-         */
-        by_ms: number;
-        /**
-         * When the jump was seen, by Redis' clock after the jump
-         * @format date-time
-         */
-        seen_at: string;
-        confirmed: boolean;
-    } | null;
+    /**
+     * The last jump; null for none
+     */
+    jump: ClockJump | null;
 };
 
+/**
+ * Something that could not be processed
+ */
 export type DeadEntry = {
     /**
+     * Id of the dead entry
      * @pattern ^p\d\d-\d{1,15}-\d{1,15}$
      */
     entry_id: string;
@@ -4260,9 +5534,12 @@ export type DeadEntry = {
      * Id of the outbox entry, the member, or the Redis key of the record
      */
     name: string;
+    /**
+     * Why it could not be processed
+     */
     reason: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it was put aside
      * @format date-time
      */
     at: string;
@@ -4273,6 +5550,9 @@ export type DeadEntry = {
 };
 
 export type DeadEntryPage = {
+    /**
+     * The items of the page
+     */
     data: DeadEntry[];
     /**
      * Whether there are more items
@@ -4285,24 +5565,50 @@ export type DeadEntryPage = {
 };
 
 export type ReplayDeadEntriesResponse = {
+    /**
+     * Entries that were replayed
+     * @minimum 0
+     */
     replayed: number;
+    /**
+     * `cursor` of the next step; null after the last
+     */
     next_cursor: string | null;
 };
 
 export type ReplayDeadEntriesRequest = {
     /**
+     * `next_cursor` of the step before
      * @maxLength 1000
      */
     cursor?: string;
 };
 
+/**
+ * What the action changed
+ */
+export type AuditTarget = {
+    /**
+     * Kind of the thing, such as `api_key`
+     */
+    type: string;
+    /**
+     * Its id
+     */
+    id: string;
+};
+
+/**
+ * An entry of the audit log
+ */
 export type AuditEntry = {
     /**
      * 1, 2, 3 … within the org
+     * @minimum 1
      */
     sequence: number;
     /**
-     * RFC 3339, UTC, milliseconds
+     * When it happened
      * @format date-time
      */
     at: string;
@@ -4314,11 +5620,14 @@ export type AuditEntry = {
      * For example `api_key.created`
      */
     action: string;
-    target: {
-        type: string;
-        id: string;
-    };
+    target: AuditTarget;
+    /**
+     * What belongs to the action
+     */
     data: Record<string, unknown>;
+    /**
+     * `hash` of the entry before; null for the first
+     */
     previous_hash: string | null;
     /**
      * SHA-256 over the entry without this field, in RFC 8785 form
@@ -4327,6 +5636,9 @@ export type AuditEntry = {
 };
 
 export type AuditEntryPage = {
+    /**
+     * The items of the page
+     */
     data: AuditEntry[];
     /**
      * Whether there are more items
@@ -4338,22 +5650,88 @@ export type AuditEntryPage = {
     next_cursor: string | null;
 };
 
+/**
+ * A public key that verifies exports (RFC 7517)
+ */
 export type AuditKey = {
+    /**
+     * Key type (RFC 8037)
+     */
     kty: "OKP";
+    /**
+     * Curve
+     */
     crv: "Ed25519";
+    /**
+     * The public key, base64url
+     */
     x: string;
     /**
      * Thumbprint of the key (RFC 7638)
      */
     kid: string;
+    /**
+     * Signatures
+     */
     use: "sig";
+    /**
+     * Algorithm
+     */
     alg: "EdDSA";
 };
 
 export type ListAuditKeysResponse = {
+    /**
+     * All keys, old and new
+     */
     keys: AuditKey[];
 };
 
+/**
+ * Breached clocks
+ */
+export type BreachStats = {
+    /**
+     * Breached target latencies
+     * @minimum 0
+     */
+    target_latency: number;
+    /**
+     * Breached deadlines
+     * @minimum 0
+     */
+    deadline: number;
+};
+
+/**
+ * From the creation to the first acceptance; counted when the task was accepted
+ */
+export type DurationStats = {
+    /**
+     * Number of times
+     * @minimum 0
+     */
+    count: number;
+    /**
+     * Half of them took no longer, seconds; null without any
+     * @minimum 0
+     */
+    p50: number | null;
+    /**
+     * 90 % took no longer, seconds; null without any
+     * @minimum 0
+     */
+    p90: number | null;
+    /**
+     * 99 % took no longer, seconds; null without any
+     * @minimum 0
+     */
+    p99: number | null;
+};
+
+/**
+ * The numbers of the whole range
+ */
 export type StatsTotal = {
     /**
      * Value of `group_by`; null without `group_by` and for tasks that have none
@@ -4369,95 +5747,37 @@ export type StatsTotal = {
      */
     created: number | null;
     /**
+     * Tasks that completed
      * @minimum 0
      */
     completed: number;
     /**
-     * By `failure.code`
+     * Tasks that failed, by `failure.code`
      */
     failed: Record<string, number>;
     /**
+     * Tasks that were cancelled
      * @minimum 0
      */
     cancelled: number;
-    breached: {
-        /**
-         * @minimum 0
-         */
-        target_latency: number;
-        /**
-         * @minimum 0
-         */
-        deadline: number;
-    };
-    /**
-     * From the creation to the first acceptance; counted when the task was accepted
-     */
-    waiting_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    breached: BreachStats;
+    waiting_seconds: DurationStats;
     /**
      * From the start to a submission; counted at each submission
      */
-    handling_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    handling_seconds: DurationStats;
     /**
      * From the creation to the end; counted when the task ended
      */
-    total_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    total_seconds: DurationStats;
 };
 
+/**
+ * The numbers of an hour or a day
+ */
 export type StatsRow = {
     /**
-     * RFC 3339, UTC, milliseconds
+     * Start of the hour or day
      * @format date-time
      */
     start: string;
@@ -4475,102 +5795,50 @@ export type StatsRow = {
      */
     created: number | null;
     /**
+     * Tasks that completed
      * @minimum 0
      */
     completed: number;
     /**
-     * By `failure.code`
+     * Tasks that failed, by `failure.code`
      */
     failed: Record<string, number>;
     /**
+     * Tasks that were cancelled
      * @minimum 0
      */
     cancelled: number;
-    breached: {
-        /**
-         * @minimum 0
-         */
-        target_latency: number;
-        /**
-         * @minimum 0
-         */
-        deadline: number;
-    };
-    /**
-     * From the creation to the first acceptance; counted when the task was accepted
-     */
-    waiting_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    breached: BreachStats;
+    waiting_seconds: DurationStats;
     /**
      * From the start to a submission; counted at each submission
      */
-    handling_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    handling_seconds: DurationStats;
     /**
      * From the creation to the end; counted when the task ended
      */
-    total_seconds: {
-        /**
-         * @minimum 0
-         */
-        count: number;
-        /**
-         * Seconds; null without any
-         */
-        p50: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p90: number | null;
-        /**
-         * Seconds; null without any
-         */
-        p99: number | null;
-    };
+    total_seconds: DurationStats;
 };
 
+/**
+ * Numbers of tasks and times
+ */
 export type Stats = {
+    /**
+     * Length of time of one row
+     */
     interval: "hour" | "day";
+    /**
+     * What the rows are grouped by; null for nothing
+     */
     group_by: ("urgency" | "domain" | "task_type" | "pool" | "worker") | null;
     /**
-     * RFC 3339, UTC, milliseconds
+     * Start of the range
      * @format date-time
      */
     from: string;
     /**
-     * RFC 3339, UTC, milliseconds
+     * End of the range, exclusive
      * @format date-time
      */
     to: string;

@@ -9,33 +9,46 @@ import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, described, nullable, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import {
+  closed,
+  described,
+  nullable,
+  PageQuery,
+  pageOf,
+  Timestamp,
+  text,
+  time,
+  word,
+} from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 
 const AuditEntry = Type.Object(
   {
-    sequence: Type.Integer({ description: '1, 2, 3 … within the org' }),
-    at: Timestamp,
+    sequence: Type.Integer({ minimum: 1, description: '1, 2, 3 … within the org' }),
+    at: time('When it happened'),
     actor: Type.String({ description: '`api_key:<id>`, `operator` …' }),
     action: Type.String({ description: 'For example `api_key.created`' }),
-    target: Type.Object({ type: Type.String(), id: Type.String() }),
-    data: Type.Record(Type.String(), Type.Unknown()),
-    previous_hash: nullable(Type.String()),
+    target: Type.Object(
+      { type: text('Kind of the thing, such as `api_key`'), id: text('Its id') },
+      { $id: 'AuditTarget', description: 'What the action changed' },
+    ),
+    data: Type.Record(Type.String(), Type.Unknown(), { description: 'What belongs to the action' }),
+    previous_hash: nullable(text('`hash` of the entry before; null for the first')),
     hash: Type.String({ description: 'SHA-256 over the entry without this field, in RFC 8785 form' }),
   },
-  { $id: 'AuditEntry' },
+  { $id: 'AuditEntry', description: 'An entry of the audit log' },
 );
 
 const PublicKey = Type.Object(
   {
-    kty: word(['OKP']),
-    crv: word(['Ed25519']),
-    x: Type.String(),
+    kty: word(['OKP'], { description: 'Key type (RFC 8037)' }),
+    crv: word(['Ed25519'], { description: 'Curve' }),
+    x: text('The public key, base64url'),
     kid: Type.String({ description: 'Thumbprint of the key (RFC 7638)' }),
-    use: word(['sig']),
-    alg: word(['EdDSA']),
+    use: word(['sig'], { description: 'Signatures' }),
+    alg: word(['EdDSA'], { description: 'Algorithm' }),
   },
-  { $id: 'AuditKey' },
+  { $id: 'AuditKey', description: 'A public key that verifies exports (RFC 7517)' },
 );
 
 export const auditRoutes = [
@@ -113,7 +126,12 @@ export const auditRoutes = [
     operationId: 'listAuditKeys',
     summary: 'List the public keys of exports',
     description: 'A JWK set (RFC 7517) whose keys verify the signatures of exports.',
-    answers: { 200: { description: 'The keys', schema: closed({ keys: Type.Array(PublicKey) }) } },
+    answers: {
+      200: {
+        description: 'The keys',
+        schema: closed({ keys: Type.Array(PublicKey, { description: 'All keys, old and new' }) }),
+      },
+    },
     async handler({ deps: { db, sealer } }) {
       return { status: 200, body: { keys: await publicKeys(db, sealer) } };
     },

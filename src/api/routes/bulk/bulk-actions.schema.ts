@@ -8,7 +8,18 @@ import {
   FAILURES_MOST,
   TASK_IDS_MOST,
 } from '../../../state/bulk/bulk-action.ts';
-import { closed, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import {
+  CreatedAt,
+  closed,
+  count,
+  idOf,
+  nullable,
+  text,
+  time,
+  UpdatedAt,
+  Uuid,
+  word,
+} from '../../http/schemas.ts';
 import { TaskFilterFields } from '../tasks/task-filters.schema.ts';
 import { TaskUpdate } from '../tasks/task-input.schema.ts';
 
@@ -36,7 +47,15 @@ const Selection = {
 /** The body of one action. */
 function body<const A extends string, P extends Record<string, TSchema>>(action: A, parameters: P) {
   const name = `Bulk${action.charAt(0).toUpperCase()}${action.slice(1)}`;
-  return closed({ action: Type.Literal(action), ...Selection, ...parameters }, name);
+  return closed(
+    {
+      action: Type.Literal(action, { description: 'What is done to the tasks' }),
+      ...Selection,
+      ...parameters,
+    },
+    name,
+    `Bulk action: ${action}`,
+  );
 }
 
 const Rating = Type.Optional(Type.Number({ minimum: 1, maximum: 5, description: 'Quality of the work' }));
@@ -57,12 +76,10 @@ export const BulkActionCreate = Type.Unsafe<BulkActionCreate>({
   oneOf: Object.values(Bodies),
 });
 
-const Count = (description: string) => Type.Integer({ minimum: 0, description });
-
 export const BulkActionView = Type.Object(
   {
-    bulk_action_id: Uuid,
-    action: word(ACTIONS),
+    bulk_action_id: idOf('bulk action'),
+    action: word(ACTIONS, { description: 'What is done to the tasks' }),
     filter: Type.Optional(
       nullable(Type.Object(TaskFilterFields, { description: 'Not in lists; null with task_ids' })),
     ),
@@ -72,36 +89,49 @@ export const BulkActionView = Type.Object(
         description: 'Not in lists: `reason`, `changes`, or `feedback` and `rating`',
       }),
     ),
-    status: word(BULK_STATUSES),
+    status: word(BULK_STATUSES, { description: 'How far it is' }),
     reason: nullable(word(BULK_REASONS, { description: 'Why it failed' })),
     total: nullable(
-      Type.Integer({ description: 'Number of its tasks; with a filter null until all have been found' }),
+      Type.Integer({
+        minimum: 0,
+        description: 'Number of its tasks; with a filter null until all have been found',
+      }),
     ),
-    matched: Count('Tasks dealt with so far: the sum of the next three'),
-    done: Count('Tasks that were changed'),
-    failed: Count('Tasks that refused the change'),
-    skipped: Count(
+    matched: count('Tasks dealt with so far: the sum of the next three'),
+    done: count('Tasks that were changed'),
+    failed: count('Tasks that refused the change'),
+    skipped: count(
       'Tasks that were final, no longer matched the filter, or that the change would leave as they are',
     ),
     failures: Type.Optional(
-      Type.Array(Type.Object({ task_id: Uuid, code: Type.String(), detail: Type.String() }), {
-        description: `Not in lists: the first ${FAILURES_MOST} tasks that refused, with the code that the request for this task alone would have got`,
-      }),
+      Type.Array(
+        Type.Object(
+          {
+            task_id: idOf('task'),
+            code: text('Code of the error'),
+            detail: text('The error in words'),
+          },
+          { $id: 'BulkFailure', description: 'A task that refused the change' },
+        ),
+        {
+          description: `Not in lists: the first ${FAILURES_MOST} tasks that refused, with the code that the request for this task alone would have got`,
+        },
+      ),
     ),
-    created_by: Type.String(),
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    finished_at: nullable(Timestamp),
+    created_by: text('Who created it'),
+    created_at: CreatedAt,
+    updated_at: UpdatedAt,
+    finished_at: nullable(time('When it ended; null before')),
   },
-  { $id: 'BulkAction' },
+  { $id: 'BulkAction', description: 'One change of many tasks, and how far it is' },
 );
 
 export const BulkPreview = Type.Object(
   {
-    matched: Count('Open tasks that the action would be tried on'),
+    matched: count('Open tasks that the action would be tried on'),
     is_exact: Type.Boolean({ description: 'Whether that is all of them; false: at least so many' }),
   },
-  { $id: 'BulkActionPreview' },
+  { $id: 'BulkActionPreview', description: 'What a bulk action would change' },
 );
 
 export const BulkActionParams = Type.Object({ bulk_action_id: idOf('bulk action') });

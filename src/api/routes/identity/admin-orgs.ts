@@ -17,7 +17,7 @@ import { page } from '../../../store/redis/lists.ts';
 import { checkPools, expiryErrors } from '../../access/grants.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { supersededRequest, throwIfAny } from '../../http/problem.ts';
-import { closed, idOf, PageQuery, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
+import { CreatedAt, closed, count, idOf, PageQuery, pageOf, text } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { KeyCreate, KeyCreated, keyCreated, timeOrNull } from './api-key-view.ts';
 import { allowlistErrors, Name, OperatorChange, quotaErrors, RateLimits } from './org-change.ts';
@@ -37,17 +37,25 @@ const OrgParams = Type.Object({ org_id: idOf('org') });
 
 /** The usage that a list shows; all of it is in `GET /admin/orgs/{org_id}`. */
 const SUMMARY = ['open_tasks', 'workers', 'keys', 'evidence_bytes'] as const;
-const Count = Type.Integer({ minimum: 0 });
 const OrgSummary = Type.Object(
   {
-    org_id: Uuid,
+    org_id: idOf('org'),
     name: Name,
     status: OrgStatus,
     suspension: Suspension,
-    usage: closed({ open_tasks: Count, workers: Count, keys: Count, evidence_bytes: Count }),
-    created_at: Timestamp,
+    usage: closed(
+      {
+        open_tasks: count('Open tasks'),
+        workers: count('Workers'),
+        keys: count('API keys'),
+        evidence_bytes: count('Bytes of evidence'),
+      },
+      'OrgUsageSummary',
+      'What the org uses',
+    ),
+    created_at: CreatedAt,
   },
-  { $id: 'OrgSummary' },
+  { $id: 'OrgSummary', description: 'An org in a list' },
 );
 
 export const adminOrgRoutes = [
@@ -63,7 +71,11 @@ export const adminOrgRoutes = [
     answers: {
       201: {
         description: 'The org and an API key with all scopes',
-        schema: closed({ org_id: Uuid, name: Name, api_key: Type.String() }),
+        schema: closed({
+          org_id: idOf('org'),
+          name: Name,
+          api_key: text('An API key with all scopes; shown only in this response'),
+        }),
       },
     },
     async handler({ deps, actor, body, recordAnswer, onceForKey }) {
@@ -181,7 +193,11 @@ export const adminOrgRoutes = [
     description:
       'All credentials of the org are refused and its tasks are not matched. Clocks and deliveries go on.',
     params: OrgParams,
-    body: closed({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2000 })) }),
+    body: closed({
+      reason: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 2000, description: 'Why; the org sees it' }),
+      ),
+    }),
     bodyOptional: true,
     answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {

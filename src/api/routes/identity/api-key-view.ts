@@ -6,25 +6,31 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { ApiKey, ListedKey } from '../../../store/identity/api-keys.ts';
 import { SCOPES } from '../../access/principal.ts';
 import type { Answer } from '../../http/answer.ts';
-import { closed, nullable, PoolList, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { CreatedAt, closed, idOf, nullable, PoolList, Pools, text, time, word } from '../../http/schemas.ts';
 
-const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
+const SCOPES_TEXT = 'What the key may do; `*` for everything';
+const MODE = '`live`, or `test` for the sandbox of the org';
+const Scopes = Type.Array(word(['*', ...SCOPES]), {
+  minItems: 1,
+  uniqueItems: true,
+  description: SCOPES_TEXT,
+});
 export const KeyView = Type.Object(
   {
-    key_id: Uuid,
-    mode: word(MODES),
-    name: Type.String(),
+    key_id: idOf('API key'),
+    mode: word(MODES, { description: MODE }),
+    name: text('Name for people'),
     hint: Type.String({ description: 'First characters of the key' }),
-    scopes: Type.Array(Type.String()),
-    pools: Type.Array(Type.String()),
-    created_at: Timestamp,
-    expires_at: nullable(Timestamp),
+    scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+    pools: Pools,
+    created_at: CreatedAt,
+    expires_at: nullable(time('When the key expires; null: never')),
     last_used_at: nullable(
       Type.String({ format: 'date-time', description: 'Accurate to a few minutes; null: never used' }),
     ),
-    replaced_by: nullable(Uuid),
+    replaced_by: nullable(idOf('key that replaced it; null for none')),
   },
-  { $id: 'ApiKey' },
+  { $id: 'ApiKey', description: 'An API key, without its text' },
 );
 export const KeyCreated = Type.Object({
   ...KeyView.properties,
@@ -32,10 +38,10 @@ export const KeyCreated = Type.Object({
 });
 
 export const KeyCreate = closed({
-  name: Type.String({ minLength: 1, maxLength: 200 }),
+  name: Type.String({ minLength: 1, maxLength: 200, description: 'Name for people' }),
   scopes: Scopes,
   pools: Type.Optional(PoolList),
-  expires_at: Type.Optional(Timestamp),
+  expires_at: Type.Optional(time('When the key expires; default: never')),
   mode: Type.Optional(
     word(MODES, { description: "`test`: for the org's sandbox. Default: the mode of the calling key" }),
   ),

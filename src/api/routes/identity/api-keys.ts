@@ -33,7 +33,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
-import { closed, idOf, PageQuery, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, pageOf, time, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { KeyCreate, KeyCreated, KeyView, keyCreated, keyView, timeOrNull } from './api-key-view.ts';
 
@@ -51,7 +51,7 @@ const KeyRotate = closed({
       description: 'How long the old key stays valid',
     }),
   ),
-  expires_at: Type.Optional(Timestamp),
+  expires_at: Type.Optional(time('When the new key expires; default: as the old one')),
 });
 const KeyParams = Type.Object({ key_id: idOf('API key') });
 

@@ -24,13 +24,28 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound, throwIfAny } from '../../http/problem.ts';
-import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import {
+  CreatedAt,
+  closed,
+  idOf,
+  PageQuery,
+  PoolList,
+  Pools,
+  pageOf,
+  text,
+  word,
+} from '../../http/schemas.ts';
 import { ALGORITHMS } from '../../oauth/issuers.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
-const Name = Type.String({ minLength: 1, maxLength: 200 });
-const Text = Type.String({ minLength: 1, maxLength: 500 });
+const Name = Type.String({ minLength: 1, maxLength: 200, description: 'Name for people' });
+const ISSUER = 'The `iss` claim of its tokens';
+const JWKS = 'https URL of its public keys (JWKS)';
+const ALGORITHM = 'Signature algorithms that are accepted';
+const TYPE = 'The `typ` header of its tokens';
+const CLAIM = 'The claim that holds the scopes of a token';
+const MAP = 'Which scopes each of its scopes gives here';
 const ScopeMap = Type.Record(
   Type.String({ pattern: '^[^\\s]{1,200}$' }),
   Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true }),
@@ -38,24 +53,32 @@ const ScopeMap = Type.Record(
     minProperties: 1,
     maxProperties: 100,
     additionalProperties: false,
+    description: MAP,
     examples: [{ 'tasks.write': ['tasks:create'] }],
   },
 );
-const Algorithms = Type.Array(word(ALGORITHMS), { minItems: 1, uniqueItems: true });
+const Algorithms = Type.Array(word(ALGORITHMS), {
+  minItems: 1,
+  uniqueItems: true,
+  description: ALGORITHM,
+});
 const View = {
-  issuer_id: Uuid,
-  name: Type.String(),
-  issuer: Type.String(),
-  audience: Type.String(),
-  jwks_uri: Type.String(),
-  algorithms: Type.Array(Type.String()),
-  token_type: word(TOKEN_TYPES),
-  scope_claim: Type.String(),
-  scope_map: Type.Record(Type.String(), Type.Array(Type.String())),
-  pools: Type.Array(Type.String()),
-  created_at: Timestamp,
+  issuer_id: idOf('issuer'),
+  name: Name,
+  issuer: text(ISSUER),
+  audience: text('The `aud` claim of its tokens'),
+  jwks_uri: text(JWKS),
+  algorithms: Type.Array(Type.String(), { description: ALGORITHM }),
+  token_type: word(TOKEN_TYPES, { description: TYPE }),
+  scope_claim: text(CLAIM),
+  scope_map: Type.Record(Type.String(), Type.Array(Type.String()), { description: MAP }),
+  pools: Pools,
+  created_at: CreatedAt,
 };
-const IssuerView = Type.Object(View, { $id: 'Issuer' });
+const IssuerView = Type.Object(View, {
+  $id: 'Issuer',
+  description: 'An outside issuer of access tokens that the org trusts',
+});
 const Params = Type.Object({ issuer_id: idOf('issuer') });
 
 export const issuerRoutes = [
@@ -69,7 +92,7 @@ export const issuerRoutes = [
     description: 'The org then accepts JWT access tokens of this issuer, with the permissions given here.',
     body: closed({
       name: Name,
-      issuer: Text,
+      issuer: Type.String({ minLength: 1, maxLength: 500, description: ISSUER }),
       audience: Type.Optional(
         Type.String({
           minLength: 1,
@@ -78,10 +101,12 @@ export const issuerRoutes = [
             'Value of the `aud` claim of its tokens. Default: `urn:biolayer:org:<org_id>`. If the audience does not contain the org id, tokens must have the claim `biolayer_org`',
         }),
       ),
-      jwks_uri: Type.String({ maxLength: 2048 }),
+      jwks_uri: Type.String({ maxLength: 2048, description: JWKS }),
       algorithms: Type.Optional(Algorithms),
-      token_type: Type.Optional(word(TOKEN_TYPES, { default: 'at+jwt' })),
-      scope_claim: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'scope' })),
+      token_type: Type.Optional(word(TOKEN_TYPES, { default: 'at+jwt', description: TYPE })),
+      scope_claim: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 200, default: 'scope', description: CLAIM }),
+      ),
       scope_map: ScopeMap,
       pools: Type.Optional(PoolList),
     }),

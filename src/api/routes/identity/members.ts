@@ -26,28 +26,51 @@ import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { matching } from '../../http/patterns.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
-import { closed, idOf, PageQuery, PoolList, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import {
+  CreatedAt,
+  closed,
+  idOf,
+  PageQuery,
+  PoolList,
+  Pools,
+  pageOf,
+  text,
+  UpdatedAt,
+  word,
+} from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { listRecords } from './record-list.ts';
 
+const EMAIL = 'E-mail address; the name to sign in with';
+const SCOPES_TEXT = 'What the member may do, and may let clients do; `*` for everything';
+const DISABLED = 'Whether the member may not sign in';
 const Email = Type.String({
   ...matching('^[^\\s@<>"]{1,64}@[^\\s@<>"]{1,189}$', 'must be an e-mail address, such as ann@example.com'),
   maxLength: 254,
+  description: EMAIL,
 });
-const Name = Type.String({ minLength: 1, maxLength: 200 });
-const Password = Type.String({ minLength: 12, maxLength: 200 });
-const Scopes = Type.Array(word(['*', ...SCOPES]), { minItems: 1, uniqueItems: true });
+const Name = Type.String({ minLength: 1, maxLength: 200, description: 'Name of the person' });
+const Password = Type.String({
+  minLength: 12,
+  maxLength: 200,
+  description: 'Stored as a hash only; generated for a new member if absent',
+});
+const Scopes = Type.Array(word(['*', ...SCOPES]), {
+  minItems: 1,
+  uniqueItems: true,
+  description: SCOPES_TEXT,
+});
 const View = {
-  member_id: Uuid,
-  email: Type.String(),
-  name: Type.String(),
-  scopes: Type.Array(Type.String()),
-  pools: Type.Array(Type.String()),
-  disabled: Type.Boolean(),
-  created_at: Timestamp,
-  updated_at: Timestamp,
+  member_id: idOf('member'),
+  email: text(EMAIL),
+  name: Name,
+  scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+  pools: Pools,
+  disabled: Type.Boolean({ description: DISABLED }),
+  created_at: CreatedAt,
+  updated_at: UpdatedAt,
 };
-const MemberView = Type.Object(View, { $id: 'Member' });
+const MemberView = Type.Object(View, { $id: 'Member', description: 'A person of the org who can sign in' });
 const MemberCreated = Type.Object({
   ...View,
   password: Type.Optional(
@@ -168,7 +191,7 @@ export const memberRoutes = [
       scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
       password: Type.Optional(Password),
-      disabled: Type.Optional(Type.Boolean()),
+      disabled: Type.Optional(Type.Boolean({ description: DISABLED })),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
     answers: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },

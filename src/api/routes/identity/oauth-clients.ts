@@ -24,28 +24,58 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, described, PageQuery, PoolList, pageOf, Timestamp, word } from '../../http/schemas.ts';
+import {
+  CreatedAt,
+  closed,
+  described,
+  PageQuery,
+  PoolList,
+  Pools,
+  pageOf,
+  text,
+  UpdatedAt,
+  word,
+} from '../../http/schemas.ts';
 import { type Call, liveScope, route, scope } from '../../route.ts';
 import { requireValidClient } from './oauth-client-validation.ts';
 import { listRecords } from './record-list.ts';
 
 const ClientKey = Type.String({ pattern: CLIENT_ID });
-const Name = Type.String({ minLength: 1, maxLength: 200 });
-const Scopes = Type.Array(word(SCOPES), { minItems: 1, uniqueItems: true });
-const RedirectUris = Type.Array(Type.String({ maxLength: 2000 }), { maxItems: 20, uniqueItems: true });
+const Name = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  description: 'Name, shown to members who authorize it',
+});
+const GRANTS = 'OAuth grants that the client may use';
+const SCOPES_TEXT = 'What the client may do';
+const REDIRECTS = 'Where members return to after they authorize the client';
+const LOGOUTS = 'Where members return to after they sign out';
+const PUBLIC = 'A client that cannot keep a secret: an app on a device or in a browser';
+const Scopes = Type.Array(word(SCOPES), {
+  minItems: 1,
+  uniqueItems: true,
+  description: SCOPES_TEXT,
+});
+const Uris = (description: string) =>
+  Type.Array(Type.String({ maxLength: 2000 }), { maxItems: 20, uniqueItems: true, description });
+const RedirectUris = Uris(REDIRECTS);
+const LogoutUris = Uris(LOGOUTS);
 const View = {
-  client_id: Type.String(),
-  name: Type.String(),
-  grant_types: Type.Array(word(GRANT_TYPES)),
-  public: Type.Boolean(),
-  redirect_uris: Type.Array(Type.String()),
-  post_logout_redirect_uris: Type.Array(Type.String()),
-  scopes: Type.Array(Type.String()),
-  pools: Type.Array(Type.String()),
-  created_at: Timestamp,
-  updated_at: Timestamp,
+  client_id: text('Id of the client'),
+  name: Name,
+  grant_types: Type.Array(word(GRANT_TYPES), { description: GRANTS }),
+  public: Type.Boolean({ description: PUBLIC }),
+  redirect_uris: Type.Array(Type.String(), { description: REDIRECTS }),
+  post_logout_redirect_uris: Type.Array(Type.String(), { description: LOGOUTS }),
+  scopes: Type.Array(Type.String(), { description: SCOPES_TEXT }),
+  pools: Pools,
+  created_at: CreatedAt,
+  updated_at: UpdatedAt,
 };
-const ClientView = Type.Object(View, { $id: 'OAuthClient' });
+const ClientView = Type.Object(View, {
+  $id: 'OAuthClient',
+  description: 'A program that gets access tokens by OAuth',
+});
 const SecretShown = Type.Object({
   ...View,
   client_secret: Type.Optional(
@@ -66,16 +96,21 @@ export const oauthClientRoutes = [
     body: closed({
       name: Name,
       grant_types: Type.Optional(
-        Type.Array(word(GRANT_TYPES), { minItems: 1, uniqueItems: true, default: ['client_credentials'] }),
+        Type.Array(word(GRANT_TYPES), {
+          minItems: 1,
+          uniqueItems: true,
+          default: ['client_credentials'],
+          description: GRANTS,
+        }),
       ),
       public: Type.Optional(
         Type.Boolean({
           default: false,
-          description: 'A client that cannot keep a secret: an app on a device or in a browser',
+          description: PUBLIC,
         }),
       ),
       redirect_uris: Type.Optional(RedirectUris),
-      post_logout_redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(LogoutUris),
       scopes: Scopes,
       pools: Type.Optional(PoolList),
     }),
@@ -161,7 +196,7 @@ export const oauthClientRoutes = [
     body: closed({
       name: Type.Optional(Name),
       redirect_uris: Type.Optional(RedirectUris),
-      post_logout_redirect_uris: Type.Optional(RedirectUris),
+      post_logout_redirect_uris: Type.Optional(LogoutUris),
       scopes: Type.Optional(Scopes),
       pools: Type.Optional(PoolList),
     }),

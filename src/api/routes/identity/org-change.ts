@@ -2,15 +2,20 @@
 
 import Type from 'typebox';
 import { cidrOf, parseNetwork } from '../../../state/access/networks.ts';
-import { forEachQuota, highestQuota, type QuotaName } from '../../../state/access/storage-quotas.ts';
+import {
+  forEachQuota,
+  highestQuota,
+  type QuotaName,
+  quotaLabel,
+} from '../../../state/access/storage-quotas.ts';
 import { FASTEST } from '../../../state/access/token-bucket.ts';
 import type { Org } from '../../../store/identity/orgs.ts';
 import { isAllowedFrom, networksOf } from '../../access/org-rules.ts';
 import { ApiError, type FieldError } from '../../http/problem.ts';
-import { closed, nullable } from '../../http/schemas.ts';
+import { closed, count, nullable } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
 
-export const Name = Type.String({ minLength: 1, maxLength: 200 });
+export const Name = Type.String({ minLength: 1, maxLength: 200, description: 'Name of the org' });
 export const IpAllowlist = Type.Array(
   Type.String({ maxLength: 50, description: 'IPv4 or IPv6 network in CIDR notation, or address' }),
   {
@@ -18,36 +23,58 @@ export const IpAllowlist = Type.Array(
     description: 'Networks that credentials of the org may be used from; empty: any',
   },
 );
-const Quota = closed({
-  requests: Type.Integer({ minimum: 1, maximum: 999_999_999 }),
-  seconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
-});
+const RateLimit = closed(
+  {
+    requests: Type.Integer({ minimum: 1, maximum: 999_999_999, description: 'Size of the token bucket' }),
+    seconds: Type.Integer({ minimum: 1, maximum: 86_400, description: 'Time in which it refills' }),
+  },
+  'RateLimit',
+  'A token bucket',
+);
+const KEY = 'Limit of each credential';
+const ORG = 'Limit of all credentials together';
 /** Rate limits, as the operator sets them. */
 export const RateLimits = Type.Object(
-  { key: Type.Optional(nullable(Quota)), org: Type.Optional(nullable(Quota)) },
+  { key: Type.Optional(nullable(RateLimit, KEY)), org: Type.Optional(nullable(RateLimit, ORG)) },
   {
+    $id: 'RateLimitsInput',
     additionalProperties: false,
     description:
       'Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: the default',
   },
 );
 export const RateLimitsView = Type.Object(
-  { key: nullable(Quota), org: nullable(Quota) },
+  { key: nullable(RateLimit, KEY), org: nullable(RateLimit, ORG) },
   {
+    $id: 'RateLimits',
     description:
       'Token buckets of `requests`, refilled over `seconds`: `key` for each credential, `org` for all together; null: no limit',
   },
 );
 const quota = (name: QuotaName) =>
-  Type.Optional(nullable(Type.Integer({ minimum: 0, maximum: highestQuota(name) })));
+  Type.Optional(
+    nullable(
+      Type.Integer({
+        minimum: 0,
+        maximum: highestQuota(name),
+        description: `Most ${quotaLabel(name)}`,
+      }),
+    ),
+  );
 /** Quotas, as the operator sets them. */
 const StorageQuotas = Type.Object(forEachQuota(quota), {
+  $id: 'StorageQuotas',
   additionalProperties: false,
   description: 'Quotas of the org, which apply to its sandbox separately; null: the default',
 });
+const QuotaUsage = closed(
+  { used: count('What is used'), limit: count('The limit') },
+  'QuotaUsage',
+  'Usage and limit of a quota',
+);
 export const UsageView = Type.Object(
-  forEachQuota(() => closed({ used: Type.Integer(), limit: Type.Integer() })),
-  { description: 'Usage and limit of each quota' },
+  forEachQuota(() => QuotaUsage),
+  { $id: 'OrgUsage', description: 'Usage and limit of each quota' },
 );
 export const OrgChange = closed({ name: Type.Optional(Name), ip_allowlist: Type.Optional(IpAllowlist) });
 export const OperatorChange = closed({

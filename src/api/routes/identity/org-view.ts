@@ -14,31 +14,32 @@ import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
-import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { CreatedAt, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 import type { Call } from '../../route.ts';
 import { changed, IpAllowlist, Name, type OperatorChange, RateLimitsView, UsageView } from './org-change.ts';
 
 const STATUSES = ['active', 'suspended'] as const;
-export const OrgStatus = word(STATUSES);
+export const OrgStatus = word(STATUSES, { description: 'Whether credentials of the org are accepted' });
 export const Suspension = nullable(
   Type.Object(
-    { at: Timestamp, reason: nullable(Type.String()) },
-    { description: 'Since when and why the operator has suspended the org' },
+    { at: time('When the operator suspended it'), reason: nullable(text('The reason; null for none')) },
+    { $id: 'OrgSuspension', description: 'Since when and why the operator has suspended the org' },
   ),
+  'Since when and why the operator has suspended the org; null unless suspended',
 );
 export const OrgView = Type.Object(
   {
-    org_id: Uuid,
+    org_id: idOf('org'),
     name: Name,
     ip_allowlist: IpAllowlist,
     status: OrgStatus,
     suspension: Suspension,
     rate_limits: RateLimitsView,
     usage: UsageView,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    created_at: CreatedAt,
+    updated_at: UpdatedAt,
   },
-  { $id: 'Org' },
+  { $id: 'Org', description: 'An org, with its settings and usage' },
 );
 
 /** The org of a tenant. @throws ApiError 404 */

@@ -14,7 +14,7 @@ import {
 } from '../../../store/identity/orgs.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { closed, nullable, Timestamp } from '../../http/schemas.ts';
+import { CreatedAt, closed, nullable, time } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { allowlistErrors, OrgChange, requireAllowed } from './org-change.ts';
 import { changeOrg, OrgView, orgAnswer, ownOrg, updateOrg } from './org-view.ts';
@@ -25,10 +25,10 @@ const OVERLAP = 24 * 3600 * 1000;
 const SecretView = Type.Object(
   {
     secret: Type.String({ description: '`whsec_…`, Standard Webhooks' }),
-    created_at: Timestamp,
-    previous_expires_at: nullable(Timestamp),
+    created_at: CreatedAt,
+    previous_expires_at: nullable(time('Until when the previous secret signs as well; null for none')),
   },
-  { $id: 'WebhookSecret' },
+  { $id: 'WebhookSecret', description: 'The secret that signs deliveries to callback URLs' },
 );
 
 export const orgRoutes = [

@@ -4,21 +4,26 @@ import Type from 'typebox';
 import { timestamp } from '../../../state/text/time.ts';
 import { type ClockJump, confirmJump, loadJump } from '../../../store/redis/clock-jump.ts';
 import type { Clock } from '../../../store/redis/connection.ts';
-import { closed, nullable, Timestamp } from '../../http/schemas.ts';
+import { closed, nullable, time } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const ClockView = closed({
-  now: Timestamp,
+  now: time("The time of Redis' clock"),
   held: Type.Boolean({ description: 'True while deadlines and expiries are paused because of a jump' }),
   jump: nullable(
-    closed({
-      by_ms: Type.Integer({ description: 'Size of the jump; negative when the clock went back' }),
-      seen_at: Type.String({
-        format: 'date-time',
-        description: "When the jump was seen, by Redis' clock after the jump",
-      }),
-      confirmed: Type.Boolean(),
-    }),
+    closed(
+      {
+        by_ms: Type.Integer({ description: 'Size of the jump; negative when the clock went back' }),
+        seen_at: Type.String({
+          format: 'date-time',
+          description: "When the jump was seen, by Redis' clock after the jump",
+        }),
+        confirmed: Type.Boolean({ description: 'Whether an operator has confirmed the jump' }),
+      },
+      'ClockJump',
+      'A jump of the clock',
+    ),
+    'The last jump; null for none',
   ),
 });
 

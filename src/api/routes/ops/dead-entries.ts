@@ -12,23 +12,23 @@ import {
 import type { ApiDeps } from '../../deps.ts';
 import { cursorOf, DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
-import { closed, described, nullable, PageQuery, pageOf, Timestamp } from '../../http/schemas.ts';
+import { closed, count, described, nullable, PageQuery, pageOf, text, time } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const EntryId = Type.String({ pattern: '^p\\d\\d-\\d{1,15}-\\d{1,15}$' });
 const EntryView = Type.Object(
   {
-    entry_id: EntryId,
+    entry_id: described(EntryId, 'Id of the dead entry'),
     kind: Type.String({
       description:
         '`outbox`: an outbox entry. `member`: a member of an index. `record`: a note about a record',
     }),
     name: Type.String({ description: 'Id of the outbox entry, the member, or the Redis key of the record' }),
-    reason: Type.String(),
-    at: Timestamp,
+    reason: text('Why it could not be processed'),
+    at: time('When it was put aside'),
     content: Type.Record(Type.String(), Type.String(), { description: 'The fields of the entry' }),
   },
-  { $id: 'DeadEntry' },
+  { $id: 'DeadEntry', description: 'Something that could not be processed' },
 );
 const Params = Type.Object({ entry_id: described(EntryId, 'Id of the dead entry') });
 const operator = { access: { kind: 'operator' }, tag: 'Operators' } as const;
@@ -69,12 +69,19 @@ export const deadEntryRoutes = [
     operationId: 'replayDeadEntries',
     summary: 'Replay all dead entries',
     description: 'Replays one step of those that are there now; repeat with `next_cursor` until it is null.',
-    body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
+    body: closed({
+      cursor: Type.Optional(
+        Type.String({ maxLength: 1000, description: '`next_cursor` of the step before' }),
+      ),
+    }),
     bodyOptional: true,
     answers: {
       200: {
         description: 'Result of the step',
-        schema: closed({ replayed: Type.Integer(), next_cursor: nullable(Type.String()) }),
+        schema: closed({
+          replayed: count('Entries that were replayed'),
+          next_cursor: nullable(text('`cursor` of the next step; null after the last')),
+        }),
       },
     },
     errors: ['invalid_cursor'],

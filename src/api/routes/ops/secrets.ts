@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { MODES, modeOf, orgOf } from '../../../state/access/tenant.ts';
 import { type Lost, resealSome, SEALED_KINDS } from '../../../store/maintenance/resealing.ts';
 import { cursorOf, readCursor } from '../../http/list.ts';
-import { closed, nullable, word } from '../../http/schemas.ts';
+import { closed, nullable, text, word } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 
 const BOUND = 'reseal';
@@ -20,25 +20,36 @@ export const secretRoutes = [
     operationId: 'resealSecrets',
     summary: 'Reseal secrets with the current key',
     description: 'One step after a change of `SECRETS_KEY`; repeat with `next_cursor` until it is null.',
-    body: closed({ cursor: Type.Optional(Type.String({ maxLength: 1000 })) }),
+    body: closed({
+      cursor: Type.Optional(
+        Type.String({ maxLength: 1000, description: '`next_cursor` of the step before' }),
+      ),
+    }),
     bodyOptional: true,
     answers: {
       200: {
         description: 'Result of the step',
         schema: closed({
-          resealed: Type.Integer({ description: 'Number of secrets that were resealed' }),
-          lost: Type.Integer({ description: 'Number of secrets that no configured key can open' }),
+          resealed: Type.Integer({ minimum: 0, description: 'Number of secrets that were resealed' }),
+          lost: Type.Integer({
+            minimum: 0,
+            description: 'Number of secrets that no configured key can open',
+          }),
           lost_items: Type.Array(
-            closed({
-              kind: word(SEALED_KINDS),
-              org_id: nullable(Type.String()),
-              mode: nullable(word(MODES)),
-              id: nullable(Type.String({ description: 'Id of the endpoint or task' })),
-              key_id: nullable(Type.String({ description: 'Id of the key that sealed it' })),
-            }),
+            closed(
+              {
+                kind: word(SEALED_KINDS, { description: 'What the secret belongs to' }),
+                org_id: nullable(text('Id of the org; null for none')),
+                mode: nullable(word(MODES, { description: '`test` for its sandbox; null for none' })),
+                id: nullable(Type.String({ description: 'Id of the endpoint or task' })),
+                key_id: nullable(Type.String({ description: 'Id of the key that sealed it' })),
+              },
+              'LostSecret',
+              'A secret that no configured key can open',
+            ),
             { description: 'The secrets that no configured key can open' },
           ),
-          next_cursor: nullable(Type.String()),
+          next_cursor: nullable(text('`cursor` of the next step; null after the last')),
         }),
       },
     },

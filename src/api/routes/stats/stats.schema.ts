@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { DIMENSIONS } from '../../../state/stats/tally.ts';
-import { closed, described, nullable, Timestamp, word } from '../../http/schemas.ts';
+import { closed, count, described, nullable, Timestamp, time, word } from '../../http/schemas.ts';
 
 export const INTERVALS = ['hour', 'day'] as const;
 
@@ -15,10 +15,18 @@ export const StatsQuery = closed({
   group_by: Type.Optional(word(DIMENSIONS, { description: 'One row for each value of this' })),
 });
 
-const Count = Type.Integer({ minimum: 0 });
-const Seconds = nullable(Type.Number({ description: 'Seconds; null without any' }));
+const seconds = (what: string) =>
+  nullable(Type.Number({ minimum: 0, description: `${what}, seconds; null without any` }));
 const Times = (description: string) =>
-  Type.Object({ count: Count, p50: Seconds, p90: Seconds, p99: Seconds }, { description });
+  Type.Object(
+    {
+      count: count('Number of times'),
+      p50: seconds('Half of them took no longer'),
+      p90: seconds('90 % took no longer'),
+      p99: seconds('99 % took no longer'),
+    },
+    { $id: 'DurationStats', description },
+  );
 
 const numbers = {
   group: nullable(
@@ -28,28 +36,39 @@ const numbers = {
     description: 'Sums up the values beyond the 100 groups of an answer and beyond the 200 values of a day',
   }),
   created: nullable(Type.Integer({ minimum: 0, description: 'Null when grouped by worker' })),
-  completed: Count,
-  failed: Type.Record(Type.String(), Count, { description: 'By `failure.code`' }),
-  cancelled: Count,
-  breached: Type.Object({ target_latency: Count, deadline: Count }),
+  completed: count('Tasks that completed'),
+  failed: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
+    description: 'Tasks that failed, by `failure.code`',
+  }),
+  cancelled: count('Tasks that were cancelled'),
+  breached: Type.Object(
+    { target_latency: count('Breached target latencies'), deadline: count('Breached deadlines') },
+    { $id: 'BreachStats', description: 'Breached clocks' },
+  ),
   waiting_seconds: Times('From the creation to the first acceptance; counted when the task was accepted'),
   handling_seconds: Times('From the start to a submission; counted at each submission'),
   total_seconds: Times('From the creation to the end; counted when the task ended'),
 };
 
-const StatsRow = Type.Object({ start: Timestamp, ...numbers }, { $id: 'StatsRow' });
-const StatsTotal = Type.Object(numbers, { $id: 'StatsTotal' });
+const StatsRow = Type.Object(
+  { start: time('Start of the hour or day'), ...numbers },
+  { $id: 'StatsRow', description: 'The numbers of an hour or a day' },
+);
+const StatsTotal = Type.Object(numbers, {
+  $id: 'StatsTotal',
+  description: 'The numbers of the whole range',
+});
 
 export const StatsView = Type.Object(
   {
-    interval: word(INTERVALS),
-    group_by: nullable(word(DIMENSIONS)),
-    from: Timestamp,
-    to: Timestamp,
+    interval: word(INTERVALS, { description: 'Length of time of one row' }),
+    group_by: nullable(word(DIMENSIONS, { description: 'What the rows are grouped by; null for nothing' })),
+    from: time('Start of the range'),
+    to: time('End of the range, exclusive'),
     totals: Type.Array(StatsTotal, { description: 'The whole range, one row for each group' }),
     data: Type.Array(StatsRow, {
       description: 'One row for each hour or day; with `group_by` one for each group that has any number',
     }),
   },
-  { $id: 'Stats' },
+  { $id: 'Stats', description: 'Numbers of tasks and times' },
 );

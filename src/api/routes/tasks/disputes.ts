@@ -3,7 +3,7 @@
 import Type from 'typebox';
 import { DISPUTE_DECISIONS } from '../../../state/tasks/dispute.ts';
 import { visibleTask } from '../../access/visible.ts';
-import { closed, word } from '../../http/schemas.ts';
+import { closed, described, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { Params, PlainText } from './messages.schema.ts';
 import { changeAndAnswer } from './task-answer.ts';
@@ -25,7 +25,7 @@ export const disputeRoutes = [
         description:
           'uphold: the rating of the rejection counts again; overturn: it no longer counts for the worker',
       }),
-      text: Type.Optional(PlainText),
+      text: Type.Optional(described(PlainText, 'What the worker is told; plain text')),
     }),
     answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
     errors: ['dispute_not_open'],

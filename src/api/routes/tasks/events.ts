@@ -16,23 +16,26 @@ import {
 import { loadEvent } from '../../../store/tasks/tasks.ts';
 import { maySeePool } from '../../access/principal.ts';
 import { cursorOf, DEFAULT_LIMIT, listScope, readCursor } from '../../http/list.ts';
-import { closed, described, listOf, PageQuery, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, listOf, PageQuery, pageOf, text, time, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { FeedEventType } from './enums.schema.ts';
-import { HistoryEntry } from './task-view.schema.ts';
+import { HistoryEntry } from './history.schema.ts';
 
 const { order: _order, ...Page } = PageQuery;
-const FeedEntry = Type.Object({ task_id: Uuid, ...HistoryEntry.properties }, { $id: 'FeedEvent' });
+const FeedEntry = Type.Object(
+  { task_id: idOf('task'), ...HistoryEntry.properties },
+  { $id: 'FeedEvent', description: 'An event of a task, in the feed' },
+);
 /** An event of the org itself; it belongs to no task. */
 const OrgEntry = Type.Object(
   {
-    event_id: Uuid,
-    type: word(ORG_EVENT_TYPES),
-    at: Timestamp,
-    actor: Type.String(),
-    data: Type.Record(Type.String(), Type.Unknown()),
+    event_id: idOf('event'),
+    type: word(ORG_EVENT_TYPES, { description: 'Type of the event' }),
+    at: time('When it happened'),
+    actor: text('Who or what caused it'),
+    data: Type.Record(Type.String(), Type.Unknown(), { description: 'What belongs to the type' }),
   },
-  { $id: 'OrgEvent' },
+  { $id: 'OrgEvent', description: 'An event of the org itself' },
 );
 
 /** The form of a position in the feed. */
@@ -57,8 +60,8 @@ export const eventRoutes = [
       'Oldest first, kept for 30 days. `next_cursor` is set on the last page too: use it later to get what has happened since.',
     query: closed({
       types: listOf(FeedEventType, 'Events of one of these types'),
-      since: Type.Optional(described(Timestamp, 'Events from this time on; without `cursor` only')),
-      until: Type.Optional(described(Timestamp, 'Events before this time; the same for all pages')),
+      since: Type.Optional(time('Events from this time on; without `cursor` only')),
+      until: Type.Optional(time('Events before this time; the same for all pages')),
       ...Page,
     }),
     answers: {

@@ -2,22 +2,29 @@
 
 import Type from 'typebox';
 import { MAX_EVIDENCE_BYTES } from '../../../state/tasks/evidence.ts';
-import { ClientId, idOf, Timestamp, Uuid } from '../../http/schemas.ts';
+import { described, idOf, text, time, WorkerId } from '../../http/schemas.ts';
 
 const fields = {
-  evidence_id: Uuid,
+  evidence_id: idOf('file'),
   name: Type.String({ description: 'Safe file name, made from the last path segment of the given name' }),
-  media_type: Type.String(),
-  bytes: Type.Integer({ minimum: 1, maximum: MAX_EVIDENCE_BYTES }),
-  sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  media_type: text('Media type, as the upload named it'),
+  bytes: Type.Integer({ minimum: 1, maximum: MAX_EVIDENCE_BYTES, description: 'Size in bytes' }),
+  sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the bytes, in hex' }),
 };
 
 /** A file in the answer to its upload and in a result. */
-export const Evidence = Type.Object(fields, { $id: 'Evidence' });
+export const Evidence = Type.Object(fields, {
+  $id: 'Evidence',
+  description: 'A file that a worker handed in',
+});
 /** A file in a list. */
 export const UploadedEvidence = Type.Object(
-  { ...fields, worker_id: ClientId, uploaded_at: Timestamp },
-  { $id: 'UploadedEvidence' },
+  {
+    ...fields,
+    worker_id: described(WorkerId, 'Id of the worker who uploaded it'),
+    uploaded_at: time('When it was uploaded'),
+  },
+  { $id: 'UploadedEvidence', description: 'A file that a worker uploaded for a task' },
 );
 
 export const TaskParams = Type.Object({ task_id: idOf('task') });

@@ -11,7 +11,7 @@ import type { Answer } from '../../http/answer.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { matching } from '../../http/patterns.ts';
 import type { FieldError } from '../../http/problem.ts';
-import { closed, idOf, nullable, OldestFirst, pageOf, Timestamp, Uuid } from '../../http/schemas.ts';
+import { closed, count, idOf, nullable, OldestFirst, pageOf, text, time } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { Author } from './task-view.schema.ts';
 
@@ -39,15 +39,15 @@ export type NewMessage = Type.Static<typeof NewMessage>;
 
 const MessageView = Type.Object(
   {
-    message_id: Uuid,
-    number: Type.Integer({ description: 'Position in the conversation, from 1' }),
+    message_id: idOf('message'),
+    number: Type.Integer({ minimum: 1, description: 'Position in the conversation, from 1' }),
     author: Author,
-    text: Type.String(),
-    question: Type.Boolean(),
-    answers: nullable(Uuid),
-    sent_at: Timestamp,
+    text: text('Plain text, never HTML'),
+    question: Type.Boolean({ description: 'Whether it is a question' }),
+    answers: nullable(idOf('question that it answers; null for none')),
+    sent_at: time('When it was sent'),
   },
-  { $id: 'Message' },
+  { $id: 'Message', description: 'A message between the worker of a task and its requester' },
 );
 
 export const Read = closed({
@@ -63,7 +63,10 @@ export const Page = closed(OldestFirst);
 export const listed = { 200: { description: 'The messages', schema: pageOf(MessageView) } };
 export const sent = { 201: { description: 'The message', schema: MessageView } };
 export const read = {
-  200: { description: 'What is left unread', schema: Type.Object({ unread_messages: Type.Integer() }) },
+  200: {
+    description: 'What is left unread',
+    schema: Type.Object({ unread_messages: count('Messages that are still unread') }),
+  },
 };
 
 /** An answer is no question. */

@@ -14,7 +14,7 @@ import { maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import { ApiError, invalid, notFound } from '../../http/problem.ts';
 import { problemError, refusal } from '../../http/refusal.ts';
-import { ClientId, closed, idOf, word } from '../../http/schemas.ts';
+import { closed, idOf, WorkerId, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { TaskUpdate } from './task-input.schema.ts';
@@ -22,7 +22,7 @@ import { normalised, referenceErrors, timeErrors } from './task-input.ts';
 import * as schema from './task-view.schema.ts';
 
 const Params = Type.Object({ task_id: idOf('task') });
-const Reason = Type.String({ minLength: 1, maxLength: 2000 });
+const Reason = Type.String({ minLength: 1, maxLength: 2000, description: 'Why; recorded in the history' });
 const NO_WORKER = { pointer: '/worker_id', message: 'is not a worker of this org' };
 
 export const supervisionRoutes = [
@@ -102,8 +102,13 @@ export const supervisionRoutes = [
       'Offers or assigns the task to this worker and takes it from those who have it. A worker who is not eligible is refused with the reasons, unless `force` is given.',
     params: Params,
     body: closed({
-      worker_id: ClientId,
-      mode: Type.Optional(word(ASSIGN_MODES, { default: 'offer' })),
+      worker_id: WorkerId,
+      mode: Type.Optional(
+        word(ASSIGN_MODES, {
+          default: 'offer',
+          description: 'offer: the worker may decline. assign: the worker has the task at once',
+        }),
+      ),
       force: Type.Optional(
         Type.Boolean({
           default: false,

@@ -25,8 +25,12 @@ const AT_ONCE = 50;
 /** Most errors in one answer, not counting the first of each task. */
 const FAULTS_MOST = 500;
 
-const list = { minItems: 1, maxItems: TASKS_MOST };
-const Status = Type.Integer({ description: 'Status that a request for this task alone would have got' });
+const list = { minItems: 1, maxItems: TASKS_MOST, description: 'The new tasks' };
+const Status = Type.Integer({
+  minimum: 200,
+  maximum: 599,
+  description: 'Status that a request for this task alone would have got',
+});
 const checkTask = bodyCheck(TaskCreate);
 
 export const taskBatchRoutes = [
@@ -53,9 +57,10 @@ export const taskBatchRoutes = [
         schema: Type.Object({
           results: Type.Array(
             Type.Union([
-              closed({ status: Status, task: schema.Task }),
-              closed({ status: Status, error: Problem }),
+              closed({ status: Status, task: schema.Task }, 'BatchTaskCreated', 'A task that was created'),
+              closed({ status: Status, error: Problem }, 'BatchTaskRefused', 'A task that was refused'),
             ]),
+            { description: 'One result per task, in the order of the request' },
           ),
         }),
       },

@@ -28,7 +28,7 @@ import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
-import { closed, described, PageQuery, pageOf, Slug, Timestamp } from '../../http/schemas.ts';
+import { closed, described, PageQuery, pageOf, Slug, text, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { goldErrors } from './gold-rules.ts';
 import { TaskDefaults } from './task-input.schema.ts';
@@ -37,13 +37,13 @@ import { taskRules } from './task-input.ts';
 const Params = Type.Object({ name: described(Slug, 'Name of the task type') });
 const TypeView = Type.Object(
   {
-    name: Slug,
-    version: Type.Integer({ description: 'Its number; tasks show it as `task_type_version`' }),
+    name: described(Slug, 'Name of the task type'),
+    version: Type.Integer({ minimum: 1, description: 'Its number; tasks show it as `task_type_version`' }),
     ...TaskDefaults.properties,
-    created_at: Timestamp,
-    created_by: Type.String(),
+    created_at: time('When this version was made'),
+    created_by: text('Who made this version'),
   },
-  { $id: 'TaskType' },
+  { $id: 'TaskType', description: 'A version of a registered task type' },
 );
 
 export const taskTypeRoutes = [

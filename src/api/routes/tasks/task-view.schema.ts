@@ -1,98 +1,91 @@
-// Schemas of a task, its history and their parts as integrators read them.
+// Schemas of a task and its parts as integrators read them.
 
 import Type from 'typebox';
-import { AGREEMENT_MODES } from '../../../state/tasks/agreement.ts';
 import { SIDES } from '../../../state/tasks/conversation.ts';
 import { DISPUTE_DAYS, DISPUTE_STATUSES } from '../../../state/tasks/dispute.ts';
-import { nullable, pageOf, Slug, Timestamp, Uuid, word } from '../../http/schemas.ts';
-import { EventType, ReportReason, ReviewDecision, SlaClock, TaskStatus } from './enums.schema.ts';
-import { Evidence } from './evidence.schema.ts';
+import {
+  CreatedAt,
+  described,
+  idOf,
+  nullable,
+  text,
+  time,
+  UpdatedAt,
+  WorkerId,
+  word,
+} from '../../http/schemas.ts';
+import { ReportReason, ReviewDecision, SlaClock, TaskStatus } from './enums.schema.ts';
+import { Handoff, RetryPolicy } from './task-handoff.schema.ts';
 import {
   Audit,
   Context,
-  Handoff,
+  Domain,
+  Instructions,
   Metadata,
   NotBefore,
   Origin,
-  Output,
-  Requirements,
-  Sla,
+  TaskTypeName,
+  Title,
   TypeVersion,
 } from './task-input.schema.ts';
+import { Output } from './task-output.schema.ts';
+import { Requirements } from './task-requirements.schema.ts';
+import {
+  Assignment,
+  CopiesResult,
+  DefaultResult,
+  Submission,
+  TaskCancellation,
+  TaskFailure,
+} from './task-result.schema.ts';
+import { Sla } from './task-sla.schema.ts';
 
-export const Author = Type.Object({ kind: word(SIDES), id: nullable(Type.String()) }, { $id: 'Author' });
-
-export const Assignment = Type.Object(
+export const Author = Type.Object(
   {
-    worker_id: Type.String(),
-    offer_id: Uuid,
-    offered_at: Timestamp,
-    accepted_at: Timestamp,
-    started_at: nullable(Timestamp),
-    submitted_at: nullable(Timestamp),
+    kind: word(SIDES, { description: 'Which side wrote it' }),
+    id: nullable(text('Id of the worker, or who wrote it for the requester; null if hidden from the caller')),
   },
-  { $id: 'Assignment' },
-);
-
-export const Submission = Type.Object(
-  {
-    output: Type.Unknown(),
-    evidence: Type.Array(Evidence),
-    notes: nullable(Type.String()),
-    worker_id: Type.String(),
-    submitted_at: Timestamp,
-  },
-  { $id: 'Submission' },
-);
-
-/** The result of a task that completed with the default output of `sla.on_deadline`. */
-const DefaultResult = Type.Object(
-  {
-    output: Type.Unknown(),
-    source: Type.Literal('default', {
-      description: 'Only where the result is the output of sla.on_deadline',
-    }),
-    evidence: Type.Array(Evidence, { maxItems: 0 }),
-    notes: Type.Null(),
-    worker_id: Type.Null(),
-    submitted_at: Type.Null(),
-  },
-  { $id: 'DefaultResult' },
+  { $id: 'Author', description: 'Who wrote a message' },
 );
 
 export const OpenQuestion = Type.Union(
   [
     Type.Object(
       {
-        message_id: Uuid,
-        text: Type.String(),
+        message_id: idOf('question'),
+        text: text('The question, plain text'),
         author: Author,
-        asked_at: Timestamp,
+        asked_at: time('When it was asked'),
       },
-      { $id: 'OpenQuestion' },
+      { $id: 'OpenQuestion', description: 'The question that waits for an answer' },
     ),
     Type.Null(),
   ],
   { description: 'The question that waits for an answer' },
 );
 export const UnreadMessages = Type.Integer({
+  minimum: 0,
   description: 'Messages that the side of the caller has not read; 0 when the task is final',
 });
 
 export const Attempt = Type.Integer({
+  minimum: 1,
   description: 'Increases by one each time accepted work returns to the queue',
 });
 
 const DisputeFields = {
-  worker_id: Type.String(),
-  text: Type.String(),
-  opened_at: Timestamp,
-  status: word(DISPUTE_STATUSES),
-  decision_text: nullable(Type.String({ description: 'What the reviewer wrote' })),
-  decided_at: nullable(Timestamp),
+  worker_id: WorkerId,
+  text: text('Why the worker disputes the rejection, plain text'),
+  opened_at: time('When the worker disputed the rejection'),
+  status: word(DISPUTE_STATUSES, { description: 'Whether a reviewer has decided, and how' }),
+  decision_text: nullable(text('What the reviewer wrote')),
+  decided_at: nullable(time('When a reviewer decided; null before')),
 };
 /** A dispute as its worker sees it. */
-export const OwnDispute = Type.Object(DisputeFields, { $id: 'OwnDispute' });
+export const OwnDispute = Type.Object(DisputeFields, {
+  $id: 'OwnDispute',
+  description: 'The dispute of a rejection, as its worker sees it',
+});
 
 export const DisputableUntil = nullable(
   Type.String({
@@ -101,104 +94,104 @@ export const DisputableUntil = nullable(
   }),
 );
 
-/** Several answers, and the one that counts. */
-const Answers = Type.Object(
-  {
-    output: Type.Unknown({
-      description: 'The answer that most agree with, or that the reviewer chose; else null',
-    }),
-    agreement: Type.Object(
-      {
-        mode: word(AGREEMENT_MODES),
-        agreed: Type.Boolean(),
-        share: Type.Number({ description: '`agreeing` of `count`' }),
-        count: Type.Integer({ description: 'Number of answers' }),
-        agreeing: Type.Integer({
-          description: 'How many of them agree with the answer that most agree with',
-        }),
-      },
-      { $id: 'Agreement' },
-    ),
-    copies: Type.Array(Submission),
-  },
-  { $id: 'CopiesResult' },
-);
+export const Version = Type.Integer({
+  minimum: 1,
+  description: 'Increases with every change; the `ETag` for `If-Match`',
+});
 
 export const Task = Type.Object(
   {
-    task_id: Uuid,
-    org_id: Uuid,
+    task_id: idOf('task'),
+    org_id: idOf('org'),
     status: TaskStatus,
-    version: Type.Integer(),
-    origin: Type.Object(Origin, { $id: 'TaskOrigin' }),
+    version: Version,
+    origin: Type.Object(Origin, { $id: 'TaskOrigin', description: 'Where the task comes from' }),
     gold: Type.Optional(
       Type.Literal(true, { description: 'Only on gold tasks, which the task type created (`gold_tasks`)' }),
     ),
-    task_type: Slug,
+    task_type: TaskTypeName,
     task_type_version: Type.Optional(TypeVersion),
-    domain: Slug,
-    title: Type.String(),
-    instructions: Type.String(),
+    domain: Domain,
+    title: Title,
+    instructions: Instructions,
     not_before: Type.Optional(NotBefore),
     context: Type.Optional(Context),
     sla: Type.Object(
       {
         ...Sla,
         breaches: Type.Array(
-          Type.Object({ clock: SlaClock, due_at: Timestamp, breached_at: Timestamp }, { $id: 'SlaBreach' }),
+          Type.Object(
+            {
+              clock: SlaClock,
+              due_at: time('When the clock was due'),
+              breached_at: time('When the breach was recorded'),
+            },
+            { $id: 'SlaBreach', description: 'A clock that was not met' },
+          ),
+          { description: 'The clocks that were not met' },
         ),
       },
-      { $id: 'TaskSla' },
+      { $id: 'TaskSla', description: 'Urgency, due times and breaches' },
     ),
     requirements: Type.Optional(Requirements),
     output: Output,
     handoff: Type.Optional(
       Type.Object(
-        { ...Handoff, callback_auth: Type.Object({ type: word(['none', 'bearer', 'basic']) }) },
-        { $id: 'TaskHandoff' },
+        {
+          ...Handoff,
+          callback_auth: Type.Object(
+            { type: word(['none', 'bearer', 'basic'], { description: 'Kind of authentication' }) },
+            { $id: 'CallbackAuth', description: 'How deliveries authenticate, without the secret' },
+          ),
+          retry_policy: Type.Optional(RetryPolicy),
+        },
+        { $id: 'TaskHandoff', description: 'Where and how the events of the task are sent' },
       ),
     ),
     audit: Audit,
     metadata: Type.Optional(Metadata),
     attempt: Attempt,
-    assignment: nullable(Assignment),
-    submission: Type.Union([Submission, Answers, Type.Null()], {
+    assignment: nullable(Assignment, 'The worker who has the task; null while nobody has it'),
+    submission: Type.Union([Submission, CopiesResult, Type.Null()], {
       description: 'The last submission; kept after rework, reassignment, rejection and failure',
     }),
-    result: Type.Union([Submission, Answers, DefaultResult, Type.Null()], {
+    result: Type.Union([Submission, CopiesResult, DefaultResult, Type.Null()], {
       description: 'With `output.copies`: the answers and how far they agree',
     }),
     reviews: Type.Array(
       Type.Object(
         {
           decision: ReviewDecision,
-          feedback: nullable(Type.String()),
-          rating: nullable(Type.Number()),
-          worker_id: Type.String(),
-          reviewed_by: Type.String(),
-          reviewed_at: Timestamp,
+          feedback: nullable(text('What the reviewer told the worker; null for nothing')),
+          rating: nullable(
+            Type.Number({ minimum: 1, maximum: 5, description: 'Quality of the work; null if not rated' }),
+          ),
+          worker_id: described(WorkerId, 'Id of the worker who submitted'),
+          reviewed_by: text('Who decided: `api_key:<id>`, `member:<id>` … or `system`'),
+          reviewed_at: time('When it was decided'),
         },
-        { $id: 'TaskReview' },
+        { $id: 'TaskReview', description: 'A decision on a submission' },
       ),
+      { description: 'The decisions on submissions, oldest first' },
     ),
-    failure: nullable(Type.Object({ code: Type.String(), message: Type.String() }, { $id: 'TaskFailure' })),
-    cancellation: nullable(
-      Type.Object(
-        { reason: nullable(Type.String()), cancelled_by: Type.String() },
-        { $id: 'TaskCancellation' },
-      ),
-    ),
+    failure: nullable(TaskFailure, 'Why the task failed; null unless it has'),
+    cancellation: nullable(TaskCancellation, 'Who cancelled the task; null unless it is cancelled'),
     report: Type.Union(
       [
         Type.Object(
           {
-            worker_id: Type.String(),
+            worker_id: WorkerId,
             reason: ReportReason,
-            text: nullable(Type.String()),
-            reported_at: Timestamp,
-            decision: nullable(word(['reassign', 'reject'])),
+            text: nullable(text('What the worker wrote; null for nothing')),
+            reported_at: time('When the worker reported the task'),
+            decision: nullable(
+              word(['reassign', 'reject'], { description: 'What a reviewer decided; null before' }),
+            ),
           },
-          { $id: 'TaskReport' },
+          {
+            $id: 'TaskReport',
+            description: 'A report of a worker that the task cannot or should not be done',
+          },
         ),
         Type.Null(),
       ],
@@ -206,44 +199,19 @@ export const Task = Type.Object(
     ),
     dispute: Type.Union(
       [
-        Type.Object({ ...DisputeFields, decided_by: nullable(Type.String()) }, { $id: 'TaskDispute' }),
+        Type.Object(
+          { ...DisputeFields, decided_by: nullable(text('Who decided; null before')) },
+          { $id: 'TaskDispute', description: 'The dispute of a rejection' },
+        ),
         Type.Null(),
       ],
       { description: "The worker's dispute of the rejection that ended the task" },
     ),
     open_question: OpenQuestion,
     unread_messages: UnreadMessages,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    completed_at: nullable(Timestamp),
+    created_at: CreatedAt,
+    updated_at: UpdatedAt,
+    completed_at: nullable(time('When the task completed; null unless it has')),
   },
-  { $id: 'Task' },
-);
-
-export const HistoryEntry = Type.Object(
-  {
-    event_id: Uuid,
-    type: EventType,
-    sequence: Type.Integer(),
-    status: TaskStatus,
-    previous_status: nullable(TaskStatus),
-    at: Timestamp,
-    actor: Type.String({ description: '`api_key:<id>`, `worker:<id>` or `system`' }),
-    attempt_of_task: Type.Integer(),
-    data: Type.Unsafe<Record<string, unknown>>({ type: 'object' }),
-    hash: Type.String({ description: 'SHA-256 (hex) of the RFC 8785 JSON of this entry without `hash`' }),
-    previous_hash: nullable(Type.String()),
-  },
-  { $id: 'HistoryEntry' },
-);
-
-/** A page of a history, with the end of the whole history. */
-export const History = Type.Object(
-  {
-    ...pageOf(HistoryEntry).properties,
-    head: Type.Union([Type.Object({ sequence: Type.Integer(), hash: Type.String() }), Type.Null()], {
-      description: 'The last entry of the whole history; null when the history has been purged',
-    }),
-  },
-  { $id: 'HistoryPage' },
+  { $id: 'Task', description: 'A task as integrators see it' },
 );

@@ -16,6 +16,7 @@ import { refusal } from '../../http/refusal.ts';
 import { closed, idOf, OldestFirst, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { ReviewDecision } from './enums.schema.ts';
+import { History } from './history.schema.ts';
 import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { TaskFilterFields } from './task-filters.schema.ts';
@@ -128,7 +129,11 @@ export const taskRoutes = [
     description:
       'Ends a task that has not been submitted; its worker is told and freed. From `submitted` on the answer is 409.',
     params: Params,
-    body: closed({ reason: Type.Optional(Type.String({ maxLength: 2000 })) }),
+    body: closed({
+      reason: Type.Optional(
+        Type.String({ maxLength: 2000, description: 'Why; the worker and the history are told' }),
+      ),
+    }),
     bodyOptional: true,
     answers: { 200: { description: 'The task, cancelled', schema: schema.Task, headers: ['ETag'] } },
     errors: ['task_not_cancellable'],
@@ -194,7 +199,7 @@ export const taskRoutes = [
       'Each entry holds the hash of the previous one, so that a changed or missing entry is detected; see docs/audit.md.',
     params: Params,
     query: closed(OldestFirst),
-    answers: { 200: { description: 'The history', schema: schema.History } },
+    answers: { 200: { description: 'The history', schema: History } },
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps.db, principal, params.task_id);
       const whole = await loadWhole(deps.db, principal.org_id, params.task_id);

@@ -2,38 +2,54 @@
 
 import Type from 'typebox';
 import { DELIVERY_STATUSES } from '../../../store/webhooks/delivery-record.ts';
-import { nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { CreatedAt, idOf, nullable, text, time, word } from '../../http/schemas.ts';
 
-const Text = Type.Record(Type.String(), Type.String());
-const Ms = nullable(Type.Number({ description: 'Milliseconds' }));
-const AttemptView = Type.Object({
-  attempt: Type.Integer({ description: '1, 2, 3 …' }),
-  at: Timestamp,
-  status: nullable(Type.Integer({ description: 'HTTP status of the response; null when there was none' })),
-  ms: Type.Integer(),
-  error: nullable(Type.String()),
-  error_class: nullable(Type.String()),
-  address: nullable(Type.String({ description: 'IP address of the receiver' })),
-  timings: Type.Object({ queue: Ms, dns: Ms, connect: Ms, tls: Ms, first_byte: Ms, body: Ms }),
-  request_headers: Text,
-  response_headers: Text,
-  response_body: Type.String({ description: 'The first 4 KiB' }),
-  next_attempt_at: nullable(Timestamp),
-});
+const headers = (description: string) => Type.Record(Type.String(), Type.String(), { description });
+const ms = (what: string) =>
+  nullable(Type.Number({ minimum: 0, description: `${what}, ms; null if it did not get so far` }));
+const AttemptView = Type.Object(
+  {
+    attempt: Type.Integer({ minimum: 1, description: '1, 2, 3 …' }),
+    at: time('When the attempt was made'),
+    status: nullable(Type.Integer({ description: 'HTTP status of the response; null when there was none' })),
+    ms: Type.Integer({ minimum: 0, description: 'How long the attempt took, ms' }),
+    error: nullable(text('What went wrong; null for nothing')),
+    error_class: nullable(text('Kind of the error, for programs; null for none')),
+    address: nullable(text('IP address of the receiver')),
+    timings: Type.Object(
+      {
+        queue: ms('Wait in the queue'),
+        dns: ms('Look-up of the name'),
+        connect: ms('Connection'),
+        tls: ms('TLS handshake'),
+        first_byte: ms('Wait for the first byte of the response'),
+        body: ms('Reading of the response'),
+      },
+      { $id: 'DeliveryTimings', description: 'Where the time went' },
+    ),
+    request_headers: headers('Headers of the request, without secrets'),
+    response_headers: headers('Headers of the response'),
+    response_body: text('The first 4 KiB'),
+    next_attempt_at: nullable(time('When the next attempt was due after it; null for none')),
+  },
+  { $id: 'DeliveryAttempt', description: 'An attempt to deliver an event' },
+);
 
 export const DeliveryView = Type.Object(
   {
-    delivery_id: Uuid,
-    endpoint_id: nullable(Uuid),
-    task_id: nullable(Uuid),
-    event_id: Uuid,
-    event_type: Type.String(),
-    sequence: nullable(Type.Integer()),
-    url: nullable(Type.String()),
-    status: word(DELIVERY_STATUSES),
-    attempts: Type.Array(AttemptView),
-    next_attempt_at: nullable(Timestamp),
-    created_at: Timestamp,
+    delivery_id: idOf('delivery'),
+    endpoint_id: nullable(idOf('webhook endpoint; null for a callback URL')),
+    task_id: nullable(idOf('task; null for a test event')),
+    event_id: idOf('event'),
+    event_type: text('Type of the event'),
+    sequence: nullable(
+      Type.Integer({ minimum: 1, description: 'Of the event within its task; null for none' }),
+    ),
+    url: nullable(text('URL of the receiver; null if it is no longer known')),
+    status: word(DELIVERY_STATUSES, { description: 'How far the delivery is' }),
+    attempts: Type.Array(AttemptView, { description: 'The attempts, oldest first' }),
+    next_attempt_at: nullable(time('When the next attempt is due; null for none')),
+    created_at: CreatedAt,
   },
-  { $id: 'Delivery' },
+  { $id: 'Delivery', description: 'An event on its way to one receiver' },
 );

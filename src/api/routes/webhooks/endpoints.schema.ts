@@ -2,43 +2,46 @@
 
 import Type from 'typebox';
 import { SIGNATURES } from '../../../state/webhooks/endpoint.ts';
-import { closed, described, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { CreatedAt, closed, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 import { DeliveryOrdering, EventType } from '../tasks/enums.schema.ts';
-import { ORDERING_DESCRIPTION } from '../tasks/task-input.schema.ts';
+import { RetryPolicy, RetryPolicyInput } from '../tasks/task-handoff.schema.ts';
 
 const Url = Type.String({ maxLength: 2048, description: 'https URL of a host with a public address' });
-const Events = Type.Array(EventType, { minItems: 1, maxItems: 50, uniqueItems: true });
-const Description = Type.String({ maxLength: 500 });
+const EVENTS = 'Types of the events that are sent';
+const Events = Type.Array(EventType, {
+  minItems: 1,
+  maxItems: 50,
+  uniqueItems: true,
+  description: EVENTS,
+});
+const Description = Type.String({ maxLength: 500, description: 'What the endpoint is for' });
 const Headers = Type.Record(Type.String({ maxLength: 100 }), Type.String({ maxLength: 2000 }), {
   maxProperties: 20,
   description:
     'Sent with every delivery; stored encrypted and never shown. Removed when `url` changes to another origin without new headers in the same request',
 });
-const RetryPolicy = closed({
-  max_retries: Type.Integer({ minimum: 0, maximum: 20, default: 6 }),
-  backoff_seconds: Type.Integer({ minimum: 1, maximum: 3600, default: 30 }),
-});
-const RetryChange = Type.Partial(RetryPolicy, { additionalProperties: false });
 const Secret = Type.String({
   maxLength: 100,
   description: '`whsec_…`, 24 to 64 bytes; generated if absent',
 });
 
+const Signature = word(SIGNATURES, { default: 'v1', description: 'v1: HMAC-SHA256. v1a: Ed25519' });
+
 const Changeable = {
   url: Url,
   events: Events,
   description: Description,
-  enabled: Type.Boolean(),
+  enabled: Type.Boolean({ description: 'Whether events are sent' }),
   headers: Headers,
-  retry_policy: RetryChange,
-  ordering: described(DeliveryOrdering, ORDERING_DESCRIPTION),
+  retry_policy: RetryPolicyInput,
+  ordering: DeliveryOrdering,
 };
 const { url, ...optional } = Changeable;
 
 export const EndpointCreate = closed({
   url,
   ...Type.Partial(Type.Object(optional)).properties,
-  signature: Type.Optional(word(SIGNATURES, { default: 'v1', description: 'v1: HMAC-SHA256. v1a: Ed25519' })),
+  signature: Type.Optional(Signature),
   secret: Type.Optional(Secret),
 });
 export type EndpointCreate = Type.Static<typeof EndpointCreate>;
@@ -58,26 +61,42 @@ export const RotateSecret = closed({
 });
 
 const Shown = {
-  endpoint_id: Uuid,
-  url: Type.String(),
-  description: Type.String(),
-  events: Type.Array(EventType),
-  enabled: Type.Boolean(),
-  disabled: nullable(closed({ reason: word(['manual', 'gone', 'failing']), at: Timestamp })),
-  failing_since: nullable(Timestamp),
-  signature: word(SIGNATURES),
+  endpoint_id: idOf('webhook endpoint'),
+  url: text('URL that events are sent to'),
+  description: Description,
+  events: Type.Array(EventType, { description: EVENTS }),
+  enabled: Changeable.enabled,
+  disabled: nullable(
+    closed(
+      {
+        reason: word(['manual', 'gone', 'failing'], {
+          description:
+            'manual: by a request. gone: the receiver answered 410. failing: it failed for too long',
+        }),
+        at: time('When it was disabled'),
+      },
+      'WebhookEndpointDisabled',
+      'Why and since when nothing is sent',
+    ),
+    'Why and since when nothing is sent; null while enabled',
+  ),
+  failing_since: nullable(time('Start of the current series of failures; null for none')),
+  signature: Signature,
   public_key: nullable(Type.String({ description: '`whpk_…`, for v1a' })),
-  previous_secret_expires_at: nullable(Timestamp),
-  header_names: Type.Array(Type.String()),
+  previous_secret_expires_at: nullable(time('Until when the old secret signs as well; null for none')),
+  header_names: Type.Array(Type.String(), { description: 'Names of the extra headers' }),
   retry_policy: RetryPolicy,
   ordering: DeliveryOrdering,
-  created_at: Timestamp,
-  updated_at: Timestamp,
+  created_at: CreatedAt,
+  updated_at: UpdatedAt,
 };
-export const EndpointView = Type.Object(Shown, { $id: 'WebhookEndpoint' });
+export const EndpointView = Type.Object(Shown, {
+  $id: 'WebhookEndpoint',
+  description: 'A receiver of the events of all tasks',
+});
 /** An endpoint with its secret: shown once, when the endpoint is created or its secret is rotated. */
 export const EndpointWithSecret = Type.Object(
   { ...Shown, secret: nullable(Type.String({ description: '`whsec_…`; null for v1a' })) },
-  { $id: 'WebhookEndpointWithSecret' },
+  { $id: 'WebhookEndpointWithSecret', description: 'An endpoint with the secret that signs its events' },
 );
 export const EndpointParams = Type.Object({ endpoint_id: idOf('webhook endpoint') });

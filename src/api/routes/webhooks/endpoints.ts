@@ -20,7 +20,7 @@ import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
-import { closed, PageQuery, pageOf, Uuid } from '../../http/schemas.ts';
+import { closed, idOf, PageQuery, pageOf } from '../../http/schemas.ts';
 import { type Call, route, scope } from '../../route.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
 import { endpointAnswer, endpointView, failingSince } from './endpoint-view.ts';
@@ -215,7 +215,7 @@ export const endpointRoutes = [
     params: EndpointParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 202: { description: 'The event will be sent', schema: closed({ event_id: Uuid }) } },
+    answers: { 202: { description: 'The event will be sent', schema: closed({ event_id: idOf('event') }) } },
     errors: ['endpoint_unavailable'],
     async handler({ deps, principal, params, ifMatch, recordAnswer, credentialGuards }) {
       const { org_id } = principal;

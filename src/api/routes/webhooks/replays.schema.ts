@@ -2,7 +2,7 @@
 
 import Type from 'typebox';
 import { REPLAY_CHOICES, REPLAY_STATUSES, STOP_REASONS } from '../../../state/webhooks/replay.ts';
-import { closed, idOf, nullable, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { CreatedAt, closed, count, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 
 export const ReplayStart = closed({
   since: Type.String({ format: 'date-time', description: 'Time of the first event' }),
@@ -19,12 +19,10 @@ export const ReplayStart = closed({
 });
 export type ReplayStart = Type.Static<typeof ReplayStart>;
 
-const Count = (description: string) => Type.Integer({ minimum: 0, description });
-
 const Progress = {
-  since: Timestamp,
-  until: Timestamp,
-  status: word(REPLAY_STATUSES),
+  since: time('Time of the first event'),
+  until: time('Events before this time'),
+  status: word(REPLAY_STATUSES, { description: 'How far it is' }),
   reason: nullable(word(STOP_REASONS, { description: 'Why it was stopped' })),
   reached_at: nullable(
     Type.String({
@@ -32,20 +30,26 @@ const Progress = {
       description: 'Progress: time of the last examined event',
     }),
   ),
-  examined: Count('Events examined'),
-  sent: Count('Examined events that were sent again'),
-  succeeded: Count('Sent events that were delivered at the first attempt'),
-  failed: Count('Sent events that were not delivered at the first attempt'),
-  created_by: Type.String(),
-  created_at: Timestamp,
-  updated_at: Timestamp,
-  finished_at: nullable(Timestamp),
+  examined: count('Events examined'),
+  sent: count('Examined events that were sent again'),
+  succeeded: count('Sent events that were delivered at the first attempt'),
+  failed: count('Sent events that were not delivered at the first attempt'),
+  created_by: text('Who started it'),
+  created_at: CreatedAt,
+  updated_at: UpdatedAt,
+  finished_at: nullable(time('When it ended; null before')),
 };
 const Hint = nullable(Type.String({ description: 'Why nothing was sent; null unless it ended so' }));
 
 export const ReplayView = Type.Object(
-  { replay_id: Uuid, endpoint_id: Uuid, deliveries: word(REPLAY_CHOICES), ...Progress, hint: Hint },
-  { $id: 'Replay' },
+  {
+    replay_id: idOf('replay'),
+    endpoint_id: idOf('webhook endpoint'),
+    deliveries: word(REPLAY_CHOICES, { description: 'Which deliveries are sent again' }),
+    ...Progress,
+    hint: Hint,
+  },
+  { $id: 'Replay', description: 'Past events that are sent to an endpoint again' },
 );
 
 export const RedeliveryStart = closed(
@@ -69,13 +73,13 @@ export type RedeliveryStart = Type.Static<typeof RedeliveryStart>;
 
 export const RedeliveryView = Type.Object(
   {
-    redelivery_id: Uuid,
-    callback_url: nullable(Type.String()),
-    endpoint_id: nullable(Uuid),
+    redelivery_id: idOf('redelivery'),
+    callback_url: nullable(text('Callback URL whose failed deliveries are sent again; null for any')),
+    endpoint_id: nullable(idOf('endpoint whose failed deliveries are sent again; null for any')),
     ...Progress,
     hint: Hint,
   },
-  { $id: 'Redelivery' },
+  { $id: 'Redelivery', description: 'Failed deliveries that are sent again' },
 );
 
 export const RedeliveryParams = Type.Object({ redelivery_id: idOf('redelivery') });

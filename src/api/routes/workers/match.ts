@@ -13,7 +13,7 @@ import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import type { Answer } from '../../http/answer.ts';
-import { idOf, nullable, Timestamp, Uuid, Wanted, word } from '../../http/schemas.ts';
+import { count, idOf, nullable, text, time, Wanted, WorkerId, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskCreate } from '../tasks/task-input.schema.ts';
 import { taskInput, taskRules } from '../tasks/task-input.ts';
@@ -30,18 +30,20 @@ const REASONS = [
   'not_waiting',
 ] as const satisfies readonly MatchReason[];
 
-const Count = Type.Integer({ minimum: 0 });
 const SingleRequirement = {
-  requirement: word([
-    'worker_pool_id',
-    'unpooled_tasks',
-    ...NAMING,
-    'skills',
-    'certifications',
-    'trust_level',
-    'min_rating',
-    'min_accuracy',
-  ]),
+  requirement: word(
+    [
+      'worker_pool_id',
+      'unpooled_tasks',
+      ...NAMING,
+      'skills',
+      'certifications',
+      'trust_level',
+      'min_rating',
+      'min_accuracy',
+    ],
+    { description: 'A requirement of the task' },
+  ),
   wanted: Wanted,
 };
 const Fields = {
@@ -49,52 +51,82 @@ const Fields = {
     description:
       'Why the task is not matched; `eligible`: it can be offered to a worker now; `scheduled`: it waits for its `not_before`, and the rest says how it would be matched now',
   }),
-  workers: Type.Object({
-    considered: Type.Integer({ description: 'Workers that the key may see' }),
-    qualified: Type.Integer({ description: 'Workers who meet all requirements' }),
-    available: Type.Integer({ description: 'Qualified workers who are available' }),
-    eligible: Type.Integer({ description: 'Available workers who can be offered the task now' }),
-  }),
+  workers: Type.Object(
+    {
+      considered: count('Workers that the key may see'),
+      qualified: count('Workers who meet all requirements'),
+      available: count('Qualified workers who are available'),
+      eligible: count('Available workers who can be offered the task now'),
+    },
+    { $id: 'MatchedWorkers', description: 'How many workers there are for the task' },
+  ),
   requirements: Type.Array(
-    Type.Object({
-      ...SingleRequirement,
-      rules_out: Type.Integer({ description: 'Workers who do not meet this requirement' }),
-    }),
+    Type.Object(
+      { ...SingleRequirement, rules_out: count('Workers who do not meet this requirement') },
+      { $id: 'MatchedRequirement' },
+    ),
+    { description: 'Each requirement, with how many workers it rules out' },
   ),
   unavailable: Type.Object(
-    { offline: Count, away: Count, at_capacity: Count, cooling_down: Count },
-    { description: 'Qualified workers who cannot be offered the task now, by reason' },
+    {
+      offline: count('Workers who are offline'),
+      away: count('Workers who are away'),
+      at_capacity: count('Workers with as many offers and tasks as they may have'),
+      cooling_down: count('Workers who declined the task or let its offer expire a short time ago'),
+    },
+    {
+      $id: 'UnavailableWorkers',
+      description: 'Qualified workers who cannot be offered the task now, by reason',
+    },
   ),
   nearest_misses: Type.Array(
-    Type.Object({
-      worker_id: Type.String(),
-      availability: Type.String(),
-      lacks: Type.Array(Type.Object({ ...SingleRequirement, has: Type.Optional(Type.Number()) })),
-    }),
+    Type.Object(
+      {
+        worker_id: WorkerId,
+        availability: text('`available`, `away` or `offline`'),
+        lacks: Type.Array(
+          Type.Object(
+            {
+              ...SingleRequirement,
+              has: Type.Optional(Type.Number({ description: 'The value of the worker' })),
+            },
+            { $id: 'UnmetRequirement' },
+          ),
+          { description: 'The requirements that the worker does not meet' },
+        ),
+      },
+      { $id: 'NearestMiss' },
+    ),
     { description: 'Up to five workers who come closest to the requirements' },
   ),
-  ask_again_at: nullable(Timestamp),
-  step: Type.Integer({ description: 'Number of relaxation steps in effect' }),
-  next_step_at: nullable(Timestamp),
+  ask_again_at: nullable(time('When the next worker of the task stops cooling down; null for none')),
+  step: Type.Integer({ minimum: 0, description: 'Number of relaxation steps in effect' }),
+  next_step_at: nullable(time('When the next relaxation step takes effect; null for none')),
   queue: nullable(
-    Type.Object({
-      position: Type.Integer({
-        description: 'Position among the tasks that wait for the same workers; 1 is next',
-      }),
-      same_requirements: Type.Integer({ description: 'Number of waiting tasks with the same requirements' }),
-    }),
+    Type.Object(
+      {
+        position: Type.Integer({
+          minimum: 1,
+          description: 'Position among the tasks that wait for the same workers; 1 is next',
+        }),
+        same_requirements: count('Number of waiting tasks with the same requirements'),
+      },
+      { $id: 'MatchQueue', description: 'The queue that the task waits in' },
+    ),
+    'The queue that the task waits in; null if it does not wait',
   ),
   estimated_wait_seconds: nullable(
     Type.Integer({
+      minimum: 0,
       description: 'Estimated from the throughput of the qualified, available workers; null when unknown',
     }),
   ),
 };
 const Match = Type.Object(
-  { task_id: Uuid, status: schema.Task.properties.status, ...Fields },
-  { $id: 'Match' },
+  { task_id: idOf('task'), status: schema.Task.properties.status, ...Fields },
+  { $id: 'Match', description: 'Why a task is or is not matched' },
 );
-const Preview = Type.Object(Fields, { $id: 'MatchPreview' });
+const Preview = Type.Object(Fields, { $id: 'MatchPreview', description: 'How a task would be matched' });
 
 export const matchRoutes = [
   route({

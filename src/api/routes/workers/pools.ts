@@ -18,38 +18,53 @@ import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/lis
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
 import {
   ClientId,
+  CreatedAt,
   closed,
   described,
-  nullable,
   PageQuery,
+  PoolId,
   pageOf,
-  Timestamp,
+  UpdatedAt,
   word,
 } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 
-const Name = Type.String({ minLength: 1, maxLength: 200 });
-const Ttl = Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 86_400 });
+const Name = Type.String({ minLength: 1, maxLength: 200, description: 'Name for people' });
+const Ttl = Type.Unsafe<number | null>({
+  type: ['integer', 'null'],
+  minimum: 1,
+  maximum: 86_400,
+  description: 'Seconds until an offer expires; null: by the urgency of the task',
+});
 const Fields = {
   name: Name,
-  offer_mode: word(['sequential', 'broadcast'], { default: 'sequential' }),
-  broadcast_size: Type.Integer({ minimum: 1, maximum: 200, default: 5 }),
+  offer_mode: word(['sequential', 'broadcast'], {
+    default: 'sequential',
+    description:
+      'sequential: to one worker after the other. broadcast: to several at once; the first to accept gets it',
+  }),
+  broadcast_size: Type.Integer({
+    minimum: 1,
+    maximum: 200,
+    default: 5,
+    description: 'Most workers that a broadcast offers a task at once',
+  }),
   offer_ttl_seconds: Ttl,
 };
 const PoolView = Type.Object(
   {
-    pool_id: ClientId,
+    pool_id: PoolId,
     name: Name,
     offer_mode: Fields.offer_mode,
     broadcast_size: Fields.broadcast_size,
-    offer_ttl_seconds: nullable(Type.Integer()),
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    offer_ttl_seconds: Ttl,
+    created_at: CreatedAt,
+    updated_at: UpdatedAt,
   },
-  { $id: 'Pool' },
+  { $id: 'Pool', description: 'A named group of workers' },
 );
-const Params = Type.Object({ pool_id: described(ClientId, 'Id of the pool') });
+const Params = Type.Object({ pool_id: PoolId });
 const { name, ...optional } = Fields;
 
 export const poolRoutes = [
@@ -62,7 +77,7 @@ export const poolRoutes = [
     summary: 'Create a pool',
     description: 'A pool is a group of workers with its own way of making offers.',
     body: closed({
-      pool_id: Type.Optional(ClientId),
+      pool_id: Type.Optional(described(ClientId, 'Id of the pool; generated if absent')),
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),

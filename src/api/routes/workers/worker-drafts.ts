@@ -9,7 +9,7 @@ import { isOwnTask, ownTask } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
-import { closed, idOf, nullable, Timestamp } from '../../http/schemas.ts';
+import { closed, idOf, nullable, time } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 
 const access = { kind: 'worker' } as const;
@@ -19,13 +19,19 @@ const Params = Type.Object({ task_id: idOf('task') });
 
 const Content = {
   output: Type.Optional(Type.Unknown({ description: 'Any JSON; it need not fit the output schema yet' })),
-  notes: Type.Optional(Type.String({ maxLength: 20_000 })),
+  notes: Type.Optional(Type.String({ maxLength: 20_000, description: 'Notes of the worker' })),
 };
 const Saved = {
-  version: Type.Integer({ description: 'Number of the save, also the ETag; 0 when nothing was saved' }),
-  saved_at: nullable(Timestamp),
+  version: Type.Integer({
+    minimum: 0,
+    description: 'Number of the save, also the ETag; 0 when nothing was saved',
+  }),
+  saved_at: nullable(time('When it was saved; null when nothing was saved')),
 };
-const DraftView = Type.Object({ ...Content, ...Saved }, { $id: 'Draft' });
+const DraftView = Type.Object(
+  { ...Content, ...Saved },
+  { $id: 'Draft', description: 'What a worker has saved before they submit' },
+);
 
 export const workerDraftRoutes = [
   route({
@@ -67,7 +73,7 @@ export const workerDraftRoutes = [
     answers: {
       200: {
         description: 'When it was saved, and by which save',
-        schema: Type.Object(Saved),
+        schema: Type.Object(Saved, { description: 'The save' }),
         headers: ['ETag'],
       },
     },

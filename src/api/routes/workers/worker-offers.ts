@@ -14,7 +14,7 @@ import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
-import { closed, idOf, pageOf, Timestamp, Uuid, word } from '../../http/schemas.ts';
+import { closed, idOf, pageOf, time, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
 import { OfferedTask, oneTask, Reason, workerTaskAnswer } from './worker-task.schema.ts';
 
@@ -23,14 +23,14 @@ const tag = 'Worker';
 const Params = Type.Object({ offer_id: idOf('offer') });
 const OfferView = Type.Object(
   {
-    offer_id: Uuid,
-    task_id: Uuid,
-    status: word(OFFER_STATUSES),
-    offered_at: Timestamp,
-    expires_at: Timestamp,
+    offer_id: idOf('offer'),
+    task_id: idOf('task'),
+    status: word(OFFER_STATUSES, { description: 'Whether the offer can still be accepted, or how it ended' }),
+    offered_at: time('When the offer was made'),
+    expires_at: time('When the offer expires'),
     task: OfferedTask,
   },
-  { $id: 'Offer' },
+  { $id: 'Offer', description: 'A task that is offered to a worker' },
 );
 
 export const workerOfferRoutes = [

@@ -1,7 +1,7 @@
 // A worker reports a task to a reviewer.
 
 import Type from 'typebox';
-import { closed } from '../../http/schemas.ts';
+import { closed, described } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { ReportReason } from '../tasks/enums.schema.ts';
 import { Params, PlainText } from '../tasks/messages.schema.ts';
@@ -19,7 +19,10 @@ export const workerReportRoutes = [
     description:
       'Gives a task to a reviewer as abusive, unsafe or unclear. No worker gets it until they decide.',
     params: Params,
-    body: closed({ reason: ReportReason, text: Type.Optional(PlainText) }),
+    body: closed({
+      reason: ReportReason,
+      text: Type.Optional(described(PlainText, 'What is wrong; plain text')),
+    }),
     answers: { 204: { description: 'Reported' } },
     errors: ['invalid_transition'],
     handler(call) {

@@ -103,9 +103,15 @@ export const workerTaskRoutes = [
       'An output that breaks the output schema is refused with the pointers of its errors, and the task stays started.',
     params: Params,
     body: closed({
-      output: Type.Unknown(),
-      notes: Type.Optional(Type.String({ maxLength: 20_000 })),
-      evidence_ids: Type.Optional(Type.Array(Uuid, { maxItems: 50, uniqueItems: true })),
+      output: Type.Unknown({ description: 'The answer: JSON that fits the output schema, or text' }),
+      notes: Type.Optional(Type.String({ maxLength: 20_000, description: 'Anything else to say about it' })),
+      evidence_ids: Type.Optional(
+        Type.Array(Uuid, {
+          maxItems: 50,
+          uniqueItems: true,
+          description: 'Ids of uploaded files that belong to the answer',
+        }),
+      ),
     }),
     answers: oneTask,
     errors: ['invalid_transition'],

@@ -1,6 +1,5 @@
 // Tokens of workers, as integrators create and revoke them.
 
-import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
 import { newCredential } from '../../../store/identity/credential-text.ts';
@@ -16,7 +15,7 @@ import { asLoaded } from '../../../store/workers/workers.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import { changeableWorker } from '../../access/visible.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { closed } from '../../http/schemas.ts';
+import { closed, text } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { WorkerParams } from './workers.schema.ts';
 
@@ -33,7 +32,12 @@ export const workerTokenRoutes = [
     params: WorkerParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 201: { description: 'The token', schema: closed({ token: Type.String() }) } },
+    answers: {
+      201: {
+        description: 'The token',
+        schema: closed({ token: text('The token, `blw_…`; shown only in this response') }),
+      },
+    },
     async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
       const answer = { status: 201, body: { token: text } };

@@ -38,7 +38,9 @@ export const callingWorkerRoutes = [
     summary: 'Set my availability',
     description:
       'Only an `available` worker gets offers. Tasks in hand stay with a worker who is away or offline.',
-    body: closed({ availability: word(AVAILABILITIES) }),
+    body: closed({
+      availability: word(AVAILABILITIES, { description: 'Whether I take offers: only while `available`' }),
+    }),
     answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: (call) => changeSelf(call, call.body),
   }),

@@ -2,44 +2,89 @@
 
 import Type from 'typebox';
 import { AVAILABILITIES } from '../../../state/workers/worker.ts';
-import { ClientId, described, Labels, listOf, nullable, Timestamp, word } from '../../http/schemas.ts';
+import {
+  ClientId,
+  CreatedAt,
+  described,
+  Labels,
+  listOf,
+  nullable,
+  UpdatedAt,
+  WorkerId,
+  word,
+} from '../../http/schemas.ts';
 
 /** What integrators set of a worker. */
 export const WorkerFields = {
-  name: Type.String({ minLength: 1, maxLength: 200 }),
-  pool_ids: Type.Array(ClientId, { maxItems: 100, uniqueItems: true }),
+  name: Type.String({ minLength: 1, maxLength: 200, description: 'Name for people' }),
+  pool_ids: Type.Array(ClientId, {
+    maxItems: 100,
+    uniqueItems: true,
+    description: 'Pools that the worker belongs to',
+  }),
   unpooled_tasks: Type.Boolean({
     description:
       'Whether the worker is offered tasks without a pool. Only a key for all pools can set true. Default: true for such a key, else false',
   }),
-  skills: Labels,
-  certifications: Labels,
-  trust_level: Type.Number({ minimum: 0, maximum: 5, default: 0 }),
-  rating: Type.Number({ minimum: 0, maximum: 5, default: 5 }),
-  capacity: Type.Integer({ minimum: 1, maximum: 1000, default: 1 }),
-  availability: word(AVAILABILITIES, { default: 'offline' }),
+  skills: described(Labels, 'What the worker can do'),
+  certifications: described(Labels, 'What the worker is certified for'),
+  trust_level: Type.Number({
+    minimum: 0,
+    maximum: 5,
+    default: 0,
+    description: 'How far the org trusts them',
+  }),
+  rating: Type.Number({
+    minimum: 0,
+    maximum: 5,
+    default: 5,
+    description: 'Quality of the work; ratings by reviewers change it',
+  }),
+  capacity: Type.Integer({
+    minimum: 1,
+    maximum: 1000,
+    default: 1,
+    description: 'Most offers and tasks at the same time',
+  }),
+  availability: word(AVAILABILITIES, {
+    default: 'offline',
+    description: 'Whether the worker takes offers: only while `available`',
+  }),
 };
 export const WorkerView = Type.Object(
   {
-    worker_id: ClientId,
+    worker_id: WorkerId,
     ...WorkerFields,
     draining: Type.Boolean({
       description: 'The worker finishes the current tasks, gets no new offers and then goes offline',
     }),
-    active_tasks: Type.Integer({ description: 'Capacity in use by offers and tasks' }),
-    rating_count: Type.Integer({ description: 'Ratings by reviewers since `rating` was last set' }),
+    active_tasks: Type.Integer({ minimum: 0, description: 'Capacity in use by offers and tasks' }),
+    rating_count: Type.Integer({
+      minimum: 0,
+      description: 'Ratings by reviewers since `rating` was last set',
+    }),
     acceptance_rate: nullable(
-      Type.Number({ description: 'Share of the ended offers that were accepted; null without any' }),
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        description: 'Share of the ended offers that were accepted; null without any',
+      }),
     ),
     lapse_rate: nullable(
-      Type.Number({ description: 'Share of the ended offers that expired unanswered; null without any' }),
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        description: 'Share of the ended offers that expired unanswered; null without any',
+      }),
     ),
     accuracy: nullable(
       Type.Number({
+        minimum: 0,
+        maximum: 1,
         description: 'Share of the latest 100 known answers (`output.gold`) that they gave right',
       }),
     ),
-    accuracy_count: Type.Integer({ description: 'Number of these known answers' }),
+    accuracy_count: Type.Integer({ minimum: 0, description: 'Number of these known answers' }),
     last_seen_at: Type.Optional(
       nullable(
         Type.String({
@@ -49,10 +94,10 @@ export const WorkerView = Type.Object(
         }),
       ),
     ),
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    created_at: CreatedAt,
+    updated_at: UpdatedAt,
   },
-  { $id: 'Worker' },
+  { $id: 'Worker', description: 'A person who does tasks' },
 );
 export const WorkerFilters = {
   pool: listOf(ClientId, 'Workers in one of these pools'),
@@ -62,4 +107,4 @@ export const WorkerFilters = {
   ),
   at_capacity: Type.Optional(Type.Boolean({ description: 'With as many offers and tasks as they may have' })),
 };
-export const WorkerParams = Type.Object({ worker_id: described(ClientId, 'Id of the worker') });
+export const WorkerParams = Type.Object({ worker_id: WorkerId });

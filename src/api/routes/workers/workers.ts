@@ -25,7 +25,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress, throwIfAny } from '../../http/problem.ts';
-import { ClientId, closed, PageQuery, pageOf } from '../../http/schemas.ts';
+import { ClientId, closed, described, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
 import { workerAnswer } from './worker-answer.ts';
@@ -44,7 +44,7 @@ export const workerRoutes = [
     summary: 'Create a worker',
     description: 'A worker is a person who takes tasks. Create a token for them to sign in with.',
     body: closed({
-      worker_id: Type.Optional(ClientId),
+      worker_id: Type.Optional(described(ClientId, 'Id of the worker; generated if absent')),
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),
