@@ -3,11 +3,12 @@
 import { expect, test } from 'vitest';
 import { runTrial } from './trial.ts';
 
-test('completes and delivers 2000 tasks while every part is killed fifteen times', {
-  timeout: 600_000,
+test('completes and delivers 1200 tasks while every part is killed ten times', {
+  timeout: 400_000,
 }, async () => {
-  const trial = await runTrial(2000, 15, 540_000);
+  const trial = await runTrial(1200, 10, 360_000);
   console.log(JSON.stringify(trial));
   expect(trial.faults).toEqual([]);
-  expect(trial.completed).toBe(2000);
+  expect(Math.min(...Object.values(trial.done))).toBeGreaterThan(0);
+  expect(trial.completed).toBe(1200);
 });

@@ -1,4 +1,4 @@
-// A trial: tasks are created, done and delivered while parts of the system are killed. The simulated workers behave like
+// A trial: tasks of a mix of kinds are created, done and delivered while parts of the system are killed. The simulated workers behave like
 // real clients: they repeat requests that fail, and continue the tasks that are assigned to them.
 
 import { randomUUID } from 'node:crypto';
@@ -10,6 +10,8 @@ import { Webhook } from 'standardwebhooks';
 import type { HistoryEntry } from '../../src/state/tasks/event.ts';
 import { firstBroken } from '../../src/state/tasks/history.ts';
 import { differences, type StatsAnswer } from '../support/recount.ts';
+import { type Call, caller, listed } from './caller.ts';
+import { type Done, Mix } from './mix.ts';
 import { OPERATOR_TOKEN, PARTS, type Part, type System, startSystem } from './system.ts';
 
 /** The result of a trial. */
@@ -17,6 +19,8 @@ export interface Trial {
   /** One sentence for each fault; empty when everything is right. */
   faults: string[];
   completed: number;
+  /** What was acknowledged besides. */
+  done: Done;
   kills: Record<Part, number>;
   /** Deliveries that arrived more than once, with the same bytes. */
   repeats: number;
@@ -56,24 +60,27 @@ export async function runTrial(tasks: number, rounds: number, limit: number): Pr
     }
 
     const done = new AbortController();
-    const workers = tokens.map((token) => work(call, token, done.signal));
+    const mix = new Mix(call, key, faults);
+    const workers = tokens.map((token) => work(call, token, done.signal, mix));
+    const supervising = mix.supervise(done.signal);
     const watching = watchCapacity(call, key, done.signal, faults);
     const killing = killParts(system, rounds, done.signal);
-    const ids = await createAll(call, key, tasks, receiver.url);
+    const ids = await createAll(call, key, tasks, receiver.url, mix);
     const finals = await finalStatuses(ids, (id) => finalStatus(call, key, id, over));
     for (const [index, status] of finals.entries())
       if (status !== 'completed') faults.push(`task ${ids[index]} ended ${status}`);
     if (over.aborted) throw new Error(`the time limit was reached: ${faults.slice(0, 20).join('; ')}`);
     const kills = await killing;
     done.abort();
-    await Promise.all([...workers, watching]);
+    await Promise.all([...workers, watching, supervising]);
 
     if (new Set(ids).size !== tasks) faults.push('two creates returned the same task');
     await settled(system.redisUrl, over, faults);
-    await checkTasks(call, key, ids, receiver, faults);
+    await checkTasks(call, key, ids, receiver, faults, mix);
     return {
       faults: [...faults, ...receiver.faults],
       completed: finals.filter((status) => status === 'completed').length,
+      done: mix.done,
       kills,
       repeats: receiver.repeats(),
       seconds: (performance.now() - started) / 1000,
@@ -95,63 +102,23 @@ async function finalStatuses(ids: string[], wait: (id: string) => Promise<string
   return statuses;
 }
 
-type Json = Record<string, unknown>;
-type Call = (method: string, path: string, credential: string, body?: Json, headers?: Json) => Promise<Json>;
-
-/** Repeats a request until it gets a response other than 503; a 404 or 409 is a response. */
-function caller(url: string, over: AbortSignal): Call {
-  return async (method, path, credential, body, headers = {}) => {
-    for (;;) {
-      over.throwIfAborted();
-      try {
-        const answer = await fetch(url + path, {
-          method,
-          headers: {
-            authorization: `Bearer ${credential}`,
-            ...(body !== undefined && { 'content-type': 'application/json' }),
-            ...(headers as Record<string, string>),
-          },
-          ...(body !== undefined && { body: JSON.stringify(body) }),
-          signal: AbortSignal.timeout(10_000),
-        });
-        const text = await answer.text();
-        const json = text === '' ? {} : (JSON.parse(text) as Json);
-        if (answer.status !== 503 && json.code !== 'idempotency_in_flight')
-          return { ...json, http: answer.status };
-      } catch (error) {
-        if (over.aborted) throw error;
-      }
-      await sleep(50);
-    }
-  };
-}
-
-/** The items of a page. @throws Error with the answer if it is not a page. */
-function listed<T>(answer: Json): T[] {
-  if (!Array.isArray(answer.data)) throw new Error(`a list answered ${JSON.stringify(answer)}`);
-  return answer.data as T[];
-}
-
-async function createAll(call: Call, key: string, count: number, callback: string): Promise<string[]> {
+async function createAll(
+  call: Call,
+  key: string,
+  count: number,
+  callback: string,
+  mix: Mix,
+): Promise<string[]> {
   const ids: string[] = [];
   let left = count;
   const turn = async () => {
     while (left > 0) {
       left -= 1;
-      const body = {
-        origin: { product: 'trial', request_id: `T-${left}` },
-        task_type: 'check',
-        domain: 'ops',
-        title: 'Check',
-        instructions: 'Check it.',
-        sla: { urgency: 'high', target_latency_seconds: 3600 },
-        requirements: { worker_pool_id: 'all' },
-        output: { expected_format: 'structured_json', schema: { ok: 'boolean' } },
-        handoff: { callback_url: callback, retry_policy: { max_retries: 20, backoff_seconds: 1 } },
-      };
+      const body = mix.body(left, callback);
       const made = await call('POST', '/v1/tasks', key, body, { 'idempotency-key': randomUUID() });
       if (made.http !== 201) throw new Error(`create answered ${JSON.stringify(made)}`);
       ids.push(String(made.task_id));
+      await mix.created(String(made.task_id), body);
     }
   };
   await Promise.all(Array.from({ length: 6 }, turn));
@@ -162,19 +129,14 @@ async function createAll(call: Call, key: string, count: number, callback: strin
  * A worker: accepts offers and does the assigned tasks, until `done`. A worker who lets three offers in a row expire
  * becomes `away`, and this one then becomes available again.
  */
-async function work(call: Call, token: string, done: AbortSignal): Promise<void> {
+async function work(call: Call, token: string, done: AbortSignal, mix: Mix): Promise<void> {
   while (!done.aborted) {
     const offers = listed<{ offer_id: string }>(await call('GET', '/v1/worker/offers?wait=1', token));
     if (offers.length === 0 && (await call('GET', '/v1/worker', token)).availability !== 'available')
       await call('PATCH', '/v1/worker', token, { availability: 'available' });
     for (const { offer_id } of offers) await call('POST', `/v1/worker/offers/${offer_id}/accept`, token);
-    const assigned = listed<{ task_id: string; status: string }>(
-      await call('GET', '/v1/worker/tasks', token),
-    );
-    for (const { task_id, status } of assigned) {
-      if (status === 'accepted') await call('POST', `/v1/worker/tasks/${task_id}/start`, token);
-      await call('POST', `/v1/worker/tasks/${task_id}/submit`, token, { output: { ok: true } });
-    }
+    const assigned = await call('GET', '/v1/worker/tasks', token);
+    for (const task of listed<Parameters<Mix['work']>[1]>(assigned)) await mix.work(token, task);
   }
 }
 
@@ -245,6 +207,7 @@ async function checkTasks(
   ids: string[],
   receiver: Receiver,
   faults: string[],
+  mix: Mix,
 ): Promise<void> {
   const histories: HistoryEntry[][] = [];
   await inParallel(ids, async (id) => {
@@ -257,6 +220,7 @@ async function checkTasks(
     if (history.at(-1)?.type !== 'task.completed') faults.push(`${id} has events after its completion`);
     for (const { event_id, type } of history)
       if (!receiver.bodies.has(event_id)) faults.push(`${type} of ${id} never arrived`);
+    await mix.check(id, history);
   });
   const { totals } = (await call('GET', '/v1/stats', key)) as unknown as StatsAnswer;
   for (const row of totals)
