@@ -119,6 +119,25 @@ describe('open tasks', () => {
     expect((await usageOf(org)).open_tasks).toEqual({ used: 3, limit: 3 });
   });
 
+  it('and their copies are limited by themselves, exactly when many are created at once', async () => {
+    const org = await createOrg(api);
+    await limit(org, { open_tasks: 5 });
+    const copies = { count: 2, agreement: { mode: 'unanimous' } };
+    const body = taskBody({
+      output: { expected_format: 'structured_json', schema: { a: 'string' }, copies },
+    });
+    const make = () => org.client.request('POST', '/v1/tasks', { body });
+    const answers = await Promise.all(Array.from({ length: 5 }, make));
+    expect(outcomes(answers).filter((one) => one === '201')).toHaveLength(2);
+    for (const one of answers) if (one.status !== 201) expectRefused(one, 'open_tasks');
+    expect((await usageOf(org)).open_tasks).toEqual({ used: 2, limit: 5 });
+    // Copies take no room of tasks, and those that end free their own.
+    expect((await create(org)).status).toBe(201);
+    const [made] = answers.filter((one) => one.status === 201);
+    await org.client.post(`/v1/tasks/${made?.as<TaskView>().task_id}/cancel`);
+    expect(outcomes(await Promise.all([make(), make()]))).toEqual(['201', '422 quota_exceeded']);
+  });
+
   it('are limited in a batch too, for each task separately', async () => {
     const org = await createOrg(api);
     await limit(org, { open_tasks: 2 });

@@ -161,6 +161,31 @@ describe('a task with copies', () => {
     expect(await c.client.get('/v1/worker')).toMatchObject({ active_tasks: 0 });
   });
 
+  it('returns open copies to the queue when their pool is removed, and keeps the answers', async () => {
+    const { org, people, task } = await stage(3);
+    const [a, b, c] = people as [TestWorker, TestWorker, TestWorker];
+    await a.submit(await begin(a), { label: 'cat', at: 1 });
+    const begun = await begin(b);
+    await offerOf(c);
+    const pool = String(Reflect.get(task.requirements ?? {}, 'worker_pool_id'));
+    await org.client.delete(`/v1/pools/${pool}`);
+    const heldBy = async (person: TestWorker) =>
+      (await person.client.get<{ active_tasks: number }>('/v1/worker')).active_tasks;
+    await expect.poll(async () => [await heldBy(b), await heldBy(c)], { timeout: 10_000 }).toEqual([0, 0]);
+    expect((await b.client.request('GET', `/v1/worker/tasks/${begun}`)).outcome).toBe('404 not_found');
+    expect((await org.client.get<TaskView>(`/v1/tasks/${task.task_id}`)).status).toBe('started');
+    // In a new pool of this id the copies find other workers.
+    const again = () => org.client.request('POST', '/v1/pools', { body: { pool_id: pool, name: 'Again' } });
+    await expect.poll(async () => (await again()).status, { timeout: 10_000 }).toBe(201);
+    const other = await createTestWorker(api, org.client, { pool_ids: [pool] });
+    await other.submit(await begin(other), { label: 'cat', at: 1 });
+    const { result } = await org.client.get<TaskView>(`/v1/tasks/${task.task_id}?wait=10`);
+    expect(result).toMatchObject({
+      agreement: { agreed: true, agreeing: 2 },
+      copies: [{ worker_id: a.worker_id }, { worker_id: other.worker_id }],
+    });
+  });
+
   it('asks further workers when the answers differ, and no more than could decide', async () => {
     const given = await stage(5, { ...MAJORITY, count: 2, max_count: 5 });
     const [a, b, c, d, e] = given.people as [TestWorker, TestWorker, TestWorker, TestWorker, TestWorker];
