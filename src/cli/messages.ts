@@ -16,13 +16,7 @@ export function addMessageCommands(program: Command, streams: Streams): void {
     .argument('<task_id>')
     .action(async (taskId: string, flags: PageFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const page = await api.tasks.listMessages(taskId, pageQuery(flags));
-      out.answer(page, () => {
-        for (const message of listAt(page, 'data')) showMessage(out, message);
-        if (listAt(page, 'data').length === 0) out.note('No entries.');
-        const next = textAt(page, 'next_cursor');
-        if (next !== '') out.note(`More entries: --cursor ${next}`);
-      });
+      showMessages(out, await api.tasks.listMessages(taskId, pageQuery(flags)));
     });
   messages
     .command('send')
@@ -56,8 +50,18 @@ async function openQuestion(api: BioLayer, taskId: string): Promise<string> {
   return open_question.message_id;
 }
 
+/** Answers with a page of messages. */
+export function showMessages(out: Output, page: unknown): void {
+  out.answer(page, () => {
+    for (const message of listAt(page, 'data')) showMessage(out, message);
+    if (listAt(page, 'data').length === 0) out.note('No entries.');
+    const next = textAt(page, 'next_cursor');
+    if (next !== '') out.note(`More entries: --cursor ${next}`);
+  });
+}
+
 /** Prints a message: a line about it, then its text, indented. */
-function showMessage(out: Output, message: unknown): void {
+export function showMessage(out: Output, message: unknown): void {
   const isQuestion = at(message, 'question') === true;
   const kind = isQuestion ? 'question' : textAt(message, 'answers') === '' ? 'message' : 'answer';
   const author = `${textAt(message, 'author', 'kind')} ${textAt(message, 'author', 'id')}`;

@@ -22,6 +22,7 @@ import { addStatsCommands } from './stats.ts';
 import { addTaskTypeCommands } from './task-types.ts';
 import { addTaskCommands } from './tasks.ts';
 import { addWebhookCommands } from './webhooks.ts';
+import { addOwnTaskCommands } from './worker.ts';
 import { addWorkerCommands } from './workers.ts';
 
 const { version } = createRequire(import.meta.url)('#package') as { version: string };
@@ -65,6 +66,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addMessageCommands(program, streams);
   addTaskTypeCommands(program, streams);
   addWorkerCommands(program, streams);
+  addOwnTaskCommands(program, streams);
   addPoolCommands(program, streams);
   addKeyCommands(program, streams);
   addClientCommands(program, streams);
