@@ -11,8 +11,8 @@ import { declaredBytes } from './access/in-flight.ts';
 import type { Principal } from './access/principal.ts';
 import { Reauthorization } from './access/reauthorization.ts';
 import type { ApiDeps } from './deps.ts';
-import type { Answer } from './http/answer.ts';
 import { ApiError, type FieldError, invalid, notFound, throwIfAny } from './http/problem.ts';
+import type { HttpResponse } from './http/response.ts';
 import { allFaults, bodyCheck, type Check, queryCheck, type Rules } from './http/validation.ts';
 import { canonicalPath, claimIdempotencyKey } from './middleware/idempotency.ts';
 import { BODY_LIMITS, readJsonBody } from './middleware/json-body.ts';
@@ -88,7 +88,7 @@ export function routeMiddleware(
       signal: () => requestSignal(ctx, closing, authorization.lost),
       lastEventId: ctx.get('Last-Event-ID') || undefined,
       actor: actorOf(principal),
-      recordAnswer: (answer) => recorder.record(answer),
+      recordResponse: (response) => recorder.record(response),
       seedForKey: () => recorder.seedForKey(),
       onceForKey: (make) => recorder.onceForKey(make),
       async callerGuards(isRetry) {
@@ -107,11 +107,11 @@ export function routeMiddleware(
       if (received !== undefined) call.body = received.value;
       await authorization.renew();
       const raw = json?.raw ?? received?.fingerprint ?? '';
-      const answer = await answerTo(ctx, route, call, recorder, raw, completion);
+      const response = await respondTo(ctx, route, call, recorder, raw, completion);
       // The result of a write is sent even if the authorization was lost meanwhile; a read
       // requires authorization at this moment.
       if (route.method === 'GET') await authorization.renew();
-      const content = await send(ctx, answer);
+      const content = await send(ctx, response);
       if (content !== undefined) endWhenLost(content, authorization);
     } catch (error) {
       // The error may be a consequence of the lost authorization, which is then reported instead.
@@ -138,14 +138,14 @@ function reserveBodyBytes(
 }
 
 /** The response of the handler, or the stored response of the Idempotency-Key. */
-async function answerTo(
+async function respondTo(
   ctx: Context,
   route: Route,
   call: Call,
   recorder: ResponseRecorder,
   raw: Buffer | string,
   completion: Completion | undefined,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const { deps, principal } = call;
   const path = canonicalPath(route.path, ctx.params as Record<string, unknown>);
   const grants = route.grants === true;
@@ -154,15 +154,15 @@ async function answerTo(
   recorder.claim = claimed?.claim ?? null;
   try {
     if (recorder.claim !== null && 'org_id' in principal)
-      await deps.usage.requireRoomForAnswer(principal.org_id);
+      await deps.usage.requireRoomForResponse(principal.org_id);
     // After the claim, because rules that the first request passed may reject its repetition, for instance a time
     // that has passed since.
     if (completion === undefined) throwIfAny((await route.rules?.(call.body, { deps, principal })) ?? []);
     else call.body = await completion.complete({ deps, principal }, call.body);
-    const answer = await route.handler(call);
-    if (answer.skipRecording) await recorder.drop();
-    else await recorder.finish(answer);
-    return answer;
+    const response = await route.handler(call);
+    if (response.skipRecording) await recorder.drop();
+    else await recorder.finish(response);
+    return response;
   } catch (error) {
     await recorder.release(error);
     throw error;
@@ -170,22 +170,22 @@ async function answerTo(
 }
 
 /** Sends the response. @returns the stream that is still being sent, if any */
-async function send(ctx: Context, answer: Answer): Promise<Readable | undefined> {
+async function send(ctx: Context, response: HttpResponse): Promise<Readable | undefined> {
   // Opened before any part of the response is set, because this may fail.
-  const content = ctx.method === 'HEAD' ? undefined : await answer.content?.();
-  ctx.status = answer.status;
-  if (answer.content !== undefined) ctx.body = content ?? '';
-  for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.res.setHeader(name, value);
-  if (answer.content !== undefined) return content;
-  if (answer.body === undefined) {
+  const content = ctx.method === 'HEAD' ? undefined : await response.content?.();
+  ctx.status = response.status;
+  if (response.content !== undefined) ctx.body = content ?? '';
+  for (const [name, value] of Object.entries(response.headers ?? {})) ctx.res.setHeader(name, value);
+  if (response.content !== undefined) return content;
+  if (response.body === undefined) {
     ctx.body = null;
-    ctx.status = answer.status;
+    ctx.status = response.status;
     return undefined;
   }
   // Set first, or Koa guesses the type from the text.
   ctx.res.setHeader('Content-Type', 'application/json; charset=utf-8');
-  ctx.body = JSON.stringify(answer.body);
-  if (ctx.method === 'GET' && answer.status === 200 && ctx.fresh) ctx.status = 304;
+  ctx.body = JSON.stringify(response.body);
+  if (ctx.method === 'GET' && response.status === 200 && ctx.fresh) ctx.status = 304;
   return undefined;
 }
 

@@ -7,8 +7,8 @@ import type { CallerGuards } from '../store/commands/change.ts';
 import type { Change } from '../store/redis/commit.ts';
 import type { Access, KeyPrincipal, Principal, Scope, WorkerPrincipal } from './access/principal.ts';
 import type { ApiDeps } from './deps.ts';
-import type { Answer } from './http/answer.ts';
 import type { FieldError, ProblemCode } from './http/problem.ts';
+import type { HttpResponse } from './http/response.ts';
 import type { Tag } from './http/tags.ts';
 import type { BodyLimits } from './middleware/json-body.ts';
 
@@ -36,8 +36,8 @@ export interface Call<P extends Principal = Principal, Params = unknown, Query =
   lastEventId: string | undefined;
   /** Actor in histories: `api_key:<id>`, `worker:<id>` and so on. */
   actor: string;
-  /** Guards and writes that store `answer` for the Idempotency-Key; add them to the commit of the effect. */
-  recordAnswer(answer: Answer): Change;
+  /** Guards and writes that store the response for the Idempotency-Key; add them to the commit of the effect. */
+  recordResponse(response: HttpResponse): Change;
   // Two kinds of guards make a commit fail if the caller has lost its authorization:
   //   credentialGuards  the credential, its expiry, the org's rules; loaded now; for commits that grant or change access
   //   callerGuards      the credential as admitted; loaded again only for the second attempt; for commands to tasks
@@ -101,7 +101,7 @@ interface RuleContext {
 }
 
 /** Responses by status; `type` is the media type if it is not JSON, `headers` those that every such response has. */
-export type Answers = Record<
+export type Responses = Record<
   number,
   { description: string; schema?: TSchema; type?: string; headers?: readonly ('ETag' | 'Location')[] }
 >;
@@ -153,7 +153,7 @@ export interface RouteDefinition<
   admit?(body: StaticOf<B, undefined>, principal: PrincipalOf<A>): void;
   /** Rules that a schema cannot express. They also run on a body that fails its schema, so that all errors are reported. */
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
-  answers: Answers;
+  responses: Responses;
   /** Codes of errors besides those that follow from the rest of the row (`docs/problems.ts`). */
   errors?: readonly ProblemCode[];
   handler(
@@ -163,7 +163,7 @@ export interface RouteDefinition<
       StaticOf<Q, Record<string, never>>,
       StaticOf<B, R>
     >,
-  ): Promise<Answer>;
+  ): Promise<HttpResponse>;
 }
 
 /** A `RouteDefinition` without its type parameters, as the pipeline takes it. */
@@ -187,9 +187,9 @@ export interface Route {
   reader?: BodyReader;
   admit?(body: unknown, principal: Principal): void;
   rules?(body: unknown, context: { deps: ApiDeps; principal: Principal }): Promise<FieldError[]>;
-  answers: Answers;
+  responses: Responses;
   errors?: readonly ProblemCode[];
-  handler(call: Call): Promise<Answer>;
+  handler(call: Call): Promise<HttpResponse>;
 }
 
 /** Defines a route; the types of the handler's parameters, query and body follow from the schemas. */

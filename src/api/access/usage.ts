@@ -47,13 +47,13 @@ export class Usage {
   readonly #db: Db;
   readonly #limitsOf: LimitsOf;
   readonly #openTaskCounts: CachedCounts;
-  readonly #answerBytes: CachedCounts;
+  readonly #responseBytes: CachedCounts;
 
   constructor(db: Db, limitsOf: LimitsOf) {
     this.#db = db;
     this.#limitsOf = limitsOf;
     this.#openTaskCounts = new CachedCounts((id) => countUsage(db, id, 'open_tasks'));
-    this.#answerBytes = new CachedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
+    this.#responseBytes = new CachedCounts((id) => countUsage(db, id, 'idempotent_answer_bytes'));
   }
 
   /** The tenant's limit of one kind. */
@@ -100,16 +100,16 @@ export class Usage {
   }
 
   /** Requires room for the stored response of an Idempotency-Key. @throws ApiError 422 `quota_exceeded` */
-  async requireRoomForAnswer(tenantId: string): Promise<void> {
+  async requireRoomForResponse(tenantId: string): Promise<void> {
     const limit = await this.limit(tenantId, 'idempotent_answer_bytes');
-    const used = await this.#answerBytes.add(tenantId, 0);
+    const used = await this.#responseBytes.add(tenantId, 0);
     if (used <= limit - Math.max(NEAR_BYTES, limit * NEAR_SHARE)) return;
     await this.#requireBelow(tenantId, 'idempotent_answer_bytes', 1);
   }
 
   /** Adds a stored response to the cached usage. */
   addResponse(tenantId: string, bytes: number): void {
-    this.#answerBytes.addIfCached(tenantId, bytes);
+    this.#responseBytes.addIfCached(tenantId, bytes);
   }
 
   /** The tenant's usage and limit of each kind. */

@@ -89,7 +89,7 @@ export function headers(names: readonly HeaderName[]): Json {
 }
 
 /** The headers of a successful response. @param own those that the route adds */
-export function answerHeaders(route: Route, own: readonly HeaderName[] = []): Json {
+export function responseHeaders(route: Route, own: readonly HeaderName[] = []): Json {
   const isLimited = route.access.kind === 'scope' || route.access.kind === 'worker';
   return headers([
     'Request-Id',
@@ -101,12 +101,12 @@ export function answerHeaders(route: Route, own: readonly HeaderName[] = []): Js
 
 /** Whether a GET of the route may be answered with 304. */
 export function isCacheable(route: Route): boolean {
-  return route.method === 'GET' && route.answers[200]?.headers?.includes('ETag') === true;
+  return route.method === 'GET' && route.responses[200]?.headers?.includes('ETag') === true;
 }
 
 /** References to the request headers that a route reads. */
 export function headerParameters(route: Route): Json[] {
-  const isStream = Object.values(route.answers).some((one) => one.type === 'text/event-stream');
+  const isStream = Object.values(route.responses).some((one) => one.type === 'text/event-stream');
   const names: (keyof typeof REQUEST_HEADERS | false)[] = [
     route.method === 'POST' && 'Idempotency-Key',
     route.versioned === true && 'If-Match',

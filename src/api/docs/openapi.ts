@@ -4,10 +4,10 @@ import type { TSchema } from 'typebox';
 import { type Access, SCOPES, scopesOf } from '../access/principal.ts';
 import { Problem } from '../http/schemas.ts';
 import { TAGS } from '../http/tags.ts';
-import type { Answers, Route } from '../route.ts';
+import type { Responses, Route } from '../route.ts';
 import { Components, type Json } from './components.ts';
 import { exampleOf } from './examples.ts';
-import { answerHeaders, HEADER_COMPONENTS, headerParameters, isCacheable } from './headers.ts';
+import { HEADER_COMPONENTS, headerParameters, isCacheable, responseHeaders } from './headers.ts';
 import { problemComponents, problemResponses } from './problems.ts';
 import { webhooks } from './webhooks.ts';
 
@@ -63,13 +63,13 @@ export function openApi(routes: readonly Route[], version: string, oauth?: strin
 }
 
 function operation(route: Route, components: Components, oauth: boolean): Json {
-  const answers = Object.entries(route.answers).map(([status, answer]) => [
+  const responses = Object.entries(route.responses).map(([status, declared]) => [
     status,
     response(
-      answer,
-      answerHeaders(route, answer.headers),
+      declared,
+      responseHeaders(route, declared.headers),
       components,
-      answer.type === undefined ? nameFor(route, 'Response') : undefined,
+      declared.type === undefined ? nameFor(route, 'Response') : undefined,
     ),
   ]);
   return {
@@ -112,9 +112,9 @@ function operation(route: Route, components: Components, oauth: boolean): Json {
       },
     }),
     responses: {
-      ...Object.fromEntries(answers),
+      ...Object.fromEntries(responses),
       ...(isCacheable(route) && {
-        304: { description: 'Not changed since `If-None-Match`', headers: answerHeaders(route, ['ETag']) },
+        304: { description: 'Not changed since `If-None-Match`', headers: responseHeaders(route, ['ETag']) },
       }),
       ...problemResponses(route),
     },
@@ -122,7 +122,7 @@ function operation(route: Route, components: Components, oauth: boolean): Json {
 }
 
 function response(
-  { description, schema, type = 'application/json' }: Answers[number],
+  { description, schema, type = 'application/json' }: Responses[number],
   headers: Json,
   components: Components,
   name: string | undefined,

@@ -3,8 +3,8 @@
 
 import { hash } from 'node:crypto';
 import { canonicalText } from '../../state/text/canonical.ts';
-import type { Answer } from './answer.ts';
 import { ApiError } from './problem.ts';
+import type { HttpResponse } from './response.ts';
 
 export const DEFAULT_LIMIT = 50;
 
@@ -46,12 +46,17 @@ export function readCursor(scope: string, cursor: string | undefined, form = /^/
 }
 
 /** The response of a list without pages. */
-export function wholeList(data: unknown[]): Answer {
+export function wholeList(data: unknown[]): HttpResponse {
   return { status: 200, body: { data, has_more: false, next_cursor: null } };
 }
 
 /** The response of a list. @param more further fields. */
-export function listAnswer(data: unknown[], scope: string, next: string | null, more: object = {}): Answer {
+export function listResponse(
+  data: unknown[],
+  scope: string,
+  next: string | null,
+  more: object = {},
+): HttpResponse {
   return {
     status: 200,
     body: {

@@ -160,7 +160,7 @@ export function listOf<T extends TSchema>(schema: T, description: string) {
   return Type.Optional(Type.Array(schema, { minItems: 1, maxItems: 50, description }));
 }
 
-/** A page of a list, as `listAnswer` returns it. */
+/** A page of a list, as `listResponse` returns it. */
 export function pageOf(item: TSchema & { $id?: string }) {
   return Type.Object(
     {

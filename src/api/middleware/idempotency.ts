@@ -4,11 +4,16 @@ import { hash, randomUUID } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Context } from 'koa';
 import type { Db } from '../../store/redis/connection.ts';
-import { answerWrites, type Claim, claimKey, type KeptAnswer } from '../../store/redis/idempotency.ts';
+import {
+  type Claim,
+  claimKey,
+  type StoredResponse,
+  storedResponseWrites,
+} from '../../store/redis/idempotency.ts';
 import { type Sealer, UnopenableError } from '../../store/redis/sealing.ts';
 import type { KeyPrincipal, Principal } from '../access/principal.ts';
-import type { Answer } from '../http/answer.ts';
 import { ApiError } from '../http/problem.ts';
+import type { HttpResponse } from '../http/response.ts';
 
 /** AAD context of a stored response, which is sealed because it may contain a secret that is shown once. */
 function contextOf(claim: { key: string }): string {
@@ -58,7 +63,7 @@ export async function claimIdempotencyKey(
   ctx: Context,
   { db, sealer }: { db: Db; sealer: Sealer },
   { path, principal, raw, grants }: KeyedRequest,
-): Promise<{ claim: Claim } | { replay: Answer } | null> {
+): Promise<{ claim: Claim } | { replay: HttpResponse } | null> {
   if (ctx.method !== 'POST') return null;
   const key = keyOf(ctx);
   if (key === null) return null;
@@ -86,8 +91,8 @@ export async function claimIdempotencyKey(
     case 'reused':
       throw new ApiError('idempotency_key_reused', 'This Idempotency-Key was used with another body.');
     case 'answered': {
-      const { status, headers } = claimed.answer;
-      const text = opened(sealer, claimed.answer, contextOf({ key: scope }));
+      const { status, headers } = claimed.response;
+      const text = opened(sealer, claimed.response, contextOf({ key: scope }));
       return {
         replay: {
           status,
@@ -100,7 +105,7 @@ export async function claimIdempotencyKey(
 }
 
 /** The text of a stored response. @throws ApiError 409 if it is lost; the request must not be executed again */
-function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, context: string): string {
+function opened(sealer: Sealer, { status, headers, body }: StoredResponse, context: string): string {
   const lost = (why: string) => {
     const detail = `The first request with this Idempotency-Key was answered with ${status} and has taken effect. ${why}`;
     const { Location } = headers;
@@ -121,13 +126,13 @@ function opened(sealer: Sealer, { status, headers, body }: KeptAnswer, context: 
 export function responseWrites(
   claimed: Claim,
   sealer: Sealer,
-  answer: Answer,
-): ReturnType<typeof answerWrites> {
-  const text = pack(answer.body === undefined ? '' : JSON.stringify(answer.body));
+  response: HttpResponse,
+): ReturnType<typeof storedResponseWrites> {
+  const text = pack(response.body === undefined ? '' : JSON.stringify(response.body));
   const context = contextOf({ key: claimed.key.slice(claimed.key.lastIndexOf(':') + 1) });
-  return answerWrites(claimed, {
-    status: answer.status,
-    headers: answer.headers ?? {},
+  return storedResponseWrites(claimed, {
+    status: response.status,
+    headers: response.headers ?? {},
     body: Buffer.byteLength(text) > MAX_STORED_BYTES ? null : sealer.seal(text, context),
   });
 }

@@ -16,7 +16,7 @@ const DEPTH_LIMIT = MAX_OUTPUT_LEVELS + 2;
 const NAMES_LIMIT = 10_000;
 /** Fewest bytes of an object member: `"":0,`. */
 const NAME_BYTES = 5;
-/** Longest name of a member, in UTF-16 units: error answers point at members by name. */
+/** Longest name of a member, in UTF-16 units: error responses point at members by name. */
 const NAME_LENGTH = 2048;
 /** Objects and arrays a body may hold for each name it may hold. */
 const CONTAINERS_PER_NAME = 2;

@@ -7,8 +7,8 @@ import { newId } from '../../store/redis/ids.ts';
 import type { Sealer } from '../../store/redis/sealing.ts';
 import type { Principal } from '../access/principal.ts';
 import type { Usage } from '../access/usage.ts';
-import type { Answer } from '../http/answer.ts';
 import { supersededRequest } from '../http/problem.ts';
+import type { HttpResponse } from '../http/response.ts';
 import { responseWrites } from './idempotency.ts';
 
 interface RecorderDeps {
@@ -30,11 +30,11 @@ export class ResponseRecorder {
     this.#tenantId = 'org_id' in principal ? principal.org_id : null;
   }
 
-  /** Guards and writes that store the response, for the commit of the effect; see `Call.recordAnswer`. */
-  record(answer: Answer): Change {
+  /** Guards and writes that store the response, for the commit of the effect; see `Call.recordResponse`. */
+  record(response: HttpResponse): Change {
     if (this.claim === null) return EMPTY_CHANGE;
     this.#isRecorded = true;
-    const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, answer);
+    const { bytes, ...change } = responseWrites(this.claim, this.#deps.sealer, response);
     if (this.#tenantId !== null) this.#deps.usage.addResponse(this.#tenantId, bytes);
     return change;
   }
@@ -61,9 +61,9 @@ export class ResponseRecorder {
   }
 
   /** Stores the response, unless the commit of the effect has stored it. */
-  async finish(answer: Answer): Promise<void> {
+  async finish(response: HttpResponse): Promise<void> {
     if (this.claim === null || this.#isRecorded) return;
-    await commit(this.#deps.db.redis, this.record(answer));
+    await commit(this.#deps.db.redis, this.record(response));
   }
 
   /** Releases the key without a stored response, because nothing was created. */

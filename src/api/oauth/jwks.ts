@@ -123,14 +123,14 @@ export class JwksCache {
       pipelining: 1,
     });
     try {
-      const answer: Dispatcher.ResponseData = await client.request({
+      const response: Dispatcher.ResponseData = await client.request({
         path: target.url.pathname + target.url.search,
         method: 'GET',
         headers: { accept: 'application/jwk-set+json, application/json', 'accept-encoding': 'identity' },
         signal,
       });
-      if (answer.statusCode !== 200) throw new Error(`status ${answer.statusCode}`);
-      const { keys } = (await answer.body.json()) as { keys: unknown };
+      if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
+      const { keys } = (await response.body.json()) as { keys: unknown };
       if (!Array.isArray(keys) || keys.length > MOST_KEYS) throw new Error('not a set of keys');
       return { keys };
     } finally {

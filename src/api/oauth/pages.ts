@@ -27,7 +27,7 @@ export interface Form {
   /** Proves that the form came from this page. */
   token: string;
   clientName: string;
-  /** Redirect URI of the client; the answer to the form may redirect there. */
+  /** Redirect URI of the client; the response to the form may redirect there. */
   redirectUri: string;
 }
 

@@ -54,7 +54,7 @@ export function issueRedisTimes(provider: Provider, clock: Clock): void {
   });
 }
 
-/** Shifts the expiry of the answer's cookies to Redis' time. */
+/** Shifts the expiry of the response's cookies to Redis' time. */
 export function shiftCookieExpiry(ctx: Context, clock: Clock): void {
   const by = ahead(clock) * 1000;
   const cookies = ctx.response.headers['set-cookie'];

@@ -23,7 +23,7 @@ import { currentRequest, SealedCookies } from './sealed-cookies.ts';
 /** How long settings are used before they are loaded again, ms. */
 const FRESH = 60_000;
 
-/** Paths and their methods; for other methods the library would answer 404 instead of 405. */
+/** Paths and their methods; for other methods the library would respond with 404 instead of 405. */
 const PATHS: readonly [path: RegExp, methods: readonly string[]][] = [
   [/^\/\.well-known\/(oauth-authorization-server|openid-configuration)$/, ['GET']],
   [/^\/oauth\/jwks$/, ['GET']],
@@ -63,7 +63,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
   const { issuer, db, sealer, addresses, admission, log } = options;
   const url = new URL(issuer);
   let current: Current | null = null;
-  /** Errors by request; the library answers them itself, and this middleware replaces its answer. */
+  /** Errors by request; the library answers them itself, and this middleware replaces its response. */
   const failures = new WeakMap<object, unknown>();
 
   const fresh = async (): Promise<Current> => {
@@ -119,7 +119,7 @@ export function oauthServer(options: OAuthOptions): Middleware {
       host: { value: url.host },
     });
     ctx.app.keys = now.settings.cookie_keys;
-    await currentRequest.run(ctx, () => answer(ctx, next, now));
+    await currentRequest.run(ctx, () => respond(ctx, next, now));
     shiftCookieExpiry(ctx, db.clock);
     const failure = failures.get(ctx.req);
     if (failure === undefined) return;
@@ -130,7 +130,11 @@ export function oauthServer(options: OAuthOptions): Middleware {
   };
 
   /** Serves a request by our pages or by the library. */
-  async function answer(ctx: Context, next: Next, { provider, cookies, ...current }: Current): Promise<void> {
+  async function respond(
+    ctx: Context,
+    next: Next,
+    { provider, cookies, ...current }: Current,
+  ): Promise<void> {
     const secret = cookieKey(current.settings);
     if (ctx.path === END_SESSION_PATH) return current.endSession(ctx, { provider, issuer, secret });
     if (!ctx.path.startsWith('/oauth/interaction/'))

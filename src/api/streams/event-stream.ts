@@ -1,11 +1,11 @@
-// Server-sent events (WHATWG HTML, section 9.2) as the body of an answer: frames, heartbeat, and the end of a stream. A
+// Server-sent events (WHATWG HTML, section 9.2) as the body of a response: frames, heartbeat, and the end of a stream. A
 // stream ends when the client disconnects or reads too slowly, when its time is up, or when the process shuts down. The
 // pipeline ends it when the caller loses access.
 
 import { Readable } from 'node:stream';
 import type { InFlight } from '../access/in-flight.ts';
 import type { Principal } from '../access/principal.ts';
-import type { Answer } from '../http/answer.ts';
+import type { HttpResponse } from '../http/response.ts';
 
 /** Interval of comment frames, ms: proxies close silent connections. */
 const HEARTBEAT = 15_000;
@@ -104,12 +104,12 @@ export function eventStream(
   call: { signal(): AbortSignal; deps: { inFlight: InFlight }; principal: Principal },
   seconds: number | undefined,
   begin: (stream: EventStream) => Promise<() => void>,
-): Answer {
+): HttpResponse {
   return {
     status: 200,
     headers: {
       'Content-Type': 'text/event-stream; charset=utf-8',
-      // Tells a reverse proxy not to buffer the answer.
+      // Tells a reverse proxy not to buffer the response.
       'X-Accel-Buffering': 'no',
     },
     async content() {

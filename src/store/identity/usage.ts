@@ -6,7 +6,7 @@ import type { QuotaName } from '../../state/access/storage-quotas.ts';
 import { isFinal, STATUSES } from '../../state/tasks/lifecycle.ts';
 import type { Change, Guard, Write } from '../redis/commit.ts';
 import type { Db } from '../redis/connection.ts';
-import { countAnswerBytes } from '../redis/idempotency.ts';
+import { countResponseBytes } from '../redis/idempotency.ts';
 import { orgKeysOf, sharedKeysOf } from '../redis/keys.ts';
 import { OPEN_COPIES } from '../tasks/copies-index.ts';
 
@@ -97,6 +97,6 @@ export async function countUsage(db: Db, tenantId: string, name: QuotaName): Pro
   }
   if (name === 'evidence_bytes' || name === 'task_type_bytes')
     return Number((await redis.hget(orgKeysOf(db.prefix, tenantId).usage, name)) ?? 0);
-  if (name === 'idempotent_answer_bytes') return countAnswerBytes(db, tenantId);
+  if (name === 'idempotent_answer_bytes') return countResponseBytes(db, tenantId);
   return redis.zcard(listKey(db, tenantId, name));
 }

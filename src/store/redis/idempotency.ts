@@ -18,8 +18,8 @@ const COUNTER_HOURS = KEPT / HOUR + 1;
  */
 const CLAIM = 10_000;
 
-/** A recorded response. */
-export interface KeptAnswer {
+/** A response stored for a repeat of its request. */
+export interface StoredResponse {
   status: number;
   headers: Record<string, string>;
   /** JSON text, sealed; null when it was too large to record. */
@@ -33,7 +33,7 @@ export interface Claim {
   text: string;
   /** Hash of the request body. */
   fingerprint: string;
-  /** Hash key and field that count the bytes of recorded responses. */
+  /** Hash key and field that count the bytes of stored responses. */
   counter: { key: string; field: string };
 }
 
@@ -43,7 +43,7 @@ export interface Claim {
  */
 export type Claimed =
   | { kind: 'claimed'; claim: Claim }
-  | { kind: 'answered'; answer: KeptAnswer }
+  | { kind: 'answered'; response: StoredResponse }
   | { kind: 'in_flight' }
   | { kind: 'reused' };
 
@@ -65,10 +65,10 @@ export async function claimKey(
   const text = JSON.stringify({ fingerprint, token });
   const there = await db.redis.set(key, text, 'PX', CLAIM, 'NX', 'GET');
   if (there === null)
-    return { kind: 'claimed', claim: { key, text, fingerprint, counter: answerCounter(db, orgId) } };
+    return { kind: 'claimed', claim: { key, text, fingerprint, counter: responseCounter(db, orgId) } };
   const kept = required(key, readKept(there));
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
-  if (kept.answer !== undefined) return { kind: 'answered', answer: kept.answer };
+  if (kept.answer !== undefined) return { kind: 'answered', response: kept.answer };
   // The response may have been stored since, which is kept for longer.
   await shortenTtl(db.redis, key, CLAIM, there);
   return { kind: 'in_flight' };
@@ -76,27 +76,27 @@ export async function claimKey(
 
 interface Kept {
   fingerprint: string;
-  /** Absent while the key is claimed. */
-  answer?: KeptAnswer;
+  /** The stored response; absent while the key is claimed. */
+  answer?: StoredResponse;
 }
 
 const KEPT_SHAPE: Shape<Kept> = { fingerprint: 'string' };
-const ANSWER_SHAPE: Shape<KeptAnswer> = { status: 'number', headers: 'object' };
+const RESPONSE_SHAPE: Shape<StoredResponse> = { status: 'number', headers: 'object' };
 
 function readKept(text: string): Read<Kept> {
   const kept = readJsonShape<Kept>(text, KEPT_SHAPE);
   if (kept.kind !== 'known' || kept.value.answer === undefined) return kept;
-  const answer = readShape<KeptAnswer>(kept.value.answer, ANSWER_SHAPE);
-  return answer.kind === 'known' ? kept : answer;
+  const response = readShape<StoredResponse>(kept.value.answer, RESPONSE_SHAPE);
+  return response.kind === 'known' ? kept : response;
 }
 
 /**
  * Guard and writes that replace the claim with the response; the guard fails when the claim was lost.
  * @returns them, and the size of the record in bytes, which counts towards the quota.
  */
-export function answerWrites(claim: Claim, answer: KeptAnswer): Change & { bytes: number } {
+export function storedResponseWrites(claim: Claim, response: StoredResponse): Change & { bytes: number } {
   const { key, counter, fingerprint } = claim;
-  const text = JSON.stringify({ fingerprint, answer });
+  const text = JSON.stringify({ fingerprint, answer: response });
   const bytes = key.length + Buffer.byteLength(text);
   return {
     bytes,
@@ -141,14 +141,14 @@ export async function dropClaim(db: Db, claim: Claim): Promise<void> {
 
 const COUNTER = 'answers:';
 
-/** The counter of the responses recorded in this hour: a field of the tenant's `usage` hash. */
-function answerCounter(db: Db, tenantId: string): Claim['counter'] {
+/** The counter of the responses stored in this hour: a field of the tenant's `usage` hash. */
+function responseCounter(db: Db, tenantId: string): Claim['counter'] {
   const hour = Math.floor(db.clock.now() / HOUR);
   return { key: orgKeysOf(db.prefix, tenantId).usage, field: `${COUNTER}${hour}` };
 }
 
-/** Bytes of the tenant's recorded responses. Also removes the counters of hours whose responses have expired. */
-export async function countAnswerBytes(db: Db, tenantId: string): Promise<number> {
+/** Bytes of the tenant's stored responses. Also removes the counters of hours whose responses have expired. */
+export async function countResponseBytes(db: Db, tenantId: string): Promise<number> {
   const { usage } = orgKeysOf(db.prefix, tenantId);
   const counters = Object.entries(await db.redis.hgetall(usage)).filter(([field]) =>
     field.startsWith(COUNTER),

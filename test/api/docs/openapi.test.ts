@@ -149,7 +149,7 @@ describe.each(ROUTES.map((route) => ({ route, name: `${route.method} ${route.pat
       expect(operation.requestBody !== undefined).toBe(
         route.body !== undefined || route.reader !== undefined,
       );
-      for (const status of Object.keys(route.answers)) expect(operation.responses).toHaveProperty(status);
+      for (const status of Object.keys(route.responses)) expect(operation.responses).toHaveProperty(status);
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '429', '500', '503']));
       expect('401' in operation.responses).toBe(route.access.kind !== 'open');
       const schemes = Object.keys(document.components.securitySchemes);

@@ -2,7 +2,12 @@
 // written; a released or expired claim can be taken again.
 import { describe, expect, it } from 'vitest';
 import { commit } from '../../../src/store/redis/commit.ts';
-import { answerWrites, type Claim, claimKey, releaseClaim } from '../../../src/store/redis/idempotency.ts';
+import {
+  type Claim,
+  claimKey,
+  releaseClaim,
+  storedResponseWrites,
+} from '../../../src/store/redis/idempotency.ts';
 import { orgKeysOf } from '../../../src/store/redis/keys.ts';
 import { freshOrg, openTestDb } from '../../support/db.ts';
 
@@ -15,7 +20,7 @@ const claimOf = async (org: string, scope: string, fingerprint: string, token: s
   return claimed.claim;
 };
 const keep = (claim: Claim, effect: string) => {
-  const { guards, writes } = answerWrites(claim, answer);
+  const { guards, writes } = storedResponseWrites(claim, answer);
   return commit(db.redis, { guards, writes: [...writes, ['INCR', effect]] });
 };
 

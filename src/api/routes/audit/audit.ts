@@ -7,7 +7,7 @@ import { POSITION, readAudit } from '../../../store/audit/audit-log.ts';
 import { exportAudit } from '../../../store/audit/export.ts';
 import { publicKeys } from '../../../store/audit/signing-keys.ts';
 import { requireWholeOrg } from '../../access/grants.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
 import {
   closed,
@@ -62,7 +62,7 @@ export const auditRoutes = [
     description: 'Changes of keys, tokens, members, secrets and the org itself. Needs a key for all pools.',
     query: closed(PageQuery),
     admit: (_body, principal) => requireWholeOrg(principal),
-    answers: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
+    responses: { 200: { description: 'A page of entries', schema: pageOf(AuditEntry) } },
     errors: ['pool_forbidden'],
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
@@ -71,7 +71,7 @@ export const auditRoutes = [
       const found = await readAudit(db, principal.org_id, { order, after }, limit + 1);
       const shown = found.slice(0, limit);
       const next = found.length > limit ? (shown.at(-1)?.position ?? null) : null;
-      return listAnswer(
+      return listResponse(
         shown.map(({ entry }) => entry),
         bound,
         next,
@@ -94,7 +94,7 @@ export const auditRoutes = [
       ),
     }),
     admit: (_body, principal) => requireWholeOrg(principal),
-    answers: {
+    responses: {
       200: { description: 'NDJSON; see docs/audit.md', schema: Type.String(), type: 'application/x-ndjson' },
     },
     errors: ['pool_forbidden'],
@@ -126,7 +126,7 @@ export const auditRoutes = [
     operationId: 'listAuditKeys',
     summary: 'List the public keys of exports',
     description: 'A JWK set (RFC 7517) whose keys verify the signatures of exports.',
-    answers: {
+    responses: {
       200: {
         description: 'The keys',
         schema: closed({ keys: Type.Array(PublicKey, { description: 'All keys, old and new' }) }),
@@ -138,7 +138,7 @@ export const auditRoutes = [
   }),
 ];
 
-/** The lines as a stream. Awaits the first line, so that an error before it becomes an error answer, not a cut connection. */
+/** The lines as a stream. Awaits the first line, so that an error before it becomes an error response, not a cut connection. */
 async function streamOf(lines: AsyncGenerator<string>): Promise<Readable> {
   const first = await lines.next();
   const all = async function* () {

@@ -37,7 +37,7 @@ import { maySee } from '../../access/grants.ts';
 import { type KeyPrincipal, maySeePool, type Principal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, invalid, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
@@ -66,11 +66,11 @@ export const bulkActionRoutes = [
       ...feedbackErrors(body),
       ...(await changesErrors(body, deps, principal)),
     ],
-    answers: {
+    responses: {
       200: { description: 'With dry_run: how many tasks', schema: BulkPreview },
       202: { description: 'The bulk action has been created', schema: BulkActionView, headers: ['Location'] },
     },
-    async handler({ deps, principal, actor, body, signal, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, actor, body, signal, recordResponse, credentialGuards }) {
       const { db } = deps;
       const { org_id, authority, pools } = principal;
       const task_action = taskAction(body);
@@ -91,15 +91,15 @@ export const bulkActionRoutes = [
         const bulk = newBulkAction(principal, order, actor, db.clock.now());
         const { bulk_action_id } = bulk;
         const headers = { Location: `/v1/bulk-actions/${bulk_action_id}` };
-        const answer = { status: 202, body: detailView(bulk, order, []), headers };
+        const response = { status: 202, body: detailView(bulk, order, []), headers };
         const { action, ...parameters } = task_action;
         const tasks = 'filter' in selection ? selection : { tasks: selection.task_ids.length };
         const auditEvent = {
           ...newAuditEvent(actor, 'bulk_action.created', 'bulk_action', bulk_action_id),
           data: { action, ...tasks, parameters },
         };
-        const whole = merge(callerGuards, createWrites(db, bulk, order, old), recordAnswer(answer));
-        return (await commitAudited(db, org_id, auditEvent, whole)) ? answer : CONFLICT;
+        const whole = merge(callerGuards, createWrites(db, bulk, order, old), recordResponse(response));
+        return (await commitAudited(db, org_id, auditEvent, whole)) ? response : CONFLICT;
       });
     },
   }),
@@ -113,7 +113,7 @@ export const bulkActionRoutes = [
     description:
       'Those whose scope and pools the credential has, kept for 30 days and at most 100 of the org.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of bulk actions', schema: pageOf(BulkActionView) } },
+    responses: { 200: { description: 'A page of bulk actions', schema: pageOf(BulkActionView) } },
     async handler({ deps: { db }, principal, query }) {
       const { org_id } = principal;
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
@@ -125,7 +125,7 @@ export const bulkActionRoutes = [
           one !== null && isVisible(principal, one) ? one : null,
         ),
       );
-      return listAnswer(items.map(bulkActionView), bound, next);
+      return listResponse(items.map(bulkActionView), bound, next);
     },
   }),
   route({
@@ -137,7 +137,7 @@ export const bulkActionRoutes = [
     summary: 'Retrieve a bulk action with its progress',
     description: 'With the first 100 tasks that refused the change.',
     params: BulkActionParams,
-    answers: BULK_ACTION,
+    responses: BULK_ACTION,
     async handler({ deps: { db }, principal, params }) {
       const bulk = await visibleBulkAction(db, principal, params.bulk_action_id);
       return { status: 200, body: await loadedView(db, bulk) };
@@ -155,9 +155,9 @@ export const bulkActionRoutes = [
     params: BulkActionParams,
     body: closed({}),
     bodyOptional: true,
-    answers: BULK_ACTION,
+    responses: BULK_ACTION,
     errors: ['invalid_transition'],
-    async handler({ deps: { db }, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps: { db }, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('bulk action', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleBulkAction(db, principal, params.bulk_action_id);
@@ -165,14 +165,14 @@ export const bulkActionRoutes = [
         if (hasEnded(before))
           throw new ApiError('invalid_transition', `The bulk action is already ${before.status}.`);
         const after = endedRun(before, 'cancelled', null, db.clock.now());
-        const answer = { status: 200, body: await loadedView(db, after) };
+        const response = { status: 200, body: await loadedView(db, after) };
         const { org_id, bulk_action_id, matched, done } = after;
         const auditEvent = {
           ...newAuditEvent(actor, 'bulk_action.cancelled', 'bulk_action', bulk_action_id),
           data: { matched, done },
         };
-        const whole = merge(callerGuards, endWrites(db, before, after), recordAnswer(answer));
-        return (await commitAudited(db, org_id, auditEvent, whole)) ? answer : CONFLICT;
+        const whole = merge(callerGuards, endWrites(db, before, after), recordResponse(response));
+        return (await commitAudited(db, org_id, auditEvent, whole)) ? response : CONFLICT;
       });
     },
   }),

@@ -15,7 +15,7 @@ import type { Db } from '../../../store/redis/connection.ts';
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { page } from '../../../store/redis/lists.ts';
 import { checkPools, expiryErrors } from '../../access/grants.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { supersededRequest, throwIfAny } from '../../http/problem.ts';
 import { CreatedAt, closed, count, idOf, PageQuery, pageOf, text } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
@@ -25,7 +25,7 @@ import {
   changeOrg,
   OrgStatus,
   OrgView,
-  orgAnswer,
+  orgResponse,
   ownOrg,
   Suspension,
   statusView,
@@ -68,7 +68,7 @@ export const adminOrgRoutes = [
     description: 'The first API key of the org, with all scopes, is shown once, in this answer.',
     body: closed({ name: Name, rate_limits: Type.Optional(RateLimits) }),
     rules: async (body) => quotaErrors(body),
-    answers: {
+    responses: {
       201: {
         description: 'The org and an API key with all scopes',
         schema: closed({
@@ -78,18 +78,18 @@ export const adminOrgRoutes = [
         }),
       },
     },
-    async handler({ deps, actor, body, recordAnswer, onceForKey }) {
-      // The answer is stored with the operator's answers, in another hash slot than the org, so this takes two commits.
+    async handler({ deps, actor, body, recordResponse, onceForKey }) {
+      // The response is stored with the operator's responses, in another hash slot than the org, so this takes two commits.
       // A repeat after a crash between them finds the plan of the first request and creates no second org.
       const { change, auditEvent, org, apiKey } = await onceForKey(() =>
         newOrg(deps.db, deps.sealer, body.name, actor, body.rate_limits),
       );
-      const answer = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
+      const response = { status: 201, body: { org_id: org.org_id, name: org.name, api_key: apiKey } };
       const isMade = await commitAudited(deps.db, org.org_id, auditEvent, change);
       if (!isMade && (await loadOrg(deps.db, org.org_id)) === null) throw supersededRequest();
-      const kept = recordAnswer(answer);
+      const kept = recordResponse(response);
       await commit(deps.db.redis, kept);
-      return answer;
+      return response;
     },
   }),
   route({
@@ -100,9 +100,9 @@ export const adminOrgRoutes = [
     summary: 'Retrieve an org',
     description: 'Shows any org with its limits and present usage.',
     params: OrgParams,
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler({ deps, params }) {
-      return orgAnswer(deps, await ownOrg(deps, params.org_id), params.org_id);
+      return orgResponse(deps, await ownOrg(deps, params.org_id), params.org_id);
     },
   }),
   route({
@@ -116,10 +116,10 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: OperatorChange,
     rules: async (body) => [...allowlistErrors(body), ...quotaErrors(body)],
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { org_id } = call.params;
-      return orgAnswer(call.deps, await updateOrg(call, org_id, call.body), org_id);
+      return orgResponse(call.deps, await updateOrg(call, org_id, call.body), org_id);
     },
   }),
   route({
@@ -130,7 +130,7 @@ export const adminOrgRoutes = [
     summary: 'List orgs',
     description: 'Shows the status and a summary of the usage of each org.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of orgs', schema: pageOf(OrgSummary) } },
+    responses: { 200: { description: 'A page of orgs', schema: pageOf(OrgSummary) } },
     async handler({ deps: { db }, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('orgs', order);
@@ -138,7 +138,7 @@ export const adminOrgRoutes = [
       const load = async (ids: string[]) =>
         Promise.all((await loadOrgs(db, ids)).map((org) => org && summaryOf(db, org)));
       const { items, next } = await page(db, orgLists(db), range, limit, load);
-      return listAnswer(items, bound, next);
+      return listResponse(items, bound, next);
     },
   }),
   route({
@@ -150,8 +150,8 @@ export const adminOrgRoutes = [
     description: 'For an org that has lost its own keys. The key is shown once, in this answer.',
     params: OrgParams,
     body: KeyCreate,
-    answers: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
-    async handler({ deps, actor, params, body, recordAnswer, onceForKey }) {
+    responses: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
+    async handler({ deps, actor, params, body, recordResponse, onceForKey }) {
       const { name, scopes, pools = ['*'], mode = 'live' } = body;
       const org_id = tenantOf(params.org_id, mode);
       await ownOrg(deps, org_id);
@@ -165,10 +165,10 @@ export const adminOrgRoutes = [
         ...newAuditEvent(actor, 'api_key.created', 'api_key', key_id),
         data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
       };
-      const answer = keyCreated(made);
+      const response = keyCreated(made);
       await updateWithRetry('API key', async () => {
         const [existing = null] = await loadApiKeys(deps.db, org_id, [key_id]);
-        if (existing !== null) return answer;
+        if (existing !== null) return response;
         const poolGuards = await checkPools(deps.db, org_id, body.pools);
         const expiry = expiryErrors({ expires_at: null }, expires_at, deps.db.clock.now());
         throwIfAny([...poolGuards.errors, ...expiry]);
@@ -178,10 +178,10 @@ export const adminOrgRoutes = [
           apiKeyWrites(deps.db, made.key),
           await openSandbox(deps.db, deps.sealer, org_id),
         );
-        return (await commitAudited(deps.db, params.org_id, auditEvent, change)) ? answer : CONFLICT;
+        return (await commitAudited(deps.db, params.org_id, auditEvent, change)) ? response : CONFLICT;
       });
-      await commit(deps.db.redis, recordAnswer(answer));
-      return answer;
+      await commit(deps.db.redis, recordResponse(response));
+      return response;
     },
   }),
   route({
@@ -199,7 +199,7 @@ export const adminOrgRoutes = [
       ),
     }),
     bodyOptional: true,
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, actor, params, body } = call;
       const reason = body.reason ?? null;
@@ -210,7 +210,7 @@ export const adminOrgRoutes = [
         () => ({ ...newAuditEvent(actor, 'org.suspended', 'org', params.org_id), data: { reason } }),
         (after) => ({ guards: [], writes: [suspensionWrite(deps.db, after)] }),
       );
-      return orgAnswer(deps, org, params.org_id);
+      return orgResponse(deps, org, params.org_id);
     },
   }),
   route({
@@ -223,7 +223,7 @@ export const adminOrgRoutes = [
     params: OrgParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, actor, params } = call;
       const org = await changeOrg(
@@ -233,7 +233,7 @@ export const adminOrgRoutes = [
         () => newAuditEvent(actor, 'org.resumed', 'org', params.org_id),
         (after) => ({ guards: [], writes: [suspensionWrite(deps.db, after)] }),
       );
-      return orgAnswer(deps, org, params.org_id);
+      return orgResponse(deps, org, params.org_id);
     },
   }),
 ];

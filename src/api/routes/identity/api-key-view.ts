@@ -5,7 +5,7 @@ import { MODES, modeOf } from '../../../state/access/tenant.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { ApiKey, ListedKey } from '../../../store/identity/api-keys.ts';
 import { SCOPES } from '../../access/principal.ts';
-import type { Answer } from '../../http/answer.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { CreatedAt, closed, idOf, nullable, PoolList, Pools, text, time, word } from '../../http/schemas.ts';
 
 const SCOPES_TEXT = 'What the key may do; `*` for everything';
@@ -46,8 +46,8 @@ export const KeyCreate = closed({
     word(MODES, { description: "`test`: for the org's sandbox. Default: the mode of the calling key" }),
   ),
 });
-/** The answer to a request for a new key. */
-export function keyCreated({ key, text }: { key: ApiKey; text: string }): Answer {
+/** The response to a request for a new key. */
+export function keyCreated({ key, text }: { key: ApiKey; text: string }): HttpResponse {
   return {
     status: 201,
     body: { ...keyView({ key, usedAt: null }), key: text },

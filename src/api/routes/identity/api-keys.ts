@@ -31,7 +31,7 @@ import {
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
 import { closed, idOf, PageQuery, pageOf, time, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
@@ -68,8 +68,8 @@ export const apiKeyRoutes = [
     body: KeyCreate,
     grants: true,
     admit: (body, principal) => requireGrantable(principal, body),
-    answers: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
-    async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
+    responses: { 201: { description: 'The key', schema: KeyCreated, headers: ['Location'] } },
+    async handler({ deps, principal, actor, body, recordResponse, credentialGuards }) {
       const { name, scopes, pools = [...principal.pools], mode = modeOf(principal.org_id) } = body;
       const org_id = tenantOf(orgOf(principal.org_id), mode);
       const expires_at = expiryOf(principal, body.expires_at);
@@ -78,7 +78,7 @@ export const apiKeyRoutes = [
         const poolGuards = await checkPools(deps.db, org_id, body.pools);
         throwIfAny([...poolGuards.errors, ...expiryErrors(principal, expires_at, deps.db.clock.now())]);
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, deps.db.clock.now());
-        const answer = keyCreated(made);
+        const response = keyCreated(made);
         const auditEvent = {
           ...newAuditEvent(actor, 'api_key.created', 'api_key', made.key.key_id),
           data: { mode, name, scopes, pools, expires_at: timeOrNull(expires_at) },
@@ -89,9 +89,9 @@ export const apiKeyRoutes = [
           poolGuards,
           key,
           await openSandbox(deps.db, deps.sealer, org_id),
-          recordAnswer(answer),
+          recordResponse(response),
         );
-        if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return answer;
+        if (await commitAudited(deps.db, orgOf(org_id), auditEvent, change)) return response;
         return CONFLICT;
       });
     },
@@ -108,7 +108,7 @@ export const apiKeyRoutes = [
       mode: Type.Optional(word(MODES, { description: 'Only live keys, or only test keys' })),
       ...PageQuery,
     }),
-    answers: { 200: { description: 'A page of keys', schema: pageOf(KeyView) } },
+    responses: { 200: { description: 'A page of keys', schema: pageOf(KeyView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', mode } = query;
       const bound = listScope('api_keys', principal.org_id, principal.pools, order, mode);
@@ -123,7 +123,7 @@ export const apiKeyRoutes = [
             : null,
         ),
       );
-      return listAnswer(items, bound, next);
+      return listResponse(items, bound, next);
     },
   }),
   route({
@@ -139,14 +139,14 @@ export const apiKeyRoutes = [
     body: KeyRotate,
     bodyOptional: true,
     grants: true,
-    answers: {
+    responses: {
       201: {
         description: 'The new key, with the same permissions',
         schema: KeyCreated,
         headers: ['Location'],
       },
     },
-    async handler({ deps, principal, actor, params, body, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, actor, params, body, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();
         const { key: old } = await visibleKey(deps, principal, params.key_id);
@@ -159,7 +159,7 @@ export const apiKeyRoutes = [
         const expires_at = body.expires_at === undefined ? old.expires_at : timeOf(body.expires_at);
         throwIfAny(expiryErrors(principal, expires_at, now));
         const made = newApiKey(org_id, { name, scopes, pools, expires_at }, now);
-        const answer = keyCreated(made);
+        const response = keyCreated(made);
         const expiresAt = now + (body.expires_in_seconds ?? OVERLAP) * 1000;
         const { key_id } = made.key;
         const auditEvent = {
@@ -171,11 +171,11 @@ export const apiKeyRoutes = [
           await deps.usage.room(org_id, 'keys'),
           apiKeyWrites(deps.db, made.key),
           replacedKeyWrites(deps.db, old, { key_id, expiresAt }),
-          recordAnswer(answer),
+          recordResponse(response),
         );
         if (!(await commitAudited(deps.db, orgOf(org_id), auditEvent, change))) return CONFLICT;
         deps.forgetCredential(old.hash);
-        return answer;
+        return response;
       });
     },
   }),
@@ -189,7 +189,7 @@ export const apiKeyRoutes = [
     summary: 'Revoke an API key',
     description: 'It is rejected at once. The calling key needs all permissions that the revoked one has.',
     params: KeyParams,
-    answers: { 204: { description: 'Revoked' } },
+    responses: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('API key', async () => {
         const callerGuards = await credentialGuards();

@@ -21,9 +21,9 @@ import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, type FieldError, notFound, throwIfAny } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import {
   CreatedAt,
   closed,
@@ -115,9 +115,9 @@ export const issuerRoutes = [
         scopes: Object.values(body.scope_map).flat(),
         pools: body.pools ?? [],
       }),
-    answers: { 201: { description: 'The issuer', schema: IssuerView, headers: ['ETag', 'Location'] } },
+    responses: { 201: { description: 'The issuer', schema: IssuerView, headers: ['ETag', 'Location'] } },
     errors: ['already_exists'],
-    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
+    async handler({ deps, principal, body, recordResponse, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const issuer: Issuer = {
         issuer_id: newId(now),
@@ -142,7 +142,7 @@ export const issuerRoutes = [
       if (!mayClaimAudience(principal.org_id, issuer.audience))
         faults.push({ pointer: '/audience', message: 'is not an audience of this org' });
       throwIfAny(faults);
-      const answer = issuerAnswer(issuer, 201);
+      const response = issuerResponse(issuer, 201);
       return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await checkPools(deps.db, issuer.org_id, body.pools);
@@ -150,8 +150,8 @@ export const issuerRoutes = [
         if ((await findIssuers(deps.db, issuer.org_id, issuer.issuer, [issuer.audience])).length > 0)
           throw new ApiError('already_exists', 'The org has already registered this issuer and audience.');
         const room = await deps.usage.room(issuer.org_id, 'issuers');
-        const more = merge(callerGuards, poolGuards, room, recordAnswer(answer));
-        if (await addIssuer(deps.db, issuer, actor, more)) return answer;
+        const more = merge(callerGuards, poolGuards, room, recordResponse(response));
+        if (await addIssuer(deps.db, issuer, actor, more)) return response;
         return CONFLICT;
       });
     },
@@ -165,7 +165,7 @@ export const issuerRoutes = [
     summary: 'List issuers of access tokens',
     description: 'Lists the external issuers that the org trusts.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of issuers', schema: pageOf(IssuerView) } },
+    responses: { 200: { description: 'A page of issuers', schema: pageOf(IssuerView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<Issuer>(deps, principal, query, {
         index: 'issuers',
@@ -183,9 +183,9 @@ export const issuerRoutes = [
     summary: 'Retrieve an issuer of access tokens',
     description: 'Shows an external issuer that the org trusts.',
     params: Params,
-    answers: { 200: { description: 'The issuer', schema: IssuerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The issuer', schema: IssuerView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
-      issuerAnswer(await visibleIssuer(deps, principal, params.issuer_id)),
+      issuerResponse(await visibleIssuer(deps, principal, params.issuer_id)),
   }),
   route({
     method: 'DELETE',
@@ -197,7 +197,7 @@ export const issuerRoutes = [
     summary: 'Remove an issuer of access tokens',
     description: 'Its tokens are rejected at once.',
     params: Params,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('issuer', async () => {
         const callerGuards = await credentialGuards();
@@ -228,7 +228,7 @@ function issuerView({
   return { ...shown, created_at: timestamp(created_at) };
 }
 
-function issuerAnswer(issuer: Issuer, status = 200): Answer {
+function issuerResponse(issuer: Issuer, status = 200): HttpResponse {
   const location = status === 201 && { Location: `/v1/issuers/${issuer.issuer_id}` };
   return { status, body: issuerView(issuer), headers: { ETag: etag(issuer), ...location } };
 }

@@ -22,10 +22,10 @@ import { newId } from '../../../store/redis/ids.ts';
 import { checkPools, maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { matching } from '../../http/patterns.ts';
 import { ApiError, notFound, throwIfAny } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import {
   CreatedAt,
   closed,
@@ -98,9 +98,9 @@ export const memberRoutes = [
       password: Type.Optional(Password),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 201: { description: 'The member', schema: MemberCreated, headers: ['ETag', 'Location'] } },
+    responses: { 201: { description: 'The member', schema: MemberCreated, headers: ['ETag', 'Location'] } },
     errors: ['already_exists'],
-    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
+    async handler({ deps, principal, body, recordResponse, actor, credentialGuards }) {
       throwIfAny((await checkPools(deps.db, principal.org_id, body.pools)).errors);
       const password = body.password ?? randomBytes(15).toString('base64url');
       const now = deps.db.clock.now();
@@ -117,9 +117,9 @@ export const memberRoutes = [
         created_at: now,
         updated_at: now,
       };
-      const shown = memberAnswer(member, 201);
+      const shown = memberResponse(member, 201);
       const made = body.password === undefined ? { password } : {};
-      const answer = { ...shown, body: { ...memberView(member), ...made } };
+      const response = { ...shown, body: { ...memberView(member), ...made } };
       const { member_id, email, name, scopes, pools } = member;
       const auditEvent = {
         ...newAuditEvent(actor, 'member.created', 'member', member_id),
@@ -136,9 +136,9 @@ export const memberRoutes = [
           poolGuards,
           room,
           memberWrites(deps.db, null, member),
-          recordAnswer(answer),
+          recordResponse(response),
         );
-        if (await commitAudited(deps.db, member.org_id, auditEvent, change)) return answer;
+        if (await commitAudited(deps.db, member.org_id, auditEvent, change)) return response;
         return CONFLICT;
       });
     },
@@ -152,7 +152,7 @@ export const memberRoutes = [
     summary: 'List members',
     description: 'Lists the people of the org who can sign in.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of members', schema: pageOf(MemberView) } },
+    responses: { 200: { description: 'A page of members', schema: pageOf(MemberView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<Member>(deps, principal, query, {
         index: 'members',
@@ -170,9 +170,9 @@ export const memberRoutes = [
     summary: 'Retrieve a member',
     description: 'Shows the permissions of the member.',
     params: Params,
-    answers: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
-      memberAnswer(await visibleMember(deps, principal, params.member_id)),
+      memberResponse(await visibleMember(deps, principal, params.member_id)),
   }),
   route({
     method: 'PATCH',
@@ -194,7 +194,7 @@ export const memberRoutes = [
       disabled: Type.Optional(Type.Boolean({ description: DISABLED })),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The member', schema: MemberView, headers: ['ETag'] } },
     errors: ['already_exists'],
     async handler({ deps, principal, params, body, ifMatch, actor, credentialGuards }) {
       const { password, ...fields } = body;
@@ -212,7 +212,7 @@ export const memberRoutes = [
         requirePermissionsOf(principal, before);
         const poolGuards = await checkPools(deps.db, principal.org_id, body.pools);
         throwIfAny(poolGuards.errors);
-        if (isSame({ ...before, ...change }, before)) return memberAnswer(before);
+        if (isSame({ ...before, ...change }, before)) return memberResponse(before);
         const after: Member = {
           ...before,
           ...change,
@@ -229,7 +229,7 @@ export const memberRoutes = [
         const whole = merge(callerGuards, poolGuards, memberWrites(deps.db, before, after));
         if (!(await commitAudited(deps.db, after.org_id, auditEvent, whole))) return CONFLICT;
         deps.forgetCredential(after.member_id);
-        return memberAnswer(after);
+        return memberResponse(after);
       });
     },
   }),
@@ -243,7 +243,7 @@ export const memberRoutes = [
     summary: 'Remove a member',
     description: 'All access tokens of the member are revoked.',
     params: Params,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('member', async () => {
         const callerGuards = await credentialGuards();
@@ -294,7 +294,7 @@ function memberView(member: Member): object {
   return { member_id, email, name, scopes, pools, disabled, ...times };
 }
 
-function memberAnswer(member: Member, status = 200): Answer {
+function memberResponse(member: Member, status = 200): HttpResponse {
   const location = status === 201 && { Location: `/v1/members/${member.member_id}` };
   return { status, body: memberView(member), headers: { ETag: etag(member), ...location } };
 }

@@ -21,9 +21,9 @@ import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { maySee, requireNonExpiring, requirePermissionsOf } from '../../access/grants.ts';
 import { type KeyPrincipal, SCOPES } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import {
   CreatedAt,
   closed,
@@ -115,9 +115,9 @@ export const oauthClientRoutes = [
       pools: Type.Optional(PoolList),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 201: { description: 'The client', schema: SecretShown, headers: ['ETag', 'Location'] } },
+    responses: { 201: { description: 'The client', schema: SecretShown, headers: ['ETag', 'Location'] } },
     errors: ['live_key_required'],
-    async handler({ deps, principal, body, recordAnswer, actor, credentialGuards }) {
+    async handler({ deps, principal, body, recordResponse, actor, credentialGuards }) {
       const now = deps.db.clock.now();
       const secret = newCredential('bls_', principal.org_id);
       const isPublic = body.public ?? false;
@@ -135,7 +135,7 @@ export const oauthClientRoutes = [
         created_at: now,
         updated_at: now,
       };
-      const answer = clientAnswer(client, 201, isPublic ? {} : { client_secret: secret.text });
+      const response = clientResponse(client, 201, isPublic ? {} : { client_secret: secret.text });
       const { client_id, name, grant_types, scopes, pools } = client;
       const auditEvent = {
         ...newAuditEvent(actor, 'oauth_client.created', 'oauth_client', client_id),
@@ -146,8 +146,8 @@ export const oauthClientRoutes = [
         const poolGuards = await requireValidClient(deps.db, client);
         const room = await deps.usage.room(client.org_id, 'clients');
         const made = oauthClientWrites(deps.db, null, client);
-        const change = merge(callerGuards, poolGuards, room, made, recordAnswer(answer));
-        if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return answer;
+        const change = merge(callerGuards, poolGuards, room, made, recordResponse(response));
+        if (await commitAudited(deps.db, client.org_id, auditEvent, change)) return response;
         return CONFLICT;
       });
     },
@@ -161,7 +161,7 @@ export const oauthClientRoutes = [
     summary: 'List OAuth clients',
     description: 'Shows their permissions, never their secrets.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of clients', schema: pageOf(ClientView) } },
+    responses: { 200: { description: 'A page of clients', schema: pageOf(ClientView) } },
     handler: ({ deps, principal, query }) =>
       listRecords<OAuthClient>(deps, principal, query, {
         index: 'oauth_clients',
@@ -179,9 +179,9 @@ export const oauthClientRoutes = [
     summary: 'Retrieve an OAuth client',
     description: 'Shows the client without its secret.',
     params: Params,
-    answers: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
-      clientAnswer(await visibleClient(deps, principal, params.client_id)),
+      clientResponse(await visibleClient(deps, principal, params.client_id)),
   }),
   route({
     method: 'PATCH',
@@ -201,8 +201,8 @@ export const oauthClientRoutes = [
       pools: Type.Optional(PoolList),
     }),
     admit: (body, principal) => requireNonExpiring(principal, body),
-    answers: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
-    handler: async (call) => clientAnswer(await changeClient(call, () => call.body)),
+    responses: { 200: { description: 'The client', schema: ClientView, headers: ['ETag'] } },
+    handler: async (call) => clientResponse(await changeClient(call, () => call.body)),
   }),
   route({
     method: 'POST',
@@ -218,18 +218,18 @@ export const oauthClientRoutes = [
     bodyOptional: true,
     grants: true,
     admit: (_body, principal) => requireNonExpiring(principal),
-    answers: {
+    responses: {
       200: { description: 'The client with its new secret', schema: SecretShown, headers: ['ETag'] },
     },
     async handler(call) {
-      const { principal, recordAnswer } = call;
+      const { principal, recordResponse } = call;
       const { text, hash } = newCredential('bls_', principal.org_id);
-      const answerOf = (client: OAuthClient) => clientAnswer(client, 200, { client_secret: text });
+      const responseOf = (client: OAuthClient) => clientResponse(client, 200, { client_secret: text });
       const change = (before: OAuthClient) => {
         if (before.secret_hash === null) throw new ApiError('conflict', 'A public client has no secret.');
         return { secret_hash: hash };
       };
-      return answerOf(await changeClient(call, change, (client) => recordAnswer(answerOf(client))));
+      return responseOf(await changeClient(call, change, (client) => recordResponse(responseOf(client))));
     },
   }),
   route({
@@ -242,7 +242,7 @@ export const oauthClientRoutes = [
     summary: 'Remove an OAuth client',
     description: 'All its tokens are revoked.',
     params: Params,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('OAuth client', async () => {
         const callerGuards = await credentialGuards();
@@ -332,7 +332,7 @@ function clientView(client: OAuthClient): object {
   };
 }
 
-function clientAnswer(client: OAuthClient, status = 200, secret: object = {}): Answer {
+function clientResponse(client: OAuthClient, status = 200, secret: object = {}): HttpResponse {
   const location = status === 201 && { Location: `/v1/oauth-clients/${client.client_id}` };
   const body = { ...clientView(client), ...secret };
   return { status, body, headers: { ETag: etag(client), ...location } };

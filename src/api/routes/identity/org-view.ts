@@ -11,9 +11,9 @@ import { type Change, EMPTY_CHANGE, merge } from '../../../store/redis/commit.ts
 import { CONFLICT, updateWithRetry } from '../../../store/redis/contention.ts';
 import { quotasOf } from '../../access/org-rules.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { CreatedAt, idOf, nullable, text, time, UpdatedAt, word } from '../../http/schemas.ts';
 import type { Call } from '../../route.ts';
 import { changed, IpAllowlist, Name, type OperatorChange, RateLimitsView, UsageView } from './org-change.ts';
@@ -95,8 +95,8 @@ export async function changeOrg(
   });
 }
 
-/** The answer that shows an org. @param tenantId the org or its sandbox; its usage is shown. */
-export async function orgAnswer(deps: ApiDeps, org: Org, tenantId: string): Promise<Answer> {
+/** The response that shows an org. @param tenantId the org or its sandbox; its usage is shown. */
+export async function orgResponse(deps: ApiDeps, org: Org, tenantId: string): Promise<HttpResponse> {
   const { quotas, storageQuotas, usage } = deps;
   const { org_id, name, ip_allowlist = [], created_at, updated_at } = org;
   return {

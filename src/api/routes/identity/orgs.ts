@@ -17,7 +17,7 @@ import type { ApiDeps } from '../../deps.ts';
 import { CreatedAt, closed, nullable, time } from '../../http/schemas.ts';
 import { liveScope, route, scope } from '../../route.ts';
 import { allowlistErrors, OrgChange, requireAllowed } from './org-change.ts';
-import { changeOrg, OrgView, orgAnswer, ownOrg, updateOrg } from './org-view.ts';
+import { changeOrg, OrgView, orgResponse, ownOrg, updateOrg } from './org-view.ts';
 
 /** How long deliveries are signed with a replaced secret as well, ms. */
 const OVERLAP = 24 * 3600 * 1000;
@@ -40,9 +40,9 @@ export const orgRoutes = [
     operationId: 'getOwnOrg',
     summary: 'Retrieve the org of the credential',
     description: 'Shows its settings, limits and present usage.',
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     async handler({ deps, principal }) {
-      return orgAnswer(deps, await ownOrg(deps, principal.org_id), principal.org_id);
+      return orgResponse(deps, await ownOrg(deps, principal.org_id), principal.org_id);
     },
   }),
   route({
@@ -65,13 +65,13 @@ export const orgRoutes = [
     body: OrgChange,
     admit: (_body, principal) => requireWholeOrg(principal),
     rules: async (body) => allowlistErrors(body),
-    answers: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The org', schema: OrgView, headers: ['ETag'] } },
     errors: ['would_lock_out'],
     async handler(call) {
       const { deps, principal, query, body, address } = call;
       if (body.ip_allowlist !== undefined && query.force !== true)
         requireAllowed(body.ip_allowlist, address());
-      return orgAnswer(deps, await updateOrg(call, principal.org_id, body), principal.org_id);
+      return orgResponse(deps, await updateOrg(call, principal.org_id, body), principal.org_id);
     },
   }),
   route({
@@ -84,7 +84,7 @@ export const orgRoutes = [
     description:
       'It signs the deliveries to the callback URLs of tasks. Endpoints have secrets of their own.',
     admit: (_body, principal) => requireWholeOrg(principal),
-    answers: { 200: { description: 'The secret', schema: SecretView } },
+    responses: { 200: { description: 'The secret', schema: SecretView } },
     errors: ['pool_forbidden'],
     async handler({ deps, principal }) {
       return { status: 200, body: secretView(deps, await ownOrg(deps, principal.org_id), principal.org_id) };
@@ -101,9 +101,9 @@ export const orgRoutes = [
     body: closed({}),
     bodyOptional: true,
     admit: (_body, principal) => requireWholeOrg(principal),
-    answers: { 200: { description: 'The new secret', schema: SecretView } },
+    responses: { 200: { description: 'The new secret', schema: SecretView } },
     async handler(call) {
-      const { deps, principal, actor, recordAnswer } = call;
+      const { deps, principal, actor, recordResponse } = call;
       const { org_id } = principal;
       const secret = newSecret(deps.db, deps.sealer, org_id);
       const org = await changeOrg(
@@ -121,7 +121,7 @@ export const orgRoutes = [
             ),
           ),
         () => newAuditEvent(actor, 'webhook_secret.rotated', 'org', orgOf(org_id)),
-        (after) => recordAnswer({ status: 200, body: secretView(deps, after, org_id) }),
+        (after) => recordResponse({ status: 200, body: secretView(deps, after, org_id) }),
       );
       return { status: 200, body: secretView(deps, org, org_id) };
     },

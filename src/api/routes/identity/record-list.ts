@@ -9,8 +9,8 @@ import { loadRecords } from '../../../store/redis/records.ts';
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import type { HttpResponse } from '../../http/response.ts';
 
 export interface PageQuery {
   limit?: number;
@@ -38,7 +38,7 @@ export async function listRecords<T extends Pick<Permission, 'pools'>>(
     shape: Shape<T>;
     view: (one: T) => object;
   },
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const bound = listScope(index, principal.org_id, principal.pools, order);
   const range = { order, after: readCursor(bound, cursor), from: null, to: null };
   const keys = orgKeysOf(db.prefix, principal.org_id);
@@ -50,5 +50,5 @@ export async function listRecords<T extends Pick<Permission, 'pools'>>(
     );
     return records.map((one) => (one !== null && maySee(principal, one) ? view(one) : null));
   });
-  return listAnswer(items, bound, next);
+  return listResponse(items, bound, next);
 }

@@ -45,7 +45,7 @@ export const clockRoutes = [
     operationId: 'getClock',
     summary: 'Retrieve the clock',
     description: 'Shows the time that all processes use, and whether the clock of Redis has jumped.',
-    answers: { 200: { description: 'The clock', schema: ClockView } },
+    responses: { 200: { description: 'The clock', schema: ClockView } },
     async handler({ deps: { db } }) {
       await db.clock.sync();
       return { status: 200, body: view(db.clock, await loadJump(db.redis, db.prefix)) };
@@ -61,7 +61,7 @@ export const clockRoutes = [
     description: 'Deadlines and expiries, which are paused after a jump, apply again.',
     body: closed({}),
     bodyOptional: true,
-    answers: {
+    responses: {
       200: { description: 'The clock; every process follows it within ten seconds', schema: ClockView },
     },
     async handler({ deps: { db } }) {

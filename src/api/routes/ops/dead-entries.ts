@@ -10,7 +10,7 @@ import {
   replayDead,
 } from '../../../store/maintenance/dead-entries.ts';
 import type { ApiDeps } from '../../deps.ts';
-import { cursorOf, DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { cursorOf, DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { closed, count, described, nullable, PageQuery, pageOf, text, time } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
@@ -52,14 +52,14 @@ export const deadEntryRoutes = [
     description:
       'Entries of the outbox and jobs that could not be processed, oldest first within each partition.',
     query: closed(Page),
-    answers: { 200: { description: 'A page of entries', schema: pageOf(EntryView) } },
+    responses: { 200: { description: 'A page of entries', schema: pageOf(EntryView) } },
     async handler({ deps: { db }, query }) {
       const { limit = DEFAULT_LIMIT, cursor } = query;
       const after = readCursor(BOUND, cursor, POSITION);
       const found = await listDead(db, after === null ? null : placeOf(after), limit + 1);
       const shown = found.slice(0, limit);
       const last = found.length > limit ? shown.at(-1) : undefined;
-      return listAnswer(shown.map(view), BOUND, last === undefined ? null : idOf(last));
+      return listResponse(shown.map(view), BOUND, last === undefined ? null : idOf(last));
     },
   }),
   route({
@@ -75,7 +75,7 @@ export const deadEntryRoutes = [
       ),
     }),
     bodyOptional: true,
-    answers: {
+    responses: {
       200: {
         description: 'Result of the step',
         schema: closed({
@@ -105,7 +105,7 @@ export const deadEntryRoutes = [
     summary: 'Replay a dead entry',
     description: 'The entry returns if it still cannot be processed.',
     params: Params,
-    answers: { 200: { description: 'The entry that was replayed', schema: EntryView } },
+    responses: { 200: { description: 'The entry that was replayed', schema: EntryView } },
     async handler({ deps, params }) {
       const entry = await deadEntry(deps, params.entry_id);
       if (!(await replayDead(deps.db, entry))) throw notFound();
@@ -120,7 +120,7 @@ export const deadEntryRoutes = [
     summary: 'Discard a dead entry',
     description: 'It cannot be brought back.',
     params: Params,
-    answers: { 204: { description: 'Discarded' } },
+    responses: { 204: { description: 'Discarded' } },
     async handler({ deps, params }) {
       if (!(await discardDead(deps.db, await deadEntry(deps, params.entry_id)))) throw notFound();
       return { status: 204 };

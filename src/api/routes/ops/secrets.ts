@@ -26,7 +26,7 @@ export const secretRoutes = [
       ),
     }),
     bodyOptional: true,
-    answers: {
+    responses: {
       200: {
         description: 'Result of the step',
         schema: closed({

@@ -17,7 +17,7 @@ import { ApiError } from '../../http/problem.ts';
 import { route, scope } from '../../route.ts';
 import { type INTERVALS, StatsQuery, StatsView } from './stats.schema.ts';
 
-/** Shares of the quantiles in an answer. */
+/** Shares of the quantiles in a response. */
 const SHARES = [0.5, 0.9, 0.99];
 
 type Interval = (typeof INTERVALS)[number];
@@ -37,7 +37,7 @@ export const statsRoutes = [
     summary: 'Count tasks and measure their times',
     description: 'By hour or day (UTC); by default the last day or the last 30 days.',
     query: StatsQuery,
-    answers: { 200: { description: 'The numbers, oldest first', schema: StatsView } },
+    responses: { 200: { description: 'The numbers, oldest first', schema: StatsView } },
     errors: ['pool_forbidden'],
     async handler({ deps: { db }, principal, query }) {
       const { interval = 'day', group_by } = query;

@@ -6,7 +6,7 @@ import { visibleTask } from '../../access/visible.ts';
 import { closed, described, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { Params, PlainText } from './messages.schema.ts';
-import { changeAndAnswer } from './task-answer.ts';
+import { changeAndRespond } from './task-response.ts';
 import * as schema from './task-view.schema.ts';
 
 export const disputeRoutes = [
@@ -27,12 +27,14 @@ export const disputeRoutes = [
       }),
       text: Type.Optional(described(PlainText, 'What the worker is told; plain text')),
     }),
-    answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
+    responses: {
+      200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] },
+    },
     errors: ['dispute_not_open'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
       const { decision, text = null } = call.body;
-      return changeAndAnswer(call, loaded, [{ name: 'resolve_dispute', decision, text }]);
+      return changeAndRespond(call, loaded, [{ name: 'resolve_dispute', decision, text }]);
     },
   }),
 ];

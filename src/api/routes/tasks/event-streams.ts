@@ -20,7 +20,7 @@ const seconds = Type.Optional(
     description: 'The stream ends after this time; reconnect then',
   }),
 );
-const answers = {
+const responses = {
   200: {
     description: 'Server-sent events, until either side closes the stream; resume with Last-Event-ID',
     schema: Type.String(),
@@ -46,7 +46,7 @@ export const eventStreamRoutes = [
       ),
       max_seconds: seconds,
     }),
-    answers,
+    responses,
     async handler(call) {
       const { deps, principal, query } = call;
       const { types } = query;
@@ -82,7 +82,7 @@ export const eventStreamRoutes = [
     description:
       'Server-sent events. Starts with the current state, or with what was missed since `Last-Event-ID`; see docs/streams.md.',
     query: closed({ max_seconds: seconds }),
-    answers,
+    responses,
     errors: ['invalid_cursor'],
     async handler(call) {
       const { deps, principal, query, lastEventId = null } = call;

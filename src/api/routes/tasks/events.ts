@@ -64,7 +64,7 @@ export const eventRoutes = [
       until: Type.Optional(time('Events before this time; the same for all pages')),
       ...Page,
     }),
-    answers: {
+    responses: {
       200: { description: 'A page of events', schema: pageOf(Type.Union([FeedEntry, OrgEntry])) },
     },
     async handler({ deps: { db }, principal, query, signal }) {
@@ -111,22 +111,22 @@ export const eventRoutes = [
           for (const [index, { position }] of step.entries()) {
             const shown = found[index] ?? null;
             if (shown !== null) {
-              if (data.length === limit) return feedAnswer(data, bound, after, true);
+              if (data.length === limit) return feedResponse(data, bound, after, true);
               data.push(shown);
             }
             after = position;
           }
-          if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
+          if (work > WORK_MOST || gone.aborted) return feedResponse(data, bound, after, true);
         }
         after = entries.at(-1)?.position ?? after;
-        if (!more) return feedAnswer(data, bound, after, false);
-        if (work > WORK_MOST || gone.aborted) return feedAnswer(data, bound, after, true);
+        if (!more) return feedResponse(data, bound, after, false);
+        if (work > WORK_MOST || gone.aborted) return feedResponse(data, bound, after, true);
       }
     },
   }),
 ];
 
-function feedAnswer(data: (FeedEvent | OrgEvent)[], bound: string, after: string | null, more: boolean) {
+function feedResponse(data: (FeedEvent | OrgEvent)[], bound: string, after: string | null, more: boolean) {
   const next_cursor = after === null ? null : cursorOf(bound, after);
   return { status: 200, body: { data, has_more: more, next_cursor } };
 }

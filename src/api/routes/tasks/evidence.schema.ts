@@ -12,7 +12,7 @@ const fields = {
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the bytes, in hex' }),
 };
 
-/** A file in the answer to its upload and in a result. */
+/** A file in the response to its upload and in a result. */
 export const Evidence = Type.Object(fields, {
   $id: 'Evidence',
   description: 'A file that a worker handed in',

@@ -27,9 +27,9 @@ import { evidencePath } from '../../../store/evidence/files.ts';
 import { FORM_BYTES, UPLOAD_BYTES } from '../../access/in-flight-limits.ts';
 import { ownTask } from '../../access/own-task.ts';
 import { visibleTask } from '../../access/visible.ts';
-import type { Answer } from '../../http/answer.ts';
 import { wholeList } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { readUpload } from '../../uploads/upload.ts';
@@ -81,20 +81,20 @@ export const evidenceRoutes = [
         };
       },
     },
-    answers: { 201: { description: 'The stored file', schema: schema.Evidence } },
+    responses: { 201: { description: 'The stored file', schema: schema.Evidence } },
     errors: ['invalid_transition'],
-    async handler({ deps, principal, params, ifMatch, body, callerGuards, recordAnswer }) {
+    async handler({ deps, principal, params, ifMatch, body, callerGuards, recordResponse }) {
       const limit = await deps.usage.limit(principal.org_id, 'evidence_bytes');
       const to = { ...principal, task_id: params.task_id, limit, callerGuards, ifVersion: ifMatch };
       const added = await addEvidence(deps.db, to, body.staged, body.what, (evidence) =>
-        recordAnswer(uploadAnswer(evidence)),
+        recordResponse(uploadResponse(evidence)),
       );
       if (!added.ok) {
         if (added.code === 'over_quota')
           await deps.usage.requireEvidenceRoom(principal.org_id, body.staged.bytes);
         throw refusal(added.code);
       }
-      return uploadAnswer(added.evidence);
+      return uploadResponse(added.evidence);
     },
   }),
   route({
@@ -106,7 +106,7 @@ export const evidenceRoutes = [
     summary: 'List the files that I have uploaded',
     description: 'Those of this task, oldest first.',
     params: schema.TaskParams,
-    answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
+    responses: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
       await ownTask(deps.db, principal, params.task_id);
       const { items } = await loadEvidence(deps.db, principal.org_id, params.task_id);
@@ -123,7 +123,7 @@ export const evidenceRoutes = [
     description:
       'All files that workers have uploaded for it, oldest first, whether or not a submission names them.',
     params: schema.TaskParams,
-    answers: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
+    responses: { 200: { description: 'The files', schema: pageOf(schema.UploadedEvidence) } },
     async handler({ deps, principal, params }) {
       const { task } = await visibleTask(deps.db, principal, params.task_id);
       return evidenceList(await loadAllEvidence(deps.db, task));
@@ -138,7 +138,7 @@ export const evidenceRoutes = [
     summary: 'Download a file of a task',
     description: 'The bytes as they were uploaded, always as an attachment: treat them as untrusted.',
     params: schema.EvidenceParams,
-    answers: {
+    responses: {
       200: {
         description: 'The bytes, with the media type of the upload',
         type: '*/*',
@@ -169,11 +169,11 @@ export const evidenceRoutes = [
   }),
 ];
 
-function uploadAnswer(evidence: Evidence): Answer {
+function uploadResponse(evidence: Evidence): HttpResponse {
   return { status: 201, body: evidenceRef(evidence) };
 }
 
-function evidenceList(items: Evidence[]): Answer {
+function evidenceList(items: Evidence[]): HttpResponse {
   const data = items.map(({ uploaded_at, worker_id, ...ref }) => ({
     ...evidenceRef(ref),
     worker_id,

@@ -7,10 +7,10 @@ import type { Task } from '../../../state/tasks/task.ts';
 import { authorView } from '../../../state/tasks/view.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import type { Message } from '../../../store/tasks/messages.ts';
-import type { Answer } from '../../http/answer.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { matching } from '../../http/patterns.ts';
 import type { FieldError } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, count, idOf, nullable, OldestFirst, pageOf, text, time } from '../../http/schemas.ts';
 import { memberOf } from '../../http/validation.ts';
 import { Author } from './task-view.schema.ts';
@@ -81,7 +81,7 @@ export function messagePage(
   taskId: string,
   messages: readonly Message[],
   { limit = DEFAULT_LIMIT, cursor, order = 'asc' }: Type.Static<typeof Page>,
-): Answer {
+): HttpResponse {
   const scope = listScope('messages', taskId, order);
   const after = readCursor(scope, cursor, /^\d{1,4}$/);
   const views = messages.map((message, index) => messageView(side, message, index + 1));
@@ -90,11 +90,11 @@ export function messagePage(
   const shown = ordered.slice(start, start + limit);
   const last = shown.at(-1);
   const hasMore = start + limit < ordered.length && last !== undefined;
-  return listAnswer(shown, scope, hasMore ? String(last.number) : null);
+  return listResponse(shown, scope, hasMore ? String(last.number) : null);
 }
 
 /** The response for a message that was added to the task. */
-export function messageAnswer(side: Side, task: Task, message: Omit<Message, 'sent_at'>): Answer {
+export function messageResponse(side: Side, task: Task, message: Omit<Message, 'sent_at'>): HttpResponse {
   const number = task.conversation?.count ?? 0;
   return { status: 201, body: messageView(side, { ...message, sent_at: task.updated_at }, number) };
 }
@@ -105,6 +105,6 @@ function messageView(side: Side, { is_question, sent_at, ...message }: Message, 
 }
 
 /** The response for a side that has read messages. */
-export function readAnswer(side: Side, task: Task): Answer {
+export function readResponse(side: Side, task: Task): HttpResponse {
   return { status: 200, body: { unread_messages: unreadBy(side, task) } };
 }

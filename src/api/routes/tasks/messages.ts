@@ -9,8 +9,8 @@ import { loadMessages } from '../../../store/tasks/messages.ts';
 import type { StoredTask } from '../../../store/tasks/tasks.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { visibleTask } from '../../access/visible.ts';
-import type { Answer } from '../../http/answer.ts';
 import { refusal } from '../../http/refusal.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { type Call, route, scope } from '../../route.ts';
 import * as schema from './messages.schema.ts';
 
@@ -28,7 +28,7 @@ export const messageRoutes = [
     description: 'The conversation between the requester and the worker, oldest first.',
     params: schema.Params,
     query: schema.Page,
-    answers: schema.listed,
+    responses: schema.listed,
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps.db, principal, params.task_id);
       const messages = await loadMessages(deps.db, principal.org_id, params.task_id);
@@ -47,7 +47,7 @@ export const messageRoutes = [
     params: schema.Params,
     body: schema.NewMessage,
     rules: schema.messageRules,
-    answers: schema.sent,
+    responses: schema.sent,
     errors: ['invalid_transition', 'question_open', 'question_not_open'],
     async handler(call) {
       const { deps, principal, params, body, actor } = call;
@@ -60,7 +60,7 @@ export const messageRoutes = [
         answers: body.answers?.toLowerCase() ?? null,
       };
       return change(call, loaded, { name: 'message', ...message }, (task) =>
-        schema.messageAnswer('requester', task, message),
+        schema.messageResponse('requester', task, message),
       );
     },
   }),
@@ -75,15 +75,15 @@ export const messageRoutes = [
     description: 'Notes how far the side of the requester has read; it sets `unread_messages` of the task.',
     params: schema.Params,
     body: schema.Read,
-    answers: schema.read,
+    responses: schema.read,
     errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const loaded = await visibleTask(deps.db, principal, params.task_id);
-      const answer = (task: Task) => schema.readAnswer('requester', task);
-      if (unreadBy('requester', loaded.task) === 0) return answer(loaded.task);
+      const responseFor = (task: Task) => schema.readResponse('requester', task);
+      if (unreadBy('requester', loaded.task) === 0) return responseFor(loaded.task);
       const command = { name: 'read_messages', side: 'requester', through: body.through } as const;
-      return change(call, loaded, command, answer);
+      return change(call, loaded, command, responseFor);
     },
   }),
 ];
@@ -97,19 +97,19 @@ async function change(
     ifMatch,
     actor,
     callerGuards,
-    recordAnswer,
+    recordResponse,
   }: Call<KeyPrincipal, { task_id: string }>,
   loaded: StoredTask,
   command: Command,
-  answer: (task: Task) => Answer,
-): Promise<Answer> {
+  responseFor: (task: Task) => HttpResponse,
+): Promise<HttpResponse> {
   const changed = await changeTask(deps.db, principal.org_id, params.task_id, [command], {
     actor,
     callerGuards,
     ifVersion: ifMatch,
     loaded,
-    extraWrites: (task) => recordAnswer(answer(task)),
+    extraWrites: (task) => recordResponse(responseFor(task)),
   });
   if (!changed.ok) throw refusal(changed);
-  return answer(changed.task);
+  return responseFor(changed.task);
 }

@@ -16,9 +16,9 @@ import { ApiError, invalid, notFound } from '../../http/problem.ts';
 import { problemError, refusal } from '../../http/refusal.ts';
 import { closed, idOf, WorkerId, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
-import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { TaskUpdate } from './task-input.schema.ts';
 import { normalised, referenceErrors, timeErrors } from './task-input.ts';
+import { changeAndRespond, taskResponse } from './task-response.ts';
 import * as schema from './task-view.schema.ts';
 
 const Params = Type.Object({ task_id: idOf('task') });
@@ -42,7 +42,7 @@ export const supervisionRoutes = [
       ...timeErrors(body, deps.db.clock.now()),
       ...(principal.kind === 'api_key' ? await referenceErrors(deps, principal, body) : []),
     ],
-    answers: { 200: { description: 'The task after the change', schema: schema.Task, headers: ['ETag'] } },
+    responses: { 200: { description: 'The task after the change', schema: schema.Task, headers: ['ETag'] } },
     errors: ['invalid_transition', 'quota_exceeded'],
     async handler({ deps, principal, params, body, ifMatch, actor, callerGuards }) {
       const loaded = await visibleTask(deps.db, principal, params.task_id);
@@ -61,8 +61,8 @@ export const supervisionRoutes = [
         },
         { actor, callerGuards, ifVersion: ifMatch, loaded },
       );
-      if (changed.ok) return taskAnswer(changed.task);
-      if (unchanged !== null) return taskAnswer(unchanged);
+      if (changed.ok) return taskResponse(changed.task);
+      if (unchanged !== null) return taskResponse(unchanged);
       throw refusal(changed);
     },
   }),
@@ -78,7 +78,7 @@ export const supervisionRoutes = [
       'Takes the task back from its worker, or from those it is offered to. Its age in the queue is kept.',
     params: Params,
     body: closed({ reason: Reason }),
-    answers: { 200: { description: 'The task, queued', schema: schema.Task, headers: ['ETag'] } },
+    responses: { 200: { description: 'The task, queued', schema: schema.Task, headers: ['ETag'] } },
     errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
@@ -87,7 +87,7 @@ export const supervisionRoutes = [
         if (!maySeePool(principal, poolOf(task))) throw notFound();
         return { commands: [{ name: 'requeue', reason: body.reason }] };
       };
-      return changeAndAnswer(call, loaded, plan);
+      return changeAndRespond(call, loaded, plan);
     },
   }),
   route({
@@ -117,7 +117,7 @@ export const supervisionRoutes = [
         }),
       ),
     }),
-    answers: {
+    responses: {
       200: { description: 'The task, offered or accepted', schema: schema.Task, headers: ['ETag'] },
     },
     errors: ['invalid_transition', 'worker_not_eligible'],
@@ -135,7 +135,7 @@ export const supervisionRoutes = [
         if ('obstacles' in planned) throw notEligible(planned.obstacles);
         return planned;
       };
-      return changeAndAnswer(call, loaded, plan);
+      return changeAndRespond(call, loaded, plan);
     },
   }),
 ];

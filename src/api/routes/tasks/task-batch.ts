@@ -22,7 +22,7 @@ import * as schema from './task-view.schema.ts';
 const TASKS_MOST = 500;
 /** Concurrent commits: enough to keep the connection busy, few enough not to delay other requests. */
 const AT_ONCE = 50;
-/** Most errors in one answer, not counting the first of each task. */
+/** Most errors in one response, not counting the first of each task. */
 const FAULTS_MOST = 500;
 
 const list = { minItems: 1, maxItems: TASKS_MOST, description: 'The new tasks' };
@@ -51,7 +51,7 @@ export const taskBatchRoutes = [
       names: 10 * BODY_LIMITS.names,
       levels: BODY_LIMITS.levels + 2,
     },
-    answers: {
+    responses: {
       200: {
         description: 'One result per task, in the same order; error pointers refer to the whole body',
         schema: Type.Object({
@@ -79,7 +79,7 @@ export const taskBatchRoutes = [
         results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));
       }
       const lost = results.find((one) => 'error' in one && one.status === 503);
-      // With an Idempotency-Key the whole batch can be sent again. Without one, the answer must list what was created.
+      // With an Idempotency-Key the whole batch can be sent again. Without one, the response must list what was created.
       if (lost !== undefined && (first !== null || results.every((one) => 'error' in one)))
         throw new ApiError('unavailable', 'Some tasks could not be created now. Send the batch again.', {
           headers: { 'Retry-After': '2' },
@@ -98,7 +98,7 @@ interface Batch {
   ids: readonly (readonly [task: string, gold: string])[];
   /** The task types loaded for it. */
   types: KnownTypes;
-  /** Errors that the answer may still hold. */
+  /** Errors that the response may still hold. */
   faultsLeft: number;
 }
 
@@ -152,7 +152,7 @@ async function checked(batch: Batch, given: unknown, index: number): Promise<Tas
   return given as TaskCreate;
 }
 
-/** The refusal of the task at `index`, with as many of its errors as the answer may still hold. */
+/** The refusal of the task at `index`, with as many of its errors as the response may still hold. */
 function refused(batch: Batch, faults: readonly FieldError[], index: number): ApiError {
   const reported = faults.slice(0, Math.max(1, batch.faultsLeft));
   batch.faultsLeft -= reported.length;

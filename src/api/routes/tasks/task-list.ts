@@ -6,8 +6,8 @@ import { taskView } from '../../../state/tasks/view.ts';
 import { filteredTasks, filterIndexes, spanOf } from '../../../store/tasks/filtered.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { DEADLINE_MEMBER, pageByDeadline } from './deadline-order.ts';
 
 interface PageQuery {
@@ -27,7 +27,7 @@ export async function listTasks(
   principal: KeyPrincipal,
   query: TaskFilters & PageQuery & { order_by?: (typeof ORDERS)[number] },
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const { limit = DEFAULT_LIMIT, cursor, order_by = 'created_at', ...rest } = query;
   const byDeadline = order_by === 'deadline';
   const { order = byDeadline ? 'asc' : 'desc', ...given } = rest;
@@ -45,11 +45,11 @@ export async function listTasks(
     const found = await pageByDeadline(db, principal.org_id, indexes, range, limit, (task) =>
       matchesFilters(task, filters),
     );
-    return listAnswer(found.items.map(taskView), scope, found.next);
+    return listResponse(found.items.map(taskView), scope, found.next);
   }
   const { items, next } = await filteredTasks(db, principal.org_id, filters, range, limit, signal);
   const views = items.map(({ task }) => taskView(task));
-  return listAnswer(views, scope, next);
+  return listResponse(views, scope, next);
 }
 
 /** A page of a task's history, oldest first unless asked otherwise. */
@@ -58,7 +58,7 @@ export function historyPage(
   head: { sequence: number; hash: string } | null,
   taskId: string,
   { limit = DEFAULT_LIMIT, cursor, order = 'asc' }: PageQuery,
-): Answer {
+): HttpResponse {
   const scope = listScope('history', taskId, order);
   const after = readCursor(scope, cursor);
   const ordered = order === 'asc' ? entries : entries.toReversed();
@@ -66,5 +66,5 @@ export function historyPage(
   const shown = ordered.slice(start, start + limit);
   const last = shown.at(-1);
   const more = start + limit < ordered.length && last !== undefined;
-  return listAnswer(shown, scope, more ? String(last.sequence) : null, { head });
+  return listResponse(shown, scope, more ? String(last.sequence) : null, { head });
 }

@@ -24,10 +24,10 @@ import { RULES_CACHE_TIME } from '../../access/org-rules.ts';
 import type { KeyPrincipal, Principal } from '../../access/principal.ts';
 import { quotaExceeded } from '../../access/usage.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, described, PageQuery, pageOf, Slug, text, time } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { goldErrors } from './gold-rules.ts';
@@ -56,7 +56,7 @@ export const taskTypeRoutes = [
     summary: 'List task types',
     description: 'Each task type is shown with its newest version.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of task types', schema: pageOf(TypeView) } },
+    responses: { 200: { description: 'A page of task types', schema: pageOf(TypeView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('task_types', principal.org_id, order);
@@ -67,7 +67,7 @@ export const taskTypeRoutes = [
           type === null || type.retired ? null : view(type.name, type),
         ),
       );
-      return listAnswer(items, bound, next);
+      return listResponse(items, bound, next);
     },
   }),
   route({
@@ -79,9 +79,9 @@ export const taskTypeRoutes = [
     summary: 'Retrieve a task type',
     description: 'Shows the newest version of a task type. A retired one is not found.',
     params: Params,
-    answers: { 200: { description: 'The task type', schema: TypeView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The task type', schema: TypeView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
-      typeAnswer(await registered(deps, principal, params.name)),
+      typeResponse(await registered(deps, principal, params.name)),
   }),
   route({
     method: 'PUT',
@@ -97,7 +97,7 @@ export const taskTypeRoutes = [
     bodyLimits: { bytes: 128 * 1024, names: 2000, levels: 34 },
     admit: (_body, principal) => requireUnconfined(principal),
     rules: defaultsRules,
-    answers: {
+    responses: {
       200: {
         description: 'The task type, with a new version unless nothing differs',
         schema: TypeView,
@@ -106,7 +106,7 @@ export const taskTypeRoutes = [
       201: { description: 'The task type, registered', schema: TypeView, headers: ['ETag', 'Location'] },
     },
     errors: ['quota_exceeded'],
-    async handler({ deps, principal, params, body, ifMatch, actor, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, body, ifMatch, actor, recordResponse, credentialGuards }) {
       const { db } = deps;
       const { org_id } = principal;
       const { name } = params;
@@ -119,7 +119,7 @@ export const taskTypeRoutes = [
         const gold = gold_rate !== undefined && gold_tasks && { rate: gold_rate, tasks: gold_tasks };
         if (current !== null && isSame(contentOf(current), body)) {
           await untilKnown(deps, org_id);
-          return typeAnswer(current);
+          return typeResponse(current);
         }
         const now = db.clock.now();
         const after: TaskType = {
@@ -142,20 +142,20 @@ export const taskTypeRoutes = [
             VERSIONS_MOST,
             VERSIONS_MOST,
           );
-        const answer = typeAnswer(after, current === null ? 201 : 200);
+        const response = typeResponse(after, current === null ? 201 : 200);
         const change = merge(
           callerGuards,
           before === null ? await deps.usage.room(org_id, 'task_types') : EMPTY_CHANGE,
           await deps.usage.taskTypeBytes(org_id, Buffer.byteLength(JSON.stringify(body))),
           await taskTypesWrites(db, org_id, now),
           taskTypeWrites(db, before, after),
-          recordAnswer(answer),
+          recordResponse(response),
         );
         const action = current === null ? 'task_type.registered' : 'task_type.updated';
         if (!(await audited(deps, principal, actor, action, after, change))) return CONFLICT;
         deps.forgetOrg(org_id);
         await untilKnown(deps, org_id);
-        return answer;
+        return response;
       });
     },
   }),
@@ -170,7 +170,7 @@ export const taskTypeRoutes = [
     description: 'The name is free text again for new tasks. The versions are kept and can still be read.',
     params: Params,
     admit: (_body, principal) => requireUnconfined(principal),
-    answers: { 204: { description: 'Retired' } },
+    responses: { 204: { description: 'Retired' } },
     async handler({ deps, principal, params, ifMatch, actor, credentialGuards }) {
       return updateWithRetry('task type', async () => {
         const callerGuards = await credentialGuards();
@@ -193,7 +193,7 @@ export const taskTypeRoutes = [
     description: 'Lists all versions, the newest first; also those of a retired task type.',
     params: Params,
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of versions', schema: pageOf(TypeView) } },
+    responses: { 200: { description: 'A page of versions', schema: pageOf(TypeView) } },
     async handler({ deps: { db }, principal, params: { name }, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const type = await loadTaskType(db, principal.org_id, name);
@@ -209,7 +209,7 @@ export const taskTypeRoutes = [
       const shown = versions.filter((one) => one !== null).map((one) => view(name, one));
       const last = numbers.at(-1);
       const hasMore = last !== undefined && last + step >= 1 && last + step <= type.number;
-      return listAnswer(shown, bound, hasMore ? String(last) : null);
+      return listResponse(shown, bound, hasMore ? String(last) : null);
     },
   }),
   route({
@@ -224,7 +224,7 @@ export const taskTypeRoutes = [
       ...Params.properties,
       version: Type.Integer({ minimum: 1, description: 'Number of the version' }),
     }),
-    answers: { 200: { description: 'The version', schema: TypeView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The version', schema: TypeView, headers: ['ETag'] } },
     async handler({ deps, principal, params: { name, version } }) {
       const [found = null] = await loadVersions(deps.db, principal.org_id, name, [Number(version)]);
       if (found === null) throw notFound();
@@ -307,7 +307,7 @@ function view(name: string, version: TaskTypeVersion): object {
   };
 }
 
-function typeAnswer(type: TaskType, status = 200): Answer {
+function typeResponse(type: TaskType, status = 200): HttpResponse {
   const location = status === 201 && { Location: `/v1/task-types/${type.name}` };
   return {
     status,

@@ -9,20 +9,20 @@ import type { Task } from '../../../state/tasks/task.ts';
 import { taskView } from '../../../state/tasks/view.ts';
 import { loadTask, loadWhole } from '../../../store/tasks/tasks.ts';
 import { visibleTask } from '../../access/visible.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
 import { invalid, notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, OldestFirst, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { ReviewDecision } from './enums.schema.ts';
 import { History } from './history.schema.ts';
-import { changeAndAnswer, taskAnswer } from './task-answer.ts';
 import { createWithinQuota } from './task-creation.ts';
 import { TaskFilterFields } from './task-filters.schema.ts';
 import { TaskCreate } from './task-input.schema.ts';
 import { taskInput, taskRules } from './task-input.ts';
 import { historyPage, listTasks, ORDERS } from './task-list.ts';
+import { changeAndRespond, taskResponse } from './task-response.ts';
 import { taskCompletion, typeOf } from './task-type-defaults.ts';
 import * as schema from './task-view.schema.ts';
 
@@ -41,7 +41,7 @@ export const taskRoutes = [
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
-    answers: {
+    responses: {
       201: {
         description: 'The task, queued or scheduled',
         schema: schema.Task,
@@ -49,7 +49,7 @@ export const taskRoutes = [
       },
     },
     errors: ['org_mismatch'],
-    async handler({ deps, principal, body, actor, callerGuards, recordAnswer }) {
+    async handler({ deps, principal, body, actor, callerGuards, recordResponse }) {
       const input = taskInput(deps, principal, body);
       const created = await createWithinQuota(deps, input, {
         org_id: principal.org_id,
@@ -57,10 +57,10 @@ export const taskRoutes = [
         actor,
         callerGuards,
         requirePool: true,
-        extraWrites: (task) => recordAnswer(createdAnswer(task)),
+        extraWrites: (task) => recordResponse(createdResponse(task)),
       });
       if (!created.ok) throw refusal(created);
-      return createdAnswer(created.task);
+      return createdResponse(created.task);
     },
   }),
   route({
@@ -86,7 +86,7 @@ export const taskRoutes = [
       },
       { additionalProperties: false },
     ),
-    answers: { 200: { description: 'A page of tasks', schema: pageOf(schema.Task) } },
+    responses: { 200: { description: 'A page of tasks', schema: pageOf(schema.Task) } },
     handler: ({ deps, principal, query, signal }) => listTasks(deps, principal, query, signal()),
   }),
   route({
@@ -100,10 +100,10 @@ export const taskRoutes = [
       'With `wait`, answers when the task is completed, failed or cancelled, or when the time is up; look at `status` to tell.',
     params: Params,
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
-    answers: { 200: { description: 'The task', schema: schema.Task, headers: ['ETag'] } },
+    responses: { 200: { description: 'The task', schema: schema.Task, headers: ['ETag'] } },
     async handler({ deps, principal, params, query, signal }) {
       const { task } = await visibleTask(deps.db, principal, params.task_id);
-      if (query.wait === undefined || isFinal(task.status)) return taskAnswer(task);
+      if (query.wait === undefined || isFinal(task.status)) return taskResponse(task);
       const { task_id } = params;
       await deps.changes.waitFor(
         principal.org_id,
@@ -115,7 +115,7 @@ export const taskRoutes = [
         query.wait * 1000,
         signal(),
       );
-      return taskAnswer((await visibleTask(deps.db, principal, task_id)).task);
+      return taskResponse((await visibleTask(deps.db, principal, task_id)).task);
     },
   }),
   route({
@@ -135,11 +135,11 @@ export const taskRoutes = [
       ),
     }),
     bodyOptional: true,
-    answers: { 200: { description: 'The task, cancelled', schema: schema.Task, headers: ['ETag'] } },
+    responses: { 200: { description: 'The task, cancelled', schema: schema.Task, headers: ['ETag'] } },
     errors: ['task_not_cancellable'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
-      return changeAndAnswer(call, loaded, [{ name: 'cancel', reason: call.body.reason ?? null }]);
+      return changeAndRespond(call, loaded, [{ name: 'cancel', reason: call.body.reason ?? null }]);
     },
   }),
   route({
@@ -177,7 +177,9 @@ export const taskRoutes = [
       ),
     }),
     rules: async (body) => reviewErrors(body),
-    answers: { 200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] } },
+    responses: {
+      200: { description: 'The task after the decision', schema: schema.Task, headers: ['ETag'] },
+    },
     errors: ['invalid_transition'],
     async handler(call) {
       const loaded = await visibleTask(call.deps.db, call.principal, call.params.task_id);
@@ -185,7 +187,7 @@ export const taskRoutes = [
       requireAnswerOf(loaded.task, answer_of);
       const submitted_at = loaded.task.submission?.submitted_at;
       const review = { feedback, rating, submitted_at };
-      return changeAndAnswer(call, loaded, reviewCommands(loaded.task, decision, review, answer_of));
+      return changeAndRespond(call, loaded, reviewCommands(loaded.task, decision, review, answer_of));
     },
   }),
   route({
@@ -199,7 +201,7 @@ export const taskRoutes = [
       'Each entry holds the hash of the previous one, so that a changed or missing entry is detected; see docs/audit.md.',
     params: Params,
     query: closed(OldestFirst),
-    answers: { 200: { description: 'The history', schema: History } },
+    responses: { 200: { description: 'The history', schema: History } },
     async handler({ deps, principal, params, query }) {
       await visibleTask(deps.db, principal, params.task_id);
       const whole = await loadWhole(deps.db, principal.org_id, params.task_id);
@@ -217,7 +219,7 @@ function requireAnswerOf(task: Task, worker_id: string | undefined): void {
   throw invalid({ pointer: '/worker_id', message: 'is not a worker whose answer the task has' });
 }
 
-function createdAnswer(task: Task): Answer {
+function createdResponse(task: Task): HttpResponse {
   const headers = { Location: `/v1/tasks/${task.task_id}`, ETag: etag(task) };
   return { status: 201, body: taskView(task), headers };
 }

@@ -19,7 +19,7 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { visibleEndpoint, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound } from '../../http/problem.ts';
 import { closed, idOf, listOf, PageQuery, pageOf, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
@@ -41,7 +41,7 @@ export const deliveryRoutes = [
     description: 'Those to its callback URL and to endpoints, with every attempt.',
     params: Type.Object({ task_id: idOf('task') }),
     query: closed({ status: Statuses, ...PageQuery }),
-    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    responses: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, params, query }) {
       const { org_id } = principal;
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', status } = query;
@@ -58,7 +58,7 @@ export const deliveryRoutes = [
       const shown = rest.slice(0, limit);
       const last = shown.at(-1);
       const next = rest.length > limit && last !== undefined ? fieldOf(last.target) : null;
-      return listAnswer(await deliveryViews(deps, org_id, shown), bound, next);
+      return listResponse(await deliveryViews(deps, org_id, shown), bound, next);
     },
   }),
   route({
@@ -71,7 +71,7 @@ export const deliveryRoutes = [
     description: 'Shows every attempt with its response.',
     params: EndpointParams,
     query: closed({ status: Statuses, ...PageQuery }),
-    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    responses: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, params, query }) {
       const { org_id } = principal;
       const { endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
@@ -92,7 +92,7 @@ export const deliveryRoutes = [
     summary: 'List the deliveries that were given up',
     description: 'Those to endpoints and to callback URLs of tasks. Send one again with redeliver.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of deliveries', schema: Page } },
+    responses: { 200: { description: 'A page of deliveries', schema: Page } },
     async handler({ deps, principal, query }) {
       const { org_id } = principal;
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
@@ -118,7 +118,7 @@ export const deliveryRoutes = [
     params: Type.Object({ delivery_id: idOf('delivery') }),
     body: closed({}),
     bodyOptional: true,
-    answers: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
+    responses: { 202: { description: 'The delivery, pending again', schema: DeliveryView } },
     errors: ['delivery_in_progress', 'endpoint_unavailable'],
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       return updateWithRetry('delivery', async () => {
@@ -157,7 +157,7 @@ async function listed(deps: ApiDeps, principal: KeyPrincipal, listing: Listing) 
     const all = members.map((member) => readListed(org_id, memberId(member.slice(skip.length))));
     return visibleDeliveries(deps, principal, await loadListed(deps.db, org_id, all));
   });
-  return listAnswer(await deliveryViews(deps, org_id, items), bound, next);
+  return listResponse(await deliveryViews(deps, org_id, items), bound, next);
 }
 
 /** @throws ApiError 404 */

@@ -4,8 +4,8 @@ import { timestamp } from '../../../state/text/time.ts';
 import type { Endpoint } from '../../../state/webhooks/endpoint.ts';
 import type { Db } from '../../../store/redis/connection.ts';
 import { orgKeysOf } from '../../../store/redis/keys.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
+import type { HttpResponse } from '../../http/response.ts';
 
 /** When deliveries to the endpoint began to fail, ms; null while they succeed. */
 export async function failingSince(db: Db, endpoint: Endpoint): Promise<number | null> {
@@ -38,11 +38,11 @@ export function endpointView(endpoint: Endpoint, failing: number | null): object
 }
 
 /** The response with one endpoint. @param once status and new secret, which are shown only this time */
-export function endpointAnswer(
+export function endpointResponse(
   endpoint: Endpoint,
   failing: number | null,
   once: { status: number; secret: string | null } | null = null,
-): Answer {
+): HttpResponse {
   const { endpoint_id } = endpoint;
   const { status = 200 } = once ?? {};
   return {

@@ -16,14 +16,14 @@ import { messageWrites } from '../../../store/webhooks/fan-out.ts';
 import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
-import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, PageQuery, pageOf } from '../../http/schemas.ts';
 import { type Call, route, scope } from '../../route.ts';
 import { changed, endpointErrors, newEndpoint, rotated, secretErrors } from './endpoint-input.ts';
-import { endpointAnswer, endpointView, failingSince } from './endpoint-view.ts';
+import { endpointResponse, endpointView, failingSince } from './endpoint-view.ts';
 import {
   EndpointChange,
   EndpointCreate,
@@ -45,23 +45,23 @@ export const endpointRoutes = [
       'It receives the events of all tasks that the key may see. The secret that signs them is shown once, in this answer.',
     body: EndpointCreate,
     rules: async (body, { deps }) => endpointErrors(deps, body),
-    answers: {
+    responses: {
       201: {
         description: 'The endpoint with its secret',
         schema: EndpointWithSecret,
         headers: ['ETag', 'Location'],
       },
     },
-    async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, actor, body, recordResponse, credentialGuards }) {
       const { db } = deps;
       const { endpoint, secret } = newEndpoint(deps, principal, body);
-      const answer = endpointAnswer(endpoint, null, { status: 201, secret });
+      const response = endpointResponse(endpoint, null, { status: 201, secret });
       const auditEvent = auditEventOf(actor, 'webhook_endpoint.created', endpoint);
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const room = await deps.usage.room(principal.org_id, 'endpoints');
-        const whole = merge(callerGuards, room, endpointWrites(db, null, endpoint), recordAnswer(answer));
-        if (await commitAudited(db, principal.org_id, auditEvent, whole)) return answer;
+        const whole = merge(callerGuards, room, endpointWrites(db, null, endpoint), recordResponse(response));
+        if (await commitAudited(db, principal.org_id, auditEvent, whole)) return response;
         return CONFLICT;
       });
     },
@@ -75,7 +75,7 @@ export const endpointRoutes = [
     summary: 'List webhook endpoints',
     description: 'Lists the endpoints that the key may see, without their secrets.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of endpoints', schema: pageOf(EndpointView) } },
+    responses: { 200: { description: 'A page of endpoints', schema: pageOf(EndpointView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const { org_id } = principal;
@@ -89,7 +89,7 @@ export const endpointRoutes = [
       );
       const failing = await Promise.all(items.map((one) => failingSince(db, one)));
       const views = items.map((one, index) => endpointView(one, failing[index] ?? null));
-      return listAnswer(views, bound, next);
+      return listResponse(views, bound, next);
     },
   }),
   route({
@@ -101,10 +101,10 @@ export const endpointRoutes = [
     summary: 'Retrieve a webhook endpoint',
     description: 'Shows the endpoint and whether it is failing, without its secret.',
     params: EndpointParams,
-    answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
     async handler({ deps, principal, params }) {
       const endpoint = await visibleEndpoint(deps.db, principal, params.endpoint_id);
-      return endpointAnswer(endpoint, await failingSince(deps.db, endpoint));
+      return endpointResponse(endpoint, await failingSince(deps.db, endpoint));
     },
   }),
   route({
@@ -119,7 +119,7 @@ export const endpointRoutes = [
     params: EndpointParams,
     body: EndpointChange,
     rules: async (body, { deps }) => endpointErrors(deps, body),
-    answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
     handler: (call) => change(call, (before) => changed(call.deps, before, call.body)),
   }),
   route({
@@ -132,7 +132,7 @@ export const endpointRoutes = [
     summary: 'Remove a webhook endpoint',
     description: 'Its pending deliveries are not sent.',
     params: EndpointParams,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, actor, ifMatch, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
@@ -161,7 +161,7 @@ export const endpointRoutes = [
       params: EndpointParams,
       body: closed({}),
       bodyOptional: true,
-      answers: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
+      responses: { 200: { description: 'The endpoint', schema: EndpointView, headers: ['ETag'] } },
       handler: (call) => change(call, (before) => changed(call.deps, before, { enabled: word === 'enable' })),
     }),
   ),
@@ -179,10 +179,10 @@ export const endpointRoutes = [
     body: RotateSecret,
     bodyOptional: true,
     rules: async (body) => secretErrors(body),
-    answers: {
+    responses: {
       200: { description: 'The endpoint with its new secret', schema: EndpointWithSecret, headers: ['ETag'] },
     },
-    async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, actor, body, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleEndpoint(deps.db, principal, params.endpoint_id);
@@ -190,14 +190,14 @@ export const endpointRoutes = [
         if (before.signature === 'v1a' && body.secret !== undefined)
           throw invalid('/secret', 'is only for signature v1');
         const { after, secret } = rotated(deps, before, body);
-        const answer = endpointAnswer(after, await failingSince(deps.db, after), { status: 200, secret });
+        const response = endpointResponse(after, await failingSince(deps.db, after), { status: 200, secret });
         const done = await commitAudited(
           deps.db,
           principal.org_id,
           newAuditEvent(actor, 'webhook_endpoint.secret_rotated', 'webhook_endpoint', after.endpoint_id),
-          merge(callerGuards, endpointWrites(deps.db, before, after), recordAnswer(answer)),
+          merge(callerGuards, endpointWrites(deps.db, before, after), recordResponse(response)),
         );
-        if (done) return answer;
+        if (done) return response;
         return CONFLICT;
       });
     },
@@ -215,22 +215,24 @@ export const endpointRoutes = [
     params: EndpointParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 202: { description: 'The event will be sent', schema: closed({ event_id: idOf('event') }) } },
+    responses: {
+      202: { description: 'The event will be sent', schema: closed({ event_id: idOf('event') }) },
+    },
     errors: ['endpoint_unavailable'],
-    async handler({ deps, principal, params, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, ifMatch, recordResponse, credentialGuards }) {
       const { org_id } = principal;
       const { endpoint_id } = params;
       const now = deps.db.clock.now();
       const id = newId(now);
       const data = { event_id: id, org_id: orgOf(org_id), endpoint_id };
       const body = JSON.stringify({ type: 'webhook_endpoint.test', timestamp: timestamp(now), data });
-      const answer = { status: 202, body: { event_id: id } };
+      const response = { status: 202, body: { event_id: id } };
       const message = messageWrites(deps.db, org_id, endpoint_id, { id, at: now, body });
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const { asLoaded } = await enabledEndpoint(deps.db, principal, endpoint_id, ifMatch);
-        if (await commit(deps.db.redis, merge(callerGuards, asLoaded, message, recordAnswer(answer))))
-          return answer;
+        if (await commit(deps.db.redis, merge(callerGuards, asLoaded, message, recordResponse(response))))
+          return response;
         return CONFLICT;
       });
     },
@@ -243,14 +245,14 @@ async function change(
     'deps' | 'principal' | 'params' | 'actor' | 'ifMatch' | 'credentialGuards'
   >,
   to: (before: Endpoint) => Endpoint,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const { deps, principal, params, actor, ifMatch, credentialGuards } = call;
   return updateWithRetry('webhook endpoint', async () => {
     const callerGuards = await credentialGuards();
     const before = await visibleEndpoint(deps.db, principal, params.endpoint_id);
     requireVersion(before.version, ifMatch);
     const changed = to(before);
-    if (isSame(changed, before)) return endpointAnswer(before, await failingSince(deps.db, before));
+    if (isSame(changed, before)) return endpointResponse(before, await failingSince(deps.db, before));
     const after = { ...changed, version: before.version + 1, updated_at: deps.db.clock.now() };
     const auditEvent: AuditEvent = {
       ...newAuditEvent(actor, 'webhook_endpoint.updated', 'webhook_endpoint', after.endpoint_id),
@@ -261,7 +263,7 @@ async function change(
     };
     const whole = merge(callerGuards, endpointWrites(deps.db, before, after));
     if (await commitAudited(deps.db, principal.org_id, auditEvent, whole))
-      return endpointAnswer(after, await failingSince(deps.db, after));
+      return endpointResponse(after, await failingSince(deps.db, after));
     return CONFLICT;
   });
 }

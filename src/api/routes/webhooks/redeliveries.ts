@@ -26,7 +26,7 @@ import { maySee } from '../../access/grants.ts';
 import type { KeyPrincipal } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, invalid, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
@@ -49,11 +49,11 @@ export const redeliveryRoutes = [
       'Sends the deliveries that were given up to their receivers again, chosen by callback URL, endpoint and time. Runs in the background; an org has one redelivery at a time.',
     body: RedeliveryStart,
     rules: async (body, { deps }) => [...rangeErrors(body, deps.db.clock.now()), ...receiverErrors(body)],
-    answers: {
+    responses: {
       202: { description: 'The redelivery has started', schema: RedeliveryView, headers: ['Location'] },
     },
     errors: ['endpoint_unavailable', 'replay_in_progress'],
-    async handler({ deps, principal, actor, body, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, actor, body, recordResponse, credentialGuards }) {
       const { org_id } = principal;
       if (body.endpoint_id !== undefined) await requireEndpoint(deps, principal, body.endpoint_id);
       return updateWithRetry('redelivery', async () => {
@@ -73,7 +73,7 @@ export const redeliveryRoutes = [
           ...newAuditEvent(actor, 'redelivery.started', 'redelivery', replay_id),
           data: { ...letters, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = merge(callerGuards, startWrites(deps.db, redelivery, old), recordAnswer(answer));
+        const whole = merge(callerGuards, startWrites(deps.db, redelivery, old), recordResponse(answer));
         return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? answer : CONFLICT;
       });
     },
@@ -87,7 +87,7 @@ export const redeliveryRoutes = [
     summary: 'List the redeliveries of dead letters',
     description: 'Lists running and finished redeliveries with their progress.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of redeliveries', schema: pageOf(RedeliveryView) } },
+    responses: { 200: { description: 'A page of redeliveries', schema: pageOf(RedeliveryView) } },
     async handler({ deps: { db }, principal, query }) {
       const { org_id } = principal;
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
@@ -97,7 +97,7 @@ export const redeliveryRoutes = [
       const { items, next } = await page(db, [index], range, limit, async (ids) =>
         (await loadReplays(db, org_id, ids)).map((one) => visibleTo(principal, one)),
       );
-      return listAnswer(items.map(view), bound, next);
+      return listResponse(items.map(view), bound, next);
     },
   }),
   route({
@@ -109,7 +109,7 @@ export const redeliveryRoutes = [
     summary: 'Retrieve a redelivery of dead letters',
     description: 'Shows the redelivery with its progress.',
     params: RedeliveryParams,
-    answers: REDELIVERY,
+    responses: REDELIVERY,
     async handler({ deps, principal, params }) {
       return { status: 200, body: view(await visibleRedelivery(deps, principal, params.redelivery_id)) };
     },
@@ -126,9 +126,9 @@ export const redeliveryRoutes = [
     params: RedeliveryParams,
     body: closed({}),
     bodyOptional: true,
-    answers: REDELIVERY,
+    responses: REDELIVERY,
     errors: ['invalid_transition'],
-    async handler({ deps, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('redelivery', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleRedelivery(deps, principal, params.redelivery_id);
@@ -142,7 +142,7 @@ export const redeliveryRoutes = [
           ...newAuditEvent(actor, 'redelivery.cancelled', 'redelivery', replay_id),
           data: { sent: after.sent },
         };
-        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordAnswer(answer));
+        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordResponse(answer));
         return (await commitAudited(deps.db, org_id, auditEvent, whole)) ? answer : CONFLICT;
       });
     },

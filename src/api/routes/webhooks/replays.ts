@@ -25,7 +25,7 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { enabledEndpoint, visibleEndpoint } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, type FieldError, notFound } from '../../http/problem.ts';
 import { closed, PageQuery, pageOf } from '../../http/schemas.ts';
 import { at } from '../../http/validation.ts';
@@ -48,9 +48,9 @@ export const replayRoutes = [
     params: EndpointParams,
     body: ReplayStart,
     rules: async (body, { deps }) => rangeErrors(body, deps.db.clock.now()),
-    answers: { 202: { description: 'The replay has started', schema: ReplayView, headers: ['Location'] } },
+    responses: { 202: { description: 'The replay has started', schema: ReplayView, headers: ['Location'] } },
     errors: ['endpoint_unavailable', 'replay_in_progress'],
-    async handler({ deps, principal, params, actor, body, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, actor, body, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('webhook endpoint', async () => {
         const callerGuards = await credentialGuards();
         const { endpoint, asLoaded } = await enabledEndpoint(deps.db, principal, params.endpoint_id, ifMatch);
@@ -65,14 +65,19 @@ export const replayRoutes = [
         const replay = newReplay(endpoint, body, actor, deps.db.clock.now());
         const { replay_id } = replay;
         const path = `/v1/webhook-endpoints/${endpoint_id}/replays/${replay_id}`;
-        const answer = { status: 202, body: replayView(replay), headers: { Location: path } };
+        const response = { status: 202, body: replayView(replay), headers: { Location: path } };
         const { deliveries, since, until } = replay;
         const auditEvent = {
           ...newAuditEvent(actor, 'webhook_endpoint.replay_started', 'webhook_endpoint', endpoint_id),
           data: { replay_id, deliveries, since: timestamp(since), until: timestamp(until) },
         };
-        const whole = merge(callerGuards, asLoaded, startWrites(deps.db, replay, old), recordAnswer(answer));
-        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
+        const whole = merge(
+          callerGuards,
+          asLoaded,
+          startWrites(deps.db, replay, old),
+          recordResponse(response),
+        );
+        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return response;
         return CONFLICT;
       });
     },
@@ -87,7 +92,7 @@ export const replayRoutes = [
     description: 'Lists running and finished replays with their progress.',
     params: EndpointParams,
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of replays', schema: pageOf(ReplayView) } },
+    responses: { 200: { description: 'A page of replays', schema: pageOf(ReplayView) } },
     async handler({ deps, principal, params, query }) {
       const { db } = deps;
       const { org_id, endpoint_id } = await visibleEndpoint(deps.db, principal, params.endpoint_id);
@@ -98,7 +103,7 @@ export const replayRoutes = [
       const { items, next } = await page(db, [index], range, limit, async (ids) =>
         (await loadReplays(db, org_id, ids)).map((one) => (one?.endpoint_id === endpoint_id ? one : null)),
       );
-      return listAnswer(items.map(replayView), bound, next);
+      return listResponse(items.map(replayView), bound, next);
     },
   }),
   route({
@@ -110,7 +115,7 @@ export const replayRoutes = [
     summary: 'Retrieve a replay',
     description: 'Shows the replay with its progress.',
     params: ReplayParams,
-    answers: REPLAY,
+    responses: REPLAY,
     async handler({ deps, principal, params }) {
       return { status: 200, body: replayView(await visibleReplay(deps, principal, params)) };
     },
@@ -127,9 +132,9 @@ export const replayRoutes = [
     params: ReplayParams,
     body: closed({}),
     bodyOptional: true,
-    answers: REPLAY,
+    responses: REPLAY,
     errors: ['invalid_transition'],
-    async handler({ deps, principal, params, actor, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, params, actor, ifMatch, recordResponse, credentialGuards }) {
       return updateWithRetry('replay', async () => {
         const callerGuards = await credentialGuards();
         const before = await visibleReplay(deps, principal, params);
@@ -138,13 +143,13 @@ export const replayRoutes = [
         if (status !== 'running')
           throw new ApiError('invalid_transition', `The replay is already ${status}.`);
         const after = endedRun(before, 'cancelled', null, deps.db.clock.now());
-        const answer = { status: 200, body: replayView(after) };
+        const response = { status: 200, body: replayView(after) };
         const auditEvent = {
           ...newAuditEvent(actor, 'webhook_endpoint.replay_cancelled', 'webhook_endpoint', endpoint_id),
           data: { replay_id, sent: after.sent },
         };
-        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordAnswer(answer));
-        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return answer;
+        const whole = merge(callerGuards, endWrites(deps.db, before, after), recordResponse(response));
+        if (await commitAudited(deps.db, org_id, auditEvent, whole)) return response;
         return CONFLICT;
       });
     },

@@ -12,7 +12,7 @@ import { explainMatch, queuePosition, type Visibility } from '../../../store/wor
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import { maySeeWorker, visibleTask } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { count, idOf, nullable, text, time, Wanted, WorkerId, word } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { TaskCreate } from '../tasks/task-input.schema.ts';
@@ -139,10 +139,10 @@ export const matchRoutes = [
     description:
       'Shows how many workers each requirement rules out, which workers come nearest, and the position of the task in its queue.',
     params: Type.Object({ task_id: idOf('task') }),
-    answers: { 200: { description: 'The explanation', schema: Match } },
+    responses: { 200: { description: 'The explanation', schema: Match } },
     async handler({ deps, principal, params }) {
       const { task } = await visibleTask(deps.db, principal, params.task_id);
-      return answer({
+      return respond({
         task_id: task.task_id,
         status: task.status,
         ...(await explained(deps, principal, task)),
@@ -161,14 +161,14 @@ export const matchRoutes = [
     body: TaskCreate,
     completion: taskCompletion,
     rules: taskRules,
-    answers: { 200: { description: 'The explanation', schema: Preview } },
+    responses: { 200: { description: 'The explanation', schema: Preview } },
     errors: ['org_mismatch'],
     async handler({ deps, principal, body, actor }) {
       const now = deps.db.clock.now();
       const ids = { task_id: newId(now), org_id: principal.org_id };
       const by = { now, actor, newId: () => newId(now) };
       const { task } = create(taskInput(deps, principal, body), ids, by);
-      return answer(await explained(deps, principal, task));
+      return respond(await explained(deps, principal, task));
     },
   }),
 ];
@@ -219,6 +219,6 @@ function estimate(
   }
 }
 
-function answer(body: object): Answer {
+function respond(body: object): HttpResponse {
   return { status: 200, body };
 }

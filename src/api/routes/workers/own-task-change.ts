@@ -4,17 +4,17 @@ import type { Task } from '../../../state/tasks/task.ts';
 import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { isOwnTask } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
-import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import type { Call } from '../../route.ts';
-import { workerTaskAnswer } from './worker-task.schema.ts';
+import { workerTaskResponse } from './worker-task.schema.ts';
 
 /**
  * Changes one of the worker's own tasks. `changeTask` loads the task, once per attempt.
  * @param plan plans the change for the version that the commit guards.
- * @param answer the response for the task after the change.
+ * @param responseFor the response for the task after the change.
  * @throws ApiError 404 for the task of another worker, 412, or the refusal of the lifecycle
  */
 export async function changeOwnTask(
@@ -25,11 +25,11 @@ export async function changeOwnTask(
     ifMatch,
     actor,
     callerGuards,
-    recordAnswer,
+    recordResponse,
   }: Call<WorkerPrincipal, { task_id: string }>,
   plan: (task: Task) => Plan | Promise<Plan>,
-  answer: (task: Task) => Answer = workerTaskAnswer,
-): Promise<Answer> {
+  responseFor: (task: Task) => HttpResponse = workerTaskResponse,
+): Promise<HttpResponse> {
   const planOwn = (task: Task) => {
     if (!isOwnTask(task, principal)) throw notFound();
     requireVersion(task.version, ifMatch);
@@ -38,8 +38,8 @@ export async function changeOwnTask(
   const changed = await changeTask(deps.db, principal.org_id, params.task_id, planOwn, {
     actor,
     callerGuards,
-    extraWrites: (task) => recordAnswer(answer(task)),
+    extraWrites: (task) => recordResponse(responseFor(task)),
   });
   if (!changed.ok) throw refusal(changed);
-  return answer(changed.task);
+  return responseFor(changed.task);
 }

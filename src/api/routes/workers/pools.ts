@@ -12,10 +12,10 @@ import { memberId, page } from '../../../store/redis/lists.ts';
 import { loadPool, loadPools, poolRemovedAt, poolWrites } from '../../../store/workers/pools.ts';
 import { type KeyPrincipal, maySeePool } from '../../access/principal.ts';
 import type { ApiDeps } from '../../deps.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag, requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import {
   ClientId,
   CreatedAt,
@@ -81,9 +81,9 @@ export const poolRoutes = [
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),
-    answers: { 201: { description: 'The pool', schema: PoolView, headers: ['ETag', 'Location'] } },
+    responses: { 201: { description: 'The pool', schema: PoolView, headers: ['ETag', 'Location'] } },
     errors: ['already_exists', 'removal_in_progress'],
-    async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
+    async handler({ deps, principal, body, recordResponse, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const pool: Pool = {
         incarnation: newId(now),
@@ -99,7 +99,7 @@ export const poolRoutes = [
       };
       if (!maySeePool(principal, pool.pool_id))
         throw new ApiError('pool_forbidden', 'The key is confined to other pools.');
-      const answer = poolAnswer(pool, 201);
+      const response = poolResponse(pool, 201);
       return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
         if ((await loadPool(deps.db, pool.org_id, pool.pool_id)) !== null)
@@ -114,10 +114,10 @@ export const poolRoutes = [
         if (
           await commit(
             deps.db.redis,
-            merge(callerGuards, room, poolWrites(deps.db, null, pool), recordAnswer(answer)),
+            merge(callerGuards, room, poolWrites(deps.db, null, pool), recordResponse(response)),
           )
         )
-          return answer;
+          return response;
         return CONFLICT;
       });
     },
@@ -131,7 +131,7 @@ export const poolRoutes = [
     summary: 'List pools',
     description: 'A key that is confined to pools sees only those.',
     query: closed(PageQuery),
-    answers: { 200: { description: 'A page of pools', schema: pageOf(PoolView) } },
+    responses: { 200: { description: 'A page of pools', schema: pageOf(PoolView) } },
     async handler({ deps: { db }, principal, query }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc' } = query;
       const bound = listScope('pools', principal.org_id, principal.pools, order);
@@ -142,7 +142,7 @@ export const poolRoutes = [
           pool !== null && maySeePool(principal, pool.pool_id) ? poolView(pool) : null,
         ),
       );
-      return listAnswer(items, bound, next);
+      return listResponse(items, bound, next);
     },
   }),
   route({
@@ -154,9 +154,9 @@ export const poolRoutes = [
     summary: 'Retrieve a pool',
     description: 'Shows the pool with its offer settings.',
     params: Params,
-    answers: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
     handler: async ({ deps, principal, params }) =>
-      poolAnswer(await visiblePool(deps, principal, params.pool_id)),
+      poolResponse(await visiblePool(deps, principal, params.pool_id)),
   }),
   route({
     method: 'PATCH',
@@ -169,16 +169,16 @@ export const poolRoutes = [
     description: 'Changes the given fields. New offers follow; pending offers keep their expiry.',
     params: Params,
     body: Type.Partial(closed(Fields), { additionalProperties: false }),
-    answers: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The pool', schema: PoolView, headers: ['ETag'] } },
     async handler({ deps, principal, params, body, ifMatch, credentialGuards }) {
       return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
         const before = await visiblePool(deps, principal, params.pool_id);
         requireVersion(before.version, ifMatch);
-        if (isSame({ ...before, ...body }, before)) return poolAnswer(before);
+        if (isSame({ ...before, ...body }, before)) return poolResponse(before);
         const after = { ...before, ...body, version: before.version + 1, updated_at: deps.db.clock.now() };
         if (await commit(deps.db.redis, merge(callerGuards, poolWrites(deps.db, before, after))))
-          return poolAnswer(after);
+          return poolResponse(after);
         return CONFLICT;
       });
     },
@@ -193,7 +193,7 @@ export const poolRoutes = [
     summary: 'Remove a pool',
     description: 'Its workers leave it, and its offered and assigned tasks go back to the queue.',
     params: Params,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, params, ifMatch, credentialGuards }) {
       return updateWithRetry('pool', async () => {
         const callerGuards = await credentialGuards();
@@ -225,7 +225,7 @@ function poolView(pool: Pool): object {
   return { ...shown, created_at: timestamp(created_at), updated_at: timestamp(updated_at) };
 }
 
-function poolAnswer(pool: Pool, status = 200): Answer {
+function poolResponse(pool: Pool, status = 200): HttpResponse {
   return {
     status,
     body: poolView(pool),

@@ -19,7 +19,7 @@ export const workerDisputeRoutes = [
     description: `Of a task that the rejection ended: once, and within ${DISPUTE_DAYS} days. Its rating does not count until a reviewer upholds it.`,
     params: Params,
     body: closed({ text: PlainText }),
-    answers: oneTask,
+    responses: oneTask,
     errors: ['task_not_rejected', 'already_disputed', 'dispute_too_late'],
     handler(call) {
       const { worker_id } = call.principal;

@@ -43,7 +43,7 @@ export const workerDraftRoutes = [
     summary: 'Retrieve my draft of a task',
     description: 'Empty, with version 0, when I have saved none. Nobody else can read it.',
     params: Params,
-    answers: { 200: { description: 'The draft', schema: DraftView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The draft', schema: DraftView, headers: ['ETag'] } },
     async handler({ deps, principal, params }) {
       const { org_id } = principal;
       const [, { own }] = await Promise.all([
@@ -70,7 +70,7 @@ export const workerDraftRoutes = [
       'For an accepted or started task. With `If-Match`, a draft that another window has saved meanwhile is not overwritten.',
     params: Params,
     body: closed(Content),
-    answers: {
+    responses: {
       200: {
         description: 'When it was saved, and by which save',
         schema: Type.Object(Saved, { description: 'The save' }),
@@ -94,7 +94,7 @@ export const workerDraftRoutes = [
     summary: 'Delete my draft of a task',
     description: 'For an accepted or started task. A submission deletes the draft too.',
     params: Params,
-    answers: { 204: { description: 'Deleted' } },
+    responses: { 204: { description: 'Deleted' } },
     errors: ['invalid_transition'],
     async handler(call) {
       await save(call, null);

@@ -24,7 +24,7 @@ export const workerMessageRoutes = [
     description: 'The conversation between me and the requester, oldest first.',
     params: schema.Params,
     query: schema.Page,
-    answers: schema.listed,
+    responses: schema.listed,
     async handler({ deps, principal, params, query }) {
       const [{ task }, messages] = await Promise.all([
         ownTask(deps.db, principal, params.task_id),
@@ -46,7 +46,7 @@ export const workerMessageRoutes = [
     params: schema.Params,
     body: schema.NewMessage,
     rules: schema.messageRules,
-    answers: schema.sent,
+    responses: schema.sent,
     errors: ['invalid_transition', 'question_open', 'question_not_open'],
     handler(call) {
       const { deps, principal, body } = call;
@@ -60,7 +60,7 @@ export const workerMessageRoutes = [
       return changeOwnTask(
         call,
         () => ({ commands: [{ name: 'message', ...message }] }),
-        (task) => schema.messageAnswer('worker', task, message),
+        (task) => schema.messageResponse('worker', task, message),
       );
     },
   }),
@@ -75,17 +75,17 @@ export const workerMessageRoutes = [
     description: 'Notes how far I have read; it sets `unread_messages` of my task.',
     params: schema.Params,
     body: schema.Read,
-    answers: schema.read,
+    responses: schema.read,
     errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, params, body } = call;
       const { task } = await ownTask(deps.db, principal, params.task_id);
       if (!isHeld(task)) throw notFound();
-      if (unreadBy('worker', task) === 0) return schema.readAnswer('worker', task);
+      if (unreadBy('worker', task) === 0) return schema.readResponse('worker', task);
       return changeOwnTask(
         call,
         () => ({ commands: [{ name: 'read_messages', side: 'worker', through: body.through }] }),
-        (changed) => schema.readAnswer('worker', changed),
+        (changed) => schema.readResponse('worker', changed),
       );
     },
   }),

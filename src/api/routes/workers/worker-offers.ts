@@ -9,14 +9,14 @@ import { changeTask, type Plan } from '../../../store/commands/change.ts';
 import { taskOfOffer } from '../../../store/tasks/offers.ts';
 import { mayShowTask, ownOffers, ownWorker } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
-import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { wholeList } from '../../http/list.ts';
 import { notFound } from '../../http/problem.ts';
 import { refusal } from '../../http/refusal.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, idOf, pageOf, time, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
-import { OfferedTask, oneTask, Reason, workerTaskAnswer } from './worker-task.schema.ts';
+import { OfferedTask, oneTask, Reason, workerTaskResponse } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
@@ -43,7 +43,7 @@ export const workerOfferRoutes = [
     summary: 'List my pending offers',
     description: 'With `wait`, answers when there is an offer, or when the time is up.',
     query: closed({ wait: Type.Optional(Type.Integer({ minimum: 1, maximum: 60, description: 'Seconds' })) }),
-    answers: { 200: { description: 'The offers', schema: pageOf(OfferView) } },
+    responses: { 200: { description: 'The offers', schema: pageOf(OfferView) } },
     async handler({ deps, principal, query, signal }) {
       await ownWorker(deps.db, principal);
       let offers = await ownOffers(deps.db, principal);
@@ -77,7 +77,7 @@ export const workerOfferRoutes = [
     params: Params,
     body: closed({}),
     bodyOptional: true,
-    answers: oneTask,
+    responses: oneTask,
     errors: ['offer_not_pending'],
     handler: (call) =>
       answerOffer(call, {
@@ -109,7 +109,7 @@ export const workerOfferRoutes = [
       ),
     }),
     bodyOptional: true,
-    answers: { 204: { description: 'Declined' } },
+    responses: { 204: { description: 'Declined' } },
     errors: ['offer_not_pending'],
     async handler(call) {
       const { offer_id } = call.params;
@@ -133,11 +133,11 @@ async function answerOffer(
     ifMatch,
     actor,
     callerGuards,
-    recordAnswer,
+    recordResponse,
   }: Call<WorkerPrincipal, { offer_id: string }>,
   command: Command,
-  answer?: Answer,
-): Promise<Answer> {
+  response?: HttpResponse,
+): Promise<HttpResponse> {
   const { org_id, worker_id } = principal;
   const taskId = await taskOfOffer(deps.db, org_id, worker_id, params.offer_id);
   if (taskId === null) throw notFound();
@@ -149,8 +149,8 @@ async function answerOffer(
   const changed = await changeTask(deps.db, org_id, taskId, plan, {
     actor,
     callerGuards,
-    extraWrites: (task) => recordAnswer(answer ?? workerTaskAnswer(task)),
+    extraWrites: (task) => recordResponse(response ?? workerTaskResponse(task)),
   });
   if (!changed.ok) throw refusal(changed);
-  return answer ?? workerTaskAnswer(changed.task);
+  return response ?? workerTaskResponse(changed.task);
 }

@@ -23,7 +23,7 @@ export const workerReportRoutes = [
       reason: ReportReason,
       text: Type.Optional(described(PlainText, 'What is wrong; plain text')),
     }),
-    answers: { 204: { description: 'Reported' } },
+    responses: { 204: { description: 'Reported' } },
     errors: ['invalid_transition'],
     handler(call) {
       const { worker_id } = call.principal;

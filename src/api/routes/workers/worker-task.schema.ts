@@ -3,10 +3,10 @@
 import Type from 'typebox';
 import type { Task } from '../../../state/tasks/task.ts';
 import { workerTaskView } from '../../../state/tasks/view.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { CreatedAt, closed, idOf, nullable, UpdatedAt } from '../../http/schemas.ts';
-import type { Answers } from '../../route.ts';
+import type { Responses } from '../../route.ts';
 import { TaskStatus } from '../tasks/enums.schema.ts';
 import { Context, Domain, Instructions, NotBefore, TaskTypeName, Title } from '../tasks/task-input.schema.ts';
 import { Output } from '../tasks/task-output.schema.ts';
@@ -81,10 +81,10 @@ export const Reason = closed({
   reason: Type.Optional(Type.String({ maxLength: 2000, description: 'Why; recorded in the history' })),
 });
 
-/** The answer of routes that return one task. */
-export const oneTask: Answers = { 200: { description: 'The task', schema: WorkerTask, headers: ['ETag'] } };
+/** The response of routes that return one task. */
+export const oneTask: Responses = { 200: { description: 'The task', schema: WorkerTask, headers: ['ETag'] } };
 
 /** The task as the worker sees it, with its version as ETag. */
-export function workerTaskAnswer(task: Task): Answer {
+export function workerTaskResponse(task: Task): HttpResponse {
   return { status: 200, body: workerTaskView(task), headers: { ETag: etag(task) } };
 }

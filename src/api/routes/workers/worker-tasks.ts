@@ -14,7 +14,7 @@ import { type FieldError, invalid } from '../../http/problem.ts';
 import { closed, idOf, pageOf, Uuid } from '../../http/schemas.ts';
 import { route } from '../../route.ts';
 import { changeOwnTask } from './own-task-change.ts';
-import { oneTask, Reason, WorkerTask, workerTaskAnswer } from './worker-task.schema.ts';
+import { oneTask, Reason, WorkerTask, workerTaskResponse } from './worker-task.schema.ts';
 
 const access = { kind: 'worker' } as const;
 const tag = 'Worker';
@@ -29,7 +29,7 @@ export const workerTaskRoutes = [
     operationId: 'listAssignedTasks',
     summary: 'List the tasks assigned to me',
     description: 'Lists the accepted tasks that still count towards my capacity.',
-    answers: { 200: { description: 'The tasks', schema: pageOf(WorkerTask) } },
+    responses: { 200: { description: 'The tasks', schema: pageOf(WorkerTask) } },
     async handler({ deps, principal }) {
       const worker = await ownWorker(deps.db, principal);
       const stored = await loadTasks(deps.db, principal.org_id, worker.reservations);
@@ -46,9 +46,9 @@ export const workerTaskRoutes = [
     summary: 'Retrieve one of my tasks',
     description: 'Shows what I need to do the task, without anything that only its requester should know.',
     params: Params,
-    answers: oneTask,
+    responses: oneTask,
     handler: async ({ deps, principal, params }) =>
-      workerTaskAnswer((await ownTask(deps.db, principal, params.task_id)).task),
+      workerTaskResponse((await ownTask(deps.db, principal, params.task_id)).task),
   }),
   route({
     method: 'POST',
@@ -62,7 +62,7 @@ export const workerTaskRoutes = [
     params: Params,
     body: closed({}),
     bodyOptional: true,
-    answers: oneTask,
+    responses: oneTask,
     errors: ['invalid_transition'],
     handler: (call) =>
       changeOwnTask(call, () => ({ commands: [{ name: 'start', worker_id: call.principal.worker_id }] })),
@@ -79,7 +79,7 @@ export const workerTaskRoutes = [
     params: Params,
     body: Reason,
     bodyOptional: true,
-    answers: { 204: { description: 'Given back' } },
+    responses: { 204: { description: 'Given back' } },
     errors: ['invalid_transition'],
     handler: (call) =>
       changeOwnTask(
@@ -113,7 +113,7 @@ export const workerTaskRoutes = [
         }),
       ),
     }),
-    answers: oneTask,
+    responses: oneTask,
     errors: ['invalid_transition'],
     async handler(call) {
       const { deps, principal, body } = call;

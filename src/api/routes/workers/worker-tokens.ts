@@ -32,15 +32,15 @@ export const workerTokenRoutes = [
     params: WorkerParams,
     body: closed({}),
     bodyOptional: true,
-    answers: {
+    responses: {
       201: {
         description: 'The token',
         schema: closed({ token: text('The token, `blw_…`; shown only in this response') }),
       },
     },
-    async handler({ deps, principal, actor, params, ifMatch, recordAnswer, credentialGuards }) {
+    async handler({ deps, principal, actor, params, ifMatch, recordResponse, credentialGuards }) {
       const { text, hash } = newCredential('blw_', principal.org_id);
-      const answer = { status: 201, body: { token: text } };
+      const response = { status: 201, body: { token: text } };
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const worker = await changeableWorker(deps.db, principal, params.worker_id);
@@ -50,8 +50,8 @@ export const workerTokenRoutes = [
           throw quotaExceeded('worker_tokens', 'The worker', 'tokens', count, WORKER_TOKENS);
         const token = workerTokenWrites(deps.db, worker, principal.pools, hash);
         const auditEvent = newAuditEvent(actor, 'worker_token.created', 'worker', worker.worker_id);
-        const change = merge(callerGuards, token, recordAnswer(answer));
-        if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return answer;
+        const change = merge(callerGuards, token, recordResponse(response));
+        if (await commitAudited(deps.db, worker.org_id, auditEvent, change)) return response;
         return CONFLICT;
       });
     },
@@ -66,7 +66,7 @@ export const workerTokenRoutes = [
     summary: 'Revoke all tokens of a worker',
     description: 'They are rejected at once, and open streams end.',
     params: WorkerParams,
-    answers: { 204: { description: 'Revoked' } },
+    responses: { 204: { description: 'Revoked' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();

@@ -5,12 +5,12 @@ import { merge } from '../../../store/redis/commit.ts';
 import { changeWorker } from '../../../store/workers/workers.ts';
 import { ownWorker } from '../../access/own-task.ts';
 import type { WorkerPrincipal } from '../../access/principal.ts';
-import type { Answer } from '../../http/answer.ts';
 import { requireVersion } from '../../http/etag.ts';
 import { notFound } from '../../http/problem.ts';
+import type { HttpResponse } from '../../http/response.ts';
 import { closed, word } from '../../http/schemas.ts';
 import { type Call, route } from '../../route.ts';
-import { workerAnswer } from './worker-answer.ts';
+import { workerResponse } from './worker-response.ts';
 import { WorkerView } from './workers.schema.ts';
 
 const access = { kind: 'worker' } as const;
@@ -25,8 +25,8 @@ export const callingWorkerRoutes = [
     operationId: 'getOwnWorker',
     summary: 'Retrieve the calling worker',
     description: 'Shows the worker whose token this is.',
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
-    handler: async ({ deps, principal }) => workerAnswer(await ownWorker(deps.db, principal), principal),
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    handler: async ({ deps, principal }) => workerResponse(await ownWorker(deps.db, principal), principal),
   }),
   route({
     method: 'PATCH',
@@ -41,7 +41,7 @@ export const callingWorkerRoutes = [
     body: closed({
       availability: word(AVAILABILITIES, { description: 'Whether I take offers: only while `available`' }),
     }),
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: (call) => changeSelf(call, call.body),
   }),
   route({
@@ -55,7 +55,7 @@ export const callingWorkerRoutes = [
     description: 'I keep the current tasks and get no new offers; after the last task I am offline.',
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     handler: (call) => changeSelf(call, drain),
   }),
 ];
@@ -63,7 +63,7 @@ export const callingWorkerRoutes = [
 async function changeSelf(
   call: Pick<Call<WorkerPrincipal>, 'deps' | 'principal' | 'ifMatch' | 'credentialGuards'>,
   change: Parameters<typeof changeWorker>[3],
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const { principal, ifMatch } = call;
   const worker = await changeWorker(
     call.deps.db,
@@ -77,5 +77,5 @@ async function changeSelf(
     },
   );
   if (worker === null) throw notFound();
-  return workerAnswer(worker, principal);
+  return workerResponse(worker, principal);
 }

@@ -23,13 +23,13 @@ import type { KeyPrincipal } from '../../access/principal.ts';
 import { changeableWorker, maySeeWorker, requireChangeable, visibleWorker } from '../../access/visible.ts';
 import type { ApiDeps } from '../../deps.ts';
 import { requireVersion } from '../../http/etag.ts';
-import { DEFAULT_LIMIT, listAnswer, listScope, readCursor } from '../../http/list.ts';
+import { DEFAULT_LIMIT, listResponse, listScope, readCursor } from '../../http/list.ts';
 import { ApiError, notFound, removalInProgress, throwIfAny } from '../../http/problem.ts';
 import { ClientId, closed, described, PageQuery, pageOf } from '../../http/schemas.ts';
 import { route, scope } from '../../route.ts';
 import { removalEnds } from './removal.ts';
-import { workerAnswer } from './worker-answer.ts';
 import { isWanted, seenViews } from './worker-list.ts';
+import { workerResponse } from './worker-response.ts';
 import { WorkerFields, WorkerFilters, WorkerParams, WorkerView } from './workers.schema.ts';
 
 const { name, ...optional } = WorkerFields;
@@ -48,9 +48,9 @@ export const workerRoutes = [
       name,
       ...Type.Partial(Type.Object(optional)).properties,
     }),
-    answers: { 201: { description: 'The worker', schema: WorkerView, headers: ['ETag', 'Location'] } },
+    responses: { 201: { description: 'The worker', schema: WorkerView, headers: ['ETag', 'Location'] } },
     errors: ['already_exists', 'removal_in_progress'],
-    async handler({ deps, principal, body, recordAnswer, credentialGuards, signal }) {
+    async handler({ deps, principal, body, recordResponse, credentialGuards, signal }) {
       const now = deps.db.clock.now();
       const worker: Worker = {
         incarnation: newId(now),
@@ -74,7 +74,7 @@ export const workerRoutes = [
         updated_at: now,
       };
       requireUnpooled(principal, body.unpooled_tasks);
-      const answer = workerAnswer(worker, principal, 201);
+      const response = workerResponse(worker, principal, 201);
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();
         const poolGuards = await requirePools(deps, principal, worker.pool_ids);
@@ -94,11 +94,11 @@ export const workerRoutes = [
               await deps.usage.room(worker.org_id, 'workers'),
               poolGuards,
               workerWrites(deps.db, null, worker),
-              recordAnswer(answer),
+              recordResponse(response),
             ),
           )
         )
-          return answer;
+          return response;
         return CONFLICT;
       });
     },
@@ -112,7 +112,7 @@ export const workerRoutes = [
     summary: 'List workers',
     description: 'A key that is confined to pools sees only the workers of those pools.',
     query: closed({ ...WorkerFilters, ...PageQuery }),
-    answers: { 200: { description: 'A page of workers', schema: pageOf(WorkerView) } },
+    responses: { 200: { description: 'A page of workers', schema: pageOf(WorkerView) } },
     async handler({ deps: { db }, principal, query, signal }) {
       const { limit = DEFAULT_LIMIT, cursor, order = 'desc', ...filters } = query;
       const bound = listScope('workers', principal.org_id, principal.pools, filters, order);
@@ -134,7 +134,7 @@ export const workerRoutes = [
         signal(),
       );
       const items = await seenViews(db, principal, workers);
-      return listAnswer(items, bound, next);
+      return listResponse(items, bound, next);
     },
   }),
   route({
@@ -146,11 +146,11 @@ export const workerRoutes = [
     summary: 'Retrieve a worker',
     description: 'Shows the worker with their track record and present load.',
     params: WorkerParams,
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler({ deps: { db }, principal, params }) {
       const worker = await visibleWorker(db, principal, params.worker_id);
       const [body] = await seenViews(db, principal, [worker]);
-      return { ...workerAnswer(worker, principal), body };
+      return { ...workerResponse(worker, principal), body };
     },
   }),
   route({
@@ -165,7 +165,7 @@ export const workerRoutes = [
       'Changes the given fields. Offers that the worker may not accept any longer go to other workers.',
     params: WorkerParams,
     body: Type.Partial(closed(WorkerFields), { additionalProperties: false }),
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler(call) {
       const { deps, principal, params, body, ifMatch } = call;
       requireUnpooled(principal, body.unpooled_tasks);
@@ -182,7 +182,7 @@ export const workerRoutes = [
         },
       );
       if (worker === null) throw notFound();
-      return workerAnswer(worker, principal);
+      return workerResponse(worker, principal);
     },
   }),
   route({
@@ -197,7 +197,7 @@ export const workerRoutes = [
     params: WorkerParams,
     body: closed({}),
     bodyOptional: true,
-    answers: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
+    responses: { 200: { description: 'The worker', schema: WorkerView, headers: ['ETag'] } },
     async handler(call) {
       const { principal, params, ifMatch } = call;
       const worker = await changeWorker(
@@ -213,7 +213,7 @@ export const workerRoutes = [
         },
       );
       if (worker === null) throw notFound();
-      return workerAnswer(worker, principal);
+      return workerResponse(worker, principal);
     },
   }),
   route({
@@ -226,7 +226,7 @@ export const workerRoutes = [
     summary: 'Remove a worker',
     description: 'The tokens of the worker are revoked at once; their offers and tasks go back to the queue.',
     params: WorkerParams,
-    answers: { 204: { description: 'Removed' } },
+    responses: { 204: { description: 'Removed' } },
     async handler({ deps, principal, actor, params, ifMatch, credentialGuards }) {
       return updateWithRetry('worker', async () => {
         const callerGuards = await credentialGuards();

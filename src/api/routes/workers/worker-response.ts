@@ -2,11 +2,15 @@
 
 import { workerView } from '../../../state/workers/view.ts';
 import type { Worker } from '../../../state/workers/worker.ts';
-import type { Answer } from '../../http/answer.ts';
 import { etag } from '../../http/etag.ts';
+import type { HttpResponse } from '../../http/response.ts';
 
 /** The worker as JSON with the ETag. @param viewer limits the pools shown. @param status 201 adds the Location */
-export function workerAnswer(worker: Worker, viewer: { pools: readonly string[] }, status = 200): Answer {
+export function workerResponse(
+  worker: Worker,
+  viewer: { pools: readonly string[] },
+  status = 200,
+): HttpResponse {
   return {
     status,
     body: workerView(worker, viewer),

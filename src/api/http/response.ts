@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream';
 
-export interface Answer {
+export interface HttpResponse {
   status: number;
   /** JSON value; absent for an empty body. */
   body?: unknown;
