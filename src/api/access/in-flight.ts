@@ -9,7 +9,7 @@ import { bucketOf } from './rate-limits.ts';
 const NOUNS: Record<InFlightKind, string> = {
   bodies: 'bytes of request bodies',
   uploads: 'bytes of uploads',
-  streams: 'event streams',
+  streams: 'streams and MCP messages',
 };
 
 /** Limits that override `IN_FLIGHT_LIMITS`. */

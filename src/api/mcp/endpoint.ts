@@ -94,8 +94,10 @@ async function createHandler({ serve, version, log, closing }: McpOptions) {
   );
   const handle = toNodeHandler(handler, { onerror });
   return (ctx: Context, message: unknown) => {
+    const gone = new AbortController();
+    ctx.res.once('close', () => gone.abort());
     // The credential is that of the caller's request.
-    const fetch = inProcessFetch(serve, ctx.req);
+    const fetch = inProcessFetch(serve, ctx.req, gone.signal);
     const client = new BioLayer({ apiKey: null, baseUrl: BASE_URL, maxRetries: 0, fetch });
     const auth = { token: '', clientId: '', scopes: [], extra: { caller: new Caller(client) } };
     return handle(Object.assign(ctx.req, { auth, method: ctx.method, url: ctx.url }), ctx.res, message);

@@ -10,8 +10,13 @@ const EMPTY: ReadonlySet<number> = new Set([204, 205, 304]);
 /**
  * @param serve the API.
  * @param caller the request whose Authorization and address are used. The URL's host is ignored.
+ * @param gone aborts when the caller has disconnected, and so do the requests.
  */
-export function inProcessFetch(serve: RequestListener, caller: IncomingMessage): typeof fetch {
+export function inProcessFetch(
+  serve: RequestListener,
+  caller: IncomingMessage,
+  gone: AbortSignal,
+): typeof fetch {
   const { authorization = '', 'x-forwarded-for': forwarded, host = 'localhost' } = caller.headers;
   const { remoteAddress } = caller.socket;
   const listener: RequestListener = (request, response) => {
@@ -34,7 +39,7 @@ export function inProcessFetch(serve: RequestListener, caller: IncomingMessage):
       },
       ...(payload !== undefined && { payload }),
       ...(remoteAddress !== undefined && { remoteAddress }),
-      signal: request.signal,
+      signal: AbortSignal.any([request.signal, gone]),
     });
     const sent = new Headers();
     for (const [name, value] of Object.entries(headers))
