@@ -1,10 +1,11 @@
 // The files for deployment: the rights of the containers, and that the files are consistent.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseEnv } from 'node:util';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -26,6 +27,8 @@ interface Service {
   pids_limit: number;
   tmpfs?: string[];
 }
+
+const READ_BY_THE_AWS_SDK = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'];
 
 function read(name: string): string {
   return readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
@@ -105,6 +108,38 @@ describe('docker-compose.yml', () => {
     const names = new Set<string>();
     loadConfig(new Proxy({}, { get: (_, name) => void names.add(String(name)) }), 'server');
     for (const service of [web, worker])
-      for (const name of Object.keys(service?.environment ?? {})) expect([...names]).toContain(name);
+      for (const name of Object.keys(service?.environment ?? {}))
+        expect([...names, ...READ_BY_THE_AWS_SDK]).toContain(name);
+  });
+
+  it('lets both process types reach the evidence store that .env names', () => {
+    for (const service of [web, worker])
+      expect(service?.environment).toMatchObject({
+        EVIDENCE_STORE: '/data/evidence',
+        AWS_ACCESS_KEY_ID: null,
+      });
+  });
+});
+
+describe('script/secrets', () => {
+  const run = (file: string) => execFileSync('bash', ['script/secrets', file], { stdio: 'pipe' });
+
+  it('writes what is missing to a file that only its owner can read, and keeps it from then on', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'biolayer-secrets-'));
+    try {
+      const file = join(dir, '.env');
+      await writeFile(file, 'LOG_LEVEL=warn\nOPERATOR_TOKEN=a-token-of-our-own\nSECRETS_KEY=');
+      run(file);
+      const first = readFileSync(file, 'utf8');
+      const env = parseEnv(first);
+      expect(env).toMatchObject({ LOG_LEVEL: 'warn', OPERATOR_TOKEN: 'a-token-of-our-own' });
+      expect(env.REDIS_PASSWORD).toMatch(/^[0-9a-f]{48}$/);
+      expect(loadConfig({ ...env, REDIS_URL: 'redis://127.0.0.1' }, 'web').secretsKey).toBeDefined();
+      expect((await stat(file)).mode & 0o777).toBe(0o600);
+      run(file);
+      expect(readFileSync(file, 'utf8')).toBe(first);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 });

@@ -17,6 +17,7 @@ import {
 } from '../../store/identity/members.ts';
 import { loadOAuthClient, type OAuthClient } from '../../store/identity/oauth-clients.ts';
 import { parseSubject, subjectOf } from '../../store/identity/oauth-records.ts';
+import { loadOrg } from '../../store/identity/orgs.ts';
 import { canCheckPassword, isPassword, TooManyPasswords } from '../../store/identity/passwords.ts';
 import { isSuspended } from '../../store/identity/suspension.ts';
 import type { Db } from '../../store/redis/connection.ts';
@@ -61,6 +62,7 @@ export async function handleInteraction(ctx: Context, deps: InteractionDeps): Pr
     // Ties the form to its interaction and step.
     token: formToken(deps.secret, `${interaction.uid} ${interaction.prompt.name}`),
     clientName: client.name,
+    orgName: (await loadOrg(deps.db, client.org_id))?.name ?? 'your organisation',
     redirectUri: String(interaction.params.redirect_uri),
   };
   const step = { ctx, deps, interaction, client, form };

@@ -3,6 +3,7 @@
 
 import { hash } from 'node:crypto';
 import type { Context } from 'koa';
+import { inWords } from './scope-words.ts';
 
 const STYLE = `
 *{box-sizing:border-box}
@@ -27,6 +28,7 @@ export interface Form {
   /** Proves that the form came from this page. */
   token: string;
   clientName: string;
+  orgName: string;
   /** Redirect URI of the client; the response to the form may redirect there. */
   redirectUri: string;
 }
@@ -42,7 +44,7 @@ export function signInPage(
   show(
     ctx,
     'Sign in',
-    `<h1>Sign in</h1><p class="who">to continue to <strong>${text(form.clientName)}</strong></p>${alert}
+    `<h1>Sign in</h1><p class="who">with your account at <strong>${text(form.orgName)}</strong> to continue to <strong>${text(form.clientName)}</strong></p>${alert}
 <form method="post" action="${text(form.action)}">${hidden(form)}
 <label for="email">Email address</label>
 <input id="email" name="email" type="email" autocomplete="username" required maxlength="254" value="${text(email)}"${focus('email')}>
@@ -68,7 +70,9 @@ export interface RequestedAccess {
 
 /** Shows the requested access, to be allowed or denied. */
 export function consentPage(ctx: Context, form: Form, access: RequestedAccess): void {
-  const asks = access.scopes.map((scope) => `<li><span class="code">${text(scope)}</span></li>`);
+  const asks = access.scopes.map(
+    (scope) => `<li>${text(inWords(scope))} <span class="code who">${text(scope)}</span></li>`,
+  );
   if (access.identity) asks.unshift('<li>See your name and email address</li>');
   const pools = access.pools.includes('*')
     ? 'all pools'
@@ -78,7 +82,7 @@ export function consentPage(ctx: Context, form: Form, access: RequestedAccess): 
     ctx,
     'Allow access',
     `<h1>Allow <strong>${text(form.clientName)}</strong> to act for you?</h1>
-<p class="who">You are signed in as ${text(access.memberName)}. <a href="${text(access.signOut)}">Sign out</a></p>
+<p class="who">You are signed in to <strong>${text(form.orgName)}</strong> as ${text(access.memberName)}. <a href="${text(access.signOut)}">Sign out</a></p>
 <p>It asks to:</p><ul>${asks.join('')}</ul><p>in ${text(pools)}. You continue to <span class="code">${text(host || form.redirectUri)}</span>.</p>
 <form method="post" action="${text(form.action)}">${hidden(form)}
 <button name="action" value="allow">Allow</button>

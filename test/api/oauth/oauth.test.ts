@@ -353,6 +353,10 @@ describe('a member', () => {
     expect(tokens.scope?.split(' ').sort()).toEqual(['tasks:create', 'tasks:read']);
     expect(browser.seen).toEqual(['Sign in', 'Allow access']);
     expect(browser.text).toContain('Robot &amp; &lt;co&gt;');
+    const { name } = await org.client.get<{ name: string }>('/v1/org');
+    expect(browser.text).toContain(`You are signed in to <strong>${name}</strong> as Ada`);
+    expect(browser.text).toContain('<li>Create tasks <span class="code who">tasks:create</span></li>');
+    expect(browser.text).not.toContain('See worker pools');
     expect(tokens.claims()).toMatchObject({
       iss: api.url,
       sub: `${org.org_id}.${member.member_id}`,
