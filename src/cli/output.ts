@@ -38,6 +38,12 @@ export class Output {
     if (!this.json) this.#row(cells);
   }
 
+  /** Prints one result of many that arrive over time: a line of JSON with `--json`, otherwise a row. */
+  item(document: unknown, cells: readonly string[]): void {
+    if (this.json) this.#stdout.write(`${JSON.stringify(document)}\n`);
+    else this.#row(cells);
+  }
+
   /** Prints a remark on stderr. */
   note(text: string): void {
     this.#stderr.write(`${text}\n`);

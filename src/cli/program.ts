@@ -1,12 +1,14 @@
 // Assembles the `biolayer` command. Each noun has its own file with its verbs and flags.
 
 import { createRequire } from 'node:module';
+import addCompletion from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addBulkActionCommands } from './bulk-actions.ts';
 import { addClientCommands } from './clients.ts';
 import { addClockCommands } from './clock.ts';
 import { addDeadEntryCommands } from './dead-entries.ts';
+import { addEventCommands } from './events.ts';
 import { EXIT, type ExitCode, explain } from './faults.ts';
 import { addIssuerCommands } from './issuers.ts';
 import { addKeyCommands } from './keys.ts';
@@ -64,6 +66,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addReviewCommands(program, streams);
   addStatsCommands(program, streams);
   addMessageCommands(program, streams);
+  addEventCommands(program, streams);
   addTaskTypeCommands(program, streams);
   addWorkerCommands(program, streams);
   addOwnTaskCommands(program, streams);
@@ -79,6 +82,7 @@ export async function runCli(args: readonly string[], streams: Streams): Promise
   addAuditCommands(program, streams);
   addDeadEntryCommands(program, streams);
   addMcpCommand(program, streams, version);
+  addCompletion(program, { completionCommandName: 'completion' });
   try {
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;

@@ -8,7 +8,7 @@ import type { Output } from './output.ts';
 import { openSession, type Streams } from './session.ts';
 import { at, listAt, textAt } from './value.ts';
 
-const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
+export const DECISIONS = ['approve', 'rework', 'reassign', 'reject'] as const;
 type Decision = (typeof DECISIONS)[number];
 
 interface NextFlags extends Partial<Record<Decision, true>> {

@@ -17,6 +17,13 @@ export function addWebhookCommands(program: Command, streams: Streams): void {
       const secret = await api.webhookSecret.get();
       // Only the secret, for `WEBHOOK_SECRET="$(biolayer webhooks secret)"`.
       out.answer(secret, () => out.line(secret.secret));
+    })
+    .command('rotate')
+    .description('replace the secret and print the new one; both sign for a day')
+    .action(async (_flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const secret = await api.webhookSecret.rotate();
+      out.answer(secret, () => out.line(secret.secret));
     });
   addEndpointCommands(webhooks, streams);
   addDeliveryCommands(webhooks, streams);

@@ -1,14 +1,35 @@
 // `biolayer workers`: workers and their tokens.
 
-import type { Worker } from '@biolayer/sdk';
+import type { UpdateWorkerRequest, Worker } from '@biolayer/sdk';
 import { type Command, Option } from 'commander';
 import { asSeconds } from './durations.ts';
 import { addPageFlags, asNumber, collect, givenOnly, type PageFlags, pageQuery, showPage } from './flags.ts';
 import { openSession, type Streams } from './session.ts';
 
-interface CreateFlags {
-  name: string;
-  workerId?: string;
+const FIELDS = [
+  'worker_id',
+  'name',
+  'pool_ids',
+  'skills',
+  'certifications',
+  'trust_level',
+  'rating',
+  'capacity',
+  'availability',
+];
+const DETAILS = [
+  ...FIELDS,
+  'draining',
+  'active_tasks',
+  'acceptance_rate',
+  'lapse_rate',
+  'accuracy',
+  'last_seen_at',
+];
+const AVAILABILITIES = ['available', 'away', 'offline'] as const;
+
+interface ProfileFlags {
+  name?: string;
   pool?: string[];
   skill?: string[];
   certification?: string[];
@@ -16,6 +37,11 @@ interface CreateFlags {
   rating?: number;
   capacity?: number;
   availability?: Worker['availability'];
+}
+
+interface CreateFlags extends ProfileFlags {
+  name: string;
+  workerId?: string;
 }
 
 interface ListFlags extends PageFlags {
@@ -28,46 +54,46 @@ interface ListFlags extends PageFlags {
 /** Adds `biolayer workers`. */
 export function addWorkerCommands(program: Command, streams: Streams): void {
   const workers = program.command('workers').description('workers, the people who do tasks');
-  workers
-    .command('create')
-    .description('create a worker')
+  addProfileFlags(workers.command('create'))
+    .description('create a worker, who is available unless said otherwise')
     .requiredOption('--name <name>')
     .option('--worker-id <id>', 'id of the worker (default: generated)')
-    .option('--pool <pool_id>', 'pools they belong to; repeatable', collect)
-    .option('--skill <skill>', 'repeatable', collect)
-    .option('--certification <certification>', 'repeatable', collect)
-    .option('--trust-level <n>', '0 to 5', asNumber)
-    .option('--rating <n>', '0 to 5', asNumber)
-    .option('--capacity <n>', 'most tasks at the same time', asNumber)
-    .addOption(new Option('--availability <state>').choices(['available', 'away', 'offline']))
     .action(async (flags: CreateFlags, command: Command) => {
       const { api, out } = await openSession(command, streams);
-      const worker = await api.workers.create(
-        givenOnly({
-          worker_id: flags.workerId,
-          name: flags.name,
-          pool_ids: flags.pool,
-          skills: flags.skill,
-          certifications: flags.certification,
-          trust_level: flags.trustLevel,
-          rating: flags.rating,
-          capacity: flags.capacity,
-          availability: flags.availability,
-        }),
-      );
-      out.answer(worker, () =>
-        out.record(worker, [
-          'worker_id',
-          'name',
-          'pool_ids',
-          'skills',
-          'certifications',
-          'trust_level',
-          'rating',
-          'capacity',
-          'availability',
-        ]),
-      );
+      const { workerId: worker_id, name } = flags;
+      const worker = await api.workers.create({
+        availability: 'available',
+        ...givenOnly({ worker_id, name }),
+        ...profileOf(flags),
+      });
+      out.answer(worker, () => out.record(worker, FIELDS));
+    });
+  workers
+    .command('get')
+    .description('show a worker')
+    .argument('<worker_id>')
+    .action(async (workerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const worker = await api.workers.get(workerId);
+      out.answer(worker, () => out.record(worker, DETAILS));
+    });
+  addProfileFlags(workers.command('update'))
+    .description('change a worker; a list replaces the one before, and an empty one clears it')
+    .argument('<worker_id>')
+    .option('--name <name>')
+    .action(async (workerId: string, flags: ProfileFlags, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const worker = await api.workers.update(workerId, profileOf(flags));
+      out.answer(worker, () => out.record(worker, DETAILS));
+    });
+  workers
+    .command('drain')
+    .description('let a worker finish their tasks, offer them nothing new, then set them offline')
+    .argument('<worker_id>')
+    .action(async (workerId: string, _flags: unknown, command: Command) => {
+      const { api, out } = await openSession(command, streams);
+      const worker = await api.workers.drain(workerId);
+      out.answer(worker, () => out.record(worker, DETAILS));
     });
   addPageFlags(workers.command('list'))
     .description('list workers')
@@ -101,4 +127,27 @@ export function addWorkerCommands(program: Command, streams: Streams): void {
       const token = await api.workers.createToken(workerId);
       out.answer(token, () => out.record(token, ['token']));
     });
+}
+
+function addProfileFlags(command: Command): Command {
+  return command
+    .option('--pool <pool_id>', 'pools they belong to; repeatable', collect)
+    .option('--skill <skill>', 'repeatable', collect)
+    .option('--certification <certification>', 'repeatable', collect)
+    .option('--trust-level <n>', '0 to 5', asNumber)
+    .option('--rating <n>', '0 to 5', asNumber)
+    .option('--capacity <n>', 'most tasks at the same time', asNumber)
+    .addOption(new Option('--availability <state>').choices(AVAILABILITIES));
+}
+
+/** The fields that were given. */
+function profileOf(flags: ProfileFlags): UpdateWorkerRequest {
+  const { name, pool, skill, certification, trustLevel, rating, capacity, availability } = flags;
+  return givenOnly({
+    ...{ name, rating, capacity, availability },
+    pool_ids: pool,
+    skills: skill,
+    certifications: certification,
+    trust_level: trustLevel,
+  });
 }

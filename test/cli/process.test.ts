@@ -87,6 +87,20 @@ describe('biolayer', () => {
   );
 
   it(
+    'completes nouns, verbs, flags and their values in a shell',
+    async () => {
+      const complete = (words: string) => shell(`bin/biolayer.js complete -- ${words}`);
+      expect((await complete('work')).stdout).toMatch(/^workers\t/);
+      expect((await complete('tasks can')).stdout).toMatch(/^cancel\t/);
+      expect((await complete('workers create --availability a')).stdout).toMatch(/^available\t\naway\t\n/);
+      expect(await shell('bin/biolayer.js completion bash | bash -n')).toMatchObject({ code: 0, stderr: '' });
+      for (const name of ['zsh', 'fish'])
+        expect((await shell(`bin/biolayer.js completion ${name}`)).stdout).toContain('biolayer complete --');
+    },
+    LIMIT,
+  );
+
+  it(
     'exits with 0 when the reader of its output closes the pipe',
     async () => {
       // More than a pipe can hold, so that it still writes when the reader has closed it.
