@@ -120,7 +120,7 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
   const keys = orgKeysOf(db.prefix, due.org_id);
   const done: Write = ['ZREM', keys.retain, due.member];
   if (whole === null) return { purges: null, guards: [], writes: [done] };
-  const { task, history } = whole;
+  const { task, history, packed } = whole;
   const guards: Guard[] = [
     { kind: 'version', key: keys.task(task.task_id), version: task.version },
     { kind: 'due', key: keys.retain, at: due.at, clock: db.clock },
@@ -135,7 +135,11 @@ async function planOfOne(db: Db, due: Due, whole: WholeTask | null): Promise<Pla
   return due.log
     ? {
         purges: 'log',
-        guards,
+        // Resealing replaces the input without a new version.
+        guards: [
+          ...guards,
+          { kind: 'field', key: keys.task(task.task_id), field: 'z', value: packed ?? null },
+        ],
         writes: [
           ...forgetHistory(db, task),
           // Their list members contain times of the events and cannot be derived once the history is gone.

@@ -27,9 +27,11 @@ export async function replaceInput(
     const unknown = readForm(form, TASK_FORM);
     if (unknown !== null) return required(key, unknown);
     if (!version || (!plain && !packed)) return false;
-    const guard: Guard = { kind: 'version', key, version: Number(version.toString()) };
+    const guards: Guard[] = [{ kind: 'version', key, version: Number(version.toString()) }];
     let write: Write | null = null;
     if (packed) {
+      // The purge of a history replaces it without a new version.
+      guards.push({ kind: 'field', key, field: 'z', value: packed });
       const [input, state, history, head] = required(key, readPacked(packed));
       const after = change(input);
       if (after !== input) write = ['HSET', key, 'z', pack(after, state, history, head)];
@@ -39,7 +41,7 @@ export async function replaceInput(
       if (after !== input) write = ['HSET', key, 'i', JSON.stringify(after)];
     }
     if (write === null) return false;
-    if (await commit(db.redis, { guards: [guard], writes: [write] })) return true;
+    if (await commit(db.redis, { guards, writes: [write] })) return true;
     return CONFLICT;
   });
 }
