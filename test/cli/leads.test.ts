@@ -155,8 +155,35 @@ describe('biolayer reviews next', () => {
     expect(await run('reviews', 'next')).toEqual({
       code: 0,
       stdout: '',
-      stderr: 'No submission waits for a review.\n',
+      stderr: 'Nothing waits for a reviewer.\n',
     });
+    expect(await json('reviews', 'next')).toBeNull();
+  });
+
+  it('shows reports and disputes too, with the command that decides', async () => {
+    const reported = await createTaskIn(api, org, 'started');
+    await reported.person.client.post(`/v1/worker/tasks/${reported.task.task_id}/report`, {
+      reason: 'unclear',
+      text: 'Which one?',
+    });
+    const { task_id } = reported.task;
+    const report = await run('reviews', 'next');
+    expect(report.stdout).toMatch(/\nreport\.reason +unclear\nreport\.text +Which one\?\n/);
+    expect(report.stderr).toContain(`--task ${task_id} --reassign`);
+    await run('reviews', 'next', '--reject', '--feedback', 'Withdrawn.');
+
+    const rejected = await createTaskIn(api, org, 'failed');
+    const path = `/v1/worker/tasks/${rejected.task.task_id}/dispute`;
+    await rejected.person.client.post(path, { text: 'It is right.' });
+    const dispute = await run('reviews', 'next');
+    expect(dispute.stdout).toContain('\nRejected because:\nwrong\n\nDispute:\nIt is right.\n');
+    const decide = `tasks resolve-dispute --decision uphold ${rejected.task.task_id}`;
+    expect(dispute.stderr).toContain(`Decide: biolayer ${decide}`);
+    expect(await run('reviews', 'next', '--approve')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(decide),
+    });
+    expect((await run(...decide.split(' '))).code).toBe(0);
     expect(await json('reviews', 'next')).toBeNull();
   });
 });
