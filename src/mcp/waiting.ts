@@ -18,7 +18,7 @@ export interface WaitContext {
 
 /**
  * Waits for up to `seconds`. @param known the task as the caller knows it @returns its last known state, also when the API
- * cannot be reached meanwhile
+ * cannot be reached meanwhile or the time of the call is over
  */
 export async function waitUntilFinal(known: Task, seconds: number, context: WaitContext): Promise<Task> {
   const { client, signal, closing, progress } = context;
@@ -32,8 +32,8 @@ export async function waitUntilFinal(known: Task, seconds: number, context: Wait
     try {
       task = await client.tasks.get(task.task_id, { wait }, { signal, maxRetries: 0 });
     } catch (error) {
-      if (!(error instanceof BioLayerError)) throw error;
-      return task;
+      if (error instanceof BioLayerError || signal.aborted) return task;
+      throw error;
     }
   }
 }

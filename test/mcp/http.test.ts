@@ -207,8 +207,8 @@ test('an agent that was killed while waiting finds the same task, and its answer
   expect(reused).toMatchObject({ value: { error: { code: 'idempotency_key_reused' } } });
 });
 
-test('the end of the process answers calls that wait', async () => {
-  const own = await startApi();
+test('messages in progress are limited, and the end of the process answers those that wait', async () => {
+  const own = await startApi({ web: { inFlight: { streams: { credential: 1, process: 10 } } } });
   const { client: keys } = await createOrg(own);
   const { task_id } = await keys.post<TaskView>('/v1/tasks', taskBody());
   const client = await connectHttp(own.url, keys.credential, NEWEST);
@@ -225,6 +225,12 @@ test('the end of the process answers calls that wait', async () => {
     },
   );
   await vi.waitFor(() => expect(isWaiting).toBe(true));
+  const more = await fetch(`${own.url}/mcp`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${keys.credential}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify(PING),
+  });
+  expect([more.status, more.headers.get('retry-after')]).toEqual([429, '2']);
   await own.close();
   expect((await waiting).value).toMatchObject({ task_id, is_final: false });
   expect(performance.now() - start).toBeLessThan(10_000);

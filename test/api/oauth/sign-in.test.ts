@@ -75,6 +75,34 @@ async function keysNow(): Promise<string[]> {
   return (await api.redis.keys(`${api.prefix}:*`)).sort();
 }
 
+test('a member signs in for the MCP endpoint as the resource, and refreshes the token', async () => {
+  const { email } = await makeMember();
+  const resource = `${api.url}/mcp`;
+  const { url, verifier } = request({ resource });
+  const back = await new Browser(api.url).through(url, email, PASSWORD);
+  const code = back.searchParams.get('code') ?? '';
+  const first = await token({ grant_type: 'authorization_code', code, code_verifier: verifier, resource });
+  const message = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
+  const statusWith = async (credential: string) => {
+    const { status } = await fetch(resource, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${credential}`,
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify(message),
+    });
+    return status;
+  };
+  expect(await statusWith(first.access_token)).toBe(200);
+  const next = await token({ grant_type: 'refresh_token', refresh_token: first.refresh_token, resource });
+  expect(await statusWith(next.access_token)).toBe(200);
+  const elsewhere = request({ resource: `${api.url}/elsewhere` });
+  const refused = await new Browser(api.url).through(elsewhere.url, email, PASSWORD);
+  expect(refused.searchParams.get('error')).toBe('invalid_target');
+});
+
 describe('before a member signs in', () => {
   test('Redis stores nothing, whatever the request and its cookies', async () => {
     const { email } = await makeMember();
