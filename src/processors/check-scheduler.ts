@@ -16,9 +16,9 @@ import { forEachIntact, nullIfUnreadable } from '../store/redis/unreadable.ts';
 import { loadTask } from '../store/tasks/tasks.ts';
 
 /** How often the index is read, ms. */
-const EVERY = 15_000;
+const RUN_EVERY_MS = 15_000;
 /** Another process continues this long after the last run of one that died, ms; well within `SCHEDULED_AHEAD`. */
-const LOCK = 25_000;
+const LOCK_MS = 25_000;
 const BATCH = 500;
 
 export class CheckScheduler {
@@ -45,7 +45,7 @@ export class CheckScheduler {
       });
     };
     run(true);
-    this.#timer = setInterval(run, EVERY, false);
+    this.#timer = setInterval(run, RUN_EVERY_MS, false);
   }
 
   async close(): Promise<void> {
@@ -64,10 +64,10 @@ export class CheckScheduler {
   }
 
   async #holdsLock(): Promise<boolean> {
-    if (this.#lease !== null && (await this.#lease.renew(LOCK))) return true;
+    if (this.#lease !== null && (await this.#lease.renew(LOCK_MS))) return true;
     const lock = `${this.#db.prefix}:check-schedule`;
-    this.#lease = await Lease.take(this.#db.redis, lock, LOCK);
-    if (this.#lease === null) await shortenTtl(this.#db.redis, lock, LOCK);
+    this.#lease = await Lease.take(this.#db.redis, lock, LOCK_MS);
+    if (this.#lease === null) await shortenTtl(this.#db.redis, lock, LOCK_MS);
     return this.#lease !== null;
   }
 

@@ -14,18 +14,18 @@ import { concernsOneItem, forEachIntact, reportFailed } from '../store/redis/unr
 import { trimFeed } from '../store/tasks/feed.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
-const EVERY = 10_000;
+const RUN_EVERY_MS = 10_000;
 const BATCH = 20;
 /** Most batches of one partition in a run, so that one partition cannot block the others. */
-const BATCHES_MOST = 1000;
+const MAX_BATCHES = 1000;
 /** Pause after a batch, as a multiple of the time that the batch took. */
 const REST = 4;
 /** Delay before a task that cannot be purged is tried again, ms. */
-const PUT_OFF = 3600_000;
+const RETRY_AFTER_MS = 3600_000;
 /** How often feeds are trimmed, ms. */
-const TRIM_EVERY = 3600_000;
+const TRIM_EVERY_MS = 3600_000;
 /** The lock of a dead process ends after this, ms. */
-const LOCK = 60_000;
+const LOCK_MS = 60_000;
 
 /** Form of a member of the index. */
 const NOTE = /^\S+ \S+( log)?$/;
@@ -37,7 +37,7 @@ export class Retention {
   /** When feeds are trimmed next, on the clock of `performance.now()`. */
   #trimAt = 0;
 
-  constructor({ db, log, every = EVERY }: { db: Db; log: Log; every?: number | undefined }) {
+  constructor({ db, log, every = RUN_EVERY_MS }: { db: Db; log: Log; every?: number | undefined }) {
     this.#db = db;
     this.#log = log;
     this.#task = new PeriodicTask({
@@ -45,7 +45,7 @@ export class Retention {
       log,
       name: 'retention',
       every,
-      lockMs: LOCK,
+      lockMs: LOCK_MS,
       run: (mayContinue) => this.#purgeAndTrim(mayContinue),
     });
   }
@@ -66,7 +66,7 @@ export class Retention {
       if (tasks + logs > 0) this.#log.info({ tasks, logs }, 'purged tasks and histories');
       if (performance.now() < this.#trimAt) return;
       await this.trimFeeds(mayContinue);
-      this.#trimAt = performance.now() + TRIM_EVERY;
+      this.#trimAt = performance.now() + TRIM_EVERY_MS;
     } catch (error) {
       if (error instanceof NotDueError) await this.#db.clock.sync().catch(() => undefined);
       throw error;
@@ -83,7 +83,7 @@ export class Retention {
     let isOver = false;
     const keyOf = (partition: string) => partitionKeys(this.#db.prefix, partition).retain;
     await forEachIntact(this.#db, PARTITIONS, keyOf, async (partition) => {
-      for (let batches = 0; batches < BATCHES_MOST && !isOver && !this.#task.isClosing; batches += 1) {
+      for (let batches = 0; batches < MAX_BATCHES && !isOver && !this.#task.isClosing; batches += 1) {
         const start = performance.now();
         const due = await this.#due(partition);
         if (due === null) break;
@@ -112,13 +112,13 @@ export class Retention {
   /** Trims the feeds of all orgs. @param mayContinue as for `run` */
   async trimFeeds(mayContinue: MayContinue = async () => true): Promise<void> {
     let isOver = false;
-    let renewAt = performance.now() + LOCK / 4;
+    let renewAt = performance.now() + LOCK_MS / 4;
     const keyOf = (orgId: string) => orgKeysOf(this.#db.prefix, orgId).feed;
     await forEachIntact(this.#db, await allTenants(this.#db), keyOf, async (orgId) => {
       if (isOver || this.#task.isClosing) return;
       await trimFeed(this.#db, orgId);
       if (performance.now() < renewAt) return;
-      renewAt = performance.now() + LOCK / 4;
+      renewAt = performance.now() + LOCK_MS / 4;
       isOver = !(await mayContinue());
     });
   }
@@ -136,7 +136,7 @@ export class Retention {
         if (!concernsOneItem(error)) throw error;
         this.#log.warn({ err: error, task_id: only.task_id }, 'a task could not be purged');
         reportFailed(this.#db, orgKeysOf(this.#db.prefix, only.org_id).task(only.task_id), error);
-        await postpone(this.#db, only, PUT_OFF);
+        await postpone(this.#db, only, RETRY_AFTER_MS);
         return { tasks: 0, logs: 0 };
       }
       const sum: Purged = { tasks: 0, logs: 0 };

@@ -8,24 +8,24 @@ import { forEachIntact } from '../store/redis/unreadable.ts';
 import { aggregateSamples } from '../store/stats/sample-log.ts';
 import { type MayContinue, PeriodicTask } from './periodic-task.ts';
 
-const EVERY = 5_000;
+const RUN_EVERY_MS = 5_000;
 /** Most commits for a partition in one run, so that one partition cannot block the others. */
 const MAX_AGGREGATIONS = 200;
 /** The lock of a dead process ends after this, ms. */
-const LOCK = 30_000;
+const LOCK_MS = 30_000;
 
 export class StatsTallier {
   readonly #db: Db;
   readonly #task: PeriodicTask;
 
-  constructor({ db, log, every = EVERY }: { db: Db; log: Log; every?: number | undefined }) {
+  constructor({ db, log, every = RUN_EVERY_MS }: { db: Db; log: Log; every?: number | undefined }) {
     this.#db = db;
     this.#task = new PeriodicTask({
       db,
       log,
       name: 'stats',
       every,
-      lockMs: LOCK,
+      lockMs: LOCK_MS,
       run: (mayContinue) => this.run(mayContinue),
     });
   }

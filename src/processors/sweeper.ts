@@ -35,7 +35,7 @@ import {
   concernsOneItem,
   forEachIntact,
   nullIfUnreadable,
-  PUT_OFF,
+  RETRY_UNREADABLE_AFTER_MS,
   reportFailed,
   UnreadableRecord,
 } from '../store/redis/unreadable.ts';
@@ -197,7 +197,7 @@ export class Sweeper {
         this.failed += 1;
         reportFailed(this.#db, `${key} ${member}`, error);
         const isNewer = error instanceof UnreadableRecord && error.kind === 'newer';
-        const retryAt = now + (isNewer ? RETRY_NEWER_AFTER_MS : PUT_OFF);
+        const retryAt = now + (isNewer ? RETRY_NEWER_AFTER_MS : RETRY_UNREADABLE_AFTER_MS);
         await commit(this.#db.redis, {
           guards: [{ kind: 'score', key, member, score }],
           writes: [['ZADD', key, 'XX', retryAt, member]],

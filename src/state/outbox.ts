@@ -36,9 +36,11 @@ export type OutboxEntry =
       cancelled: ScheduledCheck[];
       /** Sequences of the events to deliver to the task's own callback URL. */
       deliveries: number[];
-      /** For the org's endpoints: event types without `task.`, sequence of the first event, time (ms) and pool. */
+      /** For the org's endpoints: event types without `task.`. */
       events: string[];
+      /** Sequence of the first of these events. */
       first: number;
+      /** Time of the events, ms. */
       at: number;
       pool: string | null;
     }
@@ -49,7 +51,7 @@ export type OutboxEntry =
       task_id: string;
       sequence: number;
       endpoint_id?: string | undefined;
-      /** Distinguishes its job from earlier jobs for the same delivery. */
+      /** Suffix of the job's id, which distinguishes it from earlier jobs for the same delivery. */
       again: string;
     }
   | {

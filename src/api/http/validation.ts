@@ -102,11 +102,11 @@ function fieldError(error: ErrorObject): FieldError {
 }
 
 /** The most values that a message names. */
-const NAMED_MOST = 60;
+const MAX_NAMED = 60;
 
 function oneOf(values: readonly unknown[]): string {
-  const named = values.slice(0, NAMED_MOST).join(', ');
-  return `must be one of ${named}${values.length > NAMED_MOST ? ', …' : ''}`;
+  const named = values.slice(0, MAX_NAMED).join(', ');
+  return `must be one of ${named}${values.length > MAX_NAMED ? ', …' : ''}`;
 }
 
 /** The values of the property that tells the alternatives of a schema apart. */

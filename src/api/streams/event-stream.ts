@@ -8,10 +8,10 @@ import type { Principal } from '../access/principal.ts';
 import type { HttpResponse } from '../http/response.ts';
 
 /** Interval of comment frames, ms: proxies close silent connections. */
-const HEARTBEAT = 15_000;
+const HEARTBEAT_EVERY_MS = 15_000;
 const BEAT = Buffer.from(':\n\n');
 /** Most unread bytes; the stream of a slower client is closed. */
-const UNREAD_MOST = 512 * 1024;
+const MAX_UNREAD_BYTES = 512 * 1024;
 /** How long the end of a stream waits for a client that does not read, ms. */
 const LINGER = 3000;
 
@@ -33,7 +33,7 @@ export class EventStream extends Readable {
     const end = () => this.end();
     closing.addEventListener('abort', end);
     if (closing.aborted) end();
-    this.#timers.push(setInterval(() => this.sendFrames(BEAT), HEARTBEAT));
+    this.#timers.push(setInterval(() => this.sendFrames(BEAT), HEARTBEAT_EVERY_MS));
     if (seconds !== undefined) this.#timers.push(setTimeout(end, seconds * 1000));
     this.once('close', () => {
       closing.removeEventListener('abort', end);
@@ -57,7 +57,7 @@ export class EventStream extends Readable {
   /** Sends frames that were built by the caller, perhaps for several streams. */
   sendFrames(frames: Buffer): void {
     if (this.#ending || this.destroyed) return;
-    if (this.readableLength + frames.length > UNREAD_MOST) this.destroy();
+    if (this.readableLength + frames.length > MAX_UNREAD_BYTES) this.destroy();
     else this.push(frames);
   }
 

@@ -20,8 +20,8 @@ import {
   type BulkOutcome,
   type BulkReason,
   counted,
-  FAILURES_MOST,
   hasEnded,
+  MAX_FAILURES,
   restAfterStep,
 } from '../../state/bulk/bulk-action.ts';
 import { endedRun, REST_WHILE_SUSPENDED } from '../../state/runs/run.ts';
@@ -49,9 +49,9 @@ import { orgKeysOf } from '../../store/redis/keys.ts';
 import { concernsOneItem, reportFailed, UnreadableRecord } from '../../store/redis/unreadable.ts';
 
 /** Delay before a step is repeated that was overtaken: by a cancellation, another process or a change of the credential, ms. */
-const AGAIN = 50;
+const RETRY_AFTER_MS = 50;
 /** Longest detail of a failure, in UTF-16 units. */
-const DETAIL_MOST = 300;
+const MAX_DETAIL_LENGTH = 300;
 
 /** Runs the job of a bulk action: one step, then a delay until the next. */
 export async function runBulkActionJob(
@@ -77,14 +77,14 @@ export async function stepBulkAction(db: Db, orgId: string, id: string): Promise
   const allowed = await allowedBy(db, bulk, order);
   if ('lost' in allowed) {
     const after = endedRun(bulk, 'failed', allowed.lost, db.clock.now());
-    return (await commit(db.redis, endWrites(db, bulk, after))) ? null : AGAIN;
+    return (await commit(db.redis, endWrites(db, bulk, after))) ? null : RETRY_AFTER_MS;
   }
   const { tasks, next } = await nextTasks(db, bulk, order.selection, allowed.pools);
   const step = new Step(db, bulk, order, allowed, await loadFailures(db, bulk));
   try {
     for (const task of tasks) await step.take(task);
   } catch (error) {
-    if (error instanceof Overtaken) return AGAIN;
+    if (error instanceof Overtaken) return RETRY_AFTER_MS;
     throw error;
   }
   return step.finish(tasks.length, next);
@@ -182,7 +182,9 @@ class Step {
     if (next === null) {
       const all = { ...this.#now, total: this.#now.matched, version: this.#stored.version };
       const after = endedRun(all, 'completed', null, now);
-      return (await commit(db.redis, endWrites(db, this.#stored, after, this.#newFailures()))) ? null : AGAIN;
+      return (await commit(db.redis, endWrites(db, this.#stored, after, this.#newFailures())))
+        ? null
+        : RETRY_AFTER_MS;
     }
     const rest = restAfterStep(tasks, await bulkActionsRunning(db, this.#now.org_id));
     const after: BulkAction = {
@@ -193,7 +195,7 @@ class Step {
       updated_at: now,
     };
     const change = stepWrites(db, this.#stored, after, this.#newFailures(), now + rest);
-    return (await commit(db.redis, change)) ? rest : AGAIN;
+    return (await commit(db.redis, change)) ? rest : RETRY_AFTER_MS;
   }
 
   #plan(task: Task) {
@@ -218,8 +220,8 @@ class Step {
 
   /** Counts a task that was not changed; stored with the next commit. */
   #note(task_id: string, outcome: 'skip' | Pick<TaskProblem, 'code' | 'message'> | BulkProblem): void {
-    if (outcome !== 'skip' && this.#failures.length < FAILURES_MOST) {
-      const detail = elided(outcome.message, DETAIL_MOST);
+    if (outcome !== 'skip' && this.#failures.length < MAX_FAILURES) {
+      const detail = elided(outcome.message, MAX_DETAIL_LENGTH);
       this.#failures = [...this.#failures, { task_id, code: outcome.code, detail }];
       this.#hasNewFailures = true;
     }

@@ -21,7 +21,7 @@ interface ReceiverBacklog {
 }
 
 /** If a released delivery has not reached this process after this, assume that another process took its job. */
-const CHECK_AFTER = 2000;
+const ASSUME_TAKEN_AFTER_MS = 2000;
 
 export class BacklogRelease {
   readonly #db: Db;
@@ -101,7 +101,7 @@ export class BacklogRelease {
   /** Checks the backlog later, in case no attempt ends here: after the cool-down, or when other processes took the jobs. */
   #scheduleCheck(receiver: string, backlog: ReceiverBacklog): void {
     if (backlog.timer !== null || this.#isClosed) return;
-    const wait = this.#limiter.coolDownMs(receiver) || CHECK_AFTER;
+    const wait = this.#limiter.coolDownMs(receiver) || ASSUME_TAKEN_AFTER_MS;
     backlog.timer = setTimeout(() => {
       backlog.timer = null;
       backlog.expected = 0;

@@ -37,7 +37,7 @@ import {
 } from '../../store/webhooks/replays.ts';
 
 /** Delay before a step is repeated that another process committed first, ms. */
-const AGAIN = 50;
+const RETRY_AFTER_MS = 50;
 
 /** Runs a replay's job: one step, then a delay until the next. */
 export async function runReplayJob(
@@ -92,7 +92,7 @@ function walkFurther(db: Db, replay: AnyReplay, endpoint: Endpoint | null, most:
 }
 
 async function end(db: Db, before: AnyReplay, after: AnyReplay): Promise<number | null> {
-  return (await commit(db.redis, endWrites(db, before, after))) ? null : AGAIN;
+  return (await commit(db.redis, endWrites(db, before, after))) ? null : RETRY_AFTER_MS;
 }
 
 /** Commits a step. @param walk null while the replay waits. */
@@ -133,7 +133,7 @@ async function commitStep(
     ),
   ))
     ? rest
-    : AGAIN;
+    : RETRY_AFTER_MS;
 }
 
 function sendWrites(db: Db, found: Found, jobSuffix: string): Change {

@@ -71,11 +71,11 @@ export interface BulkFailure {
 export type BulkOutcome = 'done' | 'failed' | 'skipped';
 
 /** Most ids of one bulk action. */
-export const TASK_IDS_MOST = 1000;
+export const MAX_TASK_IDS = 1000;
 /** Most bulk actions of an org that run at the same time. */
-export const RUNNING_MOST = 5;
+export const MAX_RUNNING = 5;
 /** Failures that are listed. */
-export const FAILURES_MOST = 100;
+export const MAX_FAILURES = 100;
 /** Most tasks of one step. */
 export const BULK_STEP = 25;
 /** Most tasks per second of all bulk actions of an org together. */

@@ -116,12 +116,12 @@ export function readSample(text: string): Read<Sample> {
 }
 
 /** Histograms that a tally keeps before it adds them up, so that a sum of many does not hold them all. */
-const PARTS_MOST = 32;
+const MAX_PARTS = 32;
 
 /** A sum of samples. */
 export interface Tally {
   counts: Map<string, number>;
-  /** Histograms, at most `PARTS_MOST`, that are added up when their sum is needed. */
+  /** Histograms, at most `MAX_PARTS`, that are added up when their sum is needed. */
   times: Record<Span, Histogram[]>;
 }
 
@@ -148,7 +148,7 @@ export function addTally(tally: Tally, other: Tally): void {
 }
 
 function addTimes(parts: Histogram[], times: Histogram): void {
-  if (parts.length === PARTS_MOST) parts.splice(0, PARTS_MOST, sumOf(parts));
+  if (parts.length === MAX_PARTS) parts.splice(0, MAX_PARTS, sumOf(parts));
   parts.push(times);
 }
 

@@ -3,7 +3,7 @@
 import type { Refusal } from './command.ts';
 import {
   type Conversation,
-  MESSAGES_MOST,
+  MAX_MESSAGES,
   type MessageCommand,
   type ReadCommand,
   type Side,
@@ -23,7 +23,7 @@ export function addMessage(transition: Transition, command: MessageCommand): Ref
   if (is_question && question !== null) return QUESTION_OPEN;
   if (answers !== null && question?.message_id !== answers) return NOT_OPEN;
   if (answers !== null && question?.author.kind === author.kind) return OWN_QUESTION;
-  if (conversation.count >= MESSAGES_MOST) return FULL;
+  if (conversation.count >= MAX_MESSAGES) return FULL;
   const asked = is_question ? { message_id, text, author, asked_at: context.now } : null;
   const grown = {
     ...conversation,
@@ -75,5 +75,5 @@ const OWN_QUESTION: Refusal = {
 };
 const FULL: Refusal = {
   code: 'too_many_messages',
-  message: `A task has at most ${MESSAGES_MOST} messages.`,
+  message: `A task has at most ${MAX_MESSAGES} messages.`,
 };

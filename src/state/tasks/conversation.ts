@@ -5,7 +5,7 @@ export const SIDES = ['worker', 'requester'] as const;
 export type Side = (typeof SIDES)[number];
 
 /** Most messages of a task. */
-export const MESSAGES_MOST = 200;
+export const MAX_MESSAGES = 200;
 
 /** Who wrote a message: the id of the worker, or the actor of the requester's credential (`api_key:<id>` …). */
 export interface Author {

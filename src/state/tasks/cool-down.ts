@@ -48,9 +48,9 @@ export function startCoolDown(task: Task, worker_id: string, now: number, durati
 }
 
 /** How long after its cool-down a decline still ranks the worker behind all others, ms. */
-const DECLINE_MEMORY = 15 * 60_000;
+const DECLINE_REMEMBERED_MS = 15 * 60_000;
 
 /** Whether the decline still counts at `now`. */
 export function isRemembered({ until }: Decline, now: number): boolean {
-  return until + DECLINE_MEMORY > now;
+  return until + DECLINE_REMEMBERED_MS > now;
 }

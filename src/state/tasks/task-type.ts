@@ -28,7 +28,7 @@ export interface TaskType extends TaskTypeVersion {
 }
 
 /** The most versions of a task type. */
-export const VERSIONS_MOST = 1000;
+export const MAX_VERSIONS = 1000;
 
 /**
  * The body with the defaults of a type. A member of the body replaces the default; where both are objects, so does each

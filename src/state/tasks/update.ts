@@ -8,7 +8,7 @@ import { dueAt, SLA_CLOCKS } from './task.ts';
 import type { Transition } from './transition.ts';
 
 /** Most updates of a task, since its history keeps each of them. */
-export const UPDATES_MOST = 1000;
+export const MAX_UPDATES = 1000;
 
 /**
  * Changes the input. A clock that was breached and is due later now, or is removed, is open again. Refused when nothing
@@ -20,8 +20,8 @@ export function update(transition: Transition, patch: TaskPatch): Refusal | null
   const changes = changesBetween(task.input, input);
   if (changes.length === 0) return { code: 'not_due', message: 'The patch changes nothing.' };
   const updates = (task.updates ?? 0) + 1;
-  if (updates > UPDATES_MOST)
-    return { code: 'too_many_updates', message: `A task can be updated ${UPDATES_MOST} times.` };
+  if (updates > MAX_UPDATES)
+    return { code: 'too_many_updates', message: `A task can be updated ${MAX_UPDATES} times.` };
   const dueBefore = new Map(SLA_CLOCKS.map((clock) => [clock, dueAt(task, clock)]));
   transition.setInput(input);
   task.updates = updates;

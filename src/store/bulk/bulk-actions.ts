@@ -4,7 +4,7 @@
 import {
   type BulkAction,
   type BulkFailure,
-  RUNNING_MOST,
+  MAX_RUNNING,
   type Selection,
   type TaskAction,
 } from '../../state/bulk/bulk-action.ts';
@@ -99,7 +99,7 @@ export async function oldBulkActions(db: Db, orgId: string): Promise<string[]> {
 }
 
 /**
- * Guards and writes that create a bulk action; the guards fail when the org has `RUNNING_MOST` that run.
+ * Guards and writes that create a bulk action; the guards fail when the org has `MAX_RUNNING` that run.
  * @param old those to remove, from `oldBulkActions`.
  */
 export function createWrites(db: Db, bulk: BulkAction, order: BulkOrder, old: readonly string[]): Change {
@@ -109,7 +109,7 @@ export function createWrites(db: Db, bulk: BulkAction, order: BulkOrder, old: re
   const entry: OutboxEntry = { kind: 'bulk_action', org_id, bulk_action_id };
   const oldOnes = old.map((id) => ({ id, record: keys.bulkAction(id) }));
   return merge(runStarted(at, bulk, oldOnes), {
-    guards: [{ kind: 'below_limit', countWith: 'SCARD', key: keys.bulkRunning, limit: RUNNING_MOST }],
+    guards: [{ kind: 'below_limit', countWith: 'SCARD', key: keys.bulkRunning, limit: MAX_RUNNING }],
     writes: [
       ['HSET', at.record, 'o', JSON.stringify(order)],
       ['SADD', keys.bulkRunning, bulk_action_id],

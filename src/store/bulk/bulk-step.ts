@@ -66,7 +66,7 @@ export async function nextTasks(
 }
 
 /** Most tasks that a preview counts. */
-const COUNTED_MOST = 2000;
+const MAX_COUNTED = 2000;
 
 /** How many tasks a bulk action would change or try to change now; `isExact` false: at least so many. */
 export async function countTasks(
@@ -85,7 +85,7 @@ export async function countTasks(
   }
   const filters = filtersOf(selection.filter, pools);
   const range = rangeOf(selection.filter, db.clock.now(), null);
-  const { items, next } = await filteredTasks(db, orgId, filters, range, COUNTED_MOST, signal);
+  const { items, next } = await filteredTasks(db, orgId, filters, range, MAX_COUNTED, signal);
   const open = items.filter(({ task }) => !isFinal(task.status));
   return { matched: open.length, isExact: next === null };
 }

@@ -16,7 +16,7 @@ const BYTES = 32;
 /** Concurrent computations: each takes 32 MiB and one of the four libuv threads, which file access shares. */
 const CONCURRENCY = 2;
 /** Callers that may wait; further ones are refused. */
-const WAITING_MOST = 64;
+const MAX_WAITING = 64;
 
 /** Too many password checks are waiting. */
 export class TooManyPasswords extends Error {}
@@ -26,7 +26,7 @@ const waiting: (() => void)[] = [];
 
 /** Whether a password check would be accepted now. */
 export function canCheckPassword(): boolean {
-  return running < CONCURRENCY || waiting.length < WAITING_MOST;
+  return running < CONCURRENCY || waiting.length < MAX_WAITING;
 }
 
 /** Hashes a password. @returns `scrypt.<N>.<r>.<p>.<salt>.<hash>`, salt and hash in base64url. @throws TooManyPasswords */
@@ -62,7 +62,7 @@ const DUMMY = [
 
 async function derive(password: string, salt: Buffer, bytes: number, cost: ScryptOptions): Promise<Buffer> {
   if (running >= CONCURRENCY) {
-    if (waiting.length >= WAITING_MOST) throw new TooManyPasswords('too many password checks');
+    if (waiting.length >= MAX_WAITING) throw new TooManyPasswords('too many password checks');
     // The computation that ends passes its slot on.
     await new Promise<void>((resolve) => waiting.push(resolve));
   } else running += 1;

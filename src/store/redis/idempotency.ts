@@ -9,14 +9,14 @@ import { shortenTtl } from './ttl.ts';
 import { required } from './unreadable.ts';
 
 const HOUR = 3600_000;
-const KEPT = 24 * HOUR;
+const KEPT_MS = 24 * HOUR;
 /** The counter of an hour is needed this many hours: a response of its last moment is kept for `KEPT`. */
-const COUNTER_HOURS = KEPT / HOUR + 1;
+const COUNTER_HOURS = KEPT_MS / HOUR + 1;
 /**
  * A claim expires after this, ms, if its request died. A request that took longer finds its claim gone when it commits,
  * and changes nothing.
  */
-const CLAIM = 10_000;
+const CLAIM_MS = 10_000;
 
 /** A response stored for a repeat of its request. */
 export interface StoredResponse {
@@ -63,14 +63,14 @@ export async function claimKey(
 ): Promise<Claimed> {
   const key = orgKeysOf(db.prefix, orgId).idempotency(scope);
   const text = JSON.stringify({ fingerprint, token });
-  const there = await db.redis.set(key, text, 'PX', CLAIM, 'NX', 'GET');
+  const there = await db.redis.set(key, text, 'PX', CLAIM_MS, 'NX', 'GET');
   if (there === null)
     return { kind: 'claimed', claim: { key, text, fingerprint, counter: responseCounter(db, orgId) } };
   const kept = required(key, readKept(there));
   if (kept.fingerprint !== fingerprint) return { kind: 'reused' };
   if (kept.answer !== undefined) return { kind: 'answered', response: kept.answer };
   // The response may have been stored since, which is kept for longer.
-  await shortenTtl(db.redis, key, CLAIM, there);
+  await shortenTtl(db.redis, key, CLAIM_MS, there);
   return { kind: 'in_flight' };
 }
 
@@ -102,7 +102,7 @@ export function storedResponseWrites(claim: Claim, response: StoredResponse): Ch
     bytes,
     guards: [{ kind: 'value', key, value: claim.text }],
     writes: [
-      ['SET', key, text, 'PX', KEPT],
+      ['SET', key, text, 'PX', KEPT_MS],
       ['HINCRBY', counter.key, counter.field, bytes],
     ],
   };
@@ -114,7 +114,7 @@ export function storedResponseWrites(claim: Claim, response: StoredResponse): Ch
  * @param chosen the seed to store, unless there is one. @returns the stored seed.
  */
 export async function idSeedOf(db: Db, claim: Claim, chosen: string): Promise<string> {
-  return (await db.redis.set(seedKey(claim), chosen, 'PX', KEPT, 'NX', 'GET')) ?? chosen;
+  return (await db.redis.set(seedKey(claim), chosen, 'PX', KEPT_MS, 'NX', 'GET')) ?? chosen;
 }
 
 /** Another body under the same idempotency key, after the first claim has expired, gets its own seed. */

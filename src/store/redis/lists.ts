@@ -16,7 +16,7 @@ export interface Range {
 
 const CHUNK = 200;
 /** Most members that one page examines, so that filters with few matches do not keep Redis busy. */
-export const EXAMINED_MOST = 20_000;
+export const MAX_EXAMINED = 20_000;
 
 /** Index member of a record whose id does not sort by creation time. @param createdAt ms. */
 export function listMember(createdAt: number, id: string): string {
@@ -81,7 +81,7 @@ async function readChunk(
 }
 
 /**
- * One page of a list. It may end before it is full: after `EXAMINED_MOST` members, or when `signal` aborts.
+ * One page of a list. It may end before it is full: after `MAX_EXAMINED` members, or when `signal` aborts.
  * @param limit most items.
  * @param load returns the item of each member, or null to leave it out. A member that it fails on is left out and
  *   reported.
@@ -118,7 +118,7 @@ export async function page<T>(
       }
     }
     examined += scanned.length;
-    if (examined >= EXAMINED_MOST || signal?.aborted === true) return { items, next: scanned.at(-1) ?? null };
+    if (examined >= MAX_EXAMINED || signal?.aborted === true) return { items, next: scanned.at(-1) ?? null };
   }
   return { items, next: null };
 }

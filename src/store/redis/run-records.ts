@@ -10,7 +10,7 @@ import { recordWrites } from './records.ts';
 /** How long a run is kept after its end, ms. */
 const KEPT = 30 * 24 * 3600 * 1000;
 /** Runs kept in a list. */
-const KEPT_MOST = 100;
+const MAX_KEPT = 100;
 
 /** The keys of a run. */
 export interface RunKeys {
@@ -25,7 +25,7 @@ export interface RunKeys {
 
 /** Ids of the oldest runs of a list, which are removed when another one starts. */
 export function oldRuns(db: Db, index: string): Promise<string[]> {
-  return db.redis.zrange(index, 0, `${-KEPT_MOST}`);
+  return db.redis.zrange(index, 0, `${-MAX_KEPT}`);
 }
 
 /** Guards and writes that start a run. @param old ids and records of the runs to remove, from `oldRuns`. */

@@ -6,7 +6,7 @@ import { type Db, isUnavailable } from './connection.ts';
 import { NotDueError } from './due.ts';
 
 /** A record that cannot be read, or fails on its own, is tried again after this, ms. */
-export const PUT_OFF = 600_000;
+export const RETRY_UNREADABLE_AFTER_MS = 600_000;
 
 /** A record that exists and cannot be used. */
 export class UnreadableRecord extends Error {

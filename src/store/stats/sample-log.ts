@@ -5,7 +5,7 @@
 //    in one commit. Its guard is the number of such commits, so a repeated or concurrent one adds nothing twice.
 // 3. A query reads the tallies and the rest of the log in one transaction (`stats.ts`).
 //
-// A day has at most `GROUPS_MOST` values of each dimension; further ones are counted under `OTHER`.
+// A day has at most `MAX_GROUPS` values of each dimension; further ones are counted under `OTHER`.
 
 import {
   addSample,
@@ -32,7 +32,7 @@ export const DAY = 24 * HOUR;
 export const DAYS_KEPT = 400;
 export const HOURS_KEPT_DAYS = 35;
 /** Most values of a dimension in a day, besides `OTHER`. */
-export const GROUPS_MOST = 200;
+export const MAX_GROUPS = 200;
 /** Most samples that are added in one commit. */
 const BATCH = 500;
 
@@ -71,7 +71,7 @@ export class DayValues {
   /** @param known values of the day, at least those that will be asked for. @param count number of all its values. */
   constructor(known: Iterable<string>, count: number) {
     this.#known = new Set(known);
-    this.#room = GROUPS_MOST - count;
+    this.#room = MAX_GROUPS - count;
   }
 
   /** The value itself, or `OTHER` when the day has no room for another one. */

@@ -22,13 +22,13 @@ import { addReadable, aggregateSamples, DAY, DayValues, HOUR, readSamples, table
 import { recordedValues } from './values.ts';
 
 /** A longer log is added to the tallies before a query reads it. */
-const LOG_MOST = 1000;
+const MAX_LOG_LENGTH = 1000;
 /** Most commits of one query that add samples. */
 const MAX_AGGREGATIONS = 100;
 /** Most buckets times values of one query. */
-export const CELLS_MOST = 20_000;
+export const MAX_CELLS = 20_000;
 /** Most groups of an answer, besides `OTHER`. */
-export const ANSWER_GROUPS_MOST = 100;
+export const MAX_RESPONSE_GROUPS = 100;
 
 export interface StatsRange {
   interval: 'hour' | 'day';
@@ -58,7 +58,7 @@ export function lengthOf(interval: StatsRange['interval']): number {
   return interval === 'hour' ? HOUR : DAY;
 }
 
-/** The query covers too many buckets and values; see `CELLS_MOST`. */
+/** The query covers too many buckets and values; see `MAX_CELLS`. */
 export class TooManyCellsError extends Error {}
 
 /** What a bucket is made of, before it is added up: the values and what belongs to them. */
@@ -83,7 +83,7 @@ export async function loadStats(
   await shortenLog(db, keys);
   const starts = startsOf(range);
   const values = isSum && only === null ? [] : await createdValues(db, orgId, range, dimension, only);
-  if (starts.length * values.length > CELLS_MOST) throw new TooManyCellsError();
+  if (starts.length * values.length > MAX_CELLS) throw new TooManyCellsError();
   const answers = await readAll(db, keys, range, view, values, starts);
   const buckets = new Map<number, Parts>(
     starts.map((start) => [start, { stored: [], samples: [], created: [] }]),
@@ -133,14 +133,14 @@ function* tallied(
   }
 }
 
-/** Keeps the `ANSWER_GROUPS_MOST` values with the highest counts apart, and counts the others under `OTHER`. */
+/** Keeps the `MAX_RESPONSE_GROUPS` values with the highest counts apart, and counts the others under `OTHER`. */
 function groupsOf(buckets: Iterable<Parts>): (value: string) => string {
   const all = [...buckets];
   const values = new Set(
     all.flatMap((parts) => [...parts.stored, ...parts.samples, ...parts.created].map(({ value }) => value)),
   );
   values.delete(OTHER);
-  if (values.size <= ANSWER_GROUPS_MOST) return (value) => value;
+  if (values.size <= MAX_RESPONSE_GROUPS) return (value) => value;
   const counts = new Map<string, number>([...values].sort().map((value) => [value, 0]));
   const add = (value: string, count: number) => counts.set(value, (counts.get(value) ?? 0) + count);
   for (const { stored, samples, created } of all) {
@@ -149,7 +149,7 @@ function groupsOf(buckets: Iterable<Parts>): (value: string) => string {
     for (const { value, count } of created) add(value, count);
   }
   counts.delete(OTHER);
-  const ranked = [...counts].sort(([, one], [, other]) => other - one).slice(0, ANSWER_GROUPS_MOST);
+  const ranked = [...counts].sort(([, one], [, other]) => other - one).slice(0, MAX_RESPONSE_GROUPS);
   const kept = new Set(ranked.map(([value]) => value));
   return (value) => (kept.has(value) ? value : OTHER);
 }
@@ -158,7 +158,7 @@ function groupsOf(buckets: Iterable<Parts>): (value: string) => string {
 async function shortenLog(db: Db, keys: OrgKeys): Promise<void> {
   for (let aggregations = 0; aggregations < MAX_AGGREGATIONS; aggregations += 1)
     if (
-      (await db.redis.llen(keys.statsLog)) <= LOG_MOST ||
+      (await db.redis.llen(keys.statsLog)) <= MAX_LOG_LENGTH ||
       (await aggregateSamples(db, keys.partition)) === 0
     )
       return;

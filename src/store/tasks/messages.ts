@@ -56,7 +56,7 @@ function isAuthor(value: unknown): value is Author {
   return isObject(value) && typeof value.id === 'string' && SIDES.some((side) => side === value.kind);
 }
 
-/** All messages of a task, oldest first; at most `MESSAGES_MOST`. @throws UnreadableRecord */
+/** All messages of a task, oldest first; at most `MAX_MESSAGES`. @throws UnreadableRecord */
 export async function loadMessages(db: Db, orgId: string, taskId: string): Promise<Message[]> {
   const key = orgKeysOf(db.prefix, orgId).messages(taskId);
   const texts = await fetched(key, db.redis.lrange(key, 0, -1));

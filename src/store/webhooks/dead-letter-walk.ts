@@ -13,7 +13,7 @@ import { loadEvent } from '../tasks/tasks.ts';
 import { requireDelivery } from './deliveries.ts';
 import { type DeliveryTarget, fieldOf, readListed } from './delivery-target.ts';
 import { allEndpoints } from './endpoints.ts';
-import { EXAMINED_MOST, type Found, taken, type Walk } from './replay-walk.ts';
+import { type Found, MAX_EXAMINED, taken, type Walk } from './replay-walk.ts';
 
 /** Walks on from the cursor until `most` dead letters are found or the batch is examined. Writes nothing. */
 export async function walkDeadLetters(db: Db, redelivery: Redelivery, most: number): Promise<Walk> {
@@ -24,7 +24,7 @@ export async function walkDeadLetters(db: Db, redelivery: Redelivery, most: numb
   const range = { order: 'asc', after: cursor, from, to } as const;
   const endpoints = (await allEndpoints(db, org_id)).filter((one) => one.enabled);
   for await (const chunk of scan(db, [orgKeysOf(db.prefix, org_id).dead], range)) {
-    const positions = chunk.slice(0, EXAMINED_MOST).map((position) => {
+    const positions = chunk.slice(0, MAX_EXAMINED).map((position) => {
       const target = readListed(org_id, memberId(position.slice(skip.length)));
       // Test messages are not sent again.
       return { position, target: target.sequence === 0 ? null : target };

@@ -5,7 +5,7 @@ import { inputAt } from '../../state/tasks/patch.ts';
 import type { Db } from '../redis/connection.ts';
 import { orgKeysOf } from '../redis/keys.ts';
 import { defineScripts } from '../redis/scripts.ts';
-import { PUT_OFF } from '../redis/unreadable.ts';
+import { RETRY_UNREADABLE_AFTER_MS } from '../redis/unreadable.ts';
 import { loadWhole, readWebhookSubject, type WebhookSubject } from '../tasks/tasks.ts';
 import { type Message, requireDelivery, requireMessage } from './deliveries.ts';
 import type { Delivery } from './delivery-record.ts';
@@ -56,7 +56,7 @@ const withScript = defineScripts<{
 export const MAX_ORDER_BLOCK_MS = 3600_000;
 
 /** Upper bound of the difference between the clocks of two processes, ms; a holder treats its lease as that much shorter. */
-const CLOCK_ERROR = 1000;
+const MAX_CLOCK_ERROR_MS = 1000;
 
 /** A delivery that this process holds the lease of. */
 export interface LeasedDelivery {
@@ -93,7 +93,7 @@ export async function leaseDelivery(
   order: { inOrder: boolean; blockMs: number } = { inOrder: false, blockMs: MAX_ORDER_BLOCK_MS },
 ): Promise<LeasedDelivery | { dueAt: number } | null> {
   const keys = orgKeysOf(db.prefix, target.org_id);
-  const until = performance.now() + leaseMs - CLOCK_ERROR;
+  const until = performance.now() + leaseMs - MAX_CLOCK_ERROR_MS;
   const now = db.clock.now();
   const isMessage = target.sequence === 0;
   const [score, recorded, stopped, input, packed, entry, form, since] = await withScript(
@@ -152,5 +152,5 @@ export async function dueTimeOf(db: Db, target: DeliveryTarget): Promise<number 
 /** Postpones a delivery that cannot be read by ten minutes. */
 export async function putOffDelivery(db: Db, target: DeliveryTarget): Promise<void> {
   const { pendingDeliveries: key } = orgKeysOf(db.prefix, target.org_id);
-  await db.redis.zadd(key, 'XX', db.clock.now() + PUT_OFF, pendingMember(target));
+  await db.redis.zadd(key, 'XX', db.clock.now() + RETRY_UNREADABLE_AFTER_MS, pendingMember(target));
 }

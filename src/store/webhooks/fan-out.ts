@@ -77,11 +77,11 @@ async function enqueueEarlier(
   endpoints: ReadonlyMap<string, readonly Endpoint[]>,
 ): Promise<DeliveryTarget[]> {
   const found: DeliveryTarget[] = [];
-  for (const { org_id, task_id, first, pool } of taskEntries)
+  for (const { org_id, task_id, first: firstSequence, pool } of taskEntries)
     for (const endpoint of endpoints.get(org_id) ?? []) {
-      if (endpoint.ordering !== 'per_task' || first === 1) continue;
+      if (endpoint.ordering !== 'per_task' || firstSequence === 1) continue;
       const { endpoint_id } = endpoint;
-      const earlier = Array.from({ length: first - 1 }, (_, index) => index + 1);
+      const earlier = Array.from({ length: firstSequence - 1 }, (_, index) => index + 1);
       const fields = earlier.map((sequence) => fieldOf({ sequence, endpoint_id }));
       const known = await db.redis.hmget(orgKeysOf(db.prefix, org_id).deliveries(task_id), ...fields);
       const missing = earlier.filter((_, index) => known[index] === null);

@@ -16,7 +16,7 @@ import type { Delivery } from './delivery-record.ts';
 import { type DeliveryTarget, deliveriesIndex, fieldOf, readListed } from './delivery-target.ts';
 
 /** Feed references, or deliveries, examined in one walk. */
-export const EXAMINED_MOST = 100;
+export const MAX_EXAMINED = 100;
 
 type EndpointDelivery = DeliveryTarget & { endpoint_id: string };
 
@@ -100,7 +100,7 @@ async function failedMembers(db: Db, replay: Replay): Promise<Positions> {
   const [from, to] = [since, until].map((at) => String(at).padStart(14, '0'));
   const range = { order: 'asc', after: cursor, from: from ?? null, to: to ?? null } as const;
   for await (const chunk of scan(db, lists, range)) {
-    const positions = chunk.slice(0, EXAMINED_MOST).map((position): WalkPosition => {
+    const positions = chunk.slice(0, MAX_EXAMINED).map((position): WalkPosition => {
       const target = readListed(org_id, memberId(position));
       // Test messages are not replayed.
       return { position, target: target.sequence === 0 ? null : { ...target, endpoint_id } };
@@ -113,7 +113,7 @@ async function failedMembers(db: Db, replay: Replay): Promise<Positions> {
 async function feedPositions(db: Db, replay: Replay, endpoint: Endpoint): Promise<Positions> {
   const { org_id, endpoint_id, since, until, cursor } = replay;
   const span = feedSpan(since, until);
-  const { references, more } = await readFeed(db, org_id, cursor ?? span.before, EXAMINED_MOST);
+  const { references, more } = await readFeed(db, org_id, cursor ?? span.before, MAX_EXAMINED);
   const within = references.filter((one) => Number(one.position.split('-')[0]) <= span.end);
   const positions = within.map(({ position, task_id, sequence, type }): WalkPosition => {
     const isWanted = endpoint.events.includes(type);

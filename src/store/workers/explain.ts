@@ -13,7 +13,7 @@ import { allMatchingQueues } from './matching-queues.ts';
 import { loadWorkers } from './workers.ts';
 
 /** Most workers that are examined. */
-const CONSIDERED_MOST = 50_000;
+const MAX_CONSIDERED = 50_000;
 
 /** What the caller may see. */
 export interface Visibility {
@@ -40,7 +40,7 @@ export async function explainMatch(db: Db, task: Task, visible: Visibility): Pro
     const workers = await loadWorkers(db, task.org_id, members.map(memberId));
     explainer.consider(workers.filter((one) => one !== null).filter(visible.worker));
     considered += members.length;
-    if (considered >= CONSIDERED_MOST) break;
+    if (considered >= MAX_CONSIDERED) break;
   }
   return explainer.result();
 }

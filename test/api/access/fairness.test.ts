@@ -11,7 +11,7 @@ import { FeedTails } from '../../../src/api/streams/feed-tails.ts';
 import { CheckerBusyError, OutputSchemas } from '../../../src/output-schema/output-schemas.ts';
 import { createAddressPolicy } from '../../../src/state/webhooks/callback-url.ts';
 import { connect, type Db, whenReady } from '../../../src/store/redis/connection.ts';
-import { EXAMINED_MOST, page } from '../../../src/store/redis/lists.ts';
+import { MAX_EXAMINED, page } from '../../../src/store/redis/lists.ts';
 import { Changes } from '../../../src/store/redis/pub-sub.ts';
 import { createKey, createOrg, createPool, type Org, startApi, type TestApi } from '../../support/api.ts';
 import { addTask, freshOrg, openTestDb } from '../../support/db.ts';
@@ -148,15 +148,15 @@ describe('a page of a list', () => {
   it('ends after its maximum of entries with a cursor, and stops when the client disconnects', async () => {
     const watched = await counted();
     const key = `${db.prefix}:list:${freshOrg(db)}`;
-    const members = Array.from({ length: EXAMINED_MOST + 500 }, (_, index) => String(index).padStart(8, '0'));
+    const members = Array.from({ length: MAX_EXAMINED + 500 }, (_, index) => String(index).padStart(8, '0'));
     for (let at = 0; at < members.length; at += 5000)
       await db.redis.zadd(key, ...members.slice(at, at + 5000).flatMap((one) => [0, one]));
     const range = { order: 'asc', after: null, from: null, to: null } as const;
     const none = async (all: string[]) => all.map(() => null);
     const nothing = async () => [];
     const first = await page(watched.db, [key], range, 1, none, nothing);
-    expect(first).toEqual({ items: [], next: members[EXAMINED_MOST - 1] });
-    expect(watched.count()).toBeLessThanOrEqual(EXAMINED_MOST / 200 + 1);
+    expect(first).toEqual({ items: [], next: members[MAX_EXAMINED - 1] });
+    expect(watched.count()).toBeLessThanOrEqual(MAX_EXAMINED / 200 + 1);
     expect(await page(watched.db, [key], { ...range, after: first.next }, 1, none, nothing)).toEqual({
       items: [],
       next: null,

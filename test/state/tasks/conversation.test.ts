@@ -1,7 +1,7 @@
 // Messages of a task: one open question at a time, answered by the other side, and what each side has not read.
 import { describe, expect, it } from 'vitest';
 import type { Author, MessageCommand } from '../../../src/state/tasks/conversation.ts';
-import { MESSAGES_MOST } from '../../../src/state/tasks/conversation.ts';
+import { MAX_MESSAGES } from '../../../src/state/tasks/conversation.ts';
 import { openQuestionOf, unreadBy } from '../../../src/state/tasks/conversation-reading.ts';
 import { decide } from '../../../src/state/tasks/decide.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
@@ -88,7 +88,7 @@ describe('a message', () => {
 
   it('is refused when the task has as many as it may have', () => {
     let task = taskIn('started');
-    for (let count = 0; count < MESSAGES_MOST; count += 1) task = following(task, message(REQUESTER));
+    for (let count = 0; count < MAX_MESSAGES; count += 1) task = following(task, message(REQUESTER));
     expect(refusalOf(task, message(WORKERS))).toBe('too_many_messages');
   });
 });

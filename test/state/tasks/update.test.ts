@@ -6,7 +6,7 @@ import { changesBetween, inputAt, patched, type TaskPatch } from '../../../src/s
 import { requirementsOf } from '../../../src/state/tasks/relaxation.ts';
 import { checkKey, checksOf } from '../../../src/state/tasks/scheduled-checks.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
-import { UPDATES_MOST } from '../../../src/state/tasks/update.ts';
+import { MAX_UPDATES } from '../../../src/state/tasks/update.ts';
 import {
   ACCEPTED,
   contextAt,
@@ -95,7 +95,7 @@ describe('an update', () => {
       ok: false,
       refusal: { code: 'not_due' },
     });
-    const full = { ...task, updates: UPDATES_MOST };
+    const full = { ...task, updates: MAX_UPDATES };
     expect(
       decide(full, [{ name: 'update', patch: { sla: { urgency: 'low' } } }], contextAt(NOW)),
     ).toMatchObject({

@@ -5,10 +5,10 @@ import { OTHER, packTally } from '../../../src/state/stats/tally.ts';
 import type { Task } from '../../../src/state/tasks/task.ts';
 import { changeTask } from '../../../src/store/commands/change.ts';
 import { orgKeysOf, partitionOf } from '../../../src/store/redis/keys.ts';
-import { aggregateSamples, DAY, GROUPS_MOST, HOUR, logLength } from '../../../src/store/stats/sample-log.ts';
+import { aggregateSamples, DAY, HOUR, logLength, MAX_GROUPS } from '../../../src/store/stats/sample-log.ts';
 import {
-  ANSWER_GROUPS_MOST,
   loadStats,
+  MAX_RESPONSE_GROUPS,
   type StatsRange,
   type StatsView,
 } from '../../../src/store/stats/stats.ts';
@@ -157,7 +157,7 @@ describe('numbers', () => {
 
   it('sum up the values of a day, and the groups of an answer, beyond the limits', async () => {
     const orgId = freshOrg(db);
-    const count = GROUPS_MOST + 5;
+    const count = MAX_GROUPS + 5;
     const domains = Array.from({ length: count }, (_, index) => `d${index}`);
     // Two of one domain, which is therefore kept apart.
     const made = await Promise.all(
@@ -169,13 +169,13 @@ describe('numbers', () => {
     await aggregateSamples(db, partitionOf(orgId));
     const byTally = await countsOf(orgId, 'cancelled', 'domain');
     for (const counts of [byLog, byTally]) {
-      expect(Object.keys(counts)).toHaveLength(ANSWER_GROUPS_MOST + 1);
-      expect(counts[OTHER]).toBe(count - ANSWER_GROUPS_MOST);
+      expect(Object.keys(counts)).toHaveLength(MAX_RESPONSE_GROUPS + 1);
+      expect(counts[OTHER]).toBe(count - MAX_RESPONSE_GROUPS);
       expect(counts.d42).toBe(2);
       expect(Object.values(counts).reduce((sum, one) => sum + one, 0)).toBe(count + 1);
     }
     const key = orgKeysOf(db.prefix, orgId).statsDay(`domain:${Math.floor(db.clock.now() / DAY)}`);
-    expect(await db.redis.hlen(key)).toBe(GROUPS_MOST + 1);
+    expect(await db.redis.hlen(key)).toBe(MAX_GROUPS + 1);
   });
 
   it('leave out a damaged sample and a damaged tally, and go on', async () => {

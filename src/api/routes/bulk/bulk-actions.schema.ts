@@ -5,8 +5,8 @@ import {
   ACTIONS,
   BULK_REASONS,
   BULK_STATUSES,
-  FAILURES_MOST,
-  TASK_IDS_MOST,
+  MAX_FAILURES,
+  MAX_TASK_IDS,
 } from '../../../state/bulk/bulk-action.ts';
 import {
   CreatedAt,
@@ -37,7 +37,7 @@ const Selection = {
     }),
   ),
   task_ids: Type.Optional(
-    Type.Array(Uuid, { minItems: 1, maxItems: TASK_IDS_MOST, description: 'The tasks, each once' }),
+    Type.Array(Uuid, { minItems: 1, maxItems: MAX_TASK_IDS, description: 'The tasks, each once' }),
   ),
   dry_run: Type.Optional(
     Type.Boolean({ default: false, description: 'Only count the tasks; nothing is created' }),
@@ -114,7 +114,7 @@ export const BulkActionView = Type.Object(
           { $id: 'BulkFailure', description: 'A task that refused the change' },
         ),
         {
-          description: `Not in lists: the first ${FAILURES_MOST} tasks that refused, with the code that the request for this task alone would have got`,
+          description: `Not in lists: the first ${MAX_FAILURES} tasks that refused, with the code that the request for this task alone would have got`,
         },
       ),
     ),

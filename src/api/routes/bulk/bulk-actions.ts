@@ -6,7 +6,7 @@ import {
   type BulkAction,
   type BulkFailure,
   hasEnded,
-  RUNNING_MOST,
+  MAX_RUNNING,
   type Selection,
   type TaskAction,
 } from '../../../state/bulk/bulk-action.ts';
@@ -83,8 +83,8 @@ export const bulkActionRoutes = [
       const order: BulkOrder = { task_action, selection, authority };
       return updateWithRetry('bulk actions of the org', async () => {
         const callerGuards = await credentialGuards();
-        if ((await bulkActionsRunning(db, org_id)) >= RUNNING_MOST)
-          throw new ApiError('quota_exceeded', `At most ${RUNNING_MOST} bulk actions run at the same time.`, {
+        if ((await bulkActionsRunning(db, org_id)) >= MAX_RUNNING)
+          throw new ApiError('quota_exceeded', `At most ${MAX_RUNNING} bulk actions run at the same time.`, {
             quota: 'running_bulk_actions',
           });
         const old = await oldBulkActions(db, org_id);

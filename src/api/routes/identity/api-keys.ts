@@ -40,13 +40,13 @@ import { KeyCreate, KeyCreated, KeyView, keyCreated, keyView, timeOrNull } from 
 const DAY = 24 * 3600;
 /** How long a replaced key stays valid by default, s. */
 const OVERLAP = DAY;
-const OVERLAP_MOST = 30 * DAY;
+const MAX_OVERLAP_SECONDS = 30 * DAY;
 
 const KeyRotate = closed({
   expires_in_seconds: Type.Optional(
     Type.Integer({
       minimum: 0,
-      maximum: OVERLAP_MOST,
+      maximum: MAX_OVERLAP_SECONDS,
       default: OVERLAP,
       description: 'How long the old key stays valid',
     }),

@@ -5,9 +5,9 @@ import { addTally, type Dimension, NONE, newTally, OTHER, type Tally } from '../
 import { timeOf, timestamp } from '../../../state/text/time.ts';
 import { DAY, DAYS_KEPT, HOURS_KEPT_DAYS } from '../../../store/stats/sample-log.ts';
 import {
-  CELLS_MOST,
   lengthOf,
   loadStats,
+  MAX_CELLS,
   type StatsRange,
   TooManyCellsError,
   type StatsView as View,
@@ -47,7 +47,7 @@ export const statsRoutes = [
           if (!(error instanceof TooManyCellsError)) throw error;
           throw new ApiError(
             'invalid_query',
-            `The range has more than ${CELLS_MOST} rows. Ask for a shorter one, or without group_by.`,
+            `The range has more than ${MAX_CELLS} rows. Ask for a shorter one, or without group_by.`,
           );
         },
       );

@@ -9,7 +9,7 @@ import { loadTasks } from '../../../store/tasks/tasks.ts';
 import { ApiError } from '../../http/problem.ts';
 
 /** Most tasks in the scanned index that can be sorted. */
-const SORTED_MOST = 2000;
+const MAX_SORTED = 2000;
 
 /** A member of this order: the deadline, then the id. */
 export const DEADLINE_MEMBER = /^\d{15} \S+$/;
@@ -43,10 +43,10 @@ export async function pageByDeadline(
   for await (const chunk of scan(db, scanned, { ...range, order: 'asc', after: null })) {
     const ids = await inEach(db, others, chunk);
     examined += ids.length;
-    if (examined > SORTED_MOST)
+    if (examined > MAX_SORTED)
       throw new ApiError(
         'invalid_query',
-        `/order_by: more than ${SORTED_MOST} tasks match. Add filters, or order by created_at.`,
+        `/order_by: more than ${MAX_SORTED} tasks match. Add filters, or order by created_at.`,
       );
     for (const task of await load(ids)) {
       const member = memberOf(task);

@@ -46,7 +46,7 @@ const CHUNK = 1000;
 /** Cost of loading one event, in commits read. */
 const LOAD = 20;
 /** Cost, in commits read, after which a request answers with what it has found and a cursor. */
-const WORK_MOST = 20_000;
+const MAX_COST = 20_000;
 
 export const eventRoutes = [
   route({
@@ -116,11 +116,11 @@ export const eventRoutes = [
             }
             after = position;
           }
-          if (work > WORK_MOST || gone.aborted) return feedResponse(data, bound, after, true);
+          if (work > MAX_COST || gone.aborted) return feedResponse(data, bound, after, true);
         }
         after = entries.at(-1)?.position ?? after;
         if (!more) return feedResponse(data, bound, after, false);
-        if (work > WORK_MOST || gone.aborted) return feedResponse(data, bound, after, true);
+        if (work > MAX_COST || gone.aborted) return feedResponse(data, bound, after, true);
       }
     },
   }),

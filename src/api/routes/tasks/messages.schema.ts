@@ -1,7 +1,7 @@
 // Messages of a task: schemas, pages and responses that both sides share.
 
 import Type from 'typebox';
-import { MESSAGES_MOST, type Side } from '../../../state/tasks/conversation.ts';
+import { MAX_MESSAGES, type Side } from '../../../state/tasks/conversation.ts';
 import { unreadBy } from '../../../state/tasks/conversation-reading.ts';
 import type { Task } from '../../../state/tasks/task.ts';
 import { authorView } from '../../../state/tasks/view.ts';
@@ -53,7 +53,7 @@ const MessageView = Type.Object(
 export const Read = closed({
   through: Type.Integer({
     minimum: 1,
-    maximum: MESSAGES_MOST,
+    maximum: MAX_MESSAGES,
     description: 'Number of the last message read',
   }),
 });

@@ -19,13 +19,13 @@ import { taskInput, taskRules } from './task-input.ts';
 import { filledTask, type KnownTypes, mayHaveDefaults, typeOf } from './task-type-defaults.ts';
 import * as schema from './task-view.schema.ts';
 
-const TASKS_MOST = 500;
+const MAX_TASKS = 500;
 /** Concurrent commits: enough to keep the connection busy, few enough not to delay other requests. */
 const AT_ONCE = 50;
 /** Most errors in one response, not counting the first of each task. */
-const FAULTS_MOST = 500;
+const MAX_ERRORS = 500;
 
-const list = { minItems: 1, maxItems: TASKS_MOST, description: 'The new tasks' };
+const list = { minItems: 1, maxItems: MAX_TASKS, description: 'The new tasks' };
 const Status = Type.Integer({
   minimum: 200,
   maximum: 599,
@@ -73,7 +73,7 @@ export const taskBatchRoutes = [
       const now = call.deps.db.clock.now();
       // In the order of the batch, before anything is awaited: lists go by these ids.
       const ids = tasks.map((_, index) => (first === null ? newIdPair(now) : idPairFromSeed(first, index)));
-      const batch: Batch = { call, ids, types: new Map(), faultsLeft: FAULTS_MOST };
+      const batch: Batch = { call, ids, types: new Map(), faultsLeft: MAX_ERRORS };
       for (let at = 0; at < tasks.length; at += AT_ONCE) {
         const some = tasks.slice(at, at + AT_ONCE);
         results.push(...(await Promise.all(some.map((task, index) => result(batch, task, at + index)))));

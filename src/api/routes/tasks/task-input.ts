@@ -112,7 +112,7 @@ async function errorsOf(body: unknown, deps: ApiDeps, principal: Principal): Pro
 }
 
 /** How far ahead `not_before` may be, ms. */
-const START_MOST = 365 * 24 * 3600_000;
+const MAX_START_DELAY_MS = 365 * 24 * 3600_000;
 
 /** The errors of the body's times. @param now ms */
 export function timeErrors(body: unknown, now: number): FieldError[] {
@@ -120,7 +120,7 @@ export function timeErrors(body: unknown, now: number): FieldError[] {
   const due = timeAt(body, 'sla', 'deadline');
   if (due !== null && due <= now) errors.push({ pointer: '/sla/deadline', message: 'must be in the future' });
   const start = timeAt(body, 'not_before');
-  if (start !== null && start > now + START_MOST)
+  if (start !== null && start > now + MAX_START_DELAY_MS)
     errors.push({ pointer: '/not_before', message: 'must be at most 365 days ahead' });
   if (start !== null && due !== null && start > now && due <= start)
     errors.push({ pointer: '/not_before', message: 'must be earlier than sla.deadline' }, DUE_TOO_EARLY);

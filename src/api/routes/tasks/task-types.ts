@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import Type from 'typebox';
 import { newAuditEvent } from '../../../state/audit/audit.ts';
-import { type TaskType, type TaskTypeVersion, VERSIONS_MOST } from '../../../state/tasks/task-type.ts';
+import { MAX_VERSIONS, type TaskType, type TaskTypeVersion } from '../../../state/tasks/task-type.ts';
 import { isSame } from '../../../state/text/same.ts';
 import { timestamp } from '../../../state/text/time.ts';
 import { commitAudited } from '../../../store/audit/audit-log.ts';
@@ -134,13 +134,13 @@ export const taskTypeRoutes = [
           created_at: now,
           created_by: actor,
         };
-        if (after.number > VERSIONS_MOST)
+        if (after.number > MAX_VERSIONS)
           throw quotaExceeded(
             'task_type_versions',
             `The task type ${name}`,
             'versions',
-            VERSIONS_MOST,
-            VERSIONS_MOST,
+            MAX_VERSIONS,
+            MAX_VERSIONS,
           );
         const response = typeResponse(after, current === null ? 201 : 200);
         const change = merge(
