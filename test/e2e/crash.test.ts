@@ -1,5 +1,5 @@
 // Every part of the system is killed with SIGKILL while tasks are created, done and delivered; no effect is lost or
-// doubled. The long form, with 1200 tasks and more kills, is test/faults/crash.test.ts.
+// doubled. The long form, with 800 tasks and more kills, is test/faults/crash.test.ts.
 
 import { expect, test } from 'vitest';
 import { runTrial } from '../faults/trial.ts';
